@@ -1,0 +1,72 @@
+"""Cryptographic secure aggregation: a server learns the sum of its clients' vectors and nothing else.
+
+Start with :meth:`SessionParameters.choose` and :func:`simulate`; embed :class:`ClientSession` and
+:class:`ServerSession` in your own transport. What is promised, and what not, stands in protocol_specs/.
+"""
+
+from secagg import parameters
+from secagg.client import ClientSession
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.signing import IdentityKey
+from secagg.errors import (
+    AbortReason,
+    DecodeError,
+    DropReason,
+    InternalError,
+    LocalProtocolError,
+    ParameterError,
+    PeerMisbehaved,
+    RemoteProtocolError,
+    SecAggError,
+    SessionAbortedError,
+    Violation,
+)
+from secagg.ledger import AnswerLedger, MemoryLedger
+from secagg.messages import Round, SessionOffer
+from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind
+from secagg.policy import ClientPolicy
+from secagg.protocol.transitions import ClientPhase, ServerPhase
+from secagg.results import SessionResult
+from secagg.server import ServerSession
+from secagg.simulation import SimulationReport, SimulationResult, simulate
+from secagg.vectors import FixedPoint, Integers
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AbortReason",
+    "AnswerLedger",
+    "ClientPhase",
+    "ClientPolicy",
+    "ClientSession",
+    "DecodeError",
+    "DropReason",
+    "FixedPoint",
+    "IdentityKey",
+    "Integers",
+    "InternalError",
+    "LocalProtocolError",
+    "MemoryLedger",
+    "ParameterError",
+    "PeerMisbehaved",
+    "RemoteProtocolError",
+    "Round",
+    "SecAggError",
+    "SecretBytes",
+    "ServerPhase",
+    "ServerSession",
+    "SessionAbortedError",
+    "SessionOffer",
+    "SessionParameters",
+    "SessionResult",
+    "SimulationReport",
+    "SimulationResult",
+    "SuiteId",
+    "ThreatModel",
+    "Topology",
+    "TopologyKind",
+    "Violation",
+    "__version__",
+    "parameters",
+    "simulate",
+]

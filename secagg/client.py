@@ -1,0 +1,265 @@
+"""One client's side of one session, sans I/O: bytes in, bytes out (Specification §7.1).
+
+The host moves the bytes, keeps the time and stores snapshots. Knows nothing of sockets, clocks or files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from secagg.crypto.randomness import RandomSource, SystemRandomSource
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.signing import IdentityKey
+from secagg.encoding.session_vector import EncodedInput, encode_input
+from secagg.errors import (
+    AbortReason,
+    DecodeError,
+    LocalProtocolError,
+    ParameterError,
+    PeerMisbehaved,
+    RemoteProtocolError,
+    SessionAbortedError,
+    Violation,
+)
+from secagg.ledger import AnswerLedger
+from secagg.messages import Abort, SessionOffer
+from secagg.parameters import ClientId, SessionParameters
+from secagg.policy import ClientPolicy
+from secagg.protocol.client import receive
+from secagg.protocol.client_states import (
+    NO_ROSTER,
+    AwaitingAdvertiseKeys,
+    AwaitingMaskedInput,
+    AwaitingShareKeys,
+    ClientAborted,
+    ClientContext,
+    ClientState,
+    Offered,
+    Roster,
+    client_context,
+)
+from secagg.protocol.transitions import ClientPhase
+from secagg.snapshots import dump_client, load_client
+from secagg.wire.codec import decode_offer, decode_server_message, encode
+
+_INTERRUPTED = ClientAborted(AbortReason.INTERNAL_ERROR, "an unexpected exception ended an earlier call")
+
+
+class ClientSession:
+    """A single-use client session.
+
+    Args:
+        offer: the server's offer, as bytes or decoded.
+        client_id: this client.
+        identity: this client's signing key; needed in the active model.
+        roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model.
+        policy: this client's floor under the offer; the default refuses cohorts under 3 and thresholds under 2.
+        randomness: source of all keys; the operating system's unless a test says otherwise.
+        ledger: remembers answers, so that a session which was resumed twice cannot answer twice; needed for
+            :meth:`snapshot`.
+
+    Raises:
+        DecodeError: the offer is no offer.
+        PeerMisbehaved: the offer is under the policy's floor; no key was made.
+        ParameterError: identity and roster do not fit.
+    """
+
+    def __init__(
+        self,
+        offer: SessionOffer | bytes,
+        client_id: ClientId,
+        *,
+        identity: IdentityKey | None = None,
+        roster: Roster | None = None,
+        policy: ClientPolicy | None = None,
+        randomness: RandomSource | None = None,
+        ledger: AnswerLedger | None = None,
+    ) -> None:
+        offered = Offered(client_id, policy or ClientPolicy(), identity, NO_ROSTER if roster is None else roster)
+        self._randomness = randomness or SystemRandomSource()
+        self._ledger = ledger
+        self._state: ClientState = receive(offered, _decoded(offer), self._randomness).state
+        self._context = _context_of(self._state)
+        self._input: EncodedInput | None = None
+        self._repeat: tuple[bytes, bytes | None] | None = None
+
+    @property
+    def client_id(self) -> ClientId:
+        """This client."""
+        return self._context.client
+
+    @property
+    def parameters(self) -> SessionParameters:
+        """The parameters of the accepted offer."""
+        return self._context.parameters
+
+    @property
+    def phase(self) -> ClientPhase:
+        """What the session waits for."""
+        return self._state.phase
+
+    @property
+    def abort_reason(self) -> AbortReason | None:
+        """Why the session was aborted, or None."""
+        return self._state.reason if isinstance(self._state, ClientAborted) else None
+
+    def set_input(self, arrays: Mapping[str, NDArray[Any]], weight: int = 1, *, strict: bool = False) -> EncodedInput:
+        """Quantize this client's vectors, before the server asks for them; may be called again until then.
+
+        Args:
+            arrays: one array for each vector of the session, any float or integer dtype, of the exact shape.
+            weight: this client's weight (its example count), 1 .. max_weight; it travels masked.
+            strict: refuse values outside [-clip, clip] instead of clipping and reporting them.
+
+        Returns:
+            The encoded input, with a report of how many values were clipped. Its words are masked in place later.
+
+        Raises:
+            ParameterError: wrong names, dtypes, shapes, weights, NaN, infinity; the session is as before.
+            LocalProtocolError: the input was sent already.
+            SessionAbortedError: the session has ended.
+        """
+        self._require_open()
+        if not isinstance(self._state, AwaitingAdvertiseKeys | AwaitingShareKeys | AwaitingMaskedInput):
+            raise LocalProtocolError(f"the input was sent already; the session waits for {self.phase.name}")
+        self._input = encode_input(self._context.layout, arrays, weight, randomness=self._randomness, strict=strict)
+        return self._input
+
+    def receive(self, message: bytes) -> bytes | None:
+        """Handle one message of the server and return the answer to send back, if there is one.
+
+        The same request again gives the same answer again.
+
+        Raises:
+            RemoteProtocolError: the server misbehaved; the session is ABORTED and its secrets are gone.
+            LocalProtocolError: the input is missing; the session is as before.
+            SessionAbortedError: the session has ended.
+        """
+        fingerprint = hashlib.sha256(message).digest()
+        if self._repeat is not None and self._repeat[0] == fingerprint:
+            return self._repeat[1]
+        state, self._state = self._state, _INTERRUPTED
+        if isinstance(state, AwaitingMaskedInput) and self._input is not None:
+            state = replace(state, input=self._input)
+        try:
+            step = receive(state, decode_server_message(bytes(message)), self._randomness)
+        except (LocalProtocolError, SessionAbortedError):
+            self._state = state
+            raise
+        except DecodeError as error:
+            self._end(AbortReason.PEER_SENT_MALFORMED_MESSAGE, error)
+            raise
+        except RemoteProtocolError as error:
+            self._end(AbortReason.PEER_MISBEHAVED, error)
+            raise
+        answer = None if step.outbound is None else encode(step.outbound)
+        if answer is not None:
+            self._claim(state.phase, answer)
+        if step.state.phase not in (ClientPhase.ADVERTISE_KEYS, ClientPhase.SHARE_KEYS, ClientPhase.MASKED_INPUT):
+            self._input = None
+        self._state = step.state
+        self._repeat = None if isinstance(step.state, ClientAborted) else (fingerprint, answer)
+        return answer
+
+    def abort(self) -> bytes:
+        """Leave the session; returns the notice to send to the server, if it can still be reached.
+
+        Raises:
+            SessionAbortedError: the session has ended already.
+        """
+        self._require_open()
+        self._end(AbortReason.ABORTED_BY_CALLER, "this client left")
+        return encode(Abort(self._context.session, AbortReason.ABORTED_BY_CALLER))
+
+    def abort_notice(self) -> bytes | None:
+        """The message that tells the server about an abort, so that it need not wait; None while live."""
+        reason = self.abort_reason
+        return None if reason is None else encode(Abort(self._context.session, reason))
+
+    def snapshot(self) -> SecretBytes:
+        """Freeze the session into bytes and end this object; the bytes are secret material.
+
+        Store the snapshot before you send the answer that :meth:`receive` returned: a process that dies in
+        between is then a client that dropped out, and never one that answers twice.
+
+        Raises:
+            LocalProtocolError: the session has no ledger.
+            SessionAbortedError: the session has ended.
+        """
+        self._require_open()
+        if self._ledger is None:
+            raise LocalProtocolError("a session without a ledger has no snapshots; pass ledger= when you make it")
+        frozen = dump_client(self._state, self._context, self._input)
+        self._end(AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")
+        return frozen
+
+    @classmethod
+    def resume(
+        cls,
+        snapshot: SecretBytes,
+        *,
+        ledger: AnswerLedger,
+        identity: IdentityKey | None = None,
+        roster: Roster | None = None,
+        randomness: RandomSource | None = None,
+    ) -> ClientSession:
+        """Go on from a snapshot (Specification §9).
+
+        The ledger must be the one that the frozen session used, and must not be rolled back with the snapshot.
+
+        Raises:
+            DecodeError: the bytes are no snapshot of a client.
+            ParameterError: identity and roster do not fit.
+        """
+        loaded = load_client(snapshot)
+        keys = NO_ROSTER if roster is None else roster
+        context = client_context(loaded.client, loaded.parameters, identity, keys)
+        if context.active and (identity is None or keys.get(loaded.client) != identity.public):
+            raise ParameterError(
+                f"resuming client {loaded.client} of an active session needs its identity key and the roster"
+            )
+        session = cls.__new__(cls)
+        session._randomness = randomness or SystemRandomSource()
+        session._ledger = ledger
+        session._context = context
+        session._state = loaded.state(context)
+        session._input = loaded.input
+        session._repeat = None
+        return session
+
+    def _claim(self, phase: ClientPhase, answer: bytes) -> None:
+        if self._ledger is None:
+            return
+        if not self._ledger.record(self._context.session, self.client_id, phase.value, hashlib.sha256(answer).digest()):
+            detail = f"another copy of this session answered {phase.name} before, with other content"
+            self._end(AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT, detail)
+            raise LocalProtocolError(f"{detail}; a snapshot may be resumed once")
+
+    def _require_open(self) -> None:
+        if self.phase in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
+            raise SessionAbortedError(f"this session is {self.phase.value}", self.abort_reason)
+
+    def _end(self, reason: AbortReason, detail: object) -> None:
+        self._state = ClientAborted(reason, str(detail))
+        self._input = None
+        self._repeat = None
+
+
+def _decoded(offer: SessionOffer | bytes) -> SessionOffer:
+    if isinstance(offer, SessionOffer):
+        return offer
+    try:
+        return decode_offer(offer)
+    except ParameterError as error:
+        raise PeerMisbehaved(Violation.OFFER_PARAMETERS_INVALID, f"the offer is impossible: {error}") from error
+
+
+def _context_of(state: ClientState) -> ClientContext:
+    if isinstance(state, Offered | ClientAborted):
+        raise SessionAbortedError("the offer was not accepted")
+    return state.context

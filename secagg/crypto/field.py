@@ -1,0 +1,263 @@
+"""Arithmetic in GF(65521), as array arithmetic (Specification §5.1).
+
+Elements live in float64 arrays as the integers 0 .. p-1, because the matrix product of float64 arrays is
+the fastest exact integer product NumPy has: a sum of at most 2^20 products of elements stays under 2^53,
+so every partial sum is an integer that float64 represents, in whatever order the library adds.
+
+Two kinds of numbers are kept apart. *Secret* values (coefficients, shares, limbs) meet only multiplication,
+addition, floor and comparison of whole arrays: no branch, no integer division, no table indexed by them.
+*Public* values (share points, and the weights that follow from them) use discrete-log tables and `%`.
+
+Must not know: limbs, shares, thresholds, or what is being shared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from numpy.typing import NDArray
+
+from secagg.crypto.randomness import RandomSource
+from secagg.errors import ParameterError
+
+PRIME: Final = 65521
+"""The largest prime below 2^16."""
+MAX_INNER_LENGTH: Final = 2**20
+"""Largest inner length of an exact matrix product: 2^20 · (p-1)^2 < 2^52."""
+BYTES_PER_DRAW: Final = 16
+"""Bytes of key stream behind one uniform element."""
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_GENERATOR: Final = 17
+_ORDER: Final = PRIME - 1
+_P: Final = np.float64(PRIME)
+_INVERSE: Final = np.float64(1.0) / _P
+_POWER_BLOCK: Final = 128  # columns of a power table: its memory is points · 128 · 8 bytes
+_TABLE_BLOCK: Final = 2**18  # entries of a table of differences handled at once
+_DRAW_BLOCK: Final = 2**13  # elements drawn at once
+
+
+def reduce(values: FloatArray) -> FloatArray:
+    """Return `values` mod p, elementwise (Barrett reduction in float64).
+
+    `values` holds integers in 0 .. 2^53, of any shape; the result is a new array. Branch-free.
+    """
+    # Let y = x/p < 2^38. 1/p and the product are each rounded by a factor within 1 ± 2^-53, so the computed
+    # quotient is off by less than y · 2^-51 < 2^-13, and its floor q is floor(y)-1, floor(y) or floor(y)+1;
+    # one too many only if y is within 2^-13 under an integer, one too few only if it is as close above one.
+    # Hence q·p <= x + 8. The multiple of p next above 2^53 is 2^53 + 23042, so q·p <= 2^53 is exact, and
+    # r = x - q·p lies in -8 .. p+8: one addition and one subtraction of p, both masked, finish.
+    quotient = values * _INVERSE
+    np.floor(quotient, out=quotient)
+    quotient *= _P
+    remainder: FloatArray = np.subtract(values, quotient, out=quotient)
+    remainder += (remainder < 0) * _P
+    remainder -= (remainder >= _P) * _P
+    return remainder
+
+
+def matmul(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return the matrix product `left @ right` mod p; both hold field elements.
+
+    Raises ParameterError when the inner length is above 2^20, where sums would no longer be exact.
+    """
+    _require_exact(left.shape[-1])
+    return reduce(left @ right)
+
+
+def uniform(randomness: RandomSource, shape: tuple[int, ...]) -> FloatArray:
+    """Return uniform field elements as a float64 array of `shape`.
+
+    One 32-byte key is taken from `randomness`, used once, and expanded with ChaCha20 (zero nonce and
+    counter); element i is bytes 16i .. 16i+15 of the stream, read as eight little-endian 16-bit words, as a
+    128-bit little-endian integer mod p. Folding 128 bits needs no rejection, hence takes the same time for
+    every value, and leaves each element within p/2^130 < 2^-114 of uniform: 2^-96 for the largest sharing a
+    session makes (6000 coefficients of 36 limbs). The 16 bytes cost less than the arithmetic that follows.
+    """
+    count = math.prod(shape)
+    flat = np.empty(count, dtype=np.float64)
+    # 2^16 = 15 (mod p): eight words times 15^i mod p sum to less than 2^35.
+    fold = np.array([pow(1 << 16, i, PRIME) for i in range(BYTES_PER_DRAW // 2)], dtype=np.float64)
+    key = randomness.secret(32)
+    stream = Cipher(algorithms.ChaCha20(key.expose(), bytes(16)), mode=None).encryptor()
+    zeros = bytes(BYTES_PER_DRAW * min(count, _DRAW_BLOCK))
+    buffer = bytearray(len(zeros))
+    for start in range(0, count, _DRAW_BLOCK):
+        stop = min(start + _DRAW_BLOCK, count)
+        size = BYTES_PER_DRAW * (stop - start)
+        stream.update_into(memoryview(zeros)[:size], memoryview(buffer)[:size])
+        words = np.frombuffer(buffer, dtype="<u2", count=size // 2).reshape(stop - start, -1)
+        flat[start:stop] = reduce(words.astype(np.float64) @ fold)
+    key.wipe()
+    buffer[:] = zeros
+    return flat.reshape(shape)
+
+
+def check_points(points: Sequence[int]) -> None:
+    """Raise ParameterError unless `points` are distinct and in 1 .. p-1."""
+    seen: set[int] = set()
+    for point in points:
+        if not 1 <= point <= _ORDER:
+            raise ParameterError(
+                f"share point {point} is outside 1..{_ORDER}; number the holders from 1 to degree"
+            )
+        if point in seen:
+            raise ParameterError(f"share point {point} is given twice; every holder has its own point")
+        seen.add(point)
+
+
+@lru_cache(maxsize=4)
+def powers(points: tuple[int, ...], count: int) -> FloatArray:
+    """Return x^j for every point x and 0 <= j < count: read-only, shape (len(points), count)."""
+    check_points(points)
+    exponents = _logs(points)[:, None] * np.arange(count)
+    exponents %= _ORDER
+    return _frozen(_tables()[0][exponents])
+
+
+def evaluate(coefficients: FloatArray, points: tuple[int, ...]) -> FloatArray:
+    """Evaluate polynomials at public points.
+
+    `coefficients` has shape (terms, polynomials), constant terms first; the result has shape
+    (len(points), polynomials). Blocks of 128 coefficients are multiplied with a table of powers and joined
+    by Horner's rule in x^128, so memory is len(points) · 128 besides input and output.
+    """
+    terms = coefficients.shape[0]
+    table = powers(points, min(terms, _POWER_BLOCK))
+    step = _exp(_logs(points) * _POWER_BLOCK)[:, None]
+    last = (terms - 1) // _POWER_BLOCK * _POWER_BLOCK
+    tail = coefficients[last:]
+    values = matmul(table[:, : tail.shape[0]], tail)
+    for start in range(last - _POWER_BLOCK, -1, -_POWER_BLOCK):
+        values *= step
+        values += table @ coefficients[start : start + _POWER_BLOCK]  # below 129 · p^2
+        values = reduce(values)
+    return values
+
+
+def power_sums(points: tuple[int, ...], values: FloatArray, count: int) -> FloatArray:
+    """Return the sums of x^j · value over all points x, for 0 <= j < count (the transpose of `evaluate`).
+
+    `values` has shape (len(points), columns); the result has shape (count, columns).
+    """
+    _require_exact(len(points))
+    table = powers(points, min(count, _POWER_BLOCK))
+    step = _exp(_logs(points) * _POWER_BLOCK)[:, None]
+    sums = np.empty((count, values.shape[1]), dtype=np.float64)
+    for start in range(0, count, _POWER_BLOCK):
+        if start:
+            values = reduce(values * step)
+        rows = min(_POWER_BLOCK, count - start)
+        sums[start : start + rows] = matmul(table.T[:rows], values)
+    return sums
+
+
+@lru_cache(maxsize=16)
+def lagrange_weights_at_zero(points: tuple[int, ...]) -> FloatArray:
+    """Return the weights that make f(0) from the values of f at `points`: read-only, shape (len(points),).
+
+    The weight of x_i is the product of x_j / (x_j - x_i) over j != i (Shamir 1979; Specification §5.3).
+    Raises ParameterError when a point is 0, out of range or repeated.
+    """
+    check_points(points)
+    return _frozen(_basis(points, np.zeros(1, dtype=np.int64))[0])
+
+
+@lru_cache(maxsize=16)
+def dual_weights(points: tuple[int, ...]) -> FloatArray:
+    """Return v_i = product over j != i of 1 / (x_i - x_j): read-only, shape (len(points),).
+
+    The values y_i lie on one polynomial of degree below t exactly when the sums of v_i · y_i · x_i^j vanish
+    for 0 <= j < len(points) - t (Specification §5.4). Raises ParameterError for bad points.
+    """
+    check_points(points)
+    return _frozen(_exp(-_log_differences(points)))
+
+
+def extrapolate(points: tuple[int, ...], values: FloatArray, targets: tuple[int, ...]) -> FloatArray:
+    """Return the values at `targets` of the polynomials of lowest degree through (points, values).
+
+    `values` has shape (len(points), columns); the result has shape (len(targets), columns). No target may
+    be one of the points. Works in blocks of targets: memory is bounded.
+    Raises ParameterError for bad points or targets.
+    """
+    check_points((*points, *targets))
+    result = np.empty((len(targets), values.shape[1]), dtype=np.float64)
+    at = np.array(targets, dtype=np.int64)
+    rows = max(1, _TABLE_BLOCK // max(1, len(points)))
+    for start in range(0, len(targets), rows):
+        result[start : start + rows] = matmul(_basis(points, at[start : start + rows]), values)
+    return result
+
+
+def _require_exact(inner_length: int) -> None:
+    if inner_length > MAX_INNER_LENGTH:
+        raise ParameterError(
+            f"a matrix product of inner length {inner_length} is not exact in float64; "
+            f"the bound is {MAX_INNER_LENGTH}, so split the product"
+        )
+
+
+def _frozen(values: FloatArray) -> FloatArray:
+    values.flags.writeable = False
+    return values
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[FloatArray, NDArray[np.uint16]]:
+    """Powers of the generator (length p-1) and discrete logs (length p; the log of 0 is given as 0)."""
+    exp = np.ones(_ORDER, dtype=np.int64)
+    filled = 1
+    while filled < _ORDER:
+        more = min(filled, _ORDER - filled)
+        exp[filled : filled + more] = exp[:more] * pow(_GENERATOR, filled, PRIME) % PRIME
+        filled += more
+    log = np.zeros(PRIME, dtype=np.uint16)
+    log[exp] = np.arange(_ORDER)
+    log.flags.writeable = False
+    return _frozen(exp.astype(np.float64)), log
+
+
+def _exp(logs: IntArray) -> FloatArray:
+    """Return the generator to the power of `logs` (any integers), as field elements."""
+    return _tables()[0][logs % _ORDER]
+
+
+def _logs(points: tuple[int, ...]) -> IntArray:
+    return _tables()[1][np.array(points, dtype=np.int64)].astype(np.int64)
+
+
+@lru_cache(maxsize=8)
+def _log_differences(points: tuple[int, ...]) -> IntArray:
+    """Return the log of the product of (x_i - x_j) over j != i, for every i."""
+    at = np.array(points, dtype=np.int64)
+    sums = _log_products(at, at)
+    sums.flags.writeable = False
+    return sums
+
+
+def _log_products(at: IntArray, points: IntArray) -> IntArray:
+    """Return the log of the product over j of (at_i - x_j), for every i; zero factors are left out."""
+    log = _tables()[1]
+    sums = np.empty(len(at), dtype=np.int64)
+    rows = max(1, _TABLE_BLOCK // max(1, len(points)))
+    for start in range(0, len(at), rows):
+        block = at[start : start + rows, None] - points[None, :]
+        sums[start : start + rows] = log[block].sum(axis=1, dtype=np.int64)  # index -d is log(p - d)
+    return sums
+
+
+def _basis(points: tuple[int, ...], targets: IntArray) -> FloatArray:
+    """Return the Lagrange basis of `points` at `targets` (none of which is a point), targets as rows."""
+    at = np.array(points, dtype=np.int64)
+    logs = _tables()[1][targets[:, None] - at[None, :]].astype(np.int64)
+    logs += _log_differences(points)
+    np.subtract(_log_products(targets, at)[:, None], logs, out=logs)
+    return _exp(logs)

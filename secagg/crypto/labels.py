@@ -1,0 +1,47 @@
+"""Domain-separation labels: one purpose, one label (Specification §3.2).
+
+Every hash, signature, derived key and associated data begins with one of these, so that a value made for one
+purpose is worthless for any other. A label carries the protocol version and never changes within it. This
+module must not know how a label is used.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+
+@unique
+class Label(bytes, Enum):
+    """All labels; each member is a `bytes` object.
+
+    Attributes:
+        SESSION_DIGEST: hash of the session parameters.
+        COHORT_DIGEST: hash of the session digest and all advertisements.
+        SELF_MASK_COMMITMENT: hash by which a client commits to its self-mask seed.
+        ADVERTISEMENT_SIGNATURE: signature over a client's public keys and commitment.
+        CONFIRMATION_SIGNATURE: signature over the set of contributors.
+        CHANNEL_KEY: key that encrypts shares from one client to one other.
+        PAIRWISE_MASK_SEED: seed of the mask that two clients share, from their X25519 result.
+        PAIRWISE_MASK_KEY: PRG key of a pairwise mask, from its seed.
+        SELF_MASK_KEY: PRG key of a self mask, from its seed.
+        SHARE_ENCRYPTION: associated data of an encrypted pair of shares.
+        QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
+        TOPOLOGY_PERMUTATION: PRG key of the permutation that places clients on the ring.
+        RANDOMNESS: session-local randomness derived from one drawn secret.
+        SNAPSHOT: key that seals a session's snapshot.
+    """
+
+    SESSION_DIGEST = b"secagg/v1 session digest"
+    COHORT_DIGEST = b"secagg/v1 cohort digest"
+    SELF_MASK_COMMITMENT = b"secagg/v1 self mask commitment"
+    ADVERTISEMENT_SIGNATURE = b"secagg/v1 advertisement signature"
+    CONFIRMATION_SIGNATURE = b"secagg/v1 confirmation signature"
+    CHANNEL_KEY = b"secagg/v1 channel key"
+    PAIRWISE_MASK_SEED = b"secagg/v1 pairwise mask seed"
+    PAIRWISE_MASK_KEY = b"secagg/v1 pairwise mask key"
+    SELF_MASK_KEY = b"secagg/v1 self mask key"
+    SHARE_ENCRYPTION = b"secagg/v1 share encryption"
+    QUANTIZATION_KEY = b"secagg/v1 quantization key"
+    TOPOLOGY_PERMUTATION = b"secagg/v1 topology permutation"
+    RANDOMNESS = b"secagg/v1 randomness"
+    SNAPSHOT = b"secagg/v1 snapshot"

@@ -1,0 +1,201 @@
+"""The mask PRG: a keyed, seekable stream of 64-bit words (Specification §3.4).
+
+Word `i` of a stream is the little-endian 64-bit word at byte `8 * i` of the cipher's key stream. Any slice
+can be made alone, and equals the same slice of the whole: chunked clients and parallel servers rest on it.
+
+- AES-128-CTR (suite 0x0001): block `j` is AES(key, j as a 128-bit big-endian integer), j from 0.
+- AEGIS-128X2 (suite 0x0002): segment `s` of 2^15 words is the key stream (the encryption of zeros, without
+  associated data) under the nonce `s`, a 128-bit big-endian integer, s from 0.
+
+A PRG key belongs to one stream and to nothing else: no nonce is drawn. This module must not know where keys
+come from or what is masked.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from numpy.typing import NDArray
+
+from secagg.crypto.secret import SecretBytes
+from secagg.errors import ParameterError
+
+WORD_BYTES: Final = 8
+SEGMENT_WORDS: Final = 2**15
+MAX_STREAM_WORDS: Final = 2**60
+_KEY_BYTES: Final = 16
+_BLOCK_BYTES: Final = 16
+_WORDS_PER_BLOCK: Final = _BLOCK_BYTES // WORD_BYTES
+_NOWHERE: Final = -1
+# Input of the cipher: large enough to hide the cost of a call, and half a slice, to leave it room in the cache.
+_ZEROS: Final = bytes(2**17)
+
+
+class MaskStream(Protocol):
+    """The word stream of one key. One thread at a time; open a second stream for a second thread."""
+
+    def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
+        """Write words `word_offset .. word_offset + len(out)` of the stream into `out`.
+
+        Args:
+            out: one-dimensional, C-contiguous, writable uint64 array of the host's byte order.
+            word_offset: index of the first word, 0 .. 2^60.
+
+        Raises:
+            ParameterError: another kind of array, or a slice outside the stream.
+        """
+        ...
+
+
+class MaskPrg(Protocol):
+    """How a suite expands a key into masks."""
+
+    @property
+    def key_bytes(self) -> int:
+        """Length of a key in bytes."""
+        ...
+
+    @property
+    def segment_words(self) -> int:
+        """Slices that start at a multiple of this many words, and are not longer, are fastest."""
+        ...
+
+    def open(self, key: SecretBytes) -> MaskStream:
+        """Open the stream of `key`; the key may be wiped afterwards.
+
+        Raises:
+            ParameterError: a key of another length, or a cipher that is not installed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AesCtrPrg:
+    """AES-128 in counter mode, from zero (suite 0x0001)."""
+
+    key_bytes: int = _KEY_BYTES
+    segment_words: int = SEGMENT_WORDS
+
+    def open(self, key: SecretBytes) -> MaskStream:
+        """Open the stream of `key` (16 bytes); raises ParameterError for another length."""
+        _check_key(key)
+        return _AesCtrStream(key)
+
+
+@dataclass(frozen=True, slots=True)
+class AegisPrg:
+    """AEGIS-128X2 in segments (suite 0x0002); needs pyaegis when a stream is opened."""
+
+    key_bytes: int = _KEY_BYTES
+    segment_words: int = SEGMENT_WORDS
+
+    def open(self, key: SecretBytes) -> MaskStream:
+        """Open the stream of `key` (16 bytes); ParameterError for another length, or without pyaegis."""
+        _check_key(key)
+        return _AegisStream(key, _load_aegis())
+
+
+class _AesCtrStream:
+    """Keeps the cipher context between slices: contiguous slices continue it, others set its counter."""
+
+    __slots__ = ("_context", "_next_word")
+
+    def __init__(self, key: SecretBytes) -> None:
+        self._context = _aes_ctr_context(key, bytes(_BLOCK_BYTES))
+        self._next_word = 0
+
+    def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
+        """Write words `word_offset .. word_offset + len(out)`; see `MaskStream`."""
+        word_offset = _check_slice(out, word_offset)
+        contiguous = word_offset == self._next_word
+        # An interrupt below leaves the context anywhere: the next slice must seek.
+        self._next_word = _NOWHERE
+        if not contiguous:
+            block, skipped_words = divmod(word_offset, _WORDS_PER_BLOCK)
+            self._context.reset_nonce(block.to_bytes(_BLOCK_BYTES, "big"))
+            self._context.update(_ZEROS[: skipped_words * WORD_BYTES])
+        _write_key_stream(self._context, out.view(np.uint8).data)
+        self._next_word = word_offset + len(out)
+        _to_host_order(out)
+
+
+class _AegisStream:
+    """Makes each segment anew under its own nonce; holds nothing but the key."""
+
+    __slots__ = ("_cipher", "_key")
+
+    def __init__(self, key: SecretBytes, cipher: Any) -> None:
+        self._key = SecretBytes(key.expose())
+        self._cipher = cipher
+
+    def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
+        """Write words `word_offset .. word_offset + len(out)`; see `MaskStream`."""
+        word_offset = _check_slice(out, word_offset)
+        key = bytes(self._key.expose())
+        done = 0
+        while done < len(out):
+            segment, start = divmod(word_offset + done, SEGMENT_WORDS)
+            take = min(SEGMENT_WORDS - start, len(out) - done)
+            if start == 0:
+                self._write_prefix(key, segment, out[done : done + take])
+            else:
+                scratch = np.empty(start + take, dtype=np.uint64)
+                self._write_prefix(key, segment, scratch)
+                out[done : done + take] = scratch[start:]
+            done += take
+        _to_host_order(out)
+
+    def _write_prefix(self, key: bytes, segment: int, out: NDArray[np.uint64]) -> None:
+        octets = out.view(np.uint8)
+        octets.fill(0)
+        self._cipher.encrypt_inplace(key, segment.to_bytes(_BLOCK_BYTES, "big"), octets.data)
+
+
+def _aes_ctr_context(key: SecretBytes, initial_counter: bytes) -> CipherContext:
+    return Cipher(algorithms.AES128(key.expose()), modes.CTR(initial_counter)).encryptor()
+
+
+def _write_key_stream(context: CipherContext, octets: memoryview) -> None:
+    for begin in range(0, len(octets), len(_ZEROS)):
+        piece = octets[begin : begin + len(_ZEROS)]
+        zeros = _ZEROS if len(piece) == len(_ZEROS) else _ZEROS[: len(piece)]
+        context.update_into(zeros, piece)
+
+
+def _load_aegis() -> Any:
+    try:
+        from pyaegis import Aegis128X2
+    except ImportError as error:
+        raise ParameterError(
+            "suite 0x0002 needs the 'fast' extra: pip install 'secagg[fast]', or choose suite 0x0001"
+        ) from error
+    return Aegis128X2(tag_size=16)
+
+
+def _check_key(key: SecretBytes) -> None:
+    if len(key) != _KEY_BYTES:
+        raise ParameterError(f"a mask PRG key of {len(key)} bytes; derive exactly {_KEY_BYTES}")
+
+
+def _check_slice(out: NDArray[np.uint64], word_offset: int) -> int:
+    if out.dtype != np.uint64 or out.ndim != 1 or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ParameterError(
+            f"a mask slice of dtype {out.dtype} and shape {out.shape} cannot be filled; "
+            "pass a one-dimensional, C-contiguous, writable uint64 array"
+        )
+    first = operator.index(word_offset)
+    if first < 0 or first + len(out) > MAX_STREAM_WORDS:
+        raise ParameterError(
+            f"words {first} .. {first + len(out)} lie outside the mask stream; stay within 0 .. 2^60"
+        )
+    return first
+
+
+def _to_host_order(out: NDArray[np.uint64]) -> None:
+    if sys.byteorder == "big":
+        out.byteswap(inplace=True)

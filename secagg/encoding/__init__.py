@@ -1,0 +1,1 @@
+"""Real vectors to ring vectors and back: layout, quantization, packing (Specification §4)."""

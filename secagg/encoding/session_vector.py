@@ -1,0 +1,283 @@
+"""One client's input as a session vector, its packed bytes, and the sum decoded (Specification §4.1 to §4.3).
+
+Ties layout, quantization and packing together, in slices that stay in the processor's cache. Words are added
+modulo 2^64 everywhere; only the ring's low B bits of each word are sent and decoded. Must not know masks,
+keys of the session, or messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto.randomness import RandomSource
+from secagg.encoding.layout import Layout, Section
+from secagg.encoding.packing import SLICE_WORDS, check_padding, pack_into, unpack
+from secagg.encoding.quantization import (
+    QuantizationReport,
+    Quantizer,
+    RoundingNoise,
+    check_array,
+    check_weight,
+    decode_entries,
+)
+from secagg.errors import DecodeError, ParameterError
+from secagg.vectors import FixedPoint, Integers
+
+_SLICE_ENTRIES: Final = 2**15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedInput:
+    """One client's encoded, still unmasked input. Its words are as secret as the input itself.
+
+    Attributes:
+        words: uint64, `layout.words` long.
+        reports: one per vector, in the session's order.
+        weight: the client's weight, 1 when the session has none.
+    """
+
+    words: NDArray[np.uint64] = field(repr=False)
+    reports: tuple[QuantizationReport, ...]
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedSum:
+    """The released result.
+
+    Attributes:
+        vectors: name to float64 sum or mean (FixedPoint) or int64 sum (Integers), in the specified shape.
+        total_weight: sum of the contributors' weights, or None when the session has none.
+    """
+
+    vectors: dict[str, NDArray[Any]] = field(repr=False)
+    total_weight: int | None
+
+
+def encode_input(
+    layout: Layout,
+    arrays: Mapping[str, NDArray[Any]],
+    weight: int = 1,
+    *,
+    randomness: RandomSource,
+    strict: bool = False,
+) -> EncodedInput:
+    """Quantize one client's arrays and put them into their fields.
+
+    Args:
+        layout: the session's layout.
+        arrays: one NumPy array per vector, of the specified shape; any memory order. None is changed or kept.
+        weight: the client's weight, 1 .. layout.max_weight.
+        randomness: drawn from once (32 bytes) when a vector rounds stochastically.
+        strict: refuse input that would be clipped.
+
+    Raises:
+        ParameterError: missing or unknown names, a wrong dtype or shape, NaN or infinity, an integer outside
+            its range, a wrong weight, or (strict) a clipped entry.
+    """
+    weight = check_weight(weight, layout.max_weight)
+    _check_names(layout, arrays)
+    sections = layout.vector_sections
+    flat = [check_array(section.name, section.spec, arrays[section.name]) for section in sections]
+    stochastic = any(isinstance(s.spec, FixedPoint) and s.spec.rounding == "stochastic" for s in sections)
+    quantizer = Quantizer(_SLICE_ENTRIES, RoundingNoise(randomness, _SLICE_ENTRIES) if stochastic else None)
+    entries = np.empty(_SLICE_ENTRIES, dtype=np.uint64)
+    words = np.empty(layout.words, dtype=np.uint64)
+    reports = tuple(
+        _encode_section(section, values, weight, quantizer, entries, words[section.word_slice])
+        for section, values in zip(sections, flat, strict=True)
+    )
+    if layout.weight_section is not None:
+        words[layout.weight_section.word_offset] = weight
+    if strict:
+        _refuse_clipping(layout, reports)
+    return EncodedInput(words, reports, weight)
+
+
+def reduce_to_ring(layout: Layout, words: NDArray[np.uint64]) -> None:
+    """Keep the ring's low B bits of every word, in place.
+
+    Raises:
+        ParameterError: not a one-dimensional, writable uint64 array of `layout.words`.
+    """
+    _check_accumulator(layout, words)
+    for section in layout.sections:
+        part = words[section.word_slice]
+        np.bitwise_and(part, np.uint64(section.ring_mask), out=part)
+
+
+def pack_vector(layout: Layout, words: NDArray[np.uint64]) -> bytearray:
+    """Return the `layout.packed_bytes` bytes of an upload; each word's bits above its ring are left out.
+
+    Raises:
+        ParameterError: not a one-dimensional uint64 array of `layout.words`.
+    """
+    _check_session_vector(layout, words)
+    packed = bytearray(layout.packed_bytes)
+    octets = np.frombuffer(packed, dtype=np.uint8)
+    for section in layout.sections:
+        pack_into(words[section.word_slice], section.ring_bits, octets[section.byte_slice])
+    return packed
+
+
+def add_packed(
+    layout: Layout, payload: bytes | bytearray | memoryview, accumulator: NDArray[np.uint64]
+) -> None:
+    """Unpack an upload and add it to the accumulator modulo 2^64, slice by slice.
+
+    Args:
+        layout: the session's layout.
+        payload: a client's packed session vector; contiguous.
+        accumulator: uint64, one-dimensional, writable, `layout.words` long; unchanged when this raises.
+
+    Raises:
+        DecodeError: another length than `layout.packed_bytes`, or pad bits that are not zero.
+        ParameterError: another kind of accumulator.
+    """
+    _check_accumulator(layout, accumulator)
+    view = memoryview(payload)
+    if view.nbytes != layout.packed_bytes:
+        raise DecodeError(
+            f"a masked vector of {view.nbytes} bytes, where this session's are exactly {layout.packed_bytes}"
+        )
+    octets = np.frombuffer(view, dtype=np.uint8)
+    for section in layout.sections:
+        check_padding(octets[section.byte_slice], section.ring_bits, section.words)
+    buffer = np.empty(min(SLICE_WORDS, layout.words), dtype=np.uint64)
+    for section in layout.sections:
+        packed, target = octets[section.byte_slice], accumulator[section.word_slice]
+        for start in range(0, section.words, SLICE_WORDS):
+            piece = target[start : start + SLICE_WORDS]
+            unpacked = buffer[: len(piece)]
+            unpack(packed, section.ring_bits, start, unpacked)
+            np.add(piece, unpacked, out=piece)
+
+
+def decode_sum(layout: Layout, words: NDArray[np.uint64], contributors: int) -> DecodedSum:
+    """Decode the unmasked sum of the contributors' session vectors; bits above the rings are ignored.
+
+    Args:
+        layout: the session's layout.
+        words: uint64, one-dimensional, `layout.words` long; unchanged.
+        contributors: number of clients in the sum, 1 .. layout.clients.
+
+    Raises:
+        ParameterError: another kind of array, or contributors outside its range.
+        DecodeError: a total weight that no weights of 1 .. max_weight add up to: a client sent a wrong one.
+    """
+    _check_session_vector(layout, words)
+    if not 1 <= contributors <= layout.clients:
+        raise ParameterError(f"{contributors} contributors are outside 1 .. {layout.clients}, the cohort")
+    total_weight = _total_weight(layout, words, contributors)
+    effective_weight = contributors if total_weight is None else total_weight
+    entries = np.empty(_SLICE_ENTRIES, dtype=np.uint64)
+    vectors: dict[str, NDArray[Any]] = {}
+    for section in layout.vector_sections:
+        spec = section.spec
+        result = np.empty(spec.size, dtype=np.int64 if isinstance(spec, Integers) else np.float64)
+        part = words[section.word_slice]
+        words_per_slice = _SLICE_ENTRIES // section.fields_per_word
+        for start in range(0, section.words, words_per_slice):
+            piece = part[start : start + words_per_slice]
+            sums = _read_fields(section, piece, entries)
+            target = result[start * section.fields_per_word :][: len(sums)]
+            target[:] = decode_entries(spec, sums[: len(target)], contributors, effective_weight)
+        vectors[section.name] = result.reshape(spec.shape)
+    return DecodedSum(vectors, total_weight)
+
+
+def _encode_section(
+    section: Section,
+    values: NDArray[Any],
+    weight: int,
+    quantizer: Quantizer,
+    entries: NDArray[np.uint64],
+    words: NDArray[np.uint64],
+) -> QuantizationReport:
+    spec, fields = section.spec, section.fields_per_word
+    factor = weight if section.weighted else 1
+    words_per_slice = _SLICE_ENTRIES // fields
+    clipped = 0
+    for start in range(0, section.words, words_per_slice):
+        piece = words[start : start + words_per_slice]
+        first = start * fields
+        count = min(len(piece) * fields, len(values) - first)
+        clipped += quantizer.encode(section.name, spec, values, first, factor, entries[:count])
+        entries[count : len(piece) * fields] = 0
+        _write_fields(section, entries, piece)
+    return QuantizationReport(section.name, len(values), clipped)
+
+
+def _write_fields(section: Section, entries: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
+    fields = section.fields_per_word
+    columns = entries[: len(words) * fields].reshape(len(words), fields)
+    width = np.uint64(section.width)
+    words[:] = columns[:, fields - 1]
+    for column in range(fields - 2, -1, -1):
+        np.left_shift(words, width, out=words)
+        np.bitwise_or(words, columns[:, column], out=words)
+
+
+def _read_fields(
+    section: Section, words: NDArray[np.uint64], entries: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    fields = section.fields_per_word
+    sums = entries[: len(words) * fields]
+    columns = sums.reshape(len(words), fields)
+    for column in range(fields):
+        np.right_shift(words, np.uint64(column * section.width), out=columns[:, column])
+    np.bitwise_and(sums, np.uint64(section.field_mask), out=sums)
+    return sums
+
+
+def _total_weight(layout: Layout, words: NDArray[np.uint64], contributors: int) -> int | None:
+    section = layout.weight_section
+    if section is None:
+        return None
+    total = int(words[section.word_offset]) & section.field_mask
+    if not contributors <= total <= contributors * layout.max_weight:
+        raise DecodeError(
+            f"the weights of {contributors} contributors add up to {total}, outside {contributors} .. "
+            f"{contributors * layout.max_weight}: a client sent a weight that the session does not allow"
+        )
+    return total
+
+
+def _check_names(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> None:
+    if not isinstance(arrays, Mapping):
+        raise ParameterError(f"the input maps vector names to arrays; it is a {type(arrays).__name__}")
+    expected = [section.name for section in layout.vector_sections]
+    missing = [name for name in expected if name not in arrays]
+    unknown = [name for name in arrays if name not in expected]
+    if missing:
+        raise ParameterError(f"the input lacks the vectors {missing}; this session sums {expected}")
+    if unknown:
+        raise ParameterError(f"the input has the unknown vectors {unknown}; this session sums {expected}")
+
+
+def _refuse_clipping(layout: Layout, reports: tuple[QuantizationReport, ...]) -> None:
+    for section, report in zip(layout.vector_sections, reports, strict=True):
+        if report.clipped and isinstance(section.spec, FixedPoint):
+            raise ParameterError(
+                f"vector {report.name!r}: {report.clipped} of {report.entries} entries lie beyond "
+                f"clip={section.spec.clip!r}, and strict=True refuses to clip; raise clip or scale the input"
+            )
+
+
+def _check_accumulator(layout: Layout, words: NDArray[np.uint64]) -> None:
+    _check_session_vector(layout, words)
+    if not words.flags.writeable:
+        raise ParameterError("the session vector is read-only and is changed in place; pass a writable array")
+
+
+def _check_session_vector(layout: Layout, words: NDArray[np.uint64]) -> None:
+    if words.dtype != np.uint64 or words.shape != (layout.words,):
+        raise ParameterError(
+            f"a session vector of dtype {words.dtype} and shape {words.shape}; "
+            f"this layout needs uint64 and ({layout.words},)"
+        )

@@ -1,0 +1,556 @@
+"""Parameter calculator: how many neighbours hold a client's shares, and how many rebuild a secret.
+
+Implements Specification §2.4 (parameter selection) and the two graphs of §2.5 (topology): the complete
+graph, whose conditions are certain, and the sparse Harary graph of Bell et al. (CCS 2020), whose
+conditions hold up to a probability 2^-security_bits (privacy) and 2^-correctness_bits (result).
+
+It is plain arithmetic on five numbers. It must not know cohorts, permutations, sessions or messages.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from bisect import bisect_left
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from secagg.errors import ParameterError
+
+MAX_SHARE_HOLDERS: Final = 65_520
+"""Most holders of one secret: the share field has no more points (Specification §5.1)."""
+
+MAX_CLIENTS: Final = 2**40
+"""Largest cohort that the calculator answers for: the rounding rule of fractions ends there."""
+
+_ROUNDING: Final = 1e-14  # added to a fraction, so that 0.29 of 100 clients is 29, not 28
+_TIE: Final = 1e-10  # logarithms this close are equal: beyond rounding, far below any meaning
+_LOG_2PI: Final = math.log(2 * math.pi)
+
+
+class ThreatModel(StrEnum):
+    """What the server and the corrupt clients may do (Specification §1)."""
+
+    SEMI_HONEST = "semi-honest"
+    ACTIVE = "active"
+
+
+class TopologyKind(StrEnum):
+    """Who are neighbours (Specification §2.5)."""
+
+    COMPLETE = "complete"
+    SPARSE = "sparse"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChoice:
+    """A graph and a threshold, with the argument for them in words."""
+
+    topology: TopologyKind
+    degree: int
+    threshold: int
+    reason: str
+
+
+def graph_parameters(
+    clients: int,
+    max_corrupt: float,
+    max_dropout: float,
+    threat_model: ThreatModel | str,
+    security_bits: int = 40,
+    correctness_bits: int = 20,
+) -> tuple[int, int]:
+    """Return (degree, threshold) of the sparse graph: the first even degree that satisfies §2.4.
+
+    The degree counts the holders of a client's shares. Where t1 = 0 and t2 = 1 the published rule answers
+    threshold 2, although correctness allows only 1; :func:`choose_graph` takes a larger degree there.
+
+    Raises:
+        ParameterError: a value is out of range, or no even degree below n and MAX_SHARE_HOLDERS qualifies.
+
+    Source: Bell et al., CCS 2020, section 3; Specification §2.4.
+    """
+    problem = _problem(clients, max_corrupt, max_dropout, threat_model, security_bits, correctness_bits)
+    degree = problem.first_degree(smallest_threshold=1)
+    return degree, max(problem.window(degree).lowest, 2)
+
+
+def complete_threshold(clients: int, max_corrupt: float, max_dropout: float, threat_model: ThreatModel | str) -> int:
+    """Return the default threshold of the complete graph, clipped into what the model allows (§2.4).
+
+    Raises:
+        ParameterError: a value is out of range, there are more than MAX_SHARE_HOLDERS holders, or no
+            threshold satisfies both privacy and the expected dropouts.
+    """
+    problem = _problem(clients, max_corrupt, max_dropout, threat_model, 1, 1)
+    return _default_threshold(problem, _complete_interval(problem))
+
+
+def choose_graph(
+    clients: int,
+    max_corrupt: float,
+    max_dropout: float,
+    threat_model: ThreatModel | str,
+    topology: TopologyKind | str | None = None,
+    degree: int | None = None,
+    threshold: int | None = None,
+    security_bits: int = 40,
+    correctness_bits: int = 20,
+) -> GraphChoice:
+    """Choose the graph, its degree and the threshold, or check those that the caller chose (§2.4, §2.5).
+
+    Args:
+        clients: size of the cohort.
+        max_corrupt: largest fraction of the clients that pool what they see, in [0, 1).
+        max_dropout: largest fraction of the clients that vanish, in [0, 1).
+        threat_model: "semi-honest" or "active".
+        topology: None (or "auto") takes the smaller graph of those that qualify.
+        degree: holders of a client's shares; None computes it.
+        threshold: shares that rebuild a secret; None computes it.
+        security_bits: sparse graphs leak with probability at most 2^-security_bits.
+        correctness_bits: sparse graphs fail for want of shares with probability below 2^-correctness_bits.
+
+    A sparse graph whose degree and threshold are both given is taken as it is, even below the wanted bits:
+    the reason then says how many bits it has.
+
+    Raises:
+        ParameterError: a value is out of range, or the graph does not qualify, or no graph does.
+    """
+    problem = _problem(clients, max_corrupt, max_dropout, threat_model, security_bits, correctness_bits)
+    kind = _topology(topology)
+    if degree is not None:
+        degree = _integer("degree", degree, 1, clients - 1, "a client has no more neighbours than that")
+        if kind is None:
+            kind = TopologyKind.COMPLETE if degree == clients - 1 else TopologyKind.SPARSE
+    if threshold is not None:
+        most = clients - 1 if degree is None else degree
+        threshold = _integer("threshold", threshold, 1, most, "a secret has no more holders than that")
+    if kind is TopologyKind.SPARSE:
+        return _sparse(problem, degree, threshold)
+    if kind is TopologyKind.COMPLETE:
+        return _complete(problem, degree, threshold, "The complete graph was asked for.")
+    if problem.threat_model is ThreatModel.ACTIVE:
+        why = (
+            "The active model takes the complete graph: sparse graphs are refused there until the "
+            "specification has the full malicious construction of Bell et al. (section 4)."
+        )
+        return _complete(problem, None, threshold, why)
+    return _smaller(problem, threshold)
+
+
+class _Window(NamedTuple):
+    """Thresholds that a degree allows: privacy bounds them from below, correctness from above."""
+
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Checked input: `corrupt` and `dropped` are numbers of clients."""
+
+    clients: int
+    corrupt: int
+    dropped: int
+    threat_model: ThreatModel
+    security_bits: int
+    correctness_bits: int
+
+    def log_disconnected(self, degree: int) -> float:
+        """Bound the log probability that the honest survivors are not connected.
+
+        An odd degree adds chords to the ring of degree - 1, whose bound therefore holds for it too.
+        """
+        n, k, bad = self.clients, degree - degree % 2, self.corrupt + self.dropped
+        if k > bad or degree == n - 1:
+            return -math.inf
+        return math.log(n) + math.log((n - k - 1) / 2) + _log_probability(n, min(bad, n), k, k)
+
+    def connected(self, degree: int) -> bool:
+        return self.log_disconnected(degree) < -(self.security_bits + 1) * math.log(2) - _TIE
+
+    def most_corrupt(self, degree: int) -> int:
+        """t1: more corrupt neighbours than this have at most the probability that we accept."""
+        limit = -(self.security_bits + 1) * math.log(2) - math.log(self.clients) + _TIE
+        return _quantile(self.clients, self.corrupt, degree, limit)
+
+    def most_dropped(self, degree: int) -> int:
+        """degree - t2: more dropped neighbours than this have less than the probability that we accept."""
+        limit = -self.correctness_bits * math.log(2) - math.log(self.clients) - _TIE
+        return _quantile(self.clients, self.dropped, degree, limit)
+
+    def lowest_threshold(self, degree: int, most_corrupt: int) -> int:
+        if self.threat_model is ThreatModel.SEMI_HONEST:
+            return most_corrupt + 1
+        return math.ceil((most_corrupt + degree - 1.25) / 2) + 1
+
+    def window(self, degree: int) -> _Window:
+        lowest = self.lowest_threshold(degree, self.most_corrupt(degree))
+        return _Window(lowest, degree - self.most_dropped(degree))
+
+    def largest_degree(self) -> int:
+        """Largest even degree that the cohort and the share field have room for."""
+        most = min(self.clients - 1, MAX_SHARE_HOLDERS)
+        return most - most % 2
+
+    def first_connected(self) -> int:
+        """First even degree that is connected, or the one after the largest.
+
+        The bound falls strictly with the degree while corrupt + dropped < n, so bisection is exact.
+        """
+        degrees = range(2, self.largest_degree() + 1, 2)
+        return 2 + 2 * bisect_left(degrees, True, key=self.connected)
+
+    def first_degree(self, smallest_threshold: int) -> int:
+        """First even degree with a threshold of at least `smallest_threshold`, all conditions holding.
+
+        One more neighbour raises t1 and degree - t2 by 0 or 1 each, so t2 grows by at most 1 and the lower
+        end of the window never falls. A degree that lacks m thresholds thus rules out the m - 1 after it:
+        leaping by m passes no solution, although the conditions are not monotone in the degree.
+
+        Raises:
+            ParameterError: there is no such degree.
+        """
+        if self.corrupt + self.dropped >= self.clients:
+            raise ParameterError(self._infeasible())
+        degree = self.first_connected()
+        while degree <= self.largest_degree():
+            lowest, highest = self.window(degree)
+            lacking = max(lowest, smallest_threshold) - highest
+            if lacking <= 0:
+                return degree
+            degree += lacking + lacking % 2
+        raise ParameterError(self._infeasible())
+
+    def first_degree_for(self, threshold: int) -> int:
+        """First even degree that allows this threshold; both ends of the window rise with the degree.
+
+        Raises:
+            ParameterError: there is no such degree.
+        """
+        degrees = range(self.first_connected(), self.largest_degree() + 1, 2)
+        wide = bisect_left(degrees, True, key=lambda k: k - self.most_dropped(k) >= threshold)
+        if wide == len(degrees) or self.window(degrees[wide]).lowest > threshold:
+            raise ParameterError(
+                f"no sparse graph of {self.clients} clients serves threshold {threshold} ({self.figures()}): "
+                "leave the threshold to the calculator, or lower max_corrupt or max_dropout."
+            )
+        return degrees[wide]
+
+    def figures(self) -> str:
+        return (
+            f"{self.corrupt} corrupt and {self.dropped} dropped of {self.clients}, "
+            f"{self.threat_model.value}, {self.security_bits} security bits, "
+            f"{self.correctness_bits} correctness bits"
+        )
+
+    def _infeasible(self) -> str:
+        most = self.largest_degree()
+        return (
+            f"no sparse graph of even degree from 2 to {most} qualifies ({self.figures()}): lower "
+            "max_corrupt or max_dropout, ask for fewer bits, or take the complete graph (at most "
+            f"{MAX_SHARE_HOLDERS + 1} clients)."
+        )
+
+
+def _sparse(problem: _Problem, degree: int | None, threshold: int | None) -> GraphChoice:
+    """Sparse graph: computed, checked, or (both given) rated.
+
+    A computed threshold is at least 2: one share must not be the secret. Unlike the published rule, the
+    degree then makes room for it (see :func:`graph_parameters`).
+    """
+    if problem.threat_model is ThreatModel.ACTIVE:
+        raise ParameterError(
+            "topology 'sparse' is refused in the active model until the specification has the full malicious "
+            "construction: take topology 'complete', or threat_model 'semi-honest'."
+        )
+    if degree is None:
+        degree = problem.first_degree(2) if threshold is None else problem.first_degree_for(threshold)
+        binding = _binding(problem, degree, 2 if threshold is None else threshold)
+        threshold = max(problem.window(degree).lowest, 2) if threshold is None else threshold
+        reason = f"Sparse graph, {_figures(problem, degree)} Threshold {threshold}. {binding}"
+        return GraphChoice(TopologyKind.SPARSE, degree, threshold, reason)
+    if degree < 2 or degree > MAX_SHARE_HOLDERS or (degree % 2 and problem.clients % 2):
+        raise ParameterError(
+            f"degree {degree} is impossible for a sparse graph of {problem.clients} clients: it must lie in "
+            f"[2, {MAX_SHARE_HOLDERS}], and be even unless the number of clients is."
+        )
+    if threshold is not None:
+        return GraphChoice(TopologyKind.SPARSE, degree, threshold, _rating(problem, degree, threshold))
+    if not problem.connected(degree):
+        raise ParameterError(
+            f"degree {degree} fails connectivity: it gives {_bits(problem.log_disconnected(degree))}, more "
+            f"than {problem.security_bits + 1} are needed ({problem.figures()}): raise the degree, or lower "
+            "max_corrupt or max_dropout."
+        )
+    window = problem.window(degree)
+    threshold = max(window.lowest, 2)
+    if threshold > window.highest:
+        raise ParameterError(
+            f"degree {degree} leaves no threshold: secrecy needs at least {threshold}, correctness allows at "
+            f"most {window.highest} ({problem.figures()}): raise the degree, or lower max_corrupt or "
+            "max_dropout."
+        )
+    reason = f"Sparse graph, degree given by the caller: {_figures(problem, degree)}"
+    return GraphChoice(TopologyKind.SPARSE, degree, threshold, reason)
+
+
+def _complete(problem: _Problem, degree: int | None, threshold: int | None, why: str) -> GraphChoice:
+    n = problem.clients
+    if degree not in (None, n - 1):
+        raise ParameterError(
+            f"degree {degree} contradicts the complete graph of {n} clients, whose degree is {n - 1}: leave "
+            "the degree out, or take topology 'sparse'."
+        )
+    window = _complete_interval(problem)
+    lowest, highest = window
+    if threshold is None:
+        threshold = _default_threshold(problem, window)
+    elif not lowest <= threshold <= highest:
+        raise ParameterError(
+            f"threshold {threshold} is outside [{lowest}, {highest}], which the complete graph allows "
+            f"({_complete_rule(problem)}): take one inside, or lower max_corrupt or max_dropout."
+        )
+    reason = (
+        f"{why} Complete graph of {n} clients, degree {n - 1}, threshold {threshold}: any threshold in "
+        f"[{lowest}, {highest}] holds with certainty ({_complete_rule(problem)}). Secrecy binds from below, "
+        "relaxed by a smaller max_corrupt; correctness from above, relaxed by a smaller max_dropout."
+    )
+    return GraphChoice(TopologyKind.COMPLETE, n - 1, threshold, reason)
+
+
+def _smaller(problem: _Problem, threshold: int | None) -> GraphChoice:
+    """Take the sparse graph if it has fewer edges, else the complete one; semi-honest model."""
+    n = problem.clients
+    try:
+        sparse = _sparse(problem, None, threshold)
+    except ParameterError as no_sparse:
+        try:
+            return _complete(problem, None, threshold, "No sparse graph qualifies.")
+        except ParameterError as no_complete:
+            raise ParameterError(f"{no_complete} Nor is a sparse graph possible: {no_sparse}") from no_complete
+    if sparse.degree >= n - 1:
+        why = f"A sparse graph needs degree {sparse.degree}: the complete graph is no larger, and certain."
+        return _complete(problem, None, threshold, why)
+    saved = f"It is smaller than the complete graph (degree {sparse.degree} instead of {n - 1})."
+    return GraphChoice(sparse.topology, sparse.degree, sparse.threshold, f"{sparse.reason} {saved}")
+
+
+def _complete_rule(problem: _Problem) -> str:
+    n, c, d = problem.clients, problem.corrupt, problem.dropped
+    secrecy = "2t > n + c" if problem.threat_model is ThreatModel.ACTIVE else "t > c"
+    return f"{secrecy} and t <= n - d - 1, with n = {n}, c = {c} corrupt, d = {d} dropped"
+
+
+def _complete_interval(problem: _Problem) -> _Window:
+    n, c, d = problem.clients, problem.corrupt, problem.dropped
+    if n - 1 > MAX_SHARE_HOLDERS:
+        raise ParameterError(
+            f"a complete graph of {n} clients is impossible: each secret would have {n - 1} holders and the "
+            f"share field has {MAX_SHARE_HOLDERS} points: take a sparse graph (semi-honest model) or a "
+            "smaller cohort."
+        )
+    active = problem.threat_model is ThreatModel.ACTIVE
+    window = _Window((n + c) // 2 + 1 if active else c + 1, n - d - 1)
+    if window.lowest > window.highest:
+        raise ParameterError(
+            f"no threshold serves the complete graph: [{window.lowest}, {window.highest}] is empty "
+            f"({_complete_rule(problem)}): lower max_corrupt or max_dropout, or take more clients."
+        )
+    return window
+
+
+def _default_threshold(problem: _Problem, window: _Window) -> int:
+    n = problem.clients
+    default = 2 * n // 3 + 1 if problem.threat_model is ThreatModel.ACTIVE else n // 2 + 1
+    return min(max(default, window.lowest), window.highest)
+
+
+def _figures(problem: _Problem, degree: int) -> str:
+    lowest, highest = problem.window(degree)
+    return (
+        f"degree {degree} ({problem.figures()}): connectivity is "
+        f"{_bits(problem.log_disconnected(degree))}, secrecy needs a threshold of at least {lowest} "
+        f"(t1 = {lowest - 1}), correctness allows at most {highest} (t2 = {highest})."
+    )
+
+
+def _binding(problem: _Problem, degree: int, wanted: int) -> str:
+    """Say which condition fails two neighbours lower, and what would relax it; `wanted`: least threshold."""
+    lower = degree - 2
+    if lower < 2:
+        return "Nothing binds: degree 2 is the smallest."
+    if not problem.connected(lower):
+        return (
+            f"Connectivity binds: degree {lower} gives {_bits(problem.log_disconnected(lower))}, more than "
+            f"{problem.security_bits + 1} are needed; a smaller max_corrupt or max_dropout, or fewer "
+            "security bits, would relax it."
+        )
+    lowest, highest = problem.window(lower)
+    corrupt, dropped = problem.most_corrupt(lower), problem.most_dropped(lower)
+    secrecy = lowest >= wanted and corrupt >= dropped
+    relax = "max_corrupt, or fewer security" if secrecy else "max_dropout, or fewer correctness"
+    return (
+        f"{'Secrecy (t1)' if secrecy else 'Correctness (t2)'} binds: of {lower} neighbours up to {corrupt} "
+        f"may be corrupt and up to {dropped} may drop, so the threshold would have to be at least "
+        f"{max(lowest, wanted)} and at most {highest}; a smaller {relax} bits, would relax it most."
+    )
+
+
+def _rating(problem: _Problem, degree: int, threshold: int) -> str:
+    """Say how many bits a graph has that the caller fixed entirely."""
+    n, log_n = problem.clients, math.log(problem.clients)
+    exposed = log_n + _log_tail(n, problem.corrupt, degree, threshold - 1)
+    stuck = log_n + _log_tail(n, problem.dropped, degree, degree - threshold)
+    return (
+        f"Sparse graph, degree {degree} and threshold {threshold} given by the caller: with "
+        f"{problem.corrupt} corrupt and {problem.dropped} dropped of {n}, connectivity is "
+        f"{_bits(problem.log_disconnected(degree))}, secrecy {_bits(exposed)} (wanted: "
+        f"{problem.security_bits + 1} bits each), correctness {_bits(stuck)} (wanted: "
+        f"{problem.correctness_bits} bits)."
+    )
+
+
+def _bits(log_probability: float) -> str:
+    if log_probability == -math.inf:
+        return "certain"
+    return f"{max(0.0, -log_probability / math.log(2)):.1f} bits"
+
+
+def _quantile(n: int, marked: int, drawn: int, log_limit: float) -> int:
+    """Smallest u with log Pr[X > u] <= log_limit, X hypergeometric.
+
+    A hypergeometric median lies within 1 of the mean (X is a sum of independent indicators: Jogdeo and
+    Samuels 1968), so nothing below the mean qualifies while the limit is under 1/2.
+    """
+    first, last = drawn * marked // n, min(marked, drawn)
+    return first + bisect_left(range(first, last), True, key=lambda u: _tail_within(n, marked, drawn, u, log_limit))
+
+
+def _tail_within(n: int, marked: int, drawn: int, above: int, log_limit: float) -> bool:
+    """Tell whether log Pr[X > above] <= log_limit, for `above` from the mean up, stopping when clear."""
+    x, top = above + 1, min(marked, drawn)
+    if x > top:
+        return True
+    log_budget = log_limit - _log_probability(n, marked, drawn, x)
+    if log_budget < 0:
+        return False
+    if log_budget > math.log(top) + 1:  # terms fall from the mean up, and there are at most `top`
+        return True
+    budget = math.exp(log_budget)
+    total = term = 1.0
+    while x < top and total <= budget:
+        ratio = (marked - x) * (drawn - x) / ((x + 1) * (n - marked - drawn + x + 1))
+        if ratio < 1 and total + term * ratio / (1 - ratio) <= budget:  # ratios fall: a geometric bound
+            return True
+        term *= ratio
+        total += term
+        x += 1
+    return total <= budget
+
+
+def _log_tail(n: int, marked: int, drawn: int, above: int) -> float:
+    """Log Pr[X > above]; 0, an upper bound, below the mean, where the tail is no small number."""
+    x, top = above + 1, min(marked, drawn)
+    if x > top:
+        return -math.inf
+    if above < drawn * marked // n:
+        return 0.0
+    log_first, total, term = _log_probability(n, marked, drawn, x), 1.0, 1.0
+    while x < top and term > total * 1e-17:
+        term *= (marked - x) * (drawn - x) / ((x + 1) * (n - marked - drawn + x + 1))
+        total += term
+        x += 1
+    return log_first + math.log(total)
+
+
+def _log_probability(n: int, marked: int, drawn: int, x: int) -> float:
+    """Log Pr[X = x] of the hypergeometric law: `drawn` of n without return, `marked` of them counted.
+
+    Differences of log-gamma at n = 10^9 would cancel all but six digits. With log m! = m log m - m + L(m)
+    the large parts of the nine factorials combine into four deviances of a 2 x 2 table from its expectation,
+    each of the size of the answer; only the small L(m) are left to add (the idea of Loader 2000).
+    """
+    rest, left = n - marked, n - drawn
+    off = (x * n - marked * drawn) / n
+    deviances = (
+        _deviance(x, marked * drawn / n, off)
+        + _deviance(marked - x, marked * left / n, -off)
+        + _deviance(drawn - x, rest * drawn / n, -off)
+        + _deviance(left - marked + x, rest * left / n, off)
+    )
+    margins = _stirling(marked) + _stirling(rest) + _stirling(drawn) + _stirling(left) - _stirling(n)
+    cells = _stirling(x) + _stirling(marked - x) + _stirling(drawn - x) + _stirling(left - marked + x)
+    return margins - cells - deviances
+
+
+def _deviance(observed: int, expected: float, off: float) -> float:
+    """Return x log(x/m) - x + m for x = m + off; `off` comes from integers, free of cancellation."""
+    if observed == 0 or expected == 0:
+        return expected
+    return observed * math.log1p(off / expected) - off
+
+
+def _stirling(m: int) -> float:
+    """L(m) = log m! - (m log m - m), to 2e-14: the logarithm of Stirling's factor."""
+    if m == 0:
+        return 0.0
+    if m < 16:
+        return math.lgamma(m + 1) - m * math.log(m) + m
+    square = m * m
+    series = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / 1680 / square) / square) / square) / m
+    return (_LOG_2PI + math.log(m)) / 2 + series
+
+
+def _topology(value: TopologyKind | str | None) -> TopologyKind | None:
+    if value is None or value == "auto":
+        return None
+    try:
+        return TopologyKind(value)
+    except ValueError:
+        raise ParameterError(f"topology {value!r} is unknown: take 'complete', 'sparse' or 'auto' (None).") from None
+
+
+def _problem(
+    clients: int,
+    max_corrupt: float,
+    max_dropout: float,
+    threat_model: ThreatModel | str,
+    security_bits: int,
+    correctness_bits: int,
+) -> _Problem:
+    clients = _integer("clients", clients, 2, MAX_CLIENTS, "the sum of one client hides nothing")
+    try:
+        model = ThreatModel(threat_model)
+    except ValueError:
+        raise ParameterError(f"threat_model {threat_model!r} is unknown: take 'semi-honest' or 'active'.") from None
+    return _Problem(
+        clients=clients,
+        corrupt=_share_of(clients, "max_corrupt", max_corrupt),
+        dropped=_share_of(clients, "max_dropout", max_dropout),
+        threat_model=model,
+        security_bits=_integer("security_bits", security_bits, 1, 4096, "40 is usual"),
+        correctness_bits=_integer("correctness_bits", correctness_bits, 1, 4096, "20 is usual"),
+    )
+
+
+def _integer(name: str, value: object, least: int, most: int, hint: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ParameterError(f"{name} is {value!r}, not an integer: give one in [{least}, {most}].")
+    if not least <= int(value) <= most:
+        raise ParameterError(f"{name} is {value}, outside [{least}, {most}]: give one inside ({hint}).")
+    return int(value)
+
+
+def _share_of(clients: int, name: str, fraction: object) -> int:
+    """Return floor(fraction * clients), a product just below an integer counting as that integer.
+
+    The rounding goes onto the fraction, for it grows with the number of clients. Survivors are
+    n - dropped: the ceiling rule of Specification §2.4 is this floor rule in other words.
+    """
+    if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real):
+        raise ParameterError(f"{name} is {fraction!r}, not a number: give a fraction in [0, 1), like 0.1.")
+    if not 0 <= float(fraction) < 1:
+        raise ParameterError(f"{name} is {fraction}, outside [0, 1): give a fraction of the clients, like 0.1.")
+    return min(math.floor((float(fraction) + _ROUNDING) * clients), clients - 1)

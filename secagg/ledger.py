@@ -1,0 +1,37 @@
+"""Remembers what a client answered, so that no round is answered twice (Specification §9)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from secagg.parameters import ClientId
+
+
+class AnswerLedger(Protocol):
+    """A monotonic record beside the snapshots of a host; it must survive what the snapshots survive.
+
+    A host that stores snapshots on a disk stores the ledger there too, and writes it before an answer leaves.
+    """
+
+    def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
+        """Record the digest of an answer; False when this phase was answered before with another digest.
+
+        Args:
+            session: 32-byte session digest.
+            client: which client answers.
+            phase: value of the ClientPhase that is answered.
+            answer: SHA-256 of the answer's bytes.
+        """
+
+
+class MemoryLedger:
+    """A ledger for hosts that live as long as their sessions."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[bytes, ClientId, str], bytes] = {}
+
+    def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
+        """Record the digest of an answer; False when this phase was answered before with another digest."""
+        return self._answers.setdefault((session, client, phase), answer) == answer

@@ -1,0 +1,88 @@
+"""Seeds to masks to accumulators: the hot path (Specification §3.4, §6.4, §6.6).
+
+A mask is the word stream of a PRG key. Many masks are added to (or taken from) one accumulator slice by
+slice: a slice of the accumulator stays in the processor's cache while all keys pass over it, and one buffer
+serves every mask, so memory does not grow with the number of masks. Arithmetic is modulo 2^64, the natural
+wrap of uint64; since 2^B divides 2^64, the low B bits are right in every ring Z_{2^B}.
+
+Must not know where keys come from, what the accumulator holds, or how it is laid out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto.prg import MaskPrg
+from secagg.crypto.secret import SecretBytes
+from secagg.errors import ParameterError
+
+MAX_OPEN_STREAMS: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class MaskTerm:
+    """One mask of a sum: the stream of `key`, added, or subtracted when `negative`."""
+
+    key: SecretBytes
+    negative: bool
+
+
+def add_masks(
+    accumulator: NDArray[np.uint64],
+    terms: Iterable[MaskTerm],
+    prg: MaskPrg,
+    word_offset: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Add every term's mask to the accumulator, in place, modulo 2^64.
+
+    The accumulator may be any slice of the session vector: masking its parts is masking the whole.
+
+    Args:
+        accumulator: uint64, one-dimensional, writable.
+        terms: the masks; read once, in batches, so a generator of any length is fine. A key may be wiped
+            once this function asks for the terms after its batch.
+        prg: the suite's PRG.
+        word_offset: index in the session vector of the accumulator's first word.
+        progress: called after each slice with the number of mask words made since the last call.
+
+    Raises:
+        ParameterError: another kind of array, a negative offset, or a key of the wrong length; the
+            accumulator is unchanged when the first batch of 512 is at fault.
+    """
+    _check_accumulator(accumulator)
+    if word_offset < 0:
+        raise ParameterError(f"word_offset={word_offset} is negative; give the index of the first word")
+    segment = prg.segment_words
+    buffer = np.empty(min(segment, len(accumulator)), dtype=np.uint64)
+    pending = iter(terms)
+    while batch := [(prg.open(term.key), term.negative) for term in islice(pending, MAX_OPEN_STREAMS)]:
+        start = 0
+        while start < len(accumulator):
+            offset = word_offset + start
+            stop = min(start + segment - offset % segment, len(accumulator))
+            piece = accumulator[start:stop]
+            mask = buffer[: stop - start]
+            for stream, negative in batch:
+                stream.fill(mask, offset)
+                if negative:
+                    np.subtract(piece, mask, out=piece)
+                else:
+                    np.add(piece, mask, out=piece)
+            if progress is not None:
+                progress(len(batch) * len(piece))
+            start = stop
+
+
+def _check_accumulator(accumulator: NDArray[np.uint64]) -> None:
+    if accumulator.dtype != np.uint64 or accumulator.ndim != 1 or not accumulator.flags.writeable:
+        raise ParameterError(
+            f"masks cannot be added to an array of dtype {accumulator.dtype} and shape {accumulator.shape}; "
+            "pass a one-dimensional, writable uint64 array"
+        )

@@ -1,0 +1,191 @@
+"""The messages of the five rounds, as plain data (Specification §6).
+
+`<Round>Request` goes from the server to a client, `<Round>Response` back. Every message but the offer
+carries the session digest. Lists of (client, value) pairs stand in strictly ascending order of client.
+Knows nothing of bytes on a wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from secagg.crypto.secret import SecretBytes
+from secagg.errors import AbortReason
+from secagg.parameters import ClientId, SessionParameters
+
+DIGEST_BYTES: Final = 32
+PUBLIC_KEY_BYTES: Final = 32
+COMMITMENT_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+
+
+class Round(Enum):
+    """The five rounds; the values are the keys of `simulate(dropouts=...)` and of reports."""
+
+    ADVERTISE_KEYS = "advertise_keys"
+    SHARE_KEYS = "share_keys"
+    MASKED_INPUT = "masked_input"
+    CONSISTENCY_CHECK = "consistency_check"
+    UNMASKING = "unmasking"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOffer:
+    """The server proposes a session; a client judges it before it makes a key (Specification §6.1)."""
+
+    parameters: SessionParameters
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """A client's public keys and the commitment to its self-mask seed (Specification §6.2).
+
+    Attributes:
+        client: whose it is.
+        channel_public: 32 bytes, X25519, for the channels between clients.
+        mask_public: 32 bytes, X25519, for pairwise masks.
+        commitment: 32 bytes, SHA-256 commitment to the self-mask seed.
+        signature: 64 bytes, Ed25519, in the active model; empty in the semi-honest model.
+    """
+
+    client: ClientId
+    channel_public: bytes
+    mask_public: bytes
+    commitment: bytes
+    signature: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertiseKeysRequest:
+    """Asks a client that was offered the session for its keys (Specification §6.2)."""
+
+    session: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertiseKeysResponse:
+    """A client's advertisement (Specification §6.2)."""
+
+    session: bytes
+    advertisement: Advertisement
+
+
+@dataclass(frozen=True, slots=True)
+class ShareKeysRequest:
+    """The advertisements of a client's neighbours and its own (Specification §6.3)."""
+
+    session: bytes
+    advertisements: tuple[Advertisement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShareKeysResponse:
+    """One sealed pair of shares for each advertised neighbour: (receiver, ciphertext) (Specification §6.3)."""
+
+    session: bytes
+    ciphertexts: tuple[tuple[ClientId, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedInputCollectionRequest:
+    """The sealed shares that neighbours sent to this client: (sender, ciphertext) (Specification §6.4)."""
+
+    session: bytes
+    ciphertexts: tuple[tuple[ClientId, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedInputCollectionResponse:
+    """The masked session vector, bit-packed (Specification §6.4, §4.3)."""
+
+    session: bytes
+    payload: bytes | bytearray | memoryview = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyCheckRequest:
+    """All clients whose masked input was accepted (Specification §6.5)."""
+
+    session: bytes
+    contributors: tuple[ClientId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyCheckResponse:
+    """The client's signature over the contributors it was shown (Specification §6.5)."""
+
+    session: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnmaskingRequest:
+    """Which neighbours survived, which dropped, and who confirmed the contributors (Specification §6.6).
+
+    Attributes:
+        session: session digest.
+        survivors: sharers among the client's neighbours that contributed.
+        dropped: sharers among the client's neighbours that did not.
+        confirmations: (client, 64-byte signature) of the consistency check; empty in the semi-honest model.
+    """
+
+    session: bytes
+    survivors: tuple[ClientId, ...]
+    dropped: tuple[ClientId, ...]
+    confirmations: tuple[tuple[ClientId, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnmaskingResponse:
+    """Seed shares of survivors, mask-key shares of dropped clients: (owner, share) (Specification §6.6)."""
+
+    session: bytes
+    seed_shares: tuple[tuple[ClientId, SecretBytes], ...]
+    mask_key_shares: tuple[tuple[ClientId, SecretBytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Either side leaves the session and says why (Specification §6.1)."""
+
+    session: bytes
+    reason: AbortReason
+
+
+ServerMessage = (
+    AdvertiseKeysRequest
+    | ShareKeysRequest
+    | MaskedInputCollectionRequest
+    | ConsistencyCheckRequest
+    | UnmaskingRequest
+    | Abort
+)
+"""What a server may send to a client that holds an offer."""
+
+ClientMessage = (
+    AdvertiseKeysResponse
+    | ShareKeysResponse
+    | MaskedInputCollectionResponse
+    | ConsistencyCheckResponse
+    | UnmaskingResponse
+    | Abort
+)
+"""What a client may send to a server."""
+
+Message = SessionOffer | ServerMessage | ClientMessage
+
+ROUND_OF_MESSAGE: Final[dict[type[object], Round]] = {
+    AdvertiseKeysRequest: Round.ADVERTISE_KEYS,
+    AdvertiseKeysResponse: Round.ADVERTISE_KEYS,
+    ShareKeysRequest: Round.SHARE_KEYS,
+    ShareKeysResponse: Round.SHARE_KEYS,
+    MaskedInputCollectionRequest: Round.MASKED_INPUT,
+    MaskedInputCollectionResponse: Round.MASKED_INPUT,
+    ConsistencyCheckRequest: Round.CONSISTENCY_CHECK,
+    ConsistencyCheckResponse: Round.CONSISTENCY_CHECK,
+    UnmaskingRequest: Round.UNMASKING,
+    UnmaskingResponse: Round.UNMASKING,
+}
+"""The round each message type belongs to; the offer and Abort belong to none."""

@@ -1,0 +1,97 @@
+"""A client masks its input (Specification §6.4)."""
+
+from __future__ import annotations
+
+from secagg.crypto import aead, key_schedule, shamir
+from secagg.crypto.agreement import LowOrderPointError
+from secagg.crypto.randomness import RandomSource
+from secagg.crypto.secret import SecretBytes
+from secagg.encoding.session_vector import pack_vector
+from secagg.errors import LocalProtocolError, PeerMisbehaved, Violation
+from secagg.masking.engine import MaskTerm, add_masks
+from secagg.messages import MaskedInputCollectionRequest, MaskedInputCollectionResponse
+from secagg.parameters import ClientId
+from secagg.protocol.client_states import (
+    AwaitingConsistencyCheck,
+    AwaitingMaskedInput,
+    AwaitingUnmasking,
+    ClientStep,
+    HeldShares,
+)
+from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
+
+
+def mask_input(
+    state: AwaitingMaskedInput, message: MaskedInputCollectionRequest, randomness: RandomSource
+) -> ClientStep:
+    """Open and check all shares, then add the masks to the input's own words, in place, and pack them.
+
+    Raises:
+        LocalProtocolError: no input was set; the state is unchanged.
+        PeerMisbehaved: a sealed share that no neighbour made for this client, or too few sharers.
+    """
+    context = state.context
+    if state.input is None:
+        raise LocalProtocolError("the server asks for the masked input; call set_input() first")
+    held = _open_all(state, message)
+    words = state.input.words
+    add_masks(words, _terms(state, sorted(held)), context.suite.prg)
+    outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words))
+    following = CLIENT_TRANSITIONS[context.parameters.threat_model][state.phase][type(message)]
+    if following is ClientPhase.CONSISTENCY_CHECK:
+        return ClientStep(AwaitingConsistencyCheck(context, state.binding, held), outbound)
+    return ClientStep(AwaitingUnmasking(context, state.binding, held), outbound)
+
+
+def _open_all(state: AwaitingMaskedInput, message: MaskedInputCollectionRequest) -> dict[ClientId, HeldShares]:
+    context = state.context
+    if len(message.ciphertexts) < context.parameters.threshold:
+        raise PeerMisbehaved(
+            Violation.SHARERS_BELOW_THRESHOLD,
+            f"{len(message.ciphertexts)} neighbours shared keys; the threshold is {context.parameters.threshold}",
+        )
+    held: dict[ClientId, HeldShares] = {}
+    for sender, sealed in message.ciphertexts:
+        key = state.receiving_keys.get(sender)
+        if key is None:
+            raise PeerMisbehaved(
+                Violation.CIPHERTEXT_OF_A_STRANGER, f"client {sender} advertised no keys to {context.client}"
+            )
+        associated_data = key_schedule.share_associated_data(state.binding, sender, context.client)
+        try:
+            pair = aead.open_sealed(key, sealed, associated_data)
+        except aead.AuthenticationError as error:
+            raise PeerMisbehaved(
+                Violation.CIPHERTEXT_NOT_AUTHENTIC,
+                f"the shares said to be from client {sender} were not sealed by it for {context.client} here",
+            ) from error
+        held[sender] = _split(pair, sender)
+    return held
+
+
+def _split(pair: SecretBytes, sender: ClientId) -> HeldShares:
+    view = pair.expose()
+    held = HeldShares(SecretBytes(view[: shamir.SHARE_BYTES]), SecretBytes(view[shamir.SHARE_BYTES :]))
+    try:
+        shamir.check_share(held.seed_share)
+        shamir.check_share(held.mask_key_share)
+    except shamir.ShareError as error:
+        raise PeerMisbehaved(Violation.SHARE_NOT_CANONICAL, f"client {sender} sealed no canonical share") from error
+    return held
+
+
+def _terms(state: AwaitingMaskedInput, sharers: list[ClientId]) -> list[MaskTerm]:
+    """The self mask, and one pairwise mask for each sharer: plus towards higher ids, minus towards lower."""
+    context = state.context
+    terms = [MaskTerm(key_schedule.self_mask_key(state.self_mask_seed, context.session), negative=False)]
+    for peer in sharers:
+        try:
+            key = key_schedule.pairwise_mask_key(
+                state.mask_key, state.mask_publics[peer], context.session, state.binding, context.client, peer
+            )
+        except LowOrderPointError as error:
+            raise PeerMisbehaved(
+                Violation.PUBLIC_KEY_OF_LOW_ORDER, f"the mask key shown for client {peer} is of low order"
+            ) from error
+        terms.append(MaskTerm(key, negative=context.client > peer))
+    return terms

@@ -1,0 +1,230 @@
+"""A client from the offer to its sealed shares (Specification §6.1 to §6.3)."""
+
+from __future__ import annotations
+
+from secagg.crypto import aead, key_schedule, shamir
+from secagg.crypto.agreement import AgreementKey, LowOrderPointError
+from secagg.crypto.randomness import RandomSource
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.signing import verify
+from secagg.errors import ParameterError, PeerMisbehaved, Violation
+from secagg.messages import (
+    AdvertiseKeysRequest,
+    AdvertiseKeysResponse,
+    Advertisement,
+    SessionOffer,
+    ShareKeysRequest,
+    ShareKeysResponse,
+)
+from secagg.parameters import ClientId, SessionParameters, ThreatModel
+from secagg.policy import ClientPolicy
+from secagg.protocol.client_states import (
+    AwaitingAdvertiseKeys,
+    AwaitingMaskedInput,
+    AwaitingShareKeys,
+    ClientContext,
+    ClientStep,
+    Offered,
+    client_context,
+)
+from secagg.protocol.topology import share_points
+
+
+def accept_offer(state: Offered, message: SessionOffer, randomness: RandomSource) -> ClientStep:
+    """Judge the offer against the client's own policy and roster; no key exists before this returns."""
+    parameters = message.parameters
+    if not parameters.includes(state.client):
+        raise PeerMisbehaved(
+            Violation.OFFER_COHORT_WITHOUT_THIS_CLIENT, f"client {state.client} is not in the offered cohort"
+        )
+    check_policy(state.policy, parameters)
+    if parameters.threat_model is ThreatModel.ACTIVE:
+        _check_identity(state)
+        for client in parameters.cohort:
+            if client not in state.roster:
+                raise PeerMisbehaved(
+                    Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER,
+                    f"client {client} of the offered cohort has no key in this client's roster",
+                )
+    context = client_context(state.client, parameters, state.identity, state.roster)
+    if context.layout.words > state.policy.maximum_words:
+        raise PeerMisbehaved(
+            Violation.OFFER_VECTOR_ABOVE_POLICY,
+            f"the offered session vector has {context.layout.words} words; this client allows "
+            f"{state.policy.maximum_words}",
+        )
+    return ClientStep(AwaitingAdvertiseKeys(context))
+
+
+def check_policy(policy: ClientPolicy, offer: SessionParameters) -> None:
+    """Refuse parameters under the client's floor.
+
+    Raises:
+        PeerMisbehaved: with the violation that names the floor.
+    """
+
+    def refuse(violation: Violation, what: str) -> None:
+        raise PeerMisbehaved(violation, f"the server offers {what}")
+
+    if offer.clients < policy.minimum_cohort:
+        refuse(
+            Violation.OFFER_COHORT_BELOW_POLICY,
+            f"a cohort of {offer.clients}; this client needs at least {policy.minimum_cohort}",
+        )
+    if offer.threshold < policy.minimum_threshold:
+        refuse(
+            Violation.OFFER_THRESHOLD_BELOW_POLICY,
+            f"threshold {offer.threshold}; this client needs at least {policy.minimum_threshold}",
+        )
+    if policy.max_corrupt is not None and not _resists(offer, policy.max_corrupt):
+        refuse(
+            Violation.OFFER_THRESHOLD_BELOW_POLICY,
+            f"threshold {offer.threshold} for {offer.clients} clients, which a fraction of {policy.max_corrupt} "
+            f"colluding clients defeats in the {offer.threat_model.value} model",
+        )
+    if offer.minimum_contributors < policy.minimum_contributors:
+        refuse(
+            Violation.OFFER_MINIMUM_CONTRIBUTORS_BELOW_POLICY,
+            f"sums over {offer.minimum_contributors}; this client needs at least {policy.minimum_contributors}",
+        )
+    if policy.threat_model is not None and offer.threat_model is not policy.threat_model:
+        refuse(
+            Violation.OFFER_THREAT_MODEL_NOT_ALLOWED,
+            f"the {offer.threat_model.value} model; this client requires {policy.threat_model.value}",
+        )
+    if offer.suite not in policy.suites:
+        refuse(Violation.OFFER_SUITE_NOT_ALLOWED, f"suite 0x{offer.suite:04x}, which this client does not allow")
+    if policy.context is not None and offer.context != policy.context:
+        refuse(
+            Violation.OFFER_CONTEXT_NOT_EXPECTED,
+            "a context that is not the one this client expects: another model or round",
+        )
+
+
+def advertise_keys(state: AwaitingAdvertiseKeys, message: AdvertiseKeysRequest, randomness: RandomSource) -> ClientStep:
+    """Make this session's keys and advertise their public halves."""
+    context = state.context
+    channel_key = AgreementKey.generate(randomness)
+    mask_key = AgreementKey.generate(randomness)
+    seed = randomness.secret(shamir.SECRET_BYTES)
+    commitment = key_schedule.self_mask_commitment(context.session, context.client, seed)
+    signature = b""
+    if context.active and context.identity is not None:
+        signature = context.identity.sign(
+            key_schedule.advertisement_text(
+                context.session, context.client, channel_key.public, mask_key.public, commitment
+            )
+        )
+    own = Advertisement(context.client, channel_key.public, mask_key.public, commitment, signature)
+    return ClientStep(
+        AwaitingShareKeys(context, channel_key, mask_key, seed, own), AdvertiseKeysResponse(context.session, own)
+    )
+
+
+def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: RandomSource) -> ClientStep:
+    """Check the neighbours' advertisements and seal shares of the two secrets for each of them."""
+    context = state.context
+    peers = _check_advertisements(context, state.own, message.advertisements)
+    binding = context.session
+    if context.complete:
+        binding = key_schedule.cohort_digest(
+            context.session,
+            ((ad.client, ad.channel_public, ad.mask_public, ad.commitment) for ad in message.advertisements),
+        )
+    points = share_points(context.neighbours)
+    shares = shamir.share_secrets(
+        [state.self_mask_seed, state.mask_key.secret],
+        context.parameters.threshold,
+        len(context.neighbours),
+        randomness,
+        points=[points[peer.client] for peer in peers],
+    )
+    receiving_keys: dict[ClientId, SecretBytes] = {}
+    sealed: list[tuple[ClientId, bytes]] = []
+    for peer, pair in zip(peers, shares, strict=True):
+        try:
+            sending, receiving = key_schedule.channel_keys(
+                state.channel_key, peer.channel_public, binding, context.client, peer.client
+            )
+        except LowOrderPointError as error:
+            raise _low_order(peer.client) from error
+        nonce = bytes(randomness.secret(aead.NONCE_BYTES).expose())
+        associated_data = key_schedule.share_associated_data(binding, context.client, peer.client)
+        sealed.append((peer.client, aead.seal(sending, pair, associated_data, nonce)))
+        receiving_keys[peer.client] = receiving
+    following = AwaitingMaskedInput(
+        context,
+        binding,
+        state.mask_key,
+        state.self_mask_seed,
+        receiving_keys,
+        {peer.client: peer.mask_public for peer in peers},
+    )
+    return ClientStep(following, ShareKeysResponse(context.session, tuple(sealed)))
+
+
+def _check_advertisements(
+    context: ClientContext, own: Advertisement, advertisements: tuple[Advertisement, ...]
+) -> list[Advertisement]:
+    """Return the neighbours' advertisements, ascending, after every check of Specification §6.3."""
+    neighbours = frozenset(context.neighbours)
+    mine = [ad for ad in advertisements if ad.client == context.client]
+    peers = [ad for ad in advertisements if ad.client != context.client]
+    if not mine:
+        raise PeerMisbehaved(
+            Violation.OWN_ADVERTISEMENT_MISSING, f"client {context.client}'s own advertisement is not in the list"
+        )
+    if mine != [own]:
+        raise PeerMisbehaved(
+            Violation.OWN_ADVERTISEMENT_CHANGED, f"client {context.client}'s own advertisement was changed"
+        )
+    for peer in peers:
+        if peer.client not in neighbours:
+            raise PeerMisbehaved(
+                Violation.ADVERTISEMENT_OF_A_STRANGER, f"client {peer.client} is no neighbour of {context.client}"
+            )
+    if len(peers) < context.parameters.threshold:
+        raise PeerMisbehaved(
+            Violation.ADVERTISED_BELOW_THRESHOLD,
+            f"{len(peers)} neighbours advertised keys; the threshold is {context.parameters.threshold}",
+        )
+    publics = {public for ad in advertisements for public in (ad.channel_public, ad.mask_public)}
+    if len(publics) != 2 * len(advertisements):
+        raise PeerMisbehaved(Violation.PUBLIC_KEY_REPEATED, "a public key stands twice among the advertisements")
+    if context.active:
+        for peer in peers:
+            text = key_schedule.advertisement_text(
+                context.session, peer.client, peer.channel_public, peer.mask_public, peer.commitment
+            )
+            if not verify(context.roster[peer.client], text, peer.signature):
+                raise PeerMisbehaved(
+                    Violation.ADVERTISEMENT_SIGNATURE_INVALID,
+                    f"the advertisement of client {peer.client} is not signed by its key in the roster",
+                )
+    return sorted(peers, key=lambda peer: peer.client)
+
+
+def _check_identity(state: Offered) -> None:
+    if state.identity is None:
+        raise ParameterError(
+            "an active session signs its messages; pass identity=IdentityKey and roster={client: public key}"
+        )
+    if state.roster.get(state.client) != state.identity.public:
+        raise ParameterError(
+            f"the identity key is not the one of client {state.client} in the roster; enroll it or pass the right one"
+        )
+
+
+def _resists(offer: SessionParameters, max_corrupt: float) -> bool:
+    corrupt = int(max_corrupt * offer.clients + 1e-14)
+    if offer.threat_model is ThreatModel.ACTIVE:
+        return 2 * offer.threshold > offer.clients + corrupt
+    # In a sparse graph the corrupt clients scatter over all neighbourhoods: their expected share counts.
+    holders = offer.topology.degree
+    return offer.threshold > int(max_corrupt * holders + 1e-14)
+
+
+def _low_order(client: ClientId) -> PeerMisbehaved:
+    return PeerMisbehaved(
+        Violation.PUBLIC_KEY_OF_LOW_ORDER, f"the public key shown for client {client} is of low order"
+    )

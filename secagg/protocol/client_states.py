@@ -1,0 +1,189 @@
+"""One frozen state for each phase of a client (Specification §7.1).
+
+A state holds only what later phases need: building the next one is the erasure of the last. The private
+channel key is gone after ShareKeys, the private mask key and the self-mask seed after MaskedInputCollection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
+
+from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.key_schedule import session_digest
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.signing import IdentityKey
+from secagg.crypto.suites import Suite, get_suite
+from secagg.encoding.layout import Layout
+from secagg.encoding.session_vector import EncodedInput
+from secagg.errors import AbortReason
+from secagg.messages import Advertisement, ClientMessage
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
+from secagg.policy import ClientPolicy
+from secagg.protocol.topology import neighbourhoods
+from secagg.protocol.transitions import ClientPhase
+
+Roster = Mapping[ClientId, bytes]
+"""Client id to 32-byte Ed25519 verification key, from a directory that the server does not control."""
+
+NO_ROSTER: Roster = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ClientContext:
+    """What stays the same through a session; nothing secret but the identity key."""
+
+    client: ClientId
+    parameters: SessionParameters
+    session: bytes
+    neighbours: tuple[ClientId, ...]
+    layout: Layout
+    suite: Suite
+    identity: IdentityKey | None = field(repr=False)
+    roster: Roster = field(repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether signatures and the consistency round belong to this session."""
+        return self.parameters.threat_model is ThreatModel.ACTIVE
+
+    @property
+    def complete(self) -> bool:
+        """Whether every client sees every advertisement."""
+        return self.parameters.topology.kind is TopologyKind.COMPLETE
+
+
+def client_context(
+    client: ClientId, parameters: SessionParameters, identity: IdentityKey | None, roster: Roster
+) -> ClientContext:
+    """Derive what follows from the parameters alone."""
+    return ClientContext(
+        client=client,
+        parameters=parameters,
+        session=session_digest(parameters.encode()),
+        neighbours=neighbourhoods(parameters).of(client),
+        layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
+        suite=get_suite(parameters.suite),
+        identity=identity,
+        roster=roster,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Waits for the offer."""
+
+    phase: ClassVar[ClientPhase] = ClientPhase.OFFERED
+    client: ClientId
+    policy: ClientPolicy
+    identity: IdentityKey | None = field(repr=False)
+    roster: Roster = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingAdvertiseKeys:
+    """Accepted the offer; holds no key yet."""
+
+    phase: ClassVar[ClientPhase] = ClientPhase.ADVERTISE_KEYS
+    context: ClientContext
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingShareKeys:
+    """Advertised its keys."""
+
+    phase: ClassVar[ClientPhase] = ClientPhase.SHARE_KEYS
+    context: ClientContext
+    channel_key: AgreementKey
+    mask_key: AgreementKey
+    self_mask_seed: SecretBytes
+    own: Advertisement
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingMaskedInput:
+    """Shared its secrets; the private channel key is erased, one receiving key for each neighbour remains."""
+
+    phase: ClassVar[ClientPhase] = ClientPhase.MASKED_INPUT
+    context: ClientContext
+    binding: bytes
+    mask_key: AgreementKey
+    self_mask_seed: SecretBytes
+    receiving_keys: Mapping[ClientId, SecretBytes]
+    mask_publics: Mapping[ClientId, bytes]
+    input: EncodedInput | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldShares:
+    """The two shares that a client holds of one neighbour's secrets; it may reveal one of them, once."""
+
+    seed_share: SecretBytes
+    mask_key_share: SecretBytes
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingConsistencyCheck:
+    """Sent its masked input; mask key and seed are erased, only shares of neighbours remain."""
+
+    phase: ClassVar[ClientPhase] = ClientPhase.CONSISTENCY_CHECK
+    context: ClientContext
+    binding: bytes
+    held: Mapping[ClientId, HeldShares]
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingUnmasking:
+    """Ready to answer one unmasking request.
+
+    Attributes:
+        context: session context.
+        binding: cohort digest, or session digest in a sparse graph.
+        held: shares by owner; the owners are the sharers among the neighbours.
+        contributors: the set that this client confirmed; None in the semi-honest model.
+    """
+
+    phase: ClassVar[ClientPhase] = ClientPhase.UNMASKING
+    context: ClientContext
+    binding: bytes
+    held: Mapping[ClientId, HeldShares]
+    contributors: tuple[ClientId, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCompleted:
+    """Answered everything; holds no secret."""
+
+    phase: ClassVar[ClientPhase] = ClientPhase.COMPLETED
+    context: ClientContext
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAborted:
+    """Ended without completing; holds no secret."""
+
+    phase: ClassVar[ClientPhase] = ClientPhase.ABORTED
+    reason: AbortReason
+    detail: str
+
+
+ClientState = (
+    Offered
+    | AwaitingAdvertiseKeys
+    | AwaitingShareKeys
+    | AwaitingMaskedInput
+    | AwaitingConsistencyCheck
+    | AwaitingUnmasking
+    | ClientCompleted
+    | ClientAborted
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStep:
+    """What handling one message gives: the next state and the answer, if any."""
+
+    state: ClientState
+    outbound: ClientMessage | None = None

@@ -1,0 +1,132 @@
+"""The server adds masked inputs up and has the contributors confirmed (Specification §6.4, §6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.encoding.session_vector import add_packed
+from secagg.errors import AbortReason, DropReason
+from secagg.messages import (
+    Advertisement,
+    ConsistencyCheckRequest,
+    ConsistencyCheckResponse,
+    MaskedInputCollectionResponse,
+    UnmaskingRequest,
+)
+from secagg.parameters import ClientId
+from secagg.protocol.consistency import confirmation_is_valid
+from secagg.protocol.server_setup import require
+from secagg.protocol.server_states import (
+    CannotContinueError,
+    CollectingConfirmations,
+    CollectingMaskedInputs,
+    CollectingUnmaskingShares,
+    ServerContext,
+    ServerStep,
+    Turnout,
+    refuse,
+)
+from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
+
+
+def take_masked_input(state: CollectingMaskedInputs, client: ClientId, message: MaskedInputCollectionResponse) -> None:
+    """Add a masked input to the accumulator; a refused one changes nothing (DecodeError)."""
+    add_packed(state.context.layout, message.payload, state.accumulator)
+
+
+def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
+    """Fix the contributors; ask them to confirm each other, or in the semi-honest model for shares at once."""
+    context = state.context
+    contributors = tuple(sorted(state.turnout.answered))
+    present = state.turnout.remaining
+    require(context, contributors, AbortReason.TOO_FEW_CONTRIBUTORS, "contributed")
+    _require_holders(context, state.advertisements, contributors, present, AbortReason.TOO_FEW_CONTRIBUTORS)
+    following = SERVER_TRANSITIONS[context.parameters.threat_model][state.phase][CloseRound]
+    if ServerPhase.COLLECTING_CONFIRMATIONS in following:
+        request = ConsistencyCheckRequest(context.session, contributors)
+        return ServerStep(
+            CollectingConfirmations(
+                context, Turnout(present), state.binding, state.advertisements, state.accumulator, contributors
+            ),
+            dict.fromkeys(sorted(present), request),
+        )
+    return _ask_for_shares(
+        context, state.binding, state.advertisements, state.accumulator, contributors, present, confirmations={}
+    )
+
+
+def take_confirmation(state: CollectingConfirmations, client: ClientId, message: ConsistencyCheckResponse) -> None:
+    """Keep a valid signature over the contributors."""
+    roster = state.context.roster
+    if not confirmation_is_valid(roster[client], state.binding, state.contributors, message.signature):
+        refuse(
+            DropReason.CONFIRMATION_SIGNATURE_INVALID,
+            f"client {client} signed something else than the {len(state.contributors)} contributors",
+        )
+    state.confirmations[client] = message.signature
+
+
+def close_confirmations(state: CollectingConfirmations) -> ServerStep:
+    """Fix the confirmers and ask them for shares."""
+    confirmers = state.turnout.remaining
+    _require_holders(
+        state.context, state.advertisements, state.contributors, confirmers, AbortReason.TOO_FEW_CONFIRMERS
+    )
+    return _ask_for_shares(
+        state.context,
+        state.binding,
+        state.advertisements,
+        state.accumulator,
+        state.contributors,
+        confirmers,
+        {client: state.confirmations[client] for client in sorted(confirmers)},
+    )
+
+
+def _ask_for_shares(
+    context: ServerContext,
+    binding: bytes,
+    advertisements: Mapping[ClientId, Advertisement],
+    accumulator: NDArray[np.uint64],
+    contributors: tuple[ClientId, ...],
+    asked: frozenset[ClientId],
+    confirmations: Mapping[ClientId, bytes],
+) -> ServerStep:
+    members, signed = frozenset(contributors), tuple(confirmations.items())
+    outbound = {}
+    for client in sorted(asked):
+        sharers = [peer for peer in context.graph.of(client) if peer in advertisements]
+        outbound[client] = UnmaskingRequest(
+            context.session,
+            tuple(peer for peer in sharers if peer in members),
+            tuple(peer for peer in sharers if peer not in members),
+            signed,
+        )
+    following = CollectingUnmaskingShares(context, Turnout(asked), binding, advertisements, accumulator, contributors)
+    return ServerStep(following, outbound)
+
+
+def _require_holders(
+    context: ServerContext,
+    advertisements: Mapping[ClientId, Advertisement],
+    contributors: tuple[ClientId, ...],
+    holders: frozenset[ClientId],
+    reason: AbortReason,
+) -> None:
+    """Abort early when a secret that must be rebuilt has fewer than `threshold` holders left."""
+    members = frozenset(contributors)
+    threshold = context.parameters.threshold
+    for owner in advertisements:
+        neighbours = context.graph.of(owner)
+        if owner not in members and members.isdisjoint(neighbours):
+            continue
+        present = sum(peer in holders for peer in neighbours)
+        if present < threshold:
+            raise CannotContinueError(
+                reason,
+                f"{present} holders of client {owner}'s secrets are left of {len(neighbours)}; rebuilding needs "
+                f"{threshold}",
+            )

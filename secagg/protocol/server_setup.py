@@ -1,0 +1,167 @@
+"""The server collects keys and sealed shares (Specification §6.2, §6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from secagg.crypto import key_schedule
+from secagg.crypto.agreement import is_low_order
+from secagg.crypto.signing import verify
+from secagg.errors import AbortReason, DropReason
+from secagg.events import ClientDropped, ServerEvent
+from secagg.messages import (
+    AdvertiseKeysRequest,
+    AdvertiseKeysResponse,
+    MaskedInputCollectionRequest,
+    Round,
+    ShareKeysRequest,
+    ShareKeysResponse,
+)
+from secagg.parameters import ClientId
+from secagg.protocol.server_states import (
+    CannotContinueError,
+    CollectingKeys,
+    CollectingMaskedInputs,
+    CollectingShares,
+    ServerContext,
+    ServerStep,
+    Turnout,
+    refuse,
+)
+
+
+def open_session(context: ServerContext) -> ServerStep:
+    """Ask the whole cohort for keys."""
+    cohort = context.parameters.cohort
+    request = AdvertiseKeysRequest(context.session)
+    return ServerStep(CollectingKeys(context, Turnout(frozenset(cohort))), dict.fromkeys(cohort, request))
+
+
+def take_advertisement(state: CollectingKeys, client: ClientId, message: AdvertiseKeysResponse) -> None:
+    """Check and keep an advertisement."""
+    context, ad = state.context, message.advertisement
+    if ad.client != client:
+        refuse(DropReason.ADVERTISEMENT_OF_ANOTHER_CLIENT, f"client {client} advertised keys of client {ad.client}")
+    publics = {ad.channel_public, ad.mask_public}
+    if len(publics) < 2 or publics & state.keys_in_use:
+        refuse(DropReason.PUBLIC_KEY_REPEATED, f"client {client} advertised a public key that is in use already")
+    if any(is_low_order(public) for public in publics):
+        refuse(DropReason.PUBLIC_KEY_OF_LOW_ORDER, f"client {client} advertised a public key of low order")
+    if context.active:
+        text = key_schedule.advertisement_text(
+            context.session, client, ad.channel_public, ad.mask_public, ad.commitment
+        )
+        if not verify(context.roster[client], text, ad.signature):
+            refuse(
+                DropReason.ADVERTISEMENT_SIGNATURE_INVALID,
+                f"the advertisement of client {client} is not signed by its key in the roster",
+            )
+    state.keys_in_use.update(publics)
+    state.advertisements[client] = ad
+
+
+def close_keys(state: CollectingKeys) -> ServerStep:
+    """Fix the advertised set and send every client its neighbours' advertisements."""
+    context = state.context
+    kept, events = keep_connected(context, state.turnout.remaining, Round.ADVERTISE_KEYS)
+    require(context, kept, AbortReason.TOO_FEW_ADVERTISED, "advertised keys")
+    advertisements = {client: state.advertisements[client] for client in sorted(kept)}
+    binding = context.session
+    everyone = tuple(advertisements.values())
+    if context.complete:
+        binding = key_schedule.cohort_digest(
+            context.session, ((ad.client, ad.channel_public, ad.mask_public, ad.commitment) for ad in everyone)
+        )
+        outbound = dict.fromkeys(advertisements, ShareKeysRequest(context.session, everyone))
+    else:
+        outbound = {
+            client: ShareKeysRequest(
+                context.session,
+                tuple(advertisements[peer] for peer in sorted((*context.graph.of(client), client)) if peer in kept),
+            )
+            for client in advertisements
+        }
+    following = CollectingShares(context, Turnout(frozenset(kept)), binding, advertisements)
+    return ServerStep(following, outbound, events)
+
+
+def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysResponse) -> None:
+    """Keep the sealed shares of a client if there is one for each of its advertised neighbours."""
+    expected = [peer for peer in state.context.graph.of(client) if peer in state.advertisements]
+    if [receiver for receiver, _ in message.ciphertexts] != expected:
+        refuse(
+            DropReason.CIPHERTEXT_RECIPIENTS_WRONG,
+            f"client {client} sealed shares for {len(message.ciphertexts)} clients that are not exactly its "
+            f"{len(expected)} advertised neighbours",
+        )
+    state.sealed[client] = dict(message.ciphertexts)
+
+
+def close_shares(state: CollectingShares) -> ServerStep:
+    """Fix the sharers and send each the shares that were sealed for it."""
+    context = state.context
+    kept, events = keep_connected(context, state.turnout.remaining, Round.SHARE_KEYS)
+    require(context, kept, AbortReason.TOO_FEW_SHARERS, "shared keys")
+    outbound = {
+        client: MaskedInputCollectionRequest(
+            context.session,
+            tuple((peer, state.sealed[peer][client]) for peer in context.graph.of(client) if peer in kept),
+        )
+        for client in sorted(kept)
+    }
+    following = CollectingMaskedInputs(
+        context,
+        Turnout(frozenset(kept)),
+        state.binding,
+        {client: ad for client, ad in state.advertisements.items() if client in kept},
+        np.zeros(context.layout.words, dtype=np.uint64),
+    )
+    return ServerStep(following, outbound, events)
+
+
+def keep_connected(
+    context: ServerContext, clients: frozenset[ClientId], round_: Round
+) -> tuple[frozenset[ClientId], tuple[ServerEvent, ...]]:
+    """Drop clients with fewer than `threshold` neighbours left, until nobody else loses too many.
+
+    Such a client would abort, and its secrets could not be rebuilt. In a complete graph all stay or none.
+    """
+    threshold = context.parameters.threshold
+    if context.complete:
+        return clients, ()
+    left = {client: sum(peer in clients for peer in context.graph.of(client)) for client in clients}
+    isolated = [client for client, count in left.items() if count < threshold]
+    kept, events = set(clients), list[ServerEvent]()
+    while isolated:
+        client = isolated.pop()
+        kept.discard(client)
+        events.append(
+            ClientDropped(
+                client,
+                round_,
+                DropReason.TOO_FEW_NEIGHBOURS_LEFT,
+                f"client {client} has {left[client]} neighbours left; the threshold is {threshold}",
+            )
+        )
+        for peer in context.graph.of(client):
+            if peer in kept:
+                left[peer] -= 1
+                if left[peer] == threshold - 1:
+                    isolated.append(peer)
+    return frozenset(kept), tuple(sorted(events, key=_client_of))
+
+
+def require(context: ServerContext, clients: Iterable[ClientId], reason: AbortReason, did: str) -> None:
+    """Abort early when what is left can no longer release a sum."""
+    parameters, count = context.parameters, len(frozenset(clients))
+    needed = max(parameters.minimum_contributors, parameters.threshold + 1)
+    if count < needed:
+        raise CannotContinueError(
+            reason, f"{count} of {parameters.clients} clients {did}; the session needs at least {needed}"
+        )
+
+
+def _client_of(event: ServerEvent) -> ClientId:
+    return event.client if isinstance(event, ClientDropped) else -1

@@ -1,0 +1,220 @@
+"""One state for each phase of the server (Specification §7.2).
+
+States are frozen and used linearly: the session gives its state up before a handler runs, so the containers and
+the accumulator inside have one owner and are updated in place. Copying them for each of n messages would cost
+O(n^2), and a second vector. Memory is O(vector) plus what n clients sent besides their vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto.key_schedule import session_digest
+from secagg.crypto.suites import Suite, get_suite
+from secagg.encoding.layout import Layout
+from secagg.errors import AbortReason, DropReason
+from secagg.events import ServerEvent
+from secagg.messages import Advertisement, ServerMessage, UnmaskingResponse
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
+from secagg.protocol.client_states import Roster
+from secagg.protocol.topology import Neighbourhoods, neighbourhoods
+from secagg.protocol.transitions import ServerPhase
+from secagg.results import SessionResult
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContext:
+    """What stays the same through a session."""
+
+    parameters: SessionParameters
+    session: bytes
+    layout: Layout
+    suite: Suite
+    graph: Neighbourhoods
+    roster: Roster = field(repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether signatures and the consistency round belong to this session."""
+        return self.parameters.threat_model is ThreatModel.ACTIVE
+
+    @property
+    def complete(self) -> bool:
+        """Whether every client sees every advertisement."""
+        return self.parameters.topology.kind is TopologyKind.COMPLETE
+
+
+def server_context(parameters: SessionParameters, roster: Roster) -> ServerContext:
+    """Derive what follows from the parameters alone."""
+    return ServerContext(
+        parameters=parameters,
+        session=session_digest(parameters.encode()),
+        layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
+        suite=get_suite(parameters.suite),
+        graph=neighbourhoods(parameters),
+        roster=roster,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Turnout:
+    """Who must answer the open round.
+
+    Attributes:
+        expected: the clients that were asked.
+        answered: fingerprint of each accepted answer.
+        dropped: clients that left or misbehaved in this round.
+    """
+
+    expected: frozenset[ClientId]
+    answered: dict[ClientId, bytes] = field(default_factory=dict)
+    dropped: set[ClientId] = field(default_factory=set)
+
+    @property
+    def pending(self) -> frozenset[ClientId]:
+        """Asked, and neither answered nor dropped."""
+        return self.expected - self.answered.keys() - self.dropped
+
+    @property
+    def remaining(self) -> frozenset[ClientId]:
+        """Answered, and not dropped since."""
+        return frozenset(self.answered) - self.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class CollectingKeys:
+    """Collects advertisements; a public key that was seen once is in use, whoever is dropped later."""
+
+    phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_KEYS
+    context: ServerContext
+    turnout: Turnout
+    advertisements: dict[ClientId, Advertisement] = field(default_factory=dict)
+    keys_in_use: set[bytes] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectingShares:
+    """Collects sealed shares, kept by sender."""
+
+    phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
+    context: ServerContext
+    turnout: Turnout
+    binding: bytes
+    advertisements: Mapping[ClientId, Advertisement]
+    sealed: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectingMaskedInputs:
+    """Adds masked inputs up as they come; an input that was added stays, whatever its client does later."""
+
+    phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_MASKED_INPUTS
+    context: ServerContext
+    turnout: Turnout
+    binding: bytes
+    advertisements: Mapping[ClientId, Advertisement]
+    accumulator: NDArray[np.uint64] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectingConfirmations:
+    """Collects signatures over the contributors."""
+
+    phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_CONFIRMATIONS
+    context: ServerContext
+    turnout: Turnout
+    binding: bytes
+    advertisements: Mapping[ClientId, Advertisement]
+    accumulator: NDArray[np.uint64] = field(repr=False)
+    contributors: tuple[ClientId, ...]
+    confirmations: dict[ClientId, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectingUnmaskingShares:
+    """Collects the shares that rebuild masks.
+
+    Attributes:
+        context: session context.
+        turnout: who was asked.
+        binding: cohort digest, or session digest in a sparse graph.
+        advertisements: of all sharers, contributors or not.
+        accumulator: uint64, the masked sum.
+        contributors: whose inputs are in it, ascending.
+        revealed: answers by holder.
+    """
+
+    phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_UNMASKING_SHARES
+    context: ServerContext
+    turnout: Turnout
+    binding: bytes
+    advertisements: Mapping[ClientId, Advertisement]
+    accumulator: NDArray[np.uint64] = field(repr=False)
+    contributors: tuple[ClientId, ...]
+    revealed: dict[ClientId, UnmaskingResponse] = field(default_factory=dict, repr=False)
+
+    @property
+    def dropped_sharers(self) -> tuple[ClientId, ...]:
+        """Sharers without an accepted input, ascending."""
+        return tuple(sorted(self.advertisements.keys() - set(self.contributors)))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCompleted:
+    """Released a sum."""
+
+    phase: ClassVar[ServerPhase] = ServerPhase.COMPLETED
+    context: ServerContext
+    result: SessionResult
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAborted:
+    """Ended without a sum."""
+
+    phase: ClassVar[ServerPhase] = ServerPhase.ABORTED
+    reason: AbortReason
+    detail: str
+
+
+CollectingState = (
+    CollectingKeys | CollectingShares | CollectingMaskedInputs | CollectingConfirmations | CollectingUnmaskingShares
+)
+ServerState = CollectingState | ServerCompleted | ServerAborted
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStep:
+    """What one input gives: the next state, messages by receiver, and events."""
+
+    state: ServerState
+    outbound: Mapping[ClientId, ServerMessage] = field(default_factory=dict)
+    events: tuple[ServerEvent, ...] = ()
+
+
+class AnswerRefusedError(Exception):
+    """Between a handler and the server's machine only: this answer drops its client."""
+
+    def __init__(self, reason: DropReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def refuse(reason: DropReason, detail: str) -> NoReturn:
+    """Refuse an answer; its client is dropped."""
+    raise AnswerRefusedError(reason, detail)
+
+
+class CannotContinueError(Exception):
+    """Between a handler and the server's machine only: too little is left of the session."""
+
+    def __init__(self, reason: AbortReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,70 @@
+"""Who is whose neighbour (Specification §2.5): the only module that knows graphs.
+
+Everything else sees "my neighbours" and the share point of each. A complete graph joins all clients; a sparse
+one is the k-regular Harary graph over a pseudorandom ring (Bell et al. 2020, section 3.3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from secagg.canonical import encode_fields
+from secagg.crypto.labels import Label
+from secagg.errors import ParameterError
+from secagg.parameters import ClientId, SessionParameters, Topology, TopologyKind
+
+
+class Neighbourhoods:
+    """The masking graph of one cohort. Build it with :func:`neighbourhoods`."""
+
+    __slots__ = ("_cohort", "_position", "_ring", "_topology")
+
+    def __init__(self, cohort: tuple[ClientId, ...], topology: Topology) -> None:
+        self._cohort = cohort
+        self._topology = topology
+        self._ring = cohort if topology.kind is TopologyKind.COMPLETE else _ring(cohort, topology.permutation_seed)
+        self._position = {client: position for position, client in enumerate(self._ring)}
+
+    def of(self, client: ClientId) -> tuple[ClientId, ...]:
+        """Return a client's neighbours, ascending; `degree` many, never the client itself.
+
+        Raises:
+            ParameterError: the client is not in the cohort.
+        """
+        position = self._position.get(client)
+        if position is None:
+            raise ParameterError(f"client {client} is not in the cohort of {len(self._cohort)} clients")
+        if self._topology.kind is TopologyKind.COMPLETE:
+            return self._ring[:position] + self._ring[position + 1 :]
+        size, half = len(self._ring), self._topology.degree // 2
+        found = {self._ring[(position + step) % size] for step in range(1, half + 1)}
+        found |= {self._ring[(position - step) % size] for step in range(1, half + 1)}
+        if self._topology.degree % 2:
+            found.add(self._ring[(position + size // 2) % size])
+        return tuple(sorted(found))
+
+
+def neighbourhoods(parameters: SessionParameters) -> Neighbourhoods:
+    """Return the graph of a session; equal parameters share one object."""
+    return _cached(parameters.cohort, parameters.topology)
+
+
+def share_points(neighbours: tuple[ClientId, ...]) -> dict[ClientId, int]:
+    """The share point of each holder of a client's secrets: its place, from 1, among the client's neighbours.
+
+    The owner is no holder: a share for oneself would bring the active threshold one short (Specification §5.2).
+    """
+    return {holder: place for place, holder in enumerate(neighbours, start=1)}
+
+
+@lru_cache(maxsize=4)
+def _cached(cohort: tuple[ClientId, ...], topology: Topology) -> Neighbourhoods:
+    return Neighbourhoods(cohort, topology)
+
+
+def _ring(cohort: tuple[ClientId, ...], seed: bytes) -> tuple[ClientId, ...]:
+    def place(client: ClientId) -> tuple[bytes, ClientId]:
+        return hashlib.sha256(encode_fields(Label.TOPOLOGY_PERMUTATION, seed, client)).digest(), client
+
+    return tuple(sorted(cohort, key=place))

@@ -1,0 +1,142 @@
+"""The two state machines as literal tables (Specification §7).
+
+A row says: in this phase, on this input, the session may go to these phases. Phases are named for what they
+wait for; terminal phases are spelled as empty rows. The consistency round is present or absent by the table,
+never by a branch in a handler. The specification's diagrams and tables are generated from here. Knows names only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from secagg.messages import (
+    Abort,
+    AdvertiseKeysRequest,
+    AdvertiseKeysResponse,
+    ConsistencyCheckRequest,
+    ConsistencyCheckResponse,
+    MaskedInputCollectionRequest,
+    MaskedInputCollectionResponse,
+    Round,
+    SessionOffer,
+    ShareKeysRequest,
+    ShareKeysResponse,
+    UnmaskingRequest,
+    UnmaskingResponse,
+)
+from secagg.parameters import ThreatModel
+
+
+class ClientPhase(Enum):
+    """What a client waits for."""
+
+    OFFERED = "offered"
+    ADVERTISE_KEYS = "advertise_keys"
+    SHARE_KEYS = "share_keys"
+    MASKED_INPUT = "masked_input"
+    CONSISTENCY_CHECK = "consistency_check"
+    UNMASKING = "unmasking"
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+
+
+class ServerPhase(Enum):
+    """What a server collects."""
+
+    COLLECTING_KEYS = "collecting_keys"
+    COLLECTING_SHARES = "collecting_shares"
+    COLLECTING_MASKED_INPUTS = "collecting_masked_inputs"
+    COLLECTING_CONFIRMATIONS = "collecting_confirmations"
+    COLLECTING_UNMASKING_SHARES = "collecting_unmasking_shares"
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRound:
+    """The input by which the caller of a server ends the open round (the caller owns the clock)."""
+
+
+_C = ClientPhase
+_S = ServerPhase
+
+ClientTable = Mapping[ClientPhase, Mapping[type[object], ClientPhase]]
+ServerTable = Mapping[ServerPhase, Mapping[type[object], frozenset[ServerPhase]]]
+
+# A client in any live phase may also go to ABORTED, on any violation or by its caller; the rows show the
+# one way forward. COMPLETED has one row: a second, different unmasking request proves that the server lies.
+CLIENT_TRANSITIONS: Final[Mapping[ThreatModel, ClientTable]] = {
+    ThreatModel.SEMI_HONEST: {
+        _C.OFFERED: {SessionOffer: _C.ADVERTISE_KEYS},
+        _C.ADVERTISE_KEYS: {AdvertiseKeysRequest: _C.SHARE_KEYS, Abort: _C.ABORTED},
+        _C.SHARE_KEYS: {ShareKeysRequest: _C.MASKED_INPUT, Abort: _C.ABORTED},
+        _C.MASKED_INPUT: {MaskedInputCollectionRequest: _C.UNMASKING, Abort: _C.ABORTED},
+        _C.UNMASKING: {UnmaskingRequest: _C.COMPLETED, Abort: _C.ABORTED},
+        _C.COMPLETED: {UnmaskingRequest: _C.ABORTED},
+        _C.ABORTED: {},
+    },
+    ThreatModel.ACTIVE: {
+        _C.OFFERED: {SessionOffer: _C.ADVERTISE_KEYS},
+        _C.ADVERTISE_KEYS: {AdvertiseKeysRequest: _C.SHARE_KEYS, Abort: _C.ABORTED},
+        _C.SHARE_KEYS: {ShareKeysRequest: _C.MASKED_INPUT, Abort: _C.ABORTED},
+        _C.MASKED_INPUT: {MaskedInputCollectionRequest: _C.CONSISTENCY_CHECK, Abort: _C.ABORTED},
+        _C.CONSISTENCY_CHECK: {ConsistencyCheckRequest: _C.UNMASKING, Abort: _C.ABORTED},
+        _C.UNMASKING: {UnmaskingRequest: _C.COMPLETED, Abort: _C.ABORTED},
+        _C.COMPLETED: {UnmaskingRequest: _C.ABORTED},
+        _C.ABORTED: {},
+    },
+}
+
+
+def _collecting(
+    response: type[object], phase: ServerPhase, following: ServerPhase
+) -> Mapping[type[object], frozenset[ServerPhase]]:
+    return {
+        response: frozenset({phase}),
+        Abort: frozenset({phase}),
+        CloseRound: frozenset({following, _S.ABORTED}),
+    }
+
+
+SERVER_TRANSITIONS: Final[Mapping[ThreatModel, ServerTable]] = {
+    ThreatModel.SEMI_HONEST: {
+        _S.COLLECTING_KEYS: _collecting(AdvertiseKeysResponse, _S.COLLECTING_KEYS, _S.COLLECTING_SHARES),
+        _S.COLLECTING_SHARES: _collecting(ShareKeysResponse, _S.COLLECTING_SHARES, _S.COLLECTING_MASKED_INPUTS),
+        _S.COLLECTING_MASKED_INPUTS: _collecting(
+            MaskedInputCollectionResponse, _S.COLLECTING_MASKED_INPUTS, _S.COLLECTING_UNMASKING_SHARES
+        ),
+        _S.COLLECTING_UNMASKING_SHARES: _collecting(UnmaskingResponse, _S.COLLECTING_UNMASKING_SHARES, _S.COMPLETED),
+        _S.COMPLETED: {},
+        _S.ABORTED: {},
+    },
+    ThreatModel.ACTIVE: {
+        _S.COLLECTING_KEYS: _collecting(AdvertiseKeysResponse, _S.COLLECTING_KEYS, _S.COLLECTING_SHARES),
+        _S.COLLECTING_SHARES: _collecting(ShareKeysResponse, _S.COLLECTING_SHARES, _S.COLLECTING_MASKED_INPUTS),
+        _S.COLLECTING_MASKED_INPUTS: _collecting(
+            MaskedInputCollectionResponse, _S.COLLECTING_MASKED_INPUTS, _S.COLLECTING_CONFIRMATIONS
+        ),
+        _S.COLLECTING_CONFIRMATIONS: _collecting(
+            ConsistencyCheckResponse, _S.COLLECTING_CONFIRMATIONS, _S.COLLECTING_UNMASKING_SHARES
+        ),
+        _S.COLLECTING_UNMASKING_SHARES: _collecting(UnmaskingResponse, _S.COLLECTING_UNMASKING_SHARES, _S.COMPLETED),
+        _S.COMPLETED: {},
+        _S.ABORTED: {},
+    },
+}
+
+ROUND_OF_SERVER_PHASE: Final[Mapping[ServerPhase, Round]] = {
+    _S.COLLECTING_KEYS: Round.ADVERTISE_KEYS,
+    _S.COLLECTING_SHARES: Round.SHARE_KEYS,
+    _S.COLLECTING_MASKED_INPUTS: Round.MASKED_INPUT,
+    _S.COLLECTING_CONFIRMATIONS: Round.CONSISTENCY_CHECK,
+    _S.COLLECTING_UNMASKING_SHARES: Round.UNMASKING,
+}
+
+
+def rounds(threat_model: ThreatModel) -> tuple[Round, ...]:
+    """The rounds of a session in order, as the server's table has them."""
+    table = SERVER_TRANSITIONS[threat_model]
+    return tuple(ROUND_OF_SERVER_PHASE[phase] for phase in table if phase in ROUND_OF_SERVER_PHASE)

@@ -1,0 +1,29 @@
+"""What a session releases (Specification §6.7): plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.parameters import ClientId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """The sum of the contributors' vectors.
+
+    Attributes:
+        vectors: name to array of the specification's shape: float64 for FixedPoint, int64 for Integers.
+        contributors: the clients whose inputs are in the sum, ascending.
+        total_weight: sum of the contributors' weights, or None when the session has no weights.
+        session_vector: the ring sum itself, uint64 words (Specification §4.1).
+    """
+
+    vectors: Mapping[str, NDArray[Any]]
+    contributors: tuple[ClientId, ...]
+    total_weight: int | None
+    session_vector: NDArray[np.uint64] = field(repr=False)

@@ -1,0 +1,234 @@
+"""The server's side of one session, sans I/O: bytes in, bytes out (Specification §7.2).
+
+The host moves the bytes, authenticates who sent them, and owns the deadlines: it calls :meth:`close_round`
+when everybody answered or time is up. Knows nothing of sockets, clocks or files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from secagg.crypto.secret import SecretBytes
+from secagg.errors import (
+    AbortReason,
+    DecodeError,
+    DropReason,
+    LocalProtocolError,
+    ParameterError,
+    SessionAbortedError,
+)
+from secagg.events import ServerEvent
+from secagg.messages import Round, ServerMessage, SessionOffer
+from secagg.parameters import ClientId, SessionParameters, ThreatModel
+from secagg.protocol import server as machine
+from secagg.protocol.client_states import NO_ROSTER, Roster
+from secagg.protocol.server_setup import open_session
+from secagg.protocol.server_states import ServerAborted, ServerCompleted, ServerState, ServerStep, server_context
+from secagg.protocol.transitions import ROUND_OF_SERVER_PHASE, ServerPhase
+from secagg.results import SessionResult
+from secagg.snapshots import dump_server, load_server
+from secagg.wire.codec import decode_client_message, encode, encode_offer
+
+_INTERRUPTED = ServerAborted(AbortReason.INTERNAL_ERROR, "an unexpected exception ended an earlier call")
+
+
+class ServerSession:
+    """A single-use server session.
+
+    Args:
+        parameters: what is offered to the cohort.
+        roster: client id to 32-byte Ed25519 key; needed in the active model.
+
+    Raises:
+        ParameterError: an active session with a client that the roster does not have.
+    """
+
+    def __init__(self, parameters: SessionParameters, *, roster: Roster | None = None) -> None:
+        keys = _checked_roster(parameters, roster)
+        step = open_session(server_context(parameters, keys))
+        self._parameters = parameters
+        self._state: ServerState = step.state
+        self._events: list[ServerEvent] = []
+        self._requests: Mapping[ClientId, bytes] = _encode_all(step.outbound)
+
+    @property
+    def parameters(self) -> SessionParameters:
+        """What was offered."""
+        return self._parameters
+
+    @property
+    def offer(self) -> bytes:
+        """The offer to send to every client of the cohort, before or together with the first request."""
+        return encode_offer(SessionOffer(self._parameters))
+
+    @property
+    def requests(self) -> Mapping[ClientId, bytes]:
+        """The open round's requests by client; after the end, abort notices or nothing."""
+        return self._requests
+
+    @property
+    def phase(self) -> ServerPhase:
+        """What the session collects."""
+        return self._state.phase
+
+    @property
+    def round(self) -> Round | None:
+        """The open round, or None after the end."""
+        return ROUND_OF_SERVER_PHASE.get(self.phase)
+
+    @property
+    def pending(self) -> frozenset[ClientId]:
+        """Clients whose answer to the open round is still awaited."""
+        if isinstance(self._state, ServerCompleted | ServerAborted):
+            return frozenset()
+        return self._state.turnout.pending
+
+    @property
+    def answered(self) -> frozenset[ClientId]:
+        """Clients whose answer to the open round was accepted."""
+        if isinstance(self._state, ServerCompleted | ServerAborted):
+            return frozenset()
+        return self._state.turnout.remaining
+
+    @property
+    def ready(self) -> bool:
+        """Whether the open round waits for nobody: closing it now loses no client."""
+        return self.round is not None and not self.pending
+
+    @property
+    def abort_reason(self) -> AbortReason | None:
+        """Why the session was aborted, or None."""
+        return self._state.reason if isinstance(self._state, ServerAborted) else None
+
+    @property
+    def result(self) -> SessionResult:
+        """The released sum.
+
+        Raises:
+            LocalProtocolError: the session still runs.
+            SessionAbortedError: the session ended without a sum; says why.
+        """
+        if isinstance(self._state, ServerCompleted):
+            return self._state.result
+        if isinstance(self._state, ServerAborted):
+            raise SessionAbortedError(f"there is no sum: {self._state.detail}", self._state.reason)
+        raise LocalProtocolError(f"the session is still {self.phase.value}; close its rounds first")
+
+    def receive(self, client_id: ClientId, message: bytes) -> tuple[ServerEvent, ...]:
+        """Handle one client's message; whatever is wrong with it costs that client only.
+
+        Args:
+            client_id: who sent it, as the transport authenticated it.
+            message: the bytes it sent.
+
+        Returns:
+            What happened besides accepting it: a client dropped, a repeat, a late message.
+
+        Raises:
+            LocalProtocolError: a client outside the cohort; the session is as before.
+            SessionAbortedError: the session has ended.
+        """
+        try:
+            decoded = decode_client_message(message)
+        except DecodeError as error:
+            return self.drop(client_id, DropReason.MESSAGE_MALFORMED, f"client {client_id}: {error}")
+        fingerprint = hashlib.sha256(message).digest()
+        return self._run(lambda state: machine.receive(state, client_id, decoded, fingerprint))
+
+    def drop(
+        self, client_id: ClientId, reason: DropReason, detail: str = "dropped by the caller"
+    ) -> tuple[ServerEvent, ...]:
+        """Go on without a client, for instance because its connection is gone for good.
+
+        Raises:
+            LocalProtocolError: a client outside the cohort; the session is as before.
+            SessionAbortedError: the session has ended.
+        """
+        return self._run(lambda state: machine.drop(state, client_id, reason, detail))
+
+    def close_round(self) -> Mapping[ClientId, bytes]:
+        """End the open round: whoever has not answered is dropped.
+
+        When too little is left the session is ABORTED, and the messages returned are notices of that. After the last
+        round :attr:`result` is there. :meth:`take_events` tells who was dropped and why.
+
+        Returns:
+            The next round's requests by client.
+
+        Raises:
+            SessionAbortedError: the session has ended already.
+        """
+        self._events.extend(self._run(machine.close_round))
+        return self._requests
+
+    def abort(self, detail: str = "aborted by the caller") -> Mapping[ClientId, bytes]:
+        """End the session without a sum; returns the notices for the clients.
+
+        Raises:
+            SessionAbortedError: the session has ended already.
+        """
+        self._events.extend(self._run(lambda state: machine.abort(state, AbortReason.ABORTED_BY_CALLER, detail)))
+        return self._requests
+
+    def take_events(self) -> tuple[ServerEvent, ...]:
+        """Return and forget the events of :meth:`close_round` and :meth:`abort`."""
+        events, self._events = tuple(self._events), []
+        return events
+
+    def snapshot(self) -> SecretBytes:
+        """Freeze the session into bytes, so that another process can go on; this object stays usable.
+
+        Raises:
+            SessionAbortedError: the session has ended.
+        """
+        return dump_server(machine.collecting(self._state), self._parameters, self._requests)
+
+    @classmethod
+    def resume(cls, snapshot: SecretBytes, *, roster: Roster | None = None) -> ServerSession:
+        """Go on from a snapshot (Specification §9).
+
+        Raises:
+            DecodeError: the bytes are no snapshot of a server.
+            ParameterError: the roster lacks a client.
+        """
+        loaded = load_server(snapshot)
+        session = cls.__new__(cls)
+        session._parameters = loaded.parameters
+        session._state = loaded.state(server_context(loaded.parameters, _checked_roster(loaded.parameters, roster)))
+        session._events = []
+        session._requests = loaded.requests
+        return session
+
+    def _run(self, handler: Callable[[ServerState], ServerStep]) -> tuple[ServerEvent, ...]:
+        state, self._state = self._state, _INTERRUPTED
+        try:
+            step = handler(state)
+        except (LocalProtocolError, SessionAbortedError):
+            self._state = state
+            raise
+        self._state = step.state
+        if step.state.phase is not state.phase:
+            self._requests = _encode_all(step.outbound)
+        return step.events
+
+
+def _checked_roster(parameters: SessionParameters, roster: Roster | None) -> Roster:
+    keys = NO_ROSTER if roster is None else roster
+    if parameters.threat_model is ThreatModel.ACTIVE:
+        missing = [client for client in parameters.cohort if client not in keys]
+        if missing:
+            raise ParameterError(
+                f"{len(missing)} clients of the cohort, the first {missing[0]}, are not in the roster; an active "
+                "session needs roster={client: 32-byte Ed25519 public key} for all"
+            )
+    return keys
+
+
+def _encode_all(messages: Mapping[ClientId, ServerMessage]) -> dict[ClientId, bytes]:
+    """Encode each distinct message once: in a complete graph all clients get the same list."""
+    encoded: dict[int, bytes] = {}
+    for message in messages.values():
+        if id(message) not in encoded:
+            encoded[id(message)] = encode(message)
+    return {client: encoded[id(message)] for client, message in messages.items()}

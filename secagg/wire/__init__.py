@@ -1,0 +1,1 @@
+"""Messages to bytes and back (protobuf), strictly. Knows nothing of session states."""

@@ -1,0 +1,286 @@
+"""Messages to bytes and back, strictly: `encode(decode(x)) == x` (Specification §6).
+
+Protobuf carries the messages; whatever parses but would not serialize to the very same bytes (unknown fields,
+odd field order, repeated or default fields, overlong numbers) is refused, and so is every field whose length
+or order is not what the protocol fixes. The masked vector is read without a copy. Never hashed, never signed.
+Must not know session states: what a message means is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Final, TypeVar
+
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from google.protobuf.message import EncodeError as ProtobufEncodeError
+
+from secagg.crypto.aead import OVERHEAD_BYTES
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.shamir import SHARE_BYTES
+from secagg.errors import AbortReason, DecodeError, InternalError
+from secagg.messages import (
+    COMMITMENT_BYTES,
+    DIGEST_BYTES,
+    PUBLIC_KEY_BYTES,
+    SIGNATURE_BYTES,
+    Abort,
+    AdvertiseKeysRequest,
+    AdvertiseKeysResponse,
+    Advertisement,
+    ClientMessage,
+    ConsistencyCheckRequest,
+    ConsistencyCheckResponse,
+    MaskedInputCollectionRequest,
+    MaskedInputCollectionResponse,
+    ServerMessage,
+    SessionOffer,
+    ShareKeysRequest,
+    ShareKeysResponse,
+    UnmaskingRequest,
+    UnmaskingResponse,
+)
+from secagg.parameters import ClientId, SessionParameters
+from secagg.wire import messages_pb2 as pb
+
+SEALED_BYTES: Final = 2 * SHARE_BYTES + OVERHEAD_BYTES
+
+_REASONS: Final = {reason.value: reason for reason in AbortReason}
+_PAYLOAD_TAG: Final = b"\x0a"
+_BODY_TAG: Final = b"\x3a"
+_SESSION_TAG: Final = b"\x0a"
+_MAX_VARINT_BYTES: Final = 10
+
+_Proto = TypeVar("_Proto", pb.SessionOffer, pb.Envelope)
+
+
+def encode_offer(offer: SessionOffer) -> bytes:
+    """Encode the offer of a session."""
+    return pb.SessionOffer(parameters=offer.parameters.encode()).SerializeToString(deterministic=True)
+
+
+def decode_offer(data: bytes) -> SessionOffer:
+    """Decode the offer of a session.
+
+    Raises:
+        DecodeError: no canonical offer.
+        ParameterError: an offer of parameters that no session may have.
+    """
+    message = _parse(pb.SessionOffer, data)
+    return SessionOffer(SessionParameters.decode(message.parameters))
+
+
+def encode(message: ServerMessage | ClientMessage) -> bytes:
+    """Encode any message but the offer."""
+    if isinstance(message, MaskedInputCollectionResponse):
+        return payload_prefix(message.session, len(message.payload)) + bytes(message.payload)
+    envelope = pb.Envelope(session=message.session)
+    _fill(envelope, message)
+    return envelope.SerializeToString(deterministic=True)
+
+
+def decode_server_message(data: bytes) -> ServerMessage:
+    """Decode what a client may receive.
+
+    Raises:
+        DecodeError: anything that is not exactly one such message.
+    """
+    envelope = _parse(pb.Envelope, data)
+    session = _exactly(envelope.session, DIGEST_BYTES, "the session digest")
+    match envelope.WhichOneof("body"):
+        case "advertise_keys_request":
+            return AdvertiseKeysRequest(session)
+        case "share_keys_request":
+            advertisements = tuple(_advertisement(entry) for entry in envelope.share_keys_request.advertisements)
+            _ascending([entry.client for entry in advertisements], "advertisements")
+            return ShareKeysRequest(session, advertisements)
+        case "masked_input_collection_request":
+            sealed = envelope.masked_input_collection_request.ciphertexts
+            return MaskedInputCollectionRequest(session, _sealed(sealed))
+        case "consistency_check_request":
+            contributors = _ascending(envelope.consistency_check_request.contributors, "contributors")
+            return ConsistencyCheckRequest(session, contributors)
+        case "unmasking_request":
+            return _unmasking_request(session, envelope.unmasking_request)
+        case "abort":
+            return _abort(session, envelope.abort)
+        case other:
+            raise DecodeError(f"a client cannot receive {other or 'an envelope without a body'}")
+
+
+def decode_client_message(data: bytes) -> ClientMessage:
+    """Decode what a server may receive; a masked vector stays a view of `data`.
+
+    Raises:
+        DecodeError: anything that is not exactly one such message.
+    """
+    masked = _masked_input(data)
+    if masked is not None:
+        return masked
+    envelope = _parse(pb.Envelope, data)
+    session = _exactly(envelope.session, DIGEST_BYTES, "the session digest")
+    match envelope.WhichOneof("body"):
+        case "advertise_keys_response":
+            return AdvertiseKeysResponse(session, _advertisement(envelope.advertise_keys_response.advertisement))
+        case "share_keys_response":
+            return ShareKeysResponse(session, _sealed(envelope.share_keys_response.ciphertexts))
+        case "consistency_check_response":
+            signature = envelope.consistency_check_response.signature
+            return ConsistencyCheckResponse(session, _exactly(signature, SIGNATURE_BYTES, "the confirmation"))
+        case "unmasking_response":
+            body = envelope.unmasking_response
+            return UnmaskingResponse(
+                session, _revealed(body.seed_shares, "seed shares"), _revealed(body.mask_key_shares, "mask-key shares")
+            )
+        case "abort":
+            return _abort(session, envelope.abort)
+        case other:
+            raise DecodeError(f"a server cannot receive {other or 'an envelope without a body'}")
+
+
+def payload_prefix(session: bytes, payload_bytes: int) -> bytes:
+    """Return the bytes that stand before the payload in an encoded masked input.
+
+    The payload is the last field of the last field, so that megabytes are sent and read without a copy.
+    """
+    inner = _PAYLOAD_TAG + _varint(payload_bytes)
+    body = _BODY_TAG + _varint(len(inner) + payload_bytes) + inner
+    return _SESSION_TAG + _varint(len(session)) + session + body
+
+
+def _masked_input(data: bytes) -> MaskedInputCollectionResponse | None:
+    """Read a masked input without a copy; None when `data` is not one, to be judged by protobuf."""
+    head = 2 + DIGEST_BYTES
+    session = bytes(data[2:head])
+    for start in range(head + 4, min(head + 2 + 2 * _MAX_VARINT_BYTES, len(data) - 1) + 1):
+        if bytes(data[:start]) == payload_prefix(session, len(data) - start):
+            return MaskedInputCollectionResponse(session, memoryview(data)[start:])
+    return None
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _parse(kind: type[_Proto], data: bytes) -> _Proto:
+    message = kind()
+    try:
+        message.ParseFromString(data)
+        again = message.SerializeToString(deterministic=True)
+    except (ProtobufDecodeError, ProtobufEncodeError) as error:
+        raise DecodeError(f"{len(data)} bytes are no {kind.__name__}: truncated or malformed") from error
+    if again != data:
+        raise DecodeError(
+            f"{len(data)} bytes parse as {kind.__name__} but are not canonical: unknown, repeated, default or "
+            "trailing fields are refused"
+        )
+    return message
+
+
+def _exactly(value: bytes, length: int, name: str) -> bytes:
+    if len(value) != length:
+        raise DecodeError(f"{name} has {len(value)} bytes; the protocol fixes {length}")
+    return value
+
+
+def _ascending(clients: Iterable[ClientId], name: str) -> tuple[ClientId, ...]:
+    listed = tuple(clients)
+    if any(a >= b for a, b in pairwise(listed)):
+        raise DecodeError(f"the {name} are not in strictly ascending order of client id")
+    return listed
+
+
+def _advertisement(entry: pb.Advertisement) -> Advertisement:
+    signature = entry.signature
+    if len(signature) not in (0, SIGNATURE_BYTES):
+        raise DecodeError(f"the advertisement's signature has {len(signature)} bytes; it has {SIGNATURE_BYTES} or none")
+    return Advertisement(
+        entry.client,
+        _exactly(entry.channel_public, PUBLIC_KEY_BYTES, "the channel key"),
+        _exactly(entry.mask_public, PUBLIC_KEY_BYTES, "the mask key"),
+        _exactly(entry.commitment, COMMITMENT_BYTES, "the commitment"),
+        signature,
+    )
+
+
+def _sealed(entries: Sequence[pb.SealedShares]) -> tuple[tuple[ClientId, bytes], ...]:
+    pairs = tuple((entry.client, _exactly(entry.ciphertext, SEALED_BYTES, "a sealed share pair")) for entry in entries)
+    _ascending((client for client, _ in pairs), "sealed shares")
+    return pairs
+
+
+def _revealed(entries: Sequence[pb.RevealedShare], name: str) -> tuple[tuple[ClientId, SecretBytes], ...]:
+    pairs = tuple((entry.owner, SecretBytes(_exactly(entry.share, SHARE_BYTES, "a share"))) for entry in entries)
+    _ascending((owner for owner, _ in pairs), name)
+    return pairs
+
+
+def _unmasking_request(session: bytes, body: pb.UnmaskingRequest) -> UnmaskingRequest:
+    confirmations = tuple(
+        (entry.client, _exactly(entry.signature, SIGNATURE_BYTES, "a confirmation")) for entry in body.confirmations
+    )
+    _ascending((client for client, _ in confirmations), "confirmations")
+    survivors = _ascending(body.survivors, "survivors")
+    return UnmaskingRequest(session, survivors, _ascending(body.dropped, "dropped clients"), confirmations)
+
+
+def _abort(session: bytes, body: pb.Abort) -> Abort:
+    reason = _REASONS.get(body.reason)
+    if reason is None:
+        raise DecodeError(f"abort reason {body.reason[:16]!r} is unknown")
+    return Abort(session, reason)
+
+
+def _write_advertisement(target: pb.Advertisement, entry: Advertisement) -> None:
+    target.client = entry.client
+    target.channel_public = entry.channel_public
+    target.mask_public = entry.mask_public
+    target.commitment = entry.commitment
+    target.signature = entry.signature
+
+
+def _fill(envelope: pb.Envelope, message: ServerMessage | ClientMessage) -> None:
+    """Write the body of any message but a masked input."""
+    match message:
+        case AdvertiseKeysRequest():
+            envelope.advertise_keys_request.SetInParent()
+        case AdvertiseKeysResponse(_, advertisement):
+            _write_advertisement(envelope.advertise_keys_response.advertisement, advertisement)
+        case ShareKeysRequest(_, advertisements):
+            envelope.share_keys_request.SetInParent()
+            for entry in advertisements:
+                _write_advertisement(envelope.share_keys_request.advertisements.add(), entry)
+        case ShareKeysResponse(_, ciphertexts):
+            envelope.share_keys_response.SetInParent()
+            for client, sealed in ciphertexts:
+                envelope.share_keys_response.ciphertexts.add(client=client, ciphertext=sealed)
+        case MaskedInputCollectionRequest(_, ciphertexts):
+            envelope.masked_input_collection_request.SetInParent()
+            for client, sealed in ciphertexts:
+                envelope.masked_input_collection_request.ciphertexts.add(client=client, ciphertext=sealed)
+        case ConsistencyCheckRequest(_, contributors):
+            envelope.consistency_check_request.SetInParent()
+            envelope.consistency_check_request.contributors.extend(contributors)
+        case ConsistencyCheckResponse(_, signature):
+            envelope.consistency_check_response.signature = signature
+        case UnmaskingRequest(_, survivors, dropped, confirmations):
+            envelope.unmasking_request.SetInParent()
+            envelope.unmasking_request.survivors.extend(survivors)
+            envelope.unmasking_request.dropped.extend(dropped)
+            for client, signature in confirmations:
+                envelope.unmasking_request.confirmations.add(client=client, signature=signature)
+        case UnmaskingResponse(_, seed_shares, mask_key_shares):
+            envelope.unmasking_response.SetInParent()
+            for owner, share in seed_shares:
+                envelope.unmasking_response.seed_shares.add(owner=owner, share=bytes(share.expose()))
+            for owner, share in mask_key_shares:
+                envelope.unmasking_response.mask_key_shares.add(owner=owner, share=bytes(share.expose()))
+        case Abort(_, reason):
+            envelope.abort.reason = reason.value
+        case _:
+            raise InternalError(f"{type(message).__name__} has no encoding here")
