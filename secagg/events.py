@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from secagg.errors import AbortReason, DropReason
 from secagg.messages import Round
 from secagg.parameters import ClientId
+
+
+class Stage(Enum):
+    """What a server does while it closes the last round, which may take long; told to its observer."""
+
+    REBUILDING_SECRETS = "rebuilding_secrets"
+    REMOVING_MASKS = "removing_masks"
+    DECODING_SUM = "decoding_sum"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from secagg.errors import (
     ParameterError,
     SessionAbortedError,
 )
-from secagg.events import ServerEvent
+from secagg.events import ServerEvent, Stage
 from secagg.messages import Round, ServerMessage, SessionOffer
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.protocol import server as machine
@@ -39,17 +39,25 @@ class ServerSession:
     Args:
         parameters: what is offered to the cohort.
         roster: client id to 32-byte Ed25519 key; needed in the active model.
+        on_stage: told what the last :meth:`close_round` does, which may take long.
 
     Raises:
         ParameterError: an active session with a client that the roster does not have.
     """
 
-    def __init__(self, parameters: SessionParameters, *, roster: Roster | None = None) -> None:
+    def __init__(
+        self,
+        parameters: SessionParameters,
+        *,
+        roster: Roster | None = None,
+        on_stage: Callable[[Stage], None] | None = None,
+    ) -> None:
         keys = _checked_roster(parameters, roster)
         step = open_session(server_context(parameters, keys))
         self._parameters = parameters
         self._state: ServerState = step.state
         self._events: list[ServerEvent] = []
+        self._on_stage = on_stage
         self._requests: Mapping[ClientId, bytes] = _encode_all(step.outbound)
 
     @property
@@ -159,7 +167,7 @@ class ServerSession:
         Raises:
             SessionAbortedError: the session has ended already.
         """
-        self._events.extend(self._run(machine.close_round))
+        self._events.extend(self._run(lambda state: machine.close_round(state, self._observe)))
         return self._requests
 
     def abort(self, detail: str = "aborted by the caller") -> Mapping[ClientId, bytes]:
@@ -185,7 +193,13 @@ class ServerSession:
         return dump_server(machine.collecting(self._state), self._parameters, self._requests)
 
     @classmethod
-    def resume(cls, snapshot: SecretBytes, *, roster: Roster | None = None) -> ServerSession:
+    def resume(
+        cls,
+        snapshot: SecretBytes,
+        *,
+        roster: Roster | None = None,
+        on_stage: Callable[[Stage], None] | None = None,
+    ) -> ServerSession:
         """Go on from a snapshot (Specification §9).
 
         Raises:
@@ -197,8 +211,13 @@ class ServerSession:
         session._parameters = loaded.parameters
         session._state = loaded.state(server_context(loaded.parameters, _checked_roster(loaded.parameters, roster)))
         session._events = []
+        session._on_stage = on_stage
         session._requests = loaded.requests
         return session
+
+    def _observe(self, stage: Stage) -> None:
+        if self._on_stage is not None:
+            self._on_stage(stage)
 
     def _run(self, handler: Callable[[ServerState], ServerStep]) -> tuple[ServerEvent, ...]:
         state, self._state = self._state, _INTERRUPTED

@@ -23,7 +23,7 @@ from secagg.encoding.layout import Layout
 from secagg.encoding.quantization import QuantizationReport
 from secagg.encoding.session_vector import reduce_to_ring
 from secagg.errors import InternalError, ParameterError
-from secagg.events import ServerEvent
+from secagg.events import ServerEvent, Stage
 from secagg.messages import Round, SessionOffer
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.policy import ClientPolicy
@@ -50,8 +50,12 @@ class SimulationReport:
         download_bytes: by round, size of every client's request.
         plain_bytes: one input as plain data, at each vector's own bits per entry.
         session_vector_bytes: the session vector, 8 bytes a word.
-        server_peak_bytes: largest memory the server held at once, as tracemalloc saw it (an upper bound: what a call
-            leaves behind counts for ever), with the message being handled; None unless measured.
+        server_stage_ms: by stage, CPU time of the last round's end.
+        server_peak_bytes: largest memory the server held at once for vectors: the accumulator, the masked input being
+            added, and every allocation while inputs are added, masks removed and the sum decoded, as tracemalloc
+            saw it; O(vector), independent of the number of clients. None unless measured.
+        server_total_peak_bytes: largest memory the server held at once for anything, the keys and sealed shares of all
+            clients included (an upper bound: what a call leaves behind counts for ever). None unless measured.
         clipping: by client, how many values of each vector were clipped.
         exact: the released ring sum equals the plain ring sum of the contributors.
     """
@@ -62,7 +66,9 @@ class SimulationReport:
     download_bytes: Mapping[Round, Mapping[ClientId, int]] = field(repr=False)
     plain_bytes: int
     session_vector_bytes: int
+    server_stage_ms: Mapping[Stage, float]
     server_peak_bytes: int | None
+    server_total_peak_bytes: int | None
     clipping: Mapping[ClientId, tuple[QuantizationReport, ...]] = field(repr=False)
     exact: bool
 
@@ -138,7 +144,6 @@ class _Simulation:
         self._parameters = parameters
         self._inputs = inputs
         self._strict = strict
-        self._meter = _Meter(measure_memory)
         self._randomness = randomness or (lambda client: SystemRandomSource())
         order = rounds(parameters.threat_model)
         self._client_ms: dict[Round, dict[ClientId, float]] = {round_: {} for round_ in order}
@@ -146,6 +151,7 @@ class _Simulation:
         self._downloads: dict[Round, dict[ClientId, int]] = {round_: {} for round_ in order}
         self._clipping: dict[ClientId, tuple[QuantizationReport, ...]] = {}
         self._layout = Layout.build(parameters.vectors, parameters.clients, parameters.max_weight)
+        self._meter = _Meter(measure_memory, 8 * self._layout.words)
         self._plain_sum = np.zeros(self._layout.words, dtype=np.uint64)
         self._summed: list[ClientId] = []
 
@@ -157,7 +163,7 @@ class _Simulation:
     ) -> SimulationResult:
         clients, roster = self._enroll()
         with self._meter.measure(Round.ADVERTISE_KEYS):
-            server = ServerSession(self._parameters, roster=roster)
+            server = ServerSession(self._parameters, roster=roster, on_stage=self._meter.on_stage)
         requests = dict(server.requests)
         events: list[ServerEvent] = []
         while (round_ := server.round) is not None:
@@ -230,7 +236,9 @@ class _Simulation:
             download_bytes=self._downloads,
             plain_bytes=sum(-(-spec.size * spec.largest.bit_length() // 8) for _, spec in self._parameters.vectors),
             session_vector_bytes=8 * self._layout.words,
-            server_peak_bytes=self._meter.peak if self._meter.memory else None,
+            server_stage_ms=self._meter.stage_ms,
+            server_peak_bytes=self._meter.vector_peak if self._meter.memory else None,
+            server_total_peak_bytes=self._meter.total_peak if self._meter.memory else None,
             clipping=self._clipping,
             exact=exact,
         )
@@ -240,15 +248,21 @@ class _Simulation:
 class _Meter:
     """CPU time and, when asked, memory of the server's calls."""
 
-    def __init__(self, memory: bool) -> None:
+    def __init__(self, memory: bool, accumulator_bytes: int) -> None:
         self.memory = memory
-        self.peak = 0
+        self.vector_peak = 0
+        self.total_peak = 0
         self.cpu_ms: dict[Round, float] = {}
+        self.stage_ms: dict[Stage, float] = {}
+        self._accumulator_bytes = accumulator_bytes
         self._held = 0
+        self._base: int | None = None
+        self._stage: tuple[Stage, float] | None = None
 
     @contextmanager
     def measure(self, round_: Round, message_bytes: int = 0) -> Iterator[None]:
         """Measure one call of the server, which was handed a message of `message_bytes`."""
+        self._base = 0 if round_ is Round.MASKED_INPUT and message_bytes else None
         if self.memory:
             tracemalloc.start()
         started = time.process_time()
@@ -256,11 +270,34 @@ class _Meter:
             yield
         finally:
             self.cpu_ms[round_] = self.cpu_ms.get(round_, 0.0) + (time.process_time() - started) * 1e3
+            self._end_stage()
             if self.memory:
-                left, peak = tracemalloc.get_traced_memory()
+                left, _ = tracemalloc.get_traced_memory()
+                self._note_peak(message_bytes)
                 tracemalloc.stop()
-                self.peak = max(self.peak, self._held + message_bytes + peak)
                 self._held += left
+
+    def on_stage(self, stage: Stage) -> None:
+        """Note the time of the stage before; from the removal of masks on, allocations are the vectors'."""
+        self._end_stage()
+        self._stage = (stage, time.process_time())
+        if self.memory and stage is Stage.REMOVING_MASKS:
+            self._note_peak(0)
+            self._base, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+
+    def _end_stage(self) -> None:
+        if self._stage is not None:
+            stage, started = self._stage
+            self.stage_ms[stage] = (time.process_time() - started) * 1e3
+            self._stage = None
+
+    def _note_peak(self, message_bytes: int) -> None:
+        _, peak = tracemalloc.get_traced_memory()
+        self.total_peak = max(self.total_peak, self._held + message_bytes + peak)
+        if self._base is not None:
+            vectors = self._accumulator_bytes + message_bytes + peak - self._base
+            self.vector_peak = max(self.vector_peak, vectors)
 
 
 def _by_client(parameters: SessionParameters, values: _Given[_V], name: str) -> Mapping[ClientId, _V]:

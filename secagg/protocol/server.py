@@ -20,6 +20,7 @@ from secagg.events import (
     RoundClosed,
     ServerEvent,
     SessionAborted,
+    Stage,
 )
 from secagg.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage
 from secagg.parameters import ClientId
@@ -58,7 +59,6 @@ _CLOSE: Final[Mapping[ServerPhase, Callable[[Any], ServerStep]]] = {
     ServerPhase.COLLECTING_SHARES: close_shares,
     ServerPhase.COLLECTING_MASKED_INPUTS: close_masked_inputs,
     ServerPhase.COLLECTING_CONFIRMATIONS: close_confirmations,
-    ServerPhase.COLLECTING_UNMASKING_SHARES: close_unmasking,
 }
 
 
@@ -147,8 +147,13 @@ def drop(state: ServerState, client: ClientId, reason: DropReason, detail: str) 
     return ServerStep(state, events=(ClientDropped(client, round_, reason, detail),))
 
 
-def close_round(state: ServerState) -> ServerStep:
-    """End the open round: whoever has not answered is dropped, and the next requests go out."""
+def close_round(state: ServerState, observe: Callable[[Stage], None]) -> ServerStep:
+    """End the open round: whoever has not answered is dropped, and the next requests go out.
+
+    Args:
+        state: current state, given up by the caller.
+        observe: told the stages of the last round's end.
+    """
     state = collecting(state)
     round_ = ROUND_OF_SERVER_PHASE[state.phase]
     missing = tuple(
@@ -156,7 +161,10 @@ def close_round(state: ServerState) -> ServerStep:
         for client in sorted(state.turnout.pending)
     )
     try:
-        step = _CLOSE[state.phase](state)
+        if isinstance(state, CollectingUnmaskingShares):
+            step = close_unmasking(state, observe)
+        else:
+            step = _CLOSE[state.phase](state)
     except CannotContinueError as failure:
         return abort(state, failure.reason, failure.detail, missing)
     allowed = SERVER_TRANSITIONS[state.context.parameters.threat_model][state.phase][CloseRound]

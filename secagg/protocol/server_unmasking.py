@@ -10,7 +10,7 @@ from secagg.crypto.decoding import ReconstructionError, recover
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import decode_sum, reduce_to_ring
 from secagg.errors import AbortReason, DecodeError, DropReason
-from secagg.events import SessionCompleted, ShareInconsistent
+from secagg.events import SessionCompleted, ShareInconsistent, Stage
 from secagg.masking.engine import MaskTerm, add_masks
 from secagg.messages import UnmaskingResponse
 from secagg.parameters import ClientId
@@ -47,14 +47,19 @@ def take_revealed_shares(state: CollectingUnmaskingShares, client: ClientId, mes
     state.revealed[client] = message
 
 
-def close_unmasking(state: CollectingUnmaskingShares) -> ServerStep:
+def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Stage], None]) -> ServerStep:
     """Rebuild and verify every secret that is needed, remove the masks and decode the sum.
+
+    Args:
+        state: all shares that came.
+        observe: told each stage as it begins.
 
     Raises:
         CannotContinueError: too few holders answered, or the shares of a secret do not lead back to it.
     """
     context, contributors = state.context, frozenset(state.contributors)
     inconsistent: list[ShareInconsistent] = []
+    observe(Stage.REBUILDING_SECRETS)
     terms: list[MaskTerm] = []
     for seed in _rebuild_seeds(state, inconsistent):
         terms.append(MaskTerm(key_schedule.self_mask_key(seed, context.session), negative=True))
@@ -67,8 +72,10 @@ def close_unmasking(state: CollectingUnmaskingShares) -> ServerStep:
                 )
                 # The survivor added this mask if its own id is the lower one, and subtracted it otherwise.
                 terms.append(MaskTerm(mask, negative=peer < owner))
+    observe(Stage.REMOVING_MASKS)
     add_masks(state.accumulator, terms, context.suite.prg)
     reduce_to_ring(context.layout, state.accumulator)
+    observe(Stage.DECODING_SUM)
     try:
         decoded = decode_sum(context.layout, state.accumulator, len(state.contributors))
     except DecodeError as error:
