@@ -17,6 +17,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError, RemoteProtocolError
 
 KEY_BYTES: Final = 32
+_FIELD_PRIME: Final = 2**255 - 19
 
 # Any scalar is clamped to a multiple of 8, the cofactor of the curve: the result is zero exactly for the
 # points of low order, whichever scalar this is.
@@ -76,6 +77,15 @@ class AgreementKey:
         if shared == SecretBytes(bytes(KEY_BYTES)):
             raise _low_order(peer_public)
         return shared
+
+
+def is_canonical(public: bytes) -> bool:
+    """Whether a public key is the one encoding of its coordinate: below 2^255-19, high bit clear (Specification §3.1).
+
+    RFC 7748 reads other encodings as well; here one key has one encoding, so that a repeated key is seen.
+    """
+    _check_public(public)
+    return int.from_bytes(public, "little") < _FIELD_PRIME
 
 
 def is_low_order(public: bytes) -> bool:

@@ -41,13 +41,9 @@ def expand(key: SecretBytes, info: bytes, length: int) -> SecretBytes:
         ParameterError: a shorter key, or a length outside its range.
     """
     if len(key) < HASH_BYTES:
-        raise ParameterError(
-            f"a key of {len(key)} bytes cannot be expanded; pass at least {HASH_BYTES}, or derive"
-        )
+        raise ParameterError(f"a key of {len(key)} bytes cannot be expanded; pass at least {HASH_BYTES}, or derive")
     if not 1 <= length <= MAX_LENGTH:
-        raise ParameterError(
-            f"HKDF cannot derive {length} bytes; ask for 1 .. {MAX_LENGTH} (255 hash lengths)"
-        )
+        raise ParameterError(f"HKDF cannot derive {length} bytes; ask for 1 .. {MAX_LENGTH} (255 hash lengths)")
     return SecretBytes(HKDFExpand(SHA256(), length, info).derive(key.expose()))
 
 

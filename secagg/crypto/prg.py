@@ -190,9 +190,7 @@ def _check_slice(out: NDArray[np.uint64], word_offset: int) -> int:
         )
     first = operator.index(word_offset)
     if first < 0 or first + len(out) > MAX_STREAM_WORDS:
-        raise ParameterError(
-            f"words {first} .. {first + len(out)} lie outside the mask stream; stay within 0 .. 2^60"
-        )
+        raise ParameterError(f"words {first} .. {first + len(out)} lie outside the mask stream; stay within 0 .. 2^60")
     return first
 
 

@@ -51,9 +51,7 @@ class SecretBytes:
             self._buffer = _WipedBuffer(data)
             self._wiped = False
         else:
-            raise ParameterError(
-                f"SecretBytes holds bytes, bytearray or memoryview, not {type(data).__name__}"
-            )
+            raise ParameterError(f"SecretBytes holds bytes, bytearray or memoryview, not {type(data).__name__}")
 
     def expose(self) -> memoryview:
         """Return a read-only view of the bytes (uint8); it shows zeros once the secret is wiped.
@@ -84,9 +82,6 @@ class SecretBytes:
         return f"SecretBytes({len(self)} bytes, wiped)" if self._wiped else f"SecretBytes({len(self)} bytes)"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(_NOT_COPYABLE)
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(_NOT_COPYABLE)
 
     def __getstate__(self) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secagg.crypto import aead, key_schedule, shamir
-from secagg.crypto.agreement import AgreementKey, LowOrderPointError
+from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonical
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
@@ -191,6 +191,12 @@ def _check_advertisements(
     publics = {public for ad in advertisements for public in (ad.channel_public, ad.mask_public)}
     if len(publics) != 2 * len(advertisements):
         raise PeerMisbehaved(Violation.PUBLIC_KEY_REPEATED, "a public key stands twice among the advertisements")
+    for peer in peers:
+        if not (is_canonical(peer.channel_public) and is_canonical(peer.mask_public)):
+            raise PeerMisbehaved(
+                Violation.PUBLIC_KEY_NOT_CANONICAL,
+                f"a public key of client {peer.client} is not reduced modulo 2^255-19",
+            )
     if context.active:
         for peer in peers:
             text = key_schedule.advertisement_text(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from secagg.crypto import key_schedule
-from secagg.crypto.agreement import is_low_order
+from secagg.crypto.agreement import is_canonical, is_low_order
 from secagg.crypto.signing import verify
 from secagg.errors import AbortReason, DropReason
 from secagg.events import ClientDropped, ServerEvent
@@ -47,6 +47,8 @@ def take_advertisement(state: CollectingKeys, client: ClientId, message: Adverti
     publics = {ad.channel_public, ad.mask_public}
     if len(publics) < 2 or publics & state.keys_in_use:
         refuse(DropReason.PUBLIC_KEY_REPEATED, f"client {client} advertised a public key that is in use already")
+    if not all(is_canonical(public) for public in publics):
+        refuse(DropReason.PUBLIC_KEY_NOT_CANONICAL, f"client {client}'s public key is not reduced modulo 2^255-19")
     if any(is_low_order(public) for public in publics):
         refuse(DropReason.PUBLIC_KEY_OF_LOW_ORDER, f"client {client} advertised a public key of low order")
     if context.active:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_low_order
+from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonical, is_low_order
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError, RemoteProtocolError
 from secagg.testing.randomness import DeterministicRandomSource
@@ -118,3 +118,11 @@ def test_a_key_is_drawn_from_the_source_given() -> None:
 def test_a_key_prints_its_public_half_only() -> None:
     key = private_key(ALICE_PRIVATE)
     assert repr(key) == f"AgreementKey(public={bytes.fromhex(ALICE_PUBLIC)!r})"
+
+
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [(9, True), (2**255 - 20, True), (2**255 - 19, False), (2**255 - 19 + 9, False), (2**255 + 9, False)],
+)
+def test_one_coordinate_has_one_canonical_encoding(value: int, canonical: bool) -> None:
+    assert is_canonical(value.to_bytes(32, "little")) is canonical

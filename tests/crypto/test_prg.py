@@ -163,9 +163,7 @@ WHOLE = {type(prg).__name__: words(open_stream(prg), 0, WHOLE_WORDS) for prg in 
 @example(slices=[(5, 7, False), (5, 7, False), (4, 1, False)])
 @example(slices=[(SEGMENT_WORDS - 1, 2, False), (SEGMENT_WORDS, SEGMENT_WORDS, False), (0, 1, True)])
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_any_slices_in_any_order_equal_those_of_the_whole(
-    prg: MaskPrg, slices: list[tuple[int, int, bool]]
-) -> None:
+def test_any_slices_in_any_order_equal_those_of_the_whole(prg: MaskPrg, slices: list[tuple[int, int, bool]]) -> None:
     """A slice with the flag continues where the last one ended."""
     stream, whole, end = open_stream(prg), WHOLE[type(prg).__name__], 0
     for start, length, continues in slices:
@@ -332,8 +330,6 @@ def test_sizes_are_those_of_the_specification(prg: MaskPrg) -> None:
 
 def test_a_missing_pyaegis_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyaegis", None)
-    with pytest.raises(
-        ParameterError, match=r"suite 0x0002 needs the 'fast' extra: pip install 'secagg\[fast\]'"
-    ):
+    with pytest.raises(ParameterError, match=r"suite 0x0002 needs the 'fast' extra: pip install 'secagg\[fast\]'"):
         open_stream(AegisPrg())
     assert words(open_stream(AesCtrPrg()), 0, 1).tolist() == OWN_ANSWERS["AesCtrPrg", 0][:1]

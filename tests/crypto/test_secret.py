@@ -46,9 +46,7 @@ def test_repr_and_str_show_the_length_only() -> None:
 
 def test_equality_is_by_content_and_only_among_secrets() -> None:
     secret = SecretBytes(b"abc")
-    assert [
-        secret == other for other in (SecretBytes(b"abc"), SecretBytes(b"abd"), SecretBytes(b"abcd"))
-    ] == [
+    assert [secret == other for other in (SecretBytes(b"abc"), SecretBytes(b"abd"), SecretBytes(b"abcd"))] == [
         True,
         False,
         False,

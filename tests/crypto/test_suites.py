@@ -16,9 +16,7 @@ def test_the_ids_are_those_of_the_specification() -> None:
 
 
 def test_every_id_has_its_suite() -> None:
-    assert [(suite_id, suite.id) for suite_id, suite in SUITES.items()] == [
-        (known, known) for known in SuiteId
-    ]
+    assert [(suite_id, suite.id) for suite_id, suite in SUITES.items()] == [(known, known) for known in SuiteId]
 
 
 def test_the_suites_differ_in_their_prg() -> None:

@@ -25,9 +25,7 @@ DEFAULT_FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "wychepr
 FOLDER = Path(os.environ.get("SECAGG_WYCHEPROOF", DEFAULT_FOLDER))
 
 if not FOLDER.is_dir():
-    pytest.skip(
-        f"no Wycheproof vectors in {FOLDER}; name their folder in SECAGG_WYCHEPROOF", allow_module_level=True
-    )
+    pytest.skip(f"no Wycheproof vectors in {FOLDER}; name their folder in SECAGG_WYCHEPROOF", allow_module_level=True)
 
 Vector = dict[str, Any]
 
@@ -114,9 +112,7 @@ def test_ed25519() -> None:
     results = [
         (
             vector,
-            "verifies"
-            if verify(data(group["publicKey"], "pk"), data(vector, "msg"), data(vector, "sig"))
-            else "no",
+            "verifies" if verify(data(group["publicKey"], "pk"), data(vector, "msg"), data(vector, "sig")) else "no",
         )
         for group, vector in pairs
     ]
@@ -170,9 +166,7 @@ def test_xchacha20_poly1305() -> None:
         ("invalid", "does not open"): 60,
         ("invalid", "refuses the nonce"): 9,
     }
-    assert {
-        (vector["flags"][0], outcome) for vector, outcome in results if vector["result"] == "invalid"
-    } == {
+    assert {(vector["flags"][0], outcome) for vector, outcome in results if vector["result"] == "invalid"} == {
         ("ModifiedTag", "does not open"),
         ("InvalidNonceSize", "refuses the nonce"),
     }

@@ -1,0 +1,29 @@
+"""The programs that we show to people run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _readme_programs() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def test_the_readme_example_is_short_and_prints_the_mean() -> None:
+    (program,) = _readme_programs()
+    assert len(program.splitlines()) <= 20
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    # The mean of 101, 205, 350, 412 and 530 thousandths, each client of weight 600.
+    assert re.findall(r"0\.319\d*", done.stdout)
+    assert "(101, 205, 350, 412, 530)" in done.stdout
+
+
+@pytest.mark.parametrize("program", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_an_example_runs(program: Path) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=True)
+    assert "mean over 5 clients: [0.3196" in done.stdout
