@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from secagg.errors import ParameterError
+from secagg.hypergeometric import log_probability, log_tail, quantile
 
 MAX_SHARE_HOLDERS: Final = 65_520
 """Most holders of one secret: the share field has no more points (Specification §5.1)."""
@@ -26,7 +27,6 @@ MAX_CLIENTS: Final = 2**40
 
 _ROUNDING: Final = 1e-14  # added to a fraction, so that 0.29 of 100 clients is 29, not 28
 _TIE: Final = 1e-10  # logarithms this close are equal: beyond rounding, far below any meaning
-_LOG_2PI: Final = math.log(2 * math.pi)
 
 
 class ThreatModel(StrEnum):
@@ -165,7 +165,7 @@ class _Problem:
         n, k, bad = self.clients, degree - degree % 2, self.corrupt + self.dropped
         if k > bad or degree == n - 1:
             return -math.inf
-        return math.log(n) + math.log((n - k - 1) / 2) + _log_probability(n, min(bad, n), k, k)
+        return math.log(n) + math.log((n - k - 1) / 2) + log_probability(n, min(bad, n), k, k)
 
     def connected(self, degree: int) -> bool:
         return self.log_disconnected(degree) < -(self.security_bits + 1) * math.log(2) - _TIE
@@ -173,12 +173,12 @@ class _Problem:
     def most_corrupt(self, degree: int) -> int:
         """t1: more corrupt neighbours than this have at most the probability that we accept."""
         limit = -(self.security_bits + 1) * math.log(2) - math.log(self.clients) + _TIE
-        return _quantile(self.clients, self.corrupt, degree, limit)
+        return quantile(self.clients, self.corrupt, degree, limit)
 
     def most_dropped(self, degree: int) -> int:
         """degree - t2: more dropped neighbours than this have less than the probability that we accept."""
         limit = -self.correctness_bits * math.log(2) - math.log(self.clients) - _TIE
-        return _quantile(self.clients, self.dropped, degree, limit)
+        return quantile(self.clients, self.dropped, degree, limit)
 
     def lowest_threshold(self, degree: int, most_corrupt: int) -> int:
         if self.threat_model is ThreatModel.SEMI_HONEST:
@@ -197,7 +197,7 @@ class _Problem:
     def first_connected(self) -> int:
         """First even degree that is connected, or the one after the largest.
 
-        The bound falls strictly with the degree while corrupt + dropped < n, so bisection is exact.
+        The bound falls as the degree grows, so bisection is exact.
         """
         degrees = range(2, self.largest_degree() + 1, 2)
         return 2 + 2 * bisect_left(degrees, True, key=self.connected)
@@ -212,8 +212,6 @@ class _Problem:
         Raises:
             ParameterError: there is no such degree.
         """
-        if self.corrupt + self.dropped >= self.clients:
-            raise ParameterError(self._infeasible())
         degree = self.first_connected()
         while degree <= self.largest_degree():
             lowest, highest = self.window(degree)
@@ -401,8 +399,8 @@ def _binding(problem: _Problem, degree: int, wanted: int) -> str:
 def _rating(problem: _Problem, degree: int, threshold: int) -> str:
     """Say how many bits a graph has that the caller fixed entirely."""
     n, log_n = problem.clients, math.log(problem.clients)
-    exposed = log_n + _log_tail(n, problem.corrupt, degree, threshold - 1)
-    stuck = log_n + _log_tail(n, problem.dropped, degree, degree - threshold)
+    exposed = log_n + log_tail(n, problem.corrupt, degree, threshold - 1)
+    stuck = log_n + log_tail(n, problem.dropped, degree, degree - threshold)
     return (
         f"Sparse graph, degree {degree} and threshold {threshold} given by the caller: with "
         f"{problem.corrupt} corrupt and {problem.dropped} dropped of {n}, connectivity is "
@@ -416,91 +414,6 @@ def _bits(log_probability: float) -> str:
     if log_probability == -math.inf:
         return "certain"
     return f"{max(0.0, -log_probability / math.log(2)):.1f} bits"
-
-
-def _quantile(n: int, marked: int, drawn: int, log_limit: float) -> int:
-    """Smallest u with log Pr[X > u] <= log_limit, X hypergeometric.
-
-    A hypergeometric median lies within 1 of the mean (X is a sum of independent indicators: Jogdeo and
-    Samuels 1968), so nothing below the mean qualifies while the limit is under 1/2.
-    """
-    first, last = drawn * marked // n, min(marked, drawn)
-    return first + bisect_left(range(first, last), True, key=lambda u: _tail_within(n, marked, drawn, u, log_limit))
-
-
-def _tail_within(n: int, marked: int, drawn: int, above: int, log_limit: float) -> bool:
-    """Tell whether log Pr[X > above] <= log_limit, for `above` from the mean up, stopping when clear."""
-    x, top = above + 1, min(marked, drawn)
-    if x > top:
-        return True
-    log_budget = log_limit - _log_probability(n, marked, drawn, x)
-    if log_budget < 0:
-        return False
-    if log_budget > math.log(top) + 1:  # terms fall from the mean up, and there are at most `top`
-        return True
-    budget = math.exp(log_budget)
-    total = term = 1.0
-    while x < top and total <= budget:
-        ratio = (marked - x) * (drawn - x) / ((x + 1) * (n - marked - drawn + x + 1))
-        if ratio < 1 and total + term * ratio / (1 - ratio) <= budget:  # ratios fall: a geometric bound
-            return True
-        term *= ratio
-        total += term
-        x += 1
-    return total <= budget
-
-
-def _log_tail(n: int, marked: int, drawn: int, above: int) -> float:
-    """Log Pr[X > above]; 0, an upper bound, below the mean, where the tail is no small number."""
-    x, top = above + 1, min(marked, drawn)
-    if x > top:
-        return -math.inf
-    if above < drawn * marked // n:
-        return 0.0
-    log_first, total, term = _log_probability(n, marked, drawn, x), 1.0, 1.0
-    while x < top and term > total * 1e-17:
-        term *= (marked - x) * (drawn - x) / ((x + 1) * (n - marked - drawn + x + 1))
-        total += term
-        x += 1
-    return log_first + math.log(total)
-
-
-def _log_probability(n: int, marked: int, drawn: int, x: int) -> float:
-    """Log Pr[X = x] of the hypergeometric law: `drawn` of n without return, `marked` of them counted.
-
-    Differences of log-gamma at n = 10^9 would cancel all but six digits. With log m! = m log m - m + L(m)
-    the large parts of the nine factorials combine into four deviances of a 2 x 2 table from its expectation,
-    each of the size of the answer; only the small L(m) are left to add (the idea of Loader 2000).
-    """
-    rest, left = n - marked, n - drawn
-    off = (x * n - marked * drawn) / n
-    deviances = (
-        _deviance(x, marked * drawn / n, off)
-        + _deviance(marked - x, marked * left / n, -off)
-        + _deviance(drawn - x, rest * drawn / n, -off)
-        + _deviance(left - marked + x, rest * left / n, off)
-    )
-    margins = _stirling(marked) + _stirling(rest) + _stirling(drawn) + _stirling(left) - _stirling(n)
-    cells = _stirling(x) + _stirling(marked - x) + _stirling(drawn - x) + _stirling(left - marked + x)
-    return margins - cells - deviances
-
-
-def _deviance(observed: int, expected: float, off: float) -> float:
-    """Return x log(x/m) - x + m for x = m + off; `off` comes from integers, free of cancellation."""
-    if observed == 0 or expected == 0:
-        return expected
-    return observed * math.log1p(off / expected) - off
-
-
-def _stirling(m: int) -> float:
-    """L(m) = log m! - (m log m - m), to 2e-14: the logarithm of Stirling's factor."""
-    if m == 0:
-        return 0.0
-    if m < 16:
-        return math.lgamma(m + 1) - m * math.log(m) + m
-    square = m * m
-    series = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / 1680 / square) / square) / square) / m
-    return (_LOG_2PI + math.log(m)) / 2 + series
 
 
 def _topology(value: TopologyKind | str | None) -> TopologyKind | None:

@@ -90,11 +90,15 @@ def explain(n: int, max_corrupt: float, max_dropout: float) -> str:
         return str(refusal)
 
 
+def rounded_bits(probability: Fraction) -> float:
+    """Bits to one decimal, also of fractions too small for a float."""
+    bits = math.log2(probability.denominator) - math.log2(probability.numerator) if probability else math.inf
+    return round(max(0.0, bits), 1)
+
+
 def bits_named(reason: str, name: str) -> float:
     found = re.search(rf"{name} (?:is )?([0-9.]+) bits", reason)
-    if found is None:
-        raise AssertionError(reason)
-    return float(found[1])
+    return math.inf if found is None else float(found[1])
 
 
 # graph_parameters
@@ -163,9 +167,7 @@ def test_conditions_are_not_monotone_and_the_first_degree_is_still_found() -> No
     ("max_corrupt", "max_dropout", "model"),
     [(0.33, 0.33, "semi-honest"), (0, 0.33, "semi-honest"), (0.05, 0.05, "active"), (0.33, 0.05, "active")],
 )
-def test_large_cohorts_against_exact_integers(
-    n: int, max_corrupt: float, max_dropout: float, model: str
-) -> None:
+def test_large_cohorts_against_exact_integers(n: int, max_corrupt: float, max_dropout: float, model: str) -> None:
     degree, threshold = graph_parameters(n, max_corrupt, max_dropout, model)
     corrupt, dropped = round(n * max_corrupt), round(n * max_dropout)
 
@@ -363,17 +365,25 @@ def test_given_threshold_gets_the_first_degree_that_allows_it(threshold: int) ->
         assert figures(choice) == ("sparse", expected[0], threshold)
 
 
-def test_both_given_are_rated_in_bits() -> None:
-    n, degree, threshold, corrupt, surviving = 1000, 20, 12, 100, 900
+@pytest.mark.parametrize(("degree", "threshold"), [(20, 12), (50, 30), (400, 355), (400, 48), (401, 60)])
+def test_both_given_are_rated_in_bits(degree: int, threshold: int) -> None:
+    n, corrupt, surviving = 1000, 100, 900
     choice = choose_graph(n, 0.1, 0.1, "semi-honest", degree=degree, threshold=threshold)
     total = math.comb(n, degree)
-    exposed = sum(math.comb(corrupt, i) * math.comb(n - corrupt, degree - i) for i in range(threshold, 21))
+    exposed = sum(math.comb(corrupt, i) * math.comb(n - corrupt, degree - i) for i in range(threshold, degree + 1))
     stuck = sum(math.comb(surviving, i) * math.comb(n - surviving, degree - i) for i in range(threshold))
-    apart = Fraction(n * (n - degree - 1), 2) * Fraction(math.comb(200, degree), total)
-    actual = [bits_named(choice.reason, name) for name in ("connectivity", "secrecy", "correctness")]
-    expected = [-math.log2(p) for p in (apart, Fraction(n * exposed, total), Fraction(n * stuck, total))]
+    actual = [bits_named(choice.reason, name) for name in ("secrecy", "correctness")]
+    expected = [rounded_bits(Fraction(n * count, total)) for count in (exposed, stuck)]
     assert figures(choice) == ("sparse", degree, threshold)
-    assert actual == [round(bits, 1) for bits in expected]
+    assert actual == expected
+
+
+@pytest.mark.parametrize("degree", [20, 21, 150, 200])
+def test_connectivity_is_rated_in_bits(degree: int) -> None:
+    even = degree - degree % 2
+    apart = Fraction(1000 * (999 - even), 2) * Fraction(math.comb(200, even), math.comb(1000, even))
+    reason = choose_graph(1000, 0.1, 0.1, "semi-honest", degree=degree, threshold=2).reason
+    assert bits_named(reason, "connectivity") == rounded_bits(apart)
 
 
 def test_both_given_may_have_no_bits_or_be_certain() -> None:

@@ -64,9 +64,7 @@ class Recovery:
     inconsistent: tuple[int, ...]
 
 
-def recover(
-    shares: Mapping[int, SecretBytes], threshold: int, accept: Callable[[SecretBytes], bool]
-) -> Recovery:
+def recover(shares: Mapping[int, SecretBytes], threshold: int, accept: Callable[[SecretBytes], bool]) -> Recovery:
     """Return the secret that `accept` confirms, and name all points whose share is wrong.
 
     Malformed shares are struck out first. Then the first `threshold` shares are tried, and only if `accept`
@@ -156,7 +154,7 @@ def _locate(points: tuple[int, ...], syndromes: IntArray) -> IntArray | None:
     """Return the rows of the wrong values of one limb, given its non-zero syndromes; None if too many."""
     locator = _shortest_recurrence(syndromes)
     errors = len(locator) - 1
-    if 2 * errors > len(syndromes) or locator[-1] == 0:
+    if 2 * errors > len(syndromes):
         return None
     # The locator is the product of (1 - x·z) over the wrong points x: reversed, its roots are the points.
     at_points = field.evaluate(locator[::-1].astype(np.float64)[:, None], points)[:, 0]

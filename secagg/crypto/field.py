@@ -41,7 +41,11 @@ _P: Final = np.float64(PRIME)
 _INVERSE: Final = np.float64(1.0) / _P
 _POWER_BLOCK: Final = 128  # columns of a power table: its memory is points · 128 · 8 bytes
 _TABLE_BLOCK: Final = 2**18  # entries of a table of differences handled at once
-_DRAW_BLOCK: Final = 2**13  # elements drawn at once
+_DRAW_BLOCK: Final = 2**10  # elements drawn at once
+# OpenBLAS spreads larger products over threads, which gains little here and costs 40 times the product when
+# the other cores are busy (training, other clients): products are cut so that they stay in this thread.
+_MATRIX_WORK: Final = 2**18  # multiplications in one matrix-matrix product
+_VECTOR_WORK: Final = 2**13  # multiplications in one matrix-vector product
 
 
 def reduce(values: FloatArray) -> FloatArray:
@@ -49,27 +53,40 @@ def reduce(values: FloatArray) -> FloatArray:
 
     `values` holds integers in 0 .. 2^53, of any shape; the result is a new array. Branch-free.
     """
-    # Let y = x/p < 2^38. 1/p and the product are each rounded by a factor within 1 ± 2^-53, so the computed
-    # quotient is off by less than y · 2^-51 < 2^-13, and its floor q is floor(y)-1, floor(y) or floor(y)+1;
-    # one too many only if y is within 2^-13 under an integer, one too few only if it is as close above one.
-    # Hence q·p <= x + 8. The multiple of p next above 2^53 is 2^53 + 23042, so q·p <= 2^53 is exact, and
-    # r = x - q·p lies in -8 .. p+8: one addition and one subtraction of p, both masked, finish.
+    # Let u = 2^-53 and y = x/p < 2^37.1. The constant is 1/p rounded *down*, to (1 - 0.72u)/p, and the product
+    # is rounded by a factor within 1 ± u, so the computed quotient lies in y·(1 - 1.73u) .. y·(1 + 0.28u).
+    # It is too high by less than 2^-17, which is less than 1/p, the least distance from y to an integer above
+    # it: its floor q is never above floor(y). It is too low by less than 2^-15: q is at least floor(y) - 1.
+    # So q·p <= x is exact, x - q·p lies in 0 .. 2p-1, and one masked subtraction finishes.
     quotient = values * _INVERSE
     np.floor(quotient, out=quotient)
     quotient *= _P
     remainder: FloatArray = np.subtract(values, quotient, out=quotient)
-    remainder += (remainder < 0) * _P
     remainder -= (remainder >= _P) * _P
     return remainder
 
 
 def matmul(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return the matrix product `left @ right` mod p; both hold field elements.
+    """Return the matrix product of two matrices of field elements mod p.
 
     Raises ParameterError when the inner length is above 2^20, where sums would no longer be exact.
     """
-    _require_exact(left.shape[-1])
-    return reduce(left @ right)
+    inner, columns = right.shape
+    _require_exact(inner)
+    step = _piece(inner, columns)
+    product = np.empty((left.shape[0], columns), dtype=np.float64)
+    for start in range(0, left.shape[0], step):
+        np.matmul(left[start : start + step], right, out=product[start : start + step])
+    return reduce(product)
+
+
+def weighted_sum(weights: FloatArray, values: FloatArray) -> FloatArray:
+    """Return the sum of weights[i] · values[..., i, :] over i, mod p: shape (..., columns).
+
+    Raises ParameterError when there are more than 2^20 weights.
+    """
+    _require_exact(len(weights))
+    return reduce(np.einsum("i,...ic->...c", weights, values))
 
 
 def uniform(randomness: RandomSource, shape: tuple[int, ...]) -> FloatArray:
@@ -105,9 +122,7 @@ def check_points(points: Sequence[int]) -> None:
     seen: set[int] = set()
     for point in points:
         if not 1 <= point <= _ORDER:
-            raise ParameterError(
-                f"share point {point} is outside 1..{_ORDER}; number the holders from 1 to degree"
-            )
+            raise ParameterError(f"share point {point} is outside 1..{_ORDER}; number the holders from 1 to degree")
         if point in seen:
             raise ParameterError(f"share point {point} is given twice; every holder has its own point")
         seen.add(point)
@@ -129,17 +144,21 @@ def evaluate(coefficients: FloatArray, points: tuple[int, ...]) -> FloatArray:
     (len(points), polynomials). Blocks of 128 coefficients are multiplied with a table of powers and joined
     by Horner's rule in x^128, so memory is len(points) · 128 besides input and output.
     """
-    terms = coefficients.shape[0]
+    terms, columns = coefficients.shape
     table = powers(points, min(terms, _POWER_BLOCK))
     step = _exp(_logs(points) * _POWER_BLOCK)[:, None]
     last = (terms - 1) // _POWER_BLOCK * _POWER_BLOCK
-    tail = coefficients[last:]
-    values = matmul(table[:, : tail.shape[0]], tail)
-    for start in range(last - _POWER_BLOCK, -1, -_POWER_BLOCK):
-        values *= step
-        values += table @ coefficients[start : start + _POWER_BLOCK]  # below 129 · p^2
-        values = reduce(values)
-    return values
+    result = np.empty((len(points), columns), dtype=np.float64)
+    rows = _piece(_POWER_BLOCK, columns)
+    for row in range(0, len(points), rows):
+        piece, piece_step = table[row : row + rows], step[row : row + rows]
+        values = reduce(piece[:, : terms - last] @ coefficients[last:])
+        for start in range(last - _POWER_BLOCK, -1, -_POWER_BLOCK):
+            values *= piece_step
+            values += piece @ coefficients[start : start + _POWER_BLOCK]  # below 129 · p^2
+            values = reduce(values)
+        result[row : row + rows] = values
+    return result
 
 
 def power_sums(points: tuple[int, ...], values: FloatArray, count: int) -> FloatArray:
@@ -150,13 +169,15 @@ def power_sums(points: tuple[int, ...], values: FloatArray, count: int) -> Float
     _require_exact(len(points))
     table = powers(points, min(count, _POWER_BLOCK))
     step = _exp(_logs(points) * _POWER_BLOCK)[:, None]
-    sums = np.empty((count, values.shape[1]), dtype=np.float64)
+    sums = np.zeros((count, values.shape[1]), dtype=np.float64)
     for start in range(0, count, _POWER_BLOCK):
         if start:
             values = reduce(values * step)
-        rows = min(_POWER_BLOCK, count - start)
-        sums[start : start + rows] = matmul(table.T[:rows], values)
-    return sums
+        block = sums[start : start + _POWER_BLOCK]
+        rows = _piece(*block.shape)
+        for row in range(0, len(points), rows):
+            block += table[row : row + rows, : len(block)].T @ values[row : row + rows]
+    return reduce(sums)
 
 
 @lru_cache(maxsize=16)
@@ -203,6 +224,12 @@ def _require_exact(inner_length: int) -> None:
             f"a matrix product of inner length {inner_length} is not exact in float64; "
             f"the bound is {MAX_INNER_LENGTH}, so split the product"
         )
+
+
+def _piece(inner: int, columns: int) -> int:
+    """Return how many rows to multiply at once by a matrix of shape (inner, columns)."""
+    work = _MATRIX_WORK if min(inner, columns) > 1 else _VECTOR_WORK
+    return max(1, work // max(1, inner * columns))
 
 
 def _frozen(values: FloatArray) -> FloatArray:

@@ -86,9 +86,7 @@ def split_shares(shares: SecretBytes) -> tuple[SecretBytes, ...]:
     if len(shares) == 0 or len(shares) % SHARE_BYTES:
         raise ShareError(f"shares of {len(shares)} bytes are not a whole number of {SHARE_BYTES}-byte shares")
     view = shares.expose()
-    parts = tuple(
-        SecretBytes(view[start : start + SHARE_BYTES]) for start in range(0, len(shares), SHARE_BYTES)
-    )
+    parts = tuple(SecretBytes(view[start : start + SHARE_BYTES]) for start in range(0, len(shares), SHARE_BYTES))
     for part in parts:
         check_share(part)
     return parts
@@ -133,9 +131,7 @@ def reconstruct(shares: Mapping[int, SecretBytes], threshold: int) -> SecretByte
     return secret
 
 
-def reconstruct_batch(
-    points: tuple[int, ...], shares: Sequence[Sequence[SecretBytes]]
-) -> list[SecretBytes | None]:
+def reconstruct_batch(points: tuple[int, ...], shares: Sequence[Sequence[SecretBytes]]) -> list[SecretBytes | None]:
     """Reconstruct many secrets that the same holders share.
 
     `shares[i][j]` is the share of secret i held at `points[j]`; the threshold is len(points). The answer
@@ -147,7 +143,7 @@ def reconstruct_batch(
     """
     if not points:
         raise ParameterError("there is no share point; a secret needs at least one share")
-    weights = field.lagrange_weights_at_zero(points)[None, :]
+    weights = field.lagrange_weights_at_zero(points)
     for row in shares:
         if len(row) != len(points):
             raise ParameterError(f"a secret has {len(row)} shares for {len(points)} points; give one each")
@@ -158,7 +154,7 @@ def reconstruct_batch(
         values, canonical = elements_of(block)
         _require_canonical(block, canonical)
         by_secret = values.reshape(-1, len(points), LIMBS)
-        result += _secrets_of(field.matmul(weights, by_secret)[:, 0, :])
+        result += _secrets_of(field.weighted_sum(weights, by_secret))
         values.fill(0)
     return result
 
@@ -185,8 +181,8 @@ def interpolate_secret(points: tuple[int, ...], values: FloatArray) -> SecretByt
 
     None when a limb is out of range. Raises ParameterError for bad points.
     """
-    weights = field.lagrange_weights_at_zero(points)[None, :]
-    return _secrets_of(field.matmul(weights, values))[0]
+    weights = field.lagrange_weights_at_zero(points)
+    return _secrets_of(field.weighted_sum(weights, values)[None, :])[0]
 
 
 def _checked_holders(threshold: int, degree: int, points: Sequence[int] | None) -> tuple[int, ...]:
@@ -213,9 +209,7 @@ def _limbs_of(secrets: Sequence[SecretBytes]) -> FloatArray:
     joined = bytearray().join(secret.expose() for secret in secrets)
     octets = np.frombuffer(joined, dtype=np.uint8).reshape(len(secrets), SECRET_BYTES)
     bits = np.zeros((len(secrets), LIMBS * LIMB_BITS), dtype=np.float64)
-    bits[:, _PADDING_BITS:] = (octets[:, :, None] >> np.arange(7, -1, -1, dtype=np.uint8) & 1).reshape(
-        len(secrets), -1
-    )
+    bits[:, _PADDING_BITS:] = (octets[:, :, None] >> np.arange(7, -1, -1, dtype=np.uint8) & 1).reshape(len(secrets), -1)
     limbs: FloatArray = bits.reshape(len(secrets), LIMBS, LIMB_BITS) @ _LIMB_PLACES
     bits.fill(0)
     return limbs

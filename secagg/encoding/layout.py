@@ -128,9 +128,7 @@ class Layout:
         return self.sections[-1] if self.max_weight > 1 else None
 
 
-def _section(
-    name: str, spec: VectorSpec, clients: int, max_weight: int, word_offset: int, byte_offset: int
-) -> Section:
+def _section(name: str, spec: VectorSpec, clients: int, max_weight: int, word_offset: int, byte_offset: int) -> Section:
     try:
         width = spec.field_width(clients, max_weight)
     except ParameterError as error:

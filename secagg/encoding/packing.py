@@ -84,9 +84,7 @@ def unpack(payload: NDArray[np.uint8], bits: int, word_start: int, out: NDArray[
     _check_words(out)
     _check_bytes(payload, None)
     if word_start < 0 or word_start % _ALIGNMENT_WORDS:
-        raise ParameterError(
-            f"word_start={word_start} is not a multiple of {_ALIGNMENT_WORDS}; align the slice"
-        )
+        raise ParameterError(f"word_start={word_start} is not a multiple of {_ALIGNMENT_WORDS}; align the slice")
     if packed_size(word_start + len(out), bits) > len(payload):
         raise ParameterError(
             f"words {word_start} .. {word_start + len(out)} of {bits} bits lie beyond a payload of "
@@ -141,9 +139,7 @@ def _windows(octets: NDArray[np.uint8], first: int, stride: int) -> NDArray[np.u
     return np.ndarray(len(octets) // stride, dtype="<u8", buffer=octets, offset=first, strides=stride)
 
 
-def _pack_groups(
-    words: NDArray[np.uint64], bits: int, out: NDArray[np.uint8], scratch: NDArray[np.uint64]
-) -> None:
+def _pack_groups(words: NDArray[np.uint64], bits: int, out: NDArray[np.uint8], scratch: NDArray[np.uint64]) -> None:
     """Pack whole groups. Each window is stored over the spill of the one before it, the last over all."""
     period, group_bytes = _group(bits)
     groups = len(words) // period
@@ -151,27 +147,32 @@ def _pack_groups(
     content, part = scratch[1, :groups], scratch[2, :groups]
     last_window = group_bytes - _WINDOW_BYTES
     for residue in range(period):
-        first, shift = divmod(residue * bits, 8)
+        first = residue * bits // 8
         if first >= last_window:
             break
-        windows = _windows(out, first, group_bytes)
-        if shift == 0:
-            windows[:] = masked[residue::period]
-            continue
-        # The window's lowest bits belong to the word before, whose top bits share the first byte.
-        np.left_shift(masked[residue::period], np.uint64(shift), out=content)
-        np.right_shift(masked[residue - 1 :: period], np.uint64(bits - shift), out=part)
-        np.bitwise_or(content, part, out=content)
-        windows[:] = content
-    content.fill(0)
-    residue = period - 1
-    while residue >= 0 and (residue + 1) * bits > last_window * 8:
-        shift = residue * bits - last_window * 8
+        _gather(masked, bits, period, residue, first * 8, content, part)
+        _windows(out, first, group_bytes)[:] = content
+    _gather(masked, bits, period, period - 1, last_window * 8, content, part)
+    _windows(out, last_window, group_bytes)[:] = content
+
+
+def _gather(
+    masked: NDArray[np.uint64],
+    bits: int,
+    period: int,
+    residue: int,
+    first_bit: int,
+    content: NDArray[np.uint64],
+    part: NDArray[np.uint64],
+) -> None:
+    """Write into `content` what word `residue` and those before it put at and after `first_bit`."""
+    np.left_shift(masked[residue::period], np.uint64(residue * bits - first_bit), out=content)
+    while residue * bits > first_bit:
+        residue -= 1
+        shift = residue * bits - first_bit
         shift_words = np.left_shift if shift >= 0 else np.right_shift
         shift_words(masked[residue::period], np.uint64(abs(shift)), out=part)
         np.bitwise_or(content, part, out=content)
-        residue -= 1
-    _windows(out, last_window, group_bytes)[:] = content
 
 
 def _unpack_groups(source: NDArray[np.uint8], bits: int, out: NDArray[np.uint64]) -> None:
@@ -183,9 +184,9 @@ def _unpack_groups(source: NDArray[np.uint8], bits: int, out: NDArray[np.uint64]
         target = out[residue::period]
         np.right_shift(_windows(source, first, group_bytes), np.uint64(shift), out=target)
         if shift + bits > WORD_BITS:
-            ninth = source[first + _WINDOW_BYTES :: group_bytes].astype(np.uint64)
-            np.left_shift(ninth, np.uint64(WORD_BITS - shift), out=ninth)
-            np.bitwise_or(target, ninth, out=target)
+            # The word ends in a ninth byte: the window one byte further on holds all but its lowest bits.
+            upper = np.left_shift(_windows(source, first + 1, group_bytes), np.uint64(8 - shift))
+            np.bitwise_or(target, upper, out=target)
     np.bitwise_and(out, np.uint64((1 << bits) - 1), out=out)
 
 
@@ -197,8 +198,7 @@ def _check_bits(bits: int) -> None:
 def _check_words(words: NDArray[np.uint64]) -> None:
     if words.dtype != np.uint64 or words.ndim != 1:
         raise ParameterError(
-            f"words of dtype {words.dtype} and shape {words.shape} cannot be packed; "
-            "pass one-dimensional uint64"
+            f"words of dtype {words.dtype} and shape {words.shape} cannot be packed; pass one-dimensional uint64"
         )
 
 

@@ -173,9 +173,7 @@ def check_array(name: str, spec: VectorSpec, array: NDArray[Any]) -> NDArray[Any
             f"vector {name!r} is a {type(array).__name__}, not a NumPy array; wrap it in numpy.asarray(...)"
         )
     if isinstance(array, np.ma.MaskedArray):
-        raise ParameterError(
-            f"vector {name!r} is a masked array; fill it with values first (array.filled(0))"
-        )
+        raise ParameterError(f"vector {name!r} is a masked array; fill it with values first (array.filled(0))")
     kind, size = array.dtype.kind, array.dtype.itemsize
     if isinstance(spec, Integers):
         if kind not in "iu":
@@ -189,9 +187,7 @@ def check_array(name: str, spec: VectorSpec, array: NDArray[Any]) -> NDArray[Any
             "integer dtypes; convert with astype(numpy.float64)"
         )
     if array.shape != spec.shape:
-        raise ParameterError(
-            f"vector {name!r} has shape {array.shape}, and its specification says {spec.shape}"
-        )
+        raise ParameterError(f"vector {name!r} has shape {array.shape}, and its specification says {spec.shape}")
     return np.ascontiguousarray(array).reshape(-1)
 
 
@@ -202,9 +198,7 @@ def check_weight(weight: int, max_weight: int) -> int:
         ParameterError: another value or type, or a weight in a session that has none.
     """
     if isinstance(weight, bool | np.bool_):
-        raise ParameterError(
-            f"weight={weight} is a truth value; give a whole number, such as the example count"
-        )
+        raise ParameterError(f"weight={weight} is a truth value; give a whole number, such as the example count")
     try:
         checked = operator.index(weight)
     except TypeError:
@@ -217,9 +211,7 @@ def check_weight(weight: int, max_weight: int) -> int:
     if checked < 1:
         raise ParameterError(f"weight={checked} is below 1; a client without examples takes no part")
     if checked > max_weight:
-        raise ParameterError(
-            f"weight={checked} is above the session's max_weight={max_weight}; scale weights down"
-        )
+        raise ParameterError(f"weight={checked} is above the session's max_weight={max_weight}; scale weights down")
     return checked
 
 

@@ -29,6 +29,7 @@ from secagg.errors import DecodeError, ParameterError
 from secagg.vectors import FixedPoint, Integers
 
 _SLICE_ENTRIES: Final = 2**15
+_DECODED_ENTRIES: Final = 2**13  # at once: the server holds the sum and its result, and little besides
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,9 +126,7 @@ def pack_vector(layout: Layout, words: NDArray[np.uint64]) -> bytearray:
     return packed
 
 
-def add_packed(
-    layout: Layout, payload: bytes | bytearray | memoryview, accumulator: NDArray[np.uint64]
-) -> None:
+def add_packed(layout: Layout, payload: bytes | bytearray | memoryview, accumulator: NDArray[np.uint64]) -> None:
     """Unpack an upload and add it to the accumulator modulo 2^64, slice by slice.
 
     Args:
@@ -175,13 +174,13 @@ def decode_sum(layout: Layout, words: NDArray[np.uint64], contributors: int) -> 
         raise ParameterError(f"{contributors} contributors are outside 1 .. {layout.clients}, the cohort")
     total_weight = _total_weight(layout, words, contributors)
     effective_weight = contributors if total_weight is None else total_weight
-    entries = np.empty(_SLICE_ENTRIES, dtype=np.uint64)
+    entries = np.empty(_DECODED_ENTRIES, dtype=np.uint64)
     vectors: dict[str, NDArray[Any]] = {}
     for section in layout.vector_sections:
         spec = section.spec
         result = np.empty(spec.size, dtype=np.int64 if isinstance(spec, Integers) else np.float64)
         part = words[section.word_slice]
-        words_per_slice = _SLICE_ENTRIES // section.fields_per_word
+        words_per_slice = _DECODED_ENTRIES // section.fields_per_word
         for start in range(0, section.words, words_per_slice):
             piece = part[start : start + words_per_slice]
             sums = _read_fields(section, piece, entries)
@@ -223,9 +222,7 @@ def _write_fields(section: Section, entries: NDArray[np.uint64], words: NDArray[
         np.bitwise_or(words, columns[:, column], out=words)
 
 
-def _read_fields(
-    section: Section, words: NDArray[np.uint64], entries: NDArray[np.uint64]
-) -> NDArray[np.uint64]:
+def _read_fields(section: Section, words: NDArray[np.uint64], entries: NDArray[np.uint64]) -> NDArray[np.uint64]:
     fields = section.fields_per_word
     sums = entries[: len(words) * fields]
     columns = sums.reshape(len(words), fields)

@@ -22,7 +22,7 @@ from secagg.crypto.prg import MaskPrg
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
 
-MAX_OPEN_STREAMS: Final = 512
+MAX_OPEN_STREAMS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def add_masks(
 
     Raises:
         ParameterError: another kind of array, a negative offset, or a key of the wrong length; the
-            accumulator is unchanged when the first batch of 512 is at fault.
+            accumulator is unchanged when the first batch of 64 is at fault.
     """
     _check_accumulator(accumulator)
     if word_offset < 0:

@@ -60,9 +60,7 @@ def test_up_to_the_bound_every_wrong_holder_is_corrected_and_named(data: st.Data
         st.lists(st.integers(1, degree), min_size=threshold + 2, max_size=degree, unique=True), label="points"
     )
     most = (len(points) - threshold) // 2
-    wrong = data.draw(
-        st.lists(st.sampled_from(points), min_size=1, max_size=most, unique=True), label="wrong"
-    )
+    wrong = data.draw(st.lists(st.sampled_from(points), min_size=1, max_size=most, unique=True), label="wrong")
     everyone = shared(threshold, degree, seed=degree)
     shares = {point: everyone[point] for point in points}
     for point in wrong:
@@ -99,9 +97,7 @@ def test_a_lying_majority_is_refused_with_the_counts() -> None:
     shares = shared(5, 10)
     lie = shared(5, 10, secret=b"\x66" * 32, seed=1)
     shares.update({point: lie[point] for point in range(1, 9)})
-    with pytest.raises(
-        ReconstructionError, match="of 10 shares at threshold 5 more are wrong than the 2"
-    ) as caught:
+    with pytest.raises(ReconstructionError, match="of 10 shares at threshold 5 more are wrong than the 2") as caught:
         recover(shares, 5, is_secret)
     assert (caught.value.shares, caught.value.threshold, caught.value.correctable) == (10, 5, 2)
     assert isinstance(caught.value, SecAggError)
@@ -186,9 +182,7 @@ def test_malformed_shares_are_struck_out_and_named(malformed: bytes) -> None:
 def test_too_few_well_formed_shares() -> None:
     shares = shared(3, 3)
     shares[2] = SecretBytes(bytes(35))
-    with pytest.raises(
-        ReconstructionError, match="only 2 well-formed shares are left, and 3 are needed"
-    ) as caught:
+    with pytest.raises(ReconstructionError, match="only 2 well-formed shares are left, and 3 are needed") as caught:
         recover(shares, 3, is_secret)
     assert (caught.value.shares, caught.value.threshold, caught.value.correctable) == (2, 3, 0)
     with pytest.raises(ReconstructionError, match="only 0 well-formed"):
@@ -200,6 +194,14 @@ def test_without_surplus_nothing_is_corrected() -> None:
     shares[1] = shifted(shares[1], {17: 1})
     with pytest.raises(ReconstructionError, match="more are wrong than the 0 that can be corrected"):
         recover(shares, 3, is_secret)
+
+
+def test_a_single_surplus_share_does_not_tell_who_is_wrong() -> None:
+    # The only syndrome is 1, and 1 is a share point: no reason to believe that its holder is the liar.
+    shares = shared(1, 2)
+    shares[1] = shifted(shares[1], {17: -1})
+    with pytest.raises(ReconstructionError):
+        recover(shares, 1, is_secret)
 
 
 def test_consistent_shares_with_a_limb_out_of_range_are_refused() -> None:
@@ -215,6 +217,8 @@ def test_bad_calls() -> None:
     for point in (0, PRIME):
         with pytest.raises(ParameterError, match=f"share point {point} is outside"):
             recover({point: share}, 1, is_secret)
+        with pytest.raises(ParameterError, match=f"share point {point} is outside"):
+            recover({1: share, point: SecretBytes(b"malformed")}, 1, is_secret)
 
 
 @pytest.mark.parametrize("wrong", [1, 20, 166])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -42,6 +43,11 @@ def test_reduce_at_the_extremes(value: int) -> None:
     assert field.reduce(np.array([float(value)])).tolist() == [value % PRIME]
 
 
+def test_the_rounding_that_the_bound_of_reduce_rests_on() -> None:
+    error = (Fraction(1.0 / PRIME) * PRIME - 1) * 2**53
+    assert Fraction(-73, 100) < error < Fraction(-72, 100)
+
+
 def test_reduce_around_every_scale_of_multiples() -> None:
     quotients = np.unique((2.0 ** np.linspace(0, 37, 20_000)).astype(np.int64))
     around = (quotients[:, None] * PRIME + np.array([-2, -1, 0, 1, 2])).ravel()
@@ -72,8 +78,29 @@ def test_matmul_refuses_an_inexact_inner_length() -> None:
         field.matmul(left, left.T)
 
 
+@pytest.mark.parametrize("shapes", [(1, 1, 1), (1, 700, 18), (900, 40, 9), (5000, 3, 1), (0, 2, 2)], ids=str)
+def test_matmul_in_pieces_is_the_product(shapes: tuple[int, int, int]) -> None:
+    rows, inner, columns = shapes
+    left, right = elements(1, (rows, inner)), elements(2, (inner, columns))
+    expected = left.astype(np.int64) @ right.astype(np.int64) % PRIME
+    assert np.array_equal(field.matmul(left, right), expected)
+
+
+def test_weighted_sum_is_exact_at_the_largest_length() -> None:
+    weights = np.full(field.MAX_INNER_LENGTH, PRIME - 1.0)
+    assert field.weighted_sum(weights, weights[:, None]).tolist() == [field.MAX_INNER_LENGTH % PRIME]
+    with pytest.raises(ParameterError, match="inner length 1048577 is not exact"):
+        field.weighted_sum(np.zeros(field.MAX_INNER_LENGTH + 1), np.zeros((field.MAX_INNER_LENGTH + 1, 1)))
+
+
+def test_weighted_sum_over_stacked_matrices() -> None:
+    weights, values = elements(1, (5,)), elements(2, (3, 5, 4))
+    expected = np.einsum("i,nic->nc", weights.astype(np.int64), values.astype(np.int64)) % PRIME
+    assert np.array_equal(field.weighted_sum(weights, values), expected)
+
+
 def test_uniform_is_the_documented_fold_of_one_chacha20_stream() -> None:
-    count = 2**13 + 5  # crosses a block
+    count = 2**11 + 5  # crosses a block
     drawn = field.uniform(DeterministicRandomSource(1), (count,))
     key = bytes(DeterministicRandomSource(1).secret(32).expose())
     stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor().update(bytes(16 * count))
@@ -141,6 +168,17 @@ def test_evaluate_agrees_with_horner_over_integers(terms: int) -> None:
     kept = coefficients.copy()
     assert as_ints(field.evaluate(coefficients, points)) == expected
     assert np.array_equal(coefficients, kept)
+
+
+@pytest.mark.parametrize("columns", [1, 36])
+def test_evaluate_and_power_sums_at_many_points(columns: int) -> None:
+    points = tuple(range(3, 1203))
+    powers = np.array([[pow(x, j, PRIME) for j in range(200)] for x in points])
+    coefficients, values = elements(1, (200, columns)), elements(2, (len(points), columns))
+    expected = powers @ coefficients.astype(np.int64) % PRIME
+    assert np.array_equal(field.evaluate(coefficients, points), expected)
+    expected = powers.T @ values.astype(np.int64) % PRIME
+    assert np.array_equal(field.power_sums(points, values, 200), expected)
 
 
 def test_evaluate_at_no_point_is_empty() -> None:

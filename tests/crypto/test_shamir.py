@@ -42,8 +42,7 @@ def plain_shares(secrets: list[bytes], threshold: int, points: list[int], key: b
     columns = [limb for secret in secrets for limb in plain_limbs(secret)]
     stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
     draws = [
-        [int.from_bytes(stream.update(bytes(16)), "little") % PRIME for _ in columns]
-        for _ in range(threshold - 1)
+        [int.from_bytes(stream.update(bytes(16)), "little") % PRIME for _ in columns] for _ in range(threshold - 1)
     ]
     shares = []
     for x in points:
@@ -66,9 +65,7 @@ def through(known: dict[int, int], x: int) -> int:
     return total % PRIME
 
 
-@pytest.mark.parametrize(
-    ("threshold", "degree"), [(1, 1), (1, 4), (2, 2), (3, 5), (129, 130), (260, 300)], ids=str
-)
+@pytest.mark.parametrize(("threshold", "degree"), [(1, 1), (1, 4), (2, 2), (3, 5), (129, 130), (260, 300)], ids=str)
 def test_shares_agree_with_plain_integers(threshold: int, degree: int) -> None:
     secrets = [bytes(range(32)), b"\xff" * 32]
     shares = shamir.share_secrets(
@@ -133,10 +130,7 @@ def test_threshold_minus_one_shares_fit_every_other_secret(other: bytes) -> None
     threshold, held = 4, (2, 5, 6)
     shares = share_one(b"\xa5" * 32, threshold, 6)
     seen = {x: np.frombuffer(raw(shares[x]), dtype=">u2").tolist() for x in held}
-    forged = [
-        through({0: limb, **{x: int(seen[x][i]) for x in held}}, 1)
-        for i, limb in enumerate(plain_limbs(other))
-    ]
+    forged = [through({0: limb, **{x: int(seen[x][i]) for x in held}}, 1) for i, limb in enumerate(plain_limbs(other))]
     world = {x: shares[x] for x in held}
     world[1] = SecretBytes(b"".join(value.to_bytes(2, "big") for value in forged))
     assert raw(shamir.reconstruct(world, threshold)) == other
@@ -216,8 +210,10 @@ def test_six_thousand_holders_all_needed() -> None:
     ],
 )
 def test_bad_sharing_parameters(threshold: int, degree: int, points: list[int] | None, sentence: str) -> None:
+    source = DeterministicRandomSource(0)
     with pytest.raises(ParameterError, match=sentence):
-        shamir.share_secrets([SecretBytes(bytes(32))], threshold, degree, SOURCE, points)
+        shamir.share_secrets([SecretBytes(bytes(32))], threshold, degree, source, points)
+    assert source.secret(32) == DeterministicRandomSource(0).secret(32)  # nothing was drawn
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 64])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg.encoding.layout import MAX_WORDS, WEIGHT_SECTION, Layout, Section
 from secagg.errors import ParameterError
 from secagg.vectors import FixedPoint, Integers, VectorSpec, check_vector_name
+
+DETERMINISTIC = settings(derandomize=True, deadline=None)
 
 SPECS: st.SearchStrategy[VectorSpec] = st.one_of(
     st.builds(
@@ -57,10 +59,11 @@ def test_the_weight_is_the_last_section_when_weights_are_used() -> None:
 
 
 def test_no_vector_can_have_the_name_of_the_weight() -> None:
-    with pytest.raises(ParameterError, match="is not 1 .. 64 characters"):
+    with pytest.raises(ParameterError, match=r"is not 1 .. 64 characters"):
         check_vector_name(WEIGHT_SECTION)
 
 
+@DETERMINISTIC
 @given(st.lists(SPECS, min_size=1, max_size=6), st.integers(1, 5000), st.integers(1, 50))
 def test_sections_lie_back_to_back_and_hold_every_entry(specs: list[VectorSpec], clients: int, max_weight: int) -> None:
     named = [(f"v{index}", spec) for index, spec in enumerate(specs)]
@@ -86,12 +89,12 @@ def test_sections_lie_back_to_back_and_hold_every_entry(specs: list[VectorSpec],
 
 def test_a_width_that_does_not_fit_names_the_vector() -> None:
     spec = FixedPoint(3, clip=1.0, bits=32, aggregate="mean")
-    with pytest.raises(ParameterError, match="vector 'w': the sum of 32-bit .* 1000 clients .* 10000000 .* 66 bits"):
+    with pytest.raises(ParameterError, match=r"vector 'w': the sum of 32-bit .* 1000 clients .* 10000000 .* 66 bits"):
         Layout.build([("w", spec)], clients=1000, max_weight=10**7)
 
 
 def test_weights_that_do_not_fit_are_named() -> None:
-    with pytest.raises(ParameterError, match="the clients' weights: .* over 1000 clients"):
+    with pytest.raises(ParameterError, match=r"the clients' weights: .* over 1000 clients"):
         Layout.build([("n", Integers(0, 1, 1))], clients=1000, max_weight=2**60)
 
 

@@ -1,0 +1,401 @@
+"""Quantization: error bounds, bias, clipping, every dtype, and everything that is refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from secagg.crypto.secret import SecretBytes
+from secagg.encoding.quantization import (
+    QuantizationReport,
+    Quantizer,
+    RoundingNoise,
+    check_array,
+    check_weight,
+    decode_entries,
+)
+from secagg.errors import InternalError, ParameterError
+from secagg.testing.randomness import DeterministicRandomSource
+from secagg.vectors import FixedPoint, Integers, Rounding, VectorSpec
+
+DETERMINISTIC = settings(derandomize=True, deadline=None)
+
+FLOAT_DTYPES = [np.float16, np.float32, np.float64]
+INTEGER_DTYPES = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
+
+
+def quantized(spec: VectorSpec, array: NDArray[Any], weight: int = 1, seed: int = 0) -> tuple[NDArray[np.uint64], int]:
+    values = check_array("w", spec, array)
+    noise = RoundingNoise(DeterministicRandomSource(seed), len(values))
+    out = np.empty(len(values), dtype=np.uint64)
+    clipped = Quantizer(len(values), noise).encode("w", spec, values, 0, weight, out)
+    return out, clipped
+
+
+def fixed_point(length: int, bits: int = 8, clip: float = 1.0, rounding: Rounding = "nearest") -> FixedPoint:
+    return FixedPoint(length, clip=clip, bits=bits, rounding=rounding)
+
+
+def test_the_levels_of_two_bits() -> None:
+    array = np.array([-9, -1, -0.67, -0.66, 0.0, 0.66, 0.67, 1, 9])
+    levels, clipped = quantized(fixed_point(9, bits=2), array)
+    assert levels.tolist() == [0, 0, 0, 1, 2, 2, 3, 3, 3]
+    assert clipped == 2
+
+
+@DETERMINISTIC
+@given(
+    st.lists(st.floats(-1, 1), min_size=1, max_size=20),
+    st.integers(1, 32),
+    st.sampled_from([1.0, 0.1, 3.7, 2.0**-512, 2.0**512]),
+    st.sampled_from(["nearest", "stochastic"]),
+)
+@example([1.0, -1.0, 0.0], 32, 0.1, "stochastic")
+def test_the_error_of_one_client(values: list[float], bits: int, clip: float, rounding: Rounding) -> None:
+    """Half a step for nearest rounding, one step for stochastic, plus the rounding of float64."""
+    spec = fixed_point(len(values), bits, clip, rounding)
+    array = np.array(values) * clip
+    levels, clipped = quantized(spec, array)
+    step = Fraction(clip) * 2 / spec.largest
+    bound = (Fraction(1, 2) if rounding == "nearest" else 1) * step + Fraction(clip) / 2**50
+    assert clipped == 0
+    for level, value in zip(levels.tolist(), array.tolist(), strict=True):
+        assert 0 <= level <= spec.largest
+        assert abs(level * step - Fraction(clip) - Fraction(value)) <= bound
+
+
+@pytest.mark.parametrize("bits", range(1, 33))
+@pytest.mark.parametrize("clip", [1.0, 0.1, 0.3, 1e-9, 7e8])
+def test_the_bounds_are_the_first_and_the_last_level(bits: int, clip: float) -> None:
+    """Whatever the noise and however the scale was rounded: no level beyond the last, so no carry."""
+    for rounding in ("nearest", "stochastic"):
+        spec = fixed_point(1000, bits, clip, rounding)
+        assert set(quantized(spec, np.full(1000, clip))[0].tolist()) == {spec.largest}
+        assert set(quantized(spec, np.full(1000, -clip))[0].tolist()) == {0}
+        assert set(quantized(spec, np.full(1000, clip * 50))[0].tolist()) == {spec.largest}
+        below = quantized(spec, np.full(1000, np.nextafter(clip, 0)))[0]
+        assert int(below.max()) <= spec.largest
+
+
+@pytest.mark.parametrize("bits", [1, 16, 21, 31, 32])
+@pytest.mark.parametrize("clip", [1.0, 0.1, 0.3, 1e-9, 7e8])
+def test_the_largest_noise_does_not_pass_the_last_level(bits: int, clip: float) -> None:
+    """With 32 bits, the last level plus 1 - 2^-32 is the next whole number in float64."""
+
+    class LargestNoise(RoundingNoise):
+        def fill(self, out: NDArray[np.float64]) -> None:
+            out.fill(1 - 2.0**-32)
+
+    spec, out = fixed_point(1, bits, clip, "stochastic"), np.empty(1, dtype=np.uint64)
+    noise = LargestNoise(DeterministicRandomSource(0), 1)
+    Quantizer(1, noise).encode("w", spec, np.array([clip]), 0, 1, out)
+    assert out.tolist() == [spec.largest]
+
+
+@pytest.mark.parametrize("value", [-0.999, -0.37, 0.0, 0.001, 0.25, 0.9])
+@pytest.mark.parametrize("bits", [1, 4, 16, 32])
+def test_stochastic_rounding_is_unbiased(value: float, bits: int) -> None:
+    count = 40_000
+    levels, _ = quantized(fixed_point(count, bits, rounding="stochastic"), np.full(count, value))
+    exact = (value + 1) * (2**bits - 1) / 2
+    fraction = exact % 1
+    deviation = np.sqrt(fraction * (1 - fraction) / count)
+    assert set((levels - np.uint64(int(exact))).tolist()) <= {0, 1}
+    assert abs(float((levels - np.uint64(int(exact))).mean()) - fraction) <= 5 * deviation + 1e-6
+
+
+def test_nearest_rounding_is_biased_where_stochastic_is_not() -> None:
+    array = np.full(10_000, 0.2)
+    assert float(quantized(fixed_point(10_000, bits=1), array)[0].mean()) == 1.0
+    assert abs(float(quantized(fixed_point(10_000, bits=1, rounding="stochastic"), array)[0].mean()) - 0.6) < 0.03
+
+
+def test_noise_comes_from_the_source_and_is_fresh_in_every_slice() -> None:
+    spec, array = fixed_point(2000, bits=1, rounding="stochastic"), np.zeros(2000)
+    first, second = quantized(spec, array, seed=1)[0], quantized(spec, array, seed=2)[0]
+    assert np.array_equal(first, quantized(spec, array, seed=1)[0])
+    assert 850 < int((first != second).sum()) < 1150
+    noise = RoundingNoise(DeterministicRandomSource(1), 101)
+    slices = np.empty((200, 101))
+    for row in slices:
+        noise.fill(row)
+    assert len(np.unique(slices)) == slices.size
+    assert float(slices.min()) >= 0
+    assert float(slices.max()) < 1
+    assert abs(float(slices.mean()) - 0.5) < 0.01
+    correlations = np.corrcoef(slices[:-1].reshape(-1), slices[1:].reshape(-1))
+    assert abs(float(correlations[0, 1])) < 5 / np.sqrt(slices.size)
+
+
+def test_noise_draws_32_bytes_once_and_wipes_them() -> None:
+    drawn: list[SecretBytes] = []
+
+    class Source:
+        def secret(self, length: int) -> SecretBytes:
+            drawn.append(SecretBytes(bytes(range(length))))
+            return drawn[-1]
+
+    noise = RoundingNoise(Source(), 10)
+    noise.fill(np.empty(10))
+    noise.fill(np.empty(10))
+    assert [repr(secret) for secret in drawn] == ["SecretBytes(32 bytes, wiped)"]
+
+
+def test_stochastic_rounding_without_noise_is_a_defect() -> None:
+    spec = fixed_point(1, rounding="stochastic")
+    with pytest.raises(InternalError, match="without noise"):
+        Quantizer(1, None).encode("w", spec, np.zeros(1), 0, 1, np.empty(1, dtype=np.uint64))
+
+
+@pytest.mark.parametrize("dtype", FLOAT_DTYPES)
+def test_float_dtypes_are_quantized_by_their_values(dtype: type) -> None:
+    array: NDArray[Any] = np.array([-1, -0.625, 0.0, 0.3125, 1]).astype(dtype)
+    assert quantized(fixed_point(5), array)[0].tolist() == [0, 48, 128, 167, 255]
+
+
+@pytest.mark.parametrize("dtype", INTEGER_DTYPES)
+def test_integer_dtypes_are_quantized_by_their_values(dtype: type) -> None:
+    levels, clipped = quantized(fixed_point(4, clip=100.0), np.array([10, 50, 100, 120]).astype(dtype))
+    assert (levels.tolist(), clipped) == ([140, 191, 255, 255], 1)
+
+
+def test_extreme_integers_are_clipped_at_the_right_end() -> None:
+    assert quantized(fixed_point(2), np.array([-(2**63), 2**63 - 1]))[0].tolist() == [0, 255]
+    assert quantized(fixed_point(1), np.array([2**64 - 1], dtype=np.uint64))[0].tolist() == [255]
+
+
+@pytest.mark.parametrize("spec", [fixed_point(3, clip=4.0), Integers(0, 9, 3)])
+def test_the_other_byte_order_is_read_by_value(spec: VectorSpec) -> None:
+    array: NDArray[Any] = np.array([1, 2, 3], dtype=np.int32)
+    swapped = array.astype(array.dtype.newbyteorder())
+    assert np.array_equal(quantized(spec, swapped)[0], quantized(spec, array)[0])
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.complex64, np.complex128, np.object_, "U3", "M8[s]", "m8[s]", "V8"])
+@pytest.mark.parametrize("spec", [fixed_point(3), Integers(0, 9, 3)])
+def test_other_dtypes_are_refused(spec: VectorSpec, dtype: Any) -> None:
+    with pytest.raises(ParameterError, match=r"vector 'w' has dtype .*; (round it and )?convert"):
+        check_array("w", spec, np.zeros(3, dtype=dtype))
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long double is float64 here")
+def test_long_double_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"has dtype float128|has dtype float96"):
+        check_array("w", fixed_point(3), np.zeros(3, dtype=np.longdouble))
+
+
+@pytest.mark.parametrize("dtype", FLOAT_DTYPES)
+def test_integers_refuse_floats_even_when_they_are_whole(dtype: type) -> None:
+    with pytest.raises(ParameterError, match=r"Integers takes integer dtypes; .* astype\(numpy.int64\)"):
+        check_array("n", Integers(0, 9, 3), np.ones(3, dtype=dtype))
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], 1.0, None, "abc", b"abc"])
+def test_other_types_are_refused(value: Any) -> None:
+    with pytest.raises(ParameterError, match=r"is a \w+, not a NumPy array; wrap it in numpy.asarray"):
+        check_array("w", fixed_point(3), value)
+
+
+def test_masked_arrays_are_refused() -> None:
+    array = np.ma.MaskedArray(np.zeros(3), mask=[True, False, False])
+    with pytest.raises(ParameterError, match="masked array; fill it"):
+        check_array("w", fixed_point(3), array)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (7,), (6,), (3, 2), (1, 2, 3), (2, 3, 1)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    spec = FixedPoint(shape=(2, 3), clip=1.0, bits=8)
+    with pytest.raises(ParameterError, match=r"has shape \(.*\), and its specification says \(2, 3\)"):
+        check_array("w", spec, np.zeros(shape))
+
+
+def test_entries_are_taken_row_by_row_from_any_memory_order() -> None:
+    spec = Integers(0, 99, shape=(3, 4))
+    array = np.arange(12).reshape(3, 4)
+    wide = np.zeros((6, 8), dtype=np.int64)
+    wide[::2, ::2] = array
+    for other in (array, np.asfortranarray(array), wide[::2, ::2], array[::-1][::-1], array.T.copy().T):
+        assert quantized(spec, other)[0].tolist() == list(range(12))
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    assert quantized(spec, read_only)[0].tolist() == list(range(12))
+
+
+def test_a_contiguous_array_is_viewed_and_not_changed() -> None:
+    spec, array = fixed_point(4), np.array([-5.0, 0.0, 0.5, 5.0])
+    assert np.shares_memory(check_array("w", spec, array), array)
+    quantized(spec, array, weight=3)
+    assert array.tolist() == [-5.0, 0.0, 0.5, 5.0]
+
+
+@pytest.mark.parametrize("dtype", FLOAT_DTYPES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_counted_and_the_first_is_named(dtype: type, bad: float) -> None:
+    array: NDArray[Any] = np.zeros((4, 5), dtype=dtype)
+    array[2, 1] = bad
+    spec = FixedPoint(shape=(4, 5), clip=1.0, bits=8)
+    with pytest.raises(ParameterError, match="vector 'w': 1 entry is NaN or infinite, the first at flat index 11;"):
+        quantized(spec, array)
+    array[3] = np.nan
+    with pytest.raises(ParameterError, match="vector 'w': 6 entries are NaN or infinite, the first at flat index 11;"):
+        quantized(spec, array)
+
+
+def test_signalling_nans_are_refused_without_a_warning() -> None:
+    array = np.array([0, 0x7F800001], dtype=np.uint32).view(np.float32)
+    with pytest.raises(ParameterError, match="1 entry is NaN"):
+        quantized(fixed_point(2), array)
+
+
+def test_bad_values_are_counted_over_all_slices() -> None:
+    values = np.zeros(1000)
+    values[[30, 700, 999]] = np.nan
+    out = np.empty(10, dtype=np.uint64)
+    with pytest.raises(ParameterError, match="3 entries are NaN or infinite, the first at flat index 30;"):
+        Quantizer(10, None).encode("w", fixed_point(1000), values, 30, 1, out)
+
+
+def test_clipping_is_counted() -> None:
+    array = np.array([-1.5, -1.0, 0.0, 1.0, 1.0000001, 2.0])
+    levels, clipped = quantized(fixed_point(6), array)
+    assert (levels.tolist(), clipped) == ([0, 0, 128, 255, 255, 255], 3)
+
+
+@pytest.mark.parametrize("dtype", FLOAT_DTYPES)
+@pytest.mark.parametrize("clip", [0.1, 0.3, 1e-9, 1e9, 2.0**-512, 2.0**512])
+def test_an_array_clipped_by_its_owner_is_not_clipped_again(dtype: type, clip: float) -> None:
+    """float32(0.1) is above 0.1: rounding of the bound itself is not a loss."""
+    with np.errstate(over="ignore", under="ignore"):
+        bound: NDArray[Any] = np.array(clip).astype(dtype)
+    array: NDArray[Any] = np.clip(np.array([-10, -0.05, 0.0, 0.05, 10], dtype=dtype), -bound, bound)
+    if np.isfinite(bound):
+        assert quantized(fixed_point(5, clip=clip), array)[1] == 0
+    beyond = np.nextafter(bound, dtype(np.inf))
+    if np.isfinite(beyond):
+        assert quantized(fixed_point(1, clip=clip), np.full(1, beyond))[1] == 1
+
+
+def test_the_report() -> None:
+    report = QuantizationReport("w", entries=200, clipped=50)
+    assert report.fraction == 0.25
+
+
+@DETERMINISTIC
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1), st.data())
+def test_integers_are_exact(left: int, right: int, data: st.DataObject) -> None:
+    low, high = min(left, right), max(left, right)
+    if low == high:
+        return
+    values = [*data.draw(st.lists(st.integers(low, high), max_size=5)), low, high]
+    spec = Integers(low, high, len(values))
+    assert quantized(spec, np.array(values, dtype=np.int64))[0].tolist() == [value - low for value in values]
+
+
+@pytest.mark.parametrize("dtype", INTEGER_DTYPES)
+def test_integers_of_every_dtype(dtype: type) -> None:
+    array: NDArray[Any] = np.array([3, 0, 7, 127], dtype=dtype)
+    assert quantized(Integers(-5, 127, 4), array)[0].tolist() == [8, 5, 12, 132]
+    with pytest.raises(
+        ParameterError, match=r"vector 'w': 2 entries are outside 1 \.\. 100, the first at flat index 1;"
+    ):
+        quantized(Integers(1, 100, 4), array)
+    with pytest.raises(ParameterError, match=r"4 entries are outside 1000 \.\. 2000, the first at flat index 0;"):
+        quantized(Integers(1000, 2000, 4), array)
+    with pytest.raises(ParameterError, match=r"4 entries are outside -9 \.\. -1, the first at flat index 0;"):
+        quantized(Integers(-9, -1, 4), array)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-(2**63), 2**63 - 1), (-5, 5), (-5, -1), (0, 2**63 - 1), (2**62, 2**63 - 1), (-(2**63), -1)]
+)
+def test_unsigned_values_do_not_wrap_into_the_range(low: int, high: int) -> None:
+    bad = [value for value in (2**63, 2**64 - 1, 2**64 - 5, 2**64 - 2**63, 2**63 + 2**62) if value > high]
+    array = np.array(bad, dtype=np.uint64)
+    with pytest.raises(ParameterError, match=rf"{len(bad)} entries are outside {low} \.\. {high}"):
+        quantized(Integers(low, high, len(bad)), array)
+
+
+def test_weights_multiply_the_levels() -> None:
+    spec = FixedPoint(3, clip=1.0, bits=32, rounding="nearest", aggregate="mean")
+    levels, _ = quantized(spec, np.array([-1.0, 0.5, 1.0]), weight=2**32)
+    assert levels.tolist() == [0, 3221225471 * 2**32, (2**32 - 1) * 2**32]
+
+
+@pytest.mark.parametrize("weight", [1, 7, 100, np.int32(5), np.uint64(9)])
+def test_good_weights(weight: int) -> None:
+    checked = check_weight(weight, 100)
+    assert (checked, type(checked)) == (int(weight), int)
+
+
+@pytest.mark.parametrize(
+    ("weight", "max_weight", "message"),
+    [
+        (0, 100, "weight=0 is below 1"),
+        (-3, 100, "weight=-3 is below 1"),
+        (101, 100, "weight=101 is above the session's max_weight=100"),
+        (2, 1, "weight=2, and this session has no weights; set max_weight"),
+        (0, 1, "weight=0, and this session has no weights; set max_weight"),
+        (1.0, 100, "whole number, not float"),
+        ("3", 100, "whole number, not str"),
+        (True, 100, "weight=True is a truth value"),
+        (np.True_, 100, "weight=True is a truth value"),
+    ],
+)
+def test_bad_weights_are_refused(weight: Any, max_weight: int, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        check_weight(weight, max_weight)
+
+
+@DETERMINISTIC
+@given(
+    st.integers(1, 32),
+    st.integers(1, 2**32),
+    st.integers(1, 2**20),
+    st.sampled_from([1.0, 0.1, 2.0**-512, 2.0**512]),
+    st.sampled_from(["sum", "mean"]),
+    st.data(),
+)
+@example(32, 2**32, 1, 1.0, "sum", None)
+@example(32, 2**32 + 1, 1, 1.0, "sum", None)
+@example(1, 1, 1, 1.0, "mean", None)
+def test_decoding_is_exact_up_to_float64(
+    bits: int, contributors: int, weight: int, clip: float, aggregate: Any, data: st.DataObject | None
+) -> None:
+    """Nothing cancels: the relative error is that of two roundings, also where the true sum is nearly zero."""
+    spec = FixedPoint(4, clip=clip, bits=bits, aggregate=aggregate)
+    largest = spec.largest_sum(contributors, weight)
+    if largest >= 2**64:
+        weight, largest = 1, spec.largest_sum(contributors, 1)
+    inside = data.draw(st.integers(0, largest)) if data is not None else 1
+    sums = [0, largest, largest // 2, inside]
+    total_weight = contributors * weight
+    terms = total_weight if aggregate == "mean" else contributors
+    values = decode_entries(spec, np.array(sums, dtype=np.uint64), contributors, total_weight)
+    assert values.dtype == np.float64
+    for encoded_sum, value in zip(sums, values.tolist(), strict=True):
+        exact = Fraction(encoded_sum) * 2 * Fraction(clip) / spec.largest - terms * Fraction(clip)
+        exact /= terms if aggregate == "mean" else 1
+        assert abs(Fraction(value) - exact) <= abs(exact) / 2**51
+
+
+@DETERMINISTIC
+@given(st.integers(-(2**40), 2**40), st.integers(1, 2**40), st.integers(1, 2**20), st.data())
+def test_integer_sums_are_decoded_exactly(low: int, span: int, contributors: int, data: st.DataObject) -> None:
+    spec = Integers(low, low + span, 3)
+    inside = data.draw(st.integers(0, contributors * span))
+    sums = [0, contributors * span, inside]
+    values = decode_entries(spec, np.array(sums, dtype=np.uint64), contributors, contributors)
+    assert values.dtype == np.int64
+    assert values.tolist() == [contributors * low + encoded_sum for encoded_sum in sums]
+
+
+def test_integer_sums_reach_both_ends_of_int64() -> None:
+    spec = Integers(-(2**63), 2**63 - 1, 2)
+    sums = np.array([0, 2**64 - 1], dtype=np.uint64)
+    assert decode_entries(spec, sums, 1, 1).tolist() == [-(2**63), 2**63 - 1]
