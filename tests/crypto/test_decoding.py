@@ -145,6 +145,14 @@ def test_wrong_surplus_shares_are_named_though_the_first_ones_suffice() -> None:
     assert outcome(recover(few, 4, is_secret)) == (SECRET, (6,))
 
 
+def test_wrong_surplus_shares_whose_errors_cancel_in_a_syndrome_are_named() -> None:
+    shares = shared(4, 9)
+    weights = field.dual_weights(tuple(range(1, 10))).astype(int).tolist()
+    shares[6] = shifted(shares[6], {3: weights[8]})
+    shares[9] = shifted(shares[9], {3: -weights[5]})
+    assert outcome(recover(shares, 4, is_secret)) == (SECRET, (6, 9))
+
+
 def cancelling(shares: dict[int, SecretBytes], base: tuple[int, ...], pair: tuple[int, int]) -> None:
     """Let two of the base holders lie so that the errors vanish in the reconstructed secret."""
     weights = dict(zip(base, field.lagrange_weights_at_zero(base).astype(int).tolist(), strict=True))

@@ -1,0 +1,89 @@
+"""What the demo prints: a growing table on a terminal, plain lines in a pipe, one table at the end.
+
+Shows what it is given; knows no learning and no files.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import secagg
+from secagg.cli.demo.federated import FederatedRound
+from secagg.cli.output import result_console, round_name
+
+OnRound = Callable[[FederatedRound], None]
+
+
+@contextmanager
+def rounds_shown(rounds: int, *, quiet: bool) -> Iterator[OnRound]:
+    """Show each round as it ends.
+
+    On a terminal a table grows above a bar. In a pipe each round is a line. Quiet (for JSON) leaves standard
+    output alone and shows the bar only, on standard error, if that is a terminal.
+    """
+    stream = sys.stderr if quiet else sys.stdout
+    if not stream.isatty():
+        yield (lambda each: None) if quiet else (lambda each: print(_line(each, rounds), flush=True))
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns)
+    task = bar.add_task("federated rounds", total=rounds)
+    table = _empty_table()
+    shown = bar if quiet else Group(table, bar)
+    with Live(shown, console=Console(file=stream, highlight=False), transient=quiet, refresh_per_second=8):
+
+        def add(each: FederatedRound) -> None:
+            table.add_row(*_cells(each))
+            bar.update(task, completed=each.number)
+
+        yield add
+
+
+def print_comparison(rounds: Sequence[FederatedRound]) -> None:
+    """Print secure beside plain: accuracy after the last round, and how far the models are apart."""
+    last = rounds[-1]
+    table = Table(title=f"After {last.number} rounds", title_justify="left")
+    table.add_column("training")
+    table.add_column("test accuracy", justify="right")
+    table.add_column("the server sees")
+    table.add_row("secure aggregation", f"{last.secure_accuracy:.2%}", "masked uploads and their sum")
+    table.add_row("plain averaging", f"{last.plain_accuracy:.2%}", "every client's update")
+    table.add_row("largest difference of the models", f"{last.difference:.1e}", "")
+    result_console().print(table)
+
+
+def _empty_table() -> Table:
+    table = Table(title="Clients that left, by protocol round", title_justify="left")
+    for heading in ("round", "cohort", *(round_name(round_) for round_ in secagg.Round)):
+        table.add_column(heading, justify="right")
+    for heading in ("contributors", "examples", "secure", "plain"):
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _cells(each: FederatedRound) -> list[str]:
+    return [
+        str(each.number),
+        str(each.cohort),
+        *(" ".join(map(str, each.left[round_])) for round_ in secagg.Round),
+        str(len(each.contributors)),
+        str(each.examples),
+        f"{each.secure_accuracy:.2%}",
+        f"{each.plain_accuracy:.2%}",
+    ]
+
+
+def _line(each: FederatedRound, rounds: int) -> str:
+    left = ", ".join(f"{round_name(round_)} {' '.join(map(str, clients))}" for round_, clients in each.left.items())
+    return (
+        f"round {each.number:>{len(str(rounds))}}/{rounds}: cohort {each.cohort}, left in {left}; "
+        f"{len(each.contributors)} contributors with {each.examples} examples; "
+        f"accuracy {each.secure_accuracy:.2%} secure, {each.plain_accuracy:.2%} plain"
+    )

@@ -1,0 +1,84 @@
+"""The `secagg` command: its commands, and the one place where an error becomes a sentence and an exit code.
+
+Exit codes: 0 for a result, 1 for a session that ended without one, 2 for bad input, 130 for an interrupt. Whatever
+secagg raises on purpose is one sentence on standard error; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+import secagg
+from secagg.cli.demo.command import demo
+from secagg.cli.output import print_problem
+from secagg.cli.params import params
+from secagg.cli.simulate import simulate
+
+EXIT_NO_RESULT: Final = 1
+EXIT_BAD_INPUT: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+# The base of all complaints about a command line; typer vendors it or imports it from click, by its version.
+_CommandLineError: type[Exception] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=False)
+app.command()(simulate)
+app.command()(params)
+app.command()(demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"secagg {secagg.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _describe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Cryptographic secure aggregation: a server learns the sum of its clients' vectors and nothing else."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: the words after `secagg`; None takes those of this process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        outcome = typer.main.get_command(app).main(words or ["--help"], prog_name="secagg", standalone_mode=False)
+    except secagg.ParameterError as error:
+        return _fail(str(error), EXIT_BAD_INPUT)
+    except _CommandLineError as error:
+        return _fail(_complaint(error), EXIT_BAD_INPUT)
+    except secagg.SecAggError as error:
+        return _fail(str(error), EXIT_NO_RESULT)
+    except MemoryError:
+        return _fail("the memory of this machine does not suffice; take fewer clients or a shorter vector", 1)
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    print_problem(sentence)
+    return code
+
+
+def _complaint(error: Exception) -> str:
+    describe = getattr(error, "format_message", None)
+    return str(describe() if callable(describe) else error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
