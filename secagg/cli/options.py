@@ -1,10 +1,14 @@
-"""Values of command-line options that more than one command takes."""
+"""Types of command-line options. Must not know what the commands do with them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Optional
 
 import secagg
+
+MaybeInt = Optional[int]  # noqa: UP045 - typer 0.12.0 knows no `int | None`
+"""A whole number, or nothing given."""
 
 
 class TopologyChoice(StrEnum):

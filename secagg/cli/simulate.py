@@ -13,7 +13,7 @@ import typer
 
 import secagg
 from secagg.cli.figures import print_figures, session_figures
-from secagg.cli.options import TopologyChoice
+from secagg.cli.options import MaybeInt, TopologyChoice
 from secagg.cli.output import JsonFlag, print_json
 from secagg.cli.seeded import fresh_seed
 from secagg.cli.workload import VECTOR, Workload, check_workload, warm_up
@@ -23,7 +23,7 @@ _SEED_HELP: Final = (
     "Without it, keys and masks come from the operating system, and inputs and dropouts from a seed that is shown."
 )
 _MEMORY_HELP: Final = (
-    "Run the session a second time to measure the server's memory: tracing it would falsify the first run's times."
+    "Do not run the session a second time to measure the server's memory (tracing it would falsify the times)."
 )
 
 
@@ -39,15 +39,15 @@ def simulate(
     topology: Annotated[
         TopologyChoice, typer.Option(help="Masking graph; auto takes the smaller one that qualifies.")
     ] = TopologyChoice.AUTO,
-    degree: Annotated[int | None, typer.Option(help="Neighbours of a client; computed unless given.")] = None,
-    threshold: Annotated[int | None, typer.Option(help="Shares that rebuild a secret; computed unless given.")] = None,
+    degree: Annotated[MaybeInt, typer.Option(help="Neighbours of a client; computed unless given.")] = None,
+    threshold: Annotated[MaybeInt, typer.Option(help="Shares that rebuild a secret; computed unless given.")] = None,
     suite: Annotated[int, typer.Option(help="1: AES-128-CTR masks; 2: AEGIS-128X2, with the fast extra.")] = 1,
     bits: Annotated[int, typer.Option(help="Bits of a quantized entry, 1 to 32.")] = 16,
     clip: Annotated[float, typer.Option(help="Entries lie in [-clip, clip].")] = 1.0,
     max_corrupt: Annotated[float, typer.Option(help="Fraction of the cohort that may pool what it sees.")] = 0.1,
     max_weight: Annotated[int, typer.Option(help="Above 1: a weighted mean, with weights of 1 to this.")] = 1,
-    seed: Annotated[int | None, typer.Option(help=_SEED_HELP)] = None,
-    memory: Annotated[bool, typer.Option("--memory/--no-memory", help=_MEMORY_HELP)] = True,
+    seed: Annotated[MaybeInt, typer.Option(help=_SEED_HELP)] = None,
+    no_memory: Annotated[bool, typer.Option("--no-memory", help=_MEMORY_HELP)] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run a session of many clients in this process over made-up inputs: is the sum right, and what did it cost?"""
@@ -73,7 +73,7 @@ def simulate(
     session_started = time.perf_counter()
     result = workload.run("session", measure_memory=False)
     session_seconds = time.perf_counter() - session_started
-    traced = workload.run("memory", measure_memory=True) if memory else None
+    traced = None if no_memory else workload.run("memory", measure_memory=True)
     figures = session_figures(workload, result, traced)
     figures["seed"] = used_seed
     figures["protocol_randomness"] = "operating system" if seed is None else "seed (NO SECURITY)"

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 _TILE_COLUMNS: Final = 5
 _GAP: Final = 1
+_HEADING: Final = 2
+_COLUMN_STEP: Final = SIDE + _GAP
+_LINE_STEP: Final = SIDE + _HEADING
 _SECURE, _PLAIN, _NOISE = "#1f5fa8", "#e08214", "#7f7f7f"
-_SIZE_INCHES: Final = (13.0, 8.2)
+_SIZE_INCHES: Final = (13.0, 7.4)
 _DOTS_PER_INCH: Final = 130
 _BINS: Final = 32
 
@@ -55,31 +58,30 @@ def draw(figure: Figure, rounds: Sequence[FederatedRound], exhibit: Exhibit) -> 
         "Federated learning on handwritten digits: the server learns the average and sees no update",
         fontsize=15,
         fontweight="bold",
-        y=0.975,
+        y=0.972,
     )
-    grid = figure.add_gridspec(
-        2, 6, left=0.055, right=0.975, top=0.885, bottom=0.06, hspace=0.42, wspace=0.75, height_ratios=(1.0, 0.95)
-    )
-    _draw_accuracy(figure.add_subplot(grid[0, :4]), rounds)
-    _draw_histogram(figure.add_subplot(grid[0, 4:]), masked, exhibit)
+    curves = figure.add_gridspec(1, 3, left=0.06, right=0.985, top=0.865, bottom=0.475, wspace=0.22)
+    _draw_accuracy(figure.add_subplot(curves[0, :2]), rounds)
+    _draw_histogram(figure.add_subplot(curves[0, 2]), masked, exhibit)
+    tiles = figure.add_gridspec(1, 3, left=0.02, right=0.985, top=0.315, bottom=0.02, wspace=0.07)
     labels = " and ".join(f"{label}s" for label in sorted(exhibit.labels))
     correlation = float(np.corrcoef(exhibit.update.ravel(), masked.ravel())[0, 1])
     _draw_tiles(
-        figure.add_subplot(grid[1, :2]),
+        figure.add_subplot(tiles[0, 0]),
         exhibit.update,
-        f"Kept to itself: client {exhibit.client}'s update",
-        f"{exhibit.examples} examples, mostly {labels}: it shows",
+        f"Client {exhibit.client}'s update, which it keeps",
+        f"{exhibit.examples} examples, mostly {labels}, and it shows",
     )
     _draw_tiles(
-        figure.add_subplot(grid[1, 2:4]),
+        figure.add_subplot(tiles[0, 1]),
         masked - 0.5,
-        f"What the server saw of client {exhibit.client}: its upload",
-        f"the same update, masked; correlation {correlation:+.2f}",
+        f"Client {exhibit.client}'s upload, which the server sees",
+        f"the same update, masked: correlation {correlation:+.2f}",
     )
     _draw_tiles(
-        figure.add_subplot(grid[1, 4:]),
+        figure.add_subplot(tiles[0, 2]),
         exhibit.mean,
-        "All that the server learned: the average",
+        "The average, which the server learns",
         f"of {exhibit.contributors} clients' updates in round 1",
     )
 
@@ -97,14 +99,19 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def tiled(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Lay ten rows of 64 numbers out as two lines of five 8 x 8 tiles, with NaN between them."""
-    step = SIDE + _GAP
+    """Lay ten rows of 64 numbers out as two lines of five 8 x 8 tiles, with NaN between them and above."""
     lines = CLASSES // _TILE_COLUMNS
-    canvas = np.full((lines * step - _GAP, _TILE_COLUMNS * step - _GAP), np.nan)
+    canvas = np.full((lines * _LINE_STEP, _TILE_COLUMNS * _COLUMN_STEP - _GAP), np.nan)
     for index, row in enumerate(rows):
-        line, column = divmod(index, _TILE_COLUMNS)
-        canvas[line * step : line * step + SIDE, column * step : column * step + SIDE] = row.reshape(SIDE, SIDE)
+        top, left = _corner(index)
+        canvas[top : top + SIDE, left : left + SIDE] = row.reshape(SIDE, SIDE)
     return canvas
+
+
+def _corner(index: int) -> tuple[int, int]:
+    """Return the line and column of a tile's first pixel."""
+    line, column = divmod(index, _TILE_COLUMNS)
+    return line * _LINE_STEP + _HEADING, column * _COLUMN_STEP
 
 
 def _draw_accuracy(axes: Axes, rounds: Sequence[FederatedRound]) -> None:
@@ -142,7 +149,7 @@ def _draw_accuracy(axes: Axes, rounds: Sequence[FederatedRound]) -> None:
 def _draw_histogram(axes: Axes, masked: NDArray[np.float64], exhibit: Exhibit) -> None:
     spec = exhibit.parameters.vectors[0][1]
     bound = spec.clip if isinstance(spec, secagg.FixedPoint) else 1.0
-    bins = np.linspace(0.0, 1.0, _BINS + 1)
+    bins = [index / _BINS for index in range(_BINS + 1)]
     axes.hist((exhibit.update.ravel() + bound) / (2 * bound), bins=bins, color=_SECURE, label="update")
     axes.hist(masked.ravel(), bins=bins, color=_NOISE, alpha=0.75, label="masked upload")
     axes.set_title(f"Client {exhibit.client}'s {masked.size} numbers", fontsize=11)
@@ -155,13 +162,10 @@ def _draw_histogram(axes: Axes, masked: NDArray[np.float64], exhibit: Exhibit) -
 def _draw_tiles(axes: Axes, rows: NDArray[np.float64], title: str, subtitle: str) -> None:
     bound = float(np.abs(rows).max()) or 1.0
     axes.imshow(tiled(rows), cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
-    axes.set_title(title, fontsize=11, fontweight="bold", pad=22)
-    axes.text(0.5, 1.035, subtitle, transform=axes.transAxes, ha="center", va="bottom", fontsize=10)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for side in axes.spines.values():
-        side.set_visible(False)
-    step = SIDE + _GAP
+    axes.set_title(title, fontsize=12, fontweight="bold", pad=22)
+    axes.text(0.5, 1.04, subtitle, transform=axes.transAxes, ha="center", va="bottom", fontsize=10)
+    axes.set_axis_off()
     for index in range(CLASSES):
-        line, column = divmod(index, _TILE_COLUMNS)
-        axes.text(column * step - 0.2, line * step + 0.3, str(index), fontsize=8, va="center", color="#333333")
+        top, left = _corner(index)
+        middle = left + (SIDE - 1) / 2
+        axes.text(middle, top - 0.8, f"digit {index}", fontsize=7, ha="center", va="bottom", color="#444444")

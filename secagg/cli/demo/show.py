@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,6 +19,14 @@ from rich.table import Table
 import secagg
 from secagg.cli.demo.federated import FederatedRound
 from secagg.cli.output import result_console, round_name
+
+_SHORT_NAMES: Final = {
+    secagg.Round.ADVERTISE_KEYS: "keys",
+    secagg.Round.SHARE_KEYS: "shares",
+    secagg.Round.MASKED_INPUT: "input",
+    secagg.Round.CONSISTENCY_CHECK: "check",
+    secagg.Round.UNMASKING: "unmask",
+}
 
 OnRound = Callable[[FederatedRound], None]
 
@@ -55,15 +65,14 @@ def print_comparison(rounds: Sequence[FederatedRound]) -> None:
     table.add_column("the server sees")
     table.add_row("secure aggregation", f"{last.secure_accuracy:.2%}", "masked uploads and their sum")
     table.add_row("plain averaging", f"{last.plain_accuracy:.2%}", "every client's update")
-    table.add_row("largest difference of the models", f"{last.difference:.1e}", "")
+    table.add_row("largest difference", f"{last.difference:.1e}", "")
     result_console().print(table)
 
 
 def _empty_table() -> Table:
-    table = Table(title="Clients that left, by protocol round", title_justify="left")
-    for heading in ("round", "cohort", *(round_name(round_) for round_ in secagg.Round)):
-        table.add_column(heading, justify="right")
-    for heading in ("contributors", "examples", "secure", "plain"):
+    title = "Who left in which protocol round, how many are in the sum, test accuracy"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("round", "cohort", *_SHORT_NAMES.values(), "sum", "secure", "plain"):
         table.add_column(heading, justify="right")
     return table
 
@@ -72,11 +81,10 @@ def _cells(each: FederatedRound) -> list[str]:
     return [
         str(each.number),
         str(each.cohort),
-        *(" ".join(map(str, each.left[round_])) for round_ in secagg.Round),
+        *(" ".join(map(str, each.left[round_])) for round_ in _SHORT_NAMES),
         str(len(each.contributors)),
-        str(each.examples),
-        f"{each.secure_accuracy:.2%}",
-        f"{each.plain_accuracy:.2%}",
+        f"{each.secure_accuracy:.1%}",
+        f"{each.plain_accuracy:.1%}",
     ]
 
 

@@ -1,0 +1,159 @@
+"""The error boundary: every mistake is one sentence and an exit code, and a pipe holds nothing but the result."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import secagg
+from secagg.cli import main as module
+
+SMALL = ("--clients", "6", "--length", "5", "--no-memory")
+
+BAD_WORDS = {
+    "unknown command": (("nonsense",), "nonsense"),
+    "unknown option": (("simulate", "--nonsense"), "--nonsense"),
+    "surplus word": (("simulate", "surplus"), "surplus"),
+    "missing value": (("simulate", "--clients"), "--clients"),
+    "no number": (("simulate", "--clients", "many"), "--clients"),
+    "no whole number": (("simulate", "--length", "1.5"), "--length"),
+    "one client": (("simulate", "--clients", "1"), "1"),
+    "too many clients": (("simulate", "--clients", "1000001"), "1000001"),
+    "empty vector": (("simulate", "--length", "0"), "(0,)"),
+    "negative dropout": (("simulate", "--dropout", "-0.1"), "--dropout -0.1"),
+    "all drop out": (("simulate", "--dropout", "1"), "--dropout 1.0"),
+    "dropout is no number": (("simulate", "--dropout", "nan"), "--dropout nan"),
+    "unknown threat model": (("simulate", "--threat-model", "friendly"), "friendly"),
+    "unknown topology": (("simulate", "--topology", "star"), "star"),
+    "active and sparse": (("simulate", "--threat-model", "active", "--topology", "sparse"), "sparse"),
+    "degree above the cohort": (("simulate", "--degree", "100"), "100"),
+    "threshold above the degree": (("simulate", "--threshold", "100"), "100"),
+    "unknown suite": (("simulate", "--suite", "3"), "0x0003"),
+    "no bits": (("simulate", "--bits", "0"), "bits=0"),
+    "too many bits": (("simulate", "--bits", "33"), "bits=33"),
+    "clip of zero": (("simulate", "--clip", "0"), "--clip 0.0"),
+    "clip is no number": (("simulate", "--clip", "nan"), "--clip nan"),
+    "all corrupt": (("simulate", "--max-corrupt", "1"), "max_corrupt"),
+    "no weight": (("simulate", "--max-weight", "0"), "max_weight 0"),
+    "negative seed": (("simulate", "--seed", "-1"), "--seed -1"),
+    "seed of 65 bits": (("simulate", "--seed", str(1 << 64)), str(1 << 64)),
+    "one client in params": (("params", "--clients", "1"), "1"),
+    "corrupt above 1": (("params", "--max-corrupt", "1.5"), "1.5"),
+    "dropout below 0": (("params", "--max-dropout", "-1"), "-1"),
+    "no security bits": (("params", "--security-bits", "0"), "0"),
+    "impossible complete graph": (("params", "--clients", "1000000000", "--threat-model", "active"), "1000000000"),
+    "no round": (("demo", "--rounds", "0"), "--rounds 0"),
+    "demo with too few clients": (("demo", "--clients", "19"), "--clients 19"),
+    "demo with too many clients": (("demo", "--clients", "1000"), "--clients 1000"),
+    "demo with a negative seed": (("demo", "--seed", "-1"), "--seed -1"),
+    "no such directory": (("demo", "--output", "no/such/directory/demo.png"), "no/such/directory"),
+    "output is a directory": (("demo", "--output", "."), "--output ."),
+}
+
+
+@pytest.mark.parametrize(("words", "named"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_bad_input_is_one_sentence_and_exit_code_2(run: Any, words: tuple[str, ...], named: str, as_json: bool) -> None:
+    outcome = run(*words, *(["--json"] if as_json and words[0] in ("simulate", "params", "demo") else []))
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith("secagg: ")
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.endswith("\n")
+    assert named in outcome.err
+
+
+def test_an_aborted_session_is_one_sentence_and_exit_code_1(run: Any) -> None:
+    # A threshold of the whole degree fails as soon as one neighbour leaves.
+    outcome = run("simulate", "--clients", "10", "--length", "5", "--degree", "4", "--threshold", "4", "--json")
+    assert outcome.code == 1
+    assert outcome.out == ""
+    assert outcome.err.startswith("secagg: there is no sum: ")
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (secagg.ParameterError("bad\n  value"), 2, "secagg: bad value\n"),
+        (secagg.LocalProtocolError("wrong call"), 1, "secagg: wrong call\n"),
+        (secagg.SessionAbortedError("over"), 1, "secagg: over\n"),
+        (secagg.InternalError("defect"), 1, "secagg: defect\n"),
+        (MemoryError(), 1, "secagg: the memory of this machine does not suffice; "),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_what_a_command_raises_becomes_an_exit_code(
+    run: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, sentence: str
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("secagg.cli.params.choose_graph", fail)
+    outcome = run("params", "--json")
+    assert outcome.code == code
+    assert outcome.out == ""
+    assert outcome.err.startswith(sentence)
+
+
+def test_a_bug_keeps_its_traceback(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("secagg.cli.params.choose_graph", fail)
+    with pytest.raises(ZeroDivisionError):
+        run("params")
+
+
+def test_help_lists_the_commands_with_and_without_asking(run: Any) -> None:
+    for words in ((), ("--help",)):
+        outcome = run(*words)
+        assert outcome.code == 0
+        assert [name for name in ("simulate", "params", "demo") if name not in outcome.out] == []
+
+
+@pytest.mark.parametrize("command", ["simulate", "params", "demo"])
+def test_every_command_has_json_and_help(run: Any, command: str) -> None:
+    outcome = run(command, "--help")
+    assert outcome.code == 0
+    assert "--json" in outcome.out
+
+
+def test_version(run: Any) -> None:
+    outcome = run("--version")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"secagg {secagg.__version__}\n", "")
+
+
+def test_the_words_of_the_process_are_the_default(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["secagg", "--version"])
+    assert module.main() == 0
+
+
+def test_a_pipe_holds_one_json_object_and_nothing_else() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "secagg.cli.main", "simulate", *SMALL, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"FORCE_COLOR": "1", "PYTHONWARNINGS": "ignore"},
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+    assert json.loads(done.stdout)["exact"] is True
+
+
+def test_the_exit_code_reaches_the_shell() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "secagg.cli.main", "params", "--clients", "0", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr

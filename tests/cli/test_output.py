@@ -1,0 +1,73 @@
+"""Where results and progress go."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+import secagg
+from secagg.cli.output import print_json, readable_bytes, result_console, rounds_of, session_progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [1, 2.5], "b": "x\ny"})
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert json.loads(captured.out) == {"a": [1, 2.5], "b": "x\ny"}
+
+
+def test_json_refuses_what_other_languages_do_not_read() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        print_json({"a": float("nan")})
+
+
+def test_progress_appears_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with session_progress("session") as progress:
+        assert progress is not None
+        progress(secagg.Round.MASKED_INPUT, 1, 4)
+        progress(secagg.Round.MASKED_INPUT, 4, 4)
+    assert "session: masked input" in terminal.getvalue()
+    assert "4/4" in terminal.getvalue()
+
+
+def test_no_progress_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with session_progress("session") as progress:
+        assert progress is None
+    assert pipe.getvalue() == ""
+
+
+def test_a_pipe_gets_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result_console().print("[bold] is no markup, 12 no number")
+    assert pipe.getvalue() == "[bold] is no markup, 12 no number\n"
+
+
+def test_rounds_of_both_models() -> None:
+    active = [round_.value for round_ in rounds_of(secagg.ThreatModel.ACTIVE)]
+    assert active == ["advertise_keys", "share_keys", "masked_input", "consistency_check", "unmasking"]
+    semi_honest = [round_.value for round_ in rounds_of(secagg.ThreatModel.SEMI_HONEST)]
+    assert semi_honest == ["advertise_keys", "share_keys", "masked_input", "unmasking"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 * 1024, "1.5 MiB"), (3 << 40, "3072.0 GiB")],
+)
+def test_sizes_are_readable(count: int, text: str) -> None:
+    assert readable_bytes(count) == text

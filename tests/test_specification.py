@@ -1,0 +1,182 @@
+"""The specification says what the code does: ids, tables, labels, sections, constants and examples agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from protocol_specs import generate_tables
+from secagg import AbortReason, DropReason, Violation, graph_parameters, messages, parameters, vectors
+from secagg.crypto import aead, field, prg, shamir
+from secagg.crypto.labels import Label
+from secagg.encoding import layout
+from secagg.suite_ids import SuiteId
+from secagg.wire import codec
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = generate_tables.SPECIFICATION.read_text(encoding="utf-8")
+RULES: tuple[type[Enum], ...] = (Violation, DropReason, AbortReason)
+
+CONSTANTS = {
+    "protocol version": parameters.PROTOCOL_VERSION,
+    "session nonce, bytes": parameters.NONCE_BYTES,
+    "permutation seed, bytes": parameters.PERMUTATION_SEED_BYTES,
+    "longest context, bytes": parameters.MAX_CONTEXT_BYTES,
+    "digest, bytes": messages.DIGEST_BYTES,
+    "public key, bytes": messages.PUBLIC_KEY_BYTES,
+    "commitment, bytes": messages.COMMITMENT_BYTES,
+    "signature, bytes": messages.SIGNATURE_BYTES,
+    "shared secret, bytes": shamir.SECRET_BYTES,
+    "share field prime": field.PRIME,
+    "limbs of a secret": shamir.LIMBS,
+    "limb, bits": shamir.LIMB_BITS,
+    "share, bytes": shamir.SHARE_BYTES,
+    "most holders of a secret": shamir.MAX_HOLDERS,
+    "AEAD nonce, bytes": aead.NONCE_BYTES,
+    "AEAD tag, bytes": aead.TAG_BYTES,
+    "sealed pair of shares, bytes": codec.SEALED_BYTES,
+    "mask PRG key, bytes": prg.AesCtrPrg().key_bytes,
+    "PRG segment, words": prg.SEGMENT_WORDS,
+    "longest mask stream, words": prg.MAX_STREAM_WORDS,
+    "word, bits": layout.WORD_BITS,
+    "longest session vector, words": layout.MAX_WORDS,
+    "most vectors": parameters.MAX_VECTORS,
+    "most entries of a vector": vectors.MAX_ENTRIES,
+    "most dimensions of a shape": vectors.MAX_DIMENSIONS,
+    "longest vector name, characters": vectors.MAX_NAME_LENGTH,
+    "most bits of a fixed-point entry": vectors.MAX_BITS,
+    "widest field, bits": vectors.MAX_FIELD_WIDTH,
+    "largest total weight": parameters.MAX_WEIGHT,
+}
+
+
+def section(number: str) -> str:
+    """The text under the heading of a section, its subsections included."""
+    found = re.search(rf"^(#+) §{re.escape(number)} .*?$(?P<body>.*?)(?=^#{{1,2}} |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"no section §{number}"
+    return found["body"]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of every table row of a text, heads and rules included."""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def table(text: str, head: list[str]) -> list[list[str]]:
+    """The rows of all tables of a text that have this head."""
+    found: list[list[str]] = []
+    inside = False
+    for line in text.splitlines():
+        cells = next(rows(line), None)
+        if cells is None:
+            inside = False
+        elif cells == head:
+            inside = True
+        elif inside and set("".join(cells)) != {"-"}:
+            found.append(cells)
+    return found
+
+
+def headings() -> list[str]:
+    return re.findall(r"^#+ §(\d+(?:\.\d+)?) ", TEXT, re.MULTILINE)
+
+
+def without_tables(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+
+
+VALIDATION = table(section("8"), ["id", "name", "role", "round", "rule", "error", "vectors"])
+
+
+def test_sections_are_numbered_as_the_code_cites_them() -> None:
+    subsections = {"2": 5, "3": 5, "4": 3, "5": 4, "6": 7, "7": 2}
+    expected = []
+    for number in map(str, range(1, 11)):
+        expected += [number, *(f"{number}.{sub}" for sub in range(1, subsections.get(number, 0) + 1))]
+    assert headings() == expected
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=str(rule)) for kind in RULES for rule in kind])
+def test_each_rule_has_exactly_one_row(rule: Enum) -> None:
+    assert [row[:2] for row in VALIDATION if row[0] == rule.value] == [[rule.value, rule.name]]
+
+
+def test_no_row_is_orphaned() -> None:
+    known = {(rule.value, rule.name) for kind in RULES for rule in kind}
+    assert [row[:2] for row in VALIDATION if (row[0], row[1]) not in known] == []
+
+
+def test_no_row_has_an_empty_cell_and_each_names_a_test_module() -> None:
+    assert [row for row in VALIDATION if len(row) != 7 or not all(row)] == []
+    assert {row[6] for row in VALIDATION if not re.fullmatch(r"`tests/[a-z_/]+\.py`", row[6])} == set()
+
+
+def test_rows_of_violations_are_the_clients_and_rows_of_drops_the_servers() -> None:
+    roles = {row[0][0]: set[str]() for row in VALIDATION}
+    for row in VALIDATION:
+        roles[row[0][0]].add(row[2])
+    assert roles == {"C": {"client"}, "S": {"server"}, "A": {"client", "server", "both"}}
+
+
+def test_every_id_in_the_prose_has_a_row_and_every_row_is_explained_in_the_prose() -> None:
+    body = TEXT.replace(section("8"), "")
+    cited = set(re.findall(r"\b[CSA]\d\d\b", without_tables(body)))
+    for first, last in re.findall(r"\b(A\d\d) to (A\d\d)\b", body):
+        cited |= {f"A{number:02d}" for number in range(int(first[1:]), int(last[1:]) + 1)}
+    assert cited == {row[0] for row in VALIDATION}
+
+
+def test_generated_blocks_are_what_the_code_makes() -> None:
+    assert generate_tables.render(TEXT).splitlines() == TEXT.splitlines()
+
+
+def test_every_generated_block_stands_in_the_text_once() -> None:
+    assert sorted(generate_tables.block_names(TEXT)) == sorted(generate_tables.blocks())
+
+
+def test_labels_stand_in_their_table_with_their_exact_bytes() -> None:
+    listed = [
+        (cells[0].strip("`").encode(), int(cells[1])) for cells in table(section("3"), ["label", "bytes", "used for"])
+    ]
+    assert listed == [(bytes(label), len(label)) for label in Label]
+
+
+def test_every_quoted_label_is_one() -> None:
+    assert {quoted.encode() for quoted in re.findall(r'"(secagg/[^"]*)"', TEXT)} <= {bytes(label) for label in Label}
+
+
+def test_suites_are_the_ones_of_the_code() -> None:
+    listed = [int(cells[0], 16) for cells in rows(section("3")) if cells[0].startswith("0x")]
+    assert listed == [int(suite) for suite in SuiteId]
+
+
+def test_constants_are_the_ones_of_the_code() -> None:
+    listed = {name: int(value) for name, value in table(section("1"), ["constant", "value"])}
+    assert listed == CONSTANTS
+
+
+def test_limits_that_two_modules_state_agree() -> None:
+    assert parameters.MAX_HOLDERS == graph_parameters.MAX_SHARE_HOLDERS == shamir.MAX_HOLDERS
+    assert prg.AegisPrg().key_bytes == prg.AesCtrPrg().key_bytes
+
+
+def test_every_cited_section_exists() -> None:
+    known = set(headings())
+    sources = [*sorted((ROOT / "secagg").rglob("*.py")), *sorted((ROOT / "protos").rglob("*.proto"))]
+    missing = []
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        own = re.sub(r"RFC \d+,? §[\d.]*\d", "", text)
+        missing += [f"{source.name}: §{cited}" for cited in re.findall(r"§(\d+(?:\.\d+)?)", own) if cited not in known]
+    assert missing == []
+    assert len(sources) > 40
+
+
+def test_sections_cited_by_the_specification_itself_exist() -> None:
+    assert set(re.findall(r"§(\d+(?:\.\d+)?)", TEXT)) - set(headings()) == set()
