@@ -28,11 +28,10 @@ from secagg.errors import (
 )
 from secagg.ledger import AnswerLedger
 from secagg.messages import Abort, SessionOffer
-from secagg.parameters import ClientId, SessionParameters
+from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.policy import ClientPolicy
 from secagg.protocol.client import receive
 from secagg.protocol.client_states import (
-    NO_ROSTER,
     AwaitingAdvertiseKeys,
     AwaitingMaskedInput,
     AwaitingShareKeys,
@@ -40,17 +39,21 @@ from secagg.protocol.client_states import (
     ClientContext,
     ClientState,
     Offered,
-    Roster,
     client_context,
+    wipe,
 )
+from secagg.protocol.roster import Roster, require_cohort, session_roster
 from secagg.protocol.transitions import ClientPhase
+from secagg.single_use import SingleUse
 from secagg.snapshots import dump_client, load_client
 from secagg.wire.codec import decode_offer, decode_server_message, encode
+from secagg.wire.limits import check_length, offer_limit, server_message_limit
 
+_BEFORE_INPUT = (ClientPhase.ADVERTISE_KEYS, ClientPhase.SHARE_KEYS, ClientPhase.MASKED_INPUT)
 _INTERRUPTED = ClientAborted(AbortReason.INTERNAL_ERROR, "an unexpected exception ended an earlier call")
 
 
-class ClientSession:
+class ClientSession(SingleUse):
     """A single-use client session.
 
     Args:
@@ -80,11 +83,15 @@ class ClientSession:
         randomness: RandomSource | None = None,
         ledger: AnswerLedger | None = None,
     ) -> None:
-        offered = Offered(client_id, policy or ClientPolicy(), identity, NO_ROSTER if roster is None else roster)
+        client = check_client_id(client_id)
+        chosen = policy or ClientPolicy()
+        offered = _decoded(offer, chosen)
+        keys = session_roster(offered.parameters, roster)
         self._randomness = randomness or SystemRandomSource()
         self._ledger = ledger
-        self._state: ClientState = receive(offered, _decoded(offer), self._randomness).state
+        self._state: ClientState = receive(Offered(client, chosen, identity, keys), offered, self._randomness).state
         self._context = _context_of(self._state)
+        self._limit = server_message_limit(self._context.parameters)
         self._input: EncodedInput | None = None
         self._repeat: tuple[bytes, bytes | None] | None = None
 
@@ -136,34 +143,55 @@ class ClientSession:
         The same request again gives the same answer again.
 
         Raises:
-            RemoteProtocolError: the server misbehaved; the session is ABORTED and its secrets are gone.
-            LocalProtocolError: the input is missing; the session is as before.
-            SessionAbortedError: the session has ended.
+            RemoteProtocolError: the server misbehaved; the session is ABORTED and its secrets are wiped.
+            LocalProtocolError: the input is missing, or `message` is not bytes; the session is as before.
+            SessionAbortedError: the session has ended, or another copy of it answered this request differently.
         """
-        fingerprint = hashlib.sha256(message).digest()
+        if not isinstance(message, bytes | bytearray | memoryview):
+            raise LocalProtocolError(f"a message is bytes, not {type(message).__name__}; pass what the server sent")
+        if isinstance(self._state, ClientAborted):
+            raise SessionAbortedError(f"this session was aborted: {self._state.detail}", self._state.reason)
+        data = bytes(message)
+        fingerprint = hashlib.sha256(data).digest()
         if self._repeat is not None and self._repeat[0] == fingerprint:
             return self._repeat[1]
         state, self._state = self._state, _INTERRUPTED
         if isinstance(state, AwaitingMaskedInput) and self._input is not None:
             state = replace(state, input=self._input)
         try:
-            step = receive(state, decode_server_message(bytes(message)), self._randomness)
+            answer = self._advance(state, data)
         except (LocalProtocolError, SessionAbortedError):
-            self._state = state
+            if self._state is _INTERRUPTED:
+                self._state = state
             raise
         except DecodeError as error:
-            self._end(AbortReason.PEER_SENT_MALFORMED_MESSAGE, error)
+            self._end(state, AbortReason.PEER_SENT_MALFORMED_MESSAGE, error)
             raise
         except RemoteProtocolError as error:
-            self._end(AbortReason.PEER_MISBEHAVED, error)
+            self._end(state, AbortReason.PEER_MISBEHAVED, error)
             raise
+        finally:
+            if self._state is _INTERRUPTED:
+                self._end(state, AbortReason.INTERNAL_ERROR, _INTERRUPTED.detail)
+        self._repeat = None if self.phase is ClientPhase.ABORTED else (fingerprint, answer)
+        return answer
+
+    def _advance(self, state: ClientState, data: bytes) -> bytes | None:
+        """Decode, handle, encode and claim; sets the next state last, once nothing can fail any more."""
+        try:
+            check_length(data, self._limit)
+            message = decode_server_message(data)
+        except DecodeError:
+            if state.phase is ClientPhase.COMPLETED:
+                raise SessionAbortedError("this session is completed; start a new one for the next sum") from None
+            raise
+        step = receive(state, message, self._randomness)
         answer = None if step.outbound is None else encode(step.outbound)
         if answer is not None:
-            self._claim(state.phase, answer)
-        if step.state.phase not in (ClientPhase.ADVERTISE_KEYS, ClientPhase.SHARE_KEYS, ClientPhase.MASKED_INPUT):
+            self._claim(state, answer)
+        if step.state.phase not in _BEFORE_INPUT:
             self._input = None
         self._state = step.state
-        self._repeat = None if isinstance(step.state, ClientAborted) else (fingerprint, answer)
         return answer
 
     def abort(self) -> bytes:
@@ -173,7 +201,7 @@ class ClientSession:
             SessionAbortedError: the session has ended already.
         """
         self._require_open()
-        self._end(AbortReason.ABORTED_BY_CALLER, "this client left")
+        self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this client left")
         return encode(Abort(self._context.session, AbortReason.ABORTED_BY_CALLER))
 
     def abort_notice(self) -> bytes | None:
@@ -194,8 +222,8 @@ class ClientSession:
         self._require_open()
         if self._ledger is None:
             raise LocalProtocolError("a session without a ledger has no snapshots; pass ledger= when you make it")
-        frozen = dump_client(self._state, self._context, self._input)
-        self._end(AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")
+        frozen = dump_client(self._state, self._context, self._input, self._repeat)
+        self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")
         return frozen
 
     @classmethod
@@ -217,44 +245,46 @@ class ClientSession:
             ParameterError: identity and roster do not fit.
         """
         loaded = load_client(snapshot)
-        keys = NO_ROSTER if roster is None else roster
-        context = client_context(loaded.client, loaded.parameters, identity, keys)
-        if context.active and (identity is None or keys.get(loaded.client) != identity.public):
-            raise ParameterError(
-                f"resuming client {loaded.client} of an active session needs its identity key and the roster"
-            )
+        keys = session_roster(loaded.parameters, roster)
+        require_cohort(loaded.parameters, keys)
         session = cls.__new__(cls)
         session._randomness = randomness or SystemRandomSource()
         session._ledger = ledger
-        session._context = context
-        session._state = loaded.state(context)
+        session._context = client_context(loaded.client, loaded.parameters, identity, keys)
+        session._limit = server_message_limit(loaded.parameters)
+        session._state = loaded.state(session._context)
         session._input = loaded.input
-        session._repeat = None
+        session._repeat = loaded.repeat
         return session
 
-    def _claim(self, phase: ClientPhase, answer: bytes) -> None:
+    def _claim(self, state: ClientState, answer: bytes) -> None:
         if self._ledger is None:
             return
-        if not self._ledger.record(self._context.session, self.client_id, phase.value, hashlib.sha256(answer).digest()):
+        phase, digest = state.phase, hashlib.sha256(answer).digest()
+        if not self._ledger.record(self._context.session, self.client_id, phase.value, digest):
             detail = f"another copy of this session answered {phase.name} before, with other content"
-            self._end(AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT, detail)
-            raise LocalProtocolError(f"{detail}; a snapshot may be resumed once")
+            self._end(state, AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT, detail)
+            raise SessionAbortedError(
+                f"{detail}; a snapshot may be resumed once", AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT
+            )
 
     def _require_open(self) -> None:
         if self.phase in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
             raise SessionAbortedError(f"this session is {self.phase.value}", self.abort_reason)
 
-    def _end(self, reason: AbortReason, detail: object) -> None:
+    def _end(self, state: ClientState, reason: AbortReason, detail: object) -> None:
+        wipe(state)
         self._state = ClientAborted(reason, str(detail))
         self._input = None
         self._repeat = None
 
 
-def _decoded(offer: SessionOffer | bytes) -> SessionOffer:
+def _decoded(offer: SessionOffer | bytes, policy: ClientPolicy) -> SessionOffer:
     if isinstance(offer, SessionOffer):
         return offer
     try:
-        return decode_offer(offer)
+        check_length(offer, offer_limit(policy.maximum_cohort))
+        return decode_offer(bytes(offer))
     except ParameterError as error:
         raise PeerMisbehaved(Violation.OFFER_PARAMETERS_INVALID, f"the offer is impossible: {error}") from error
 

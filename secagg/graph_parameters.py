@@ -139,6 +139,31 @@ def choose_graph(
     return _smaller(problem, threshold)
 
 
+def threshold_resists(
+    clients: int,
+    topology: TopologyKind,
+    degree: int,
+    threshold: int,
+    max_corrupt: float,
+    threat_model: ThreatModel | str,
+    security_bits: int = 40,
+) -> bool:
+    """Whether a fraction `max_corrupt` of colluding clients learns no input (Specification §2.4): a client's check.
+
+    Complete graph: `c < threshold` semi-honest, `2 * threshold > clients + c` active. Sparse graph: secrecy and
+    connectivity at `security_bits`, as the calculator demands them, with no dropouts counted.
+
+    Raises:
+        ParameterError: a fraction or bits outside their range.
+    """
+    problem = _problem(clients, max_corrupt, 0.0, threat_model, security_bits, 1)
+    if topology is TopologyKind.COMPLETE:
+        if problem.threat_model is ThreatModel.SEMI_HONEST:
+            return problem.corrupt < threshold
+        return 2 * threshold > clients + problem.corrupt
+    return problem.connected(degree) and threshold >= problem.lowest_threshold(degree, problem.most_corrupt(degree))
+
+
 class _Window(NamedTuple):
     """Thresholds that a degree allows: privacy bounds them from below, correctness from above."""
 
@@ -440,8 +465,8 @@ def _problem(
         raise ParameterError(f"threat_model {threat_model!r} is unknown: take 'semi-honest' or 'active'.") from None
     return _Problem(
         clients=clients,
-        corrupt=_share_of(clients, "max_corrupt", max_corrupt),
-        dropped=_share_of(clients, "max_dropout", max_dropout),
+        corrupt=count_of(clients, "max_corrupt", max_corrupt),
+        dropped=count_of(clients, "max_dropout", max_dropout),
         threat_model=model,
         security_bits=_integer("security_bits", security_bits, 1, 4096, "40 is usual"),
         correctness_bits=_integer("correctness_bits", correctness_bits, 1, 4096, "20 is usual"),
@@ -456,7 +481,7 @@ def _integer(name: str, value: object, least: int, most: int, hint: str) -> int:
     return int(value)
 
 
-def _share_of(clients: int, name: str, fraction: object) -> int:
+def count_of(clients: int, name: str, fraction: object) -> int:
     """Return floor(fraction * clients), a product just below an integer counting as that integer.
 
     The rounding goes onto the fraction, for it grows with the number of clients. Survivors are

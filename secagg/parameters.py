@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from secagg.canonical import Reader, Writer
+from secagg.cohort import (
+    PERMUTATION_SEED_BYTES,
+    ClientId,
+    Topology,
+    check_client_id,
+    check_cohort,
+    check_graph,
+    cohort_of,
+)
 from secagg.errors import DecodeError, ParameterError
-from secagg.graph_parameters import GraphChoice, ThreatModel, TopologyKind, choose_graph, graph_parameters
+from secagg.graph_parameters import GraphChoice, ThreatModel, TopologyKind, choose_graph, count_of, graph_parameters
 from secagg.suite_ids import SuiteId
-from secagg.vectors import VectorSpec, read_vector, write_vector
+from secagg.vectors import VectorSpec, check_vectors, read_vector, write_vector
 
 __all__ = [
     "ClientId",
@@ -26,37 +34,17 @@ __all__ = [
     "ThreatModel",
     "Topology",
     "TopologyKind",
+    "check_client_id",
     "graph_parameters",
 ]
 
 _E = TypeVar("_E", ThreatModel, TopologyKind)
 
-ClientId = int
-"""An unsigned 64-bit number that names a client."""
-
 PROTOCOL_VERSION: Final = 1
 NONCE_BYTES: Final = 32
-PERMUTATION_SEED_BYTES: Final = 32
 MAX_CONTEXT_BYTES: Final = 1 << 16
-MAX_CLIENTS: Final = 1 << 32
 MAX_VECTORS: Final = 1 << 16
 MAX_WEIGHT: Final = (1 << 63) - 1
-MAX_HOLDERS: Final = 65_520
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """Who shares masks with whom (Specification §2.5).
-
-    Attributes:
-        kind: complete, or sparse (a regular Harary graph over a random ring).
-        degree: neighbours of each client; clients - 1 in a complete graph.
-        permutation_seed: 32 bytes that order the ring of a sparse graph; empty in a complete one.
-    """
-
-    kind: TopologyKind
-    degree: int
-    permutation_seed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +52,8 @@ class SessionParameters:
     """Everything that all parties of one session must agree on (Specification §2.1).
 
     Build it with :meth:`choose` unless you have your own calculator. All fields but `explanation` are bound,
-    through the session digest, into every key and signature of the session.
+    through the session digest, into every key and signature of the session. One object serves one session:
+    :meth:`renew` it for the next.
 
     Attributes:
         cohort: the clients chosen for the session, strictly ascending.
@@ -98,9 +87,15 @@ class SessionParameters:
     explanation: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_cohort(self.cohort)
-        _check_graph(self)
+        _check_types(self)
+        check_cohort(self.cohort)
+        check_graph(self.clients, self.threat_model, self.topology, self.threshold)
         _check_vectors(self)
+        if not 2 <= self.minimum_contributors <= self.clients:
+            raise ParameterError(
+                f"minimum_contributors {self.minimum_contributors} is outside 2 .. {self.clients}, the cohort's size; "
+                "choose one inside"
+            )
         if self.version != PROTOCOL_VERSION:
             raise ParameterError(f"protocol version {self.version} is unknown; this library speaks {PROTOCOL_VERSION}")
         if len(self.nonce) != NONCE_BYTES:
@@ -165,7 +160,7 @@ class SessionParameters:
         Raises:
             ParameterError: no safe choice exists, or an argument is out of its range.
         """
-        cohort = _cohort(clients)
+        cohort = cohort_of(clients)
         choice = choose_graph(
             len(cohort),
             max_corrupt,
@@ -189,6 +184,21 @@ class SessionParameters:
             max_weight=max_weight,
             suite=_suite(suite),
             explanation=choice.reason,
+        )
+
+    def renew(self, *, context: bytes | None = None) -> SessionParameters:
+        """Return the same parameters for another session: a fresh nonce, a fresh ring, and perhaps another context.
+
+        Parameters serve one session; two sessions of one digest could not tell each other's messages apart.
+        """
+        topology = self.topology
+        if topology.kind is TopologyKind.SPARSE:
+            topology = replace(topology, permutation_seed=os.urandom(PERMUTATION_SEED_BYTES))
+        return replace(
+            self,
+            topology=topology,
+            nonce=os.urandom(NONCE_BYTES),
+            context=self.context if context is None else context,
         )
 
     def encode(self) -> bytes:
@@ -246,66 +256,31 @@ class SessionParameters:
         )
 
 
-def _check_cohort(cohort: Sequence[ClientId]) -> None:
-    if not 2 <= len(cohort) <= MAX_CLIENTS:
-        raise ParameterError(f"a cohort of {len(cohort)} clients is outside 2 .. 2^32; a sum needs at least two")
-    if any(isinstance(client, bool) or not isinstance(client, int) for client in cohort):
-        raise ParameterError("client ids are integers; map your own names to unsigned 64-bit numbers")
-    if not 0 <= min(cohort) <= max(cohort) < 1 << 64:
-        raise ParameterError(f"client ids {min(cohort)} .. {max(cohort)} are outside 0 .. 2^64-1")
-    if any(a >= b for a, b in pairwise(cohort)):
-        raise ParameterError("the cohort's client ids are not strictly ascending; sort them and remove repeats")
-
-
-def _check_graph(parameters: SessionParameters) -> None:
-    clients, topology, threshold = parameters.clients, parameters.topology, parameters.threshold
-    active = parameters.threat_model is ThreatModel.ACTIVE
-    if topology.kind is TopologyKind.COMPLETE:
-        if topology.degree != clients - 1 or topology.permutation_seed:
-            raise ParameterError(
-                f"a complete graph over {clients} clients has degree {clients - 1} and no permutation seed, "
-                f"not degree {topology.degree} and {len(topology.permutation_seed)} seed bytes"
-            )
-    else:
-        if active:
-            raise ParameterError(
-                "the active threat model needs the complete graph: the malicious-server construction for sparse "
-                "graphs is not specified yet; use topology 'complete' or threat model 'semi-honest'"
-            )
-        if not 2 <= topology.degree < clients or (topology.degree % 2 and clients % 2):
-            raise ParameterError(
-                f"no {topology.degree}-regular ring graph over {clients} clients exists; choose an even degree in "
-                f"2 .. {clients - 1}"
-            )
-        if len(topology.permutation_seed) != PERMUTATION_SEED_BYTES:
-            raise ParameterError(
-                f"the permutation seed has {len(topology.permutation_seed)} bytes; draw {PERMUTATION_SEED_BYTES}"
-            )
-    if topology.degree > MAX_HOLDERS:
-        raise ParameterError(f"degree {topology.degree} is above {MAX_HOLDERS}, the most holders of one secret")
-    if not 1 <= threshold <= topology.degree:
-        raise ParameterError(
-            f"threshold {threshold} is outside 1 .. {topology.degree}: a secret has one holder for each neighbour"
-        )
-    if active and 2 * threshold <= clients:
-        raise ParameterError(
-            f"threshold {threshold} does not protect {clients} clients from a lying server; the active model "
-            f"needs more than half: at least {clients // 2 + 1}"
-        )
-    if not 2 <= parameters.minimum_contributors <= clients:
-        raise ParameterError(
-            f"minimum_contributors {parameters.minimum_contributors} is outside 2 .. {clients}, the cohort's size"
-        )
+def _check_types(parameters: SessionParameters) -> None:
+    expected: tuple[tuple[str, type], ...] = (
+        ("cohort", tuple),
+        ("vectors", tuple),
+        ("threat_model", ThreatModel),
+        ("topology", Topology),
+        ("threshold", int),
+        ("minimum_contributors", int),
+        ("nonce", bytes),
+        ("context", bytes),
+        ("max_weight", int),
+        ("suite", SuiteId),
+        ("version", int),
+    )
+    for name, kind in expected:
+        value = getattr(parameters, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ParameterError(f"{name} is a {type(value).__name__}; the session parameters need a {kind.__name__}")
 
 
 def _check_vectors(parameters: SessionParameters) -> None:
     vectors = parameters.vectors
     if not 1 <= len(vectors) <= MAX_VECTORS:
         raise ParameterError(f"{len(vectors)} vectors are outside 1 .. {MAX_VECTORS}; name at least one vector to sum")
-    names = [name for name, _ in vectors]
-    if len(set(names)) != len(names):
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        raise ParameterError(f"vector names {repeated} stand twice; give each vector its own name")
+    check_vectors(vectors)
     if not 1 <= parameters.max_weight <= MAX_WEIGHT // parameters.clients:
         raise ParameterError(
             f"max_weight {parameters.max_weight} is outside 1 .. {MAX_WEIGHT // parameters.clients}, "
@@ -319,14 +294,6 @@ def _check_vectors(parameters: SessionParameters) -> None:
         spec.field_width(parameters.clients, parameters.max_weight)
 
 
-def _cohort(clients: int | Iterable[ClientId]) -> tuple[ClientId, ...]:
-    if isinstance(clients, int):
-        if not 2 <= clients <= MAX_CLIENTS:
-            raise ParameterError(f"a cohort of {clients} clients is outside 2 .. 2^32; a sum needs at least two")
-        return tuple(range(clients))
-    return tuple(sorted(clients))
-
-
 def _topology(choice: GraphChoice, permutation_seed: bytes | None) -> Topology:
     if choice.topology is TopologyKind.COMPLETE:
         return Topology(choice.topology, choice.degree, permutation_seed or b"")
@@ -337,8 +304,7 @@ def _topology(choice: GraphChoice, permutation_seed: bytes | None) -> Topology:
 def _floor(clients: int, max_dropout: float, minimum: int | None) -> int:
     if minimum is not None:
         return minimum
-    expected_left = clients - int(max_dropout * clients + 1e-14)
-    return max(2, min((clients + 1) // 2, expected_left))
+    return max(2, min((clients + 1) // 2, clients - count_of(clients, "max_dropout", max_dropout)))
 
 
 def _suite(suite: int) -> SuiteId:
@@ -346,7 +312,8 @@ def _suite(suite: int) -> SuiteId:
         return SuiteId(suite)
     except ValueError:
         known = ", ".join(f"0x{known:04x}" for known in SuiteId)
-        raise ParameterError(f"suite 0x{suite:04x} is unknown; choose one of {known}") from None
+        given = f"0x{suite:04x}" if isinstance(suite, int) else repr(suite)
+        raise ParameterError(f"suite {given} is unknown; choose one of {known}") from None
 
 
 def _member(kind: type[_E], value: str) -> _E:

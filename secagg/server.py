@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import (
@@ -20,20 +21,22 @@ from secagg.errors import (
 )
 from secagg.events import ServerEvent, Stage
 from secagg.messages import Round, ServerMessage, SessionOffer
-from secagg.parameters import ClientId, SessionParameters, ThreatModel
+from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.protocol import server as machine
-from secagg.protocol.client_states import NO_ROSTER, Roster
+from secagg.protocol.roster import Roster, require_cohort, session_roster
 from secagg.protocol.server_setup import open_session
 from secagg.protocol.server_states import ServerAborted, ServerCompleted, ServerState, ServerStep, server_context
 from secagg.protocol.transitions import ROUND_OF_SERVER_PHASE, ServerPhase
 from secagg.results import SessionResult
+from secagg.single_use import SingleUse
 from secagg.snapshots import dump_server, load_server
 from secagg.wire.codec import decode_client_message, encode, encode_offer
+from secagg.wire.limits import check_length, client_message_limit
 
 _INTERRUPTED = ServerAborted(AbortReason.INTERNAL_ERROR, "an unexpected exception ended an earlier call")
 
 
-class ServerSession:
+class ServerSession(SingleUse):
     """A single-use server session.
 
     Args:
@@ -53,8 +56,10 @@ class ServerSession:
         on_stage: Callable[[Stage], None] | None = None,
     ) -> None:
         keys = _checked_roster(parameters, roster)
-        step = open_session(server_context(parameters, keys))
+        context = server_context(parameters, keys)
+        step = open_session(context)
         self._parameters = parameters
+        self._limit = client_message_limit(parameters, context.layout.packed_bytes)
         self._state: ServerState = step.state
         self._events: list[ServerEvent] = []
         self._on_stage = on_stage
@@ -137,12 +142,18 @@ class ServerSession:
             LocalProtocolError: a client outside the cohort; the session is as before.
             SessionAbortedError: the session has ended.
         """
+        client = _member(client_id)
+        if not isinstance(message, bytes | bytearray | memoryview):
+            raise LocalProtocolError(f"a message is bytes, not {type(message).__name__}; pass what the client sent")
+        machine.check_member(machine.collecting(self._state), client)
         try:
-            decoded = decode_client_message(message)
+            check_length(message, self._limit)
+            data = bytes(message)
+            decoded = decode_client_message(data)
         except DecodeError as error:
-            return self.drop(client_id, DropReason.MESSAGE_MALFORMED, f"client {client_id}: {error}")
-        fingerprint = hashlib.sha256(message).digest()
-        return self._run(lambda state: machine.receive(state, client_id, decoded, fingerprint))
+            return self.drop(client, DropReason.MESSAGE_MALFORMED, f"client {client}: {error}")
+        fingerprint = hashlib.sha256(data).digest()
+        return self._run(lambda state: machine.receive(state, client, decoded, fingerprint))
 
     def drop(
         self, client_id: ClientId, reason: DropReason, detail: str = "dropped by the caller"
@@ -153,7 +164,8 @@ class ServerSession:
             LocalProtocolError: a client outside the cohort; the session is as before.
             SessionAbortedError: the session has ended.
         """
-        return self._run(lambda state: machine.drop(state, client_id, reason, detail))
+        client = _member(client_id)
+        return self._run(lambda state: machine.drop(state, client, reason, detail))
 
     def close_round(self) -> Mapping[ClientId, bytes]:
         """End the open round: whoever has not answered is dropped.
@@ -208,8 +220,10 @@ class ServerSession:
         """
         loaded = load_server(snapshot)
         session = cls.__new__(cls)
+        context = server_context(loaded.parameters, _checked_roster(loaded.parameters, roster))
         session._parameters = loaded.parameters
-        session._state = loaded.state(server_context(loaded.parameters, _checked_roster(loaded.parameters, roster)))
+        session._limit = client_message_limit(loaded.parameters, context.layout.packed_bytes)
+        session._state = loaded.state(context)
         session._events = []
         session._on_stage = on_stage
         session._requests = loaded.requests
@@ -233,21 +247,22 @@ class ServerSession:
 
 
 def _checked_roster(parameters: SessionParameters, roster: Roster | None) -> Roster:
-    keys = NO_ROSTER if roster is None else roster
-    if parameters.threat_model is ThreatModel.ACTIVE:
-        missing = [client for client in parameters.cohort if client not in keys]
-        if missing:
-            raise ParameterError(
-                f"{len(missing)} clients of the cohort, the first {missing[0]}, are not in the roster; an active "
-                "session needs roster={client: 32-byte Ed25519 public key} for all"
-            )
+    keys = session_roster(parameters, roster)
+    require_cohort(parameters, keys)
     return keys
 
 
-def _encode_all(messages: Mapping[ClientId, ServerMessage]) -> dict[ClientId, bytes]:
+def _member(client_id: ClientId) -> ClientId:
+    try:
+        return check_client_id(client_id)
+    except ParameterError as error:
+        raise LocalProtocolError(str(error)) from error
+
+
+def _encode_all(messages: Mapping[ClientId, ServerMessage]) -> Mapping[ClientId, bytes]:
     """Encode each distinct message once: in a complete graph all clients get the same list."""
     encoded: dict[int, bytes] = {}
     for message in messages.values():
         if id(message) not in encoded:
             encoded[id(message)] = encode(message)
-    return {client: encoded[id(message)] for client, message in messages.items()}
+    return MappingProxyType({client: encoded[id(message)] for client, message in messages.items()})

@@ -35,7 +35,9 @@ _V = TypeVar("_V")
 _Given = Mapping[ClientId, _V] | Sequence[_V]
 Progress = Callable[[Round, int, int], None]
 
-SIMULATION_POLICY = ClientPolicy(minimum_cohort=2, minimum_threshold=1)
+SIMULATION_POLICY = ClientPolicy(
+    minimum_cohort=2, minimum_threshold=1, max_corrupt=0.0, maximum_cohort=1 << 32, maximum_words=1 << 40
+)
 """The lowest floor: a simulation is its own server."""
 
 

@@ -29,6 +29,7 @@ from secagg.protocol.client_states import ClientContext, ClientState
 from secagg.protocol.server_states import CollectingState, ServerContext
 
 _CHECKSUM_BYTES: Final = 32
+_FOREIGN: Final = (TypeError, ValueError, LookupError, RecursionError)
 _PLAIN: Final = {
     kind.__name__: kind
     for kind in (
@@ -67,6 +68,7 @@ class LoadedClient:
     parameters: SessionParameters
     state: Callable[[ClientContext], ClientState]
     input: EncodedInput | None
+    repeat: tuple[bytes, bytes | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,26 @@ class LoadedServer:
     requests: Mapping[ClientId, bytes]
 
 
-def dump_client(state: ClientState, context: ClientContext, pending_input: EncodedInput | None) -> SecretBytes:
-    """Write a live client session."""
-    return _seal("client", (context.client, context.parameters.encode(), state, pending_input))
+def dump_client(
+    state: ClientState,
+    context: ClientContext,
+    pending_input: EncodedInput | None,
+    repeat: tuple[bytes, bytes | None] | None,
+) -> SecretBytes:
+    """Write a live client session; `repeat` is the last request's fingerprint and its answer, for a repeat."""
+    return _seal("client", (context.client, context.parameters.encode(), state, pending_input, repeat))
 
 
 def load_client(snapshot: SecretBytes) -> LoadedClient:
     """Read a client session; raises DecodeError when the bytes are none."""
     match _open("client", snapshot):
-        case (int() as client, bytes() as parameters, _Record() as record, EncodedInput() | None as pending_input):
+        case (
+            int() as client,
+            bytes() as parameters,
+            _Record() as record,
+            EncodedInput() | None as pending_input,
+            repeat,
+        ):
             pass
         case _:
             raise DecodeError("this is no snapshot of a client session")
@@ -97,7 +110,7 @@ def load_client(snapshot: SecretBytes) -> LoadedClient:
             raise DecodeError("this is no snapshot of a client session")
         return built
 
-    return LoadedClient(client, _parameters(parameters), state, pending_input)
+    return LoadedClient(client, _parameters(parameters), state, pending_input, _repeat(repeat))
 
 
 def dump_server(
@@ -124,8 +137,20 @@ def load_server(snapshot: SecretBytes) -> LoadedServer:
             raise DecodeError("this is no snapshot of a server session")
         return built
 
-    requests = {client: distinct[place] for client, place in places.items()}
+    try:
+        requests = {client: distinct[place] for client, place in places.items()}
+    except _FOREIGN as error:
+        raise DecodeError("this is no snapshot of a server session") from error
     return LoadedServer(_parameters(parameters), state, requests)
+
+
+def _repeat(value: object) -> tuple[bytes, bytes | None] | None:
+    match value:
+        case None:
+            return None
+        case (bytes() as fingerprint, bytes() | None as answer):
+            return fingerprint, answer
+    raise DecodeError("this is no snapshot of a client session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +188,13 @@ def _open(role: str, snapshot: SecretBytes) -> object:
     if hashlib.sha256(Label.SNAPSHOT + body).digest() != checksum:
         raise DecodeError(f"{len(data)} bytes are no snapshot of this library, or were damaged")
     reader = _Reader(body)
-    if reader.value() != role:
-        raise DecodeError(f"this snapshot is not one of a {role} session")
-    value = reader.value()
+    try:
+        found, value = reader.value(), reader.value()
+    except _FOREIGN as error:
+        raise DecodeError("a snapshot with a valid checksum holds what this library never wrote") from error
     reader.finish()
+    if found != role:
+        raise DecodeError(f"this snapshot is not one of a {role} session")
     return value
 
 

@@ -20,7 +20,8 @@ import secagg
 
 PACKAGE: Final = Path(secagg.__file__).parent
 
-DATA: Final = ("errors", "canonical", "suite_ids", "vectors", "parameters", "policy", "messages", "events", "results")
+SESSION: Final = ("cohort", "parameters")
+DATA: Final = ("errors", "canonical", "suite_ids", "vectors", *SESSION, "policy", "messages", "events", "results")
 CRYPTO: Final = ("crypto.secret", "crypto")
 PUBLIC: Final = ("", "errors", "events", "graph_parameters", "parameters")
 
@@ -30,26 +31,28 @@ LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "errors": (),
     "suite_ids": (),
     "hypergeometric": (),
+    "single_use": (),
     "canonical": ("errors",),
     "crypto.secret": ("errors",),
     "vectors": ("errors", "canonical"),
     "graph_parameters": ("errors", "hypergeometric"),
-    "parameters": ("errors", "canonical", "suite_ids", "vectors", "graph_parameters"),
-    "policy": ("errors", "parameters"),
-    "ledger": ("parameters",),
-    "results": ("parameters",),
-    "messages": ("errors", "crypto.secret", "parameters"),
-    "events": ("errors", "messages", "parameters"),
+    "cohort": ("errors", "graph_parameters"),
+    "parameters": ("errors", "canonical", "suite_ids", "vectors", "graph_parameters", "cohort"),
+    "policy": ("errors", "suite_ids", "graph_parameters", *SESSION),
+    "ledger": SESSION,
+    "results": SESSION,
+    "messages": ("errors", "crypto.secret", *SESSION),
+    "events": ("errors", "messages", *SESSION),
     "crypto": ("errors", "canonical", "suite_ids", "crypto.secret"),
     "masking": ("errors", *CRYPTO),
-    "encoding": ("errors", "canonical", "vectors", "parameters", *CRYPTO),
-    "wire": ("errors", "messages", "parameters", *CRYPTO),
-    "protocol": (*DATA, *CRYPTO, "masking", "encoding"),
+    "encoding": ("errors", "canonical", "vectors", *SESSION, *CRYPTO),
+    "wire": ("errors", "messages", *SESSION, *CRYPTO),
+    "protocol": (*DATA, *CRYPTO, "graph_parameters", "masking", "encoding"),
     "snapshots": (*DATA, *CRYPTO, "encoding", "protocol"),
-    "client": (*DATA, *CRYPTO, "ledger", "encoding", "wire", "protocol", "snapshots"),
-    "server": (*DATA, *CRYPTO, "encoding", "wire", "protocol", "snapshots"),
+    "client": (*DATA, *CRYPTO, "ledger", "single_use", "encoding", "wire", "protocol", "snapshots"),
+    "server": (*DATA, *CRYPTO, "single_use", "encoding", "wire", "protocol", "snapshots"),
     "simulation": (*DATA, *CRYPTO, "encoding", "protocol", "client", "server"),
-    "": (*DATA, *CRYPTO, "ledger", "protocol", "client", "server", "simulation"),
+    "": (*DATA, *CRYPTO, "ledger", "graph_parameters", "protocol", "client", "server", "simulation"),
     "testing": (*DATA, *CRYPTO, "ledger", "encoding", "wire", "protocol", "client", "server", "simulation", ""),
     "transport": PUBLIC,
     "store": PUBLIC,

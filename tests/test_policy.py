@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import FrozenInstanceError, replace
+from functools import cache
 from typing import Any
 
 import pytest
 
-from secagg import ClientSession, SessionOffer
+from secagg import ClientSession, IdentityKey, SessionOffer
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
 from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind
 from secagg.policy import DEFAULT_MAXIMUM_WORDS, ClientPolicy
-from secagg.protocol.client_setup import check_policy
 from secagg.vectors import FixedPoint
 
 CONTEXT = b"model 7, round 3"
@@ -34,25 +34,37 @@ def offer(clients: int = 10, **changes: Any) -> SessionParameters:
     return SessionParameters(**(arguments | changes))
 
 
+@cache
+def identity(client: int) -> IdentityKey:
+    return IdentityKey(SecretBytes(client.to_bytes(32, "big")))
+
+
 class NoKeysYet:
     """A source of randomness that must not be asked."""
 
     def secret(self, length: int) -> SecretBytes:
-        raise AssertionError(f"{length} random bytes were drawn for a refused offer")
+        raise AssertionError(f"{length} random bytes were drawn while the offer was judged")
+
+
+def judge(policy: ClientPolicy, parameters: SessionParameters) -> None:
+    """Show an offer to client 1, who has an identity and a roster where the offer is active."""
+    active = parameters.threat_model is ThreatModel.ACTIVE
+    ClientSession(
+        SessionOffer(parameters),
+        1,
+        identity=identity(1) if active else None,
+        roster={client: identity(client).public for client in parameters.cohort} if active else None,
+        policy=policy,
+        randomness=NoKeysYet(),
+    )
 
 
 def test_the_default_floor() -> None:
-    assert ClientPolicy() == ClientPolicy(
-        minimum_cohort=3,
-        minimum_threshold=2,
-        minimum_contributors=2,
-        threat_model=None,
-        max_corrupt=None,
-        suites=frozenset({SuiteId.X25519_AES128CTR, SuiteId.X25519_AEGIS128X2}),
-        maximum_words=2**27,
-        context=None,
-    )
-    assert 8 * DEFAULT_MAXIMUM_WORDS == 2**30
+    policy = ClientPolicy()
+    assert (policy.minimum_cohort, policy.minimum_threshold, policy.minimum_contributors) == (3, 2, 2)
+    assert (policy.threat_model, policy.max_corrupt, policy.context) == (None, None, None)
+    assert policy.suites == {SuiteId.X25519_AES128CTR, SuiteId.X25519_AEGIS128X2}
+    assert 8 * policy.maximum_words == 8 * DEFAULT_MAXIMUM_WORDS == 2**30
 
 
 def test_a_policy_is_a_frozen_value() -> None:
@@ -86,13 +98,14 @@ def test_a_floor_that_no_session_needs_or_meets_is_refused(floor: dict[str, Any]
 
 def test_the_lowest_floor_is_what_every_session_meets() -> None:
     lowest = ClientPolicy(minimum_cohort=2, minimum_threshold=1, minimum_contributors=2)
-    check_policy(lowest, offer(clients=2, threshold=1, minimum_contributors=2))
+    judge(lowest, offer(clients=2, threshold=1, minimum_contributors=2))
 
 
 # A floor and the smallest offer that meets it; the change that takes the offer under it; the rule.
 FLOORS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], Violation, str]] = [
     ({"minimum_cohort": 11}, {"clients": 11}, {"clients": 10}, Violation.OFFER_COHORT_BELOW_POLICY, "cohort of 10"),
-    ({}, {"clients": 3, "threshold": 2, "minimum_contributors": 2}, {"clients": 2, "threshold": 1, "minimum_contributors": 2},
+    ({}, {"clients": 3, "threshold": 2, "minimum_contributors": 2},
+     {"clients": 2, "threshold": 1, "minimum_contributors": 2},
      Violation.OFFER_COHORT_BELOW_POLICY, "cohort of 2; this client needs at least 3"),
     ({"minimum_threshold": 6}, {}, {"threshold": 5}, Violation.OFFER_THRESHOLD_BELOW_POLICY, "at least 6"),
     ({}, {"threshold": 2}, {"threshold": 1}, Violation.OFFER_THRESHOLD_BELOW_POLICY, "threshold 1; .* at least 2"),
@@ -115,24 +128,23 @@ def test_an_offer_under_a_floor_is_refused_before_a_key_exists(
     floor: dict[str, Any], meets: dict[str, Any], under: dict[str, Any], violation: Violation, text: str
 ) -> None:
     policy = ClientPolicy(**floor)
-    check_policy(policy, offer(**meets))
+    judge(policy, offer(**meets))
     with pytest.raises(PeerMisbehaved, match=text) as caught:
-        ClientSession(SessionOffer(offer(**under)), 1, policy=policy, randomness=NoKeysYet())
+        judge(policy, offer(**under))
     assert caught.value.violation is violation
 
 
 def test_a_vector_above_the_floor_is_refused_before_a_key_exists() -> None:
     words = 64 // 3 + 1  # fields of 20 bits, three in a word
-    session = ClientSession(SessionOffer(offer()), 1, policy=ClientPolicy(maximum_words=words), randomness=NoKeysYet())
-    assert session.client_id == 1
+    judge(ClientPolicy(maximum_words=words), offer())
     with pytest.raises(PeerMisbehaved, match=f"has {words} words; this client allows {words - 1}") as caught:
-        ClientSession(SessionOffer(offer()), 1, policy=ClientPolicy(maximum_words=words - 1), randomness=NoKeysYet())
+        judge(ClientPolicy(maximum_words=words - 1), offer())
     assert caught.value.violation is Violation.OFFER_VECTOR_ABOVE_POLICY
 
 
 def resists(parameters: SessionParameters, max_corrupt: float) -> bool:
     try:
-        check_policy(ClientPolicy(minimum_cohort=2, minimum_threshold=1, max_corrupt=max_corrupt), parameters)
+        judge(ClientPolicy(minimum_cohort=2, minimum_threshold=1, max_corrupt=max_corrupt), parameters)
     except PeerMisbehaved as error:
         assert error.violation is Violation.OFFER_THRESHOLD_BELOW_POLICY  # noqa: PT017 - the rule, not the raising
         return False
@@ -162,13 +174,9 @@ def test_an_active_threshold_must_outnumber_two_disjoint_views(clients: int, max
 
 
 def test_no_corrupt_fraction_trusts_the_offer() -> None:
-    check_policy(ClientPolicy(minimum_threshold=1), offer(threshold=1))
+    judge(ClientPolicy(minimum_threshold=1), offer(threshold=1))
 
 
-def test_a_threat_model_may_be_given_by_name_as_elsewhere() -> None:
-    """`SessionParameters.choose` takes the name; a policy that takes it too must also work with it."""
-    policy = ClientPolicy(threat_model="active")  # type: ignore[arg-type]
-    with pytest.raises(PeerMisbehaved) as caught:
-        check_policy(policy, offer())
-    assert caught.value.violation is Violation.OFFER_THREAT_MODEL_NOT_ALLOWED
-    check_policy(policy, offer(threat_model=ThreatModel.ACTIVE))
+def test_a_threat_model_by_name_is_refused_and_not_ignored() -> None:
+    with pytest.raises(ParameterError, match=r"ThreatModel\.ACTIVE"):
+        ClientPolicy(threat_model="active")  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ from secagg.protocol import client_unmasking
 from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingUnmasking
 from secagg.protocol.topology import neighbourhoods
 from tests.harness import Harness, decode_answer, decode_request, forge
-from tests.protocol.support import fork_client
+from tests.protocol.support import fork_client, resumed_client
 
 ACTIVE_SIZES = [(4, 3, 0), (5, 4, 2), (6, 4, 1), (7, 4, 0), (7, 5, 2), (7, 5, 1)]
 """(clients, threshold, corrupt) with 2 * threshold > clients + corrupt."""
@@ -226,7 +226,7 @@ class Lies:
 def play_lies(lies: Lies, **options: Any) -> Trace:
     """Drive real clients through a session of lies; a client that refuses is left alone."""
     options = {"threat_model": "active", "minimum_contributors": lies.threshold + 1, **options}
-    return _LyingServer(lies, Harness(lies.clients, threshold=lies.threshold, **options)).run()
+    return _LyingServer(lies, Harness(lies.clients, threshold=lies.threshold, with_ledgers=True, **options)).run()
 
 
 class _LyingServer:
@@ -243,6 +243,7 @@ class _LyingServer:
         advertisements = {
             client: decode_answer(self.harness.ask(client) or b"").advertisement for client in self.harness.cohort
         }
+        self.helpers = {client: self.harness.clients[client].snapshot() for client in self.lies.corrupt}
         self.share_keys(advertisements)
         for client in self.honest:
             if self.harness.active:
@@ -275,7 +276,8 @@ class _LyingServer:
                 sealed[lists[client], client] = dict(decode_answer(answer).ciphertexts)
             for helper in self.lies.corrupt & lists[client]:
                 if (lists[client], helper) not in sealed and answer is not None:
-                    given = fork_client(self.harness.clients[helper]).receive(forge(shown)) or b""
+                    copied = resumed_client(self.harness, helper, self.helpers[helper])
+                    given = copied.receive(forge(shown)) or b""
                     sealed[lists[client], helper] = dict(decode_answer(given).ciphertexts)
         for client in self.honest:
             hidden = self.lies.hidden.get(client, frozenset())
@@ -441,13 +443,11 @@ def test_the_active_bound_is_tight() -> None:
 
 
 def test_answering_twice_makes_a_client_naked() -> None:
-    """Two copies of each client, as a host without a ledger would make them, answer one request each."""
+    """Two copies of each client, as a host that loses its ledgers would make them, answer one request each."""
     everyone, views = frozenset(range(1, 6)), (frozenset(range(1, 6)), frozenset(range(2, 6)))
-    server = _LyingServer(
-        Lies(5, 3, frozenset(), {}, {}), Harness(5, threshold=3, threat_model="semi-honest", minimum_contributors=2)
-    )
+    server = _LyingServer(Lies(5, 3, frozenset(), {}, {}), Harness(5, threshold=3, with_ledgers=True))
     server.run()
-    copies = {client: fork_client(session) for client, session in server.harness.clients.items()}
+    copies = {client: fork_client(server.harness, client) for client in everyone}
     for view in views:
         for client in everyone - {1}:
             server.unmask(client, view)

@@ -64,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except secagg.SecAggError as error:
         return _fail(str(error), EXIT_NO_RESULT)
     except MemoryError:
-        return _fail(
-            "the memory of this machine does not suffice; take fewer clients or a shorter vector", EXIT_NO_RESULT
-        )
+        return _fail("this machine lacks memory; take fewer clients or a shorter vector", EXIT_NO_RESULT)
     except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     return outcome if isinstance(outcome, int) else 0

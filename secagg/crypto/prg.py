@@ -65,6 +65,10 @@ class MaskPrg(Protocol):
         """Slices that start at a multiple of this many words, and are not longer, are fastest."""
         ...
 
+    def require(self) -> None:
+        """Raise ParameterError, naming the package to install, when this cipher is not there."""
+        ...
+
     def open(self, key: SecretBytes) -> MaskStream:
         """Open the stream of `key`; the key may be wiped afterwards.
 
@@ -81,6 +85,9 @@ class AesCtrPrg:
     key_bytes: int = _KEY_BYTES
     segment_words: int = SEGMENT_WORDS
 
+    def require(self) -> None:
+        """Nothing to ask for: cryptography is a dependency."""
+
     def open(self, key: SecretBytes) -> MaskStream:
         """Open the stream of `key` (16 bytes); raises ParameterError for another length."""
         _check_key(key)
@@ -93,6 +100,10 @@ class AegisPrg:
 
     key_bytes: int = _KEY_BYTES
     segment_words: int = SEGMENT_WORDS
+
+    def require(self) -> None:
+        """Raise ParameterError when pyaegis is not installed."""
+        _load_aegis()
 
     def open(self, key: SecretBytes) -> MaskStream:
         """Open the stream of `key` (16 bytes); ParameterError for another length, or without pyaegis."""

@@ -7,7 +7,9 @@ from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonic
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
+from secagg.encoding.layout import Layout
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
+from secagg.graph_parameters import threshold_resists
 from secagg.messages import (
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -17,7 +19,7 @@ from secagg.messages import (
     ShareKeysResponse,
 )
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
-from secagg.policy import ClientPolicy
+from secagg.policy import DEFAULT_ACTIVE_MAX_CORRUPT, ClientPolicy
 from secagg.protocol.client_states import (
     AwaitingAdvertiseKeys,
     AwaitingMaskedInput,
@@ -37,27 +39,34 @@ def accept_offer(state: Offered, message: SessionOffer, randomness: RandomSource
         raise PeerMisbehaved(
             Violation.OFFER_COHORT_WITHOUT_THIS_CLIENT, f"client {state.client} is not in the offered cohort"
         )
-    check_policy(state.policy, parameters)
+    check_policy(state.policy, parameters, signs=state.identity is not None or bool(state.roster))
     if parameters.threat_model is ThreatModel.ACTIVE:
-        _check_identity(state)
         for client in parameters.cohort:
             if client not in state.roster:
                 raise PeerMisbehaved(
                     Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER,
                     f"client {client} of the offered cohort has no key in this client's roster",
                 )
-    context = client_context(state.client, parameters, state.identity, state.roster)
-    if context.layout.words > state.policy.maximum_words:
+    try:
+        words = Layout.build(parameters.vectors, parameters.clients, parameters.max_weight).words
+    except ParameterError as error:
+        raise PeerMisbehaved(Violation.OFFER_PARAMETERS_INVALID, f"the offer is impossible: {error}") from error
+    if words > state.policy.maximum_words:
         raise PeerMisbehaved(
             Violation.OFFER_VECTOR_ABOVE_POLICY,
-            f"the offered session vector has {context.layout.words} words; this client allows "
-            f"{state.policy.maximum_words}",
+            f"the offered session vector has {words} words; this client allows {state.policy.maximum_words}",
         )
-    return ClientStep(AwaitingAdvertiseKeys(context))
+    return ClientStep(AwaitingAdvertiseKeys(client_context(state.client, parameters, state.identity, state.roster)))
 
 
-def check_policy(policy: ClientPolicy, offer: SessionParameters) -> None:
+def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = False) -> None:
     """Refuse parameters under the client's floor.
+
+    Args:
+        policy: the floor.
+        offer: what the server wants.
+        signs: the client was given an identity or a roster: unless its policy says otherwise it takes part in active
+            sessions only, or a server could play all its peers by calling the session semi-honest.
 
     Raises:
         PeerMisbehaved: with the violation that names the floor.
@@ -71,26 +80,43 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters) -> None:
             Violation.OFFER_COHORT_BELOW_POLICY,
             f"a cohort of {offer.clients}; this client needs at least {policy.minimum_cohort}",
         )
+    if offer.clients > policy.maximum_cohort:
+        refuse(
+            Violation.OFFER_COHORT_ABOVE_POLICY,
+            f"a cohort of {offer.clients}; this client allows at most {policy.maximum_cohort}",
+        )
     if offer.threshold < policy.minimum_threshold:
         refuse(
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
             f"threshold {offer.threshold}; this client needs at least {policy.minimum_threshold}",
         )
-    if policy.max_corrupt is not None and not _resists(offer, policy.max_corrupt):
+    max_corrupt = policy.max_corrupt
+    if max_corrupt is None:
+        max_corrupt = DEFAULT_ACTIVE_MAX_CORRUPT if offer.threat_model is ThreatModel.ACTIVE else 0.0
+    if not threshold_resists(
+        offer.clients,
+        offer.topology.kind,
+        offer.topology.degree,
+        offer.threshold,
+        max_corrupt,
+        offer.threat_model,
+        policy.security_bits,
+    ):
         refuse(
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
-            f"threshold {offer.threshold} for {offer.clients} clients, which a fraction of {policy.max_corrupt} "
-            f"colluding clients defeats in the {offer.threat_model.value} model",
+            f"threshold {offer.threshold} and degree {offer.topology.degree} for {offer.clients} clients, which a "
+            f"fraction of {max_corrupt} colluding clients may defeat in the {offer.threat_model.value} model",
         )
     if offer.minimum_contributors < policy.minimum_contributors:
         refuse(
             Violation.OFFER_MINIMUM_CONTRIBUTORS_BELOW_POLICY,
             f"sums over {offer.minimum_contributors}; this client needs at least {policy.minimum_contributors}",
         )
-    if policy.threat_model is not None and offer.threat_model is not policy.threat_model:
+    required = policy.threat_model or (ThreatModel.ACTIVE if signs else offer.threat_model)
+    if offer.threat_model is not required:
         refuse(
             Violation.OFFER_THREAT_MODEL_NOT_ALLOWED,
-            f"the {offer.threat_model.value} model; this client requires {policy.threat_model.value}",
+            f"the {offer.threat_model.value} model; this client requires {required.value}",
         )
     if offer.suite not in policy.suites:
         refuse(Violation.OFFER_SUITE_NOT_ALLOWED, f"suite 0x{offer.suite:04x}, which this client does not allow")
@@ -208,26 +234,6 @@ def _check_advertisements(
                     f"the advertisement of client {peer.client} is not signed by its key in the roster",
                 )
     return sorted(peers, key=lambda peer: peer.client)
-
-
-def _check_identity(state: Offered) -> None:
-    if state.identity is None:
-        raise ParameterError(
-            "an active session signs its messages; pass identity=IdentityKey and roster={client: public key}"
-        )
-    if state.roster.get(state.client) != state.identity.public:
-        raise ParameterError(
-            f"the identity key is not the one of client {state.client} in the roster; enroll it or pass the right one"
-        )
-
-
-def _resists(offer: SessionParameters, max_corrupt: float) -> bool:
-    corrupt = int(max_corrupt * offer.clients + 1e-14)
-    if offer.threat_model is ThreatModel.ACTIVE:
-        return 2 * offer.threshold > offer.clients + corrupt
-    # In a sparse graph the corrupt clients scatter over all neighbourhoods: their expected share counts.
-    holders = offer.topology.degree
-    return offer.threshold > int(max_corrupt * holders + 1e-14)
 
 
 def _low_order(client: ClientId) -> PeerMisbehaved:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import ClassVar
 
 from secagg.crypto.agreement import AgreementKey
@@ -22,13 +21,9 @@ from secagg.errors import AbortReason
 from secagg.messages import Advertisement, ClientMessage
 from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.policy import ClientPolicy
+from secagg.protocol.roster import Roster, check_identity
 from secagg.protocol.topology import neighbourhoods
 from secagg.protocol.transitions import ClientPhase
-
-Roster = Mapping[ClientId, bytes]
-"""Client id to 32-byte Ed25519 verification key, from a directory that the server does not control."""
-
-NO_ROSTER: Roster = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +53,22 @@ class ClientContext:
 def client_context(
     client: ClientId, parameters: SessionParameters, identity: IdentityKey | None, roster: Roster
 ) -> ClientContext:
-    """Derive what follows from the parameters alone."""
+    """Derive what follows from the parameters, and check that this client can take part.
+
+    Raises:
+        ParameterError: identity, roster or installed packages do not fit; a vector that is too long.
+    """
+    if parameters.threat_model is ThreatModel.ACTIVE:
+        check_identity(client, identity, roster)
+    suite = get_suite(parameters.suite)
+    suite.prg.require()
     return ClientContext(
         client=client,
         parameters=parameters,
         session=session_digest(parameters.encode()),
         neighbours=neighbourhoods(parameters).of(client),
         layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
-        suite=get_suite(parameters.suite),
+        suite=suite,
         identity=identity,
         roster=roster,
     )
@@ -167,6 +170,22 @@ class ClientAborted:
     phase: ClassVar[ClientPhase] = ClientPhase.ABORTED
     reason: AbortReason
     detail: str
+
+
+def wipe(state: ClientState) -> None:
+    """Overwrite the secrets of an abandoned state: a traceback may keep it alive for long (best effort)."""
+    secrets: list[SecretBytes] = []
+    match state:
+        case AwaitingShareKeys():
+            secrets = [state.channel_key.secret, state.mask_key.secret, state.self_mask_seed]
+        case AwaitingMaskedInput():
+            secrets = [state.mask_key.secret, state.self_mask_seed, *state.receiving_keys.values()]
+        case AwaitingConsistencyCheck() | AwaitingUnmasking():
+            secrets = [share for pair in state.held.values() for share in (pair.seed_share, pair.mask_key_share)]
+        case _:
+            pass
+    for secret in secrets:
+        secret.wipe()
 
 
 ClientState = (

@@ -21,7 +21,7 @@ from secagg.errors import AbortReason, DropReason
 from secagg.events import ServerEvent
 from secagg.messages import Advertisement, ServerMessage, UnmaskingResponse
 from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
-from secagg.protocol.client_states import Roster
+from secagg.protocol.roster import Roster
 from secagg.protocol.topology import Neighbourhoods, neighbourhoods
 from secagg.protocol.transitions import ServerPhase
 from secagg.results import SessionResult
@@ -50,12 +50,18 @@ class ServerContext:
 
 
 def server_context(parameters: SessionParameters, roster: Roster) -> ServerContext:
-    """Derive what follows from the parameters alone."""
+    """Derive what follows from the parameters alone.
+
+    Raises:
+        ParameterError: a suite whose package is not installed, or a vector that is too long.
+    """
+    suite = get_suite(parameters.suite)
+    suite.prg.require()
     return ServerContext(
         parameters=parameters,
         session=session_digest(parameters.encode()),
         layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
-        suite=get_suite(parameters.suite),
+        suite=suite,
         graph=neighbourhoods(parameters),
         roster=roster,
     )

@@ -171,6 +171,8 @@ def _parse(kind: type[_Proto], data: bytes) -> _Proto:
     message = kind()
     try:
         message.ParseFromString(data)
+        # Unknown fields would be kept and written back, and the comparison would not see them.
+        message.DiscardUnknownFields()
         again = message.SerializeToString(deterministic=True)
     except (ProtobufDecodeError, ProtobufEncodeError) as error:
         raise DecodeError(f"{len(data)} bytes are no {kind.__name__}: truncated or malformed") from error

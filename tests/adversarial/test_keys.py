@@ -133,8 +133,10 @@ def test_pitfall_03_own_advertisement_missing(model: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_pitfall_03_client_outside_the_cohort(model: str) -> None:
     harness = at_share_keys(model)
-    entry = Insider(harness, 2).advertise(client=77, channel_public=bytes(range(32)))
-    refused(harness.clients[1], with_entry(harness.requests[1], entry), Violation.ADVERTISEMENT_OF_A_STRANGER)
+    entry = Insider(harness, 5).advertise(client=77)
+    others = decode_request(harness.requests[1]).advertisements[:-1]
+    request = alter(harness.requests[1], advertisements=(*others, entry))
+    refused(harness.clients[1], request, Violation.ADVERTISEMENT_OF_A_STRANGER)
 
 
 def test_pitfall_03_neighbours_of_others_in_a_sparse_graph() -> None:
@@ -143,7 +145,10 @@ def test_pitfall_03_neighbours_of_others_in_a_sparse_graph() -> None:
     near = {ad.client for ad in decode_request(request).advertisements}
     far = next(client for client in harness.cohort if client not in near)
     entry = entry_of(harness.requests[far], far)
-    refused(harness.clients[1], with_entry(request, entry), Violation.ADVERTISEMENT_OF_A_STRANGER)
+    near_entries = [ad for ad in decode_request(request).advertisements if ad.client == 1 or ad.client != max(near)]
+    entries = {ad.client: ad for ad in (*near_entries, entry)}
+    lie = alter(request, advertisements=tuple(ad for _, ad in sorted(entries.items())))
+    refused(harness.clients[1], lie, Violation.ADVERTISEMENT_OF_A_STRANGER)
 
 
 @pytest.mark.parametrize("model", MODELS)

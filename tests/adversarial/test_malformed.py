@@ -120,7 +120,7 @@ def test_pitfall_11_every_truncation(decoder: Decoder, data: bytes) -> None:
         (Round.UNMASKING, "seed_shares", DropReason.UNMASKING_SHARES_OF_WRONG_CLIENTS),
     ],
 )
-@pytest.mark.parametrize("fault", ["one short", "none", "one more", "other client"])
+@pytest.mark.parametrize("fault", ["one short", "none", "first repeated as another", "other client"])
 def test_pitfall_11_lists_of_the_wrong_length(round_: Round, kind: str, reason: DropReason, fault: str) -> None:
     harness, answer = one_message(round_)
     honest = getattr(decode_answer(answer), kind)
@@ -128,8 +128,8 @@ def test_pitfall_11_lists_of_the_wrong_length(round_: Round, kind: str, reason: 
     wrong = {
         "one short": honest[:-1],
         "none": (),
-        "one more": (*honest, (7, value)),
-        "other client": (*honest[:-1], (7, value)),
+        "first repeated as another": (*honest[:-1], (7, value)),
+        "other client": ((0, value), *honest[1:]),
     }[fault]
     harness.deliver(1, alter(answer, **{kind: wrong}))
     assert drops(harness.events) == {1: reason}

@@ -16,7 +16,6 @@ from secagg import (
     Integers,
     ParameterError,
     PeerMisbehaved,
-    SecretBytes,
     SessionOffer,
     SessionParameters,
     SuiteId,
@@ -26,23 +25,9 @@ from secagg import (
     Violation,
 )
 from secagg.canonical import Writer
-from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import encode_offer
-from tests.adversarial.tools import refused
+from tests.adversarial.tools import CountingSource, refused
 from tests.harness import TEST_POLICY, Harness
-
-
-class CountingSource:
-    """Counts draws: no draw, no key."""
-
-    def __init__(self) -> None:
-        self.draws = 0
-        self._source = DeterministicRandomSource(0)
-
-    def secret(self, length: int) -> SecretBytes:
-        self.draws += 1
-        return self._source.secret(length)
-
 
 FLOORS: Final[list[tuple[dict[str, Any], ClientPolicy, Violation]]] = [
     ({"clients": 4}, ClientPolicy(minimum_cohort=5, minimum_threshold=1), Violation.OFFER_COHORT_BELOW_POLICY),

@@ -230,7 +230,7 @@ def frozen_at(round_: Round, model: str = "active") -> tuple[Harness, Callable[[
 
 
 def refuses_a_second_answer(session: ClientSession, request: bytes) -> None:
-    with pytest.raises(LocalProtocolError, match="a snapshot may be resumed once"):
+    with pytest.raises(SessionAbortedError, match="a snapshot may be resumed once"):
         session.receive(request)
     assert session.phase is ClientPhase.ABORTED
     assert session.abort_reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT

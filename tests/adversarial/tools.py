@@ -28,6 +28,7 @@ from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
 from secagg.events import ClientDropped, ServerEvent, ShareInconsistent
 from secagg.messages import Advertisement
+from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness, decode_answer
 
 MODELS: Final = ("semi-honest", "active")
@@ -60,6 +61,18 @@ def advertisement_of(harness: Harness, client: int) -> Advertisement:
     sent = next(s for s in harness.transcript if s.to_server and s.client == client and s.round is Round.ADVERTISE_KEYS)
     advertisement: Advertisement = decode_answer(sent.data).advertisement
     return advertisement
+
+
+class CountingSource:
+    """Counts draws: no draw, no key."""
+
+    def __init__(self) -> None:
+        self.draws = 0
+        self._source = DeterministicRandomSource(0)
+
+    def secret(self, length: int) -> SecretBytes:
+        self.draws += 1
+        return self._source.secret(length)
 
 
 class Insider:

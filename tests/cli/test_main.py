@@ -83,7 +83,7 @@ def test_an_aborted_session_is_one_sentence_and_exit_code_1(run: Any) -> None:
         (secagg.LocalProtocolError("wrong call"), 1, "secagg: wrong call\n"),
         (secagg.SessionAbortedError("over"), 1, "secagg: over\n"),
         (secagg.InternalError("defect"), 1, "secagg: defect\n"),
-        (MemoryError(), 1, "secagg: the memory of this machine does not suffice; "),
+        (MemoryError(), 1, "secagg: this machine lacks memory; "),
         (KeyboardInterrupt(), 130, ""),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import secagg
+from secagg.cli.seeded import SeededNumbers
 from secagg.cli.workload import VECTOR, Workload
 
 
@@ -62,6 +63,14 @@ def test_the_plain_sum_is_that_of_the_clipped_inputs() -> None:
     assert np.array_equal(actual, np.asarray(expected))
 
 
+def test_the_plain_sum_clips_what_the_session_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The float32 next to 0.1 is above it, and a session with clip=0.1 clips it.
+    monkeypatch.setattr(SeededNumbers, "interval", lambda *_: np.full(40, 0.1, dtype=np.float32))
+    made = workload()
+    assert float(made.inputs[1][VECTOR][0]) > 0.1
+    assert made.inputs.clipped_sum((1,), np.ones(20, dtype=np.int64)).tolist() == [0.1] * 40
+
+
 def test_a_seeded_run_is_repeated_to_the_bit_and_another_run_has_other_keys() -> None:
     made = workload()
     first, again, other = (made.run(title, measure_memory=False) for title in ("one", "one", "two"))
@@ -77,11 +86,32 @@ def test_an_unseeded_run_takes_the_operating_systems_randomness() -> None:
     assert first.vectors[VECTOR].tolist() != again.vectors[VECTOR].tolist()
 
 
-def test_a_seeded_sparse_run_has_a_seeded_ring() -> None:
-    made = workload(clients=40, threat_model="semi-honest", topology="sparse", dropout=0.1)
-    first, again = (made.run("one", measure_memory=False) for _ in range(2))
-    assert first.report.upload_bytes == again.report.upload_bytes
-    assert first.vectors[VECTOR].tolist() == again.vectors[VECTOR].tolist()
+def sparse_sessions(monkeypatch: pytest.MonkeyPatch, *, seeded: bool) -> list[secagg.SessionParameters]:
+    """Run two workloads that were made apart, and return the sessions that they offered."""
+    offered: list[secagg.SessionParameters] = []
+    honest = secagg.simulate
+
+    def record(parameters: secagg.SessionParameters, *arguments: Any, **options: Any) -> secagg.SimulationResult:
+        offered.append(parameters)
+        return honest(parameters, *arguments, **options)
+
+    monkeypatch.setattr(secagg, "simulate", record)
+    for _ in range(2):
+        made = workload(clients=40, threat_model="semi-honest", topology="sparse", dropout=0.1, seeded=seeded)
+        made.run("one", measure_memory=False)
+    return offered
+
+
+def test_a_seeded_sparse_run_has_a_seeded_ring_and_nonce(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = sparse_sessions(monkeypatch, seeded=True)
+    assert first.topology.kind is secagg.TopologyKind.SPARSE
+    assert first.encode() == again.encode()
+
+
+def test_an_unseeded_sparse_run_has_a_ring_and_nonce_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = sparse_sessions(monkeypatch, seeded=False)
+    assert first.topology.permutation_seed != again.topology.permutation_seed
+    assert first.nonce != again.nonce
 
 
 @pytest.mark.parametrize("options", [{}, {"max_weight": 9}], ids=["sum", "weighted mean"])

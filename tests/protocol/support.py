@@ -1,19 +1,30 @@
 """What the tests of the state machines share: three kinds of session, forks of a session in play, exact sums.
 
-A fork lets many endings share one beginning: the sessions of `tests.harness.Harness` are copied in mid-play. Client
-states are frozen, so a shallow copy is a copy; the server goes through its snapshot.
+A fork lets many endings share one beginning: the sessions of `tests.harness.Harness` are copied in mid-play, by way of
+their snapshots. The copies of a client have ledgers of their own, as those of a careful host would not.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import ClientSession, FixedPoint, Integers, Round, ServerPhase, ServerSession
+from secagg import (
+    ClientPhase,
+    ClientSession,
+    FixedPoint,
+    Integers,
+    MemoryLedger,
+    Round,
+    SecretBytes,
+    ServerSession,
+)
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import encode_input, reduce_to_ring
 from secagg.protocol.transitions import rounds
@@ -33,15 +44,18 @@ WEIGHTED_VECTORS: Final[Mapping[str, VectorSpec]] = {
 KINDS: Final = ("semi-honest complete", "semi-honest sparse", "active complete")
 """The three kinds of session that the specification has."""
 
+ENDED: Final = (ClientPhase.COMPLETED, ClientPhase.ABORTED)
+_COUNT: Final = count()
+
 
 def session(kind: str, *, clients: int | None = None, **options: Any) -> Harness:
     """A cohort at its beginning: 7 clients with threshold 4, or 8 on a ring of degree 4 with threshold 2."""
     model, graph = kind.split()
     if graph == "sparse":
         settings = {"topology": "sparse", "degree": 4, "threshold": 2, "minimum_contributors": 3, **options}
-        return Harness(8 if clients is None else clients, threat_model=model, **settings)
+        return Harness(8 if clients is None else clients, threat_model=model, with_ledgers=True, **settings)
     settings = {"threshold": 4, "minimum_contributors": 3, **options}
-    return Harness(7 if clients is None else clients, threat_model=model, **settings)
+    return Harness(7 if clients is None else clients, threat_model=model, with_ledgers=True, **settings)
 
 
 def rounds_of(harness: Harness) -> tuple[Round, ...]:
@@ -49,27 +63,60 @@ def rounds_of(harness: Harness) -> tuple[Round, ...]:
     return rounds(harness.parameters.threat_model)
 
 
-def fork(harness: Harness) -> Harness:
-    """Return an independent copy of a session in play (without ledgers)."""
-    assert not harness.ledgers
-    twin = copy.copy(harness)
-    twin.clients = {client: fork_client(session) for client, session in harness.clients.items()}
-    twin.server = fork_server(harness)
-    twin.inputs, twin.weights = dict(harness.inputs), dict(harness.weights)
-    twin.events, twin.transcript, twin.errors = list(harness.events), list(harness.transcript), dict(harness.errors)
-    return twin
+@dataclass(frozen=True)
+class Frozen:
+    """A session in mid-play that can be played on from here any number of times."""
+
+    harness: Harness
+    clients: Mapping[int, SecretBytes | ClientSession]
+    server: SecretBytes | ServerSession
+
+    def thaw(self) -> Harness:
+        """Return an independent session; completed and aborted parties are shared."""
+        twin = copy.copy(self.harness)
+        twin.clients = {
+            client: resumed_client(self.harness, client, frozen) if isinstance(frozen, SecretBytes) else frozen
+            for client, frozen in self.clients.items()
+        }
+        frozen = self.server
+        twin.server = resumed_server(self.harness, frozen) if isinstance(frozen, SecretBytes) else frozen
+        twin.inputs, twin.weights = dict(twin.inputs), dict(twin.weights)
+        twin.events, twin.transcript, twin.errors = list(twin.events), list(twin.transcript), dict(twin.errors)
+        return twin
 
 
-def fork_client(client: ClientSession) -> ClientSession:
-    """Copy a client's session; an input that was set must be set again, because it is masked in place."""
-    return copy.copy(client)
+def freeze(harness: Harness) -> Frozen:
+    """Freeze a session; the clients of `harness` itself end."""
+    clients = {
+        client: session if session.phase in ENDED else session.snapshot() for client, session in harness.clients.items()
+    }
+    return Frozen(harness, clients, harness.server if harness.round is None else harness.server.snapshot())
 
 
-def fork_server(harness: Harness) -> ServerSession:
-    """Copy the server's session."""
-    if harness.server.phase in (ServerPhase.COMPLETED, ServerPhase.ABORTED):
-        return copy.copy(harness.server)
-    return ServerSession.resume(harness.server.snapshot(), roster=harness.roster if harness.active else None)
+def fork_client(harness: Harness, client: int) -> ClientSession:
+    """Copy a client's session; one that has ended is returned itself."""
+    if harness.clients[client].phase in ENDED:
+        return harness.clients[client]
+    frozen = harness.clients[client].snapshot()
+    harness.clients[client] = resumed_client(harness, client, frozen)
+    return resumed_client(harness, client, frozen)
+
+
+def resumed_client(harness: Harness, client: int, snapshot: SecretBytes, **changes: Any) -> ClientSession:
+    """Go on from a client's snapshot, with a new ledger; `changes` replace arguments of `ClientSession.resume`."""
+    arguments: dict[str, Any] = {
+        "ledger": MemoryLedger(),
+        "identity": harness.identities[client] if harness.active else None,
+        "roster": harness.roster if harness.active else None,
+        "randomness": harness.source.fork(f"resumed {client} {next(_COUNT)}"),
+        **changes,
+    }
+    return ClientSession.resume(snapshot, **arguments)
+
+
+def resumed_server(harness: Harness, snapshot: SecretBytes) -> ServerSession:
+    """Go on from a snapshot of the server."""
+    return ServerSession.resume(snapshot, roster=harness.roster if harness.active else None)
 
 
 def assert_exact(harness: Harness, contributors: Collection[int]) -> None:

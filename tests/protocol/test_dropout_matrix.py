@@ -14,7 +14,16 @@ from secagg.messages import Abort
 from secagg.protocol.topology import Neighbourhoods, neighbourhoods
 from secagg.protocol.transitions import rounds
 from tests.harness import Harness, decode_request
-from tests.protocol.support import KINDS, MIXED_VECTORS, WEIGHTED_VECTORS, assert_exact, fork, rounds_of, session
+from tests.protocol.support import (
+    KINDS,
+    MIXED_VECTORS,
+    WEIGHTED_VECTORS,
+    Frozen,
+    assert_exact,
+    freeze,
+    rounds_of,
+    session,
+)
 
 R = Round
 ABORT_REASONS = {
@@ -29,15 +38,9 @@ COMPLETE_KINDS = [kind for kind in KINDS if "complete" in kind]
 
 
 @cache
-def opened(kind: str, round_: Round) -> Harness:
-    """A session that everybody takes part in, with this round open. Fork it before you play on."""
-    harness = session(kind, vectors=MIXED_VECTORS)
-    return fork(opened(kind, _before(harness, round_))).run_to(round_) if round_ is not R.ADVERTISE_KEYS else harness
-
-
-def _before(harness: Harness, round_: Round) -> Round:
-    order = rounds_of(harness)
-    return order[order.index(round_) - 1]
+def opened(kind: str, round_: Round) -> Frozen:
+    """A session that everybody takes part in, with this round open."""
+    return freeze(session(kind, vectors=MIXED_VECTORS).run_to(round_))
 
 
 def kinds_and_rounds(count: int, kinds: Collection[str] = KINDS) -> list[object]:
@@ -75,8 +78,8 @@ def assert_aborted_early(harness: Harness, round_: Round, reason: AbortReason) -
 
 @pytest.mark.parametrize(("kind", "round_"), kinds_and_rounds(1))
 def test_any_one_client_leaves_before_it_answers(kind: str, round_: Round) -> None:
-    for client in opened(kind, round_).cohort:
-        harness = fork(opened(kind, round_))
+    for client in opened(kind, round_).harness.cohort:
+        harness = opened(kind, round_).thaw()
         harness.play_round(silent={client})
         harness.finish()
         assert dropped(harness) == [(client, round_, DropReason.DID_NOT_ANSWER_IN_TIME)]
@@ -86,10 +89,11 @@ def test_any_one_client_leaves_before_it_answers(kind: str, round_: Round) -> No
 @pytest.mark.parametrize(("kind", "round_"), kinds_and_rounds(1))
 def test_any_one_client_leaves_after_it_answered(kind: str, round_: Round) -> None:
     """What it gave to an open round is forgotten, but an input stays in the sum that it was added to."""
-    answered = fork(opened(kind, round_))
-    answered.play_round(close=False)
-    for client in answered.cohort:
-        harness = fork(answered)
+    harness = opened(kind, round_).thaw()
+    harness.play_round(close=False)
+    answered = freeze(harness)
+    for client in harness.cohort:
+        harness = answered.thaw()
         (event,) = harness.server.drop(client, DropReason.CLIENT_ABORTED)
         assert isinstance(event, ClientDropped)
         harness.close()
@@ -102,9 +106,9 @@ def test_any_one_client_leaves_after_it_answered(kind: str, round_: Round) -> No
 @pytest.mark.parametrize(("kind", "first", "second"), kinds_and_rounds(2))
 def test_two_clients_leave(kind: str, first: Round, second: Round) -> None:
     """In the complete graphs this leaves threshold + 1 clients, the fewest that can finish."""
-    cohort = opened(kind, first).cohort
+    cohort = opened(kind, first).harness.cohort
     for one, other in zip(cohort, (*cohort[1:], cohort[0]), strict=True):
-        harness = fork(opened(kind, first))
+        harness = opened(kind, first).thaw()
         if first is second:
             harness.play_round(silent={one, other})
             harness.finish()
@@ -117,7 +121,7 @@ def test_two_clients_leave(kind: str, first: Round, second: Round) -> None:
 
 @pytest.mark.parametrize(("kind", "first", "second", "third"), kinds_and_rounds(3, COMPLETE_KINDS))
 def test_one_client_too_many_leaves(kind: str, first: Round, second: Round, third: Round) -> None:
-    harness = fork(opened(kind, first))
+    harness = opened(kind, first).thaw()
     silent: dict[Round, set[int]] = {}
     for client, round_ in zip((2, 5, 7), (first, second, third), strict=True):
         silent.setdefault(round_, set()).add(client)
@@ -170,13 +174,14 @@ def test_the_minimum_counts_contributors_and_not_who_is_left(kind: str) -> None:
 def test_any_few_clients_leave_a_sparse_graph(round_: Round, count: int) -> None:
     """8 clients of degree 4 at threshold 2: every 3, 4 or 5 of them, against the rule written out naively."""
     beginning = opened("semi-honest sparse", round_)
-    graph, outcomes = neighbourhoods(beginning.parameters), set[bool]()
-    for leaving in combinations(beginning.cohort, count):
-        harness = fork(beginning)
+    cohort = frozenset(beginning.harness.cohort)
+    graph, outcomes = neighbourhoods(beginning.harness.parameters), set[bool]()
+    for leaving in combinations(sorted(cohort), count):
+        harness = beginning.thaw()
         harness.play_round(silent=leaving)
         harness.finish()
-        staying = frozenset(beginning.cohort) - frozenset(leaving)
-        contributors = sparse_outcome(graph, round_, staying, frozenset(beginning.cohort))
+        staying = cohort - frozenset(leaving)
+        contributors = sparse_outcome(graph, round_, staying, cohort)
         outcomes.add(contributors is None)
         if contributors is None:
             assert_aborted_early(harness, round_, ABORT_REASONS[round_])
@@ -208,7 +213,7 @@ def sparse_outcome(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weighted_means_and_counts_survive_dropouts(kind: str) -> None:
-    for leaving in rounds_of(opened(kind, R.ADVERTISE_KEYS)):
+    for leaving in rounds(ThreatModel(kind.split()[0])):
         harness = session(kind, vectors=WEIGHTED_VECTORS, max_weight=40)
         harness.weights = {client: 1 + (client * 13) % 40 for client in harness.cohort}
         harness.finish(silent={leaving: (2, 6)})

@@ -17,6 +17,7 @@ from secagg import (
     LocalProtocolError,
     PeerMisbehaved,
     Round,
+    SecretBytes,
     ServerPhase,
     SessionAbortedError,
     SessionOffer,
@@ -38,7 +39,8 @@ from secagg.messages import (
     UnmaskingRequest,
 )
 from secagg.protocol import client as client_machine
-from secagg.protocol.client_states import NO_ROSTER, Offered
+from secagg.protocol.client_states import Offered
+from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.transitions import (
     CLIENT_TRANSITIONS,
     ROUND_OF_SERVER_PHASE,
@@ -49,7 +51,7 @@ from secagg.protocol.transitions import (
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, decode_server_message, encode, encode_offer
 from tests.harness import TEST_POLICY, Harness
-from tests.protocol.support import assert_exact, fork, fork_client, session
+from tests.protocol.support import Frozen, assert_exact, fork_client, freeze, resumed_client, session
 
 SERVER_TYPES: tuple[type[object], ...] = get_args(ServerMessage)
 CLIENT_TYPES: tuple[type[object], ...] = get_args(ClientMessage)
@@ -87,10 +89,10 @@ LIVE_CLOSINGS = [
 
 @dataclass
 class Walk:
-    """One session, stopped in front of client PROBED's answer in each phase."""
+    """One session, stopped in front of client PROBED's answer in each phase; `clients` holds snapshots."""
 
-    clients: dict[ClientPhase, ClientSession]
-    harnesses: dict[ServerPhase, Harness]
+    clients: dict[ClientPhase, SecretBytes]
+    harnesses: dict[ServerPhase, Frozen]
     messages: dict[type[object], Message]
 
     def bytes_of(self, kind: type[object]) -> bytes:
@@ -101,8 +103,8 @@ class Walk:
 @cache
 def walk(model: ThreatModel) -> Walk:
     harness = session(KIND_OF_MODEL[model])
-    clients: dict[ClientPhase, ClientSession] = {}
-    harnesses: dict[ServerPhase, Harness] = {}
+    clients: dict[ClientPhase, SecretBytes] = {}
+    harnesses: dict[ServerPhase, Frozen] = {}
     digest = harness.session
     messages: dict[type[object], Message] = {
         SessionOffer: SessionOffer(harness.parameters),
@@ -111,11 +113,11 @@ def walk(model: ThreatModel) -> Walk:
         ConsistencyCheckResponse: ConsistencyCheckResponse(digest, bytes(64)),
     }
     while harness.round is not None:
-        client = harness.clients[PROBED]
-        clients[client.phase] = fork_client(client)
+        clients[harness.clients[PROBED].phase] = fork_client(harness, PROBED).snapshot()
         request = harness.requests[PROBED]
         harness.play_round(silent={PROBED}, close=False)
-        harnesses[harness.server.phase] = fork(harness)
+        harnesses[harness.server.phase] = freeze(harness)
+        harness = harnesses[harness.server.phase].thaw()
         answer = harness.ask(PROBED)
         assert answer is not None
         harness.deliver(PROBED, answer)
@@ -123,20 +125,26 @@ def walk(model: ThreatModel) -> Walk:
         messages |= {type(asked): asked, type(answered): answered}
         harness.close()
     assert_exact(harness, harness.cohort)
-    clients[ClientPhase.COMPLETED] = fork_client(harness.clients[PROBED])
-    clients[ClientPhase.ABORTED] = fork_client(clients[ClientPhase.UNMASKING])
-    clients[ClientPhase.ABORTED].abort()
-    harnesses[ServerPhase.COMPLETED] = harness
-    harnesses[ServerPhase.ABORTED] = fork(harnesses[ServerPhase.COLLECTING_UNMASKING_SHARES])
-    harnesses[ServerPhase.ABORTED].server.abort()
+    clients[ClientPhase.COMPLETED] = clients[ClientPhase.ABORTED] = clients[ClientPhase.UNMASKING]
+    harnesses[ServerPhase.COMPLETED] = freeze(harness)
+    aborted = harnesses[ServerPhase.COLLECTING_UNMASKING_SHARES].thaw()
+    aborted.server.abort()
+    harnesses[ServerPhase.ABORTED] = freeze(aborted)
     return Walk(clients, harnesses, messages)
 
 
 def client_in(model: ThreatModel, phase: ClientPhase) -> ClientSession:
+    """A client in this phase, with its input."""
     walked = walk(model)
-    client = fork_client(walked.clients[phase])
+    harness = walked.harnesses[ServerPhase.COLLECTING_KEYS].harness
+    client = resumed_client(harness, PROBED, walked.clients[phase])
     if phase is ClientPhase.MASKED_INPUT:
-        client.set_input(walked.harnesses[ServerPhase.COLLECTING_KEYS].inputs[PROBED])
+        client.set_input(harness.inputs[PROBED])
+    elif phase is ClientPhase.COMPLETED:
+        client.receive(walked.bytes_of(UnmaskingRequest))
+    elif phase is ClientPhase.ABORTED:
+        client.abort()
+    assert client.phase is phase
     return client
 
 
@@ -162,9 +170,11 @@ def test_client(model: ThreatModel, phase: ClientPhase, kind: type[object]) -> N
         assert caught.value.violation is Violation.SECOND_UNMASKING_REQUEST
         assert phase_of(client) is following is ClientPhase.ABORTED
     elif phase in ENDED:
-        with pytest.raises(DecodeError if kind not in SERVER_TYPES else SessionAbortedError):
+        reason = client.abort_reason
+        with pytest.raises(SessionAbortedError) as ended:
             client.receive(message)
-        assert phase_of(client) in ENDED
+        assert ended.value.reason is reason
+        assert (phase_of(client), client.abort_reason) == (phase, reason)
     elif following is not None:
         answer_or_none = client.receive(message)
         assert phase_of(client) is following
@@ -188,9 +198,10 @@ def test_client(model: ThreatModel, phase: ClientPhase, kind: type[object]) -> N
 @pytest.mark.parametrize("kind", ALL_TYPES, ids=lambda kind: kind.__name__)
 def test_client_that_waits_for_the_offer(model: ThreatModel, kind: type[object]) -> None:
     """No session object exists before the offer is accepted, so this row is played on the machine itself."""
-    harness = walk(model).harnesses[ServerPhase.COLLECTING_KEYS]
+    harness = walk(model).harnesses[ServerPhase.COLLECTING_KEYS].harness
     roster = harness.roster if model is ThreatModel.ACTIVE else NO_ROSTER
-    offered = Offered(PROBED, TEST_POLICY, harness.identities[PROBED], roster)
+    identity = harness.identities[PROBED] if model is ThreatModel.ACTIVE else None
+    offered = Offered(PROBED, TEST_POLICY, identity, roster)
     message = walk(model).messages[kind]
     randomness = DeterministicRandomSource(1)
     following = CLIENT_TRANSITIONS[model][ClientPhase.OFFERED].get(kind)
@@ -206,7 +217,7 @@ def test_client_that_waits_for_the_offer(model: ThreatModel, kind: type[object])
 
 @pytest.mark.parametrize(("model", "phase", "kind"), SERVER_PAIRS)
 def test_server(model: ThreatModel, phase: ServerPhase, kind: type[object]) -> None:
-    harness = fork(walk(model).harnesses[phase])
+    harness = walk(model).harnesses[phase].thaw()
     server, message = harness.server, walk(model).bytes_of(kind)
     if phase in (ServerPhase.COMPLETED, ServerPhase.ABORTED):
         with pytest.raises(SessionAbortedError):
@@ -239,7 +250,7 @@ def test_server(model: ThreatModel, phase: ServerPhase, kind: type[object]) -> N
 
 @pytest.mark.parametrize(("model", "phase"), CLOSINGS)
 def test_server_closes_a_round_that_all_answered(model: ThreatModel, phase: ServerPhase) -> None:
-    harness = fork(walk(model).harnesses[phase])
+    harness = walk(model).harnesses[phase].thaw()
     following = SERVER_TRANSITIONS[model][phase].get(CloseRound)
     if following is None:
         with pytest.raises(SessionAbortedError):
@@ -277,9 +288,11 @@ def test_the_tests_above_see_every_phase_and_every_message() -> None:
 
 
 def test_a_client_without_its_input_waits_for_it() -> None:
-    client = fork_client(walk(ThreatModel.ACTIVE).clients[ClientPhase.MASKED_INPUT])
+    walked = walk(ThreatModel.ACTIVE)
+    harness = walked.harnesses[ServerPhase.COLLECTING_KEYS].harness
+    client = resumed_client(harness, PROBED, walked.clients[ClientPhase.MASKED_INPUT])
     with pytest.raises(LocalProtocolError, match="set_input"):
-        client.receive(walk(ThreatModel.ACTIVE).bytes_of(type_named("MaskedInputCollectionRequest")))
+        client.receive(walked.bytes_of(type_named("MaskedInputCollectionRequest")))
     assert client.phase is ClientPhase.MASKED_INPUT
 
 

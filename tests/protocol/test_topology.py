@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from secagg import FixedPoint, ParameterError, SessionParameters, Topology, TopologyKind
+from secagg import FixedPoint, ParameterError, SessionParameters, ThreatModel, Topology, TopologyKind
 from secagg.protocol.topology import Neighbourhoods, neighbourhoods, share_points
 
 SEED = bytes(range(32))
@@ -62,7 +62,7 @@ def test_an_odd_degree_joins_opposite_clients_of_the_ring() -> None:
         SessionParameters(
             cohort=tuple(range(7)),
             vectors=(("v", FixedPoint(1, clip=1.0, bits=8)),),
-            threat_model="semi-honest",  # type: ignore[arg-type]
+            threat_model=ThreatModel.SEMI_HONEST,
             topology=Topology(TopologyKind.SPARSE, 3, SEED),
             threshold=2,
             minimum_contributors=2,

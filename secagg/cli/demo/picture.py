@@ -40,7 +40,7 @@ def new_figure() -> Figure:
     Raises:
         ParameterError: matplotlib is not installed; says how to install it.
     """
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it announces its cache on first use
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its caches on first use
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -1,0 +1,51 @@
+"""How long a message of a session can be: checked before anything is parsed (Specification §6).
+
+Bounds, not exact lengths: each entry is counted with its longest framing. A parser that was handed more would
+spend memory many times the message's size on it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secagg.crypto.shamir import SHARE_BYTES
+from secagg.errors import DecodeError
+from secagg.messages import SIGNATURE_BYTES
+from secagg.parameters import MAX_CONTEXT_BYTES, SessionParameters
+from secagg.wire.codec import SEALED_BYTES
+
+_FRAMING: Final = 64
+_ADVERTISEMENT: Final = 3 * 34 + 66 + 16
+_SEALED: Final = SEALED_BYTES + 16
+_SHARE: Final = SHARE_BYTES + 16
+_CONFIRMATION: Final = SIGNATURE_BYTES + 16
+_CLIENT: Final = 8
+_VECTORS: Final = 1 << 24
+
+
+def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> int:
+    """The longest message, in bytes, that a client of this session may send."""
+    degree = parameters.topology.degree
+    return _FRAMING + max(packed_bytes, degree * _SEALED, degree * _SHARE)
+
+
+def server_message_limit(parameters: SessionParameters) -> int:
+    """The longest message, in bytes, that the server of this session may send after the offer."""
+    degree, clients = parameters.topology.degree, parameters.clients
+    unmasking = degree * _CLIENT + clients * _CONFIRMATION
+    return _FRAMING + max((degree + 1) * _ADVERTISEMENT, degree * _SEALED, clients * _CLIENT, unmasking)
+
+
+def offer_limit(maximum_cohort: int) -> int:
+    """The longest offer, in bytes, that a client with this policy reads."""
+    return _FRAMING + _CLIENT * maximum_cohort + MAX_CONTEXT_BYTES + _VECTORS
+
+
+def check_length(data: bytes | bytearray | memoryview, limit: int) -> None:
+    """Refuse a message that is too long to be one.
+
+    Raises:
+        DecodeError: naming the length and the bound.
+    """
+    if len(data) > limit:
+        raise DecodeError(f"a message of {len(data)} bytes, where this session's have at most {limit}")

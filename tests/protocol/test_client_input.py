@@ -1,0 +1,134 @@
+"""A client opens all shares before it masks, and masks so that nothing of the input is left to see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from secagg import ClientPhase, LocalProtocolError, PeerMisbehaved, Round, SecretBytes, Violation
+from secagg.crypto import aead
+from secagg.crypto.key_schedule import share_associated_data
+from secagg.encoding.layout import Layout
+from secagg.encoding.session_vector import add_packed
+from secagg.messages import MaskedInputCollectionRequest
+from secagg.protocol.client_input import mask_input
+from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingMaskedInput, AwaitingUnmasking
+from secagg.testing.randomness import DeterministicRandomSource
+from tests.harness import Harness, alter, decode_answer, decode_request
+from tests.protocol.support import KINDS, ring_sum, session
+
+V = Violation
+UNUSED = DeterministicRandomSource(0)
+
+
+def waiting(kind: str = "semi-honest complete") -> Harness:
+    return session(kind).run_to(Round.MASKED_INPUT)
+
+
+def state_of(harness: Harness, client: int) -> AwaitingMaskedInput:
+    """The state of a client that was given its input."""
+    encoded = harness.clients[client].set_input(harness.inputs[client])
+    return replace(cast(AwaitingMaskedInput, harness.clients[client]._state), input=encoded)
+
+
+def resealed(harness: Harness, pair: bytes) -> MaskedInputCollectionRequest:
+    """Client 1's request, in which client 2 sealed something else."""
+    request: MaskedInputCollectionRequest = decode_request(harness.requests[1])
+    state = state_of(harness, 1)
+    associated_data = share_associated_data(state.binding, 2, 1)
+    sealed = aead.seal(state.receiving_keys[2], SecretBytes(pair), associated_data, bytes(24))
+    return replace(request, ciphertexts=((2, sealed), *request.ciphertexts[1:]))
+
+
+def test_without_an_input_nothing_happens() -> None:
+    harness = waiting()
+    state = cast(AwaitingMaskedInput, harness.clients[1]._state)
+    with pytest.raises(LocalProtocolError, match=r"call set_input\(\) first"):
+        mask_input(state, decode_request(harness.requests[1]), UNUSED)
+
+
+def test_each_rule_for_sealed_shares() -> None:
+    harness = waiting()
+    request = decode_request(harness.requests[1])
+    one, two, *rest = request.ciphertexts
+    broken = bytes([one[1][0] ^ 1]) + one[1][1:]
+    for ciphertexts, violation in (
+        (request.ciphertexts[:3], V.SHARERS_BELOW_THRESHOLD),
+        ((*request.ciphertexts, (99, one[1])), V.CIPHERTEXT_OF_A_STRANGER),
+        (((1, one[1]), *request.ciphertexts), V.CIPHERTEXT_OF_A_STRANGER),
+        (((one[0], two[1]), (two[0], one[1]), *rest), V.CIPHERTEXT_NOT_AUTHENTIC),
+        (((one[0], broken), two, *rest), V.CIPHERTEXT_NOT_AUTHENTIC),
+    ):
+        with pytest.raises(PeerMisbehaved) as caught:
+            mask_input(state_of(harness, 1), replace(request, ciphertexts=ciphertexts), UNUSED)
+        assert caught.value.violation is violation
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        b"\xff\xf1" + bytes(70),  # 65521, the prime itself, in the seed share
+        bytes(36) + b"\xff\xff" + bytes(34),  # in the mask-key share
+        bytes(71),
+        bytes(73),
+    ],
+)
+def test_a_neighbours_share_that_is_no_share_is_found_at_once(pair: bytes) -> None:
+    harness = waiting()
+    with pytest.raises(PeerMisbehaved) as caught:
+        mask_input(state_of(harness, 1), resealed(harness, pair), UNUSED)
+    assert caught.value.violation is V.SHARE_NOT_CANONICAL
+    assert b"client 2" in str(caught.value).encode()
+
+
+def test_canonical_shares_of_a_neighbour_are_kept_as_they_are() -> None:
+    harness = waiting()
+    step = mask_input(state_of(harness, 1), resealed(harness, bytes(36) + b"\xff\xf0" + bytes(34)), UNUSED)
+    assert isinstance(step.state, AwaitingUnmasking)
+    assert step.state.held[2].seed_share == SecretBytes(bytes(36))
+    assert step.state.held[2].mask_key_share == SecretBytes(b"\xff\xf0" + bytes(34))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_next_state_holds_shares_of_exactly_the_sharers(kind: str) -> None:
+    harness = waiting(kind)
+    for client, request in harness.requests.items():
+        step = mask_input(state_of(harness, client), decode_request(request), UNUSED)
+        assert isinstance(step.state, AwaitingConsistencyCheck if harness.active else AwaitingUnmasking)
+        assert list(step.state.held) == [sender for sender, _ in decode_request(request).ciphertexts]
+        assert step.state.phase is (ClientPhase.CONSISTENCY_CHECK if harness.active else ClientPhase.UNMASKING)
+
+
+def test_a_lone_masked_input_says_nothing_and_all_of_them_only_the_self_masks() -> None:
+    harness = waiting()
+    parameters = harness.parameters
+    layout = Layout.build(parameters.vectors, parameters.clients, parameters.max_weight)
+    total = np.zeros(layout.words, dtype=np.uint64)
+    for client in harness.cohort:
+        plain = ring_sum(harness, [client])
+        masked = np.zeros(layout.words, dtype=np.uint64)
+        add_packed(layout, decode_answer(harness.ask(client) or b"").payload, masked)
+        assert np.count_nonzero(masked == plain) == 0
+        total += masked
+    assert np.count_nonzero(total == ring_sum(harness, harness.cohort)) == 0
+
+
+def test_the_masks_depend_on_the_sharers_that_are_shown() -> None:
+    harness = waiting()
+    request = decode_request(harness.requests[1])
+    full = mask_input(state_of(harness, 1), request, UNUSED)
+    fewer = mask_input(state_of(harness, 1), replace(request, ciphertexts=request.ciphertexts[1:]), UNUSED)
+    again = mask_input(state_of(harness, 1), request, UNUSED)
+    assert full.outbound == again.outbound
+    assert full.outbound != fewer.outbound
+
+
+def test_a_lie_that_is_found_ends_the_session() -> None:
+    harness = waiting()
+    request = decode_request(harness.requests[1])
+    with pytest.raises(PeerMisbehaved):
+        harness.ask(1, alter(harness.requests[1], ciphertexts=request.ciphertexts[:3]))
+    assert harness.clients[1].phase is ClientPhase.ABORTED
