@@ -47,14 +47,17 @@ class Writer:
 
     def text(self, value: str) -> Writer:
         """Append a string, as UTF-8."""
-        encoded = value.encode("utf-8")
+        try:
+            encoded = value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ParameterError("a text with a lone surrogate has no UTF-8 encoding; send valid Unicode") from error
         if len(encoded) > _MAX_U32:
             raise ParameterError(f"a text of {len(encoded)} bytes exceeds the canonical limit of 2^32-1")
         self._parts.append(struct.pack(">BI", _TAG_TEXT, len(encoded)) + encoded)
         return self
 
     def sequence(self, length: int) -> Writer:
-        """Open a list of `length` values: the next `length` values belong to it."""
+        """Write the head of a list of `length` elements; what one element is, its reader knows."""
         if not 0 <= length <= _MAX_U32:
             raise ParameterError(f"a list of {length} values exceeds the canonical limit of 2^32-1")
         self._parts.append(struct.pack(">BI", _TAG_LIST, length))
@@ -70,6 +73,9 @@ class Writer:
             return self.data(value)
         if isinstance(value, str):
             return self.text(value)
+        # A set has no order, and a bytearray or a mapping would pass for a list of something else.
+        if not isinstance(value, tuple | list):
+            raise ParameterError(f"a {type(value).__name__} has no canonical encoding; give int, bytes, str or a list")
         self.sequence(len(value))
         for item in value:
             self.value(item)

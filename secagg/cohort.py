@@ -19,7 +19,7 @@ ClientId = int
 """An unsigned 64-bit number that names a client."""
 
 PERMUTATION_SEED_BYTES: Final = 32
-MAX_CLIENTS: Final = 1 << 32
+MAX_CLIENTS: Final = (1 << 29) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def check_cohort(cohort: Sequence[ClientId]) -> None:
         ParameterError: naming the number and what to change.
     """
     if not 2 <= len(cohort) <= MAX_CLIENTS:
-        raise ParameterError(f"a cohort of {len(cohort)} clients is outside 2 .. 2^32; a sum needs at least two")
+        raise ParameterError(f"a cohort of {len(cohort)} clients is outside 2 .. 2^29-1; a sum needs at least two")
     if any(type(client) is not int for client in cohort):
         raise ParameterError("client ids are plain integers; map your own names to unsigned 64-bit numbers")
     if not 0 <= min(cohort) <= max(cohort) < 1 << 64:
@@ -79,7 +79,7 @@ def cohort_of(clients: int | Iterable[ClientId]) -> tuple[ClientId, ...]:
     if isinstance(clients, int):
         if not 2 <= clients <= MAX_CLIENTS:
             raise ParameterError(
-                f"a cohort of {clients} clients is outside 2 .. 2^32; a sum needs at least two, and more clients "
+                f"a cohort of {clients} clients is outside 2 .. 2^29-1; a sum needs at least two, and more clients "
                 "take several smaller sessions"
             )
         return tuple(range(clients))

@@ -129,6 +129,9 @@ class PeerMisbehaved(RemoteProtocolError):  # noqa: N818 - a sentence, [firm] in
         self.violation = violation
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type[PeerMisbehaved], tuple[Violation, str]]:
+        return type(self), (self.violation, self.detail)
+
 
 class SessionAbortedError(SecAggError):
     """Use of a session that has ended.
@@ -140,6 +143,9 @@ class SessionAbortedError(SecAggError):
     def __init__(self, message: str, reason: AbortReason | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[SessionAbortedError], tuple[str, AbortReason | None]]:
+        return type(self), (str(self), self.reason)
 
 
 class InternalError(SecAggError):

@@ -25,6 +25,9 @@ MAX_SHARE_HOLDERS: Final = 65_520
 MAX_CLIENTS: Final = 2**40
 """Largest cohort that the calculator answers for: the rounding rule of fractions ends there."""
 
+SMALL_COHORT: Final = 32
+"""Cohorts up to this get the complete graph when the expected dropouts round to none."""
+
 _ROUNDING: Final = 1e-14  # added to a fraction, so that 0.29 of 100 clients is 29, not 28
 _TIE: Final = 1e-10  # logarithms this close are equal: beyond rounding, far below any meaning
 
@@ -105,7 +108,8 @@ def choose_graph(
         max_corrupt: largest fraction of the clients that pool what they see, in [0, 1).
         max_dropout: largest fraction of the clients that vanish, in [0, 1).
         threat_model: "semi-honest" or "active".
-        topology: None (or "auto") takes the smaller graph of those that qualify.
+        topology: None (or "auto") takes the smaller graph of those that qualify; in a cohort of at most 32 of which
+            `max_dropout` is nobody, the complete one.
         degree: holders of a client's shares; None computes it.
         threshold: shares that rebuild a secret; None computes it.
         security_bits: sparse graphs leak with probability at most 2^-security_bits.
@@ -134,6 +138,12 @@ def choose_graph(
         why = (
             "The active model takes the complete graph: sparse graphs are refused there until the "
             "specification has the full malicious construction of Bell et al. (section 4)."
+        )
+        return _complete(problem, None, threshold, why)
+    if problem.dropped == 0 and clients <= SMALL_COHORT:
+        why = (
+            f"max_dropout {max_dropout} of {clients} clients is nobody: in a cohort this small the complete graph "
+            "costs little, and a sum survives some who leave all the same."
         )
         return _complete(problem, None, threshold, why)
     return _smaller(problem, threshold)

@@ -304,7 +304,9 @@ class _Meter:
 
 def _by_client(parameters: SessionParameters, values: _Given[_V], name: str) -> Mapping[ClientId, _V]:
     if isinstance(values, Mapping):
-        missing = [client for client in parameters.cohort if client not in values]
+        # By iterating: `in` on a mapping that computes its values may compute one.
+        present = set(values)
+        missing = [client for client in parameters.cohort if client not in present]
         if missing:
             raise ParameterError(f"{name} lack {len(missing)} clients of the cohort, the first is {missing[0]}")
         return values
@@ -331,5 +333,5 @@ def _leaving(
         strangers = [client for client in clients if not parameters.includes(client)]
         if strangers:
             raise ParameterError(f"client {strangers[0]} drops out in {round_.value} and is not in the cohort")
-        leaving[round_] = frozenset(clients)
+        leaving[round_] |= frozenset(clients)
     return leaving

@@ -301,7 +301,7 @@ def test_automatic_choice_is_sparse_when_smaller() -> None:
         (1000, 0.33, 0.05, "Secrecy (t1) binds"),
         (1000, 0.05, 0.4, "Correctness (t2) binds"),
         (1000, 0, 0.7, "Connectivity binds"),
-        (10, 0, 0, "Nothing binds: degree 2 is the smallest"),
+        (40, 0, 0, "Nothing binds: degree 2 is the smallest"),
     ],
 )
 def test_reason_says_what_binds(n: int, max_corrupt: float, max_dropout: float, binds: str) -> None:
@@ -316,13 +316,20 @@ def test_published_rule_may_break_correctness_but_the_choice_does_not() -> None:
 
 
 def test_automatic_choice_is_complete_when_no_larger_or_the_only_one() -> None:
-    no_larger = choose_graph(3, 0, 0, "semi-honest")
-    assert figures(no_larger) == ("complete", 2, 2)
-    assert no_larger.reason.startswith("A sparse graph needs degree 2: the complete graph is no larger")
+    no_larger = choose_graph(7, 0.3, 0.3, "semi-honest")
+    assert figures(no_larger) == ("complete", 6, 4)
+    assert no_larger.reason.startswith("A sparse graph needs degree 6: the complete graph is no larger")
     only_one = choose_graph(4, 0.33, 0.33, "semi-honest")
     assert figures(only_one) == ("complete", 3, 2)
     assert only_one.reason.startswith("No sparse graph qualifies. Complete graph of 4 clients")
     assert figures(choose_graph(2, 0, 0, "semi-honest")) == ("complete", 1, 1)
+
+
+@pytest.mark.parametrize(("n", "topology"), [(5, "complete"), (32, "complete"), (33, "sparse")])
+def test_a_small_cohort_whose_dropouts_round_to_nobody_gets_the_complete_graph(n: int, topology: str) -> None:
+    choice = choose_graph(n, 0.0, 0.03, "semi-honest")
+    assert choice.topology.value == topology
+    assert choice.reason.startswith(f"max_dropout 0.03 of {n} clients is nobody") is (topology == "complete")
 
 
 def test_active_model_takes_the_complete_graph_and_says_why() -> None:

@@ -98,7 +98,7 @@ class TestPolicyFloors:
 
     def test_an_offer_too_long_for_the_ceiling_is_refused_before_it_is_parsed(self) -> None:
         with pytest.raises(DecodeError, match="at most"):
-            ClientSession(bytes(1 << 25), 0, policy=ClientPolicy(maximum_cohort=100))
+            ClientSession(bytes(1 << 26), 0, policy=ClientPolicy(maximum_cohort=100))
 
 
 class TestCodecEdges:

@@ -147,10 +147,10 @@ def test_the_nonce_stays_out_of_the_repr() -> None:
 
 # What is wrong, and the value, the bound and the remedy that the sentence must name.
 REFUSED_CHOICES: list[tuple[dict[str, Any], str, str, str]] = [
-    ({"clients": 1}, "1 clients", r"2 .. 2^32", "needs at least two"),
-    ({"clients": 0}, "0 clients", r"2 .. 2^32", "needs at least two"),
-    ({"clients": -3}, "-3 clients", r"2 .. 2^32", "needs at least two"),
-    ({"clients": 2**32 + 1}, "4294967297 clients", r"2 .. 2^32", "smaller sessions"),
+    ({"clients": 1}, "1 clients", r"2 .. 2^29-1", "needs at least two"),
+    ({"clients": 0}, "0 clients", r"2 .. 2^29-1", "needs at least two"),
+    ({"clients": -3}, "-3 clients", r"2 .. 2^29-1", "needs at least two"),
+    ({"clients": 2**29}, "536870912 clients", r"2 .. 2^29-1", "smaller sessions"),
     ({"clients": []}, "clients is 0", "[2, ", "give one inside"),
     ({"clients": [4]}, "clients is 1", "[2, ", "give one inside"),
     ({"clients": [1, 1, 2]}, "client ids", "strictly ascending", "remove repeats"),
@@ -250,8 +250,8 @@ REFUSED_FIELDS: list[tuple[SessionParameters, dict[str, Any], str]] = [
     (COMPLETE, {"cohort": (-1, *range(1, 10))}, "outside 0 .. 2^64-1"),
     (COMPLETE, {"cohort": (*range(9), 2**64)}, "outside 0 .. 2^64-1"),
     (COMPLETE, {"cohort": (False, *range(1, 10))}, "client ids are (plain )?integers"),
-    (COMPLETE, {"cohort": (0,)}, "a cohort of 1 clients is outside 2 .. 2^32"),
-    (COMPLETE, {"cohort": ()}, "a cohort of 0 clients is outside 2 .. 2^32"),
+    (COMPLETE, {"cohort": (0,)}, "a cohort of 1 clients is outside 2 .. 2^29-1"),
+    (COMPLETE, {"cohort": ()}, "a cohort of 0 clients is outside 2 .. 2^29-1"),
     (COMPLETE, {"cohort": tuple(range(11))}, "a complete graph over 11 clients has degree 10"),
     (COMPLETE, {"topology": Topology(TopologyKind.COMPLETE, 8)}, "has degree 9 and no permutation seed, not degree 8"),
     (COMPLETE, {"topology": Topology(TopologyKind.COMPLETE, 9, SEED)}, "and 32 seed bytes"),

@@ -163,7 +163,7 @@ def test_a_threshold_must_outnumber_the_corrupt_clients(clients: int, max_corrup
 
 
 @pytest.mark.parametrize(
-    ("clients", "max_corrupt", "corrupt"), [(10, 0.3, 3), (10, 0.0, 0), (11, 0.2, 2), (600, 0.41, 246)]
+    ("clients", "max_corrupt", "corrupt"), [(10, 0.3, 3), (10, 0.4, 4), (10, 0.0, 0), (11, 0.2, 2), (600, 0.41, 246)]
 )
 def test_an_active_threshold_must_outnumber_two_disjoint_views(clients: int, max_corrupt: float, corrupt: int) -> None:
     smallest = (clients + corrupt) // 2 + 1

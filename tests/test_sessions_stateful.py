@@ -102,12 +102,14 @@ class Sessions(RuleBasedStateMachine):
         try:
             answer = session.receive(message)
         except LocalProtocolError:
-            refused_by_ledger = session.abort_reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT
-            assert session.phase is before or refused_by_ledger
+            assert session.phase is before
             return
-        except SessionAbortedError:
-            assert before in ENDED
-            assert (session.phase, session.abort_reason) == (before, reason)
+        except SessionAbortedError as error:
+            if before in ENDED:
+                assert (session.phase, session.abort_reason) == (before, reason)
+            else:
+                assert error.reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT
+                assert (session.phase, session.abort_reason) == (ClientPhase.ABORTED, error.reason)
             return
         except SecAggError:
             assert session.phase is ClientPhase.ABORTED

@@ -26,9 +26,8 @@ class Label(bytes, Enum):
         SELF_MASK_KEY: PRG key of a self mask, from its seed.
         SHARE_ENCRYPTION: associated data of an encrypted pair of shares.
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
-        TOPOLOGY_PERMUTATION: PRG key of the permutation that places clients on the ring.
-        RANDOMNESS: session-local randomness derived from one drawn secret.
-        SNAPSHOT: key that seals a session's snapshot.
+        TOPOLOGY_PERMUTATION: hash by which clients are ordered on the ring.
+        SNAPSHOT: checksum of a session's snapshot.
     """
 
     SESSION_DIGEST = b"secagg/v1 session digest"
@@ -43,5 +42,4 @@ class Label(bytes, Enum):
     SHARE_ENCRYPTION = b"secagg/v1 share encryption"
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
     TOPOLOGY_PERMUTATION = b"secagg/v1 topology permutation"
-    RANDOMNESS = b"secagg/v1 randomness"
     SNAPSHOT = b"secagg/v1 snapshot"

@@ -51,16 +51,17 @@ def receive(state: ClientState, message: SessionOffer | ServerMessage, randomnes
         return _checked(ThreatModel.SEMI_HONEST, state, message, accept_offer(state, message, randomness))
     if isinstance(message, SessionOffer):
         raise _unexpected(state, message)
-    if message.session != state.context.session:
-        raise PeerMisbehaved(
-            Violation.MESSAGE_OF_ANOTHER_SESSION, f"a {type(message).__name__} of another session or other parameters"
-        )
+    ours = message.session == state.context.session
     if state.phase is ClientPhase.COMPLETED:
-        if isinstance(message, UnmaskingRequest):
+        if ours and isinstance(message, UnmaskingRequest):
             raise PeerMisbehaved(
                 Violation.SECOND_UNMASKING_REQUEST, "the server asks for shares a second time, with other content"
             )
         raise SessionAbortedError("this session is completed; start a new one for the next sum")
+    if not ours:
+        raise PeerMisbehaved(
+            Violation.MESSAGE_OF_ANOTHER_SESSION, f"a {type(message).__name__} of another session or other parameters"
+        )
     if isinstance(message, Abort):
         return ClientStep(ClientAborted(AbortReason.PEER_ABORTED, f"the server aborted: {message.reason.name}"))
     threat_model = state.context.parameters.threat_model

@@ -20,7 +20,7 @@ _SEALED: Final = SEALED_BYTES + 16
 _SHARE: Final = SHARE_BYTES + 16
 _CONFIRMATION: Final = SIGNATURE_BYTES + 16
 _CLIENT: Final = 8
-_VECTORS: Final = 1 << 24
+_VECTORS: Final = 1 << 25
 
 
 def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> int:

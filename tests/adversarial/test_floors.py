@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from secagg import AbortReason, Round, ServerPhase, SessionAbortedError, Violation
+from secagg import AbortReason, DropReason, Round, ServerPhase, SessionAbortedError, Violation
 from secagg.messages import Abort, UnmaskingRequest
 from secagg.wire.codec import encode
-from tests.adversarial.tools import MODELS, refused
+from tests.adversarial.tools import MODELS, drops, refused
 from tests.harness import Harness, alter, decode_request
 
 models = pytest.mark.parametrize("model", MODELS)
@@ -117,3 +117,13 @@ def test_pitfall_24_a_server_that_goes_on_below_the_floor_gets_no_answer(model: 
         others = tuple(peer for peer in range(1, 7) if peer != client)
         with pytest.raises(SessionAbortedError):
             harness.clients[client].receive(encode(UnmaskingRequest(harness.session, others, (7, 8))))
+
+
+def test_pitfall_24_clients_without_neighbours_are_named_even_when_nobody_is_left() -> None:
+    """The host of an aborted sparse session learns who was lost for want of neighbours, and how many answered."""
+    harness = Harness(10, topology="sparse", degree=4, threshold=3, minimum_contributors=2)
+    harness.play_round(silent={2, 3, 4, 5})
+    assert harness.server.abort_reason is AbortReason.TOO_FEW_ADVERTISED
+    reasons = drops(harness.events)
+    assert set(reasons) == set(harness.cohort)
+    assert {client for client, reason in reasons.items() if reason is DropReason.DID_NOT_ANSWER_IN_TIME} == {2, 3, 4, 5}

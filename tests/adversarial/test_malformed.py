@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from secagg import (
     ClientPhase,
     DecodeError,
     DropReason,
+    Integers,
     ParameterError,
     Round,
     SessionParameters,
@@ -201,3 +203,22 @@ def test_pitfall_11_giant_declared_lengths_allocate_nothing(declared: int) -> No
     for decoder in (decode_server_message, decode_client_message, decode_offer):
         with pytest.raises(DecodeError):
             decoder(envelope)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clients": 2, "threshold": 1, "minimum_contributors": 2},
+        {"clients": 3, "threat_model": "active", "threshold": 2},
+        {"clients": (2**64 - 3, 2**64 - 2, 2**64 - 1), "threat_model": "active", "threshold": 2},
+        {"clients": 9, "threat_model": "active", "threshold": 5},
+        {"clients": 4, "topology": "sparse", "degree": 2, "threshold": 1},
+        {"clients": 12, "topology": "sparse", "degree": 3, "threshold": 2},
+        {"clients": 3, "threshold": 2, "context": bytes(2**16)},
+        {"clients": 3, "threshold": 2, "vectors": {"n" * 60 + str(i): Integers(0, 1, 1) for i in range(1000)}},
+    ],
+)
+def test_pitfall_11_limits_let_every_honest_message_pass(options: dict[str, Any]) -> None:
+    """The smallest vector, so that nothing else makes room; largest ids, longest names, longest context."""
+    harness = Harness(**{"vectors": {"v": Integers(0, 1, 1)}, **options})
+    harness.finish().assert_exact(harness.cohort)

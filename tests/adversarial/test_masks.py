@@ -7,6 +7,7 @@ seeds, so every figure here is the same in every run; bounds are five standard d
 from __future__ import annotations
 
 import ast
+import hmac
 import math
 from functools import cache
 from itertools import combinations
@@ -15,6 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 import secagg
@@ -24,6 +27,7 @@ from secagg.encoding.packing import unpack
 from secagg.encoding.session_vector import encode_input
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.vectors import VectorSpec
+from tests.adversarial.tools import Insider
 from tests.harness import Harness, decode_answer
 
 LENGTH: Final = 24_000
@@ -114,6 +118,55 @@ def test_pitfall_06_masks_of_clients_and_sessions_are_independent(suite: SuiteId
     assert len(np.unique(everything)) == len(everything)
     for left, right in combinations(masks, 2):
         assert abs(correlation(fields_of(left), fields_of(right))) < 5
+
+
+def test_pitfall_06_upload_is_the_input_plus_the_streams_of_the_specification() -> None:
+    """Recomputed with X25519, HKDF and AES of another library: 32-byte secrets, 16-byte keys, nothing folded."""
+    harness, payloads = uploads(SuiteId.X25519_AES128CTR)
+    insiders = {client: Insider(harness, client) for client in harness.cohort}
+    binding, session = insiders[1].binding, harness.session
+    for client, payload in payloads.items():
+        me = insiders[client]
+        total = stream(hkdf_expand(bytes(me.seed.expose()), b"secagg/v1 self mask key", session))
+        for peer in set(harness.cohort) - {client}:
+            private = X25519PrivateKey.from_private_bytes(bytes(me.mask_key.secret.expose()))
+            agreed = private.exchange(X25519PublicKey.from_public_bytes(insiders[peer].mask_key.public))
+            low, high = sorted((client, peer))
+            info = canonical(
+                b"secagg/v1 pairwise mask seed",
+                binding,
+                low,
+                insiders[low].mask_key.public,
+                high,
+                insiders[high].mask_key.public,
+            )
+            pseudorandom = hmac.digest(binding, agreed, "sha256")
+            seed = hmac.digest(pseudorandom, info + b"\x01", "sha256")
+            mask = stream(hkdf_expand(seed, b"secagg/v1 pairwise mask key", session))
+            total = total + mask if client < peer else total - mask
+        found = np.concatenate(masks_of(harness, client, payload))
+        assert np.array_equal(found, total & np.uint64((1 << 60) - 1))
+
+
+def stream(key: bytes) -> NDArray[np.uint64]:
+    """AES-128-CTR from counter zero, as little-endian words, for both layers."""
+    encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+    return np.frombuffer(encryptor.update(bytes(8 * 2 * (LENGTH // 6))), dtype="<u8").astype(np.uint64)
+
+
+def hkdf_expand(seed: bytes, label: bytes, session: bytes) -> bytes:
+    return hmac.digest(seed, canonical(label, session) + b"\x01", "sha256")[:16]
+
+
+def canonical(*values: bytes | int) -> bytes:
+    """The canonical encoding of byte strings and integers, written out once more (specification §2.2)."""
+    parts = []
+    for value in values:
+        if isinstance(value, int):
+            parts.append(b"\x01" + value.to_bytes(8, "big"))
+        else:
+            parts.append(b"\x02" + len(value).to_bytes(4, "big") + value)
+    return b"".join(parts)
 
 
 def test_pitfall_06_masks_of_a_suite_do_not_repeat_with_another_suite() -> None:

@@ -13,11 +13,13 @@ from secagg import (
     AbortReason,
     ClientPhase,
     ClientSession,
+    DecodeError,
     DropReason,
     LocalProtocolError,
     ParameterError,
     PeerMisbehaved,
     Round,
+    SecretBytes,
     ServerPhase,
     ServerSession,
     SessionAbortedError,
@@ -323,6 +325,33 @@ def test_pitfall_18_resuming_takes_the_whole_roster() -> None:
     small = {client: key for client, key in harness.roster.items() if client != 4}
     with pytest.raises(ParameterError, match="roster"):
         ClientSession.resume(snapshot, ledger=harness.ledgers[1], identity=harness.identities[1], roster=small)
+
+
+def test_pitfall_18_one_offer_played_twice_over_one_ledger() -> None:
+    """No snapshot is needed for a second copy: a server may simply offer the same session again."""
+    harness = Harness(CLIENTS, threshold=THRESHOLD, with_ledgers=True)
+    assert harness.clients[1].receive(harness.requests[1]) is not None
+    again = harness.make_client(1, randomness=DeterministicRandomSource(7))
+    refuses_a_second_answer(again, harness.requests[1])
+
+
+def test_pitfall_18_damaged_and_foreign_snapshots_are_refused() -> None:
+    harness = Harness(CLIENTS, threshold=THRESHOLD, with_ledgers=True).run_to(Round.MASKED_INPUT)
+    server = bytes(harness.server.snapshot().expose())
+    client = bytes(harness.clients[1].snapshot().expose())
+
+    def resume_client(data: bytes) -> object:
+        return ClientSession.resume(SecretBytes(data), ledger=harness.ledgers[1])
+
+    def resume_server(data: bytes) -> object:
+        return ServerSession.resume(SecretBytes(data))
+
+    for good, bad, resume in ((client, server, resume_client), (server, client, resume_server)):
+        assert resume(good) is not None
+        damaged = [good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in range(0, len(good), 97)]
+        for data in (bad, b"", good[:31], good[:-1], good + b"\x00", *damaged):
+            with pytest.raises(DecodeError):
+                resume(data)
 
 
 @models

@@ -148,6 +148,16 @@ def test_pitfall_02_one_signature_repeated_under_one_name() -> None:
     assert session.abort_reason is AbortReason.PEER_SENT_MALFORMED_MESSAGE
 
 
+def test_pitfall_02_one_identity_under_two_names_would_count_twice() -> None:
+    """A directory that lists one key for two clients is refused, by clients and by the server."""
+    keys = active(Round.ADVERTISE_KEYS).identities
+    with pytest.raises(ParameterError, match="one key in the roster"):
+        Harness(CLIENTS, threat_model="active", threshold=THRESHOLD, identities={**keys, 5: keys[6]})
+    harness = active(Round.ADVERTISE_KEYS)
+    with pytest.raises(ParameterError, match="one key in the roster"):
+        harness.make_client(1, roster={**harness.roster, 5: harness.roster[6]})
+
+
 def test_pitfall_02_signatures_of_a_foreign_session() -> None:
     """Same cohort, same identities, same contributors, another nonce."""
     old = active(Round.UNMASKING, seed=1)

@@ -1,0 +1,483 @@
+"""Takes one prevention at a time out of a copy of the library, and expects a named test to fail.
+
+    python -m tests.adversarial.mutations            every mutation; the last line counts the survivors
+    python -m tests.adversarial.mutations 02 17      the mutations of these pitfalls
+
+The shared tree is never touched: package and tests are copied to a temporary directory. A mutation whose text is
+no longer found says so: give it the new text. README.md in this directory is the table of these mutations.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One prevention removed.
+
+    Attributes:
+        row: of the list of pitfalls.
+        what: what is taken out, in words.
+        edits: (file in secagg/, text, replacement); the text must occur.
+    """
+
+    row: str
+    what: str
+    edits: tuple[tuple[str, str, str], ...]
+
+
+def m(row: str, what: str, *edits: tuple[str, str, str]) -> Mutation:
+    return Mutation(row, what, edits)
+
+
+CLIENT: Final = "protocol/client.py"
+SETUP: Final = "protocol/client_setup.py"
+INPUT: Final = "protocol/client_input.py"
+UNMASK: Final = "protocol/client_unmasking.py"
+CHECK: Final = "protocol/consistency.py"
+SERVER: Final = "protocol/server.py"
+SERVER_SETUP: Final = "protocol/server_setup.py"
+SERVER_UNMASK: Final = "protocol/server_unmasking.py"
+KEYS: Final = "crypto/key_schedule.py"
+CODEC: Final = "wire/codec.py"
+
+MUTATIONS: Final = (
+    m("01", "survivors and dropped may overlap", (UNMASK, "if survivors & dropped:", "if False:")),
+    m(
+        "01",
+        "sharers may be in neither list",
+        (UNMASK, "missing = sharers - survivors - dropped", "missing = sharers - sharers"),
+    ),
+    m("01", "too few survivors", (UNMASK, "if len(survivors) < parameters.threshold:", "if False:")),
+    m(
+        "01",
+        "a second request is answered from the same state",
+        (UNMASK, "return ClientStep(ClientCompleted(context), outbound)", "return ClientStep(state, outbound)"),
+        (CLIENT, "if step.state.phase is not expected:", "if False:"),
+    ),
+    m(
+        "01",
+        "a refused request leaves the session alive",
+        ("client.py", "self._end(state, AbortReason.PEER_MISBEHAVED, error)", "self._state = state"),
+    ),
+    m(
+        "02",
+        "confirmations are not verified",
+        (CHECK, "if not verify(context.roster[client], text, signature):", "if False:"),
+    ),
+    m("02", "confirmations are not counted", (CHECK, "if len(valid) < context.parameters.threshold:", "if False:")),
+    m("02", "the own confirmation may be missing", (CHECK, "if context.client not in valid:", "if False:")),
+    m("02", "anybody may confirm", (CHECK, "if client not in members:", "if False:")),
+    m("02", "survivors need not be what was signed", (UNMASK, "if survivors != confirmed:", "if False:")),
+    m("02", "few contributors are signed", (CHECK, "if len(others) < context.parameters.threshold:", "if False:")),
+    m("02", "unknown contributors are signed", (CHECK, "    if strangers:", "    if False:")),
+    m(
+        "02",
+        "confirmations are bound to no session",
+        (KEYS, "(Label.CONFIRMATION_SIGNATURE, binding, packed)", "(Label.CONFIRMATION_SIGNATURE, packed)"),
+    ),
+    m("02", "half of the cohort is a threshold", ("cohort.py", "if active and 2 * threshold <= clients:", "if False:")),
+    m(
+        "03",
+        "advertisements are not verified",
+        (SETUP, "if not verify(context.roster[peer.client], text, peer.signature):", "if False:"),
+    ),
+    m("03", "the own advertisement may change", (SETUP, "if mine != [own]:", "if False:")),
+    m(
+        "03",
+        "the own advertisement may be missing",
+        (SETUP, "if not mine:", "if False:"),
+        (SETUP, "if mine != [own]:", "if mine and mine != [own]:"),
+    ),
+    m("03", "keys may repeat, at the client", (SETUP, "if len(publics) != 2 * len(advertisements):", "if False:")),
+    m(
+        "03",
+        "keys may repeat, at the server",
+        (SERVER_SETUP, "if len(publics) < 2 or publics & state.keys_in_use:", "if False:"),
+    ),
+    m("03", "strangers may advertise", (SETUP, "if peer.client not in neighbours:", "if False:")),
+    m(
+        "03",
+        "advertisements are bound to no session",
+        (KEYS, "(Label.ADVERTISEMENT_SIGNATURE, session, client,", "(Label.ADVERTISEMENT_SIGNATURE, client,"),
+    ),
+    m(
+        "03",
+        "the cohort digest is the session digest",
+        (KEYS, "return hashlib.sha256(writer.finish()).digest()", "return session"),
+    ),
+    m(
+        "04",
+        "the context is in no key",
+        (
+            "crypto/key_schedule.py",
+            "(Label.SESSION_DIGEST, parameters)",
+            "(Label.SESSION_DIGEST, parameters.replace(b'model B', b'model A'))",
+        ),
+    ),
+    m(
+        "04",
+        "channel keys and seals are bound to no session",
+        (
+            KEYS,
+            "info = encode_fields(Label.CHANNEL_KEY, binding, sender,",
+            "info = encode_fields(Label.CHANNEL_KEY, sender,",
+        ),
+        (
+            KEYS,
+            "    return kdf.derive(agreed, salt=binding, info=info)",
+            "    return kdf.derive(agreed, salt=bytes(32), info=info)",
+        ),
+        (KEYS, "(Label.SHARE_ENCRYPTION, binding, sender, receiver)", "(Label.SHARE_ENCRYPTION, sender, receiver)"),
+    ),
+    m("05", "no smallest cohort", (SETUP, "if offer.clients < policy.minimum_cohort:", "if False:")),
+    m("05", "no smallest threshold", (SETUP, "if offer.threshold < policy.minimum_threshold:", "if False:")),
+    m("05", "no required threat model", (SETUP, "if offer.threat_model is not required:", "if False:")),
+    m("05", "no suites refused", (SETUP, "if offer.suite not in policy.suites:", "if False:")),
+    m("05", "no largest vector", (SETUP, "if words > state.policy.maximum_words:", "if False:")),
+    m(
+        "05",
+        "corrupt clients are not counted",
+        (SETUP, "        policy.security_bits,\n    ):", "        policy.security_bits,\n    ) and False:"),
+    ),
+    m(
+        "06",
+        "one key for all masks",
+        ("crypto/prg.py", "algorithms.AES128(key.expose())", "algorithms.AES128(bytes(16))"),
+    ),
+    m(
+        "06",
+        "16 bits of key",
+        ("crypto/prg.py", "algorithms.AES128(key.expose())", "algorithms.AES128(bytes(14) + bytes(key.expose()[:2]))"),
+    ),
+    m(
+        "06",
+        "masks of 52 bits",
+        (
+            "masking/engine.py",
+            "stream.fill(mask, offset)",
+            "stream.fill(mask, offset); mask &= np.uint64((1 << 52) - 1)",
+        ),
+    ),
+    m(
+        "07",
+        "masks of 32 bits",
+        ("masking/engine.py", "stream.fill(mask, offset)", "stream.fill(mask, offset); mask &= np.uint64(0xFFFFFFFF)"),
+    ),
+    m(
+        "07",
+        "a small mask",
+        ("masking/engine.py", "stream.fill(mask, offset)", "stream.fill(mask, offset); mask %= np.uint64(7)"),
+    ),
+    m(
+        "08",
+        "the stream begins anew in the middle",
+        (
+            "masking/engine.py",
+            "stream.fill(mask, offset)",
+            "stream.fill(mask, offset); half = len(mask) // 2; mask[half : 2 * half] = mask[:half]",
+        ),
+    ),
+    m(
+        "09",
+        "leading zeros are lost",
+        (
+            "crypto/shamir.py",
+            "[SecretBytes(row.data) if fits",
+            "[SecretBytes(bytes(row.data).lstrip(bytes(1)).ljust(32, bytes(1))) if fits",
+        ),
+    ),
+    m(
+        "10",
+        "rebuilt secrets are not checked",
+        (SERVER_UNMASK, "threshold, accept)", "threshold, lambda secret: True)"),
+    ),
+    m(
+        "10",
+        "no decoding with surplus shares",
+        ("crypto/decoding.py", "consistent = _consistent_rows(points, values, threshold)", "consistent = None"),
+    ),
+    m("10", "liars are not named", (SERVER_UNMASK, "for point in recovery.inconsistent", "for point in ()")),
+    m("11", "lengths are not checked", (CODEC, "    if len(value) != length:", "    if False:")),
+    m(
+        "11",
+        "the vector's length is not checked",
+        ("encoding/session_vector.py", "if view.nbytes != layout.packed_bytes:", "if False:"),
+    ),
+    m(
+        "11",
+        "receivers of shares are not checked",
+        (SERVER_SETUP, "if [receiver for receiver, _ in message.ciphertexts] != expected:", "if False:"),
+    ),
+    m(
+        "12",
+        "channels have no direction",
+        (
+            KEYS,
+            "info = encode_fields(Label.CHANNEL_KEY, binding, sender, sender_public, receiver, receiver_public)",
+            "info = encode_fields(Label.CHANNEL_KEY, binding)",
+        ),
+        (KEYS, "(Label.SHARE_ENCRYPTION, binding, sender, receiver)", "(Label.SHARE_ENCRYPTION, binding)"),
+    ),
+    m(
+        "12",
+        "unknown senders",
+        (
+            INPUT,
+            "key = state.receiving_keys.get(sender)",
+            "key = state.receiving_keys.get(sender, next(iter(state.receiving_keys.values())))",
+        ),
+    ),
+    m("12", "too few sharers", (INPUT, "if len(message.ciphertexts) < context.parameters.threshold:", "if False:")),
+    m(
+        "12",
+        "shares under a seal are not checked",
+        (
+            "crypto/shamir.py",
+            "canonical = (elements < field.PRIME).all(axis=1) & right_length",
+            "canonical = right_length",
+        ),
+    ),
+    m(
+        "13",
+        "fields one bit too narrow",
+        (
+            "vectors.py",
+            "width = self.largest_sum(clients, max_weight).bit_length()",
+            "width = max(1, self.largest_sum(clients, max_weight).bit_length() - 1)",
+        ),
+    ),
+    m(
+        "14",
+        "clipping is not counted",
+        ("encoding/quantization.py", "clipped = int(np.count_nonzero(", "clipped = 0 * int(np.count_nonzero("),
+    ),
+    m(
+        "14",
+        "strict mode clips",
+        ("encoding/session_vector.py", "if report.clipped and isinstance(section.spec, FixedPoint):", "if False:"),
+    ),
+    m("15", "NaN is encoded", ("encoding/quantization.py", "if not np.isfinite(reals).all():", "if False:")),
+    m("15", "shapes are not checked", ("encoding/quantization.py", "if array.shape != spec.shape:", "if False:")),
+    m(
+        "16",
+        "everybody must share",
+        (
+            SERVER_SETUP,
+            "needed = max(parameters.minimum_contributors, parameters.threshold + 1)",
+            "needed = parameters.clients",
+        ),
+    ),
+    m("17", "late messages are taken", (SERVER, "if belongs is not round_ or not live:", "if False:")),
+    m("17", "an input counts twice", (SERVER, "if accepted is not None:", "if False:")),
+    m(
+        "17",
+        "no self mask",
+        (
+            INPUT,
+            "terms = [MaskTerm(key_schedule.self_mask_key(state.self_mask_seed, context.session), negative=False)]",
+            "terms: list[MaskTerm] = []",
+        ),
+        (
+            SERVER_UNMASK,
+            "terms.append(MaskTerm(key_schedule.self_mask_key(seed, context.session), negative=True))",
+            "pass",
+        ),
+    ),
+    m(
+        "18",
+        "the ledger is not asked",
+        (
+            "client.py",
+            "        if self._ledger is None:\n            return\n        phase",
+            "        return\n        phase",
+        ),
+    ),
+    m(
+        "18",
+        "a snapshot leaves the session alive",
+        (
+            "client.py",
+            'self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")',
+            "pass",
+        ),
+    ),
+    m(
+        "19",
+        "everybody is its own neighbour",
+        ("protocol/topology.py", "return self._ring[:position] + self._ring[position + 1 :]", "return self._ring"),
+    ),
+    m(
+        "19",
+        "a share of oneself may be asked for",
+        (UNMASK, "if client in survivors or client in dropped:", "if False:"),
+    ),
+    m(
+        "20",
+        "low order, at the server",
+        (SERVER_SETUP, "if any(is_low_order(public) for public in publics):", "if False:"),
+    ),
+    m(
+        "20",
+        "low order, at the client",
+        (
+            "crypto/agreement.py",
+            "            raise _low_order(peer_public) from error\n",
+            "            result = bytes(KEY_BYTES)\n",
+        ),
+        ("crypto/agreement.py", "if shared == SecretBytes(bytes(KEY_BYTES)):", "if False:"),
+    ),
+    m(
+        "20",
+        "unreduced keys",
+        (SETUP, "if not (is_canonical(peer.channel_public) and is_canonical(peer.mask_public)):", "if False:"),
+    ),
+    m("21", "encodings are not compared", (CODEC, "    if again != data:", "    if False:")),
+    m("21", "unknown fields pass", (CODEC, "        message.DiscardUnknownFields()\n", "")),
+    m("21", "lists in any order", (CODEC, "if any(a >= b for a, b in pairwise(listed)):", "if False:")),
+    m(
+        "21",
+        "pad bits are ignored",
+        ("encoding/packing.py", "if used_bits and int(payload[-1]) >> used_bits:", "if False:"),
+    ),
+    m(
+        "22",
+        "clients take any session's message",
+        (CLIENT, "if message.session != state.context.session:", "if False:"),
+    ),
+    m(
+        "22",
+        "the server takes any session's message",
+        (SERVER, "if message.session != state.context.session:", "if False:"),
+    ),
+    m(
+        "22",
+        "clients take any message in any phase",
+        (CLIENT, "raise _unexpected(state, message)\n    step", "pass\n    step"),
+    ),
+    m(
+        "23",
+        "the weight is sent in clear",
+        (INPUT, "    outbound = MaskedInput", "    words[-1] = state.input.weight\n    outbound = MaskedInput"),
+    ),
+    m(
+        "23",
+        "the length tells the weight",
+        (
+            INPUT,
+            "pack_vector(context.layout, words))",
+            "pack_vector(context.layout, words) + bytes(state.input.weight % 7))",
+        ),
+        (
+            "encoding/session_vector.py",
+            "    view = memoryview(payload)\n",
+            "    view = memoryview(payload)[: layout.packed_bytes]\n",
+        ),
+    ),
+    m(
+        "24",
+        "the server forgets the floor",
+        (
+            SERVER_SETUP,
+            "needed = max(parameters.minimum_contributors, parameters.threshold + 1)",
+            "needed = parameters.threshold + 1",
+        ),
+    ),
+    m(
+        "24",
+        "active clients forget the floor",
+        (CHECK, "if len(contributors) < context.parameters.minimum_contributors:", "if False:"),
+    ),
+    m(
+        "24",
+        "semi-honest clients forget the floor",
+        (UNMASK, "if state.context.complete and len(survivors) + 1 < parameters.minimum_contributors:", "if False:"),
+    ),
+    m(
+        "05",
+        "no smallest sum",
+        (SETUP, "if offer.minimum_contributors < policy.minimum_contributors:", "if False:"),
+    ),
+    m(
+        "25",
+        "active and sparse",
+        ("cohort.py", "        if active:\n            raise", "        if False:\n            raise"),
+    ),
+    m(
+        "26",
+        "bound values are joined without lengths",
+        (
+            "canonical.py",
+            "        writer.value(value)\n    return writer.finish()",
+            "        writer._parts.append(value if isinstance(value, bytes) else str(value).encode())\n"
+            "    return writer.finish()",
+        ),
+    ),
+    m(
+        "26",
+        "two purposes, one label",
+        (
+            "crypto/labels.py",
+            'PAIRWISE_MASK_KEY = b"secagg/v1 pairwise mask key"',
+            'PAIRWISE_MASK_KEY = b"secagg/v1 pairwise mask"',
+        ),
+    ),
+    m(
+        "26",
+        "contributors are joined as text",
+        (
+            KEYS,
+            'packed = b"".join(client.to_bytes(8, "big") for client in contributors)',
+            'packed = b"".join(str(client).encode() for client in contributors)',
+        ),
+    ),
+)
+
+
+def main(rows: list[str]) -> int:
+    """Run the mutations of these rows, or all; returns how many no test noticed."""
+    chosen = [mutation for mutation in MUTATIONS if not rows or mutation.row in rows]
+    survivors = 0
+    for mutation in chosen:
+        verdict = judge(mutation)
+        survivors += not verdict.startswith("killed")
+        sys.stdout.write(f"{mutation.row}  {mutation.what}: {verdict}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{survivors} of {len(chosen)} survived\n")
+    return survivors
+
+
+def judge(mutation: Mutation) -> str:
+    """Run the row's tests on a mutated copy."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory)
+        ignore = shutil.ignore_patterns("__pycache__", ".hypothesis")
+        for part in ("secagg", "tests"):
+            shutil.copytree(ROOT / part, copy / part, ignore=ignore)
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        for file, before, after in mutation.edits:
+            path = copy / "secagg" / file
+            text = path.read_text()
+            if before not in text:
+                return f"TEXT NOT FOUND in {file}"
+            path.write_text(text.replace(before, after))
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
+        command += ["-k", f"pitfall_{mutation.row}", "tests/adversarial"]
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    failed = [line.split(" ")[1].split("::")[-1] for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    if done.returncode == 1 and failed:
+        return f"killed by {failed[0]}"
+    return "SURVIVED" if done.returncode == 0 else f"BROKEN: {done.stdout[-300:]}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

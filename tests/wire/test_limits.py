@@ -1,0 +1,138 @@
+"""Length limits: no honest message is refused, and none much longer than an honest one is parsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secagg.crypto.secret import SecretBytes
+from secagg.encoding.layout import Layout
+from secagg.errors import AbortReason, DecodeError
+from secagg.messages import (
+    Abort,
+    AdvertiseKeysRequest,
+    AdvertiseKeysResponse,
+    Advertisement,
+    ClientMessage,
+    ConsistencyCheckRequest,
+    ConsistencyCheckResponse,
+    MaskedInputCollectionRequest,
+    MaskedInputCollectionResponse,
+    ServerMessage,
+    SessionOffer,
+    ShareKeysRequest,
+    ShareKeysResponse,
+    UnmaskingRequest,
+    UnmaskingResponse,
+)
+from secagg.parameters import SessionParameters, ThreatModel
+from secagg.vectors import FixedPoint
+from secagg.wire.codec import encode, encode_offer
+from secagg.wire.limits import check_length, client_message_limit, offer_limit, server_message_limit
+
+SESSION = bytes(32)
+LARGE_ID = 2**63  # no id is zero, and an id of zero would take no bytes on the wire
+
+
+def parameters(clients: int, **changes: Any) -> SessionParameters:
+    arguments: dict[str, Any] = {
+        "clients": range(LARGE_ID, LARGE_ID + clients),
+        "vectors": {"w": FixedPoint(1, clip=1.0, bits=1)},
+    }
+    return SessionParameters.choose(**(arguments | changes))
+
+
+COHORTS = {
+    "two clients": parameters(2),
+    "three active clients": parameters(3, threat_model="active", max_dropout=0.0),
+    "sparse of degree 2": parameters(9, topology="sparse", degree=2, threshold=2, max_corrupt=0.0, max_dropout=0.0),
+    "sparse of degree 8": parameters(40, topology="sparse", degree=8, threshold=5),
+    "complete": parameters(100, topology="complete"),
+    "active": parameters(100, threat_model="active"),
+    "wide": parameters(4, vectors={"w": FixedPoint(100_000, clip=1.0, bits=16)}),
+    "active and wide": parameters(4, threat_model="active", vectors={"w": FixedPoint(1 << 18, clip=1.0, bits=32)}),
+}
+
+
+def packed_bytes(session: SessionParameters) -> int:
+    return Layout.build(session.vectors, session.clients, session.max_weight).packed_bytes
+
+
+def advertisement(session: SessionParameters, client: int) -> Advertisement:
+    signature = bytes(64) if session.threat_model is ThreatModel.ACTIVE else b""
+    return Advertisement(client, bytes(32), bytes(32), bytes(32), signature)
+
+
+def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
+    neighbours = session.cohort[: session.topology.degree]
+    share = SecretBytes(bytes(36))
+    revealed = tuple((client, share) for client in neighbours)
+    half = len(neighbours) // 2
+    return [
+        AdvertiseKeysResponse(SESSION, advertisement(session, session.cohort[0])),
+        ShareKeysResponse(SESSION, tuple((client, bytes(112)) for client in neighbours)),
+        MaskedInputCollectionResponse(SESSION, bytes(packed_bytes(session))),
+        ConsistencyCheckResponse(SESSION, bytes(64)),
+        UnmaskingResponse(SESSION, revealed, ()),
+        UnmaskingResponse(SESSION, (), revealed),
+        UnmaskingResponse(SESSION, revealed[:half], revealed[half:]),
+        Abort(SESSION, AbortReason.ABORTED_BY_CALLER),
+    ]
+
+
+def longest_of_the_server(session: SessionParameters) -> list[ServerMessage]:
+    active = session.threat_model is ThreatModel.ACTIVE
+    neighbours = session.cohort[: session.topology.degree]
+    confirmations = tuple((client, bytes(64)) for client in session.cohort) if active else ()
+    half = len(neighbours) // 2
+    return [
+        AdvertiseKeysRequest(SESSION),
+        ShareKeysRequest(SESSION, tuple(advertisement(session, client) for client in (*neighbours, LARGE_ID + 10**6))),
+        MaskedInputCollectionRequest(SESSION, tuple((client, bytes(112)) for client in neighbours)),
+        ConsistencyCheckRequest(SESSION, session.cohort if active else ()),
+        UnmaskingRequest(SESSION, neighbours, (), confirmations),
+        UnmaskingRequest(SESSION, neighbours[:half], neighbours[half:], confirmations),
+        Abort(SESSION, AbortReason.TOO_FEW_ADVERTISED),
+    ]
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_every_honest_message_of_a_client_is_within_its_limit(name: str) -> None:
+    session = COHORTS[name]
+    longest = max(len(encode(message)) for message in longest_of_a_client(session))
+    limit = client_message_limit(session, packed_bytes(session))
+    assert longest <= limit < 1.2 * longest + 256
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_every_honest_message_of_the_server_is_within_its_limit(name: str) -> None:
+    session = COHORTS[name]
+    longest = max(len(encode(message)) for message in longest_of_the_server(session))
+    limit = server_message_limit(session)
+    # A semi-honest session is allowed the room of signatures and confirmations that it does not have.
+    assert longest <= limit < 2 * longest + 100 * session.clients + 256
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_every_honest_offer_is_within_its_limit(name: str) -> None:
+    session = COHORTS[name]
+    assert len(encode_offer(SessionOffer(session))) <= offer_limit(session.clients)
+
+
+def test_an_offer_with_the_longest_context_and_a_thousand_vectors_is_within_its_limit() -> None:
+    vectors = {f"{number:064}": FixedPoint(shape=(1,) * 32, clip=1.0, bits=1) for number in range(1000)}
+    session = parameters(50, context=bytes(1 << 16), vectors=vectors)
+    assert len(encode_offer(SessionOffer(session))) <= offer_limit(50)
+
+
+def test_the_limit_of_an_offer_follows_the_cohort_that_a_client_accepts() -> None:
+    assert offer_limit(1000) - offer_limit(0) == 8000
+    assert offer_limit(1 << 17) < 1 << 26
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, lambda size: memoryview(bytes(size))])
+def test_a_message_at_the_limit_passes_and_one_byte_more_does_not(kind: Any) -> None:
+    check_length(kind(100), 100)
+    with pytest.raises(DecodeError, match="a message of 101 bytes, where this session's have at most 100"):
+        check_length(kind(101), 100)
