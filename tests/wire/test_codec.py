@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import struct
-import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -33,7 +31,6 @@ from secagg.messages import (
 )
 from secagg.parameters import SessionParameters
 from secagg.vectors import FixedPoint
-from secagg.wire import messages_pb2 as pb
 from secagg.wire.codec import (
     SEALED_BYTES,
     decode_client_message,
@@ -41,11 +38,10 @@ from secagg.wire.codec import (
     decode_server_message,
     encode,
     encode_offer,
-    payload_prefix,
 )
 from tests import strategies
 from tests.wire import trees
-from tests.wire.trees import Field, Tree, packed, render, tree, varint
+from tests.wire.trees import Field, Tree, packed, render, tree
 
 Decoder = Callable[[bytes], Any]
 
@@ -498,66 +494,6 @@ def test_an_id_list_of_no_whole_number_of_ids_is_refused(field: str, by: int) ->
 SHARE = SecretBytes(bytes(36))
 
 
-class Listing(NamedTuple):
-    """How to make a message around a list of client ids, who decodes it, and what errors call the list."""
-
-    make: Callable[[tuple[int, ...]], ServerMessage | ClientMessage]
-    decode: Decoder
-    called: str
-
-
-LISTS = {
-    "advertisements": Listing(
-        lambda ids: ShareKeysRequest(SESSION, tuple(advertisement(client, signed=True) for client in ids)),
-        decode_server_message,
-        "advertisements",
-    ),
-    "sealed shares of a response": Listing(
-        lambda ids: ShareKeysResponse(SESSION, tuple((client, sealed(client)) for client in ids)),
-        decode_client_message,
-        "sealed shares",
-    ),
-    "sealed shares of a request": Listing(
-        lambda ids: MaskedInputCollectionRequest(SESSION, tuple((client, sealed(client)) for client in ids)),
-        decode_server_message,
-        "sealed shares",
-    ),
-    "contributors": Listing(lambda ids: ConsistencyCheckRequest(SESSION, ids), decode_server_message, "contributors"),
-    "survivors": Listing(lambda ids: UnmaskingRequest(SESSION, ids, ()), decode_server_message, "survivors"),
-    "dropped": Listing(lambda ids: UnmaskingRequest(SESSION, (9,), ids), decode_server_message, "dropped clients"),
-    "confirmations": Listing(
-        lambda ids: UnmaskingRequest(SESSION, (9,), (), tuple((client, bytes(64)) for client in ids)),
-        decode_server_message,
-        "confirmations",
-    ),
-    "seed shares": Listing(
-        lambda ids: UnmaskingResponse(SESSION, tuple((client, SHARE) for client in ids), ()),
-        decode_client_message,
-        "seed shares",
-    ),
-    "mask-key shares": Listing(
-        lambda ids: UnmaskingResponse(SESSION, (), tuple((client, SHARE) for client in ids)),
-        decode_client_message,
-        "mask-key shares",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", LISTS)
-@pytest.mark.parametrize("ids", [(2, 1), (1, 1), (0, 0), (1, 2, 2), (3, 1, 2), (1, 3, 2), (BIG, 0)])
-def test_a_list_that_is_not_strictly_ascending_is_refused(name: str, ids: tuple[int, ...]) -> None:
-    make, decode, called = LISTS[name]
-    with pytest.raises(DecodeError, match=f"the {called} are not in strictly ascending order of client id"):
-        decode(encode(make(ids)))
-
-
-@pytest.mark.parametrize("name", LISTS)
-@pytest.mark.parametrize("ids", [(0,), (1, 2), (0, 1, BIG)])
-def test_an_ascending_list_is_accepted(name: str, ids: tuple[int, ...]) -> None:
-    make, decode, _ = LISTS[name]
-    assert decode(encode(make(ids))) == make(ids)
-
-
 @pytest.mark.parametrize("reason", [b"A00", b"A99", b"a01", b"C01", b"A01 ", b"A1", b"\xff\xfe", b"x" * 5000])
 @pytest.mark.parametrize("decode", [decode_server_message, decode_client_message])
 def test_an_unknown_abort_reason_is_refused(decode: Decoder, reason: bytes) -> None:
@@ -631,82 +567,6 @@ def test_well_formed_parameters_that_no_session_may_have_are_a_parameter_error()
 def test_a_message_that_the_encoder_forgot_is_our_bug() -> None:
     with pytest.raises(InternalError, match="Forgotten has no encoding here"):
         encode(Forgotten(SESSION))  # type: ignore[arg-type]
-
-
-# Both lengths on the way, of the payload and of the body around it, pass from n to n + 1 bytes near these.
-BOUNDARIES = sorted(
-    {max(1, edge + off) for edge in (1, 2**7, 2**14, 2**21) for off in (-6, -5, -4, -3, -2, -1, 0, 1, 2)}
-)
-
-
-@pytest.mark.parametrize("length", BOUNDARIES)
-def test_a_masked_input_is_encoded_as_protobuf_would(length: int) -> None:
-    payload = fill(length % 251, 251) * (length // 251 + 1)
-    payload = payload[:length]
-    message = MaskedInputCollectionResponse(SESSION, payload)
-    reference = pb.Envelope(session=SESSION)
-    reference.masked_input_collection_response.payload = payload
-    expected = reference.SerializeToString(deterministic=True)
-    assert encode(message) == expected
-    assert payload_prefix(SESSION, length) == expected[: len(expected) - length]
-    assert decode_client_message(expected) == message
-
-
-@pytest.mark.parametrize("length", [2**28 - 6, 2**28, 2**31, 2**35, 2**63])
-def test_the_prefix_of_a_payload_too_large_to_build_here(length: int) -> None:
-    inner = b"\x0a" + varint(length)
-    assert payload_prefix(SESSION, length) == b"\x0a\x20" + SESSION + b"\x3a" + varint(len(inner) + length) + inner
-
-
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_any_kind_of_buffer_is_encoded(kind: type[bytes | bytearray | memoryview]) -> None:
-    payload = fill(3, 300)
-    assert encode(MaskedInputCollectionResponse(SESSION, kind(payload))) == payload_prefix(SESSION, 300) + payload
-
-
-def test_a_masked_input_is_read_without_a_copy() -> None:
-    data = encode(MaskedInputCollectionResponse(SESSION, bytes(1 << 21)))
-    tracemalloc.start()
-    try:
-        message = decode_client_message(data)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert isinstance(message, MaskedInputCollectionResponse)
-    assert isinstance(message.payload, memoryview)
-    assert message.payload.obj is data
-    assert len(message.payload) == 1 << 21
-    assert peak < 1 << 14
-
-
-@pytest.mark.parametrize("size", [0, 31, 33])
-def test_a_masked_input_of_a_session_digest_of_another_length_is_refused(size: int) -> None:
-    data = encode(MaskedInputCollectionResponse(bytes(size), b"payload"))
-    with pytest.raises(DecodeError):
-        decode_client_message(data)
-
-
-@pytest.mark.parametrize("by", [-1, 1])
-@pytest.mark.parametrize("length", [1, 2, 122, 123, 124, 127, 128, 16383, 16384])
-def test_a_masked_input_whose_declared_length_is_wrong_is_refused(length: int, by: int) -> None:
-    payload = bytes(length)
-    inner = b"\x0a" + varint(length + by) + payload
-    honest = b"\x0a" + varint(length) + payload
-    head = b"\x0a\x20" + SESSION + b"\x3a"
-    for data in (
-        payload_prefix(SESSION, length + by) + payload,
-        head + varint(len(inner)) + inner,
-        head + varint(len(honest) + by) + honest,
-    ):
-        with pytest.raises(DecodeError):
-            decode_client_message(data)
-
-
-def test_a_masked_input_without_a_payload_is_refused() -> None:
-    body = tree("MaskedInputCollectionResponse")
-    for fields in ((), (Field(1, b""),)):
-        with pytest.raises(DecodeError):
-            decode_client_message(render(envelope(masked_input_collection_response=replace(body, fields=fields))))
 
 
 def test_secret_shares_stay_out_of_error_texts() -> None:
