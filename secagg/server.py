@@ -23,9 +23,10 @@ from secagg.events import ServerEvent, Stage
 from secagg.messages import Round, ServerMessage, SessionOffer
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.protocol import server as machine
+from secagg.protocol.context import session_context
 from secagg.protocol.roster import Roster, require_cohort, session_roster
 from secagg.protocol.server_setup import open_session
-from secagg.protocol.server_states import ServerAborted, ServerCompleted, ServerState, ServerStep, server_context
+from secagg.protocol.server_states import ServerAborted, ServerCompleted, ServerState, ServerStep
 from secagg.protocol.transitions import ROUND_OF_SERVER_PHASE, ServerPhase
 from secagg.results import SessionResult
 from secagg.single_use import SingleUse
@@ -56,7 +57,7 @@ class ServerSession(SingleUse):
         on_stage: Callable[[Stage], None] | None = None,
     ) -> None:
         keys = _checked_roster(parameters, roster)
-        context = server_context(parameters, keys)
+        context = session_context(parameters, keys)
         step = open_session(context)
         self._parameters = parameters
         self._limit = client_message_limit(parameters, context.layout.packed_bytes)
@@ -220,7 +221,7 @@ class ServerSession(SingleUse):
         """
         loaded = load_server(snapshot)
         session = cls.__new__(cls)
-        context = server_context(loaded.parameters, _checked_roster(loaded.parameters, roster))
+        context = session_context(loaded.parameters, _checked_roster(loaded.parameters, roster))
         session._parameters = loaded.parameters
         session._limit = client_message_limit(loaded.parameters, context.layout.packed_bytes)
         session._state = loaded.state(context)

@@ -26,7 +26,8 @@ from secagg.messages import Advertisement, UnmaskingResponse
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol import client_states, server_states
 from secagg.protocol.client_states import ClientContext, ClientState
-from secagg.protocol.server_states import CollectingState, ServerContext
+from secagg.protocol.context import SessionContext
+from secagg.protocol.server_states import CollectingState
 
 _CHECKSUM_BYTES: Final = 32
 _FOREIGN: Final = (TypeError, ValueError, LookupError, RecursionError)
@@ -76,7 +77,7 @@ class LoadedServer:
     """What a server snapshot holds; `state` takes the rebuilt context."""
 
     parameters: SessionParameters
-    state: Callable[[ServerContext], CollectingState]
+    state: Callable[[SessionContext], CollectingState]
     requests: Mapping[ClientId, bytes]
 
 
@@ -131,7 +132,7 @@ def load_server(snapshot: SecretBytes) -> LoadedServer:
         case _:
             raise DecodeError("this is no snapshot of a server session")
 
-    def state(context: ServerContext) -> CollectingState:
+    def state(context: SessionContext) -> CollectingState:
         built = record.build(context)
         if not isinstance(built, CollectingState):
             raise DecodeError("this is no snapshot of a server session")

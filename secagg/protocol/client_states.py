@@ -11,43 +11,31 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from secagg.crypto.agreement import AgreementKey
-from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
-from secagg.crypto.suites import Suite, get_suite
-from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import EncodedInput
 from secagg.errors import AbortReason
 from secagg.messages import Advertisement, ClientMessage
-from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.policy import ClientPolicy
+from secagg.protocol.context import SessionContext, session_context
 from secagg.protocol.roster import Roster, check_identity
-from secagg.protocol.topology import neighbourhoods
 from secagg.protocol.transitions import ClientPhase
 
 
 @dataclass(frozen=True, slots=True)
-class ClientContext:
-    """What stays the same through a session; nothing secret but the identity key."""
+class ClientContext(SessionContext):
+    """What stays the same through a client's session; nothing secret but the identity key.
+
+    Attributes:
+        client: this client.
+        neighbours: its neighbours, ascending.
+        identity: its signing key; None in the semi-honest model.
+    """
 
     client: ClientId
-    parameters: SessionParameters
-    session: bytes
     neighbours: tuple[ClientId, ...]
-    layout: Layout
-    suite: Suite
     identity: IdentityKey | None = field(repr=False)
-    roster: Roster = field(repr=False)
-
-    @property
-    def active(self) -> bool:
-        """Whether signatures and the consistency round belong to this session."""
-        return self.parameters.threat_model is ThreatModel.ACTIVE
-
-    @property
-    def complete(self) -> bool:
-        """Whether every client sees every advertisement."""
-        return self.parameters.topology.kind is TopologyKind.COMPLETE
 
 
 def client_context(
@@ -60,17 +48,17 @@ def client_context(
     """
     if parameters.threat_model is ThreatModel.ACTIVE:
         check_identity(client, identity, roster)
-    suite = get_suite(parameters.suite)
-    suite.prg.require()
+    session = session_context(parameters, roster)
     return ClientContext(
+        parameters=session.parameters,
+        session=session.session,
+        layout=session.layout,
+        suite=session.suite,
+        graph=session.graph,
+        roster=session.roster,
         client=client,
-        parameters=parameters,
-        session=session_digest(parameters.encode()),
-        neighbours=neighbourhoods(parameters).of(client),
-        layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
-        suite=suite,
+        neighbours=session.graph.of(client),
         identity=identity,
-        roster=roster,
     )
 
 

@@ -18,13 +18,13 @@ from secagg.messages import (
 )
 from secagg.parameters import ClientId
 from secagg.protocol.consistency import confirmation_is_valid
+from secagg.protocol.context import SessionContext
 from secagg.protocol.server_setup import require
 from secagg.protocol.server_states import (
     CannotContinueError,
     CollectingConfirmations,
     CollectingMaskedInputs,
     CollectingUnmaskingShares,
-    ServerContext,
     ServerStep,
     Turnout,
     refuse,
@@ -87,7 +87,7 @@ def close_confirmations(state: CollectingConfirmations) -> ServerStep:
 
 
 def _ask_for_shares(
-    context: ServerContext,
+    context: SessionContext,
     binding: bytes,
     advertisements: Mapping[ClientId, Advertisement],
     accumulator: NDArray[np.uint64],
@@ -110,7 +110,7 @@ def _ask_for_shares(
 
 
 def _require_holders(
-    context: ServerContext,
+    context: SessionContext,
     advertisements: Mapping[ClientId, Advertisement],
     contributors: tuple[ClientId, ...],
     holders: frozenset[ClientId],

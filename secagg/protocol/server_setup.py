@@ -20,19 +20,19 @@ from secagg.messages import (
     ShareKeysResponse,
 )
 from secagg.parameters import ClientId
+from secagg.protocol.context import SessionContext
 from secagg.protocol.server_states import (
     CannotContinueError,
     CollectingKeys,
     CollectingMaskedInputs,
     CollectingShares,
-    ServerContext,
     ServerStep,
     Turnout,
     refuse,
 )
 
 
-def open_session(context: ServerContext) -> ServerStep:
+def open_session(context: SessionContext) -> ServerStep:
     """Ask the whole cohort for keys."""
     cohort = context.parameters.cohort
     request = AdvertiseKeysRequest(context.session)
@@ -124,7 +124,7 @@ def close_shares(state: CollectingShares) -> ServerStep:
 
 
 def keep_connected(
-    context: ServerContext, clients: frozenset[ClientId], round_: Round
+    context: SessionContext, clients: frozenset[ClientId], round_: Round
 ) -> tuple[frozenset[ClientId], tuple[ServerEvent, ...]]:
     """Drop clients with fewer than `threshold` neighbours left, until nobody else loses too many.
 
@@ -155,7 +155,7 @@ def keep_connected(
     return frozenset(kept), tuple(sorted(events, key=_client_of))
 
 
-def require(context: ServerContext, clients: Iterable[ClientId], reason: AbortReason, did: str) -> None:
+def require(context: SessionContext, clients: Iterable[ClientId], reason: AbortReason, did: str) -> None:
     """Abort early when what is left can no longer release a sum."""
     parameters, count = context.parameters, len(frozenset(clients))
     needed = max(parameters.minimum_contributors, parameters.threshold + 1)

@@ -14,57 +14,13 @@ from typing import ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.key_schedule import session_digest
-from secagg.crypto.suites import Suite, get_suite
-from secagg.encoding.layout import Layout
 from secagg.errors import AbortReason, DropReason
 from secagg.events import ServerEvent
 from secagg.messages import Advertisement, ServerMessage, UnmaskingResponse
-from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
-from secagg.protocol.roster import Roster
-from secagg.protocol.topology import Neighbourhoods, neighbourhoods
+from secagg.parameters import ClientId
+from secagg.protocol.context import SessionContext
 from secagg.protocol.transitions import ServerPhase
 from secagg.results import SessionResult
-
-
-@dataclass(frozen=True, slots=True)
-class ServerContext:
-    """What stays the same through a session."""
-
-    parameters: SessionParameters
-    session: bytes
-    layout: Layout
-    suite: Suite
-    graph: Neighbourhoods
-    roster: Roster = field(repr=False)
-
-    @property
-    def active(self) -> bool:
-        """Whether signatures and the consistency round belong to this session."""
-        return self.parameters.threat_model is ThreatModel.ACTIVE
-
-    @property
-    def complete(self) -> bool:
-        """Whether every client sees every advertisement."""
-        return self.parameters.topology.kind is TopologyKind.COMPLETE
-
-
-def server_context(parameters: SessionParameters, roster: Roster) -> ServerContext:
-    """Derive what follows from the parameters alone.
-
-    Raises:
-        ParameterError: a suite whose package is not installed, or a vector that is too long.
-    """
-    suite = get_suite(parameters.suite)
-    suite.prg.require()
-    return ServerContext(
-        parameters=parameters,
-        session=session_digest(parameters.encode()),
-        layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
-        suite=suite,
-        graph=neighbourhoods(parameters),
-        roster=roster,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +53,7 @@ class CollectingKeys:
     """Collects advertisements; a public key that was seen once is in use, whoever is dropped later."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_KEYS
-    context: ServerContext
+    context: SessionContext
     turnout: Turnout
     advertisements: dict[ClientId, Advertisement] = field(default_factory=dict)
     keys_in_use: set[bytes] = field(default_factory=set)
@@ -108,7 +64,7 @@ class CollectingShares:
     """Collects sealed shares, kept by sender."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
-    context: ServerContext
+    context: SessionContext
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
@@ -120,7 +76,7 @@ class CollectingMaskedInputs:
     """Adds masked inputs up as they come; an input that was added stays, whatever its client does later."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_MASKED_INPUTS
-    context: ServerContext
+    context: SessionContext
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
@@ -132,7 +88,7 @@ class CollectingConfirmations:
     """Collects signatures over the contributors."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_CONFIRMATIONS
-    context: ServerContext
+    context: SessionContext
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
@@ -156,7 +112,7 @@ class CollectingUnmaskingShares:
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_UNMASKING_SHARES
-    context: ServerContext
+    context: SessionContext
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
@@ -175,7 +131,7 @@ class ServerCompleted:
     """Released a sum."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COMPLETED
-    context: ServerContext
+    context: SessionContext
     result: SessionResult
 
 

@@ -126,6 +126,9 @@ class CountingPrg:
         self.slices: set[tuple[int, int]] = set()
         self.buffers: set[int] = set()
 
+    def require(self) -> None:
+        self.inner.require()
+
     def open(self, key: SecretBytes) -> MaskStream:
         self.opened += 1
         self.alive += 1

@@ -14,10 +14,11 @@ from secagg.events import (
     SessionCompleted,
 )
 from secagg.messages import Abort
+from secagg.protocol.context import session_context
 from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.server import abort, check_member, close_round, collecting, drop
 from secagg.protocol.server_setup import open_session
-from secagg.protocol.server_states import ServerAborted, ServerCompleted, server_context
+from secagg.protocol.server_states import ServerAborted, ServerCompleted
 from tests.harness import Harness, alter, decode_answer, decode_request, forge
 from tests.protocol.support import assert_exact, session
 
@@ -140,7 +141,7 @@ def test_an_abort_is_told_to_all_who_are_still_there() -> None:
 
 def test_the_functions_of_the_machine_refuse_ended_states_and_strangers() -> None:
     harness = session("semi-honest complete")
-    context = server_context(harness.parameters, NO_ROSTER)
+    context = session_context(harness.parameters, NO_ROSTER)
     live = open_session(context).state
     assert collecting(live) is live
     check_member(collecting(live), 1)

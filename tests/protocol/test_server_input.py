@@ -9,8 +9,9 @@ import pytest
 
 from secagg import AbortReason, DropReason, Round, ServerPhase
 from secagg.events import ClientDropped, ServerEvent, SessionAborted
+from secagg.protocol.context import session_context
 from secagg.protocol.roster import NO_ROSTER
-from secagg.protocol.server_states import CollectingConfirmations, CollectingMaskedInputs, server_context
+from secagg.protocol.server_states import CollectingConfirmations, CollectingMaskedInputs
 from tests.harness import Harness, alter, decode_answer, decode_request
 from tests.protocol.support import KINDS, assert_exact, session
 
@@ -84,7 +85,7 @@ def test_a_semi_honest_request_holds_no_confirmations() -> None:
 
 def test_each_request_is_about_the_clients_own_neighbours() -> None:
     harness = session("semi-honest sparse").run_to(R.UNMASKING, silent={R.SHARE_KEYS: {2}, R.MASKED_INPUT: {6}})
-    graph = server_context(harness.parameters, NO_ROSTER).graph
+    graph = session_context(harness.parameters, NO_ROSTER).graph
     for client, request in harness.requests.items():
         decoded, neighbours = decode_request(request), set(graph.of(client))
         assert set(decoded.survivors) == neighbours - {2, 6}
@@ -110,7 +111,7 @@ def test_a_signature_over_anything_else_drops_its_client(forger: int) -> None:
 def test_too_few_holders_of_one_secret_end_the_session_at_once(kind: str) -> None:
     """All of one client's neighbours but `threshold - 1` stay away from MaskedInputCollection."""
     harness = session(kind).run_to(R.MASKED_INPUT)
-    graph = server_context(harness.parameters, NO_ROSTER).graph
+    graph = session_context(harness.parameters, NO_ROSTER).graph
     harness.play_round(silent=graph.of(1)[harness.parameters.threshold - 1 :])
     last = harness.events[-1]
     assert isinstance(last, SessionAborted)

@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 from secagg import DropReason, Integers, Round, SessionParameters
 from secagg.errors import AbortReason
 from secagg.events import ClientDropped, ServerEvent
+from secagg.protocol.context import SessionContext, session_context
 from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.server_setup import keep_connected, require
-from secagg.protocol.server_states import CannotContinueError, ServerContext, server_context
+from secagg.protocol.server_states import CannotContinueError
 from tests.harness import Harness, alter, decode_answer, decode_request
 from tests.protocol.support import KINDS, assert_exact, session
 
 D = DropReason
-CACHED: dict[tuple[int, int, int], ServerContext] = {}
+CACHED: dict[tuple[int, int, int], SessionContext] = {}
 
 
-def context(clients: int, degree: int, threshold: int) -> ServerContext:
+def context(clients: int, degree: int, threshold: int) -> SessionContext:
     if (clients, degree, threshold) not in CACHED:
         parameters = SessionParameters.choose(
             clients=clients,
@@ -36,7 +37,7 @@ def context(clients: int, degree: int, threshold: int) -> ServerContext:
             max_corrupt=0.0,
             max_dropout=0.0,
         )
-        CACHED[clients, degree, threshold] = server_context(parameters, NO_ROSTER)
+        CACHED[clients, degree, threshold] = session_context(parameters, NO_ROSTER)
     return CACHED[clients, degree, threshold]
 
 
@@ -64,7 +65,7 @@ def test_nobody_is_pruned_from_a_complete_graph() -> None:
 
 def test_a_pruned_client_is_dropped_and_the_others_go_on() -> None:
     harness = session("semi-honest sparse", clients=12)
-    leaving = server_context(harness.parameters, NO_ROSTER).graph.of(1)[:3]
+    leaving = session_context(harness.parameters, NO_ROSTER).graph.of(1)[:3]
     harness.play_round(silent=leaving)
     dropped = {event.client: event.reason for event in harness.events if isinstance(event, ClientDropped)}
     assert {dropped.pop(client) for client in leaving} == {D.DID_NOT_ANSWER_IN_TIME}
@@ -159,7 +160,7 @@ def test_each_client_gets_what_was_sealed_for_it_by_those_who_stayed(kind: str) 
     answers = harness.play_round(silent={2})
     for client, request in harness.requests.items():
         got = dict(decode_request(request).ciphertexts)
-        neighbours = set(server_context(harness.parameters, NO_ROSTER).graph.of(client))
+        neighbours = set(session_context(harness.parameters, NO_ROSTER).graph.of(client))
         assert set(got) == neighbours - {2}
         assert all(dict(decode_answer(answers[peer]).ciphertexts)[client] == sealed for peer, sealed in got.items())
     harness.finish()
@@ -169,7 +170,7 @@ def test_each_client_gets_what_was_sealed_for_it_by_those_who_stayed(kind: str) 
 def test_every_client_is_shown_its_neighbours_and_itself() -> None:
     for kind in KINDS:
         harness: Harness = session(kind).run_to(Round.SHARE_KEYS)
-        graph = server_context(harness.parameters, NO_ROSTER).graph
+        graph = session_context(harness.parameters, NO_ROSTER).graph
         for client, request in harness.requests.items():
             shown = [ad.client for ad in decode_request(request).advertisements]
             assert shown == sorted((client, *graph.of(client)))

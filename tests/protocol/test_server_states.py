@@ -7,11 +7,11 @@ from typing import Any, get_args
 import pytest
 
 from secagg import Round, SecAggError, ServerPhase, ThreatModel
+from secagg.protocol.context import SessionContext
 from secagg.protocol.server_states import (
     AnswerRefusedError,
     CannotContinueError,
     CollectingUnmaskingShares,
-    ServerContext,
     ServerState,
     ServerStep,
     Turnout,
@@ -22,7 +22,7 @@ from tests.protocol.support import session
 STATES: tuple[type[Any], ...] = get_args(ServerState)
 
 
-@pytest.mark.parametrize("state", [*STATES, ServerContext, ServerStep, Turnout])
+@pytest.mark.parametrize("state", [*STATES, SessionContext, ServerStep, Turnout])
 def test_states_are_frozen_and_slotted(state: type[Any]) -> None:
     assert state.__dataclass_params__.frozen
     assert "__slots__" in vars(state)

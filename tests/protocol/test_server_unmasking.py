@@ -12,8 +12,8 @@ from secagg.crypto.decoding import Recovery, recover
 from secagg.events import ClientDropped, ShareInconsistent
 from secagg.messages import UnmaskingResponse
 from secagg.protocol import server_unmasking
+from secagg.protocol.context import session_context
 from secagg.protocol.roster import NO_ROSTER
-from secagg.protocol.server_states import server_context
 from secagg.wire.codec import encode
 from tests.harness import Harness, alter, decode_answer
 from tests.protocol.support import KINDS, assert_exact, session
@@ -77,7 +77,7 @@ def test_a_share_that_is_not_canonical_drops_its_holder(field: str) -> None:
 def test_a_wrong_share_is_named_and_the_sum_stays_exact(kind: str, owner: int) -> None:
     """A seed share (client 2 survived, and all did), and a mask-key share (client 7 dropped out)."""
     harness = waiting(kind) if owner == 7 else session(kind).run_to(R.UNMASKING)
-    holder = server_context(harness.parameters, NO_ROSTER).graph.of(owner)[0]
+    holder = session_context(harness.parameters, NO_ROSTER).graph.of(owner)[0]
     harness.play_round(on_answer=lambda client, answer: spoiled(answer, owner) if client == holder else answer)
     assert [event for event in harness.events if isinstance(event, ShareInconsistent)] == [
         ShareInconsistent(holder, owner)
@@ -116,7 +116,7 @@ def test_rebuilt_secrets_are_verified(owner: int, monkeypatch: pytest.MonkeyPatc
 def test_a_dropped_sharer_without_contributing_neighbours_needs_no_rebuilding() -> None:
     """Its masks are in nobody's input. A ring of 12, threshold 1: three in a row drop, the middle one is alone."""
     harness = Harness(12, topology="sparse", degree=2, threshold=1, minimum_contributors=2).run_to(R.MASKED_INPUT)
-    graph = server_context(harness.parameters, NO_ROSTER).graph
+    graph = session_context(harness.parameters, NO_ROSTER).graph
     left, right = graph.of(1)
     harness.play_round(silent={left, 1, right})
     rebuilt: list[int] = []

@@ -1,0 +1,61 @@
+"""What stays the same through a session, on either side: all of it follows from the parameters (Specification §2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from secagg.crypto.key_schedule import session_digest
+from secagg.crypto.suites import Suite, get_suite
+from secagg.encoding.layout import Layout
+from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.protocol.roster import Roster
+from secagg.protocol.topology import Neighbourhoods, neighbourhoods
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """The session as its parameters define it.
+
+    Attributes:
+        parameters: what was offered.
+        session: session digest, 32 bytes.
+        layout: of the session vector.
+        suite: cryptographic suite.
+        graph: who is whose neighbour.
+        roster: the cohort's verification keys; empty in the semi-honest model.
+    """
+
+    parameters: SessionParameters
+    session: bytes
+    layout: Layout
+    suite: Suite
+    graph: Neighbourhoods = field(repr=False)
+    roster: Roster = field(repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether signatures and the consistency round belong to this session."""
+        return self.parameters.threat_model is ThreatModel.ACTIVE
+
+    @property
+    def complete(self) -> bool:
+        """Whether every client sees every advertisement."""
+        return self.parameters.topology.kind is TopologyKind.COMPLETE
+
+
+def session_context(parameters: SessionParameters, roster: Roster) -> SessionContext:
+    """Derive what follows from the parameters alone.
+
+    Raises:
+        ParameterError: a suite whose package is not installed, or a session vector that is too long.
+    """
+    suite = get_suite(parameters.suite)
+    suite.prg.require()
+    return SessionContext(
+        parameters=parameters,
+        session=session_digest(parameters.encode()),
+        layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
+        suite=suite,
+        graph=neighbourhoods(parameters),
+        roster=roster,
+    )
