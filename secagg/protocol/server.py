@@ -166,7 +166,7 @@ def close_round(state: ServerState, observe: Callable[[Stage], None]) -> ServerS
         else:
             step = _CLOSE[state.phase](state)
     except CannotContinueError as failure:
-        return abort(state, failure.reason, failure.detail, missing)
+        return abort(state, failure.reason, failure.detail, (*missing, *failure.events))
     allowed = SERVER_TRANSITIONS[state.context.parameters.threat_model][state.phase][CloseRound]
     if step.state.phase not in allowed:
         raise InternalError(f"{state.phase.name} closed to {step.state.phase.name}, which is not in the table")

@@ -68,7 +68,7 @@ def close_keys(state: CollectingKeys) -> ServerStep:
     """Fix the advertised set and send every client its neighbours' advertisements."""
     context = state.context
     kept, events = keep_connected(context, state.turnout.remaining, Round.ADVERTISE_KEYS)
-    require(context, kept, AbortReason.TOO_FEW_ADVERTISED, "advertised keys")
+    require(context, kept, AbortReason.TOO_FEW_ADVERTISED, "advertised keys", events)
     advertisements = {client: state.advertisements[client] for client in sorted(kept)}
     binding = context.session
     everyone = tuple(advertisements.values())
@@ -105,7 +105,7 @@ def close_shares(state: CollectingShares) -> ServerStep:
     """Fix the sharers and send each the shares that were sealed for it."""
     context = state.context
     kept, events = keep_connected(context, state.turnout.remaining, Round.SHARE_KEYS)
-    require(context, kept, AbortReason.TOO_FEW_SHARERS, "shared keys")
+    require(context, kept, AbortReason.TOO_FEW_SHARERS, "shared keys", events)
     outbound = {
         client: MaskedInputCollectionRequest(
             context.session,
@@ -155,13 +155,19 @@ def keep_connected(
     return frozenset(kept), tuple(sorted(events, key=_client_of))
 
 
-def require(context: SessionContext, clients: Iterable[ClientId], reason: AbortReason, did: str) -> None:
-    """Abort early when what is left can no longer release a sum."""
+def require(
+    context: SessionContext,
+    clients: Iterable[ClientId],
+    reason: AbortReason,
+    did: str,
+    events: tuple[ServerEvent, ...] = (),
+) -> None:
+    """Abort early when what is left can no longer release a sum; `events` tell who was lost on the way."""
     parameters, count = context.parameters, len(frozenset(clients))
     needed = max(parameters.minimum_contributors, parameters.threshold + 1)
     if count < needed:
         raise CannotContinueError(
-            reason, f"{count} of {parameters.clients} clients {did}; the session needs at least {needed}"
+            reason, f"{count} of {parameters.clients} clients {did}; the session needs at least {needed}", events
         )
 
 

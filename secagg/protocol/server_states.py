@@ -176,7 +176,8 @@ def refuse(reason: DropReason, detail: str) -> NoReturn:
 class CannotContinueError(Exception):
     """Between a handler and the server's machine only: too little is left of the session."""
 
-    def __init__(self, reason: AbortReason, detail: str) -> None:
+    def __init__(self, reason: AbortReason, detail: str, events: tuple[ServerEvent, ...] = ()) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.events = events

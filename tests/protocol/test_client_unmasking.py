@@ -131,6 +131,27 @@ def test_exactly_threshold_survivors_are_enough() -> None:
     assert reveal_shares(state_of(harness), edge, UNUSED).state.phase is ClientPhase.COMPLETED
 
 
+@pytest.mark.parametrize(
+    ("kept", "violation"),
+    [
+        (0, V.OWN_CONFIRMATION_MISSING),
+        (3, V.CONFIRMATIONS_BELOW_THRESHOLD),
+        (4, None),
+    ],
+)
+def test_an_active_client_demands_confirmations(kept: int, violation: Violation | None) -> None:
+    """What counts as one is told in test_consistency.py."""
+    harness = waiting("active complete")
+    request = request_of(harness)
+    fewer = replace(request, confirmations=request.confirmations[:kept])
+    if violation is None:
+        assert reveal_shares(state_of(harness), fewer, UNUSED).state.phase is ClientPhase.COMPLETED
+        return
+    with pytest.raises(PeerMisbehaved) as caught:
+        reveal_shares(state_of(harness), fewer, UNUSED)
+    assert caught.value.violation is violation
+
+
 def test_a_semi_honest_session_takes_no_confirmations() -> None:
     harness = waiting("semi-honest complete")
     signed = replace(request_of(harness), confirmations=((1, bytes(64)),))

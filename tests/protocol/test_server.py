@@ -81,6 +81,31 @@ def test_whatever_a_dropped_client_sends_is_late(round_: Round) -> None:
     assert (harness.server.pending, harness.server.answered) == before
 
 
+@pytest.mark.parametrize(
+    ("round_", "field"),
+    [
+        (Round.ADVERTISE_KEYS, "advertisements"),
+        (Round.SHARE_KEYS, "sealed"),
+        (Round.CONSISTENCY_CHECK, "confirmations"),
+        (Round.UNMASKING, "revealed"),
+    ],
+)
+def test_what_a_dropped_client_gave_to_the_open_round_is_forgotten(round_: Round, field: str) -> None:
+    harness, _ = in_round(round_)
+    given = getattr(harness.server._state, field)
+    assert set(given) == set(harness.cohort)
+    harness.server.drop(3, DropReason.CLIENT_ABORTED)
+    assert set(given) == set(harness.cohort) - {3}
+
+
+def test_shares_of_a_client_that_was_dropped_rebuild_nothing() -> None:
+    harness, _ = in_round(Round.UNMASKING)
+    for client in (3, 5, 6):
+        harness.server.drop(client, DropReason.CLIENT_ABORTED)
+    harness.close()
+    assert harness.server.abort_reason is AbortReason.TOO_FEW_UNMASKERS
+
+
 def test_an_input_that_comes_after_its_round_never_counts() -> None:
     """Client 3's mask key is rebuilt: its late input could be unmasked, were it not for the self mask."""
     harness = session("semi-honest complete").run_to(Round.MASKED_INPUT)
