@@ -94,6 +94,7 @@ class ClientSession(SingleUse):
         self._limit = server_message_limit(self._context.parameters)
         self._input: EncodedInput | None = None
         self._repeat: tuple[bytes, bytes | None] | None = None
+        self._moved = False
 
     @property
     def client_id(self) -> ClientId:
@@ -205,9 +206,12 @@ class ClientSession(SingleUse):
         return encode(Abort(self._context.session, AbortReason.ABORTED_BY_CALLER))
 
     def abort_notice(self) -> bytes | None:
-        """The message that tells the server about an abort, so that it need not wait; None while live."""
+        """The message that tells the server about an abort, so that it need not wait.
+
+        None while the session lives, and when it lives on in a snapshot.
+        """
         reason = self.abort_reason
-        return None if reason is None else encode(Abort(self._context.session, reason))
+        return None if reason is None or self._moved else encode(Abort(self._context.session, reason))
 
     def snapshot(self) -> SecretBytes:
         """Freeze the session into bytes and end this object; the bytes are secret material.
@@ -224,6 +228,7 @@ class ClientSession(SingleUse):
             raise LocalProtocolError("a session without a ledger has no snapshots; pass ledger= when you make it")
         frozen = dump_client(self._state, self._context, self._input, self._repeat)
         self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")
+        self._moved = True
         return frozen
 
     @classmethod
@@ -255,6 +260,7 @@ class ClientSession(SingleUse):
         session._state = loaded.state(session._context)
         session._input = loaded.input
         session._repeat = loaded.repeat
+        session._moved = False
         return session
 
     def _claim(self, state: ClientState, answer: bytes) -> None:

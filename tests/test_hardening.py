@@ -275,6 +275,12 @@ class TestEndings:
         assert client.abort_reason is AbortReason.INTERNAL_ERROR
         assert client._input is None
 
+    def test_a_session_that_lives_on_in_a_snapshot_sends_no_notice_of_its_end(self) -> None:
+        session = Harness(5, with_ledgers=True)
+        session.clients[1].snapshot()
+        assert session.clients[1].phase is ClientPhase.ABORTED
+        assert session.clients[1].abort_notice() is None
+
     def test_a_resumed_client_answers_a_repeated_request_again(self) -> None:
         session = Harness(5, with_ledgers=True)
         first = session.clients[1].receive(session.requests[1])

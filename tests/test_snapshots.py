@@ -320,6 +320,14 @@ def test_a_forged_body_with_a_right_checksum_is_read_strictly(index: int, at: in
         load(role, data)
 
 
+@pytest.mark.parametrize("index", range(10))
+def test_trailing_bytes_are_refused_even_under_a_right_checksum(index: int) -> None:
+    role, data = snapshots()[index]
+    for more in (b"n", b"\0", data[32:]):
+        with pytest.raises(DecodeError, match="trailing bytes"):
+            load(role, raw(sealed(data[32:] + more)))
+
+
 @given(st.binary(max_size=60))
 def test_foreign_bytes_with_a_right_checksum_are_no_snapshot(body: bytes) -> None:
     for loader in (load_client, load_server):
