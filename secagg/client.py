@@ -288,6 +288,8 @@ class ClientSession(SingleUse):
 def _decoded(offer: SessionOffer | bytes, policy: ClientPolicy) -> SessionOffer:
     if isinstance(offer, SessionOffer):
         return offer
+    if not isinstance(offer, bytes | bytearray | memoryview):
+        raise ParameterError(f"an offer is bytes or a SessionOffer, not {type(offer).__name__}; pass server.offer")
     try:
         check_length(offer, offer_limit(policy.maximum_cohort))
         return decode_offer(bytes(offer))

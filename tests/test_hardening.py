@@ -202,6 +202,11 @@ class TestHosts:
         session.finish()
         session.assert_exact()
 
+    @pytest.mark.parametrize("bad", ["text", None, 7])
+    def test_an_offer_that_is_no_bytes_is_a_parameter_error(self, bad: Any) -> None:
+        with pytest.raises(ParameterError, match="an offer is bytes"):
+            ClientSession(bad, 1)
+
     def test_a_caller_may_reuse_its_message_buffer(self) -> None:
         session = Harness(5)
         session.run_to(Round.MASKED_INPUT)
