@@ -74,7 +74,7 @@ class ClientSession(SingleUse):
 
     def __init__(
         self,
-        offer: SessionOffer | bytes,
+        offer: SessionOffer | bytes | bytearray | memoryview,
         client_id: ClientId,
         *,
         identity: IdentityKey | None = None,
@@ -138,7 +138,7 @@ class ClientSession(SingleUse):
         self._input = encode_input(self._context.layout, arrays, weight, randomness=self._randomness, strict=strict)
         return self._input
 
-    def receive(self, message: bytes) -> bytes | None:
+    def receive(self, message: bytes | bytearray | memoryview) -> bytes | None:
         """Handle one message of the server and return the answer to send back, if there is one.
 
         The same request again gives the same answer again.
@@ -280,12 +280,14 @@ class ClientSession(SingleUse):
 
     def _end(self, state: ClientState, reason: AbortReason, detail: object) -> None:
         wipe(state)
+        if self._input is not None:
+            self._input.words.fill(0)
         self._state = ClientAborted(reason, str(detail))
         self._input = None
         self._repeat = None
 
 
-def _decoded(offer: SessionOffer | bytes, policy: ClientPolicy) -> SessionOffer:
+def _decoded(offer: SessionOffer | bytes | bytearray | memoryview, policy: ClientPolicy) -> SessionOffer:
     if isinstance(offer, SessionOffer):
         return offer
     if not isinstance(offer, bytes | bytearray | memoryview):

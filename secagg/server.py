@@ -129,7 +129,7 @@ class ServerSession(SingleUse):
             raise SessionAbortedError(f"there is no sum: {self._state.detail}", self._state.reason)
         raise LocalProtocolError(f"the session is still {self.phase.value}; close its rounds first")
 
-    def receive(self, client_id: ClientId, message: bytes) -> tuple[ServerEvent, ...]:
+    def receive(self, client_id: ClientId, message: bytes | bytearray | memoryview) -> tuple[ServerEvent, ...]:
         """Handle one client's message; whatever is wrong with it costs that client only.
 
         Args:

@@ -267,6 +267,13 @@ class TestEndings:
             with pytest.raises(LocalProtocolError, match="wiped"):
                 secret.expose()
 
+    def test_the_encoded_input_of_an_aborted_session_is_wiped(self) -> None:
+        session = Harness(5)
+        encoded = session.clients[1].set_input(session.inputs[1])
+        assert encoded.words.any()
+        session.clients[1].abort()
+        assert not encoded.words.any()
+
     def test_a_failing_ledger_ends_the_session_with_nothing_left(self) -> None:
         class Failing:
             def record(self, session: bytes, client: int, phase: str, answer: bytes) -> bool:

@@ -13,7 +13,8 @@ contributors. The controls at the end leave one rule out at a time, and the orac
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -199,6 +200,14 @@ def test_an_honest_server_learns_one_sum(graph: dict[str, Any], most_corrupt: in
 # The server lies.
 
 
+class Signatures(Enum):
+    """The confirmations that a lying server can show with an unmasking request."""
+
+    OF_THE_VIEW = "what was signed of exactly this view"
+    OF_THE_CONFIRMED_VIEW = "what was signed of the view that this client confirmed before"
+    FORGED = "what was signed of this view, and for the others what they signed of another"
+
+
 @dataclass(frozen=True)
 class Lies:
     """What a lying server shows to each honest client; a view is a set of contributors.
@@ -211,6 +220,7 @@ class Lies:
         confirmed: client to the view that it is asked to confirm.
         unmasked: client to the views that it is asked to unmask, one request after the other.
         also_dropped: client to clients that are listed as dropped besides.
+        signatures: which confirmations stand beside a view that is to be unmasked.
     """
 
     clients: int
@@ -221,6 +231,7 @@ class Lies:
     absent: Mapping[int, int] = field(default_factory=dict)
     hidden: Mapping[int, frozenset[int]] = field(default_factory=dict)
     also_dropped: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    signatures: Signatures = Signatures.OF_THE_VIEW
 
 
 def play_lies(lies: Lies, **options: Any) -> Trace:
@@ -304,7 +315,7 @@ class _LyingServer:
         state = self.harness.clients[client]._state
         binding = state.binding if isinstance(state, AwaitingUnmasking) else b""
         sharers = set(state.held) if isinstance(state, AwaitingUnmasking) else set(view) - {client}
-        signatures = self.signatures.get((binding, view), {})
+        signatures = self.confirmations(binding, view, self.lies.confirmed.get(client, view))
         self.ask(
             client,
             UnmaskingRequest(
@@ -314,6 +325,16 @@ class _LyingServer:
                 tuple(sorted(signatures.items())) if self.harness.active else (),
             ),
         )
+
+    def confirmations(self, binding: bytes, view: frozenset[int], confirmed: frozenset[int]) -> dict[int, bytes]:
+        match self.lies.signatures:
+            case Signatures.OF_THE_VIEW:
+                return self.signatures.get((binding, view), {})
+            case Signatures.OF_THE_CONFIRMED_VIEW:
+                return self.signatures.get((binding, confirmed), {})
+        anything = {client: sign for known in self.signatures.values() for client, sign in known.items()}
+        shown = {client: anything.get(client, bytes(64)) for client in view}
+        return {**shown, **self.signatures.get((binding, view), {})}
 
 
 @st.composite
@@ -343,6 +364,7 @@ def lies(draw: st.DrawFn) -> Lies:
         absent=draw(st.dictionaries(st.sampled_from(honest), ids, max_size=1)),
         hidden=draw(st.dictionaries(st.sampled_from(honest), small, max_size=2)),
         also_dropped=draw(st.dictionaries(st.sampled_from(honest), small, max_size=1)),
+        signatures=draw(st.sampled_from(Signatures)),
     )
 
 
@@ -378,10 +400,21 @@ SPLIT = split_views(7, {1: (2, 3), 2: (1, 3), 3: (1, 2), 4: (1, 2), 5: (1, 3), 6
 """Seven views of five clients each; by majority clients 1, 2 and 3 dropped, and four are left where five must be."""
 
 
-def test_split_views_get_nothing() -> None:
-    trace = play_lies(SPLIT)
+@pytest.mark.parametrize("signatures", Signatures)
+def test_split_views_get_nothing(signatures: Signatures) -> None:
+    trace = play_lies(replace(SPLIT, signatures=signatures))
     assert len(trace.partners) == 7
     assert (trace.seed_holders, trace.mask_key_holders) == ({}, {})
+
+
+def test_views_that_split_after_they_were_confirmed_get_nothing() -> None:
+    """Everybody confirms one view with valid signatures, and each is then asked to unmask another."""
+    everyone = frozenset(range(1, 8))
+    split = replace(SPLIT, confirmed=dict.fromkeys(everyone, everyone), signatures=Signatures.OF_THE_CONFIRMED_VIEW)
+    trace = play_lies(split)
+    assert (trace.seed_holders, trace.mask_key_holders) == ({}, {})
+    united = replace(split, unmasked={client: [everyone] for client in everyone})
+    assert knowledge(play_lies(united), frozenset(), 4).sums == {everyone}
 
 
 # Controls: a rule is left out, or a bound is crossed, and the oracle sees it.

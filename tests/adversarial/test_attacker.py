@@ -262,12 +262,12 @@ def test_buffers_that_the_caller_reuses(model: str) -> None:
             if harness.round is Round.MASKED_INPUT:
                 harness.clients[client].set_input(harness.inputs[client])
             received = bytearray(request)
-            answer = harness.clients[client].receive(memoryview(received))  # type: ignore[arg-type]
+            answer = harness.clients[client].receive(memoryview(received))
             received[:] = bytes(len(received))
             assert answer is not None
             sent = bytearray(answer)
             buffers.append(sent)
-            assert harness.server.receive(client, memoryview(sent)) == ()  # type: ignore[arg-type]
+            assert harness.server.receive(client, memoryview(sent)) == ()
             sent[:] = b"\xff" * len(sent)
         harness.close()
     harness.assert_exact()

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from secagg import AbortReason, ClientPhase, PeerMisbehaved, Round, SessionAbortedError, SessionOffer, Violation
-from secagg.messages import Abort, AdvertiseKeysRequest
+from secagg.messages import Abort, AdvertiseKeysRequest, UnmaskingRequest
 from secagg.protocol.client import receive
 from secagg.protocol.client_states import AwaitingAdvertiseKeys, ClientAborted, ClientCompleted, ClientContext
 from secagg.testing.randomness import DeterministicRandomSource
@@ -30,10 +30,12 @@ def test_an_aborted_session_says_why() -> None:
 
 
 def test_a_completed_session_has_no_reason() -> None:
+    """Nor does a request of another session show that this session's server asks twice."""
     state = ClientCompleted(context())
-    with pytest.raises(SessionAbortedError, match="start a new one") as caught:
-        receive(state, AdvertiseKeysRequest(state.context.session), UNUSED)
-    assert caught.value.reason is None
+    for message in (AdvertiseKeysRequest(state.context.session), UnmaskingRequest(bytes(32), (2,), (3,))):
+        with pytest.raises(SessionAbortedError, match="start a new one") as caught:
+            receive(state, message, UNUSED)
+        assert caught.value.reason is None
 
 
 @pytest.mark.parametrize("round_", list(Round))
