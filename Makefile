@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SECONDS ?= 60
 
-.PHONY: demo test lint protos clean
+.PHONY: demo test lint fuzz protos clean
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -15,6 +16,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Every target for SECONDS, one after the other; figures go to fuzz/figures.json and fuzz/README.md.
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python -m fuzz.run --seconds $(SECONDS)
 
 # Stubs are committed; run this after a change in protos/. protobuf 6.31 code runs with protobuf 6 and 7.
 protos:

@@ -12,7 +12,8 @@ import hashlib
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -142,6 +143,8 @@ def load_server(snapshot: SecretBytes) -> LoadedServer:
         requests = {client: distinct[place] for client, place in places.items()}
     except _FOREIGN as error:
         raise DecodeError("this is no snapshot of a server session") from error
+    if not _fits(requests, Mapping[ClientId, bytes]):
+        raise DecodeError("this is no snapshot of a server session")
     return LoadedServer(_parameters(parameters), state, requests)
 
 
@@ -162,10 +165,34 @@ class _Record:
     fields: Mapping[str, Any]
 
     def build(self, context: object) -> object:
-        try:
-            return self.kind(context=context, **self.fields)
-        except TypeError as error:
-            raise DecodeError(f"a snapshot of {self.kind.__name__} has other fields than this release") from error
+        return _built(self.kind, self.fields, context=context)
+
+
+def _built(kind: type[Any], fields: Mapping[str, Any], **context: object) -> object:
+    """Make a record of `kind` if every field is of its declared type; another would fail in the middle of use."""
+    hints = get_type_hints(kind)
+    if not all(_fits(value, hints.get(name)) for name, value in fields.items()):
+        raise DecodeError(f"a snapshot of {kind.__name__} has fields of other types than this release")
+    try:
+        return kind(**context, **fields)
+    except TypeError as error:
+        raise DecodeError(f"a snapshot of {kind.__name__} has other fields than this release") from error
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value is of a declared type, as deep as the declaration goes."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_fits(value, choice) for choice in inner)
+    if not isinstance(kind, type) or not isinstance(value, kind):
+        return False
+    if kind is np.ndarray or not inner:
+        return True
+    if isinstance(value, Mapping):
+        return all(_fits(key, inner[0]) and _fits(item, inner[1]) for key, item in value.items())
+    if isinstance(value, tuple) and inner[-1] is not Ellipsis:
+        return len(value) == len(inner) and all(map(_fits, value, inner))
+    return all(_fits(item, inner[0]) for item in value)  # type: ignore[attr-defined]
 
 
 def _parameters(data: bytes) -> SessionParameters:
@@ -304,10 +331,7 @@ class _Reader:
             raise DecodeError(f"a snapshot names {name!r}, which this release does not have")
         if any(entry.name == "context" for entry in dataclasses.fields(kind)):
             return _Record(kind, fields)
-        try:
-            return kind(**fields)
-        except TypeError as error:
-            raise DecodeError(f"a snapshot of {name} has other fields than this release") from error
+        return _built(kind, fields)
 
     def _length(self) -> int:
         length: int = struct.unpack(">Q", self._take(8))[0]

@@ -1,0 +1,220 @@
+"""Three small sessions whose every key is known: how a driver seals, signs and masks what the fuzzer chose.
+
+NO SECURITY: all keys follow from a fixed seed. A puppet is a client whose secrets the driver holds; nothing of the
+library is weakened or replaced, the sessions under test are the public ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto import aead, key_schedule
+from secagg.crypto.agreement import AgreementKey, LowOrderPointError
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.shamir import SECRET_BYTES, share_secrets
+from secagg.crypto.signing import IdentityKey
+from secagg.encoding.session_vector import encode_input
+from secagg.masking.engine import MaskTerm, add_masks
+from secagg.messages import Advertisement, SessionOffer
+from secagg.parameters import SessionParameters, ThreatModel, Topology, TopologyKind
+from secagg.policy import ClientPolicy
+from secagg.protocol.context import session_context
+from secagg.protocol.topology import share_points
+from secagg.testing.randomness import DeterministicRandomSource
+from secagg.vectors import FixedPoint, Integers
+from secagg.wire.codec import encode_offer
+
+Words = NDArray[np.uint64]
+POLICY: Final = ClientPolicy(minimum_cohort=2, minimum_threshold=1, max_corrupt=0.0)
+LENGTH: Final = 7
+MAX_WEIGHT: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Puppet:
+    """A client's secrets, exactly those that a ClientSession draws from `World.randomness(client)`."""
+
+    client: int
+    identity: IdentityKey = field(repr=False)
+    channel: AgreementKey = field(repr=False)
+    mask: AgreementKey = field(repr=False)
+    seed: SecretBytes = field(repr=False)
+
+
+class World:
+    """One session's parameters and everybody's secrets.
+
+    Attributes:
+        parameters, roster: what the session is made of; `offer` is its bytes.
+        context: what follows from the parameters.
+        puppets: client to secrets.
+        words: client to its honest, unmasked session vector; `counts` the integers in it.
+    """
+
+    def __init__(self, name: str, cohort: tuple[int, ...], threat_model: ThreatModel, topology: Topology) -> None:
+        self._source = DeterministicRandomSource(name.encode())
+        self.parameters = SessionParameters(
+            cohort=cohort,
+            vectors=(
+                ("counts", Integers(-5, 1000, length=LENGTH)),
+                ("update", FixedPoint(length=LENGTH, clip=1.0, bits=8, aggregate="mean")),
+            ),
+            threat_model=threat_model,
+            topology=topology,
+            threshold=3,
+            minimum_contributors=3,
+            nonce=hashlib.sha256(name.encode()).digest(),
+            context=name.encode(),
+            max_weight=MAX_WEIGHT,
+        )
+        self.active = threat_model is ThreatModel.ACTIVE
+        self.puppets = {client: self._puppet(client) for client in cohort}
+        self.roster = {client: puppet.identity.public for client, puppet in self.puppets.items()}
+        self.context = session_context(self.parameters, self.roster if self.active else {})
+        self.session = self.context.session
+        self.offer = encode_offer(SessionOffer(self.parameters))
+        self.counts = {c: np.arange(LENGTH, dtype=np.int64) * (place + 1) - 5 for place, c in enumerate(cohort)}
+        self.words = {client: self._encoded(client) for client in cohort}
+        self.masks_of = {puppet.mask.public: puppet.mask for puppet in self.puppets.values()}
+        self.masks_of |= {puppet.channel.public: puppet.channel for puppet in self.puppets.values()}
+        self.shares = lru_cache(maxsize=1024)(self._shares)
+        self._pairwise = lru_cache(maxsize=8192)(self._pairwise_stream)
+        self._self_mask = lru_cache(maxsize=1024)(self._self_stream)
+
+    def randomness(self, client: int) -> DeterministicRandomSource:
+        """What a session of this client draws its secrets from."""
+        return self._source.fork(client)
+
+    def neighbours(self, client: int) -> tuple[int, ...]:
+        """The neighbours of a client, ascending."""
+        return self.context.graph.of(client)
+
+    def advertisement(
+        self,
+        client: int,
+        *,
+        channel_public: bytes | None = None,
+        mask_public: bytes | None = None,
+        commitment: bytes | None = None,
+        signer: int | None = None,
+    ) -> Advertisement:
+        """What a client advertises, some of it replaced, signed by the one the caller likes."""
+        puppet = self.puppets[client]
+        values = (
+            puppet.channel.public if channel_public is None else channel_public,
+            puppet.mask.public if mask_public is None else mask_public,
+            self.commitment(client, puppet.seed) if commitment is None else commitment,
+        )
+        signature = b""
+        if self.active:
+            text = key_schedule.advertisement_text(self.session, client, *values)
+            signature = self.puppets[client if signer is None else signer].identity.sign(text)
+        return Advertisement(client, *values, signature)
+
+    def commitment(self, client: int, seed: SecretBytes) -> bytes:
+        """A client's commitment to a seed."""
+        return key_schedule.self_mask_commitment(self.session, client, seed)
+
+    def binding(self, advertisements: Iterable[Advertisement]) -> bytes:
+        """What pairwise keys are bound to when everybody saw these advertisements."""
+        if not self.context.complete:
+            return self.session
+        listed = ((ad.client, ad.channel_public, ad.mask_public, ad.commitment) for ad in advertisements)
+        return key_schedule.cohort_digest(self.session, listed)
+
+    def seal(self, sender: AgreementKey, who: int, to: int, to_public: bytes, binding: bytes, pair: bytes) -> bytes:
+        """Seal a pair of shares from one client to another; a low-order key gets zeros."""
+        try:
+            key, _ = key_schedule.channel_keys(sender, to_public, binding, who, to)
+        except LowOrderPointError:
+            return bytes(len(pair) + aead.OVERHEAD_BYTES)
+        text = key_schedule.share_associated_data(binding, who, to)
+        return aead.seal(key, SecretBytes(pair), text, bytes(aead.NONCE_BYTES))
+
+    def opened(self, key: AgreementKey, who: int, sender: Advertisement, binding: bytes, sealed: bytes) -> bytes:
+        """Open what `sender` sealed for `who`, who holds `key`; raises AuthenticationError."""
+        _, receiving = key_schedule.channel_keys(key, sender.channel_public, binding, who, sender.client)
+        text = key_schedule.share_associated_data(binding, sender.client, who)
+        return bytes(aead.open_sealed(receiving, sealed, text).expose())
+
+    def confirmation(self, client: int, binding: bytes, contributors: tuple[int, ...]) -> bytes:
+        """A client's signature over contributors."""
+        return self.puppets[client].identity.sign(key_schedule.confirmation_text(binding, contributors))
+
+    def masks(self, client: int, seed: bytes, key: AgreementKey, peers: dict[int, bytes], binding: bytes) -> Words:
+        """The sum of a client's self mask and its pairwise masks with `peers` (client to mask public key)."""
+        total = self.self_mask(seed).copy()
+        for peer, public in peers.items():
+            mask = self.pairwise_of(key, client, peer, public, binding)
+            total = total - mask if client > peer else total + mask
+        return total
+
+    def pairwise_of(self, key: AgreementKey, client: int, peer: int, peer_public: bytes, binding: bytes) -> Words:
+        """The stream that `client`, who holds `key`, shares with `peer`."""
+        return self._pairwise(bytes(key.secret.expose()), client, peer_public, peer, binding)
+
+    def self_mask(self, seed: bytes) -> Words:
+        """The stream of a self-mask seed."""
+        return self._self_mask(seed)
+
+    def ring(self, words: Words) -> Words:
+        """Words without the bits above their rings."""
+        reduced = words.copy()
+        for section in self.context.layout.sections:
+            reduced[section.word_slice] &= np.uint64(section.ring_mask)
+        return reduced
+
+    def _puppet(self, client: int) -> Puppet:
+        source = self.randomness(client)
+        identity = IdentityKey.generate(self._source.fork(f"identity {client}"))
+        channel, mask = AgreementKey.generate(source), AgreementKey.generate(source)
+        return Puppet(client, identity, channel, mask, source.secret(SECRET_BYTES))
+
+    def _encoded(self, client: int) -> Words:
+        arrays = {"counts": self.counts[client], "update": np.linspace(-1, 1, LENGTH)}
+        weight = client % MAX_WEIGHT + 1
+        return encode_input(
+            self.context.layout, arrays, weight, randomness=self._source.fork(f"input {client}")
+        ).words.copy()
+
+    def _shares(self, owner: int, seed: bytes, mask_secret: bytes) -> dict[int, bytes]:
+        """Holder to the pair of shares of an owner's two secrets."""
+        points = share_points(self.neighbours(owner))
+        secrets = [SecretBytes(seed), SecretBytes(mask_secret)]
+        source = DeterministicRandomSource(b"shares" + seed + mask_secret)
+        made = share_secrets(secrets, self.parameters.threshold, len(points), source)
+        return {holder: bytes(made[point - 1].expose()) for holder, point in points.items()}
+
+    def _stream(self, key: SecretBytes) -> Words:
+        words = np.zeros(self.context.layout.words, dtype=np.uint64)
+        add_masks(words, [MaskTerm(key, negative=False)], self.context.suite.prg)
+        return words
+
+    def _self_stream(self, seed: bytes) -> Words:
+        return self._stream(key_schedule.self_mask_key(SecretBytes(seed), self.session))
+
+    def _pairwise_stream(self, secret: bytes, client: int, public: bytes, peer: int, binding: bytes) -> Words:
+        key = AgreementKey.from_secret(SecretBytes(secret))
+        return self._stream(key_schedule.pairwise_mask_key(key, public, self.session, binding, client, peer))
+
+
+_COHORT: Final = (0, 3, 70, 2**32, 2**64 - 1)
+_MAKERS: Final = (
+    ("semi-honest", _COHORT, ThreatModel.SEMI_HONEST, Topology(TopologyKind.COMPLETE, 4, b"")),
+    ("active", _COHORT, ThreatModel.ACTIVE, Topology(TopologyKind.COMPLETE, 4, b"")),
+    ("sparse", (*_COHORT[:4], 2**33, 2**64 - 1), ThreatModel.SEMI_HONEST, Topology(TopologyKind.SPARSE, 4, bytes(32))),
+)
+WORLDS: Final = len(_MAKERS)
+
+
+@lru_cache(maxsize=WORLDS)
+def world(number: int) -> World:
+    """One of the worlds: semi-honest, active, sparse."""
+    return World(*_MAKERS[number % WORLDS])

@@ -1,0 +1,358 @@
+"""The client (§6, §7.1).
+
+`receive` takes the bytes of a message and returns the bytes of the answer. Checks stand in the order of §6, each with
+its id of §8. A violation raises `Breach`, and leaves the session ended and without secrets; `abort_message` is then
+what the client tells the server.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeVar
+
+from protocol_specs.reference import digests, keys, parameters, sealing, sharing, signatures, vectors, wire
+from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
+from protocol_specs.reference.parameters import Parameters
+from protocol_specs.reference.policy import Policy
+from protocol_specs.reference.prg import words
+from protocol_specs.reference.rules import check_parameters
+from protocol_specs.reference.topology import neighbours, share_point
+from protocol_specs.reference.wire import Advertisement
+
+Random = Callable[[int], bytes]
+T = TypeVar("T")
+Decoded = wire.SessionOffer | wire.Envelope[wire.Request]
+
+
+class Phase(Enum):
+    """What the client waits for."""
+
+    OFFERED = "the offer"
+    ADVERTISE_KEYS = "AdvertiseKeysRequest"
+    SHARE_KEYS = "ShareKeysRequest"
+    MASKED_INPUT = "MaskedInputCollectionRequest"
+    CONSISTENCY_CHECK = "ConsistencyCheckRequest"
+    UNMASKING = "UnmaskingRequest"
+    COMPLETED = "nothing: it has answered every round"
+    ABORTED = "nothing: the session has ended"
+
+
+@dataclass(slots=True)
+class Secrets:
+    """All secrets of a session; each is None or empty before it is drawn and after it is erased."""
+
+    channel_private: bytes | None = None
+    mask_private: bytes | None = None
+    self_mask_seed: bytes | None = None
+    incoming_channel_keys: dict[int, bytes] | None = None
+    seed_shares: dict[int, bytes] | None = None
+    mask_key_shares: dict[int, bytes] | None = None
+    inputs: tuple[vectors.Inputs, int] | None = None
+
+
+class Client:
+    """One client in one session."""
+
+    def __init__(
+        self,
+        client: int,
+        policy: Policy,
+        *,
+        identity_key: bytes | None = None,
+        roster: Mapping[int, bytes] | None = None,
+        random: Random = os.urandom,
+    ) -> None:
+        self.client = client
+        self.phase = Phase.OFFERED
+        self.secrets = Secrets()
+        self.abort_message: bytes | None = None
+        self._policy = policy
+        self._identity_key = identity_key
+        self._roster = dict(roster or {})
+        self._random = random
+        self._answered: tuple[bytes, bytes] | None = None
+
+    parameters: Parameters
+    session: bytes
+    binding: bytes
+    neighbours: list[int]
+    advertisements: dict[int, Advertisement]
+    """The own advertisement; from ShareKeys on, also those of the advertised neighbours."""
+    sharers: set[int]
+    contributors: tuple[int, ...]
+
+    def set_input(self, inputs: vectors.Inputs, weight: int = 1) -> None:
+        """Give the input: each vector row by row, by name."""
+        if self.phase not in (Phase.ADVERTISE_KEYS, Phase.SHARE_KEYS, Phase.MASKED_INPUT):
+            raise LocalError("there is nothing to be masked in this phase")
+        vectors.session_vector(self.parameters, inputs, weight, self._random)  # refuses bad inputs at once
+        self.secrets.inputs = (dict(inputs), weight)
+
+    def abort(self) -> None:
+        """End the session by the host's decision."""
+        if self.phase not in (Phase.COMPLETED, Phase.ABORTED):
+            self._end("A10")
+
+    def receive(self, message: bytes) -> bytes | None:
+        """Handle a message; returns the answer, or None for an offer and an abort."""
+        if self._answered is not None and message == self._answered[0] and self.phase is not Phase.ABORTED:
+            return self._answered[1]
+        if self.phase is Phase.ABORTED:
+            raise LocalError("refused: the session has ended")
+        try:
+            decoded = wire.decode_for_client(message)
+        except Undecodable as error:
+            if self.phase is Phase.COMPLETED:
+                raise LocalError("refused: the session is complete") from error
+            self._end("A08")
+            raise
+        if self.phase is Phase.COMPLETED:
+            self._after_completion(decoded)
+        if self.phase is Phase.MASKED_INPUT and self.secrets.inputs is None and self._is_masked_input(decoded):
+            raise LocalError("there is no input yet")
+        try:
+            return self._handle(decoded, message)
+        except Undecodable:
+            self._end("A08")
+            raise
+        except Breach as breach:
+            self._end("A09" if breach.rule == "A09" else "A07")
+            raise
+        finally:
+            self._erase_if_ended()
+
+    def _is_masked_input(self, decoded: Decoded) -> bool:
+        return (
+            isinstance(decoded, wire.Envelope)
+            and decoded.session == self.session
+            and isinstance(decoded.body, wire.MaskedInputCollectionRequest)
+        )
+
+    def _after_completion(self, decoded: Decoded) -> None:
+        """§7.1: in COMPLETED everything is refused, and a second request for shares also ends the session."""
+        if (
+            isinstance(decoded, wire.Envelope)
+            and decoded.session == self.session
+            and isinstance(decoded.body, wire.UnmaskingRequest)
+        ):
+            self._end("A07")
+            raise Breach("C62")
+        raise LocalError("refused: the session is complete")
+
+    def _handle(self, decoded: Decoded, message: bytes) -> bytes | None:
+        phase, self.phase = self.phase, Phase.ABORTED  # what a failure in the middle leaves behind (A11)
+        if isinstance(decoded, wire.SessionOffer):
+            demand(phase is Phase.OFFERED, "C11")
+            self._accept(decoded)
+            self.phase = Phase.ADVERTISE_KEYS
+            return None
+        demand(phase is not Phase.OFFERED, "C11")
+        demand(decoded.session == self.session, "C12")
+        body: wire.Response
+        match phase, decoded.body:
+            case _, wire.Abort():
+                raise Breach("A09")
+            case Phase.ADVERTISE_KEYS, wire.AdvertiseKeysRequest():
+                body, following = self._advertise_keys(), Phase.SHARE_KEYS
+            case Phase.SHARE_KEYS, wire.ShareKeysRequest() as request:
+                body, following = self._share_keys(request), Phase.MASKED_INPUT
+            case Phase.MASKED_INPUT, wire.MaskedInputCollectionRequest() as request:
+                body = self._masked_input(request)
+                following = Phase.CONSISTENCY_CHECK if self.parameters.active else Phase.UNMASKING
+            case Phase.CONSISTENCY_CHECK, wire.ConsistencyCheckRequest() as request:
+                body, following = self._consistency_check(request), Phase.UNMASKING
+            case Phase.UNMASKING, wire.UnmaskingRequest() as request:
+                body, following = self._unmasking(request), Phase.COMPLETED
+            case _:
+                raise Breach("C11")
+        answer = wire.encode_envelope(self.session, body)
+        self._answered, self.phase = (message, answer), following
+        return answer
+
+    def _accept(self, offer: wire.SessionOffer) -> None:
+        """§6.1."""
+        p = parameters.decode(offer.parameters)
+        self.parameters, self.session = p, digests.session_digest(p)
+        check_parameters(p)
+        demand(self.client in p.cohort, "C09")
+        self._policy.check(p, sum(section.words for section in vectors.layout(p)))
+        if p.active:
+            demand(set(p.cohort) <= set(self._roster), "C10")
+            self._check_roster(p.cohort)
+        self.neighbours = neighbours(p, self.client)
+
+    def _check_roster(self, cohort: tuple[int, ...]) -> None:
+        if self._identity_key is None:
+            raise LocalError("the active model needs an identity key")
+        if self._roster[self.client] != signatures.verification_key(self._identity_key):
+            raise LocalError("the roster has another key for this client than its own")
+        if len({self._roster[client] for client in cohort}) != len(cohort):
+            raise LocalError("the roster has one key for two clients")
+
+    def _advertise_keys(self) -> wire.AdvertiseKeysResponse:
+        """§6.2."""
+        secrets = self.secrets
+        secrets.channel_private, secrets.mask_private = self._random(32), self._random(32)
+        secrets.self_mask_seed = self._random(32)
+        own = Advertisement(
+            self.client,
+            keys.public_key(secrets.channel_private),
+            keys.public_key(secrets.mask_private),
+            keys.commitment(self.session, self.client, secrets.self_mask_seed),
+            b"",
+        )
+        if self.parameters.active:
+            own = replace(own, signature=self._sign(signatures.advertisement_input(self.session, own)))
+        self.advertisements = {self.client: own}
+        return wire.AdvertiseKeysResponse(own)
+
+    def _share_keys(self, request: wire.ShareKeysRequest) -> wire.ShareKeysResponse:
+        """§6.3."""
+        own = self.advertisements[self.client]
+        shown = {a.client: a for a in request.advertisements}
+        demand(self.client in shown, "C22")
+        demand(shown[self.client] == own, "C23")
+        others = [a for a in request.advertisements if a.client != self.client]
+        demand(all(a.client in self.neighbours for a in others), "C20")
+        demand(len(others) >= self.parameters.threshold, "C27")
+        public_keys = [key for a in shown.values() for key in (a.channel_public, a.mask_public)]
+        demand(len(public_keys) == len(set(public_keys)), "C24")
+        demand(all(keys.is_canonical(key) for key in public_keys), "C28")
+        if self.parameters.active:
+            demand(all(self._signed(a) for a in others), "C26")
+        self.advertisements = shown
+        self.binding = digests.binding(self.parameters, self.session, shown.values())
+        return self._seal_shares(own, others)
+
+    def _seal_shares(self, own: Advertisement, others: list[Advertisement]) -> wire.ShareKeysResponse:
+        secrets, t = self.secrets, self.parameters.threshold
+        seed_polynomials = sharing.draw_polynomials(_there(secrets.self_mask_seed), t, self._random)
+        mask_key_polynomials = sharing.draw_polynomials(_there(secrets.mask_private), t, self._random)
+        sealed, secrets.incoming_channel_keys = [], {}
+        for other in others:
+            shared = _agree(_there(secrets.channel_private), other.channel_public)
+            outgoing = keys.channel_key(shared, self.binding, own, other)
+            secrets.incoming_channel_keys[other.client] = keys.channel_key(shared, self.binding, other, own)
+            point = share_point(self.parameters, self.client, other.client)
+            pair = (
+                sharing.share_at(seed_polynomials, point),
+                sharing.share_at(mask_key_polynomials, point),
+            )
+            nonce = self._random(sealing.NONCE_BYTES)
+            ciphertext = sealing.seal(outgoing, nonce, self.binding, self.client, other.client, pair)
+            sealed.append(wire.SealedShares(other.client, ciphertext))
+        secrets.channel_private = None
+        return wire.ShareKeysResponse(tuple(sealed))
+
+    def _masked_input(self, request: wire.MaskedInputCollectionRequest) -> wire.MaskedInputCollectionResponse:
+        """§6.4."""
+        secrets = self.secrets
+        demand(len(request.ciphertexts) >= self.parameters.threshold, "C33")
+        secrets.seed_shares, secrets.mask_key_shares = {}, {}
+        for sealed in request.ciphertexts:
+            sender = sealed.client
+            demand(sender in self.advertisements and sender != self.client, "C30")
+            key = _there(secrets.incoming_channel_keys)[sender]
+            try:
+                pair = sealing.unseal(key, self.binding, sender, self.client, sealed.ciphertext)
+            except sealing.NotAuthentic as error:
+                raise Breach("C31") from error
+            demand(all(sharing.is_canonical(share) for share in pair), "C32")
+            secrets.seed_shares[sender], secrets.mask_key_shares[sender] = pair
+        self.sharers = set(secrets.seed_shares)
+        payload = vectors.pack(self.parameters, self._mask())
+        secrets.inputs = secrets.mask_private = secrets.self_mask_seed = secrets.incoming_channel_keys = None
+        return wire.MaskedInputCollectionResponse(payload)
+
+    def _mask(self) -> list[int]:
+        """y of §6.4, its words not yet cut to their rings."""
+        p, secrets, own = self.parameters, self.secrets, self.advertisements[self.client]
+        inputs, weight = _there(secrets.inputs)
+        x = vectors.session_vector(p, inputs, weight, self._random)
+        streams = [(1, keys.self_prg_key(_there(secrets.self_mask_seed), self.session))]
+        for v in sorted(self.sharers):
+            other = self.advertisements[v]
+            shared = _agree(_there(secrets.mask_private), other.mask_public)
+            key = keys.pairwise_prg_key(shared, self.session, self.binding, own, other)
+            streams.append((1 if v > self.client else -1, key))
+        for sign, key in streams:
+            x = [(a + sign * b) % 2**64 for a, b in zip(x, words(p.suite, key, 0, len(x)), strict=True)]
+        return x
+
+    def _consistency_check(self, request: wire.ConsistencyCheckRequest) -> wire.ConsistencyCheckResponse:
+        """§6.5."""
+        others = set(request.contributors) - {self.client}
+        demand(self.client in request.contributors, "C43")
+        demand(others <= self.sharers, "C40")
+        demand(len(others) >= self.parameters.threshold, "C42")
+        demand(len(request.contributors) >= self.parameters.minimum_contributors, "C41")
+        self.contributors = request.contributors
+        return wire.ConsistencyCheckResponse(self._sign(signatures.confirmation_input(self.binding, self.contributors)))
+
+    def _unmasking(self, request: wire.UnmaskingRequest) -> wire.UnmaskingResponse:
+        """§6.6."""
+        p, survivors, dropped = self.parameters, set(request.survivors), set(request.dropped)
+        demand(not survivors & dropped, "C50")
+        demand(self.client not in survivors | dropped, "C54")
+        demand(survivors <= self.sharers, "C51")
+        demand(dropped <= self.sharers, "C52")
+        demand(self.sharers <= survivors | dropped, "C53")
+        demand(len(survivors) >= p.threshold, "C55")
+        if p.complete:
+            demand(len(survivors) + 1 >= p.minimum_contributors, "C56")
+        if p.active:
+            self._check_confirmations(request)
+        else:
+            demand(not request.confirmations, "C58")
+        seed_shares, mask_key_shares = _there(self.secrets.seed_shares), _there(self.secrets.mask_key_shares)
+        response = wire.UnmaskingResponse(
+            tuple(wire.RevealedShare(owner, seed_shares[owner]) for owner in request.survivors),
+            tuple(wire.RevealedShare(owner, mask_key_shares[owner]) for owner in request.dropped),
+        )
+        self._erase()
+        return response
+
+    def _check_confirmations(self, request: wire.UnmaskingRequest) -> None:
+        contributors = set(self.contributors)
+        signers = {confirmation.client for confirmation in request.confirmations}
+        signed = signatures.confirmation_input(self.binding, self.contributors)
+        demand({*request.survivors, self.client} == contributors, "C57")
+        demand(signers <= contributors, "C58")
+        demand(
+            all(signatures.verifies(self._roster[c.client], signed, c.signature) for c in request.confirmations), "C59"
+        )
+        demand(self.client in signers, "C61")
+        demand(len(signers) >= self.parameters.threshold, "C60")
+
+    def _sign(self, message: bytes) -> bytes:
+        return signatures.sign(_there(self._identity_key), message)
+
+    def _signed(self, a: Advertisement) -> bool:
+        return signatures.verifies(self._roster[a.client], signatures.advertisement_input(self.session, a), a.signature)
+
+    def _end(self, reason: str) -> None:
+        if hasattr(self, "session") and reason != "A09":
+            self.abort_message = wire.encode_envelope(self.session, wire.Abort(reason))
+        self.phase = Phase.ABORTED
+        self._erase()
+
+    def _erase_if_ended(self) -> None:
+        if self.phase is Phase.ABORTED:
+            self._erase()
+
+    def _erase(self) -> None:
+        self.secrets = Secrets()
+
+
+def _agree(private: bytes, public: bytes) -> bytes:
+    try:
+        return keys.agree(private, public)
+    except keys.LowOrder as error:
+        raise Breach("C25") from error
+
+
+def _there(secret: T | None) -> T:
+    if secret is None:
+        raise LocalError("a secret was erased")
+    return secret

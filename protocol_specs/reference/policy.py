@@ -1,0 +1,67 @@
+"""What a client demands of an offer beyond the rules of §2.1 (§6.1, and §2.4 for sparse graphs)."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from protocol_specs.reference.errors import demand
+from protocol_specs.reference.parameters import SUITE_AEGIS, SUITE_AES, Parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A client's policy. Model and corrupt fraction have no default: their choice is the client's safety."""
+
+    threat_model: str
+    corrupt_fraction: float
+    smallest_cohort: int = 3
+    largest_cohort: int = 65521
+    smallest_threshold: int = 2
+    smallest_minimum_contributors: int = 2
+    suites: tuple[int, ...] = (SUITE_AES, SUITE_AEGIS)
+    context: bytes | None = None
+    largest_vector: int = 2**27
+    security_bits: int = 40
+
+    def check(self, parameters: Parameters, words: int) -> None:
+        """Raise `Breach` for an offer that this client does not take; `words` is the session vector's length."""
+        n = len(parameters.cohort)
+        demand(n >= self.smallest_cohort, "C02")
+        demand(n <= self.largest_cohort, "C13")
+        demand(parameters.threshold >= self.smallest_threshold, "C03")
+        demand(withstands(parameters, self.corrupt_fraction, self.security_bits), "C03")
+        demand(parameters.minimum_contributors >= self.smallest_minimum_contributors, "C04")
+        demand(parameters.threat_model == self.threat_model, "C05")
+        demand(parameters.suite in self.suites, "C06")
+        demand(self.context is None or parameters.context == self.context, "C08")
+        demand(words <= self.largest_vector, "C07")
+
+
+def withstands(parameters: Parameters, corrupt_fraction: float, security_bits: int) -> bool:
+    """Whether the offered graph and threshold withstand this fraction of corrupt clients."""
+    n, t, degree = len(parameters.cohort), parameters.threshold, parameters.degree
+    corrupt = min(math.floor((corrupt_fraction + 1e-14) * n), n - 1)
+    if parameters.active:
+        return 2 * t > n + corrupt
+    if parameters.complete:
+        return t > corrupt
+    bound = Fraction(1, 2 ** (security_bits + 1))
+    secret = more_than(n, corrupt, degree, t - 1) <= bound / n
+    return secret and _connected(n, degree, corrupt, bound)
+
+
+def more_than(population: int, marked: int, drawn: int, limit: int) -> Fraction:
+    """Pr[HG(n, K, k) > limit], exactly."""
+    favourable = sum(
+        math.comb(marked, i) * math.comb(population - marked, drawn - i)
+        for i in range(limit + 1, min(marked, drawn) + 1)
+    )
+    return Fraction(favourable, math.comb(population, drawn))
+
+
+def _connected(n: int, degree: int, bad: int, bound: Fraction) -> bool:
+    """The condition of §2.4, the even degree below taking the place of an odd one."""
+    k = degree - degree % 2
+    if k > bad or degree == n - 1:
+        return True
+    return Fraction(n * (n - k - 1), 2) * more_than(n, bad, k, k - 1) < bound

@@ -1,0 +1,278 @@
+"""The server (§6, §7.2).
+
+`requests` are the bytes to be sent in the open round; `receive` takes one answer; `close_round` closes the round. What
+is wrong with a client's answer costs that client its place: `dropped` says why, with an id of §8.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from protocol_specs.reference import digests, keys, parameters, sharing, signatures, unmasking, vectors, wire
+from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
+from protocol_specs.reference.parameters import Parameters
+from protocol_specs.reference.rules import check_parameters
+from protocol_specs.reference.topology import neighbours
+
+
+class Phase(Enum):
+    """What the server collects."""
+
+    COLLECTING_KEYS = 1
+    COLLECTING_SHARES = 2
+    COLLECTING_MASKED_INPUTS = 3
+    COLLECTING_CONFIRMATIONS = 4
+    COLLECTING_UNMASKING_SHARES = 5
+    COMPLETED = 6
+    ABORTED = 7
+
+
+ROUND_OF: dict[type[wire.Response], Phase] = {
+    wire.AdvertiseKeysResponse: Phase.COLLECTING_KEYS,
+    wire.ShareKeysResponse: Phase.COLLECTING_SHARES,
+    wire.MaskedInputCollectionResponse: Phase.COLLECTING_MASKED_INPUTS,
+    wire.ConsistencyCheckResponse: Phase.COLLECTING_CONFIRMATIONS,
+    wire.UnmaskingResponse: Phase.COLLECTING_UNMASKING_SHARES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a session releases: sums row by row, and the total weight if there are weights."""
+
+    vectors: dict[str, list[float]]
+    contributors: tuple[int, ...]
+    total_weight: int | None
+
+
+class Server:
+    """The server of one session. A roster is needed in the active model."""
+
+    def __init__(self, session_parameters: Parameters, roster: Mapping[int, bytes] | None = None) -> None:
+        check_parameters(session_parameters)
+        self.parameters = p = session_parameters
+        self._roster = {client: (roster or {})[client] for client in p.cohort} if p.active else {}
+        self.session = digests.session_digest(p)
+        self.offer = wire.encode_offer(wire.SessionOffer(parameters.encode(p)))
+        self.phase: Phase
+        self.requests: dict[int, bytes] = {}
+        self.dropped: dict[int, str] = {}
+        self.late: list[int] = []
+        self.inconsistent: list[tuple[int, int]] = []
+        self.result: Result | None = None
+        self.abort_reason: str | None = None
+        self.aborts: dict[int, bytes] = {}
+        self._neighbours = {client: set(neighbours(p, client)) for client in p.cohort}
+        self._first_answers: dict[int, bytes] = {}
+        self._accepted: dict[int, wire.Response] = {}
+        self._public_keys: set[bytes] = set()
+        self._advertisements: dict[int, wire.Advertisement] = {}
+        self._sharers: frozenset[int] = frozenset()
+        self._contributors: list[int] = []
+        self._sum = [0] * sum(section.words for section in vectors.layout(p))
+        self._bodies: dict[int, wire.Request] = {}
+        self._ask(Phase.COLLECTING_KEYS, {client: wire.AdvertiseKeysRequest() for client in p.cohort})
+
+    def receive(self, client: int, message: bytes) -> str | None:
+        """Handle a message; returns "late", "repeated", the id of the reason for which it drops the client, or None."""
+        if self.phase in (Phase.COMPLETED, Phase.ABORTED):
+            raise LocalError("refused: the session has ended")
+        if client not in self.parameters.cohort:
+            raise LocalError("the sender is not in the cohort")
+        if client not in self.requests or client in self.dropped:
+            self.late.append(client)
+            return "late"
+        try:
+            return self._handle(client, message)
+        except Undecodable:
+            return self._drop(client, "S02")
+        except Breach as breach:
+            return self._drop(client, breach.rule)
+
+    def close_round(self) -> None:
+        """Close the open round: send the next requests, release the result, or end the session."""
+        if self.phase in (Phase.COMPLETED, Phase.ABORTED):
+            raise LocalError("refused: the session has ended")
+        for client in self.requests:
+            if client not in self._accepted and client not in self.dropped:
+                self._drop(client, "S01")
+        try:
+            match self.phase:
+                case Phase.COLLECTING_KEYS:
+                    self._close_advertise_keys()
+                case Phase.COLLECTING_SHARES:
+                    self._close_share_keys()
+                case Phase.COLLECTING_MASKED_INPUTS:
+                    self._close_masked_inputs()
+                case Phase.COLLECTING_CONFIRMATIONS:
+                    self._close_consistency_check()
+                case _:
+                    self._close_unmasking()
+        except Breach as breach:
+            self._end(breach.rule)
+
+    def abort(self) -> None:
+        """End the session by the host's decision."""
+        if self.phase not in (Phase.COMPLETED, Phase.ABORTED):
+            self._end("A10")
+
+    # One message.
+
+    def _handle(self, client: int, message: bytes) -> str | None:
+        envelope = wire.decode_for_server(message)
+        demand(envelope.session == self.session, "S04")
+        body = envelope.body
+        demand(not isinstance(body, wire.Abort), "S06")
+        its_round = ROUND_OF[type(body)]
+        if its_round is Phase.COLLECTING_CONFIRMATIONS:
+            demand(self.parameters.active, "S03")
+        demand(its_round.value <= self.phase.value, "S03")
+        if its_round is not self.phase:
+            self.late.append(client)
+            return "late"
+        if client in self._first_answers:
+            demand(self._first_answers[client] == message, "S05")
+            return "repeated"
+        match body:
+            case wire.AdvertiseKeysResponse():
+                self._check_advertisement(client, body.advertisement)
+            case wire.ShareKeysResponse():
+                receivers = {sealed.client for sealed in body.ciphertexts}
+                demand(receivers == self._neighbours[client] & set(self._advertisements), "S20")
+            case wire.MaskedInputCollectionResponse():
+                words = vectors.unpack(self.parameters, body.payload)
+                self._sum = [a + b for a, b in zip(self._sum, words, strict=True)]
+                self._contributors.append(client)
+            case wire.ConsistencyCheckResponse():
+                signed = signatures.confirmation_input(self._binding, sorted(self._contributors))
+                demand(signatures.verifies(self._roster[client], signed, body.signature), "S40")
+            case wire.UnmaskingResponse():
+                self._check_shares(client, body)
+        self._first_answers[client], self._accepted[client] = message, body
+        return None
+
+    def _check_advertisement(self, client: int, a: wire.Advertisement) -> None:
+        """§6.2."""
+        public_keys = {a.channel_public, a.mask_public}
+        demand(a.client == client, "S10")
+        demand(len(public_keys) == 2 and not public_keys & self._public_keys, "S12")
+        demand(all(keys.is_canonical(key) for key in public_keys), "S15")
+        demand(not any(keys.is_of_low_order(key) for key in public_keys), "S13")
+        if self.parameters.active:
+            signed = signatures.advertisement_input(self.session, a)
+            demand(signatures.verifies(self._roster[client], signed, a.signature), "S11")
+        self._public_keys |= public_keys
+
+    def _check_shares(self, client: int, response: wire.UnmaskingResponse) -> None:
+        """§6.6."""
+        request = self._bodies[client]
+        asked = (request.survivors, request.dropped) if isinstance(request, wire.UnmaskingRequest) else ((), ())
+        owners = tuple(tuple(s.owner for s in kind) for kind in (response.seed_shares, response.mask_key_shares))
+        demand(owners == asked, "S50")
+        shares = (*response.seed_shares, *response.mask_key_shares)
+        demand(all(sharing.is_canonical(revealed.share) for revealed in shares), "S51")
+
+    # The end of a round.
+
+    def _close_advertise_keys(self) -> None:
+        """§6.2."""
+        accepted = {c: b.advertisement for c, b in self._accepted.items() if isinstance(b, wire.AdvertiseKeysResponse)}
+        remaining = self._with_enough_neighbours(set(accepted))
+        demand(len(remaining) >= self.parameters.fewest_clients, "A01")
+        self._advertisements = {client: accepted[client] for client in sorted(remaining)}
+        shown = {
+            u: tuple(a for v, a in self._advertisements.items() if v == u or v in self._neighbours[u])
+            for u in self._advertisements
+        }
+        self._ask(Phase.COLLECTING_SHARES, {u: wire.ShareKeysRequest(ads) for u, ads in shown.items()})
+
+    def _close_share_keys(self) -> None:
+        """§6.3."""
+        accepted = {c: b.ciphertexts for c, b in self._accepted.items() if isinstance(b, wire.ShareKeysResponse)}
+        remaining = self._with_enough_neighbours(set(accepted))
+        demand(len(remaining) >= self.parameters.fewest_clients, "A02")
+        self._sharers = frozenset(remaining)
+        pairs: dict[int, list[wire.SealedShares]] = {u: [] for u in sorted(remaining)}
+        for sender in sorted(remaining):
+            for sealed in accepted[sender]:
+                if sealed.client in remaining:
+                    pairs[sealed.client].append(wire.SealedShares(sender, sealed.ciphertext))
+        requests = {u: wire.MaskedInputCollectionRequest(tuple(sealed)) for u, sealed in pairs.items()}
+        self._ask(Phase.COLLECTING_MASKED_INPUTS, requests)
+
+    def _close_masked_inputs(self) -> None:
+        """§6.4."""
+        present = set(self._accepted)
+        demand(len(self._contributors) >= self.parameters.fewest_clients, "A03")
+        demand(self._view.can_be_rebuilt_by(present), "A03")
+        if self.parameters.active:
+            request = wire.ConsistencyCheckRequest(tuple(sorted(self._contributors)))
+            self._ask(Phase.COLLECTING_CONFIRMATIONS, dict.fromkeys(sorted(present), request))
+        else:
+            self._ask_for_shares(present, ())
+
+    def _close_consistency_check(self) -> None:
+        """§6.5."""
+        confirmations = tuple(
+            wire.Confirmation(client, body.signature)
+            for client, body in sorted(self._accepted.items())
+            if isinstance(body, wire.ConsistencyCheckResponse)
+        )
+        confirmers = {confirmation.client for confirmation in confirmations}
+        demand(self._view.can_be_rebuilt_by(confirmers), "A04")
+        self._ask_for_shares(confirmers, confirmations)
+
+    def _ask_for_shares(self, clients: set[int], confirmations: tuple[wire.Confirmation, ...]) -> None:
+        """§6.6."""
+        contributors = set(self._contributors)
+        requests: dict[int, wire.Request] = {}
+        for u in sorted(clients):
+            sharers = self._sharers & self._neighbours[u]
+            survivors, dropped = tuple(sorted(sharers & contributors)), tuple(sorted(sharers - contributors))
+            requests[u] = wire.UnmaskingRequest(survivors, dropped, confirmations)
+        self._ask(Phase.COLLECTING_UNMASKING_SHARES, requests)
+
+    def _close_unmasking(self) -> None:
+        """§6.7."""
+        responses = {c: body for c, body in self._accepted.items() if isinstance(body, wire.UnmaskingResponse)}
+        unmasked = unmasking.unmask(self._view, self._sum, responses)
+        self.inconsistent = unmasked.inconsistent
+        sums = vectors.decode_sum(self.parameters, unmasked.words, len(self._contributors))
+        self.result = Result(sums.vectors, tuple(sorted(self._contributors)), sums.total_weight)
+        self.phase, self.requests = Phase.COMPLETED, {}
+
+    @property
+    def _binding(self) -> bytes:
+        return digests.binding(self.parameters, self.session, self._advertisements.values())
+
+    @property
+    def _view(self) -> unmasking.Session:
+        return unmasking.Session(
+            self.parameters, self.session, self._advertisements, self._sharers, frozenset(self._contributors)
+        )
+
+    def _with_enough_neighbours(self, clients: set[int]) -> set[int]:
+        """S14: in a sparse graph, drop clients until each has t neighbours among those that remain."""
+        if self.parameters.complete:
+            return clients
+        remaining = set(clients)
+        while lonely := {u for u in remaining if len(self._neighbours[u] & remaining) < self.parameters.threshold}:
+            for client in lonely:
+                self._drop(client, "S14")
+            remaining -= lonely
+        return remaining
+
+    def _ask(self, phase: Phase, bodies: Mapping[int, wire.Request]) -> None:
+        self.phase, self._bodies = phase, dict(bodies)
+        self.requests = {client: wire.encode_envelope(self.session, body) for client, body in bodies.items()}
+        self._first_answers, self._accepted = {}, {}
+
+    def _drop(self, client: int, reason: str) -> str:
+        self.dropped[client] = reason
+        self._accepted.pop(client, None)
+        return reason
+
+    def _end(self, reason: str) -> None:
+        message = wire.encode_envelope(self.session, wire.Abort(reason))
+        self.aborts = {client: message for client in self.requests if client not in self.dropped}
+        self.phase, self.requests, self.abort_reason = Phase.ABORTED, {}, reason

@@ -1,0 +1,97 @@
+"""From the masked sum and the revealed shares to the result (§6.7)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from protocol_specs.reference import digests, keys, vectors
+from protocol_specs.reference.errors import Breach, demand
+from protocol_specs.reference.parameters import Parameters
+from protocol_specs.reference.prg import words
+from protocol_specs.reference.sharing import Rebuilt, rebuild
+from protocol_specs.reference.topology import neighbours, share_point
+from protocol_specs.reference.wire import Advertisement, UnmaskingResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the server knows of a session when it unmasks."""
+
+    parameters: Parameters
+    digest: bytes
+    advertisements: Mapping[int, Advertisement]
+    sharers: frozenset[int]
+    contributors: frozenset[int]
+
+    @property
+    def rebuilt_sharers(self) -> list[int]:
+        """The sharers whose mask private key must be rebuilt."""
+        missing = self.sharers - self.contributors
+        return sorted(d for d in missing if self.contributors & set(neighbours(self.parameters, d)))
+
+    def holders(self, owner: int) -> frozenset[int]:
+        """The sharers that hold shares of an owner's secrets."""
+        return self.sharers & set(neighbours(self.parameters, owner))
+
+    def can_be_rebuilt_by(self, present: set[int]) -> bool:
+        """Whether every secret that must be rebuilt has t holders among these clients (A03, A04)."""
+        owners = [*self.contributors, *self.rebuilt_sharers]
+        return all(len(self.holders(owner) & present) >= self.parameters.threshold for owner in owners)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmasked:
+    """The words of the sum, and who revealed shares that are not on the polynomials (holder, owner)."""
+
+    words: list[int]
+    inconsistent: list[tuple[int, int]]
+
+
+def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, UnmaskingResponse]) -> Unmasked:
+    """Rebuild every secret and take the masks off; raises `Breach` with A05 or A06."""
+    p, total = session.parameters, list(masked_sum)
+    inconsistent: list[tuple[int, int]] = []
+
+    def subtract(sign: int, key: bytes) -> None:
+        for i, word in enumerate(words(p.suite, key, 0, len(total))):
+            total[i] -= sign * word
+
+    def secret_of(owner: int, revealed: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> bytes:
+        rebuilt = _rebuild(p, owner, revealed, accept)
+        holder_at = {share_point(p, owner, holder): holder for holder in revealed}
+        inconsistent.extend((holder_at[point], owner) for point in rebuilt.inconsistent)
+        return rebuilt.secret
+
+    for u in sorted(session.contributors):
+        commitment = session.advertisements[u].commitment
+        shares = {h: s.share for h, r in responses.items() for s in r.seed_shares if s.owner == u}
+        seed = secret_of(
+            u,
+            shares,
+            lambda s, u=u, c=commitment: keys.commitment(session.digest, u, s) == c,  # type: ignore[misc]
+        )
+        subtract(1, keys.self_prg_key(seed, session.digest))
+    binding = digests.binding(p, session.digest, session.advertisements.values())
+    for d in session.rebuilt_sharers:
+        own = session.advertisements[d]
+        shares = {h: s.share for h, r in responses.items() for s in r.mask_key_shares if s.owner == d}
+        private = secret_of(d, shares, lambda s, own=own: keys.public_key(s) == own.mask_public)  # type: ignore[misc]
+        for v in sorted(session.contributors & set(neighbours(p, d))):
+            other = session.advertisements[v]
+            shared = keys.agree(private, other.mask_public)
+            subtract(1 if v < d else -1, keys.pairwise_prg_key(shared, session.digest, binding, own, other))
+    return Unmasked(_reduce(p, total), inconsistent)
+
+
+def _rebuild(p: Parameters, owner: int, revealed: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> Rebuilt:
+    demand(len(revealed) >= p.threshold, "A05")
+    shares = {share_point(p, owner, holder): share for holder, share in revealed.items()}
+    rebuilt = rebuild(shares, p.threshold, accept)
+    if rebuilt is None:
+        raise Breach("A06")
+    return rebuilt
+
+
+def _reduce(p: Parameters, total: Sequence[int]) -> list[int]:
+    """Each word to its low B bits."""
+    rings = [2**section.ring_bits for section in vectors.layout(p) for _ in range(section.words)]
+    return [word % ring for word, ring in zip(total, rings, strict=True)]
