@@ -70,14 +70,11 @@ def _open_all(state: AwaitingMaskedInput, message: MaskedInputCollectionRequest)
 
 
 def _split(pair: SecretBytes, sender: ClientId) -> HeldShares:
-    view = pair.expose()
-    held = HeldShares(SecretBytes(view[: shamir.SHARE_BYTES]), SecretBytes(view[shamir.SHARE_BYTES :]))
     try:
-        shamir.check_share(held.seed_share)
-        shamir.check_share(held.mask_key_share)
+        seed_share, mask_key_share = shamir.split_shares(pair)
     except shamir.ShareError as error:
         raise PeerMisbehaved(Violation.SHARE_NOT_CANONICAL, f"client {sender} sealed no canonical share") from error
-    return held
+    return HeldShares(seed_share, mask_key_share)
 
 
 def _terms(state: AwaitingMaskedInput, sharers: list[ClientId]) -> list[MaskTerm]:
