@@ -226,20 +226,17 @@ class Client:
         return self._seal_shares(own, others)
 
     def _seal_shares(self, own: Advertisement, others: list[Advertisement]) -> wire.ShareKeysResponse:
-        secrets, t = self.secrets, self.parameters.threshold
-        seed_polynomials = sharing.draw_polynomials(_there(secrets.self_mask_seed), t, self._random)
-        mask_key_polynomials = sharing.draw_polynomials(_there(secrets.mask_private), t, self._random)
+        secrets, shared_secrets = self.secrets, [_there(self.secrets.self_mask_seed), _there(self.secrets.mask_private)]
+        polynomials = sharing.draw_polynomials(shared_secrets, self.parameters.threshold, self._random)
         sealed, secrets.incoming_channel_keys = [], {}
         for other in others:
             shared = _agree(_there(secrets.channel_private), other.channel_public)
             outgoing = keys.channel_key(shared, self.binding, own, other)
             secrets.incoming_channel_keys[other.client] = keys.channel_key(shared, self.binding, other, own)
             point = share_point(self.parameters, self.client, other.client)
-            pair = (
-                sharing.share_at(seed_polynomials, point),
-                sharing.share_at(mask_key_polynomials, point),
-            )
+            seed_share, mask_key_share = (sharing.share_at(each, point) for each in polynomials)
             nonce = self._random(sealing.NONCE_BYTES)
+            pair = (seed_share, mask_key_share)
             ciphertext = sealing.seal(outgoing, nonce, self.binding, self.client, other.client, pair)
             sealed.append(wire.SealedShares(other.client, ciphertext))
         secrets.channel_private = None

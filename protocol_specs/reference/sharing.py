@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+
 from protocol_specs.reference.field import P, divide, evaluate, interpolate, solve
 
 Random = Callable[[int], bytes]
@@ -45,11 +47,22 @@ def is_canonical(share: bytes) -> bool:
     return len(share) == SHARE_BYTES and all(element < P for element in decode_share(share))
 
 
-def draw_polynomials(secret: bytes, threshold: int, random: Random) -> list[list[int]]:
-    """One polynomial of degree t - 1 for each limb, the limb being its constant term."""
+def draw_polynomials(secrets: Sequence[bytes], threshold: int, random: Random) -> list[list[list[int]]]:
+    """For each secret 18 polynomials of degree t - 1, the limbs being their constant terms.
+
+    The coefficients come from one key in the order of conformance.md, so that a tape gives the same shares everywhere.
+    """
+    limbs = [limb for secret in secrets for limb in to_limbs(secret)]
+    elements = _coefficients(random(32), (threshold - 1) * len(limbs))
+    columns = [[limb, *elements[column :: len(limbs)]] for column, limb in enumerate(limbs)]
+    return [columns[first : first + LIMBS] for first in range(0, len(columns), LIMBS)]
+
+
+def _coefficients(key: bytes, count: int) -> list[int]:
+    stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor().update(bytes(_COEFFICIENT_BYTES * count))
     return [
-        [limb, *(int.from_bytes(random(_COEFFICIENT_BYTES), "big") % P for _ in range(threshold - 1))]
-        for limb in to_limbs(secret)
+        int.from_bytes(stream[i : i + _COEFFICIENT_BYTES], "little") % P
+        for i in range(0, len(stream), _COEFFICIENT_BYTES)
     ]
 
 

@@ -322,7 +322,7 @@ def test_shares_of_one_side_are_rebuilt_by_the_other(secret: bytes, threshold: i
     degree = threshold + surplus
     made = shamir.share_secrets([SecretBytes(secret)], threshold, degree, DeterministicRandomSource(1))
     theirs = {point: bytes(share.expose()) for point, share in enumerate(made, start=1)}
-    polynomials = sharing.draw_polynomials(secret, threshold, random_bytes("shares"))
+    (polynomials,) = sharing.draw_polynomials([secret], threshold, random_bytes("shares"))
     ours = {point: sharing.share_at(polynomials, point) for point in range(1, degree + 1)}
     last = dict(list(ours.items())[surplus:])
 
@@ -338,7 +338,7 @@ def test_wrong_shares_are_corrected_and_named_alike(
     m = threshold + surplus
     points = sorted(data.draw(st.sets(st.integers(1, 65520), min_size=m, max_size=m)))
     wrong = sorted(data.draw(st.sets(st.sampled_from(points), max_size=surplus // 2)))
-    polynomials = sharing.draw_polynomials(secret, threshold, random_bytes("shares"))
+    (polynomials,) = sharing.draw_polynomials([secret], threshold, random_bytes("shares"))
     shares = {point: sharing.share_at(polynomials, point) for point in points}
     for point in wrong:
         elements = sharing.decode_share(shares[point])
@@ -355,7 +355,7 @@ def test_wrong_shares_are_corrected_and_named_alike(
 def test_errors_that_cancel_at_zero_do_not_blame_honest_holders() -> None:
     """§5.4: with at most ⌊(m - t)/2⌋ wrong shares exactly their holders are reported, whatever is tried first."""
     secret, threshold, m = hashlib.sha256(b"secret").digest(), 2, 6
-    polynomials = sharing.draw_polynomials(secret, threshold, random_bytes("shares"))
+    (polynomials,) = sharing.draw_polynomials([secret], threshold, random_bytes("shares"))
     shares = {point: sharing.share_at(polynomials, point) for point in range(1, m + 1)}
     for point in (1, 2):  # both add 5·x, which is 0 at 0
         elements = sharing.decode_share(shares[point])
@@ -370,7 +370,7 @@ def test_errors_that_cancel_at_zero_do_not_blame_honest_holders() -> None:
 
 def test_too_many_wrong_shares_give_no_secret() -> None:
     secret = bytes(range(32))
-    polynomials = sharing.draw_polynomials(secret, 3, random_bytes("shares"))
+    (polynomials,) = sharing.draw_polynomials([secret], 3, random_bytes("shares"))
     shares = {point: sharing.share_at(polynomials, point) for point in range(1, 6)}
     for point in (1, 4):
         shares[point] = sharing.encode_share([7] * 18)
