@@ -1,7 +1,7 @@
-"""`python -m fuzz.run [--seconds N] [TARGET ...]`: fuzzes targets one after the other and writes down what came of it.
+"""`python -m fuzz.run [--seconds N] [--record] [TARGET ...]`: fuzzes targets one after the other.
 
-What libFuzzer prints goes to build/fuzz/<target>.log; from there the figures come to figures.json and into the table
-of README.md. New inputs stay in build/fuzz/corpus/. The exit code is 1 when a target crashed.
+What libFuzzer prints goes to build/fuzz/<target>.log; with `--record` the figures come from there to figures.json and
+into the table of README.md. New inputs stay in build/fuzz/corpus/. The exit code is 1 when a target crashed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Final
 from fuzz.inputs import CASES, CORPUS, FUZZ, cases, corpus
 from fuzz.registry import TARGETS
 from fuzz.table import update_readme
+from fuzz.vector_seeds import TARGETS as VECTOR_TARGETS
+from fuzz.vector_seeds import vector_seeds
 
 FIGURES: Final = FUZZ / "figures.json"
 BUILD: Final = FUZZ.parent / "build" / "fuzz"
@@ -62,6 +64,8 @@ def run(target: str, seconds: int) -> tuple[dict[str, int] | None, str]:
     command += [str(found), str(CORPUS / target)]
     if cases(target):
         command.append(str(CASES / target))
+    if target in VECTOR_TARGETS:
+        command.append(str(_unpacked(target)))
     done = subprocess.run(  # noqa: S603 - our own interpreter, our own arguments
         command, cwd=FUZZ.parent, capture_output=True, text=True, errors="replace", check=False
     )
@@ -70,11 +74,21 @@ def run(target: str, seconds: int) -> tuple[dict[str, int] | None, str]:
     return (figures(log) if done.returncode == 0 else None), log
 
 
+def _unpacked(target: str) -> Path:
+    """Write the seeds from the vectors where libFuzzer can read them."""
+    folder = BUILD / "vectors" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in vector_seeds(target).items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
 def record(target: str, measured: dict[str, int], place: Path = FIGURES) -> None:
     """Put a target's figures into the file of figures."""
     known = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
     machine = f"CPython {platform.python_version()}, {platform.machine()}, atheris {version('atheris')}"
-    known[target] = measured | {"seeds": len(corpus(target)), "machine": machine}
+    seeds = len(corpus(target)) + (len(vector_seeds(target)) if target in VECTOR_TARGETS else 0)
+    known[target] = measured | {"seeds": seeds, "machine": machine}
     ordered = {name: known[name] for name in TARGETS if name in known}
     place.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
 
@@ -84,6 +98,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz.run", description="fuzz targets one after the other")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"default: all ({', '.join(TARGETS)})")
     parser.add_argument("--seconds", type=int, default=60, help="seconds for each target (60)")
+    parser.add_argument("--record", action="store_true", help="write the figures of finished runs down")
     options = parser.parse_args(arguments)
     crashed = []
     for target in options.targets or TARGETS:
@@ -96,8 +111,9 @@ def main(arguments: list[str]) -> int:
             if crash:
                 print(f"  keep it: python -m fuzz.convert {crash.group(1)} {target}", flush=True)
             continue
-        record(target, measured)
-        update_readme(FIGURES)
+        if options.record:
+            record(target, measured)
+            update_readme(FIGURES)
         shown = ", ".join(f"{number} {name}" for name, number in measured.items())
         print(f"{target}: {shown}", flush=True)
     return 1 if crashed else 0

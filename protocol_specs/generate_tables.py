@@ -1,13 +1,16 @@
-"""Rewrites the generated blocks of secagg-v1.md: state diagrams and tables, wire fields, worked examples.
+"""Rewrites the generated parts of secagg-v1.md: state diagrams and tables, wire fields, worked examples, vector counts.
 
 Run `python -m protocol_specs.generate_tables` in the root of the repository after a change of the transition tables,
-of the .proto file or of anything that the examples show; tests/test_specification.py fails until that is done. A block
-stands between `<!-- generated: NAME -->` and `<!-- end generated -->`. Must not know the text around the blocks.
+of the .proto file, of the vectors or of anything that the examples show; tests/test_specification.py fails until that
+is done. A block stands between `<!-- generated: NAME -->` and `<!-- end generated -->`; the last cell of each row of
+the validation table says how many cases of which vector files cite its id. Must not know the text around these.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,8 +34,10 @@ from secagg.protocol.transitions import (
 from secagg.wire import messages_pb2
 
 SPECIFICATION: Final = Path(__file__).with_name("secagg-v1.md")
+VECTORS: Final = Path(__file__).with_name("vectors")
 
 _BLOCK: Final = re.compile(r"<!-- generated: (?P<name>[^>]+?) -->\n.*?<!-- end generated -->", re.DOTALL)
+_VALIDATION_ROW: Final = re.compile(r"^(?P<head>\| (?P<id>[CSA]\d\d) \|(?:[^|]*\|){5})[^|]*\|$", re.MULTILINE)
 _UNEXPECTED: Final = Violation.MESSAGE_NOT_EXPECTED_IN_THIS_PHASE.value
 _CLIENT_EVENTS: Final[tuple[type[object], ...]] = (SessionOffer, *get_args(ServerMessage))
 _SERVER_EVENTS: Final[tuple[type[object], ...]] = (*get_args(ClientMessage), CloseRound)
@@ -115,20 +120,34 @@ def blocks() -> Mapping[str, Callable[[], str]]:
     return made
 
 
+def cases_by_rule() -> Mapping[str, Counter[str]]:
+    """For each requirement id the files of scripts and sessions whose cases cite it, and how many do."""
+    found: dict[str, Counter[str]] = {}
+    for path in sorted([*VECTORS.glob("scripts/*.json"), *VECTORS.glob("sessions/*.json")]):
+        for case in json.loads(path.read_text(encoding="utf-8"))["cases"]:
+            for rule in case["requirements"]:
+                found.setdefault(rule, Counter())[path.relative_to(VECTORS).with_suffix("").as_posix()] += 1
+    return found
+
+
 def block_names(text: str) -> list[str]:
     """The names of the generated blocks of a text, in its order."""
     return [match["name"] for match in _BLOCK.finditer(text)]
 
 
 def render(text: str) -> str:
-    """Return the text with every generated block made anew; raises KeyError for a block of unknown name."""
-    made = blocks()
+    """Return the text with every generated part made anew; raises KeyError for a block or rule without content."""
+    made, cases = blocks(), cases_by_rule()
 
     def block(match: re.Match[str]) -> str:
         name = match["name"]
         return f"<!-- generated: {name} -->\n{made[name]()}\n<!-- end generated -->"
 
-    return _BLOCK.sub(block, text)
+    def row(match: re.Match[str]) -> str:
+        cited = ", ".join(f"`{file}` ({number})" for file, number in cases[match["id"]].items())
+        return f"{match['head']} {cited} |"
+
+    return _VALIDATION_ROW.sub(row, _BLOCK.sub(block, text))
 
 
 def _kind(field: FieldDescriptor) -> str:

@@ -58,7 +58,7 @@ def test_a_local_mistake_is_no_remote_one() -> None:
 
 
 # Raised by the server's handlers and turned into a step by the function that called them: they never get out.
-CONTROL_FLOW = {"AnswerRefusedError", "CannotContinueError"}
+CONTROL_FLOW = {"AnswerRefusedError", "CannotContinueError", "Deviation", "TapeExhaustedError"}
 
 
 def test_every_error_of_the_library_is_a_secagg_error() -> None:

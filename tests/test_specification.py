@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,7 @@ def without_tables(text: str) -> str:
 
 
 VALIDATION = table(section("8"), ["id", "name", "role", "round", "rule", "error", "vectors"])
+REQUIREMENTS = table(section("11"), ["id", "section", "role", "requirement", "observed"])
 
 
 def test_sections_are_numbered_as_the_code_cites_them() -> None:
@@ -112,11 +115,33 @@ def test_no_row_is_orphaned() -> None:
     assert [row[:2] for row in VALIDATION if (row[0], row[1]) not in known] == []
 
 
-def test_no_row_has_an_empty_cell_and_each_cites_test_modules_that_exist() -> None:
+def test_no_row_has_an_empty_cell_and_each_cites_vectors_that_exist() -> None:
     assert [row for row in VALIDATION if len(row) != 7 or not all(row)] == []
-    cited = {row[6] for row in VALIDATION}
-    assert {cell for cell in cited if not re.fullmatch(r"`tests/[a-z_/]+\.py`", cell)} == set()
-    assert {cell for cell in cited if not (ROOT / cell.strip("`")).is_file()} == set()
+    cited = {file for row in VALIDATION for file in re.findall(r"`([^`]+)`", row[6])}
+    assert {file for file in cited if not (ROOT / "protocol_specs" / "vectors" / f"{file}.json").is_file()} == set()
+    assert len(cited) > 5
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=str(rule)) for kind in RULES for rule in kind])
+def test_each_rule_has_a_vector_that_breaks_it(rule: Enum) -> None:
+    """A violation is named by a refusal, a drop by its event, an abort by the phase that follows."""
+    broken = set()
+    for path in sorted((ROOT / "protocol_specs" / "vectors").glob("s*/*.json")):
+        for case in json.loads(path.read_text(encoding="utf-8"))["cases"]:
+            broken |= _named(case) & set(case["requirements"])
+    assert rule.value in broken
+
+
+def _named(case: Any) -> set[str]:
+    """Every rule that an expected outcome of a case names."""
+    outcomes = [case["expect"], *(step["expect"] for step in case.get("steps", ()) if "expect" in step)]
+    found = set()
+    for outcome in outcomes:
+        found |= {*outcome.get("rules", ()), outcome.get("abort_reason", "")}
+        found |= {drop["rule"] for drop in outcome.get("dropped", ())}
+        found |= {"S52"} if outcome.get("inconsistent") else set()
+        found |= {"A07"} if any(rule.startswith("C") for rule in outcome.get("rules", ())) else set()
+    return found
 
 
 def test_rows_of_violations_are_the_clients_and_rows_of_drops_the_servers() -> None:
@@ -132,6 +157,36 @@ def test_every_id_in_the_prose_has_a_row_and_every_row_is_explained_in_the_prose
     for first, last in re.findall(r"\b(A\d\d) to (A\d\d)\b", body):
         cited |= {f"A{number:02d}" for number in range(int(first[1:]), int(last[1:]) + 1)}
     assert cited == {row[0] for row in VALIDATION}
+
+
+def test_every_must_cites_a_requirement() -> None:
+    """A paragraph or item with MUST names the row of §8 or §11 that it is."""
+    bare = []
+    for number in map(str, range(1, 10)):
+        if number == "8":
+            continue
+        for paragraph in re.split(r"\n\n|\n(?=- |\d\. |\| )", section(number)):
+            if "MUST" in paragraph and not re.search(r"\b[RCSA]\d\d\b", paragraph):
+                bare.append(paragraph)
+    assert [text for text in bare if "The key words MUST" not in text] == []
+
+
+def test_requirements_stand_in_order_and_in_the_sections_that_they_name() -> None:
+    listed = [row[0] for row in REQUIREMENTS]
+    assert listed == sorted(set(listed))
+    for row in REQUIREMENTS:
+        assert len(row) == 5
+        assert all(row)
+        assert row[2] in ("client", "server", "both")
+        assert re.fullmatch(r"vectors|inspection: .+", row[4])
+        assert set(re.findall(r"§(\d+(?:\.\d+)?)", row[1])) <= set(headings())
+
+
+def test_every_requirement_that_the_prose_cites_has_a_row_and_the_named_ones_are_cited() -> None:
+    cited = set(re.findall(r"\bR\d\d\b", TEXT.replace(section("11"), "")))
+    listed = {row[0] for row in REQUIREMENTS}
+    assert cited <= listed
+    assert {rule for rule in listed - cited if int(rule[1:]) < 40} == set()
 
 
 def test_generated_blocks_are_what_the_code_makes() -> None:

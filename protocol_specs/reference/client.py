@@ -66,6 +66,7 @@ class Client:
         self.client = client
         self.phase = Phase.OFFERED
         self.secrets = Secrets()
+        self.abort_reason: str | None = None
         self.abort_message: bytes | None = None
         self._policy = policy
         self._identity_key = identity_key
@@ -92,7 +93,14 @@ class Client:
     def abort(self) -> None:
         """End the session by the host's decision."""
         if self.phase not in (Phase.COMPLETED, Phase.ABORTED):
-            self._end("A10")
+            self.end("A10")
+
+    def end(self, reason: str) -> None:
+        """End the session for a reason of §8, without secrets; `abort_message` is what the server may be told."""
+        if hasattr(self, "session") and reason != "A09":
+            self.abort_message = wire.encode_envelope(self.session, wire.Abort(reason))
+        self.phase, self.abort_reason = Phase.ABORTED, reason
+        self._erase()
 
     def receive(self, message: bytes) -> bytes | None:
         """Handle a message; returns the answer, or None for an offer and an abort."""
@@ -101,11 +109,12 @@ class Client:
         if self.phase is Phase.ABORTED:
             raise LocalError("refused: the session has ended")
         try:
-            decoded = wire.decode_for_client(message)
+            offered = self.phase is Phase.OFFERED
+            decoded = wire.decode_for_client(message) if offered else wire.decode_request(message)
         except Undecodable as error:
             if self.phase is Phase.COMPLETED:
                 raise LocalError("refused: the session is complete") from error
-            self._end("A08")
+            self.end("A08")
             raise
         if self.phase is Phase.COMPLETED:
             self._after_completion(decoded)
@@ -114,13 +123,18 @@ class Client:
         try:
             return self._handle(decoded, message)
         except Undecodable:
-            self._end("A08")
+            self.end("A08")
             raise
         except Breach as breach:
-            self._end("A09" if breach.rule == "A09" else "A07")
+            self.end("A09" if breach.rule == "A09" else "A07")
             raise
         finally:
-            self._erase_if_ended()
+            self._end_if_interrupted()
+
+    def _end_if_interrupted(self) -> None:
+        """A11: whatever left `_handle` in the middle of a message."""
+        if self.phase is Phase.ABORTED and self.abort_reason is None:
+            self.end("A11")
 
     def _is_masked_input(self, decoded: Decoded) -> bool:
         return (
@@ -136,14 +150,13 @@ class Client:
             and decoded.session == self.session
             and isinstance(decoded.body, wire.UnmaskingRequest)
         ):
-            self._end("A07")
+            self.end("A07")
             raise Breach("C62")
         raise LocalError("refused: the session is complete")
 
     def _handle(self, decoded: Decoded, message: bytes) -> bytes | None:
         phase, self.phase = self.phase, Phase.ABORTED  # what a failure in the middle leaves behind (A11)
         if isinstance(decoded, wire.SessionOffer):
-            demand(phase is Phase.OFFERED, "C11")
             self._accept(decoded)
             self.phase = Phase.ADVERTISE_KEYS
             return None
@@ -327,16 +340,6 @@ class Client:
 
     def _signed(self, a: Advertisement) -> bool:
         return signatures.verifies(self._roster[a.client], signatures.advertisement_input(self.session, a), a.signature)
-
-    def _end(self, reason: str) -> None:
-        if hasattr(self, "session") and reason != "A09":
-            self.abort_message = wire.encode_envelope(self.session, wire.Abort(reason))
-        self.phase = Phase.ABORTED
-        self._erase()
-
-    def _erase_if_ended(self) -> None:
-        if self.phase is Phase.ABORTED:
-            self._erase()
 
     def _erase(self) -> None:
         self.secrets = Secrets()

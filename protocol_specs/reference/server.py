@@ -93,8 +93,9 @@ class Server:
         """Close the open round: send the next requests, release the result, or end the session."""
         if self.phase in (Phase.COMPLETED, Phase.ABORTED):
             raise LocalError("refused: the session has ended")
-        for client in self.requests:
-            if client not in self._accepted and client not in self.dropped:
+        present = [client for client in self.requests if client not in self.dropped]
+        for client in present:
+            if client not in self._accepted:
                 self._drop(client, "S01")
         try:
             match self.phase:
@@ -109,12 +110,12 @@ class Server:
                 case _:
                     self._close_unmasking()
         except Breach as breach:
-            self._end(breach.rule)
+            self._end(breach.rule, present)
 
     def abort(self) -> None:
         """End the session by the host's decision."""
         if self.phase not in (Phase.COMPLETED, Phase.ABORTED):
-            self._end("A10")
+            self._end("A10", [client for client in self.requests if client not in self.dropped])
 
     # One message.
 
@@ -272,7 +273,6 @@ class Server:
         self._accepted.pop(client, None)
         return reason
 
-    def _end(self, reason: str) -> None:
-        message = wire.encode_envelope(self.session, wire.Abort(reason))
-        self.aborts = {client: message for client in self.requests if client not in self.dropped}
+    def _end(self, reason: str, present: list[int]) -> None:
+        self.aborts = dict.fromkeys(present, wire.encode_envelope(self.session, wire.Abort(reason)))
         self.phase, self.requests, self.abort_reason = Phase.ABORTED, {}, reason

@@ -59,7 +59,8 @@ def draw_polynomials(secrets: Sequence[bytes], threshold: int, random: Random) -
 
 
 def _coefficients(key: bytes, count: int) -> list[int]:
-    stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor().update(bytes(_COEFFICIENT_BYTES * count))
+    encryptor = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
+    stream = encryptor.update(bytes(_COEFFICIENT_BYTES * count))
     return [
         int.from_bytes(stream[i : i + _COEFFICIENT_BYTES], "little") % P
         for i in range(0, len(stream), _COEFFICIENT_BYTES)

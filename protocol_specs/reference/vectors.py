@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from protocol_specs.reference import packing
-from protocol_specs.reference.errors import Breach, LocalError, Undecodable
+from protocol_specs.reference.errors import LocalError, Undecodable, demand
 from protocol_specs.reference.parameters import FixedPoint, Integers, Parameters, Specification
 
 Random = Callable[[int], bytes]
@@ -120,8 +120,7 @@ def decode_sum(parameters: Parameters, words: Sequence[int], contributors: int) 
     total_weight = None
     if parameters.max_weight > 1:
         total_weight = fields.pop()[0]
-        if not contributors <= total_weight <= contributors * parameters.max_weight:
-            raise Breach("A13")
+        demand(contributors <= total_weight <= contributors * parameters.max_weight, "A13")
     weight = contributors if total_weight is None else total_weight
     vectors = {
         name: [_decode_entry(specification, s, contributors, weight) for s in sums]

@@ -216,6 +216,11 @@ def decode_for_client(data: bytes) -> SessionOffer | Envelope[Request]:
     if len(_split(data)) == 1:
         offer = _decode(SessionOffer, data)
         return _same(data, offer, encode_offer(offer))
+    return decode_request(data)
+
+
+def decode_request(data: bytes) -> Envelope[Request]:
+    """Decode what a client receives after it accepted the offer; raises `Undecodable`."""
     return _decode_envelope(data, Request.__args__)
 
 

@@ -1,7 +1,7 @@
 """The `secagg` command: its commands, and the one place where an error becomes a sentence and an exit code.
 
-Exit codes: 0 for a result, 1 for a session that ended without one, 2 for bad input, 130 for an interrupt. Whatever
-secagg raises on purpose is one sentence on standard error; a traceback is a bug.
+Exit codes: 0 for a result, 1 for a session that ended without one or a conformance run that failed, 2 for bad input,
+130 for an interrupt. Whatever secagg raises on purpose is one sentence on standard error; a traceback is a bug.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 import secagg
+from secagg.cli.conformance import app as conformance
 from secagg.cli.demo.command import demo
 from secagg.cli.output import print_problem
 from secagg.cli.params import params
@@ -31,6 +32,7 @@ app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=
 app.command()(simulate)
 app.command()(params)
 app.command()(demo)
+app.add_typer(conformance, name="conformance")
 
 
 def _print_version(wanted: bool) -> None:

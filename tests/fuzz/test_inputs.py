@@ -9,6 +9,7 @@ import pytest
 from fuzz import convert, seeds
 from fuzz.inputs import CORPUS, NoInputError, cases, corpus
 from fuzz.registry import TARGETS
+from fuzz.vector_seeds import vector_seeds
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -30,6 +31,11 @@ def test_a_target_without_seeds_is_an_error(tmp_path: Path) -> None:
         corpus("offer", tmp_path)
     with pytest.raises(NoInputError, match="no target"):
         corpus("offers")
+
+
+def test_vectors_without_seeds_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match="make vectors"):
+        vector_seeds("offer", tmp_path)
 
 
 def test_seeds_are_written_where_they_are_read(tmp_path: Path) -> None:

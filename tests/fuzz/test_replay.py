@@ -6,6 +6,8 @@ import pytest
 
 from fuzz.inputs import CASES, CORPUS, cases, corpus
 from fuzz.registry import TARGETS
+from fuzz.vector_seeds import TARGETS as VECTOR_TARGETS
+from fuzz.vector_seeds import vector_seeds
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -21,6 +23,15 @@ def test_seeds_hold_the_invariant(target: str) -> None:
 def test_kept_cases_hold_the_invariant(target: str) -> None:
     for data in cases(target).values():
         TARGETS[target](data)
+
+
+@pytest.mark.parametrize("target", VECTOR_TARGETS)
+def test_messages_of_the_vectors_hold_the_invariant(target: str) -> None:
+    replayed = 0
+    for data in vector_seeds(target).values():
+        TARGETS[target](data)
+        replayed += 1
+    assert replayed >= 10
 
 
 @pytest.mark.parametrize("target", TARGETS)

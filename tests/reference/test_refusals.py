@@ -442,5 +442,5 @@ def test_the_offer_comes_first_and_once() -> None:
     assert client.phase is Phase.ABORTED
 
     s = scene(SEMI_HONEST, 1, reference_client)
-    assert rule_of(lambda: s.clients[s.victim].receive(s.server.offer)) == "C11"
-    assert_ended(s.clients[s.victim], "A07", s.request)
+    assert rule_of(lambda: s.clients[s.victim].receive(s.server.offer)) == "A08"
+    assert_ended(s.clients[s.victim], "A08", s.request)

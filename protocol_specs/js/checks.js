@@ -1,0 +1,69 @@
+/**
+ * The server's checks of a response, in the order of §6, and what it keeps of one that passes.
+ *
+ * Each function takes the server, the sender, and the body of the response.
+ */
+import { ascending, equal, hex } from './canonical.js';
+import * as crypto from './crypto.js';
+import { unpack } from './packing.js';
+import { DecodeError, Violation, require } from './rules.js';
+import { elementsOf } from './sharing.js';
+
+/** §6.2 */
+export function acceptAdvertiseKeys({ parameters, state, roster }, sender, { advertisement }) {
+  const keys = [advertisement.channelPublic, advertisement.maskPublic];
+  require(advertisement.client === sender, 'S10');
+  require(!equal(...keys) && !keys.some((key) => state.keys.has(hex(key))), 'S12');
+  require(keys.every(crypto.isCanonicalKey), 'S15');
+  require(!keys.some(crypto.isLowOrder), 'S13');
+  if (parameters.active) {
+    const statement = crypto.advertisementToSign(parameters.digest, advertisement);
+    require(crypto.verify(roster.get(sender), advertisement.signature, statement), 'S11');
+  }
+  keys.forEach((key) => state.keys.add(hex(key)));
+  state.advertisements.set(sender, advertisement);
+}
+
+const sameIds = (one, other) => one.length === other.length && one.every((id, i) => id === other[i]);
+
+/** §6.3 */
+export function acceptShareKeys({ state, topology }, sender, { ciphertexts }) {
+  const receivers = topology.neighbours(sender).filter((id) => state.advertised.has(id));
+  require(sameIds(ciphertexts.map(({ client }) => client), receivers), 'S20');
+  state.ciphertexts.set(sender, new Map(ciphertexts.map(({ client, ciphertext }) => [client, ciphertext])));
+}
+
+/** §6.4 */
+export function acceptMaskedInputCollection({ parameters, state }, sender, { payload }) {
+  const words = unpack(parameters.layout, payload);
+  words.forEach((word, i) => {
+    state.sum[i] += word;
+  });
+  state.contributors.add(sender);
+}
+
+/** §6.5 */
+export function acceptConsistencyCheck({ state, roster }, sender, { signature }) {
+  const contributors = ascending(state.contributors);
+  const statement = crypto.contributorsToSign(state.binding, contributors);
+  require(crypto.verify(roster.get(sender), signature, statement), 'S40');
+  state.confirmations.set(sender, signature);
+}
+
+function checkShare({ share }) {
+  try {
+    elementsOf(share);
+  } catch (error) {
+    throw error instanceof DecodeError ? new Violation('S51') : error;
+  }
+}
+
+/** §6.6 */
+export function acceptUnmasking(server, sender, { seedShares, maskKeyShares }) {
+  const { survivors, dropped } = server.askedOf(sender);
+  const owners = (shares) => shares.map(({ owner }) => owner);
+  require(sameIds(owners(seedShares), survivors) && sameIds(owners(maskKeyShares), dropped), 'S50');
+  [...seedShares, ...maskKeyShares].forEach(checkShare);
+  const shares = [...seedShares, ...maskKeyShares].map(({ owner, share }) => [owner, share]);
+  server.state.revealed.set(sender, new Map(shares));
+}

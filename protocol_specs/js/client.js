@@ -1,0 +1,213 @@
+/**
+ * The client's state machine (§7.1). What the rounds do is in rounds.js.
+ *
+ * Everything that a snapshot holds is in the plain object `state`; identity key, roster, randomness and ledger are not.
+ */
+import { equal } from './canonical.js';
+import { erase, sha256 } from './crypto.js';
+import { decodeParameters } from './parameters.js';
+import { checkPolicy, checkRoster } from './policy.js';
+import * as rounds from './rounds.js';
+import { DecodeError, LocalError, SessionEnd, Violation, require } from './rules.js';
+import { freeze, thaw } from './snapshot.js';
+import { SystemRandomness } from './tape.js';
+import { Topology, sharePoints } from './topology.js';
+import { decodeForClient, decodeOffer, encodeMessage } from './wire.js';
+
+const LONGEST_VECTOR_ENCODING = 1024;
+const LONGEST_CONTEXT = 65536;
+
+const SEMI_HONEST = {
+  ADVERTISE_KEYS: ['AdvertiseKeys', 'SHARE_KEYS'],
+  SHARE_KEYS: ['ShareKeys', 'MASKED_INPUT'],
+  MASKED_INPUT: ['MaskedInputCollection', 'UNMASKING'],
+  UNMASKING: ['Unmasking', 'COMPLETED'],
+};
+const ACTIVE = {
+  ...SEMI_HONEST,
+  MASKED_INPUT: ['MaskedInputCollection', 'CONSISTENCY_CHECK'],
+  CONSISTENCY_CHECK: ['ConsistencyCheck', 'UNMASKING'],
+};
+
+/** Refuses an offer that is longer than any that the policy allows, before it is parsed (§6). */
+function checkOfferLength(offer, { largestCohort, largestVector }) {
+  const vectors = largestVector < 65536n ? largestVector : 65536n;
+  const longest = 8n * largestCohort + BigInt(LONGEST_VECTOR_ENCODING) * (vectors + 1n) + BigInt(LONGEST_CONTEXT);
+  if (BigInt(offer.length) > longest) throw new DecodeError('longer than any offer that the policy allows');
+}
+
+/** One client in one session. */
+export class Client {
+  /**
+   * @typedef {object} Host
+   * @property {Uint8Array} [identityKey]
+   * @property {Map<bigint, Uint8Array>} [roster]
+   * @property {{draw: (count: number) => Uint8Array}} [randomness]
+   * @property {import('./snapshot.js').Ledger} [ledger]
+   */
+
+  /** Use Client.accept or Client.resume. */
+  constructor(parameters, state, { identityKey, roster, randomness = new SystemRandomness(), ledger }) {
+    const neighbours = new Topology(parameters).neighbours(state.client);
+    this.parameters = parameters;
+    this.points = sharePoints(neighbours);
+    this.threshold = Number(parameters.threshold);
+    this.state = state;
+    this.identityKey = identityKey;
+    this.roster = roster;
+    this.randomness = randomness;
+    this.ledger = ledger;
+    this.abortReason = '';
+  }
+
+  /**
+   * Judges an offer and accepts it (§6.1).
+   * @param {Uint8Array} offer
+   * @param {bigint} client
+   * @param {import('./policy.js').Policy} policy
+   * @param {Host} host
+   * @returns {Client}
+   * @throws {DecodeError} A08
+   * @throws {Violation} C..
+   * @throws {LocalError} R20, R22
+   */
+  static accept(offer, client, policy, host) {
+    checkOfferLength(offer, policy);
+    const parameters = decodeParameters(decodeOffer(offer));
+    require(parameters.cohort.includes(client), 'C09');
+    checkPolicy(parameters, policy);
+    if (parameters.active) checkRoster(parameters, client, host.identityKey, host.roster);
+    return new Client(parameters, { parameters: parameters.encoded, client, phase: 'ADVERTISE_KEYS' }, host);
+  }
+
+  /**
+   * Goes on from a snapshot (§9).
+   * @param {Uint8Array} snapshot
+   * @param {Host} host
+   * @throws {LocalError}
+   */
+  static resume(snapshot, host) {
+    const state = thaw('client', snapshot);
+    const parameters = decodeParameters(state.parameters);
+    if (parameters.active) checkRoster(parameters, state.client, host.identityKey, host.roster);
+    return new Client(parameters, state, host);
+  }
+
+  get client() {
+    return this.state.client;
+  }
+
+  get phase() {
+    return this.state.phase;
+  }
+
+  /**
+   * Sets the input, or another one as long as nothing was masked (§4.2).
+   * @param {Map<string, {reals: number[], integers: bigint[]}>} values
+   * @param {bigint} weight
+   * @throws {LocalError}
+   */
+  setInput(values, weight) {
+    if (!['ADVERTISE_KEYS', 'SHARE_KEYS', 'MASKED_INPUT'].includes(this.phase)) {
+      throw new LocalError('it is too late for an input');
+    }
+    const input = this.parameters.layout.encode(values, weight);
+    if (this.state.input) erase(this.state.input);
+    this.state.input = input;
+  }
+
+  /**
+   * Handles bytes from the server (§7.1).
+   * @param {Uint8Array} data
+   * @returns {Uint8Array|undefined} the answer; none for an Abort
+   * @throws {DecodeError} A08
+   * @throws {Violation} C..
+   * @throws {SessionEnd} A12
+   * @throws {LocalError} nothing has changed
+   */
+  receive(data) {
+    if (this.phase === 'ABORTED') throw new LocalError('the session has ended');
+    const hash = sha256(data);
+    if (this.state.lastRequest && equal(hash, this.state.lastRequest)) return this.state.lastAnswer;
+    if (this.phase === 'COMPLETED') return this.#receiveAfterEnd(data);
+    try {
+      const { name, body } = this.#decode(data);
+      if (name === 'Abort') {
+        this.#end('A09');
+        return undefined;
+      }
+      const [round, next] = (this.parameters.active ? ACTIVE : SEMI_HONEST)[this.phase];
+      require(name === `${round}Request`, 'C11');
+      if (this.phase === 'MASKED_INPUT' && !this.state.input) throw new LocalError('there is no input yet');
+      const answer = encodeMessage(this.parameters.digest, `${round}Response`, rounds[`answer${round}`](this, body));
+      this.ledger?.enter(this.parameters.digest, this.client, this.phase, answer);
+      Object.assign(this.state, { phase: next, lastRequest: hash, lastAnswer: answer });
+      return answer;
+    } catch (error) {
+      if (!(error instanceof LocalError)) this.#end(reasonOf(error));
+      throw error;
+    }
+  }
+
+  #decode(data) {
+    const message = decodeForClient(data, this.parameters);
+    require(equal(message.session, this.parameters.digest), 'C12');
+    return message;
+  }
+
+  #receiveAfterEnd(data) {
+    let name;
+    try {
+      ({ name } = this.#decode(data));
+    } catch {
+      throw new LocalError('the session is completed');
+    }
+    if (name !== 'UnmaskingRequest') throw new LocalError('the session is completed');
+    this.#end('A07');
+    throw new Violation('C62');
+  }
+
+  /** What the client tells the server about its abort (§1, §6.1): nothing, when the server aborted. */
+  get notice() {
+    const tells = this.phase === 'ABORTED' && this.abortReason !== 'A09';
+    return tells ? encodeMessage(this.parameters.digest, 'Abort', { reason: this.abortReason }) : undefined;
+  }
+
+  /**
+   * The host ends the session (A10).
+   * @throws {LocalError} when it has ended
+   */
+  endSession() {
+    this.#mustBeLive();
+    this.#end('A10');
+  }
+
+  /**
+   * Freezes the session; this object's session ends (§9).
+   * @returns {Uint8Array}
+   * @throws {LocalError} when it has ended, or has no ledger
+   */
+  snapshot() {
+    this.#mustBeLive();
+    if (!this.ledger) throw new LocalError('a client without a ledger has no snapshot');
+    const frozen = freeze('client', this.state);
+    this.#end('A10');
+    return frozen;
+  }
+
+  #mustBeLive() {
+    if (['COMPLETED', 'ABORTED'].includes(this.phase)) throw new LocalError('the session has ended');
+  }
+
+  #end(reason) {
+    rounds.eraseSecrets(this.state);
+    this.state = { client: this.client, phase: 'ABORTED' };
+    this.abortReason = reason;
+  }
+}
+
+function reasonOf(error) {
+  if (error instanceof Violation) return 'A07';
+  if (error instanceof DecodeError) return 'A08';
+  return error instanceof SessionEnd ? error.rule : 'A11';
+}

@@ -1,0 +1,122 @@
+/**
+ * What a client accepts: its policy and its roster (§6.1), and whether an offer withstands corrupt clients (§2.4).
+ */
+import { equal } from './canonical.js';
+import { verificationKey } from './crypto.js';
+import { LocalError, require } from './rules.js';
+
+/** The suites that this implementation has (§3). */
+export const IMPLEMENTED_SUITES = [1];
+
+/**
+ * @typedef {object} Policy
+ * @property {string} threatModel
+ * @property {number} corruptFraction γ
+ * @property {bigint} smallestCohort
+ * @property {bigint} largestCohort
+ * @property {bigint} smallestThreshold
+ * @property {bigint} smallestMinimumContributors
+ * @property {number[]} suites
+ * @property {Uint8Array|undefined} context undefined: any
+ * @property {bigint} largestVector in words
+ * @property {number} securityBits
+ */
+
+/** ln x!, by Stirling's series. */
+function logFactorial(x) {
+  if (x < 32) {
+    let product = 1;
+    for (let i = 2; i <= x; i++) product *= i;
+    return Math.log(product);
+  }
+  return x * Math.log(x) - x + Math.log(2 * Math.PI * x) / 2 + 1 / (12 * x) - 1 / (360 * x ** 3);
+}
+
+const logBinomial = (n, k) =>
+  k < 0 || k > n ? -Infinity : logFactorial(n) - logFactorial(k) - logFactorial(n - k);
+
+/** ln Pr[HG(n, marked, k) = j] */
+const logHypergeometric = (n, marked, k, j) =>
+  logBinomial(marked, j) + logBinomial(n - marked, k - j) - logBinomial(n, k);
+
+function logAdd(a, b) {
+  const larger = Math.max(a, b);
+  return larger === -Infinity ? larger : larger + Math.log(Math.exp(a - larger) + Math.exp(b - larger));
+}
+
+/** The least t with Pr[HG(n, c, k) > t] ≤ bound (§2.4). */
+function leastSecretThreshold(n, c, k, logBound) {
+  let tail = -Infinity;
+  let t = k;
+  while (t > 0) {
+    tail = logAdd(tail, logHypergeometric(n, c, k, t));
+    if (tail > logBound) break;
+    t--;
+  }
+  return t;
+}
+
+function isConnected(n, marked, degree, logBound) {
+  const drawn = degree - (degree % 2);
+  if (drawn > marked || degree === n - 1) return true;
+  return Math.log((n * (n - degree - 1)) / 2) + logHypergeometric(n, marked, drawn, drawn) < logBound;
+}
+
+/** c of §2.4 and §6.1. */
+export const corruptClients = (n, corruptFraction) => Math.min(Math.floor((corruptFraction + 1e-14) * n), n - 1);
+
+/**
+ * Whether an offer withstands a corrupt fraction (§6.1).
+ * @param {import('./parameters.js').Parameters} parameters
+ * @param {number} corruptFraction
+ * @param {number} securityBits
+ */
+export function withstands(parameters, corruptFraction, securityBits) {
+  const { n } = parameters;
+  const t = Number(parameters.threshold);
+  const c = corruptClients(n, corruptFraction);
+  if (parameters.active) return 2 * t > n + c;
+  if (parameters.complete) return t > c;
+  const k = Number(parameters.degree);
+  const logBound = -(securityBits + 1) * Math.LN2;
+  return isConnected(n, c, k, logBound) && t >= leastSecretThreshold(n, c, k, logBound - Math.log(n)) + 1;
+}
+
+/**
+ * Judges an offer by the policy, in the order of §6.1.
+ * @param {import('./parameters.js').Parameters} parameters
+ * @param {Policy} policy
+ * @throws {Violation} C02 to C08, C13
+ */
+export function checkPolicy(parameters, policy) {
+  const n = BigInt(parameters.n);
+  const suite = Number(parameters.suite);
+  require(n >= policy.smallestCohort, 'C02');
+  require(n <= policy.largestCohort, 'C13');
+  require(parameters.threshold >= policy.smallestThreshold, 'C03');
+  require(withstands(parameters, policy.corruptFraction, policy.securityBits), 'C03');
+  require(parameters.minimumContributors >= policy.smallestMinimumContributors, 'C04');
+  require(parameters.threatModel === policy.threatModel, 'C05');
+  require(policy.suites.includes(suite) && IMPLEMENTED_SUITES.includes(suite), 'C06');
+  require(policy.context === undefined || equal(parameters.context, policy.context), 'C08');
+  require(BigInt(parameters.layout.words) <= policy.largestVector, 'C07');
+}
+
+/**
+ * Checks the roster of a client for an active session (§6.1).
+ * @param {import('./parameters.js').Parameters} parameters
+ * @param {bigint} client
+ * @param {Uint8Array|undefined} identityKey
+ * @param {Map<bigint, Uint8Array>|undefined} roster
+ * @throws {Violation} C10
+ * @throws {LocalError} R20, R22
+ */
+export function checkRoster({ cohort }, client, identityKey, roster) {
+  require(cohort.every((id) => roster?.has(id)), 'C10');
+  if (identityKey?.length !== 32 || !equal(roster.get(client), verificationKey(identityKey))) {
+    throw new LocalError('the roster has another verification key for this client (R20)');
+  }
+  if (new Set(cohort.map((id) => Buffer.from(roster.get(id)).toString('hex'))).size !== cohort.length) {
+    throw new LocalError('the roster has one key for two clients (R22)');
+  }
+}

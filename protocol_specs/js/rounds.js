@@ -1,0 +1,206 @@
+/**
+ * The client's side of each round: the checks in the order of §6, and the answer.
+ *
+ * Each function takes the client and the body of the request, and returns the body of the response.
+ */
+import { bindingOf } from './binding.js';
+import { ascending, concat, equal, hex } from './canonical.js';
+import * as crypto from './crypto.js';
+import { pack } from './packing.js';
+import { addMask } from './prg.js';
+import { DecodeError, Violation, require } from './rules.js';
+import { Coefficients, elementsOf, polynomialsOf, shareAt } from './sharing.js';
+
+const KEY = 32;
+const NONCE = 24;
+const SHARE = 36;
+
+function erasable(value) {
+  if (value instanceof Map) return [...value.values()];
+  return ArrayBuffer.isView(value) ? [value] : [];
+}
+
+/** Erases all secrets of a session that stand in its state (R04). */
+export function eraseSecrets(state) {
+  const { channelPrivate, maskPrivate, seed, channelKeys, shares, input } = state;
+  crypto.erase(...[channelPrivate, maskPrivate, seed, channelKeys, shares, input].flatMap(erasable));
+}
+
+function forget(state, ...names) {
+  for (const name of names) {
+    crypto.erase(...erasable(state[name]));
+    delete state[name];
+  }
+}
+
+/** §6.2 */
+export function answerAdvertiseKeys({ parameters, state, randomness, identityKey }) {
+  state.channelPrivate = randomness.draw(KEY);
+  state.maskPrivate = randomness.draw(KEY);
+  state.seed = randomness.draw(KEY);
+  const advertisement = {
+    client: state.client,
+    channelPublic: crypto.agreementPublicKey(state.channelPrivate),
+    maskPublic: crypto.agreementPublicKey(state.maskPrivate),
+    commitment: crypto.commitment(parameters.digest, state.client, state.seed),
+  };
+  advertisement.signature = parameters.active
+    ? crypto.sign(identityKey, crypto.advertisementToSign(parameters.digest, advertisement))
+    : new Uint8Array(0);
+  state.advertisement = advertisement;
+  return { advertisement };
+}
+
+const sameAdvertisement = (one, other) =>
+  ['channelPublic', 'maskPublic', 'commitment', 'signature'].every((name) => equal(one[name], other[name]));
+
+function checkAdvertisements({ parameters, state, points, threshold, roster }, advertisements) {
+  const own = advertisements.find(({ client }) => client === state.client);
+  const others = advertisements.filter((each) => each !== own);
+  require(own !== undefined, 'C22');
+  require(sameAdvertisement(own, state.advertisement), 'C23');
+  require(others.every(({ client }) => points.has(client)), 'C20');
+  require(others.length >= threshold, 'C27');
+  const keys = advertisements.flatMap(({ channelPublic, maskPublic }) => [hex(channelPublic), hex(maskPublic)]);
+  require(new Set(keys).size === keys.length, 'C24');
+  require(others.every((each) => [each.channelPublic, each.maskPublic].every(crypto.isCanonicalKey)), 'C28');
+  if (parameters.active) {
+    const isSigned = (each) => crypto.verify(
+      roster.get(each.client), each.signature, crypto.advertisementToSign(parameters.digest, each),
+    );
+    require(others.every(isSigned), 'C26');
+  }
+  return others;
+}
+
+function agreeOnChannels({ state }, others) {
+  const agreed = others.map(({ channelPublic }) => crypto.agree(state.channelPrivate, channelPublic));
+  if (agreed.includes(null)) {
+    crypto.erase(...agreed.filter((shared) => shared !== null));
+    throw new Violation('C25');
+  }
+  return agreed;
+}
+
+/** §6.3 */
+export function answerShareKeys(client, { advertisements }) {
+  const { parameters, state, points, threshold, randomness } = client;
+  const others = checkAdvertisements(client, advertisements);
+  const agreed = agreeOnChannels(client, others);
+  state.binding = bindingOf(parameters, new Map(advertisements.map((each) => [each.client, each])));
+  state.maskPublics = new Map(others.map((each) => [each.client, each.maskPublic]));
+  state.channelKeys = new Map();
+
+  const coefficients = new Coefficients(randomness.draw(KEY), threshold);
+  const seedPolynomials = polynomialsOf(state.seed, threshold, coefficients, 0);
+  const maskKeyPolynomials = polynomialsOf(state.maskPrivate, threshold, coefficients, 1);
+  coefficients.erase();
+
+  const own = [state.client, state.advertisement.channelPublic];
+  const ciphertexts = others.map(({ client: receiver, channelPublic }, i) => {
+    const theirs = [receiver, channelPublic];
+    const x = points.get(receiver);
+    const plaintext = concat(shareAt(seedPolynomials, x), shareAt(maskKeyPolynomials, x));
+    const outgoing = crypto.channelKey(agreed[i], state.binding, ...own, ...theirs);
+    state.channelKeys.set(receiver, crypto.channelKey(agreed[i], state.binding, ...theirs, ...own));
+    const nonce = randomness.draw(NONCE);
+    const ciphertext = crypto.seal(outgoing, nonce, state.binding, state.client, receiver, plaintext);
+    crypto.erase(outgoing, plaintext, agreed[i]);
+    return { client: receiver, ciphertext };
+  });
+  for (const polynomial of [...seedPolynomials, ...maskKeyPolynomials]) polynomial.fill(0);
+  forget(state, 'channelPrivate');
+  return { ciphertexts };
+}
+
+function openShares({ state, threshold }, ciphertexts) {
+  require(ciphertexts.length >= threshold, 'C33');
+  require(ciphertexts.every(({ client }) => state.channelKeys.has(client)), 'C30');
+  state.shares = new Map();
+  for (const { client, ciphertext } of ciphertexts) {
+    const pair = crypto.open(state.channelKeys.get(client), ciphertext, state.binding, client, state.client);
+    require(pair !== null, 'C31');
+    state.shares.set(client, pair);
+  }
+  for (const pair of state.shares.values()) checkShares(pair);
+}
+
+function checkShares(pair) {
+  try {
+    elementsOf(pair.slice(0, SHARE));
+    elementsOf(pair.slice(SHARE));
+  } catch (error) {
+    throw error instanceof DecodeError ? new Violation('C32') : error;
+  }
+}
+
+function pairwiseKeyWith({ parameters, state }, other) {
+  const maskPublic = state.maskPublics.get(other);
+  const shared = crypto.agree(state.maskPrivate, maskPublic);
+  require(shared !== null, 'C25');
+  const theirs = { client: other, maskPublic };
+  return crypto.pairwiseKey(shared, state.binding, parameters.digest, state.advertisement, theirs);
+}
+
+/** §6.4 */
+export function answerMaskedInputCollection(client, { ciphertexts }) {
+  const { parameters, state } = client;
+  openShares(client, ciphertexts);
+  const masked = state.input.slice();
+  const selfMask = crypto.selfMaskKey(state.seed, parameters.digest);
+  addMask(masked, selfMask, 1);
+  crypto.erase(selfMask);
+  for (const sharer of state.shares.keys()) {
+    const key = pairwiseKeyWith(client, sharer);
+    addMask(masked, key, sharer > state.client ? 1 : -1);
+    crypto.erase(key);
+  }
+  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'maskPublics');
+  return { payload: pack(parameters.layout, masked) };
+}
+
+/** §6.5 */
+export function answerConsistencyCheck({ parameters, state, threshold, identityKey }, { contributors }) {
+  const others = contributors.filter((id) => id !== state.client);
+  require(others.length < contributors.length, 'C43');
+  require(others.every((id) => state.shares.has(id)), 'C40');
+  require(others.length >= threshold, 'C42');
+  require(contributors.length >= parameters.minimumContributors, 'C41');
+  state.contributors = contributors;
+  return { signature: crypto.sign(identityKey, crypto.contributorsToSign(state.binding, contributors)) };
+}
+
+function checkConfirmations({ parameters, state, threshold, roster }, survivors, confirmations) {
+  if (!parameters.active) {
+    require(confirmations.length === 0, 'C58');
+    return;
+  }
+  const claimed = ascending([...survivors, state.client]);
+  const signed = new Set(state.contributors);
+  require(claimed.length === signed.size && claimed.every((id) => signed.has(id)), 'C57');
+  require(confirmations.every(({ client }) => signed.has(client)), 'C58');
+  const statement = crypto.contributorsToSign(state.binding, state.contributors);
+  const isValid = ({ client, signature }) => crypto.verify(roster.get(client), signature, statement);
+  require(confirmations.every(isValid), 'C59');
+  require(confirmations.some(({ client }) => client === state.client), 'C61');
+  require(confirmations.length >= threshold, 'C60');
+}
+
+/** §6.6 */
+export function answerUnmasking(client, { survivors, dropped, confirmations }) {
+  const { parameters, state, threshold } = client;
+  const listed = new Set([...survivors, ...dropped]);
+  require(listed.size === survivors.length + dropped.length, 'C50');
+  require(!listed.has(state.client), 'C54');
+  require(survivors.every((id) => state.shares.has(id)), 'C51');
+  require(dropped.every((id) => state.shares.has(id)), 'C52');
+  require([...state.shares.keys()].every((id) => listed.has(id)), 'C53');
+  require(survivors.length >= threshold, 'C55');
+  require(!parameters.complete || survivors.length + 1 >= parameters.minimumContributors, 'C56');
+  checkConfirmations(client, survivors, confirmations);
+  const reveal = (from) => (owner) => ({ owner, share: state.shares.get(owner).slice(from, from + SHARE) });
+  const seedShares = survivors.map(reveal(0));
+  const maskKeyShares = dropped.map(reveal(SHARE));
+  forget(state, 'shares', 'contributors');
+  return { seedShares, maskKeyShares };
+}

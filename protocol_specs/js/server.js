@@ -1,0 +1,331 @@
+/**
+ * The server's state machine (§7.2): who was asked, who answered, and what the closing of a round brings about.
+ *
+ * What a snapshot holds is in the plain object `state`; the roster is not. `asked` holds the clients that were asked in
+ * the open round and not dropped, `accepted` the hash of each accepted response to it.
+ */
+import { ascending, equal, hex } from './canonical.js';
+import * as checks from './checks.js';
+import { bindingOf } from './binding.js';
+import { sha256 } from './crypto.js';
+import { decodeParameters } from './parameters.js';
+import { IMPLEMENTED_SUITES } from './policy.js';
+import { DecodeError, LocalError, SessionEnd, Violation, require } from './rules.js';
+import { freeze, thaw } from './snapshot.js';
+import { Topology } from './topology.js';
+import { unmask } from './unmasking.js';
+import { decodeForServer, encodeMessage, encodeOffer } from './wire.js';
+
+const PHASES = {
+  AdvertiseKeys: 'COLLECTING_KEYS',
+  ShareKeys: 'COLLECTING_SHARES',
+  MaskedInputCollection: 'COLLECTING_MASKED_INPUTS',
+  ConsistencyCheck: 'COLLECTING_CONFIRMATIONS',
+  Unmasking: 'COLLECTING_UNMASKING_SHARES',
+};
+
+/**
+ * @typedef {{client: bigint, message: Uint8Array}} Request
+ * @typedef {{requests: Request[], dropped: {client: bigint, rule: string}[],
+ *            inconsistent: {holder: bigint, owner: bigint}[]}} Closing
+ */
+
+/** One session of the server. */
+export class Server {
+  /** Use Server.create or Server.resume. */
+  constructor(parameters, state, roster) {
+    if (!IMPLEMENTED_SUITES.includes(Number(parameters.suite))) throw new LocalError('the suite is not implemented');
+    if (parameters.active && !parameters.cohort.every((id) => roster?.has(id))) {
+      throw new LocalError('the roster lacks a client of the cohort');
+    }
+    this.parameters = parameters;
+    this.topology = new Topology(parameters);
+    this.threshold = Number(parameters.threshold);
+    this.fewest = Math.max(Number(parameters.minimumContributors), this.threshold + 1);
+    this.cohort = new Set(parameters.cohort);
+    this.rounds = Object.keys(PHASES).filter((round) => parameters.active || round !== 'ConsistencyCheck');
+    this.roster = roster;
+    this.state = state;
+  }
+
+  /**
+   * A new session (§6.1).
+   * @param {Uint8Array} encoded the parameters
+   * @param {Map<bigint, Uint8Array>} [roster]
+   * @throws {DecodeError|Violation|LocalError}
+   */
+  static create(encoded, roster) {
+    const parameters = decodeParameters(encoded);
+    return new Server(parameters, {
+      parameters: parameters.encoded,
+      round: 'AdvertiseKeys',
+      phase: PHASES.AdvertiseKeys,
+      abortReason: '',
+      asked: new Set(parameters.cohort),
+      accepted: new Map(),
+      keys: new Set(),
+      advertisements: new Map(),
+      ciphertexts: new Map(),
+      sum: new BigUint64Array(parameters.layout.words),
+      contributors: new Set(),
+      confirmations: new Map(),
+      revealed: new Map(),
+    }, roster);
+  }
+
+  /**
+   * Goes on from a snapshot (§9).
+   * @throws {LocalError}
+   */
+  static resume(snapshot, roster) {
+    const state = thaw('server', snapshot);
+    return new Server(decodeParameters(state.parameters), state, roster);
+  }
+
+  get phase() {
+    return this.state.phase;
+  }
+
+  get abortReason() {
+    return this.state.abortReason;
+  }
+
+  get result() {
+    return this.state.result;
+  }
+
+  get offer() {
+    return encodeOffer(this.parameters.encoded);
+  }
+
+  /** The requests of the first round (§6.2). */
+  get firstRequests() {
+    return this.#request('AdvertiseKeys', () => ({}));
+  }
+
+  #request(round, bodyFor) {
+    return this.#send(this.state.asked, `${round}Request`, bodyFor);
+  }
+
+  #send(clients, name, bodyFor) {
+    return ascending(clients).map((client) => ({
+      client,
+      message: encodeMessage(this.parameters.digest, name, bodyFor(client)),
+    }));
+  }
+
+  /** Neighbours of a client that are in the set, ascending. */
+  #neighboursIn(client, set) {
+    return this.topology.neighbours(client).filter((id) => set.has(id));
+  }
+
+  /**
+   * Handles bytes from a client (§7.2).
+   * @param {bigint} client
+   * @param {Uint8Array} data
+   * @returns {{status: 'ACCEPTED'|'LATE'|'REPEATED'|'DROPPED', rule: string}}
+   * @throws {LocalError} nothing has changed
+   */
+  receive(client, data) {
+    this.#mustBeLive();
+    if (!this.cohort.has(client)) throw new LocalError('the sender is not in the cohort');
+    if (!this.state.asked.has(client)) return { status: 'LATE', rule: '' };
+    try {
+      return { status: this.#handle(client, data), rule: '' };
+    } catch (error) {
+      if (error instanceof DecodeError) return this.#drop(client, 'S02');
+      if (error instanceof Violation) return this.#drop(client, error.rule);
+      this.#end('A11');
+      throw error;
+    }
+  }
+
+  #handle(client, data) {
+    const { session, name, body } = decodeForServer(data, this.parameters);
+    require(equal(session, this.parameters.digest), 'S04');
+    require(name !== 'Abort', 'S06');
+    const round = this.rounds.indexOf(name.slice(0, -'Response'.length));
+    const open = this.rounds.indexOf(this.state.round);
+    require(round >= 0 && round <= open, 'S03');
+    if (round < open) return 'LATE';
+    const hash = hex(sha256(data));
+    const before = this.state.accepted.get(client);
+    if (before !== undefined) {
+      require(before === hash, 'S05');
+      return 'REPEATED';
+    }
+    checks[`accept${this.state.round}`](this, client, body);
+    this.state.accepted.set(client, hash);
+    return 'ACCEPTED';
+  }
+
+  #drop(client, rule) {
+    this.state.asked.delete(client);
+    this.state.accepted.delete(client);
+    return { status: 'DROPPED', rule };
+  }
+
+  /**
+   * Closes the open round (§7.2).
+   * @returns {Closing}
+   * @throws {LocalError} when the session has ended
+   */
+  closeRound() {
+    this.#mustBeLive();
+    const { state } = this;
+    const closing = { requests: [], dropped: [], inconsistent: [] };
+    const notDroppedBefore = new Set(state.asked);
+    for (const client of notDroppedBefore) {
+      if (!state.accepted.has(client)) this.#dropOnClosing(closing, client, 'S01');
+    }
+    try {
+      closing.requests = this[`close${state.round}`](closing);
+    } catch (error) {
+      if (!(error instanceof SessionEnd)) {
+        this.#end('A11');
+        throw error;
+      }
+      closing.requests = this.#end(error.rule, notDroppedBefore);
+    }
+    closing.dropped.sort((a, b) => (a.client < b.client ? -1 : 1));
+    return closing;
+  }
+
+  #dropOnClosing(closing, client, rule) {
+    this.#drop(client, rule);
+    closing.dropped.push({ client, rule });
+  }
+
+  #open(round, bodyFor) {
+    this.state.accepted = new Map();
+    this.state.round = round;
+    this.state.phase = PHASES[round];
+    return this.#request(round, bodyFor);
+  }
+
+  /** Drops those with fewer than t neighbours left, until none is (S14), and ends a session of too few. */
+  #prune(closing, reason) {
+    const { asked } = this.state;
+    const isLonely = (client) => this.#neighboursIn(client, asked).length < this.threshold;
+    if (!this.parameters.complete) {
+      for (let lonely; (lonely = ascending(asked).filter(isLonely)).length;) {
+        for (const client of lonely) this.#dropOnClosing(closing, client, 'S14');
+      }
+    }
+    if (asked.size < this.fewest) throw new SessionEnd(reason);
+  }
+
+  /** §6.2, §6.3 */
+  closeAdvertiseKeys(closing) {
+    const { state } = this;
+    this.#prune(closing, 'A01');
+    state.advertised = new Set(state.asked);
+    const advertised = new Map([...state.advertised].map((id) => [id, state.advertisements.get(id)]));
+    state.binding = bindingOf(this.parameters, advertised);
+    return this.#open('ShareKeys', (client) => ({
+      advertisements: ascending([...this.#neighboursIn(client, state.advertised), client])
+        .map((id) => state.advertisements.get(id)),
+    }));
+  }
+
+  /** §6.3, §6.4 */
+  closeShareKeys(closing) {
+    const { state } = this;
+    this.#prune(closing, 'A02');
+    state.sharers = new Set(state.asked);
+    return this.#open('MaskedInputCollection', (client) => ({
+      ciphertexts: this.#neighboursIn(client, state.sharers)
+        .map((sender) => ({ client: sender, ciphertext: state.ciphertexts.get(sender).get(client) })),
+    }));
+  }
+
+  /** §6.4, §6.5 */
+  closeMaskedInputCollection() {
+    const { state } = this;
+    if (state.contributors.size < this.fewest) throw new SessionEnd('A03');
+    this.#mustHaveHolders('A03');
+    state.ciphertexts = new Map();
+    const contributors = ascending(state.contributors);
+    return this.parameters.active
+      ? this.#open('ConsistencyCheck', () => ({ contributors }))
+      : this.#openUnmasking([]);
+  }
+
+  /** §6.5, §6.6 */
+  closeConsistencyCheck() {
+    this.#mustHaveHolders('A04');
+    const { asked, confirmations } = this.state;
+    return this.#openUnmasking(ascending(asked).map((client) => ({ client, signature: confirmations.get(client) })));
+  }
+
+  #openUnmasking(confirmations) {
+    return this.#open('Unmasking', (client) => ({ ...this.askedOf(client), confirmations }));
+  }
+
+  /** The survivors and the dropped among a client's neighbours (§6.6). */
+  askedOf(client) {
+    const sharers = this.#neighboursIn(client, this.state.sharers);
+    const contributed = (id) => this.state.contributors.has(id);
+    return { survivors: sharers.filter(contributed), dropped: sharers.filter((id) => !contributed(id)) };
+  }
+
+  /** The owners of the secrets that must be rebuilt, ascending (§6.7). */
+  get owners() {
+    const { sharers, contributors } = this.state;
+    return ascending(sharers).filter(
+      (owner) => contributors.has(owner) || this.#neighboursIn(owner, contributors).length > 0,
+    );
+  }
+
+  #mustHaveHolders(reason) {
+    const { asked } = this.state;
+    const isShort = (owner) => this.#neighboursIn(owner, asked).length < this.threshold;
+    if (this.owners.some(isShort)) throw new SessionEnd(reason);
+  }
+
+  /** §6.7 */
+  closeUnmasking(closing) {
+    this.#mustHaveHolders('A05');
+    this.state.result = unmask(this, closing.inconsistent);
+    this.#eraseAll();
+    this.state.phase = 'COMPLETED';
+    return [];
+  }
+
+  /**
+   * The host ends the session (A10).
+   * @returns {Request[]} the notices
+   * @throws {LocalError} when it has ended
+   */
+  endSession() {
+    this.#mustBeLive();
+    return this.#end('A10');
+  }
+
+  /**
+   * Freezes the session, which goes on (§9).
+   * @returns {Uint8Array}
+   * @throws {LocalError} when it has ended
+   */
+  snapshot() {
+    this.#mustBeLive();
+    return freeze('server', this.state);
+  }
+
+  #mustBeLive() {
+    if (['COMPLETED', 'ABORTED'].includes(this.phase)) throw new LocalError('the session has ended');
+  }
+
+  #end(reason, notified = this.state.asked) {
+    const notices = this.#send(notified, 'Abort', () => ({ reason }));
+    this.#eraseAll();
+    Object.assign(this.state, { phase: 'ABORTED', abortReason: reason });
+    return notices;
+  }
+
+  #eraseAll() {
+    const { phase, abortReason, result } = this.state;
+    this.state.sum.fill(0n);
+    this.state = { phase, abortReason, result };
+  }
+}

@@ -1,0 +1,86 @@
+/** The rules of §2.1 at their bounds, and the strictness of §2.2 and §6. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { concat, unhex } from '../canonical.js';
+import { decodeParameters } from '../parameters.js';
+import { DecodeError, Violation } from '../rules.js';
+import { decodeForClient, decodeForServer, encodeMessage, encodeOffer, decodeOffer } from '../wire.js';
+import { filled, parametersOf } from './runner.js';
+
+const refused = (changes) => assert.throws(() => parametersOf(changes), (error) => error.rule === 'C01', `${changes}`);
+const accepted = (changes) => decodeParameters(parametersOf(changes).encoded);
+
+const integers = (low, high) => ({
+  maxWeight: 1n, vectors: [{ name: 'x', kind: 'Integers', low, high, shape: [1n] }],
+});
+const fixed = (changes) => ({
+  vectors: [{
+    name: 'x', kind: 'FixedPoint', shape: [1n], clip: 1, bits: 8n, rounding: 'nearest', aggregate: 'mean', ...changes,
+  }],
+});
+
+test('bounds of §2.1', () => {
+  const top = 2n ** 63n - 1n;
+  accepted({ n: 2, threshold: 1, minimum: 2, ...integers(-(2n ** 62n), top / 2n) });
+  refused({ n: 2, threshold: 1, minimum: 2, ...integers(-(2n ** 62n) - 1n, 0n) });
+  refused({ n: 2, threshold: 1, minimum: 2, ...integers(0n, top / 2n + 1n) });
+  refused(integers(3n, 3n));
+  accepted({ maxWeight: top / 6n, ...fixed({ bits: 1n }) });
+  refused({ maxWeight: top / 6n, ...fixed({ bits: 3n }) });
+  refused({ maxWeight: top / 6n + 1n, ...fixed({ bits: 1n }) });
+  refused({ maxWeight: 2n, ...fixed({ aggregate: 'sum' }) });
+  for (const clip of [2 ** 512, 2 ** -512]) accepted(fixed({ clip }));
+  for (const clip of [2 ** 513, 2 ** -513, 0, -1, NaN, Infinity]) refused(fixed({ clip }));
+  for (const bits of [0n, 33n]) refused(fixed({ bits }));
+  for (const shape of [[], [0n], [2n ** 40n, 2n], [2n ** 63n, 2n ** 63n], Array(33).fill(1n)]) {
+    refused(fixed({ shape }));
+  }
+  accepted(fixed({ shape: Array(32).fill(1n) }));
+  for (const name of ['', 'a b', 'a\n', 'é', 'a'.repeat(65)]) refused(fixed({ name }));
+  refused({ threshold: 6 });
+  refused({ threshold: 0 });
+  refused({ active: true, threshold: 3 });
+  refused({ minimum: 7 });
+  refused({ minimum: 1 });
+  refused({ degree: 3, n: 7, threshold: 2 });
+  refused({ degree: 1, threshold: 1 });
+  refused({ degree: 4, active: true, threshold: 4 });
+  refused({ nonce: new Uint8Array(31) });
+  refused({ context: new Uint8Array(65537) });
+  refused({ version: 2n });
+  refused({ suite: 0x100n });
+  refused({ permutationSeed: filled(1) });
+  refused({ cohort: [1n, 3n, 2n, 4n, 5n, 6n] });
+  accepted({ cohort: [0n, 1n, 2n, 3n, 4n, 2n ** 64n - 1n] });
+});
+
+test('decoders are strict', () => {
+  const parameters = parametersOf({});
+  const { encoded, digest } = parameters;
+  const undecodable = (run) => assert.throws(run, DecodeError);
+  undecodable(() => decodeParameters(concat(encoded, Uint8Array.of(0))));
+  for (let i = 0; i < encoded.length; i++) undecodable(() => decodeParameters(encoded.slice(0, i)));
+  assert.throws(() => decodeParameters(concat(encoded.slice(0, 8), Uint8Array.of(9), encoded.slice(9))), Violation);
+  undecodable(() => decodeOffer(concat(encodeOffer(encoded), unhex('1000'))));
+
+  const forClient = (name, body) => decodeForClient(encodeMessage(digest, name, body), parameters);
+  const forServer = (name, body) => decodeForServer(encodeMessage(digest, name, body), parameters);
+  assert.equal(forClient('AdvertiseKeysRequest', {}).name, 'AdvertiseKeysRequest');
+  undecodable(() => forServer('AdvertiseKeysRequest', {}));
+  undecodable(() => forClient('ConsistencyCheckRequest', { contributors: [2n, 2n] }));
+  undecodable(() => forClient('Abort', { reason: 'A14' }));
+  undecodable(() => forServer('AdvertiseKeysResponse', {}));
+  undecodable(() => forServer('ConsistencyCheckResponse', { signature: filled(1) }));
+
+  const session = concat(unhex('0a20'), digest);
+  const decode = (tail) => decodeForClient(concat(session, unhex(tail)), parameters);
+  assert.deepEqual(decode('420a0a08' + '0700000000000000').body.contributors, [7n]);
+  undecodable(() => decode(''), 'no body');
+  undecodable(() => decode('12021801'), 'unknown field in a body');
+  undecodable(() => decode('1200' + '7801'), 'unknown field');
+  undecodable(() => decode('128000'), 'a length of two bytes');
+  undecodable(() => decode('1200' + '2200'), 'two bodies');
+  undecodable(() => decode('4209' + '09' + '0700000000000000'), 'not packed');
+  undecodable(() => decode('42020a00'), 'an empty list that is present');
+  undecodable(() => decodeForClient(concat(unhex('1200'), session), parameters), 'not in order');
+});

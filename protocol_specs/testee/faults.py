@@ -1,0 +1,295 @@
+"""Faults that are planted into the reference on purpose: the conformance runner must find and name each of them.
+
+A fault replaces functions of the reference for as long as it is planted. `skip-C26` and its like leave out one check
+of §8; the others break a computation as an implementer might. `breaks` are the requirements of which a runner must
+name one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from protocol_specs.reference import (
+    canonical,
+    client,
+    digests,
+    errors,
+    keys,
+    policy,
+    prg,
+    rules,
+    sealing,
+    server,
+    sharing,
+    signatures,
+    topology,
+    unmasking,
+    vectors,
+    wire,
+)
+from protocol_specs.reference.parameters import FixedPoint, Integers
+from protocol_specs.testee import reference_testee
+
+Patch = tuple[Any, str, Any]
+"""An object, the name of an attribute, and what takes its place."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an implementer did wrong, and which requirements that breaks."""
+
+    mistake: str
+    breaks: tuple[str, ...]
+    patches: Sequence[Patch]
+
+    @contextlib.contextmanager
+    def planted(self) -> Iterator[None]:
+        """Break the reference while the context lasts."""
+        before = [(owner, name, getattr(owner, name)) for owner, name, _ in self.patches]
+        for owner, name, broken in self.patches:
+            setattr(owner, name, broken)
+        try:
+            yield
+        finally:
+            for owner, name, whole in before:
+                setattr(owner, name, whole)
+
+
+def _skip(rule: str) -> Fault:
+    def demand(holds: bool, demanded: str) -> None:
+        if demanded != rule:
+            errors.demand(holds, demanded)
+
+    modules = (client, policy, server, unmasking, vectors)
+    return Fault(f"The check {rule} is left out.", (rule,), [(module, "demand", demand) for module in modules])
+
+
+SKIPPED = (
+    *("C02", "C03", "C04", "C05", "C06", "C07", "C08", "C09", "C10", "C12", "C13", "C20", "C22", "C23", "C24", "C26"),
+    *("C27", "C28", "C30", "C32", "C33", "C40", "C41", "C42", "C43", "C50", "C51", "C52", "C53", "C55", "C56"),
+    *("C57", "C58", "C59", "C60", "C61"),
+    *("S03", "S04", "S05", "S06", "S10", "S11", "S12", "S13", "S15", "S20", "S40", "S50", "S51"),
+    *("A01", "A02", "A03", "A04", "A13"),
+)
+"""Checks that one fault each leaves out."""
+
+
+def _no_error(*_arguments: Any) -> None:
+    """In the place of a check."""
+
+
+def _low_order_is_zero(private: bytes, public: bytes) -> bytes:
+    try:
+        return keys.agree(private, public)
+    except keys.LowOrder:
+        return bytes(32)
+
+
+def _unsealed_without_tag(key: bytes, binding: bytes, sender: int, receiver: int, sealed: bytes) -> tuple[bytes, bytes]:
+    try:
+        return _unseal(key, binding, sender, receiver, sealed)
+    except sealing.NotAuthentic:
+        return bytes(36), bytes(36)
+
+
+def _laxly_verified(key: bytes, message: bytes, signature: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _both_shares(self: client.Client, request: wire.UnmaskingRequest) -> wire.UnmaskingResponse:
+    held = self.secrets
+    shares = [tuple(wire.RevealedShare(owner, of[owner]) for owner in sorted(of)) for of in _held(held)]
+    _answer(self, request)
+    return wire.UnmaskingResponse(*shares)
+
+
+def _held(secrets: client.Secrets) -> list[dict[int, bytes]]:
+    return [dict(secrets.seed_shares or {}), dict(secrets.mask_key_shares or {})]
+
+
+def _any_unmasking_request(self: client.Client, decoded: client.Decoded) -> None:
+    raise errors.LocalError("refused: the session is complete")
+
+
+def _answers_anew(self: client.Client, message: bytes) -> bytes | None:
+    self._answered = None
+    return _receive(self, message)
+
+
+def _adds_late_inputs(self: server.Server, sender: int, message: bytes) -> str | None:
+    told = _server_receive(self, sender, message)
+    if told == "late":
+        with contextlib.suppress(errors.Undecodable):
+            body = wire.decode_for_server(message).body
+            if isinstance(body, wire.MaskedInputCollectionResponse):
+                words = vectors.unpack(self.parameters, body.payload)
+                self._sum = [a + b for a, b in zip(self._sum, words, strict=True)]
+    return told
+
+
+def _own_share_too(
+    self: client.Client, own: wire.Advertisement, others: list[wire.Advertisement]
+) -> wire.ShareKeysResponse:
+    sent = _seal_shares(self, own, others)
+    listed = (*sent.ciphertexts, wire.SealedShares(self.client, sent.ciphertexts[0].ciphertext))
+    return wire.ShareKeysResponse(tuple(sorted(listed, key=lambda sealed: sealed.client)))
+
+
+def _without_leading_zeros(limbs: Sequence[int]) -> bytes | None:
+    secret = _from_limbs(limbs)
+    return None if secret is None else secret.lstrip(b"\0").ljust(32, b"\0")
+
+
+def _nearest_down(specification: Any, value: float, random: vectors.Random) -> int:
+    if isinstance(specification, FixedPoint) and value == value and abs(value) < 1e300:
+        return int((value + specification.clip) * (2**specification.bits - 1) / (2 * specification.clip))
+    return _encode_entry(specification, value, random)
+
+
+def _nan_is_zero(specification: Any, value: float, random: vectors.Random) -> int:
+    if value != value or value in (float("inf"), float("-inf")):
+        value = 0
+    return _encode_entry(specification, value, random)
+
+
+def _clamped(specification: Any, value: float, random: vectors.Random) -> int:
+    if isinstance(specification, Integers):
+        value = max(specification.low, min(specification.high, value))
+    return _encode_entry(specification, value, random)
+
+
+def _trusts(shares: Any, threshold: int, accept: Callable[[bytes], bool]) -> sharing.Rebuilt | None:
+    return _rebuild(shares, threshold, lambda secret: True)
+
+
+def _crashes(data: bytes, message: Any, encoding: bytes) -> Any:
+    if data != encoding:
+        sys.exit("this cannot happen")
+    return message
+
+
+_seal, _unseal = sealing.seal, sealing.unseal
+_answer, _receive, _seal_shares = client.Client._unmasking, client.Client.receive, client.Client._seal_shares
+_server_receive, _words, _channel_key = server.Server.receive, prg.words, keys.channel_key
+_from_limbs, _rebuild, _encode_entry = sharing.from_limbs, sharing.rebuild, vectors._encode_entry
+_shared_at, _session_digest = topology.share_point, digests.session_digest
+
+
+def _words_by(change: Callable[[list[int]], list[int]]) -> list[Patch]:
+    def broken(suite: int, key: bytes, first: int, count: int) -> list[int]:
+        return change(_words(suite, key, first, count))
+
+    return [(client, "words", broken), (unmasking, "words", broken)]
+
+
+def _swapped(word: int) -> int:
+    return int.from_bytes(word.to_bytes(8, "big"), "little")
+
+
+FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
+    "any-parameters": Fault("Offered parameters are not judged.", ("C01",), [(client, "check_parameters", _no_error)]),
+    "reserved-suites": Fault("A reserved suite is accepted.", ("R10",), [(rules, "SUITE_AEGIS", 0x0100)]),
+    "low-order-keys": Fault("An all-zero agreement is used.", ("C25",), [(client, "_agree", _low_order_is_zero)]),
+    "tags-ignored": Fault(
+        "A sealed pair need not be authentic.", ("C31",), [(sealing, "unseal", _unsealed_without_tag)]
+    ),
+    "lax-signatures": Fault(
+        "Signatures are verified as OpenSSL does.", ("R13",), [(signatures, "verifies", _laxly_verified)]
+    ),
+    "both-shares-answered": Fault(
+        "Both shares of each owner are revealed.", ("R27",), [(client.Client, "_unmasking", _both_shares)]
+    ),
+    "second-request-shrugged-off": Fault(
+        "Another request after the last goes unnoticed.",
+        ("C62",),
+        [(client.Client, "_after_completion", _any_unmasking_request)],
+    ),
+    "repeats-refused": Fault(
+        "The same request again is taken for a new one.", ("R53",), [(client.Client, "receive", _answers_anew)]
+    ),
+    "share-for-oneself": Fault(
+        "A client seals a share for itself.", ("R16",), [(client.Client, "_seal_shares", _own_share_too)]
+    ),
+    "mask-sign-flipped": Fault(
+        "Masks are subtracted for later sharers.", ("R51",), _words_by(lambda w: [-x for x in w])[:1]
+    ),
+    "mask-offset-not-advanced": Fault(
+        "Every word has the first word's mask.", ("R44",), _words_by(lambda w: w[:1] * len(w))
+    ),
+    "mask-words-big-endian": Fault(
+        "Mask words are read big-endian.", ("R44",), _words_by(lambda w: [_swapped(x) for x in w])
+    ),
+    "share-points-from-zero": Fault(
+        "Share points count from 0.",
+        ("R41", "R50"),
+        [(module, "share_point", lambda p, o, h: _shared_at(p, o, h) - 1) for module in (client, unmasking)],
+    ),
+    "channel-key-without-direction": Fault(
+        "One channel key serves both directions.",
+        ("R42", "R43"),
+        [(keys, "channel_key", lambda s, b, x, y: _channel_key(s, b, *sorted((x, y), key=lambda a: a.client)))],
+    ),
+    "associated-data-left-out": Fault(
+        "Sealed pairs are bound to their key alone.", ("R43",), [(sealing, "associated_data", lambda *_: b"")]
+    ),
+    "nonce-fixed": Fault(
+        "Every sealed pair has the same nonce.",
+        ("R43",),
+        [(sealing, "seal", lambda key, nonce, *rest: _seal(key, bytes(24), *rest))],
+    ),
+    "keys-reused": Fault(
+        "Every session has the same secrets.",
+        ("R02",),
+        [(os, "urandom", lambda length: bytes([7]) * length)],
+    ),
+    "binding-without-keys": Fault(
+        "The session digest binds a complete graph, too.",
+        ("R08",),
+        [(digests, "binding", lambda p, session, a: session)],
+    ),
+    "context-not-bound": Fault(
+        "The context is no part of the session digest.",
+        ("R07",),
+        [(digests, "session_digest", lambda p: _session_digest(replace(p, context=b"")))],
+    ),
+    "nan-is-zero": Fault("NaN and infinity are taken for 0.", ("R14",), [(vectors, "_encode_entry", _nan_is_zero)]),
+    "integers-clamped": Fault("Integers out of range are limited.", ("R15",), [(vectors, "_encode_entry", _clamped)]),
+    "rounded-down": Fault(
+        "Levels are rounded down and not limited.", ("R47",), [(vectors, "_encode_entry", _nearest_down)]
+    ),
+    "trailing-bytes": Fault("Bytes after an encoding are ignored.", ("R05",), [(canonical.Reader, "end", _no_error)]),
+    "lenient-wire": Fault(
+        "A message need not serialize back to its bytes.",
+        ("R19",),
+        [(wire, "_same", lambda data, message, encoding: message)],
+    ),
+    "any-order": Fault(
+        "Lists of clients may have any order.", ("R19",), [(wire, "_ascending", lambda items, client_of: tuple(items))]
+    ),
+    "leading-zeros-lost": Fault(
+        "Leading zeros of a rebuilt secret are lost.", ("R50",), [(sharing, "from_limbs", _without_leading_zeros)]
+    ),
+    "unverified-secrets": Fault("Rebuilt secrets are used as they are.", ("R17",), [(unmasking, "rebuild", _trusts)]),
+    "late-inputs-added": Fault(
+        "An input is added after its round.", ("R25",), [(server.Server, "receive", _adds_late_inputs)]
+    ),
+    "ledger-ignored": Fault(
+        "A session that was resumed twice answers twice.",
+        ("A12",),
+        [(reference_testee.ReferenceTestee, "_claim", lambda *_: True)],
+    ),
+    "crash": Fault("A message of another form ends the process.", ("R19",), [(wire, "_same", _crashes)]),
+}
+"""By name; `--fault NAME` plants one."""

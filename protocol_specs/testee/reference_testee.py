@@ -1,0 +1,282 @@
+"""`ReferenceTestee`: the calls of `conformance.proto`, answered by the reference implementation (`conformance.md`)."""
+
+import copy
+import os
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from protocol_specs.reference import parameters, wire
+from protocol_specs.reference.client import Client
+from protocol_specs.reference.client import Phase as ClientPhase
+from protocol_specs.reference.errors import Breach, LocalError, Undecodable
+from protocol_specs.reference.parameters import FixedPoint
+from protocol_specs.reference.policy import Policy
+from protocol_specs.reference.server import Phase as ServerPhase
+from protocol_specs.reference.server import Server
+from protocol_specs.testee import conformance_pb2 as pb
+
+
+class TapeExhausted(Exception):  # noqa: N818
+    """A draw beyond the end of a tape: an unexpected failure (A11)."""
+
+
+class Tape:
+    """A replayable source of bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = content
+
+    def __call__(self, length: int) -> bytes:
+        """The next bytes; raises `TapeExhausted`."""
+        if length > len(self._rest):
+            raise TapeExhausted(f"{length} bytes were drawn from a tape that has {len(self._rest)} left")
+        drawn, self._rest = self._rest[:length], self._rest[length:]
+        return drawn
+
+
+@dataclass
+class _ClientSession:
+    """A client, and the name of its ledger."""
+
+    client: Client
+    ledger: str
+
+
+@dataclass
+class _ServerSession:
+    server: Server
+
+
+@dataclass
+class ReferenceTestee:
+    """Holds the sessions of one run."""
+
+    _sessions: dict[int, _ClientSession | _ServerSession] = field(default_factory=dict)
+    _ledgers: dict[tuple[str, bytes, int, str], bytes] = field(default_factory=dict)
+    _handles: int = 0
+
+    def handle(self, call: pb.Call) -> pb.Reply:
+        """Answer one call."""
+        kind = call.WhichOneof("call")
+        if kind is None:
+            return pb.Reply(unsupported="a call without content")
+        if kind == "describe":
+            return pb.Reply(description=_DESCRIPTION)
+        if kind == "free":
+            self._sessions.pop(call.free.handle, None)
+            return pb.Reply(freed=pb.Freed())
+        if kind == "snapshot":
+            return self._snapshot(call.snapshot.handle)
+        if kind == "step" and call.step.handle not in self._sessions:
+            return pb.Reply(unsupported=f"there is no session {call.step.handle}")
+        make: dict[str, Callable[[Any], pb.Outcome]] = {
+            "create_client": self._create_client,
+            "create_server": self._create_server,
+            "restore": self._restore,
+            "step": self._step,
+        }
+        return pb.Reply(outcome=make[kind](getattr(call, kind)))
+
+    # Sessions.
+
+    def _create_client(self, call: pb.CreateClient) -> pb.Outcome:
+        p = call.policy
+        policy = Policy(
+            threat_model=p.threat_model,
+            corrupt_fraction=p.corrupt_fraction,
+            smallest_cohort=p.smallest_cohort,
+            largest_cohort=p.largest_cohort,
+            smallest_threshold=p.smallest_threshold,
+            smallest_minimum_contributors=p.smallest_minimum_contributors,
+            suites=tuple(p.suites),
+            context=p.context if p.HasField("context") else None,
+            largest_vector=p.largest_vector,
+            security_bits=p.security_bits,
+        )
+        client = Client(
+            call.client,
+            policy,
+            identity_key=call.identity_key if call.HasField("identity_key") else None,
+            roster=_roster(call.roster),
+            random=_source(call),
+        )
+        try:
+            if not isinstance(wire.decode_for_client(call.offer), wire.SessionOffer):
+                raise Undecodable("this is no offer")
+            client.receive(call.offer)
+        except LocalError:
+            return pb.Outcome(status=pb.LOCAL_ERROR)
+        except Undecodable:
+            return pb.Outcome(status=pb.REFUSED, rule="A08")
+        except Breach as breach:
+            return pb.Outcome(status=pb.REFUSED, rule=breach.rule)
+        return self._new(_ClientSession(client, call.ledger))
+
+    def _create_server(self, call: pb.CreateServer) -> pb.Outcome:
+        try:
+            server = Server(parameters.decode(call.parameters), _roster(call.roster))
+        except (Breach, Undecodable, KeyError):
+            return pb.Outcome(status=pb.LOCAL_ERROR)
+        outcome = self._new(_ServerSession(server))
+        outcome.offer = server.offer
+        return outcome
+
+    def _new(self, session: _ClientSession | _ServerSession) -> pb.Outcome:
+        self._handles += 1
+        self._sessions[self._handles] = session
+        outcome = self._outcome(session, pb.ACCEPTED)
+        outcome.handle = self._handles
+        return outcome
+
+    def _snapshot(self, handle: int) -> pb.Reply:
+        session = self._sessions[handle]
+        if isinstance(session, _ServerSession):
+            return pb.Reply(frozen=pb.Frozen(snapshot=pickle.dumps(session.server)))
+        if not session.ledger or session.client.phase in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
+            return pb.Reply(outcome=self._outcome(session, pb.LOCAL_ERROR))
+        frozen = copy.copy(session.client)
+        frozen._random, frozen._identity_key, frozen._roster = os.urandom, None, {}
+        session.client.abort()
+        return pb.Reply(frozen=pb.Frozen(snapshot=pickle.dumps(frozen)))
+
+    def _restore(self, call: pb.Restore) -> pb.Outcome:
+        thawed = pickle.loads(call.snapshot)  # noqa: S301 - made by this process or its twin, for tests only
+        if isinstance(thawed, Client):
+            thawed._random = _source(call)
+            thawed._identity_key = call.identity_key if call.HasField("identity_key") else None
+            thawed._roster = _roster(call.roster)
+            return self._new(_ClientSession(thawed, call.ledger))
+        outcome = self._new(_ServerSession(thawed))
+        outcome.ClearField("requests")
+        return outcome
+
+    # Events.
+
+    def _step(self, step: pb.Step) -> pb.Outcome:
+        session = self._sessions[step.handle]
+        kind = step.WhichOneof("event") or ""
+        if isinstance(session, _ClientSession):
+            return self._client_event(session, kind, step)
+        return self._server_event(session, kind, step)
+
+    def _client_event(self, session: _ClientSession, kind: str, step: pb.Step) -> pb.Outcome:
+        client, before = session.client, session.client.phase
+        status, rule, answer = pb.ACCEPTED, "", None
+        try:
+            if kind == "set_input":
+                inputs = {v.name: [*v.reals, *v.integers] for v in step.set_input.vectors}
+                client.set_input(inputs, step.set_input.weight)
+            elif kind == "message":
+                answer = client.receive(step.message)
+                if answer is not None and not self._claim(session, before, answer):
+                    status, rule, answer = pb.REFUSED, "A12", None
+            else:
+                if before in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
+                    raise LocalError("the session has ended")
+                client.abort()
+        except LocalError:
+            status = pb.LOCAL_ERROR
+        except Undecodable:
+            status, rule = pb.REFUSED, "A08"
+        except Breach as breach:
+            if breach.rule != "A09":
+                status, rule = pb.REFUSED, breach.rule
+        except TapeExhausted:
+            status = pb.FAILED
+        outcome = self._outcome(session, status)
+        outcome.rule = rule
+        if client.phase is not before and client.abort_message is not None:
+            outcome.notice = client.abort_message
+        if answer is not None:
+            outcome.answer = answer
+        return outcome
+
+    def _claim(self, session: _ClientSession, phase: ClientPhase, answer: bytes) -> bool:
+        """Put an answer into the ledger; a session that answered otherwise before ends (§9)."""
+        if not session.ledger or phase is session.client.phase:
+            return True
+        key = (session.ledger, session.client.session, session.client.client, phase.name)
+        if self._ledgers.setdefault(key, sha256(answer).digest()) == sha256(answer).digest():
+            return True
+        session.client.end("A12")
+        return False
+
+    def _server_event(self, session: _ServerSession, kind: str, step: pb.Step) -> pb.Outcome:
+        server = session.server
+        dropped = set(server.dropped)
+        try:
+            if kind == "client_message":
+                told = server.receive(step.client_message.client, step.client_message.message)
+                status = {None: pb.ACCEPTED, "late": pb.LATE, "repeated": pb.REPEATED}.get(told, pb.DROPPED)
+                outcome = self._outcome(session, status, sends=False)
+                if status == pb.DROPPED:
+                    outcome.rule = str(told)
+                return outcome
+            if kind == "close_round":
+                server.close_round()
+            else:
+                if server.phase in (ServerPhase.COMPLETED, ServerPhase.ABORTED):
+                    raise LocalError("the session has ended")
+                server.abort()
+        except LocalError:
+            return self._outcome(session, pb.LOCAL_ERROR, sends=False)
+        outcome = self._outcome(session, pb.ACCEPTED)
+        outcome.dropped.extend(pb.Drop(client=c, rule=server.dropped[c]) for c in sorted(set(server.dropped) - dropped))
+        outcome.inconsistent.extend(
+            pb.OffPolynomial(holder=holder, owner=owner)
+            for holder, owner in sorted(server.inconsistent, key=lambda pair: (pair[1], pair[0]))
+        )
+        return outcome
+
+    def _outcome(self, session: _ClientSession | _ServerSession, status: Any, sends: bool = True) -> pb.Outcome:
+        if isinstance(session, _ClientSession):
+            client = session.client
+            outcome = pb.Outcome(status=status, phase=client.phase.name)
+            if client.phase is ClientPhase.ABORTED:
+                outcome.abort_reason = client.abort_reason or ""
+            return outcome
+        server = session.server
+        outcome = pb.Outcome(status=status, phase=server.phase.name, abort_reason=server.abort_reason or "")
+        if sends:
+            outgoing = {**server.requests, **server.aborts}
+            outcome.requests.extend(pb.ClientMessage(client=c, message=outgoing[c]) for c in sorted(outgoing))
+            if server.result is not None:
+                outcome.result.CopyFrom(_result(server))
+        return outcome
+
+
+_DESCRIPTION = pb.Description(
+    name="secagg reference",
+    version="1",
+    client=True,
+    server=True,
+    suites=[1, 2],
+    client_snapshots=True,
+    server_snapshots=True,
+)
+
+
+def _roster(entries: Iterable[pb.RosterEntry]) -> dict[int, bytes]:
+    return {entry.client: entry.verification_key for entry in entries}
+
+
+def _source(call: pb.CreateClient | pb.Restore) -> Callable[[int], bytes]:
+    return Tape(call.tape) if call.HasField("tape") else os.urandom
+
+
+def _result(server: Server) -> pb.Result:
+    if server.result is None:
+        raise LocalError("there is no result")
+    kinds: Mapping[str, object] = dict(server.parameters.vectors)
+    result = pb.Result(contributors=server.result.contributors)
+    for name, values in server.result.vectors.items():
+        if isinstance(kinds[name], FixedPoint):
+            result.vectors.add(name=name, reals=values)
+        else:
+            result.vectors.add(name=name, integers=[int(value) for value in values])
+    if server.result.total_weight is not None:
+        result.total_weight = server.result.total_weight
+    return result

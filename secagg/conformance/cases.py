@@ -1,0 +1,125 @@
+"""A case, and the desk at which it is played: the calls of protocol_specs/conformance.md to one testee.
+
+The desk holds that handles are fresh, and frees at the end what a case made.
+Must not know what a case expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from secagg.conformance import conformance_pb2 as pb
+from secagg.conformance.driving import Testee, free, outcome_of, snapshot_of
+
+Json = Any
+
+
+class Deviation(Exception):  # noqa: N818 - a sentence about the testee, not an error of ours
+    """The testee did something else than the case expects; the text is one sentence."""
+
+
+class Desk:
+    """The sessions of one testee during one case.
+
+    Args:
+        testee: who is asked.
+        used: all handles that its process has given so far; the desk adds to it.
+    """
+
+    def __init__(self, testee: Testee, used: set[int]) -> None:
+        self._testee = testee
+        self._used = used
+        self._open: list[int] = []
+
+    def create(self, call: pb.CreateClient | pb.CreateServer) -> pb.Outcome:
+        """Make a session; a refused one has handle 0."""
+        if isinstance(call, pb.CreateClient):
+            return self._made(pb.Call(create_client=call))
+        return self._made(pb.Call(create_server=call))
+
+    def restore(self, call: pb.Restore) -> pb.Outcome:
+        """Go on from a snapshot."""
+        return self._made(pb.Call(restore=call))
+
+    def step(self, handle: int, **event: Any) -> pb.Outcome:
+        """Hand one event, such as `message=...`, to a session."""
+        return outcome_of(self._testee, pb.Call(step=pb.Step(handle=handle, **event)))
+
+    def freeze(self, handle: int) -> bytes:
+        """Freeze a session."""
+        return snapshot_of(self._testee, handle)
+
+    def close(self) -> None:
+        """Free every session of the case."""
+        while self._open:
+            free(self._testee, self._open.pop())
+
+    def forget(self) -> None:
+        """The process has ended and taken its sessions with it; a new one may give the same handles."""
+        self._open.clear()
+        self._used.clear()
+
+    def _made(self, call: pb.Call) -> pb.Outcome:
+        outcome = outcome_of(self._testee, call)
+        handle = outcome.handle
+        if not handle:
+            if outcome.status == pb.ACCEPTED:
+                raise Deviation("the testee made a session with the handle 0, which stands for none")
+            return outcome
+        if handle in self._used:
+            raise Deviation(f"the testee gave the handle {handle} a second time")
+        self._used.add(handle)
+        self._open.append(handle)
+        return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Who plays: the testee, and the library where the case needs honest others."""
+
+    testee: Desk
+    ours: Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case of a run.
+
+    Attributes:
+        id: unique in the run.
+        requirements: ids of what it checks.
+        roles: which the testee must offer, all of them.
+        play: plays it; raises Deviation.
+        needs: what the testee must have besides suite 0x0001.
+    """
+
+    id: str
+    requirements: tuple[str, ...]
+    roles: tuple[str, ...]
+    play: Callable[[Table], None]
+    needs: Mapping[str, Json] = field(default_factory=dict)
+
+
+CLIENT: Final = ("client",)
+SERVER: Final = ("server",)
+
+
+def reason_to_skip(case: Case, description: pb.Description) -> str | None:
+    """Return why this testee cannot play a case, or None."""
+    missing = [role for role in case.roles if not getattr(description, role)]
+    if missing:
+        return f"the testee has no {' and no '.join(missing)}"
+    for name, value in case.needs.items():
+        if name == "suite":
+            if value not in description.suites:
+                return f"the testee has no suite 0x{value:04x}"
+        elif getattr(description, name, None) != value:
+            return f"the testee has no {name.replace('_', ' ')}"
+    return None
+
+
+def roles_of(description: pb.Description) -> tuple[str, ...]:
+    """Return the roles that a testee offers."""
+    return tuple(role for role in ("client", "server") if getattr(description, role))

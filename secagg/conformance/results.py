@@ -1,0 +1,150 @@
+"""What came out of a run: verdicts of cases, and what they say about the requirements of Specification §8 and §11.
+
+Plain data with the rules of counting. Must know neither how cases are played nor how a report looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How a case ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    HUNG = "hung"
+    SKIPPED = "skipped"
+
+    @property
+    def bad(self) -> bool:
+        """Whether the testee did something else than the case expects."""
+        return self in (Verdict.FAILED, Verdict.CRASHED, Verdict.HUNG)
+
+    @property
+    def ran(self) -> bool:
+        """Whether the case was played at all."""
+        return self is not Verdict.SKIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One row of Specification §8 or §11.
+
+    Attributes:
+        id: such as C26 or R53.
+        name: a short name; a row of §11 has none but its rule.
+        role: who keeps it: client, server or both.
+        section: where the specification says it.
+        rule: what must hold.
+        observed: "vectors", or "inspection: ..." with the reason why no run can tell.
+    """
+
+    id: str
+    name: str
+    role: str
+    section: str
+    rule: str
+    observed: str
+
+    @property
+    def testable(self) -> bool:
+        """Whether a run can tell if it is kept."""
+        return not self.observed.startswith("inspection")
+
+    def concerns(self, roles: Iterable[str]) -> bool:
+        """Whether an implementation with these roles has to keep it."""
+        offered = set(roles)
+        return self.role in offered or (self.role == "both" and bool(offered))
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case, played or skipped.
+
+    Attributes:
+        case: its id.
+        requirements: ids of what it checks.
+        verdict: how it ended.
+        detail: one sentence: which step expected what, and what came; empty for a passed case.
+        seconds: how long it took.
+        known: whether it stands in the list of known failures.
+    """
+
+    case: str
+    requirements: tuple[str, ...]
+    verdict: Verdict
+    detail: str = ""
+    seconds: float = 0.0
+    known: bool = False
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether it makes the run fail: a failure that is not known, or a known failure that passes."""
+        return self.verdict.bad is not self.known and self.verdict.ran
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Requirement ids by what the cases say about them, each list in the order of the specification."""
+
+    covered: tuple[str, ...]
+    broken: tuple[str, ...]
+    uncovered: tuple[str, ...]
+
+    @property
+    def counted(self) -> int:
+        """How many requirements are counted at all."""
+        return len(self.covered) + len(self.uncovered)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of a run.
+
+    Attributes:
+        testee: name and version, as the testee describes itself.
+        roles: the roles that it offers.
+        results: of every case, in the order of playing.
+        requirements: all rows, by id.
+        coverage: what the results say about them.
+        filtered: whether some cases were left out on purpose; then uncovered requirements are no failure.
+    """
+
+    testee: str
+    roles: tuple[str, ...]
+    results: tuple[CaseResult, ...]
+    requirements: dict[str, Requirement]
+    coverage: Coverage
+    filtered: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing came out unexpectedly and, unless cases were left out, every requirement was covered."""
+        complete = self.filtered or not self.coverage.uncovered
+        return complete and not any(result.unexpected for result in self.results)
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many cases ended so."""
+        return sum(result.verdict is verdict for result in self.results)
+
+
+def coverage_of(results: Iterable[CaseResult], requirements: Iterable[Requirement], roles: Iterable[str]) -> Coverage:
+    """Count the requirements that a run can tell and that concern these roles."""
+    offered = tuple(roles)
+    counted = [each.id for each in requirements if each.testable and each.concerns(offered)]
+    seen: set[str] = set()
+    broken: set[str] = set()
+    for result in results:
+        if result.verdict.ran:
+            seen.update(result.requirements)
+        if result.verdict.bad:
+            broken.update(result.requirements)
+    return Coverage(
+        covered=tuple(id_ for id_ in counted if id_ in seen),
+        broken=tuple(id_ for id_ in counted if id_ in broken),
+        uncovered=tuple(id_ for id_ in counted if id_ not in seen),
+    )

@@ -1,0 +1,184 @@
+"""Runs every case against one testee and says what came out (protocol_specs/conformance.md).
+
+A crash or a hang is the result of the case at hand; the testee is started anew for the next one. Must not know what a
+case does, nor how a report looks.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from secagg.conformance import conformance_pb2 as pb
+from secagg.conformance.cases import Case, Desk, Deviation, Table, reason_to_skip, roles_of
+from secagg.conformance.driving import (
+    InProcessTestee,
+    Testee,
+    TesteeCrashed,
+    TesteeFailure,
+    TesteeHung,
+    TesteeUnsupported,
+    describe,
+)
+from secagg.conformance.library_testee import LibraryTestee
+from secagg.conformance.mutations import live_cases
+from secagg.conformance.remembering import RememberingTestee
+from secagg.conformance.results import CaseResult, Report, Verdict, coverage_of
+from secagg.conformance.scripts import script_case
+from secagg.conformance.sessions import session_cases
+from secagg.conformance.vectors import Vectors
+from secagg.errors import ParameterError
+
+OnCase = Callable[[CaseResult, int, int], None]
+"""Called with (result, cases done, cases in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which cases are played, and which failures are known.
+
+    Attributes:
+        only: substrings or globs of case ids; a case that one of them fits is played. Empty: all.
+        requirements: ids; a case that checks one of them is played. Empty: all.
+        known_failures: ids of cases that may fail, and must not pass.
+    """
+
+    only: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    known_failures: frozenset[str] = frozenset()
+
+    @property
+    def filtered(self) -> bool:
+        """Whether cases are left out."""
+        return bool(self.only or self.requirements)
+
+    def has(self, case: Case) -> bool:
+        """Whether a case is played."""
+        named = not self.only or any(pattern in case.id or fnmatch.fnmatch(case.id, pattern) for pattern in self.only)
+        return named and (not self.requirements or not set(self.requirements).isdisjoint(case.requirements))
+
+
+def read_known_failures(path: Path) -> frozenset[str]:
+    """Read the ids of cases that are known to fail: one a line, `#` starts a comment.
+
+    Raises:
+        ParameterError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ParameterError(f"the known failures {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"the known failures {path} are no text in UTF-8") from error
+    return frozenset(line.partition("#")[0].strip() for line in lines) - {""}
+
+
+def all_cases(vectors: Vectors) -> tuple[Case, ...]:
+    """Return every case that can be made of these vectors, scripts first.
+
+    Raises:
+        ParameterError: two cases have one id.
+    """
+    rows = {row.id: row for row in vectors.requirements}
+    cases = (
+        *(script_case(script) for script in vectors.scripts),
+        *(case for session in vectors.sessions for case in session_cases(session, rows)),
+        *live_cases(vectors.sessions),
+    )
+    seen: set[str] = set()
+    for case in cases:
+        if case.id in seen:
+            raise ParameterError(f"two cases have the id {case.id}")
+        seen.add(case.id)
+    return cases
+
+
+def run(testee: Testee, vectors: Vectors, selection: Selection | None = None, on_case: OnCase | None = None) -> Report:
+    """Play the selected cases against a testee.
+
+    Raises:
+        ParameterError: a filter or a known failure that fits no case, or a testee without a role.
+        TesteeFailure: the testee does not even describe itself.
+    """
+    chosen = selection or Selection()
+    cases = all_cases(vectors)
+    _check_names(chosen, cases, {row.id for row in vectors.requirements})
+    played = [case for case in cases if chosen.has(case)]
+    if not played:
+        raise ParameterError("no case fits the filters; see the ids in the report of a whole run")
+    description = describe(testee)
+    roles = roles_of(description)
+    if not roles:
+        raise ParameterError("the testee offers neither the client's role nor the server's; there is nothing to check")
+    results = []
+    for result in _play_all(testee, description, played, chosen.known_failures):
+        results.append(result)
+        if on_case is not None:
+            on_case(result, len(results), len(played))
+    return Report(
+        testee=f"{description.name} {description.version}".strip(),
+        roles=roles,
+        results=tuple(results),
+        requirements={row.id: row for row in vectors.requirements},
+        coverage=coverage_of(results, vectors.requirements, roles),
+        filtered=chosen.filtered,
+    )
+
+
+def _check_names(selection: Selection, cases: Sequence[Case], requirements: Collection[str]) -> None:
+    unknown = sorted(selection.known_failures - {case.id for case in cases})
+    if unknown:
+        raise ParameterError(f"the known failures name {unknown[0]}, which is no case")
+    for id_ in selection.requirements:
+        if id_ not in requirements and not any(id_ in case.requirements for case in cases):
+            raise ParameterError(f"{id_} is no requirement; ids are those of Specification §8 and §11, such as C26")
+
+
+def _play_all(
+    testee: Testee, description: pb.Description, cases: Iterable[Case], known: Collection[str]
+) -> Iterator[CaseResult]:
+    ours = InProcessTestee(RememberingTestee(LibraryTestee().handle).handle)
+    used, used_by_ours = set[int](), set[int]()
+    for case in cases:
+        started = time.perf_counter()
+        reason = reason_to_skip(case, description)
+        if reason is not None:
+            verdict, detail = Verdict.SKIPPED, reason
+        else:
+            table = Table(Desk(testee, used), Desk(ours, used_by_ours))
+            verdict, detail = _judge(case, table)
+        yield CaseResult(
+            case=case.id,
+            requirements=case.requirements,
+            verdict=verdict,
+            detail=detail,
+            seconds=time.perf_counter() - started,
+            known=case.id in known,
+        )
+
+
+def _judge(case: Case, table: Table) -> tuple[Verdict, str]:
+    """Play a case and free its sessions, but for those that a crash has taken."""
+    try:
+        problem = _problem(case, table)
+        table.testee.close()
+    except TesteeFailure as failure:
+        table.testee.forget()
+        verdicts = {TesteeCrashed: Verdict.CRASHED, TesteeHung: Verdict.HUNG}
+        return verdicts.get(type(failure), Verdict.FAILED), str(failure)
+    return (Verdict.PASSED, "") if problem is None else (Verdict.FAILED, problem)
+
+
+def _problem(case: Case, table: Table) -> str | None:
+    try:
+        case.play(table)
+    except Deviation as deviation:
+        return str(deviation)
+    except TesteeUnsupported as refusal:
+        return f"the testee says that it does not support a call: {refusal}"
+    finally:
+        table.ours.close()
+    return None

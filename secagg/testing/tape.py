@@ -1,0 +1,54 @@
+"""NO SECURITY: randomness that is read from a tape, for test vectors and conformance sessions.
+
+A tape is the bytes of all draws of one session, one after the other. Whoever draws the same lengths in the same
+order from the same tape makes the same messages (protocol_specs/conformance.md, "Randomness tapes"; Specification §1
+on randomness). Must not know what is drawn.
+"""
+
+from __future__ import annotations
+
+from secagg.crypto.randomness import check_length
+from secagg.crypto.secret import SecretBytes
+
+
+class TapeExhaustedError(Exception):
+    """A draw beyond the end of a tape.
+
+    It stands for an unexpected failure inside of a session (A11), so it is none of the errors of secagg.
+    """
+
+
+class TapeRandomSource:
+    """A `RandomSource` that hands out a tape, front to back. NO SECURITY: whoever has the tape knows every draw.
+
+    Args:
+        tape: the bytes of all draws; may be empty.
+    """
+
+    __slots__ = ("_at", "_tape")
+
+    def __init__(self, tape: bytes | bytearray | memoryview) -> None:
+        self._tape = bytes(tape)
+        self._at = 0
+
+    def secret(self, length: int) -> SecretBytes:
+        """Take the next `length` bytes of the tape; a draw that fails takes nothing.
+
+        Raises:
+            ParameterError: `length` is below 1.
+            TapeExhaustedError: the tape has fewer bytes left.
+        """
+        check_length(length)
+        if length > self.left:
+            raise TapeExhaustedError(f"{length} bytes were drawn, and {self.left} of {len(self._tape)} are left")
+        drawn = self._tape[self._at : self._at + length]
+        self._at += length
+        return SecretBytes(drawn)
+
+    @property
+    def left(self) -> int:
+        """How many bytes were not drawn yet."""
+        return len(self._tape) - self._at
+
+    def __repr__(self) -> str:
+        return f"TapeRandomSource(NO SECURITY, {self.left} of {len(self._tape)} bytes left)"
