@@ -21,6 +21,7 @@ from secagg.errors import (
     SessionAbortedError,
     Violation,
 )
+from secagg.executor import Executor, InlineExecutor
 from secagg.ledger import AnswerLedger, MemoryLedger
 from secagg.messages import Round, SessionOffer
 from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind
@@ -41,8 +42,10 @@ __all__ = [
     "ClientSession",
     "DecodeError",
     "DropReason",
+    "Executor",
     "FixedPoint",
     "IdentityKey",
+    "InlineExecutor",
     "Integers",
     "InternalError",
     "LocalProtocolError",

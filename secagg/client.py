@@ -26,6 +26,7 @@ from secagg.errors import (
     SessionAbortedError,
     Violation,
 )
+from secagg.executor import INLINE, Executor
 from secagg.ledger import AnswerLedger
 from secagg.messages import Abort, SessionOffer
 from secagg.parameters import ClientId, SessionParameters, check_client_id
@@ -65,6 +66,7 @@ class ClientSession(SingleUse):
         randomness: source of all keys; the operating system's unless a test says otherwise.
         ledger: remembers answers, so that a session which was resumed twice cannot answer twice; needed for
             :meth:`snapshot`.
+        executor: who makes masks; the answers do not depend on it.
 
     Raises:
         DecodeError: the offer is no offer.
@@ -82,6 +84,7 @@ class ClientSession(SingleUse):
         policy: ClientPolicy | None = None,
         randomness: RandomSource | None = None,
         ledger: AnswerLedger | None = None,
+        executor: Executor = INLINE,
     ) -> None:
         client = check_client_id(client_id)
         chosen = policy or ClientPolicy()
@@ -89,7 +92,8 @@ class ClientSession(SingleUse):
         keys = session_roster(offered.parameters, roster)
         self._randomness = randomness or SystemRandomSource()
         self._ledger = ledger
-        self._state: ClientState = receive(Offered(client, chosen, identity, keys), offered, self._randomness).state
+        state = Offered(client, chosen, identity, keys, executor)
+        self._state: ClientState = receive(state, offered, self._randomness).state
         self._context = _context_of(self._state)
         self._limit = server_message_limit(self._context.parameters)
         self._input: EncodedInput | None = None
@@ -240,6 +244,7 @@ class ClientSession(SingleUse):
         identity: IdentityKey | None = None,
         roster: Roster | None = None,
         randomness: RandomSource | None = None,
+        executor: Executor = INLINE,
     ) -> ClientSession:
         """Go on from a snapshot (Specification §9).
 
@@ -255,7 +260,7 @@ class ClientSession(SingleUse):
         session = cls.__new__(cls)
         session._randomness = randomness or SystemRandomSource()
         session._ledger = ledger
-        session._context = client_context(loaded.client, loaded.parameters, identity, keys)
+        session._context = client_context(loaded.client, loaded.parameters, identity, keys, executor)
         session._limit = server_message_limit(loaded.parameters)
         session._state = loaded.state(session._context)
         session._input = loaded.input

@@ -20,6 +20,7 @@ from secagg.errors import (
     SessionAbortedError,
 )
 from secagg.events import ServerEvent, Stage
+from secagg.executor import INLINE, Executor
 from secagg.messages import Round, ServerMessage, SessionOffer
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.protocol import server as machine
@@ -44,6 +45,7 @@ class ServerSession(SingleUse):
         parameters: what is offered to the cohort.
         roster: client id to 32-byte Ed25519 key; needed in the active model.
         on_stage: told what the last :meth:`close_round` does, which may take long.
+        executor: who adds inputs up and removes masks; the sum does not depend on it.
 
     Raises:
         ParameterError: an active session with a client that the roster does not have.
@@ -55,9 +57,10 @@ class ServerSession(SingleUse):
         *,
         roster: Roster | None = None,
         on_stage: Callable[[Stage], None] | None = None,
+        executor: Executor = INLINE,
     ) -> None:
         keys = _checked_roster(parameters, roster)
-        context = session_context(parameters, keys)
+        context = session_context(parameters, keys, executor)
         step = open_session(context)
         self._parameters = parameters
         self._limit = client_message_limit(parameters, context.layout.packed_bytes)
@@ -212,6 +215,7 @@ class ServerSession(SingleUse):
         *,
         roster: Roster | None = None,
         on_stage: Callable[[Stage], None] | None = None,
+        executor: Executor = INLINE,
     ) -> ServerSession:
         """Go on from a snapshot (Specification §9).
 
@@ -221,7 +225,7 @@ class ServerSession(SingleUse):
         """
         loaded = load_server(snapshot)
         session = cls.__new__(cls)
-        context = session_context(loaded.parameters, _checked_roster(loaded.parameters, roster))
+        context = session_context(loaded.parameters, _checked_roster(loaded.parameters, roster), executor)
         session._parameters = loaded.parameters
         session._limit = client_message_limit(loaded.parameters, context.layout.packed_bytes)
         session._state = loaded.state(context)

@@ -24,6 +24,7 @@ from secagg.encoding.quantization import QuantizationReport
 from secagg.encoding.session_vector import reduce_to_ring
 from secagg.errors import InternalError, ParameterError
 from secagg.events import ServerEvent, Stage
+from secagg.executor import INLINE, Executor
 from secagg.messages import Round, SessionOffer
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.policy import ClientPolicy
@@ -105,6 +106,7 @@ def simulate(
     randomness: Callable[[ClientId], RandomSource] | None = None,
     on_upload: Callable[[ClientId, Round, bytes], None] | None = None,
     progress: Progress | None = None,
+    executor: Executor = INLINE,
 ) -> SimulationResult:
     """Run one session with every client in this process.
 
@@ -120,12 +122,15 @@ def simulate(
         randomness: client id to its source of randomness; None takes the operating system's.
         on_upload: called with every message that a client sends (what the server sees).
         progress: called with (round, clients done, clients in the round).
+        executor: who does the long computations of clients and server, with the same results.
 
     Raises:
         ParameterError: inputs, weights or dropouts that do not fit the cohort.
         SessionAbortedError: too few clients were left.
     """
-    run = _Simulation(parameters, _by_client(parameters, inputs, "inputs"), strict, measure_memory, randomness)
+    run = _Simulation(
+        parameters, _by_client(parameters, inputs, "inputs"), strict, measure_memory, randomness, executor
+    )
     if weights is not None:
         run.weights = _by_client(parameters, weights, "weights")
     return run.run(_leaving(parameters, dropouts or {}), on_upload, progress)
@@ -141,11 +146,13 @@ class _Simulation:
         strict: bool,
         measure_memory: bool,
         randomness: Callable[[ClientId], RandomSource] | None,
+        executor: Executor,
     ) -> None:
         self.weights: Mapping[ClientId, int] | None = None
         self._parameters = parameters
         self._inputs = inputs
         self._strict = strict
+        self._executor = executor
         self._randomness = randomness or (lambda client: SystemRandomSource())
         order = rounds(parameters.threat_model)
         self._client_ms: dict[Round, dict[ClientId, float]] = {round_: {} for round_ in order}
@@ -165,7 +172,9 @@ class _Simulation:
     ) -> SimulationResult:
         clients, roster = self._enroll()
         with self._meter.measure(Round.ADVERTISE_KEYS):
-            server = ServerSession(self._parameters, roster=roster, on_stage=self._meter.on_stage)
+            server = ServerSession(
+                self._parameters, roster=roster, on_stage=self._meter.on_stage, executor=self._executor
+            )
         requests = dict(server.requests)
         events: list[ServerEvent] = []
         while (round_ := server.round) is not None:
@@ -201,6 +210,7 @@ class _Simulation:
                 roster=roster,
                 policy=SIMULATION_POLICY,
                 randomness=source,
+                executor=self._executor,
             )
             self._client_ms[Round.ADVERTISE_KEYS][client] = (time.process_time() - started) * 1e3
         return clients, roster or None

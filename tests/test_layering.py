@@ -32,6 +32,7 @@ LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "suite_ids": (),
     "hypergeometric": (),
     "single_use": (),
+    "executor": (),
     "canonical": ("errors",),
     "crypto.secret": ("errors",),
     "vectors": ("errors", "canonical"),
@@ -44,31 +45,45 @@ LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "messages": ("errors", "crypto.secret", *SESSION),
     "events": ("errors", "messages", *SESSION),
     "crypto": ("errors", "canonical", "suite_ids", "crypto.secret"),
-    "masking": ("errors", *CRYPTO),
+    "masking": ("errors", "executor", *CRYPTO),
     "encoding": ("errors", "canonical", "vectors", *SESSION, *CRYPTO),
     "wire": ("errors", "messages", *SESSION, *CRYPTO),
-    "protocol": (*DATA, *CRYPTO, "graph_parameters", "masking", "encoding"),
+    "protocol": (*DATA, *CRYPTO, "executor", "graph_parameters", "masking", "encoding"),
     "snapshots": (*DATA, *CRYPTO, "encoding", "protocol"),
-    "client": (*DATA, *CRYPTO, "ledger", "single_use", "encoding", "wire", "protocol", "snapshots"),
-    "server": (*DATA, *CRYPTO, "single_use", "encoding", "wire", "protocol", "snapshots"),
-    "simulation": (*DATA, *CRYPTO, "encoding", "protocol", "client", "server"),
-    "": (*DATA, *CRYPTO, "ledger", "graph_parameters", "protocol", "client", "server", "simulation"),
+    "client": (*DATA, *CRYPTO, "executor", "ledger", "single_use", "encoding", "wire", "protocol", "snapshots"),
+    "server": (*DATA, *CRYPTO, "executor", "single_use", "encoding", "wire", "protocol", "snapshots"),
+    "simulation": (*DATA, *CRYPTO, "executor", "encoding", "protocol", "client", "server"),
+    "": (*DATA, *CRYPTO, "executor", "ledger", "graph_parameters", "protocol", "client", "server", "simulation"),
     "testing": (*DATA, *CRYPTO, "ledger", "encoding", "wire", "protocol", "client", "server", "simulation", ""),
     "transport": PUBLIC,
     "store": PUBLIC,
-    "compute": (*PUBLIC, *CRYPTO, "masking", "encoding"),
+    "compute": (*PUBLIC, "executor", *CRYPTO, "masking", "encoding"),
     "integrations": PUBLIC,
     "conformance": (*PUBLIC, "canonical", "vectors", "wire", "testing"),
-    "cli": (*PUBLIC, "testing", "conformance", "transport"),
+    "bench": (
+        *(*DATA, *CRYPTO, "graph_parameters", "masking", "encoding", "wire", "protocol", "compute"),
+        *("executor", "client", "server", "simulation", "testing"),
+    ),
+    "cli": (*PUBLIC, "testing", "conformance", "transport", "bench"),
 }
 
 # Which layers may import a package from elsewhere; every other one is refused everywhere.
-ARRAYS: Final = ("crypto", "masking", "encoding", "protocol", "snapshots", "client", "simulation", "results")
+ARRAYS: Final = (
+    "executor",
+    "crypto",
+    "masking",
+    "encoding",
+    "protocol",
+    "snapshots",
+    "client",
+    "simulation",
+    "results",
+)
 FOREIGN: Final[dict[str, tuple[str, ...]]] = {
-    "numpy": (*ARRAYS, "testing", "compute", "integrations", "conformance", "cli"),
-    "cryptography": ("crypto",),
-    "nacl": ("crypto",),
-    "pyaegis": ("crypto",),
+    "numpy": (*ARRAYS, "testing", "compute", "integrations", "conformance", "bench", "cli"),
+    "cryptography": ("crypto", "bench"),  # bare, as floors
+    "nacl": ("crypto", "bench"),
+    "pyaegis": ("crypto", "bench"),
     "google": ("wire", "conformance"),
     "grpc": ("transport", "conformance"),
     "junitparser": ("conformance",),
@@ -77,7 +92,8 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "typer": ("cli",),
     "rich": ("cli",),
     "sklearn": ("cli",),
-    "matplotlib": ("cli",),
+    "matplotlib": ("cli", "bench"),
+    "pyperf": ("bench",),
 }
 
 # The state machines are pure: what they may take from the standard library, and built-ins they may not call.
@@ -341,7 +357,7 @@ def test_importing_the_library_loads_no_socket_or_event_loop_of_ours() -> None:
     assert loaded_by("import secagg") & {"asyncio", "ssl", "sqlite3", "multiprocessing", "http", "secrets"} == set()
 
 
-OPTIONAL: Final = ("testing", "conformance", "cli", "integrations", "transport", "compute")
+OPTIONAL: Final = ("testing", "conformance", "bench", "cli", "integrations", "transport", "compute")
 
 
 def test_importing_the_library_loads_neither_the_testing_tools_nor_the_command_line() -> None:

@@ -23,7 +23,9 @@ from secagg import (
     SuiteId,
     simulate,
 )
+from secagg.compute.threads import ThreadExecutor
 from secagg.events import ClientDropped, SessionCompleted, Stage
+from secagg.executor import INLINE, Executor
 from secagg.masking.engine import add_masks
 from secagg.testing.randomness import DeterministicRandomSource
 
@@ -298,11 +300,37 @@ def test_equal_randomness_gives_equal_bytes() -> None:
 def test_an_inexact_sum_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """`exact` compares with what the clients encoded, not with what the server says."""
 
-    def one_mask_short(words: NDArray[np.uint64], terms: list[Any], prg: Any) -> None:
-        add_masks(words, terms[1:], prg)
+    def one_mask_short(words: NDArray[np.uint64], terms: list[Any], prg: Any, executor: Executor) -> None:
+        add_masks(words, terms[1:], prg, executor=executor)
 
     monkeypatch.setattr("secagg.protocol.server_unmasking.add_masks", one_mask_short)
     assert not simulate(parameters_of(), INPUTS).report.exact
+
+
+@pytest.mark.parametrize("suite", list(SuiteId))
+def test_an_executor_changes_no_byte(suite: SuiteId) -> None:
+    vectors = {"real": FixedPoint(200_000, clip=1.0, bits=16)}
+    parameters = parameters_of(vectors=vectors, suite=suite)
+    arrays = {client: {"real": np.random.default_rng(client).uniform(-1, 1, 200_000)} for client in COHORT}
+
+    def run(executor: Executor) -> tuple[SimulationResult, list[bytes]]:
+        sent: list[bytes] = []
+        result = simulate(
+            parameters,
+            arrays,
+            dropouts={"masked_input": [8]},
+            randomness=deterministic,
+            on_upload=lambda client, round_, message: sent.append(message),
+            executor=executor,
+        )
+        return result, sent
+
+    alone, uploads = run(INLINE)
+    with ThreadExecutor(3) as threads:
+        together, same_uploads = run(threads)
+    assert uploads == same_uploads
+    assert np.array_equal(alone.vectors["real"], together.vectors["real"])
+    assert together.report.exact
 
 
 def test_the_names_are_those_of_the_package() -> None:

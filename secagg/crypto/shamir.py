@@ -37,7 +37,7 @@ _LIMB_BOUNDS: Final = 2.0 ** np.array([LIMB_BITS - _PADDING_BITS] + [LIMB_BITS] 
 _LIMB_PLACES: Final = 2.0 ** np.arange(LIMB_BITS - 1, -1, -1)
 _BYTE_PLACES: Final = 2.0 ** np.arange(7, -1, -1)
 _NO_SHARE: Final = memoryview(bytes(SHARE_BYTES))
-_BATCH_ELEMENTS: Final = 2**16  # field elements held at once by reconstruct_batch: 512 KiB
+_BATCH_ELEMENTS: Final = 2**16  # field elements of shares held at once in a batch: 512 KiB
 
 
 class ShareError(RemoteProtocolError):
@@ -87,8 +87,7 @@ def split_shares(shares: SecretBytes) -> tuple[SecretBytes, ...]:
         raise ShareError(f"shares of {len(shares)} bytes are not a whole number of {SHARE_BYTES}-byte shares")
     view = shares.expose()
     parts = tuple(SecretBytes(view[start : start + SHARE_BYTES]) for start in range(0, len(shares), SHARE_BYTES))
-    for part in parts:
-        check_share(part)
+    _require_canonical(parts, are_canonical(parts))
     return parts
 
 
@@ -143,18 +142,17 @@ def reconstruct_batch(points: tuple[int, ...], shares: Sequence[Sequence[SecretB
     """
     if not points:
         raise ParameterError("there is no share point; a secret needs at least one share")
-    weights = field.lagrange_weights_at_zero(points)
+    field.check_points(points)
     for row in shares:
         if len(row) != len(points):
             raise ParameterError(f"a secret has {len(row)} shares for {len(points)} points; give one each")
-    step = max(1, _BATCH_ELEMENTS // (LIMBS * len(points)))
+    step = secrets_at_once(len(points))
     result: list[SecretBytes | None] = []
     for start in range(0, len(shares), step):
         block = [share for row in shares[start : start + step] for share in row]
         values, canonical = elements_of(block)
         _require_canonical(block, canonical)
-        by_secret = values.reshape(-1, len(points), LIMBS)
-        result += _secrets_of(field.weighted_sum(weights, by_secret))
+        result += interpolate_secrets(points, values.reshape(-1, len(points), LIMBS))
         values.fill(0)
     return result
 
@@ -176,13 +174,22 @@ def elements_of(shares: Sequence[SecretBytes]) -> tuple[FloatArray, NDArray[np.b
     return values, canonical
 
 
+def secrets_at_once(points: int) -> int:
+    """Return how many secrets to work on together, so that the memory of a batch is bounded."""
+    return max(1, _BATCH_ELEMENTS // (LIMBS * points))
+
+
 def interpolate_secret(points: tuple[int, ...], values: FloatArray) -> SecretBytes | None:
     """Return the secret of the polynomials through `values` (shape (len(points), 18)) at `points`.
 
     None when a limb is out of range. Raises ParameterError for bad points.
     """
-    weights = field.lagrange_weights_at_zero(points)
-    return _secrets_of(field.weighted_sum(weights, values)[None, :])[0]
+    return interpolate_secrets(points, values[None])[0]
+
+
+def interpolate_secrets(points: tuple[int, ...], values: FloatArray) -> list[SecretBytes | None]:
+    """Do what `interpolate_secret` does for many secrets: `values` has shape (secrets, len(points), 18)."""
+    return _secrets_of(field.weighted_sum(field.lagrange_weights_at_zero(points), values))
 
 
 def _checked_holders(threshold: int, degree: int, points: Sequence[int] | None) -> tuple[int, ...]:

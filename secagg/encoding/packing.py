@@ -9,11 +9,16 @@ No array of single bits is ever made. The bit offset of a word within its byte r
 `r+2p` ... all stand at one shift within 64-bit windows that lie `g` bytes apart, and one strided NumPy
 operation moves them all. A window that would pass the end of its group is moved back to end with it, so that
 nothing outside is touched.
+
+Odd widths from 57 on have groups of 8 words, where stepping is slow. There, 64-bit unit `k` of a group takes its
+bits from the words `k` and `k+1` only, so shifts of whole contiguous slices make the units, at 8 bytes each; the
+`g` bytes that are the group's are then cut out of every 64.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -25,6 +30,7 @@ WORD_BITS: Final = 64
 SLICE_WORDS: Final = 2**15
 _WINDOW_BYTES: Final = 8
 _ALIGNMENT_WORDS: Final = 64
+_WIDE_PERIOD: Final = 8
 _WHOLE_UNITS: Final = {8: "<u1", 16: "<u2", 32: "<u4", 64: "<u8"}
 
 
@@ -54,11 +60,12 @@ def pack_into(words: NDArray[np.uint64], bits: int, out: NDArray[np.uint8]) -> N
         np.copyto(out.view(unit), words, casting="unsafe")
         return
     period, _ = _group(bits)
+    pack_groups = _pack_wide_groups if _is_wide(bits) else _pack_groups
     scratch = np.empty((3, min(SLICE_WORDS, len(words) + period)), dtype=np.uint64)
     whole = len(words) - len(words) % period
     for start in range(0, whole, SLICE_WORDS):
         stop = min(start + SLICE_WORDS, whole)
-        _pack_groups(words[start:stop], bits, out[start * bits // 8 : stop * bits // 8], scratch)
+        pack_groups(words[start:stop], bits, out[start * bits // 8 : stop * bits // 8], scratch)
     if whole < len(words):
         last_words = np.zeros(period, dtype=np.uint64)
         last_words[: len(words) - whole] = words[whole:]
@@ -98,7 +105,12 @@ def unpack(payload: NDArray[np.uint8], bits: int, word_start: int, out: NDArray[
         return
     period, group_bytes = _group(bits)
     whole = len(out) - len(out) % period
-    if whole:
+    if _is_wide(bits):
+        scratch = np.zeros((2, min(SLICE_WORDS, whole)), dtype=np.uint64)
+        for start in range(0, whole, SLICE_WORDS):
+            stop = min(start + SLICE_WORDS, whole)
+            _unpack_wide_groups(source[start * bits // 8 : stop * bits // 8], bits, out[start:stop], scratch)
+    elif whole:
         _unpack_groups(source[: whole * bits // 8], bits, out[:whole])
     if whole < len(out):
         last_bytes = np.zeros(group_bytes, dtype=np.uint8)
@@ -187,6 +199,50 @@ def _unpack_groups(source: NDArray[np.uint8], bits: int, out: NDArray[np.uint64]
             # The word ends in a ninth byte: the window one byte further on holds all but its lowest bits.
             upper = np.left_shift(_windows(source, first + 1, group_bytes), np.uint64(8 - shift))
             np.bitwise_or(target, upper, out=target)
+    np.bitwise_and(out, np.uint64((1 << bits) - 1), out=out)
+
+
+def _is_wide(bits: int) -> bool:
+    """Whether a group is 8 words in 8 units: the odd widths from 57 on."""
+    return bits % 2 == 1 and bits > WORD_BITS - _WIDE_PERIOD
+
+
+@lru_cache(maxsize=4)
+def _wide_shifts(bits: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """For a slice of words: by how much word `k` of a group lies above unit `k`, and word `k+1` below its end."""
+    lag = np.arange(_WIDE_PERIOD, dtype=np.uint64) * np.uint64(WORD_BITS - bits)
+    shifts = np.tile(lag, SLICE_WORDS // _WIDE_PERIOD), np.tile(np.uint64(bits) - lag, SLICE_WORDS // _WIDE_PERIOD)
+    for array in shifts:
+        array.flags.writeable = False
+    return shifts
+
+
+def _pack_wide_groups(
+    words: NDArray[np.uint64], bits: int, out: NDArray[np.uint8], scratch: NDArray[np.uint64]
+) -> None:
+    """Pack whole groups. What the next group's first word adds to a last unit lies beyond the bytes that are cut."""
+    lag, room = _wide_shifts(bits)
+    count = len(words)
+    masked = np.bitwise_and(words, np.uint64((1 << bits) - 1), out=scratch[0, :count])
+    units = np.right_shift(masked, lag[:count], out=scratch[1, :count])
+    upper = np.left_shift(masked[1:], room[: count - 1], out=scratch[2, : count - 1])
+    np.bitwise_or(units[:-1], upper, out=units[:-1])
+    octets = units.astype("<u8", copy=False).view(np.uint8).reshape(-1, _WIDE_PERIOD * _WINDOW_BYTES)
+    out.reshape(-1, bits)[:] = octets[:, :bits]
+
+
+def _unpack_wide_groups(
+    source: NDArray[np.uint8], bits: int, out: NDArray[np.uint64], scratch: NDArray[np.uint64]
+) -> None:
+    """Unpack whole groups; the bytes of the scratch space beyond each group's stay zero."""
+    lag, room = _wide_shifts(bits)
+    count = len(out)
+    units = scratch[0, :count].view("<u8")
+    units.view(np.uint8).reshape(-1, _WIDE_PERIOD * _WINDOW_BYTES)[:, :bits] = source.reshape(-1, bits)
+    np.left_shift(units, lag[:count], out=out)
+    # The words that begin a group take nothing from the unit before: its upper bits are the zeros beyond the group.
+    lower = np.right_shift(units[:-1], room[: count - 1], out=scratch[1, : count - 1])
+    np.bitwise_or(out[1:], lower, out=out[1:])
     np.bitwise_and(out, np.uint64((1 << bits) - 1), out=out)
 
 

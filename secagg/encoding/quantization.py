@@ -133,6 +133,8 @@ class Quantizer:
             if not np.isfinite(reals).all():
                 raise _bad_values(name, spec, values, len(self._reals))
             clipped = int(np.count_nonzero(np.abs(reals) > _clip_in(values.dtype, spec.clip)))
+            np.maximum(reals, -spec.clip, out=reals)
+            np.minimum(reals, spec.clip, out=reals)
         self._quantize(spec, reals)
         # Not negative, so cutting the fraction off is the floor; below 2^32, so int64 and uint64 agree.
         np.copyto(out.view(np.int64), reals, casting="unsafe")
@@ -141,10 +143,8 @@ class Quantizer:
         return clipped
 
     def _quantize(self, spec: FixedPoint, reals: NDArray[np.float64]) -> None:
-        """Replace finite values by levels with a fraction still to be cut off."""
+        """Replace values within [-clip, clip] by levels with a fraction still to be cut off."""
         clip, levels = spec.clip, spec.largest
-        np.maximum(reals, -clip, out=reals)
-        np.minimum(reals, clip, out=reals)
         np.add(reals, clip, out=reals)
         np.multiply(reals, levels / (2 * clip), out=reals)
         if spec.rounding == "nearest":
@@ -155,7 +155,8 @@ class Quantizer:
             uniform = self._uniform[: len(reals)]
             self._noise.fill(uniform)
             np.add(reals, uniform, out=reals)
-        np.minimum(reals, float(levels), out=reals)
+            # The highest level and a number just below 1 may have been rounded up to the next whole number.
+            np.minimum(reals, float(levels), out=reals)
 
 
 def check_array(name: str, spec: VectorSpec, array: NDArray[Any]) -> NDArray[Any]:

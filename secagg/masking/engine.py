@@ -2,17 +2,19 @@
 
 A mask is the word stream of a PRG key. Many masks are added to (or taken from) one accumulator slice by
 slice: a slice of the accumulator stays in the processor's cache while all keys pass over it, and one buffer
-serves every mask, so memory does not grow with the number of masks. Arithmetic is modulo 2^64, the natural
-wrap of uint64; since 2^B divides 2^64, the low B bits are right in every ring Z_{2^B}.
+serves every mask, so memory does not grow with the number of masks. A slice is also the piece of work that an
+executor hands out. Arithmetic is modulo 2^64, the natural wrap of uint64; since 2^B divides 2^64, the low B
+bits are right in every ring Z_{2^B}.
 
-Must not know where keys come from, what the accumulator holds, or how it is laid out.
+Must not know where keys come from, what the accumulator holds, how it is laid out, or who works.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import islice, pairwise
 from typing import Final
 
 import numpy as np
@@ -21,8 +23,9 @@ from numpy.typing import NDArray
 from secagg.crypto.prg import MaskPrg
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
+from secagg.executor import INLINE, Executor
 
-MAX_OPEN_STREAMS: Final = 64
+MAX_OPEN_STREAMS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ def add_masks(
     terms: Iterable[MaskTerm],
     prg: MaskPrg,
     word_offset: int = 0,
+    *,
+    executor: Executor = INLINE,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Add every term's mask to the accumulator, in place, modulo 2^64.
@@ -50,34 +55,58 @@ def add_masks(
             once this function asks for the terms after its batch.
         prg: the suite's PRG.
         word_offset: index in the session vector of the accumulator's first word.
+        executor: who works on the slices; the result does not depend on it.
         progress: called after each slice with the number of mask words made since the last call.
 
     Raises:
         ParameterError: another kind of array, a negative offset, or a key of the wrong length; the
-            accumulator is unchanged when the first batch of 64 is at fault.
+            accumulator is unchanged when the first batch of 256 is at fault.
     """
     _check_accumulator(accumulator)
     if word_offset < 0:
         raise ParameterError(f"word_offset={word_offset} is negative; give the index of the first word")
-    segment = prg.segment_words
-    buffer = np.empty(min(segment, len(accumulator)), dtype=np.uint64)
+    slices = _slices(word_offset, len(accumulator), prg.segment_words)
     pending = iter(terms)
-    while batch := [(prg.open(term.key), term.negative) for term in islice(pending, MAX_OPEN_STREAMS)]:
-        start = 0
-        while start < len(accumulator):
-            offset = word_offset + start
-            stop = min(start + segment - offset % segment, len(accumulator))
-            piece = accumulator[start:stop]
-            mask = buffer[: stop - start]
-            for stream, negative in batch:
+    while batch := tuple(islice(pending, MAX_OPEN_STREAMS)):
+        done = None if progress is None else partial(_report, progress, len(batch))
+        executor.run(_Batch(batch, prg, word_offset), accumulator, slices, done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A job: these masks, added to slices of an accumulator whose first word has this place in the stream."""
+
+    terms: tuple[MaskTerm, ...]
+    prg: MaskPrg
+    word_offset: int
+
+    def start(self, target: NDArray[np.uint64]) -> Callable[[range], None]:
+        """Open the streams, for one worker."""
+        streams = [(self.prg.open(term.key), term.negative) for term in self.terms]
+        buffer = np.empty(min(self.prg.segment_words, len(target)), dtype=np.uint64)
+
+        def add(place: range) -> None:
+            piece, mask = target[place.start : place.stop], buffer[: len(place)]
+            offset = self.word_offset + place.start
+            for stream, negative in streams:
                 stream.fill(mask, offset)
                 if negative:
                     np.subtract(piece, mask, out=piece)
                 else:
                     np.add(piece, mask, out=piece)
-            if progress is not None:
-                progress(len(batch) * len(piece))
-            start = stop
+
+        return add
+
+
+def _slices(word_offset: int, words: int, segment: int) -> list[range]:
+    """Cut the accumulator where the stream's segments begin; ranges of its own indices."""
+    first = segment - word_offset % segment
+    bounds = [0, *range(first, words, segment), words]
+    return [range(start, stop) for start, stop in pairwise(bounds) if start < stop]
+
+
+def _report(progress: Callable[[int], None], masks: int, place: range) -> None:
+    progress(masks * len(place))
 
 
 def _check_accumulator(accumulator: NDArray[np.uint64]) -> None:

@@ -35,7 +35,7 @@ def mask_input(
         raise LocalProtocolError("the server asks for the masked input; call set_input() first")
     held = _open_all(state, message)
     words = state.input.words
-    add_masks(words, _terms(state, sorted(held)), context.suite.prg)
+    add_masks(words, _terms(state, sorted(held)), context.suite.prg, executor=context.executor)
     outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words))
     following = CLIENT_TRANSITIONS[context.parameters.threat_model][state.phase][type(message)]
     if following is ClientPhase.CONSISTENCY_CHECK:

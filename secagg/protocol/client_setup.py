@@ -56,7 +56,9 @@ def accept_offer(state: Offered, message: SessionOffer, randomness: RandomSource
             Violation.OFFER_VECTOR_ABOVE_POLICY,
             f"the offered session vector has {words} words; this client allows {state.policy.maximum_words}",
         )
-    return ClientStep(AwaitingAdvertiseKeys(client_context(state.client, parameters, state.identity, state.roster)))
+    return ClientStep(
+        AwaitingAdvertiseKeys(client_context(state.client, parameters, state.identity, state.roster, state.executor))
+    )
 
 
 def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = False) -> None:

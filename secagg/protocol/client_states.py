@@ -15,6 +15,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.session_vector import EncodedInput
 from secagg.errors import AbortReason
+from secagg.executor import INLINE, Executor
 from secagg.messages import Advertisement, ClientMessage
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.policy import ClientPolicy
@@ -39,7 +40,11 @@ class ClientContext(SessionContext):
 
 
 def client_context(
-    client: ClientId, parameters: SessionParameters, identity: IdentityKey | None, roster: Roster
+    client: ClientId,
+    parameters: SessionParameters,
+    identity: IdentityKey | None,
+    roster: Roster,
+    executor: Executor = INLINE,
 ) -> ClientContext:
     """Derive what follows from the parameters, and check that this client can take part.
 
@@ -48,7 +53,7 @@ def client_context(
     """
     if parameters.threat_model is ThreatModel.ACTIVE:
         check_identity(client, identity, roster)
-    session = session_context(parameters, roster)
+    session = session_context(parameters, roster, executor)
     return ClientContext(
         parameters=session.parameters,
         session=session.session,
@@ -56,6 +61,7 @@ def client_context(
         suite=session.suite,
         graph=session.graph,
         roster=session.roster,
+        executor=executor,
         client=client,
         neighbours=session.graph.of(client),
         identity=identity,
@@ -71,6 +77,7 @@ class Offered:
     policy: ClientPolicy
     identity: IdentityKey | None = field(repr=False)
     roster: Roster = field(repr=False)
+    executor: Executor = field(default=INLINE, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

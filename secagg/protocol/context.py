@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.suites import Suite, get_suite
 from secagg.encoding.layout import Layout
+from secagg.executor import INLINE, Executor
 from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
 from secagg.protocol.roster import Roster
 from secagg.protocol.topology import Neighbourhoods, neighbourhoods
@@ -23,6 +24,7 @@ class SessionContext:
         suite: cryptographic suite.
         graph: who is whose neighbour.
         roster: the cohort's verification keys; empty in the semi-honest model.
+        executor: who does the long computations; no result depends on it.
     """
 
     parameters: SessionParameters
@@ -31,6 +33,7 @@ class SessionContext:
     suite: Suite
     graph: Neighbourhoods = field(repr=False)
     roster: Roster = field(repr=False)
+    executor: Executor = field(default=INLINE, repr=False, compare=False, kw_only=True)
 
     @property
     def active(self) -> bool:
@@ -43,7 +46,7 @@ class SessionContext:
         return self.parameters.topology.kind is TopologyKind.COMPLETE
 
 
-def session_context(parameters: SessionParameters, roster: Roster) -> SessionContext:
+def session_context(parameters: SessionParameters, roster: Roster, executor: Executor = INLINE) -> SessionContext:
     """Derive what follows from the parameters alone.
 
     Raises:
@@ -58,4 +61,5 @@ def session_context(parameters: SessionParameters, roster: Roster) -> SessionCon
         suite=suite,
         graph=neighbourhoods(parameters),
         roster=roster,
+        executor=executor,
     )

@@ -200,6 +200,12 @@ MUTATIONS: Final = (
         "10",
         "rebuilt secrets are not checked",
         (SERVER_UNMASK, "threshold, accept)", "threshold, lambda secret: True)"),
+        (SERVER_UNMASK, "if secret is not None and not accept(owner, secret):", "if False:"),
+    ),
+    m(
+        "10",
+        "surplus shares are not compared",
+        ("crypto/decoding.py", "agreed &= np.logical_not(np.any(syndromes, axis=(0, 2)))", "pass"),
     ),
     m(
         "10",

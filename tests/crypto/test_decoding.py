@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg.crypto import field
-from secagg.crypto.decoding import ReconstructionError, Recovery, recover
+from secagg.crypto.decoding import ReconstructionError, Recovery, recover, recover_undisputed
 from secagg.crypto.field import PRIME
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMBS, share_secrets
@@ -236,3 +236,56 @@ def test_a_thousand_holders(wrong: int) -> None:
     for n, liar in enumerate(liars):
         shares[liar] = shifted(shares[liar], {n % LIMBS: 1 + n, (n * 7) % LIMBS: 3})
     assert outcome(recover(shares, 667, is_secret)) == (SECRET, liars)
+
+
+@FIXED
+@given(
+    threshold=st.integers(1, 12),
+    surplus=st.integers(0, 8),
+    count=st.integers(0, 6),
+    lies=st.dictionaries(
+        st.tuples(st.integers(0, 5), st.integers(0, 19)),
+        st.dictionaries(st.integers(0, LIMBS - 1), st.integers(1, PRIME - 1), min_size=1, max_size=3),
+        max_size=3,
+    ),
+)
+def test_many_secrets_are_rebuilt_where_all_shares_agree(
+    threshold: int, surplus: int, count: int, lies: dict[tuple[int, int], dict[int, int]]
+) -> None:
+    secrets = [DeterministicRandomSource(index).secret(32) for index in range(count)]
+    degree = threshold + surplus
+    rows = [list(share_secrets([secret], threshold, degree, DeterministicRandomSource(9))) for secret in secrets]
+    told = {(row, holder): errors for (row, holder), errors in lies.items() if row < count and holder < degree}
+    for (row, holder), errors in told.items():
+        rows[row][holder] = shifted(rows[row][holder], errors)
+    rebuilt = recover_undisputed(tuple(range(1, degree + 1)), rows, threshold)
+    assert len(rebuilt) == count
+    for row, (secret, found) in enumerate(zip(secrets, rebuilt, strict=True)):
+        wrong = sum(liar == row for liar, _ in told)
+        if not wrong:
+            assert found is not None
+            assert raw(found) == raw(secret)
+        elif wrong <= surplus:
+            assert found is None, "fewer wrong shares than surplus ones never lie on one polynomial"
+
+
+def test_many_secrets_in_more_than_one_block_and_one_with_a_malformed_share() -> None:
+    secrets = [DeterministicRandomSource(index).secret(32) for index in range(300)]
+    rows = [list(share_secrets([secret], 30, 40, DeterministicRandomSource(9))) for secret in secrets]
+    rows[77][35] = SecretBytes(b"\xff" * 36)
+    rows[200][3] = SecretBytes(bytes(35))
+    rebuilt = recover_undisputed(tuple(range(1, 41)), rows, 30)
+    assert [index for index, secret in enumerate(rebuilt) if secret is None] == [77, 200]
+    assert all(found is None or raw(found) == raw(secret) for found, secret in zip(rebuilt, secrets, strict=True))
+
+
+def test_many_secrets_without_surplus_and_a_limb_out_of_range() -> None:
+    good = shared(1, 1)[1]
+    bad = SecretBytes(b"\x00\x02" + bytes(34))
+    assert [secret is None for secret in recover_undisputed((1,), [[good], [bad]], 1)] == [False, True]
+
+
+@pytest.mark.parametrize("threshold", [-1, 0, 3])
+def test_many_secrets_and_a_threshold_that_does_not_fit(threshold: int) -> None:
+    with pytest.raises(ParameterError, match=f"2 shares of each secret do not fit threshold {threshold}"):
+        recover_undisputed((1, 2), [], threshold)

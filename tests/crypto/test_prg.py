@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyaegis
@@ -16,12 +17,15 @@ from secagg.crypto.prg import (
     SEGMENT_WORDS,
     WORD_BYTES,
     AegisPrg,
+    AegisWriter,
     AesCtrPrg,
     MaskPrg,
     MaskStream,
     _AegisStream,
     _aes_ctr_context,
+    _encrypting_writer,
     _load_aegis,
+    _stream_writer,
     _write_key_stream,
 )
 from secagg.crypto.secret import SecretBytes
@@ -119,25 +123,72 @@ DRAFT_CIPHERTEXT = (
 
 
 def test_aegis_of_the_draft_without_a_message() -> None:
-    tag = _load_aegis().encrypt_inplace(DRAFT_KEY, DRAFT_NONCE, bytearray())
+    tag = pyaegis.Aegis128X2(tag_size=16).encrypt_inplace(DRAFT_KEY, DRAFT_NONCE, bytearray())
     assert tag.hex() == "63117dc57756e402819a82e13eca8379"
 
 
 def test_aegis_of_the_draft_with_a_message() -> None:
     buffer = bytearray(bytes.fromhex("04050607") * 30)
-    tag = _load_aegis().encrypt_inplace(DRAFT_KEY, DRAFT_NONCE, buffer, bytes.fromhex("0102030401020304"))
+    cipher = pyaegis.Aegis128X2(tag_size=16)
+    tag = cipher.encrypt_inplace(DRAFT_KEY, DRAFT_NONCE, buffer, bytes.fromhex("0102030401020304"))
     assert (buffer.hex(), tag.hex()) == (DRAFT_CIPHERTEXT, "1aebc200804f405cab637f2adebb6d77")
 
 
-def test_aegis_stream_begins_as_the_drafts_initial_state_says() -> None:
+def stream_writer() -> AegisWriter:
+    writer = _stream_writer(pyaegis)
+    assert writer is not None, "this pyaegis has no aegis128x2_stream: streams are made by the slower way"
+    return writer
+
+
+@pytest.mark.parametrize("write", [stream_writer(), _encrypting_writer(pyaegis)], ids=["stream", "encryption"])
+def test_aegis_stream_begins_as_the_drafts_initial_state_says(write: AegisWriter) -> None:
     """The draft prints the state after initialization; the first 64 stream bytes follow from it by hand."""
     state = {index: int(text, 16) for index, text in DRAFT_STATE.items()}
     first = state[6] ^ state[1] ^ (state[2] & state[3])
     second = state[2] ^ state[5] ^ (state[6] & state[7])
-    stream = _AegisStream(SecretBytes(DRAFT_KEY), _load_aegis())
     out = np.empty(8, dtype=np.uint64)
-    stream._write_prefix(DRAFT_KEY, int.from_bytes(DRAFT_NONCE, "big"), out)
+    write(DRAFT_KEY, DRAFT_NONCE, out)
     assert out.tobytes() == first.to_bytes(32, "big") + second.to_bytes(32, "big")
+
+
+@given(
+    key=st.binary(min_size=16, max_size=16),
+    nonce=st.binary(min_size=16, max_size=16),
+    length=st.integers(0, 2 * SEGMENT_WORDS) | st.integers(0, 40),
+    offset=st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_both_ways_to_the_aegis_stream_give_the_same_words(key: bytes, nonce: bytes, length: int, offset: int) -> None:
+    arrays = [np.full(length + offset + 2, 0xA5, dtype=np.uint64) for _ in range(2)]
+    stream_writer()(key, nonce, arrays[0][offset : offset + length])
+    _encrypting_writer(pyaegis)(key, nonce, arrays[1][offset : offset + length])
+    np.testing.assert_array_equal(arrays[0], arrays[1])
+    assert [*arrays[0][:offset], *arrays[0][offset + length :]] == [0xA5] * (offset + 2)
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        SimpleNamespace(),
+        SimpleNamespace(_aegis_ffi=SimpleNamespace(ffi=None, lib=SimpleNamespace())),
+        SimpleNamespace(
+            _aegis_ffi=SimpleNamespace(
+                ffi=SimpleNamespace(typeof=lambda function: SimpleNamespace(cname="void(*)(uint8_t *, uint8_t *)")),
+                lib=SimpleNamespace(aegis128x2_stream=None),
+            )
+        ),
+    ],
+    ids=["no binding", "no function", "another signature"],
+)
+def test_a_pyaegis_without_the_stream_function_encrypts_zeros(lacking: SimpleNamespace) -> None:
+    assert _stream_writer(lacking) is None
+    lacking.Aegis128X2 = pyaegis.Aegis128X2
+    stream = _AegisStream(SecretBytes(KEY), _encrypting_writer(lacking))
+    np.testing.assert_array_equal(words(stream, 5, SEGMENT_WORDS), WHOLE["AegisPrg"][5 : 5 + SEGMENT_WORDS])
+
+
+def test_the_stream_function_is_the_one_in_use() -> None:
+    assert _load_aegis().__qualname__ == stream_writer().__qualname__
 
 
 @pytest.mark.parametrize("segment", [0, 1, 2, 255, 256, 2**44])

@@ -208,7 +208,7 @@ def test_a_wrong_key_leaves_the_accumulator_unchanged() -> None:
 
 def test_terms_are_values_without_secrets_in_their_repr() -> None:
     assert repr(MaskTerm(SecretBytes(b"k" * 16), negative=True)) == "MaskTerm(key=SecretBytes(16 bytes), negative=True)"
-    assert engine.MAX_OPEN_STREAMS == 64
+    assert engine.MAX_OPEN_STREAMS == 256
 
 
 def masked_fields(prg: MaskPrg, values: NDArray[np.float64], copies: int = 1) -> list[NDArray[np.int64]]:

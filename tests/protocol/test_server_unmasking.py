@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from secagg import AbortReason, DropReason, FixedPoint, Integers, Round, SecretBytes, ServerPhase, SessionAbortedError
-from secagg.crypto.decoding import Recovery, recover
+from secagg.crypto.decoding import Recovery, recover, recover_undisputed
 from secagg.events import ClientDropped, ShareInconsistent
 from secagg.messages import UnmaskingResponse
 from secagg.protocol import server_unmasking
@@ -109,8 +110,35 @@ def test_rebuilt_secrets_are_verified(owner: int, monkeypatch: pytest.MonkeyPatc
     harness.play_round(on_answer=lambda client, answer: spoiled(answer, owner) if client == 1 else answer)
     # Five shares of client 2's seed, and six of client 7's mask key: too little surplus to tell which one is wrong.
     assert harness.server.abort_reason is AbortReason.SECRET_NOT_RECONSTRUCTED
-    assert len(accepted) == (2 if owner == 2 else 7), "seeds come first, in the order of clients"
-    assert not any(accept(SecretBytes(bytes(32))) for accept in accepted)
+    assert len(accepted) == 1, "all other secrets are rebuilt together"
+    assert not accepted[0](SecretBytes(bytes(32)))
+
+
+def test_secrets_that_were_rebuilt_together_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A false one is rebuilt alone, from the same shares."""
+    monkeypatch.setattr(
+        server_unmasking,
+        "recover_undisputed",
+        lambda points, shares, threshold: [SecretBytes(bytes([index % 2]) * 32) for index in range(len(shares))],
+    )
+    harness = waiting().finish()
+    assert_exact(harness, range(1, 7))
+
+
+def test_secrets_of_the_same_holders_are_rebuilt_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[tuple[tuple[int, ...], int]] = []
+
+    def watching(
+        points: tuple[int, ...], shares: Sequence[Sequence[SecretBytes]], threshold: int
+    ) -> list[SecretBytes | None]:
+        batches.append((points, len(shares)))
+        return recover_undisputed(points, shares, threshold)
+
+    monkeypatch.setattr(server_unmasking, "recover_undisputed", watching)
+    monkeypatch.setattr(server_unmasking, "recover", None)
+    assert_exact(waiting().finish(), range(1, 7))
+    # Without the holder 7, which stands sixth among the neighbours of the seeds' owners; all six hold 7's mask key.
+    assert batches == [((1, 2, 3, 4, 5), 6), ((1, 2, 3, 4, 5, 6), 1)]
 
 
 def test_a_dropped_sharer_without_contributing_neighbours_needs_no_rebuilding() -> None:
@@ -122,9 +150,9 @@ def test_a_dropped_sharer_without_contributing_neighbours_needs_no_rebuilding() 
     rebuilt: list[int] = []
     original = server_unmasking._rebuild
 
-    def watching(state: object, owner: int, *others: object) -> SecretBytes:
-        rebuilt.append(owner)
-        return original(state, owner, *others)  # type: ignore[arg-type]
+    def watching(state: Any, owners: Sequence[int], *others: Any) -> Iterator[tuple[int, SecretBytes]]:
+        rebuilt.extend(owners)
+        return original(state, owners, *others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server_unmasking, "_rebuild", watching)

@@ -1,0 +1,201 @@
+"""An executor that uses several processors through processes of their own, on shared memory.
+
+Each call copies the array into memory that the workers share with the caller, lets every worker do its part of
+the pieces, and copies the array back when all went well: 3 passes over it, against dozens that making masks
+takes. The copy is overwritten afterwards. A job travels through a pipe to the workers, with the secrets in it
+(Specification §10): they are processes of the same user. Must not know masks, vectors or sessions.
+
+Workers are started with the `spawn` method, which imports the main module anew: as with all of multiprocessing,
+a script that uses this guards its own doings with `if __name__ == "__main__":`.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import signal
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import lru_cache
+from itertools import pairwise
+from multiprocessing import get_context
+from multiprocessing.shared_memory import SharedMemory
+from threading import Lock
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+
+from secagg.crypto.secret import SecretBytes
+from secagg.errors import ParameterError
+from secagg.executor import INLINE, Job, Words
+
+# The first word of the shared memory tells workers to stop; the array follows, aligned to a cache line.
+_HEAD_WORDS: Final = 8
+_INTERRUPTIBLE_SECONDS: Final = 0.1
+
+
+class ProcessExecutor:
+    """Does pieces of work in `workers` processes, which live until `close()`; a context manager closes it.
+
+    Sessions in several threads may share one: their jobs then wait for each other.
+
+    Args:
+        workers: number of processes, at least 1; one for each processor that may be used.
+
+    Raises:
+        ParameterError: `workers` is no whole number from 1 on.
+    """
+
+    def __init__(self, workers: int) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ParameterError(f"workers={workers!r} is no number of processes; give a whole number from 1 on")
+        self._workers = workers
+        self._closed = False
+        self._lock = Lock()
+        self._shared: SharedMemory | None = None
+        self._unlink: Callable[[], object] | None = None
+        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+        return self._workers
+
+    def run(
+        self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
+    ) -> None:
+        """Do every piece once; see `secagg.executor.Executor.run`. An exception leaves `target` as it was.
+
+        Raises:
+            ParameterError: the executor is closed.
+        """
+        if self._closed:
+            raise ParameterError("this ProcessExecutor is closed; make a new one")
+        parts = _parts(pieces, self._workers)
+        if len(parts) < 2:
+            INLINE.run(job, target, pieces, done)
+            return
+        with self._lock:
+            shared = self._room(len(target))
+            array = _array(shared, len(target))
+            try:
+                np.copyto(array, target)
+                self._run(shared, job, len(target), parts, done)
+                np.copyto(target, array)
+            finally:
+                array.fill(0)
+                # A traceback that kept a view would keep close() from releasing the memory.
+                del array
+
+    def _run(
+        self,
+        shared: SharedMemory,
+        job: Job,
+        words: int,
+        parts: list[Sequence[range]],
+        done: Callable[[range], None] | None,
+    ) -> None:
+        flag = np.ndarray(1, dtype=np.uint64, buffer=shared.buf)
+        flag[0] = 0
+        data = _dumps(job)
+        futures: list[Future[None]] = []
+        try:
+            futures.extend(self._pool.submit(_work, shared.name, words, data, part) for part in parts)
+            part_of, pending = dict(zip(futures, parts, strict=True)), set(futures)
+            while pending:
+                ended, pending = wait(pending, _INTERRUPTIBLE_SECONDS, FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+                    if done is not None:
+                        for piece in part_of[future]:
+                            done(piece)
+        finally:
+            flag[0] = 1
+            wait(futures)
+            del flag
+
+    def _room(self, words: int) -> SharedMemory:
+        """Shared memory for so many words; kept for the next call."""
+        needed = 8 * (_HEAD_WORDS + words)
+        if self._shared is None or self._shared.size < needed:
+            self._release()
+            self._shared = SharedMemory(create=True, size=needed)
+            # Also when nobody calls close(): the memory has a name, and would outlive this process.
+            self._unlink = weakref.finalize(self, _unlink, self._shared)
+        return self._shared
+
+    def _release(self) -> None:
+        if self._unlink is not None:
+            self._unlink()
+        self._shared = self._unlink = None
+
+    def close(self) -> None:
+        """End the processes; waits for work in progress."""
+        self._closed = True
+        with self._lock:
+            self._pool.shutdown()
+            self._release()
+
+    def __enter__(self) -> ProcessExecutor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Pickler(pickle.Pickler):
+    """Sends secrets, too, which do not let themselves be pickled elsewhere."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, SecretBytes):
+            return SecretBytes, (bytes(value.expose()),)
+        return NotImplemented
+
+
+def _dumps(job: Job) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream, protocol=pickle.HIGHEST_PROTOCOL).dump(job)
+    return stream.getvalue()
+
+
+def _parts(pieces: Sequence[range], workers: int) -> list[Sequence[range]]:
+    """Cut the pieces into one run of neighbours for each worker."""
+    count = min(workers, len(pieces))
+    bounds = [len(pieces) * number // count for number in range(count + 1)] if count else []
+    return [pieces[start:stop] for start, stop in pairwise(bounds)]
+
+
+def _array(shared: SharedMemory, words: int) -> Words:
+    return np.ndarray(words, dtype=np.uint64, buffer=shared.buf, offset=8 * _HEAD_WORDS)
+
+
+def _unlink(shared: SharedMemory) -> None:
+    shared.close()
+    shared.unlink()
+
+
+def _begin() -> None:
+    """Ctrl-C reaches all processes of a terminal; the caller's alone decides what follows."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@lru_cache(maxsize=1)
+def _attached(name: str) -> SharedMemory:
+    """In a worker: the memory of the last call is most likely that of the next."""
+    return SharedMemory(name)
+
+
+def _work(name: str, words: int, data: bytes, pieces: Sequence[range]) -> None:
+    """In a worker: do these pieces, unless told to stop."""
+    shared = _attached(name)
+    flag = np.ndarray(1, dtype=np.uint64, buffer=shared.buf)
+    job: Job = pickle.loads(data)  # noqa: S301 - from the process that started this one
+    do = job.start(_array(shared, words))
+    for piece in pieces:
+        if flag[0]:
+            return
+        do(piece)

@@ -1,0 +1,67 @@
+"""Who does the independent pieces of a long computation: the seam between arithmetic and processors.
+
+A job works on one array of words, in pieces that do not touch each other: a slice of the session vector with all
+masks that are added to it, or the keys of a few pairs of clients. So any number of workers, in any order, gives
+the same bytes; there is no step that joins their results, and a worker needs memory for one piece. The protocol
+sees an `Executor` as plain data: this module must not know threads, processes or what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+
+
+class Job(Protocol):
+    """What is to be done. Plain data, so that it can be sent to another process; may hold secrets."""
+
+    def start(self, target: Words) -> Callable[[range], None]:
+        """Make one worker's buffers; return what does one piece of the work on `target`."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs the pieces of a job, one after the other or side by side."""
+
+    def run(
+        self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
+    ) -> None:
+        """Do every piece once, in place, and return when all are done.
+
+        When a piece raises, or the caller is interrupted, no further piece is begun; those in progress are waited
+        for, so that nothing writes to `target` after the exception left this method.
+
+        Args:
+            job: started once by each worker.
+            target: uint64, one-dimensional, writable; the job changes it.
+            pieces: what to hand out, in this order.
+            done: called in the caller's thread after pieces, in any order.
+
+        Raises:
+            Exception: what the job or `done` raised; one of them if several did.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InlineExecutor:
+    """Does the pieces in order, in the thread that asks: the default."""
+
+    def run(
+        self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
+    ) -> None:
+        """Do every piece once; see `Executor.run`."""
+        work = job.start(target)
+        for piece in pieces:
+            work(piece)
+            if done is not None:
+                done(piece)
+
+
+INLINE: Final = InlineExecutor()

@@ -1,0 +1,70 @@
+"""Jobs of the tests, in a module that worker processes can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from secagg.crypto.secret import SecretBytes
+from secagg.executor import Words
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Adds 1 to every word of a piece.
+
+    Attributes:
+        seconds: that a piece takes.
+        broken_at: the piece that begins here raises `error`.
+        interrupt: process that gets SIGINT at `broken_at`, instead of an error.
+    """
+
+    seconds: float = 0.0
+    broken_at: int = -1
+    error: type[BaseException] = ValueError
+    interrupt: int = 0
+
+    def start(self, target: Words) -> Callable[[range], None]:
+        def count(piece: range) -> None:
+            if piece.start == self.broken_at and self.interrupt:
+                os.kill(self.interrupt, signal.SIGINT)
+            elif piece.start == self.broken_at:
+                raise self.error(f"piece {piece.start}")
+            time.sleep(self.seconds)
+            target[piece.start : piece.stop] += 1
+
+        return count
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Writes its worker's number, and waits until the other worker has, too."""
+
+    def start(self, target: Words) -> Callable[[range], None]:
+        def meet(piece: range) -> None:
+            target[piece.start] = os.getpid() * 2**32 + threading.get_ident() % 2**32
+            ends = time.monotonic() + 30
+            while not target.all():
+                if time.monotonic() > ends:
+                    raise TimeoutError
+                time.sleep(0.001)
+
+        return meet
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Writes a secret's bytes."""
+
+    secret: SecretBytes
+
+    def start(self, target: Words) -> Callable[[range], None]:
+        def tell(piece: range) -> None:
+            for index in piece:
+                target[index] = self.secret.expose()[index]
+
+        return tell

@@ -1,0 +1,373 @@
+"""Threads and processes: the same bytes with any number of workers, prompt ends, sessions never half-advanced."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from secagg import (
+    AbortReason,
+    ClientPhase,
+    ClientSession,
+    Executor,
+    Integers,
+    ParameterError,
+    Round,
+    ServerPhase,
+    ServerSession,
+    SuiteId,
+    simulate,
+)
+from secagg.compute.processes import ProcessExecutor
+from secagg.compute.threads import ThreadExecutor
+from secagg.crypto.prg import SEGMENT_WORDS, AegisPrg, AesCtrPrg, MaskPrg
+from secagg.crypto.secret import SecretBytes
+from secagg.executor import INLINE, Job, Words
+from secagg.masking import engine
+from secagg.masking.engine import MaskTerm, add_masks
+from secagg.testing.randomness import DeterministicRandomSource
+from tests.compute.jobs import Counting, Meeting, Telling
+from tests.harness import Harness
+
+ROOT = Path(__file__).parents[2]
+Pool = ThreadExecutor | ProcessExecutor
+DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=25)
+KINDS: list[type[Pool]] = [ThreadExecutor, ProcessExecutor]
+PRGS: list[MaskPrg] = [AesCtrPrg(), AegisPrg()]
+VECTOR = {"v": Integers(0, 1000, length=6 * SEGMENT_WORDS)}
+MANY = [range(index, index + 1) for index in range(10_000)]
+
+both_prgs = pytest.mark.parametrize("prg", PRGS, ids=["AES-128-CTR", "AEGIS-128X2"])
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=["threads", "processes"])
+def pair(request: pytest.FixtureRequest) -> Iterator[Pool]:
+    """Two workers."""
+    with request.param(2) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module", params=[(ThreadExecutor, 1), (ThreadExecutor, 5), (ProcessExecutor, 3)], ids=str)
+def crew(request: pytest.FixtureRequest) -> Iterator[Pool]:
+    """Another number of workers."""
+    kind, workers = request.param
+    with kind(workers) as executor:
+        yield executor
+
+
+def terms_of(count: int) -> list[MaskTerm]:
+    return [MaskTerm(DeterministicRandomSource(n).secret(16), negative=n % 3 == 0) for n in range(count)]
+
+
+def some_words(count: int) -> NDArray[np.uint64]:
+    return np.random.default_rng(count).integers(0, 2**64, count, dtype=np.uint64)
+
+
+# Pieces of work.
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_every_piece_is_done_once_and_reported_to_the_caller(crew: Pool, count: int) -> None:
+    words = np.zeros(count, dtype=np.uint64)
+    told: list[tuple[int, int]] = []
+    crew.run(Counting(), words, MANY[:count], lambda piece: told.append((piece.start, threading.get_ident())))
+    assert words.tolist() == [1] * count
+    assert sorted(told) == [(index, threading.get_ident()) for index in range(count)]
+
+
+def test_pieces_run_side_by_side(pair: Pool) -> None:
+    words = np.zeros(2, dtype=np.uint64)
+    pair.run(Meeting(), words, MANY[:2])
+    assert words[0] != words[1]
+    assert pair.workers == 2
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_exception_ends_the_other_workers_and_is_raised(pair: Pool, error: type[BaseException]) -> None:
+    words = np.zeros(10_000, dtype=np.uint64)
+    with pytest.raises(error):
+        pair.run(Counting(0.001, broken_at=5, error=error), words, MANY)
+    assert words.sum() < 5_000
+    after = int(words.sum())
+    time.sleep(0.02)
+    assert int(words.sum()) == after, "nothing writes after the exception left"
+    pair.run(Counting(), words, MANY)
+    assert int(words.sum()) == after + 10_000
+
+
+def test_an_interrupt_of_the_caller_ends_the_workers(pair: Pool) -> None:
+    words = np.zeros(10_000, dtype=np.uint64)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        pair.run(Counting(0.005, broken_at=3, interrupt=os.getpid()), words, MANY)
+    assert time.monotonic() - started < 15
+    after = int(words.sum())
+    time.sleep(0.02)
+    assert int(words.sum()) == after < 5_000
+    pair.run(Counting(), words, MANY)
+
+
+def test_a_signal_that_another_thread_got_ends_the_workers() -> None:
+    class Raising(Counting):
+        def start(self, target: Words) -> Callable[[range], None]:
+            count = super().start(target)
+            return lambda piece: signal.raise_signal(signal.SIGINT) if piece.start == 3 else count(piece)
+
+    words = np.zeros(10_000, dtype=np.uint64)
+    with ThreadExecutor(2) as executor, pytest.raises(KeyboardInterrupt):
+        executor.run(Raising(0.005), words, MANY)
+    assert words.sum() < 5_000
+
+
+def test_an_exception_of_the_callers_own_report_ends_the_workers(pair: Pool) -> None:
+    def stop(piece: range) -> None:
+        raise RuntimeError("enough")
+
+    words = np.zeros(10_000, dtype=np.uint64)
+    with pytest.raises(RuntimeError, match="enough"):
+        pair.run(Counting(), words, MANY, stop)
+
+
+def test_of_several_exceptions_in_threads_the_first_in_order_is_raised() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    class Failing:
+        def start(self, target: Words) -> Callable[[range], None]:
+            def fail(piece: range) -> None:
+                both.wait()
+                time.sleep(0.02 if piece.start == 0 else 0)
+                raise ValueError(f"piece {piece.start}")
+
+            return fail
+
+    with ThreadExecutor(2) as executor, pytest.raises(ValueError, match="piece 0"):
+        executor.run(Failing(), np.zeros(2, dtype=np.uint64), MANY[:2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", [0, -1, 2.0, "2", None, True])
+def test_other_numbers_of_workers_are_refused(kind: type[Pool], workers: Any) -> None:
+    with pytest.raises(ParameterError, match="give a whole number from 1 on"):
+        kind(workers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_closed_executor_says_so(kind: type[Pool]) -> None:
+    executor = kind(2)
+    executor.close()
+    executor.close()
+    with pytest.raises(ParameterError, match="Executor is closed; make a new one"):
+        executor.run(Counting(), np.zeros(2, dtype=np.uint64), MANY[:2])
+
+
+def test_processes_get_secrets_and_leave_nothing_in_shared_memory() -> None:
+    with ProcessExecutor(2) as executor:
+        words = np.zeros(32, dtype=np.uint64)
+        executor.run(Telling(SecretBytes(bytes(range(1, 33)))), words, MANY[:32])
+        assert words.tolist() == list(range(1, 33))
+        shared = executor._shared
+        assert shared is not None
+        name = shared.name
+        assert shared.buf is not None
+        assert not any(bytes(shared.buf)[8:])
+        executor.run(Counting(), np.zeros(100_000, dtype=np.uint64), MANY[:2])
+    for gone in (name, shared.name):
+        with pytest.raises(FileNotFoundError):
+            SharedMemory(gone)
+
+
+def test_processes_that_nobody_closed_leave_nothing_behind() -> None:
+    program = (
+        "import numpy as np\n"
+        "from secagg.compute.processes import ProcessExecutor\n"
+        "from tests.compute.jobs import Counting\n"
+        "if __name__ == '__main__':\n"
+        "    executor, words = ProcessExecutor(2), np.zeros(2, dtype=np.uint64)\n"
+        "    executor.run(Counting(), words, [range(0, 1), range(1, 2)])\n"
+        "    print(words.tolist(), executor._shared.name)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    done, name = run.stdout.rsplit(" ", 1)
+    assert (done, run.stderr) == ("[1, 1]", "")
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(name.strip())
+
+
+def test_processes_leave_the_array_as_it_was_when_they_fail() -> None:
+    with ProcessExecutor(2) as executor:
+        words = some_words(100)
+        with pytest.raises(ValueError, match="piece 60"):
+            executor.run(Counting(broken_at=60), words, MANY[:100])
+        np.testing.assert_array_equal(words, some_words(100))
+
+
+# Masks.
+
+
+@both_prgs
+@DETERMINISTIC
+@given(
+    words=st.integers(0, 4 * SEGMENT_WORDS),
+    keys=st.integers(0, 5) | st.just(engine.MAX_OPEN_STREAMS + 3),
+    offset=st.integers(0, 2**40),
+    cuts=st.lists(st.integers(0, 4 * SEGMENT_WORDS), max_size=3),
+)
+def test_masks_are_the_same_with_one_and_many_workers_in_slices_and_whole(
+    crew: Pool, pair: Pool, prg: MaskPrg, words: int, keys: int, offset: int, cuts: list[int]
+) -> None:
+    if keys > 5:
+        words = min(words, 1000)
+    expected, whole, parts = some_words(words), some_words(words), some_words(words)
+    add_masks(expected, terms_of(keys), prg, offset)
+    add_masks(whole, terms_of(keys), prg, offset, executor=crew)
+    for start, stop in itertools.pairwise(sorted({0, words, *(cut for cut in cuts if cut < words)})):
+        add_masks(parts[start:stop], terms_of(keys), prg, offset + start, executor=pair)
+    np.testing.assert_array_equal(whole, expected)
+    np.testing.assert_array_equal(parts, expected)
+
+
+def test_a_strided_accumulator_is_masked_in_place(pair: Pool) -> None:
+    frame, expected = some_words(6 * SEGMENT_WORDS), some_words(6 * SEGMENT_WORDS)
+    add_masks(frame[::2], terms_of(3), AesCtrPrg(), executor=pair)
+    add_masks(expected[::2], terms_of(3), AesCtrPrg())
+    np.testing.assert_array_equal(frame, expected)
+
+
+def test_progress_comes_from_the_callers_thread_and_is_complete(pair: Pool) -> None:
+    told: list[tuple[int, int]] = []
+    words = 5 * SEGMENT_WORDS + 1
+    add_masks(
+        some_words(words),
+        terms_of(7),
+        AesCtrPrg(),
+        executor=pair,
+        progress=lambda count: told.append((count, threading.get_ident())),
+    )
+    assert sum(count for count, _ in told) == 7 * words
+    assert {thread for _, thread in told} == {threading.get_ident()}
+
+
+def test_a_wrong_key_leaves_the_accumulator_unchanged(pair: Pool) -> None:
+    words = some_words(3 * SEGMENT_WORDS)
+    terms = [*terms_of(2), MaskTerm(SecretBytes(bytes(15)), negative=False)]
+    with pytest.raises(ParameterError, match="15 bytes"):
+        add_masks(words, terms, AesCtrPrg(), executor=pair)
+    np.testing.assert_array_equal(words, some_words(3 * SEGMENT_WORDS))
+
+
+# Sessions.
+
+
+class Interrupting:
+    """An executor that is broken off in the middle of a job on a long array, as by Ctrl-C."""
+
+    def __init__(self, inner: Executor) -> None:
+        self.inner = inner
+
+    def run(
+        self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
+    ) -> None:
+        def interrupt(piece: range) -> None:
+            raise KeyboardInterrupt
+
+        self.inner.run(job, target, pieces, interrupt if len(target) > SEGMENT_WORDS else done)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_interrupted_client_is_aborted_and_its_input_is_gone(pair: Pool, alone: bool) -> None:
+    harness = Harness(3, vectors=VECTOR, threshold=2)
+    harness.clients[2] = client = harness.make_client(2, executor=Interrupting(INLINE if alone else pair))
+    harness.run_to(Round.MASKED_INPUT)
+    encoded = client.set_input(harness.inputs[2])
+    with pytest.raises(KeyboardInterrupt):
+        client.receive(harness.requests[2])
+    assert (client.phase, client.abort_reason) == (ClientPhase.ABORTED, AbortReason.INTERNAL_ERROR)
+    assert not encoded.words.any(), "nobody writes after the words were erased"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_interrupted_server_is_aborted(pair: Pool, alone: bool) -> None:
+    harness = Harness(3, vectors=VECTOR, threshold=2)
+    harness.server = ServerSession(harness.parameters, executor=Interrupting(INLINE if alone else pair))
+    harness.run_to(Round.UNMASKING)
+    for client in harness.cohort:
+        harness.deliver(client, harness.ask(client) or b"")
+    with pytest.raises(KeyboardInterrupt):
+        harness.server.close_round()
+    assert (harness.server.phase, harness.server.abort_reason) == (ServerPhase.ABORTED, AbortReason.INTERNAL_ERROR)
+
+
+@pytest.mark.parametrize("suite", list(SuiteId))
+@pytest.mark.parametrize("dropped", [set(), {2}])
+def test_sessions_send_and_release_the_same_bytes(pair: Pool, dropped: set[int], suite: SuiteId) -> None:
+    alone = Harness(4, vectors=VECTOR, threshold=2, suite=suite)
+    together = Harness(4, vectors=VECTOR, threshold=2, suite=suite)
+    together.clients = {client: together.make_client(client, executor=pair) for client in together.cohort}
+    together.server = ServerSession(together.parameters, executor=pair)
+    for harness in (alone, together):
+        harness.run_to(Round.UNMASKING, silent={Round.MASKED_INPUT: dropped})
+        harness.finish()
+        harness.assert_exact()
+    assert together.transcript == alone.transcript
+    np.testing.assert_array_equal(together.server.result.session_vector, alone.server.result.session_vector)
+
+
+class Counted:
+    """Counts the jobs."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+
+    def run(
+        self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
+    ) -> None:
+        self.jobs += 1
+        INLINE.run(job, target, pieces, done)
+
+
+def test_restored_sessions_take_an_executor() -> None:
+    harness = Harness(4, vectors=VECTOR, threshold=2, with_ledgers=True).run_to(Round.MASKED_INPUT)
+    clients, server = Counted(), Counted()
+    for client in harness.cohort:
+        frozen = harness.clients[client].snapshot()
+        harness.clients[client] = ClientSession.resume(frozen, ledger=harness.ledgers[client], executor=clients)
+    harness.play_round(silent={3})
+    assert clients.jobs == 3, "masks of each"
+    harness.server = ServerSession.resume(harness.server.snapshot(), executor=server)
+    harness.finish()
+    assert server.jobs == 2, "keys of the dropped client's pairs, masks"
+    harness.assert_exact()
+
+
+@pytest.mark.parametrize("clients", [4, 10])
+def test_the_server_holds_three_vectors_at_most_with_workers(pair: Pool, clients: int) -> None:
+    length = 2**20
+    parameters = Harness(clients, vectors={"v": Integers(0, 2**40, length)}, threshold=2).parameters
+    report = simulate(
+        parameters,
+        [{"v": np.full(length, 7)}] * clients,
+        dropouts={"masked_input": [2]},
+        measure_memory=True,
+        executor=pair,
+    ).report
+    # Two workers have a slice each. What processes share with the server is not traced: another vector.
+    constant = 2 * 2**20
+    traced = 3 if isinstance(pair, ThreadExecutor) else 2
+    assert report.exact
+    assert report.server_peak_bytes is not None
+    assert report.server_peak_bytes <= traced * report.session_vector_bytes + constant
