@@ -33,6 +33,22 @@ fuzz: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	$(BIN)/python -m fuzz.run --seconds $(SECONDS) $(RECORD)
 
+# A quick run, under two minutes; FULL=1 takes everything, the figures of the tables, in about a quarter of an hour.
+BENCH := $(if $(FULL),full,quick)
+bench: $(STAMP)
+	$(BIN)/secagg bench run $(if $(FULL),,--quick) --json bench/results/$(BENCH).json
+	$(BIN)/secagg bench plot bench/results/$(BENCH).json --out bench/results/$(BENCH)
+
+# Somebody else's secure aggregation, in environments of their own, for the suite `peers`.
+bench-peers:
+	test -x build/peers/flower/bin/python || $(PYTHON) -m venv build/peers/flower
+	build/peers/flower/bin/pip install --quiet --disable-pip-version-check 'flwr==1.41.0'
+
+# Writes the figures of the last full run between the marks of the pages, and its pictures.
+bench-tables: $(STAMP)
+	$(BIN)/secagg bench table bench/results/full.json --into README.md --into docs/performance.md
+	$(BIN)/secagg bench plot bench/results/full.json --out docs/img
+
 # Test vectors are committed; run this after a change in protocol_specs/.
 vectors: $(STAMP)
 	$(BIN)/python -m protocol_specs.generate_vectors

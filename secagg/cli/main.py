@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 import secagg
+from secagg.cli.bench import app as bench
 from secagg.cli.conformance import app as conformance
 from secagg.cli.demo.command import demo
 from secagg.cli.output import print_problem
@@ -33,6 +34,7 @@ app.command()(simulate)
 app.command()(params)
 app.command()(demo)
 app.add_typer(conformance, name="conformance")
+app.add_typer(bench, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

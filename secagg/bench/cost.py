@@ -1,0 +1,207 @@
+"""What a session costs, computed: bytes, masks, agreements, shares, and CPU time at given rates.
+
+The formulas, with n clients, k neighbours, threshold t, W words and P packed bytes of the session vector, and a
+fraction δ of the clients leaving after they shared keys (D = δn leave, n - D stay):
+
+    client:  masks        8W (1 + k) bytes: its own, and one for each neighbour
+             X25519       2k agreements (channel, mask) and 2 public keys of half an agreement each
+             HKDF         2k for channels and 2k for mask keys, and 1
+             shares       k pairs made and sealed, k opened; 2 · 18 · k · t multiply-adds
+             encoding     48 bytes of memory traffic an entry (quantize) and P packed
+    server:  masks        8W (n - D + D k (1 - δ)) bytes: own masks of who stays, pairwise masks of who left
+             X25519       2n (low-order check), D k (1 - δ) (mask keys), D (rebuilt keys, twice half an agreement)
+             HKDF         2 D k (1 - δ) and n - D
+             shares       18 t multiply-adds for each of n secrets; (n - D) k (1 - δ) revealed shares are read
+             adding       (n - D) (P unpacked, 8W added)
+
+These are floors: what handling messages in Python costs is not in them. Arithmetic only; makes no session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from secagg.bench.rates import Rates
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.shamir import LIMBS, SHARE_BYTES
+from secagg.encoding.layout import Layout
+from secagg.messages import (
+    COMMITMENT_BYTES,
+    DIGEST_BYTES,
+    PUBLIC_KEY_BYTES,
+    SIGNATURE_BYTES,
+    AdvertiseKeysResponse,
+    Advertisement,
+    ClientMessage,
+    ConsistencyCheckRequest,
+    ConsistencyCheckResponse,
+    MaskedInputCollectionRequest,
+    ServerMessage,
+    ShareKeysRequest,
+    ShareKeysResponse,
+    UnmaskingRequest,
+    UnmaskingResponse,
+)
+from secagg.wire.codec import SEALED_BYTES, encode, payload_prefix
+
+WORD_BYTES: Final = 8
+_QUANTIZE_TRAFFIC: Final = 48
+_DIGEST: Final = bytes(DIGEST_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionShape:
+    """The numbers that a cost depends on.
+
+    Attributes:
+        clients: n.
+        degree: k.
+        threshold: t.
+        layout: of the session vector: W words, P packed bytes.
+        dropout: δ, the fraction that leaves after sharing keys.
+        active: whether messages are signed and contributors confirmed.
+        suite: 1 or 2, the mask PRG.
+    """
+
+    clients: int
+    degree: int
+    threshold: int
+    layout: Layout
+    dropout: float = 0.0
+    active: bool = False
+    suite: int = 1
+
+    @property
+    def entries(self) -> int:
+        """Entries of all vectors."""
+        return sum(section.spec.size for section in self.layout.vector_sections)
+
+    @property
+    def leaving(self) -> int:
+        """D."""
+        return int(self.dropout * self.clients + 1e-9)
+
+    @property
+    def staying_neighbours(self) -> float:
+        """Neighbours of a client that stay, on average."""
+        return self.degree * (1 - self.leaving / self.clients)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One party's cost of a session; `seconds` is CPU time at the rates that were given.
+
+    Attributes:
+        mask_bytes: key stream to expand and add.
+        agreements: X25519 operations.
+        derivations: HKDF operations.
+        shares: shares made (client: of two secrets) or read (server).
+        sent: bytes of a client's answers, or of the server's requests to all clients.
+        received: the other direction.
+        seconds: CPU time, a floor.
+    """
+
+    mask_bytes: int
+    agreements: float
+    derivations: float
+    shares: float
+    sent: int
+    received: int
+    seconds: float
+
+
+def client_cost(shape: SessionShape, rates: Rates) -> Cost:
+    """Return what one client that stays to the end spends."""
+    k, layout = shape.degree, shape.layout
+    mask_bytes = WORD_BYTES * layout.words * (1 + k)
+    agreements, derivations = 2 * k + 1, 4 * k + 1
+    seconds = (
+        mask_bytes / rates.mask_rate(shape.suite)
+        + agreements * rates.x25519
+        + derivations * rates.hkdf
+        + 2 * k * rates.seal
+        + 2 * LIMBS * k * shape.threshold / rates.field
+        + _QUANTIZE_TRAFFIC * shape.entries / rates.add
+        + layout.packed_bytes / rates.pack
+    )
+    return Cost(
+        mask_bytes=mask_bytes,
+        agreements=agreements,
+        derivations=derivations,
+        shares=2 * k,
+        sent=bytes_sent(shape),
+        received=bytes_received(shape),
+        seconds=seconds,
+    )
+
+
+def server_cost(shape: SessionShape, rates: Rates) -> Cost:
+    """Return what the server spends on the whole session."""
+    n, layout = shape.clients, shape.layout
+    leaving, staying = shape.leaving, shape.clients - shape.leaving
+    pairs = leaving * shape.staying_neighbours
+    mask_bytes = int(WORD_BYTES * layout.words * (staying + pairs))
+    agreements, derivations = 2 * n + pairs + leaving, 2 * pairs + staying
+    seconds = (
+        mask_bytes / rates.mask_rate(shape.suite)
+        + agreements * rates.x25519
+        + derivations * rates.hkdf
+        + n * LIMBS * shape.threshold / rates.field
+        + staying * (layout.packed_bytes / rates.pack + WORD_BYTES * layout.words / rates.add)
+    )
+    return Cost(
+        mask_bytes=mask_bytes,
+        agreements=agreements,
+        derivations=derivations,
+        shares=staying * shape.staying_neighbours,
+        sent=n * bytes_received(shape),
+        received=n * bytes_sent(shape),
+        seconds=seconds,
+    )
+
+
+def bytes_sent(shape: SessionShape) -> int:
+    """Return the bytes of one client's answers of a whole session, framing included."""
+    k = shape.degree
+    masked = len(payload_prefix(_DIGEST, shape.layout.packed_bytes)) + shape.layout.packed_bytes
+    some = _client_like(shape)
+    lists: tuple[ClientMessage, ...] = (
+        ShareKeysResponse(_DIGEST, ((some, bytes(SEALED_BYTES)),) * k),
+        UnmaskingResponse(_DIGEST, ((some, SecretBytes(bytes(SHARE_BYTES))),) * k, ()),
+    )
+    first = len(encode(AdvertiseKeysResponse(_DIGEST, _advertisement(shape))))
+    confirmation = len(encode(ConsistencyCheckResponse(_DIGEST, bytes(SIGNATURE_BYTES)))) if shape.active else 0
+    return first + masked + confirmation + sum(len(encode(message)) for message in lists)
+
+
+def bytes_received(shape: SessionShape) -> int:
+    """Return the bytes of the requests to one client of a whole session; the offer is not counted."""
+    k, some = shape.degree, _client_like(shape)
+    requests: list[ServerMessage] = [
+        ShareKeysRequest(_DIGEST, (_advertisement(shape),) * (k + 1)),
+        MaskedInputCollectionRequest(_DIGEST, ((some, bytes(SEALED_BYTES)),) * k),
+    ]
+    confirmations: tuple[tuple[int, bytes], ...] = ()
+    if shape.active:
+        requests.append(ConsistencyCheckRequest(_DIGEST, (some,) * shape.clients))
+        confirmations = ((some, bytes(SIGNATURE_BYTES)),) * shape.clients
+    requests.append(UnmaskingRequest(_DIGEST, (some,) * k, (), confirmations))
+    return sum(len(encode(message)) for message in requests)
+
+
+def expansion(shape: SessionShape, plain_bits: int, *, both_ways: bool) -> float:
+    """Return a client's bytes over its entries as plain `plain_bits`-bit numbers."""
+    moved = bytes_sent(shape) + (bytes_received(shape) if both_ways else 0)
+    return moved / (shape.entries * plain_bits / 8)
+
+
+def _advertisement(shape: SessionShape) -> Advertisement:
+    signature = bytes(SIGNATURE_BYTES) if shape.active else b""
+    some = _client_like(shape)
+    return Advertisement(some, bytes(PUBLIC_KEY_BYTES), bytes(PUBLIC_KEY_BYTES), bytes(COMMITMENT_BYTES), signature)
+
+
+def _client_like(shape: SessionShape) -> int:
+    """Return an id that is not 0: all of these are equally long on the wire."""
+    return shape.clients // 2

@@ -1,0 +1,198 @@
+"""How much a run measures: the sizes of every suite, for a quick run and for a full one.
+
+A quick run is for seeing a regression while one works; the figures of the tables come from full ones. Names of
+benchmarks are made here, because targets and tables know rows by name. Must not know how anything is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from secagg.errors import ParameterError
+
+MAX_CLIENTS: Final = 65_521  # a complete graph has no more
+MAX_SECONDS: Final = 3600
+PAPER_LENGTH: Final = 100_000
+FLOWER_CLIENTS: Final = 20
+FLOWER_LENGTH: Final = 1_000_000
+FLOWER_DROPPED: Final = 2
+SCALING_CORRUPT: Final = 0.1
+SCALING_DROPOUT: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCase:
+    """One whole client in a complete graph; `long` ones are left out of a quick run."""
+
+    clients: int
+    length: int
+    long: bool = False
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return f"client, n={self.clients} k={self.clients - 1} d={short(self.length)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCase:
+    """A server's whole session in a complete graph, `dropped` percent of the clients leaving."""
+
+    clients: int
+    length: int
+    dropped: int
+    long: bool = False
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return f"server, n={self.clients} d={short(self.length)}, {self.dropped} % dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadCase:
+    """A client's bytes; `measured` by a real client, else computed from the layout."""
+
+    clients: int
+    length: int
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes of a run.
+
+    Attributes:
+        quick: whether long benchmarks are left out.
+        seconds: wall time for each group of short benchmarks.
+        mask_words: length of the vector that masks are added to.
+        mask_keys: masks added to it.
+        entries: entries that are quantized and packed.
+        clients: whole clients.
+        servers: whole servers.
+        scaling_clients: cohort sizes of the SecAgg+ series.
+        scaling_length: vector length of the SecAgg+ and dropout series.
+        scaling_lengths: vector lengths of the length series.
+        scaling_dropped: percents of the dropout series.
+        memory_lengths: two vector lengths, whose difference tells bytes per word.
+        memory_clients: two cohort sizes, whose difference tells bytes per client.
+        uploads: whose bytes are counted.
+        repeats: sessions of each whole client and server; the median counts.
+        flower: (clients, entries, dropped) of the comparison with Flower.
+        peers: folder of the peers' virtual environments.
+    """
+
+    quick: bool
+    seconds: float
+    mask_words: int
+    mask_keys: int
+    entries: int
+    clients: tuple[ClientCase, ...]
+    servers: tuple[ServerCase, ...]
+    scaling_clients: tuple[int, ...]
+    scaling_length: int
+    scaling_lengths: tuple[int, ...]
+    scaling_dropped: tuple[int, ...]
+    memory_lengths: tuple[int, int]
+    memory_clients: tuple[int, int]
+    uploads: tuple[UploadCase, ...]
+    repeats: int
+    flower: tuple[int, int, int]
+    peers: Path
+
+    def resized(self, clients: tuple[int, ...] = (), length: int | None = None, seconds: float | None = None) -> Plan:
+        """Return the plan for other cohorts, another length and other times, in the suites that know them.
+
+        Raises:
+            ParameterError: cohorts under 3 or above 65521, a length below 1, or a time that is not above 0.
+        """
+        if any(not 3 <= n <= MAX_CLIENTS for n in clients):
+            raise ParameterError(f"a measured cohort has 3 to {MAX_CLIENTS} clients; give numbers in it")
+        if length is not None and length < 1:
+            raise ParameterError(f"a measured vector has at least 1 entry, not {length}")
+        if seconds is not None and not 0 < seconds <= MAX_SECONDS:
+            raise ParameterError(f"--seconds {seconds} is outside 0 .. {MAX_SECONDS}; give the time of a group")
+        plan = self if seconds is None else replace(self, seconds=seconds)
+        if not clients and length is None:
+            return plan
+        entries = PAPER_LENGTH if length is None else length
+        if length is not None:
+            plan = replace(
+                plan,
+                entries=length,
+                mask_words=length,
+                memory_lengths=(length, 2 * length),
+                scaling_length=length,
+                scaling_lengths=(length, 2 * length, 4 * length),
+                uploads=tuple(replace(case, length=length) for case in plan.uploads),
+                flower=(plan.flower[0], length, plan.flower[2]),
+            )
+        cohorts = clients or tuple(sorted({case.clients for case in plan.clients}))
+        plan = replace(
+            plan,
+            clients=tuple(ClientCase(n, entries) for n in cohorts),
+            servers=tuple(ServerCase(n, entries, dropped) for n in cohorts for dropped in (0, 10, 30)),
+        )
+        if clients:
+            plan = replace(
+                plan,
+                scaling_clients=clients,
+                memory_clients=(min(clients), 2 * max(clients)),
+                uploads=tuple(UploadCase(n, case.length, case.measured) for case in plan.uploads for n in clients),
+                flower=(min(clients), plan.flower[1], plan.flower[2]),
+            )
+        return plan
+
+
+_SERVERS: Final = tuple(
+    ServerCase(clients, PAPER_LENGTH, dropped, long=clients > 500 or dropped > 10)
+    for clients in (500, 1000)
+    for dropped in (0, 10, 30)
+)
+
+FULL: Final = Plan(
+    quick=False,
+    seconds=12.0,
+    mask_words=1 << 19,
+    mask_keys=64,
+    entries=1 << 20,
+    clients=(
+        ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH),
+        ClientCase(500, PAPER_LENGTH),
+        ClientCase(1000, PAPER_LENGTH, long=True),
+    ),
+    servers=_SERVERS,
+    scaling_clients=(100, 300, 1000, 3000, 10_000),
+    scaling_length=PAPER_LENGTH,
+    scaling_lengths=(10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000),
+    scaling_dropped=(0, 5, 10, 15, 20, 25, 30),
+    memory_lengths=(1_000_000, 3_000_000),
+    memory_clients=(40, 80),
+    uploads=(UploadCase(1 << 10, 1 << 20, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
+    repeats=3,
+    flower=(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED),
+    peers=Path("build/peers"),
+)
+
+QUICK: Final = replace(
+    FULL,
+    quick=True,
+    seconds=1.0,
+    entries=1 << 19,
+    scaling_clients=(100, 300, 1000),
+    scaling_lengths=(10_000, 100_000, 1_000_000),
+    scaling_dropped=(0, 15, 30),
+    memory_lengths=(250_000, 500_000),
+    memory_clients=(40, 60),
+    repeats=1,
+)
+
+
+def short(count: int) -> str:
+    """Return a round number as people write it: 100k, 1M, 1048576."""
+    for unit, size in (("M", 1_000_000), ("k", 1000)):
+        if count and count % size == 0:
+            return f"{count // size}{unit}"
+    return str(count)

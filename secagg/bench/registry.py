@@ -1,0 +1,36 @@
+"""The suites: which there are, in the order in which they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from secagg.bench.benchmark import Suite
+from secagg.bench.suites import (
+    masking,
+    memory,
+    packing,
+    peers,
+    primitives,
+    scaling,
+    server,
+    shamir,
+    upload,
+    whole_client,
+)
+
+SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
+    {
+        "primitives": primitives.benchmarks,
+        "masking": masking.benchmarks,
+        "packing": packing.benchmarks,
+        "shamir": shamir.benchmarks,
+        "round": whole_client.benchmarks,
+        "server": server.benchmarks,
+        "scaling": scaling.benchmarks,
+        "memory": memory.benchmarks,
+        "upload": upload.benchmarks,
+        "peers": peers.benchmarks,
+    }
+)

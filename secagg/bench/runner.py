@@ -1,0 +1,76 @@
+"""Runs suites and makes their report: which benchmarks, in which order, with progress for whoever wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from secagg.bench.benchmark import Benchmark, Shared
+from secagg.bench.machine import describe_machine, load
+from secagg.bench.plan import Plan
+from secagg.bench.registry import SUITES
+from secagg.bench.rows import Report
+from secagg.bench.targets import judge
+from secagg.errors import ParameterError
+
+OnBenchmark = Callable[[str, int, int], None]
+"""Called with (what begins now, benchmarks done, benchmarks in all)."""
+
+Planned = tuple[tuple[str, Benchmark], ...]
+
+
+def planned(shared: Shared, suites: Sequence[str] = (), only: Sequence[str] = ()) -> Planned:
+    """Return the benchmarks of a run: (suite, benchmark), in order.
+
+    Args:
+        shared: of the run.
+        suites: names of suites; all when there are none.
+        only: texts, one of which must be in "suite/benchmark"; all when there are none.
+
+    Raises:
+        ParameterError: an unknown suite, or nothing left.
+    """
+    for name in suites:
+        if name not in SUITES:
+            raise ParameterError(f"there is no suite {name!r}; choose from {', '.join(SUITES)}")
+    chosen = tuple(
+        (name, benchmark)
+        for name, suite in SUITES.items()
+        if not suites or name in suites
+        for benchmark in suite(shared)
+        if not only or any(text in f"{name}/{benchmark.name}" for text in only)
+    )
+    if not chosen:
+        raise ParameterError("no benchmark has this in its name; leave --only out to see them all")
+    return chosen
+
+
+def run_benchmarks(
+    plan: Plan,
+    version: str,
+    suites: Sequence[str] = (),
+    only: Sequence[str] = (),
+    progress: OnBenchmark | None = None,
+) -> Report:
+    """Run benchmarks one after the other and judge their rows.
+
+    Args:
+        plan: sizes.
+        version: of the library, for the report.
+        suites: names of suites; all when there are none.
+        only: see :func:`planned`.
+        progress: told what begins.
+
+    Raises:
+        ParameterError: an unknown suite or an extra that is not installed.
+    """
+    shared = Shared(plan)
+    chosen = planned(shared, suites, only)
+    machine = describe_machine()
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    for done, (suite, benchmark) in enumerate(chosen):
+        if progress is not None:
+            progress(f"{suite}: {benchmark.name}", done, len(chosen))
+        shared.rows.extend(benchmark.run())
+    machine.update({f"{name}_at_end": value for name, value in load().items()})
+    return Report(began, version, plan.quick, machine, judge(shared.rows))

@@ -1,0 +1,237 @@
+"""Runs one session of a real server with a crowd of stand-ins, and perhaps a few real clients, and times both sides.
+
+Every message is bytes, as on a network, and the sum that comes out is compared word by word with the sum of the inputs
+that went in: a figure of a wrong sum would be worth nothing. Must not know rows, suites or targets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.bench.standins import Crowd
+from secagg.client import ClientSession
+from secagg.crypto.randomness import RandomSource, SystemRandomSource
+from secagg.encoding.session_vector import encode_input, reduce_to_ring
+from secagg.errors import InternalError, ParameterError, SessionAbortedError
+from secagg.events import Stage
+from secagg.messages import AdvertiseKeysResponse, Advertisement, Round, SessionOffer
+from secagg.parameters import ClientId, SessionParameters
+from secagg.server import ServerSession
+from secagg.simulation import SIMULATION_POLICY
+from secagg.vectors import FixedPoint
+from secagg.wire.codec import decode_client_message
+
+VECTOR: Final = "values"
+_STEP: Final = 2_654_435_761  # Knuth's multiplier: neighbouring entries get distant values
+
+Uploads = Iterator[tuple[ClientId, bytes]]
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a session cost.
+
+    Attributes:
+        server: by round, CPU seconds of the server, requests and closing included.
+        stages: by stage of the last close, CPU seconds.
+        clients: by real client and round, CPU seconds.
+        sent: by real client and round, bytes of the client's answer.
+        received: by real client and round, bytes of the server's request.
+    """
+
+    server: dict[Round, float] = field(default_factory=dict)
+    stages: dict[Stage, float] = field(default_factory=dict)
+    clients: dict[ClientId, dict[Round, float]] = field(default_factory=dict)
+    sent: dict[ClientId, dict[Round, int]] = field(default_factory=dict)
+    received: dict[ClientId, dict[Round, int]] = field(default_factory=dict)
+
+    @property
+    def server_seconds(self) -> float:
+        """CPU seconds of the server in all."""
+        return sum(self.server.values())
+
+    def client_seconds(self, client: ClientId) -> float:
+        """CPU seconds of a real client in all."""
+        return sum(self.clients[client].values())
+
+
+def fixed_point(length: int, bits: int = 16) -> dict[str, FixedPoint]:
+    """Return the vector that benchmarks sum: `length` entries, of 16 bits unless said otherwise."""
+    return {VECTOR: FixedPoint(length, clip=1.0, bits=bits)}
+
+
+def made_up(length: int, client: int) -> NDArray[np.float32]:
+    """Return a vector that any program can make again: entry i is ((i + client) * 2654435761 mod 2^16) / 2^15 - 1."""
+    places = np.arange(client, client + length, dtype=np.uint64)
+    places *= np.uint64(_STEP)
+    places &= np.uint64(0xFFFF)
+    return places.astype(np.float32) * np.float32(2.0**-15) - np.float32(1.0)
+
+
+def run_session(
+    parameters: SessionParameters,
+    *,
+    leaving: Collection[ClientId] = (),
+    real: Collection[ClientId] = (),
+    randomness: RandomSource | None = None,
+    server_options: Mapping[str, Any] | None = None,
+    client_options: Mapping[str, Any] | None = None,
+) -> Spent:
+    """Run a semi-honest session over one vector named VECTOR.
+
+    Args:
+        parameters: the session.
+        leaving: stand-ins that share keys and then send no masked input.
+        real: clients that are real sessions.
+        randomness: the source of all secrets; the operating system unless a test says otherwise.
+        server_options: further arguments of the server's session.
+        client_options: further arguments of the real clients' sessions.
+
+    Raises:
+        InternalError: the released sum is not the sum of the inputs.
+        SessionAbortedError: too many leave.
+    """
+    return _Run(parameters, leaving, real, randomness or SystemRandomSource(), client_options or {}).run(
+        server_options or {}
+    )
+
+
+class _Run:
+    """One session; see :func:`run_session`."""
+
+    def __init__(
+        self,
+        parameters: SessionParameters,
+        leaving: Collection[ClientId],
+        real: Collection[ClientId],
+        randomness: RandomSource,
+        client_options: Mapping[str, Any],
+    ) -> None:
+        self.spent = Spent()
+        self._parameters = parameters
+        self._randomness = randomness
+        self._crowd = Crowd(parameters, randomness, leaving=leaving, real=real)
+        self._layout = self._crowd.context.layout
+        (_, spec), *others = parameters.vectors
+        if others:
+            raise ParameterError("a measured session sums one vector")
+        self._length = spec.size
+        self._inputs = np.zeros(self._layout.words, dtype=np.uint64)
+        self._stage: tuple[Stage, float] | None = None
+        self._sessions: dict[ClientId, ClientSession] = {}
+        for client in sorted(real):
+            self.spent.clients[client], self.spent.sent[client], self.spent.received[client] = {}, {}, {}
+            with self._client_time(client, Round.ADVERTISE_KEYS):
+                self._sessions[client] = ClientSession(
+                    SessionOffer(parameters), client, policy=SIMULATION_POLICY, randomness=randomness, **client_options
+                )
+
+    def run(self, server_options: Mapping[str, Any]) -> Spent:
+        crowd = self._crowd
+        with self._server_time(Round.ADVERTISE_KEYS):
+            server = ServerSession(self._parameters, on_stage=self._on_stage, **server_options)
+        advertisements: list[Advertisement] = []
+
+        def advertised(client: ClientId, answer: bytes) -> None:
+            message = decode_client_message(answer)
+            if isinstance(message, AdvertiseKeysResponse):
+                advertisements.append(message.advertisement)
+
+        self._round(server, crowd.advertise(), advertised)
+        crowd.learn(sorted(advertisements, key=lambda ad: ad.client))
+        self._round(server, crowd.share(), lambda client, answer: None, crowd.open_shares)
+        words = self._words_of_crowd()
+        self._round(server, crowd.masked_inputs(words), lambda client, answer: None)
+        self._round(server, crowd.unmask(), lambda client, answer: None)
+        self._check(server)
+        return self.spent
+
+    def _round(
+        self,
+        server: ServerSession,
+        played: Uploads,
+        seen: Callable[[ClientId, bytes], None],
+        seen_of_real: Callable[[ClientId, bytes], None] | None = None,
+    ) -> None:
+        """Answer one round: the real clients first, then the crowd; then close it."""
+        round_ = server.round
+        if round_ is None:
+            raise InternalError("the measured session ended before its last round")
+        for client, session in self._sessions.items():
+            answer = self._answer(session, round_, server.requests[client])
+            seen(client, answer)
+            if seen_of_real is not None:
+                seen_of_real(client, answer)
+            with self._server_time(round_):
+                server.receive(client, answer)
+        for client, answer in played:
+            seen(client, answer)
+            with self._server_time(round_):
+                server.receive(client, answer)
+        with self._server_time(round_):
+            server.close_round()
+        reason = server.abort_reason
+        if reason is not None:
+            raise SessionAbortedError(f"the measured session was aborted: {reason.name}", reason)
+
+    def _answer(self, session: ClientSession, round_: Round, request: bytes) -> bytes:
+        client = session.client_id
+        if round_ is Round.MASKED_INPUT:
+            arrays = {VECTOR: made_up(self._length, client)}
+            with self._client_time(client, round_):
+                encoded = session.set_input(arrays)
+            self._inputs += encoded.words
+        with self._client_time(client, round_):
+            answer = session.receive(request)
+        if answer is None:
+            raise InternalError(f"client {client} has no answer to {round_.name}")
+        self.spent.sent[client][round_] = len(answer)
+        self.spent.received[client][round_] = len(request)
+        return answer
+
+    def _words_of_crowd(self) -> NDArray[np.uint64]:
+        """Return the input that every stand-in sends, and count it into the sum."""
+        arrays = {VECTOR: made_up(self._length, -1 % (1 << 16))}
+        words = encode_input(self._layout, arrays, randomness=self._randomness).words
+        self._inputs += words * np.uint64(len(self._crowd.staying))
+        return words
+
+    def _check(self, server: ServerSession) -> None:
+        reduce_to_ring(self._layout, self._inputs)
+        expected = tuple(sorted((*self._crowd.staying, *self._sessions)))
+        result = server.result
+        if result.contributors != expected or not np.array_equal(result.session_vector, self._inputs):
+            raise InternalError("the measured session released another sum than that of its inputs")
+
+    @contextmanager
+    def _server_time(self, round_: Round) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        ended = time.process_time()
+        self.spent.server[round_] = self.spent.server.get(round_, 0.0) + ended - started
+        self._end_stage(ended)
+
+    @contextmanager
+    def _client_time(self, client: ClientId, round_: Round) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        spent = self.spent.clients[client]
+        spent[round_] = spent.get(round_, 0.0) + time.process_time() - started
+
+    def _on_stage(self, stage: Stage) -> None:
+        now = time.process_time()
+        self._end_stage(now)
+        self._stage = (stage, now)
+
+    def _end_stage(self, now: float) -> None:
+        if self._stage is not None:
+            stage, started = self._stage
+            self.spent.stages[stage] = now - started
+            self._stage = None

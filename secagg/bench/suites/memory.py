@@ -1,0 +1,68 @@
+"""Suite `memory`: what the server holds for vectors at its peak, in session vectors, and whether clients add to it.
+
+A session vector holds as many entries in a word as the sum allows: two of 16 bits for cohorts of 33 to 65 536. The
+released sum is 8 bytes an entry, which is then twice the session vector. Two sessions that differ in their length
+give the bytes per word and the constant; two that differ in their cohort give the bytes per client. Traced by the
+simulation (SimulationReport.server_peak_bytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from secagg.bench.benchmark import Benchmark, Shared
+from secagg.bench.rows import Better, Row, measured_row
+from secagg.bench.sessions import VECTOR, fixed_point, made_up
+from secagg.bench.targets import PEAK
+from secagg.errors import InternalError
+from secagg.parameters import SessionParameters, TopologyKind
+from secagg.simulation import simulate
+
+SUITE: Final = "memory"
+PER_CLIENT: Final = "peak of the server, bytes per further client"
+CONSTANT: Final = "peak of the server, constant part"
+_DEGREE: Final = 4
+_THRESHOLD: Final = 2
+_SECONDS_PER_ENTRY: Final = 8e-8
+
+
+def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
+    """List the benchmarks of the suite."""
+    plan = shared.plan
+    few, many = plan.memory_clients
+    entries = few * sum(plan.memory_lengths) + many * plan.memory_lengths[0]
+    return (Benchmark("peak", 2 + entries * _SECONDS_PER_ENTRY, partial(_peak, shared)),)
+
+
+def _peak(shared: Shared) -> Iterator[Row]:
+    (short, long), (few, many) = shared.plan.memory_lengths, shared.plan.memory_clients
+    small, vector = _traced(few, short)
+    larger, larger_vector = _traced(few, long)
+    crowded, crowded_vector = _traced(many, short)
+    vectors = round((larger - small) / (larger_vector - vector), 2)  # allocators round to pages
+    constant = small - vectors * vector
+    details = {"clients": few, "entries": long, "peak_bytes": larger, "session_vector_bytes": larger_vector}
+    yield measured_row(SUITE, PEAK, "session vectors", Better.LESS, (vectors,), details=details)
+    yield measured_row(SUITE, CONSTANT, "MiB", Better.LESS, (constant / 2**20,), details={"entries": short})
+    # A larger cohort needs wider fields, so its session vector may be longer: that is no memory per client.
+    growth = crowded - small - vectors * (crowded_vector - vector)
+    details = {"from_clients": few, "to_clients": many, "entries": short, "peak_bytes": crowded}
+    yield measured_row(SUITE, PER_CLIENT, "bytes", Better.LESS, (growth / (many - few),), details=details)
+
+
+def _traced(clients: int, length: int) -> tuple[int, int]:
+    """Return the server's peak for vectors and the length of its session vector, in bytes."""
+    parameters = SessionParameters.choose(
+        clients=clients,
+        vectors=fixed_point(length),
+        topology=TopologyKind.SPARSE,
+        degree=min(_DEGREE, clients - 1),
+        threshold=_THRESHOLD,
+    )
+    values = {VECTOR: made_up(length, 0)}
+    report = simulate(parameters, [values] * clients, measure_memory=True).report
+    if report.server_peak_bytes is None or not report.exact:
+        raise InternalError("the traced session released another sum than that of its inputs")
+    return report.server_peak_bytes, report.session_vector_bytes

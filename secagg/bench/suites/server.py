@@ -1,0 +1,118 @@
+"""Suite `server`: a real server's whole session, its clients played by stand-ins (secagg.bench.standins)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from secagg.bench.benchmark import Benchmark, Shared
+from secagg.bench.cost import SessionShape, server_cost
+from secagg.bench.plan import ServerCase
+from secagg.bench.published import CITATION, published_time
+from secagg.bench.rows import Better, Row, Scalar, measured_row, skipped_row
+from secagg.bench.sessions import Spent, fixed_point, run_session
+from secagg.bench.targets import unmask_name
+from secagg.encoding.layout import Layout
+from secagg.messages import Round
+from secagg.parameters import SessionParameters, TopologyKind
+
+SUITE: Final = "server"
+_MILLI: Final = 1e-3
+_UNIT: Final = "ms"
+_SECONDS_PER_PAIR: Final = 3e-5
+_SECONDS_PER_LOST_PAIR: Final = 3e-4
+
+
+def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
+    """List the benchmarks of the suite."""
+    return (
+        Benchmark("unmask", 3, partial(_unmask, shared)),
+        *(
+            Benchmark(case.name, _estimate(shared, case), partial(_server, shared, case))
+            for case in shared.plan.servers
+        ),
+    )
+
+
+def leaving(clients: int, count: int) -> list[int]:
+    """Return `count` clients of 0 .. clients - 1, spread evenly."""
+    return [index * clients // count for index in range(count)]
+
+
+def shape_of(parameters: SessionParameters, lost: int) -> SessionShape:
+    """Return the numbers of a session that `lost` clients leave."""
+    return SessionShape(
+        clients=parameters.clients,
+        degree=parameters.topology.degree,
+        threshold=parameters.threshold,
+        layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
+        dropout=lost / parameters.clients,
+    )
+
+
+def details_of(parameters: SessionParameters, lost: int, spent: Spent) -> dict[str, Scalar]:
+    """Return the sizes of a session, and where the server's time went, in milliseconds."""
+    (_, spec), *_ = parameters.vectors
+    return {
+        "clients": parameters.clients,
+        "degree": parameters.topology.degree,
+        "threshold": parameters.threshold,
+        "entries": spec.size,
+        "lost": lost,
+        **{f"{round_.value}_ms": taken / _MILLI for round_, taken in spent.server.items()},
+        **{f"{stage.value}_ms": taken / _MILLI for stage, taken in spent.stages.items()},
+    }
+
+
+def _unmask(shared: Shared) -> list[Row]:
+    clients, length, lost = shared.plan.flower
+    parameters = SessionParameters.choose(
+        clients=clients,
+        vectors=fixed_point(length),
+        topology=TopologyKind.COMPLETE,
+        max_dropout=max(0.1, lost / clients),
+    )
+    runs = [run_session(parameters.renew(), leaving=leaving(clients, lost)) for _ in range(max(3, shared.plan.repeats))]
+    return [
+        measured_row(
+            SUITE,
+            unmask_name(clients, length, lost),
+            _UNIT,
+            Better.LESS,
+            tuple(run.server[Round.UNMASKING] / _MILLI for run in runs),
+            details=details_of(parameters, lost, runs[-1]),
+        )
+    ]
+
+
+def _estimate(shared: Shared, case: ServerCase) -> float:
+    if case.long and shared.plan.quick:
+        return 0.0
+    lost = case.clients * case.dropped // 100
+    pairs = case.clients**2 * _SECONDS_PER_PAIR + lost * (case.clients - lost) * _SECONDS_PER_LOST_PAIR
+    return 1 + shared.plan.repeats * pairs
+
+
+def _server(shared: Shared, case: ServerCase) -> list[Row]:
+    if case.long and shared.plan.quick:
+        return [skipped_row(SUITE, case.name, _UNIT, Better.LESS, "too long for a quick run")]
+    lost = case.clients * case.dropped // 100
+    parameters = SessionParameters.choose(
+        clients=case.clients,
+        vectors=fixed_point(case.length),
+        topology=TopologyKind.COMPLETE,
+        max_dropout=max(0.1, case.dropped / 100),
+    )
+    runs = [run_session(parameters.renew(), leaving=leaving(case.clients, lost)) for _ in range(shared.plan.repeats)]
+    row = measured_row(
+        SUITE,
+        case.name,
+        _UNIT,
+        Better.LESS,
+        tuple(run.server_seconds / _MILLI for run in runs),
+        floor=server_cost(shape_of(parameters, lost), shared.rates).seconds / _MILLI,
+        floor_name="operations and memory traffic alone",
+        details=details_of(parameters, lost, runs[-1]),
+    )
+    published = published_time("server", case.clients, case.dropped)
+    return [row if published is None else row.beside(published, CITATION)]

@@ -1,0 +1,197 @@
+"""What the library should reach, as data, and the judgement of a run's rows by it.
+
+Targets are ratios to a floor or a peer of the same run, or bounds on a figure next to a published one. Must not know
+how anything is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from secagg.bench.plan import (
+    FLOWER_CLIENTS,
+    FLOWER_DROPPED,
+    FLOWER_LENGTH,
+    PAPER_LENGTH,
+    ClientCase,
+    ServerCase,
+    short,
+)
+from secagg.bench.published import CITATION, published_expansion, published_time
+from secagg.bench.rows import Better, Row, TargetOn, times_better
+
+MASK_AES: Final = "accumulate, suite 0x0001, one worker"
+MASK_AEGIS: Final = "accumulate, suite 0x0002, one worker"
+MASK_AES_TWO: Final = "accumulate, suite 0x0001, two workers"
+MASK_AEGIS_TWO: Final = "accumulate, suite 0x0002, two workers"
+PEAK: Final = "peak of the server, in session vectors"
+FLOWER_CLIENT: Final = "Flower SecAgg+, client"
+FLOWER_UNMASK: Final = "Flower SecAgg+, server unmask"
+
+
+def exponent_name(series: str, smallest: int, largest: int) -> str:
+    """Return the name of the row of a series' exponent."""
+    return f"exponent of the server's cost against {series}, {smallest} to {largest}"
+
+
+def unmask_name(clients: int, length: int, dropped: int) -> str:
+    """Return the name of the row of a server's last round."""
+    return f"unmask, n={clients} d={short(length)}, {dropped} dropped"
+
+
+def upload_name(clients: int, length: int) -> str:
+    """Return the name of the row of a client's upload over plain 16-bit entries."""
+    return f"upload over plain, n={clients} d={length}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound on one row.
+
+    Attributes:
+        work: what it is about, in words.
+        key: suite and name of the row.
+        on: what is bounded.
+        bound: the bound; a figure that should be small is bounded from above, every ratio from below.
+        text: the bound in words.
+        peer: a row of the same run, or a published figure in the row's unit, that the row is compared with.
+        peer_name: the peer in words.
+    """
+
+    work: str
+    key: tuple[str, str]
+    on: TargetOn
+    bound: float
+    text: str
+    peer: tuple[str, str] | float | None = None
+    peer_name: str = ""
+
+
+def _paper_server(case: ServerCase, bound: float) -> Target:
+    return Target(
+        f"server CPU, n={case.clients}, d=100k, {case.dropped} % dropped",
+        ("server", case.name),
+        TargetOn.MEASURED,
+        bound,
+        f"≤ {bound / 1000:g} s",
+        published_time("server", case.clients, case.dropped),
+        CITATION,
+    )
+
+
+def _upload(clients: int, length: int, bound: float) -> Target:
+    return Target(
+        f"upload, 16-bit inputs, n={clients}, d={length}",
+        ("upload", upload_name(clients, length)),
+        TargetOn.MEASURED,
+        bound,
+        f"≤ {bound} × the plain data",
+        published_expansion(clients, length),
+        f"{CITATION} (both directions)",
+    )
+
+
+TARGETS: Final = (
+    Target("mask accumulate, suite 0x0001, one worker", ("masking", MASK_AES), TargetOn.RATIO, 0.9, "≥ 0.9 × floor"),
+    Target(
+        "mask accumulate, suite 0x0002, one worker",
+        ("masking", MASK_AEGIS),
+        TargetOn.PEER_RATIO,
+        1.5,
+        "≥ 1.5 × bare AES-128-CTR",
+    ),
+    Target(
+        "mask accumulate, two workers",
+        ("masking", MASK_AES_TWO),
+        TargetOn.PEER_RATIO,
+        1.7,
+        "≥ 1.7 × one worker",
+    ),
+    Target(
+        f"whole client, n={FLOWER_CLIENTS}, k={FLOWER_CLIENTS - 1}, d=1M",
+        ("round", ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH).name),
+        TargetOn.PEER_RATIO,
+        5.0,
+        "≥ 5 × less CPU than Flower",
+        ("peers", FLOWER_CLIENT),
+        "Flower 1.41 SecAgg+",
+    ),
+    Target(
+        f"server unmask, n={FLOWER_CLIENTS}, d=1M, {FLOWER_DROPPED} dropped",
+        ("server", unmask_name(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED)),
+        TargetOn.PEER_RATIO,
+        30.0,
+        "≥ 30 × less CPU than Flower",
+        ("peers", FLOWER_UNMASK),
+        "Flower 1.41 SecAgg+",
+    ),
+    _upload(1 << 10, 1 << 20, 1.66),
+    _upload(1 << 14, 1 << 24, 1.90),
+    Target(
+        "client CPU, complete graph, n=500, d=100k",
+        ("round", ClientCase(500, PAPER_LENGTH).name),
+        TargetOn.MEASURED,
+        150.0,
+        "≤ 150 ms",
+        published_time("client", 500, 0),
+        CITATION,
+    ),
+    _paper_server(ServerCase(500, PAPER_LENGTH, 10), 3000.0),
+    _paper_server(ServerCase(500, PAPER_LENGTH, 30), 7000.0),
+    _paper_server(ServerCase(1000, PAPER_LENGTH, 30), 20000.0),
+    Target("server peak memory", ("memory", PEAK), TargetOn.MEASURED, 3.0, "≤ 3 vectors, whatever n is"),
+    Target(
+        "cost against n, SecAgg+, n = 10^2 to 10^4",
+        ("scaling", exponent_name("clients", 100, 10_000)),
+        TargetOn.MEASURED,
+        1.15,
+        "exponent ≤ 1.15",
+    ),
+)
+
+
+def judge(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Fill in peers, targets and verdicts; what a row compares with may stand anywhere in the run."""
+    listed = tuple(rows)
+    by_key = {row.key: row for row in listed}
+    targets = {target.key: target for target in TARGETS}
+    return tuple(_judged(row, targets.get(row.key), by_key) for row in listed)
+
+
+def _judged(row: Row, target: Target | None, rows: Mapping[tuple[str, str], Row]) -> Row:
+    if target is None:
+        return row
+    peer = row.peer  # a suite measures some peers itself, in turns with its own work
+    if isinstance(target.peer, tuple):
+        other = rows.get(target.peer)
+        peer = None if other is None else other.measured
+    elif target.peer is not None:
+        peer = target.peer
+    peer_ratio = None
+    if row.measured is not None and peer is not None:
+        peer_ratio = times_better(row.measured, peer, row.better)
+    judged = replace(
+        row,
+        peer=peer,
+        peer_name=row.peer_name or target.peer_name,
+        peer_ratio=peer_ratio,
+        target=target.bound,
+        target_on=target.on,
+        target_text=target.text,
+    )
+    return replace(judged, reached=_reached(judged, target))
+
+
+def _reached(row: Row, target: Target) -> bool | None:
+    value = {
+        TargetOn.MEASURED: row.measured,
+        TargetOn.RATIO: row.ratio,
+        TargetOn.PEER_RATIO: row.peer_ratio,
+    }[target.on]
+    if value is None:
+        return None
+    if target.on is TargetOn.MEASURED and row.better is Better.LESS:
+        return value <= target.bound
+    return value >= target.bound

@@ -1,0 +1,151 @@
+"""`secagg bench`: runs the benchmarks, compares two runs, draws them and writes their tables into pages.
+
+Reads options and shows results. Must not know what is measured.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import secagg
+from secagg.bench.blocks import write_into
+from secagg.bench.comparing import DEFAULT_TOLERANCE, Change, Verdict, compare, machines_differ
+from secagg.bench.plan import FULL, QUICK
+from secagg.bench.plots import draw
+from secagg.bench.registry import SUITES
+from secagg.bench.rows import Report, read_report, write_report
+from secagg.bench.runner import OnBenchmark, run_benchmarks
+from secagg.bench.tables import everything
+from secagg.cli.output import print_sentences, result_console
+
+MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
+MaybeInt = Optional[int]  # noqa: UP045
+Words = Optional[list[str]]  # noqa: UP045
+Numbers = Optional[list[int]]  # noqa: UP045
+Paths = Optional[list[Path]]  # noqa: UP045
+
+EXIT_WORSE = 1
+
+app = typer.Typer(help="Measure the library against the floors of this machine.", no_args_is_help=True)
+
+
+@app.command("run")
+def run(
+    suites: Annotated[
+        Words, typer.Argument(metavar="[SUITE ...]", help=f"Suites to run; all unless given: {', '.join(SUITES)}.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what is long: under two minutes in all.")] = False,
+    json_file: Annotated[MaybePath, typer.Option("--json", metavar="FILE", help="Write the results there.")] = None,
+    only: Annotated[
+        Words, typer.Option(metavar="TEXT", help="Run benchmarks with this in their suite/name; may be repeated.")
+    ] = None,
+    clients: Annotated[
+        Numbers, typer.Option(metavar="N", help="Measure cohorts of this size instead; may be repeated.")
+    ] = None,
+    length: Annotated[MaybeInt, typer.Option(metavar="D", help="Measure vectors of this length instead.")] = None,
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(metavar="S", help="Time for each group of short benchmarks instead."),
+    ] = None,
+) -> None:
+    """Run benchmarks, each beside the floor that this machine shows in the same run, and print them as a table."""
+    plan = (QUICK if quick else FULL).resized(tuple(clients or ()), length, seconds)
+    with _progress() as progress:
+        report = run_benchmarks(plan, secagg.__version__, suites or (), only or (), progress)
+    if json_file is not None:
+        write_report(report, json_file)
+    sys.stdout.write(_text(report))
+
+
+@app.command("compare")
+def compare_files(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE.json", help="Results to compare with.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER.json", help="Results to judge.")],
+    tolerance: Annotated[
+        float, typer.Option(metavar="PART", help="A figure may move by this part.")
+    ] = DEFAULT_TOLERANCE,
+) -> None:
+    """Say what became better or worse from one run to another; exit code 1 when something became worse."""
+    if not 0 <= tolerance < 1:
+        raise secagg.ParameterError(f"--tolerance {tolerance} is outside 0 .. 1; give a part such as 0.1")
+    old, new = read_report(before), read_report(after)
+    changes = compare(old, new, tolerance)
+    table = Table()
+    for heading in ("suite", "what"):
+        table.add_column(heading)
+    for heading in ("before", "after", "times better", ""):
+        table.add_column(heading, justify="right")
+    for change in changes:
+        table.add_row(*_cells(change))
+    result_console().print(table)
+    worse = sum(change.verdict is Verdict.WORSE for change in changes)
+    differing = machines_differ(old, new)
+    where = f" The machines differ in {', '.join(differing)}: compare their ratios only." if differing else ""
+    print_sentences(f"{worse} of {len(changes)} figures became worse by more than {tolerance:.0%}.{where}")
+    if worse:
+        raise typer.Exit(EXIT_WORSE)
+
+
+@app.command("plot")
+def plot(
+    results: Annotated[Path, typer.Argument(metavar="FILE.json", help="Results to draw.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the pictures.")],
+) -> None:
+    """Draw how cost grows with clients, entries and dropouts, and how near the floors are: PNG and SVG."""
+    for file in draw(read_report(results), out):
+        sys.stdout.write(f"{file}\n")
+
+
+@app.command("table")
+def table(
+    results: Annotated[Path, typer.Argument(metavar="FILE.json", help="Results to show.")],
+    into: Annotated[
+        Paths, typer.Option("--into", metavar="PAGE", help="Fill the marked blocks of this page; may be repeated.")
+    ] = None,
+) -> None:
+    """Print the results as Markdown tables, or write them between the marks of pages."""
+    report = read_report(results)
+    if not into:
+        sys.stdout.write(everything(report) + "\n")
+    for page in into or ():
+        changed = write_into(page, report)
+        sys.stdout.write(f"{page}: {'written' if changed else 'as it was'}\n")
+
+
+def _text(report: Report) -> str:
+    return everything(report) + "\n"
+
+
+def _cells(change: Change) -> tuple[str, ...]:
+    row = change.row
+    figures = (
+        "-" if side is None or side.measured is None else f"{side.measured:.4g}"
+        for side in (change.before, change.after)
+    )
+    factor = "-" if change.factor is None else f"{change.factor:.2f}"
+    return row.suite, f"{row.name} [{row.unit}]", *figures, factor, change.verdict.value
+
+
+@contextmanager
+def _progress() -> Iterator[OnBenchmark | None]:
+    """Show a bar on standard error while benchmarks run; None when that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("")
+
+        def advance(name: str, done: int, benchmarks: int) -> None:
+            bars.update(bar, completed=done, total=benchmarks, description=name)
+
+        yield advance

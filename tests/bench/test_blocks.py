@@ -1,0 +1,61 @@
+"""Tables between the marks of a page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from secagg.bench.blocks import fill_blocks, write_into
+from secagg.bench.tables import BLOCKS
+from secagg.errors import ParameterError
+from tests.bench.conftest import report_of, time_row
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "performance.md")
+PAGE = "before\n<!-- bench: server -->\n<!-- end of bench -->\nafter\n"
+
+
+def test_a_block_is_filled_and_nothing_else_changes() -> None:
+    page = fill_blocks(PAGE, report_of(time_row("a server", 12.0)))
+    assert page.startswith("before\n<!-- bench: server -->\n| what |")
+    assert "| a server | 12.0 ms |" in page
+    assert page.endswith(" |\n<!-- end of bench -->\nafter\n")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_writing_twice_changes_nothing(page: Path) -> None:
+    report = report_of(time_row("a server", 12.0))
+    once = fill_blocks(page.read_text(encoding="utf-8"), report)
+    assert fill_blocks(once, report) == once
+    assert fill_blocks(once, report_of()) == fill_blocks(page.read_text(encoding="utf-8"), report_of())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_asks_for_tables_that_there_are(page: Path) -> None:
+    names = re.findall(r"<!-- bench: (.*?) -->", page.read_text(encoding="utf-8"))
+    assert names
+    assert set(names) <= set(BLOCKS)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_every_table_can_be_made_of_nothing(name: str) -> None:
+    assert isinstance(BLOCKS[name](report_of()), str)
+
+
+def test_a_file_is_written_when_it_changes(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    report = report_of(time_row("a server", 12.0))
+    assert write_into(page, report)
+    assert not write_into(page, report)
+
+
+def test_pages_that_cannot_be_filled(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="no block"):
+        fill_blocks("text", report_of())
+    with pytest.raises(ParameterError, match="no table is called 'speed'"):
+        fill_blocks("<!-- bench: speed -->\n<!-- end of bench -->", report_of())
+    with pytest.raises(ParameterError, match="cannot be written"):
+        write_into(tmp_path / "nothing.md", report_of())

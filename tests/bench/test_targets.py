@@ -1,0 +1,118 @@
+"""The table of targets is whole, and rows are judged by it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from secagg.bench import targets
+from secagg.bench.plan import FULL
+from secagg.bench.published import EXPANSIONS, TIMES, published_expansion, published_time
+from secagg.bench.registry import SUITES
+from secagg.bench.rows import Better, Row, TargetOn, measured_row, skipped_row
+from secagg.bench.tables import paper_table, targets_table
+from secagg.bench.targets import TARGETS, Target, judge, unmask_name, upload_name
+from tests.bench.conftest import report_of, time_row
+
+
+def _full_names() -> set[tuple[str, str]]:
+    """Keys of all rows with a target that a full run measures, as its plan says."""
+    masking = {targets.MASK_AES, targets.MASK_AEGIS, targets.MASK_AES_TWO, targets.MASK_AEGIS_TWO}
+    largest = FULL.scaling_clients[0], FULL.scaling_clients[-1]
+    return (
+        {("masking", name) for name in masking}
+        | {("round", case.name) for case in FULL.clients}
+        | {("server", case.name) for case in FULL.servers}
+        | {("server", unmask_name(*FULL.flower)), ("memory", targets.PEAK)}
+        | {("upload", upload_name(case.clients, case.length)) for case in FULL.uploads}
+        | {("scaling", targets.exponent_name("clients", *largest))}
+        | {("peers", targets.FLOWER_CLIENT), ("peers", targets.FLOWER_UNMASK)}
+    )
+
+
+def test_every_target_has_its_benchmark_in_a_full_run() -> None:
+    keys = [target.key for target in TARGETS]
+    assert len(set(keys)) == len(keys) == 13
+    assert set(keys) <= _full_names()
+    assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
+    assert {suite for suite, _ in keys} <= set(SUITES)
+
+
+def test_the_targets_are_those_that_were_set() -> None:
+    bounds = [(target.on, target.bound) for target in TARGETS]
+    measured, ratio, peer = TargetOn.MEASURED, TargetOn.RATIO, TargetOn.PEER_RATIO
+    assert bounds == [
+        *((ratio, 0.9), (peer, 1.5), (peer, 1.7), (peer, 5.0), (peer, 30.0)),
+        *((measured, 1.66), (measured, 1.90), (measured, 150.0)),
+        *((measured, 3000.0), (measured, 7000.0), (measured, 20000.0), (measured, 3.0), (measured, 1.15)),
+    ]
+
+
+def test_the_published_figures() -> None:
+    assert [case.milliseconds for case in TIMES] == [849, 1699, 2018, 62239, 143389, 4887, 180875, 413767]
+    assert [(math.log2(case.clients), math.log2(case.entries), case.factor) for case in EXPANSIONS] == [
+        (10, 20, 1.73),
+        (14, 24, 1.98),
+    ]
+    assert published_time("server", 1000, 30) == 413767
+    assert published_time("server", 1000, 20) is None
+    assert published_expansion(1 << 10, 1 << 20) == 1.73
+    assert published_expansion(7, 7) is None
+
+
+def _row_of(target: Target, measured: float, **changes: object) -> Row:
+    suite, name = target.key
+    better = Better.MORE if suite == "masking" else Better.LESS
+    return replace(measured_row(suite, name, "ms", better, (measured,)), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", [t for t in TARGETS if t.on is TargetOn.MEASURED], ids=lambda t: t.work)
+def test_a_bound_from_above(target: Target) -> None:
+    below, above = judge([_row_of(target, target.bound)]) + judge([_row_of(target, target.bound * 1.01)])
+    assert (below.reached, above.reached) == (True, False)
+    assert (below.target, below.target_text, below.target_on) == (target.bound, target.text, TargetOn.MEASURED)
+    if isinstance(target.peer, float):
+        assert below.peer_ratio == pytest.approx(target.peer / target.bound)
+
+
+def test_a_ratio_to_the_floor() -> None:
+    target = TARGETS[0]
+    (reached,) = judge([_row_of(target, 5.0, ratio=0.95)])
+    (missed,) = judge([_row_of(target, 5.0, ratio=0.85)])
+    (unknown,) = judge([_row_of(target, 5.0)])
+    assert (reached.reached, missed.reached, unknown.reached) == (True, False, None)
+
+
+def test_a_peer_of_the_same_run_wherever_it_stands() -> None:
+    target = next(target for target in TARGETS if target.peer == ("peers", targets.FLOWER_UNMASK))
+    peer = measured_row("peers", targets.FLOWER_UNMASK, "ms", Better.LESS, (300.0,))
+    for rows in ([_row_of(target, 9.0), peer], [peer, _row_of(target, 9.0)]):
+        (row,) = (row for row in judge(rows) if row.suite == "server")
+        assert (row.peer, row.reached) == (300.0, True)
+        assert row.peer_ratio == pytest.approx(300 / 9)
+    (alone,) = judge([_row_of(target, 9.0)])
+    assert (alone.peer, alone.peer_ratio, alone.reached) == (None, None, None)
+    assert alone.target == 30.0
+
+
+def test_a_peer_that_the_suite_measured_itself() -> None:
+    target = next(target for target in TARGETS if target.key == ("masking", targets.MASK_AES_TWO))
+    row = _row_of(target, 9.0).beside(5.0, "one worker")
+    (judged,) = judge([row])
+    assert (judged.reached, judged.peer_name) == (True, "one worker")
+
+
+def test_the_tables_have_a_line_for_each_target_and_each_published_time() -> None:
+    (suite, skipped), *_ = (target.key for target in TARGETS if target.key[0] == "server")
+    row = time_row(TARGETS[8].key[1], 2500.0)
+    report = report_of(*judge([row, skipped_row(suite, skipped, "ms", Better.LESS, "no peer")]))
+    lines = targets_table(report).splitlines()
+    assert len(lines) == 2 + len(TARGETS)
+    assert lines[2 + 8].count("2.50 s") == 1
+    assert "25 ×" in lines[2 + 8]
+    assert lines[2 + 8].endswith("| yes |")
+    assert "not measured: no peer" in "\n".join(lines)
+    assert len(paper_table(report).splitlines()) == 2 + len(TIMES)
+    assert "24.9 ×" in paper_table(report)
