@@ -59,7 +59,7 @@ LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "store": PUBLIC,
     "compute": (*PUBLIC, "executor", *CRYPTO, "masking", "encoding"),
     "integrations": PUBLIC,
-    "conformance": (*PUBLIC, "canonical", "vectors", "wire", "testing"),
+    "conformance": (*PUBLIC, "canonical", *CRYPTO, "vectors", "wire", "testing"),
     "bench": (
         *(*DATA, *CRYPTO, "graph_parameters", "masking", "encoding", "wire", "protocol", "compute"),
         *("executor", "client", "server", "simulation", "testing"),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from protocol_specs.generate_vectors.client_play import ACTIVE, SEMI_HONEST, SPARSE, Scene, model
 from protocol_specs.generate_vectors.script import Json
-from protocol_specs.generate_vectors.world import World, draw, input_event
+from protocol_specs.generate_vectors.world import CONFUSED, World, draw, input_event
 from protocol_specs.reference.parameters import FixedPoint, Integers
 
 HONEST: Final = "C22 R07 R08 R09 R16 R18 R40 R41 R42 R43 R44 R45 R46 R47 R49 R50 R51 R52 R53"
@@ -81,6 +81,23 @@ def _identifiers() -> list[Json]:
             name = f"{model(world)}-id-{place.split(':')[0]}"
             comment = f"ids 0 and 2^64 - 1 in the cohort; the client is the {place}"
             made.append(_run(name, comment, world, client, flags="EdgeCase", requirements="R51 R52"))
+    for world in (
+        World("confused ids", clients=CONFUSED, threshold=2),
+        World("active confused ids", clients=CONFUSED, active=True, threshold=4),
+    ):
+        for name, client, silent in (("2^53+1", 2**53 + 1, 2**53), ("2^63", 2**63, 2**63 - 1)):
+            comment = f"ids that binary64 or signed integers confuse: {name}, and the id below it sends no input"
+            made.append(
+                _run(
+                    f"{model(world)}-id-{name}",
+                    comment,
+                    world,
+                    client,
+                    flags="EdgeCase",
+                    requirements="R27 R51 R52",
+                    silent={"MASKED_INPUT": (silent,)},
+                )
+            )
     return made
 
 

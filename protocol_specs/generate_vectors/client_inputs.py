@@ -10,6 +10,7 @@ from typing import Any, Final
 from protocol_specs.generate_vectors.client_play import ACTIVE, ROUNDS, SEMI_HONEST, Scene, live_phases, model
 from protocol_specs.generate_vectors.script import Json
 from protocol_specs.generate_vectors.world import World, input_event
+from protocol_specs.reference import wire
 from protocol_specs.reference.parameters import FixedPoint, Integers
 from protocol_specs.testee import conformance_pb2 as pb
 
@@ -128,6 +129,8 @@ def _order() -> list[Json]:
         )
         made.append(scene.case(f"input-{kind}-missing", comment, "R29 R52", "HostMistake"))
 
+        made += _judged_without_input(world)
+
         scene = Scene(world, 2, gives_input=False).to("MASKED_INPUT")
         scene.local_error(scene.request)
         scene.give_input("LOCAL_ERROR", input_event(world.parameters, {"v": [99] * 4}, 1))
@@ -167,4 +170,39 @@ def _order() -> list[Json]:
             raise ValueError("the same request got another answer")
         comment = "after the upload another input is refused, and the same request gets the same upload"
         made.append(scene.case(f"input-{kind}-second-upload", comment, "R24 R53", "Replay"))
+    return made
+
+
+def _judged_without_input(world: World) -> list[Json]:
+    """MASKED_INPUT without an input: only the message of the phase waits for the host, all others are judged."""
+    kind = model(world)
+
+    def waiting() -> Scene:
+        return Scene(world, 2, gives_input=False).to("MASKED_INPUT")
+
+    def ended(scene: Scene, name: str, text: str, requirements: str, flag: str) -> Json:
+        scene.give_input("LOCAL_ERROR")
+        comment = f"MASKED_INPUT without an input: {text}, which is judged all the same, and ends the session"
+        return scene.case(f"input-{kind}-missing-{name}", comment, f"{requirements} R03 R29", flag)
+
+    scene = waiting().tell(wire.Abort("A03"))
+    made = [ended(scene, "abort", "the server aborts", "A09", "OutOfOrder")]
+    scene = Scene(world, 2, gives_input=False).to("SHARE_KEYS")
+    advertisements = scene.body.advertisements
+    scene.to("MASKED_INPUT").tell(wire.ShareKeysRequest(advertisements[:-1]), "C11")
+    made.append(ended(scene, "share-keys", "another ShareKeysRequest", "C11", "OutOfOrder"))
+    scene = waiting()
+    scene.tell(scene.body, "C12", session=bytes(32))
+    made.append(ended(scene, "session", "the expected message under another session digest", "C12 R07", "Replay"))
+    scene = waiting()
+    scene.refuse(scene.request + b"\x00", "A08")
+    made.append(ended(scene, "malformed", "the expected message and a byte 00", "A08 R19", "Malformed"))
+    scene = waiting()
+    scene.local_error(scene.play.envelope(wire.MaskedInputCollectionRequest(())))
+    scene.give_input()
+    scene.end()
+    comment = (
+        "MASKED_INPUT without an input: a request without pairs is an error of the host; the honest one is answered"
+    )
+    made.append(scene.case(f"input-{kind}-missing-no-pairs", comment, "R29 R52", "HostMistake"))
     return made

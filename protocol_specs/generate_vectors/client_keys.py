@@ -41,6 +41,7 @@ def cases() -> list[Json]:
     made = [*_lists(SEMI_HONEST), *_lists(ACTIVE)]
     for world in (TRIO, ACTIVE_TRIO):
         made += [*_own(world), *_repeats(world), *_low_order(world)]
+    made += [_own_signed(TRIO, "signature"), _own_signed(SPARSE, "signature-sparse")]
     return [*made, *_not_canonical(), *_strangers(), *_signatures(), *_rosters(), *_ignored_signatures()]
 
 
@@ -112,6 +113,13 @@ def _own(world: World) -> list[Json]:
         )
     )
     return made
+
+
+def _own_signed(world: World, name: str) -> Json:
+    """Semi-honest: no signature is verified, and yet the client's own advertisement must not get one."""
+    scene = at_share_keys(world)
+    shown = changed(scene.body.advertisements, VICTIM, signature=draw("a signature of the server", 64))
+    return _case(scene, name, "a signature is added to the client's own advertisement", shown, "C23", "SubstitutedKey")
 
 
 def _fields(a: Advertisement) -> dict[str, bytes]:

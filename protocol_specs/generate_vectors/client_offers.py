@@ -177,6 +177,12 @@ def _cohorts() -> list[Json]:
         _c01("cohort-one", "one client", SEMI_HONEST, "C02", cohort=(1,), degree=0),
         _c01("cohort-descending", "ids in descending order", SEMI_HONEST, cohort=(4, 3, 2, 1)),
         _c01("cohort-unsorted", "two ids in the wrong order", SEMI_HONEST, cohort=(1, 3, 2, 4)),
+        _c01(
+            "cohort-descending-2^53",
+            "ids 2^53 + 1 and 2^53 in the wrong order, which binary64 takes for one id",
+            SEMI_HONEST,
+            cohort=(1, 2, 2**53 + 1, 2**53),
+        ),
         _c01("cohort-repeated", "one id twice", SEMI_HONEST, cohort=(1, 2, 2, 4)),
         _c01("cohort-own-repeated", "the client's own id twice", SEMI_HONEST, cohort=(1, 1, 2, 3)),
         _bound(

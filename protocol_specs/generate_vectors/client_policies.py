@@ -13,6 +13,7 @@ from protocol_specs.generate_vectors.world import World, draw, roster_entries
 from protocol_specs.reference.parameters import Integers
 
 HUNDRED: Final = World("a hundred clients", clients=tuple(range(1, 101)), threshold=30)
+THREE_HUNDRED: Final = World("three hundred clients", clients=tuple(range(1, 301)), threshold=172)
 
 
 def cases() -> list[Json]:
@@ -61,7 +62,8 @@ def _fractions() -> list[Json]:
         ("semi-honest", "t > c with c = 1", SEMI_HONEST, 0.25, 2, 1),
         ("semi-honest-below", "c is rounded down to 1", SEMI_HONEST, 0.49, 2, 1),
         ("semi-honest-decimal", "0.29 of 100 is 29, although binary64 makes it less", HUNDRED, 0.29, 30, 29),
-        ("semi-honest-most", "c is at most n - 1", SEMI_HONEST, 0.75, 4, 3),
+        ("semi-honest-most", "c = 3, no threshold of four neighbours but the last", SEMI_HONEST, 0.75, 4, 3),
+        ("semi-honest-before", "10^-14 is added before the product with 300", THREE_HUNDRED, 0.57, 172, 171),
         ("active", "2t > n + c with c = 2", ACTIVE, 0.4, 4, 3),
         ("active-zero", "2t > n + c with c = 1", ACTIVE, 0.2, 4, 3),
     ]
@@ -83,6 +85,7 @@ def _sparse_fractions() -> list[Json]:
     connected = World("a sparse graph that can fall apart", clients=tuple(range(1, 55)), degree=20, threshold=20)
     few = {"corrupt_fraction": 0.2}
     many = {"corrupt_fraction": 20 / 54}
+    odd = {"corrupt_fraction": 34 / 54}
     return [
         _beyond("sparse-secrecy", "20 corrupt of 100: all may be among 40 neighbours", "C03", secrecy, few),
         _within("sparse-secrecy", "a threshold above all 20 corrupt clients", "C03", secrecy, few, threshold=21),
@@ -113,6 +116,42 @@ def _sparse_fractions() -> list[Json]:
             many,
             degree=21,
             threshold=21,
+        ),
+        _beyond(
+            "sparse-odd-factor",
+            "degree 29, 34 corrupt of 54: fails with 28 throughout the condition",
+            "C03",
+            connected,
+            odd | {"security_bits": 20},
+            degree=29,
+            threshold=29,
+        ),
+        _within(
+            "sparse-odd-factor",
+            "degree 29, 34 corrupt of 54, at one security bit less",
+            "C03",
+            connected,
+            odd | {"security_bits": 19},
+            degree=29,
+            threshold=29,
+        ),
+        _beyond(
+            "sparse-secrecy-close",
+            "20 corrupt of 100, 34 neighbours, threshold 18: between 2^-21/100 and 2^-20/100",
+            "C03",
+            secrecy,
+            few | {"security_bits": 20},
+            degree=34,
+            threshold=18,
+        ),
+        _within(
+            "sparse-secrecy-close",
+            "the same with threshold 19",
+            "C03",
+            secrecy,
+            few | {"security_bits": 20},
+            degree=34,
+            threshold=19,
         ),
         _within(
             "sparse-whole",

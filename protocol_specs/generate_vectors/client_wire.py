@@ -258,7 +258,17 @@ def _sealed_shares() -> list[Json]:
         "client-default": ("client 0 written out", of(pair(0, last[1]), good)),
         "entry-number": ("a pair as a number", of(good, tag(1, VARINT), b"\x01")),
     }
-    return _malformed(TRIO, "MASKED_INPUT", forms)
+    return [*_malformed(TRIO, "MASKED_INPUT", forms), *_close_senders()]
+
+
+def _close_senders() -> list[Json]:
+    world = World("close ids", clients=(2, 2**53, 2**53 + 1), threshold=2)
+    pairs = [
+        delimited(1, fixed64(1, pair.client), delimited(2, pair.ciphertext))
+        for pair in Scene(world, 2).to("MASKED_INPUT").body.ciphertexts
+    ]
+    text = "pairs of 2^53 + 1 and 2^53 in this order, which binary64 takes for one id"
+    return _malformed(world, "MASKED_INPUT", {"descending-2^53": (text, _in(world, 6, *pairs[::-1]))})
 
 
 def _contributors() -> list[Json]:

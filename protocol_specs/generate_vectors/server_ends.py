@@ -177,4 +177,27 @@ def _weights() -> list[Json]:
             raise WrongScript(f"a total weight of {total} ends with {outcome.phase} {outcome.abort_reason}")
         text = f"A corrupt client makes the total weight {total}, three clients having weights from 1 to 10."
         made.append(server.case(f"server-weight-{name}", text, {"A13", "R48"}, ("ImpossibleWeight",)))
+    return [*made, *_weights_of_contributors()]
+
+
+def _weights_of_contributors() -> list[Json]:
+    """A13: m counts contributors, not the cohort: client 3 sends no input."""
+    world = World("ends/weights of two", (1, 2, 3), threshold=1, vectors=MEAN, max_weight=10)
+    honest = world.weight(1) + world.weight(2)
+    made = []
+    for name, total, good in (("largest", 20, True), ("one-above-largest", 21, False)):
+        server = ScriptedServer(world).play_to(INPUTS)
+        payload = server.body(2, wire.MaskedInputCollectionResponse).payload
+        words = vectors.unpack(world.parameters, payload)
+        words[-1] += total - honest
+        server.receive(2, server.envelope(wire.MaskedInputCollectionResponse(vectors.pack(world.parameters, words))))
+        server.play_round((3,))
+        outcome = server.play_round()
+        if outcome.abort_reason != ("" if good else "A13") or (good and outcome.result.total_weight != total):
+            raise WrongScript(f"a total weight of {total} ends with {outcome.phase} {outcome.abort_reason}")
+        text = (
+            f"A corrupt client makes the total weight {total}, two of three clients contributing, of at most 10 each."
+        )
+        requirements = {"A13", "R48", "S01", "R55"}
+        made.append(server.case(f"server-weight-dropout-{name}", text, requirements, ("ImpossibleWeight", "Dropout")))
     return made

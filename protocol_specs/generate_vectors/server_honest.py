@@ -17,7 +17,7 @@ from protocol_specs.generate_vectors.scripted import (
     ScriptedServer,
     phases,
 )
-from protocol_specs.generate_vectors.world import VECTORS, World
+from protocol_specs.generate_vectors.world import CONFUSED, VECTORS, World
 from protocol_specs.reference.parameters import SUITE_AEGIS, FixedPoint, Integers
 
 Json = dict[str, Any]
@@ -101,6 +101,22 @@ def _sessions() -> list[Json]:
             World("s/ids active", (0, 1, *extremes[1:]), active=True),
             flags=("Honest", "ExtremeIds"),
             silent={INPUTS: (0,)},
+        ),
+        _case(
+            "confused-ids",
+            "Ids that binary64 or signed integers confuse; 2^53 + 1 sends no input.",
+            World("s/confused ids", CONFUSED, threshold=2),
+            ("R41", "R51"),
+            flags=("Honest", "ExtremeIds"),
+            silent={INPUTS: (2**53 + 1,)},
+        ),
+        _case(
+            "confused-ids-sparse",
+            "The same in a sparse graph; 2^63 sends no input, its neighbour 2^63 - 1 does.",
+            World("G/confused ids", CONFUSED, threshold=2, degree=4),
+            ("R41", "R51"),
+            flags=("Honest", "ExtremeIds"),
+            silent={INPUTS: (2**63,)},
         ),
         _case(
             "leading-zeros",

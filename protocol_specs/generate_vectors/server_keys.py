@@ -149,7 +149,42 @@ def _repeats() -> list[Json]:
             active=True,
         )
     )
-    return [*made, *_repeats_of_others_that_left()]
+    return [*made, *_repeats_of_others_that_left(), *_keys_stay_free(), _repeat_after_restore()]
+
+
+def _keys_stay_free() -> list[Json]:
+    """An advertisement that is refused for another reason than S12 takes none of its keys."""
+    made = []
+    weak = {"S13": encoded(LOW_ORDER["order-8"]), "S15": encoded(NOT_CANONICAL["below-2-255"])}
+    for rule in ("S11", *weak):
+        for field, other in (("channel_public", "mask_public"), ("mask_public", "channel_public")):
+            active = rule == "S11"
+            clients, threshold = ((1, 2, 3, 4, 5), 3) if active else ((1, 2, 3), 1)
+            server = ScriptedServer(World(f"keys/free {rule} {field}", clients, active=active, threshold=threshold))
+            server.give(1)
+            changes: dict[str, Any] = {field: getattr(server.insider(3).advertisement(), field)}
+            changes |= {"signature": bytes(64)} if active else {other: weak[rule]}
+            server.dropped(LIAR, response(server, server.insider(LIAR).advertisement(**changes)), rule)
+            server.give(3)
+            server.finish({*clients} - {LIAR})
+            its = field.split("_")[0]
+            comment = f"Client 2's advertisement with client 3's {its} key is refused for {rule}; the key stays free."
+            requirements = {rule, "S12", "R29", "R55"}
+            made.append(server.case(f"server-keys-free-{rule}-{its}", comment, requirements, ("RepeatedKey",)))
+    return made
+
+
+def _repeat_after_restore() -> Json:
+    server = ScriptedServer(small_world("repeat after restore"))
+    server.give(1)
+    server.snapshot_and_restore()
+    stolen = server.insider(LIAR).advertisement(mask_public=server.insider(1).advertisement().mask_public)
+    server.dropped(LIAR, response(server, stolen), "S12")
+    server.finish({1, 3})
+    comment = "Client 1 advertises, the session is frozen and goes on; client 2 takes client 1's mask key."
+    flags = ("RepeatedKey", "Snapshot")
+    needs = {"server_snapshots": True}
+    return server.case("server-keys-repeat-after-restore", comment, {"S12", "R55", "R56"}, flags, needs)
 
 
 def _repeats_of_others_that_left() -> list[Json]:

@@ -36,7 +36,8 @@ FLAGS: Final[dict[str, str]] = {
         "sum noise; an answer that should not count any more changes it."
     ),
     "Ended": "The session has ended. A server that still handles messages could release a second sum.",
-    "ExtremeIds": "Ids 0 and 2^64 - 1. Signed arithmetic, or a field that is left out for 0, mixes clients up.",
+    "ExtremeIds": "Ids at the ends of 64 bits, and ids that are close. Signed arithmetic, binary64, or a field that is "
+    "left out for 0, mixes clients up.",
     "Garbage": (
         "A sealed pair that its receiver cannot open. The server cannot see it, and must neither judge nor change it."
     ),

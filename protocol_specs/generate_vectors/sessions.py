@@ -21,7 +21,7 @@ from protocol_specs.generate_vectors.scripted import (
     check_result,
 )
 from protocol_specs.generate_vectors.server_honest import many_vectors, tape_start, wide_vectors
-from protocol_specs.generate_vectors.world import VECTORS, World
+from protocol_specs.generate_vectors.world import CONFUSED, VECTORS, World
 from protocol_specs.reference import parameters as parameters_
 from protocol_specs.reference.canonical import canonical
 from protocol_specs.reference.parameters import SUITE_AEGIS, FixedPoint, Integers, Specification
@@ -47,7 +47,8 @@ FLAGS: Final = {
     "changes a message or the result.",
     "Dropout": "Clients leave. Masks that are taken off wrongly make the sum noise.",
     "EndsWithoutResult": "Too few clients are left. Going on would release a sum that is too small, or noise.",
-    "ExtremeIds": "Ids 0 and 2^64 - 1. Signed arithmetic, or a field that is left out for 0, mixes clients up.",
+    "ExtremeIds": "Ids at the ends of 64 bits, and ids that are close. Signed arithmetic, binary64, or a field that is "
+    "left out for 0, mixes clients up.",
     "LeadingZeros": "Secrets at the ends of their range. Encodings that drop zeros or cut bits rebuild another secret.",
     "LongVector": "Several hundred words. A mask stream that begins anew, or counts its blocks wrongly, shows there.",
 }
@@ -177,6 +178,13 @@ def _active() -> list[Json]:
             flags=("ExtremeIds",),
         ),
         session(
+            "active-ids-confused",
+            "Ids that binary64 or signed integers confuse; 2^63 sends no input.",
+            World("A/confused ids", CONFUSED, active=True, threshold=4),
+            {"MaskedInputCollection": (2**63,)},
+            flags=("ExtremeIds",),
+        ),
+        session(
             "active-suite-2",
             "Masks of AEGIS-128X2.",
             World("A/suite 2", (1, 2, 3), active=True, threshold=2, options={"suite": SUITE_AEGIS}),
@@ -214,6 +222,13 @@ def _sparse() -> list[Json]:
             "Degree 5 of eight; two send no input.",
             World("G/dropouts", eight, threshold=2, degree=5),
             {"MaskedInputCollection": (2, 6)},
+        ),
+        session(
+            "sparse-ids-confused",
+            "Ids that binary64 or signed integers confuse; 2^53 + 1 sends no input, its neighbour 2^53 does.",
+            World("G/confused ids", CONFUSED, threshold=2, degree=4),
+            {"MaskedInputCollection": (2**53 + 1,)},
+            flags=("ExtremeIds",),
         ),
         session(
             "sparse-pruned",

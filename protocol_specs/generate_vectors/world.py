@@ -36,6 +36,8 @@ VECTORS: Final[tuple[tuple[str, Specification], ...]] = (
 )
 SMALL: Final[tuple[tuple[str, Specification], ...]] = (("v", Integers(-3, 12, (4,))),)
 """One short vector, for the many scripts whose vector does not matter."""
+CONFUSED: Final = (2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1)
+"""Ids of which binary64 takes neighbours for one another, and of which some are negative as signed integers."""
 
 
 def draw(label: str, length: int) -> bytes:

@@ -59,7 +59,7 @@ function leastSecretThreshold(n, c, k, logBound) {
 function isConnected(n, marked, degree, logBound) {
   const drawn = degree - (degree % 2);
   if (drawn > marked || degree === n - 1) return true;
-  return Math.log((n * (n - degree - 1)) / 2) + logHypergeometric(n, marked, drawn, drawn) < logBound;
+  return Math.log((n * (n - drawn - 1)) / 2) + logHypergeometric(n, marked, drawn, drawn) < logBound;
 }
 
 /** c of §2.4 and §6.1. */

@@ -180,6 +180,21 @@ def _crashes(data: bytes, message: Any, encoding: bytes) -> Any:
     return message
 
 
+def _untaped(key: bytes | None) -> Patch:
+    """Without a tape the coefficients are 0, or come from one key; with a tape they are right."""
+
+    def drawn(secrets: Sequence[bytes], threshold: int, random: sharing.Random) -> list[list[list[int]]]:
+        if random is not os.urandom:
+            return _draw_polynomials(secrets, threshold, random)
+        polynomials = _draw_polynomials(secrets, threshold, lambda length: key or bytes(length))
+        if key is None:
+            return [[[limb, *[0] * len(others)] for limb, *others in each] for each in polynomials]
+        return polynomials
+
+    return sharing, "draw_polynomials", drawn
+
+
+_draw_polynomials = sharing.draw_polynomials
 _seal, _unseal = sealing.seal, sealing.unseal
 _answer, _receive, _seal_shares = client.Client._unmasking, client.Client.receive, client.Client._seal_shares
 _server_receive, _words, _channel_key = server.Server.receive, prg.words, keys.channel_key
@@ -253,6 +268,12 @@ FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
         "Every session has the same secrets.",
         ("R02",),
         [(os, "urandom", lambda length: bytes([7]) * length)],
+    ),
+    "no-coefficients-without-tape": Fault(
+        "Without a tape every share is the secret itself.", ("R50",), [_untaped(None)]
+    ),
+    "coefficients-fixed-without-tape": Fault(
+        "Without a tape every client has the same coefficients.", ("R02",), [_untaped(bytes([7]) * 32)]
     ),
     "binding-without-keys": Fault(
         "The session digest binds a complete graph, too.",

@@ -134,20 +134,27 @@ class ReferenceTestee:
     def _snapshot(self, handle: int) -> pb.Reply:
         session = self._sessions[handle]
         if isinstance(session, _ServerSession):
-            return pb.Reply(frozen=pb.Frozen(snapshot=pickle.dumps(session.server)))
+            return pb.Reply(frozen=pb.Frozen(snapshot=_sealed(session.server)))
         if not session.ledger or session.client.phase in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
             return pb.Reply(outcome=self._outcome(session, pb.LOCAL_ERROR))
         frozen = copy.copy(session.client)
         frozen._random, frozen._identity_key, frozen._roster = os.urandom, None, {}
         session.client.abort()
-        return pb.Reply(frozen=pb.Frozen(snapshot=pickle.dumps(frozen)))
+        return pb.Reply(frozen=pb.Frozen(snapshot=_sealed(frozen)))
 
     def _restore(self, call: pb.Restore) -> pb.Outcome:
-        thawed = pickle.loads(call.snapshot)  # noqa: S301 - made by this process or its twin, for tests only
+        checksum, body = call.snapshot[:32], call.snapshot[32:]
+        if sha256(body).digest() != checksum:
+            return pb.Outcome(status=pb.LOCAL_ERROR)
+        thawed = pickle.loads(body)  # noqa: S301 - made by this process or its twin, for tests only
+        if isinstance(thawed, Client) is call.server:
+            return pb.Outcome(status=pb.LOCAL_ERROR)
         if isinstance(thawed, Client):
             thawed._random = _source(call)
             thawed._identity_key = call.identity_key if call.HasField("identity_key") else None
             thawed._roster = _roster(call.roster)
+            if not call.ledger or not _fits(thawed):
+                return pb.Outcome(status=pb.LOCAL_ERROR)
             return self._new(_ClientSession(thawed, call.ledger))
         outcome = self._new(_ServerSession(thawed))
         outcome.ClearField("requests")
@@ -257,6 +264,24 @@ _DESCRIPTION = pb.Description(
     client_snapshots=True,
     server_snapshots=True,
 )
+
+
+def _sealed(frozen: Client | Server) -> bytes:
+    body = pickle.dumps(frozen)
+    return sha256(body).digest() + body
+
+
+def _fits(thawed: Client) -> bool:
+    """Whether the roster and the identity key that came with a restore are those of the session."""
+    if not thawed.parameters.active:
+        return True
+    if not set(thawed.parameters.cohort) <= set(thawed._roster):
+        return False
+    try:
+        thawed._check_roster(thawed.parameters.cohort)
+    except LocalError:
+        return False
+    return True
 
 
 def _roster(entries: Iterable[pb.RosterEntry]) -> dict[int, bytes]:

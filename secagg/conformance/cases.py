@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secagg.conformance import conformance_pb2 as pb
-from secagg.conformance.driving import Testee, free, outcome_of, snapshot_of
+from secagg.conformance.driving import Testee, describe, free, outcome_of, snapshot_of
 
 Json = Any
 
@@ -32,6 +32,10 @@ class Desk:
         self._testee = testee
         self._used = used
         self._open: list[int] = []
+
+    def describe(self) -> pb.Description:
+        """Ask what the testee can do."""
+        return describe(self._testee)
 
     def create(self, call: pb.CreateClient | pb.CreateServer) -> pb.Outcome:
         """Make a session; a refused one has handle 0."""
@@ -118,6 +122,14 @@ def reason_to_skip(case: Case, description: pb.Description) -> str | None:
         elif getattr(description, name, None) != value:
             return f"the testee has no {name.replace('_', ' ')}"
     return None
+
+
+def lacks_capability(case: Case, description: pb.Description) -> bool:
+    """Whether a case needs what a testee may have, can describe, and says that it has not."""
+    if "suite" in case.needs and case.needs["suite"] not in description.suites:
+        return True
+    described = (name for name in ("client_snapshots", "server_snapshots") if name in case.needs)
+    return any(getattr(description, name) != case.needs[name] for name in described)
 
 
 def roles_of(description: pb.Description) -> tuple[str, ...]:

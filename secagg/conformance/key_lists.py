@@ -182,7 +182,11 @@ def _insert(entries: Any, added: Any) -> None:
 
 
 def _rename_last(entries: Any, client: int) -> None:
-    entries[-1].client = client
+    renamed = type(entries[0])()
+    renamed.CopyFrom(entries[-1])
+    renamed.client = client
+    del entries[-1]
+    _insert(entries, renamed)
 
 
 def _add_stranger(body: Any, part: Part, like: int) -> None:

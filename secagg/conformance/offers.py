@@ -32,17 +32,26 @@ def offer_cases(part: Part) -> Iterator[Case]:
     yield _case(part, "emptied", b"", ("A08", "R05"), must_refuse=True)
     yield _case(part, "extended", honest + b"\x00", ("A08", "R19"), must_refuse=True)
     yield _case(part, "unknown-field", honest + UNKNOWN_FIELD, ("A08", "R19"), must_refuse=True)
-    yield _case(part, "a-request", part.request(ADVERTISE_KEYS), ("A08", "R19"), must_refuse=True)
+    request = part.request(ADVERTISE_KEYS)
+    # It may also be taken for what it is: a request that the state does not permit (§7.1).
+    yield _case(part, "a-request", request, ("A08", "R19"), must_refuse=True, rules=_REFUSING | {"C11"})
 
 
-def _case(part: Part, name: str, offer: bytes, requirements: tuple[str, ...], must_refuse: bool = False) -> Case:
+def _case(
+    part: Part,
+    name: str,
+    offer: bytes,
+    requirements: tuple[str, ...],
+    must_refuse: bool = False,
+    rules: frozenset[str] = _REFUSING,
+) -> Case:
     def play(table: Table) -> None:
         create = pb.CreateClient()
         create.CopyFrom(part.session.clients[part.client])
         create.offer = offer
         outcome = table.testee.create(create)
         if outcome.status == pb.REFUSED:
-            if outcome.handle or outcome.rule not in _REFUSING:
+            if outcome.handle or outcome.rule not in rules:
                 raise Deviation(f"a changed offer gave {told(outcome)} and the handle {outcome.handle}")
             return
         if outcome.status != pb.ACCEPTED or must_refuse:

@@ -2,7 +2,8 @@
 
 The JSON object has `testee` and `roles`; `passed`; `counts`, cases by verdict; `cases`, each with `case`, `verdict`,
 `requirements`, `detail`, `seconds` and `known`; and `coverage` with `covered`, `broken` and `uncovered`, ids of
-requirements. `filtered` says that cases were left out on purpose. Must not know how cases are played.
+requirements, and with `not_applicable` where there are some: all their cases need what the testee does not offer.
+`filtered` says that cases were left out on purpose. Must not know how cases are played.
 """
 
 from __future__ import annotations
@@ -52,8 +53,14 @@ def json_report(report: Report) -> dict[str, object]:
             "covered": list(report.coverage.covered),
             "broken": list(report.coverage.broken),
             "uncovered": list(report.coverage.uncovered),
+            **_not_applicable(report),
         },
     }
+
+
+def _not_applicable(report: Report) -> dict[str, list[str]]:
+    ids = list(report.coverage.not_applicable)
+    return {"not_applicable": ids} if ids else {}
 
 
 def write_junit(report: Report, path: Path) -> None:
@@ -131,6 +138,8 @@ def _coverage(report: Report) -> Iterator[str]:
     yield f"{counts}; broken: {_list(report, coverage.broken)}"
     if coverage.uncovered and not report.filtered:
         yield f"uncovered: {_list(report, coverage.uncovered)}"
+    if coverage.not_applicable:
+        yield f"not applicable: {_list(report, coverage.not_applicable)}"
 
 
 def _list(report: Report, ids: tuple[str, ...]) -> str:

@@ -72,6 +72,7 @@ class CaseResult:
         detail: one sentence: which step expected what, and what came; empty for a passed case.
         seconds: how long it took.
         known: whether it stands in the list of known failures.
+        not_offered: whether the case needs a capability that the testee describes as missing.
     """
 
     case: str
@@ -80,6 +81,7 @@ class CaseResult:
     detail: str = ""
     seconds: float = 0.0
     known: bool = False
+    not_offered: bool = False
 
     @property
     def unexpected(self) -> bool:
@@ -89,11 +91,19 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Requirement ids by what the cases say about them, each list in the order of the specification."""
+    """Requirement ids by what the cases say about them, each list in the order of the specification.
+
+    Attributes:
+        covered: a case that checks it was played.
+        broken: such a case went wrong.
+        uncovered: no case that checks it was played.
+        not_applicable: all cases that check it need a capability that the testee does not offer.
+    """
 
     covered: tuple[str, ...]
     broken: tuple[str, ...]
     uncovered: tuple[str, ...]
+    not_applicable: tuple[str, ...] = ()
 
     @property
     def counted(self) -> int:
@@ -137,14 +147,20 @@ def coverage_of(results: Iterable[CaseResult], requirements: Iterable[Requiremen
     offered = tuple(roles)
     counted = [each.id for each in requirements if each.testable and each.concerns(offered)]
     seen: set[str] = set()
+    optional: set[str] = set()
+    wanted: set[str] = set()
     broken: set[str] = set()
     for result in results:
+        skipped = result.not_offered and not result.verdict.ran
+        (optional if skipped else wanted).update(result.requirements)
         if result.verdict.ran:
             seen.update(result.requirements)
         if result.verdict.bad:
             broken.update(result.requirements)
+    optional -= wanted
     return Coverage(
         covered=tuple(id_ for id_ in counted if id_ in seen),
         broken=tuple(id_ for id_ in counted if id_ in broken),
-        uncovered=tuple(id_ for id_ in counted if id_ not in seen),
+        uncovered=tuple(id_ for id_ in counted if id_ not in seen and id_ not in optional),
+        not_applicable=tuple(id_ for id_ in counted if id_ in optional),
     )

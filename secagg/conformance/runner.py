@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from secagg.conformance import conformance_pb2 as pb
-from secagg.conformance.cases import Case, Desk, Deviation, Table, reason_to_skip, roles_of
+from secagg.conformance.cases import Case, Desk, Deviation, Table, lacks_capability, reason_to_skip, roles_of
 from secagg.conformance.driving import (
     InProcessTestee,
     Testee,
@@ -24,6 +25,7 @@ from secagg.conformance.driving import (
     describe,
 )
 from secagg.conformance.library_testee import LibraryTestee
+from secagg.conformance.long_streams import long_stream_cases
 from secagg.conformance.mutations import live_cases
 from secagg.conformance.remembering import RememberingTestee
 from secagg.conformance.results import CaseResult, Report, Verdict, coverage_of
@@ -31,9 +33,14 @@ from secagg.conformance.scripts import script_case
 from secagg.conformance.sessions import session_cases
 from secagg.conformance.vectors import Vectors
 from secagg.errors import ParameterError
+from secagg.parameters import SuiteId
 
 OnCase = Callable[[CaseResult, int, int], None]
 """Called with (result, cases done, cases in all)."""
+
+
+GIVE_UP_AFTER: Final = 20
+"""So many cases in a row that hung or crashed end a run: each may take as long as a reply may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ def all_cases(vectors: Vectors) -> tuple[Case, ...]:
         *(script_case(script) for script in vectors.scripts),
         *(case for session in vectors.sessions for case in session_cases(session, rows)),
         *live_cases(vectors.sessions),
+        *long_stream_cases(describe(InProcessTestee(LibraryTestee().handle)).suites),
+        Case("live-suite-1-described", ("R09",), (), _hold_suite_1),
     )
     seen: set[str] = set()
     for case in cases:
@@ -96,8 +105,22 @@ def all_cases(vectors: Vectors) -> tuple[Case, ...]:
     return cases
 
 
-def run(testee: Testee, vectors: Vectors, selection: Selection | None = None, on_case: OnCase | None = None) -> Report:
+def _hold_suite_1(table: Table) -> None:
+    suites = list(table.testee.describe().suites)
+    if SuiteId.X25519_AES128CTR not in suites:
+        raise Deviation(f"the testee describes the suites {suites}, and not 1, which every implementation must have")
+
+
+def run(
+    testee: Testee,
+    vectors: Vectors,
+    selection: Selection | None = None,
+    on_case: OnCase | None = None,
+    give_up_after: int = GIVE_UP_AFTER,
+) -> Report:
     """Play the selected cases against a testee.
+
+    After `give_up_after` cases in a row that hung or crashed, the rest fail without being played.
 
     Raises:
         ParameterError: a filter or a known failure that fits no case, or a testee without a role.
@@ -114,7 +137,7 @@ def run(testee: Testee, vectors: Vectors, selection: Selection | None = None, on
     if not roles:
         raise ParameterError("the testee offers neither the client's role nor the server's; there is nothing to check")
     results = []
-    for result in _play_all(testee, description, played, chosen.known_failures):
+    for result in _play_all(testee, description, played, chosen.known_failures, give_up_after):
         results.append(result)
         if on_case is not None:
             on_case(result, len(results), len(played))
@@ -138,18 +161,23 @@ def _check_names(selection: Selection, cases: Sequence[Case], requirements: Coll
 
 
 def _play_all(
-    testee: Testee, description: pb.Description, cases: Iterable[Case], known: Collection[str]
+    testee: Testee, description: pb.Description, cases: Iterable[Case], known: Collection[str], give_up_after: int
 ) -> Iterator[CaseResult]:
     ours = InProcessTestee(RememberingTestee(LibraryTestee().handle).handle)
     used, used_by_ours = set[int](), set[int]()
+    lost = 0
     for case in cases:
         started = time.perf_counter()
         reason = reason_to_skip(case, description)
         if reason is not None:
             verdict, detail = Verdict.SKIPPED, reason
+        elif lost >= give_up_after:
+            detail = f"not played: the testee hung or crashed {give_up_after} times in a row"
+            verdict = Verdict.FAILED
         else:
             table = Table(Desk(testee, used), Desk(ours, used_by_ours))
             verdict, detail = _judge(case, table)
+            lost = lost + 1 if verdict in (Verdict.CRASHED, Verdict.HUNG) else 0
         yield CaseResult(
             case=case.id,
             requirements=case.requirements,
@@ -157,6 +185,7 @@ def _play_all(
             detail=detail,
             seconds=time.perf_counter() - started,
             known=case.id in known,
+            not_offered=lacks_capability(case, description),
         )
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from secagg.canonical import encode_fields
 from secagg.conformance import conformance_pb2 as pb
-from secagg.conformance.cases import CLIENT, SERVER, Case, Desk, Deviation, Table
-from secagg.conformance.live import ADVERTISE_KEYS, SHARE_KEYS, UNMASKING, LiveSession
+from secagg.conformance.cases import CLIENT, SERVER, Case, Deviation, Table
+from secagg.conformance.fresh import Fresh
+from secagg.conformance.live import ADVERTISE_KEYS, UNMASKING, LiveSession
 from secagg.conformance.outcomes import told
 from secagg.conformance.tampering import altered, body_of, in_session, parsed, replace_list
 from secagg.conformance.to_clients import Part
@@ -31,7 +32,7 @@ def view_cases(part: Part) -> Iterator[Case]:
         for roles in (CLIENT, SERVER):
             play = _OtherParameters(part, shown.encode(), roles == SERVER).play
             yield Case(f"live-{part.kind}-{roles[0]}-{name}-for-one", ("R07",), roles, play, needs)
-    yield Case(f"live-{part.kind}-client-fresh-secrets", ("R02",), CLIENT, _Fresh(part).play, needs)
+    yield Case(f"live-{part.kind}-client-fresh-secrets", ("R02", "R50"), CLIENT, Fresh(part).play, needs)
     if part.active:
         checked = ("C59", "C60", "R03")
         yield Case("live-active-client-split-contributors", checked, CLIENT, _SplitContributors(part).play, needs)
@@ -113,43 +114,3 @@ class _SplitContributors:
 
 def _listing(contributors: list[int]) -> Callable[[Any], None]:
     return lambda body: replace_list(body.contributors, contributors)
-
-
-class _Fresh:
-    """Two clients without a tape draw different secrets, and one of them different nonces."""
-
-    def __init__(self, part: Part) -> None:
-        self._part = part
-
-    def play(self, table: Table) -> None:
-        """Play two rounds with each of two clients."""
-        first, second = (self._keys_and_nonces(table.testee) for _ in range(2))
-        for word, ours, theirs in zip(("channel key", "mask key", "commitment"), first, second, strict=False):
-            if ours == theirs:
-                raise Deviation(f"two clients without a tape made the same {word}")
-        nonces = [*first[3:], *second[3:]]
-        if len(set(nonces)) < len(nonces):
-            raise Deviation("a client without a tape used a nonce twice")
-
-    def _keys_and_nonces(self, desk: Desk) -> list[bytes]:
-        part = self._part
-        create = pb.CreateClient()
-        create.CopyFrom(part.session.clients[part.client])
-        create.ClearField("tape")
-        handle = desk.create(create).handle
-        advertised = self._answer(desk, handle, part.request(part.rounds[0]))
-        own = body_of(advertised).advertisement
-        request = part.request(SHARE_KEYS)
-
-        def with_own(body: Any) -> None:
-            entries = [own if entry.client == part.client else entry for entry in body.advertisements]
-            replace_list(body.advertisements, entries)
-
-        sealed = body_of(self._answer(desk, handle, altered(request, with_own))).ciphertexts
-        return [own.channel_public, own.mask_public, own.commitment, *(entry.ciphertext[:24] for entry in sealed)]
-
-    def _answer(self, desk: Desk, handle: int, message: bytes) -> bytes:
-        outcome = desk.step(handle, message=message)
-        if not outcome.HasField("answer"):
-            raise Deviation(f"a client without a tape did not answer an honest request, but gave {told(outcome)}")
-        return outcome.answer

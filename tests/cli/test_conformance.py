@@ -67,7 +67,8 @@ def test_a_testee_that_crashes_is_a_result(run: Any, vectors: str, tmp_path: Pat
         encoding="utf-8",
     )
     outcome = run(
-        "conformance", "run", "--vectors", vectors, "--only", "*", "--json", "--", sys.executable, str(program)
+        *("conformance", "run", "--vectors", vectors, "--only", "client-another", "--only", "server-garbage"),
+        *("--json", "--", sys.executable, str(program)),
     )
     assert (outcome.code, outcome.err) == (1, "")
     record = json.loads(outcome.out)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 import secagg
@@ -18,6 +19,11 @@ from secagg.conformance.results import Report, Verdict
 from secagg.conformance.spans import first_difference, spans_of
 from secagg.conformance.tampering import spans_to_flip
 from secagg.conformance.vectors import find_vectors, load_vectors
+from secagg.crypto import field, shamir
+from secagg.crypto.field import FloatArray
+from secagg.crypto.randomness import RandomSource
+from secagg.crypto.secret import SecretBytes
+from secagg.testing.tape import TapeRandomSource
 from secagg.wire.messages_pb2 import Envelope
 from tests.conformance.made import failed, honest_testee, lying, made_vectors, run_cases
 
@@ -146,6 +152,78 @@ def test_a_client_without_fresh_secrets_is_caught() -> None:
 
     details = failed(run_cases(InProcessTestee(same_tape), "*-fresh-secrets"))
     assert set(details.values()) == {"two clients without a tape made the same channel key"}
+
+
+def zero(drawn: FloatArray) -> FloatArray:
+    return drawn * 0
+
+
+def of_lower_degree(drawn: FloatArray) -> FloatArray:
+    return np.concatenate([drawn[:-1], drawn[-1:] * 0])
+
+
+def same_for_both_secrets(drawn: FloatArray) -> FloatArray:
+    return np.tile(drawn[:, :18], 2)
+
+
+def same_for_every_limb(drawn: FloatArray) -> FloatArray:
+    return np.repeat(drawn[:, :1], 36, axis=1)
+
+
+def same_for_every_power(drawn: FloatArray) -> FloatArray:
+    return np.repeat(drawn[:1], len(drawn), axis=0)
+
+
+def same_for_every_client(drawn: FloatArray) -> FloatArray:
+    return np.random.default_rng(7).integers(0, 65521, drawn.shape).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (zero, "are 0: fewer shares than t tell the secret"),
+        (of_lower_degree, "are 0: fewer shares than t tell the secret"),
+        (same_for_both_secrets, "in the first self-mask seed and of x^1 in the first mask private key are the same"),
+        (same_for_every_limb, "are the same for several limbs"),
+        (same_for_every_power, "of x^1 in the first self-mask seed and of x^2 in the first self-mask seed are the"),
+        (same_for_every_client, "of x^1 in the first self-mask seed and of x^1 in the second self-mask seed are the"),
+    ],
+)
+def test_a_client_that_shares_badly_without_a_tape_is_caught(
+    wrong: Callable[[FloatArray], FloatArray], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uniform = field.uniform
+
+    def drawn(randomness: RandomSource, shape: tuple[int, ...]) -> FloatArray:
+        right = uniform(randomness, shape)
+        return right if isinstance(randomness, TapeRandomSource) else wrong(right)
+
+    monkeypatch.setattr(field, "uniform", drawn)
+    details = failed(run_cases(InProcessTestee(LibraryTestee().handle), "live-active-client-fresh-secrets"))
+    assert len(details) == 1
+    assert said in next(iter(details.values()))
+
+
+def test_a_client_that_shares_other_secrets_without_a_tape_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    share = shamir.share_secrets
+
+    def swapped(
+        secrets: Sequence[SecretBytes], threshold: int, degree: int, randomness: RandomSource, points: Sequence[int]
+    ) -> list[SecretBytes]:
+        ordered = secrets if isinstance(randomness, TapeRandomSource) else secrets[::-1]
+        return share(ordered, threshold, degree, randomness, points)
+
+    def too_high(
+        secrets: Sequence[SecretBytes], threshold: int, degree: int, randomness: RandomSource, points: Sequence[int]
+    ) -> list[SecretBytes]:
+        more = 0 if isinstance(randomness, TapeRandomSource) else 1
+        return share(secrets, threshold + more, degree, randomness, points)
+
+    for wrong, said in ((swapped, "shared another self-mask seed"), (too_high, "with a degree of 4 or more")):
+        monkeypatch.setattr(shamir, "share_secrets", wrong)
+        details = failed(run_cases(InProcessTestee(LibraryTestee().handle), "live-active-client-fresh-secrets"))
+        assert len(details) == 1
+        assert said in next(iter(details.values()))
 
 
 def test_a_client_that_takes_one_split_view_for_the_other_is_caught() -> None:
@@ -281,3 +359,38 @@ def test_fill_up_bits_are_found_where_sections_end_within_a_byte() -> None:
     odd = SessionParameters.choose(clients=4, vectors={"v": secagg.Integers(0, 5, 1)}, **options)
     assert list(fill_up_bytes(even)) == []
     assert list(fill_up_bytes(odd)) == [7]
+
+
+# Long streams.
+
+
+@pytest.mark.parametrize("suite", [1, 2])
+def test_a_mask_that_is_wrong_far_behind_is_found(suite: int) -> None:
+    honest = run_cases(honest_testee(), f"live-long-stream-*-suite-{suite}")
+    assert {result.case: result.verdict for result in honest.results} == {
+        f"live-long-stream-client-suite-{suite}": Verdict.PASSED,
+        f"live-long-stream-server-suite-{suite}": Verdict.PASSED,
+    }
+
+    def wrong_at_the_end(call: pb.Call, reply: pb.Reply) -> None:
+        """Only the last word of a masked input, or of a sum, is another."""
+        if len(reply.outcome.answer) > 1 << 16:
+            envelope = Envelope.FromString(reply.outcome.answer)
+            data = envelope.masked_input_collection_response.payload
+            envelope.masked_input_collection_response.payload = data[:-8] + bytes(8)
+            reply.outcome.answer = envelope.SerializeToString(deterministic=True)
+        if reply.outcome.HasField("result"):
+            reply.outcome.result.vectors[0].integers[-1] += 1
+
+    _, details = attacked(wrong_at_the_end, f"live-long-stream-*-suite-{suite}")
+    assert "the answer differs from the expected one" in details[f"live-long-stream-client-suite-{suite}"]
+    assert "the result has long: " in details[f"live-long-stream-server-suite-{suite}"]
+
+
+def test_a_request_instead_of_an_offer_may_be_refused_by_c11() -> None:
+    def by_c11(call: pb.Call, reply: pb.Reply) -> None:
+        if call.HasField("create_client") and reply.outcome.status == pb.REFUSED:
+            reply.outcome.rule = "C11"
+
+    assert set(attacked(by_c11, "live-active-client-offer-*")[1]) >= {"live-active-client-offer-emptied"}
+    assert "live-active-client-offer-a-request" not in attacked(by_c11, "live-active-client-offer-*")[1]

@@ -13,6 +13,7 @@ from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance import driving
 from secagg.conformance.library_testee import LibraryTestee
 from secagg.conformance.remembering import RememberingTestee
+from secagg.conformance.report import json_report, text_report
 from secagg.conformance.results import CaseResult, Requirement, Verdict, coverage_of
 from secagg.conformance.runner import Selection, all_cases, read_known_failures, run
 from secagg.conformance.vectors import ScriptVector, find_vectors, load_vectors
@@ -295,3 +296,82 @@ def test_chance_is_not_remembered() -> None:
     remembering = RememberingTestee(lambda call: pb.Reply())
     assert remembering.handle(pb.Call(create_client=pb.CreateClient())).WhichOneof("reply") == "unsupported"
     assert remembering.handle(pb.Call(step=pb.Step(handle=1))).WhichOneof("reply") == "unsupported"
+
+
+def test_what_only_a_capability_that_is_not_offered_could_show_is_not_applicable() -> None:
+    def modest(call: pb.Call, reply: pb.Reply) -> None:
+        if reply.HasField("description"):
+            reply.description.client_snapshots = False
+
+    rule = Requirement("A12", "SNAPSHOT_INVALID", "client", "§8", "Checked.", "vectors")
+    script = made_vectors().scripts[0]
+    fields = {name: getattr(script, name) for name in ScriptVector.__slots__}
+    frozen = ScriptVector(**fields | {"id": "frozen", "requirements": ("A12",), "needs": {"client_snapshots": True}})
+    vectors = replace(
+        made_vectors(),
+        scripts=(*made_vectors().scripts, frozen),
+        requirements=(*made_vectors().requirements, rule),
+    )
+    report = run(lying(modest), vectors)
+    assert verdicts(report.results)["frozen"] is Verdict.SKIPPED
+    assert (report.coverage.not_applicable, report.coverage.uncovered) == (("A12",), ())
+    assert report.passed
+    assert "\nnot applicable: A12 SNAPSHOT_INVALID\n" in text_report(report)
+    assert json_report(report)["coverage"] == {
+        "covered": ["C12", "C26", "S02", "R52"],
+        "broken": [],
+        "uncovered": [],
+        "not_applicable": ["A12"],
+    }
+
+
+def test_a_capability_does_not_excuse_a_case_that_is_missing_for_another_reason() -> None:
+    rule = Requirement("A12", "", "client", "§8", "Checked.", "vectors")
+    lacking = CaseResult("one", ("A12",), Verdict.SKIPPED, not_offered=True)
+    other = CaseResult("two", ("A12",), Verdict.SKIPPED)
+    assert coverage_of([lacking], [rule], ["client"]).not_applicable == ("A12",)
+    assert coverage_of([lacking, other], [rule], ["client"]).uncovered == ("A12",)
+    assert coverage_of([lacking, replace(other, verdict=Verdict.PASSED)], [rule], ["client"]).covered == ("A12",)
+
+
+def test_suite_1_must_be_described() -> None:
+    def other_suite(call: pb.Call, reply: pb.Reply) -> None:
+        if reply.HasField("description"):
+            reply.description.suites[:] = [2]
+
+    details = failed(run_cases(lying(other_suite), "live-suite-1-described"))
+    assert details == {
+        "live-suite-1-described": "the testee describes the suites [2], and not 1, which every implementation must have"
+    }
+
+
+def test_a_run_stops_after_many_crashes_in_a_row() -> None:
+    calls: list[pb.Call] = []
+
+    def die(call: pb.Call, reply: pb.Reply) -> None:
+        if not call.HasField("describe"):
+            calls.append(call)
+            raise driving.TesteeCrashed("always")
+
+    report = run(lying(die), made_vectors(), Selection(("live-active-client-offer",)), give_up_after=3)
+    crashed, rest = report.results[:3], report.results[3:]
+    assert {result.verdict for result in crashed} == {Verdict.CRASHED}
+    assert len(calls) == 3
+    assert {(result.verdict, result.detail) for result in rest} == {
+        (Verdict.FAILED, "not played: the testee hung or crashed 3 times in a row")
+    }
+    assert len(rest) > 3
+
+
+def test_crashes_that_are_not_in_a_row_stop_nothing() -> None:
+    calls: list[pb.Call] = []
+
+    def die_sometimes(call: pb.Call, reply: pb.Reply) -> None:
+        if call.HasField("create_client"):
+            calls.append(call)
+            if len(calls) % 2:
+                raise driving.TesteeCrashed("now and then")
+
+    report = run(lying(die_sometimes), made_vectors(), Selection(("live-active-client-offer",)), give_up_after=2)
+    assert not any("not played" in result.detail for result in report.results)
+    assert report.count(Verdict.CRASHED) > 2
