@@ -34,6 +34,7 @@ from secagg.messages import (
     ConsistencyCheckResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
+    RevealedShares,
     Round,
     ShareKeysRequest,
     ShareKeysResponse,
@@ -42,7 +43,8 @@ from secagg.messages import (
 )
 from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
 from secagg.server import ServerSession
-from secagg.wire.codec import SEALED_BYTES, decode_client_message, decode_server_message, encode
+from secagg.wire.codec import decode_client_message, decode_server_message, encode
+from secagg.wire.tables import SEALED_BYTES
 
 MAX_STEPS: Final = 48
 STEPS: Final = 13
@@ -139,7 +141,7 @@ class ServerDriver:
             case UnmaskingRequest(survivors=survivors, dropped=dropped):
                 seeds = tuple((owner, SecretBytes(self._pair(owner, client)[:SHARE_BYTES])) for owner in survivors)
                 keys = tuple((owner, SecretBytes(self._pair(owner, client)[SHARE_BYTES:])) for owner in dropped)
-                return UnmaskingResponse(session, seeds, keys)
+                return UnmaskingResponse(session, RevealedShares.of(seeds), RevealedShares.of(keys))
             case _:
                 return AdvertiseKeysResponse(session, self.world.advertisement(client))
 
@@ -194,7 +196,7 @@ class ServerDriver:
                 case _:
                     seeds, keys = keys, seeds
         seeds, keys = (sorted(dict(pairs).items(), key=lambda pair: pair[0]) for pairs in (seeds, keys))
-        return UnmaskingResponse(honest.session, tuple(seeds), tuple(keys))
+        return UnmaskingResponse(honest.session, RevealedShares.of(seeds), RevealedShares.of(keys))
 
     def _binding(self) -> bytes:
         return self.world.binding(self.advertised.values())

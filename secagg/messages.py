@@ -7,12 +7,14 @@ Knows nothing of bytes on a wire.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import AbortReason
+from secagg.errors import AbortReason, ParameterError
 from secagg.parameters import ClientId, SessionParameters
 
 DIGEST_BYTES: Final = 32
@@ -138,12 +140,62 @@ class UnmaskingRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RevealedShares:
+    """One holder's shares of secrets of several owners; (owner, share) pairs when iterated.
+
+    All shares lie in one piece of memory: a server holds n^2 of them, and an object for each would cost it more
+    than the arithmetic.
+
+    Attributes:
+        owners: whose secrets they are shares of.
+        joined: the shares, one after the other, all of one length.
+
+    Raises:
+        ParameterError: `joined` cannot be cut into one share for each owner.
+    """
+
+    owners: tuple[ClientId, ...]
+    joined: SecretBytes
+
+    def __post_init__(self) -> None:
+        count = len(self.owners)
+        width, rest = divmod(len(self.joined), count) if count else (1, len(self.joined))
+        if rest or not width:
+            raise ParameterError(f"{len(self.joined)} bytes are not one share for each of {count} owners")
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[ClientId, SecretBytes]]) -> RevealedShares:
+        """Join (owner, share) pairs; raises ParameterError for shares of different lengths."""
+        listed = tuple(pairs)
+        if any(len(one) != len(other) for (_, one), (_, other) in pairwise(listed)):
+            raise ParameterError("shares of different lengths cannot be revealed together; a share has 36 bytes")
+        joined = bytearray().join([share.expose() for _, share in listed])
+        shares = cls(tuple(owner for owner, _ in listed), SecretBytes(joined))
+        joined[:] = bytes(len(joined))
+        return shares
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def __iter__(self) -> Iterator[tuple[ClientId, SecretBytes]]:
+        for place, owner in enumerate(self.owners):
+            yield owner, self.share(place)
+
+    def share(self, place: int) -> SecretBytes:
+        """Return a copy of the share of `owners[place]`; raises ParameterError for a place outside 0..len-1."""
+        if not 0 <= place < len(self.owners):
+            raise ParameterError(f"there is no share at place {place} of {len(self.owners)}")
+        width = len(self.joined) // len(self.owners)
+        return SecretBytes(self.joined.expose()[place * width : (place + 1) * width])
+
+
+@dataclass(frozen=True, slots=True)
 class UnmaskingResponse:
-    """Seed shares of survivors, mask-key shares of dropped clients: (owner, share) (Specification §6.6)."""
+    """Seed shares of survivors and mask-key shares of dropped clients (Specification §6.6)."""
 
     session: bytes
-    seed_shares: tuple[tuple[ClientId, SecretBytes], ...]
-    mask_key_shares: tuple[tuple[ClientId, SecretBytes], ...]
+    seed_shares: RevealedShares
+    mask_key_shares: RevealedShares
 
 
 @dataclass(frozen=True, slots=True)

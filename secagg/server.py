@@ -80,6 +80,11 @@ class ServerSession(SingleUse):
         return encode_offer(SessionOffer(self._parameters))
 
     @property
+    def message_limit(self) -> int:
+        """The longest message, in bytes, that a client of this session may send."""
+        return self._limit
+
+    @property
     def requests(self) -> Mapping[ClientId, bytes]:
         """The open round's requests by client; after the end, abort notices or nothing."""
         return self._requests
@@ -137,7 +142,8 @@ class ServerSession(SingleUse):
 
         Args:
             client_id: who sent it, as the transport authenticated it.
-            message: the bytes it sent.
+            message: the bytes it sent. A masked input is read where it lies and must not change during the call;
+                nothing of it is kept.
 
         Returns:
             What happened besides accepting it: a client dropped, a repeat, a late message.
@@ -150,9 +156,9 @@ class ServerSession(SingleUse):
         if not isinstance(message, bytes | bytearray | memoryview):
             raise LocalProtocolError(f"a message is bytes, not {type(message).__name__}; pass what the client sent")
         machine.check_member(machine.collecting(self._state), client)
+        data = _octets(message)
         try:
-            check_length(message, self._limit)
-            data = bytes(message)
+            check_length(data, self._limit)
             decoded = decode_client_message(data)
         except DecodeError as error:
             return self.drop(client, DropReason.MESSAGE_MALFORMED, f"client {client}: {error}")
@@ -262,6 +268,12 @@ def _member(client_id: ClientId) -> ClientId:
         return check_client_id(client_id)
     except ParameterError as error:
         raise LocalProtocolError(str(error)) from error
+
+
+def _octets(message: bytes | bytearray | memoryview) -> memoryview:
+    """The bytes of a message as a flat view, copied only where they do not lie in a row."""
+    view = memoryview(message)
+    return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
 
 
 def _encode_all(messages: Mapping[ClientId, ServerMessage]) -> Mapping[ClientId, bytes]:

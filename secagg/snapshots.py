@@ -23,7 +23,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.encoding.quantization import QuantizationReport
 from secagg.encoding.session_vector import EncodedInput
 from secagg.errors import DecodeError, ParameterError
-from secagg.messages import Advertisement, UnmaskingResponse
+from secagg.messages import Advertisement, RevealedShares, UnmaskingResponse
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol import client_states, server_states
 from secagg.protocol.client_states import ClientContext, ClientState
@@ -36,6 +36,7 @@ _PLAIN: Final = {
     kind.__name__: kind
     for kind in (
         Advertisement,
+        RevealedShares,
         UnmaskingResponse,
         EncodedInput,
         QuantizationReport,

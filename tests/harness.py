@@ -45,7 +45,7 @@ from secagg import (
     SessionParameters,
 )
 from secagg.events import ServerEvent
-from secagg.messages import ClientMessage, ServerMessage
+from secagg.messages import ClientMessage, RevealedShares, ServerMessage
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.vectors import VectorSpec
 from secagg.wire.codec import decode_client_message, decode_server_message, encode
@@ -298,6 +298,8 @@ def alter(data: bytes, **changes: Any) -> bytes:
 
     `data` is a request or an answer; `changes` are fields of its class in secagg.messages.
     """
+    for name in changes.keys() & {"seed_shares", "mask_key_shares"}:
+        changes[name] = RevealedShares.of(changes[name])
     return encode(replace(_either(data), **changes))
 
 

@@ -23,6 +23,7 @@ from secagg.messages import (
     ConsistencyCheckResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
+    RevealedShares,
     ServerMessage,
     SessionOffer,
     ShareKeysRequest,
@@ -76,7 +77,8 @@ masked_input_responses = st.builds(MaskedInputCollectionResponse, digests, st.bi
 consistency_check_requests = st.builds(ConsistencyCheckRequest, digests, ascending_ids())
 consistency_check_responses = st.builds(ConsistencyCheckResponse, digests, signatures)
 unmasking_requests = st.builds(UnmaskingRequest, digests, ascending_ids(), ascending_ids(), by_client(signatures))
-unmasking_responses = st.builds(UnmaskingResponse, digests, by_client(shares), by_client(shares))
+revealed_shares = by_client(shares).map(RevealedShares.of)
+unmasking_responses = st.builds(UnmaskingResponse, digests, revealed_shares, revealed_shares)
 aborts = st.builds(Abort, digests, st.sampled_from(AbortReason))
 
 server_messages: SearchStrategy[ServerMessage] = st.one_of(

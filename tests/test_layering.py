@@ -48,6 +48,7 @@ LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "masking": ("errors", "executor", *CRYPTO),
     "encoding": ("errors", "canonical", "vectors", *SESSION, *CRYPTO),
     "wire": ("errors", "messages", *SESSION, *CRYPTO),
+    "identity": ("errors", "canonical", *CRYPTO),
     "protocol": (*DATA, *CRYPTO, "executor", "graph_parameters", "masking", "encoding"),
     "snapshots": (*DATA, *CRYPTO, "encoding", "protocol"),
     "client": (*DATA, *CRYPTO, "executor", "ledger", "single_use", "encoding", "wire", "protocol", "snapshots"),
@@ -55,16 +56,18 @@ LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "simulation": (*DATA, *CRYPTO, "executor", "encoding", "protocol", "client", "server"),
     "": (*DATA, *CRYPTO, "executor", "ledger", "graph_parameters", "protocol", "client", "server", "simulation"),
     "testing": (*DATA, *CRYPTO, "ledger", "encoding", "wire", "protocol", "client", "server", "simulation", ""),
-    "transport": PUBLIC,
     "store": PUBLIC,
+    "hosting": (*PUBLIC, "messages", "results", "executor", "wire", "protocol", "server", "store"),
+    "transport": (*PUBLIC, *CRYPTO, "executor", "policy", "protocol", "client", "store", "hosting"),
     "compute": (*PUBLIC, "executor", *CRYPTO, "masking", "encoding"),
-    "integrations": PUBLIC,
+    "integrations": (*PUBLIC, "identity"),
     "conformance": (*PUBLIC, "canonical", *CRYPTO, "vectors", "wire", "testing"),
     "bench": (
         *(*DATA, *CRYPTO, "graph_parameters", "masking", "encoding", "wire", "protocol", "compute"),
         *("executor", "client", "server", "simulation", "testing"),
     ),
-    "cli": (*PUBLIC, "testing", "conformance", "transport", "bench"),
+    "telemetry": (*PUBLIC, "messages", "crypto.secret", "store", "hosting"),
+    "cli": (*PUBLIC, "testing", "conformance", "identity", "store", "hosting", "transport", "telemetry", "bench"),
 }
 
 # Which layers may import a package from elsewhere; every other one is refused everywhere.
@@ -73,6 +76,7 @@ ARRAYS: Final = (
     "crypto",
     "masking",
     "encoding",
+    "wire",
     "protocol",
     "snapshots",
     "client",
@@ -80,12 +84,15 @@ ARRAYS: Final = (
     "results",
 )
 FOREIGN: Final[dict[str, tuple[str, ...]]] = {
-    "numpy": (*ARRAYS, "testing", "compute", "integrations", "conformance", "bench", "cli"),
+    "numpy": (*ARRAYS, "testing", "compute", "hosting", "integrations", "conformance", "bench", "cli"),
     "cryptography": ("crypto", "bench"),  # bare, as floors
     "nacl": ("crypto", "bench"),
     "pyaegis": ("crypto", "bench"),
-    "google": ("wire", "conformance"),
+    "google": ("wire", "conformance", "transport"),
     "grpc": ("transport", "conformance"),
+    "grpc_health": ("transport",),
+    "grpc_reflection": ("transport",),
+    "tenacity": ("transport",),
     "junitparser": ("conformance",),
     "flwr": ("integrations",),
     "nvflare": ("integrations",),
@@ -94,6 +101,12 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "sklearn": ("cli",),
     "matplotlib": ("cli", "bench"),
     "pyperf": ("bench",),
+    "pydantic": ("cli",),
+    "pydantic_core": ("cli",),
+    "pydantic_settings": ("cli",),
+    "structlog": ("telemetry",),
+    "prometheus_client": ("telemetry",),
+    "opentelemetry": ("telemetry",),
 }
 
 # The state machines are pure: what they may take from the standard library, and built-ins they may not call.

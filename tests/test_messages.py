@@ -11,13 +11,14 @@ import pytest
 from secagg import messages
 from secagg.crypto import agreement, signing
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import AbortReason
+from secagg.errors import AbortReason, ParameterError
 from secagg.messages import (
     ROUND_OF_MESSAGE,
     Abort,
     Advertisement,
     ClientMessage,
     MaskedInputCollectionResponse,
+    RevealedShares,
     Round,
     ServerMessage,
     SessionOffer,
@@ -26,6 +27,7 @@ from secagg.messages import (
 
 SERVER = typing.get_args(ServerMessage)
 CLIENT = typing.get_args(ClientMessage)
+SHARE = SecretBytes(b"a")
 EVERY = sorted({SessionOffer, Advertisement, *SERVER, *CLIENT}, key=lambda kind: kind.__name__)
 
 NAMES = {
@@ -86,7 +88,11 @@ def test_a_payload_stays_out_of_the_repr() -> None:
 
 def test_shares_stay_out_of_the_repr() -> None:
     secret = bytes(range(65, 101))
-    shown = repr(UnmaskingResponse(bytes(32), ((1, SecretBytes(secret)),), ((2, SecretBytes(secret)),)))
+    shown = repr(
+        UnmaskingResponse(
+            bytes(32), RevealedShares((1,), SecretBytes(secret)), RevealedShares((2,), SecretBytes(secret))
+        )
+    )
     assert shown.count("SecretBytes(36 bytes)") == 2
     assert "ABCDEF" not in shown
     assert secret.hex() not in shown
@@ -96,12 +102,56 @@ def test_messages_compare_by_value() -> None:
     session = bytes(32)
     assert Abort(session, AbortReason.PEER_ABORTED) == Abort(session, AbortReason.PEER_ABORTED)
     assert Abort(session, AbortReason.PEER_ABORTED) != Abort(session, AbortReason.PEER_MISBEHAVED)
-    assert UnmaskingResponse(session, ((1, SecretBytes(b"a")),), ()) == UnmaskingResponse(
-        session, ((1, SecretBytes(b"a")),), ()
-    )
-    assert UnmaskingResponse(session, ((1, SecretBytes(b"a")),), ()) != UnmaskingResponse(
-        session, (), ((1, SecretBytes(b"a")),)
-    )
+    one, same, none = (RevealedShares.of(pairs) for pairs in ([(1, SHARE)], [(1, SecretBytes(b"a"))], []))
+    assert UnmaskingResponse(session, one, none) == UnmaskingResponse(session, same, none)
+    assert UnmaskingResponse(session, one, none) != UnmaskingResponse(session, none, one)
+
+
+def test_revealed_shares_are_pairs_of_owner_and_share() -> None:
+    pairs = [(owner, SecretBytes(bytes([owner]) * 36)) for owner in (3, 1, 2)]
+    shares = RevealedShares.of(iter(pairs))
+    assert (shares.owners, bytes(shares.joined.expose())) == ((3, 1, 2), b"\3" * 36 + b"\1" * 36 + b"\2" * 36)
+    assert [*shares] == pairs
+    assert len(shares) == 3
+    assert [shares.share(place) for place in range(3)] == [share for _, share in pairs]
+    assert shares == RevealedShares((3, 1, 2), SecretBytes(bytes(shares.joined.expose())))
+    assert shares != RevealedShares((3, 2, 1), shares.joined)
+    assert shares != RevealedShares.of(pairs[:2])
+
+
+def test_what_is_taken_from_revealed_shares_is_a_copy() -> None:
+    given = SecretBytes(b"x" * 36)
+    shares = RevealedShares.of([(1, given)])
+    given.wipe()
+    taken = shares.share(0)
+    shares.joined.wipe()
+    assert bytes(taken.expose()) == b"x" * 36
+
+
+def test_nothing_can_be_revealed() -> None:
+    nothing = RevealedShares.of(())
+    assert (nothing.owners, len(nothing), len(nothing.joined), [*nothing]) == ((), 0, 0, [])
+    with pytest.raises(ParameterError, match="no share at place"):
+        nothing.share(0)
+
+
+@pytest.mark.parametrize("place", [-1, 2])
+def test_there_is_no_share_where_there_is_no_owner(place: int) -> None:
+    with pytest.raises(ParameterError, match="no share at place"):
+        RevealedShares((1, 2), SecretBytes(bytes(72))).share(place)
+
+
+@pytest.mark.parametrize("lengths", [(36, 35), (35, 37), (36, 36, 0), (0, 36)])
+def test_shares_of_different_lengths_are_not_joined(lengths: tuple[int, ...]) -> None:
+    """Joined they could be cut elsewhere than they were joined: (35, 37) bytes are 72."""
+    with pytest.raises(ParameterError, match="different lengths cannot be revealed together"):
+        RevealedShares.of((length, SecretBytes(bytes(length))) for length in lengths)
+
+
+@pytest.mark.parametrize(("owners", "length"), [((), 36), ((1,), 0), ((1, 2), 71), ((1, 2, 3), 100)])
+def test_every_owner_has_one_share(owners: tuple[int, ...], length: int) -> None:
+    with pytest.raises(ParameterError, match=f"{length} bytes are not one share for each of {len(owners)} owners"):
+        RevealedShares(owners, SecretBytes(bytes(length)))
 
 
 def test_an_advertisement_is_unsigned_unless_told() -> None:

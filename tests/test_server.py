@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import mmap
 import pickle
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from secagg import (
     AbortReason,
     DropReason,
+    Integers,
     LocalProtocolError,
     ParameterError,
     Round,
@@ -156,6 +161,62 @@ def test_any_bytes_like_message_is_read(form: Callable[[bytes], Any]) -> None:
             harness.server.receive(client, form(answer))
         harness.close()
     harness.assert_exact(harness.cohort)
+
+
+def wide(answer: bytes) -> memoryview:
+    """The bytes in items of their own number, in two dimensions."""
+    return memoryview(answer).cast("B", shape=(1, len(answer)))
+
+
+def scattered(answer: bytes) -> memoryview:
+    """The bytes with others between them."""
+    spread = bytearray(2 * len(answer))
+    spread[::2] = answer
+    return memoryview(spread)[::2]
+
+
+@pytest.mark.parametrize("form", [wide, scattered])
+def test_a_view_is_read_in_whatever_shape_it_comes(form: Callable[[bytes], memoryview]) -> None:
+    test_any_bytes_like_message_is_read(form)
+
+
+@pytest.mark.parametrize("message", [memoryview(b""), np.empty((0, 3), dtype=np.uint64).data])
+def test_an_empty_view_is_no_message(message: memoryview) -> None:
+    (event,) = harness_of().server.receive(4, message)
+    assert isinstance(event, ClientDropped)
+    assert event.reason is DropReason.MESSAGE_MALFORMED
+
+
+def test_a_masked_input_is_read_where_it_lies(tmp_path: Path) -> None:
+    harness = harness_of(vectors={"v": Integers(0, 1000, length=500_000)}).run_to(Round.MASKED_INPUT)
+    for client, answer in answers_of(harness).items():
+        (tmp_path / "answer").write_bytes(answer)
+        with (tmp_path / "answer").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            tracemalloc.start()
+            # Closing the map would fail if anything still looked into it.
+            with memoryview(mapped) as view:
+                assert harness.server.receive(client, view) == ()
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert len(answer) > 800_000
+        assert peak < len(answer) / 2
+    harness.close()
+    harness.finish().assert_exact(harness.cohort)
+
+
+def test_no_message_is_longer_than_the_limit() -> None:
+    harness = harness_of()
+    limit, longest = harness.server.message_limit, 0
+    while harness.round is not None:
+        answers = answers_of(harness)
+        longest = max(longest, *map(len, answers.values()))
+        for client, answer in answers.items():
+            harness.server.receive(client, answer)
+        harness.close()
+    assert longest <= limit <= longest + 200
+    (event,) = harness_of().server.receive(1, bytes(limit + 1))
+    assert isinstance(event, ClientDropped)
+    assert f"at most {limit}" in event.detail
 
 
 @pytest.mark.parametrize("message", [b"", b"garbage", bytes(10**5)])

@@ -17,7 +17,7 @@ from secagg.crypto import aead, field, prg, shamir
 from secagg.crypto.labels import Label
 from secagg.encoding import layout
 from secagg.suite_ids import SuiteId
-from secagg.wire import codec
+from secagg.wire import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = generate_tables.SPECIFICATION.read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ CONSTANTS = {
     "most holders of a secret": shamir.MAX_HOLDERS,
     "AEAD nonce, bytes": aead.NONCE_BYTES,
     "AEAD tag, bytes": aead.TAG_BYTES,
-    "sealed pair of shares, bytes": codec.SEALED_BYTES,
+    "sealed pair of shares, bytes": tables.SEALED_BYTES,
     "mask PRG key, bytes": prg.AesCtrPrg().key_bytes,
     "PRG segment, words": prg.SEGMENT_WORDS,
     "longest mask stream, words": prg.MAX_STREAM_WORDS,

@@ -19,6 +19,7 @@ These are floors: what handling messages in Python costs is not in them. Arithme
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,13 +38,15 @@ from secagg.messages import (
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
     MaskedInputCollectionRequest,
+    RevealedShares,
     ServerMessage,
     ShareKeysRequest,
     ShareKeysResponse,
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.wire.codec import SEALED_BYTES, encode, payload_prefix
+from secagg.wire.codec import encode, payload_prefix
+from secagg.wire.tables import SEALED_BYTES
 
 WORD_BYTES: Final = 8
 _QUANTIZE_TRAFFIC: Final = 48
@@ -99,7 +102,7 @@ class Cost:
         shares: shares made (client: of two secrets) or read (server).
         sent: bytes of a client's answers, or of the server's requests to all clients.
         received: the other direction.
-        seconds: CPU time, a floor.
+        parts: CPU seconds by kind of work, each a floor.
     """
 
     mask_bytes: int
@@ -108,7 +111,16 @@ class Cost:
     shares: float
     sent: int
     received: int
-    seconds: float
+    parts: Mapping[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """CPU time, a floor."""
+        return sum(self.parts.values())
+
+    def parts_ms(self) -> dict[str, float]:
+        """The parts as details of a row, in milliseconds."""
+        return {f"floor_{name}_ms": 1000 * taken for name, taken in self.parts.items()}
 
 
 def client_cost(shape: SessionShape, rates: Rates) -> Cost:
@@ -116,15 +128,13 @@ def client_cost(shape: SessionShape, rates: Rates) -> Cost:
     k, layout = shape.degree, shape.layout
     mask_bytes = WORD_BYTES * layout.words * (1 + k)
     agreements, derivations = 2 * k + 1, 4 * k + 1
-    seconds = (
-        mask_bytes / rates.mask_rate(shape.suite)
-        + agreements * rates.x25519
-        + derivations * rates.hkdf
-        + 2 * k * rates.seal
-        + 2 * LIMBS * k * shape.threshold / rates.field
-        + _QUANTIZE_TRAFFIC * shape.entries / rates.add
-        + layout.packed_bytes / rates.pack
-    )
+    parts = {
+        "masks": mask_bytes / rates.mask_rate(shape.suite),
+        "agreements": agreements * rates.x25519,
+        "derivations": derivations * rates.hkdf,
+        "shares": 2 * k * rates.seal + 2 * LIMBS * k * shape.threshold / rates.field,
+        "entries": _QUANTIZE_TRAFFIC * shape.entries / rates.add + layout.packed_bytes / rates.pack,
+    }
     return Cost(
         mask_bytes=mask_bytes,
         agreements=agreements,
@@ -132,7 +142,7 @@ def client_cost(shape: SessionShape, rates: Rates) -> Cost:
         shares=2 * k,
         sent=bytes_sent(shape),
         received=bytes_received(shape),
-        seconds=seconds,
+        parts=parts,
     )
 
 
@@ -143,13 +153,13 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
     pairs = leaving * shape.staying_neighbours
     mask_bytes = int(WORD_BYTES * layout.words * (staying + pairs))
     agreements, derivations = 2 * n + pairs + leaving, 2 * pairs + staying
-    seconds = (
-        mask_bytes / rates.mask_rate(shape.suite)
-        + agreements * rates.x25519
-        + derivations * rates.hkdf
-        + n * LIMBS * shape.threshold / rates.field
-        + staying * (layout.packed_bytes / rates.pack + WORD_BYTES * layout.words / rates.add)
-    )
+    parts = {
+        "masks": mask_bytes / rates.mask_rate(shape.suite),
+        "agreements": agreements * rates.x25519,
+        "derivations": derivations * rates.hkdf,
+        "shares": n * LIMBS * shape.threshold / rates.field,
+        "entries": staying * (layout.packed_bytes / rates.pack + WORD_BYTES * layout.words / rates.add),
+    }
     return Cost(
         mask_bytes=mask_bytes,
         agreements=agreements,
@@ -157,18 +167,18 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
         shares=staying * shape.staying_neighbours,
         sent=n * bytes_received(shape),
         received=n * bytes_sent(shape),
-        seconds=seconds,
+        parts=parts,
     )
 
 
 def bytes_sent(shape: SessionShape) -> int:
     """Return the bytes of one client's answers of a whole session, framing included."""
     k = shape.degree
+    revealed = RevealedShares((_client_like(shape),) * k, SecretBytes(bytes(k * SHARE_BYTES)))
     masked = len(payload_prefix(_DIGEST, shape.layout.packed_bytes)) + shape.layout.packed_bytes
-    some = _client_like(shape)
     lists: tuple[ClientMessage, ...] = (
-        ShareKeysResponse(_DIGEST, ((some, bytes(SEALED_BYTES)),) * k),
-        UnmaskingResponse(_DIGEST, ((some, SecretBytes(bytes(SHARE_BYTES))),) * k, ()),
+        ShareKeysResponse(_DIGEST, ((_client_like(shape), bytes(SEALED_BYTES)),) * k),
+        UnmaskingResponse(_DIGEST, revealed, RevealedShares.of(())),
     )
     first = len(encode(AdvertiseKeysResponse(_DIGEST, _advertisement(shape))))
     confirmation = len(encode(ConsistencyCheckResponse(_DIGEST, bytes(SIGNATURE_BYTES)))) if shape.active else 0

@@ -76,7 +76,8 @@ def estimate(
 
 def _record(cost: Cost) -> dict[str, Any]:
     record = asdict(cost)
-    record["cpu_ms"] = 1e3 * record.pop("seconds")
+    record["cpu_ms"] = 1e3 * cost.seconds
+    record["cpu_parts_ms"] = {name: 1e3 * taken for name, taken in record.pop("parts").items()}
     record["sent_bytes"] = record.pop("sent")
     record["received_bytes"] = record.pop("received")
     return record

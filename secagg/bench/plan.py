@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.suite_ids import SuiteId
 
 MAX_CLIENTS: Final = 65_521  # a complete graph has no more
 MAX_SECONDS: Final = 3600
@@ -38,17 +39,21 @@ class ClientCase:
 
 @dataclass(frozen=True, slots=True)
 class ServerCase:
-    """A server's whole session in a complete graph, `dropped` percent of the clients leaving."""
+    """A server's whole session in a complete graph, `dropped` percent of the clients leaving.
+
+    `long` ones are left out of a quick run, and of a full one they take one session.
+    """
 
     clients: int
     length: int
     dropped: int
     long: bool = False
+    suite: SuiteId = SuiteId.X25519_AES128CTR
 
     @property
     def name(self) -> str:
         """The row's name."""
-        return f"server, n={self.clients} d={short(self.length)}, {self.dropped} % dropped"
+        return f"server, n={self.clients} d={short(self.length)}, {self.dropped} % dropped, suite {self.suite:#06x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +151,16 @@ class Plan:
         return plan
 
 
-_SERVERS: Final = tuple(
-    ServerCase(clients, PAPER_LENGTH, dropped, long=clients > 500 or dropped > 10)
-    for clients in (500, 1000)
-    for dropped in (0, 10, 30)
+_SERVERS: Final = (
+    *(
+        ServerCase(clients, PAPER_LENGTH, dropped, long=clients > 500 or dropped > 10)
+        for clients in (500, 1000)
+        for dropped in (0, 10, 30)
+    ),
+    *(
+        ServerCase(clients, PAPER_LENGTH, dropped, long=True, suite=SuiteId.X25519_AEGIS128X2)
+        for clients, dropped in ((500, 10), (500, 30), (1000, 30))
+    ),
 )
 
 FULL: Final = Plan(

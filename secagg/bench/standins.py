@@ -34,13 +34,15 @@ from secagg.messages import (
     AdvertiseKeysResponse,
     Advertisement,
     MaskedInputCollectionResponse,
+    RevealedShares,
     ShareKeysResponse,
     UnmaskingResponse,
 )
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.protocol.context import session_context
 from secagg.protocol.roster import NO_ROSTER
-from secagg.wire.codec import SEALED_BYTES, decode_client_message, encode
+from secagg.wire.codec import decode_client_message, encode
+from secagg.wire.tables import SEALED_BYTES
 
 _NOISE_BYTES: Final = 1 << 16
 
@@ -137,7 +139,10 @@ class Crowd:
             for owner in self._neighbours[holder]:
                 share = (owner, self._share_of(owner, holder))
                 (keys if owner in self.leaving else seeds).append(share)
-            yield holder, encode(UnmaskingResponse(self.context.session, tuple(seeds), tuple(keys)))
+            yield (
+                holder,
+                encode(UnmaskingResponse(self.context.session, RevealedShares.of(seeds), RevealedShares.of(keys))),
+            )
 
     def open_shares(self, sharer: ClientId, response: bytes) -> None:
         """Open, for every stand-in, what a real client sealed for it.

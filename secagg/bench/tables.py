@@ -85,6 +85,21 @@ def rounds_table(report: Report) -> str:
     return _table(heading, lines, right=tuple(range(1, len(heading))))
 
 
+def profile_table(report: Report) -> str:
+    """What the time of whole clients and servers consists of: the operations at their bare rates, and all the rest."""
+    kinds = ("masks", "agreements", "derivations", "shares", "entries")
+    lines = []
+    for row in report.rows:
+        floors = [row.details.get(f"floor_{kind}_ms") for kind in kinds]
+        numbers = [floor for floor in floors if isinstance(floor, int | float)]
+        if row.measured is None or len(numbers) < len(kinds):
+            continue
+        cells = (_number(value, "ms") for value in (row.measured, *numbers, row.measured - sum(numbers)))
+        lines.append((row.name, *cells))
+    heading = ("party", "measured", *(f"floor of {kind}" for kind in kinds), "all the rest")
+    return _table(heading, lines, right=tuple(range(1, len(heading))))
+
+
 def pictures(report: Report) -> str:
     """Links to the pictures that `secagg bench plot` draws of this report, for a page beside their folder `img`."""
     drawn = [f"scaling-{series}" for series in SERIES if len(series_of(report.rows, series)) > 1]
@@ -131,6 +146,7 @@ BLOCKS: Final[Mapping[str, Callable[[Report], str]]] = MappingProxyType(
         "targets": targets_table,
         "paper": paper_table,
         "rounds": rounds_table,
+        "profile": profile_table,
         "machine": machine_line,
         "pictures": pictures,
         **{name: lambda report, name=name: suite_table(report, name) for name in SUITES},  # type: ignore[misc]
@@ -142,7 +158,7 @@ BLOCKS: Final[Mapping[str, Callable[[Report], str]]] = MappingProxyType(
 def _key_of(case: PublishedTime) -> tuple[str, str]:
     if case.party == "client":
         return "round", ClientCase(case.clients, PAPER_LENGTH).name
-    return "server", ServerCase(case.clients, PAPER_LENGTH, case.dropped).name
+    return "server", ServerCase(case.clients, PAPER_LENGTH, case.dropped).name  # suite 0x0001: AES, as in the paper
 
 
 def _target_line(target: Target, row: Row | None) -> tuple[str, ...]:

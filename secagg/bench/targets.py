@@ -21,6 +21,7 @@ from secagg.bench.plan import (
 )
 from secagg.bench.published import CITATION, published_expansion, published_time
 from secagg.bench.rows import Better, Row, TargetOn, times_better
+from secagg.suite_ids import SuiteId
 
 MASK_AES: Final = "accumulate, suite 0x0001, one worker"
 MASK_AEGIS: Final = "accumulate, suite 0x0002, one worker"
@@ -71,7 +72,7 @@ class Target:
 
 def _paper_server(case: ServerCase, bound: float) -> Target:
     return Target(
-        f"server CPU, n={case.clients}, d=100k, {case.dropped} % dropped",
+        f"server CPU, n={case.clients}, d=100k, {case.dropped} % dropped, suite {case.suite:#06x}",
         ("server", case.name),
         TargetOn.MEASURED,
         bound,
@@ -138,9 +139,11 @@ TARGETS: Final = (
         published_time("client", 500, 0),
         CITATION,
     ),
-    _paper_server(ServerCase(500, PAPER_LENGTH, 10), 3000.0),
-    _paper_server(ServerCase(500, PAPER_LENGTH, 30), 7000.0),
-    _paper_server(ServerCase(1000, PAPER_LENGTH, 30), 20000.0),
+    *(
+        _paper_server(ServerCase(clients, PAPER_LENGTH, dropped, suite=suite), bound)
+        for clients, dropped, bound in ((500, 10, 3000.0), (500, 30, 7000.0), (1000, 30, 20000.0))
+        for suite in SuiteId
+    ),
     Target("server peak memory", ("memory", PEAK), TargetOn.MEASURED, 3.0, "≤ 3 vectors, whatever n is"),
     Target(
         "cost against n, SecAgg+, n = 10^2 to 10^4",

@@ -6,6 +6,7 @@ Through libsodium, whose calls release the interpreter lock. The raw result is n
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +19,7 @@ from secagg.errors import ParameterError, RemoteProtocolError
 
 KEY_BYTES: Final = 32
 _FIELD_PRIME: Final = 2**255 - 19
+_ZERO: Final = bytes(KEY_BYTES)
 
 # Any scalar is clamped to a multiple of 8, the cofactor of the curve: the result is zero exactly for the
 # points of low order, whichever scalar this is.
@@ -72,11 +74,10 @@ class AgreementKey:
             result = crypto_scalarmult(bytes(self.secret.expose()), peer_public)
         except SodiumRefusal as error:
             raise _low_order(peer_public) from error
-        shared = SecretBytes(result)
         # libsodium refuses zero itself; a build that does not must not weaken the protocol.
-        if shared == SecretBytes(bytes(KEY_BYTES)):
+        if hmac.compare_digest(result, _ZERO):
             raise _low_order(peer_public)
-        return shared
+        return SecretBytes(result)
 
 
 def is_canonical(public: bytes) -> bool:

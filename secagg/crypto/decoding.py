@@ -13,7 +13,7 @@ Must not know: how a secret is verified (the caller passes `accept`) or who the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 from secagg.crypto import field
 from secagg.crypto.field import PRIME, FloatArray, IntArray
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import LIMBS, elements_of, interpolate_secret, interpolate_secrets, secrets_at_once
+from secagg.crypto.shamir import (
+    LIMBS,
+    are_canonical_elements,
+    elements_of,
+    interpolate_secret,
+    interpolate_secrets,
+)
 from secagg.errors import ParameterError, SecAggError
 
 
@@ -107,34 +113,30 @@ def recover(shares: Mapping[int, SecretBytes], threshold: int, accept: Callable[
 
 
 def recover_undisputed(
-    points: tuple[int, ...], shares: Sequence[Sequence[SecretBytes]], threshold: int
+    points: tuple[int, ...], elements: NDArray[np.uint16], threshold: int
 ) -> list[SecretBytes | None]:
     """Rebuild many secrets that the same holders share, wherever all the shares agree.
 
-    `shares[i][j]` is the share of secret i held at `points[j]`, of any number of points from `threshold` on. The
-    answer for a secret is None when a share is malformed or not on the polynomials of the others, or a limb is
-    out of range: that is work for `recover`. Nothing is verified here, and a secret that its owner or too many
-    holders falsified may come out: compare each with what was published about it.
+    `elements[i, j]` are the 18 elements of the share of secret i held at `points[j]`, of any number of points from
+    `threshold` on. The answer for a secret is None when a share is malformed or not on the polynomials of the
+    others, or a limb is out of range: that is work for `recover`. Nothing is verified here, and a secret that its
+    owner or too many holders falsified may come out: compare each with what was published about it.
+
+    Memory is several times that of `elements`: cut many secrets by `shamir.secrets_at_once`.
 
     Raises ParameterError when threshold is below 1 or above the number of points, or for bad points.
     """
     if not 1 <= threshold <= len(points):
         raise ParameterError(f"{len(points)} shares of each secret do not fit threshold {threshold}")
-    step = secrets_at_once(len(points))
-    result: list[SecretBytes | None] = []
-    for start in range(0, len(shares), step):
-        rows = shares[start : start + step]
-        elements, canonical = elements_of([share for row in rows for share in row])
-        values = elements.reshape(len(rows), len(points), LIMBS)
-        words = values.transpose(1, 0, 2).reshape(len(points), -1)
-        syndromes = _syndromes(points, words, len(points) - threshold).reshape(-1, len(rows), LIMBS)
-        agreed: NDArray[np.bool_] = np.all(canonical.reshape(len(rows), -1), axis=1)
-        agreed &= np.logical_not(np.any(syndromes, axis=(0, 2)))
-        secrets = interpolate_secrets(points[:threshold], values[:, :threshold])
-        result += [secret if good else None for secret, good in zip(secrets, agreed, strict=True)]
-        for array in (elements, words):
-            array.fill(0)
-    return result
+    values = elements.astype(np.float64)
+    words = values.transpose(1, 0, 2).reshape(len(points), -1)
+    surplus = len(points) - threshold
+    syndromes = _syndromes(points, words, surplus).reshape(surplus, len(elements), LIMBS)
+    agreed = np.all(are_canonical_elements(elements), axis=1) & np.logical_not(np.any(syndromes, axis=(0, 2)))
+    secrets = interpolate_secrets(points[:threshold], values[:, :threshold])
+    for array in (values, words):
+        array.fill(0)
+    return [secret if good else None for secret, good in zip(secrets, agreed, strict=True)]
 
 
 def _accepted(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from secagg.canonical import Writer, encode_fields
 from secagg.crypto import kdf
@@ -86,7 +87,7 @@ def pairwise_mask_key(
     """
     agreed = key.agree(peer_public)
     low, high = sorted(((client, key.public), (peer, peer_public)))
-    info = encode_fields(Label.PAIRWISE_MASK_SEED, binding, low[0], low[1], high[0], high[1])
+    info = _bound(Label.PAIRWISE_MASK_SEED, binding) + _party(*low) + _party(*high)
     seed = kdf.derive(agreed, salt=binding, info=info)
     agreed.wipe()
     return _prg_key(Label.PAIRWISE_MASK_KEY, seed, session)
@@ -98,11 +99,22 @@ def self_mask_key(seed: SecretBytes, session: bytes) -> SecretBytes:
 
 
 def _prg_key(label: Label, seed: SecretBytes, session: bytes) -> SecretBytes:
-    return kdf.expand(seed, encode_fields(label, session), 16)
+    return kdf.expand(seed, _bound(label, session), 16)
 
 
 def _directional(
     agreed: SecretBytes, binding: bytes, sender: int, sender_public: bytes, receiver: int, receiver_public: bytes
 ) -> SecretBytes:
-    info = encode_fields(Label.CHANNEL_KEY, binding, sender, sender_public, receiver, receiver_public)
+    info = _bound(Label.CHANNEL_KEY, binding) + _party(sender, sender_public) + _party(receiver, receiver_public)
     return kdf.derive(agreed, salt=binding, info=info)
+
+
+# Canonical encodings join: what binds a session and a party is made once, and not for each of its n^2 pairs.
+@lru_cache(maxsize=64)
+def _bound(label: Label, digest: bytes) -> bytes:
+    return encode_fields(label, digest)
+
+
+@lru_cache(maxsize=4096)
+def _party(client: int, public: bytes) -> bytes:
+    return Writer().integer(client).data(public).finish()

@@ -13,6 +13,7 @@ from typing import Final, NoReturn, final
 
 from secagg.errors import LocalProtocolError, ParameterError
 
+_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 _NOT_COPYABLE: Final = (
     "SecretBytes is not copied or pickled, so that a secret has one place; "
     "hand the object over, or expose() it where its bytes are needed"
@@ -47,7 +48,7 @@ class SecretBytes:
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         # A bare bytearray(n) would silently make a secret of n zeros out of an integer.
-        if isinstance(data, bytes | bytearray | memoryview):
+        if isinstance(data, _BYTES_LIKE):
             self._buffer = _WipedBuffer(data)
             self._wiped = False
         else:

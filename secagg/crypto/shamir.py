@@ -104,6 +104,12 @@ def are_canonical(shares: Sequence[SecretBytes]) -> NDArray[np.bool_]:
     return elements_of(shares)[1]
 
 
+def are_canonical_elements(elements: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Tell for each share, given as rows of 18 elements, whether all of them are below p; shape (shares,)."""
+    canonical: NDArray[np.bool_] = np.all(elements < field.PRIME, axis=-1)
+    return canonical
+
+
 def reconstruct(shares: Mapping[int, SecretBytes], threshold: int) -> SecretBytes:
     """Return the secret given by the `threshold` shares with the smallest points; others are ignored.
 
@@ -130,33 +136,6 @@ def reconstruct(shares: Mapping[int, SecretBytes], threshold: int) -> SecretByte
     return secret
 
 
-def reconstruct_batch(points: tuple[int, ...], shares: Sequence[Sequence[SecretBytes]]) -> list[SecretBytes | None]:
-    """Reconstruct many secrets that the same holders share.
-
-    `shares[i][j]` is the share of secret i held at `points[j]`; the threshold is len(points). The answer
-    for a secret is None when its limbs are out of range, that is when its shares do not belong together.
-
-    Raises:
-        ParameterError: no point, a bad point, or a row with another number of shares than points.
-        ShareError: a share is malformed.
-    """
-    if not points:
-        raise ParameterError("there is no share point; a secret needs at least one share")
-    field.check_points(points)
-    for row in shares:
-        if len(row) != len(points):
-            raise ParameterError(f"a secret has {len(row)} shares for {len(points)} points; give one each")
-    step = secrets_at_once(len(points))
-    result: list[SecretBytes | None] = []
-    for start in range(0, len(shares), step):
-        block = [share for row in shares[start : start + step] for share in row]
-        values, canonical = elements_of(block)
-        _require_canonical(block, canonical)
-        result += interpolate_secrets(points, values.reshape(-1, len(points), LIMBS))
-        values.fill(0)
-    return result
-
-
 def elements_of(shares: Sequence[SecretBytes]) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Return the elements of shares (float64, shape (len(shares), 18)) and which shares are canonical.
 
@@ -168,10 +147,21 @@ def elements_of(shares: Sequence[SecretBytes]) -> tuple[FloatArray, NDArray[np.b
         views = [view if len(view) == SHARE_BYTES else _NO_SHARE for view in views]
     joined = bytearray().join(views)
     elements = np.frombuffer(joined, dtype=">u2").reshape(len(shares), LIMBS)
-    canonical = (elements < field.PRIME).all(axis=1) & right_length
+    canonical = are_canonical_elements(elements) & right_length
     values = elements.astype(np.float64)
     elements.fill(0)
     return values, canonical
+
+
+def elements_in(joined: SecretBytes) -> NDArray[np.uint16]:
+    """Return the elements of shares that lie one after the other: big-endian uint16, shape (shares, 18), read-only.
+
+    A view, which shows zeros once `joined` is wiped; elements are as they came, canonical or not.
+    Raises ShareError when the length is not a multiple of 36.
+    """
+    if len(joined) % SHARE_BYTES:
+        raise ShareError(f"shares of {len(joined)} bytes are not a whole number of {SHARE_BYTES}-byte shares")
+    return np.frombuffer(joined.expose(), dtype=">u2").reshape(-1, LIMBS)
 
 
 def secrets_at_once(points: int) -> int:
@@ -227,7 +217,7 @@ def _secrets_of(limbs: FloatArray) -> list[SecretBytes | None]:
     in_range: NDArray[np.bool_] = np.all(limbs < _LIMB_BOUNDS, axis=1)
     words = limbs.astype(np.uint16)
     bits = words[:, :, None] >> np.arange(LIMB_BITS - 1, -1, -1, dtype=np.uint16) & 1
-    bits = bits.reshape(len(limbs), -1)[:, _PADDING_BITS:]
+    bits = bits.reshape(len(limbs), LIMBS * LIMB_BITS)[:, _PADDING_BITS:]
     octets = (bits.reshape(len(limbs), SECRET_BYTES, 8) @ _BYTE_PLACES).astype(np.uint8)
     secrets = [SecretBytes(row.data) if fits else None for row, fits in zip(octets, in_range, strict=True)]
     octets.fill(0)

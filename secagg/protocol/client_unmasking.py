@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import PeerMisbehaved, Violation
-from secagg.messages import UnmaskingRequest, UnmaskingResponse
+from secagg.messages import RevealedShares, UnmaskingRequest, UnmaskingResponse
 from secagg.parameters import ClientId
 from secagg.protocol.client_states import AwaitingUnmasking, ClientCompleted, ClientStep
 from secagg.protocol.consistency import check_confirmations
@@ -34,8 +34,8 @@ def reveal_shares(state: AwaitingUnmasking, message: UnmaskingRequest, randomnes
         )
     outbound = UnmaskingResponse(
         context.session,
-        tuple((owner, state.held[owner].seed_share) for owner in sorted(survivors)),
-        tuple((owner, state.held[owner].mask_key_share) for owner in sorted(dropped)),
+        RevealedShares.of((owner, state.held[owner].seed_share) for owner in sorted(survivors)),
+        RevealedShares.of((owner, state.held[owner].mask_key_share) for owner in sorted(dropped)),
     )
     return ClientStep(ClientCompleted(context), outbound)
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, TypeVar
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import EncodeError as ProtobufEncodeError
 
-from secagg.crypto.aead import OVERHEAD_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason, DecodeError, InternalError
@@ -33,6 +33,7 @@ from secagg.messages import (
     ConsistencyCheckResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
+    RevealedShares,
     ServerMessage,
     SessionOffer,
     ShareKeysRequest,
@@ -42,14 +43,18 @@ from secagg.messages import (
 )
 from secagg.parameters import ClientId, SessionParameters
 from secagg.wire import messages_pb2 as pb
-
-SEALED_BYTES: Final = 2 * SHARE_BYTES + OVERHEAD_BYTES
+from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
+from secagg.wire.tables import (
+    SEALED_BYTES,
+    decode_masked_input_collection_request,
+    decode_share_keys_response,
+    decode_unmasking_response,
+    encode_listed,
+)
 
 _REASONS: Final = {reason.value: reason for reason in AbortReason}
 _PAYLOAD_TAG: Final = b"\x0a"
 _BODY_TAG: Final = b"\x3a"
-_SESSION_TAG: Final = b"\x0a"
-_MAX_VARINT_BYTES: Final = 10
 
 _Proto = TypeVar("_Proto", pb.SessionOffer, pb.Envelope)
 
@@ -74,6 +79,9 @@ def encode(message: ServerMessage | ClientMessage) -> bytes:
     """Encode any message but the offer."""
     if isinstance(message, MaskedInputCollectionResponse):
         return payload_prefix(message.session, len(message.payload)) + bytes(message.payload)
+    listed = encode_listed(message)
+    if listed is not None:
+        return listed
     envelope = pb.Envelope(session=message.session)
     _fill(envelope, message)
     return envelope.SerializeToString(deterministic=True)
@@ -85,6 +93,9 @@ def decode_server_message(data: bytes) -> ServerMessage:
     Raises:
         DecodeError: anything that is not exactly one such message.
     """
+    sealed_shares = decode_masked_input_collection_request(data)
+    if sealed_shares is not None:
+        return sealed_shares
     envelope = _parse(pb.Envelope, data)
     session = _exactly(envelope.session, DIGEST_BYTES, "the session digest")
     match envelope.WhichOneof("body"):
@@ -108,16 +119,20 @@ def decode_server_message(data: bytes) -> ServerMessage:
             raise DecodeError(f"a client cannot receive {other or 'an envelope without a body'}")
 
 
-def decode_client_message(data: bytes) -> ClientMessage:
-    """Decode what a server may receive; a masked vector stays a view of `data`.
+def decode_client_message(data: bytes | memoryview) -> ClientMessage:
+    """Decode what a server may receive; a masked vector stays a view of `data`, any other message is copied.
+
+    Args:
+        data: the message; a memoryview of single bytes, contiguous.
 
     Raises:
         DecodeError: anything that is not exactly one such message.
     """
-    masked = _masked_input(data)
-    if masked is not None:
-        return masked
-    envelope = _parse(pb.Envelope, data)
+    for read in (_masked_input, decode_share_keys_response, decode_unmasking_response):
+        message = read(data)
+        if message is not None:
+            return message
+    envelope = _parse(pb.Envelope, bytes(data))
     session = _exactly(envelope.session, DIGEST_BYTES, "the session digest")
     match envelope.WhichOneof("body"):
         case "advertise_keys_response":
@@ -143,28 +158,20 @@ def payload_prefix(session: bytes, payload_bytes: int) -> bytes:
 
     The payload is the last field of the last field, so that megabytes are sent and read without a copy.
     """
-    inner = _PAYLOAD_TAG + _varint(payload_bytes)
-    body = _BODY_TAG + _varint(len(inner) + payload_bytes) + inner
-    return _SESSION_TAG + _varint(len(session)) + session + body
+    inner = _PAYLOAD_TAG + varint(payload_bytes)
+    return envelope_prefix(session, _BODY_TAG, len(inner) + payload_bytes) + inner
 
 
-def _masked_input(data: bytes) -> MaskedInputCollectionResponse | None:
+def _masked_input(data: bytes | memoryview) -> MaskedInputCollectionResponse | None:
     """Read a masked input without a copy; None when `data` is not one, to be judged by protobuf."""
-    head = 2 + DIGEST_BYTES
-    session = bytes(data[2:head])
-    for start in range(head + 4, min(head + 2 + 2 * _MAX_VARINT_BYTES, len(data) - 1) + 1):
-        if bytes(data[:start]) == payload_prefix(session, len(data) - start):
-            return MaskedInputCollectionResponse(session, memoryview(data)[start:])
+    opened = open_envelope(data, _BODY_TAG)
+    if opened is None:
+        return None
+    session, content = opened
+    for start in range(2, min(1 + MAX_VARINT_BYTES, len(content) - 1) + 1):
+        if bytes(content[:start]) == _PAYLOAD_TAG + varint(len(content) - start):
+            return MaskedInputCollectionResponse(session, content[start:])
     return None
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _parse(kind: type[_Proto], data: bytes) -> _Proto:
@@ -190,6 +197,11 @@ def _exactly(value: bytes, length: int, name: str) -> bytes:
     return value
 
 
+def _all_exactly(values: Iterable[bytes], length: int, name: str) -> None:
+    for other in set(map(len, values)) - {length}:
+        raise DecodeError(f"{name} has {other} bytes; the protocol fixes {length}")
+
+
 def _ascending(clients: Iterable[ClientId], name: str) -> tuple[ClientId, ...]:
     listed = tuple(clients)
     if any(a >= b for a, b in pairwise(listed)):
@@ -211,15 +223,21 @@ def _advertisement(entry: pb.Advertisement) -> Advertisement:
 
 
 def _sealed(entries: Sequence[pb.SealedShares]) -> tuple[tuple[ClientId, bytes], ...]:
-    pairs = tuple((entry.client, _exactly(entry.ciphertext, SEALED_BYTES, "a sealed share pair")) for entry in entries)
-    _ascending((client for client, _ in pairs), "sealed shares")
-    return pairs
+    ciphertexts = [entry.ciphertext for entry in entries]
+    _all_exactly(ciphertexts, SEALED_BYTES, "a sealed share pair")
+    return tuple(zip(_ascending([entry.client for entry in entries], "sealed shares"), ciphertexts, strict=True))
 
 
-def _revealed(entries: Sequence[pb.RevealedShare], name: str) -> tuple[tuple[ClientId, SecretBytes], ...]:
-    pairs = tuple((entry.owner, SecretBytes(_exactly(entry.share, SHARE_BYTES, "a share"))) for entry in entries)
-    _ascending((owner for owner, _ in pairs), name)
-    return pairs
+def _revealed(entries: Sequence[pb.RevealedShare], name: str) -> RevealedShares:
+    shares = [entry.share for entry in entries]
+    _all_exactly(shares, SHARE_BYTES, "a share")
+    owners = _ascending([entry.owner for entry in entries], name)
+    return RevealedShares(owners, SecretBytes(b"".join(shares)))
+
+
+def _reveal(target: RepeatedCompositeFieldContainer[pb.RevealedShare], shares: RevealedShares) -> None:
+    for owner, share in shares:
+        target.add(owner=owner, share=bytes(share.expose()))
 
 
 def _unmasking_request(session: bytes, body: pb.UnmaskingRequest) -> UnmaskingRequest:
@@ -278,10 +296,8 @@ def _fill(envelope: pb.Envelope, message: ServerMessage | ClientMessage) -> None
                 envelope.unmasking_request.confirmations.add(client=client, signature=signature)
         case UnmaskingResponse(_, seed_shares, mask_key_shares):
             envelope.unmasking_response.SetInParent()
-            for owner, share in seed_shares:
-                envelope.unmasking_response.seed_shares.add(owner=owner, share=bytes(share.expose()))
-            for owner, share in mask_key_shares:
-                envelope.unmasking_response.mask_key_shares.add(owner=owner, share=bytes(share.expose()))
+            _reveal(envelope.unmasking_response.seed_shares, seed_shares)
+            _reveal(envelope.unmasking_response.mask_key_shares, mask_key_shares)
         case Abort(_, reason):
             envelope.abort.reason = reason.value
         case _:

@@ -12,7 +12,7 @@ from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import DecodeError
 from secagg.messages import SIGNATURE_BYTES
 from secagg.parameters import MAX_CONTEXT_BYTES, SessionParameters
-from secagg.wire.codec import SEALED_BYTES
+from secagg.wire.tables import SEALED_BYTES
 
 _FRAMING: Final = 64
 _ADVERTISEMENT: Final = 3 * 34 + 66 + 16

@@ -47,6 +47,7 @@ CHECK: Final = "protocol/consistency.py"
 SERVER: Final = "protocol/server.py"
 SERVER_SETUP: Final = "protocol/server_setup.py"
 SERVER_UNMASK: Final = "protocol/server_unmasking.py"
+REBUILD: Final = "protocol/server_rebuilding.py"
 KEYS: Final = "crypto/key_schedule.py"
 CODEC: Final = "wire/codec.py"
 
@@ -129,8 +130,8 @@ MUTATIONS: Final = (
         "channel keys and seals are bound to no session",
         (
             KEYS,
-            "info = encode_fields(Label.CHANNEL_KEY, binding, sender,",
-            "info = encode_fields(Label.CHANNEL_KEY, sender,",
+            "info = _bound(Label.CHANNEL_KEY, binding)",
+            "info = encode_fields(Label.CHANNEL_KEY)",
         ),
         (
             KEYS,
@@ -199,20 +200,20 @@ MUTATIONS: Final = (
     m(
         "10",
         "rebuilt secrets are not checked",
-        (SERVER_UNMASK, "threshold, accept)", "threshold, lambda secret: True)"),
-        (SERVER_UNMASK, "if secret is not None and not accept(owner, secret):", "if False:"),
+        (REBUILD, "threshold, accept)", "threshold, lambda secret: True)"),
+        (REBUILD, "if secret is not None and not accept(owner, secret):", "if False:"),
     ),
     m(
         "10",
         "surplus shares are not compared",
-        ("crypto/decoding.py", "agreed &= np.logical_not(np.any(syndromes, axis=(0, 2)))", "pass"),
+        ("crypto/decoding.py", " & np.logical_not(np.any(syndromes, axis=(0, 2)))", ""),
     ),
     m(
         "10",
         "no decoding with surplus shares",
         ("crypto/decoding.py", "consistent = _consistent_rows(points, values, threshold)", "consistent = None"),
     ),
-    m("10", "liars are not named", (SERVER_UNMASK, "for point in recovery.inconsistent", "for point in ()")),
+    m("10", "liars are not named", (REBUILD, "for point in recovery.inconsistent", "for point in ()")),
     m("11", "lengths are not checked", (CODEC, "    if len(value) != length:", "    if False:")),
     m(
         "11",
@@ -229,8 +230,8 @@ MUTATIONS: Final = (
         "channels have no direction",
         (
             KEYS,
-            "info = encode_fields(Label.CHANNEL_KEY, binding, sender, sender_public, receiver, receiver_public)",
-            "info = encode_fields(Label.CHANNEL_KEY, binding)",
+            "_bound(Label.CHANNEL_KEY, binding) + _party(sender, sender_public) + _party(receiver, receiver_public)",
+            "_bound(Label.CHANNEL_KEY, binding)",
         ),
         (KEYS, "(Label.SHARE_ENCRYPTION, binding, sender, receiver)", "(Label.SHARE_ENCRYPTION, binding)"),
     ),
@@ -249,7 +250,7 @@ MUTATIONS: Final = (
         "shares under a seal are not checked",
         (
             "crypto/shamir.py",
-            "canonical = (elements < field.PRIME).all(axis=1) & right_length",
+            "canonical = are_canonical_elements(elements) & right_length",
             "canonical = right_length",
         ),
     ),
@@ -340,7 +341,7 @@ MUTATIONS: Final = (
             "            raise _low_order(peer_public) from error\n",
             "            result = bytes(KEY_BYTES)\n",
         ),
-        ("crypto/agreement.py", "if shared == SecretBytes(bytes(KEY_BYTES)):", "if False:"),
+        ("crypto/agreement.py", "if hmac.compare_digest(result, _ZERO):", "if False:"),
     ),
     m(
         "20",

@@ -35,6 +35,7 @@ from secagg.messages import (
     Abort,
     Advertisement,
     MaskedInputCollectionRequest,
+    RevealedShares,
     ShareKeysRequest,
     UnmaskingRequest,
     UnmaskingResponse,
@@ -133,7 +134,7 @@ def test_empty_lists(model: str) -> None:
         encode(UnmaskingRequest(harness.session, (), ())),
         Violation.SHARER_NEITHER_SURVIVOR_NOR_DROPPED,
     )
-    harness.deliver(2, encode(UnmaskingResponse(harness.session, (), ())))
+    harness.deliver(2, encode(UnmaskingResponse(harness.session, RevealedShares.of(()), RevealedShares.of(()))))
     assert drops(harness.events) == {2: DropReason.UNMASKING_SHARES_OF_WRONG_CLIENTS}
 
 
@@ -166,7 +167,7 @@ def test_huge_answers_are_refused_before_they_are_parsed() -> None:
     answer = harness.ask(1)
     assert answer is not None
     honest = decode_answer(answer).seed_shares
-    share = honest[0][1]
+    share = honest.share(0)
     many = (*honest, *((client, share) for client in range(10, 20_010)))
     (event,) = harness.deliver(1, alter(answer, seed_shares=many))
     assert drops([event]) == {1: DropReason.MESSAGE_MALFORMED}

@@ -286,7 +286,7 @@ ANSWERS: Final[dict[DropReason, Answer]] = {
         R.CONSISTENCY_CHECK, lambda h: alter(honest(h), signature=Insider(h, 5).confirm((1, 2, 3, 5)))
     ),
     DropReason.UNMASKING_SHARES_OF_WRONG_CLIENTS: Answer(
-        R.UNMASKING, lambda h: alter(honest(h), seed_shares=decode_answer(honest(h)).seed_shares[1:])
+        R.UNMASKING, lambda h: alter(honest(h), seed_shares=[*decode_answer(honest(h)).seed_shares][1:])
     ),
     DropReason.SHARE_NOT_CANONICAL: Answer(R.UNMASKING, lambda h: one_share(h, NON_CANONICAL_SHARE)),
 }

@@ -125,7 +125,7 @@ def test_pitfall_11_every_truncation(decoder: Decoder, data: bytes) -> None:
 @pytest.mark.parametrize("fault", ["one short", "none", "first repeated as another", "other client"])
 def test_pitfall_11_lists_of_the_wrong_length(round_: Round, kind: str, reason: DropReason, fault: str) -> None:
     harness, answer = one_message(round_)
-    honest = getattr(decode_answer(answer), kind)
+    honest = tuple(getattr(decode_answer(answer), kind))
     value = honest[0][1]
     wrong = {
         "one short": honest[:-1],

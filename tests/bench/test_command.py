@@ -33,7 +33,7 @@ def test_cohorts_of_ones_own(run: Run, tmp_path: Path) -> None:
     assert outcome.code == 0
     names = {row.name for row in read_report(file).rows}
     assert "client, n=8 k=7 d=500" in names
-    assert "server, n=8 d=500, 30 % dropped" in names
+    assert "server, n=8 d=500, 30 % dropped, suite 0x0001" in names
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,10 @@ def test_an_estimate_is_a_record() -> None:
     assert isinstance(client, dict)
     assert set(client) == {
         *("mask_bytes", "agreements", "derivations", "shares", "sent_bytes", "received_bytes", "cpu_ms"),
+        "cpu_parts_ms",
     }
+    assert set(client["cpu_parts_ms"]) == {"masks", "agreements", "derivations", "shares", "entries"}
+    assert sum(client["cpu_parts_ms"].values()) == pytest.approx(client["cpu_ms"])
     assert record["expansion"] == client["sent_bytes"] / 2000
 
 

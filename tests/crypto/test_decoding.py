@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from secagg.crypto import field
 from secagg.crypto.decoding import ReconstructionError, Recovery, recover, recover_undisputed
 from secagg.crypto.field import PRIME
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import LIMBS, share_secrets
+from secagg.crypto.shamir import LIMBS, elements_in, share_secrets
 from secagg.errors import ParameterError, SecAggError
 from secagg.testing.randomness import DeterministicRandomSource
 
@@ -40,6 +41,12 @@ def shifted(share: SecretBytes, errors: dict[int, int]) -> SecretBytes:
     for limb, error in errors.items():
         elements[limb] = (elements[limb] + error) % PRIME
     return SecretBytes(elements.astype(">u2").tobytes())
+
+
+def table(rows: list[list[SecretBytes]], holders: int) -> NDArray[np.uint16]:
+    """The elements of `rows[i][j]`: the share of secret i at the j-th point."""
+    joined = SecretBytes(b"".join(raw(share) for row in rows for share in row))
+    return elements_in(joined).reshape(len(rows), holders, LIMBS)
 
 
 def outcome(recovery: Recovery) -> tuple[bytes, tuple[int, ...]]:
@@ -258,7 +265,7 @@ def test_many_secrets_are_rebuilt_where_all_shares_agree(
     told = {(row, holder): errors for (row, holder), errors in lies.items() if row < count and holder < degree}
     for (row, holder), errors in told.items():
         rows[row][holder] = shifted(rows[row][holder], errors)
-    rebuilt = recover_undisputed(tuple(range(1, degree + 1)), rows, threshold)
+    rebuilt = recover_undisputed(tuple(range(1, degree + 1)), table(rows, degree), threshold)
     assert len(rebuilt) == count
     for row, (secret, found) in enumerate(zip(secrets, rebuilt, strict=True)):
         wrong = sum(liar == row for liar, _ in told)
@@ -269,12 +276,17 @@ def test_many_secrets_are_rebuilt_where_all_shares_agree(
             assert found is None, "fewer wrong shares than surplus ones never lie on one polynomial"
 
 
-def test_many_secrets_in_more_than_one_block_and_one_with_a_malformed_share() -> None:
+def test_many_secrets_and_two_with_a_share_that_is_not_canonical() -> None:
     secrets = [DeterministicRandomSource(index).secret(32) for index in range(300)]
     rows = [list(share_secrets([secret], 30, 40, DeterministicRandomSource(9))) for secret in secrets]
     rows[77][35] = SecretBytes(b"\xff" * 36)
-    rows[200][3] = SecretBytes(bytes(35))
-    rebuilt = recover_undisputed(tuple(range(1, 41)), rows, 30)
+    elements = np.frombuffer(rows[200][3].expose(), dtype=">u2").astype(np.int64)
+    elements[17] = PRIME  # is 0 when it is reduced
+    rows[200][3] = SecretBytes(elements.astype(">u2").tobytes())
+    given = table(rows, 40)
+    before = given.copy()
+    rebuilt = recover_undisputed(tuple(range(1, 41)), given, 30)
+    assert np.array_equal(given, before), "what is given is only read"
     assert [index for index, secret in enumerate(rebuilt) if secret is None] == [77, 200]
     assert all(found is None or raw(found) == raw(secret) for found, secret in zip(rebuilt, secrets, strict=True))
 
@@ -282,10 +294,33 @@ def test_many_secrets_in_more_than_one_block_and_one_with_a_malformed_share() ->
 def test_many_secrets_without_surplus_and_a_limb_out_of_range() -> None:
     good = shared(1, 1)[1]
     bad = SecretBytes(b"\x00\x02" + bytes(34))
-    assert [secret is None for secret in recover_undisputed((1,), [[good], [bad]], 1)] == [False, True]
+    assert [secret is None for secret in recover_undisputed((1,), table([[good], [bad]], 1), 1)] == [False, True]
 
 
 @pytest.mark.parametrize("threshold", [-1, 0, 3])
 def test_many_secrets_and_a_threshold_that_does_not_fit(threshold: int) -> None:
     with pytest.raises(ParameterError, match=f"2 shares of each secret do not fit threshold {threshold}"):
-        recover_undisputed((1, 2), [], threshold)
+        recover_undisputed((1, 2), table([], 2), threshold)
+
+
+def test_an_element_that_only_its_reduction_makes_right_is_not_undisputed() -> None:
+    """Threshold 1 and a limb of 0: p in its place lies on the polynomial modulo p."""
+    good = SecretBytes(bytes(36))
+    bad = SecretBytes(PRIME.to_bytes(2, "big") + bytes(34))
+    first, second = recover_undisputed((1, 2), table([[good, good], [good, bad]], 2), 1)
+    assert first is not None
+    assert second is None
+
+
+@pytest.mark.parametrize("threshold", [1, 2])
+def test_no_secrets_are_rebuilt_to_none(threshold: int) -> None:
+    assert recover_undisputed((1, 2), table([], 2), threshold) == []
+
+
+def test_bad_points_of_many_secrets_are_refused() -> None:
+    good = SecretBytes(bytes(36))
+    for points in ((0, 1), (1, PRIME), (2, 2)):
+        with pytest.raises(ParameterError, match="share point"):
+            recover_undisputed(points, table([[good, good]], 2), 2)
+        with pytest.raises(ParameterError, match="share point"):
+            recover_undisputed(points, table([[good, good]], 2), 1)

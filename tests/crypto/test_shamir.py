@@ -235,8 +235,6 @@ def test_a_share_of_another_length_is_refused(length: int) -> None:
         shamir.check_share(share)
     with pytest.raises(shamir.ShareError, match=sentence):
         shamir.reconstruct({1: SecretBytes(bytes(36)), 2: share}, 2)
-    with pytest.raises(shamir.ShareError, match=sentence):
-        shamir.reconstruct_batch((1, 2), [[SecretBytes(bytes(36)), share]])
 
 
 def with_element(value: int, position: int) -> SecretBytes:
@@ -255,9 +253,9 @@ def test_elements_must_be_canonical(position: int) -> None:
             shamir.check_share(bad)
         with pytest.raises(shamir.ShareError, match="not below the field prime"):
             shamir.reconstruct({1: good, 2: bad}, 2)
-        with pytest.raises(shamir.ShareError, match="not below the field prime"):
-            shamir.reconstruct_batch((1,), [[good], [bad]])
         assert shamir.are_canonical([good, bad, good]).tolist() == [True, False, True]
+        joined = shamir.elements_in(SecretBytes(raw(good) + raw(bad) + raw(good)))
+        assert shamir.are_canonical_elements(joined).tolist() == [True, False, True]
 
 
 def test_are_canonical_with_mixed_lengths() -> None:
@@ -290,7 +288,11 @@ def test_limbs_out_of_range_are_refused(position: int, largest: int) -> None:
     assert raw(shamir.reconstruct({3: good}, 1)) == plain_join(limbs)
     with pytest.raises(shamir.ShareError, match="do not belong to one secret"):
         shamir.reconstruct({3: bad}, 1)
-    assert shamir.reconstruct_batch((3,), [[bad], [good]])[0] is None
+    values, _ = shamir.elements_of([bad, good])
+    first, second = shamir.interpolate_secrets((3,), values[:, None])
+    assert first is None
+    assert second is not None
+    assert raw(second) == plain_join(limbs)
 
 
 def test_reconstruct_refuses_bad_calls() -> None:
@@ -323,21 +325,51 @@ def test_a_wrong_share_changes_the_secret() -> None:
     assert outcome != b"\x11" * 32
 
 
-def test_reconstruct_batch_agrees_with_reconstruct() -> None:
-    # 300 secrets of 40 shares: more than one block.
-    secrets = [SOURCE.fork(i).secret(32) for i in range(300)]
+def test_many_secrets_interpolate_as_each_of_them_does() -> None:
+    secrets = [SOURCE.fork(i).secret(32) for i in range(50)]
     rows = [shamir.share_secrets([secret], 40, 41, SOURCE)[1:] for secret in secrets]
     points = tuple(range(2, 42))
-    rebuilt = shamir.reconstruct_batch(points, rows)
+    values, canonical = shamir.elements_of([share for row in rows for share in row])
+    assert canonical.all()
+    rebuilt = shamir.interpolate_secrets(points, values.reshape(50, 40, 18))
     assert [None if secret is None else raw(secret) for secret in rebuilt] == [raw(s) for s in secrets]
+    for secret, row in zip(secrets, rows, strict=True):
+        assert shamir.reconstruct(dict(zip(points, row, strict=True)), 40) == secret
 
 
-def test_reconstruct_batch_refuses_bad_calls() -> None:
-    share = SecretBytes(bytes(36))
-    with pytest.raises(ParameterError, match="no share point"):
-        shamir.reconstruct_batch((), [])
-    with pytest.raises(ParameterError, match="a secret has 1 shares for 2 points"):
-        shamir.reconstruct_batch((1, 2), [[share, share], [share]])
+def test_no_secrets_interpolate_to_none() -> None:
+    assert shamir.interpolate_secrets((1, 2), np.zeros((0, 2, 18))) == []
+
+
+def test_interpolating_refuses_bad_points() -> None:
     with pytest.raises(ParameterError, match="share point 0 is outside"):
-        shamir.reconstruct_batch((0,), [[share]])
-    assert shamir.reconstruct_batch((1,), []) == []
+        shamir.interpolate_secrets((0,), np.zeros((1, 1, 18)))
+
+
+def test_elements_of_joined_shares_are_a_view_that_shows_zeros_once_they_are_wiped() -> None:
+    one, other = with_element(PRIME - 1, 0), with_element(65535, 17)
+    joined = SecretBytes(raw(one) + raw(other))
+    elements = shamir.elements_in(joined)
+    assert elements.shape == (2, 18)
+    assert elements.tolist() == [[PRIME - 1] + [0] * 17, [0] * 17 + [65535]]
+    assert not elements.flags.writeable
+    joined.wipe()
+    assert not elements.any()
+
+
+def test_no_shares_have_no_elements() -> None:
+    assert shamir.elements_in(SecretBytes(b"")).shape == (0, 18)
+
+
+@pytest.mark.parametrize("length", [1, 35, 37, 71])
+def test_elements_in_half_a_share_are_refused(length: int) -> None:
+    with pytest.raises(shamir.ShareError, match=f"shares of {length} bytes are not a whole number of 36-byte shares"):
+        shamir.elements_in(SecretBytes(bytes(length)))
+
+
+@pytest.mark.parametrize("points", [1, 2, 40, 3640, 3641, 65520])
+def test_a_batch_has_at_least_one_secret_and_bounded_memory(points: int) -> None:
+    secrets = shamir.secrets_at_once(points)
+    assert secrets >= 1
+    assert secrets == 1 or secrets * points * 18 <= 2**16
+    assert (secrets + 1) * points * 18 > 2**16

@@ -17,6 +17,7 @@ from secagg.messages import (
     ConsistencyCheckResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
+    RevealedShares,
     SessionOffer,
     ShareKeysRequest,
     ShareKeysResponse,
@@ -47,8 +48,8 @@ def confirmations(listed: list[Case]) -> tuple[tuple[int, bytes], ...]:
     return tuple((int(its["client"]), data(its["signature"])) for its in listed)
 
 
-def revealed(listed: list[Case]) -> Any:
-    return tuple((int(its["owner"]), secret(its["share"])) for its in listed)
+def revealed(listed: list[Case]) -> RevealedShares:
+    return RevealedShares.of((int(its["owner"]), secret(its["share"])) for its in listed)
 
 
 BODIES: dict[str, Make] = {

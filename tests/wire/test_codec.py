@@ -22,6 +22,7 @@ from secagg.messages import (
     ConsistencyCheckResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
+    RevealedShares,
     ServerMessage,
     SessionOffer,
     ShareKeysRequest,
@@ -32,13 +33,13 @@ from secagg.messages import (
 from secagg.parameters import SessionParameters
 from secagg.vectors import FixedPoint
 from secagg.wire.codec import (
-    SEALED_BYTES,
     decode_client_message,
     decode_offer,
     decode_server_message,
     encode,
     encode_offer,
 )
+from secagg.wire.tables import SEALED_BYTES
 from tests import strategies
 from tests.wire import trees
 from tests.wire.trees import Field, Tree, packed, render, tree
@@ -189,8 +190,8 @@ SAMPLES = {
     "UnmaskingResponse": Sample(
         UnmaskingResponse(
             SESSION,
-            ((0, SecretBytes(fill(1, 36))), (2, SecretBytes(fill(2, 36)))),
-            ((1, SecretBytes(fill(3, 36))), (3, SecretBytes(fill(4, 36)))),
+            RevealedShares((0, 2), SecretBytes(fill(1, 36) + fill(2, 36))),
+            RevealedShares((1, 3), SecretBytes(fill(3, 36) + fill(4, 36))),
         ),
         envelope(
             unmasking_response=tree(

@@ -19,6 +19,7 @@ from secagg.messages import (
     ConsistencyCheckResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
+    RevealedShares,
     ServerMessage,
     SessionOffer,
     ShareKeysRequest,
@@ -67,16 +68,17 @@ def advertisement(session: SessionParameters, client: int) -> Advertisement:
 def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
     neighbours = session.cohort[: session.topology.degree]
     share = SecretBytes(bytes(36))
-    revealed = tuple((client, share) for client in neighbours)
+    revealed = [(client, share) for client in neighbours]
+    everything, nothing = RevealedShares.of(revealed), RevealedShares.of(())
     half = len(neighbours) // 2
     return [
         AdvertiseKeysResponse(SESSION, advertisement(session, session.cohort[0])),
         ShareKeysResponse(SESSION, tuple((client, bytes(112)) for client in neighbours)),
         MaskedInputCollectionResponse(SESSION, bytes(packed_bytes(session))),
         ConsistencyCheckResponse(SESSION, bytes(64)),
-        UnmaskingResponse(SESSION, revealed, ()),
-        UnmaskingResponse(SESSION, (), revealed),
-        UnmaskingResponse(SESSION, revealed[:half], revealed[half:]),
+        UnmaskingResponse(SESSION, everything, nothing),
+        UnmaskingResponse(SESSION, nothing, everything),
+        UnmaskingResponse(SESSION, RevealedShares.of(revealed[:half]), RevealedShares.of(revealed[half:])),
         Abort(SESSION, AbortReason.ABORTED_BY_CALLER),
     ]
 

@@ -12,6 +12,7 @@ from secagg.messages import (
     ClientMessage,
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
+    RevealedShares,
     ServerMessage,
     ShareKeysRequest,
     ShareKeysResponse,
@@ -28,6 +29,10 @@ class Listing(NamedTuple):
     make: Callable[[tuple[int, ...]], ServerMessage | ClientMessage]
     decode: Decoder
     called: str
+
+
+def revealed(ids: tuple[int, ...]) -> RevealedShares:
+    return RevealedShares.of((client, SHARE) for client in ids)
 
 
 LISTS = {
@@ -55,12 +60,12 @@ LISTS = {
         "confirmations",
     ),
     "seed shares": Listing(
-        lambda ids: UnmaskingResponse(SESSION, tuple((client, SHARE) for client in ids), ()),
+        lambda ids: UnmaskingResponse(SESSION, revealed(ids), RevealedShares.of(())),
         decode_client_message,
         "seed shares",
     ),
     "mask-key shares": Listing(
-        lambda ids: UnmaskingResponse(SESSION, (), tuple((client, SHARE) for client in ids)),
+        lambda ids: UnmaskingResponse(SESSION, RevealedShares.of(()), revealed(ids)),
         decode_client_message,
         "mask-key shares",
     ),

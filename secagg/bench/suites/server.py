@@ -15,6 +15,7 @@ from secagg.bench.targets import unmask_name
 from secagg.encoding.layout import Layout
 from secagg.messages import Round
 from secagg.parameters import SessionParameters, TopologyKind
+from secagg.suite_ids import SuiteId
 
 SUITE: Final = "server"
 _MILLI: Final = 1e-3
@@ -47,6 +48,7 @@ def shape_of(parameters: SessionParameters, lost: int) -> SessionShape:
         threshold=parameters.threshold,
         layout=Layout.build(parameters.vectors, parameters.clients, parameters.max_weight),
         dropout=lost / parameters.clients,
+        suite=parameters.suite,
     )
 
 
@@ -89,30 +91,36 @@ def _estimate(shared: Shared, case: ServerCase) -> float:
     if case.long and shared.plan.quick:
         return 0.0
     lost = case.clients * case.dropped // 100
+    sessions = 1 if case.long else shared.plan.repeats
     pairs = case.clients**2 * _SECONDS_PER_PAIR + lost * (case.clients - lost) * _SECONDS_PER_LOST_PAIR
-    return 1 + shared.plan.repeats * pairs
+    return 1 + sessions * pairs
 
 
 def _server(shared: Shared, case: ServerCase) -> list[Row]:
     if case.long and shared.plan.quick:
         return [skipped_row(SUITE, case.name, _UNIT, Better.LESS, "too long for a quick run")]
+    if case.suite is SuiteId.X25519_AEGIS128X2 and shared.rates.aegis is None:
+        return [skipped_row(SUITE, case.name, _UNIT, Better.LESS, "pyaegis is not installed")]
     lost = case.clients * case.dropped // 100
     parameters = SessionParameters.choose(
         clients=case.clients,
         vectors=fixed_point(case.length),
         topology=TopologyKind.COMPLETE,
         max_dropout=max(0.1, case.dropped / 100),
+        suite=case.suite,
     )
-    runs = [run_session(parameters.renew(), leaving=leaving(case.clients, lost)) for _ in range(shared.plan.repeats)]
+    sessions = 1 if case.long else shared.plan.repeats
+    runs = [run_session(parameters.renew(), leaving=leaving(case.clients, lost)) for _ in range(sessions)]
+    cost = server_cost(shape_of(parameters, lost), shared.rates)
     row = measured_row(
         SUITE,
         case.name,
         _UNIT,
         Better.LESS,
         tuple(run.server_seconds / _MILLI for run in runs),
-        floor=server_cost(shape_of(parameters, lost), shared.rates).seconds / _MILLI,
+        floor=cost.seconds / _MILLI,
         floor_name="operations and memory traffic alone",
-        details=details_of(parameters, lost, runs[-1]),
+        details={**details_of(parameters, lost, runs[-1]), **cost.parts_ms()},
     )
     published = published_time("server", case.clients, case.dropped)
     return [row if published is None else row.beside(published, CITATION)]

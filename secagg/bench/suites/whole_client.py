@@ -41,13 +41,14 @@ def _client(shared: Shared, case: ClientCase) -> list[Row]:
         return [skipped_row(SUITE, case.name, _UNIT, Better.LESS, "too long for a quick run")]
     runs = [_one_session(case) for _ in range(max(shared.plan.repeats, 3 if case.clients < 100 else 1))]
     parameters, client = _parameters(case), case.clients // 2
-    rounds = runs[-1].clients[client]
+    rounds, cost = runs[-1].clients[client], client_cost(_shape(case), shared.rates)
     details: dict[str, Scalar] = {
         "clients": case.clients,
         "degree": parameters.topology.degree,
         "threshold": parameters.threshold,
         "entries": case.length,
         **{f"{round_.value}_ms": spent / _MILLI for round_, spent in rounds.items()},
+        **cost.parts_ms(),
     }
     row = measured_row(
         SUITE,
@@ -55,7 +56,7 @@ def _client(shared: Shared, case: ClientCase) -> list[Row]:
         _UNIT,
         Better.LESS,
         tuple(run.client_seconds(client) / _MILLI for run in runs),
-        floor=client_cost(_shape(case), shared.rates).seconds / _MILLI,
+        floor=cost.seconds / _MILLI,
         floor_name="operations and memory traffic alone",
         details=details,
     )

@@ -1,0 +1,173 @@
+"""The server rebuilds and verifies the secrets that its holders revealed shares of (Specification §5.4, §6.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto import key_schedule, shamir
+from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.decoding import ReconstructionError, recover, recover_undisputed
+from secagg.crypto.secret import SecretBytes
+from secagg.errors import AbortReason
+from secagg.events import ShareInconsistent
+from secagg.messages import RevealedShares
+from secagg.parameters import ClientId
+from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
+from secagg.protocol.topology import share_points
+
+
+def rebuild_seeds(state: CollectingUnmaskingShares, inconsistent: list[ShareInconsistent]) -> Iterator[SecretBytes]:
+    """Every contributor's self-mask seed, in ascending order; each opens its owner's commitment.
+
+    Args:
+        state: all shares that came.
+        inconsistent: takes what is found about shares that do not fit the others.
+
+    Raises:
+        CannotContinueError: too few holders answered, or the shares of a secret do not lead back to it.
+    """
+    session = state.context.session
+
+    def committed(owner: ClientId, seed: SecretBytes) -> bool:
+        return key_schedule.self_mask_commitment(session, owner, seed) == state.advertisements[owner].commitment
+
+    shares = _Holdings({holder: answer.seed_shares for holder, answer in state.revealed.items()})
+    for _, seed in _rebuild(state, state.contributors, shares, committed, inconsistent):
+        yield seed
+
+
+def rebuild_mask_keys(
+    state: CollectingUnmaskingShares, inconsistent: list[ShareInconsistent]
+) -> Iterator[tuple[ClientId, AgreementKey]]:
+    """The mask key of every dropped sharer with a contributor among its neighbours; each gives its public key.
+
+    Arguments and errors are those of :func:`rebuild_seeds`.
+    """
+    contributors = frozenset(state.contributors)
+
+    def advertised(owner: ClientId, secret: SecretBytes) -> bool:
+        return AgreementKey.from_secret(secret).public == state.advertisements[owner].mask_public
+
+    owners = [owner for owner in state.dropped_sharers if not contributors.isdisjoint(state.context.graph.of(owner))]
+    shares = _Holdings({holder: answer.mask_key_shares for holder, answer in state.revealed.items()})
+    for owner, secret in _rebuild(state, owners, shares, advertised, inconsistent):
+        yield owner, AgreementKey.from_secret(secret)
+
+
+class _Holdings:
+    """All revealed shares of one kind, canonical, in one array: found by owner, in ascending order of holder."""
+
+    __slots__ = ("_elements", "_holders", "_rows")
+
+    def __init__(self, revealed: Mapping[ClientId, RevealedShares]) -> None:
+        holders = sorted(revealed)
+        blocks = [revealed[holder] for holder in holders]
+        owners = np.array([owner for block in blocks for owner in block.owners], dtype=np.uint64)
+        by_owner = np.argsort(owners, kind="stable")
+        known, starts = np.unique(owners[by_owner], return_index=True)
+        self._rows: dict[ClientId, NDArray[np.int64]] = dict(
+            zip(known.tolist(), np.split(by_owner, starts)[1:], strict=True)
+        )
+        self._holders = np.repeat(np.array(holders, dtype=np.uint64), [len(block) for block in blocks])
+        self._elements = np.concatenate(
+            [np.zeros((0, shamir.LIMBS), dtype=np.uint16), *(shamir.elements_in(block.joined) for block in blocks)]
+        )
+
+    def rows(self, owner: ClientId) -> NDArray[np.int64]:
+        """Where the shares of an owner's secret lie."""
+        return self._rows.get(owner, np.zeros(0, dtype=np.int64))
+
+    def holders(self, owner: ClientId) -> list[ClientId]:
+        """Who revealed a share of an owner's secret, in the order of `rows`."""
+        holders: list[ClientId] = self._holders[self.rows(owner)].tolist()
+        return holders
+
+    def elements(self, rows: NDArray[np.int64]) -> NDArray[np.uint16]:
+        """Return a copy of the elements of shares: shape (*rows.shape, 18)."""
+        return self._elements[rows]
+
+    def shares(self, owner: ClientId) -> dict[ClientId, SecretBytes]:
+        """Return copies of the shares of an owner's secret, by holder."""
+        elements = self.elements(self.rows(owner))
+        octets = elements.astype(">u2").view(np.uint8)
+        shares = {holder: SecretBytes(row.data) for holder, row in zip(self.holders(owner), octets, strict=True)}
+        for array in (elements, octets):
+            array.fill(0)
+        return shares
+
+    def wipe(self) -> None:
+        """Overwrite all shares with zeros."""
+        self._elements.fill(0)
+
+
+def _rebuild(
+    state: CollectingUnmaskingShares,
+    owners: Sequence[ClientId],
+    shares: _Holdings,
+    accept: Callable[[ClientId, SecretBytes], bool],
+    inconsistent: list[ShareInconsistent],
+) -> Iterator[tuple[ClientId, SecretBytes]]:
+    """Every owner's verified secret, in the order of owners: together where all shares agree, else one by one."""
+    try:
+        undisputed = _rebuild_together(state, owners, shares)
+        for owner in owners:
+            secret = undisputed.pop(owner, None)
+            if secret is not None and not accept(owner, secret):
+                secret.wipe()
+                secret = None
+            if secret is None:
+                secret = _rebuild_alone(state, owner, shares.shares(owner), partial(accept, owner), inconsistent)
+            yield owner, secret
+    finally:
+        shares.wipe()
+
+
+def _rebuild_together(
+    state: CollectingUnmaskingShares, owners: Sequence[ClientId], shares: _Holdings
+) -> dict[ClientId, SecretBytes | None]:
+    """What the shares of each set of holders agree on; not verified. None, or nothing, where they do not."""
+    threshold = state.context.parameters.threshold
+    groups: dict[tuple[int, ...], list[ClientId]] = {}
+    for owner in owners:
+        points = share_points(state.context.graph.of(owner))
+        held_at = tuple(points[holder] for holder in shares.holders(owner))
+        if len(held_at) >= threshold:
+            groups.setdefault(held_at, []).append(owner)
+    secrets: dict[ClientId, SecretBytes | None] = {}
+    for held_at, group in groups.items():
+        step = shamir.secrets_at_once(len(held_at))
+        for start in range(0, len(group), step):
+            together = group[start : start + step]
+            elements = shares.elements(np.stack([shares.rows(owner) for owner in together]))
+            secrets.update(zip(together, recover_undisputed(held_at, elements, threshold), strict=True))
+            elements.fill(0)
+    return secrets
+
+
+def _rebuild_alone(
+    state: CollectingUnmaskingShares,
+    owner: ClientId,
+    shares: Mapping[ClientId, SecretBytes],
+    accept: Callable[[SecretBytes], bool],
+    inconsistent: list[ShareInconsistent],
+) -> SecretBytes:
+    threshold = state.context.parameters.threshold
+    if len(shares) < threshold:
+        raise CannotContinueError(
+            AbortReason.TOO_FEW_UNMASKERS,
+            f"{len(shares)} holders revealed shares of client {owner}; the threshold is {threshold}",
+        )
+    points = share_points(state.context.graph.of(owner))
+    try:
+        recovery = recover({points[holder]: share for holder, share in shares.items()}, threshold, accept)
+    except ReconstructionError as error:
+        raise CannotContinueError(
+            AbortReason.SECRET_NOT_RECONSTRUCTED, f"client {owner}'s secret cannot be rebuilt: {error}"
+        ) from error
+    holders = {point: holder for holder, point in points.items()}
+    inconsistent.extend(ShareInconsistent(holders[point], owner) for point in recovery.inconsistent)
+    return recovery.secret

@@ -1,0 +1,293 @@
+"""The server rebuilds what it must, verifies what it rebuilt, and names the shares that do not fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from secagg import AbortReason, Round, SecretBytes, ServerPhase, SessionAbortedError
+from secagg.crypto.decoding import Recovery, recover, recover_undisputed
+from secagg.events import ShareInconsistent
+from secagg.messages import RevealedShares, UnmaskingResponse
+from secagg.parameters import ClientId
+from secagg.protocol import server_rebuilding
+from secagg.protocol.context import session_context
+from secagg.protocol.roster import NO_ROSTER
+from tests import strategies
+from tests.harness import Harness, alter, decode_answer
+from tests.protocol.support import KINDS, assert_exact, session
+from tests.protocol.test_server_unmasking import waiting
+
+R = Round
+
+
+def wrong(share: SecretBytes) -> SecretBytes:
+    """A canonical share that is not the right one."""
+    data = bytearray(share.expose())
+    data[1] ^= 1
+    return SecretBytes(data)
+
+
+def spoiled(answer: bytes, owner: int) -> bytes:
+    """An answer with a wrong share of one owner's secret."""
+    message: UnmaskingResponse = decode_answer(answer)
+
+    def change(shares: RevealedShares) -> list[tuple[int, SecretBytes]]:
+        return [(peer, wrong(share) if peer == owner else share) for peer, share in shares]
+
+    return alter(answer, seed_shares=change(message.seed_shares), mask_key_shares=change(message.mask_key_shares))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("owner", [2, 7])
+def test_a_wrong_share_is_named_and_the_sum_stays_exact(kind: str, owner: int) -> None:
+    """A seed share (client 2 survived, and all did), and a mask-key share (client 7 dropped out)."""
+    harness = waiting(kind) if owner == 7 else session(kind).run_to(R.UNMASKING)
+    holder = session_context(harness.parameters, NO_ROSTER).graph.of(owner)[0]
+    harness.play_round(on_answer=lambda client, answer: spoiled(answer, owner) if client == holder else answer)
+    assert [event for event in harness.events if isinstance(event, ShareInconsistent)] == [
+        ShareInconsistent(holder, owner)
+    ]
+    assert_exact(harness, set(harness.cohort) - {7} if owner == 7 else harness.cohort)
+
+
+def test_more_wrong_shares_than_surplus_allows_abort_and_never_lie() -> None:
+    """Five holders of client 2's seed answer, threshold 4: one wrong share among them has no majority against it."""
+    harness = waiting()
+    harness.play_round(on_answer=lambda client, answer: spoiled(answer, 2) if client in (1, 3) else answer)
+    assert harness.server.phase is ServerPhase.ABORTED
+    assert harness.server.abort_reason is AbortReason.SECRET_NOT_RECONSTRUCTED
+    with pytest.raises(SessionAbortedError, match="client 2's secret cannot be rebuilt"):
+        harness.server.result  # noqa: B018 - the property raises
+
+
+@pytest.mark.parametrize("owner", [2, 7])
+def test_rebuilt_secrets_are_verified(owner: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most one share more than the threshold, one of them wrong: what comes out is not what was advertised."""
+    harness = session("semi-honest complete", threshold=5).run_to(R.UNMASKING, silent={R.MASKED_INPUT: {7}})
+    accepted: list[Callable[[SecretBytes], bool]] = []
+
+    def watching(shares: Mapping[int, SecretBytes], threshold: int, accept: Callable[[SecretBytes], bool]) -> Recovery:
+        accepted.append(accept)
+        return recover(shares, threshold, accept)
+
+    monkeypatch.setattr(server_rebuilding, "recover", watching)
+    harness.play_round(on_answer=lambda client, answer: spoiled(answer, owner) if client == 1 else answer)
+    # Five shares of client 2's seed, and six of client 7's mask key: too little surplus to tell which one is wrong.
+    assert harness.server.abort_reason is AbortReason.SECRET_NOT_RECONSTRUCTED
+    assert len(accepted) == 1, "all other secrets are rebuilt together"
+    assert not accepted[0](SecretBytes(bytes(32)))
+
+
+def test_secrets_that_were_rebuilt_together_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A false one is rebuilt alone, from the same shares."""
+    monkeypatch.setattr(
+        server_rebuilding,
+        "recover_undisputed",
+        lambda points, elements, threshold: [SecretBytes(bytes([index % 2]) * 32) for index in range(len(elements))],
+    )
+    harness = waiting().finish()
+    assert_exact(harness, range(1, 7))
+
+
+def test_secrets_of_the_same_holders_are_rebuilt_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[tuple[tuple[int, ...], int]] = []
+
+    def watching(points: tuple[int, ...], elements: NDArray[np.uint16], threshold: int) -> list[SecretBytes | None]:
+        batches.append((points, len(elements)))
+        return recover_undisputed(points, elements, threshold)
+
+    monkeypatch.setattr(server_rebuilding, "recover_undisputed", watching)
+    monkeypatch.setattr(server_rebuilding, "recover", None)
+    assert_exact(waiting().finish(), range(1, 7))
+    # Without the holder 7, which stands sixth among the neighbours of the seeds' owners; all six hold 7's mask key.
+    assert batches == [((1, 2, 3, 4, 5), 6), ((1, 2, 3, 4, 5, 6), 1)]
+
+
+def test_a_dropped_sharer_without_contributing_neighbours_needs_no_rebuilding() -> None:
+    """Its masks are in nobody's input. A ring of 12, threshold 1: three in a row drop, the middle one is alone."""
+    harness = Harness(12, topology="sparse", degree=2, threshold=1, minimum_contributors=2).run_to(R.MASKED_INPUT)
+    graph = session_context(harness.parameters, NO_ROSTER).graph
+    left, right = graph.of(1)
+    harness.play_round(silent={left, 1, right})
+    rebuilt: list[int] = []
+    original = server_rebuilding._rebuild
+
+    def watching(state: Any, owners: Sequence[int], *others: Any) -> Iterator[tuple[int, SecretBytes]]:
+        rebuilt.extend(owners)
+        return original(state, owners, *others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server_rebuilding, "_rebuild", watching)
+        harness.finish()
+    assert_exact(harness, set(harness.cohort) - {left, 1, right})
+    assert sorted(rebuilt) == [client for client in harness.cohort if client != 1]
+
+
+Points = tuple[int, ...]
+
+
+class Batches:
+    """What was rebuilt together: points and number of secrets of each batch, and the arrays that were handed over."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[tuple[Points, int]] = []
+        self.arrays: list[NDArray[np.uint16]] = []
+        monkeypatch.setattr(server_rebuilding, "recover_undisputed", self._watching)
+
+    def _watching(self, points: Points, elements: NDArray[np.uint16], threshold: int) -> list[SecretBytes | None]:
+        assert elements.shape == (len(elements), len(points), 18)
+        assert elements.any()
+        self.seen.append((points, len(elements)))
+        self.arrays.append(elements)
+        return recover_undisputed(points, elements, threshold)
+
+
+@pytest.mark.parametrize("silent", [(), (3,), (1,)])
+def test_secrets_of_different_holders_are_rebuilt_apart(
+    silent: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a ring every owner has other neighbours, and each that does not answer is missing at another point."""
+    batches = Batches(monkeypatch)
+    monkeypatch.setattr(server_rebuilding, "recover", None)
+    harness = session("semi-honest sparse").run_to(R.UNMASKING, silent={R.MASKED_INPUT: {8}})
+    harness.play_round(silent=silent)
+    assert_exact(harness, range(1, 8))
+    graph = session_context(harness.parameters, NO_ROSTER).graph
+    expected: Counter[Points] = Counter()
+    for owner in range(1, 9):
+        held = enumerate(graph.of(owner), start=1)
+        expected[tuple(point for point, holder in held if holder not in (8, *silent))] += 1
+    together: Counter[Points] = Counter()
+    for points, secrets in batches.seen:
+        together[points] += secrets
+    assert together == expected
+    # One batch for the holders of the seeds, and another for those of the mask key of client 8.
+    assert len(expected) <= len(batches.seen) <= len(expected) + 1
+
+
+def test_wrong_shares_of_owners_with_different_holders_are_named() -> None:
+    harness = session("semi-honest sparse").run_to(R.UNMASKING, silent={R.MASKED_INPUT: {8}})
+    graph = session_context(harness.parameters, NO_ROSTER).graph
+    # An owner has four holders, or three and client 8: two of them are needed, so four correct one.
+    lies = {owner: graph.of(owner)[-1] for owner in range(1, 9) if 8 not in graph.of(owner)}
+    assert len(lies) >= 3
+
+    def lying(client: int, answer: bytes) -> bytes:
+        for owner, liar in lies.items():
+            answer = spoiled(answer, owner) if client == liar else answer
+        return answer
+
+    harness.play_round(on_answer=lying)
+    named = [event for event in harness.events if isinstance(event, ShareInconsistent)]
+    assert {(event.holder, event.owner) for event in named} == {(liar, owner) for owner, liar in lies.items()}
+    assert len(named) == len(lies)
+    assert_exact(harness, range(1, 8))
+
+
+@pytest.mark.parametrize(("silent", "left"), [((1, 2, 3), 3), ((1, 2, 3, 4), 2), ((1, 2, 3, 4, 5, 6), 0)])
+def test_too_few_shares_of_a_secret_end_the_session(silent: tuple[int, ...], left: int) -> None:
+    """Client 7 dropped before: six may reveal shares of the seed of client 1 but itself, four must."""
+    harness = waiting()
+    harness.play_round(silent=silent)
+    assert harness.server.phase is ServerPhase.ABORTED
+    assert harness.server.abort_reason is AbortReason.TOO_FEW_UNMASKERS
+    with pytest.raises(SessionAbortedError, match=f"{left} holders revealed shares of client 1; the threshold is 4"):
+        harness.server.result  # noqa: B018 - the property raises
+
+
+def test_one_secret_with_too_few_shares_is_enough_to_end_the_session() -> None:
+    """On a ring others still have all their shares."""
+    harness = session("semi-honest sparse").run_to(R.UNMASKING)
+    owner = 5
+    holders = session_context(harness.parameters, NO_ROSTER).graph.of(owner)
+    harness.play_round(silent=holders[:3])
+    assert harness.server.abort_reason is AbortReason.TOO_FEW_UNMASKERS
+    with pytest.raises(SessionAbortedError, match=f"1 holders revealed shares of client {owner}; the threshold is 2"):
+        harness.server.result  # noqa: B018 - the property raises
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4, 6, 100])
+@pytest.mark.parametrize("lied_about", [None, 1, 6])
+def test_groups_of_more_than_one_batch(at_once: int, lied_about: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secagg.crypto.shamir.secrets_at_once", lambda points: at_once)
+    batches = Batches(monkeypatch)
+    harness = waiting(threshold=3)
+    harness.play_round(on_answer=lambda client, answer: answer if client != 2 else spoiled(answer, lied_about or 0))
+    assert_exact(harness, range(1, 7))
+    seeds = [secrets for points, secrets in batches.seen if points == (1, 2, 3, 4, 5)]
+    assert seeds == [min(at_once, 6 - start) for start in range(0, 6, at_once)]
+    assert batches.seen[len(seeds) :] == [((1, 2, 3, 4, 5, 6), 1)]
+    assert [event for event in harness.events if isinstance(event, ShareInconsistent)] == (
+        [ShareInconsistent(2, lied_about)] if lied_about else []
+    )
+
+
+@pytest.fixture
+def holdings(monkeypatch: pytest.MonkeyPatch) -> list[server_rebuilding._Holdings]:
+    """All that are made, seeds first."""
+    made: list[server_rebuilding._Holdings] = []
+
+    class Watched(server_rebuilding._Holdings):
+        def __init__(self, revealed: Mapping[ClientId, RevealedShares]) -> None:
+            super().__init__(revealed)
+            assert self._elements.any()
+            made.append(self)
+
+    monkeypatch.setattr(server_rebuilding, "_Holdings", Watched)
+    return made
+
+
+def test_all_arrays_of_shares_are_zero_in_the_end(
+    holdings: list[server_rebuilding._Holdings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Batches(monkeypatch)
+    harness = waiting(threshold=3)
+    harness.play_round(on_answer=lambda client, answer: spoiled(answer, 2) if client == 1 else answer)
+    assert_exact(harness, range(1, 7))
+    assert [len(held._elements) for held in holdings] == [6 * 5, 6]
+    assert not any(held._elements.any() for held in holdings)
+    assert batches.arrays
+    assert not any(array.any() for array in batches.arrays)
+
+
+def test_the_array_of_shares_is_zero_after_a_secret_that_cannot_be_rebuilt(
+    holdings: list[server_rebuilding._Holdings],
+) -> None:
+    harness = waiting()
+    harness.play_round(on_answer=lambda client, answer: spoiled(answer, 2) if client in (1, 3) else answer)
+    assert harness.server.abort_reason is AbortReason.SECRET_NOT_RECONSTRUCTED
+    assert [len(held._elements) for held in holdings] == [6 * 5]
+    assert not holdings[0]._elements.any()
+
+
+holders_and_owners = st.dictionaries(strategies.client_ids, strategies.by_client(strategies.shares), max_size=5)
+
+
+@given(holders_and_owners, strategies.client_ids)
+def test_shares_are_found_by_owner(revealed: dict[int, tuple[tuple[int, SecretBytes], ...]], stranger: int) -> None:
+    blocks = {holder: RevealedShares.of(pairs) for holder, pairs in revealed.items()}
+    held = server_rebuilding._Holdings(blocks)
+    owners = {owner for pairs in revealed.values() for owner, _ in pairs}
+    for owner in owners | {stranger}:
+        expected = {
+            holder: dict(revealed[holder])[owner] for holder in sorted(revealed) if owner in dict(revealed[holder])
+        }
+        assert held.holders(owner) == [*expected]
+        assert all(type(holder) is int for holder in held.holders(owner))
+        assert held.shares(owner) == expected
+        rows = held.rows(owner)
+        octets = b"".join(bytes(share.expose()) for share in expected.values())
+        assert held.elements(rows).astype(">u2").tobytes() == octets
+        assert held.elements(np.stack([rows, rows])).shape == (2, len(expected), 18)
+    held.elements(held.rows(stranger)).fill(7)
+    held.wipe()
+    assert not held._elements.any()
+    assert {holder: (*shares,) for holder, shares in blocks.items()} == revealed, "messages keep their shares"
