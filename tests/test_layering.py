@@ -67,7 +67,18 @@ LAYERS: Final[dict[str, tuple[str, ...]]] = {
         *("executor", "client", "server", "simulation", "testing"),
     ),
     "telemetry": (*PUBLIC, "messages", "crypto.secret", "store", "hosting"),
-    "cli": (*PUBLIC, "testing", "conformance", "identity", "store", "hosting", "transport", "telemetry", "bench"),
+    "cli": (
+        *PUBLIC,
+        "testing",
+        "conformance",
+        "identity",
+        "store",
+        "hosting",
+        "transport",
+        "telemetry",
+        "bench",
+        "compute",
+    ),
 }
 
 # Which layers may import a package from elsewhere; every other one is refused everywhere.
@@ -84,7 +95,7 @@ ARRAYS: Final = (
     "results",
 )
 FOREIGN: Final[dict[str, tuple[str, ...]]] = {
-    "numpy": (*ARRAYS, "testing", "compute", "hosting", "integrations", "conformance", "bench", "cli"),
+    "numpy": (*ARRAYS, "testing", "compute", "hosting", "integrations", "transport", "conformance", "bench", "cli"),
     "cryptography": ("crypto", "bench"),  # bare, as floors
     "nacl": ("crypto", "bench"),
     "pyaegis": ("crypto", "bench"),

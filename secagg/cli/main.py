@@ -16,9 +16,15 @@ import secagg
 from secagg.cli.bench import app as bench
 from secagg.cli.conformance import app as conformance
 from secagg.cli.demo.command import demo
+from secagg.cli.enroll import enroll
+from secagg.cli.join import join
+from secagg.cli.keygen import keygen
 from secagg.cli.output import print_problem
 from secagg.cli.params import params
+from secagg.cli.result import result
+from secagg.cli.serve import serve
 from secagg.cli.simulate import simulate
+from secagg.cli.status import status
 
 EXIT_NO_RESULT: Final = 1
 EXIT_BAD_INPUT: Final = 2
@@ -33,6 +39,12 @@ app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=
 app.command()(simulate)
 app.command()(params)
 app.command()(demo)
+app.command()(keygen)
+app.command()(enroll)
+app.command()(serve)
+app.command()(join)
+app.command()(status)
+app.command()(result)
 app.add_typer(conformance, name="conformance")
 app.add_typer(bench, name="bench")
 

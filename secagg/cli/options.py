@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Optional
 
 import secagg
 
 MaybeInt = Optional[int]  # noqa: UP045 - typer 0.12.0 knows no `int | None`
 """A whole number, or nothing given."""
+
+MaybePath = Optional[Path]  # noqa: UP045
+"""A path, or nothing given."""
+
+MaybeText = Optional[str]  # noqa: UP045
+"""A text, or nothing given."""
+
+Words = Optional[list[str]]  # noqa: UP045
+"""An option that may be repeated."""
 
 
 class TopologyChoice(StrEnum):

@@ -12,6 +12,7 @@ a script that uses this guards its own doings with `if __name__ == "__main__":`.
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import signal
 import weakref
@@ -19,9 +20,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.shared_memory import SharedMemory
-from threading import Lock
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Final
 
@@ -179,8 +180,17 @@ def _unlink(shared: SharedMemory) -> None:
 
 
 def _begin() -> None:
-    """Ctrl-C reaches all processes of a terminal; the caller's alone decides what follows."""
+    """Ctrl-C reaches all processes of a terminal; the caller's alone decides what follows. Its end ends the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A caller that is killed closes nothing: its workers would wait for it, and hold its files open, for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @lru_cache(maxsize=1)

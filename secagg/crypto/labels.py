@@ -28,6 +28,8 @@ class Label(bytes, Enum):
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
         TOPOLOGY_PERMUTATION: hash by which clients are ordered on the ring.
         SNAPSHOT: checksum of a session's snapshot.
+        ROSTER: signature of an authority over a roster file.
+        LOGIN: signature by which a caller of the network service proves who it is.
     """
 
     SESSION_DIGEST = b"secagg/v1 session digest"
@@ -43,3 +45,5 @@ class Label(bytes, Enum):
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
     TOPOLOGY_PERMUTATION = b"secagg/v1 topology permutation"
     SNAPSHOT = b"secagg/v1 snapshot"
+    ROSTER = b"secagg/v1 roster"
+    LOGIN = b"secagg/v1 login"

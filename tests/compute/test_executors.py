@@ -371,3 +371,37 @@ def test_the_server_holds_three_vectors_at_most_with_workers(pair: Pool, clients
     assert report.exact
     assert report.server_peak_bytes is not None
     assert report.server_peak_bytes <= traced * report.session_vector_bytes + constant
+
+
+ORPHANS = """
+import sys
+import numpy as np
+from secagg.compute.processes import ProcessExecutor
+from tests.compute.jobs import Counting
+
+if __name__ == "__main__":
+    pool = ProcessExecutor(2)
+    pool.run(Counting(), np.zeros(4, dtype=np.uint64), [range(0, 2), range(2, 4)])
+    print("working", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+def test_workers_end_when_their_caller_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "caller.py"
+    script.write_text(ORPHANS)
+    caller = subprocess.Popen(
+        [sys.executable, str(script)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert caller.stdout is not None
+    assert caller.stdout.readline() == "working\n"
+    caller.kill()
+    # The workers hold the other end of the pipe, too: it ends when they have ended.
+    out, _ = caller.communicate(timeout=30)
+    assert out == ""

@@ -1,0 +1,64 @@
+"""Options of the commands that talk to a server, and what they share: TLS, and an extra that may be missing.
+
+Must not know what the commands ask the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import secagg
+from secagg.cli.options import MaybePath, MaybeText
+
+if TYPE_CHECKING:
+    from secagg.transport.grpc import ClientTls
+
+Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="The server.")]
+CaFile = Annotated[
+    MaybePath, typer.Option("--ca", metavar="FILE", help="Authority of the server's certificate in PEM; gRPC's list.")
+]
+CertificateFile = Annotated[
+    MaybePath, typer.Option("--certificate", metavar="FILE", help="This caller's certificate in PEM, for mutual TLS.")
+]
+KeyFile = Annotated[MaybePath, typer.Option("--key", metavar="FILE", help="The private key of --certificate in PEM.")]
+ServerName = Annotated[
+    MaybeText, typer.Option("--server-name", metavar="NAME", help="Name in the server's certificate; the host's.")
+]
+Plaintext = Annotated[bool, typer.Option("--plaintext", help="No TLS: for trials, with a server on loopback only.")]
+GiveUp = Annotated[
+    float, typer.Option("--give-up", metavar="SECONDS", help="Stop when the server was unreachable for so long.")
+]
+
+
+def client_tls(
+    ca: Path | None, certificate: Path | None, key: Path | None, server_name: str | None, plaintext: bool
+) -> ClientTls | None:
+    """Return what to believe and to show; None with --plaintext.
+
+    Raises:
+        ParameterError: options that exclude each other, or files that cannot be read.
+    """
+    from secagg.transport.grpc import ClientTls
+
+    if not plaintext:
+        return ClientTls.from_files(ca, certificate, key, server_name)
+    for name, value in (("--ca", ca), ("--certificate", certificate), ("--key", key), ("--server-name", server_name)):
+        if value is not None:
+            raise secagg.ParameterError(f"--plaintext does not go with {name}; leave one of them out")
+    return None
+
+
+@contextmanager
+def needs_service(command: str) -> Iterator[None]:
+    """Around imports of the network service: turn a missing package into a sentence."""
+    try:
+        yield
+    except ImportError as error:
+        raise secagg.ParameterError(
+            f"`secagg {command}` needs the package {error.name}, which is not installed: pip install 'secagg[grpc]'"
+        ) from error

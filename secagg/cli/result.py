@@ -1,0 +1,87 @@
+"""`secagg result`: fetches the sum of a completed session into a file, and lets the server forget it.
+
+The server is told only once the file is complete and on the disk. Must not know what the arrays mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import secagg
+from secagg.cli.connecting import (
+    CaFile,
+    CertificateFile,
+    GiveUp,
+    KeyFile,
+    Plaintext,
+    Server,
+    ServerName,
+    client_tls,
+    needs_service,
+)
+from secagg.cli.output import JsonFlag, print_json, print_sentences
+from secagg.cli.status import OPERATOR_GIVE_UP_SECONDS, OperatorKey
+from secagg.identity.keys import load_identity
+
+if TYPE_CHECKING:
+    from secagg.transport.grpc import AdminClient
+
+
+def result(
+    server: Server,
+    identity: OperatorKey,
+    session: Annotated[str, typer.Option(metavar="NAME", help="The session.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.npz", help="New file for the sum: its vectors and @contributors.")],
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the result on the server too.")] = False,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch the sum of a completed session, and release it on the server once it is safe here."""
+    with needs_service("result"):
+        from secagg.hosting import read_result
+        from secagg.transport.grpc import AdminClient, RetryPolicy
+    if out.exists():
+        raise secagg.ParameterError(f"{out} exists already and is not overwritten; give another path")
+    client = AdminClient(
+        server,
+        identity=load_identity(identity),
+        tls=client_tls(ca, certificate, key, server_name, plaintext),
+        insecure=plaintext,
+        retry=RetryPolicy(give_up_seconds=give_up),
+    )
+    asyncio.run(_fetch(client, session, out, keep))
+    released = read_result(out)
+    if as_json:
+        print_json(
+            {
+                "session": session,
+                "out": str(out),
+                "vectors": {
+                    name: {"shape": list(array.shape), "dtype": array.dtype.name}
+                    for name, array in released.vectors.items()
+                },
+                "contributors": list(released.contributors),
+                "total_weight": released.total_weight,
+                "kept": keep,
+            }
+        )
+        return
+    weight = "" if released.total_weight is None else f", total weight {released.total_weight}"
+    names = ", ".join(released.vectors)
+    print_sentences(f"{out}: {names} of {len(released.contributors)} contributors{weight}.")
+
+
+async def _fetch(client: AdminClient, session: str, out: Path, keep: bool) -> None:
+    async with client:
+        await client.save_result(session, out)
+        if not keep:
+            await client.acknowledge(session)

@@ -1,0 +1,46 @@
+"""Hosts many server sessions on asyncio for any transport: nothing that was acknowledged is lost (no gRPC in here).
+
+`SessionHost` keeps sessions in a store, `HostedSession` is what a transport talks to. Messages are opaque bytes.
+"""
+
+from secagg.hosting.errors import (
+    HostError,
+    HostUnavailableError,
+    NotInCohortError,
+    QuotaExceededError,
+    ResultNotReadyError,
+    UnknownSessionError,
+    UploadRefusedError,
+)
+from secagg.hosting.host import SessionHost
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.quotas import Quotas
+from secagg.hosting.replies import Ended, EndKind, Receipt, ReceiptKind, Request, SessionStatus
+from secagg.hosting.results import ReleasedSum, read_result
+from secagg.hosting.schedule import RoundSchedule
+from secagg.hosting.session import HostedSession
+from secagg.hosting.upload import HostedUpload
+
+__all__ = [
+    "EndKind",
+    "Ended",
+    "HostError",
+    "HostObserver",
+    "HostUnavailableError",
+    "HostedSession",
+    "HostedUpload",
+    "NotInCohortError",
+    "QuotaExceededError",
+    "Quotas",
+    "Receipt",
+    "ReceiptKind",
+    "ReleasedSum",
+    "Request",
+    "ResultNotReadyError",
+    "RoundSchedule",
+    "SessionHost",
+    "SessionStatus",
+    "UnknownSessionError",
+    "UploadRefusedError",
+    "read_result",
+]

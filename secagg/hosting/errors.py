@@ -1,0 +1,45 @@
+"""Errors of a host, by what the caller should do about them; a transport maps each to one status."""
+
+from __future__ import annotations
+
+from secagg.errors import SecAggError
+
+
+class HostError(SecAggError):
+    """A host refused a call; the session is as it was."""
+
+
+class UnknownSessionError(HostError):
+    """No session of this name is hosted here (gRPC: NOT_FOUND)."""
+
+
+class NotInCohortError(HostError):
+    """The client is not in the session's cohort (PERMISSION_DENIED)."""
+
+
+class QuotaExceededError(HostError):
+    """A bound of the host was reached (RESOURCE_EXHAUSTED).
+
+    Attributes:
+        retry_after: seconds after which the same call can succeed, or None when waiting does not help.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[QuotaExceededError], tuple[str, float | None]]:
+        return type(self), (str(self), self.retry_after)
+
+
+class HostUnavailableError(HostError):
+    """Nothing was acknowledged and nothing was lost: the caller may send the same again later (UNAVAILABLE)."""
+
+
+class UploadRefusedError(HostError):
+    """An upload that cannot become a message: too long, of another length than announced (INVALID_ARGUMENT)."""
+
+
+class ResultNotReadyError(HostError):
+    """There is no result to fetch: the session runs, ended without a sum, or the result was released
+    (FAILED_PRECONDITION)."""

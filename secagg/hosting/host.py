@@ -1,0 +1,261 @@
+"""Many sessions in one process: creates them, finds them, and takes them up again after a restart.
+
+The store belongs to whoever made it; one host uses it at a time. Must not know transports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Final
+
+from secagg.errors import SecAggError
+from secagg.events import Stage
+from secagg.executor import INLINE, Executor
+from secagg.hosting.clock import Clock, LoopClock
+from secagg.hosting.errors import HostUnavailableError, QuotaExceededError, ResultNotReadyError, UnknownSessionError
+from secagg.hosting.journal import Journal
+from secagg.hosting.keeper import Keeper
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.quotas import Quotas, Space
+from secagg.hosting.replica import Replica
+from secagg.hosting.replies import EndKind
+from secagg.hosting.schedule import RoundSchedule
+from secagg.hosting.session import HostedSession
+from secagg.hosting.tools import STORE_FAILURES, Tools
+from secagg.messages import SessionOffer
+from secagg.parameters import ClientId, SessionParameters
+from secagg.protocol.transitions import rounds
+from secagg.store.base import SessionRecord, SessionStore, StoreConflictError, check_session_name
+from secagg.wire.codec import decode_offer, encode_offer
+
+_DEFAULT_QUOTAS: Final = Quotas()
+
+
+class SessionHost:
+    """Hosts sessions: `async with SessionHost(store) as host`, or `start` and `stop`.
+
+    Args:
+        store: where sessions are kept; closed by whoever made it, after `stop`.
+        quotas: bounds.
+        observer: told what happens, for logs and metrics.
+        executor: who does the long computations of sessions.
+        clock: monotonic seconds; the event loop's by default.
+        workers: threads for blocking calls.
+        wall_clock: seconds since 1970, for people only.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        quotas: Quotas = _DEFAULT_QUOTAS,
+        observer: HostObserver | None = None,
+        executor: Executor = INLINE,
+        clock: Clock | None = None,
+        workers: int = 8,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tools = Tools(
+            store=store,
+            clock=LoopClock() if clock is None else clock,
+            observer=HostObserver() if observer is None else observer,
+            quotas=quotas,
+            space=Space(quotas.upload_bytes),
+            executor=executor,
+            threads=ThreadPoolExecutor(workers, thread_name_prefix="secagg-host"),
+        )
+        self._wall_clock = wall_clock
+        self._sessions: dict[str, HostedSession] = {}
+        self._running = False
+        self._changing = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Take up every session of the store: ended ones as they are, the others by a replay of their logs.
+
+        A session whose log cannot be followed is kept as "failed" (the observer hears why); the others run.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        async with self._changing:
+            records = await self._tools.run(self._tools.store.sessions)
+            opened = await asyncio.gather(*(self._take_up(record) for record in records))
+            self._sessions = {session.name: session for session in opened if session is not None}
+            self._running = True
+
+    async def stop(self) -> None:
+        """Stop all sessions after the steps that are being made; what is durable stays."""
+        self._running = False
+        async with self._changing:
+            await asyncio.gather(*(session.close() for session in self._sessions.values()))
+        await asyncio.to_thread(self._tools.threads.shutdown)
+
+    async def __aenter__(self) -> SessionHost:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def create(
+        self,
+        name: str,
+        parameters: SessionParameters,
+        *,
+        roster: Mapping[ClientId, bytes] | None = None,
+        schedule: RoundSchedule,
+    ) -> HostedSession:
+        """Host a new session; the same again returns the session that is there, ended or not.
+
+        Parameters draw a nonce when they are chosen: whoever chooses them anew asks `has` first.
+
+        Args:
+            name: see `secagg.store.base.check_session_name`.
+            parameters: what is offered.
+            roster: client id to 32-byte Ed25519 key: needed in an active session, and by transports that
+                authenticate clients with it. Keys of others than the cohort are left out.
+            schedule: deadlines for all rounds of the session.
+
+        Raises:
+            ParameterError: a bad name, a roster without a client, a schedule without a round.
+            StoreConflictError: the name is taken by a session with other content.
+            QuotaExceededError: too many sessions, too large a cohort, or too long messages.
+            HostUnavailableError: the store failed, or the host does not run.
+        """
+        check_session_name(name)
+        schedule.require(rounds(parameters.threat_model))
+        keys = {client: bytes((roster or {})[client]) for client in parameters.cohort if client in (roster or {})}
+        record = SessionRecord(
+            name, encode_offer(SessionOffer(parameters)), keys, schedule.encode(), self._wall_clock()
+        )
+        async with self._changing:
+            if not self._running:
+                raise HostUnavailableError("the host does not run; start it, or come again later")
+            known = self._sessions.get(name)
+            if known is not None:
+                if known.record != record:
+                    raise StoreConflictError(f"session {name} exists with other content; choose another name")
+                return known
+            self._require_room(parameters)
+            await self._forget_oldest()
+            replica = await self._tools.run(self._replica(name, parameters, keys))
+            self._require_length(replica)
+            try:
+                await self._tools.run(self._tools.store.create, record)
+            except StoreConflictError:
+                raise
+            except STORE_FAILURES as error:
+                raise self._tools.unavailable(name, error) from error
+            self._tools.observer.session_created(name, parameters.clients)
+            session = await self._open(record, parameters, schedule, replica)
+            self._sessions[name] = session
+            return session
+
+    def has(self, name: str) -> bool:
+        """Whether a session of this name is hosted, ended or not."""
+        return name in self._sessions
+
+    def session(self, name: str) -> HostedSession:
+        """Return a session by its name.
+
+        Raises:
+            UnknownSessionError: there is none.
+        """
+        if name not in self._sessions:
+            raise UnknownSessionError(f"no session {name[:40]!r} is hosted here; check its name")
+        return self._sessions[name]
+
+    def sessions(self) -> Sequence[HostedSession]:
+        """All sessions, ended ones included, in the order of their creation."""
+        return tuple(self._sessions.values())
+
+    async def discard(self, name: str) -> None:
+        """Forget a session that has ended, its result included.
+
+        Raises:
+            UnknownSessionError: there is none.
+            ResultNotReadyError: it has not ended.
+            HostUnavailableError: the store failed.
+        """
+        async with self._changing:
+            await self._discard(self.session(name))
+
+    async def _take_up(self, record: SessionRecord) -> HostedSession | None:
+        try:
+            parameters = decode_offer(record.offer).parameters
+            schedule = RoundSchedule.decode(record.schedule)
+            replica = await self._tools.run(self._replica(record.name, parameters, record.roster))
+        except (SecAggError, OSError) as error:
+            self._tools.observer.session_failed(record.name, error)
+            return None
+        return await self._open(record, parameters, schedule, replica)
+
+    async def _open(
+        self, record: SessionRecord, parameters: SessionParameters, schedule: RoundSchedule, replica: Replica
+    ) -> HostedSession:
+        tools, outcome = self._tools, None
+        try:
+            outcome = await tools.run(tools.store.outcome, record.name)
+            keeper = Keeper(tools, record, parameters.clients, schedule, outcome)
+            if outcome is None:
+                await keeper.open(Journal(tools.store, record.name, replica))
+            else:
+                keeper.count_stored(await tools.run(tools.store.upload_bytes, record.name))
+        except (SecAggError, OSError) as error:
+            tools.observer.session_failed(record.name, error)
+            keeper = Keeper(tools, record, parameters.clients, schedule, outcome)
+            keeper.fail()
+        return HostedSession(tools, record, parameters, replica.session.message_limit, keeper)
+
+    def _replica(
+        self, name: str, parameters: SessionParameters, roster: Mapping[ClientId, bytes]
+    ) -> Callable[[], Replica]:
+        """What makes a new session, in a thread; its stages are told on the event loop."""
+        loop, observer = asyncio.get_running_loop(), self._tools.observer
+
+        def tell(stage: Stage) -> None:
+            loop.call_soon_threadsafe(observer.stage_entered, name, stage)
+
+        return lambda: Replica(parameters, roster, on_stage=tell, executor=self._tools.executor)
+
+    def _require_room(self, parameters: SessionParameters) -> None:
+        quotas, occupied = self._tools.quotas, sum(session.occupied for session in self._sessions.values())
+        if occupied >= quotas.sessions:
+            raise QuotaExceededError(
+                f"{occupied} sessions run or have results that nobody fetched, of at most {quotas.sessions}; fetch and "
+                "acknowledge results, or raise the quota sessions"
+            )
+        if parameters.clients > quotas.clients:
+            raise QuotaExceededError(
+                f"a cohort of {parameters.clients} clients is above {quotas.clients}; raise the quota clients"
+            )
+
+    def _require_length(self, replica: Replica) -> None:
+        limit, most = replica.session.message_limit, self._tools.quotas.message_bytes
+        if limit > most:
+            raise QuotaExceededError(
+                f"the session's messages have up to {limit} bytes, above {most}; raise the quota message_bytes"
+            )
+
+    async def _forget_oldest(self) -> None:
+        """Forget ended sessions, whose results were fetched, above the quota."""
+        over = [name for name, session in self._sessions.items() if not session.occupied]
+        for name in over[: max(0, len(over) - self._tools.quotas.ended_sessions)]:
+            await self._discard(self._sessions[name])
+
+    async def _discard(self, session: HostedSession) -> None:
+        if session.status().state not in (EndKind.COMPLETED.value, EndKind.ABORTED.value):
+            raise ResultNotReadyError(f"session {session.name} has not ended; abort it first")
+        await session.wait_ended()
+        try:
+            await self._tools.run(self._tools.store.discard, session.name)
+        except STORE_FAILURES as error:
+            raise self._tools.unavailable(session.name, error) from error
+        session.discarded()
+        del self._sessions[session.name]

@@ -1,0 +1,150 @@
+"""The steps of one session that touch the disk or take long; they block, and a worker thread makes them.
+
+Write-ahead: an entry is durable before the session sees it. If the store refuses it, the session has not seen it;
+if the process dies in between, the replay shows it to the session. Must not know asyncio or who waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from time import perf_counter
+
+from secagg.errors import InternalError
+from secagg.hosting.book import RoundBook
+from secagg.hosting.replica import Applied, Replica, View, abort_detail
+from secagg.hosting.results import result_limit, write_result
+from secagg.hosting.tools import STORE_FAILURES
+from secagg.results import SessionResult
+from secagg.store.base import Aborted, Completed, Entry, EntryKind, Outcome, SessionStore, StoreError
+
+
+class NotLoggedError(StoreError):
+    """The store refused entries: they are not in the log, and the session has not seen them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a commit did.
+
+    Attributes:
+        applied: one for each entry.
+        view: the session afterwards.
+        append_seconds: time that the store took.
+        apply_seconds: time that the session took.
+    """
+
+    applied: tuple[Applied, ...]
+    view: View
+    append_seconds: float
+    apply_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A session rebuilt from its log.
+
+    Attributes:
+        book: who may still change it.
+        view: the session.
+        stored_bytes: messages and uploads of the log.
+        running_seconds: running time until its last round closed.
+        abort_detail: if it was aborted, why.
+        seconds: time that the replay took.
+    """
+
+    book: RoundBook
+    view: View
+    stored_bytes: int
+    running_seconds: float
+    abort_detail: str
+    seconds: float
+
+
+class Journal:
+    """The log of one session and the session that follows it.
+
+    Args:
+        store: where the log is.
+        name: of the session.
+        replica: the session, new.
+    """
+
+    def __init__(self, store: SessionStore, name: str, replica: Replica) -> None:
+        self._store = store
+        self._name = name
+        self._replica = replica
+
+    def replay(self) -> Replayed:
+        """Show the new session everything that is in the log.
+
+        Raises:
+            StoreError: the log or an upload cannot be read.
+            SecAggError: the log is not one of this session.
+        """
+        started, view = perf_counter(), self._replica.view()
+        book = RoundBook(self._replica.session.parameters, view)
+        stored, running, detail = 0, 0.0, ""
+        for entry in self._store.entries(self._name):
+            with self._message(entry) as message:
+                stored += len(message) if entry.client is not None else 0
+                applied = self._replica.apply(entry, message)
+            closes = entry.kind in (EntryKind.CLOSE_ROUND, EntryKind.ABORT)
+            book.note(applied, self._replica.view() if closes else None)
+            running = max(running, applied.running_seconds)
+            detail = abort_detail(applied) or detail
+        return Replayed(book, self._replica.view(), stored, running, detail, perf_counter() - started)
+
+    def commit(self, entries: Sequence[Entry]) -> Step:
+        """Append entries in one transaction, then show them to the session.
+
+        Raises:
+            NotLoggedError: the store refused; the session has seen none of them. Whatever else is raised is a defect:
+                the log then has entries that the session has not, and only a replay brings them together.
+        """
+        with ExitStack() as stack:
+            started = perf_counter()
+            # All are opened before anything is written: from the append on, nothing may fail. Each is closed as soon
+            # as the session has seen it, so that the pages of one upload at a time are in memory.
+            opened = [stack.enter_context(ExitStack()) for _ in entries]
+            try:
+                messages = deque(
+                    each.enter_context(self._message(entry)) for each, entry in zip(opened, entries, strict=True)
+                )
+                self._store.append(self._name, entries)
+            except STORE_FAILURES as error:
+                raise NotLoggedError(str(error)) from error
+            appended = perf_counter()
+            applied: list[Applied] = []
+            for each, entry in zip(opened, entries, strict=True):
+                applied.append(self._replica.apply(entry, messages.popleft()))
+                each.close()
+            finished = perf_counter()
+            return Step(tuple(applied), self._replica.view(), appended - started, finished - appended)
+
+    def finish(self, result: SessionResult | None, abort: Aborted | None) -> tuple[Outcome, int]:
+        """Store how the session ended and let go of its log; returns the outcome and the bytes of its result.
+
+        Raises:
+            StoreError, OSError: the store refused; call it again.
+        """
+        if result is None:
+            if abort is None:
+                raise InternalError("a session that ended has neither a sum nor a reason")
+            self._store.finish(self._name, abort)
+            return abort, 0
+        upload = self._store.begin_upload(self._name, result_limit(result))
+        try:
+            write_result(result, upload.write)
+            outcome = Completed(upload.commit())
+        finally:
+            upload.discard()
+        self._store.finish(self._name, outcome)
+        return outcome, upload.received
+
+    def _message(self, entry: Entry) -> AbstractContextManager[bytes | memoryview]:
+        if entry.kind is EntryKind.UPLOAD:
+            return self._store.open_upload(self._name, entry.payload.decode("ascii"))
+        return nullcontext(entry.payload)

@@ -1,0 +1,366 @@
+"""The one task that changes a session: takes what waits, makes it durable, shows it to the session, answers.
+
+Everything that waits goes into one transaction of the store (group commit). Rounds close when all have answered, when
+their time is up, or as soon as too few are left. The event loop never waits for the disk or the arithmetic: worker
+threads make these steps, one at a time, and what the loop reads is set when a step is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from secagg.errors import AbortReason, DropReason
+from secagg.events import ClientDropped
+from secagg.hosting.book import RoundBook
+from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
+from secagg.hosting.inbox import Inbox, Sorted, Waiting
+from secagg.hosting.journal import Journal, NotLoggedError, Step
+from secagg.hosting.replica import ENDED, CloseCause, View, abort_detail, abort_entry, close_entry
+from secagg.hosting.replies import Ended, EndKind, Receipt, Request, SessionStatus
+from secagg.hosting.schedule import RoundSchedule
+from secagg.hosting.timer import Timer
+from secagg.hosting.tools import STORE_FAILURES, Tools
+from secagg.messages import Round
+from secagg.parameters import ClientId
+from secagg.store.base import Aborted, Completed, Entry, EntryKind, Outcome, SessionRecord
+
+RETRY_SECONDS: Final = 1.0
+
+
+class Keeper:
+    """Drives one session from its first round to its stored outcome.
+
+    Args:
+        tools: of the host.
+        record: of the session.
+        clients: size of its cohort.
+        schedule: its deadlines.
+        outcome: how it ended, if it has ended; it is then only looked at.
+
+    Attributes:
+        news: set, and replaced by another, whenever a client may be asked something else.
+        end: how the session ended, or None.
+        outcome: the same as the store has it, or None while the session runs or its end is being written.
+    """
+
+    def __init__(
+        self, tools: Tools, record: SessionRecord, clients: int, schedule: RoundSchedule, outcome: Outcome | None
+    ) -> None:
+        self._tools = tools
+        self._record = record
+        self._name = record.name
+        self._clients = clients
+        self._timer = Timer(tools.clock, schedule)
+        self._inbox = Inbox()
+        self._in_hand: tuple[Waiting, ...] = ()
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._book: RoundBook | None = None
+        self._view: View | None = None
+        self._digests: dict[int, bytes] = {}
+        self._stored = 0
+        self._contributors: tuple[ClientId, ...] | None = None
+        self.news = asyncio.Event()
+        self.outcome = outcome
+        self.end = None if outcome is None else _end_of(outcome)
+
+    async def open(self, journal: Journal) -> None:
+        """Replay the log and go on from there.
+
+        Raises:
+            SecAggError, OSError: the log cannot be read, or is not one of this session.
+        """
+        replayed = await self._tools.run(journal.replay)
+        if replayed.book.entries:
+            self._tools.observer.session_resumed(self._name, replayed.book.entries, replayed.seconds)
+        self._book, self._view = replayed.book, replayed.view
+        self.count_stored(replayed.stored_bytes)
+        self._timer.resume(replayed.running_seconds)
+        self._turn(replayed.view, replayed.abort_detail)
+        keeping = self._keep(journal, replayed.book)
+        self._task = asyncio.get_running_loop().create_task(keeping, name=f"secagg session {self._name}")
+        self._task.add_done_callback(self._done)
+
+    def fail(self) -> None:
+        """Keep nothing: the log cannot be followed. Everybody is told to come back after a restart."""
+        self._give_up()
+
+    async def stop(self) -> None:
+        """Stop after the step that is being made; whoever waits is told to come again."""
+        self._give_up()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def count_stored(self, size: int) -> None:
+        """Count bytes that the store has of an ended session."""
+        self._stored += size
+        self._tools.space.add(size)
+
+    def released(self) -> None:
+        """Note that the result is gone from the store."""
+        self.outcome = Completed(None)
+        self._tools.space.add(-self._stored)
+        self._stored = 0
+
+    def require_running(self) -> None:
+        """Demand that the session goes on, or has ended.
+
+        Raises:
+            HostUnavailableError: the host stops, or the session failed.
+        """
+        if self._stopped and self.outcome is None:
+            raise self._stopping()
+
+    async def take(self, entry: Entry, digest: bytes, size: int) -> Receipt:
+        """Hand in an entry; returns when it is durable and the session has seen it.
+
+        Args:
+            entry: what is to be appended; of an UPLOAD the keeper removes the file if it does not get into the log.
+            digest: SHA-256 of the message.
+            size: bytes reserved for it.
+
+        Raises:
+            QuotaExceededError: too many wait, or the client has sent too many different messages.
+            HostUnavailableError: it is not durable; try again.
+        """
+        waiting = Waiting(entry, digest, size, asyncio.get_running_loop().create_future())
+        if len(self._inbox) >= self._tools.quotas.queued_messages:
+            await self._forget([waiting])
+            raise QuotaExceededError(f"{len(self._inbox)} messages wait in session {self._name}; send it again", 1.0)
+        if self._stopped or self.end is not None:
+            await self._forget([waiting])
+            self.require_running()
+            return self.answered(waiting, self._afterwards(waiting))
+        self._inbox.put(waiting)
+        return await waiting.answer
+
+    def foresee(self, client: ClientId, digest: bytes) -> Receipt | None:
+        """The answer to a message that cannot change the session, or None."""
+        if self._book is not None:
+            return self._book.foresee(client, digest)
+        return ENDED if self.end is not None else None
+
+    def request(self, client: ClientId) -> Request | None:
+        """What the open round asks of a client."""
+        view = self._view
+        message = None if view is None else view.requests.get(client)
+        if view is None or view.round is None or message is None:
+            return None
+        digest = self._digests.get(id(message))
+        if digest is None:
+            digest = self._digests[id(message)] = hashlib.sha256(message).digest()
+        return Request(view.round, message, digest, self._timer.seconds_left)
+
+    def gone(self, client: ClientId) -> tuple[DropReason, str] | None:
+        """Why a client was dropped, as far as this process knows."""
+        return None if self._book is None else self._book.gone.get(client)
+
+    def answered(self, waiting: Waiting, receipt: Receipt) -> Receipt:
+        """Tell the observer of an answer to a client's message."""
+        if waiting.entry.client is not None and waiting.digest:
+            self.observe_answer(waiting.entry.client, receipt)
+        return receipt
+
+    def observe_answer(self, client: ClientId, receipt: Receipt) -> None:
+        """Tell the observer what a client was answered."""
+        round_ = None if self._view is None else self._view.round
+        self._tools.observer.answer(self._name, round_, client, receipt.kind)
+
+    def status(self) -> SessionStatus:
+        """The session as its operator sees it."""
+        book, end, round_ = self._book, self.end, None if self._view is None else self._view.round
+        open_ = book is not None and round_ is not None and end is None
+        if end is not None:
+            state = end.kind.value
+        elif self._stopped or round_ is None:
+            state = "failed" if self._stopped else "starting"
+        else:
+            state = round_.value
+        return SessionStatus(
+            name=self._name,
+            state=state,
+            clients=self._clients,
+            expected=0 if self._view is None or not open_ else len(self._view.requests),
+            answered=0 if book is None or not open_ else book.answered,
+            pending=0 if book is None or not open_ else len(book.pending),
+            dropped={} if book is None else dict(book.dropped),
+            seconds_left=self._timer.seconds_left if open_ else None,
+            log_entries=0 if book is None or self.outcome is not None else book.entries,
+            stored_bytes=self._stored,
+            result_ready=isinstance(self.outcome, Completed) and self.outcome.result is not None,
+            abort_reason=end.reason if end is not None and isinstance(end.reason, AbortReason) else None,
+            detail="" if end is None else end.detail,
+            created_at=self._record.created_at,
+            contributors=self._contributors,
+        )
+
+    async def _keep(self, journal: Journal, book: RoundBook) -> None:
+        try:
+            while self.end is None:
+                await self._advance(journal, book)
+            await self._conclude(journal)
+        finally:
+            self._give_up()
+
+    async def _advance(self, journal: Journal, book: RoundBook) -> None:
+        """Make one transaction, or wait for something to do."""
+        clock, arrived = self._tools.clock, self._inbox.arrived
+        found = self._inbox.sort(book)
+        self._in_hand = (*found.batch, *found.unlogged)
+        await self._answer_unlogged(found)
+        closing = None
+        if found.batch:
+            await self._commit(journal, book, found.batch)
+        else:
+            closing = self._due(book)
+            if closing is None:
+                await clock.wait(arrived, self._timer.deadline)
+            elif not await self._commit(journal, book, [self._own(closing)]):
+                await clock.wait(arrived, clock.now() + RETRY_SECONDS)
+        self._in_hand = ()
+
+    async def _conclude(self, journal: Journal) -> None:
+        """Answer who still waits, and store the outcome, however often the store refuses it."""
+        tools, end, result = self._tools, self.end, None if self._view is None else self._view.result
+        self._in_hand = tuple(self._inbox.empty())
+        await self._answer_unlogged(Sorted([], [(waiting, self._afterwards(waiting)) for waiting in self._in_hand], []))
+        aborted = None
+        if end is not None and isinstance(end.reason, AbortReason):
+            aborted = Aborted(end.reason.value, end.detail)
+        if result is not None:
+            self._contributors = result.contributors
+        started = tools.clock.now()
+        while self.outcome is None:
+            try:
+                outcome, size = await tools.run(journal.finish, result, aborted)
+            except STORE_FAILURES as error:
+                tools.observer.store_failed(self._name, error)
+                await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
+                continue
+            tools.observer.step_timed(self._name, "finish", tools.clock.now() - started)
+            self.count_stored(size - self._stored)
+            self.outcome, self._view = outcome, None
+            tools.observer.session_ended(self._name, outcome)
+            self._flash()
+
+    def _afterwards(self, waiting: Waiting) -> Receipt:
+        """The answer to what comes after the session's end."""
+        client = waiting.entry.client
+        return (None if client is None else self.foresee(client, waiting.digest)) or ENDED
+
+    async def _answer_unlogged(self, found: Sorted) -> None:
+        await self._forget(found.unlogged)
+        for waiting, receipt in found.idle:
+            waiting.resolve(self.answered(waiting, receipt))
+        for waiting, error in found.refused:
+            waiting.refuse(error)
+
+    async def _commit(self, journal: Journal, book: RoundBook, batch: list[Waiting]) -> bool:
+        """Make entries durable and show them to the session; says whether that was done."""
+        try:
+            step = await self._tools.run(journal.commit, [waiting.entry for waiting in batch])
+        except NotLoggedError as error:
+            refusal = self._tools.unavailable(self._name, error)
+            await self._forget(batch)
+            for waiting in batch:
+                waiting.refuse(refusal)
+            return False
+        self._follow(book, step)
+        for waiting, applied in zip(batch, step.applied, strict=True):
+            self._stored += waiting.size
+            waiting.resolve(self.answered(waiting, applied.receipt))
+        return True
+
+    def _follow(self, book: RoundBook, step: Step) -> None:
+        """Take over what a step did, and tell the observer."""
+        observer, before, answered = self._tools.observer, self._view, book.answered
+        round_ = None if before is None else before.round
+        turned = step.view.round is not round_
+        observer.step_timed(self._name, "append", step.append_seconds)
+        observer.step_timed(self._name, "close_round" if turned else "receive", step.apply_seconds)
+        self._view = step.view
+        dropped = False
+        for applied in step.applied:
+            book.note(applied, step.view if applied is step.applied[-1] else None)
+            for event in applied.events:
+                if isinstance(event, ClientDropped):
+                    dropped = True
+                    observer.client_dropped(self._name, event.client, event.round, event.reason, event.detail)
+        if turned and round_ is not None:
+            observer.round_closed(self._name, round_, answered, self._timer.open_seconds)
+            self._turn(step.view, abort_detail(step.applied[-1]) or "")
+        if turned or dropped:
+            self._flash()
+
+    def _turn(self, view: View, detail: str) -> None:
+        """A round has opened, or the session has ended."""
+        self._digests.clear()
+        seconds = self._timer.open(view.round)
+        if view.round is not None:
+            self._tools.observer.round_opened(self._name, view.round, len(view.requests), seconds)
+        elif view.abort_reason is not None:
+            self.end = Ended(EndKind.ABORTED, view.abort_reason, detail)
+        else:
+            self.end = _COMPLETED
+
+    def _due(self, book: RoundBook) -> Entry | None:
+        """What the host itself has to do now, if anything."""
+        timer = self._timer
+        if book.doomed():
+            return close_entry(CloseCause.TOO_FEW_LEFT, timer.running_seconds)
+        if not book.pending:
+            return close_entry(CloseCause.ALL_ANSWERED, timer.running_seconds)
+        if timer.seconds_left > 0:
+            return None
+        spent = timer.spent()
+        # The last round is closed even so: there may be enough for a sum.
+        if spent is not None and timer.round is not Round.UNMASKING:
+            return abort_entry(spent)
+        return close_entry(CloseCause.DEADLINE, timer.running_seconds)
+
+    def _own(self, entry: Entry) -> Waiting:
+        return Waiting(entry, b"", 0, asyncio.get_running_loop().create_future())
+
+    async def _forget(self, unlogged: Iterable[Waiting]) -> None:
+        """Give back what was reserved for entries that do not get into the log."""
+        tools = self._tools
+        for waiting in unlogged:
+            tools.space.add(-waiting.size)
+            if waiting.entry.kind is EntryKind.UPLOAD:
+                try:
+                    await tools.run(tools.store.discard_upload, self._name, waiting.entry.payload.decode("ascii"))
+                except STORE_FAILURES as error:
+                    tools.observer.store_failed(self._name, error)
+
+    def _flash(self) -> None:
+        """Wake everybody who waits for news."""
+        news, self.news = self.news, asyncio.Event()
+        news.set()
+
+    def _give_up(self) -> None:
+        self._stopped = True
+        for waiting in (*self._in_hand, *self._inbox.empty()):
+            waiting.refuse(self._stopping())
+        self._in_hand = ()
+        self._flash()
+
+    def _stopping(self) -> HostUnavailableError:
+        return HostUnavailableError(f"session {self._name} is not served now; nothing was lost, come again later")
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._tools.observer.session_failed(self._name, error)
+
+
+_COMPLETED: Final = Ended(EndKind.COMPLETED, None, "the session has completed")
+
+
+def _end_of(outcome: Outcome) -> Ended:
+    if isinstance(outcome, Aborted):
+        return Ended(EndKind.ABORTED, AbortReason(outcome.reason), outcome.detail)
+    return _COMPLETED

@@ -1,0 +1,54 @@
+"""What a host tells whoever keeps logs and metrics: every hook does nothing unless it is overridden.
+
+Hooks are called on the event loop and must return at once. They get names, numbers and reasons, never a message,
+a key or a vector. What is replayed after a restart is not told again.
+"""
+
+from __future__ import annotations
+
+from secagg.errors import DropReason
+from secagg.events import Stage
+from secagg.hosting.replies import ReceiptKind
+from secagg.messages import Round
+from secagg.parameters import ClientId
+from secagg.store.base import Outcome
+
+
+class HostObserver:
+    """Hooks of a host; subclass it and override what you need."""
+
+    def session_created(self, name: str, clients: int) -> None:
+        """A session was created."""
+
+    def session_resumed(self, name: str, entries: int, seconds: float) -> None:
+        """A session was rebuilt from a log of `entries` in `seconds`."""
+
+    def session_ended(self, name: str, outcome: Outcome) -> None:
+        """A session ended, and the outcome is stored."""
+
+    def session_failed(self, name: str, error: BaseException) -> None:
+        """A session stopped on an unexpected exception; its log is as it was, and a restart replays it."""
+
+    def round_opened(self, name: str, round_: Round, clients: int, seconds: float) -> None:
+        """A round opened for so many clients, for so many seconds."""
+
+    def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
+        """A round closed with so many answers after so many seconds."""
+
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+        """The session goes on without a client."""
+
+    def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
+        """A message was answered; `round_` was open, None after the end."""
+
+    def bytes_received(self, name: str, client: ClientId, count: int) -> None:
+        """Bytes of a message, or a piece of one, came in."""
+
+    def stage_entered(self, name: str, stage: Stage) -> None:
+        """The last round's end entered a stage."""
+
+    def step_timed(self, name: str, step: str, seconds: float) -> None:
+        """A step took so long: "append", "receive", "close_round" or "finish"."""
+
+    def store_failed(self, name: str, error: Exception) -> None:
+        """The store refused an operation; the session is unharmed and tries again."""

@@ -1,0 +1,105 @@
+"""Bounds of a host: sessions, stored bytes, and how fast one client may send.
+
+A bucket for each client holds what it may still send; it fills with time, up to the largest burst.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from secagg.errors import ParameterError
+from secagg.hosting.errors import QuotaExceededError
+from secagg.parameters import ClientId
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Bounds of a host.
+
+    Attributes:
+        sessions: sessions that run or whose result nobody has fetched.
+        clients: the largest cohort.
+        message_bytes: the longest message of a session.
+        upload_bytes: all uploads and results together, committed or not.
+        client_bytes_per_second: how fast one client of one session may send, on average. A burst of a few of its
+            session's longest messages is always allowed.
+        queued_messages: messages of one session that wait for the store.
+        ended_sessions: ended sessions whose outcome is remembered; the oldest are forgotten.
+
+    Raises:
+        ParameterError: a bound below 1.
+    """
+
+    sessions: int = 64
+    clients: int = 100_000
+    message_bytes: int = 1 << 33
+    upload_bytes: int = 1 << 40
+    client_bytes_per_second: int = 1 << 27
+    queued_messages: int = 100_000
+    ended_sessions: int = 1000
+
+    def __post_init__(self) -> None:
+        for bound in fields(self):
+            value = getattr(self, bound.name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ParameterError(f"quota {bound.name} is {value!r}; give a whole number from 1 on")
+
+
+class SendingRates:
+    """How much every client of one session may still send.
+
+    Args:
+        per_second: bytes that each client gains in a second.
+        burst: bytes that a client can save up.
+    """
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._left: dict[ClientId, tuple[float, float]] = {}
+
+    def take(self, client: ClientId, count: int, now: float) -> None:
+        """Take bytes out of a client's bucket.
+
+        Raises:
+            QuotaExceededError: not that many are left; says when they will be. Nothing was taken.
+        """
+        saved, since = self._left.get(client, (self._burst, now))
+        left = min(self._burst, saved + (now - since) * self._per_second)
+        if count > left:
+            wait = (count - left) / self._per_second
+            raise QuotaExceededError(
+                f"client {client} sends faster than {self._per_second:.0f} bytes a second; "
+                f"send the {count} bytes again in {wait:.1f} s",
+                wait,
+            )
+        self._left[client] = (left - count, now)
+
+
+class Space:
+    """Bytes of all uploads and results of a host.
+
+    Args:
+        limit: how many there may be.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.used = 0
+
+    def reserve(self, count: int) -> None:
+        """Take bytes before anything is written.
+
+        Raises:
+            QuotaExceededError: not that many are left. Nothing was taken.
+        """
+        if self.used + count > self._limit:
+            raise QuotaExceededError(
+                f"{count} bytes do not fit beside the {self.used} stored of at most {self._limit}; fetch results, or "
+                "raise the quota upload_bytes"
+            )
+        self.used += count
+
+    def add(self, count: int) -> None:
+        """Count bytes that are there already, or, negative, that are gone."""
+        self.used += count

@@ -1,0 +1,228 @@
+"""One session as a function of its log: every entry is applied here, live and in a replay alike.
+
+A server session depends on its parameters, its roster and the order of its inputs, and on nothing else. So whoever
+applies the same entries has the same session: that is what a restart relies on. Must not know stores, clocks,
+asyncio, or who is waiting for an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from secagg.errors import AbortReason, DecodeError, DropReason
+from secagg.events import (
+    AnswerRepeated,
+    ClientDropped,
+    LateMessageRefused,
+    RoundClosed,
+    ServerEvent,
+    SessionAborted,
+    Stage,
+)
+from secagg.executor import INLINE, Executor
+from secagg.hosting.replies import Receipt, ReceiptKind
+from secagg.messages import Round
+from secagg.parameters import ClientId, SessionParameters
+from secagg.results import SessionResult
+from secagg.server import ServerSession
+from secagg.store.base import Entry, EntryKind
+
+ACCEPTED = Receipt(ReceiptKind.ACCEPTED)
+REPEATED = Receipt(ReceiptKind.REPEATED, detail="the same answer was accepted before")
+ENDED = Receipt(ReceiptKind.LATE, detail="the session has ended; ask for the next request to learn how")
+
+
+class CloseCause(Enum):
+    """Why a host closed a round."""
+
+    ALL_ANSWERED = "all_answered"
+    DEADLINE = "deadline"
+    TOO_FEW_LEFT = "too_few_left"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one entry did.
+
+    Attributes:
+        entry: the entry.
+        digest: SHA-256 of the message; empty for other entries.
+        receipt: what its sender is told.
+        events: what the session reported.
+        running_seconds: running time of the session, as a CLOSE_ROUND noted it; 0 for other entries.
+    """
+
+    entry: Entry
+    digest: bytes
+    receipt: Receipt
+    events: tuple[ServerEvent, ...]
+    running_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the session shows after an entry.
+
+    Attributes:
+        round: the open round, or None after the end.
+        requests: of the open round, by client.
+        pending: clients whose answer is awaited.
+        answered: clients whose answer was accepted, and who were not dropped since.
+        abort_reason: after the end, why there is no sum, or None.
+        result: the sum, once there is one.
+    """
+
+    round: Round | None
+    requests: Mapping[ClientId, bytes] = field(repr=False)
+    pending: frozenset[ClientId]
+    answered: frozenset[ClientId]
+    abort_reason: AbortReason | None
+    result: SessionResult | None = field(repr=False)
+
+
+class Replica:
+    """A server session that is driven by entries only.
+
+    Args:
+        parameters: what was offered.
+        roster: client id to key; needed in the active model.
+        on_stage: told what the last close does.
+        executor: who does the long computations.
+
+    Raises:
+        ParameterError: an active session whose roster lacks a client.
+    """
+
+    def __init__(
+        self,
+        parameters: SessionParameters,
+        roster: Mapping[ClientId, bytes],
+        *,
+        on_stage: Callable[[Stage], None] | None = None,
+        executor: Executor = INLINE,
+    ) -> None:
+        self._session = ServerSession(parameters, roster=roster or None, on_stage=on_stage, executor=executor)
+
+    @property
+    def session(self) -> ServerSession:
+        """The session, to look at."""
+        return self._session
+
+    def apply(self, entry: Entry, message: bytes | memoryview) -> Applied:
+        """Hand one entry to the session.
+
+        Args:
+            entry: the next entry of the log.
+            message: with MESSAGE and UPLOAD, what the client sent; otherwise not looked at.
+
+        Raises:
+            DecodeError: an entry that no host wrote.
+            LocalProtocolError: a client outside the cohort.
+            SessionAbortedError: the session has ended.
+        """
+        match entry.kind, entry.client:
+            case ((EntryKind.MESSAGE | EntryKind.UPLOAD), int() as client):
+                events = self._session.receive(client, message)
+                return Applied(entry, hashlib.sha256(message).digest(), _receipt(client, events), events)
+            case EntryKind.DROP, int() as client:
+                fields = _load(entry.payload)
+                events = self._session.drop(client, DropReason(fields["reason"]), fields["detail"])
+                return Applied(entry, b"", _receipt(client, events), events)
+            case EntryKind.CLOSE_ROUND, None:
+                fields = _load(entry.payload)
+                self._session.close_round()
+                events = self._session.take_events()
+                if CloseCause(fields["cause"]) is CloseCause.TOO_FEW_LEFT:
+                    events = tuple(event for event in events if not _was_too_late(event))
+                return Applied(entry, b"", ACCEPTED, events, float(fields["running_seconds"]))
+            case EntryKind.ABORT, None:
+                self._session.abort(_load(entry.payload)["detail"])
+                return Applied(entry, b"", ACCEPTED, self._session.take_events())
+        raise DecodeError(f"a log entry {entry.kind.value} of client {entry.client} was not written by this library")
+
+    def view(self) -> View:
+        """What the session shows now."""
+        session = self._session
+        ended = session.round is None
+        return View(
+            round=session.round,
+            requests=session.requests,
+            pending=session.pending,
+            answered=session.answered,
+            abort_reason=session.abort_reason,
+            result=session.result if ended and session.abort_reason is None else None,
+        )
+
+
+def drop_entry(client: ClientId, reason: DropReason, detail: str) -> Entry:
+    """The entry that drops a client."""
+    return Entry(EntryKind.DROP, client, _dump({"reason": reason.value, "detail": detail}))
+
+
+def close_entry(cause: CloseCause, running_seconds: float) -> Entry:
+    """The entry that closes the open round."""
+    fields = {"cause": cause.value, "running_seconds": running_seconds}
+    return Entry(EntryKind.CLOSE_ROUND, None, _dump(fields))
+
+
+def abort_entry(detail: str) -> Entry:
+    """The entry that aborts the session."""
+    return Entry(EntryKind.ABORT, None, _dump({"detail": detail}))
+
+
+def abort_detail(applied: Applied) -> str | None:
+    """Why an entry ended the session without a sum, in one sentence; None when it did not."""
+    ends = [event.detail for event in applied.events if isinstance(event, SessionAborted)]
+    if not ends:
+        return None
+    if applied.entry.kind is EntryKind.CLOSE_ROUND:
+        cause = CloseCause(_load(applied.entry.payload)["cause"])
+        if cause is CloseCause.TOO_FEW_LEFT:
+            return f"closed before its deadline, since too few clients were left: {ends[0]}"
+        if cause is CloseCause.DEADLINE:
+            return f"closed at its deadline: {ends[0]}"
+    return ends[0]
+
+
+def closed_round(applied: Applied) -> RoundClosed | None:
+    """The event that tells of a round's end, if the entry ended one and the session went on or completed."""
+    return next((event for event in applied.events if isinstance(event, RoundClosed)), None)
+
+
+def _receipt(client: ClientId, events: tuple[ServerEvent, ...]) -> Receipt:
+    for event in events:
+        match event:
+            case ClientDropped(dropped, _, DropReason.CLIENT_ABORTED, detail) if dropped == client:
+                return Receipt(ReceiptKind.ACCEPTED, DropReason.CLIENT_ABORTED, detail)
+            case ClientDropped(dropped, _, reason, detail) if dropped == client:
+                return Receipt(ReceiptKind.REFUSED, reason, detail)
+            case AnswerRepeated():
+                return REPEATED
+            case LateMessageRefused(_, round_):
+                which = "its round" if round_ is None else f"round {round_.value}"
+                return Receipt(ReceiptKind.LATE, detail=f"{which} is over for client {client}; this does not count")
+    return ACCEPTED
+
+
+def _was_too_late(event: ServerEvent) -> bool:
+    """Whether a client is said to have missed a deadline; nobody has, in a round that a host gives up early."""
+    return isinstance(event, ClientDropped) and event.reason is DropReason.DID_NOT_ANSWER_IN_TIME
+
+
+def _dump(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, sort_keys=True).encode()
+
+
+def _load(payload: bytes) -> Mapping[str, Any]:
+    try:
+        fields = json.loads(payload)
+    except ValueError as error:
+        raise DecodeError(f"a log entry of {len(payload)} bytes was not written by this library") from error
+    if not isinstance(fields, dict):
+        raise DecodeError(f"a log entry of {len(payload)} bytes was not written by this library")
+    return fields

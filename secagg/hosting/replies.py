@@ -1,0 +1,120 @@
+"""What a hosted session answers: plain data for a transport to put on a wire. Knows nothing of how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from secagg.errors import AbortReason, DropReason
+from secagg.messages import Round
+from secagg.parameters import ClientId
+
+
+class ReceiptKind(Enum):
+    """What became of a client's message.
+
+    ACCEPTED: it is durable and the session took it. REPEATED: the very same answer was accepted before.
+    LATE: its round is over, or the client was dropped; it never counts. REFUSED: the client is dropped for it.
+    """
+
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    LATE = "late"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to a message.
+
+    Attributes:
+        kind: what became of it.
+        reason: why the client is dropped: always with REFUSED, and with LATE when that is known. An abort notice
+            is ACCEPTED with CLIENT_ABORTED.
+        detail: one sentence for a person; empty when there is nothing to say.
+    """
+
+    kind: ReceiptKind
+    reason: DropReason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the server asks of a client now.
+
+    Attributes:
+        round: the open round.
+        message: the encoded request.
+        digest: SHA-256 of the message, to hand in as `seen`.
+        seconds_left: until the round's deadline, never negative.
+    """
+
+    round: Round
+    message: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    seconds_left: float
+
+
+class EndKind(Enum):
+    """How a session is over for one client."""
+
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more will be asked of this client.
+
+    Attributes:
+        kind: the session completed, was aborted, or goes on without this client.
+        reason: AbortReason with ABORTED; DropReason with DROPPED; None with COMPLETED. A host that was restarted
+            after the session's end, or a client dropped before a restart, may have no reason to tell.
+        detail: one sentence for a person.
+    """
+
+    kind: EndKind
+    reason: AbortReason | DropReason | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """A session as its operator sees it.
+
+    Attributes:
+        name: its name.
+        state: the open round's value, "completed", "aborted", "starting", or "failed" (until the host restarts).
+        clients: size of the cohort.
+        expected: clients asked in the open round; 0 after the end.
+        answered: of these, accepted answers.
+        pending: of these, neither answered nor dropped.
+        dropped: why clients were dropped, in all rounds, and how many.
+        seconds_left: until the open round's deadline, or None after the end.
+        log_entries: entries of the log.
+        stored_bytes: bytes of messages and uploads, after the end of the result.
+        result_ready: whether the result can be fetched.
+        abort_reason: why the session was aborted, or None.
+        detail: one sentence about the end; empty before.
+        created_at: seconds since 1970.
+        contributors: clients in the sum, ascending; None unless this process saw the session complete.
+    """
+
+    name: str
+    state: str
+    clients: int
+    expected: int
+    answered: int
+    pending: int
+    dropped: Mapping[DropReason, int]
+    seconds_left: float | None
+    log_entries: int
+    stored_bytes: int
+    result_ready: bool
+    abort_reason: AbortReason | None
+    detail: str
+    created_at: float
+    contributors: tuple[ClientId, ...] | None

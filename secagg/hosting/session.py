@@ -1,0 +1,322 @@
+"""One hosted session: what a transport talks to.
+
+Whoever calls is authenticated already; messages are opaque bytes. Reading requests and asking for the status takes
+no thread and no lock. What can change the session is handed to its keeper, and the caller waits until it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, ParamSpec, TypeVar
+
+from secagg.errors import DropReason
+from secagg.hosting.errors import (
+    HostUnavailableError,
+    NotInCohortError,
+    ResultNotReadyError,
+    UploadRefusedError,
+)
+from secagg.hosting.keeper import Keeper
+from secagg.hosting.quotas import SendingRates
+from secagg.hosting.replica import abort_entry, drop_entry
+from secagg.hosting.replies import Ended, EndKind, Receipt, Request, SessionStatus
+from secagg.hosting.tools import STORE_FAILURES, Tools
+from secagg.hosting.upload import HostedUpload
+from secagg.parameters import ClientId, SessionParameters
+from secagg.store.base import Completed, Entry, EntryKind, SessionRecord
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_BURST_MESSAGES: Final = 4
+_BURST_BYTES: Final = 1 << 16
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class HostedSession:
+    """A session of a host; made by `SessionHost`.
+
+    Attributes:
+        name: unique on the host.
+        parameters: what is offered.
+        offer: the encoded offer.
+        roster: client id to 32-byte Ed25519 key of the cohort; empty when the session has none.
+        message_limit: the longest message, in bytes, that a client may send.
+    """
+
+    def __init__(
+        self, tools: Tools, record: SessionRecord, parameters: SessionParameters, message_limit: int, keeper: Keeper
+    ) -> None:
+        self.name = record.name
+        self.record = record
+        self.parameters = parameters
+        self.offer = record.offer
+        self.roster: Mapping[ClientId, bytes] = record.roster
+        self.message_limit = message_limit
+        self._tools = tools
+        self._keeper = keeper
+        burst = _BURST_MESSAGES * message_limit + _BURST_BYTES
+        self._rates = SendingRates(tools.quotas.client_bytes_per_second, burst)
+        self._uploads: dict[ClientId, HostedUpload] = {}
+        self._submitting: set[asyncio.Task[Receipt]] = set()
+
+    def includes(self, client: ClientId) -> bool:
+        """Whether a client is in the session's cohort."""
+        return self.parameters.includes(client)
+
+    @property
+    def occupied(self) -> bool:
+        """Whether the session runs, or has a result that nobody has released."""
+        return self._keeper.outcome is None or self.status().result_ready
+
+    def foresee(self, client: ClientId, digest: bytes) -> Receipt | None:
+        """What a message would be answered that cannot change the session; None when it has to be sent.
+
+        A transport asks before it takes in a long message: a client that lost the answer sends nothing twice.
+
+        Args:
+            client: who would send it.
+            digest: SHA-256 of the message.
+
+        Raises:
+            NotInCohortError: a client outside the cohort.
+        """
+        self._require_member(client)
+        return self._keeper.foresee(client, digest)
+
+    async def next_request(self, client: ClientId, seen: bytes, wait: float) -> Request | Ended | None:
+        """Return what the session asks of a client, as soon as it differs from what the client has seen.
+
+        Args:
+            client: who asks.
+            seen: digest of the last request that the client has, or empty.
+            wait: seconds to wait for another one; negative is 0.
+
+        Returns:
+            The request, or that nothing more will be asked, or None when the time passed.
+
+        Raises:
+            NotInCohortError: a client outside the cohort.
+            HostUnavailableError: the host stops, or the session failed; ask again later.
+        """
+        self._require_member(client)
+        keeper, clock = self._keeper, self._tools.clock
+        until = clock.now() + max(0.0, wait)
+        while True:
+            news = keeper.news
+            found = self._ended(client)
+            if found is not None:
+                return found
+            keeper.require_running()
+            request = keeper.request(client)
+            if request is not None and request.digest != seen:
+                return request
+            if clock.now() >= until:
+                return None
+            await clock.wait(news, until)
+
+    async def submit(self, client: ClientId, message: bytes) -> Receipt:
+        """Hand in a message that is in memory; returns when it is durable, or when it cannot change anything.
+
+        Raises:
+            NotInCohortError: a client outside the cohort.
+            UploadRefusedError: longer than the session's messages.
+            QuotaExceededError: the client sends too much, or too many wait.
+            HostUnavailableError: it is not stored; send the same again.
+        """
+        self._require_member(client)
+        self._require_length(client, len(message))
+        self._rates.take(client, len(message), self._tools.clock.now())
+        self._tools.observer.bytes_received(self.name, client, len(message))
+        digest = hashlib.sha256(message).digest()
+        self._tools.space.reserve(len(message))
+        return await self._keeper.take(Entry(EntryKind.MESSAGE, client, bytes(message)), digest, len(message))
+
+    async def begin_upload(self, client: ClientId, total_bytes: int) -> HostedUpload:
+        """Begin to take in a long message; an earlier, unfinished upload of the client is discarded.
+
+        Args:
+            client: who sends it.
+            total_bytes: its length; checked before anything is stored.
+
+        Raises:
+            NotInCohortError: a client outside the cohort.
+            UploadRefusedError: longer than the session's messages.
+            QuotaExceededError: the client sends too much, or the host's uploads are too many bytes.
+            HostUnavailableError: the store failed, or the host stops.
+        """
+        self._require_member(client)
+        self._require_length(client, total_bytes)
+        self._keeper.require_running()
+        self._rates.take(client, total_bytes, self._tools.clock.now())
+        self._tools.space.reserve(total_bytes)
+        try:
+            opened = await self._tools.run(self._tools.store.begin_upload, self.name, total_bytes)
+        except STORE_FAILURES as error:
+            self._tools.space.add(-total_bytes)
+            raise self._tools.unavailable(self.name, error) from error
+        upload = HostedUpload(self._tools, self.name, client, total_bytes, opened)
+        older, self._uploads[client] = self._uploads.get(client), upload
+        if older is not None:
+            await older.discard()
+        return upload
+
+    async def submit_upload(self, client: ClientId, upload: HostedUpload) -> Receipt:
+        """Hand in a message that was uploaded; goes on when the caller is cancelled.
+
+        Raises:
+            NotInCohortError: a client outside the cohort.
+            UploadRefusedError: fewer bytes than announced, another client's upload, or one that has ended.
+            QuotaExceededError: too many messages wait, or the client sent too many different ones.
+            HostUnavailableError: it is not stored; begin again.
+        """
+        self._require_member(client)
+        if upload.client != client or upload.name != self.name:
+            raise UploadRefusedError(f"client {client} did not begin this upload; begin one")
+        task = asyncio.get_running_loop().create_task(self._submit_upload(client, upload))
+        self._submitting.add(task)
+        task.add_done_callback(self._submitted)
+        return await asyncio.shield(task)
+
+    async def drop(self, client: ClientId, reason: DropReason, detail: str) -> Receipt:
+        """Go on without a client, because the host's operator or its transport says so.
+
+        Raises:
+            NotInCohortError: a client outside the cohort.
+            HostUnavailableError: it is not stored; try again.
+        """
+        self._require_member(client)
+        return await self._keeper.take(drop_entry(client, reason, detail), b"", 0)
+
+    async def abort(self, detail: str) -> None:
+        """End the session without a sum; does nothing after its end.
+
+        Raises:
+            HostUnavailableError: it is not stored; try again.
+        """
+        await self._keeper.take(abort_entry(detail), b"", 0)
+
+    def status(self) -> SessionStatus:
+        """The session as its operator sees it."""
+        return self._keeper.status()
+
+    async def wait_ended(self) -> None:
+        """Wait until the session has ended and its outcome is stored.
+
+        Raises:
+            HostUnavailableError: the host stops, or the session failed.
+        """
+        while self._keeper.outcome is None:
+            self._keeper.require_running()
+            await self._keeper.news.wait()
+
+    async def result(self) -> bytes:
+        """The sum as the bytes of a .npz file (`read_result` reads them); see `result_chunks` for a long one.
+
+        Raises:
+            ResultNotReadyError: the session runs, was aborted, or its result was released.
+            HostUnavailableError: the store failed.
+        """
+        return b"".join([chunk async for chunk in self.result_chunks()])
+
+    async def result_chunks(self, chunk_bytes: int = _CHUNK_BYTES) -> AsyncIterator[bytes]:
+        """The bytes of `result`, in pieces.
+
+        Raises:
+            ResultNotReadyError: at the first piece, or when the result is released meanwhile.
+            HostUnavailableError: the store failed.
+        """
+        offset = 0
+        while True:
+            chunk = await self._stored(self._read_result, self._result_id(), offset, chunk_bytes)
+            if not chunk:
+                return
+            offset += len(chunk)
+            yield chunk
+
+    async def acknowledge_result(self) -> None:
+        """Release the result, which the caller has; how the session ended stays known. May be repeated.
+
+        Raises:
+            ResultNotReadyError: the session runs or was aborted.
+            HostUnavailableError: the store failed; the result is still there.
+        """
+        if isinstance(self._keeper.outcome, Completed) and self._keeper.outcome.result is None:
+            return
+        self._result_id()
+        await self._stored(self._tools.store.release_result, self.name)
+        self._keeper.released()
+
+    def discarded(self) -> None:
+        """Note that the store has nothing of this session any more. The host does this."""
+        self._keeper.count_stored(-self.status().stored_bytes)
+
+    async def close(self) -> None:
+        """Stop; what is durable stays. The host does this."""
+        for upload in tuple(self._uploads.values()):
+            await upload.discard()
+        await self._keeper.stop()
+        if self._submitting:
+            await asyncio.wait(self._submitting)
+
+    async def _submit_upload(self, client: ClientId, upload: HostedUpload) -> Receipt:
+        foreseen = self._keeper.foresee(client, upload.sha256)
+        if foreseen is not None and upload.received == upload.total_bytes:
+            await upload.discard()
+            self._keeper.observe_answer(client, foreseen)
+            return foreseen
+        digest = upload.sha256
+        number = await upload.commit()
+        if self._uploads.get(client) is upload:
+            del self._uploads[client]
+        entry = Entry(EntryKind.UPLOAD, client, number.encode("ascii"))
+        return await self._keeper.take(entry, digest, upload.total_bytes)
+
+    def _submitted(self, task: asyncio.Task[Receipt]) -> None:
+        self._submitting.discard(task)
+        if not task.cancelled():
+            task.exception()  # Looked at, since the caller may have gone away.
+
+    def _ended(self, client: ClientId) -> Ended | None:
+        keeper = self._keeper
+        gone = keeper.gone(client)
+        if gone is not None:
+            return Ended(EndKind.DROPPED, *gone)
+        return keeper.end
+
+    def _require_member(self, client: ClientId) -> None:
+        if not self.includes(client):
+            raise NotInCohortError(f"client {client} is not in the cohort of session {self.name}")
+
+    def _require_length(self, client: ClientId, length: int) -> None:
+        if not 0 <= length <= self.message_limit:
+            raise UploadRefusedError(
+                f"client {client} sends {length} bytes; the messages of session {self.name} have at most "
+                f"{self.message_limit}"
+            )
+
+    def _result_id(self) -> str:
+        outcome = self._keeper.outcome
+        if isinstance(outcome, Completed) and outcome.result is not None:
+            return outcome.result
+        if isinstance(outcome, Completed):
+            raise ResultNotReadyError(f"the result of session {self.name} was fetched and released")
+        if outcome is not None:
+            raise ResultNotReadyError(f"session {self.name} was aborted ({outcome.reason}): {outcome.detail}")
+        end = self._keeper.end
+        if end is not None and end.kind is EndKind.COMPLETED:
+            raise HostUnavailableError(f"the sum of session {self.name} is being stored; ask again soon")
+        if end is not None:
+            raise ResultNotReadyError(f"session {self.name} was aborted: {end.detail}")
+        raise ResultNotReadyError(f"session {self.name} is still {self.status().state}; wait for its end")
+
+    async def _stored(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return await self._tools.run(call, *args, **kwargs)
+        except STORE_FAILURES as error:
+            raise self._tools.unavailable(self.name, error) from error
+
+    def _read_result(self, upload: str, offset: int, count: int) -> bytes:
+        with self._tools.store.open_upload(self.name, upload) as view:
+            return bytes(view[offset : offset + count])

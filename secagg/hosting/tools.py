@@ -1,0 +1,54 @@
+"""What all sessions of one host have in common: store, clock, threads, quotas, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, ParamSpec, TypeVar
+
+from secagg.executor import Executor
+from secagg.hosting.clock import Clock
+from secagg.hosting.errors import HostUnavailableError
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.quotas import Quotas, Space
+from secagg.store.base import SessionStore, StoreError
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+# A store may be written by anybody: one that lets an error of the operating system through is not worse for it.
+STORE_FAILURES: Final = (StoreError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Shared by the sessions of a host.
+
+    Attributes:
+        store: where sessions are kept.
+        clock: monotonic seconds.
+        observer: told what happens.
+        quotas: bounds.
+        space: bytes of all uploads.
+        executor: who does the long computations of a session.
+        threads: who makes blocking calls.
+    """
+
+    store: SessionStore
+    clock: Clock
+    observer: HostObserver
+    quotas: Quotas
+    space: Space
+    executor: Executor
+    threads: ThreadPoolExecutor
+
+    async def run(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Make a blocking call in a thread; it goes on when the caller is cancelled."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: call(*args, **kwargs))
+
+    def unavailable(self, name: str, error: Exception) -> HostUnavailableError:
+        """Tell the observer of a store that failed, and make the error for whoever waits."""
+        self.observer.store_failed(name, error)
+        return HostUnavailableError(f"session {name} cannot be written now: {error}; nothing was lost, send it again")

@@ -1,0 +1,61 @@
+"""Loads a roster from a file, whichever form the authority gave it.
+
+JSON of `secagg enroll` is verified with the authority's Ed25519 public key; PEM is a bundle of X.509 certificates
+and is verified with the authority's certificates. Must not know sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from secagg.errors import ParameterError
+from secagg.identity.certified import certified_roster
+from secagg.identity.files import read_public
+from secagg.identity.keys import load_public_key
+from secagg.identity.roster import MAX_ROSTER_BYTES, verify_roster
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The identities that an authority vouches for.
+
+    Attributes:
+        keys: client id to 32-byte Ed25519 public key.
+        serial: of a signed roster; None for certificates, which have none.
+        expires: of a signed roster, UTC; None for certificates, which expire one by one.
+    """
+
+    keys: Mapping[int, bytes]
+    serial: int | None
+    expires: datetime | None
+
+
+def load_directory(roster: Path, authority: Path, *, at: datetime | None = None, minimum_serial: int = 1) -> Directory:
+    """Read and verify a roster.
+
+    Args:
+        roster: a signed roster file, or certificates in PEM.
+        authority: the authority's public key in PEM, or its certificates.
+        at: the time to verify at, with a time zone; now unless given.
+        minimum_serial: the oldest serial of a signed roster that is accepted.
+
+    Raises:
+        ParameterError: one of them cannot be read, or the roster is not the authority's or not valid now.
+    """
+    now = datetime.now(UTC) if at is None else at
+    content = read_public(roster, MAX_ROSTER_BYTES)
+    if not content.lstrip().startswith(b"{"):
+        trusted = read_public(authority, MAX_ROSTER_BYTES)
+        try:
+            return Directory(certified_roster(content, trusted, now), None, None)
+        except ParameterError as error:
+            raise ParameterError(f"{roster} under {authority}: {error}") from error
+    trusted = load_public_key(authority)
+    try:
+        signed = verify_roster(content, trusted, at=now, minimum_serial=minimum_serial)
+    except ParameterError as error:
+        raise ParameterError(f"{roster}: {error}") from error
+    return Directory(signed.keys, signed.serial, signed.expires)

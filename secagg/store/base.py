@@ -1,0 +1,209 @@
+"""The storage seam: what a host of sessions needs of a store, whatever stands behind it.
+
+A store keeps records, ordered entries, files of uploads and outcomes. It knows bytes and names, and promises one
+thing: what it has accepted is there again after the process died at any instant. Must not know what a message, a
+round or a sum is, and nothing of asyncio: its methods block, and are called from worker threads. One session is
+used by one caller at a time; different sessions may be used at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Protocol
+
+from secagg.errors import ParameterError, SecAggError
+from secagg.parameters import ClientId
+
+MAX_NAME_CHARACTERS: Final = 128
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class StoreError(SecAggError):
+    """A store could not do what it was asked for; what it held before is as it was."""
+
+
+class StoreConflictError(StoreError):
+    """A session of this name exists with other content."""
+
+
+class EntryKind(Enum):
+    """What an entry of a session's log stands for."""
+
+    MESSAGE = "message"
+    UPLOAD = "upload"
+    DROP = "drop"
+    CLOSE_ROUND = "close_round"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One input of a session, in the order in which the session took it.
+
+    Attributes:
+        kind: what it is.
+        client: whose it is; None for what the host itself did.
+        payload: the message; for an UPLOAD the id of its file, ASCII; otherwise what the host has to remember.
+    """
+
+    kind: EntryKind
+    client: ClientId | None
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What a session is made of besides its log.
+
+    Attributes:
+        name: unique in the store; see `check_session_name`.
+        offer: the encoded offer.
+        roster: client id to 32-byte Ed25519 key; empty when the session has none.
+        schedule: the host's deadlines, in the host's own encoding.
+        created_at: seconds since 1970, for people; not part of what makes two records the same.
+    """
+
+    name: str
+    offer: bytes = field(repr=False)
+    roster: Mapping[ClientId, bytes] = field(repr=False)
+    schedule: bytes
+    created_at: float = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A session ended with a sum.
+
+    Attributes:
+        result: id of the committed upload that holds the sum; None once the result was fetched and released.
+    """
+
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """A session ended without a sum.
+
+    Attributes:
+        reason: id of the reason (`AbortReason.value`).
+        detail: one sentence for a person.
+    """
+
+    reason: str
+    detail: str
+
+
+Outcome = Completed | Aborted
+
+
+class Upload(Protocol):
+    """Bytes that come piece by piece; they are nobody's until `commit`."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes have been written."""
+        ...
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append a piece; it need not be durable yet.
+
+        Raises:
+            StoreError: more bytes than were announced, no space left, or an upload that was ended.
+        """
+        ...
+
+    def commit(self) -> str:
+        """Make the bytes durable and return their id. Unless an entry or outcome names it, a restart removes them.
+
+        Raises:
+            StoreError: no space left, or an upload that was ended.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Forget the bytes; does nothing after `commit` or a first `discard`."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Keeps sessions. Every method raises StoreError when it fails, and has then changed nothing."""
+
+    def create(self, record: SessionRecord) -> None:
+        """Keep a new session; the same record again changes nothing.
+
+        Raises:
+            StoreConflictError: the name is taken by a session with other content.
+        """
+        ...
+
+    def sessions(self) -> Sequence[SessionRecord]:
+        """All sessions, ended ones included, in the order of their creation."""
+        ...
+
+    def entries(self, name: str) -> Iterator[Entry]:
+        """The log of a session, oldest first; empty after its end."""
+        ...
+
+    def append(self, name: str, entries: Sequence[Entry]) -> None:
+        """Append to a log: all entries or none, and they are durable when this returns.
+
+        Raises:
+            StoreError: no such session, one that has ended, or an UPLOAD entry whose file is not there.
+        """
+        ...
+
+    def finish(self, name: str, outcome: Outcome) -> None:
+        """Keep how a session ended, durably, and remove its log and its uploads but for the result."""
+        ...
+
+    def outcome(self, name: str) -> Outcome | None:
+        """How a session ended, or None while it runs."""
+        ...
+
+    def release_result(self, name: str) -> None:
+        """Remove the result of a completed session, which somebody has fetched; its outcome stays."""
+        ...
+
+    def discard(self, name: str) -> None:
+        """Remove everything about a session; does nothing when there is none."""
+        ...
+
+    def begin_upload(self, name: str, limit: int) -> Upload:
+        """Begin to take in at most `limit` bytes, with memory for one piece."""
+        ...
+
+    def open_upload(self, name: str, upload: str) -> AbstractContextManager[memoryview]:
+        """The bytes of a committed upload, read-only and without a copy where the store can; valid inside `with`."""
+        ...
+
+    def discard_upload(self, name: str, upload: str) -> None:
+        """Remove a committed upload that no entry names; does nothing when there is none."""
+        ...
+
+    def upload_bytes(self, name: str) -> int:
+        """Bytes of the session's committed uploads, its result included."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and locks; the store is not used after this."""
+        ...
+
+
+def check_session_name(name: str) -> str:
+    """Return a name that may stand in a path, a log and a command line.
+
+    Raises:
+        ParameterError: empty, longer than 128 characters, or other than letters, digits, dot, dash and underscore.
+    """
+    if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS or _NAME.fullmatch(name) is None:
+        shown = name[:40] if isinstance(name, str) else type(name).__name__
+        raise ParameterError(
+            f"{shown!r} is no session name: 1 to {MAX_NAME_CHARACTERS} ASCII letters, digits, dots, dashes and "
+            "underscores, the first a letter or digit"
+        )
+    return name

@@ -1,0 +1,82 @@
+"""Several observers behind one: a host has one, and logs, metrics and traces want to hear the same."""
+
+from __future__ import annotations
+
+from secagg.errors import DropReason
+from secagg.events import Stage
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.replies import ReceiptKind
+from secagg.messages import Round
+from secagg.parameters import ClientId
+from secagg.store.base import Outcome
+
+
+class FanOut(HostObserver):
+    """Tells each of several observers everything, in their order.
+
+    Args:
+        observers: whom to tell.
+    """
+
+    def __init__(self, *observers: HostObserver) -> None:
+        self._observers = observers
+
+    def session_created(self, name: str, clients: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_created(name, clients)
+
+    def session_resumed(self, name: str, entries: int, seconds: float) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_resumed(name, entries, seconds)
+
+    def session_ended(self, name: str, outcome: Outcome) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_ended(name, outcome)
+
+    def session_failed(self, name: str, error: BaseException) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_failed(name, error)
+
+    def round_opened(self, name: str, round_: Round, clients: int, seconds: float) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.round_opened(name, round_, clients, seconds)
+
+    def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.round_closed(name, round_, answered, seconds)
+
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.client_dropped(name, client, round_, reason, detail)
+
+    def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.answer(name, round_, client, kind)
+
+    def bytes_received(self, name: str, client: ClientId, count: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.bytes_received(name, client, count)
+
+    def stage_entered(self, name: str, stage: Stage) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.stage_entered(name, stage)
+
+    def step_timed(self, name: str, step: str, seconds: float) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.step_timed(name, step, seconds)
+
+    def store_failed(self, name: str, error: Exception) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.store_failed(name, error)

@@ -1,0 +1,176 @@
+"""Structured logs: one JSON object a line, through structlog and the standard library's handlers.
+
+A line has `event`, `level`, `timestamp` (UTC) and what belongs to the event. Bytes never reach a log: a value that is
+bytes or a secret is replaced by its length, and tracebacks are written without variables. Lines of other libraries
+(gRPC, asyncio) take the same form.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import structlog
+from structlog.typing import Processor
+
+from secagg.crypto.secret import SecretBytes
+from secagg.errors import DropReason, ParameterError
+from secagg.events import Stage
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.replies import ReceiptKind
+from secagg.messages import Round
+from secagg.parameters import ClientId
+from secagg.store.base import Completed, Outcome
+
+Level = Literal["debug", "info", "warning", "error"]
+_NAME: Final = "secagg"
+
+
+@contextmanager
+def json_logs(level: Level = "info", file: Path | None = None) -> Iterator[structlog.stdlib.BoundLogger]:
+    """Write logs as JSON lines while the block runs, those of other libraries from `warning` on too.
+
+    Args:
+        level: the least that is written.
+        file: appended to; standard error unless given.
+
+    Raises:
+        ParameterError: the file cannot be opened.
+    """
+    try:
+        handler = logging.StreamHandler() if file is None else logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise ParameterError(
+            f"cannot write logs to {file}: {error.strerror}; give a file in a directory there"
+        ) from error
+    shared: list[Processor] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(default=_shown),
+    ]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _from_elsewhere], processors=last)
+    )
+    root, own = logging.getLogger(), logging.getLogger(_NAME)
+    before = (root.level, own.level)
+    root.addHandler(handler)
+    root.setLevel(max(logging.WARNING, _number(level)))
+    own.setLevel(_number(level))
+    try:
+        yield structlog.wrap_logger(
+            own,
+            processors=[
+                structlog.stdlib.filter_by_level,
+                *shared,
+                without_bytes,
+                structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+        root.setLevel(before[0])
+        own.setLevel(before[1])
+
+
+class LogObserver(HostObserver):
+    """Writes what happens to a host's sessions.
+
+    Args:
+        logger: where it is written.
+    """
+
+    def __init__(self, logger: structlog.stdlib.BoundLogger) -> None:
+        self._log = logger
+
+    def session_created(self, name: str, clients: int) -> None:
+        """Level info."""
+        self._log.info("session created", session=name, clients=clients)
+
+    def session_resumed(self, name: str, entries: int, seconds: float) -> None:
+        """Level info."""
+        self._log.info("session resumed", session=name, entries=entries, seconds=round(seconds, 3))
+
+    def session_ended(self, name: str, outcome: Outcome) -> None:
+        """Level info for a sum, warning otherwise."""
+        if isinstance(outcome, Completed):
+            self._log.info("session completed", session=name)
+        else:
+            self._log.warning("session aborted", session=name, reason=outcome.reason, detail=outcome.detail)
+
+    def session_failed(self, name: str, error: BaseException) -> None:
+        """Level error, with a traceback."""
+        self._log.error("session failed", session=name, exc_info=error)
+
+    def round_opened(self, name: str, round_: Round, clients: int, seconds: float) -> None:
+        """Level info."""
+        self._log.info("round opened", session=name, round=round_.value, clients=clients, deadline_seconds=seconds)
+
+    def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
+        """Level info."""
+        self._log.info("round closed", session=name, round=round_.value, answered=answered, seconds=round(seconds, 3))
+
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+        """Level warning."""
+        self._log.warning(
+            "client dropped",
+            session=name,
+            client=client,
+            round=round_.value,
+            reason=reason.value,
+            rule=reason.name,
+            detail=detail,
+        )
+
+    def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
+        """Level debug."""
+        self._log.debug(
+            "answer", session=name, round=None if round_ is None else round_.value, client=client, outcome=kind.value
+        )
+
+    def stage_entered(self, name: str, stage: Stage) -> None:
+        """Level info."""
+        self._log.info("stage entered", session=name, stage=stage.value)
+
+    def step_timed(self, name: str, step: str, seconds: float) -> None:
+        """Level debug."""
+        self._log.debug("step timed", session=name, step=step, seconds=round(seconds, 6))
+
+    def store_failed(self, name: str, error: Exception) -> None:
+        """Level error."""
+        self._log.error("store failed", session=name, detail=str(error))
+
+
+def without_bytes(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace bytes and secrets among an event's values by their length."""
+    return {name: _cleaned(value) for name, value in event.items()}
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview | SecretBytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, dict):
+        return {str(name): _cleaned(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_cleaned(item) for item in value]
+    return value
+
+
+def _shown(value: Any) -> str:
+    """What JSON does not know is named by its type: a repr may show anything."""
+    return f"<{type(value).__name__}>"
+
+
+def _from_elsewhere(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    record = event["_record"]
+    event["logger"] = record.name
+    return event
+
+
+def _number(level: Level) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]

@@ -1,0 +1,154 @@
+"""Prometheus metrics of a host, and their endpoint.
+
+Labels are rounds, stages, steps and reasons: a fixed, small number of series. Never a client or a session, which would
+grow without bound, and tell whoever reads metrics who took part.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from secagg.errors import DropReason, ParameterError
+from secagg.events import Stage
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.replies import ReceiptKind
+from secagg.messages import Round
+from secagg.parameters import ClientId
+from secagg.store.base import Completed, Outcome
+
+_LONG: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 14400)
+_SHORT: Final = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
+
+
+class MetricsObserver(HostObserver):
+    """Counts what happens to a host's sessions.
+
+    Args:
+        clock: monotonic seconds, for the time that stages take.
+
+    Attributes:
+        registry: holds the metrics, all named `secagg_...`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        self._stages: dict[str, tuple[Stage, float]] = {}
+        self._running: set[str] = set()
+        self._open = Gauge("secagg_sessions_open", "Sessions that run in this process.", registry=self.registry)
+        self._created = self._counter("sessions_created", "Sessions created.")
+        self._resumed = self._counter("sessions_resumed", "Sessions rebuilt from their log after a restart.")
+        self._ended = self._counter(
+            "sessions_ended", "Sessions that ended, by outcome and reason.", "outcome", "reason"
+        )
+        self._failed = self._counter("sessions_failed", "Sessions that stopped on an unexpected exception.")
+        self._rounds = self._counter("rounds_closed", "Rounds that closed.", "round")
+        self._dropped = self._counter("clients_dropped", "Clients dropped, by round and rule.", "round", "reason")
+        self._answers = self._counter("answers", "Answers, by round and what became of them.", "round", "outcome")
+        self._bytes = self._counter("received_bytes", "Bytes of messages that came in.")
+        self._store = self._counter("store_failures", "Operations that the store refused.")
+        self._round_seconds = self._histogram("round_seconds", "How long rounds were open.", "round", _LONG)
+        self._stage_seconds = self._histogram(
+            "stage_seconds", "How long stages of the last round took.", "stage", _LONG
+        )
+        self._step_seconds = self._histogram("step_seconds", "How long steps of a session took.", "step", _SHORT)
+
+    def session_created(self, name: str, clients: int) -> None:
+        """Count it."""
+        self._created.inc()
+        self._begin(name)
+
+    def session_resumed(self, name: str, entries: int, seconds: float) -> None:
+        """Count it."""
+        self._resumed.inc()
+        self._begin(name)
+
+    def session_ended(self, name: str, outcome: Outcome) -> None:
+        """Count it by how it ended."""
+        self._end_stage(name)
+        completed = isinstance(outcome, Completed)
+        self._ended.labels(
+            outcome="completed" if completed else "aborted",
+            reason="" if isinstance(outcome, Completed) else outcome.reason,
+        ).inc()
+        self._finish(name)
+
+    def session_failed(self, name: str, error: BaseException) -> None:
+        """Count it."""
+        self._stages.pop(name, None)
+        self._failed.inc()
+        self._finish(name)
+
+    def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
+        """Count it, and how long it was open."""
+        self._end_stage(name)
+        self._rounds.labels(round=round_.value).inc()
+        self._round_seconds.labels(round_.value).observe(seconds)
+
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+        """Count it by rule."""
+        self._dropped.labels(round=round_.value, reason=reason.value).inc()
+
+    def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
+        """Count it by what became of it."""
+        self._answers.labels(round="" if round_ is None else round_.value, outcome=kind.value).inc()
+
+    def bytes_received(self, name: str, client: ClientId, count: int) -> None:
+        """Add them."""
+        self._bytes.inc(count)
+
+    def stage_entered(self, name: str, stage: Stage) -> None:
+        """Time the stage before it."""
+        self._end_stage(name)
+        self._stages[name] = (stage, self._clock())
+
+    def step_timed(self, name: str, step: str, seconds: float) -> None:
+        """Record how long it took."""
+        self._step_seconds.labels(step).observe(seconds)
+
+    def store_failed(self, name: str, error: Exception) -> None:
+        """Count it."""
+        self._store.inc()
+
+    def _begin(self, name: str) -> None:
+        self._running.add(name)
+        self._open.set(len(self._running))
+
+    def _finish(self, name: str) -> None:
+        self._running.discard(name)
+        self._open.set(len(self._running))
+
+    def _end_stage(self, name: str) -> None:
+        if name in self._stages:
+            stage, since = self._stages.pop(name)
+            self._stage_seconds.labels(stage.value).observe(self._clock() - since)
+
+    def _counter(self, name: str, help_: str, *labels: str) -> Counter:
+        return Counter(f"secagg_{name}", help_, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help_: str, label: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"secagg_{name}", help_, (label,), buckets=buckets, registry=self.registry)
+
+
+@contextmanager
+def metrics_endpoint(registry: CollectorRegistry, host: str, port: int) -> Iterator[int]:
+    """Serve metrics over HTTP while the block runs; gives the port, which is a free one for port 0.
+
+    Raises:
+        ParameterError: the address cannot be listened on.
+    """
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        raise ParameterError(f"cannot serve metrics on {host}:{port}: {error.strerror}; give a free address") from error
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

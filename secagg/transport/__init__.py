@@ -1,0 +1,1 @@
+"""Ways to carry the messages of sessions between processes: each its own package, with its own extra."""

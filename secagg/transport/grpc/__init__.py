@@ -1,0 +1,57 @@
+"""Sessions over gRPC: a server for hosted sessions, one call that takes part in one, and a client for operators.
+
+    # server, in an event loop
+    async with SessionHost(store) as host:
+        await host.create("round-7", parameters, roster=roster, schedule=schedule)
+        tls = ServerTls.from_files(certificate, key)
+        async with GrpcServer(host, "0.0.0.0:8443", names={"sums.example.org"}, tls=tls) as server:
+            await server.wait()
+
+    # client
+    await participate("sums.example.org:8443", {"weights": array}, session="round-7", client_id=17, identity=key, ...)
+
+Needs the extra `grpc`. What the calls are stands in protos/secagg/service/v1/service.proto.
+"""
+
+from secagg.errors import ParameterError
+
+try:
+    import grpc  # noqa: F401
+    import grpc_health  # noqa: F401
+    import grpc_reflection  # noqa: F401
+    import tenacity  # noqa: F401
+except ImportError as missing:
+    raise ParameterError(
+        f"the network service needs the package {missing.name}, which is not installed: pip install 'secagg[grpc]'"
+    ) from None
+
+from secagg.transport.grpc.admin_client import AdminClient
+from secagg.transport.grpc.blocking import participate_blocking
+from secagg.transport.grpc.client import Participation, participate
+from secagg.transport.grpc.errors import DroppedError, Refusal, ServiceError, UnreachableError
+from secagg.transport.grpc.limits import ServiceLimits
+from secagg.transport.grpc.participant import Inputs
+from secagg.transport.grpc.progress import ParticipationObserver
+from secagg.transport.grpc.retries import RetryPolicy
+from secagg.transport.grpc.server import GrpcServer
+from secagg.transport.grpc.state import ParticipantState
+from secagg.transport.grpc.tls import ClientTls, ServerTls
+
+__all__ = [
+    "AdminClient",
+    "ClientTls",
+    "DroppedError",
+    "GrpcServer",
+    "Inputs",
+    "ParticipantState",
+    "Participation",
+    "ParticipationObserver",
+    "Refusal",
+    "RetryPolicy",
+    "ServerTls",
+    "ServiceError",
+    "ServiceLimits",
+    "UnreachableError",
+    "participate",
+    "participate_blocking",
+]

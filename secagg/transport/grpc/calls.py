@@ -1,0 +1,93 @@
+"""What every call of the service has around it: who calls, and how a failure becomes a status."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+
+from secagg.errors import SecAggError
+from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.gatekeeper import ClientCaller, Gatekeeper, OperatorCaller
+from secagg.transport.grpc.status import CODES, DETAIL_KEY, CallRefusedError, detail_of, refused, sentence
+
+Context = grpc.aio.ServicerContext[Any, Any]
+AUTHORIZATION = "authorization"
+BEARER = "Bearer "
+
+Self = TypeVar("Self")
+Given = TypeVar("Given")
+Returned = TypeVar("Returned")
+
+
+def answered(
+    handler: Callable[[Self, Given, Context], Awaitable[Returned]],
+) -> Callable[[Self, Given, Context], Awaitable[Returned]]:
+    """Make a handler fail with a status where it raises an error of ours."""
+
+    @functools.wraps(handler)
+    async def guarded(self: Self, request: Given, context: Context) -> Returned:
+        try:
+            return await handler(self, request, context)
+        except SecAggError as error:
+            await fail(context, refused(error))
+
+    return guarded
+
+
+def streamed(
+    handler: Callable[[Self, Given, Context], AsyncIterator[Returned]],
+) -> Callable[[Self, Given, Context], AsyncIterator[Returned]]:
+    """Make a handler that yields its replies fail with a status where it raises an error of ours."""
+
+    @functools.wraps(handler)
+    async def guarded(self: Self, request: Given, context: Context) -> AsyncIterator[Returned]:
+        try:
+            async for reply in handler(self, request, context):
+                yield reply
+        except SecAggError as error:
+            await fail(context, refused(error))
+
+    return guarded
+
+
+async def fail(context: Context, refusal: CallRefusedError) -> NoReturn:
+    """End a call with a status."""
+    detail = detail_of(refusal).SerializeToString()
+    await context.abort(CODES[refusal.refusal], sentence(str(refusal)), ((DETAIL_KEY, detail),))
+
+
+def client_of(gatekeeper: Gatekeeper, context: Context) -> ClientCaller:
+    """Return the client that makes a call.
+
+    Raises:
+        CallRefusedError: no valid token, or an operator's.
+    """
+    caller = gatekeeper.caller(_token(context))
+    if not isinstance(caller, ClientCaller):
+        raise CallRefusedError(Refusal.NOT_IN_COHORT, "an operator takes no part in sessions; log in as a client")
+    return caller
+
+
+def operator_of(gatekeeper: Gatekeeper, context: Context) -> OperatorCaller:
+    """Return the operator that makes a call.
+
+    Raises:
+        CallRefusedError: no valid token, or a client's.
+    """
+    caller = gatekeeper.caller(_token(context))
+    if not isinstance(caller, OperatorCaller):
+        raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "a client administers nothing; log in as an operator")
+    return caller
+
+
+def _token(context: Context) -> bytes:
+    for key, value in context.invocation_metadata() or ():
+        if key == AUTHORIZATION and isinstance(value, str) and value.startswith(BEARER):
+            try:
+                return bytes.fromhex(value.removeprefix(BEARER))
+            except ValueError:
+                return b""
+    return b""

@@ -1,0 +1,165 @@
+"""Takes part in one session from the login to its end, in one call.
+
+A broken connection, a server that restarts, a slow network: the call goes on. The same request gives the same answer,
+so that repeating one after a lost reply is safe. With a state directory the process may be killed as well. What ends
+the call is the session's end, a server that breaks a rule, or one that is gone for longer than the retry policy
+allows. The protocol is ClientSession's; this module moves its bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from secagg.crypto.signing import IdentityKey
+from secagg.errors import SecAggError
+from secagg.executor import INLINE, Executor
+from secagg.parameters import ClientId, SessionParameters, check_client_id
+from secagg.policy import ClientPolicy
+from secagg.protocol.roster import Roster
+from secagg.protocol.transitions import ClientPhase
+from secagg.store.base import StoreError, check_session_name
+from secagg.transport.grpc.connection import Connection, Endpoint
+from secagg.transport.grpc.errors import DroppedError, ServiceError
+from secagg.transport.grpc.gatekeeper import ClientCaller
+from secagg.transport.grpc.participant import Inputs, Participant
+from secagg.transport.grpc.participant_calls import ParticipantCalls
+from secagg.transport.grpc.progress import ParticipationObserver
+from secagg.transport.grpc.retries import RetryPolicy
+from secagg.transport.grpc.state import ParticipantState
+from secagg.transport.grpc.tls import ClientTls
+
+
+@dataclass(frozen=True, slots=True)
+class Participation:
+    """A session that completed with this client.
+
+    Attributes:
+        session: its name on the server.
+        client: this client.
+        parameters: what was offered and accepted.
+        answered: the rounds that this process answered, in order, by what the client waited for.
+    """
+
+    session: str
+    client: ClientId
+    parameters: SessionParameters
+    answered: tuple[ClientPhase, ...]
+
+
+async def participate(
+    server: str,
+    inputs: Inputs,
+    *,
+    session: str,
+    client_id: ClientId,
+    identity: IdentityKey | None = None,
+    weight: int = 1,
+    roster: Roster | None = None,
+    policy: ClientPolicy | None = None,
+    tls: ClientTls | None = None,
+    insecure: bool = False,
+    state: Path | None = None,
+    retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+    observer: ParticipationObserver | None = None,
+    executor: Executor = INLINE,
+    strict: bool = False,
+) -> Participation:
+    """Take part in one session: log in, answer every request, and return when the session has completed.
+
+    Cancelling it is safe at any point: to the others this client has dropped out, or goes on later from `state`.
+
+    Args:
+        server: `host:port`.
+        inputs: this client's vectors, or a function of the accepted parameters that returns them.
+        session: the session's name on the server.
+        client_id: this client.
+        identity: its Ed25519 key; signs the login, and messages in the active model. None where the server takes
+            anonymous clients.
+        weight: its weight (example count), 1 .. max_weight; travels masked.
+        roster: client id to 32-byte key, from a directory that the server does not control; active model.
+        policy: the floor under the offer, the expected context included. A client with an identity takes part in a
+            semi-honest session only if `threat_model=ThreatModel.SEMI_HONEST` allows it.
+        tls: what to believe and to show; the default trusts gRPC's list of authorities.
+        insecure: no TLS; on loopback addresses only.
+        state: a directory; with it, another process may go on after this one was killed. It holds secrets.
+        retry: how long and how often to try again.
+        observer: told what happens.
+        executor: who makes masks.
+        strict: refuse input values outside of [-clip, clip] instead of clipping them.
+
+    Raises:
+        ParameterError: an argument or input that does not fit, before anything was sent if possible.
+        PeerMisbehaved: the server offered less than the policy, or broke a rule of the protocol.
+        DecodeError: the server's bytes are no message.
+        DroppedError: the session goes on without this client; says why.
+        SessionAbortedError: the session ended without a sum.
+        UnreachableError: the server could not be reached for as long as `retry` allows.
+        ServiceError: the server refused a call for good, such as a login with another key than the enrolled one.
+        StoreError: the state directory cannot be used.
+    """
+    caller = ClientCaller(check_session_name(session), check_client_id(client_id))
+    endpoint = Endpoint(server, tls, insecure)
+    watched = observer or ParticipationObserver()
+    kept = None if state is None else ParticipantState(state, session, caller.client)
+    try:
+        async with Connection(endpoint, caller, identity, retry, watched) as connection:
+            calls = ParticipantCalls(connection)
+            offer = await calls.offer()
+            participant = await asyncio.to_thread(
+                Participant,
+                offer,
+                caller.client,
+                inputs=inputs,
+                weight=weight,
+                strict=strict,
+                identity=identity,
+                roster=roster,
+                policy=policy,
+                state=kept,
+                executor=executor,
+            )
+            watched.offer_accepted(participant.parameters, participant.resumed)
+            try:
+                answered = await _play(calls, participant, watched)
+            except (ServiceError, StoreError):
+                # The session may go on without us, or with us in another process: nothing is over here.
+                raise
+            except SecAggError:
+                await _leave(calls, participant)
+                raise
+            await asyncio.to_thread(participant.erase)
+        return Participation(session, caller.client, participant.parameters, answered)
+    finally:
+        if kept is not None:
+            kept.close()
+
+
+async def _play(
+    calls: ParticipantCalls, participant: Participant, observer: ParticipationObserver
+) -> tuple[ClientPhase, ...]:
+    answered: list[ClientPhase] = []
+    seen = b""
+    while (request := await calls.next_request(seen)) is not None:
+        phase = participant.phase
+        answer = await asyncio.to_thread(participant.answer, request)
+        if answer is not None:
+            outcome = await calls.answer(answer)
+            answered.append(phase)
+            observer.answered(phase, len(answer), outcome)
+        seen = hashlib.sha256(request).digest()
+    if not participant.contributed:
+        raise DroppedError("the session completed without an input of this client")
+    return tuple(answered)
+
+
+async def _leave(calls: ParticipantCalls, participant: Participant) -> None:
+    """After the end of this client's session: tell the server, if it does not know, and erase the secrets."""
+    notice = participant.notice
+    if notice is not None:
+        with suppress(SecAggError):
+            await calls.notice(notice)
+    await asyncio.to_thread(participant.erase)

@@ -1,0 +1,105 @@
+"""Bounds of the network service that are checked before anything is allocated, and gRPC's options that follow.
+
+What a session, a cohort or a message may be at most is the host's business; here stand calls, connections and time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from secagg.errors import ParameterError
+
+Options = tuple[tuple[str, int | str], ...]
+
+CHUNK_BYTES: Final = 1 << 18
+"""Bytes of a piece of an upload or a result."""
+WINDOW_BYTES: Final = 1 << 17
+"""How far a sender may be ahead of the server: memory for each client that waits for its turn to upload."""
+UNARY_ANSWER_BYTES: Final = 1 << 18
+"""The longest answer that travels in one piece; longer ones are uploaded."""
+MAX_CHUNK_BYTES: Final = 1 << 20
+_SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
+# The longest offer and request: cohorts of 2^17 with a signature each, or an offer of many vectors.
+CLIENT_MESSAGE_BYTES: Final = 1 << 26
+SHA256_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """Bounds of one server process.
+
+    Attributes:
+        calls: calls at once, waiting ones included; each client of a running session keeps one open.
+        calls_per_connection: calls at once over one connection.
+        uploads: uploads that are taken in at once; others wait for their turn.
+        poll_seconds: how long a client may wait for a request in one call.
+        stall_seconds: how long an upload may pause.
+        upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed.
+        nonces: logins in progress; the oldest are forgotten.
+        nonce_seconds: how long a login may take.
+        tokens_per_caller: logins of one client or operator that are valid at once; the oldest are forgotten.
+        token_seconds: how long a login is valid.
+
+    Raises:
+        ParameterError: a bound that is not positive.
+    """
+
+    calls: int = 16_384
+    calls_per_connection: int = 16
+    uploads: int = 32
+    poll_seconds: float = 60.0
+    stall_seconds: float = 30.0
+    upload_bytes_per_second: float = 1024.0
+    nonces: int = 1 << 15
+    nonce_seconds: float = 60.0
+    tokens_per_caller: int = 4
+    token_seconds: float = 24 * 3600.0
+
+    def __post_init__(self) -> None:
+        for bound in fields(self):
+            value = getattr(self, bound.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise ParameterError(f"limit {bound.name} is {value!r}; give a positive number")
+            if bound.type == "int" and not isinstance(value, int):
+                raise ParameterError(f"limit {bound.name} is {value!r}; give a whole number")
+
+
+def server_options(limits: ServiceLimits) -> Options:
+    """Options of a server: without the first two, many calls at once are cancelled."""
+    return (
+        ("grpc.server.max_pending_requests", limits.calls),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.calls),
+        ("grpc.max_concurrent_streams", limits.calls_per_connection),
+        ("grpc.max_receive_message_length", _SERVER_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", CLIENT_MESSAGE_BYTES),
+        # Memory for an upload is a few chunks, however fast its sender is.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
+        # Connections that died silently are found, and clients may look for that as often as we do.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.so_reuseport", 0),
+    )
+
+
+def channel_options(*, server_name: str | None, proxy: bool) -> Options:
+    """Options of a client's channel; retries are ours, so that a login is renewed in between."""
+    options: Options = (
+        ("grpc.enable_retries", 0),
+        ("grpc.enable_http_proxy", int(proxy)),
+        ("grpc.max_receive_message_length", CLIENT_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", _SERVER_MESSAGE_BYTES),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        # In spite of its name: how long a handshake may take.
+        ("grpc.min_reconnect_backoff_ms", 20_000),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        # Channels of one process with equal options would share one connection.
+        ("grpc.use_local_subchannel_pool", 1),
+    )
+    if server_name is not None:
+        options += (("grpc.ssl_target_name_override", server_name), ("grpc.default_authority", server_name))
+    return options

@@ -1,0 +1,169 @@
+"""One client's session with its input and, when it has one, its state on disk: requests in, answers out. Blocks.
+
+Called from one worker thread at a time. Must not know connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from secagg.client import ClientSession
+from secagg.crypto.key_schedule import session_digest
+from secagg.crypto.secret import SecretBytes
+from secagg.crypto.signing import IdentityKey
+from secagg.errors import AbortReason, SecAggError, SessionAbortedError
+from secagg.executor import Executor
+from secagg.parameters import ClientId, SessionParameters
+from secagg.policy import ClientPolicy
+from secagg.protocol.roster import Roster
+from secagg.protocol.transitions import ClientPhase
+from secagg.transport.grpc.state import ParticipantState
+
+Inputs = Mapping[str, NDArray[Any]] | Callable[[SessionParameters], Mapping[str, NDArray[Any]]]
+"""One array for each vector of the session, or a function that makes them once the offer was accepted."""
+
+_BEFORE_INPUT: Final = (ClientPhase.ADVERTISE_KEYS, ClientPhase.SHARE_KEYS, ClientPhase.MASKED_INPUT)
+_OVER: Final = (ClientPhase.COMPLETED, ClientPhase.ABORTED)
+
+
+class Participant:
+    """What `participate` plays; the arguments are those of `participate` and `ClientSession`.
+
+    Raises:
+        DecodeError: the offer is no offer.
+        PeerMisbehaved: the offer is under the policy's floor; no key was made.
+        RemoteProtocolError: an earlier process took part in another session under this name.
+        ParameterError: identity, roster or inputs do not fit.
+        StoreError: the state cannot be used.
+    """
+
+    def __init__(
+        self,
+        offer: bytes,
+        client: ClientId,
+        *,
+        inputs: Inputs,
+        weight: int,
+        strict: bool,
+        identity: IdentityKey | None,
+        roster: Roster | None,
+        policy: ClientPolicy | None,
+        state: ParticipantState | None,
+        executor: Executor,
+    ) -> None:
+        self._client = client
+        self._weight = weight
+        self._strict = strict
+        self._identity = identity
+        self._roster = roster
+        self._state = state
+        self._executor = executor
+        self._notice: bytes | None = None
+        self._arrays: Mapping[str, NDArray[Any]] | None = None
+        make = partial(
+            ClientSession,
+            offer,
+            client,
+            identity=identity,
+            roster=roster,
+            policy=policy,
+            ledger=state,
+            executor=executor,
+        )
+        session: ClientSession = make()
+        self.parameters = session.parameters
+        self.resumed: ClientPhase | None = None
+        earlier = None if state is None else self._resume(state)
+        if earlier is None or earlier.phase in _BEFORE_INPUT:
+            self._arrays = inputs(self.parameters) if callable(inputs) else inputs
+            # Checks the input before anybody hears of this client.
+            session.set_input(self._arrays, weight, strict=strict)
+        if state is not None:
+            # Snapshots before the masked input hold none: it is set when it is asked for.
+            session.abort()
+            session = earlier or make()
+        self._session = session
+
+    @property
+    def phase(self) -> ClientPhase:
+        """What the session waits for."""
+        return self._session.phase
+
+    @property
+    def contributed(self) -> bool:
+        """Whether the masked input was made, by this process or by an earlier one."""
+        session = session_digest(self.parameters.encode())
+        if self._state is not None and self._state.answered(session, self._client, ClientPhase.MASKED_INPUT.value):
+            return True
+        return self.phase not in (*_BEFORE_INPUT, ClientPhase.ABORTED)
+
+    @property
+    def notice(self) -> bytes | None:
+        """What tells the server that this client will not answer any more, or None."""
+        # With A12 another process of this client goes on; the server must not hear that it left.
+        if self._session.abort_reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT:
+            return None
+        return self._notice or self._session.abort_notice()
+
+    def answer(self, request: bytes) -> bytes | None:
+        """Answer a request; with a state on disk the answer is claimed there before this returns.
+
+        Raises:
+            RemoteProtocolError: the server misbehaved.
+            SessionAbortedError: another process of this client answered the request with other content.
+            ParameterError: an input that was changed since it was checked.
+            StoreError: the state cannot be written; the answer must not be sent.
+        """
+        if self._state is not None and self.phase is ClientPhase.MASKED_INPUT and self._arrays is not None:
+            self._set_input(self._arrays)
+        answer = self._session.receive(request)
+        if self._state is not None and self._state.unsaved:
+            self._freeze(self._state)
+        if self.phase not in _BEFORE_INPUT:
+            self._arrays = None
+        return answer
+
+    def erase(self) -> None:
+        """Forget the secrets: the session has ended for this client."""
+        if self._state is not None:
+            self._state.erase()
+        if self.phase not in _OVER:
+            self._session.abort()
+        self._arrays = None
+
+    def _set_input(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        try:
+            self._session.set_input(arrays, self._weight, strict=self._strict)
+        except SecAggError:
+            self._notice = self._session.abort()
+            raise
+
+    def _resume(self, state: ParticipantState) -> ClientSession | None:
+        state.bind(session_digest(self.parameters.encode()))
+        frozen = state.snapshot()
+        if frozen is None:
+            return None
+        session = self._thaw(state, frozen)
+        self.resumed = session.phase
+        return session
+
+    def _thaw(self, state: ParticipantState, frozen: SecretBytes) -> ClientSession:
+        session = ClientSession.resume(
+            frozen, ledger=state, identity=self._identity, roster=self._roster, executor=self._executor
+        )
+        frozen.wipe()
+        return session
+
+    def _freeze(self, state: ParticipantState) -> None:
+        frozen = None if self.phase in _OVER else self._session.snapshot()
+        if not state.save(frozen):
+            raise SessionAbortedError(
+                f"another process answered this request as client {self._client}; let it go on",
+                AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT,
+            )
+        if frozen is not None:
+            self._session = self._thaw(state, frozen)

@@ -1,0 +1,136 @@
+"""The calls that a participant makes: offer, requests, answers in one piece or in chunks. Bytes in, bytes out."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from secagg.errors import AbortReason, SessionAbortedError
+from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Metadata
+from secagg.transport.grpc.errors import DroppedError, ServiceError
+from secagg.transport.grpc.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
+from secagg.transport.grpc.status import drop_reason_of
+
+_POLL_SECONDS: Final = 30.0
+_SHORTEST_POLL_SECONDS: Final = 0.5
+_NOTICE_SECONDS: Final = 5.0
+# An upload slower than this is cut off and begun again.
+_SLOWEST_BYTES_PER_SECOND: Final = 4096
+_OUTCOMES: Final = {
+    pb.AnswerReply.OUTCOME_ACCEPTED: "accepted",
+    pb.AnswerReply.OUTCOME_REPEATED: "repeated",
+    pb.AnswerReply.OUTCOME_LATE: "late",
+}
+
+
+class ParticipantCalls:
+    """One client's calls; every method raises what `Connection.call` raises.
+
+    Args:
+        connection: logged in as the client.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def offer(self) -> bytes:
+        """Fetch the session's offer."""
+
+        async def attempt(metadata: Metadata) -> bytes:
+            reply: pb.GetOfferReply = await self._connection.aggregation.GetOffer(
+                pb.GetOfferRequest(), metadata=metadata, timeout=CALL_SECONDS
+            )
+            return reply.offer
+
+        return await self._connection.call("GetOffer", attempt)
+
+    async def next_request(self, seen: bytes) -> bytes | None:
+        """Wait for the request after the one with this digest; None when the session has completed.
+
+        Raises:
+            SessionAbortedError: it ended without a sum.
+            DroppedError: it goes on without this client.
+        """
+        asked = pb.NextRequestRequest(seen=seen, wait_milliseconds=int(_POLL_SECONDS * 1000))
+
+        async def attempt(metadata: Metadata) -> pb.NextRequestReply:
+            reply: pb.NextRequestReply = await self._connection.aggregation.NextRequest(
+                asked, metadata=metadata, timeout=_POLL_SECONDS + CALL_SECONDS
+            )
+            return reply
+
+        loop = asyncio.get_running_loop()
+        while True:
+            begun = loop.time()
+            reply = await self._connection.call("NextRequest", attempt)
+            match reply.WhichOneof("news"):
+                case "request":
+                    if hashlib.sha256(reply.request).digest() == seen:
+                        raise ServiceError("the server asks again what was answered, although it was told so")
+                    return reply.request
+                case "ended":
+                    if reply.ended.completed:
+                        return None
+                    raise SessionAbortedError(
+                        f"the session ended without a sum: {reply.ended.detail or reply.ended.reason}",
+                        next((reason for reason in AbortReason if reason.value == reply.ended.reason_id), None),
+                    )
+                case "dropped":
+                    raise _dropped(reply.dropped)
+            # A server that does not wait must not be asked in a tight loop.
+            await asyncio.sleep(max(0.0, begun + _SHORTEST_POLL_SECONDS - loop.time()))
+
+    async def answer(self, answer: bytes) -> str:
+        """Hand in an answer until the server has it; returns "accepted", "repeated" or "late".
+
+        Raises:
+            DroppedError: the server drops this client for it.
+        """
+        if len(answer) <= UNARY_ANSWER_BYTES:
+            return await self._answer_whole(answer)
+        header = pb.UploadHeader(total_bytes=len(answer), sha256=await asyncio.to_thread(_digest, answer))
+
+        async def parts() -> AsyncIterator[pb.UploadPart]:
+            yield pb.UploadPart(header=header)
+            view = memoryview(answer)
+            for at in range(0, len(answer), CHUNK_BYTES):
+                yield pb.UploadPart(chunk=bytes(view[at : at + CHUNK_BYTES]))
+
+        async def attempt(metadata: Metadata) -> pb.AnswerReply:
+            reply: pb.AnswerReply = await self._connection.aggregation.UploadAnswer(
+                parts(), metadata=metadata, timeout=CALL_SECONDS + len(answer) / _SLOWEST_BYTES_PER_SECOND
+            )
+            return reply
+
+        return _outcome(await self._connection.call("UploadAnswer", attempt))
+
+    async def notice(self, notice: bytes) -> None:
+        """Tell the server that this client leaves, once, without waiting long."""
+        await self._answer_whole(notice, once=True, seconds=_NOTICE_SECONDS)
+
+    async def _answer_whole(self, answer: bytes, *, once: bool = False, seconds: float = CALL_SECONDS) -> str:
+        async def attempt(metadata: Metadata) -> pb.AnswerReply:
+            reply: pb.AnswerReply = await self._connection.aggregation.Answer(
+                pb.AnswerRequest(answer=answer), metadata=metadata, timeout=seconds
+            )
+            return reply
+
+        return _outcome(await self._connection.call("Answer", attempt, once=once))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _outcome(reply: pb.AnswerReply) -> str:
+    if reply.outcome not in _OUTCOMES:
+        raise ServiceError(f"the server gave outcome {reply.outcome}, which this release does not know; update it")
+    return _OUTCOMES[reply.outcome]
+
+
+def _dropped(dropped: pb.Dropped) -> DroppedError:
+    said = dropped.detail or dropped.reason or "the server does not say why"
+    return DroppedError(f"the session goes on without this client: {said}", drop_reason_of(dropped.reason_id))

@@ -1,0 +1,165 @@
+"""A gRPC server of hosted sessions: security, the two services, health checking and reflection, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_health.v1.health import aio as health
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
+from grpc_reflection.v1alpha.reflection import enable_server_reflection
+
+from secagg.errors import ParameterError
+from secagg.hosting import NotInCohortError, SessionHost
+from secagg.parameters import ThreatModel
+from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.administration import Administrator
+from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
+from secagg.transport.grpc.limits import ServiceLimits, server_options
+from secagg.transport.grpc.service_pb2_grpc import (
+    add_AdministrationServicer_to_server,
+    add_SecureAggregationServicer_to_server,
+)
+from secagg.transport.grpc.servicer import Servicer
+from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.grpc.tls import ServerTls, check_security, is_loopback, split_address
+
+AGGREGATION: Final = pb.DESCRIPTOR.services_by_name["SecureAggregation"].full_name
+ADMINISTRATION: Final = pb.DESCRIPTOR.services_by_name["Administration"].full_name
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_GRACE_SECONDS: Final = 5.0
+
+
+class GrpcServer:
+    """A server for the sessions of a host; the host is started and stopped by its owner.
+
+    `async with GrpcServer(...) as server:` calls `start` and `stop`.
+
+    Args:
+        host: has the sessions; new ones may be created while the server runs.
+        address: `host:port` to listen on; port 0 chooses one.
+        names: the names by which clients dial this server, without port: a login is signed for one of them, so that
+            it is good for no other server. The loopback names are allowed besides when the address is on loopback.
+        tls: what the server shows and asks for.
+        insecure: serve without TLS; on loopback addresses only.
+        operators: name to 32-byte Ed25519 key of those who may see the status and fetch results.
+        anonymous: let clients of semi-honest sessions that have no roster in without a signature; needs `insecure`.
+        limits: bounds of calls, uploads and logins.
+        interceptors: gRPC's, for metrics and traces.
+
+    Attributes:
+        port: the port that it listens on, once it was started.
+
+    Raises:
+        ParameterError: TLS missing or forbidden, an impossible address, a key that is not 32 bytes.
+    """
+
+    def __init__(
+        self,
+        host: SessionHost,
+        address: str,
+        *,
+        names: Collection[str] = (),
+        tls: ServerTls | None = None,
+        insecure: bool = False,
+        operators: Mapping[str, bytes] = MappingProxyType({}),
+        anonymous: bool = False,
+        limits: ServiceLimits = ServiceLimits(),  # noqa: B008 - frozen
+        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    ) -> None:
+        encrypted = check_security(address, tls, insecure)
+        if anonymous and encrypted:
+            raise ParameterError("anonymous clients are for tests on loopback; they go with insecure=True only")
+        wrong = [name for name, key in operators.items() if len(key) != 32]
+        if wrong:
+            raise ParameterError(f"the key of operator {wrong[0]!r} is not 32 bytes; give IdentityKey.public")
+        self.port = split_address(address)[1]
+        self._host = host
+        self._address = address
+        self._tls = tls
+        self._operators = frozenset(operators.values())
+        self._anonymous = anonymous
+        self._limits = limits
+        self._interceptors = tuple(interceptors)
+        loopback = LOOPBACK_NAMES if is_loopback(split_address(address)[0]) else frozenset()
+        self._names = frozenset(names) | loopback
+        if not self._names:
+            raise ParameterError("the server has no name; give names={...}, the hosts that clients dial")
+        self._closing = asyncio.Event()
+        self._server: grpc.aio.Server | None = None
+        self._health = health.HealthServicer()
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ParameterError: the address cannot be served, or the certificate and key do not fit.
+        """
+        loop = asyncio.get_running_loop()
+        gatekeeper = Gatekeeper(self._key_of, self._names, loop.time, self._limits)
+        server = grpc.aio.server(interceptors=self._interceptors, options=server_options(self._limits))
+        add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
+            Servicer(self._host, gatekeeper, self._limits, self._closing), server
+        )
+        add_AdministrationServicer_to_server(Administrator(self._host, gatekeeper), server)  # type: ignore[no-untyped-call]
+        add_HealthServicer_to_server(self._health, server)
+        enable_server_reflection((AGGREGATION, ADMINISTRATION, HEALTH, REFLECTION), server)
+        try:
+            if self._tls is None:
+                self.port = server.add_insecure_port(self._address)
+            else:
+                self.port = server.add_secure_port(self._address, self._tls.credentials())
+        except RuntimeError as error:
+            raise ParameterError(
+                f"{self._address!r} cannot be served ({error}); give a free port, and a certificate with its own key"
+            ) from None
+        await server.start()
+        self._server = server
+        for service in ("", AGGREGATION, ADMINISTRATION):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    async def wait(self) -> None:
+        """Return when the server has stopped."""
+        if self._server is not None:
+            await self._server.wait_for_termination()
+
+    async def stop(self, grace: float = _GRACE_SECONDS) -> None:
+        """Tell health checkers, send waiting clients away, and end; calls in progress have `grace` seconds."""
+        await self._health.enter_graceful_shutdown()
+        self._closing.set()
+        if self._server is not None:
+            await self._server.stop(grace)
+
+    async def __aenter__(self) -> GrpcServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _key_of(self, caller: Caller) -> bytes | None:
+        if not isinstance(caller, ClientCaller):
+            if caller.public_key not in self._operators:
+                raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "this key is no operator's; add it to the operators")
+            return caller.public_key
+        session = self._host.session(caller.session)
+        if not session.includes(caller.client):
+            raise NotInCohortError(f"client {caller.client} is not in the cohort of session {caller.session!r}")
+        key = session.roster.get(caller.client)
+        if key is None:
+            open_to_all = self._anonymous and session.parameters.threat_model is ThreatModel.SEMI_HONEST
+            if not open_to_all or session.roster:
+                raise CallRefusedError(
+                    Refusal.NOT_IN_COHORT,
+                    f"session {caller.session!r} has no key for client {caller.client}; enroll the client",
+                )
+        return key

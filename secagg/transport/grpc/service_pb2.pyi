@@ -1,0 +1,250 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ClientSubject(_message.Message):
+    __slots__ = ("session", "client")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    client: int
+    def __init__(self, session: _Optional[str] = ..., client: _Optional[int] = ...) -> None: ...
+
+class OperatorSubject(_message.Message):
+    __slots__ = ("public_key",)
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    public_key: bytes
+    def __init__(self, public_key: _Optional[bytes] = ...) -> None: ...
+
+class ChallengeRequest(_message.Message):
+    __slots__ = ("client", "operator")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    client: ClientSubject
+    operator: OperatorSubject
+    def __init__(self, client: _Optional[_Union[ClientSubject, _Mapping]] = ..., operator: _Optional[_Union[OperatorSubject, _Mapping]] = ...) -> None: ...
+
+class ChallengeReply(_message.Message):
+    __slots__ = ("nonce",)
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
+
+class LoginRequest(_message.Message):
+    __slots__ = ("nonce", "server_name", "signature")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    server_name: str
+    signature: bytes
+    def __init__(self, nonce: _Optional[bytes] = ..., server_name: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class LoginReply(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: bytes
+    def __init__(self, token: _Optional[bytes] = ...) -> None: ...
+
+class GetOfferRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetOfferReply(_message.Message):
+    __slots__ = ("offer",)
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    offer: bytes
+    def __init__(self, offer: _Optional[bytes] = ...) -> None: ...
+
+class NextRequestRequest(_message.Message):
+    __slots__ = ("seen", "wait_milliseconds")
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    seen: bytes
+    wait_milliseconds: int
+    def __init__(self, seen: _Optional[bytes] = ..., wait_milliseconds: _Optional[int] = ...) -> None: ...
+
+class NextRequestReply(_message.Message):
+    __slots__ = ("request", "ended", "dropped")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    request: bytes
+    ended: Ended
+    dropped: Dropped
+    def __init__(self, request: _Optional[bytes] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ...) -> None: ...
+
+class Ended(_message.Message):
+    __slots__ = ("completed", "reason_id", "reason", "detail")
+    COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    REASON_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    completed: bool
+    reason_id: str
+    reason: str
+    detail: str
+    def __init__(self, completed: bool = ..., reason_id: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class Dropped(_message.Message):
+    __slots__ = ("reason_id", "reason", "detail")
+    REASON_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    reason_id: str
+    reason: str
+    detail: str
+    def __init__(self, reason_id: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class AnswerRequest(_message.Message):
+    __slots__ = ("answer",)
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    answer: bytes
+    def __init__(self, answer: _Optional[bytes] = ...) -> None: ...
+
+class UploadPart(_message.Message):
+    __slots__ = ("header", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: UploadHeader
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[UploadHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class UploadHeader(_message.Message):
+    __slots__ = ("total_bytes", "sha256")
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    total_bytes: int
+    sha256: bytes
+    def __init__(self, total_bytes: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
+
+class AnswerReply(_message.Message):
+    __slots__ = ("outcome",)
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[AnswerReply.Outcome]
+        OUTCOME_ACCEPTED: _ClassVar[AnswerReply.Outcome]
+        OUTCOME_REPEATED: _ClassVar[AnswerReply.Outcome]
+        OUTCOME_LATE: _ClassVar[AnswerReply.Outcome]
+    OUTCOME_UNSPECIFIED: AnswerReply.Outcome
+    OUTCOME_ACCEPTED: AnswerReply.Outcome
+    OUTCOME_REPEATED: AnswerReply.Outcome
+    OUTCOME_LATE: AnswerReply.Outcome
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    outcome: AnswerReply.Outcome
+    def __init__(self, outcome: _Optional[_Union[AnswerReply.Outcome, str]] = ...) -> None: ...
+
+class ListSessionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSessionsReply(_message.Message):
+    __slots__ = ("sessions",)
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, sessions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class GetStatusReply(_message.Message):
+    __slots__ = ("session", "state", "clients", "expected", "answered", "pending", "dropped", "seconds_left", "log_entries", "stored_bytes", "result_ready", "abort_reason_id", "detail", "created_at", "contributors")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    LOG_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RESULT_READY_FIELD_NUMBER: _ClassVar[int]
+    ABORT_REASON_ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    state: str
+    clients: int
+    expected: int
+    answered: int
+    pending: int
+    dropped: _containers.RepeatedCompositeFieldContainer[DropCount]
+    seconds_left: float
+    log_entries: int
+    stored_bytes: int
+    result_ready: bool
+    abort_reason_id: str
+    detail: str
+    created_at: float
+    contributors: Contributors
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[str] = ..., clients: _Optional[int] = ..., expected: _Optional[int] = ..., answered: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[_Iterable[_Union[DropCount, _Mapping]]] = ..., seconds_left: _Optional[float] = ..., log_entries: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., result_ready: bool = ..., abort_reason_id: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[float] = ..., contributors: _Optional[_Union[Contributors, _Mapping]] = ...) -> None: ...
+
+class DropCount(_message.Message):
+    __slots__ = ("reason_id", "clients")
+    REASON_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    reason_id: str
+    clients: int
+    def __init__(self, reason_id: _Optional[str] = ..., clients: _Optional[int] = ...) -> None: ...
+
+class Contributors(_message.Message):
+    __slots__ = ("clients",)
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    clients: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, clients: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class GetResultRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class ResultPart(_message.Message):
+    __slots__ = ("chunk", "end")
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    end: ResultEnd
+    def __init__(self, chunk: _Optional[bytes] = ..., end: _Optional[_Union[ResultEnd, _Mapping]] = ...) -> None: ...
+
+class ResultEnd(_message.Message):
+    __slots__ = ("total_bytes", "sha256")
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    total_bytes: int
+    sha256: bytes
+    def __init__(self, total_bytes: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
+
+class AcknowledgeResultRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class AcknowledgeResultReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ErrorDetail(_message.Message):
+    __slots__ = ("reason", "retry", "rule_id", "rule", "retry_after_seconds")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    retry: bool
+    rule_id: str
+    rule: str
+    retry_after_seconds: float
+    def __init__(self, reason: _Optional[str] = ..., retry: bool = ..., rule_id: _Optional[str] = ..., rule: _Optional[str] = ..., retry_after_seconds: _Optional[float] = ...) -> None: ...

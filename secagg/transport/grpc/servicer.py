@@ -1,0 +1,135 @@
+"""The calls of clients: login, offer, requests, answers. Messages are opaque bytes on their way to a hosted session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from secagg.hosting import Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
+from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.calls import Context, answered, client_of
+from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, OperatorCaller
+from secagg.transport.grpc.limits import SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
+from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
+from secagg.transport.grpc.status import CallRefusedError, sentence
+from secagg.transport.grpc.uploads import UploadDesk
+
+_OUTCOMES = {
+    ReceiptKind.ACCEPTED: pb.AnswerReply.OUTCOME_ACCEPTED,
+    ReceiptKind.REPEATED: pb.AnswerReply.OUTCOME_REPEATED,
+    ReceiptKind.LATE: pb.AnswerReply.OUTCOME_LATE,
+}
+_KEY_BYTES = 32
+
+
+class Servicer(SecureAggregationServicer):
+    """Serves the members of cohorts.
+
+    Args:
+        host: has the sessions.
+        gatekeeper: knows the callers.
+        limits: bounds of waiting and uploads.
+        closing: set when the server stops, so that nobody waits any longer.
+    """
+
+    def __init__(
+        self, host: SessionHost, gatekeeper: Gatekeeper, limits: ServiceLimits, closing: asyncio.Event
+    ) -> None:
+        self._host = host
+        self._gatekeeper = gatekeeper
+        self._limits = limits
+        self._closing = closing
+        self._desk = UploadDesk(limits)
+
+    @answered
+    async def Challenge(self, request: pb.ChallengeRequest, context: Context) -> pb.ChallengeReply:
+        """Give a nonce."""
+        return pb.ChallengeReply(nonce=self._gatekeeper.challenge(_claimed(request)))
+
+    @answered
+    async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginReply:
+        """Take a signature for a token."""
+        return pb.LoginReply(token=self._gatekeeper.login(request.nonce, request.server_name, request.signature))
+
+    @answered
+    async def GetOffer(self, request: pb.GetOfferRequest, context: Context) -> pb.GetOfferReply:
+        """Give the session's offer."""
+        _, session = self._session(context)
+        return pb.GetOfferReply(offer=session.offer)
+
+    @answered
+    async def NextRequest(self, request: pb.NextRequestRequest, context: Context) -> pb.NextRequestReply:
+        """Wait for the next request."""
+        caller, session = self._session(context)
+        if len(request.seen) not in (0, SHA256_BYTES):
+            raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
+        wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
+        match await self._wait(session, caller, request.seen, wait):
+            case Request() as found:
+                return pb.NextRequestReply(request=found.message)
+            case Ended() as end:
+                return _end(end)
+        return pb.NextRequestReply()
+
+    @answered
+    async def Answer(self, request: pb.AnswerRequest, context: Context) -> pb.AnswerReply:
+        """Take an answer in one piece."""
+        caller, session = self._session(context)
+        if len(request.answer) > UNARY_ANSWER_BYTES:
+            raise CallRefusedError(
+                Refusal.UPLOAD_REFUSED,
+                f"an answer of {len(request.answer)} bytes is longer than {UNARY_ANSWER_BYTES}; upload it in chunks",
+            )
+        return _receipt(await session.submit(caller.client, request.answer))
+
+    @answered
+    async def UploadAnswer(self, request: AsyncIterator[pb.UploadPart], context: Context) -> pb.AnswerReply:
+        """Take an answer in chunks."""
+        caller, session = self._session(context)
+        return _receipt(await self._desk.take(session, caller.client, request))
+
+    def _session(self, context: Context) -> tuple[ClientCaller, HostedSession]:
+        caller = client_of(self._gatekeeper, context)
+        return caller, self._host.session(caller.session)
+
+    async def _wait(
+        self, session: HostedSession, caller: ClientCaller, seen: bytes, wait: float
+    ) -> Request | Ended | None:
+        news = asyncio.ensure_future(session.next_request(caller.client, seen, wait))
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait((news, closing), return_when=asyncio.FIRST_COMPLETED)
+            if not news.done():
+                raise CallRefusedError(Refusal.TRY_AGAIN, "the server is stopping; ask again soon")
+            return news.result()
+        finally:
+            news.cancel()
+            closing.cancel()
+
+
+def _claimed(request: pb.ChallengeRequest) -> Caller:
+    match request.WhichOneof("subject"):
+        case "client":
+            return ClientCaller(request.client.session, request.client.client)
+        case "operator":
+            if len(request.operator.public_key) == _KEY_BYTES:
+                return OperatorCaller(request.operator.public_key)
+    raise CallRefusedError(Refusal.MALFORMED, "a challenge names a client of a session, or an operator's 32-byte key")
+
+
+def _receipt(receipt: Receipt) -> pb.AnswerReply:
+    if receipt.kind is ReceiptKind.REFUSED:
+        raise CallRefusedError(
+            Refusal.DROPPED, receipt.detail or "the session goes on without this client", drop_reason=receipt.reason
+        )
+    return pb.AnswerReply(outcome=_OUTCOMES[receipt.kind])
+
+
+def _end(end: Ended) -> pb.NextRequestReply:
+    reason_id, reason = ("", "") if end.reason is None else (end.reason.value, end.reason.name)
+    detail = sentence(end.detail)
+    if end.kind is EndKind.DROPPED:
+        return pb.NextRequestReply(dropped=pb.Dropped(reason_id=reason_id, reason=reason, detail=detail))
+    completed = end.kind is EndKind.COMPLETED
+    return pb.NextRequestReply(ended=pb.Ended(completed=completed, reason_id=reason_id, reason=reason, detail=detail))

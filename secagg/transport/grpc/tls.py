@@ -1,0 +1,166 @@
+"""Who may listen to a connection: TLS, mutual TLS when asked for, plaintext on loopback when allowed.
+
+Makes gRPC's credentials from PEM bytes. Must not know sessions, logins or calls.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from secagg.errors import ParameterError
+
+_MAX_PEM_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What a server shows its clients, and what it asks of them.
+
+    Attributes:
+        certificate_chain: the server's certificate and intermediates, PEM.
+        private_key: its key, PEM, not encrypted.
+        client_authority: certificates of the authority that signs client certificates, PEM; with it, a client without
+            such a certificate is refused (mutual TLS). The login by identity key stays as it is.
+
+    Raises:
+        ParameterError: a field that is no PEM text of its kind.
+    """
+
+    certificate_chain: bytes = field(repr=False)
+    private_key: bytes = field(repr=False)
+    client_authority: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_pem("certificate_chain", self.certificate_chain, b"CERTIFICATE")
+        _check_pem("private_key", self.private_key, b"PRIVATE KEY")
+        if self.client_authority is not None:
+            _check_pem("client_authority", self.client_authority, b"CERTIFICATE")
+
+    @classmethod
+    def from_files(cls, certificate_chain: Path, private_key: Path, client_authority: Path | None = None) -> ServerTls:
+        """Read the PEM files; raises ParameterError for one that cannot be read."""
+        authority = None if client_authority is None else _read(client_authority)
+        return cls(_read(certificate_chain), _read(private_key), authority)
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Return gRPC's form."""
+        return grpc.ssl_server_credentials(
+            [(self.private_key, self.certificate_chain)],
+            root_certificates=self.client_authority,
+            require_client_auth=self.client_authority is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """What a client believes about servers, and what it shows them.
+
+    Attributes:
+        authority: certificates of the authority that signs server certificates, PEM; None takes gRPC's own list.
+        certificate_chain: this client's certificate and intermediates, PEM, for mutual TLS; None shows none.
+        private_key: its key, PEM, not encrypted; goes with `certificate_chain`.
+        server_name: the name that the server's certificate must carry and that is signed in the login; None takes the
+            host of the address.
+
+    Raises:
+        ParameterError: a field that is no PEM text of its kind, or half of a certificate and key.
+    """
+
+    authority: bytes | None = field(default=None, repr=False)
+    certificate_chain: bytes | None = field(default=None, repr=False)
+    private_key: bytes | None = field(default=None, repr=False)
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.authority is not None:
+            _check_pem("authority", self.authority, b"CERTIFICATE")
+        if (self.certificate_chain is None) != (self.private_key is None):
+            raise ParameterError("certificate_chain and private_key belong together; give both or neither")
+        if self.certificate_chain is not None and self.private_key is not None:
+            _check_pem("certificate_chain", self.certificate_chain, b"CERTIFICATE")
+            _check_pem("private_key", self.private_key, b"PRIVATE KEY")
+
+    @classmethod
+    def from_files(
+        cls,
+        authority: Path | None = None,
+        certificate_chain: Path | None = None,
+        private_key: Path | None = None,
+        server_name: str | None = None,
+    ) -> ClientTls:
+        """Read the PEM files that are given; raises ParameterError for one that cannot be read."""
+        trusted, chain, key = (
+            None if path is None else _read(path) for path in (authority, certificate_chain, private_key)
+        )
+        return cls(trusted, chain, key, server_name)
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Return gRPC's form."""
+        return grpc.ssl_channel_credentials(self.authority, self.private_key, self.certificate_chain)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port` or `[IPv6]:port`.
+
+    Raises:
+        ParameterError: another form.
+    """
+    host, colon, port = address.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    fits = colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16
+    if not fits or "/" in host or (":" in host) != bracketed:
+        raise ParameterError(f"{address!r} is no address; give host:port, or [IPv6 address]:port")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can be nothing but this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_security(address: str, tls: ServerTls | ClientTls | None, insecure: bool) -> bool:
+    """Decide on TLS; returns whether the connection is encrypted.
+
+    Raises:
+        ParameterError: neither or both were asked for, or plaintext beyond loopback.
+    """
+    host, _ = split_address(address)
+    if not insecure:
+        if tls is None:
+            raise ParameterError(f"{address} has no TLS; give tls=, or insecure=True on a loopback address")
+        return True
+    if tls is not None:
+        raise ParameterError("tls= and insecure=True exclude each other; leave one out")
+    if not is_loopback(host):
+        raise ParameterError(
+            f"{address} is not a loopback address, and without TLS everybody on the way reads and changes messages; "
+            "give tls= instead of insecure=True"
+        )
+    return False
+
+
+def _check_pem(name: str, text: bytes, kind: bytes) -> None:
+    if not isinstance(text, bytes) or b"-----BEGIN " not in text or kind + b"-----" not in text:
+        raise ParameterError(f"{name} holds no {kind.decode()} block in PEM; give the content of a .pem file")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_PEM_BYTES + 1)
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read: {error.strerror}") from error
+    if len(text) > _MAX_PEM_BYTES:
+        raise ParameterError(f"{path} is longer than {_MAX_PEM_BYTES} bytes, which no certificate is")
+    return text

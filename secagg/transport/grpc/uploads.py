@@ -1,0 +1,90 @@
+"""Takes answers in that come in chunks, with memory for one chunk and a bound on everything.
+
+The header is checked before a byte is stored; an upload that pauses, crawls, grows beyond its header or does not
+have its digest is refused and leaves nothing. Must not know who the caller is, nor what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+from secagg.hosting import HostedSession, HostedUpload, Receipt
+from secagg.parameters import ClientId
+from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.limits import MAX_CHUNK_BYTES, SHA256_BYTES, ServiceLimits
+from secagg.transport.grpc.status import CallRefusedError
+
+
+class UploadDesk:
+    """Takes in so many uploads at once; others wait, and gRPC's flow control holds their bytes back.
+
+    Args:
+        limits: how many, how slow.
+        now: seconds that only grow.
+    """
+
+    def __init__(self, limits: ServiceLimits, now: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._now = now
+        self._turns = asyncio.Semaphore(limits.uploads)
+
+    async def take(self, session: HostedSession, client: ClientId, parts: AsyncIterator[pb.UploadPart]) -> Receipt:
+        """Read one upload to its end and hand it to the session.
+
+        Raises:
+            CallRefusedError: MALFORMED, UPLOAD_REFUSED, UPLOAD_DAMAGED, UPLOAD_STALLED.
+            HostError: what the session says.
+        """
+        header = await self._header(parts)
+        foreseen = session.foresee(client, header.sha256)
+        if foreseen is not None:
+            return foreseen
+        async with self._turns:
+            upload = await session.begin_upload(client, header.total_bytes)
+            try:
+                await self._fill(upload, parts)
+                if upload.received == header.total_bytes and upload.sha256 != header.sha256:
+                    raise CallRefusedError(
+                        Refusal.UPLOAD_DAMAGED, "the upload's bytes do not have its digest; send them again"
+                    )
+                return await session.submit_upload(client, upload)
+            finally:
+                await upload.discard()
+
+    async def _header(self, parts: AsyncIterator[pb.UploadPart]) -> pb.UploadHeader:
+        part = await self._next(parts)
+        if part is None or part.WhichOneof("part") != "header":
+            raise CallRefusedError(Refusal.MALFORMED, "an upload begins with its header; send it first")
+        if len(part.header.sha256) != SHA256_BYTES:
+            raise CallRefusedError(Refusal.MALFORMED, f"an upload's header has a digest of {SHA256_BYTES} bytes")
+        return part.header
+
+    async def _fill(self, upload: HostedUpload, parts: AsyncIterator[pb.UploadPart]) -> None:
+        begun = self._now()
+        while (part := await self._next(parts)) is not None:
+            if part.WhichOneof("part") != "chunk" or not 0 < len(part.chunk) <= MAX_CHUNK_BYTES:
+                raise CallRefusedError(
+                    Refusal.MALFORMED, f"behind an upload's header come chunks of 1 .. {MAX_CHUNK_BYTES} bytes"
+                )
+            await upload.write(part.chunk)
+            self._check_pace(upload.received, self._now() - begun)
+
+    def _check_pace(self, received: int, seconds: float) -> None:
+        if seconds > self._limits.stall_seconds and received < seconds * self._limits.upload_bytes_per_second:
+            raise CallRefusedError(
+                Refusal.UPLOAD_STALLED,
+                f"{received} bytes in {seconds:.0f} s are slower than {self._limits.upload_bytes_per_second:.0f} bytes "
+                "a second; use a faster connection",
+            )
+
+    async def _next(self, parts: AsyncIterator[pb.UploadPart]) -> pb.UploadPart | None:
+        try:
+            async with asyncio.timeout(self._limits.stall_seconds):
+                return await anext(parts, None)
+        except TimeoutError:
+            raise CallRefusedError(
+                Refusal.UPLOAD_STALLED, f"nothing came for {self._limits.stall_seconds:g} s; send the upload again"
+            ) from None

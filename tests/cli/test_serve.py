@@ -1,0 +1,378 @@
+"""`secagg serve`, `join`, `status` and `result` as processes over TLS on loopback."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg.identity.keys import create_identity, load_identity, load_public_key
+from tests.cli.deployment import Deployment, Server, finished, serving, start, until
+
+CLIENTS = (3, 5, 8, 2**64 - 1)
+ENTRIES = 500
+LONG = 300_000  # several slices of a vector
+NUMBERS = np.random.default_rng(7)
+ARRAYS = {client: NUMBERS.integers(-50, 51, ENTRIES) for client in CLIENTS}
+
+
+def session(name: str = "first", more: str = "") -> str:
+    return f"""
+        [[sessions]]
+        name = "{name}"
+        {more}
+        [sessions.vectors.counts]
+        kind = "integers"
+        shape = [{ENTRIES}]
+        low = -50
+        high = 50
+    """
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Deployment:
+    made = Deployment(tmp_path, CLIENTS)
+    for client in CLIENTS:
+        made.input(client, counts=ARRAYS[client])
+    return made
+
+
+def joined(site: Deployment, server: Server, *words: str, name: str = "first") -> list[dict[str, Any]]:
+    """All clients take part, each in a process of its own, and succeed."""
+    processes = [site.join(server.address, client, *words, session=name) for client in CLIENTS]
+    outcomes = [finished(process) for process in processes]
+    assert [(code, err) for code, _, err in outcomes] == [(0, "")] * len(CLIENTS)
+    return [json.loads(out) for _, out, _ in outcomes]
+
+
+def check_sum(path: Path, clients: tuple[int, ...] = CLIENTS) -> None:
+    with np.load(path, allow_pickle=False) as loaded:
+        assert loaded["@contributors"].tolist() == list(clients)
+        assert (loaded["counts"] == sum(ARRAYS[client] for client in clients)).all()
+
+
+def test_processes_over_tls_give_the_exact_sum(site: Deployment, run: Any) -> None:
+    config = site.configure(session(), more='[metrics]\naddress = "127.0.0.1:0"\n[logs]\nlevel = "debug"')
+    with serving(config) as server:
+        assert server.ready["tls"] is True
+        assert (server.ready["sessions"], server.ready["created"]) == (["first"], ["first"])
+        before = run(*site.operate("status", server.address, "--session", "first", "--json"))
+        (status,) = json.loads(before.out)["sessions"]
+        assert (status["state"], status["expected"], status["answered"]) == ("advertise_keys", 4, 0)
+
+        records = joined(site, server)
+        assert [(record["client"], record["outcome"]) for record in records] == [(c, "completed") for c in CLIENTS]
+        assert {(record["clients"], record["threat_model"]) for record in records} == {(4, "active")}
+
+        lost = run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "no" / "where")))
+        assert (lost.code, lost.out) == (2, "")
+        kept = run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "a"), "--keep"))
+        assert (kept.code, kept.err) == (0, "")
+        assert kept.out.startswith(f"{site / 'a'}: counts of 4 contributors")
+        fetched = run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "b"), "--json"))
+        assert json.loads(fetched.out) == {
+            "session": "first",
+            "out": str(site / "b"),
+            "vectors": {"counts": {"shape": [ENTRIES], "dtype": "int64"}},
+            "contributors": list(CLIENTS),
+            "total_weight": None,
+            "kept": False,
+        }
+        check_sum(site / "a")
+        check_sum(site / "b")
+        again = run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "c")))
+        assert (again.code, again.out) == (1, "")
+        assert not (site / "c").exists()
+
+        after = run(*site.operate("status", server.address))
+        assert (after.code, after.err) == (0, "")
+        assert "completed" in after.out
+        with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=10) as reply:
+            metrics = reply.read().decode()
+        assert 'secagg_sessions_ended_total{outcome="completed",reason=""} 1.0' in metrics
+        assert 'secagg_stage_seconds_count{stage="removing_masks"} 1.0' in metrics
+        assert 'secagg_answers_total{outcome="accepted",round="masked_input"} 4.0' in metrics
+        received = sum(record["sent_bytes"] for record in records)
+        assert f"secagg_received_bytes_total {float(received)}" in metrics
+        assert server.stop() == (0, "", "")
+    events = [event["event"] for event in server.events()]
+    assert events[-2:] == ["stopping", "stopped"]
+    assert events.count("round closed") == 5
+    check_log(site, server)
+
+
+def check_log(site: Deployment, server: Server) -> None:
+    """No key, no token and no trouble stands in a log."""
+    log = server.log.read_text(encoding="utf-8")
+    for path in site.directory.glob("*.key"):
+        key = load_identity(path)
+        assert bytes(key.seed.expose()).hex() not in log
+        assert key.public.hex() not in log
+    assert "Bearer" not in log
+    assert [line for line in server.events() if line["level"] in ("warning", "error")] == []
+
+
+def test_a_server_that_is_killed_goes_on_and_the_sum_is_exact(site: Deployment) -> None:
+    config = site.configure(session(), more='[logs]\nlevel = "debug"')
+    with serving(config) as server:
+        early = [site.join(server.address, client) for client in CLIENTS[:-1]]
+        until(lambda: _answers(server) == len(CLIENTS) - 1)
+        server.stop(signal.SIGKILL)
+    assert all(process.poll() is None for process in early)
+    with serving(config, {"SECAGG_LISTEN__ADDRESS": server.address}) as again:
+        assert (again.ready["sessions"], again.ready["created"]) == (["first"], [])
+        outcomes = [finished(process) for process in (*early, site.join(again.address, CLIENTS[-1]))]
+        assert [(code, err) for code, _, err in outcomes] == [(0, "")] * len(CLIENTS)
+        words = site.operate("result", again.address, "--session", "first", "--out", str(site / "sum"), "--json")
+        assert finished(start(*words))[0] == 0
+        check_sum(site / "sum")
+        again.stop()
+    with serving(config) as last:
+        assert last.ready["created"] == []
+        joining = finished(site.join(last.address, CLIENTS[0], "--give-up", "5"))
+        assert joining[0] in (0, 1)
+        last.stop()
+
+
+def _answers(server: Server) -> int:
+    return sum(event["event"] == "answer" for event in server.events())
+
+
+@pytest.mark.slow
+def test_a_client_that_never_comes_is_left_out(site: Deployment, run: Any) -> None:
+    offered = session(more='threat_model = "semi-honest"\nmax_dropout = 0.3')
+    with serving(site.configure(offered, more="[rounds]\nadvertise_keys = 20")) as server:
+        model = ("--threat-model", "semi-honest")
+        processes = [site.join(server.address, client, *model) for client in CLIENTS[:-1]]
+        outcomes = [finished(process) for process in processes]
+        assert [(code, err) for code, _, err in outcomes] == [(0, "")] * 3
+        (status,) = json.loads(run(*site.operate("status", server.address, "--json")).out)["sessions"]
+        assert (status["state"], status["dropped"]) == ("completed", {"S01": 1})
+        run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "sum")))
+        check_sum(site / "sum", CLIENTS[:-1])
+
+
+@pytest.mark.slow
+def test_masks_are_made_in_processes_of_their_own(site: Deployment, run: Any) -> None:
+    for place, client in enumerate(CLIENTS):
+        site.input(client, counts=np.full(LONG, place, dtype=np.int64))
+    offered = session().replace(f"[{ENTRIES}]", f"[{LONG}]")
+    with serving(site.configure(offered, more="[work]\nprocesses = 2")) as server:
+        joined(site, server)
+        run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "sum")))
+        with np.load(site / "sum", allow_pickle=False) as loaded:
+            assert (loaded["counts"] == sum(range(len(CLIENTS)))).all()
+        threads = list(Path(f"/proc/{server.process.pid}/task").glob("*/children"))
+        if threads:  # Linux
+            assert sum(len(thread.read_text().split()) for thread in threads) >= 2
+
+
+def test_mutual_tls_is_asked_in_addition(site: Deployment, run: Any) -> None:
+    certificate, key = site.ca.client()
+    (site / "client.pem").write_bytes(certificate)
+    (site / "client-key.pem").write_bytes(key)
+    config = site.configure(session(), listen='client_ca = "ca.pem"')
+    shown = ("--certificate", str(site / "client.pem"), "--key", str(site / "client-key.pem"))
+    with serving(config) as server:
+        bare = run(*site.operate("status", server.address, "--give-up", "1"))
+        assert (bare.code, bare.out) == (1, "")
+        assert run(*site.operate("status", server.address, *shown)).code == 0
+        words = join_words(site, server, {"context": None, "minimum_cohort": "5"})
+        unshown = run(*words)
+        assert (unshown.code, "C02" in unshown.err) == (1, False)
+        refused_by_the_floor = run(*words, *shown)
+        assert (refused_by_the_floor.code, "C02" in refused_by_the_floor.err) == (1, True)
+
+
+def test_an_anonymous_trial_without_tls(site: Deployment, run: Any) -> None:
+    config = site / "server.toml"
+    config.write_text(
+        '[listen]\naddress = "127.0.0.1:0"\nplaintext = true\n[identities]\nanonymous = true\n'
+        'operators = ["operator.pub"]\n[storage]\nmemory = true\n'
+        + session(more=f'threat_model = "semi-honest"\nclients = {list(CLIENTS)[:3]}'),
+        encoding="utf-8",
+    )
+    with serving(config) as server:
+        trial = ("--server", server.address, "--session", "first", "--plaintext", "--json")
+        processes = [
+            start("join", *trial, "--client", str(client), "--input", str(site / f"input-{client}.npz"))
+            for client in CLIENTS[:3]
+        ]
+        assert [finished(process)[0] for process in processes] == [0, 0, 0]
+        operator = ("--identity", str(site / "operator.key"), "--out", str(site / "sum"))
+        assert run("result", *trial, *operator).code == 0
+        check_sum(site / "sum", CLIENTS[:3])
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deployment, Server]]:
+    """A server whose session nobody has joined; what is refused leaves it so."""
+    site = Deployment(tmp_path_factory.mktemp("standing"), CLIENTS)
+    for client in CLIENTS:
+        site.input(client, counts=ARRAYS[client])
+    (site / "model").write_bytes(b"the model")
+    (site / "other").write_bytes(b"another model")
+    more = 'context_file = "model"\n'
+    trial = session("trial", 'threat_model = "semi-honest"\n' + more)
+    with serving(site.configure(session(more=more) + trial, more="[rounds]\nadvertise_keys = 300")) as server:
+        yield site, server
+        states = [event["event"] for event in server.events()]
+        assert "answer" not in states
+        server.stop()
+
+
+def join_words(site: Deployment, at: Server, changed: Mapping[str, str | None]) -> list[str]:
+    words = {
+        "server": at.address,
+        "session": "first",
+        "input": str(site / "input-3.npz"),
+        "identity": str(site / "3.key"),
+        "roster": str(site / "roster.json"),
+        "authority": str(site / "authority.pub"),
+        "ca": str(site / "ca.pem"),
+        "context": str(site / "model"),
+        "give-up": "2",
+        **{name.replace("_", "-"): value for name, value in changed.items()},
+    }
+    return ["join", "--json", *(word for name, value in words.items() if value for word in (f"--{name}", value))]
+
+
+FLOORS: dict[str, tuple[dict[str, str | None], int, str]] = {
+    "a larger cohort": ({"minimum_cohort": "5"}, 1, "C02"),
+    "a larger threshold": ({"minimum_threshold": "4"}, 1, "C03"),
+    "more contributors": ({"minimum_contributors": "4"}, 1, "C04"),
+    "the semi-honest model": ({"threat_model": "semi-honest"}, 1, "C05"),
+    "a semi-honest session": ({"session": "trial"}, 1, "C05"),
+    "another context": ({"context": "other"}, 1, "C08"),
+    "an unknown session": ({"session": "second"}, 1, "second"),
+    "no session name": ({"session": "../first"}, 2, "../first"),
+    "somebody else's id": ({"client": "5"}, 1, "not signed with the key of client 5"),
+    "an id outside the cohort": ({"client": "4"}, 1, "client 4"),
+    "an unknown authority": ({"authority": "operator.pub"}, 2, "signed by authority"),
+    "a roster without an authority": ({"authority": None}, 2, "--authority"),
+    "an authority without a roster": ({"roster": None}, 2, "--roster"),
+    "a newer serial": ({"minimum_serial": "2"}, 2, "older than 2"),
+    "another server authority": ({"ca": "other-ca.pem"}, 1, "ertificate"),
+    "a file that is no CA": ({"ca": "model"}, 2, "CERTIFICATE"),
+    "no such input": ({"input": "missing.npz"}, 2, "cannot read"),
+    "an input that is no archive": ({"input": "model"}, 2, "no .npz file"),
+    "an input of one array": ({"input": "one.npy"}, 2, "one array without a name"),
+    "an input with objects": ({"input": "objects.npz"}, 2, "plain arrays"),
+    "an input of another shape": ({"input": "short.npz"}, 2, "shape"),
+    "no server name": ({"server": "nowhere"}, 2, "host:port"),
+    "nobody there": ({"server": "127.0.0.1:1"}, 1, "127.0.0.1:1"),
+    "a weight too large": ({"weight": "2"}, 2, "weight"),
+    "an identity not enrolled": ({"identity": "operator.key"}, 2, "not in the roster"),
+    "plaintext to a TLS port": ({"ca": None, "server": "example.org:1", "plaintext": "yes"}, 2, "loopback"),
+}
+
+
+@pytest.mark.parametrize(("changed", "code", "named"), FLOORS.values(), ids=FLOORS.keys())
+def test_what_a_client_or_the_server_refuses(
+    standing: tuple[Deployment, Server], run: Any, changed: dict[str, str | None], code: int, named: str
+) -> None:
+    site, server = standing
+    (site / "other-ca.pem").write_bytes(type(site.ca)().pem)
+    np.save(site / "one.npy", np.zeros(3))
+    np.savez(site / "objects.npz", counts=np.array([{}], dtype=object))
+    np.savez(site / "short.npz", counts=np.zeros(3, dtype=np.int64))
+    files = {"context", "authority", "ca", "input", "identity"}
+    placed = {name: str(site / value) if name in files and value else value for name, value in changed.items()}
+    plain = placed.pop("plaintext", None)
+    outcome = run(*join_words(site, server, placed), *(["--plaintext"] if plain else []))
+    assert (outcome.code, outcome.out) == (code, "")
+    assert named in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_server_cannot_add_an_identity(site: Deployment, run: Any) -> None:
+    """The operator enrolled somebody in a roster of its own; the clients' roster does not have that client."""
+    honest = site / "clients-roster.json"
+    (site / "roster.json").rename(honest)
+    stranger = create_identity(site / "9.key", site / "9.pub").public
+    keys = {client: load_public_key(site / f"{client}.pub") for client in CLIENTS}
+    site.sign({**keys, 9: stranger}, serial=2)
+    with serving(site.configure(session(), more="[rounds]\nadvertise_keys = 20")) as server:
+        outcome = run(*join_words(site, server, {"roster": str(honest), "context": None}))
+        assert (outcome.code, outcome.out) == (1, "")
+        assert "C10" in outcome.err
+
+
+def test_only_operators_ask(standing: tuple[Deployment, Server], run: Any) -> None:
+    site, server = standing
+    where = ("--server", server.address, "--ca", str(site / "ca.pem"), "--identity", str(site / "3.key"))
+    outcomes = (
+        run("status", *where, "--json"),
+        run("result", *where, "--session", "first", "--out", str(site / "sum"), "--json"),
+    )
+    for outcome in outcomes:
+        assert (outcome.code, outcome.out) == (1, "")
+        assert "operator" in outcome.err
+    early = run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "sum")))
+    assert (early.code, early.out, (site / "sum").exists()) == (1, "", False)
+    unknown = run(*site.operate("status", server.address, "--session", "second"))
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "second" in unknown.err
+    taken = run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "model")))
+    assert (taken.code, "exists already" in taken.err) == (2, True)
+
+
+def refused(config: Path) -> tuple[int, str]:
+    code, out, err = finished(start("serve", "--config", str(config), "--json"))
+    assert out == ""
+    return code, err.splitlines()[-1]
+
+
+def test_a_roster_is_valid_when_a_session_is_created(site: Deployment) -> None:
+    keys = {client: load_public_key(site / f"{client}.pub") for client in CLIENTS}
+    config = site.configure(session())
+    valid = (site / "roster.json").read_bytes()
+    site.sign(keys, expires=datetime.now(UTC) - timedelta(hours=1))
+    code, problem = refused(config)
+    assert code == 2
+    assert "roster is valid from" in problem
+    expired = (site / "roster.json").read_bytes()
+    (site / "roster.json").write_bytes(valid)
+    with serving(config) as server:
+        server.stop()
+    (site / "roster.json").write_bytes(expired)
+    with serving(config) as server:
+        assert server.ready["created"] == []
+        server.stop()
+
+
+def test_a_running_session_does_not_change_under_its_table(site: Deployment) -> None:
+    with serving(site.configure(session())) as server:
+        server.stop()
+    code, problem = refused(site.configure(session(more="minimum_contributors = 4")))
+    assert code == 2
+    assert "session 'first' runs with other parameters" in problem
+
+
+def test_servers_that_cannot_start(site: Deployment, run: Any) -> None:
+    config = site.configure(session())
+    with serving(config) as server:
+        code, problem = refused(config)
+        assert code == 1
+        assert "another server" in problem
+        text = config.read_text(encoding="utf-8")
+        text = text.replace('"127.0.0.1:0"', f'"{server.address}"').replace('"data"', '"elsewhere"')
+        config.write_text(text, encoding="utf-8")
+        code, problem = refused(config)
+        assert code == 2
+        assert server.address in problem
+        server.stop()
+    (site / "server-key.pem").write_bytes(site.ca.server()[1])
+    assert refused(config)[0] == 2
+    (site / "roster.json").write_bytes((site / "roster.json").read_bytes().replace(b'"serial": 1', b'"serial": 2'))
+    config.write_text(text.replace('"elsewhere"', '"third"'), encoding="utf-8")
+    code, problem = refused(config)
+    assert code == 2
+    assert "changed after the authority signed it" in problem

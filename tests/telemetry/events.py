@@ -1,0 +1,35 @@
+"""Plays the hooks that a host calls in a session, as every observer must bear them."""
+
+from __future__ import annotations
+
+from secagg.errors import AbortReason, DropReason
+from secagg.events import Stage
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.replies import ReceiptKind
+from secagg.messages import Round
+from secagg.store.base import Aborted, Completed, StoreError
+
+
+def play(observer: HostObserver) -> None:
+    """A session that completes, one that is resumed and aborted, and one that fails."""
+    observer.session_created("a", 4)
+    observer.round_opened("a", Round.ADVERTISE_KEYS, 4, 60.0)
+    observer.bytes_received("a", 1, 100)
+    observer.bytes_received("a", 2, 23)
+    observer.answer("a", Round.ADVERTISE_KEYS, 1, ReceiptKind.ACCEPTED)
+    observer.answer("a", Round.ADVERTISE_KEYS, 1, ReceiptKind.REPEATED)
+    observer.client_dropped("a", 3, Round.ADVERTISE_KEYS, DropReason.DID_NOT_ANSWER_IN_TIME, "client 3 was late")
+    observer.step_timed("a", "append", 0.002)
+    observer.round_closed("a", Round.ADVERTISE_KEYS, 3, 1.5)
+    observer.round_opened("a", Round.UNMASKING, 3, 60.0)
+    observer.stage_entered("a", Stage.REBUILDING_SECRETS)
+    observer.stage_entered("a", Stage.REMOVING_MASKS)
+    observer.round_closed("a", Round.UNMASKING, 3, 2.5)
+    observer.session_ended("a", Completed("result"))
+    observer.answer("a", None, 2, ReceiptKind.LATE)
+    observer.session_resumed("b", 17, 0.5)
+    observer.store_failed("b", StoreError("the disk is full"))
+    observer.session_ended("b", Aborted(AbortReason.TOO_FEW_SHARERS.value, "only 1 client is left"))
+    observer.session_created("c", 2)
+    observer.round_opened("c", Round.ADVERTISE_KEYS, 2, 60.0)
+    observer.session_failed("c", ZeroDivisionError("a defect"))

@@ -1,0 +1,87 @@
+"""Metrics: what is counted, and that nobody's name is."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from itertools import count
+
+import pytest
+from prometheus_client import generate_latest
+
+from secagg.errors import ParameterError
+from secagg.hosting.observer import HostObserver
+from secagg.telemetry.fan_out import FanOut
+from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
+from tests.telemetry.events import play
+
+EXPECTED = {
+    ("secagg_sessions_open", ()): 0,
+    ("secagg_sessions_created_total", ()): 2,
+    ("secagg_sessions_resumed_total", ()): 1,
+    ("secagg_sessions_failed_total", ()): 1,
+    ("secagg_sessions_ended_total", (("outcome", "completed"), ("reason", ""))): 1,
+    ("secagg_sessions_ended_total", (("outcome", "aborted"), ("reason", "A02"))): 1,
+    ("secagg_rounds_closed_total", (("round", "advertise_keys"),)): 1,
+    ("secagg_round_seconds_sum", (("round", "advertise_keys"),)): 1.5,
+    ("secagg_clients_dropped_total", (("round", "advertise_keys"), ("reason", "S01"))): 1,
+    ("secagg_answers_total", (("round", "advertise_keys"), ("outcome", "repeated"))): 1,
+    ("secagg_answers_total", (("round", ""), ("outcome", "late"))): 1,
+    ("secagg_received_bytes_total", ()): 123,
+    ("secagg_store_failures_total", ()): 1,
+    ("secagg_step_seconds_sum", (("step", "append"),)): 0.002,
+    ("secagg_stage_seconds_sum", (("stage", "rebuilding_secrets"),)): 10,
+    ("secagg_stage_seconds_count", (("stage", "removing_masks"),)): 1,
+}
+
+
+def played() -> MetricsObserver:
+    ticks = count(0, 10)
+    metrics = MetricsObserver(clock=lambda: float(next(ticks)))
+    play(FanOut(HostObserver(), metrics))
+    return metrics
+
+
+@pytest.mark.parametrize(("series", "value"), EXPECTED.items(), ids=lambda value: str(value)[:60])
+def test_what_is_counted(series: tuple[str, tuple[tuple[str, str], ...]], value: float) -> None:
+    name, labels = series
+    assert played().registry.get_sample_value(name, dict(labels)) == value
+
+
+def test_open_sessions_are_a_gauge() -> None:
+    metrics = MetricsObserver()
+    metrics.session_created("a", 4)
+    metrics.session_resumed("b", 1, 0.1)
+    assert metrics.registry.get_sample_value("secagg_sessions_open") == 2
+    metrics.session_failed("a", ZeroDivisionError())
+    assert metrics.registry.get_sample_value("secagg_sessions_open") == 1
+
+
+def test_no_client_and_no_session_has_a_series_of_its_own() -> None:
+    metrics = played()
+    names = {label for metric in metrics.registry.collect() for sample in metric.samples for label in sample.labels}
+    assert names == {"outcome", "reason", "round", "step", "stage", "le"}
+    lines = len(generate_latest(metrics.registry).splitlines())
+    for number in range(100):
+        metrics.session_created(f"s{number}", 3)
+        metrics.bytes_received(f"s{number}", number, 1)
+    assert len(generate_latest(metrics.registry).splitlines()) == lines
+
+
+def test_two_hosts_in_one_process_count_apart() -> None:
+    first, second = MetricsObserver(), MetricsObserver()
+    first.session_created("a", 2)
+    assert second.registry.get_sample_value("secagg_sessions_created_total") == 0
+
+
+def test_the_endpoint_serves_and_ends() -> None:
+    with metrics_endpoint(played().registry, "127.0.0.1", 0) as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            text = reply.read().decode()
+        assert "secagg_received_bytes_total 123.0" in text
+        with pytest.raises(ParameterError, match=f"cannot serve metrics on 127.0.0.1:{port}"):  # noqa: SIM117
+            with metrics_endpoint(played().registry, "127.0.0.1", port):
+                pass
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(url, timeout=10)

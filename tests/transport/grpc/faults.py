@@ -1,0 +1,116 @@
+"""Faults between a client and a server: replies that get lost, and a proxy that cuts connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import grpc
+
+Given = TypeVar("Given")
+Returned = TypeVar("Returned")
+
+
+class LosesCalls(grpc.aio.ServerInterceptor):
+    """Fails every call of one method whose turn comes, before or after it was done, as a broken connection does.
+
+    Args:
+        method: its name.
+        done: whether the call is done first, so that only its reply is lost.
+        lose: whether the n-th call of the method, counted from 0, is lost.
+    """
+
+    def __init__(self, method: str, done: bool, lose: Callable[[int], bool] = lambda n: n % 2 == 0) -> None:
+        self.method = method
+        self.done = done
+        self.lose = lose
+        self.calls = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Given, Returned] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Given, Returned] | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.rpartition("/")[2] != self.method:
+            return handler
+        self.calls += 1
+        if not self.lose(self.calls - 1):
+            return handler
+        inner: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
+
+        async def lost(request: Any, context: Any) -> Any:
+            if self.done:
+                await inner(request, context)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+
+        make: Any = (
+            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+        )
+        made: grpc.RpcMethodHandler[Given, Returned] = make(
+            lost, handler.request_deserializer, handler.response_serializer
+        )
+        return made
+
+
+class Proxy:
+    """Forwards bytes to a port; cuts its n-th connection once so many bytes have passed, the rest never.
+
+    Args:
+        port: of the server on loopback.
+        upstream, downstream: for each connection in turn, after how many bytes of that direction it is cut.
+    """
+
+    def __init__(self, port: int, *, upstream: Iterable[int] = (), downstream: Iterable[int] = ()) -> None:
+        self._target = port
+        self._up = list(upstream)
+        self._down = list(downstream)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections = 0
+        self.cuts = 0
+
+    async def __aenter__(self) -> Proxy:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = self.connections
+        self.connections += 1
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        limits = [bounds[number] if number < len(bounds) else None for bounds in (self._up, self._down)]
+        pumps = [
+            asyncio.create_task(self._pump(reader, server_writer, limits[0])),
+            asyncio.create_task(self._pump(server_reader, writer, limits[1])),
+        ]
+        self._tasks.update(pumps)
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for pump in pumps:
+            pump.cancel()
+            self._tasks.discard(pump)
+        await asyncio.gather(*pumps, return_exceptions=True)
+        for end in (writer, server_writer):
+            end.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
+        passed = 0
+        while data := await reader.read(_PIECE if limit is None else min(_PIECE, limit - passed)):
+            writer.write(data)
+            await writer.drain()
+            passed += len(data)
+            if limit is not None and passed >= limit:
+                self.cuts += 1
+                return
+
+
+_PIECE: Final = 1 << 14

@@ -1,0 +1,270 @@
+"""A server and clients on loopback, in one process and one event loop: whole sessions over real connections.
+
+    def test_something() -> None:
+        async def play() -> None:
+            async with Network(clients=4, threat_model="active") as network:
+                outcomes = await network.everybody()
+                network.assert_exact(await network.sum())
+        run(play())
+
+Nothing waits longer than LIMIT seconds. Keys follow from a seed; certificates are fresh for each process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import ClientPolicy, IdentityKey, Integers, SessionParameters
+from secagg.hosting import HostedSession, Quotas, ReleasedSum, RoundSchedule, SessionHost, read_result
+from secagg.store.memory import MemoryStore
+from secagg.testing.randomness import DeterministicRandomSource
+from secagg.transport.grpc import (
+    AdminClient,
+    ClientTls,
+    GrpcServer,
+    Participation,
+    ParticipationObserver,
+    RetryPolicy,
+    ServerTls,
+    ServiceLimits,
+    participate,
+)
+from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.connection import Connection, Endpoint
+from secagg.transport.grpc.gatekeeper import Caller, ClientCaller
+from tests.identity.authority import CertificateAuthority
+
+LIMIT: Final = 60.0
+SESSION: Final = "round-7"
+# Attempts follow each other at once, so that tests of failures take no time.
+QUICK: Final = RetryPolicy(first_seconds=0.01, longest_seconds=0.05, give_up_seconds=20)
+IMPATIENT: Final = RetryPolicy(first_seconds=0.01, longest_seconds=0.05, give_up_seconds=0.5)
+T = TypeVar("T")
+
+
+@functools.cache
+def authority() -> CertificateAuthority:
+    return CertificateAuthority()
+
+
+@functools.cache
+def server_tls() -> ServerTls:
+    return ServerTls(*authority().server())
+
+
+def client_tls() -> ClientTls:
+    return ClientTls(authority().pem)
+
+
+def run(test: Coroutine[Any, Any, T]) -> T:
+    async def bounded() -> T:
+        async with asyncio.timeout(LIMIT):
+            return await test
+
+    return asyncio.run(bounded())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Give the loop to others until something holds; the limit of the test bounds it."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+class Watch(ParticipationObserver):
+    """Remembers what a client told."""
+
+    def __init__(self) -> None:
+        self.logins = 0
+        self.retries: list[tuple[str, str]] = []
+        self.outcomes: list[tuple[str, str]] = []
+        self.sizes: dict[str, int] = {}
+        self.resumed: str | None = None
+
+    def logged_in(self) -> None:
+        self.logins += 1
+
+    def offer_accepted(self, parameters: SessionParameters, resumed: Any) -> None:
+        self.resumed = None if resumed is None else resumed.value
+
+    def answered(self, phase: Any, size: int, outcome: str) -> None:
+        self.outcomes.append((phase.value, outcome))
+        self.sizes[phase.value] = size
+
+    def retrying(self, call: str, reason: str, seconds: float) -> None:
+        self.retries.append((call, reason))
+
+
+class Network:
+    """A host with one session, and its gRPC server.
+
+    Args:
+        clients: how many, with ids 1 .. n.
+        threat_model: of the session.
+        length: of the one vector, of integers.
+        threshold, seconds: of the session and its rounds.
+        server: further arguments of GrpcServer.
+        options: further arguments of SessionParameters.choose.
+    """
+
+    def __init__(
+        self,
+        clients: int = 4,
+        *,
+        threat_model: str = "semi-honest",
+        length: int = 16,
+        threshold: int | None = None,
+        seconds: float = 30.0,
+        limits: ServiceLimits | None = None,
+        quotas: Quotas | None = None,
+        server: Mapping[str, Any] | None = None,
+        enroll: bool = True,
+        create: bool = True,
+        **options: Any,
+    ) -> None:
+        source = DeterministicRandomSource(7)
+        self.ids = tuple(range(1, clients + 1))
+        self.identities = {client: IdentityKey.generate(source.fork(f"identity {client}")) for client in self.ids}
+        self.operator = IdentityKey.generate(source.fork("operator"))
+        self.roster = {client: key.public for client, key in self.identities.items()}
+        self.enrolled = self.roster if enroll else None
+        choices = {"max_dropout": 0.0, "max_corrupt": 0.0, "topology": "complete", **options}
+        self.parameters = SessionParameters.choose(
+            clients=self.ids,
+            vectors={"v": Integers(0, 1000, length=length)},
+            threat_model=threat_model,
+            threshold=threshold or clients // 2 + 1,
+            nonce=bytes(range(32)),
+            **choices,
+        )
+        self.active = threat_model == "active"
+        values = np.random.default_rng(3).integers(0, 1000, (clients, length))
+        self.inputs: dict[int, NDArray[Any]] = dict(zip(self.ids, values, strict=True))
+        self.schedule = RoundSchedule.uniform(seconds)
+        self.store = MemoryStore()
+        self.host = SessionHost(self.store, quotas=quotas or Quotas())
+        self.limits = limits or ServiceLimits()
+        self.security: dict[str, Any] = {"tls": server_tls(), **(server or {})}
+        self.create = create
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        return f"localhost:{self.port}"
+
+    @property
+    def session(self) -> HostedSession:
+        return self.host.session(SESSION)
+
+    async def start(self) -> None:
+        await self.host.start()
+        if self.create:
+            await self.host.create(SESSION, self.parameters, roster=self.enrolled, schedule=self.schedule)
+        await self.serve()
+
+    async def serve(self) -> None:
+        """Begin to listen, on the same port as before."""
+        self.server = GrpcServer(
+            self.host,
+            f"localhost:{self.port}",
+            limits=self.limits,
+            operators={"op": self.operator.public},
+            **self.security,
+        )
+        await self.server.start()
+        self.port = self.server.port
+
+    async def restart(self) -> None:
+        """End server and host, and let others go on with the same store and port."""
+        await self.server.stop(0)
+        await self.host.stop()
+        self.host = SessionHost(self.store)
+        await self.host.start()
+        await self.serve()
+
+    async def stop(self) -> None:
+        await self.server.stop(0)
+        await self.host.stop()
+
+    async def __aenter__(self) -> Network:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def client(self, client: int, **changes: Any) -> Participation:
+        """Take part as one client; `changes` replace arguments of `participate`."""
+        arguments: dict[str, Any] = {
+            "session": SESSION,
+            "client_id": client,
+            "identity": self.identities.get(client),
+            "roster": self.roster if self.active else None,
+            "policy": self.policy(),
+            "tls": client_tls(),
+            "retry": QUICK,
+            **changes,
+        }
+        server = arguments.pop("server", self.address)
+        inputs = arguments.pop("inputs", {"v": self.inputs.get(client, self.inputs[1])})
+        return await participate(server, inputs, **arguments)
+
+    def policy(self, **changes: Any) -> ClientPolicy:
+        """The lowest floor; `changes` raise it."""
+        return ClientPolicy(
+            **{"minimum_cohort": 2, "minimum_threshold": 1, "threat_model": self.parameters.threat_model, **changes}
+        )
+
+    async def everybody(
+        self, ids: Iterable[int] | None = None, **changes: Any
+    ) -> dict[int, Participation | BaseException]:
+        """Take part as all clients at once; what each returned or raised."""
+        chosen = tuple(self.ids if ids is None else ids)
+        outcomes = await asyncio.gather(*(self.client(c, **changes) for c in chosen), return_exceptions=True)
+        return dict(zip(chosen, outcomes, strict=True))
+
+    def admin(self, **changes: Any) -> AdminClient:
+        arguments = {"identity": self.operator, "tls": client_tls(), "retry": QUICK, **changes}
+        return AdminClient(self.address, **arguments)
+
+    async def sum(self) -> ReleasedSum:
+        await self.session.wait_ended()
+        return read_result(await self.session.result())
+
+    def assert_exact(self, released: ReleasedSum, contributors: Iterable[int] | None = None) -> None:
+        expected = tuple(self.ids if contributors is None else contributors)
+        assert released.contributors == expected
+        np.testing.assert_array_equal(released.vectors["v"], sum(self.inputs[c] for c in expected))
+
+    def connection(self, client: int = 1, *, caller: Caller | None = None, **changes: Any) -> Connection:
+        """A bare connection as a client, for calls that `participate` does not make."""
+        arguments: dict[str, Any] = {
+            "endpoint": Endpoint(self.address, client_tls(), insecure=False),
+            "caller": caller or ClientCaller(SESSION, client),
+            "identity": self.identities[client],
+            "retry": QUICK,
+            "observer": Watch(),
+            **changes,
+        }
+        return Connection(**arguments)
+
+
+async def failure(call: Awaitable[Any]) -> tuple[grpc.StatusCode, pb.ErrorDetail]:
+    """The status and the detail with which a bare call fails."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        for key, value in error.trailing_metadata() or ():
+            if key == "secagg-error-bin" and isinstance(value, bytes):
+                return error.code(), pb.ErrorDetail.FromString(value)
+        return error.code(), pb.ErrorDetail()
+    raise AssertionError("the call did not fail")

@@ -1,0 +1,122 @@
+"""Connections break anywhere: nothing that was acknowledged is lost, nothing counts twice."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from secagg.transport.grpc import DroppedError, Participation, UnreachableError
+from tests.transport.grpc.faults import LosesCalls, Proxy
+from tests.transport.grpc.network import IMPATIENT, Network, Watch, run, until
+
+METHODS = ("Challenge", "Login", "GetOffer", "NextRequest", "Answer", "UploadAnswer")
+# The masked input of this many entries does not fit into one message: it is uploaded.
+LONG = 250_000
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_other_call_of_a_method_gets_lost(method: str, done: bool) -> None:
+    async def play() -> None:
+        loses = LosesCalls(method, done)
+        async with Network(clients=4, threat_model="active", length=LONG, server={"interceptors": (loses,)}) as network:
+            watch = Watch()
+            outcomes = await network.everybody(observer=watch)
+            assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
+            network.assert_exact(await network.sum())
+            assert loses.calls > 4
+            assert watch.retries != []
+            kinds = {outcome for _, outcome in watch.outcomes}
+            assert "accepted" in kinds
+            if done and method in ("Answer", "UploadAnswer"):
+                assert kinds & {"repeated", "late"}
+
+    run(play())
+
+
+@pytest.mark.parametrize("threat_model", ["semi-honest", "active"])
+def test_a_proxy_that_cuts_connections_at_many_points(threat_model: str) -> None:
+    """Each client reaches the server through a proxy of its own, whose connections are cut one after another."""
+    upstream = (50, 600, 1500, 2500, 3500, 5_000, 20_000, 100_000, 200_000, 300_000, 350_000)
+    downstream = (50, 1200, 2000, 2500, 3000, 3500, 4000)
+
+    async def play() -> None:
+        async with Network(clients=4, threat_model=threat_model, length=LONG) as network, AsyncExitStack() as stack:
+            plans: list[dict[str, tuple[int, ...]]] = [
+                {"upstream": upstream},
+                {"downstream": downstream},
+                {"upstream": upstream[5:]},
+                {},
+            ]
+            proxies = [await stack.enter_async_context(Proxy(network.port, **plan)) for plan in plans]
+            outcomes = await asyncio.gather(
+                *(
+                    network.client(client, server=f"localhost:{proxy.port}")
+                    for client, proxy in zip(network.ids, proxies, strict=True)
+                )
+            )
+            assert all(isinstance(outcome, Participation) for outcome in outcomes)
+            assert [proxy.cuts > 3 for proxy in proxies] == [True, True, True, False]
+            network.assert_exact(await network.sum())
+
+    run(play())
+
+
+def test_a_client_that_stays_away_after_its_input_still_counts() -> None:
+    """Its masked input was acknowledged: it is in the sum, once, although the client never comes back."""
+
+    async def play() -> None:
+        async with Network(clients=5, threshold=3, seconds=2.0) as network:
+            watch = Watch()
+            leaving = asyncio.create_task(network.client(2, observer=watch))
+            others = asyncio.create_task(network.everybody((1, 3, 4, 5)))
+            await until(lambda: ("masked_input", "accepted") in watch.outcomes)
+            leaving.cancel()
+            outcomes = await others
+            assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
+            network.assert_exact(await network.sum())
+
+    run(play())
+
+
+def test_a_client_that_was_dropped_is_told_why() -> None:
+    async def play() -> None:
+        async with Network(clients=5, threshold=3, seconds=1.0) as network:
+            watch = Watch()
+            await network.everybody((1, 2, 3, 4), observer=watch)
+            with pytest.raises(DroppedError) as caught:
+                await network.client(5)
+            assert caught.value.drop_reason is None or caught.value.drop_reason.value == "S01"
+            assert "without this client" in str(caught.value)
+
+    run(play())
+
+
+def test_a_server_that_is_not_there_is_one_clear_error() -> None:
+    async def play() -> None:
+        async with Network() as network:
+            await network.server.stop(0)
+            watch = Watch()
+            with pytest.raises(UnreachableError, match=r"did not answer GetOffer within 0\.5 s.*UNAVAILABLE") as caught:
+                await network.client(1, retry=IMPATIENT, observer=watch)
+            assert (caught.value.code, caught.value.refusal) == ("UNAVAILABLE", None)
+            assert {call for call, _ in watch.retries} == {"GetOffer"}
+            assert len(watch.retries) >= 3
+
+    run(play())
+
+
+def test_a_server_that_stops_sends_waiting_clients_away_at_once() -> None:
+    async def play() -> None:
+        async with Network() as network:
+            watch = Watch()
+            waiting = asyncio.create_task(network.client(1, observer=watch))
+            await until(lambda: watch.outcomes == [("advertise_keys", "accepted")])
+            await asyncio.wait_for(network.server.stop(30), 5)
+            await until(lambda: watch.retries != [])
+            assert watch.retries[0][0] == "NextRequest"
+            waiting.cancel()
+
+    run(play())
