@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,7 +21,7 @@ def test_the_readme_example_is_short_and_prints_the_mean() -> None:
     assert "(101, 205, 350, 412, 530)" in done.stdout
 
 
-@pytest.mark.parametrize("program", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_an_example_runs(program: Path) -> None:
+def test_the_example_of_embedding_runs() -> None:
+    program = ROOT / "examples" / "embedding.py"
     done = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=True)
     assert "mean over 5 clients: [0.3196" in done.stdout

@@ -1,0 +1,1 @@
+"""A digits classifier, trained with Flower under secure aggregation."""

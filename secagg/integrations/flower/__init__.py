@@ -1,0 +1,40 @@
+"""Secure aggregation for Flower's Message API: a mod for the ClientApp, a wrapper for the strategy of the ServerApp.
+
+    app = ClientApp()                                    # on the node
+    @app.train(mods=[secagg_mod()])
+    def train(message, context): ...                     # as ever
+
+    strategy = SecAgg(FedAvg(...), SecAggConfig(...))    # on the server
+    strategy.start(grid=grid, initial_arrays=...)        # as ever
+
+:func:`run_session` is one secure sum, for those who write their own loop. Needs the extra `flower`.
+"""
+
+try:
+    import flwr.serverapp  # noqa: F401 - asks whether Flower's Message API is there
+except ImportError as error:
+    raise ImportError(
+        "secagg.integrations.flower needs Flower's Message API; run: pip install 'secagg[flower]'"
+    ) from error
+
+from secagg.integrations.flower.config import SecAggConfig
+from secagg.integrations.flower.exchange import Clock
+from secagg.integrations.flower.ledgers import DirectoryLedger
+from secagg.integrations.flower.mod import secagg_mod
+from secagg.integrations.flower.node import Node, node_from_config
+from secagg.integrations.flower.session import Directory, SessionOutcome, run_session
+from secagg.integrations.flower.strategy import SecAgg, SecureGrid
+
+__all__ = [
+    "Clock",
+    "Directory",
+    "DirectoryLedger",
+    "Node",
+    "SecAgg",
+    "SecAggConfig",
+    "SecureGrid",
+    "SessionOutcome",
+    "node_from_config",
+    "run_session",
+    "secagg_mod",
+]

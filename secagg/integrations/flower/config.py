@@ -1,0 +1,91 @@
+"""What the server's side of a secure sum is set to: plain data with its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import secagg
+from secagg.errors import ParameterError
+
+DEFAULT_ROUND_TIMEOUT: Final = 60.0
+METRIC_BITS: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class SecAggConfig:
+    """Settings of the sessions that a server offers; each client holds them against its own policy.
+
+    Attributes:
+        threat_model: "semi-honest" or "active".
+        roster: client id to 32-byte Ed25519 key; needed in the active model. Nodes outside it take no part.
+        clip: largest magnitude of an entry of a client's difference from the model (of the array itself unless
+            `difference`), for all arrays or by array name; clients clip what is larger, and log it.
+        bits: bits of a quantized entry.
+        max_weight: largest weight (example count) of a client; 1 weighs all alike.
+        difference: sum what training changed, and add the mean of it to the model.
+        metrics: names of training metrics to average under the same masks, each with its largest magnitude.
+        evaluate_metrics: the same for evaluation; without any, and without `evaluate_in_clear`, there is no
+            evaluation on the nodes.
+        evaluate_in_clear: let evaluation pass as without secure aggregation; nodes must allow it, too.
+        max_dropout: fraction of the cohort that may leave.
+        max_corrupt: fraction of the cohort that may side with the server.
+        minimum_cohort: with fewer nodes there is no session.
+        minimum_contributors: smallest sum that is released; None leaves it to `SessionParameters.choose`.
+        topology: "complete" or "sparse"; None chooses, and so for the two below.
+        degree: neighbours of a client in a sparse graph.
+        threshold: shares that rebuild a secret.
+        round_timeout: seconds that nodes have to answer each round but the one in which they train.
+        training_timeout: seconds for that one; None takes the timeout that the strategy was started with.
+        suite: cryptographic suite.
+
+    Raises:
+        ParameterError: a value outside its range.
+    """
+
+    threat_model: secagg.ThreatModel | str = secagg.ThreatModel.SEMI_HONEST
+    roster: Mapping[int, bytes] | None = field(default=None, repr=False)
+    clip: float | Mapping[str, float] = 1.0
+    bits: int = 16
+    max_weight: int = 1000
+    difference: bool = True
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluate_metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluate_in_clear: bool = False
+    max_dropout: float = 0.2
+    max_corrupt: float = 0.1
+    minimum_cohort: int = 3
+    minimum_contributors: int | None = None
+    topology: secagg.TopologyKind | str | None = None
+    degree: int | None = None
+    threshold: int | None = None
+    round_timeout: float = DEFAULT_ROUND_TIMEOUT
+    training_timeout: float | None = None
+    suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
+
+    def __post_init__(self) -> None:
+        if self.model is secagg.ThreatModel.ACTIVE and self.roster is None:
+            raise ParameterError(
+                "the active model needs roster={client id: 32-byte Ed25519 key}; give the one that the nodes have"
+            )
+        if self.minimum_cohort < 2:
+            raise ParameterError(f"minimum_cohort {self.minimum_cohort} is below 2; one client is no sum")
+        for name, seconds in (("round_timeout", self.round_timeout), ("training_timeout", self.training_timeout)):
+            if seconds is not None and not 0 < seconds < float("inf"):
+                raise ParameterError(f"{name} {seconds} is no positive number of seconds; nodes need time to answer")
+        if self.evaluate_in_clear and self.evaluate_metrics:
+            raise ParameterError("evaluate_in_clear and evaluate_metrics exclude each other; give one of them")
+
+    @property
+    def model(self) -> secagg.ThreatModel:
+        """The threat model.
+
+        Raises:
+            ParameterError: its name is unknown.
+        """
+        try:
+            return secagg.ThreatModel(self.threat_model)
+        except ValueError:
+            names = [model.value for model in secagg.ThreatModel]
+            raise ParameterError(f"threat_model {self.threat_model!r} is unknown; give one of {names}") from None

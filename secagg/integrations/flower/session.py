@@ -1,0 +1,328 @@
+"""One secure sum over Flower's Grid: from the instructions that a strategy made to the mean of what nodes answer.
+
+Asks nodes which client they are, offers a session to those that answer, and plays its rounds; whoever does not answer
+a round in time, or refuses, is dropped, and the session goes on while enough are left. Learns nothing of a client but
+its id, the sum it is in, and what its node shows on purpose. Must not know strategies.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+
+import secagg
+from secagg.errors import AbortReason, DecodeError, DropReason, ParameterError, SessionAbortedError
+from secagg.events import ClientDropped, ServerEvent
+from secagg.integrations.flower import records
+from secagg.integrations.flower.config import METRIC_BITS, SecAggConfig
+from secagg.integrations.flower.exchange import Clock, SystemClock, address, exchange
+from secagg.integrations.flower.plan import Plan
+
+_LOG: Final = logging.getLogger("flwr.secagg")
+DEFAULT_TRAINING_TIMEOUT: Final = 3600.0
+DEFAULT_WEIGHT: Final = "num-examples"
+DEFAULT_ARRAYS: Final = "arrays"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOutcome:
+    """What one session released.
+
+    Attributes:
+        arrays: the mean of the contributors' arrays, weighted if the session has weights; None in evaluation.
+        metrics: the mean of each metric that was summed.
+        total_weight: sum of the contributors' weights, or None when the session has none.
+        contributors: clients whose inputs are in the mean, ascending.
+        nodes: Flower's node id of each client of the cohort.
+        clear_metrics: by client, metrics that its node shows in clear on purpose.
+        events: everything the session reported, drops and their reasons among it.
+    """
+
+    arrays: ArrayRecord | None
+    metrics: Mapping[str, float]
+    total_weight: int | None
+    contributors: tuple[int, ...]
+    nodes: Mapping[int, int]
+    clear_metrics: Mapping[int, MetricRecord]
+    events: tuple[ServerEvent, ...] = field(repr=False)
+
+    @property
+    def drops(self) -> tuple[ClientDropped, ...]:
+        """Who was dropped, in which round, and why."""
+        return tuple(event for event in self.events if isinstance(event, ClientDropped))
+
+
+class Directory:
+    """Which client each node is, as the nodes say; asked once for each node.
+
+    A node that names a client it is not gains nothing in the active model, whose messages are signed. It can keep
+    the other from taking part: when two nodes name one client, neither does.
+    """
+
+    def __init__(self) -> None:
+        self._clients: dict[int, int] = {}
+
+    def resolve(
+        self, grid: Grid, instructions: Mapping[int, Message], seconds: float, clock: Clock
+    ) -> Mapping[int, int]:
+        """Return client to node, for the nodes that answered; asks those that are new.
+
+        Args:
+            grid: of the ServerApp.
+            instructions: node id to the message that it would be sent, whose type and group the question takes.
+            seconds: how long to wait.
+            clock: where time comes from.
+        """
+        unknown = {
+            node: address(
+                records.hello_content(), node, message.metadata.message_type, message.metadata.group_id, seconds
+            )
+            for node, message in instructions.items()
+            if node not in self._clients
+        }
+        if unknown:
+            exchange(grid, unknown, seconds, clock, self._note)
+        found: dict[int, list[int]] = {}
+        for node in instructions:
+            if node in self._clients:
+                found.setdefault(self._clients[node], []).append(node)
+            else:
+                _LOG.warning("node %d did not say which client it is, and takes no part", node)
+        for client, nodes in found.items():
+            if len(nodes) > 1:
+                _LOG.warning("nodes %s all say that they are client %d; none of them takes part", nodes, client)
+        return {client: nodes[0] for client, nodes in found.items() if len(nodes) == 1}
+
+    def _note(self, node: int, reply: Message) -> None:
+        if reply.has_error():
+            _LOG.warning("node %d cannot take part: %s", node, reply.error.reason)
+            return
+        try:
+            self._clients[node] = records.read_hello_reply(reply.content)
+        except DecodeError as error:
+            _LOG.warning("node %d cannot take part: %s", node, error)
+
+
+def run_session(
+    grid: Grid,
+    instructions: Iterable[Message],
+    config: SecAggConfig,
+    *,
+    timeout: float | None = None,
+    directory: Directory | None = None,
+    arrays_key: str = DEFAULT_ARRAYS,
+    weight_key: str = DEFAULT_WEIGHT,
+    clock: Clock | None = None,
+) -> SessionOutcome:
+    """Have nodes carry out one instruction, and return the mean of their answers.
+
+    Args:
+        grid: of the ServerApp.
+        instructions: a message for each node, as a strategy's `configure_train` or `configure_evaluate` makes them:
+            of one type ("train" or "evaluate", perhaps with an action), and with the same content for all.
+        config: settings.
+        timeout: seconds that nodes have for the instruction itself, unless the config has a training_timeout.
+        directory: which client each node is; pass the same one again to ask each node once.
+        arrays_key: name of the ArrayRecord of the instruction.
+        weight_key: name of the metric that weighs a client.
+        clock: where time comes from.
+
+    Raises:
+        ParameterError: instructions that differ, or settings that no session can have.
+        SessionAbortedError: too few nodes were left; says in which round.
+    """
+    by_node = {message.metadata.dst_node_id: message for message in instructions}
+    if not by_node:
+        raise ParameterError("there is no instruction to send; sample some nodes first")
+    first = next(iter(by_node.values()))
+    run = _Run(grid, by_node, first, config, _plan(first, config, arrays_key, weight_key), clock or SystemClock())
+    if timeout is not None:
+        run.training_seconds = timeout
+    return run.play(directory or Directory())
+
+
+def _plan(first: Message, config: SecAggConfig, arrays_key: str, weight_key: str) -> Plan:
+    weight = weight_key if config.max_weight > 1 else None
+    match records.category(first):
+        case "train":
+            return Plan(arrays_key, tuple(config.metrics), weight, config.difference)
+        case "evaluate":
+            return Plan(None, tuple(config.evaluate_metrics), weight, difference=False)
+        case other:
+            raise ParameterError(f"a {other!r} message is summed by nothing; send it over the grid itself")
+
+
+class _Run:
+    """One session in progress; see :func:`run_session`."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        by_node: Mapping[int, Message],
+        first: Message,
+        config: SecAggConfig,
+        plan: Plan,
+        clock: Clock,
+    ) -> None:
+        self.training_seconds = DEFAULT_TRAINING_TIMEOUT
+        self._grid = grid
+        self._by_node = by_node
+        self._instruction: RecordDict = first.content
+        self._type: str = first.metadata.message_type
+        self._group: str = first.metadata.group_id
+        self._config = config
+        self._plan = plan
+        self._clock = clock
+        self._digest = _common_digest(by_node.values(), plan)
+        self._events: list[ServerEvent] = []
+        self._clear: dict[int, MetricRecord] = {}
+
+    def play(self, directory: Directory) -> SessionOutcome:
+        """Play all rounds."""
+        nodes = directory.resolve(self._grid, self._by_node, self._config.round_timeout, self._clock)
+        server = secagg.ServerSession(self._parameters(self._cohort(nodes)), roster=self._config.roster)
+        offer: bytes | None = server.offer
+        tag = records.session_tag(server.offer)
+        while (round_ := server.round) is not None:
+            self._play_round(server, round_, nodes, tag, offer)
+            server.close_round()
+            self._report(server.take_events())
+            offer = None
+        self._say_goodbye(server, nodes, tag)
+        result = server.result
+        arrays = self._plan.decode_arrays(self._instruction, result.vectors) if self._plan.arrays is not None else None
+        return SessionOutcome(
+            arrays=arrays,
+            metrics=self._plan.decode_metrics(result.vectors),
+            total_weight=result.total_weight,
+            contributors=result.contributors,
+            nodes={client: nodes[client] for client in server.parameters.cohort},
+            clear_metrics=self._clear,
+            events=tuple(self._events),
+        )
+
+    def _cohort(self, nodes: Mapping[int, int]) -> Sequence[int]:
+        roster = self._config.roster
+        cohort = sorted(nodes)
+        if self._config.model is secagg.ThreatModel.ACTIVE and roster is not None:
+            strangers = [client for client in cohort if client not in roster]
+            if strangers:
+                _LOG.warning("clients %s are not in the roster, and take no part", strangers)
+            cohort = [client for client in cohort if client in roster]
+        if len(cohort) < self._config.minimum_cohort:
+            raise SessionAbortedError(
+                f"{len(cohort)} nodes are there for a session, and minimum_cohort is {self._config.minimum_cohort}",
+                AbortReason.TOO_FEW_ADVERTISED,
+            )
+        return cohort
+
+    def _parameters(self, cohort: Sequence[int]) -> secagg.SessionParameters:
+        config = self._config
+        metric_clips = config.metrics if self._plan.arrays is not None else config.evaluate_metrics
+        return secagg.SessionParameters.choose(
+            clients=cohort,
+            vectors=self._plan.specifications(
+                self._instruction,
+                clip=config.clip,
+                bits=config.bits,
+                metric_clips=metric_clips,
+                metric_bits=METRIC_BITS,
+            ),
+            threat_model=config.model,
+            max_dropout=config.max_dropout,
+            max_corrupt=config.max_corrupt,
+            minimum_contributors=config.minimum_contributors,
+            topology=config.topology,
+            degree=config.degree,
+            threshold=config.threshold,
+            max_weight=config.max_weight,
+            suite=config.suite,
+            context=self._digest,
+        )
+
+    def _play_round(
+        self,
+        server: secagg.ServerSession,
+        round_: secagg.Round,
+        nodes: Mapping[int, int],
+        tag: bytes,
+        offer: bytes | None,
+    ) -> None:
+        due = round_ is secagg.Round.MASKED_INPUT
+        seconds = self._config.round_timeout
+        if due:
+            seconds = self._config.training_timeout or self.training_seconds
+        clients = {nodes[client]: client for client in server.requests}
+        messages = {}
+        for client, request in server.requests.items():
+            asked = records.Asked(tag, request, offer, round_.value)
+            content = records.request_content(asked, self._instruction if due else None, self._plan if due else None)
+            messages[nodes[client]] = address(content, nodes[client], self._type, self._group, seconds)
+        exchange(
+            self._grid,
+            messages,
+            seconds,
+            self._clock,
+            lambda node, reply: self._take(server, clients[node], reply),
+        )
+
+    def _take(self, server: secagg.ServerSession, client: int, reply: Message) -> None:
+        if reply.has_error():
+            self._report(server.drop(client, DropReason.CLIENT_ABORTED, f"client {client}: {reply.error.reason}"))
+            return
+        try:
+            answer, clear_metrics = records.read_answer(reply.content)
+        except DecodeError as error:
+            self._report(server.drop(client, DropReason.MESSAGE_MALFORMED, f"client {client}: {error}"))
+            return
+        self._report(server.receive(client, answer))
+        if clear_metrics is not None:
+            self._clear[client] = clear_metrics
+
+    def _report(self, events: Sequence[ServerEvent]) -> None:
+        for event in events:
+            self._events.append(event)
+            if isinstance(event, ClientDropped):
+                _LOG.warning("dropped in %s: %s [%s]", event.round.value, event.detail, event.reason.name)
+
+    def _say_goodbye(self, server: secagg.ServerSession, nodes: Mapping[int, int], tag: bytes) -> None:
+        """After an abort, tell the clients, so that they erase their secrets now; nobody waits for replies."""
+        seconds = self._config.round_timeout
+        notices = [
+            address(
+                records.request_content(records.Asked(tag, notice, None, "abort"), None, None),
+                nodes[client],
+                self._type,
+                self._group,
+                seconds,
+            )
+            for client, notice in server.requests.items()
+        ]
+        if notices:
+            self._grid.push_messages(notices)
+
+
+def _common_digest(messages: Iterable[Message], plan: Plan) -> bytes:
+    """The digest of what all nodes are sent.
+
+    Raises:
+        ParameterError: they are sent different things, which no sum is over.
+    """
+    digests: dict[tuple[int, ...], bytes] = {}
+    for message in messages:
+        # A strategy gives all nodes the same records; each distinct set of objects is digested once.
+        same = tuple(id(record) for record in message.content.values())
+        if same not in digests:
+            metadata = message.metadata
+            digests[same] = records.instruction_digest(metadata.run_id, metadata.message_type, plan, message.content)
+    if len(set(digests.values())) > 1:
+        raise ParameterError(
+            "the nodes would be sent different instructions, and a secure sum is over one model and one configuration; "
+            "put what differs into the nodes' own configuration"
+        )
+    return next(iter(digests.values()))

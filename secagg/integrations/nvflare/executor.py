@@ -1,0 +1,203 @@
+"""The executor of a site: one client's side of secure sums, between NVFLARE's tasks and the executor that computes.
+
+A job gives it one argument, the learner. Identity, roster and policy are the site's own, see
+:mod:`secagg.integrations.nvflare.site`. The learner runs once in a session, when the server has shown that enough other
+sites shared keys, and its result is masked before it leaves. A session lives in this object, in memory alone: a process
+that dies is a client that dropped out, and there is nothing that could be resumed twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+from nvflare.apis.utils.event import fire_event_to_components
+
+import secagg
+from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
+from secagg.integrations.nvflare import messages
+from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
+from secagg.integrations.nvflare.site import Site, load_site
+
+_LOG: Final = logging.getLogger("secagg.nvflare")
+_OWN_FAULT: Final = "this site cannot take part; its own log says why"
+_ENDED: Final = (secagg.ClientPhase.COMPLETED, secagg.ClientPhase.ABORTED)
+
+
+class SecAggExecutor(Executor):
+    """Answers the task "secagg": `job.to_clients(SecAggExecutor(learner))`.
+
+    Args:
+        learner: the executor that computes. It is given the instruction's DXO and returns a DXO of the arrays that are
+            summed; its meta NUM_STEPS_CURRENT_ROUND is the weight of a weighted sum. Nothing else of what it returns
+            leaves the site. It gets all events that this executor gets.
+
+    Raises:
+        ParameterError: the learner is no Executor.
+    """
+
+    def __init__(self, learner: Executor) -> None:
+        super().__init__()
+        if not isinstance(learner, Executor):
+            raise ParameterError(f"the learner is a {type(learner).__name__}; give an Executor of NVFLARE")
+        self.learner = learner
+        # NVFLARE may call from several threads, and a session is used by one at a time.
+        self._lock = threading.Lock()
+        self._site: Site | None = None
+        self._ledger = secagg.MemoryLedger()
+        self._held: tuple[bytes, secagg.ClientSession] | None = None
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Pass an event on to the learner; erase the session when the run ends."""
+        fire_event_to_components(event_type, [self.learner], fl_ctx)
+        if event_type == EventType.END_RUN:
+            with self._lock:
+                self._end(self._held[1] if self._held is not None else None)
+
+    def add_to_fed_job(self, job: Any, ctx: Any, **kwargs: Any) -> None:
+        """Take the task "secagg", unless the job says otherwise."""
+        super().add_to_fed_job(job, ctx, **{"tasks": [messages.TASK], **kwargs})
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        """Answer one question of the server, or refuse it."""
+        with self._lock:
+            try:
+                asked = messages.read_task(shareable)
+            except DecodeError as error:
+                return _refused("a task", error)
+            try:
+                site = self._own_site(fl_ctx)
+            except ParameterError as error:
+                _LOG.error("secure aggregation: this site's own settings are wrong: %s", error)
+                return messages.refusal_reply(_OWN_FAULT)
+            if isinstance(asked, messages.Hello):
+                return messages.hello_reply(site.client_id)
+            return self._answer(site, asked, fl_ctx, abort_signal)
+
+    def _answer(self, site: Site, asked: messages.Asked, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        held = self._held[1] if self._held is not None and self._held[0] == asked.tag else None
+        if held is None and asked.offer is None:
+            return messages.refusal_reply(f"this site is in no such session (asked for {asked.stage})")
+        session = held
+        done = False
+        try:
+            session = held or self._opened(site, asked)
+            reply = self._advance(session, asked, fl_ctx, abort_signal)
+            done = True
+        except (ParameterError, LocalProtocolError) as error:
+            # Its sentence may hold values of the input, and a refusal goes to the server in clear.
+            _LOG.error("secure aggregation: this site leaves the session (%s): %s", asked.stage, error)
+            return messages.refusal_reply(_OWN_FAULT)
+        except SecAggError as error:
+            return _refused(asked.stage, error)
+        finally:
+            # A learner may raise anything: whatever it is, this session is over.
+            if not done:
+                self._end(session)
+        if session is not held:
+            # The new session has begun; what was open before is over.
+            self._end(self._held[1] if self._held is not None else None)
+            self._held = (asked.tag, session)
+        return reply
+
+    def _opened(self, site: Site, asked: messages.Asked) -> secagg.ClientSession:
+        """Accept an offer, if the site's policy does."""
+        offer = asked.offer or b""
+        if messages.session_tag(offer) != asked.tag:
+            raise DecodeError("the offer is not of the session that the task names")
+        return secagg.ClientSession(
+            offer,
+            site.client_id,
+            identity=site.identity,
+            roster=site.roster,
+            policy=site.policy,
+            ledger=self._ledger,
+        )
+
+    def _advance(
+        self, session: secagg.ClientSession, asked: messages.Asked, fl_ctx: FLContext, abort_signal: Signal
+    ) -> Shareable:
+        due = session.phase is secagg.ClientPhase.MASKED_INPUT
+        if due and asked.instruction is not None and asked.plan is not None:
+            self._set_input(session, asked.instruction, asked.plan, fl_ctx, abort_signal)
+        answer = session.receive(asked.request)
+        _LOG.info("secure aggregation: client %d is done with %s", session.client_id, asked.stage)
+        return messages.answer_reply(answer)
+
+    def _set_input(
+        self,
+        session: secagg.ClientSession,
+        instruction: Instruction,
+        plan: Plan,
+        fl_ctx: FLContext,
+        abort_signal: Signal,
+    ) -> None:
+        """Have the learner compute, once the instruction is the one that the session is about."""
+        if instruction_digest(fl_ctx.get_job_id(), instruction, plan) != session.parameters.context:
+            raise PeerMisbehaved(
+                Violation.OFFER_CONTEXT_NOT_EXPECTED,
+                "the model or settings that arrived are not those that the session was opened for",
+            )
+        vectors, weight = plan.encode(instruction, self._learn(instruction, fl_ctx, abort_signal))
+        names = {vector: name for name, vector in plan.vector_names().items()}
+        try:
+            encoded = session.set_input(vectors, weight)
+        except ParameterError as error:
+            sentence = str(error)
+            for vector, name in names.items():
+                sentence = sentence.replace(repr(vector), repr(name))
+            raise ParameterError(sentence) from error
+        for report in encoded.reports:
+            if report.clipped:
+                _LOG.warning(
+                    "secure aggregation: %d of %d values of %r were clipped; ask for a larger clip",
+                    report.clipped,
+                    report.entries,
+                    names.get(report.name, report.name),
+                )
+
+    def _learn(self, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
+        # A Shareable of its own: what the session did not digest does not reach the learner.
+        task = instruction.dxo.to_shareable()
+        for key, value in instruction.headers.items():
+            task.set_header(key, value)
+        result = self.learner.execute(instruction.task, task, fl_ctx, abort_signal)
+        if abort_signal.triggered:
+            raise LocalProtocolError("the task was aborted while the learner ran")
+        if not isinstance(result, Shareable) or result.get_return_code() != ReturnCode.OK:
+            code = result.get_return_code() if isinstance(result, Shareable) else type(result).__name__
+            raise ParameterError(f"the learner returned {code} instead of a result")
+        try:
+            return from_shareable(result)
+        except ValueError as error:
+            raise ParameterError(f"the learner's result is no DXO: {error}") from error
+
+    def _own_site(self, fl_ctx: FLContext) -> Site:
+        if self._site is None:
+            folder = Path(fl_ctx.get_workspace().get_site_config_dir())
+            self._site = load_site(folder, fl_ctx.get_identity_name())
+        return self._site
+
+    def _end(self, session: secagg.ClientSession | None) -> None:
+        """Erase a session that cannot be needed any more."""
+        if session is None:
+            return
+        if session.phase not in _ENDED:
+            session.abort()
+        if self._held is not None and self._held[1] is session:
+            self._held = None
+
+
+def _refused(stage: str, error: SecAggError) -> Shareable:
+    """What the server did is wrong, and is told so: the sentence is about its own messages."""
+    _LOG.error("secure aggregation: this site refuses (%s): %s", stage, error)
+    return messages.refusal_reply(str(error))

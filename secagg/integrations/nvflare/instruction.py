@@ -1,0 +1,209 @@
+"""What a site is told to compute, and how its answer becomes a session's vectors: one digest covers both.
+
+The digest is the session's context. Every site computes it from what it received and holds it against the offer, so
+that sites which were told different things are in no common sum. Knows data, nothing of tasks and sessions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from nvflare.apis.dxo import DXO, DataKind, MetaKey
+
+from secagg.errors import DecodeError, ParameterError
+
+_CONTEXT_LABEL: Final = b"secagg nvflare instruction v1"
+_MAX_DEPTH: Final = 32
+_NUMBERS: Final = "biufc"
+_INSTRUCTION_FIELDS: Final = frozenset({"task", "kind", "data", "meta", "headers"})
+_PLAN_FIELDS: Final = frozenset({"names", "difference", "weighted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What the learner of each site is given; the same for all of them.
+
+    Attributes:
+        dxo: data and meta of the learner's task: text keys to arrays, numbers, texts, bytes, lists, mappings.
+        task: name of the task as the learner's executor knows it.
+        headers: what it finds in the headers of its task, such as the round's number.
+    """
+
+    dxo: DXO
+    task: str = "train"
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what travels."""
+        dxo = self.dxo
+        return {
+            "task": self.task,
+            "kind": str(DataKind(dxo.data_kind).value),
+            "data": dxo.data,
+            "meta": dxo.meta,
+            "headers": dict(self.headers),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: object) -> Instruction:
+        """Read what :meth:`fields` made.
+
+        Raises:
+            DecodeError: anything else.
+        """
+        found = _mapping(fields, _INSTRUCTION_FIELDS, "the instruction")
+        task, kind, headers = found["task"], found["kind"], found["headers"]
+        if not isinstance(task, str) or not isinstance(headers, dict):
+            raise DecodeError("the instruction's task is no text, or its headers are no mapping")
+        try:
+            return cls(DXO(DataKind(kind), found["data"], found["meta"]), task, headers)
+        except (ValueError, TypeError) as error:
+            raise DecodeError("the instruction's data are no data exchange object of NVFLARE") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which arrays of a learner's result are summed; the session's vectors are `arrays/0`, `arrays/1`, ...
+
+    Attributes:
+        names: names of the arrays, in the order of the vectors.
+        difference: arrays travel as result minus instruction, which is small, so that a tight clip loses nothing.
+        weighted: the learner's number of steps weighs the site; else each site counts once.
+    """
+
+    names: tuple[str, ...]
+    difference: bool
+    weighted: bool
+
+    def fields(self) -> dict[str, Any]:
+        """Return what travels."""
+        return {"names": list(self.names), "difference": self.difference, "weighted": self.weighted}
+
+    @classmethod
+    def from_fields(cls, fields: object) -> Plan:
+        """Read what :meth:`fields` made.
+
+        Raises:
+            DecodeError: anything else.
+        """
+        found = _mapping(fields, _PLAN_FIELDS, "the plan of what is summed")
+        names, difference, weighted = found["names"], found["difference"], found["weighted"]
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise DecodeError("the plan's names are no list of texts")
+        if not isinstance(difference, bool) or not isinstance(weighted, bool):
+            raise DecodeError("the plan's difference or weighted is no truth value")
+        return cls(tuple(names), difference, weighted)
+
+    def vector_names(self) -> dict[str, str]:
+        """Return array name to vector name."""
+        return {name: f"arrays/{place}" for place, name in enumerate(self.names)}
+
+    def encode(self, instruction: Instruction, result: DXO) -> tuple[dict[str, NDArray[Any]], int]:
+        """Return a site's vectors and weight from what its learner made.
+
+        Raises:
+            ParameterError: the result lacks what is summed, or has something else; says what.
+        """
+        if set(result.data) != set(self.names):
+            odd = sorted(map(str, set(result.data) ^ set(self.names)))
+            raise ParameterError(f"the learner's result and the sum differ in {odd[0]!r}; return what is summed")
+        is_difference = DataKind(result.data_kind) is DataKind.WEIGHT_DIFF
+        if is_difference and not self.difference:
+            raise ParameterError("the learner returned WEIGHT_DIFF where whole values are summed; return those")
+        vectors = {}
+        for name, vector in self.vector_names().items():
+            value = np.asarray(result.data[name])
+            if self.difference and not is_difference:
+                value = _minus(name, value, np.asarray(instruction.dxo.data[name]))
+            vectors[vector] = np.atleast_1d(value)
+        return vectors, _steps(result) if self.weighted else 1
+
+
+def instruction_digest(job: str, instruction: Instruction, plan: Plan) -> bytes:
+    """Digest job, instruction and plan, every value with its type and length; see the module.
+
+    Raises:
+        ParameterError: a value of a type that cannot be digested.
+    """
+    digest = hashlib.sha256()
+    parts = (_CONTEXT_LABEL, job.encode(), *_parts(plan.fields(), 0), *_parts(instruction.fields(), 0))
+    for part in parts:
+        digest.update(struct.pack(">Q", len(part)))
+        digest.update(part)
+    return digest.digest()
+
+
+def _parts(value: object, depth: int) -> Iterator[bytes | memoryview]:
+    if depth > _MAX_DEPTH:
+        raise ParameterError(f"the instruction is nested deeper than {_MAX_DEPTH}; send flatter data")
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+        if array.dtype.kind not in _NUMBERS:
+            raise ParameterError(f"the instruction has an array of dtype {array.dtype}; send numbers")
+        yield b"array" + array.dtype.str.encode()
+        yield struct.pack(f">{array.ndim}Q", *array.shape)
+        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    elif isinstance(value, dict):
+        yield b"dict" + struct.pack(">Q", len(value))
+        for key in sorted(_texts(value)):
+            yield key.encode()
+            yield from _parts(value[key], depth + 1)
+    elif isinstance(value, list | tuple):
+        yield b"list" + struct.pack(">Q", len(value))
+        for entry in value:
+            yield from _parts(entry, depth + 1)
+    else:
+        yield _scalar(value)
+
+
+def _texts(mapping: dict[Any, Any]) -> Iterator[str]:
+    for key in mapping:
+        if not isinstance(key, str):
+            raise ParameterError(f"the instruction has the key {key!r:.80}; its keys are texts")
+        yield key
+
+
+def _scalar(value: object) -> bytes:
+    match value:
+        case None | bool():
+            return str(value).encode()
+        case int():
+            return b"int" + str(int(value)).encode()
+        case float():
+            return b"float" + struct.pack(">d", value)
+        case str():
+            return b"text" + value.encode()
+        case bytes() | bytearray():
+            return b"bytes" + bytes(value)
+        case _:
+            kind = type(value).__name__
+            raise ParameterError(f"the instruction has a {kind}, which cannot be digested; send arrays, numbers, texts")
+
+
+def _mapping(fields: object, expected: frozenset[str], what: str) -> dict[str, Any]:
+    if not isinstance(fields, dict) or fields.keys() != expected:
+        raise DecodeError(f"{what} has other fields than {', '.join(sorted(expected))}")
+    return fields
+
+
+def _minus(name: str, value: NDArray[Any], base: NDArray[Any]) -> NDArray[Any]:
+    if value.shape != base.shape:
+        raise ParameterError(f"the learner returned {name!r} of shape {value.shape}; it was sent {base.shape}")
+    difference: NDArray[Any] = np.subtract(value, base, dtype=np.float64)
+    return difference
+
+
+def _steps(result: DXO) -> int:
+    steps = result.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND)
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
+        raise ParameterError(
+            f"the sum is weighted, and the learner's {MetaKey.NUM_STEPS_CURRENT_ROUND} is {steps!r}; "
+            "put a whole number there"
+        )
+    return int(steps)

@@ -1,0 +1,139 @@
+"""Who a site is, and what it accepts: said in a file of the site's own, never by a job or by the server.
+
+NVFLARE hands a job's configuration to the sites, so nothing in it can protect a site from whoever made the job. Its own
+folder `local` is out of a job's reach: `local/secagg.toml` stands there. Must not know sessions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import secagg
+from secagg.errors import ParameterError
+from secagg.identity.directory import load_directory
+from secagg.identity.files import read_public
+from secagg.identity.keys import load_identity
+
+FILE: Final = "secagg.toml"
+_MAX_BYTES: Final = 1 << 16
+_PATHS: Final = ("roster", "authority", "identity")
+_COUNTS: Final = ("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words")
+_KNOWN: Final = frozenset({"client_id", "threat_model", "max_corrupt", *_PATHS, *_COUNTS})
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One client, as the executor needs it.
+
+    Attributes:
+        client_id: its id in rosters and sessions.
+        identity: its signing key; needed in the active model.
+        roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model.
+        policy: its floor under what a server may offer.
+    """
+
+    client_id: int
+    identity: secagg.IdentityKey | None = None
+    roster: Mapping[int, bytes] | None = None
+    policy: secagg.ClientPolicy = field(default_factory=secagg.ClientPolicy)
+
+
+def site_id(name: str) -> int:
+    """Return the client id of a site whose file gives none: the first 8 bytes of SHA-256 of its name, big-endian."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def load_site(folder: Path, name: str) -> Site:
+    """Read a site's settings.
+
+    The file is `secagg-NAME.toml`, or `secagg.toml` where that is not there (NVFLARE's simulator gives all its sites
+    one folder `local`). Settings, all optional: `client_id`; `identity`, `roster`, `authority`: paths from the file's
+    folder of the site's private key, the signed roster and the authority's public key, as `secagg keygen` and
+    `secagg enroll` make them; `threat_model`, `max_corrupt`, `minimum_cohort`, `minimum_threshold`,
+    `minimum_contributors`, `maximum_cohort`, `maximum_words`: fields of :class:`secagg.ClientPolicy`. Without a file
+    the site takes part in semi-honest sessions, under the default policy.
+
+    Args:
+        folder: `local` of the site's workspace.
+        name: of the site, as its startup kit has it.
+
+    Raises:
+        ParameterError: a setting that is unknown, of the wrong type or out of its range, or a file that is not right.
+    """
+    given = _read(folder, name)
+    keys = _roster(folder, given)
+    if ("identity" in given) != (keys is not None):
+        raise ParameterError(f"{folder / FILE} has one of identity and roster without the other; give both, or none")
+    return Site(
+        client_id=_whole(given, "client_id") if "client_id" in given else site_id(name),
+        identity=load_identity(_path(folder, given, "identity")) if "identity" in given else None,
+        roster=keys,
+        policy=_policy(given),
+    )
+
+
+def load_roster(folder: Path, name: str) -> Mapping[int, bytes] | None:
+    """Read the roster that the server's own file names; None when it names none.
+
+    Raises:
+        ParameterError: as for :func:`load_site`.
+    """
+    return _roster(folder, _read(folder, name))
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    own, common = folder / f"secagg-{name}.toml", folder / FILE
+    path = own if own.exists() else common
+    if not path.exists():
+        return {}
+    try:
+        given = tomllib.loads(read_public(path, _MAX_BYTES).decode())
+    except ValueError as error:
+        raise ParameterError(f"{path} is no TOML in UTF-8: {error}") from error
+    unknown = sorted(given.keys() - _KNOWN)
+    if unknown:
+        raise ParameterError(f"{path} has {unknown[0]}, which is no setting; use {', '.join(sorted(_KNOWN))}")
+    return given
+
+
+def _roster(folder: Path, given: Mapping[str, Any]) -> Mapping[int, bytes] | None:
+    present = [key for key in ("roster", "authority") if key in given]
+    if not present:
+        return None
+    if len(present) == 1:
+        raise ParameterError(f"{folder / FILE} has {present[0]} alone; give roster and authority together")
+    return load_directory(_path(folder, given, "roster"), _path(folder, given, "authority")).keys
+
+
+def _policy(given: Mapping[str, Any]) -> secagg.ClientPolicy:
+    changes: dict[str, Any] = {key: _whole(given, key) for key in _COUNTS if key in given}
+    if "max_corrupt" in given:
+        value = given["max_corrupt"]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ParameterError(f"max_corrupt is {value!r}; give a fraction of the cohort")
+        changes["max_corrupt"] = float(value)
+    if "threat_model" in given:
+        names = [model.value for model in secagg.ThreatModel]
+        if given["threat_model"] not in names:
+            raise ParameterError(f"threat_model is {given['threat_model']!r}; give one of {names}")
+        changes["threat_model"] = secagg.ThreatModel(given["threat_model"])
+    return replace(secagg.ClientPolicy(), **changes)
+
+
+def _path(folder: Path, given: Mapping[str, Any], key: str) -> Path:
+    value = given[key]
+    if not isinstance(value, str) or not value:
+        raise ParameterError(f"{key} is {value!r}; give the path of a file")
+    return folder / value
+
+
+def _whole(given: Mapping[str, Any], key: str) -> int:
+    value = given[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ParameterError(f"{key} is {value!r}; give a whole number")
+    return value

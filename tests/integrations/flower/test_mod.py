@@ -1,0 +1,230 @@
+"""What the mod lets out, what it keeps, and how often the app runs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.clientapp.mod import LocalDpMod
+
+import secagg
+from secagg.errors import DropReason
+from secagg.events import ClientDropped
+from secagg.integrations.flower import Node, SecAggConfig, SessionOutcome, run_session, secagg_mod
+from tests.integrations.flower.support import Cohort, cohort, instructions, refusal, stage
+
+
+def play(group: Cohort, **settings: Any) -> SessionOutcome:
+    config = SecAggConfig(threat_model="active", roster=group.roster, max_dropout=0.2, **settings)
+    return run_session(group.grid, instructions(group.grid.apps), config, clock=group.clock)
+
+
+def drops(outcome: SessionOutcome) -> list[ClientDropped]:
+    return [event for event in outcome.events if isinstance(event, ClientDropped)]
+
+
+def test_nothing_leaves_but_the_id_and_the_protocol() -> None:
+    group = cohort(5, examples=lambda client: 777)
+    play(group, metrics={"loss": 1.0})
+    for _, reply in group.grid.replies:
+        assert set(reply.content) <= {"secagg", "secagg.message"}
+        assert set(reply.content.config_records["secagg"]) in ({"client"}, {"kind"})
+        assert not reply.content.metric_records
+
+
+def test_metrics_that_a_node_shows_in_clear() -> None:
+    group = cohort(4, clear_metrics=("secret",))
+    outcome = play(group)
+    assert {client: dict(shown) for client, shown in outcome.clear_metrics.items()} == {
+        client: {"secret": 42.5} for client in (1, 2, 3, 4)
+    }
+
+
+def test_the_app_runs_once_and_sees_its_own_instruction() -> None:
+    group = cohort(4)
+    play(group)
+    for client, trainer in group.trainers.items():
+        assert trainer.trained == [1]
+        (content,) = trainer.seen
+        assert set(content) == {"arrays", "config"}
+        assert trainer.state_keys == [["secagg.ledger"]], "no secrets in the context while the app runs"
+        assert "secagg.session" not in group.grid.contexts[100 + client].state
+
+
+def test_a_repeated_request_gets_the_same_answer_and_no_second_training() -> None:
+    group = cohort(4)
+    again: list[tuple[bytes, bytes]] = []
+
+    def on_answer(node: int, reply: Message) -> Message | None:
+        if stage(group.grid.sent[-1][1]) in ("share_keys", "masked_input", "consistency_check"):
+            second = group.grid.ask(node, group.grid.sent[-1][1])
+            again.append(
+                (
+                    reply.content.array_records["secagg.message"]["bytes"].data,
+                    second.content.array_records["secagg.message"]["bytes"].data,
+                )
+            )
+        return reply
+
+    group.grid.on_answer = on_answer
+    play(group)
+    assert len(again) == 12
+    assert all(first == second for first, second in again)
+    assert all(trainer.trained == [1] for trainer in group.trainers.values())
+
+
+def test_an_error_does_not_tell_the_input(caplog: pytest.LogCaptureFixture) -> None:
+    group = cohort(5, examples=lambda client: 5000 if client == 3 else 10)
+    outcome = play(group)
+    (drop,) = drops(outcome)
+    assert drop.client == 3
+    assert drop.reason is DropReason.CLIENT_ABORTED
+    assert "5000" not in drop.detail
+    assert "its own log says why" in drop.detail
+    assert "5000" in caplog.text
+
+
+def test_clipping_is_logged_on_the_node(caplog: pytest.LogCaptureFixture) -> None:
+    group = cohort(4, differences=lambda client: 2.0)
+    outcome = play(group)
+    assert "6 of 6 values of array 'weights' were clipped" in caplog.text
+    assert outcome.arrays is not None
+    assert outcome.arrays["bias"].numpy() == pytest.approx([1.0, 1.0, 1.0], abs=1e-4)
+
+
+def test_a_strict_node_leaves_rather_than_clip() -> None:
+    group = cohort(5, differences=lambda client: 2.0 if client == 2 else 0.1, strict=True)
+    (drop,) = drops(play(group))
+    assert drop.client == 2
+
+
+def failing_app(message: Message, context: Context) -> Message:
+    raise ValueError("no data")
+
+
+def wrong_arrays(message: Message, context: Context) -> Message:
+    metrics = MetricRecord({"num-examples": 3})
+    return Message(
+        RecordDict({"arrays": ArrayRecord({"other": Array("float64", (0,), "", b"")}), "m": metrics}), reply_to=message
+    )
+
+
+def wrong_shape(message: Message, context: Context) -> Message:
+    arrays = dict(message.content.array_records["arrays"])
+    arrays["bias"] = arrays["weights"]
+    return Message(
+        RecordDict({"arrays": ArrayRecord(arrays), "m": MetricRecord({"num-examples": 3})}), reply_to=message
+    )
+
+
+def no_weight(message: Message, context: Context) -> Message:
+    arrays = message.content.array_records["arrays"]
+    return Message(RecordDict({"arrays": arrays, "m": MetricRecord({"other": 3})}), reply_to=message)
+
+
+def fraction_of_an_example(message: Message, context: Context) -> Message:
+    arrays = message.content.array_records["arrays"]
+    return Message(RecordDict({"arrays": arrays, "m": MetricRecord({"num-examples": 3.5})}), reply_to=message)
+
+
+def two_metric_records(message: Message, context: Context) -> Message:
+    arrays, metrics = message.content.array_records["arrays"], MetricRecord({"num-examples": 3})
+    return Message(RecordDict({"arrays": arrays, "m": metrics, "n": metrics}), reply_to=message)
+
+
+@pytest.mark.parametrize(
+    ("train", "sentence"),
+    [
+        (failing_app, ""),
+        (wrong_arrays, "has other arrays than the one it was sent"),
+        (wrong_shape, "returned 'bias' of shape (2, 3); it was sent (3,)"),
+        (no_weight, "has no number 'num-examples'"),
+        (fraction_of_an_example, "is no whole number"),
+        (two_metric_records, "has 2 MetricRecords"),
+    ],
+)
+def test_an_app_that_gives_no_input(train: object, sentence: str, caplog: pytest.LogCaptureFixture) -> None:
+    group = cohort(5)
+    app = ClientApp(mods=[secagg_mod(Node(3, group.identities[3], group.roster))])
+    app.train()(train)  # type: ignore[arg-type]
+    group.grid.apps = {**group.grid.apps, 103: app}
+    outcome = play(group)
+    assert [drop.client for drop in drops(outcome)] == [3]
+    assert outcome.contributors == (1, 2, 4, 5)
+    assert sentence in caplog.text
+    assert "secagg.session" not in group.grid.contexts[103].state
+
+
+def test_the_ledger_keeps_one_entry_of_each_old_session() -> None:
+    group = cohort(4)
+    for _ in range(3):
+        play(group)
+    phases = [key.partition(":")[0] for key in group.grid.contexts[101].state.config_records["secagg.ledger"]]
+    assert sorted(phases) == sorted(
+        ["advertise_keys"] * 3 + ["share_keys", "masked_input", "consistency_check", "unmasking"]
+    )
+
+
+def test_settings_of_the_node_that_are_wrong_are_told_to_the_node(caplog: pytest.LogCaptureFixture) -> None:
+    group = cohort(4)
+    group.grid.apps = {**group.grid.apps, 104: group.trainers[4].app(secagg_mod())}
+    group.grid.contexts[104].node_config["secagg-identity"] = "/nowhere/private.key"
+    with caplog.at_level(logging.ERROR):
+        assert play(group).contributors == (1, 2, 3)
+    assert "give the three together" in caplog.text
+
+
+def test_arguments_that_do_not_fit() -> None:
+    with pytest.raises(secagg.ParameterError, match=r"clear=\['trian'\] are no kinds of messages"):
+        secagg_mod(clear=("trian",))
+    with pytest.raises(secagg.ParameterError, match="has its own policy"):
+        secagg_mod(Node(1), policy=secagg.ClientPolicy())
+
+
+def test_mods_inside_change_what_is_masked() -> None:
+    """A mod between ours and the app sees the app's reply first."""
+
+    def own_metrics(message: Message, context: Context, app: object) -> Message:
+        reply = app(message, context)  # type: ignore[operator]
+        reply.content["metrics"] = MetricRecord({"num-examples": 1, "loss": 0.5})
+        return reply  # type: ignore[no-any-return]
+
+    group = cohort(3)
+    for client in group.trainers:
+        app = ClientApp(mods=[secagg_mod(Node(client, group.identities[client], group.roster)), own_metrics])
+        app.train()(unchanged)
+        group.grid.apps = {**group.grid.apps, 100 + client: app}
+    outcome = play(group, metrics={"loss": 1.0})
+    assert outcome.metrics["loss"] == pytest.approx(0.5, abs=1e-6)
+    assert outcome.total_weight == 3
+
+
+def unchanged(message: Message, context: Context) -> Message:
+    arrays = message.content.array_records["arrays"]
+    return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord({"num-examples": 9})}), reply_to=message)
+
+
+def test_an_abort_notice_ends_the_session_on_the_node() -> None:
+    group = cohort(5)
+    group.grid.on_request = lambda node, m: None if node > 103 and stage(m) == "share_keys" else m
+    with pytest.raises(secagg.SessionAbortedError):
+        play(group, max_corrupt=0.0)
+    notices = [m for n, m in group.grid.sent if n == 101 and stage(m) == "abort"]
+    assert len(notices) == 1
+    assert "in no such session" in refusal(group.grid.ask(101, notices[0]))
+
+
+def test_local_differential_privacy_of_flower_beneath() -> None:
+    group = cohort(4)
+    for client, trainer in group.trainers.items():
+        mod = secagg_mod(Node(client, group.identities[client], group.roster))
+        noisy = LocalDpMod(clipping_norm=100.0, sensitivity=1e-6, epsilon=1.0, delta=0.1)
+        group.grid.apps = {**group.grid.apps, 100 + client: trainer.app(mod, noisy)}
+    outcome = play(group)
+    assert outcome.contributors == (1, 2, 3, 4)
+    assert outcome.arrays is not None
+    mean = sum(client * client for client in range(1, 5)) / 10 / 100
+    assert outcome.arrays["bias"].numpy() == pytest.approx([mean] * 3, abs=1e-3)

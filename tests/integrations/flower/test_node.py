@@ -1,0 +1,132 @@
+"""Who a node is and what it accepts: from its own configuration, checked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flwr.app import Context, RecordDict
+
+import secagg
+from secagg.identity.files import create_public
+from secagg.identity.keys import create_identity
+from secagg.identity.roster import SignedRoster
+from secagg.integrations.flower import DirectoryLedger, SecAggConfig, node_from_config, run_session, secagg_mod
+from tests.integrations.flower.support import FakeClock, FakeGrid, Trainer, instructions
+
+
+def context(**settings: Any) -> Context:
+    config = {key.replace("_", "-"): value for key, value in settings.items()}
+    return Context(1, 4711, config, RecordDict(), {})
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    public = {c: create_identity(tmp_path / f"{c}.key", tmp_path / f"{c}.pub").public for c in range(1, 6)}
+    authority = create_identity(tmp_path / "authority.key", tmp_path / "authority.pub")
+    now = datetime.now(UTC)
+    roster = SignedRoster.sign(public, serial=1, issued=now, expires=now + timedelta(days=1), authority=authority)
+    create_public(tmp_path / "roster.json", roster.encode())
+    return tmp_path
+
+
+def files(keys: Path, client: int) -> dict[str, Any]:
+    return {
+        "secagg-client-id": client,
+        "secagg-identity": str(keys / f"{client}.key"),
+        "secagg-roster": str(keys / "roster.json"),
+        "secagg-authority": str(keys / "authority.pub"),
+    }
+
+
+def test_without_settings_a_node_is_what_flower_calls_it() -> None:
+    node = node_from_config(context(partition_id=3))
+    assert (node.client_id, node.identity, node.roster, node.ledger) == (4711, None, None, None)
+    assert node.policy == secagg.ClientPolicy()
+
+
+def test_every_setting(keys: Path) -> None:
+    (keys / "ledger").mkdir()
+    settings = {
+        **files(keys, 2),
+        "secagg-ledger": str(keys / "ledger"),
+        "secagg-threat-model": "active",
+        "secagg-max-corrupt": 0.25,
+        "secagg-minimum-cohort": 30,
+        "secagg-minimum-threshold": 20,
+        "secagg-minimum-contributors": 15,
+        "secagg-maximum-cohort": 500,
+        "secagg-maximum-words": 10_000,
+    }
+    node = node_from_config(context(**settings), secagg.ClientPolicy(minimum_cohort=3, security_bits=30))
+    assert node.client_id == 2
+    assert node.identity is not None
+    assert node.roster is not None
+    assert node.roster[2] == node.identity.public
+    assert isinstance(node.ledger, DirectoryLedger)
+    assert node.policy == secagg.ClientPolicy(
+        minimum_cohort=30,
+        minimum_threshold=20,
+        minimum_contributors=15,
+        threat_model=secagg.ThreatModel.ACTIVE,
+        max_corrupt=0.25,
+        security_bits=30,
+        maximum_cohort=500,
+        maximum_words=10_000,
+    )
+
+
+def test_defaults_give_way_to_the_configuration() -> None:
+    defaults = {"secagg-client-id": 1, "secagg-minimum-cohort": 5}
+    node = node_from_config(context(secagg_client_id=2), defaults=defaults)
+    assert (node.client_id, node.policy.minimum_cohort) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"secagg-minimum-cohrot": 3}, "secagg-minimum-cohrot, which is no setting"),
+        ({"secagg-client-id": "one"}, "secagg-client-id is 'one'; give a whole number"),
+        ({"secagg-client-id": True}, "secagg-client-id is True; give a whole number"),
+        ({"secagg-client-id": -1}, "secagg-client-id is -1"),
+        ({"secagg-identity": "a.key"}, "give the three together"),
+        ({"secagg-roster": "r", "secagg-authority": "a"}, "give the three together"),
+        ({"secagg-identity": "i", "secagg-roster": "/nowhere", "secagg-authority": "a"}, "cannot read /nowhere"),
+        ({"secagg-ledger": "/nowhere"}, "the ledger /nowhere is no directory"),
+        ({"secagg-ledger": ""}, "secagg-ledger is ''; give a text"),
+        ({"secagg-threat-model": "paranoid"}, "give 'active' or 'semi-honest'"),
+        ({"secagg-max-corrupt": "some"}, "secagg-max-corrupt is 'some'"),
+        ({"secagg-max-corrupt": 1.5}, "max_corrupt 1.5 is outside 0 .. 1"),
+        ({"secagg-minimum-cohort": 1}, "are below 2, 2, 1"),
+    ],
+)
+def test_settings_that_are_wrong(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(secagg.ParameterError, match=sentence):
+        node_from_config(context(**settings))
+
+
+def test_nodes_that_are_set_up_by_their_configuration_alone(keys: Path) -> None:
+    """One app for all, as a FAB is; what differs stands in each node's configuration."""
+    app = Trainer(0.25).app(secagg_mod())
+    nodes = {900 + client: files(keys, client) for client in (1, 2, 3, 4)}
+    grid = FakeGrid(dict.fromkeys(nodes, app), node_configs=nodes)
+    roster = node_from_config(context(**files(keys, 1))).roster
+    config = SecAggConfig(threat_model="active", roster=roster)
+    outcome = run_session(grid, instructions(nodes), config, clock=FakeClock())
+    assert outcome.nodes == {client: 900 + client for client in (1, 2, 3, 4)}
+    assert outcome.contributors == (1, 2, 3, 4)
+
+
+def test_a_floor_of_one_node_is_its_own(keys: Path) -> None:
+    app = Trainer(0.25).app(secagg_mod())
+    nodes = {900 + client: files(keys, client) for client in range(1, 6)}
+    nodes[902]["secagg-minimum-cohort"] = 6
+    grid = FakeGrid(dict.fromkeys(nodes, app), node_configs=nodes)
+    roster = node_from_config(context(**files(keys, 1))).roster
+    config = SecAggConfig(threat_model="active", roster=roster, max_dropout=0.25, max_corrupt=0.0)
+    outcome = run_session(grid, instructions(nodes), config, clock=FakeClock())
+    assert outcome.contributors == (1, 3, 4, 5)
+    (drop,) = outcome.drops
+    assert "OFFER_COHORT_BELOW_POLICY" in drop.detail

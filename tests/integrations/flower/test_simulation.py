@@ -1,0 +1,110 @@
+"""The example app in Flower's own simulation: ten nodes, five rounds, the active model, nodes leaving in every round
+of the protocol, against plain federated averaging over the same contributors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg.errors import DropReason
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = ROOT / "examples" / "flower_digits"
+TIME_LIMIT = 300
+
+
+def environment(keys: Path, report: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(EXAMPLE)]),
+        "DIGITS_KEYS": str(keys),
+        "DIGITS_REPORT": str(report),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def enrolled(directory: Path, clients: int) -> Path:
+    words = [sys.executable, str(EXAMPLE / "enroll.py"), str(directory), "--clients", str(clients)]
+    subprocess.run(words, check=True, capture_output=True)
+    return directory
+
+
+def plain_accuracy(sessions: list[dict[str, Any]], clients: int) -> float:
+    """Federated averaging in clear over the same contributors: what the secure sums stand for."""
+    if str(EXAMPLE) not in sys.path:
+        sys.path.insert(0, str(EXAMPLE))
+    from flower_digits import task
+
+    model = task.first_model()
+    for server_round, session in enumerate(sessions, start=1):
+        models, weights = [], []
+        for client in session["contributors"]:
+            images, labels = task.examples_of(client, clients)
+            trained, _ = task.train(model, images, labels, seed=1000 * server_round + client)
+            models.append(trained)
+            weights.append(len(labels))
+        model = {key: np.average([m[key] for m in models], axis=0, weights=weights) for key in model}
+    return task.accuracy(model)
+
+
+@pytest.mark.slow
+def test_digits_with_nodes_leaving_in_every_round_of_the_protocol(tmp_path: Path) -> None:
+    from tests.integrations.flower.simulated_leaving import CLIENTS, LEAVING
+
+    keys, report = enrolled(tmp_path / "keys", CLIENTS), tmp_path / "report.json"
+    words = [sys.executable, "-m", "tests.integrations.flower.simulated_run"]
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment(keys, report), capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+    )
+    assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    told = json.loads(report.read_text())
+    assert len(told["sessions"]) == 5
+    dropped = {
+        (server_round, round_, client)
+        for server_round, session in enumerate(told["sessions"], start=1)
+        for client, round_, reason in session["drops"]
+        if reason == DropReason.CLIENT_ABORTED.name
+    }
+    assert dropped == LEAVING
+    assert {round_ for _, round_, _ in dropped} == {
+        "advertise_keys",
+        "share_keys",
+        "masked_input",
+        "consistency_check",
+        "unmasking",
+    }
+    for server_round, session in enumerate(told["sessions"], start=1):
+        absent = {
+            client
+            for when, round_, client in LEAVING
+            if when == server_round and round_ in ("advertise_keys", "share_keys", "masked_input")
+        }
+        assert session["contributors"] == sorted(set(range(CLIENTS)) - absent)
+    secure = told["accuracies"][-1]
+    assert secure > 0.9
+    assert abs(secure - plain_accuracy(told["sessions"], CLIENTS)) <= 0.005
+
+
+@pytest.mark.slow
+def test_the_examples_own_simulation_runs(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE / "simulate.py")],
+        env=environment(tmp_path, report),
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
+    assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    told = json.loads(report.read_text())
+    assert [session["contributors"] for session in told["sessions"]] == [list(range(10))] * 5
+    assert abs(told["accuracies"][-1] - plain_accuracy(told["sessions"], 10)) <= 0.005

@@ -1,0 +1,110 @@
+"""A site's own file, and a job's configuration, which has no say in it."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+from nvflare.apis.event_type import EventType
+from nvflare.apis.shareable import Shareable
+
+import secagg
+from secagg.integrations.nvflare import SecAggExecutor, Site, load_site, site_id
+from secagg.integrations.nvflare.site import load_roster
+from tests.integrations.nvflare.support import Network, context_of, enroll, names_of, stage
+
+
+def test_without_a_file_a_site_is_semi_honest_and_named_by_its_digest(tmp_path: Path) -> None:
+    assert load_site(tmp_path, "site-1") == Site(site_id("site-1"))
+    # SHA-256("site-1") begins so.
+    assert site_id("site-1") == 0xF505DCCD1D9094DB
+    assert load_roster(tmp_path, "server") is None
+
+
+def test_every_setting(tmp_path: Path) -> None:
+    roster = enroll(
+        tmp_path,
+        names_of(3),
+        "client_id = 9\nminimum_cohort = 5\nminimum_threshold = 4\nminimum_contributors = 3\n"
+        "maximum_cohort = 100\nmaximum_words = 1000\n",
+    )
+    site = load_site(tmp_path, "site-2")
+    assert site.identity is not None
+    assert site.identity.public == roster[site_id("site-2")]
+    assert site.roster == roster
+    assert site.client_id == 9
+    assert site.policy == secagg.ClientPolicy(
+        minimum_cohort=5,
+        minimum_threshold=4,
+        minimum_contributors=3,
+        maximum_cohort=100,
+        maximum_words=1000,
+        threat_model=secagg.ThreatModel.ACTIVE,
+        max_corrupt=0.0,
+    )
+    assert load_roster(tmp_path, "server") == roster
+
+
+def test_the_file_of_the_sites_name_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "secagg.toml").write_text("client_id = 1\n")
+    (tmp_path / "secagg-site-2.toml").write_text("client_id = 2\n")
+    assert [load_site(tmp_path, name).client_id for name in ("site-1", "site-2")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("client_id", "is no TOML"),
+        ("minimum-cohort = 3", "has minimum-cohort, which is no setting"),
+        ("client_id = true", "client_id is True; give a whole number"),
+        ("client_id = -1", "client_id is -1"),
+        ("minimum_cohort = 3.5", "minimum_cohort is 3.5"),
+        ("minimum_cohort = 1", "cohort=1"),
+        ("max_corrupt = 'none'", "max_corrupt is 'none'"),
+        ("threat_model = 'trusting'", "threat_model is 'trusting'"),
+        ("roster = 'r.json'", "has roster alone"),
+        ("identity = 'i.key'", "one of identity and roster"),
+        ("roster = 'r.json'\nauthority = 'a.pub'", "r.json"),
+        ("roster = 3\nauthority = 'a.pub'", "roster is 3; give the path of a file"),
+    ],
+)
+def test_a_file_that_is_wrong(text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "secagg.toml").write_text(text)
+    with pytest.raises(secagg.ParameterError, match=sentence.replace("(", r"\(")):
+        load_site(tmp_path, "site-1")
+
+
+def test_a_site_whose_file_is_wrong_takes_no_part_and_says_nothing_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "secagg-site-1.toml").write_text("minimum_cohort = 1\n")
+    network = Network(tmp_path, names_of(4))
+    assert network.sum().contributors == ("site-2", "site-3", "site-4")
+    assert network.results_of("site-1") == [
+        {"kind": "refusal", "reason": "this site cannot take part; its own log says why"}
+    ]
+    assert "cohort=1" in caplog.text
+
+
+def test_a_job_sets_the_learner_and_nothing_else() -> None:
+    assert list(inspect.signature(SecAggExecutor).parameters) == ["learner"]
+    with pytest.raises(secagg.ParameterError, match="the learner is a str; give an Executor"):
+        SecAggExecutor("learner")
+
+
+def test_the_learner_gets_the_runs_events_and_the_end_erases_the_session(tmp_path: Path) -> None:
+    network = Network(tmp_path, names_of(4))
+
+    def end(site: str, task: Shareable) -> Shareable:
+        if site == "site-1" and stage(task) == "masked_input":
+            for event in (EventType.START_RUN, EventType.END_RUN):
+                network.executors[site].handle_event(event, context_of(site, tmp_path))
+        return task
+
+    network.on_task = end
+    with pytest.raises(secagg.SessionAbortedError, match="3 of 4 clients"):
+        network.sum()
+    assert network.learners["site-1"].events == [EventType.START_RUN, EventType.END_RUN]
+    assert network.learners["site-1"].seen == []
+    assert "in no such session" in network.results_of("site-1")[-1]["reason"]

@@ -1,0 +1,74 @@
+"""The examples of federated analytics: secure figures are the plain ones over the contributors' pooled tables."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
+
+
+def example(name: str) -> Any:
+    """The names of an example, without its main part."""
+    return SimpleNamespace(**runpy.run_path(str(EXAMPLES / name), run_name="example"))
+
+
+def pooled(tables: dict[int, dict[str, Any]], clients: tuple[int, ...], column: str) -> Any:
+    return np.concatenate([tables[client][column] for client in clients])
+
+
+@pytest.mark.parametrize("dropouts", [None, {"masked_input": [3], "unmasking": [7]}, {"advertise_keys": [0, 19]}])
+def test_a_secure_histogram_is_the_plain_one(dropouts: dict[str, list[int]] | None) -> None:
+    program = example("histogram.py")
+    tables = program.made_up_tables()
+    result = program.secure_counts(tables, dropouts)
+    gone = {client for when, clients in (dropouts or {}).items() if when != "unmasking" for client in clients}
+    assert result.contributors == tuple(sorted(set(tables) - gone))
+    ages = pooled(tables, result.contributors, "age")
+    diagnoses = pooled(tables, result.contributors, "diagnosis")
+    assert result.vectors["rows"].tolist() == [len(ages)]
+    assert np.array_equal(result.vectors["ages"], np.histogram(ages, program.AGE_EDGES)[0])
+    for place, name in enumerate(program.DIAGNOSES):
+        assert result.vectors["diagnoses"][place] == np.count_nonzero(diagnoses == name)
+        own = np.histogram(ages[diagnoses == name], program.AGE_EDGES)[0]
+        assert np.array_equal(result.vectors["ages_by_diagnosis"][place], own)
+
+
+@pytest.mark.parametrize("dropouts", [None, {"share_keys": [3], "unmasking": [7]}])
+def test_secure_means_and_variances_are_the_plain_ones(dropouts: dict[str, list[int]] | None) -> None:
+    program = example("mean_and_variance.py")
+    tables = program.made_up_tables()
+    found, contributors = program.secure_statistics(tables, dropouts)
+    assert contributors == tuple(client for client in tables if dropouts is None or client != 3)
+    assert set(found) == {"systolic", "temperature"}
+    for name, (count, mean, variance) in found.items():
+        plain = pooled(tables, contributors, name)
+        plain = plain[~np.isnan(plain)]
+        assert count == len(plain)
+        assert mean == pytest.approx(plain.mean(), rel=1e-12)
+        assert variance == pytest.approx(plain.var(ddof=1), rel=1e-9)
+
+
+def test_columns_without_values_have_no_mean() -> None:
+    program = example("mean_and_variance.py")
+    tables = {client: {"systolic": np.array([120.0]), "temperature": np.array([np.nan])} for client in range(10)}
+    tables[0]["systolic"] = np.array([500.0])  # above the agreed range: counts as 260
+    found, _ = program.secure_statistics(tables)
+    assert found["temperature"] == (0, None, None)
+    assert found["systolic"] == (10, pytest.approx(134.0), pytest.approx(1960.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("histogram.py", "rows of 19 clients"), ("mean_and_variance.py", "over 19 clients")],
+)
+def test_an_example_of_analytics_runs(name: str, line: str) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", EXAMPLES / name], capture_output=True, text=True, check=True)
+    assert line in done.stdout
