@@ -15,7 +15,7 @@ test: $(STAMP)
 
 # Every fault of the network service, in minutes: what was lost, as a table and in build/soak.json.
 soak: $(STAMP)
-	$(BIN)/python -m tests.faults.soak --json build/soak.json
+	GRPC_VERBOSITY=NONE $(BIN)/python -m tests.faults.soak --json build/soak.json
 
 # Memory and time of `secagg serve` under 100 clients with 10^6 entries; fills the table of docs/operations.md.
 bench-network: $(STAMP)

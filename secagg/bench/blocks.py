@@ -40,7 +40,7 @@ def fill_blocks(text: str, report: Report, blocks: Mapping[str, Callable[[Report
     return written
 
 
-def write_into(page: Path, report: Report) -> bool:
+def write_into(page: Path, report: Report, blocks: Mapping[str, Callable[[Report], str]] = BLOCKS) -> bool:
     """Fill the blocks of a file; returns whether that changed it.
 
     Raises:
@@ -48,7 +48,7 @@ def write_into(page: Path, report: Report) -> bool:
     """
     try:
         before = page.read_text(encoding="utf-8")
-        after = fill_blocks(before, report)
+        after = fill_blocks(before, report, blocks)
         if after != before:
             page.write_text(after, encoding="utf-8")
     except OSError as error:

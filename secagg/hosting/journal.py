@@ -76,6 +76,8 @@ class Journal:
         self._store = store
         self._name = name
         self._replica = replica
+        # Written once, however often the store refuses the outcome that names it.
+        self._result: tuple[str, int] | None = None
 
     def replay(self) -> Replayed:
         """Show the new session everything that is in the log.
@@ -135,14 +137,20 @@ class Journal:
                 raise InternalError("a session that ended has neither a sum nor a reason")
             self._store.finish(self._name, abort)
             return abort, 0
+        number, size = self._result or self._write(result)
+        outcome = Completed(number)
+        self._store.finish(self._name, outcome)
+        return outcome, size
+
+    def _write(self, result: SessionResult) -> tuple[str, int]:
+        """Make the result's file durable; returns its id and its bytes."""
         upload = self._store.begin_upload(self._name, result_limit(result))
         try:
             write_result(result, upload.write)
-            outcome = Completed(upload.commit())
+            self._result = written = upload.commit(), upload.received
         finally:
             upload.discard()
-        self._store.finish(self._name, outcome)
-        return outcome, upload.received
+        return written
 
     def _message(self, entry: Entry) -> AbstractContextManager[bytes | memoryview]:
         if entry.kind is EntryKind.UPLOAD:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Final, ParamSpec, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, Final, ParamSpec, TypeVar
 
 from secagg.errors import DropReason
 from secagg.hosting.errors import (
@@ -59,7 +59,7 @@ class HostedSession:
         burst = _BURST_MESSAGES * message_limit + _BURST_BYTES
         self._rates = SendingRates(tools.quotas.client_bytes_per_second, burst)
         self._uploads: dict[ClientId, HostedUpload] = {}
-        self._submitting: set[asyncio.Task[Receipt]] = set()
+        self._working: set[asyncio.Task[Any]] = set()
 
     def includes(self, client: ClientId) -> bool:
         """Whether a client is in the session's cohort."""
@@ -151,16 +151,12 @@ class HostedSession:
         self._keeper.require_running()
         self._rates.take(client, total_bytes, self._tools.clock.now())
         self._tools.space.reserve(total_bytes)
+        begun = self._background(self._begin_upload(client, total_bytes))
         try:
-            opened = await self._tools.run(self._tools.store.begin_upload, self.name, total_bytes)
-        except STORE_FAILURES as error:
-            self._tools.space.add(-total_bytes)
-            raise self._tools.unavailable(self.name, error) from error
-        upload = HostedUpload(self._tools, self.name, client, total_bytes, opened)
-        older, self._uploads[client] = self._uploads.get(client), upload
-        if older is not None:
-            await older.discard()
-        return upload
+            return await asyncio.shield(begun)
+        except asyncio.CancelledError:
+            self._background(self._abandon(begun))
+            raise
 
     async def submit_upload(self, client: ClientId, upload: HostedUpload) -> Receipt:
         """Hand in a message that was uploaded; goes on when the caller is cancelled.
@@ -174,10 +170,7 @@ class HostedSession:
         self._require_member(client)
         if upload.client != client or upload.name != self.name:
             raise UploadRefusedError(f"client {client} did not begin this upload; begin one")
-        task = asyncio.get_running_loop().create_task(self._submit_upload(client, upload))
-        self._submitting.add(task)
-        task.add_done_callback(self._submitted)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._background(self._submit_upload(client, upload)))
 
     async def drop(self, client: ClientId, reason: DropReason, detail: str) -> Receipt:
         """Go on without a client, because the host's operator or its transport says so.
@@ -257,8 +250,28 @@ class HostedSession:
         for upload in tuple(self._uploads.values()):
             await upload.discard()
         await self._keeper.stop()
-        if self._submitting:
-            await asyncio.wait(self._submitting)
+        while self._working:
+            await asyncio.wait(self._working)
+
+    async def _begin_upload(self, client: ClientId, total_bytes: int) -> HostedUpload:
+        try:
+            opened = await self._tools.run(self._tools.store.begin_upload, self.name, total_bytes)
+        except STORE_FAILURES as error:
+            self._tools.space.add(-total_bytes)
+            raise self._tools.unavailable(self.name, error) from error
+        upload = HostedUpload(self._tools, self.name, client, total_bytes, opened)
+        older, self._uploads[client] = self._uploads.get(client), upload
+        if older is not None:
+            await older.discard()
+        return upload
+
+    async def _abandon(self, begun: asyncio.Task[HostedUpload]) -> None:
+        """Let go of an upload whose caller went away before it had begun."""
+        try:
+            upload = await begun
+        except HostUnavailableError:
+            return
+        await upload.discard()
 
     async def _submit_upload(self, client: ClientId, upload: HostedUpload) -> Receipt:
         foreseen = self._keeper.foresee(client, upload.sha256)
@@ -273,8 +286,15 @@ class HostedSession:
         entry = Entry(EntryKind.UPLOAD, client, number.encode("ascii"))
         return await self._keeper.take(entry, digest, upload.total_bytes)
 
-    def _submitted(self, task: asyncio.Task[Receipt]) -> None:
-        self._submitting.discard(task)
+    def _background(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Begin what goes on when its caller is cancelled, and is waited for at the end."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._worked)
+        return task
+
+    def _worked(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
         if not task.cancelled():
             task.exception()  # Looked at, since the caller may have gone away.
 

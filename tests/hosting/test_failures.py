@@ -173,6 +173,7 @@ def test_a_result_that_cannot_be_stored_is_stored_later(failing: str) -> None:
             session = await played.create(host)
             await played.run_to(session, Round.UNMASKING)
             store.failing = {failing, "discard_open"}
+            kept: list[int] = []
             await played.play_round(session)
             for attempt in (1, 2):
                 await seen.heard("store_failed", times=attempt)
@@ -181,10 +182,12 @@ def test_a_result_that_cannot_be_stored_is_stored_later(failing: str) -> None:
                 with pytest.raises(HostUnavailableError, match="is being stored; ask again"):
                     await session.result()
                 assert len(list(store.entries("round-1"))) == 20
+                kept.append(store.upload_bytes("round-1"))
                 if attempt == 2:
                     store.failing = set()
                 clock.advance(RETRY_SECONDS)
             await session.wait_ended()
+            assert kept[0] == kept[1]  # no attempt leaves a result of its own behind
             played.assert_exact(await played.finish(session))
 
     run(body())

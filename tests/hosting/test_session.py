@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from typing import Any
 
 import pytest
@@ -24,10 +25,10 @@ from secagg.hosting import (
 )
 from secagg.hosting.book import ENTRIES_PER_ROUND
 from secagg.messages import Abort
-from secagg.store.base import Completed, EntryKind, StoreConflictError
+from secagg.store.base import Completed, EntryKind, StoreConflictError, StoreError, Upload
 from secagg.store.memory import MemoryStore
 from tests.harness import Harness, alter, decode_answer, forge
-from tests.hosting.support import Played, Recorder, hosting, run, upload
+from tests.hosting.support import PATIENCE, Played, Recorder, hosting, run, upload
 
 
 @pytest.mark.parametrize(
@@ -323,6 +324,42 @@ def test_an_upload_is_finished_though_its_caller_went_away() -> None:
             await seen.until(lambda: session.status().answered == 1)
             assert (await upload(session, 1, answer)).kind is ReceiptKind.REPEATED
             played.assert_exact(await played.finish(session))
+
+    run(body())
+
+
+class SlowStore(MemoryStore):
+    """Begins an upload only when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = threading.Event(), threading.Event()
+        self.begun: list[Upload] = []
+
+    def begin_upload(self, name: str, limit: int) -> Upload:
+        self.asked.set()
+        assert self.go.wait(PATIENCE)
+        self.begun.append(super().begin_upload(name, limit))
+        return self.begun[-1]
+
+
+def test_a_caller_that_goes_away_while_its_upload_begins_leaves_nothing() -> None:
+    """Otherwise every cut connection would take its bytes away from all clients until the next restart."""
+
+    async def body() -> None:
+        played, store = Played(), SlowStore()
+        async with hosting(store) as host:
+            session = await played.create(host)
+            before = host._tools.space.used
+            task = asyncio.create_task(session.begin_upload(1, 100))
+            await asyncio.to_thread(store.asked.wait, PATIENCE)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            store.go.set()
+        assert host._tools.space.used == before
+        with pytest.raises(StoreError, match="ended"):
+            store.begun[0].write(b"x")
 
     run(body())
 

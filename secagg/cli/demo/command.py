@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import secagg
+from secagg.cli.connecting import needs_service
 from secagg.cli.demo import picture
 from secagg.cli.demo.federated import FederatedRound, Federation
 from secagg.cli.demo.show import print_comparison, rounds_shown
@@ -26,9 +27,20 @@ def demo(
         int,
         typer.Option(help="Repeats data, training and dropouts; keys and masks always come from the operating system."),
     ] = 1,
+    network: Annotated[
+        bool,
+        typer.Option(
+            "--network", help="Instead: a server process and a process for each client over TLS, some killed."
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a real model under secure aggregation while clients leave, beside the same training without it."""
+    if network:
+        with needs_service("demo --network"):
+            from secagg.cli.demo.network import network_demo
+        network_demo(clients, as_json)
+        return
     started = time.perf_counter()
     _check(rounds, seed, output)
     figure = picture.new_figure()

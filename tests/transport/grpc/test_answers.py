@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
-from secagg import ClientSession, SecAggError
-from secagg.hosting import Quotas, UploadRefusedError
+from secagg import ClientSession, DropReason, SecAggError
+from secagg.hosting import Quotas, ReceiptKind, UploadRefusedError
 from secagg.store.base import Upload
 from secagg.transport.grpc import ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
@@ -313,6 +313,56 @@ def test_a_connection_that_breaks_during_an_upload_leaves_nothing(monkeypatch: p
         assert (code, detail.rule_id) == (grpc.StatusCode.FAILED_PRECONDITION, "S02")
 
     play_bare(test, clients=5, threshold=3, limits=ServiceLimits(uploads=1))
+
+
+def test_one_client_cannot_take_the_place_of_all_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bare: Bare) -> None:
+        uploads = begun(bare, monkeypatch)
+        never = asyncio.Event()
+
+        async def hangs(size: int) -> AsyncIterator[pb.UploadPart]:
+            yield header(bytes(size))
+            await never.wait()
+
+        hanging = []
+        for size in (100, 101, 102):
+            hanging.append(asyncio.ensure_future(failure(bare.stub.UploadAnswer(hangs(size), metadata=bare.metadata))))
+            await until(lambda size=size: [upload.limit for upload in uploads][-1:] == [size])  # type: ignore[misc]
+        async with bare.network.connection(2) as connection:
+            other = Bare(bare.network, connection, await metadata_of(connection), 2)
+            data = b"no message"
+            _, detail = await failure(other.upload(header(data), *chunks(data)))
+        assert detail.rule_id == "S02"
+        for call in hanging[:2]:
+            code, detail = await call
+            assert (code, detail.reason, detail.retry) == (grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REFUSED", False)
+        assert [upload.end for upload in uploads[:3]] == ["discarded", "discarded", "open"]
+        hanging[2].cancel()
+
+    play_bare(test, clients=5, threshold=3, limits=ServiceLimits(uploads=2))
+
+
+def test_an_upload_that_cannot_count_any_more_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place for an upload is not held for a round that is over."""
+
+    async def test(bare: Bare) -> None:
+        uploads = begun(bare, monkeypatch)
+        read = 0
+
+        async def goes_on() -> AsyncIterator[pb.UploadPart]:
+            nonlocal read
+            yield header(bytes(200))
+            for read in range(200):  # noqa: B007
+                if read == 3:
+                    await bare.network.session.drop(1, DropReason.DID_NOT_ANSWER_IN_TIME, "late")
+                yield pb.UploadPart(chunk=b"x")
+
+        receipt = await UploadDesk(ServiceLimits()).take(bare.network.session, 1, goes_on())
+        assert (receipt.kind, receipt.reason) == (ReceiptKind.LATE, DropReason.DID_NOT_ANSWER_IN_TIME)
+        assert read == 3
+        assert [upload.end for upload in uploads] == ["discarded"]
+
+    play_bare(test, clients=5, threshold=3)
 
 
 def test_a_quota_of_the_host_says_when_to_come_back() -> None:

@@ -1,0 +1,101 @@
+"""Every fault by name, and which of them are quick enough for every test run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from tests.faults import killing, machines, points, strangers, wires
+from tests.faults.proxy import Cut, Shuffle, Slow, Swap, Twice
+from tests.faults.trial import Verdict
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row of the table.
+
+    Attributes:
+        name: for people.
+        trial: one session under the fault, in a new directory.
+        quick: part of `make test`.
+        times: trials in a soak, with different draws where the fault draws.
+    """
+
+    name: str
+    trial: Callable[[Path, int], Coroutine[Any, Any, Verdict]]
+    quick: bool = False
+    times: int = 1
+
+
+def _killed(*where: str) -> Callable[[Path, int], Coroutine[Any, Any, Verdict]]:
+    return lambda directory, _: killing.server_killed(directory, where)
+
+
+def _plain(
+    trial: Callable[[Path], Coroutine[Any, Any, Verdict]],
+) -> Callable[[Path, int], Coroutine[Any, Any, Verdict]]:
+    return lambda directory, _: trial(directory)
+
+
+# One instant of each kind, through all rounds.
+QUICK_POINTS: Final = (
+    "advertise_keys/message/durable",
+    "share_keys/message/uncommitted",
+    "upload/partial",
+    "masked_input/message/seen",
+    "consistency_check/close/durable",
+    "unmasking/message/unwritten",
+    "finish/whole",
+)
+
+FAULTS: Final = (
+    Fault("server killed once in each round", _killed(*QUICK_POINTS), quick=True),
+    *(
+        Fault(f"server killed, message {how_far}, each round", _killed(*points.message_points(how_far)))
+        for how_far in points.MESSAGE
+    ),
+    *(
+        Fault(f"server killed, round's end {how_far}, each round", _killed(*points.close_points(how_far)))
+        for how_far in points.CLOSE
+    ),
+    Fault("server killed during uploads", _killed(*points.UPLOAD), times=2),
+    Fault("server killed before the outcome is stored", _killed(*points.FINISH)),
+    Fault("server killed right after the outcome is stored", _killed(points.ENDED[0])),
+    Fault("server killed after the log is removed", _killed(points.ENDED[1])),
+    Fault("server killed while the session is created", _killed(*points.CREATE)),
+    Fault("server killed while it replays its log", _killed("masked_input/message/durable", *points.REPLAY)),
+    Fault("server killed while the result is released", _killed(*points.RELEASE)),
+    Fault("server killed when a client is acknowledged", _plain(killing.server_killed_when_acknowledged), times=2),
+    Fault(
+        "client killed before it answers, each round", lambda at, _: killing.clients_killed(at, "before"), quick=True
+    ),
+    Fault("client killed after it answered, each round", lambda at, _: killing.clients_killed(at, "after")),
+    Fault("client killed twice in each round, goes on", _plain(killing.clients_return)),
+    Fault("network delays", lambda at, seed: wires.through(at, Slow(seed=seed)), times=2),
+    Fault("network cuts connections", lambda at, seed: wires.through(at, Cut(24, 400_000, seed)), quick=True, times=5),
+    Fault("network reorders bytes", lambda at, seed: wires.through(at, Swap(12, seed)), times=2),
+    Fault("network reorders clients", lambda at, seed: wires.through(at, Shuffle(4, seed=seed)), times=2),
+    Fault("network duplicates connections (TLS)", lambda at, seed: wires.through(at, Twice(seed)), times=2),
+    Fault(
+        "network duplicates calls (plaintext)",
+        lambda at, seed: wires.through(at, Twice(seed), plaintext=True, length=16),
+        quick=True,
+        times=3,
+    ),
+    Fault(
+        "network cuts while the server is killed",
+        lambda at, seed: wires.through(at, Cut(12, 400_000, seed), points=QUICK_POINTS[:5]),
+    ),
+    Fault("2000 clients at once", _plain(partial(machines.crowd, clients=2000, processes=4))),
+    Fault("bad uploads: slow, long, short, damaged", _plain(machines.bad_uploads), quick=True),
+    Fault("disk full in every round", _plain(machines.disk_full), quick=True),
+    Fault("wall clock jumps ten years", _plain(machines.clock_jumps), quick=True),
+    Fault("server's certificate expired", _plain(strangers.certificates_expire), quick=True),
+    Fault("clients' certificates expired or missing", _plain(strangers.client_certificates_expire)),
+    Fault("roster expired during the session", _plain(strangers.roster_expires)),
+    Fault("unknown clients and wrong keys", _plain(strangers.unknown_clients), quick=True),
+    Fault("older session replayed", _plain(strangers.session_replayed), quick=True),
+)
