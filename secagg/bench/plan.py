@@ -167,7 +167,7 @@ FULL: Final = Plan(
     quick=False,
     seconds=12.0,
     mask_words=1 << 19,
-    mask_keys=64,
+    mask_keys=256,  # a full batch of open streams
     entries=1 << 20,
     clients=(
         ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH),
@@ -191,6 +191,7 @@ QUICK: Final = replace(
     FULL,
     quick=True,
     seconds=1.0,
+    mask_keys=64,
     entries=1 << 19,
     scaling_clients=(100, 300, 1000),
     scaling_lengths=(10_000, 100_000, 1_000_000),
