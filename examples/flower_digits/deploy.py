@@ -81,10 +81,9 @@ class Deployment:
             "secagg-identity": json.dumps(f"{self.keys}/{client}.key"),
             "secagg-roster": json.dumps(f"{self.keys}/roster.json"),
             "secagg-authority": json.dumps(f"{self.keys}/authority.pub"),
-            "secagg-ledger": json.dumps(f"{self.work}/ledger-{client}"),
+            "secagg-ledger": json.dumps(f"{self.keys}/{client}.ledger"),
             "secagg-minimum-cohort": 4,
         }
-        (self.work / f"ledger-{client}").mkdir()
         words = ["flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{self.port}"]
         config = " ".join(f"{key}={value}" for key, value in settings.items())
         return self.start(f"node-{client}", *words, "--port", str(free_port()), "--node-config", config)

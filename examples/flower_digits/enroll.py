@@ -16,8 +16,10 @@ from secagg.identity.roster import SignedRoster
 
 
 def enroll(directory: Path, clients: int) -> None:
-    """Write CLIENT.key and CLIENT.pub for each client, authority.key and authority.pub, and roster.json."""
+    """Write CLIENT.key, CLIENT.pub and an empty CLIENT.ledger for each client, the authority's keys and roster.json."""
     directory.mkdir(parents=True, exist_ok=True)
+    for client in range(clients):
+        (directory / f"{client}.ledger").mkdir()
     keys = {c: create_identity(directory / f"{c}.key", directory / f"{c}.pub").public for c in range(clients)}
     authority = create_identity(directory / "authority.key", directory / "authority.pub")
     now = datetime.now(UTC)
@@ -31,4 +33,4 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=10)
     arguments = parser.parse_args()
     enroll(arguments.directory, arguments.clients)
-    print(f"{arguments.directory}: keys and roster of {arguments.clients} clients")
+    print(f"{arguments.directory}: keys, ledgers and roster of {arguments.clients} clients")

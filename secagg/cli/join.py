@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Optional
@@ -134,9 +135,12 @@ def join(
                 "clients": took_part.parameters.clients,
                 "threat_model": took_part.parameters.threat_model.value,
                 "sent_bytes": watcher.sent_bytes,
+                "clipped": {name: clipped for name, (clipped, _) in watcher.clipped.items()},
             }
         )
     else:
+        for name, (clipped, entries) in watcher.clipped.items():
+            print_sentences(f"{name}: {clipped} of {entries} entries were beyond the clip and cut off.")
         print_sentences(f"Session {took_part.session} completed with the input of client {took_part.client}.")
 
 
@@ -153,7 +157,7 @@ def load_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
                 return {name: loaded[name] for name in loaded.files}
     except OSError as error:
         raise secagg.ParameterError(f"cannot read {path}: {error.strerror or error}; give a .npz file") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise secagg.ParameterError(f"{path} is no .npz file of plain arrays; write it with numpy.savez") from error
     raise secagg.ParameterError(f"{path} holds one array without a name; write it with numpy.savez(path, name=array)")
 

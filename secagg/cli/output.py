@@ -30,9 +30,14 @@ def print_json(record: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(record, allow_nan=False) + "\n")
 
 
+def shown(text: str) -> str:
+    """Return text as a terminal may have it: what another machine said must not move the cursor or hide a line."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def print_problem(sentence: str) -> None:
     """Print one sentence on one line of standard error."""
-    sys.stderr.write(f"secagg: {' '.join(sentence.split())}\n")
+    sys.stderr.write(f"secagg: {shown(' '.join(sentence.split()))}\n")
 
 
 def result_console() -> Console:
@@ -43,7 +48,8 @@ def result_console() -> Console:
 
 def print_sentences(text: str) -> None:
     """Print sentences on standard output: wrapped on a terminal, on one line in a pipe."""
-    result_console().print(text, soft_wrap=not sys.stdout.isatty())
+    lines = "\n".join(shown(line) for line in text.split("\n"))
+    result_console().print(lines, soft_wrap=not sys.stdout.isatty())
 
 
 @contextmanager

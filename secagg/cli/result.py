@@ -1,6 +1,6 @@
 """`secagg result`: fetches the sum of a completed session into a file, and lets the server forget it.
 
-The server is told only once the file is complete and on the disk. Must not know what the arrays mean.
+The server is told only once the file is complete, on the disk and can be read. Must not know what the arrays mean.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from secagg.cli.status import OPERATOR_GIVE_UP_SECONDS, OperatorKey
 from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
+    from secagg.hosting import ReleasedSum
     from secagg.transport.grpc import AdminClient
 
 
@@ -47,7 +48,6 @@ def result(
 ) -> None:
     """Fetch the sum of a completed session, and release it on the server once it is safe here."""
     with needs_service("result"):
-        from secagg.hosting import read_result
         from secagg.transport.grpc import AdminClient, RetryPolicy
     if out.exists():
         raise secagg.ParameterError(f"{out} exists already and is not overwritten; give another path")
@@ -58,8 +58,7 @@ def result(
         insecure=plaintext,
         retry=RetryPolicy(give_up_seconds=give_up),
     )
-    asyncio.run(_fetch(client, session, out, keep))
-    released = read_result(out)
+    released = asyncio.run(_fetch(client, session, out, keep))
     if as_json:
         print_json(
             {
@@ -80,8 +79,12 @@ def result(
     print_sentences(f"{out}: {names} of {len(released.contributors)} contributors{weight}.")
 
 
-async def _fetch(client: AdminClient, session: str, out: Path, keep: bool) -> None:
+async def _fetch(client: AdminClient, session: str, out: Path, keep: bool) -> ReleasedSum:
+    from secagg.hosting import read_result
+
     async with client:
         await client.save_result(session, out)
+        released = await asyncio.to_thread(read_result, out)
         if not keep:
             await client.acknowledge(session)
+        return released

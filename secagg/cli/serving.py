@@ -7,7 +7,9 @@ running, the sessions, and at last the port, so that no client meets a server th
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -70,6 +72,8 @@ async def _serve(
     listen = config.listen
     operators = {str(path): load_public_key(path) for path in config.identities.operators}
     quotas = config.limits.quotas()
+    tls = _tls(config)
+    _warn_of_open_key(config, log)
     async with (
         _stop_signals() as stopped,
         SessionHost(store, quotas=quotas, observer=observer, executor=executor) as host,
@@ -79,7 +83,7 @@ async def _serve(
             host,
             listen.address,
             names=listen.names,
-            tls=_tls(config),
+            tls=tls,
             insecure=listen.plaintext,
             operators=operators,
             anonymous=config.identities.anonymous,
@@ -128,6 +132,14 @@ def _tls(config: ServerConfig) -> ServerTls | None:
     if listen.certificate is None or listen.key is None:
         return None
     return ServerTls.from_files(listen.certificate, listen.key, listen.client_ca)
+
+
+def _warn_of_open_key(config: ServerConfig, log: Any) -> None:
+    """Say so when all users of this machine can read the key of TLS; not refused, since containers mount keys so."""
+    key = config.listen.key
+    mode = 0 if key is None else stat.S_IMODE(key.stat().st_mode)
+    if os.name == "posix" and mode & stat.S_IRWXO:
+        log.warning("everybody on this machine can open the key of TLS", file=str(key), mode=f"{mode:04o}")
 
 
 def _tracing() -> HostObserver:

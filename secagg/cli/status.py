@@ -21,7 +21,7 @@ from secagg.cli.connecting import (
     needs_service,
 )
 from secagg.cli.options import MaybeText
-from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console
+from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console, shown
 from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def _record(one: SessionStatus) -> dict[str, Any]:
 
 def _cells(one: SessionStatus) -> tuple[str, ...]:
     return (
-        one.name,
-        one.state.replace("_", " "),
+        shown(one.name),
+        shown(one.state.replace("_", " ")),
         f"{one.answered} of {one.expected}" if one.expected else "",
         f"{sum(one.dropped.values())} of {one.clients}",
         "" if one.seconds_left is None else f"{one.seconds_left:.0f}",

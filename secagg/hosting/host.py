@@ -73,6 +73,11 @@ class SessionHost:
         self._running = False
         self._changing = asyncio.Lock()
 
+    @property
+    def observer(self) -> HostObserver:
+        """Who is told what happens; a transport tells it of logins."""
+        return self._tools.observer
+
     async def start(self) -> None:
         """Take up every session of the store: ended ones as they are, the others by a replay of their logs.
 

@@ -44,6 +44,12 @@ class HostObserver:
     def bytes_received(self, name: str, client: ClientId, count: int) -> None:
         """Bytes of a message, or a piece of one, came in."""
 
+    def bytes_sent(self, name: str, client: ClientId, count: int) -> None:
+        """A request of so many bytes was handed out."""
+
+    def login_answered(self, outcome: str) -> None:
+        """Somebody logged in over a transport ("accepted"), or was refused (the refusal's name)."""
+
     def stage_entered(self, name: str, stage: Stage) -> None:
         """The last round's end entered a stage."""
 

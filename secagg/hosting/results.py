@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ from secagg.results import SessionResult
 CONTRIBUTORS: Final = "@contributors"
 TOTAL_WEIGHT: Final = "@total_weight"
 _OVERHEAD_BYTES: Final = 1 << 12
+_NO_ARCHIVE: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError),
+    *(RuntimeError, zlib.error, zipfile.BadZipFile),  # an encrypted archive, another method, a damaged stream
+)
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -70,7 +75,7 @@ def read_result(source: bytes | Path) -> ReleasedSum:
         contributors = tuple(int(client) for client in arrays.pop(CONTRIBUTORS))
         weight = arrays.pop(TOTAL_WEIGHT, None)
         total_weight = None if weight is None else int(weight[0])
-    except (ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except _NO_ARCHIVE as error:
         raise DecodeError("this is no result of a hosted session: a .npz file with @contributors") from error
     return ReleasedSum(arrays, contributors, total_weight)
 

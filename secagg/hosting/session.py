@@ -111,6 +111,7 @@ class HostedSession:
             keeper.require_running()
             request = keeper.request(client)
             if request is not None and request.digest != seen:
+                self._tools.observer.bytes_sent(self.name, client, len(request.message))
                 return request
             if clock.now() >= until:
                 return None

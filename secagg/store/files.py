@@ -92,7 +92,9 @@ class UploadFiles:
         """Remove everything but the wanted files of each session."""
         with failures("orphaned uploads cannot be removed"):
             for folder in list(self._root.iterdir()):
-                if not folder.name.isdecimal() or int(folder.name) not in wanted:
+                if folder.is_symlink() or not folder.is_dir():
+                    folder.unlink()
+                elif not folder.name.isdecimal() or int(folder.name) not in wanted:
                     shutil.rmtree(folder)
         for session, uploads in wanted.items():
             self.keep_only(session, uploads)

@@ -1,8 +1,10 @@
 """A store in one directory: SQLite for records and logs, a file for each upload.
 
 `secagg.sqlite3` is in WAL mode with full synchronization, so that a transaction is on the disk when it ends. An
-upload becomes durable before the entry that names it; after a crash, files that nothing names are removed. One
-process at a time: the database stays locked while the store is open.
+upload becomes durable before the entry that names it; after a crash, files that nothing names are removed. When the
+disk fails to synchronize a commit, the transaction may be there or not, and only a restart tells: until then nothing
+is changed, so that no file goes which the log may name. One process at a time: the database stays locked while the
+store is open.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ UPLOADS: Final = "uploads"
 _VERSION: Final = 1
 _LOCK_SECONDS: Final = 1.0
 _PAGE: Final = 256
+_NOT_SYNCHRONIZED: Final = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 
 _SCHEMA: Final = """
 CREATE TABLE sessions (
@@ -72,6 +75,7 @@ class SqliteStore:
 
     def __init__(self, directory: Path) -> None:
         self._lock = Lock()
+        self._in_doubt = False
         with failures(f"{directory} cannot be used"):
             make_directory(directory)
             (directory / DATABASE).touch(mode=0o600)
@@ -212,6 +216,7 @@ class SqliteStore:
                 if version not in (0, _VERSION):
                     raise StoreError(f"{directory} was written by another release (layout {version}); use that one")
                 if version == 0:
+                    _require_nobodys(directory)
                     for statement in _SCHEMA.split(";\n"):
                         self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {_VERSION}")
@@ -253,6 +258,7 @@ class SqliteStore:
 
     def _session(self, name: str) -> int:
         with self._lock, _database_failures(f"session {name} cannot be read"):
+            self._require_certainty()
             number: int = self._row(name)["id"]
             return number
 
@@ -267,13 +273,36 @@ class SqliteStore:
     def _transaction(self, what: str) -> Iterator[None]:
         """Everything inside, or nothing; durable when it ends."""
         with self._lock, _database_failures(what):
+            self._require_certainty()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._connection.execute("COMMIT")
+                self._commit()
             finally:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+
+    def _commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # All was written and could not be made durable: unlike a full disk, this one may have it or not.
+            self._in_doubt = getattr(error, "sqlite_errorcode", None) in _NOT_SYNCHRONIZED
+            raise
+
+    def _require_certainty(self) -> None:
+        if self._in_doubt:
+            raise StoreError("the disk failed and what it holds is not known; check it, then restart the server")
+
+
+def _require_nobodys(directory: Path) -> None:
+    """Demand that a new database finds no uploads: those of another program, or of a lost database, are not swept."""
+    uploads = directory / UPLOADS
+    with failures(f"{directory} cannot be used"):
+        if uploads.is_dir() and any(uploads.iterdir()):
+            raise StoreError(
+                f"{uploads} has uploads and no database beside it that names them; give a new directory, or move them"
+            )
 
 
 @contextmanager

@@ -66,6 +66,16 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.bytes_received(name, client, count)
 
+    def bytes_sent(self, name: str, client: ClientId, count: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.bytes_sent(name, client, count)
+
+    def login_answered(self, outcome: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.login_answered(outcome)
+
     def stage_entered(self, name: str, stage: Stage) -> None:
         """Pass it on."""
         for observer in self._observers:

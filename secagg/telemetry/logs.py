@@ -133,6 +133,10 @@ class LogObserver(HostObserver):
             "answer", session=name, round=None if round_ is None else round_.value, client=client, outcome=kind.value
         )
 
+    def login_answered(self, outcome: str) -> None:
+        """Level debug: strangers must not be able to fill a log."""
+        self._log.debug("login", outcome=outcome)
+
     def stage_entered(self, name: str, stage: Stage) -> None:
         """Level info."""
         self._log.info("stage entered", session=name, stage=stage.value)

@@ -51,6 +51,8 @@ class MetricsObserver(HostObserver):
         self._dropped = self._counter("clients_dropped", "Clients dropped, by round and rule.", "round", "reason")
         self._answers = self._counter("answers", "Answers, by round and what became of them.", "round", "outcome")
         self._bytes = self._counter("received_bytes", "Bytes of messages that came in.")
+        self._sent = self._counter("sent_bytes", "Bytes of requests that were handed out.")
+        self._logins = self._counter("logins", "Logins, by what became of them.", "outcome")
         self._store = self._counter("store_failures", "Operations that the store refused.")
         self._round_seconds = self._histogram("round_seconds", "How long rounds were open.", "round", _LONG)
         self._stage_seconds = self._histogram(
@@ -101,6 +103,14 @@ class MetricsObserver(HostObserver):
     def bytes_received(self, name: str, client: ClientId, count: int) -> None:
         """Add them."""
         self._bytes.inc(count)
+
+    def bytes_sent(self, name: str, client: ClientId, count: int) -> None:
+        """Add them."""
+        self._sent.inc(count)
+
+    def login_answered(self, outcome: str) -> None:
+        """Count it by outcome."""
+        self._logins.labels(outcome=outcome).inc()
 
     def stage_entered(self, name: str, stage: Stage) -> None:
         """Time the stage before it."""

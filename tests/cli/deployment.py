@@ -53,6 +53,7 @@ class Deployment:
         certificate, key = self.ca.server()
         for name, content in (("server.pem", certificate), ("server-key.pem", key), ("ca.pem", self.ca.pem)):
             (self / name).write_bytes(content)
+        (self / "server-key.pem").chmod(0o600)
         (self / "authority.pub").write_bytes(public_pem(self.authority.public))
         self.sign(keys)
 

@@ -9,7 +9,16 @@ import sys
 import pytest
 
 import secagg
-from secagg.cli.output import print_json, readable_bytes, result_console, rounds_of, session_progress
+from secagg.cli.joining import Watcher
+from secagg.cli.output import (
+    print_json,
+    print_problem,
+    print_sentences,
+    readable_bytes,
+    result_console,
+    rounds_of,
+    session_progress,
+)
 
 
 class Terminal(io.StringIO):
@@ -71,3 +80,16 @@ def test_rounds_of_both_models() -> None:
 )
 def test_sizes_are_readable(count: int, text: str) -> None:
     assert readable_bytes(count) == text
+
+
+def test_what_a_server_says_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "no\x1b[2J\x1b]0;title\x07 \x9b1mway\u202e \r\nsecagg: all is well é"
+    shown = "no\ufffd[2J\ufffd]0;title\ufffd \ufffd1mway\ufffd"
+    print_problem(said)
+    print_sentences(said)
+    terminal = Terminal()
+    Watcher(terminal).retrying("Answer", said, 1.0)
+    captured = capsys.readouterr()
+    assert captured.err == f"secagg: {shown} secagg: all is well é\n"
+    assert captured.out == f"{shown} \ufffd\nsecagg: all is well é\n"
+    assert terminal.getvalue() == f"Answer failed ({shown} \ufffd\ufffdsecagg: all is well é); again in 1.0 s\n"

@@ -119,6 +119,14 @@ def check_log(site: Deployment, server: Server) -> None:
     assert [line for line in server.events() if line["level"] in ("warning", "error")] == []
 
 
+def test_a_key_of_tls_that_everybody_can_read_is_in_the_log(site: Deployment) -> None:
+    (site / "server-key.pem").chmod(0o644)
+    with serving(site.configure(session())) as server:
+        warned = [line for line in server.events() if line["level"] == "warning"]
+        assert [(line["file"], line["mode"]) for line in warned] == [(str(site / "server-key.pem"), "0644")]
+        server.stop()
+
+
 def test_a_server_that_is_killed_goes_on_and_the_sum_is_exact(site: Deployment) -> None:
     config = site.configure(session(), more='[logs]\nlevel = "debug"')
     with serving(config) as server:

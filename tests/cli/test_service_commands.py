@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import secagg
 from secagg.cli import join
+from secagg.cli.result import _fetch
 from secagg.cli.server_config import load_config
 from secagg.cli.serving import run_server
 from secagg.crypto.signing import IdentityKey
@@ -135,3 +137,25 @@ def test_a_client_is_who_its_key_is_in_the_roster() -> None:
     for identity, known in ((None, roster), (keys[4], None)):
         with pytest.raises(secagg.ParameterError, match="--client is missing"):
             join.client_of(None, identity, known)
+
+
+def test_a_result_that_cannot_be_read_stays_on_the_server(tmp_path: Path) -> None:
+    class Damaged:
+        acknowledged = False
+
+        async def __aenter__(self) -> None:
+            return
+
+        async def __aexit__(self, *error: object) -> None:
+            return
+
+        async def save_result(self, session: str, path: Path) -> None:
+            path.write_bytes(b"no archive")
+
+        async def acknowledge(self, session: str) -> None:
+            self.acknowledged = True
+
+    client: Any = Damaged()
+    with pytest.raises(secagg.DecodeError, match="no result"):
+        asyncio.run(_fetch(client, "first", tmp_path / "sum.npz", keep=False))
+    assert not client.acknowledged

@@ -131,6 +131,12 @@ class Recorder(HostObserver):
     def bytes_received(self, name: str, client: int, count: int) -> None:
         self.note("bytes", client, count)
 
+    def bytes_sent(self, name: str, client: int, count: int) -> None:
+        self.note("sent", client, count)
+
+    def login_answered(self, outcome: str) -> None:
+        self.note("login", outcome)
+
     def stage_entered(self, name: str, stage: Stage) -> None:
         self.note("stage", stage)
 

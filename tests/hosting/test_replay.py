@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg import DropReason
-from secagg.errors import DecodeError, SessionAbortedError
-from secagg.hosting import QuotaExceededError, ReceiptKind
+from secagg.cli.join import load_arrays
+from secagg.errors import DecodeError, ParameterError, SessionAbortedError
+from secagg.hosting import QuotaExceededError, ReceiptKind, read_result
 from secagg.hosting.book import RoundBook
 from secagg.hosting.journal import Journal, Replayed
 from secagg.hosting.replica import CloseCause, Replica, abort_entry, close_entry, drop_entry
+from secagg.hosting.results import CONTRIBUTORS
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, SessionRecord, SessionStore
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
@@ -283,3 +286,25 @@ def test_results_are_plain_arrays() -> None:
             assert released.total_weight is None
 
     run(body())
+
+
+def damaged_archives() -> dict[str, bytes]:
+    """Archives as zip files break: each makes the library below raise another exception."""
+    written = io.BytesIO()
+    arrays: dict[str, Any] = {CONTRIBUTORS: np.arange(100, dtype=np.uint64)}
+    np.savez_compressed(written, **arrays)
+    whole = written.getvalue()
+    name = whole.index(b".npy") + 4
+    central = whole.index(b"PK\x01\x02")
+    changes = {"stream": (name + 20, 0xFF), "method": (central + 10, 99), "encrypted": (central + 8, 1), "name": (0, 0)}
+    return {what: whole[:at] + bytes([value]) + whole[at + 1 :] for what, (at, value) in changes.items()}
+
+
+@pytest.mark.parametrize("what", damaged_archives())
+def test_a_damaged_result_is_one_clear_error(what: str, tmp_path: Path) -> None:
+    damaged = damaged_archives()[what]
+    with pytest.raises(DecodeError, match="no result of a hosted session"):
+        read_result(damaged)
+    (tmp_path / "update.npz").write_bytes(damaged)
+    with pytest.raises(ParameterError, match=r"update\.npz"):
+        load_arrays(tmp_path / "update.npz")

@@ -74,8 +74,8 @@ def test_a_weighted_mean_is_released_with_its_weight() -> None:
 
 def test_a_request_is_given_again_until_another_is_there() -> None:
     async def body() -> None:
-        played = Played()
-        async with hosting(MemoryStore()) as host:
+        played, seen = Played(), Recorder()
+        async with hosting(MemoryStore(), observer=seen) as host:
             session = await played.create(host)
             first = await session.next_request(1, b"", 0)
             assert isinstance(first, Request)
@@ -84,6 +84,7 @@ def test_a_request_is_given_again_until_another_is_there() -> None:
             assert first.seconds_left == 60.0
             assert await session.next_request(1, b"other", 0) == first
             assert await session.next_request(1, first.digest, 0) is None
+            assert seen.all("sent") == [(1, len(first.message))] * 2
             waiting = asyncio.create_task(session.next_request(1, first.digest, 1e6))
             await played.play_round(session)
             second = await waiting

@@ -74,6 +74,27 @@ def test_what_nothing_names_is_removed_at_the_start(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_directory_with_uploads_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """The sweep of orphans would remove them: they are another program's, or those of a database that was lost."""
+    (tmp_path / UPLOADS / "1").mkdir(parents=True)
+    (tmp_path / UPLOADS / "1" / "holiday.jpg").write_bytes(b"irreplaceable")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="has uploads and no database"):
+            SqliteStore(tmp_path)
+    assert files_of(tmp_path) == ["1", "1/holiday.jpg"]
+
+
+def test_files_beside_the_uploads_do_not_keep_a_server_from_starting(tmp_path: Path) -> None:
+    SqliteStore(tmp_path).close()
+    (tmp_path / UPLOADS / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_bytes(b"x")
+    (tmp_path / UPLOADS / "linked").symlink_to(tmp_path / "elsewhere")
+    SqliteStore(tmp_path).close()
+    assert files_of(tmp_path) == []
+    assert (tmp_path / "elsewhere" / "kept").exists()
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     source = (
@@ -160,6 +181,63 @@ def test_a_full_database_refuses_and_recovers(tmp_path: Path) -> None:
     store.append("one", [entry(3, bytes(1 << 20))])
     store = reopened(store, tmp_path)
     assert list(store.entries("one")) == [entry(1), entry(3, bytes(1 << 20))]
+    store.close()
+
+
+class FailingCommits:
+    """A connection whose transactions are durable, although the disk says that they are not."""
+
+    def __init__(self, connection: sqlite3.Connection, code: int) -> None:
+        self.connection = connection
+        self.code = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        done = self.connection.execute(statement, *values)
+        if statement == "COMMIT":
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = self.code
+            raise error
+        return done
+
+
+def test_after_a_commit_that_may_be_durable_nothing_is_changed_before_a_restart(tmp_path: Path) -> None:
+    """The log may name the upload: if the host removed it, no restart could follow that log."""
+    store = SqliteStore(tmp_path)
+    store.create(RECORD)
+    number = uploaded(store, b"masked")
+    connection: Any = FailingCommits(store._connection, sqlite3.SQLITE_IOERR_FSYNC)
+    store._connection = connection
+    with pytest.raises(StoreError, match="disk I/O error"):
+        store.append("one", [entry(1, number.encode(), EntryKind.UPLOAD)])
+    store._connection = connection.connection
+    for change in (
+        lambda: store.discard_upload("one", number),
+        lambda: store.append("one", [entry(2)]),
+        lambda: store.begin_upload("one", 1),
+    ):
+        with pytest.raises(StoreError, match="restart the server"):
+            change()
+    store = reopened(store, tmp_path)
+    assert list(store.entries("one")) == [entry(1, number.encode(), EntryKind.UPLOAD)]
+    with store.open_upload("one", number) as view:
+        assert bytes(view) == b"masked"
+    store.append("one", [entry(2)])
+    store.close()
+
+
+def test_a_commit_that_could_not_be_written_is_made_again(tmp_path: Path) -> None:
+    """As with a quota of the file system: what was not written whole is not there."""
+    store = SqliteStore(tmp_path)
+    store.create(RECORD)
+    connection: Any = FailingCommits(store._connection, sqlite3.SQLITE_IOERR_WRITE)
+    store._connection = connection
+    with pytest.raises(StoreError, match="disk I/O error"):
+        store.append("one", [entry(1)])
+    store._connection = connection.connection
+    store.append("one", [entry(2)])
     store.close()
 
 

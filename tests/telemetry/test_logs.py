@@ -34,7 +34,16 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
     by_event: dict[str, dict[str, Any]] = {line["event"]: line for line in lines}
     assert set(by_event) == {
         *("session created", "session resumed", "session completed", "session aborted", "session failed"),
-        *("round opened", "round closed", "client dropped", "answer", "stage entered", "step timed", "store failed"),
+        *(
+            "round opened",
+            "round closed",
+            "client dropped",
+            "answer",
+            "stage entered",
+            "step timed",
+            "store failed",
+            "login",
+        ),
     }
     dropped = by_event["client dropped"]
     assert dropped["timestamp"].endswith("Z")

@@ -26,6 +26,7 @@ def node(context: Context) -> Node:
         "secagg-identity": f"{keys}/{client}.key",
         "secagg-roster": f"{keys}/roster.json",
         "secagg-authority": f"{keys}/authority.pub",
+        "secagg-ledger": f"{keys}/{client}.ledger",
     }
     return node_from_config(context, POLICY, defaults=simulated if keys else None)
 

@@ -1,7 +1,7 @@
 """Secure aggregation for Flower's Message API: a mod for the ClientApp, a wrapper for the strategy of the ServerApp.
 
-    app = ClientApp()                                    # on the node
-    @app.train(mods=[secagg_mod()])
+    app = ClientApp(mods=[secagg_mod()])                 # on the node
+    @app.train()
     def train(message, context): ...                     # as ever
 
     strategy = SecAgg(FedAvg(...), SecAggConfig(...))    # on the server

@@ -69,6 +69,11 @@ class SecAggConfig:
             raise ParameterError(
                 "the active model needs roster={client id: 32-byte Ed25519 key}; give the one that the nodes have"
             )
+        if isinstance(self.max_weight, bool) or not isinstance(self.max_weight, int):
+            raise ParameterError(f"max_weight {self.max_weight!r} is no whole number; give the most examples of a node")
+        for name, metrics in (("metrics", self.metrics), ("evaluate_metrics", self.evaluate_metrics)):
+            if not isinstance(metrics, Mapping):
+                raise ParameterError(f"{name} {metrics!r} is no mapping; give {{name: its largest magnitude}}")
         if self.minimum_cohort < 2:
             raise ParameterError(f"minimum_cohort {self.minimum_cohort} is below 2; one client is no sum")
         for name, seconds in (("round_timeout", self.round_timeout), ("training_timeout", self.training_timeout)):

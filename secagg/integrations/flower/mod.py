@@ -84,7 +84,7 @@ class _Mod:
             return _refusal(message, str(error))
         if asked is None:
             if records.category(message) in self._clear:
-                return app(message, context)
+                return _in_clear(message, context, app)
             return _refusal(
                 message,
                 f"this node answers {message.metadata.message_type!r} messages under secure aggregation only; "
@@ -96,7 +96,8 @@ class _Mod:
             _LOG.error("secure aggregation: this node's own settings are wrong: %s", error)
             return _refusal(message, _OWN_FAULT)
         if isinstance(asked, records.Hello):
-            return Message(records.hello_reply(node.client_id), reply_to=message)
+            run_config = records.run_config_digest(context.run_config)
+            return Message(records.hello_reply(node.client_id, run_config), reply_to=message)
         return self._answer(message, context, app, node, asked)
 
     def _answer(self, message: Message, context: Context, app: App, node: Node, asked: records.Asked) -> Message:
@@ -137,14 +138,23 @@ class _Step:
         offer = asked.offer or b""
         if records.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the message names")
-        return secagg.ClientSession(
-            offer,
-            self._node.client_id,
-            identity=self._node.identity,
-            roster=self._node.roster,
-            policy=self._node.policy,
-            ledger=self._ledger,
-        )
+        try:
+            return secagg.ClientSession(
+                offer,
+                self._node.client_id,
+                identity=self._node.identity,
+                roster=self._node.roster,
+                policy=self._node.policy,
+                ledger=self._ledger,
+            )
+        except PeerMisbehaved as error:
+            if self._node.roster is None and error.violation is Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER:
+                raise PeerMisbehaved(
+                    error.violation,
+                    "the session is of the active model, and this node has no roster; give it secagg-identity, "
+                    "secagg-roster, secagg-authority and secagg-ledger",
+                ) from error
+            raise
 
     def resumed(self, held: tuple[bytes, secagg.SecretBytes] | None) -> secagg.ClientSession:
         """Go on from the snapshot."""
@@ -171,31 +181,59 @@ class _Step:
         """Run the app on the instruction, once it is the one that the session is about."""
         plan = records.read_plan(message.content)
         instruction = records.instruction_of(message.content)
-        kind = message.metadata.message_type
-        digest = records.instruction_digest(self._context.run_id, kind, plan, instruction)
-        if digest != session.parameters.context:
+        kind, group = message.metadata.message_type, message.metadata.group_id
+        digest = records.instruction_digest(self._context.run_id, kind, group, plan, instruction)
+        context = records.session_context(digest, records.run_config_digest(self._context.run_config))
+        if context != session.parameters.context:
             raise PeerMisbehaved(
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
         message.content = RecordDict(dict(instruction))
-        reply = self._app(message, self._context)
+        try:
+            reply = self._app(message, self._context)
+        except Exception:  # noqa: BLE001 - Flower would send the server the text of whatever it is, with data in it
+            _LOG.exception("secure aggregation: the app raised an error, and this node leaves the session")
+            return _refusal(message, _OWN_FAULT)
         if reply.has_error():
-            return reply
+            _LOG.error("secure aggregation: the app answered with an error, and this node leaves: %s", reply.error)
+            return _refusal(message, _OWN_FAULT)
         vectors, weight = plan.encode(instruction, reply.content)
-        encoded = session.set_input(vectors, weight, strict=self._strict)
-        self._log_clipping(plan.described(instruction), encoded)
+        weight = self._bounded(weight, session.parameters.max_weight)
+        names = plan.described(instruction)
+        try:
+            encoded = session.set_input(vectors, weight, strict=self._strict)
+        except ParameterError as error:
+            sentence = str(error)
+            for vector, name in names.items():
+                sentence = sentence.replace(f"vector {vector!r}", name)
+            raise ParameterError(sentence) from error
+        self._log_clipping(names, encoded, vectors, dict(session.parameters.vectors))
         self._shown = self._metrics_to_show(reply.content)
         return None
 
-    def _log_clipping(self, names: Mapping[str, str], encoded: Any) -> None:
+    def _bounded(self, weight: int, most: int) -> int:
+        """Clip a weight like any other value: to leave would tell the server, who chose the bound, that it is above."""
+        if weight <= most or self._strict:
+            return weight
+        _LOG.warning(
+            "secure aggregation: this node's weight %d counts as %d; ask for a larger max_weight", weight, most
+        )
+        return most
+
+    def _log_clipping(
+        self, names: Mapping[str, str], encoded: Any, vectors: Mapping[str, Any], specifications: Mapping[str, Any]
+    ) -> None:
         for report in encoded.reports:
             if report.clipped:
                 _LOG.warning(
-                    "secure aggregation: %d of %d values of %s were clipped; ask for a larger clip",
+                    "secure aggregation: %d of %d values of %s were clipped to %g, the largest from %g; "
+                    "ask for a larger clip",
                     report.clipped,
                     report.entries,
                     names.get(report.name, report.name),
+                    specifications[report.name].clip,
+                    abs(vectors[report.name]).max(),
                 )
 
     def _metrics_to_show(self, reply: RecordDict) -> MetricRecord | None:
@@ -219,6 +257,16 @@ def _take_session(state: RecordDict) -> tuple[bytes, secagg.SecretBytes] | None:
 
 def _put_session(state: RecordDict, tag: bytes, snapshot: secagg.SecretBytes) -> None:
     state[SESSION] = ConfigRecord({"tag": tag, "snapshot": bytes(snapshot.expose())})
+
+
+def _in_clear(message: Message, context: Context, app: App) -> Message:
+    """Have the app answer; the session of another message is out of its sight meanwhile."""
+    held = _take_session(context.state)
+    try:
+        return app(message, context)
+    finally:
+        if held is not None:
+            _put_session(context.state, *held)
 
 
 def _refusal(message: Message, reason: str) -> Message:

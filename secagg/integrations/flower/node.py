@@ -41,7 +41,11 @@ class Node:
         identity: its signing key; needed in the active model.
         roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model.
         policy: its floor under what a server may offer.
-        ledger: a record of answers beside the one in Flower's context, which survives what that does not.
+        ledger: a record of answers beside the one in Flower's context, which survives what that does not; needed with
+            an identity.
+
+    Raises:
+        ParameterError: an identity without a ledger.
     """
 
     client_id: int
@@ -49,6 +53,15 @@ class Node:
     roster: Mapping[int, bytes] | None = None
     policy: secagg.ClientPolicy = field(default_factory=secagg.ClientPolicy)
     ledger: secagg.AnswerLedger | None = None
+
+    def __post_init__(self) -> None:
+        # Flower stores a context after the reply has left. A process that ends in between leaves the context of
+        # before, and a server that lies could have the same round answered again, in another way.
+        if self.identity is not None and self.ledger is None:
+            raise ParameterError(
+                f"client {self.client_id} has an identity and no ledger, and could be made to answer a round twice; "
+                f"give {PREFIX}ledger, the path of a directory on this node's disk"
+            )
 
 
 def node_from_config(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
+
+_NAMES_IN_A_LINE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Plan:
         arrays, metrics, weight = _names(record, "arrays"), _names(record, "metrics"), _names(record, "weight")
         if len(arrays) > 1 or len(weight) > 1:
             raise DecodeError("the plan names more than one ArrayRecord or more than one weight")
+        if len(set(metrics)) < len(metrics):
+            # Each of them with a clip of its own, one session would show how the clients' values are spread.
+            raise DecodeError("the plan names a metric twice")
         return cls(arrays[0] if arrays else None, metrics, weight[0] if weight else None, difference)
 
     def specifications(
@@ -100,9 +105,11 @@ class Plan:
             given = self._arrays_of(reply, "the app's reply")
             expected = self._arrays_of(instruction, "the instruction")
             if set(given) != set(expected):
-                raise ParameterError("the app's ArrayRecord has other arrays than the one it was sent; return the same")
+                raise ParameterError(f"the app returned arrays {_some(given)}; it was sent {_some(expected)}")
             for name, key, base in self._places(instruction):
                 value = given[key].numpy()
+                if value.dtype.kind not in "biuf":
+                    raise ParameterError(f"the app returned {key!r} of dtype {value.dtype}; return real numbers")
                 if value.shape != base.shape:
                     raise ParameterError(f"the app returned {key!r} of shape {value.shape}; it was sent {base.shape}")
                 vectors[name] = value.ravel() if not self.difference else _minus(value, base)
@@ -151,6 +158,12 @@ class Plan:
         return next(iter(records.values()))
 
 
+def _some(record: ArrayRecord) -> str:
+    """Names of arrays, as many as a line holds."""
+    more = len(record) - _NAMES_IN_A_LINE
+    return str(sorted(record)[:_NAMES_IN_A_LINE]) + (f" and {more} more" if more > 0 else "")
+
+
 def _minus(value: NDArray[Any], base: NDArray[Any]) -> NDArray[Any]:
     """The difference, flat, in the precision that loses nothing of it."""
     return (value.astype(np.float64) - base.astype(np.float64)).ravel()
@@ -180,5 +193,5 @@ def _number(metrics: MetricRecord, key: str) -> float:
 def _whole(metrics: MetricRecord, key: str) -> int:
     value = _number(metrics, key)
     if not value.is_integer():
-        raise ParameterError(f"the weight {key!r} is no whole number; return a count of examples")
+        raise ParameterError(f"the weight {key!r} is {value}, no whole number; return a count of examples")
     return int(value)

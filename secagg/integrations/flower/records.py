@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -23,8 +23,11 @@ BODY: Final = "secagg.message"
 PLAN: Final = "secagg.plan"
 CLEAR_METRICS: Final = "secagg.clear-metrics"
 TAG_BYTES: Final = 16
+DIGEST_BYTES: Final = 32
 
-_CONTEXT_LABEL: Final = b"secagg/flower/v1/instruction"
+_INSTRUCTION_LABEL: Final = b"secagg/flower/v1/instruction"
+_RUN_CONFIG_LABEL: Final = b"secagg/flower/v1/run-config"
+_CONTEXT_LABEL: Final = b"secagg/flower/v1/context"
 _STYPE: Final = "secagg.bytes"
 _MAX_ID: Final = 2**64 - 1
 _Record: TypeAlias = ArrayRecord | ConfigRecord | MetricRecord
@@ -102,22 +105,23 @@ def read_request(content: RecordDict) -> Hello | Asked | None:
     return Asked(tag, _unpacked(content), offer, stage)
 
 
-def hello_reply(client: int) -> RecordDict:
-    """Make the content by which a node says which client it is."""
-    return RecordDict({HEAD: ConfigRecord({"client": client.to_bytes(8, "big")})})
+def hello_reply(client: int, run_config: bytes) -> RecordDict:
+    """Make the content by which a node says which client it is, and the digest of the run configuration that it got."""
+    return RecordDict({HEAD: ConfigRecord({"client": client.to_bytes(8, "big"), "run-config": run_config})})
 
 
-def read_hello_reply(content: RecordDict) -> int:
-    """Read which client a node says it is.
+def read_hello_reply(content: RecordDict) -> tuple[int, bytes]:
+    """Read which client a node says it is, and the digest of its run configuration.
 
     Raises:
         DecodeError: the reply is of another form, as from an app without the mod.
     """
     head = content.get(HEAD)
-    client = head.get("client") if isinstance(head, ConfigRecord) else None
-    if not isinstance(client, bytes) or len(client) != 8:
-        raise DecodeError("the node's app answers without the mod; add mods=[secagg_mod()] to it")
-    return int.from_bytes(client, "big")
+    said = (head.get("client"), head.get("run-config")) if isinstance(head, ConfigRecord) else ()
+    match said:
+        case (bytes(client), bytes(run_config)) if len(client) == 8 and len(run_config) == DIGEST_BYTES:
+            return int.from_bytes(client, "big"), run_config
+    raise DecodeError("the node's app answers without the mod; add mods=[secagg_mod()] to it")
 
 
 def answer_content(answer: bytes | None, clear_metrics: MetricRecord | None) -> RecordDict:
@@ -159,15 +163,34 @@ def instruction_of(content: RecordDict) -> RecordDict:
     return RecordDict({name: record for name, record in content.items() if name not in (HEAD, BODY, PLAN)})
 
 
-def instruction_digest(run_id: int, message_type: str, plan: Plan, instruction: RecordDict) -> bytes:
-    """Digest an instruction: the context of its session, which every client computes from what it received.
+def instruction_digest(run_id: int, message_type: str, group: str, plan: Plan, instruction: RecordDict) -> bytes:
+    """Digest an instruction, as every client received it.
 
-    Covers the run, the message's type, the plan and every entry of every record, each with its type and length, so
-    that clients who were sent different models, or different settings, are in different sessions.
+    Covers the run, the message's type and group, the plan and every entry of every record, each with its type and
+    length, and in its place: an app may take arrays by their order, and a server chooses the order.
     """
+    head = (_INSTRUCTION_LABEL, struct.pack(">Q", run_id & _MAX_ID), message_type.encode(), group.encode())
+    return _digest((*head, *_record_parts(plan.record()), *_instruction_parts(instruction)))
+
+
+def run_config_digest(run_config: Mapping[str, object]) -> bytes:
+    """Digest a run configuration: settings that reach an app beside the instruction, and from the server too."""
+    parts = (part for key in sorted(run_config) for part in (key.encode(), *_value_parts(run_config[key])))
+    return _digest((_RUN_CONFIG_LABEL, *parts))
+
+
+def session_context(instruction: bytes, run_config: bytes) -> bytes:
+    """Return the context of a session, from the digests of all that the server tells an app.
+
+    Every client computes it from what it received, so that clients who were sent different models, or different
+    settings, are in different sessions.
+    """
+    return _digest((_CONTEXT_LABEL, instruction, run_config))
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
     digest = hashlib.sha256()
-    parts = (_CONTEXT_LABEL, struct.pack(">Q", run_id & _MAX_ID), message_type.encode())
-    for part in (*parts, *_record_parts(plan.record()), *_instruction_parts(instruction)):
+    for part in parts:
         digest.update(struct.pack(">Q", len(part)))
         digest.update(part)
     return digest.digest()
@@ -175,7 +198,7 @@ def instruction_digest(run_id: int, message_type: str, plan: Plan, instruction: 
 
 def _instruction_parts(instruction: RecordDict) -> Iterator[bytes]:
     yield struct.pack(">Q", len(instruction))
-    for name in sorted(instruction):
+    for name in instruction:
         yield name.encode()
         yield from _record_parts(instruction[name])
 
@@ -183,17 +206,20 @@ def _instruction_parts(instruction: RecordDict) -> Iterator[bytes]:
 def _record_parts(record: _Record) -> Iterator[bytes]:
     yield type(record).__name__.encode()
     yield struct.pack(">Q", len(record))
-    for key in sorted(record):
+    for key in record:
         yield key.encode()
-        value = record[key]
-        if isinstance(value, Array):
-            yield from (value.dtype.encode(), value.stype.encode(), struct.pack(f">{len(value.shape)}Q", *value.shape))
-            yield value.data
-        elif isinstance(value, list):
-            yield b"list" + struct.pack(">Q", len(value))
-            yield from _scalars(value)
-        else:
-            yield from _scalars((value,))
+        yield from _value_parts(record[key])
+
+
+def _value_parts(value: object) -> Iterator[bytes]:
+    if isinstance(value, Array):
+        yield from (value.dtype.encode(), value.stype.encode(), struct.pack(f">{len(value.shape)}Q", *value.shape))
+        yield value.data
+    elif isinstance(value, list):
+        yield b"list" + struct.pack(">Q", len(value))
+        yield from _scalars(value)
+    else:
+        yield from _scalars((value,))
 
 
 def _scalars(values: Iterable[object]) -> Iterator[bytes]:

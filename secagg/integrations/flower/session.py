@@ -8,11 +8,13 @@ its id, the sum it is in, and what its node shows on purpose. Must not know stra
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 import secagg
@@ -27,6 +29,7 @@ _LOG: Final = logging.getLogger("flwr.secagg")
 DEFAULT_TRAINING_TIMEOUT: Final = 3600.0
 DEFAULT_WEIGHT: Final = "num-examples"
 DEFAULT_ARRAYS: Final = "arrays"
+_LONGEST_REASON: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,14 @@ class Directory:
     """
 
     def __init__(self) -> None:
-        self._clients: dict[int, int] = {}
+        self._said: dict[int, tuple[int, bytes]] = {}
 
     def resolve(
         self, grid: Grid, instructions: Mapping[int, Message], seconds: float, clock: Clock
-    ) -> Mapping[int, int]:
-        """Return client to node, for the nodes that answered; asks those that are new.
+    ) -> tuple[Mapping[int, int], bytes]:
+        """Return client to node, for the nodes that answered, and the digest of their run configuration.
+
+        Asks those that are new. A node whose run configuration is not that of most would refuse, and takes no part.
 
         Args:
             grid: of the ServerApp.
@@ -83,29 +88,48 @@ class Directory:
                 records.hello_content(), node, message.metadata.message_type, message.metadata.group_id, seconds
             )
             for node, message in instructions.items()
-            if node not in self._clients
+            if node not in self._said
         }
         if unknown:
-            exchange(grid, unknown, seconds, clock, self._note)
+            silent = set(unknown)
+
+            def on_reply(node: int, reply: Message) -> None:
+                silent.discard(node)
+                self._note(node, reply)
+
+            exchange(grid, unknown, seconds, clock, on_reply)
+            for node in sorted(silent):
+                _LOG.warning("node %d did not say within %g s which client it is, and takes no part", node, seconds)
         found: dict[int, list[int]] = {}
+        common = Counter(self._said[node][1] for node in instructions if node in self._said).most_common(1)
+        run_config = common[0][0] if common else b""
         for node in instructions:
-            if node in self._clients:
-                found.setdefault(self._clients[node], []).append(node)
-            else:
-                _LOG.warning("node %d did not say which client it is, and takes no part", node)
+            if node not in self._said:
+                continue
+            client, got = self._said[node]
+            if got != run_config:
+                _LOG.warning(
+                    "node %d (client %d) has another run configuration than most; it is left out", node, client
+                )
+                continue
+            found.setdefault(client, []).append(node)
         for client, nodes in found.items():
             if len(nodes) > 1:
                 _LOG.warning("nodes %s all say that they are client %d; none of them takes part", nodes, client)
-        return {client: nodes[0] for client, nodes in found.items() if len(nodes) == 1}
+        return {client: nodes[0] for client, nodes in found.items() if len(nodes) == 1}, run_config
 
     def _note(self, node: int, reply: Message) -> None:
         if reply.has_error():
-            _LOG.warning("node %d cannot take part: %s", node, reply.error.reason)
+            said = str(reply.error.reason)[:_LONGEST_REASON]
+            if reply.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION:
+                # The mod answers this question without the app.
+                said = f"its app got what is for the mod; add mods=[secagg_mod()] to its ClientApp. It raised {said}"
+            _LOG.warning("node %d takes no part: %s", node, said)
             return
         try:
-            self._clients[node] = records.read_hello_reply(reply.content)
+            self._said[node] = records.read_hello_reply(reply.content)
         except DecodeError as error:
-            _LOG.warning("node %d cannot take part: %s", node, error)
+            _LOG.warning("node %d takes no part: %s", node, error)
 
 
 def run_session(
@@ -184,8 +208,9 @@ class _Run:
 
     def play(self, directory: Directory) -> SessionOutcome:
         """Play all rounds."""
-        nodes = directory.resolve(self._grid, self._by_node, self._config.round_timeout, self._clock)
-        server = secagg.ServerSession(self._parameters(self._cohort(nodes)), roster=self._config.roster)
+        nodes, run_config = directory.resolve(self._grid, self._by_node, self._config.round_timeout, self._clock)
+        context = records.session_context(self._digest, run_config)
+        server = secagg.ServerSession(self._parameters(self._cohort(nodes), context), roster=self._config.roster)
         offer: bytes | None = server.offer
         tag = records.session_tag(server.offer)
         while (round_ := server.round) is not None:
@@ -221,7 +246,7 @@ class _Run:
             )
         return cohort
 
-    def _parameters(self, cohort: Sequence[int]) -> secagg.SessionParameters:
+    def _parameters(self, cohort: Sequence[int], context: bytes) -> secagg.SessionParameters:
         config = self._config
         metric_clips = config.metrics if self._plan.arrays is not None else config.evaluate_metrics
         return secagg.SessionParameters.choose(
@@ -242,7 +267,7 @@ class _Run:
             threshold=config.threshold,
             max_weight=config.max_weight,
             suite=config.suite,
-            context=self._digest,
+            context=context,
         )
 
     def _play_round(
@@ -270,6 +295,13 @@ class _Run:
             self._clock,
             lambda node, reply: self._take(server, clients[node], reply),
         )
+        if server.round is round_ and not server.ready:
+            _LOG.warning(
+                "%s: %g s were too few for some nodes; give more %s, if they are alive",
+                round_.value,
+                seconds,
+                "training_timeout" if due else "round_timeout",
+            )
 
     def _take(self, server: secagg.ServerSession, client: int, reply: Message) -> None:
         if reply.has_error():
@@ -319,7 +351,9 @@ def _common_digest(messages: Iterable[Message], plan: Plan) -> bytes:
         same = tuple(id(record) for record in message.content.values())
         if same not in digests:
             metadata = message.metadata
-            digests[same] = records.instruction_digest(metadata.run_id, metadata.message_type, plan, message.content)
+            digests[same] = records.instruction_digest(
+                metadata.run_id, metadata.message_type, metadata.group_id, plan, message.content
+            )
     if len(set(digests.values())) > 1:
         raise ParameterError(
             "the nodes would be sent different instructions, and a secure sum is over one model and one configuration; "

@@ -148,6 +148,13 @@ class SecAggExecutor(Executor):
                 "the model or settings that arrived are not those that the session was opened for",
             )
         vectors, weight = plan.encode(instruction, self._learn(instruction, fl_ctx, abort_signal))
+        most = session.parameters.max_weight
+        if weight > most:
+            # To leave would tell the server, who chose the bound, that this site's weight is above it.
+            _LOG.warning(
+                "secure aggregation: this site's weight %d counts as %d; ask for a larger max_weight", weight, most
+            )
+            weight = most
         names = {vector: name for name, vector in plan.vector_names().items()}
         try:
             encoded = session.set_input(vectors, weight)

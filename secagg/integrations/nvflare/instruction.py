@@ -126,7 +126,9 @@ class Plan:
 
 
 def instruction_digest(job: str, instruction: Instruction, plan: Plan) -> bytes:
-    """Digest job, instruction and plan, every value with its type and length; see the module.
+    """Digest job, instruction and plan, every value with its type and length, and in its place; see the module.
+
+    In its place, since a learner may take arrays by their order, and the server chooses the order.
 
     Raises:
         ParameterError: a value of a type that cannot be digested.
@@ -151,7 +153,7 @@ def _parts(value: object, depth: int) -> Iterator[bytes | memoryview]:
         yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     elif isinstance(value, dict):
         yield b"dict" + struct.pack(">Q", len(value))
-        for key in sorted(_texts(value)):
+        for key in _texts(value):
             yield key.encode()
             yield from _parts(value[key], depth + 1)
     elif isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ folder `local` is out of a job's reach: `local/secagg.toml` stands there. Must n
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from secagg.identity.files import read_public
 from secagg.identity.keys import load_identity
 
 FILE: Final = "secagg.toml"
+_NVFLARE_FILES: Final = ("resources.json", "resources.json.default")
 _MAX_BYTES: Final = 1 << 16
 _PATHS: Final = ("roster", "authority", "identity")
 _COUNTS: Final = ("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words")
@@ -58,6 +60,8 @@ def load_site(folder: Path, name: str) -> Site:
     `minimum_contributors`, `maximum_cohort`, `maximum_words`: fields of :class:`secagg.ClientPolicy`. Without a file
     the site takes part in semi-honest sessions, under the default policy.
 
+    NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
+
     Args:
         folder: `local` of the site's workspace.
         name: of the site, as its startup kit has it.
@@ -65,6 +69,7 @@ def load_site(folder: Path, name: str) -> Site:
     Raises:
         ParameterError: a setting that is unknown, of the wrong type or out of its range, or a file that is not right.
     """
+    _require_logs_that_stay(folder)
     given = _read(folder, name)
     keys = _roster(folder, given)
     if ("identity" in given) != (keys is not None):
@@ -84,6 +89,22 @@ def load_roster(folder: Path, name: str) -> Mapping[int, bytes] | None:
         ParameterError: as for :func:`load_site`.
     """
     return _roster(folder, _read(folder, name))
+
+
+def _require_logs_that_stay(folder: Path) -> None:
+    """What is wrong with an input is said in the log, and NVFLARE streams logs to the server unless told not to."""
+    path = next((folder / name for name in _NVFLARE_FILES if (folder / name).exists()), None)
+    if path is None:
+        return
+    try:
+        settings = json.loads(read_public(path, _MAX_BYTES))
+    except ValueError as error:
+        raise ParameterError(f"{path} is no JSON: {error}") from error
+    if not isinstance(settings, dict) or settings.get("allow_log_streaming", True) is not False:
+        raise ParameterError(
+            f"{path} lets NVFLARE stream this site's logs to the server, and they may tell of its data; "
+            'put "allow_log_streaming": false there'
+        )
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

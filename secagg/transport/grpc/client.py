@@ -123,6 +123,8 @@ async def participate(
                 executor=executor,
             )
             watched.offer_accepted(participant.parameters, participant.resumed)
+            for vector, entries, clipped in participant.encoded:
+                watched.input_encoded(vector, entries, clipped)
             try:
                 answered = await _play(calls, participant, watched)
             except (ServiceError, StoreError):

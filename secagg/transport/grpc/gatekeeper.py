@@ -71,7 +71,7 @@ class Gatekeeper:
         self._limits = limits
         self._randomness = randomness or SystemRandomSource()
         self._nonces: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
-        self._tokens: dict[bytes, tuple[Caller, float]] = {}
+        self._tokens: dict[bytes, tuple[Caller, bytes | None, float]] = {}
         self._held: dict[Caller, list[bytes]] = {}
         self._sweep_at = _FIRST_SWEEP
 
@@ -97,16 +97,16 @@ class Gatekeeper:
         key = self._key_of(caller)
         if key is not None:
             self._check(caller, key, nonce, server_name, signature)
-        return self._admit(caller)
+        return self._admit(caller, key)
 
     def caller(self, token: bytes) -> Caller:
-        """Return who holds a token.
+        """Return who holds a token; raises what `key_of` raises.
 
         Raises:
-            CallRefusedError: TOKEN_UNKNOWN.
+            CallRefusedError: TOKEN_UNKNOWN, also for a caller who has another key by now.
         """
-        caller, until = self._tokens.get(_hashed(token), (None, 0.0))
-        if caller is None or self._now() > until:
+        caller, key, until = self._tokens.get(_hashed(token), (None, None, 0.0))
+        if caller is None or self._now() > until or self._key_of(caller) != key:
             raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no valid token; log in again")
         return caller
 
@@ -128,13 +128,13 @@ class Gatekeeper:
                 Refusal.SIGNATURE_INVALID, f"the login is not signed with the key of {who}; use the one enrolled"
             )
 
-    def _admit(self, caller: Caller) -> bytes:
+    def _admit(self, caller: Caller, key: bytes | None) -> bytes:
         if len(self._tokens) >= self._sweep_at:
             self._sweep()
         token = bytes(self._randomness.secret(TOKEN_BYTES).expose())
         hashed = _hashed(token)
         held = self._held.setdefault(caller, [])
-        self._tokens[hashed] = (caller, self._now() + self._limits.token_seconds)
+        self._tokens[hashed] = (caller, key, self._now() + self._limits.token_seconds)
         held.append(hashed)
         while len(held) > self._limits.tokens_per_caller:
             self._tokens.pop(held.pop(0), None)
@@ -144,7 +144,7 @@ class Gatekeeper:
         """Forget tokens that are too old, and those of callers who may not call any more: their session is gone."""
         now = self._now()
         for caller, held in list(self._held.items()):
-            kept = [hashed for hashed in held if self._tokens[hashed][1] >= now and self._may_call(caller)]
+            kept = [hashed for hashed in held if self._tokens[hashed][2] >= now and self._may_call(caller)]
             for hashed in set(held) - set(kept):
                 del self._tokens[hashed]
             if kept:

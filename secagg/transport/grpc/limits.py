@@ -32,6 +32,7 @@ class ServiceLimits:
     Attributes:
         calls: calls at once, waiting ones included; each client of a running session keeps one open.
         calls_per_connection: calls at once over one connection.
+        calls_per_caller: calls at once of one client of a session, over all its connections.
         uploads: uploads that are taken in at once; others wait for their turn.
         poll_seconds: how long a client may wait for a request in one call.
         stall_seconds: how long an upload may pause.
@@ -47,6 +48,7 @@ class ServiceLimits:
 
     calls: int = 16_384
     calls_per_connection: int = 16
+    calls_per_caller: int = 32
     uploads: int = 32
     poll_seconds: float = 60.0
     stall_seconds: float = 30.0

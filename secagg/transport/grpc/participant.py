@@ -33,6 +33,12 @@ _OVER: Final = (ClientPhase.COMPLETED, ClientPhase.ABORTED)
 class Participant:
     """What `participate` plays; the arguments are those of `participate` and `ClientSession`.
 
+    Attributes:
+        parameters: what was offered.
+        resumed: where an earlier process left off, or None.
+        encoded: of each vector its name, entries, and how many the offer's range cut off; empty when an earlier
+            process has sent the input.
+
     Raises:
         DecodeError: the offer is no offer.
         PeerMisbehaved: the offer is under the policy's floor; no key was made.
@@ -64,6 +70,7 @@ class Participant:
         self._executor = executor
         self._notice: bytes | None = None
         self._arrays: Mapping[str, NDArray[Any]] | None = None
+        self.encoded: tuple[tuple[str, int, int], ...] = ()
         make = partial(
             ClientSession,
             offer,
@@ -81,7 +88,8 @@ class Participant:
         if earlier is None or earlier.phase in _BEFORE_INPUT:
             self._arrays = inputs(self.parameters) if callable(inputs) else inputs
             # Checks the input before anybody hears of this client.
-            session.set_input(self._arrays, weight, strict=strict)
+            encoded = session.set_input(self._arrays, weight, strict=strict)
+            self.encoded = tuple((report.name, report.entries, report.clipped) for report in encoded.reports)
         if state is not None:
             # Snapshots before the masked input hold none: it is set when it is asked for.
             session.abort()

@@ -12,7 +12,7 @@ from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Metadata
 from secagg.transport.grpc.errors import DroppedError, ServiceError
 from secagg.transport.grpc.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
-from secagg.transport.grpc.status import drop_reason_of
+from secagg.transport.grpc.status import drop_reason_of, sentence
 
 _POLL_SECONDS: Final = 30.0
 _SHORTEST_POLL_SECONDS: Final = 0.5
@@ -75,7 +75,7 @@ class ParticipantCalls:
                     if reply.ended.completed:
                         return None
                     raise SessionAbortedError(
-                        f"the session ended without a sum: {reply.ended.detail or reply.ended.reason}",
+                        f"the session ended without a sum: {sentence(reply.ended.detail or reply.ended.reason)}",
                         next((reason for reason in AbortReason if reason.value == reply.ended.reason_id), None),
                     )
                 case "dropped":
@@ -133,4 +133,4 @@ def _outcome(reply: pb.AnswerReply) -> str:
 
 def _dropped(dropped: pb.Dropped) -> DroppedError:
     said = dropped.detail or dropped.reason or "the server does not say why"
-    return DroppedError(f"the session goes on without this client: {said}", drop_reason_of(dropped.reason_id))
+    return DroppedError(f"the session goes on without this client: {sentence(said)}", drop_reason_of(dropped.reason_id))

@@ -19,6 +19,9 @@ class ParticipationObserver:
     def offer_accepted(self, parameters: SessionParameters, resumed: ClientPhase | None) -> None:
         """The offer is within the policy; `resumed` is where an earlier process had left off, or None."""
 
+    def input_encoded(self, vector: str, entries: int, clipped: int) -> None:
+        """A vector of the input fits the offer, whose range cut `clipped` of its entries off."""
+
     def answered(self, phase: ClientPhase, size: int, outcome: str) -> None:
         """A request was answered with `size` bytes; `outcome` is "accepted", "repeated" or "late"."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Final
 
@@ -23,6 +24,7 @@ from secagg.transport.grpc.administration import Administrator
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
 from secagg.transport.grpc.limits import ServiceLimits, server_options
+from secagg.transport.grpc.parsing import Parser
 from secagg.transport.grpc.service_pb2_grpc import (
     add_AdministrationServicer_to_server,
     add_SecureAggregationServicer_to_server,
@@ -51,7 +53,8 @@ class GrpcServer:
         insecure: serve without TLS; on loopback addresses only.
         operators: name to 32-byte Ed25519 key of those who may see the status and fetch results.
         anonymous: let clients of semi-honest sessions that have no roster in without a signature; needs `insecure`.
-        limits: bounds of calls, uploads and logins.
+        limits: bounds of calls, uploads and logins; unless given, with room for two calls of every client that the
+            host has at the start: one that waits, one that answers.
         interceptors: gRPC's, for metrics and traces.
 
     Attributes:
@@ -71,7 +74,7 @@ class GrpcServer:
         insecure: bool = False,
         operators: Mapping[str, bytes] = MappingProxyType({}),
         anonymous: bool = False,
-        limits: ServiceLimits = ServiceLimits(),  # noqa: B008 - frozen
+        limits: ServiceLimits | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:
         encrypted = check_security(address, tls, insecure)
@@ -103,10 +106,15 @@ class GrpcServer:
             ParameterError: the address cannot be served, or the certificate and key do not fit.
         """
         loop = asyncio.get_running_loop()
-        gatekeeper = Gatekeeper(self._key_of, self._names, loop.time, self._limits)
-        server = grpc.aio.server(interceptors=self._interceptors, options=server_options(self._limits))
+        limits = self._limits or _roomy(self._host)
+        gatekeeper = Gatekeeper(self._key_of, self._names, loop.time, limits)
+        server = grpc.aio.server(
+            interceptors=(*self._interceptors, Parser()),
+            options=server_options(limits),
+            maximum_concurrent_rpcs=limits.calls,
+        )
         add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
-            Servicer(self._host, gatekeeper, self._limits, self._closing), server
+            Servicer(self._host, gatekeeper, limits, self._closing), server
         )
         add_AdministrationServicer_to_server(Administrator(self._host, gatekeeper), server)  # type: ignore[no-untyped-call]
         add_HealthServicer_to_server(self._health, server)
@@ -163,3 +171,9 @@ class GrpcServer:
                     f"session {caller.session!r} has no key for client {caller.client}; enroll the client",
                 )
         return key
+
+
+def _roomy(host: SessionHost) -> ServiceLimits:
+    limits = ServiceLimits()
+    clients = sum(session.parameters.clients for session in host.sessions())
+    return replace(limits, calls=max(limits.calls, 2 * clients))

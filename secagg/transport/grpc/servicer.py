@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
+from secagg.errors import SecAggError
 from secagg.hosting import Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.calls import Context, answered, client_of
@@ -12,7 +15,7 @@ from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, OperatorCaller
 from secagg.transport.grpc.limits import SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
-from secagg.transport.grpc.status import CallRefusedError, sentence
+from secagg.transport.grpc.status import CallRefusedError, refused, sentence
 from secagg.transport.grpc.uploads import UploadDesk
 
 _OUTCOMES = {
@@ -21,6 +24,8 @@ _OUTCOMES = {
     ReceiptKind.LATE: pb.AnswerReply.OUTCOME_LATE,
 }
 _KEY_BYTES = 32
+_ACCEPTED = "accepted"
+_BUSY_SECONDS = 1.0
 
 
 class Servicer(SecureAggregationServicer):
@@ -41,6 +46,7 @@ class Servicer(SecureAggregationServicer):
         self._limits = limits
         self._closing = closing
         self._desk = UploadDesk(limits)
+        self._open: Counter[ClientCaller] = Counter()
 
     @answered
     async def Challenge(self, request: pb.ChallengeRequest, context: Context) -> pb.ChallengeReply:
@@ -50,48 +56,71 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginReply:
         """Take a signature for a token."""
-        return pb.LoginReply(token=self._gatekeeper.login(request.nonce, request.server_name, request.signature))
+        outcome = _ACCEPTED
+        try:
+            return pb.LoginReply(token=self._gatekeeper.login(request.nonce, request.server_name, request.signature))
+        except SecAggError as error:
+            outcome = refused(error).refusal.value
+            raise
+        finally:
+            self._host.observer.login_answered(outcome)
 
     @answered
     async def GetOffer(self, request: pb.GetOfferRequest, context: Context) -> pb.GetOfferReply:
         """Give the session's offer."""
-        _, session = self._session(context)
-        return pb.GetOfferReply(offer=session.offer)
+        with self._serving(context) as (_, session):
+            return pb.GetOfferReply(offer=session.offer)
 
     @answered
     async def NextRequest(self, request: pb.NextRequestRequest, context: Context) -> pb.NextRequestReply:
         """Wait for the next request."""
-        caller, session = self._session(context)
-        if len(request.seen) not in (0, SHA256_BYTES):
-            raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
-        wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
-        match await self._wait(session, caller, request.seen, wait):
-            case Request() as found:
-                return pb.NextRequestReply(request=found.message)
-            case Ended() as end:
-                return _end(end)
-        return pb.NextRequestReply()
+        with self._serving(context) as (caller, session):
+            if len(request.seen) not in (0, SHA256_BYTES):
+                raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
+            wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
+            match await self._wait(session, caller, request.seen, wait):
+                case Request() as found:
+                    return pb.NextRequestReply(request=found.message)
+                case Ended() as end:
+                    return _end(end)
+            return pb.NextRequestReply()
 
     @answered
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> pb.AnswerReply:
         """Take an answer in one piece."""
-        caller, session = self._session(context)
-        if len(request.answer) > UNARY_ANSWER_BYTES:
-            raise CallRefusedError(
-                Refusal.UPLOAD_REFUSED,
-                f"an answer of {len(request.answer)} bytes is longer than {UNARY_ANSWER_BYTES}; upload it in chunks",
-            )
-        return _receipt(await session.submit(caller.client, request.answer))
+        with self._serving(context) as (caller, session):
+            if len(request.answer) > UNARY_ANSWER_BYTES:
+                raise CallRefusedError(
+                    Refusal.UPLOAD_REFUSED,
+                    f"an answer of {len(request.answer)} bytes is above {UNARY_ANSWER_BYTES}; upload it in chunks",
+                )
+            return _receipt(await session.submit(caller.client, request.answer))
 
     @answered
     async def UploadAnswer(self, request: AsyncIterator[pb.UploadPart], context: Context) -> pb.AnswerReply:
         """Take an answer in chunks."""
-        caller, session = self._session(context)
-        return _receipt(await self._desk.take(session, caller.client, request))
+        with self._serving(context) as (caller, session):
+            return _receipt(await self._desk.take(session, caller.client, request))
 
-    def _session(self, context: Context) -> tuple[ClientCaller, HostedSession]:
+    @contextmanager
+    def _serving(self, context: Context) -> Iterator[tuple[ClientCaller, HostedSession]]:
+        """Around a call of a client: who calls, and its session. Bounds what one client keeps this server busy with."""
         caller = client_of(self._gatekeeper, context)
-        return caller, self._host.session(caller.session)
+        session = self._host.session(caller.session)
+        if self._open[caller] >= self._limits.calls_per_caller:
+            raise CallRefusedError(
+                Refusal.QUOTA_EXCEEDED,
+                f"client {caller.client} has {self._open[caller]} calls open, as many as one may; wait for one to end",
+                retry=True,
+                retry_after=_BUSY_SECONDS,
+            )
+        self._open[caller] += 1
+        try:
+            yield caller, session
+        finally:
+            self._open[caller] -= 1
+            if not self._open[caller]:
+                del self._open[caller]
 
     async def _wait(
         self, session: HostedSession, caller: ClientCaller, seen: bytes, wait: float

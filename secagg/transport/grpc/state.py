@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ class ParticipantState:
 
     Raises:
         ParameterError: a name that is no session's.
-        StoreError: the directory or file cannot be used.
+        StoreError: the directory or file cannot be used, or others can open the file.
     """
 
     def __init__(self, directory: Path, session: str, client: ClientId) -> None:
@@ -49,9 +50,13 @@ class ParticipantState:
         self._staged: dict[tuple[bytes, str, str], bytes] = {}
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            os.close(descriptor)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be used: {error.strerror}; give another state directory") from error
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise StoreError(f"{self.path} holds secrets and has mode {mode:04o}; run chmod 600 on it")
         with self._reported():
             self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             # A journal that is truncated, and pages that are overwritten, leave least behind of a replaced snapshot.

@@ -1,7 +1,8 @@
 """Takes answers in that come in chunks, with memory for one chunk and a bound on everything.
 
 The header is checked before a byte is stored; an upload that pauses, crawls, grows beyond its header or does not
-have its digest is refused and leaves nothing. Must not know who the caller is, nor what the bytes mean.
+have its digest is refused and leaves nothing. A client has one place, and none once its answer cannot count. Must
+not know who the caller is, nor what the bytes mean.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
-from secagg.hosting import HostedSession, HostedUpload, Receipt
+from secagg.hosting import HostedSession, Receipt
 from secagg.parameters import ClientId
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.errors import Refusal
@@ -30,9 +31,10 @@ class UploadDesk:
         self._limits = limits
         self._now = now
         self._turns = asyncio.Semaphore(limits.uploads)
+        self._taking: dict[tuple[str, ClientId], asyncio.Task[Receipt]] = {}
 
     async def take(self, session: HostedSession, client: ClientId, parts: AsyncIterator[pb.UploadPart]) -> Receipt:
-        """Read one upload to its end and hand it to the session.
+        """Read one upload to its end and hand it to the session. A newer one of the same client ends it.
 
         Raises:
             CallRefusedError: MALFORMED, UPLOAD_REFUSED, UPLOAD_DAMAGED, UPLOAD_STALLED.
@@ -42,10 +44,41 @@ class UploadDesk:
         foreseen = session.foresee(client, header.sha256)
         if foreseen is not None:
             return foreseen
+        key = session.name, client
+        taking = asyncio.get_running_loop().create_task(self._take(session, client, header, parts))
+        older, self._taking[key] = self._taking.get(key), taking
+        if older is not None:
+            # Who begins many uploads would otherwise hold the places of all.
+            older.cancel()
+        try:
+            return await taking
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is None or caller.cancelling():
+                raise
+            raise CallRefusedError(
+                Refusal.UPLOAD_REFUSED, f"a newer upload of client {client} took this one's place"
+            ) from None
+        finally:
+            if self._taking.get(key) is taking:
+                del self._taking[key]
+
+    async def _take(
+        self, session: HostedSession, client: ClientId, header: pb.UploadHeader, parts: AsyncIterator[pb.UploadPart]
+    ) -> Receipt:
         async with self._turns:
+            foreseen = session.foresee(client, header.sha256)
+            if foreseen is not None:
+                return foreseen
             upload = await session.begin_upload(client, header.total_bytes)
             try:
-                await self._fill(upload, parts)
+                begun = self._now()
+                while (part := await self._next(parts)) is not None:
+                    await upload.write(self._chunk(part))
+                    foreseen = session.foresee(client, header.sha256)
+                    if foreseen is not None:
+                        return foreseen
+                    self._check_pace(upload.received, self._now() - begun)
                 if upload.received == header.total_bytes and upload.sha256 != header.sha256:
                     raise CallRefusedError(
                         Refusal.UPLOAD_DAMAGED, "the upload's bytes do not have its digest; send them again"
@@ -62,15 +95,13 @@ class UploadDesk:
             raise CallRefusedError(Refusal.MALFORMED, f"an upload's header has a digest of {SHA256_BYTES} bytes")
         return part.header
 
-    async def _fill(self, upload: HostedUpload, parts: AsyncIterator[pb.UploadPart]) -> None:
-        begun = self._now()
-        while (part := await self._next(parts)) is not None:
-            if part.WhichOneof("part") != "chunk" or not 0 < len(part.chunk) <= MAX_CHUNK_BYTES:
-                raise CallRefusedError(
-                    Refusal.MALFORMED, f"behind an upload's header come chunks of 1 .. {MAX_CHUNK_BYTES} bytes"
-                )
-            await upload.write(part.chunk)
-            self._check_pace(upload.received, self._now() - begun)
+    def _chunk(self, part: pb.UploadPart) -> bytes:
+        if part.WhichOneof("part") != "chunk" or not 0 < len(part.chunk) <= MAX_CHUNK_BYTES:
+            raise CallRefusedError(
+                Refusal.MALFORMED, f"behind an upload's header come chunks of 1 .. {MAX_CHUNK_BYTES} bytes"
+            )
+        chunk: bytes = part.chunk
+        return chunk
 
     def _check_pace(self, received: int, seconds: float) -> None:
         if seconds > self._limits.stall_seconds and received < seconds * self._limits.upload_bytes_per_second:

@@ -216,6 +216,7 @@ def cohort(
             identity=key if active else None,
             roster=roster if active else None,
             policy=policy or secagg.ClientPolicy(),
+            ledger=secagg.MemoryLedger() if active else None,
         )
         apps[100 + client] = trainers[client].app(secagg_mod(node, **mod))
     return Cohort(trainers, identities, FakeGrid(apps), FakeClock())

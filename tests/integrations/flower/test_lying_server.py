@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.common.serde import context_from_proto, context_to_proto
 
 import secagg
 from secagg.crypto.agreement import AgreementKey
@@ -197,6 +198,75 @@ def test_other_settings_than_the_session_was_opened_for() -> None:
         return message
 
     assert Violation.OFFER_CONTEXT_NOT_EXPECTED.name in lie(cohort(5), "masked_input", swap)
+
+
+def test_the_same_arrays_in_another_order() -> None:
+    """An app that takes arrays by their order would train another model than the others."""
+
+    def turn(message: Message) -> Message:
+        message.content["arrays"] = ArrayRecord(dict(reversed(list(message.content.array_records["arrays"].items()))))
+        return message
+
+    group = cohort(5)
+    assert Violation.OFFER_CONTEXT_NOT_EXPECTED.name in lie(group, "masked_input", turn)
+    assert not group.trainers[1].trained
+
+
+def test_the_same_instruction_in_another_group() -> None:
+    def move(message: Message) -> Message:
+        message.metadata.group_id = "7"
+        return message
+
+    group = cohort(5)
+    assert Violation.OFFER_CONTEXT_NOT_EXPECTED.name in lie(group, "masked_input", move)
+    assert not group.trainers[1].trained
+
+
+def test_run_configurations_that_differ_are_in_no_session_together(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that has all nodes but one train with a rate of 0 would have that one's update for the sum."""
+    group = cohort(5)
+    for client in group.trainers:
+        group.grid.contexts[100 + client].run_config = {"learning-rate": 0.1 if client == 1 else 0.0}
+    play(group)
+    assert not group.trainers[1].trained
+    assert "node 101 (client 1) has another run configuration than most; it is left out" in caplog.text
+    told = records.run_config_digest({"learning-rate": 0.0})
+
+    def forge(node: int, reply: Message) -> Message:
+        head = reply.content.config_records["secagg"] if reply.has_content() else {}
+        if "run-config" in head:
+            reply.content["secagg"] = ConfigRecord({**head, "run-config": told})
+        return reply
+
+    liar = cohort(5)
+    liar.grid.on_answer = forge
+    for client in liar.trainers:
+        liar.grid.contexts[100 + client].run_config = {"learning-rate": 0.1 if client == 1 else 0.0}
+    play(liar)
+    (reply,) = answers(liar, VICTIM, "masked_input")
+    assert Violation.OFFER_CONTEXT_NOT_EXPECTED.name in refusal(reply)
+    assert not liar.trainers[1].trained
+
+
+def test_two_requests_of_one_round_from_one_context_get_one_answer() -> None:
+    """Flower stores a context after the reply has left, so that two processes may start from the same."""
+    group = cohort(6)
+    second: list[Message] = []
+
+    def on_request(node: int, message: Message) -> Message | None:
+        if node == VICTIM and stage(message) == "consistency_check":
+            context = context_to_proto(group.grid.contexts[VICTIM])
+            first = group.grid.ask(VICTIM, message)
+            group.grid.contexts[VICTIM] = context_from_proto(context)
+            other = with_request(message, alter(request_of(message), contributors=(1, 2, 3, 4, 6)))
+            second.extend([first, group.grid.ask(VICTIM, other)])
+            group.grid.contexts[VICTIM] = context_from_proto(context)
+        return message
+
+    group.grid.on_request = on_request
+    play(group)
+    assert second[0].has_content()
+    assert "answered CONSISTENCY_CHECK before" in refusal(second[1])
 
 
 def test_more_metrics_than_the_session_was_opened_for() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.clientapp.mod import LocalDpMod
+from flwr.common.constant import ErrorCode
 
 import secagg
 from secagg.errors import DropReason
@@ -22,6 +24,10 @@ def play(group: Cohort, **settings: Any) -> SessionOutcome:
     return run_session(group.grid, instructions(group.grid.apps), config, clock=group.clock)
 
 
+def node_of(group: Cohort, client: int) -> Node:
+    return Node(client, group.identities[client], group.roster, ledger=secagg.MemoryLedger())
+
+
 def drops(outcome: SessionOutcome) -> list[ClientDropped]:
     return [event for event in outcome.events if isinstance(event, ClientDropped)]
 
@@ -31,7 +37,7 @@ def test_nothing_leaves_but_the_id_and_the_protocol() -> None:
     play(group, metrics={"loss": 1.0})
     for _, reply in group.grid.replies:
         assert set(reply.content) <= {"secagg", "secagg.message"}
-        assert set(reply.content.config_records["secagg"]) in ({"client"}, {"kind"})
+        assert set(reply.content.config_records["secagg"]) in ({"client", "run-config"}, {"kind"})
         assert not reply.content.metric_records
 
 
@@ -77,7 +83,7 @@ def test_a_repeated_request_gets_the_same_answer_and_no_second_training() -> Non
 
 
 def test_an_error_does_not_tell_the_input(caplog: pytest.LogCaptureFixture) -> None:
-    group = cohort(5, examples=lambda client: 5000 if client == 3 else 10)
+    group = cohort(5, examples=lambda client: -5000 if client == 3 else 10)
     outcome = play(group)
     (drop,) = drops(outcome)
     assert drop.client == 3
@@ -87,10 +93,63 @@ def test_an_error_does_not_tell_the_input(caplog: pytest.LogCaptureFixture) -> N
     assert "5000" in caplog.text
 
 
+def test_a_weight_above_the_bound_is_not_told_by_leaving(caplog: pytest.LogCaptureFixture) -> None:
+    """The server chooses the bound; a node that left above it would tell its count, one session after the other."""
+    group = cohort(5, examples=lambda client: 5000 if client == 3 else 10)
+    outcome = play(group, max_weight=1000)
+    assert not outcome.drops
+    assert outcome.total_weight == 1040
+    assert "weight 5000 counts as 1000; ask for a larger max_weight" in caplog.text
+    strict = cohort(5, examples=lambda client: 5000 if client == 3 else 10, strict=True)
+    assert [drop.client for drop in drops(play(strict, max_weight=1000))] == [3]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_what_an_app_says_when_it_fails_stays_on_the_node(raises: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Flower sends the server the text of an error; a server can provoke one with a model of odd shapes."""
+
+    def fail(message: Message, context: Context) -> Message:
+        if raises:
+            raise ValueError("shapes (4321,64) and (65,10) not aligned")
+        return Message(Error(ErrorCode.UNKNOWN, "4321 rows"), reply_to=message)
+
+    group = cohort(5)
+    app = ClientApp(mods=[secagg_mod(node_of(group, 3))])
+    app.train()(fail)
+    group.grid.apps = {**group.grid.apps, 103: app}
+    (drop,) = play(group).drops
+    assert "its own log says why" in drop.detail
+    assert not any("4321" in str(reply.error.reason) for _, reply in group.grid.replies if reply.has_error())
+    assert "4321" in caplog.text
+    assert "secagg.session" not in group.grid.contexts[103].state
+
+
+def test_an_answer_in_clear_does_not_see_the_session_of_another_message() -> None:
+    group = cohort(4, clear=("evaluate",))
+    seen: list[list[str]] = []
+    app = ClientApp(mods=[secagg_mod(node_of(group, 3), clear=("evaluate",))])
+    app.train()(unchanged)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        seen.append(sorted(context.state))
+        return Message(RecordDict(), reply_to=message)
+
+    def on_request(node: int, message: Message) -> Message | None:
+        if node == 103 and stage(message) == "consistency_check":
+            group.grid.ask(103, instructions([103], "evaluate")[0])
+        return message
+
+    group.grid.apps = {**group.grid.apps, 103: app}
+    group.grid.on_request = on_request
+    assert play(group).contributors == (1, 2, 3, 4)
+    assert seen == [["secagg.ledger"]]
+
+
 def test_clipping_is_logged_on_the_node(caplog: pytest.LogCaptureFixture) -> None:
     group = cohort(4, differences=lambda client: 2.0)
     outcome = play(group)
-    assert "6 of 6 values of array 'weights' were clipped" in caplog.text
+    assert "6 of 6 values of array 'weights' were clipped to 1, the largest from 2; ask for a larger" in caplog.text
     assert outcome.arrays is not None
     assert outcome.arrays["bias"].numpy() == pytest.approx([1.0, 1.0, 1.0], abs=1e-4)
 
@@ -120,6 +179,22 @@ def wrong_shape(message: Message, context: Context) -> Message:
     )
 
 
+def no_number(message: Message, context: Context) -> Message:
+    arrays = dict(message.content.array_records["arrays"])
+    arrays["bias"] = Array(np.full(3, np.nan))
+    return Message(
+        RecordDict({"arrays": ArrayRecord(arrays), "m": MetricRecord({"num-examples": 3})}), reply_to=message
+    )
+
+
+def text_for_numbers(message: Message, context: Context) -> Message:
+    arrays = dict(message.content.array_records["arrays"])
+    arrays["bias"] = Array(np.array(["a", "b", "c"]))
+    return Message(
+        RecordDict({"arrays": ArrayRecord(arrays), "m": MetricRecord({"num-examples": 3})}), reply_to=message
+    )
+
+
 def no_weight(message: Message, context: Context) -> Message:
     arrays = message.content.array_records["arrays"]
     return Message(RecordDict({"arrays": arrays, "m": MetricRecord({"other": 3})}), reply_to=message)
@@ -139,16 +214,18 @@ def two_metric_records(message: Message, context: Context) -> Message:
     ("train", "sentence"),
     [
         (failing_app, ""),
-        (wrong_arrays, "has other arrays than the one it was sent"),
+        (wrong_arrays, "the app returned arrays ['other']; it was sent ['bias', 'weights']"),
         (wrong_shape, "returned 'bias' of shape (2, 3); it was sent (3,)"),
+        (no_number, "array 'bias': 3 entries are NaN or infinite"),
+        (text_for_numbers, "returned 'bias' of dtype <U1; return real numbers"),
         (no_weight, "has no number 'num-examples'"),
-        (fraction_of_an_example, "is no whole number"),
+        (fraction_of_an_example, "'num-examples' is 3.5, no whole number"),
         (two_metric_records, "has 2 MetricRecords"),
     ],
 )
 def test_an_app_that_gives_no_input(train: object, sentence: str, caplog: pytest.LogCaptureFixture) -> None:
     group = cohort(5)
-    app = ClientApp(mods=[secagg_mod(Node(3, group.identities[3], group.roster))])
+    app = ClientApp(mods=[secagg_mod(node_of(group, 3))])
     app.train()(train)  # type: ignore[arg-type]
     group.grid.apps = {**group.grid.apps, 103: app}
     outcome = play(group)
@@ -177,6 +254,13 @@ def test_settings_of_the_node_that_are_wrong_are_told_to_the_node(caplog: pytest
     assert "give the three together" in caplog.text
 
 
+def test_a_node_without_an_identity_in_the_active_model() -> None:
+    group = cohort(5)
+    group.grid.apps = {**group.grid.apps, 104: group.trainers[4].app(secagg_mod(Node(4)))}
+    (drop,) = play(group).drops
+    assert "this node has no roster; give it secagg-identity" in drop.detail
+
+
 def test_arguments_that_do_not_fit() -> None:
     with pytest.raises(secagg.ParameterError, match=r"clear=\['trian'\] are no kinds of messages"):
         secagg_mod(clear=("trian",))
@@ -194,7 +278,7 @@ def test_mods_inside_change_what_is_masked() -> None:
 
     group = cohort(3)
     for client in group.trainers:
-        app = ClientApp(mods=[secagg_mod(Node(client, group.identities[client], group.roster)), own_metrics])
+        app = ClientApp(mods=[secagg_mod(node_of(group, client)), own_metrics])
         app.train()(unchanged)
         group.grid.apps = {**group.grid.apps, 100 + client: app}
     outcome = play(group, metrics={"loss": 1.0})
@@ -220,7 +304,7 @@ def test_an_abort_notice_ends_the_session_on_the_node() -> None:
 def test_local_differential_privacy_of_flower_beneath() -> None:
     group = cohort(4)
     for client, trainer in group.trainers.items():
-        mod = secagg_mod(Node(client, group.identities[client], group.roster))
+        mod = secagg_mod(node_of(group, client))
         noisy = LocalDpMod(clipping_norm=100.0, sensitivity=1e-6, epsilon=1.0, delta=0.1)
         group.grid.apps = {**group.grid.apps, 100 + client: trainer.app(mod, noisy)}
     outcome = play(group)

@@ -29,6 +29,8 @@ def keys(tmp_path: Path) -> Path:
     now = datetime.now(UTC)
     roster = SignedRoster.sign(public, serial=1, issued=now, expires=now + timedelta(days=1), authority=authority)
     create_public(tmp_path / "roster.json", roster.encode())
+    for client in public:
+        (tmp_path / f"ledger-{client}").mkdir()
     return tmp_path
 
 
@@ -38,6 +40,7 @@ def files(keys: Path, client: int) -> dict[str, Any]:
         "secagg-identity": str(keys / f"{client}.key"),
         "secagg-roster": str(keys / "roster.json"),
         "secagg-authority": str(keys / "authority.pub"),
+        "secagg-ledger": str(keys / f"ledger-{client}"),
     }
 
 
@@ -48,10 +51,8 @@ def test_without_settings_a_node_is_what_flower_calls_it() -> None:
 
 
 def test_every_setting(keys: Path) -> None:
-    (keys / "ledger").mkdir()
     settings = {
         **files(keys, 2),
-        "secagg-ledger": str(keys / "ledger"),
         "secagg-threat-model": "active",
         "secagg-max-corrupt": 0.25,
         "secagg-minimum-cohort": 30,
@@ -104,6 +105,13 @@ def test_defaults_give_way_to_the_configuration() -> None:
 )
 def test_settings_that_are_wrong(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(secagg.ParameterError, match=sentence):
+        node_from_config(context(**settings))
+
+
+def test_an_identity_needs_a_ledger(keys: Path) -> None:
+    settings = files(keys, 2)
+    del settings["secagg-ledger"]
+    with pytest.raises(secagg.ParameterError, match=r"client 2 has an identity and no ledger.*; give secagg-ledger"):
         node_from_config(context(**settings))
 
 

@@ -30,8 +30,8 @@ def instruction() -> RecordDict:
     )
 
 
-def digest(content: RecordDict, plan: Plan = PLAN, run_id: int = 1, kind: str = "train") -> bytes:
-    return records.instruction_digest(run_id, kind, plan, content)
+def digest(content: RecordDict, plan: Plan = PLAN, run_id: int = 1, kind: str = "train", group: str = "1") -> bytes:
+    return records.instruction_digest(run_id, kind, group, plan, content)
 
 
 def set_config(key: str, value: Any) -> Callable[[RecordDict], None]:
@@ -77,6 +77,7 @@ def test_a_digest_covers_run_kind_and_plan() -> None:
     others = [
         digest(content, run_id=2),
         digest(content, kind="train.other"),
+        digest(content, group="2"),
         digest(content, replace(PLAN, metrics=())),
         digest(content, replace(PLAN, weight=None)),
         digest(content, replace(PLAN, arrays=None)),
@@ -85,12 +86,25 @@ def test_a_digest_covers_run_kind_and_plan() -> None:
     assert len({digest(content), *others}) == len(others) + 1
 
 
-def test_a_digest_survives_the_journey_and_any_order() -> None:
+def test_a_digest_survives_the_journey() -> None:
     as_server()
     content = instruction()
     arrived = carried(Message(content, 7, "train")).content
     assert digest(arrived) == digest(content)
-    assert digest(RecordDict(dict(reversed(list(content.items()))))) == digest(content)
+
+
+def test_a_digest_covers_the_order_in_which_an_app_finds_arrays() -> None:
+    content, turned = instruction(), instruction()
+    turned["arrays"] = ArrayRecord(dict(reversed(list(content.array_records["arrays"].items()))))
+    assert digest(turned) != digest(content)
+    assert digest(RecordDict(dict(reversed(list(content.items()))))) != digest(content)
+
+
+def test_a_context_covers_the_run_configuration_in_any_order() -> None:
+    configs: list[dict[str, Any]] = [{}, {"lr": 0.1}, {"lr": 0.2}, {"lr": "0.1"}, {"lr": 1}, {"lr": True}, {"l": 0.1}]
+    contexts = {records.session_context(bytes(32), records.run_config_digest(config)) for config in configs}
+    assert len(contexts) == len(configs)
+    assert records.run_config_digest({"a": 1, "b": 2}) == records.run_config_digest({"b": 2, "a": 1})
 
 
 def test_a_request_survives_the_journey() -> None:
@@ -108,7 +122,8 @@ def test_an_answer_survives_the_journey() -> None:
     answer, shown = records.read_answer(carried(Message(content, 7, "train")).content)
     assert answer == b"\x00answer"
     assert shown == {"loss": 0.5}
-    assert records.read_hello_reply(records.hello_reply(2**64 - 1)) == 2**64 - 1
+    said = (2**64 - 1, b"d" * 32)
+    assert records.read_hello_reply(records.hello_reply(*said)) == said
 
 
 @pytest.mark.parametrize(
@@ -118,7 +133,9 @@ def test_an_answer_survives_the_journey() -> None:
         RecordDict({"secagg": ConfigRecord()}),
         RecordDict({"secagg": ArrayRecord()}),
         RecordDict({"secagg": ConfigRecord({"client": 3})}),
-        RecordDict({"secagg": ConfigRecord({"client": b"123456789"})}),
+        RecordDict({"secagg": ConfigRecord({"client": b"12345678"})}),
+        RecordDict({"secagg": ConfigRecord({"client": b"123456789", "run-config": bytes(32)})}),
+        RecordDict({"secagg": ConfigRecord({"client": b"12345678", "run-config": bytes(31)})}),
     ],
 )
 def test_replies_to_a_hello_that_are_none(content: RecordDict) -> None:
@@ -153,6 +170,7 @@ def test_metrics_in_clear_that_are_none() -> None:
         {"arrays": ["a", "b"]},
         {"weight": ["a", "b"]},
         {"metrics": [1]},
+        {"metrics": ["loss", "loss"]},
         {"metrics": "loss"},
         {"difference": 1},
         {"more": 1},

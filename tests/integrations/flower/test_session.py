@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.clientapp import ClientApp
 
 import secagg
 from secagg.errors import AbortReason, DropReason
@@ -267,3 +268,44 @@ def test_instructions_that_no_sum_is_over(change: Callable[[list[Message]], list
 def test_configs_that_cannot_be(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(secagg.ParameterError, match=sentence):
         SecAggConfig(**settings)
+
+
+def test_an_app_without_the_mod_is_told_what_it_lacks(caplog: pytest.LogCaptureFixture) -> None:
+    group = cohort(4)
+
+    def fail(message: Message, context: object) -> Message:
+        raise KeyError("arrays")
+
+    bare = ClientApp()
+    bare.train()(fail)
+    group.grid.apps = {**group.grid.apps, 104: bare}
+    group.grid.on_request = lambda node, message: None if node == 103 else message
+    with pytest.raises(secagg.SessionAbortedError, match="2 nodes are there for a session, and minimum_cohort is 3"):
+        run(group)
+    assert "node 104 takes no part: its app got what is for the mod; add mods=[secagg_mod()]" in caplog.text
+    assert "node 103 did not say within 60 s which client it is" in caplog.text
+    assert "node 104 did not say" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"max_weight": 1000.0}, "max_weight 1000.0 is no whole number"),
+        ({"max_weight": True}, "max_weight True is no whole number"),
+        ({"metrics": ["loss"]}, r"metrics \['loss'\] is no mapping; give"),
+        ({"evaluate_metrics": "accuracy"}, "evaluate_metrics 'accuracy' is no mapping"),
+    ],
+)
+def test_settings_of_a_wrong_type(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(secagg.ParameterError, match=sentence):
+        SecAggConfig(**settings)
+
+
+def test_a_timeout_that_nodes_cannot_keep_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    group = cohort(5)
+    group.grid.on_answer = lambda node, reply: (
+        None if node == 103 and stage(group.grid.sent[-1][1]) == "masked_input" else reply
+    )
+    run(group, training_timeout=30.0)
+    assert "masked_input: 30 s were too few for some nodes; give more training_timeout, if they" in caplog.text
+    assert caplog.text.count("were too few") == 1

@@ -50,9 +50,14 @@ def test_what_arrives_has_the_digest_of_what_was_sent() -> None:
     assert digest(arrived.instruction) == digest(sent)
 
 
-def test_the_layout_of_arrays_and_mappings_does_not_matter() -> None:
-    turned = {name: np.array(DATA[name], order="F") for name in reversed(DATA)}
+def test_the_layout_of_arrays_does_not_matter() -> None:
+    turned = {name: np.array(value, order="F") for name, value in DATA.items()}
     assert digest(told(turned)) == digest(told())
+
+
+def test_the_order_in_which_a_learner_finds_arrays_does() -> None:
+    turned = {name: DATA[name] for name in reversed(DATA)}
+    assert digest(told(turned)) != digest(told())
 
 
 @pytest.mark.parametrize(

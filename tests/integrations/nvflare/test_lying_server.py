@@ -127,8 +127,9 @@ def test_both_shares_of_a_client_one_after_the_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"data": {"w": np.ones(3)}},
-        {"data": {"w": np.zeros(3, dtype=np.float32)}},
+        {"data": {"w": np.ones(3), "b": np.zeros(3)}},
+        {"data": {"w": np.zeros(3, dtype=np.float32), "b": np.zeros(3)}},
+        {"data": {"b": np.zeros(3), "w": np.zeros(3)}},
         {"meta": {"rate": 0.2}},
         {"headers": {"current_round": 8}},
         {"task": "train_longer"},
@@ -145,9 +146,10 @@ def test_another_instruction_than_the_session_was_opened_for(change: dict[str, A
         return task
 
     network.on_task = swap
-    told = Instruction(DXO(DataKind.WEIGHTS, data={"w": np.zeros(3)}, meta={"rate": 0.1}), headers={"current_round": 7})
+    arrays = {"w": np.zeros(3), "b": np.zeros(3)}
+    told = Instruction(DXO(DataKind.WEIGHTS, data=arrays, meta={"rate": 0.1}), headers={"current_round": 7})
     vectors: dict[str, secagg.FixedPoint | secagg.Integers] = {
-        "w": secagg.FixedPoint(3, clip=0.1, bits=16, aggregate="mean")
+        name: secagg.FixedPoint(3, clip=0.1, bits=16, aggregate="mean") for name in arrays
     }
     assert network.sum(FAST, vectors, told, difference=True).contributors == tuple(names_of(5)[1:])
     assert Violation.OFFER_CONTEXT_NOT_EXPECTED.name in refusal(network.results_of(VICTIM)[-1])

@@ -306,7 +306,21 @@ def test_a_result_that_does_not_fit_stays_at_the_site(
     assert refusal == {"kind": "refusal", "reason": "this site cannot take part; its own log says why"}
 
 
-@pytest.mark.parametrize("steps", [None, 1.5, True, 101])
+def test_a_weight_above_the_bound_is_not_told_by_leaving(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The server chooses the bound; a site that left above it would tell its count, one session after the other."""
+    network = Network(tmp_path, names_of(5))
+    network.learners["site-1"].steps = 5000
+    vectors: dict[str, secagg.FixedPoint | secagg.Integers] = {
+        "w": secagg.FixedPoint(4, clip=0.1, bits=16, aggregate="mean")
+    }
+    told = Instruction(DXO(DataKind.WEIGHTS, data={"w": np.zeros(4)}))
+    outcome = network.sum(FAST, vectors, told, difference=True, max_weight=100)
+    assert outcome.contributors == tuple(names_of(5))
+    assert outcome.total_weight == 140
+    assert "weight 5000 counts as 100; ask for a larger max_weight" in caplog.text
+
+
+@pytest.mark.parametrize("steps", [None, 1.5, True, 0])
 def test_a_weight_that_is_none_stays_at_the_site(steps: object, tmp_path: Path) -> None:
     network = Network(tmp_path, names_of(5))
     network.learners["site-1"].result = lambda site, given: DXO(

@@ -108,3 +108,26 @@ def test_the_learner_gets_the_runs_events_and_the_end_erases_the_session(tmp_pat
     assert network.learners["site-1"].events == [EventType.START_RUN, EventType.END_RUN]
     assert network.learners["site-1"].seen == []
     assert "in no such session" in network.results_of("site-1")[-1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"resources.json.default": "{}"}, r'stream this site.s logs to the server.*"allow_log_streaming": false'),
+        ({"resources.json": '{"allow_log_streaming": true}'}, "stream this site's logs to the server"),
+        ({"resources.json": "{}", "resources.json.default": '{"allow_log_streaming": false}'}, "resources.json lets"),
+        ({"resources.json": "[]"}, "stream this site's logs to the server"),
+        ({"resources.json": "allow"}, "is no JSON"),
+    ],
+)
+def test_a_site_whose_logs_go_to_the_server_takes_no_part(files: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(secagg.ParameterError, match=sentence):
+        load_site(tmp_path, "site-1")
+
+
+def test_logs_that_stay_at_the_site(tmp_path: Path) -> None:
+    (tmp_path / "resources.json").write_text('{"allow_log_streaming": false}')
+    (tmp_path / "resources.json.default").write_text('{"allow_log_streaming": true}')
+    assert load_site(tmp_path, "site-1").client_id == site_id("site-1")

@@ -22,8 +22,8 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import ClientPolicy, IdentityKey, Integers, SessionParameters
-from secagg.hosting import HostedSession, Quotas, ReleasedSum, RoundSchedule, SessionHost, read_result
+from secagg import ClientPolicy, FixedPoint, IdentityKey, Integers, SessionParameters
+from secagg.hosting import HostedSession, HostObserver, Quotas, ReleasedSum, RoundSchedule, SessionHost, read_result
 from secagg.store.memory import MemoryStore
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.transport.grpc import (
@@ -87,12 +87,16 @@ class Watch(ParticipationObserver):
         self.outcomes: list[tuple[str, str]] = []
         self.sizes: dict[str, int] = {}
         self.resumed: str | None = None
+        self.encoded: list[tuple[str, int, int]] = []
 
     def logged_in(self) -> None:
         self.logins += 1
 
     def offer_accepted(self, parameters: SessionParameters, resumed: Any) -> None:
         self.resumed = None if resumed is None else resumed.value
+
+    def input_encoded(self, vector: str, entries: int, clipped: int) -> None:
+        self.encoded.append((vector, entries, clipped))
 
     def answered(self, phase: Any, size: int, outcome: str) -> None:
         self.outcomes.append((phase.value, outcome))
@@ -108,7 +112,7 @@ class Network:
     Args:
         clients: how many, with ids 1 .. n.
         threat_model: of the session.
-        length: of the one vector, of integers.
+        length: of the one vector, of integers; `vector` is another one of this length.
         threshold, seconds: of the session and its rounds.
         server: further arguments of GrpcServer.
         options: further arguments of SessionParameters.choose.
@@ -120,10 +124,12 @@ class Network:
         *,
         threat_model: str = "semi-honest",
         length: int = 16,
+        vector: FixedPoint | Integers | None = None,
         threshold: int | None = None,
         seconds: float = 30.0,
         limits: ServiceLimits | None = None,
         quotas: Quotas | None = None,
+        observer: HostObserver | None = None,
         server: Mapping[str, Any] | None = None,
         enroll: bool = True,
         create: bool = True,
@@ -138,7 +144,7 @@ class Network:
         choices = {"max_dropout": 0.0, "max_corrupt": 0.0, "topology": "complete", **options}
         self.parameters = SessionParameters.choose(
             clients=self.ids,
-            vectors={"v": Integers(0, 1000, length=length)},
+            vectors={"v": Integers(0, 1000, length=length) if vector is None else vector},
             threat_model=threat_model,
             threshold=threshold or clients // 2 + 1,
             nonce=bytes(range(32)),
@@ -149,7 +155,7 @@ class Network:
         self.inputs: dict[int, NDArray[Any]] = dict(zip(self.ids, values, strict=True))
         self.schedule = RoundSchedule.uniform(seconds)
         self.store = MemoryStore()
-        self.host = SessionHost(self.store, quotas=quotas or Quotas())
+        self.host = SessionHost(self.store, quotas=quotas or Quotas(), observer=observer)
         self.limits = limits or ServiceLimits()
         self.security: dict[str, Any] = {"tls": server_tls(), **(server or {})}
         self.create = create

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from secagg.hosting import read_result
 from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.limits import server_options
+from secagg.transport.grpc.server import _roomy
 from tests.transport.grpc.network import SESSION, Network, client_tls, run
 
 
@@ -179,6 +181,12 @@ def test_a_server_takes_as_many_calls_at_once_as_its_limit_says() -> None:
     options = dict(server_options(ServiceLimits(calls=5000)))
     assert options["grpc.server.max_pending_requests"] == 5000
     assert options["grpc.server.max_pending_requests_hard_limit"] == 10_000
+
+
+@pytest.mark.parametrize(("clients", "calls"), [(100, 16_384), (20_000, 80_000)])
+def test_a_server_has_room_for_all_clients_of_its_host(clients: int, calls: int) -> None:
+    host: Any = SimpleNamespace(sessions=lambda: [SimpleNamespace(parameters=SimpleNamespace(clients=clients))] * 2)
+    assert _roomy(host).calls == calls
 
 
 @pytest.mark.parametrize("changes", [{"calls": 0}, {"stall_seconds": -1.0}, {"uploads": 1.5}, {"nonces": True}])

@@ -139,6 +139,55 @@ def test_a_request_that_was_seen_is_waited_for_and_given_again_to_who_has_not() 
     play_bare(test)
 
 
+def waiting_calls(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The clients that wait for a request, as often as they do."""
+    clients: list[int] = []
+    session = bare.network.session
+    wait = session.next_request
+
+    async def counted(client: int, seen: bytes, seconds: float) -> Any:
+        clients.append(client)
+        try:
+            return await wait(client, seen, seconds)
+        finally:
+            clients.remove(client)
+
+    monkeypatch.setattr(session, "next_request", counted)
+    return clients
+
+
+def test_calls_at_once_are_bounded_for_each_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bare: Bare) -> None:
+        seen = hashlib.sha256((await bare.request()).request).digest()
+        clients = waiting_calls(bare, monkeypatch)
+        waiting = [asyncio.ensure_future(bare.request(seen, 60_000)) for _ in range(2)]
+        await until(lambda: clients == [1, 1])
+        code, detail = await failure(bare.request(seen, 60_000))
+        assert (code.name, detail.reason, detail.retry) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", True)
+        async with bare.network.connection(2) as connection:
+            other = Bare(bare.network, connection, await metadata_of(connection), 2)
+            assert (await other.request()).WhichOneof("news") == "request"
+        waiting[0].cancel()
+        await until(lambda: clients == [1])
+        assert (await bare.request()).WhichOneof("news") == "request"
+        waiting[1].cancel()
+
+    play_bare(test, limits=ServiceLimits(calls_per_caller=2))
+
+
+def test_calls_at_once_are_bounded_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bare: Bare) -> None:
+        seen = hashlib.sha256((await bare.request()).request).digest()
+        clients = waiting_calls(bare, monkeypatch)
+        waiting = [asyncio.ensure_future(bare.request(seen, 60_000)) for _ in range(3)]
+        await until(lambda: clients == [1, 1, 1])
+        assert (await failure(bare.request()))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for call in waiting:
+            call.cancel()
+
+    play_bare(test, limits=ServiceLimits(calls=3))
+
+
 def test_a_short_answer_may_be_uploaded_as_well() -> None:
     async def test(bare: Bare) -> None:
         answer = bare.session.receive((await bare.request()).request)
@@ -250,6 +299,36 @@ def test_an_upload_that_is_not_what_its_header_says_leaves_nothing(monkeypatch: 
     play_bare(test, length=2_000_000)
 
 
+@pytest.mark.parametrize(
+    ("method", "streams"),
+    [
+        ("secagg.service.v1.SecureAggregation/Challenge", ""),
+        ("secagg.service.v1.SecureAggregation/Answer", ""),
+        ("secagg.service.v1.SecureAggregation/UploadAnswer", "requests"),
+        ("secagg.service.v1.Administration/GetResult", "replies"),
+        ("grpc.health.v1.Health/Check", ""),
+        ("grpc.health.v1.Health/Watch", "replies"),
+        ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "requests and replies"),
+    ],
+)
+def test_bytes_that_are_no_request_are_malformed_and_fill_no_log(
+    method: str, streams: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(bare: Bare) -> None:
+        async def sent() -> AsyncIterator[bytes]:
+            yield b"\xff\xff\xff"
+
+        kind = "stream" if "requests" in streams else "unary", "stream" if "replies" in streams else "unary"
+        async with bare.network.connection(2) as connection:
+            call = getattr(connection._channel, "_".join(kind))(f"/{method}")
+            made = call(sent() if kind[0] == "stream" else b"\xff\xff\xff", metadata=bare.metadata)
+            code, detail = await failure(made.read() if kind[1] == "stream" else made)
+        assert (code, detail.reason, detail.retry) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED", False)
+
+    play_bare(test)
+    assert caplog.records == []
+
+
 def test_an_upload_that_pauses_is_cut_off_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(bare: Bare) -> None:
         uploads = begun(bare, monkeypatch)
@@ -352,7 +431,7 @@ def test_an_upload_that_cannot_count_any_more_is_not_read_to_its_end(monkeypatch
         async def goes_on() -> AsyncIterator[pb.UploadPart]:
             nonlocal read
             yield header(bytes(200))
-            for read in range(200):  # noqa: B007
+            for read in range(200):
                 if read == 3:
                     await bare.network.session.drop(1, DropReason.DID_NOT_ANSWER_IN_TIME, "late")
                 yield pb.UploadPart(chunk=b"x")

@@ -16,6 +16,7 @@ from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits, gatekeep
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, OperatorCaller
 from secagg.transport.grpc.status import CallRefusedError
+from tests.hosting.support import Recorder
 from tests.transport.grpc.network import SESSION, Network, Watch, client_tls, failure, run
 
 STRANGER = IdentityKey.from_seed(SecretBytes(bytes(32)))
@@ -127,6 +128,28 @@ def test_nonces_and_tokens_are_bounded_in_number() -> None:
     assert [gate.caller(token) for token in tokens[1:]] == [ALICE, ALICE]
 
 
+def test_a_token_is_good_for_the_key_that_it_was_given_for() -> None:
+    """A session that was discarded may come again under its name, with another roster."""
+    keys: dict[Caller, bytes] = {ALICE: KEY.public}
+
+    def key_of(caller: Caller) -> bytes | None:
+        if caller not in keys:
+            raise UnknownSessionError("no such session")
+        return keys[caller]
+
+    gate = Gatekeeper(key_of, {"here"}, Clock(), ServiceLimits())
+    nonce = gate.challenge(ALICE)
+    token = gate.login(nonce, "here", signed(nonce))
+    assert gate.caller(token) == ALICE
+    keys[ALICE] = OTHER.public
+    assert refused(lambda: gate.caller(token)) is Refusal.TOKEN_UNKNOWN
+    del keys[ALICE]
+    with pytest.raises(UnknownSessionError):
+        gate.caller(token)
+    keys[ALICE] = KEY.public
+    assert gate.caller(token) == ALICE
+
+
 def test_tokens_of_the_past_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that lives long has many sessions: what is too old, or whose session is gone, is swept out."""
     monkeypatch.setattr(gatekeeper, "_FIRST_SWEEP", 3)
@@ -173,7 +196,8 @@ def rejected(network: Network, client: int = 1, **changes: Any) -> Any:
 
 def test_logins_that_are_refused() -> None:
     async def play() -> None:
-        async with Network(clients=4) as network:
+        seen = Recorder()
+        async with Network(clients=4, observer=seen) as network:
             code, refusal, text = await rejected(network, 1, identity=network.identities[2])
             assert (code, refusal) == ("UNAUTHENTICATED", Refusal.SIGNATURE_INVALID)
             assert "client 1" in text
@@ -185,6 +209,9 @@ def test_logins_that_are_refused() -> None:
             code, refusal, text = await rejected(network, 1, session="round-8")
             assert (code, refusal) == ("NOT_FOUND", Refusal.UNKNOWN_SESSION)
             assert "round-8" in text
+            async with network.connection(1) as connection:
+                await connection._logged_in()
+        assert seen.all("login") == [("SIGNATURE_INVALID",), ("SIGNATURE_INVALID",), ("accepted",)]
 
     run(play())
 

@@ -161,6 +161,13 @@ def test_a_session_that_was_aborted_says_why() -> None:
     assert str(lied.error) == "the session ended without a sum: 2 of 3 came"
 
 
+def test_a_reason_of_any_length_is_one_sentence() -> None:
+    lied = lie(NextRequest=lambda _: pb.NextRequestReply(ended=pb.Ended(detail="a" * 1_000_000)))
+    assert len(str(lied.error)) < 1100
+    lied = lie(NextRequest=lambda _: pb.NextRequestReply(dropped=pb.Dropped(reason="a" * 1_000_000)))
+    assert len(str(lied.error)) < 1100
+
+
 def test_reasons_of_a_later_release_are_no_defect() -> None:
     lied = lie(NextRequest=lambda _: pb.NextRequestReply(ended=pb.Ended(reason_id="A99", reason="NEW_REASON")))
     assert isinstance(lied.error, SessionAbortedError)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from secagg import ParameterError, PeerMisbehaved, SessionParameters, Violation
+from secagg import FixedPoint, ParameterError, PeerMisbehaved, SessionParameters, Violation
 from secagg.errors import LocalProtocolError
 from secagg.transport.grpc import ClientTls, DroppedError, Participation, ServerTls, participate_blocking
 from secagg.transport.grpc.limits import UNARY_ANSWER_BYTES
@@ -48,6 +48,22 @@ def test_inputs_may_be_made_once_the_parameters_are_known() -> None:
             await network.everybody(inputs=inputs)
             assert asked == [network.parameters] * 4
             np.testing.assert_array_equal((await network.sum()).vectors["v"], 4 * network.inputs[1])
+
+    run(play())
+
+
+def test_a_client_hears_what_the_offers_range_cuts_off_its_input() -> None:
+    """The range is the server's choice: one that is too narrow changes the input of everybody."""
+
+    async def play() -> None:
+        watch = Watch()
+        async with Network(length=4, vector=FixedPoint(length=4, clip=0.5, bits=16)) as network:
+            arrays = {"v": np.array([0.25, 0.75, -3.0, 0.5])}
+            await asyncio.gather(
+                network.client(1, inputs=arrays, observer=watch),
+                *(network.client(client, inputs=arrays) for client in network.ids[1:]),
+            )
+        assert watch.encoded == [("v", 4, 2)]
 
     run(play())
 

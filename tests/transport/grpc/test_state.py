@@ -101,11 +101,22 @@ def test_the_file_is_for_its_owner_and_forgets_snapshots(tmp_path: Path) -> None
     assert b"secret" not in left
 
 
+def test_a_state_that_others_can_open_is_refused(tmp_path: Path) -> None:
+    state = held(tmp_path)
+    state.close()
+    state.path.chmod(0o640)
+    with pytest.raises(StoreError, match=r"holds secrets and has mode 0640.*chmod 600"):
+        held(tmp_path)
+    state.path.chmod(0o600)
+    held(tmp_path).close()
+
+
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match="give another state directory"):
         held(tmp_path / "file")
     (tmp_path / "s-7.sqlite").write_bytes(b"this is no database, but longer than a header of one " * 100)
+    (tmp_path / "s-7.sqlite").chmod(0o600)
     with pytest.raises(StoreError, match=r"s-7\.sqlite cannot be used"):
         held(tmp_path)
     with pytest.raises(ParameterError, match="no session name"):
