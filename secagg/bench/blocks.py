@@ -15,7 +15,7 @@ from secagg.bench.rows import Report
 from secagg.bench.tables import BLOCKS
 from secagg.errors import ParameterError
 
-_BLOCK: Final = re.compile(r"<!-- bench: (?P<name>[a-z]+) -->\n(?:.*?\n)?<!-- end of bench -->", re.DOTALL)
+_BLOCK: Final = re.compile(r"<!-- bench: (?P<name>[a-z]+) -->\n(?:.*?\n)??<!-- end of bench -->", re.DOTALL)
 
 
 def fill_blocks(text: str, report: Report, blocks: Mapping[str, Callable[[Report], str]] = BLOCKS) -> str:

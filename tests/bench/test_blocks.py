@@ -59,3 +59,12 @@ def test_pages_that_cannot_be_filled(tmp_path: Path) -> None:
         fill_blocks("<!-- bench: speed -->\n<!-- end of bench -->", report_of())
     with pytest.raises(ParameterError, match="cannot be written"):
         write_into(tmp_path / "nothing.md", report_of())
+
+
+def test_text_between_empty_blocks_stays() -> None:
+    empty = "<!-- bench: machine -->\n<!-- end of bench -->\n"
+    page = f"{empty}Text of a person.\n{empty}"
+    written = fill_blocks(page, report_of(), {"machine": lambda report: "made"})
+    made = "<!-- bench: machine -->\nmade\n<!-- end of bench -->\n"
+    assert written == f"{made}Text of a person.\n{made}"
+    assert fill_blocks(written, report_of(), {"machine": lambda report: "made"}) == written
