@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 import secagg
 from secagg.cli.options import MaybePath, MaybeText
+from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
-    from secagg.transport.grpc import ClientTls
+    from secagg.transport.grpc import AdminClient, ClientTls
+
+OPERATOR_GIVE_UP_SECONDS: Final = 30.0
 
 Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="The server.")]
 CaFile = Annotated[
@@ -32,6 +35,9 @@ ServerName = Annotated[
 Plaintext = Annotated[bool, typer.Option("--plaintext", help="No TLS: for trials, with a server on loopback only.")]
 GiveUp = Annotated[
     float, typer.Option("--give-up", metavar="SECONDS", help="Stop when the server was unreachable for so long.")
+]
+OperatorKey = Annotated[
+    Path, typer.Option("--identity", metavar="FILE", help="An operator's private key, of `secagg keygen`.")
 ]
 
 
@@ -51,6 +57,33 @@ def client_tls(
         if value is not None:
             raise secagg.ParameterError(f"--plaintext does not go with {name}; leave one of them out")
     return None
+
+
+def operator_client(
+    command: str,
+    server: str,
+    identity: Path,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    server_name: str | None,
+    plaintext: bool,
+    give_up: float,
+) -> AdminClient:
+    """Return what an operator's command asks a server through.
+
+    Raises:
+        ParameterError: a missing package, options that exclude each other, or a file that is not right.
+    """
+    with needs_service(command):
+        from secagg.transport.grpc import AdminClient, RetryPolicy
+    return AdminClient(
+        server,
+        identity=load_identity(identity),
+        tls=client_tls(ca, certificate, key, server_name, plaintext),
+        insecure=plaintext,
+        retry=RetryPolicy(give_up_seconds=give_up),
+    )
 
 
 @contextmanager

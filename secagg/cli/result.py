@@ -13,19 +13,18 @@ import typer
 
 import secagg
 from secagg.cli.connecting import (
+    OPERATOR_GIVE_UP_SECONDS,
     CaFile,
     CertificateFile,
     GiveUp,
     KeyFile,
+    OperatorKey,
     Plaintext,
     Server,
     ServerName,
-    client_tls,
-    needs_service,
+    operator_client,
 )
 from secagg.cli.output import JsonFlag, print_json, print_sentences
-from secagg.cli.status import OPERATOR_GIVE_UP_SECONDS, OperatorKey
-from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
     from secagg.hosting import ReleasedSum
@@ -47,17 +46,9 @@ def result(
     as_json: JsonFlag = False,
 ) -> None:
     """Fetch the sum of a completed session, and release it on the server once it is safe here."""
-    with needs_service("result"):
-        from secagg.transport.grpc import AdminClient, RetryPolicy
     if out.exists():
         raise secagg.ParameterError(f"{out} exists already and is not overwritten; give another path")
-    client = AdminClient(
-        server,
-        identity=load_identity(identity),
-        tls=client_tls(ca, certificate, key, server_name, plaintext),
-        insecure=plaintext,
-        retry=RetryPolicy(give_up_seconds=give_up),
-    )
+    client = operator_client("result", server, identity, ca, certificate, key, server_name, plaintext, give_up)
     released = asyncio.run(_fetch(client, session, out, keep))
     if as_json:
         print_json(

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from secagg.cli.connecting import (
+    OPERATOR_GIVE_UP_SECONDS,
     CaFile,
     CertificateFile,
     GiveUp,
     KeyFile,
+    OperatorKey,
     Plaintext,
     Server,
     ServerName,
-    client_tls,
-    needs_service,
+    operator_client,
 )
 from secagg.cli.options import MaybeText
 from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console, shown
-from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
     from secagg.hosting import SessionStatus
     from secagg.transport.grpc import AdminClient
-
-OPERATOR_GIVE_UP_SECONDS: Final = 30.0
-OperatorKey = Annotated[
-    Path, typer.Option("--identity", metavar="FILE", help="An operator's private key, of `secagg keygen`.")
-]
 
 
 def status(
@@ -47,15 +41,7 @@ def status(
     as_json: JsonFlag = False,
 ) -> None:
     """Show the open round, the answers and the dropouts of a server's sessions."""
-    with needs_service("status"):
-        from secagg.transport.grpc import AdminClient, RetryPolicy
-    client = AdminClient(
-        server,
-        identity=load_identity(identity),
-        tls=client_tls(ca, certificate, key, server_name, plaintext),
-        insecure=plaintext,
-        retry=RetryPolicy(give_up_seconds=give_up),
-    )
+    client = operator_client("status", server, identity, ca, certificate, key, server_name, plaintext, give_up)
     found = asyncio.run(_ask(client, session))
     if as_json:
         print_json({"sessions": [_record(one) for one in found]})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from secagg.crypto.secret import SecretBytes
+from secagg.durable import sync_directory
 from secagg.errors import ParameterError
 
 MAX_KEY_BYTES: Final = 1 << 14
@@ -81,7 +82,7 @@ def replace_public(path: Path, content: bytes) -> None:
             except OSError:
                 Path(written.name).unlink(missing_ok=True)
                 raise
-        _sync_directory(directory)
+        sync_directory(directory)
     except OSError as error:
         raise ParameterError(f"cannot write {path}: {error.strerror}; give a path in a directory of yours") from error
 
@@ -115,18 +116,7 @@ def _create(path: Path, content: memoryview, mode: int) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise ParameterError(f"cannot write {path}: {error.strerror}; free some space") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the directory's entry for a new file survive a crash; only POSIX can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

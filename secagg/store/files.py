@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final
 
+from secagg.durable import sync_directory
 from secagg.store.base import StoreError
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -182,14 +183,3 @@ def make_directory(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable, where the operating system lets one open a directory."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

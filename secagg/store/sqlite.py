@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+from secagg.durable import sync_directory
 from secagg.parameters import ClientId
 from secagg.store.base import (
     Aborted,
@@ -30,7 +31,7 @@ from secagg.store.base import (
     Upload,
     check_session_name,
 )
-from secagg.store.files import UploadFiles, failures, make_directory, sync_directory
+from secagg.store.files import UploadFiles, failures, make_directory
 
 DATABASE: Final = "secagg.sqlite3"
 UPLOADS: Final = "uploads"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-import pytest
+from collections.abc import Mapping
 
 from secagg.bench.rows import Better, Report, Row, Scalar, measured_row
-from secagg.cli.main import main
+from tests.command import run as run
 
 MACHINE: Mapping[str, Scalar] = {
     "processor": "a processor",
@@ -17,26 +14,6 @@ MACHINE: Mapping[str, Scalar] = {
     "numpy": "2",
     "load_1min": 0.5,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> Outcome:
-        code = main(words)
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return call
 
 
 def report_of(*rows: Row) -> Report:

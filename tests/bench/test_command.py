@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from secagg.bench.rows import Better, measured_row, read_report, write_report
-from tests.bench.conftest import Run, report_of, time_row
+from tests.bench.conftest import report_of, time_row
+from tests.command import Run
 
 TINY = ("--quick", "--seconds", "0.001", "--length", "2000")
 

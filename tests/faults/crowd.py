@@ -33,7 +33,7 @@ def _die_before(phase: str) -> None:
     """Die when the answer is made, and durable where there is a state, but not sent."""
     answer = Participant.answer
 
-    def fatal(participant: Participant, request: bytes) -> bytes | None:
+    def fatal(participant: Participant, request: bytes) -> tuple[ClientPhase, bytes] | None:
         asked = participant.phase
         made = answer(participant, request)
         if asked.value == phase:

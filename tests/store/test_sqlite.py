@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from secagg.durable import sync_directory
 from secagg.store import files
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, StoreError
 from secagg.store.sqlite import DATABASE, UPLOADS, SqliteStore
@@ -162,7 +163,7 @@ def test_an_upload_is_synchronized_before_it_has_its_name(tmp_path: Path, monkey
     upload.write(b"abc")
     monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
     monkeypatch.setattr(Path, "rename", noted("rename", Path.rename))
-    monkeypatch.setattr(files, "sync_directory", noted("directory", files.sync_directory))
+    monkeypatch.setattr(files, "sync_directory", noted("directory", sync_directory))
     upload.commit()
     assert steps == ["fsync", "rename", "directory", "fsync"]
     store.close()

@@ -15,6 +15,7 @@ from typing import Final
 from flwr.app import ConfigRecord, RecordDict
 
 import secagg
+from secagg.durable import sync_directory
 from secagg.errors import ParameterError
 
 LEDGER: Final = "secagg.ledger"
@@ -82,7 +83,7 @@ class DirectoryLedger:
                 return place.read_bytes() == answer
             finally:
                 written.unlink()
-            _sync(self._path)
+            sync_directory(self._path)
         except OSError as error:
             raise ParameterError(f"the ledger {self._path} cannot be written: {error.strerror}") from error
         return True
@@ -97,14 +98,3 @@ class JoinedLedger:
     def record(self, session: bytes, client: int, phase: str, answer: bytes) -> bool:
         """Record the digest of an answer in each of them, until one has another digest: then False."""
         return all(ledger.record(session, client, phase, answer) for ledger in self._ledgers)
-
-
-def _sync(directory: Path) -> None:
-    """Make a new name in a directory survive a crash; only POSIX can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

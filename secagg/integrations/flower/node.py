@@ -7,8 +7,7 @@ over what the app's code passes. Must not know sessions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flwr.app import Context
@@ -18,18 +17,10 @@ from secagg.errors import ParameterError
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 from secagg.integrations.flower.ledgers import DirectoryLedger
+from secagg.integrations.settings import POLICY_FIELDS, Settings
 
 PREFIX: Final = "secagg-"
-_NUMBERS: Final = {
-    "minimum-cohort": "minimum_cohort",
-    "minimum-threshold": "minimum_threshold",
-    "minimum-contributors": "minimum_contributors",
-    "maximum-cohort": "maximum_cohort",
-    "maximum-words": "maximum_words",
-}
-_KNOWN: Final = frozenset(
-    {*_NUMBERS, "client-id", "identity", "roster", "authority", "ledger", "threat-model", "max-corrupt"}
-)
+_KNOWN: Final = POLICY_FIELDS | {"client_id", "identity", "roster", "authority", "ledger"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +76,28 @@ def node_from_config(
     Raises:
         ParameterError: a setting that is unknown, of the wrong type or out of its range, or a file that is not right.
     """
-    settings = {**(defaults or {}), **context.node_config}
-    given = {key[len(PREFIX) :]: value for key, value in settings.items() if key.startswith(PREFIX)}
-    unknown = sorted(given.keys() - _KNOWN)
+    names = {_spelled(name): name for name in _KNOWN}
+    found = {key: value for key, value in {**(defaults or {}), **context.node_config}.items() if key.startswith(PREFIX)}
+    unknown = sorted(found.keys() - names.keys())
     if unknown:
-        known = ", ".join(PREFIX + key for key in sorted(_KNOWN))
-        raise ParameterError(f"the node configuration has {PREFIX}{unknown[0]}, which is no setting; use {known}")
+        known = ", ".join(sorted(names))
+        raise ParameterError(f"the node configuration has {unknown[0]}, which is no setting; use {known}")
+    given = Settings({names[key]: value for key, value in found.items()}, _spelled)
     identity, roster = _identity(given)
     return Node(
-        client_id=_number(given, "client-id") if "client-id" in given else context.node_id,
+        client_id=given.whole("client_id") if "client_id" in given else context.node_id,
         identity=identity,
         roster=roster,
-        policy=_policy(given, policy or secagg.ClientPolicy()),
-        ledger=DirectoryLedger(Path(_text(given, "ledger"))) if "ledger" in given else None,
+        policy=given.policy(policy or secagg.ClientPolicy()),
+        ledger=DirectoryLedger(given.path("ledger")) if "ledger" in given else None,
     )
 
 
-def _identity(given: Mapping[str, Any]) -> tuple[secagg.IdentityKey | None, Mapping[int, bytes] | None]:
+def _spelled(name: str) -> str:
+    return PREFIX + name.replace("_", "-")
+
+
+def _identity(given: Settings) -> tuple[secagg.IdentityKey | None, Mapping[int, bytes] | None]:
     present = [key for key in ("identity", "roster", "authority") if key in given]
     if not present:
         return None, None
@@ -110,34 +106,5 @@ def _identity(given: Mapping[str, Any]) -> tuple[secagg.IdentityKey | None, Mapp
             f"the node configuration has {PREFIX}{present[0]} without all of {PREFIX}identity, {PREFIX}roster and "
             f"{PREFIX}authority; give the three together"
         )
-    keys = load_directory(Path(_text(given, "roster")), Path(_text(given, "authority"))).keys
-    return load_identity(Path(_text(given, "identity"))), keys
-
-
-def _policy(given: Mapping[str, Any], policy: secagg.ClientPolicy) -> secagg.ClientPolicy:
-    changes: dict[str, Any] = {field: _number(given, key) for key, field in _NUMBERS.items() if key in given}
-    if "max-corrupt" in given:
-        value = given["max-corrupt"]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ParameterError(f"{PREFIX}max-corrupt is {value!r}; give a fraction of the cohort")
-        changes["max_corrupt"] = float(value)
-    if "threat-model" in given:
-        name = _text(given, "threat-model")
-        if name not in (model.value for model in secagg.ThreatModel):
-            raise ParameterError(f"{PREFIX}threat-model is {name!r}; give 'active' or 'semi-honest'")
-        changes["threat_model"] = secagg.ThreatModel(name)
-    return replace(policy, **changes)
-
-
-def _number(given: Mapping[str, Any], key: str) -> int:
-    value = given[key]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ParameterError(f"{PREFIX}{key} is {value!r}; give a whole number")
-    return value
-
-
-def _text(given: Mapping[str, Any], key: str) -> str:
-    value = given[key]
-    if not isinstance(value, str) or not value:
-        raise ParameterError(f"{PREFIX}{key} is {value!r}; give a text")
-    return value
+    keys = load_directory(given.path("roster"), given.path("authority")).keys
+    return load_identity(given.path("identity")), keys

@@ -10,22 +10,21 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import secagg
 from secagg.errors import ParameterError
 from secagg.identity.directory import load_directory
 from secagg.identity.files import read_public
 from secagg.identity.keys import load_identity
+from secagg.integrations.settings import POLICY_FIELDS, Settings
 
 FILE: Final = "secagg.toml"
 _NVFLARE_FILES: Final = ("resources.json", "resources.json.default")
 _MAX_BYTES: Final = 1 << 16
-_PATHS: Final = ("roster", "authority", "identity")
-_COUNTS: Final = ("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words")
-_KNOWN: Final = frozenset({"client_id", "threat_model", "max_corrupt", *_PATHS, *_COUNTS})
+_KNOWN: Final = POLICY_FIELDS | {"client_id", "identity", "roster", "authority"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +74,10 @@ def load_site(folder: Path, name: str) -> Site:
     if ("identity" in given) != (keys is not None):
         raise ParameterError(f"{folder / FILE} has one of identity and roster without the other; give both, or none")
     return Site(
-        client_id=_whole(given, "client_id") if "client_id" in given else site_id(name),
-        identity=load_identity(_path(folder, given, "identity")) if "identity" in given else None,
+        client_id=given.whole("client_id") if "client_id" in given else site_id(name),
+        identity=load_identity(folder / given.path("identity")) if "identity" in given else None,
         roster=keys,
-        policy=_policy(given),
+        policy=given.policy(secagg.ClientPolicy()),
     )
 
 
@@ -107,11 +106,11 @@ def _require_logs_that_stay(folder: Path) -> None:
         )
 
 
-def _read(folder: Path, name: str) -> dict[str, Any]:
+def _read(folder: Path, name: str) -> Settings:
     own, common = folder / f"secagg-{name}.toml", folder / FILE
     path = own if own.exists() else common
     if not path.exists():
-        return {}
+        return Settings({}, str)
     try:
         given = tomllib.loads(read_public(path, _MAX_BYTES).decode())
     except ValueError as error:
@@ -119,42 +118,13 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     unknown = sorted(given.keys() - _KNOWN)
     if unknown:
         raise ParameterError(f"{path} has {unknown[0]}, which is no setting; use {', '.join(sorted(_KNOWN))}")
-    return given
+    return Settings(given, str)
 
 
-def _roster(folder: Path, given: Mapping[str, Any]) -> Mapping[int, bytes] | None:
+def _roster(folder: Path, given: Settings) -> Mapping[int, bytes] | None:
     present = [key for key in ("roster", "authority") if key in given]
     if not present:
         return None
     if len(present) == 1:
         raise ParameterError(f"{folder / FILE} has {present[0]} alone; give roster and authority together")
-    return load_directory(_path(folder, given, "roster"), _path(folder, given, "authority")).keys
-
-
-def _policy(given: Mapping[str, Any]) -> secagg.ClientPolicy:
-    changes: dict[str, Any] = {key: _whole(given, key) for key in _COUNTS if key in given}
-    if "max_corrupt" in given:
-        value = given["max_corrupt"]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ParameterError(f"max_corrupt is {value!r}; give a fraction of the cohort")
-        changes["max_corrupt"] = float(value)
-    if "threat_model" in given:
-        names = [model.value for model in secagg.ThreatModel]
-        if given["threat_model"] not in names:
-            raise ParameterError(f"threat_model is {given['threat_model']!r}; give one of {names}")
-        changes["threat_model"] = secagg.ThreatModel(given["threat_model"])
-    return replace(secagg.ClientPolicy(), **changes)
-
-
-def _path(folder: Path, given: Mapping[str, Any], key: str) -> Path:
-    value = given[key]
-    if not isinstance(value, str) or not value:
-        raise ParameterError(f"{key} is {value!r}; give the path of a file")
-    return folder / value
-
-
-def _whole(given: Mapping[str, Any], key: str) -> int:
-    value = given[key]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ParameterError(f"{key} is {value!r}; give a whole number")
-    return value
+    return load_directory(folder / given.path("roster"), folder / given.path("authority")).keys

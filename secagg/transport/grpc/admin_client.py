@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final
 
 from secagg.crypto.signing import IdentityKey
+from secagg.durable import sync_directory
 from secagg.errors import AbortReason, ParameterError
 from secagg.hosting import SessionStatus
 from secagg.transport.grpc import service_pb2 as pb
@@ -128,7 +129,7 @@ class AdminClient:
         try:
             await self._connection.call("GetResult", attempt)
             partial.replace(path)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         except OSError as error:
             raise ParameterError(f"{path} cannot be written: {error.strerror}; give another path") from error
         finally:
@@ -158,16 +159,6 @@ class AdminClient:
             total += len(part.chunk)
             await keep(part.chunk)
         raise ServiceError(f"the result of session {session!r} arrived damaged; fetch it again")
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a renamed file durable, where directories can be opened."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _status(reply: pb.GetStatusReply) -> SessionStatus:

@@ -41,7 +41,7 @@ class Participation:
         session: its name on the server.
         client: this client.
         parameters: what was offered and accepted.
-        answered: the rounds that this process answered, in order, by what the client waited for.
+        answered: the rounds that this process answered, or answered again, in order, by what the client waited for.
     """
 
     session: str
@@ -146,9 +146,9 @@ async def _play(
     answered: list[ClientPhase] = []
     seen = b""
     while (request := await calls.next_request(seen)) is not None:
-        phase = participant.phase
-        answer = await asyncio.to_thread(participant.answer, request)
-        if answer is not None:
+        found = await asyncio.to_thread(participant.answer, request)
+        if found is not None:
+            phase, answer = found
             outcome = await calls.answer(answer)
             answered.append(phase)
             observer.answered(phase, len(answer), outcome)

@@ -20,7 +20,7 @@ from secagg.executor import Executor
 from secagg.parameters import ClientId, SessionParameters
 from secagg.policy import ClientPolicy
 from secagg.protocol.roster import Roster
-from secagg.protocol.transitions import ClientPhase
+from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
 from secagg.transport.grpc.state import ParticipantState
 
 Inputs = Mapping[str, NDArray[Any]] | Callable[[SessionParameters], Mapping[str, NDArray[Any]]]
@@ -117,8 +117,11 @@ class Participant:
             return None
         return self._notice or self._session.abort_notice()
 
-    def answer(self, request: bytes) -> bytes | None:
+    def answer(self, request: bytes) -> tuple[ClientPhase, bytes] | None:
         """Answer a request; with a state on disk the answer is claimed there before this returns.
+
+        Returns:
+            What the session waited for when it met this request first, perhaps in an earlier process, and the answer.
 
         Raises:
             RemoteProtocolError: the server misbehaved.
@@ -128,12 +131,16 @@ class Participant:
         """
         if self._state is not None and self.phase is ClientPhase.MASKED_INPUT and self._arrays is not None:
             self._set_input(self._arrays)
+        waited_for = self.phase
         answer = self._session.receive(request)
         if self._state is not None and self._state.unsaved:
             self._freeze(self._state)
         if self.phase not in _BEFORE_INPUT:
             self._arrays = None
-        return answer
+        if answer is None:
+            return None
+        # A repeated request leaves the session where it is: its answer belongs to the phase before.
+        return (self._before(waited_for) if self.phase is waited_for else waited_for), answer
 
     def erase(self) -> None:
         """Forget the secrets: the session has ended for this client."""
@@ -142,6 +149,10 @@ class Participant:
         if self.phase not in _OVER:
             self._session.abort()
         self._arrays = None
+
+    def _before(self, phase: ClientPhase) -> ClientPhase:
+        table = CLIENT_TRANSITIONS[self.parameters.threat_model]
+        return next(earlier for earlier, row in table.items() if phase in row.values())
 
     def _set_input(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Final
 import grpc
 
 from secagg.errors import ParameterError
+from secagg.identity.files import read_public
 
 _MAX_PEM_BYTES: Final = 1 << 20
 
@@ -44,8 +45,8 @@ class ServerTls:
     @classmethod
     def from_files(cls, certificate_chain: Path, private_key: Path, client_authority: Path | None = None) -> ServerTls:
         """Read the PEM files; raises ParameterError for one that cannot be read."""
-        authority = None if client_authority is None else _read(client_authority)
-        return cls(_read(certificate_chain), _read(private_key), authority)
+        authority = None if client_authority is None else read_public(client_authority, _MAX_PEM_BYTES)
+        return cls(read_public(certificate_chain, _MAX_PEM_BYTES), read_public(private_key, _MAX_PEM_BYTES), authority)
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return gRPC's form."""
@@ -94,9 +95,8 @@ class ClientTls:
         server_name: str | None = None,
     ) -> ClientTls:
         """Read the PEM files that are given; raises ParameterError for one that cannot be read."""
-        trusted, chain, key = (
-            None if path is None else _read(path) for path in (authority, certificate_chain, private_key)
-        )
+        paths = (authority, certificate_chain, private_key)
+        trusted, chain, key = (None if path is None else read_public(path, _MAX_PEM_BYTES) for path in paths)
         return cls(trusted, chain, key, server_name)
 
     def credentials(self) -> grpc.ChannelCredentials:
@@ -153,14 +153,3 @@ def check_security(address: str, tls: ServerTls | ClientTls | None, insecure: bo
 def _check_pem(name: str, text: bytes, kind: bytes) -> None:
     if not isinstance(text, bytes) or b"-----BEGIN " not in text or kind + b"-----" not in text:
         raise ParameterError(f"{name} holds no {kind.decode()} block in PEM; give the content of a .pem file")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_PEM_BYTES + 1)
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be read: {error.strerror}") from error
-    if len(text) > _MAX_PEM_BYTES:
-        raise ParameterError(f"{path} is longer than {_MAX_PEM_BYTES} bytes, which no certificate is")
-    return text

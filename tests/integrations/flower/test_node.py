@@ -96,7 +96,7 @@ def test_defaults_give_way_to_the_configuration() -> None:
         ({"secagg-roster": "r", "secagg-authority": "a"}, "give the three together"),
         ({"secagg-identity": "i", "secagg-roster": "/nowhere", "secagg-authority": "a"}, "cannot read /nowhere"),
         ({"secagg-ledger": "/nowhere"}, "the ledger /nowhere is no directory"),
-        ({"secagg-ledger": ""}, "secagg-ledger is ''; give a text"),
+        ({"secagg-ledger": ""}, "secagg-ledger is ''; give a path"),
         ({"secagg-threat-model": "paranoid"}, "give 'active' or 'semi-honest'"),
         ({"secagg-max-corrupt": "some"}, "secagg-max-corrupt is 'some'"),
         ({"secagg-max-corrupt": 1.5}, "max_corrupt 1.5 is outside 0 .. 1"),
@@ -106,6 +106,13 @@ def test_defaults_give_way_to_the_configuration() -> None:
 def test_settings_that_are_wrong(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(secagg.ParameterError, match=sentence):
         node_from_config(context(**settings))
+
+
+def test_a_setting_has_one_spelling() -> None:
+    given = context()
+    given.node_config["secagg-client_id"] = 3
+    with pytest.raises(secagg.ParameterError, match="secagg-client_id, which is no setting"):
+        node_from_config(given)
 
 
 def test_an_identity_needs_a_ledger(keys: Path) -> None:

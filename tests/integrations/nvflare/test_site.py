@@ -66,7 +66,7 @@ def test_the_file_of_the_sites_name_comes_first(tmp_path: Path) -> None:
         ("roster = 'r.json'", "has roster alone"),
         ("identity = 'i.key'", "one of identity and roster"),
         ("roster = 'r.json'\nauthority = 'a.pub'", "r.json"),
-        ("roster = 3\nauthority = 'a.pub'", "roster is 3; give the path of a file"),
+        ("roster = 3\nauthority = 'a.pub'", "roster is 3; give a path"),
     ],
 )
 def test_a_file_that_is_wrong(text: str, sentence: str, tmp_path: Path) -> None:

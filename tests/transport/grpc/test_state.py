@@ -160,6 +160,7 @@ def test_a_client_killed_around_any_save_goes_on(
             # After the last answer there is no later state to save: the one before it gives that answer again.
             reached = at + after if at < 4 else 4
             assert watch.resumed == (None if reached == 0 else PHASES[reached])
+            assert tuple(phase.value for phase in outcome.answered) == tuple(PHASES[at:])
             outcomes = await others
             assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
             network.assert_exact(await network.sum())

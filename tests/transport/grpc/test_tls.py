@@ -115,10 +115,10 @@ def test_pem_files(tmp_path: Path) -> None:
         ServerTls.from_files(paths[0], paths[0])
     with pytest.raises(ParameterError, match="give both or neither"):
         ClientTls(certificate_chain=certificate)
-    with pytest.raises(ParameterError, match=r"absent\.pem cannot be read"):
+    with pytest.raises(ParameterError, match=r"cannot read .*absent\.pem"):
         ClientTls.from_files(tmp_path / "absent.pem")
     (tmp_path / "long.pem").write_bytes(bytes((1 << 20) + 1))
-    with pytest.raises(ParameterError, match="longer than"):
+    with pytest.raises(ParameterError, match=r"more than \d+ bytes"):
         ClientTls.from_files(tmp_path / "long.pem")
 
 

@@ -1,0 +1,68 @@
+"""Settings of a client that its own machine says: values of a file or a node configuration, checked one by one.
+
+Flower's node configuration and an NVFLARE site's file hold the same settings under their own spellings. Must not know
+where they come from, nor what a framework is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import secagg
+from secagg.errors import ParameterError
+
+_COUNTS: Final = ("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words")
+POLICY_FIELDS: Final = frozenset({*_COUNTS, "max_corrupt", "threat_model"})
+"""Fields of :class:`secagg.ClientPolicy` that may be set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was given, by the names of this module.
+
+    Attributes:
+        given: name to value.
+        spelled: the name as its user wrote it, for messages.
+    """
+
+    given: Mapping[str, Any]
+    spelled: Callable[[str], str]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.given
+
+    def whole(self, name: str) -> int:
+        """Return a whole number from 0 on; raises ParameterError for anything else."""
+        value = self.given[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ParameterError(f"{self.spelled(name)} is {value!r}; give a whole number")
+        return value
+
+    def path(self, name: str) -> Path:
+        """Return a path that is not empty; raises ParameterError for anything else."""
+        value = self.given[name]
+        if not isinstance(value, str) or not value:
+            raise ParameterError(f"{self.spelled(name)} is {value!r}; give a path")
+        return Path(value)
+
+    def policy(self, floor: secagg.ClientPolicy) -> secagg.ClientPolicy:
+        """Return the policy that the settings make of `floor`.
+
+        Raises:
+            ParameterError: a value of the wrong type or out of its range.
+        """
+        changes: dict[str, Any] = {name: self.whole(name) for name in _COUNTS if name in self}
+        if "max_corrupt" in self:
+            value = self.given["max_corrupt"]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ParameterError(f"{self.spelled('max_corrupt')} is {value!r}; give a fraction of the cohort")
+            changes["max_corrupt"] = float(value)
+        if "threat_model" in self:
+            name = self.given["threat_model"]
+            if name not in (model.value for model in secagg.ThreatModel):
+                raise ParameterError(f"{self.spelled('threat_model')} is {name!r}; give 'active' or 'semi-honest'")
+            changes["threat_model"] = secagg.ThreatModel(name)
+        return replace(floor, **changes)
