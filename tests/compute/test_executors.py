@@ -55,6 +55,14 @@ MANY = [range(index, index + 1) for index in range(10_000)]
 both_prgs = pytest.mark.parametrize("prg", PRGS, ids=["AES-128-CTR", "AEGIS-128X2"])
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_raise() -> Iterator[None]:
+    """As at a terminal: whoever runs the tests in the background may have had them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module", params=KINDS, ids=["threads", "processes"])
 def pair(request: pytest.FixtureRequest) -> Iterator[Pool]:
     """Two workers."""

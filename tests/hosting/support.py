@@ -200,7 +200,10 @@ class Played:
     async def send(self, session: HostedSession, client: int) -> Receipt:
         """Answer the current request; a masked input goes the way of uploads."""
         state = session.status().state
-        answer = await self.answer(session, client)
+        return await self.give(session, client, state, await self.answer(session, client))
+
+    async def give(self, session: HostedSession, client: int, state: str, answer: bytes) -> Receipt:
+        """Hand in the answer to a request of the round `state`, which may have closed."""
         if state == Round.MASKED_INPUT.value:
             return await upload(session, client, answer)
         return await session.submit(client, answer)

@@ -239,8 +239,10 @@ def test_a_host_goes_on_after_every_entry(tmp_path: Path) -> None:
                     break
                 if status.pending:
                     client = played.cohort[status.answered]
-                    assert (await played.send(session, client)).kind is ReceiptKind.ACCEPTED
-                    assert (await played.send(session, client)).kind is ReceiptKind.REPEATED
+                    # Of the last client, the round may close before the repeat: a repeat it is all the same.
+                    answer = await played.answer(session, client)
+                    for kind in (ReceiptKind.ACCEPTED, ReceiptKind.REPEATED):
+                        assert (await played.give(session, client, status.state, answer)).kind is kind
                 else:
                     await played.turned(session, 1)
             store.close()
