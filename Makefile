@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo test soak test-flower flower-env test-nvflare nvflare-env lint conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network
+.PHONY: demo test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -25,6 +25,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Table and picture of docs/architecture.md, from the plan in tests/test_layering.py.
+architecture: $(STAMP)
+	$(BIN)/python -m tests.architecture
 
 # The library, the reference and, where there is Node, the JavaScript implementation. Reports go to build/conformance/.
 conformance: $(STAMP)

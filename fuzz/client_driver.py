@@ -22,7 +22,6 @@ from fuzz.client_forger import Forger, View
 from fuzz.invariant import InvariantBroken, Program, attempt, hold, patched
 from fuzz.sharing import canonical
 from fuzz.world import LENGTH, POLICY, WORLDS, Words, World, world
-from secagg.client import ClientSession
 from secagg.crypto import key_schedule
 from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.secret import SecretBytes
@@ -38,8 +37,7 @@ from secagg.errors import (
     SecAggError,
     SessionAbortedError,
 )
-from secagg.ledger import MemoryLedger
-from secagg.messages import (
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -56,6 +54,8 @@ from secagg.messages import (
     UnmaskingResponse,
 )
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
+from secagg.session.client import ClientSession
+from secagg.session.ledger import MemoryLedger
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, decode_server_message, encode
 

@@ -11,7 +11,7 @@ from fuzz.invariant import Program, patched
 from fuzz.world import Words, World
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason
-from secagg.messages import (
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     Advertisement,

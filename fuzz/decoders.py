@@ -11,12 +11,12 @@ from functools import partial
 
 from fuzz.invariant import Program, attempt, hold, succeeds
 from secagg.canonical import Reader, Writer
-from secagg.client import ClientSession
 from secagg.encoding.layout import Layout
 from secagg.parameters import SessionParameters
-from secagg.policy import ClientPolicy
+from secagg.parameters.policy import ClientPolicy
+from secagg.parameters.vectors import VectorSpec, read_vector, write_vector
+from secagg.session.client import ClientSession
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import VectorSpec, read_vector, write_vector
 from secagg.wire.codec import decode_client_message, decode_offer, decode_server_message, encode, encode_offer
 
 _POLICY = ClientPolicy(minimum_cohort=2, minimum_threshold=1, maximum_cohort=64, maximum_words=1 << 16)

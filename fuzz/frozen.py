@@ -15,15 +15,15 @@ from fuzz.client_forger import View
 from fuzz.invariant import Program, attempt, hold
 from fuzz.sharing import canonical
 from fuzz.world import world
-from secagg.client import ClientSession
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import PeerMisbehaved, Violation
-from secagg.ledger import MemoryLedger
-from secagg.messages import MaskedInputCollectionRequest, UnmaskingRequest, UnmaskingResponse
+from secagg.protocol.messages import MaskedInputCollectionRequest, UnmaskingRequest, UnmaskingResponse
 from secagg.protocol.transitions import ClientPhase
-from secagg.server import ServerSession
+from secagg.session.client import ClientSession
+from secagg.session.ledger import MemoryLedger
+from secagg.session.server import ServerSession
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, encode
 

@@ -14,7 +14,7 @@ import numpy as np
 from fuzz.invariant import Program, attempt, hold, succeeds
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import add_packed, decode_sum, pack_vector, reduce_to_ring
-from secagg.vectors import FixedPoint, Integers, VectorSpec
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 
 _HIGHS = (1, 2, 6, 100, 65_535, 10**6, 2**31, 2**40, 2**57)
 

@@ -17,15 +17,15 @@ from fuzz.inputs import CORPUS
 from fuzz.registry import TARGETS
 from fuzz.world import LENGTH, MAX_WEIGHT, POLICY, WORLDS, World, world
 from secagg.canonical import Writer
-from secagg.client import ClientSession
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SECRET_BYTES, share_secrets
 from secagg.errors import AbortReason
-from secagg.ledger import MemoryLedger
-from secagg.messages import Abort, MaskedInputCollectionResponse, UnmaskingResponse
-from secagg.server import ServerSession
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec, write_vector
+from secagg.protocol.messages import Abort, MaskedInputCollectionResponse, UnmaskingResponse
+from secagg.session.client import ClientSession
+from secagg.session.ledger import MemoryLedger
+from secagg.session.server import ServerSession
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint, Integers, VectorSpec, write_vector
 from secagg.wire.codec import decode_client_message, encode
 
 Seed = tuple[str, bytes]

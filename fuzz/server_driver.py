@@ -24,8 +24,8 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding.session_vector import pack_vector
 from secagg.errors import AbortReason, DropReason, LocalProtocolError, SecAggError, SessionAbortedError
-from secagg.events import ClientDropped, RoundClosed, ServerEvent
-from secagg.messages import (
+from secagg.protocol.events import ClientDropped, RoundClosed, ServerEvent
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysResponse,
     Advertisement,
@@ -42,7 +42,7 @@ from secagg.messages import (
     UnmaskingResponse,
 )
 from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
-from secagg.server import ServerSession
+from secagg.session.server import ServerSession
 from secagg.wire.codec import decode_client_message, decode_server_message, encode
 from secagg.wire.tables import SEALED_BYTES
 

@@ -22,13 +22,13 @@ from secagg.crypto.shamir import SECRET_BYTES, share_secrets
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.session_vector import encode_input
 from secagg.masking.engine import MaskTerm, add_masks
-from secagg.messages import Advertisement, SessionOffer
 from secagg.parameters import SessionParameters, ThreatModel, Topology, TopologyKind
-from secagg.policy import ClientPolicy
+from secagg.parameters.policy import ClientPolicy
+from secagg.parameters.vectors import FixedPoint, Integers
 from secagg.protocol.context import session_context
+from secagg.protocol.messages import Advertisement, SessionOffer
 from secagg.protocol.topology import share_points
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint, Integers
 from secagg.wire.codec import encode_offer
 
 Words = NDArray[np.uint64]

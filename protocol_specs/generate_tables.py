@@ -20,8 +20,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from protocol_specs import worked_examples
 from secagg.errors import Violation
-from secagg.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage, SessionOffer
 from secagg.parameters import ThreatModel
+from secagg.protocol.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage, SessionOffer
 from secagg.protocol.transitions import (
     CLIENT_TRANSITIONS,
     ROUND_OF_SERVER_PHASE,

@@ -26,11 +26,11 @@ from secagg.encoding.packing import pack_into, packed_size
 from secagg.encoding.session_vector import encode_input, pack_vector
 from secagg.errors import InternalError
 from secagg.masking.engine import MaskTerm, add_masks
-from secagg.messages import MaskedInputCollectionResponse
 from secagg.parameters import SessionParameters, ThreatModel, Topology, TopologyKind
+from secagg.parameters.vectors import FixedPoint, Integers
+from secagg.protocol.messages import MaskedInputCollectionResponse
 from secagg.protocol.topology import neighbourhoods
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint, Integers
 from secagg.wire.codec import encode
 
 _NONCE: Final = bytes(range(32))

@@ -5,7 +5,6 @@ Start with :meth:`SessionParameters.choose` and :func:`simulate`; embed :class:`
 """
 
 from secagg import parameters
-from secagg.client import ClientSession
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import (
@@ -22,15 +21,16 @@ from secagg.errors import (
     Violation,
 )
 from secagg.executor import Executor, InlineExecutor
-from secagg.ledger import AnswerLedger, MemoryLedger
-from secagg.messages import Round, SessionOffer
 from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind
-from secagg.policy import ClientPolicy
+from secagg.parameters.policy import ClientPolicy
+from secagg.parameters.vectors import FixedPoint, Integers
+from secagg.protocol.messages import Round, SessionOffer
+from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import ClientPhase, ServerPhase
-from secagg.results import SessionResult
-from secagg.server import ServerSession
-from secagg.simulation import SimulationReport, SimulationResult, simulate
-from secagg.vectors import FixedPoint, Integers
+from secagg.session.client import ClientSession
+from secagg.session.ledger import AnswerLedger, MemoryLedger
+from secagg.session.server import ServerSession
+from secagg.session.simulation import SimulationReport, SimulationResult, simulate
 
 __version__ = "0.1.0"
 

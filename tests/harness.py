@@ -44,10 +44,10 @@ from secagg import (
     ServerSession,
     SessionParameters,
 )
-from secagg.events import ServerEvent
-from secagg.messages import ClientMessage, RevealedShares, ServerMessage
+from secagg.parameters.vectors import VectorSpec
+from secagg.protocol.events import ServerEvent
+from secagg.protocol.messages import ClientMessage, RevealedShares, ServerMessage
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import VectorSpec
 from secagg.wire.codec import decode_client_message, decode_server_message, encode
 
 Hook = Callable[[int, bytes], bytes | None]
@@ -296,7 +296,7 @@ def decode_answer(data: bytes) -> Any:
 def alter(data: bytes, **changes: Any) -> bytes:
     """Return a message with some fields replaced: what a liar on the way can do without any key.
 
-    `data` is a request or an answer; `changes` are fields of its class in secagg.messages.
+    `data` is a request or an answer; `changes` are fields of its class in secagg.protocol.messages.
     """
     for name in changes.keys() & {"seed_shares", "mask_key_shares"}:
         changes[name] = RevealedShares.of(changes[name])

@@ -13,7 +13,9 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason
-from secagg.messages import (
+from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -31,8 +33,6 @@ from secagg.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind
-from secagg.vectors import FixedPoint, Integers, VectorSpec
 
 _T = TypeVar("_T")
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import secagg
-from secagg.events import ClientDropped
-from secagg.messages import UnmaskingRequest
+from secagg.protocol.events import ClientDropped
+from secagg.protocol.messages import UnmaskingRequest
 from secagg.wire.codec import decode_server_message
 from tests.harness import alter
 

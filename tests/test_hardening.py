@@ -31,10 +31,10 @@ from secagg import (
 )
 from secagg.crypto.agreement import AgreementKey
 from secagg.errors import AbortReason, DropReason
-from secagg.events import ClientDropped
-from secagg.graph_parameters import threshold_resists
 from secagg.parameters import TopologyKind
+from secagg.parameters.graph_conditions import threshold_resists
 from secagg.protocol.client_states import HeldShares
+from secagg.protocol.events import ClientDropped
 from secagg.wire.codec import decode_client_message, decode_server_message
 from tests.harness import TEST_POLICY, Harness, alter
 

@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 
 from secagg import ClientPolicy, PeerMisbehaved, Round, SecAggError, ServerPhase, Violation
 from secagg.crypto.key_schedule import confirmation_text
-from secagg.messages import (
+from secagg.protocol import client_unmasking
+from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingUnmasking
+from secagg.protocol.messages import (
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
@@ -32,8 +34,6 @@ from secagg.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.protocol import client_unmasking
-from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingUnmasking
 from secagg.protocol.topology import neighbourhoods
 from tests.harness import Harness, decode_answer, decode_request, forge
 from tests.protocol.support import fork_client, resumed_client

@@ -13,7 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 import secagg
-from secagg import events, graph_parameters, testing
+from secagg import testing
+from secagg.parameters import graph_choice
+from secagg.protocol import events
 from secagg.testing import randomness
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -99,7 +101,7 @@ def test_everything_public_is_documented() -> None:
     assert [missing for name in secagg.__all__ for missing in undocumented(name, getattr(secagg, name))] == []
 
 
-@pytest.mark.parametrize("module", [secagg, secagg.parameters, graph_parameters, events, testing, randomness])
+@pytest.mark.parametrize("module", [secagg, secagg.parameters, graph_choice, events, testing, randomness])
 def test_public_modules_are_documented(module: ModuleType) -> None:
     assert undocumented(module.__name__, module) == []
 

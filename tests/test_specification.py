@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from protocol_specs import generate_tables
-from secagg import AbortReason, DropReason, Violation, cohort, graph_parameters, messages, parameters, vectors
+from secagg import AbortReason, DropReason, Violation
 from secagg.crypto import aead, field, prg, shamir
 from secagg.crypto.labels import Label
 from secagg.encoding import layout
-from secagg.suite_ids import SuiteId
+from secagg.parameters import cohort, graph_conditions, session, vectors
+from secagg.parameters.suite_ids import SuiteId
+from secagg.protocol import messages
 from secagg.wire import tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,10 +26,10 @@ TEXT = generate_tables.SPECIFICATION.read_text(encoding="utf-8")
 RULES: tuple[type[Enum], ...] = (Violation, DropReason, AbortReason)
 
 CONSTANTS = {
-    "protocol version": parameters.PROTOCOL_VERSION,
-    "session nonce, bytes": parameters.NONCE_BYTES,
+    "protocol version": session.PROTOCOL_VERSION,
+    "session nonce, bytes": session.NONCE_BYTES,
     "permutation seed, bytes": cohort.PERMUTATION_SEED_BYTES,
-    "longest context, bytes": parameters.MAX_CONTEXT_BYTES,
+    "longest context, bytes": session.MAX_CONTEXT_BYTES,
     "digest, bytes": messages.DIGEST_BYTES,
     "public key, bytes": messages.PUBLIC_KEY_BYTES,
     "commitment, bytes": messages.COMMITMENT_BYTES,
@@ -46,13 +48,13 @@ CONSTANTS = {
     "longest mask stream, words": prg.MAX_STREAM_WORDS,
     "word, bits": layout.WORD_BITS,
     "longest session vector, words": layout.MAX_WORDS,
-    "most vectors": parameters.MAX_VECTORS,
+    "most vectors": session.MAX_VECTORS,
     "most entries of a vector": vectors.MAX_ENTRIES,
     "most dimensions of a shape": vectors.MAX_DIMENSIONS,
     "longest vector name, characters": vectors.MAX_NAME_LENGTH,
     "most bits of a fixed-point entry": vectors.MAX_BITS,
     "widest field, bits": vectors.MAX_FIELD_WIDTH,
-    "largest total weight": parameters.MAX_WEIGHT,
+    "largest total weight": session.MAX_WEIGHT,
 }
 
 
@@ -219,7 +221,7 @@ def test_constants_are_the_ones_of_the_code() -> None:
 
 
 def test_limits_that_two_modules_state_agree() -> None:
-    assert graph_parameters.MAX_SHARE_HOLDERS == shamir.MAX_HOLDERS
+    assert graph_conditions.MAX_SHARE_HOLDERS == shamir.MAX_HOLDERS
     assert prg.AegisPrg().key_bytes == prg.AesCtrPrg().key_bytes
 
 

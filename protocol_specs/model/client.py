@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from protocol_specs.model.cohort import Cohort, Rules
 from secagg.errors import Violation
-from secagg.messages import (
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     ConsistencyCheckRequest,

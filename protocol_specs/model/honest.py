@@ -17,14 +17,14 @@ from typing import Final, NamedTuple
 from protocol_specs.model.client import Client, Message, World, receive
 from protocol_specs.model.cohort import Cohort, Rules, members
 from secagg.errors import AbortReason
-from secagg.messages import (
+from secagg.parameters import ThreatModel
+from secagg.protocol.messages import (
     Abort,
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
     ShareKeysRequest,
     UnmaskingRequest,
 )
-from secagg.parameters import ThreatModel
 from secagg.protocol.transitions import SERVER_TRANSITIONS, ClientPhase, CloseRound, ServerPhase
 
 _S = ServerPhase

@@ -16,7 +16,7 @@ from protocol_specs.model.client import KINDS, Client, Message, World, receive
 from protocol_specs.model.cohort import Cohort, Rules, renamed, subsets
 from protocol_specs.model.knowledge import Player, State
 from secagg.errors import Violation
-from secagg.messages import (
+from secagg.protocol.messages import (
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
     ShareKeysRequest,

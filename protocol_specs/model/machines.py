@@ -14,13 +14,13 @@ from typing import Final
 from protocol_specs.model.client import KINDS, Message, Session, World
 from protocol_specs.model.cohort import Cohort, Rules, subsets
 from secagg.errors import Violation
-from secagg.messages import (
+from secagg.parameters import ThreatModel
+from secagg.protocol.messages import (
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
     ShareKeysRequest,
     UnmaskingRequest,
 )
-from secagg.parameters import ThreatModel
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, SERVER_TRANSITIONS, ClientPhase, ServerPhase
 
 TERMINAL: Final = frozenset({ClientPhase.COMPLETED, ClientPhase.ABORTED})

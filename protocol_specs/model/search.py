@@ -10,7 +10,7 @@ from protocol_specs.model.client import Message
 from protocol_specs.model.cohort import Cohort, Rules, renamed, text
 from protocol_specs.model.knowledge import Breach, Property, State, first_breach
 from protocol_specs.model.lying import Adversary, Move
-from secagg.messages import (
+from secagg.protocol.messages import (
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
     ShareKeysRequest,

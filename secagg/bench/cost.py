@@ -27,7 +27,7 @@ from secagg.bench.rates import Rates
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMBS, SHARE_BYTES
 from secagg.encoding.layout import Layout
-from secagg.messages import (
+from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     DIGEST_BYTES,
     PUBLIC_KEY_BYTES,

@@ -15,7 +15,7 @@ from secagg.bench.rows import read_report
 from secagg.bench.sessions import fixed_point
 from secagg.encoding.layout import Layout
 from secagg.errors import ParameterError
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
 
 
 def read_rates(results: Path | None) -> Rates:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from secagg.errors import ParameterError
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
 
 MAX_CLIENTS: Final = 65_521  # a complete graph has no more
 MAX_SECONDS: Final = 3600

@@ -15,17 +15,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.bench.standins import Crowd
-from secagg.client import ClientSession
 from secagg.crypto.randomness import RandomSource, SystemRandomSource
 from secagg.encoding.session_vector import encode_input, reduce_to_ring
 from secagg.errors import InternalError, ParameterError, SessionAbortedError
-from secagg.events import Stage
-from secagg.messages import AdvertiseKeysResponse, Advertisement, Round, SessionOffer
 from secagg.parameters import ClientId, SessionParameters
-from secagg.server import ServerSession
-from secagg.simulation import SIMULATION_POLICY
-from secagg.vectors import FixedPoint
+from secagg.parameters.vectors import FixedPoint
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import AdvertiseKeysResponse, Advertisement, Round, SessionOffer
+from secagg.session.client import ClientSession
+from secagg.session.server import ServerSession
+from secagg.session.simulation import SIMULATION_POLICY
+from secagg.testing.standins import Crowd
 from secagg.wire.codec import decode_client_message
 
 VECTOR: Final = "values"

@@ -21,7 +21,7 @@ from secagg.bench.plan import (
 )
 from secagg.bench.published import CITATION, published_expansion, published_time
 from secagg.bench.rows import Better, Row, TargetOn, times_better
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
 
 MASK_AES: Final = "accumulate, suite 0x0001, one worker"
 MASK_AEGIS: Final = "accumulate, suite 0x0002, one worker"

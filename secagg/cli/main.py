@@ -13,18 +13,18 @@ from typing import Annotated, Final
 import typer
 
 import secagg
-from secagg.cli.bench import app as bench
-from secagg.cli.conformance import app as conformance
 from secagg.cli.demo.command import demo
-from secagg.cli.enroll import enroll
-from secagg.cli.join import join
-from secagg.cli.keygen import keygen
+from secagg.cli.keys.enroll import enroll
+from secagg.cli.keys.keygen import keygen
+from secagg.cli.local.params import params
+from secagg.cli.local.simulate import simulate
 from secagg.cli.output import print_problem
-from secagg.cli.params import params
-from secagg.cli.result import result
-from secagg.cli.serve import serve
-from secagg.cli.simulate import simulate
-from secagg.cli.status import status
+from secagg.cli.service.join import join
+from secagg.cli.service.result import result
+from secagg.cli.service.serve import serve
+from secagg.cli.service.status import status
+from secagg.cli.tools.bench import app as bench
+from secagg.cli.tools.conformance import app as conformance
 
 EXIT_NO_RESULT: Final = 1
 EXIT_BAD_INPUT: Final = 2

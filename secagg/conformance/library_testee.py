@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import secagg
 from secagg.conformance import conformance_pb2 as pb
-from secagg.events import AnswerRepeated, ClientDropped, LateMessageRefused, ServerEvent, ShareInconsistent
+from secagg.protocol.events import AnswerRepeated, ClientDropped, LateMessageRefused, ServerEvent, ShareInconsistent
 from secagg.testing.tape import TapeExhaustedError, TapeRandomSource
 
 _Session = secagg.ClientSession | secagg.ServerSession

@@ -18,7 +18,7 @@ from secagg.conformance.cases import CLIENT, SERVER, Case, Desk, Table
 from secagg.conformance.live import MASKED_INPUT, LiveSession, Victim, round_names
 from secagg.conformance.vectors import RoundVector, SessionVector
 from secagg.parameters import SessionParameters, SuiteId
-from secagg.vectors import Integers
+from secagg.parameters.vectors import Integers
 from secagg.wire.messages_pb2 import SessionOffer
 
 WORDS: Final = {SuiteId.X25519_AES128CTR: 2**17 + 3, SuiteId.X25519_AEGIS128X2: 2 * 2**15 + 3}

@@ -12,7 +12,7 @@ from typing import Final
 
 from secagg.conformance import conformance_pb2 as pb
 from secagg.parameters import SessionParameters
-from secagg.vectors import FixedPoint, Integers
+from secagg.parameters.vectors import FixedPoint, Integers
 
 RELATIVE_ERROR: Final = 2.0**-30
 """Of a fixed-point entry, times clip, times contributors (conformance.md, "Sums")."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from secagg.crypto.prg import AegisPrg, AesCtrPrg, MaskPrg
 from secagg.errors import ParameterError
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
 
 __all__ = ["SUITES", "Suite", "SuiteId", "get_suite"]
 

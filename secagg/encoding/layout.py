@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg.errors import ParameterError
-from secagg.vectors import Integers, VectorSpec, check_vectors
+from secagg.parameters.vectors import Integers, VectorSpec, check_vectors
 
 WEIGHT_SECTION: Final = "\x00weight"
 """Name of the section of the client's weight; no vector can have it, because names hold no zero byte."""

@@ -26,7 +26,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.prg import AesCtrPrg
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import InternalError, ParameterError
-from secagg.vectors import FixedPoint, Integers, VectorSpec
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 
 _SEED_BYTES: Final = 32
 _NOISE_UNIT: Final = 2.0**-32

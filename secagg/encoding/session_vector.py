@@ -26,7 +26,7 @@ from secagg.encoding.quantization import (
     decode_entries,
 )
 from secagg.errors import DecodeError, ParameterError
-from secagg.vectors import FixedPoint, Integers
+from secagg.parameters.vectors import FixedPoint, Integers
 
 _SLICE_ENTRIES: Final = 2**15
 _DECODED_ENTRIES: Final = 2**13  # at once: the server holds the sum and its result, and little besides

@@ -10,12 +10,12 @@ from collections import Counter
 from typing import Final
 
 from secagg.errors import DropReason
-from secagg.events import ClientDropped
 from secagg.hosting.errors import QuotaExceededError
 from secagg.hosting.replica import ENDED, REPEATED, Applied, View
 from secagg.hosting.replies import Receipt, ReceiptKind
-from secagg.messages import Round
 from secagg.parameters import ClientId, SessionParameters
+from secagg.protocol.events import ClientDropped
+from secagg.protocol.messages import Round
 
 # Its answer, one that differs from it and has the client dropped, and one that turns out to be of another round.
 ENTRIES_PER_ROUND: Final = 3

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Final
 
 from secagg.errors import SecAggError
-from secagg.events import Stage
 from secagg.executor import INLINE, Executor
 from secagg.hosting.clock import Clock, LoopClock
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError, ResultNotReadyError, UnknownSessionError
@@ -26,8 +25,9 @@ from secagg.hosting.replies import EndKind
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
 from secagg.hosting.tools import STORE_FAILURES, Tools
-from secagg.messages import SessionOffer
 from secagg.parameters import ClientId, SessionParameters
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import SessionOffer
 from secagg.protocol.transitions import rounds
 from secagg.store.base import SessionRecord, SessionStore, StoreConflictError, check_session_name
 from secagg.wire.codec import decode_offer, encode_offer

@@ -17,7 +17,7 @@ from secagg.hosting.book import RoundBook
 from secagg.hosting.replica import Applied, Replica, View, abort_detail
 from secagg.hosting.results import result_limit, write_result
 from secagg.hosting.tools import STORE_FAILURES
-from secagg.results import SessionResult
+from secagg.protocol.results import SessionResult
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, Outcome, SessionStore, StoreError
 
 

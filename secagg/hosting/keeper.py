@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from secagg.errors import AbortReason, DropReason
-from secagg.events import ClientDropped
 from secagg.hosting.book import RoundBook
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
 from secagg.hosting.inbox import Inbox, Sorted, Waiting
@@ -23,8 +22,9 @@ from secagg.hosting.replies import Ended, EndKind, Receipt, Request, SessionStat
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.timer import Timer
 from secagg.hosting.tools import STORE_FAILURES, Tools
-from secagg.messages import Round
 from secagg.parameters import ClientId
+from secagg.protocol.events import ClientDropped
+from secagg.protocol.messages import Round
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, Outcome, SessionRecord
 
 RETRY_SECONDS: Final = 1.0

@@ -7,10 +7,10 @@ a key or a vector. What is replayed after a restart is not told again.
 from __future__ import annotations
 
 from secagg.errors import DropReason
-from secagg.events import Stage
 from secagg.hosting.replies import ReceiptKind
-from secagg.messages import Round
 from secagg.parameters import ClientId
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import Round
 from secagg.store.base import Outcome
 
 

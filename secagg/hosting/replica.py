@@ -15,7 +15,10 @@ from enum import Enum
 from typing import Any
 
 from secagg.errors import AbortReason, DecodeError, DropReason
-from secagg.events import (
+from secagg.executor import INLINE, Executor
+from secagg.hosting.replies import Receipt, ReceiptKind
+from secagg.parameters import ClientId, SessionParameters
+from secagg.protocol.events import (
     AnswerRepeated,
     ClientDropped,
     LateMessageRefused,
@@ -24,12 +27,9 @@ from secagg.events import (
     SessionAborted,
     Stage,
 )
-from secagg.executor import INLINE, Executor
-from secagg.hosting.replies import Receipt, ReceiptKind
-from secagg.messages import Round
-from secagg.parameters import ClientId, SessionParameters
-from secagg.results import SessionResult
-from secagg.server import ServerSession
+from secagg.protocol.messages import Round
+from secagg.protocol.results import SessionResult
+from secagg.session.server import ServerSession
 from secagg.store.base import Entry, EntryKind
 
 ACCEPTED = Receipt(ReceiptKind.ACCEPTED)

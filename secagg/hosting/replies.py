@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from secagg.errors import AbortReason, DropReason
-from secagg.messages import Round
 from secagg.parameters import ClientId
+from secagg.protocol.messages import Round
 
 
 class ReceiptKind(Enum):

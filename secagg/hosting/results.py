@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from secagg.errors import DecodeError
 from secagg.parameters import ClientId
-from secagg.results import SessionResult
+from secagg.protocol.results import SessionResult
 
 CONTRIBUTORS: Final = "@contributors"
 TOTAL_WEIGHT: Final = "@total_weight"

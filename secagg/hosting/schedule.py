@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg.errors import DecodeError, ParameterError
-from secagg.messages import Round
+from secagg.protocol.messages import Round
 
 MAX_SECONDS: Final = 366.0 * 24 * 3600
 

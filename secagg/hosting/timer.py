@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from secagg.hosting.clock import Clock
 from secagg.hosting.schedule import RoundSchedule
-from secagg.messages import Round
+from secagg.protocol.messages import Round
 
 
 class Timer:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from secagg.crypto.secret import SecretBytes
-from secagg.durable import sync_directory
 from secagg.errors import ParameterError
+from secagg.store.durable import sync_directory
 
 MAX_KEY_BYTES: Final = 1 << 14
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

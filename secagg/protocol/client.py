@@ -7,7 +7,13 @@ from typing import Any, Final
 
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import AbortReason, InternalError, PeerMisbehaved, SessionAbortedError, Violation
-from secagg.messages import (
+from secagg.parameters import ThreatModel
+from secagg.protocol.client_input import mask_input
+from secagg.protocol.client_setup import accept_offer, advertise_keys, share_keys
+from secagg.protocol.client_states import ClientAborted, ClientState, ClientStep, Offered
+from secagg.protocol.client_unmasking import reveal_shares
+from secagg.protocol.consistency import confirm_contributors
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     ConsistencyCheckRequest,
@@ -17,12 +23,6 @@ from secagg.messages import (
     ShareKeysRequest,
     UnmaskingRequest,
 )
-from secagg.parameters import ThreatModel
-from secagg.protocol.client_input import mask_input
-from secagg.protocol.client_setup import accept_offer, advertise_keys, share_keys
-from secagg.protocol.client_states import ClientAborted, ClientState, ClientStep, Offered
-from secagg.protocol.client_unmasking import reveal_shares
-from secagg.protocol.consistency import confirm_contributors
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
 
 _HANDLERS: Final[Mapping[tuple[ClientPhase, type[object]], Callable[[Any, Any, RandomSource], ClientStep]]] = {

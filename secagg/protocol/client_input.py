@@ -9,7 +9,6 @@ from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import pack_vector
 from secagg.errors import LocalProtocolError, PeerMisbehaved, Violation
 from secagg.masking.engine import MaskTerm, add_masks
-from secagg.messages import MaskedInputCollectionRequest, MaskedInputCollectionResponse
 from secagg.parameters import ClientId
 from secagg.protocol.client_states import (
     AwaitingConsistencyCheck,
@@ -18,6 +17,7 @@ from secagg.protocol.client_states import (
     ClientStep,
     HeldShares,
 )
+from secagg.protocol.messages import MaskedInputCollectionRequest, MaskedInputCollectionResponse
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
 
 

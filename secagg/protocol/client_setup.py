@@ -9,17 +9,9 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
 from secagg.encoding.layout import Layout
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
-from secagg.graph_parameters import threshold_resists
-from secagg.messages import (
-    AdvertiseKeysRequest,
-    AdvertiseKeysResponse,
-    Advertisement,
-    SessionOffer,
-    ShareKeysRequest,
-    ShareKeysResponse,
-)
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
-from secagg.policy import DEFAULT_ACTIVE_MAX_CORRUPT, ClientPolicy
+from secagg.parameters.graph_conditions import threshold_resists
+from secagg.parameters.policy import DEFAULT_ACTIVE_MAX_CORRUPT, ClientPolicy
 from secagg.protocol.client_states import (
     AwaitingAdvertiseKeys,
     AwaitingMaskedInput,
@@ -28,6 +20,14 @@ from secagg.protocol.client_states import (
     ClientStep,
     Offered,
     client_context,
+)
+from secagg.protocol.messages import (
+    AdvertiseKeysRequest,
+    AdvertiseKeysResponse,
+    Advertisement,
+    SessionOffer,
+    ShareKeysRequest,
+    ShareKeysResponse,
 )
 from secagg.protocol.topology import share_points
 

@@ -16,10 +16,10 @@ from secagg.crypto.signing import IdentityKey
 from secagg.encoding.session_vector import EncodedInput
 from secagg.errors import AbortReason
 from secagg.executor import INLINE, Executor
-from secagg.messages import Advertisement, ClientMessage
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
-from secagg.policy import ClientPolicy
+from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.context import SessionContext, session_context
+from secagg.protocol.messages import Advertisement, ClientMessage
 from secagg.protocol.roster import Roster, check_identity
 from secagg.protocol.transitions import ClientPhase
 

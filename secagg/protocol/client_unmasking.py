@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import PeerMisbehaved, Violation
-from secagg.messages import RevealedShares, UnmaskingRequest, UnmaskingResponse
 from secagg.parameters import ClientId
 from secagg.protocol.client_states import AwaitingUnmasking, ClientCompleted, ClientStep
 from secagg.protocol.consistency import check_confirmations
+from secagg.protocol.messages import RevealedShares, UnmaskingRequest, UnmaskingResponse
 
 
 def reveal_shares(state: AwaitingUnmasking, message: UnmaskingRequest, randomness: RandomSource) -> ClientStep:

@@ -12,9 +12,9 @@ from secagg.crypto import key_schedule
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.signing import IdentityKey, verify
 from secagg.errors import InternalError, PeerMisbehaved, Violation
-from secagg.messages import ConsistencyCheckRequest, ConsistencyCheckResponse
 from secagg.parameters import ClientId
 from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingUnmasking, ClientContext, ClientStep
+from secagg.protocol.messages import ConsistencyCheckRequest, ConsistencyCheckResponse
 
 
 def confirm_contributors(

@@ -13,7 +13,8 @@ from secagg.errors import (
     LocalProtocolError,
     SessionAbortedError,
 )
-from secagg.events import (
+from secagg.parameters import ClientId
+from secagg.protocol.events import (
     AnswerRepeated,
     ClientDropped,
     LateMessageRefused,
@@ -22,8 +23,7 @@ from secagg.events import (
     SessionAborted,
     Stage,
 )
-from secagg.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage
-from secagg.parameters import ClientId
+from secagg.protocol.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage
 from secagg.protocol.server_input import (
     close_confirmations,
     close_masked_inputs,

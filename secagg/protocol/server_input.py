@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from secagg.encoding.session_vector import add_packed
 from secagg.errors import AbortReason, DropReason
-from secagg.messages import (
+from secagg.parameters import ClientId
+from secagg.protocol.consistency import confirmation_is_valid
+from secagg.protocol.context import SessionContext
+from secagg.protocol.messages import (
     Advertisement,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
     MaskedInputCollectionResponse,
     UnmaskingRequest,
 )
-from secagg.parameters import ClientId
-from secagg.protocol.consistency import confirmation_is_valid
-from secagg.protocol.context import SessionContext
 from secagg.protocol.server_setup import require
 from secagg.protocol.server_states import (
     CannotContinueError,

@@ -13,9 +13,9 @@ from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.decoding import ReconstructionError, recover, recover_undisputed
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason
-from secagg.events import ShareInconsistent
-from secagg.messages import RevealedShares
 from secagg.parameters import ClientId
+from secagg.protocol.events import ShareInconsistent
+from secagg.protocol.messages import RevealedShares
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
 from secagg.protocol.topology import share_points
 

@@ -10,8 +10,10 @@ from secagg.crypto import key_schedule
 from secagg.crypto.agreement import is_canonical, is_low_order
 from secagg.crypto.signing import verify
 from secagg.errors import AbortReason, DropReason
-from secagg.events import ClientDropped, ServerEvent
-from secagg.messages import (
+from secagg.parameters import ClientId
+from secagg.protocol.context import SessionContext
+from secagg.protocol.events import ClientDropped, ServerEvent
+from secagg.protocol.messages import (
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
     MaskedInputCollectionRequest,
@@ -19,8 +21,6 @@ from secagg.messages import (
     ShareKeysRequest,
     ShareKeysResponse,
 )
-from secagg.parameters import ClientId
-from secagg.protocol.context import SessionContext
 from secagg.protocol.server_states import (
     CannotContinueError,
     CollectingKeys,

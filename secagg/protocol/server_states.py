@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.errors import AbortReason, DropReason
-from secagg.events import ServerEvent
-from secagg.messages import Advertisement, ServerMessage, UnmaskingResponse
 from secagg.parameters import ClientId
 from secagg.protocol.context import SessionContext
+from secagg.protocol.events import ServerEvent
+from secagg.protocol.messages import Advertisement, ServerMessage, UnmaskingResponse
+from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import ServerPhase
-from secagg.results import SessionResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import decode_sum, reduce_to_ring
 from secagg.errors import AbortReason, DecodeError, DropReason
-from secagg.events import SessionCompleted, ShareInconsistent, Stage
 from secagg.masking.engine import MaskTerm, add_masks
-from secagg.messages import UnmaskingResponse
 from secagg.parameters import ClientId
+from secagg.protocol.events import SessionCompleted, ShareInconsistent, Stage
+from secagg.protocol.messages import UnmaskingResponse
+from secagg.protocol.results import SessionResult
 from secagg.protocol.server_rebuilding import rebuild_mask_keys, rebuild_seeds
 from secagg.protocol.server_states import (
     CannotContinueError,
@@ -26,7 +27,6 @@ from secagg.protocol.server_states import (
     ServerStep,
     refuse,
 )
-from secagg.results import SessionResult
 
 _KEY_WORDS: Final = 2  # of 8 bytes
 _PAIRS: Final = 64  # key agreements in one piece of work

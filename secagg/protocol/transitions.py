@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from secagg.messages import (
+from secagg.parameters import ThreatModel
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -27,7 +28,6 @@ from secagg.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.parameters import ThreatModel
 
 
 class ClientPhase(Enum):

@@ -18,8 +18,8 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final
 
-from secagg.durable import sync_directory
 from secagg.store.base import StoreError
+from secagg.store.durable import sync_directory
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _PART: Final = ".part"

@@ -17,7 +17,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from secagg.durable import sync_directory
 from secagg.parameters import ClientId
 from secagg.store.base import (
     Aborted,
@@ -31,6 +30,7 @@ from secagg.store.base import (
     Upload,
     check_session_name,
 )
+from secagg.store.durable import sync_directory
 from secagg.store.files import UploadFiles, failures, make_directory
 
 DATABASE: Final = "secagg.sqlite3"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from secagg.errors import DropReason
-from secagg.events import Stage
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import ReceiptKind
-from secagg.messages import Round
 from secagg.parameters import ClientId
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import Round
 from secagg.store.base import Outcome
 
 

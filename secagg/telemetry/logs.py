@@ -18,11 +18,11 @@ from structlog.typing import Processor
 
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import DropReason, ParameterError
-from secagg.events import Stage
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import ReceiptKind
-from secagg.messages import Round
 from secagg.parameters import ClientId
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome
 
 Level = Literal["debug", "info", "warning", "error"]

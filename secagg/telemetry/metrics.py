@@ -14,11 +14,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from secagg.errors import DropReason, ParameterError
-from secagg.events import Stage
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import ReceiptKind
-from secagg.messages import Round
 from secagg.parameters import ClientId
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome
 
 _LONG: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 14400)

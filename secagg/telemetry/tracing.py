@@ -11,10 +11,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode, TracerProvider, set_span_in_context
 
 from secagg.errors import DropReason
-from secagg.events import Stage
 from secagg.hosting.observer import HostObserver
-from secagg.messages import Round
 from secagg.parameters import ClientId
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome
 
 

@@ -19,7 +19,8 @@ from google.protobuf.message import EncodeError as ProtobufEncodeError
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason, DecodeError, InternalError
-from secagg.messages import (
+from secagg.parameters import ClientId, SessionParameters
+from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     DIGEST_BYTES,
     PUBLIC_KEY_BYTES,
@@ -41,7 +42,6 @@ from secagg.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.parameters import ClientId, SessionParameters
 from secagg.wire import messages_pb2 as pb
 from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
 from secagg.wire.tables import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secagg.messages import DIGEST_BYTES
+from secagg.protocol.messages import DIGEST_BYTES
 
 _SESSION_TAG: Final = b"\x0a"
 MAX_VARINT_BYTES: Final = 10

@@ -10,8 +10,9 @@ from typing import Final
 
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import DecodeError
-from secagg.messages import SIGNATURE_BYTES
-from secagg.parameters import MAX_CONTEXT_BYTES, SessionParameters
+from secagg.parameters import SessionParameters
+from secagg.parameters.session import MAX_CONTEXT_BYTES
+from secagg.protocol.messages import SIGNATURE_BYTES
 from secagg.wire.tables import SEALED_BYTES
 
 _FRAMING: Final = 64

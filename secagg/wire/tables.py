@@ -12,7 +12,8 @@ from typing import Final
 from secagg.crypto.aead import OVERHEAD_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
-from secagg.messages import (
+from secagg.parameters import ClientId
+from secagg.protocol.messages import (
     ClientMessage,
     MaskedInputCollectionRequest,
     RevealedShares,
@@ -20,7 +21,6 @@ from secagg.messages import (
     ShareKeysResponse,
     UnmaskingResponse,
 )
-from secagg.parameters import ClientId
 from secagg.wire.entries import EntryList
 from secagg.wire.framing import envelope_prefix, open_envelope
 

@@ -68,7 +68,7 @@ MUTATIONS: Final = (
     m(
         "01",
         "a refused request leaves the session alive",
-        ("client.py", "self._end(state, AbortReason.PEER_MISBEHAVED, error)", "self._state = state"),
+        ("session/client.py", "self._end(state, AbortReason.PEER_MISBEHAVED, error)", "self._state = state"),
     ),
     m(
         "02",
@@ -86,7 +86,11 @@ MUTATIONS: Final = (
         "confirmations are bound to no session",
         (KEYS, "(Label.CONFIRMATION_SIGNATURE, binding, packed)", "(Label.CONFIRMATION_SIGNATURE, packed)"),
     ),
-    m("02", "half of the cohort is a threshold", ("cohort.py", "if active and 2 * threshold <= clients:", "if False:")),
+    m(
+        "02",
+        "half of the cohort is a threshold",
+        ("parameters/cohort.py", "if active and 2 * threshold <= clients:", "if False:"),
+    ),
     m(
         "03",
         "advertisements are not verified",
@@ -258,7 +262,7 @@ MUTATIONS: Final = (
         "13",
         "fields one bit too narrow",
         (
-            "vectors.py",
+            "parameters/vectors.py",
             "width = self.largest_sum(clients, max_weight).bit_length()",
             "width = max(1, self.largest_sum(clients, max_weight).bit_length() - 1)",
         ),
@@ -304,7 +308,7 @@ MUTATIONS: Final = (
         "18",
         "the ledger is not asked",
         (
-            "client.py",
+            "session/client.py",
             "        if self._ledger is None:\n            return\n        phase",
             "        return\n        phase",
         ),
@@ -313,7 +317,7 @@ MUTATIONS: Final = (
         "18",
         "a snapshot leaves the session alive",
         (
-            "client.py",
+            "session/client.py",
             'self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")',
             "pass",
         ),
@@ -417,7 +421,7 @@ MUTATIONS: Final = (
     m(
         "25",
         "active and sparse",
-        ("cohort.py", "        if active:\n            raise", "        if False:\n            raise"),
+        ("parameters/cohort.py", "        if active:\n            raise", "        if False:\n            raise"),
     ),
     m(
         "26",

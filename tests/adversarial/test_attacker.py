@@ -30,8 +30,8 @@ from secagg import (
     ThreatModel,
     Violation,
 )
-from secagg.events import ClientDropped, LateMessageRefused
-from secagg.messages import (
+from secagg.protocol.events import ClientDropped, LateMessageRefused
+from secagg.protocol.messages import (
     Abort,
     Advertisement,
     MaskedInputCollectionRequest,

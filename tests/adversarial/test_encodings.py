@@ -25,8 +25,8 @@ from secagg.canonical import encode_fields
 from secagg.crypto import key_schedule
 from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.labels import Label
+from secagg.parameters.vectors import VectorSpec
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import VectorSpec
 from secagg.wire.codec import (
     decode_offer,
     decode_server_message,

@@ -35,7 +35,7 @@ from secagg import (
     ThreatModel,
     Violation,
 )
-from secagg.messages import (
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysResponse,
     ConsistencyCheckResponse,

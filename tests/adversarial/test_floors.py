@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from secagg import AbortReason, DropReason, Round, ServerPhase, SessionAbortedError, Violation
-from secagg.messages import Abort, UnmaskingRequest
+from secagg.protocol.messages import Abort, UnmaskingRequest
 from secagg.wire.codec import encode
 from tests.adversarial.tools import MODELS, drops, refused
 from tests.harness import Harness, alter, decode_request

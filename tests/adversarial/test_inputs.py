@@ -20,8 +20,8 @@ from secagg import (
 )
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import encode_input, pack_vector
+from secagg.parameters.vectors import VectorSpec
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import VectorSpec
 from tests.harness import Harness
 
 REALS: Final = FixedPoint(12, clip=1.0, bits=16)

@@ -17,7 +17,7 @@ from secagg import (
 )
 from secagg.crypto import aead, key_schedule
 from secagg.crypto.agreement import AgreementKey
-from secagg.messages import AdvertiseKeysResponse, Advertisement, MaskedInputCollectionRequest
+from secagg.protocol.messages import AdvertiseKeysResponse, Advertisement, MaskedInputCollectionRequest
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import encode
 from tests.adversarial.tools import MODELS, Insider, canonical_noise, drops, refused

@@ -25,8 +25,8 @@ from secagg import FixedPoint, Integers, Round, SuiteId
 from secagg.encoding.layout import Layout
 from secagg.encoding.packing import unpack
 from secagg.encoding.session_vector import encode_input
+from secagg.parameters.vectors import VectorSpec
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import VectorSpec
 from tests.adversarial.tools import Insider
 from tests.harness import Harness, decode_answer
 

@@ -25,8 +25,8 @@ from secagg import (
     SessionAbortedError,
     Violation,
 )
-from secagg.events import AnswerRepeated, LateMessageRefused
-from secagg.messages import Advertisement
+from secagg.protocol.events import AnswerRepeated, LateMessageRefused
+from secagg.protocol.messages import Advertisement
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.adversarial.tools import MODELS, advertisement_of, drops, refused
 from tests.harness import Harness, alter, decode_answer, decode_request

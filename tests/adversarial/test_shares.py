@@ -10,7 +10,7 @@ import pytest
 
 from secagg import AbortReason, DropReason, Round, SecretBytes, ServerPhase, Violation
 from secagg.crypto import aead, key_schedule, shamir
-from secagg.messages import MaskedInputCollectionRequest, ShareKeysResponse
+from secagg.protocol.messages import MaskedInputCollectionRequest, ShareKeysResponse
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import encode
 from tests.adversarial.tools import MODELS, Insider, advertisement_of, canonical_noise, drops, inconsistent, refused

@@ -22,7 +22,7 @@ from secagg import (
     Violation,
 )
 from secagg.crypto.key_schedule import session_digest
-from secagg.messages import ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
+from secagg.protocol.messages import ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
 from secagg.wire.codec import encode, encode_offer
 from tests.adversarial.tools import MODELS, Insider, refused
 from tests.harness import Harness, alter, decode_answer, decode_request

@@ -21,8 +21,8 @@ from secagg.crypto.suites import get_suite
 from secagg.encoding.layout import Layout
 from secagg.encoding.packing import unpack
 from secagg.encoding.session_vector import encode_input, reduce_to_ring
-from secagg.events import LateMessageRefused
 from secagg.masking.engine import MaskTerm, add_masks
+from secagg.protocol.events import LateMessageRefused
 from tests.adversarial.tools import MODELS, Insider, advertisement_of, refused
 from tests.harness import Harness, alter, decode_answer, decode_request
 

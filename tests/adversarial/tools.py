@@ -26,8 +26,8 @@ from secagg import (
 )
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
-from secagg.events import ClientDropped, ServerEvent, ShareInconsistent
-from secagg.messages import Advertisement
+from secagg.protocol.events import ClientDropped, ServerEvent, ShareInconsistent
+from secagg.protocol.messages import Advertisement
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness, decode_answer
 

@@ -14,7 +14,7 @@ from secagg.bench.registry import SUITES
 from secagg.bench.rows import Better, Row, TargetOn, measured_row, skipped_row
 from secagg.bench.tables import paper_table, targets_table
 from secagg.bench.targets import TARGETS, Target, judge, unmask_name, upload_name
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
 from tests.bench.conftest import report_of, time_row
 
 

@@ -94,7 +94,7 @@ def test_what_a_command_raises_becomes_an_exit_code(
     def fail(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("secagg.cli.params.choose_graph", fail)
+    monkeypatch.setattr("secagg.cli.local.params.choose_graph", fail)
     outcome = run("params", "--json")
     assert outcome.code == code
     assert outcome.out == ""
@@ -105,7 +105,7 @@ def test_a_bug_keeps_its_traceback(run: Any, monkeypatch: pytest.MonkeyPatch) ->
     def fail(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("secagg.cli.params.choose_graph", fail)
+    monkeypatch.setattr("secagg.cli.local.params.choose_graph", fail)
     with pytest.raises(ZeroDivisionError):
         run("params")
 

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 import secagg
-from secagg.cli.joining import Watcher
 from secagg.cli.output import (
     print_json,
     print_problem,
@@ -19,6 +18,7 @@ from secagg.cli.output import (
     rounds_of,
     session_progress,
 )
+from secagg.cli.service.joining import Watcher
 
 
 class Terminal(io.StringIO):

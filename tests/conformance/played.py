@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from secagg import FixedPoint, Integers, SessionParameters, ThreatModel
 from secagg.conformance import conformance_pb2 as pb
-from secagg.vectors import VectorSpec
+from secagg.parameters.vectors import VectorSpec
 from tests.reference.support import identity_keys, roster_of, session_parameters
 
 VECTORS: Final[dict[str, VectorSpec]] = {

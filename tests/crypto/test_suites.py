@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from secagg import suite_ids
 from secagg.crypto.prg import AegisPrg, AesCtrPrg
 from secagg.crypto.suites import SUITES, SuiteId, get_suite
 from secagg.errors import ParameterError
+from secagg.parameters import suite_ids
 
 
 def test_the_ids_are_those_of_the_specification() -> None:

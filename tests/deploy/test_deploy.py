@@ -13,8 +13,8 @@ from typer.main import get_command
 
 import secagg
 from secagg.cli.main import app
-from secagg.cli.offering import session_parameters
-from secagg.cli.server_config import load_config
+from secagg.cli.service.offering import session_parameters
+from secagg.cli.service.server_config import load_config
 from tests.faults.files import roster_of
 
 ROOT: Final = Path(__file__).parents[2]

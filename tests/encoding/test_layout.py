@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from secagg.encoding.layout import MAX_WORDS, WEIGHT_SECTION, Layout, Section
 from secagg.errors import ParameterError
-from secagg.vectors import FixedPoint, Integers, VectorSpec, check_vector_name
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec, check_vector_name
 
 DETERMINISTIC = settings(derandomize=True, deadline=None)
 

@@ -21,8 +21,8 @@ from secagg.encoding.quantization import (
     decode_entries,
 )
 from secagg.errors import InternalError, ParameterError
+from secagg.parameters.vectors import FixedPoint, Integers, Rounding, VectorSpec
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint, Integers, Rounding, VectorSpec
 
 DETERMINISTIC = settings(derandomize=True, deadline=None)
 

@@ -22,8 +22,8 @@ from secagg.encoding.session_vector import (
     reduce_to_ring,
 )
 from secagg.errors import DecodeError, ParameterError
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint, Integers, VectorSpec
 
 DETERMINISTIC = settings(derandomize=True, deadline=None)
 

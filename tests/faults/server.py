@@ -32,9 +32,9 @@ def _shifted_time() -> float:
 time.time = _shifted_time  # before anybody takes the function
 
 from secagg import ThreatModel  # noqa: E402
-from secagg.cli import serving  # noqa: E402
 from secagg.cli.output import print_json  # noqa: E402
-from secagg.cli.server_config import load_config  # noqa: E402
+from secagg.cli.service import serving  # noqa: E402
+from secagg.cli.service.server_config import load_config  # noqa: E402
 from secagg.hosting import host as hosting  # noqa: E402
 from secagg.hosting.journal import Journal, Step  # noqa: E402
 from secagg.protocol.transitions import rounds  # noqa: E402

@@ -14,12 +14,12 @@ from fuzz.inputs import corpus
 from fuzz.invariant import InvariantBroken, Program, attempt, hold, patched, succeeds
 from fuzz.registry import TARGETS
 from fuzz.world import LENGTH, WORLDS
-from secagg import ledger, snapshots
 from secagg.crypto import decoding, shamir
 from secagg.encoding import session_vector
 from secagg.errors import DecodeError, InternalError, ParameterError
 from secagg.protocol import client_input, client_unmasking, consistency, server, server_input, server_unmasking
 from secagg.protocol.transitions import ServerPhase
+from secagg.session import ledger, snapshots
 from secagg.wire import codec
 
 INPUT: Final = bytes([c.INPUT, 0, *range(LENGTH), 1])

@@ -18,7 +18,6 @@ import numpy as np
 
 from secagg import ClientPhase, ClientSession, Round
 from secagg.errors import DropReason
-from secagg.events import Stage
 from secagg.hosting import (
     Ended,
     HostedSession,
@@ -32,6 +31,7 @@ from secagg.hosting import (
     SessionHost,
     read_result,
 )
+from secagg.protocol.events import Stage
 from secagg.store.base import Outcome, SessionStore
 from tests.harness import Harness
 

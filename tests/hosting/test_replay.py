@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg import DropReason
-from secagg.cli.join import load_arrays
+from secagg.cli.service.join import load_arrays
 from secagg.errors import DecodeError, ParameterError, SessionAbortedError
 from secagg.hosting import QuotaExceededError, ReceiptKind, read_result
 from secagg.hosting.book import RoundBook

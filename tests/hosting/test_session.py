@@ -24,7 +24,7 @@ from secagg.hosting import (
     UploadRefusedError,
 )
 from secagg.hosting.book import ENTRIES_PER_ROUND
-from secagg.messages import Abort
+from secagg.protocol.messages import Abort
 from secagg.store.base import Completed, EntryKind, StoreConflictError, StoreError, Upload
 from secagg.store.memory import MemoryStore
 from tests.harness import Harness, alter, decode_answer, forge

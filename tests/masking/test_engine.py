@@ -18,8 +18,8 @@ from secagg.encoding.session_vector import encode_input, reduce_to_ring
 from secagg.errors import ParameterError
 from secagg.masking import engine
 from secagg.masking.engine import MAX_OPEN_STREAMS, MaskTerm, add_masks
+from secagg.parameters.vectors import FixedPoint
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint
 
 DETERMINISTIC = settings(derandomize=True, deadline=None)
 

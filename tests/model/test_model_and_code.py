@@ -10,7 +10,12 @@ import pytest
 from protocol_specs.model.client import Client, Message, World, receive
 from protocol_specs.model.cohort import Cohort, Rules, members, subsets
 from secagg import PeerMisbehaved, Round, ThreatModel, Violation
-from secagg.messages import ConsistencyCheckRequest, MaskedInputCollectionRequest, ShareKeysRequest, UnmaskingRequest
+from secagg.protocol.messages import (
+    ConsistencyCheckRequest,
+    MaskedInputCollectionRequest,
+    ShareKeysRequest,
+    UnmaskingRequest,
+)
 from secagg.protocol.transitions import ClientPhase
 from tests.harness import Harness, alter, decode_answer, decode_request
 from tests.protocol.support import fork_client

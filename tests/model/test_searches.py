@@ -23,7 +23,7 @@ from protocol_specs.model.lying import Adversary
 from protocol_specs.model.machines import explore_client, server_table_edges, table_edges
 from protocol_specs.model.search import Task, lines, replay, search
 from secagg import AbortReason, ClientPhase, ServerPhase, ThreatModel, Violation
-from secagg.messages import Abort
+from secagg.protocol.messages import Abort
 
 SMALL = [task for task in PROTOCOL if task.cohort.clients < 6]
 LARGE = [task for task in PROTOCOL if task.cohort.clients >= 6]

@@ -27,9 +27,9 @@ from secagg import (
 )
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import encode_input, reduce_to_ring
+from secagg.parameters.vectors import VectorSpec
 from secagg.protocol.transitions import rounds
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import VectorSpec
 from tests.harness import Harness
 
 MIXED_VECTORS: Final[Mapping[str, VectorSpec]] = {

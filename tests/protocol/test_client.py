@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 
 from secagg import AbortReason, ClientPhase, PeerMisbehaved, Round, SessionAbortedError, SessionOffer, Violation
-from secagg.messages import Abort, AdvertiseKeysRequest, UnmaskingRequest
 from secagg.protocol.client import receive
 from secagg.protocol.client_states import AwaitingAdvertiseKeys, ClientAborted, ClientCompleted, ClientContext
+from secagg.protocol.messages import Abort, AdvertiseKeysRequest, UnmaskingRequest
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import decode_request
 from tests.protocol.support import session

@@ -13,9 +13,9 @@ from secagg.crypto import aead
 from secagg.crypto.key_schedule import share_associated_data
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import add_packed
-from secagg.messages import MaskedInputCollectionRequest
 from secagg.protocol.client_input import mask_input
 from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingMaskedInput, AwaitingUnmasking
+from secagg.protocol.messages import MaskedInputCollectionRequest
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness, alter, decode_answer, decode_request
 from tests.protocol.support import KINDS, ring_sum, session

@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from secagg import ClientPhase, PeerMisbehaved, Round, Violation
-from secagg.messages import UnmaskingRequest, UnmaskingResponse
 from secagg.protocol.client_states import AwaitingUnmasking, ClientCompleted
 from secagg.protocol.client_unmasking import reveal_shares
+from secagg.protocol.messages import UnmaskingRequest, UnmaskingResponse
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness, decode_request
 from tests.protocol.support import KINDS, session

@@ -10,9 +10,9 @@ import pytest
 from secagg import InternalError, PeerMisbehaved, Round, Violation
 from secagg.crypto.key_schedule import confirmation_text
 from secagg.crypto.signing import verify
-from secagg.messages import ConsistencyCheckRequest, ConsistencyCheckResponse
 from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingUnmasking
 from secagg.protocol.consistency import check_confirmations, confirm_contributors, confirmation_is_valid
+from secagg.protocol.messages import ConsistencyCheckRequest, ConsistencyCheckResponse
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness, decode_request
 from tests.protocol.support import session

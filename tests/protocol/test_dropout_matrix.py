@@ -9,8 +9,8 @@ from itertools import combinations, combinations_with_replacement
 import pytest
 
 from secagg import AbortReason, DropReason, Round, ServerPhase, SessionAbortedError, ThreatModel
-from secagg.events import ClientDropped, RoundClosed, SessionAborted
-from secagg.messages import Abort
+from secagg.protocol.events import ClientDropped, RoundClosed, SessionAborted
+from secagg.protocol.messages import Abort
 from secagg.protocol.topology import Neighbourhoods, neighbourhoods
 from secagg.protocol.transitions import rounds
 from tests.harness import Harness, decode_request

@@ -24,8 +24,10 @@ from secagg import (
     ThreatModel,
     Violation,
 )
-from secagg.events import AnswerRepeated, ClientDropped, LateMessageRefused, ServerEvent
-from secagg.messages import (
+from secagg.protocol import client as client_machine
+from secagg.protocol.client_states import Offered
+from secagg.protocol.events import AnswerRepeated, ClientDropped, LateMessageRefused, ServerEvent
+from secagg.protocol.messages import (
     ROUND_OF_MESSAGE,
     Abort,
     AdvertiseKeysRequest,
@@ -38,8 +40,6 @@ from secagg.messages import (
     ShareKeysRequest,
     UnmaskingRequest,
 )
-from secagg.protocol import client as client_machine
-from secagg.protocol.client_states import Offered
 from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.transitions import (
     CLIENT_TRANSITIONS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from secagg import AbortReason, DropReason, LocalProtocolError, Round, ServerPhase, SessionAbortedError
-from secagg.events import (
+from secagg.protocol.context import session_context
+from secagg.protocol.events import (
     AnswerRepeated,
     ClientDropped,
     LateMessageRefused,
@@ -13,8 +14,7 @@ from secagg.events import (
     SessionAborted,
     SessionCompleted,
 )
-from secagg.messages import Abort
-from secagg.protocol.context import session_context
+from secagg.protocol.messages import Abort
 from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.server import abort, check_member, close_round, collecting, drop
 from secagg.protocol.server_setup import open_session

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from secagg import AbortReason, DropReason, Round, ServerPhase
-from secagg.events import ClientDropped, ServerEvent, SessionAborted
 from secagg.protocol.context import session_context
+from secagg.protocol.events import ClientDropped, ServerEvent, SessionAborted
 from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.server_states import CollectingConfirmations, CollectingMaskedInputs
 from tests.harness import Harness, alter, decode_answer, decode_request

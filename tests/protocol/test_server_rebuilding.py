@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from secagg import AbortReason, Round, SecretBytes, ServerPhase, SessionAbortedError
 from secagg.crypto.decoding import Recovery, recover, recover_undisputed
-from secagg.events import ShareInconsistent
-from secagg.messages import RevealedShares, UnmaskingResponse
 from secagg.parameters import ClientId
 from secagg.protocol import server_rebuilding
 from secagg.protocol.context import session_context
+from secagg.protocol.events import ShareInconsistent
+from secagg.protocol.messages import RevealedShares, UnmaskingResponse
 from secagg.protocol.roster import NO_ROSTER
 from tests import strategies
 from tests.harness import Harness, alter, decode_answer

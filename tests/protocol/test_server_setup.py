@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from secagg import DropReason, Integers, Round, SessionParameters
 from secagg.errors import AbortReason
-from secagg.events import ClientDropped, ServerEvent
 from secagg.protocol.context import SessionContext, session_context
+from secagg.protocol.events import ClientDropped, ServerEvent
 from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.server_setup import keep_connected, require
 from secagg.protocol.server_states import CannotContinueError

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from secagg import AbortReason, DropReason, FixedPoint, Integers, Round, SecretBytes, ServerPhase
-from secagg.events import ClientDropped
-from secagg.messages import RevealedShares, UnmaskingResponse
+from secagg.protocol.events import ClientDropped
+from secagg.protocol.messages import RevealedShares, UnmaskingResponse
 from secagg.wire.codec import encode
 from tests.harness import Harness, alter, decode_answer
 from tests.protocol.support import assert_exact, session

@@ -11,7 +11,7 @@ import pytest
 
 import secagg.protocol
 from secagg import ClientPhase, InternalError, Round, ServerPhase, ThreatModel
-from secagg.messages import (
+from secagg.protocol.messages import (
     ROUND_OF_MESSAGE,
     Abort,
     ConsistencyCheckRequest,

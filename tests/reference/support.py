@@ -33,9 +33,9 @@ from secagg import (
     Topology,
     TopologyKind,
 )
-from secagg.events import ClientDropped
+from secagg.parameters.vectors import VectorSpec
+from secagg.protocol.events import ClientDropped
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import VectorSpec
 
 Values = Mapping[str, list[Any]]
 

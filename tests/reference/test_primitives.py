@@ -30,7 +30,7 @@ from protocol_specs.reference import (
     wire,
 )
 from protocol_specs.reference.errors import Breach, Undecodable
-from secagg import SecretBytes, SessionParameters, TopologyKind, graph_parameters
+from secagg import SecretBytes, SessionParameters, TopologyKind
 from secagg.canonical import encode_fields
 from secagg.crypto import aead, decoding, key_schedule, shamir, signing
 from secagg.crypto.agreement import AgreementKey, is_low_order
@@ -41,9 +41,10 @@ from secagg.encoding.packing import check_padding, pack_into, unpack
 from secagg.encoding.session_vector import decode_sum as library_decode_sum
 from secagg.encoding.session_vector import encode_input, pack_vector
 from secagg.errors import DecodeError, ParameterError
+from secagg.parameters import graph_conditions
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 from secagg.protocol.topology import neighbourhoods, share_points
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint, Integers, VectorSpec
 from tests import strategies
 from tests.reference.support import random_bytes
 
@@ -399,7 +400,7 @@ def test_which_sparse_graphs_withstand_corruption(
     offered = parameters.Parameters(
         1, 1, "semi-honest", "sparse", degree, bytes(32), threshold, 2, 1, bytes(32), b"", tuple(range(n)), ()
     )
-    expected = graph_parameters.threshold_resists(
+    expected = graph_conditions.threshold_resists(
         n, TopologyKind.SPARSE, degree, threshold, fraction, "semi-honest", bits
     )
 
@@ -412,6 +413,6 @@ def test_an_odd_degree_counts_as_the_even_one_below(corrupt: int, expected: bool
     offered = parameters.Parameters(
         1, 1, "semi-honest", "sparse", 5, bytes(32), 5, 2, 1, bytes(32), b"", tuple(range(8)), ()
     )
-    found = graph_parameters.threshold_resists(8, TopologyKind.SPARSE, 5, 5, corrupt / 8, "semi-honest", 40)
+    found = graph_conditions.threshold_resists(8, TopologyKind.SPARSE, 5, 5, corrupt / 8, "semi-honest", 40)
 
     assert [policy.withstands(offered, corrupt / 8, 40), found] == [expected, expected]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from protocol_specs.reference import parameters, wire
 from protocol_specs.reference.errors import Undecodable
 from secagg import DecodeError, SessionOffer
-from secagg.messages import ClientMessage, ServerMessage
+from secagg.protocol.messages import ClientMessage, ServerMessage
 from secagg.wire.codec import decode_client_message, decode_server_message, encode, encode_offer
 from tests import strategies
 

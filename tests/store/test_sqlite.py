@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from secagg.durable import sync_directory
 from secagg.store import files
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, StoreError
+from secagg.store.durable import sync_directory
 from secagg.store.sqlite import DATABASE, UPLOADS, SqliteStore
 from tests.store.test_stores import RECORD, entry, uploaded
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from secagg.errors import AbortReason, DropReason
-from secagg.events import Stage
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import ReceiptKind
-from secagg.messages import Round
+from secagg.protocol.events import Stage
+from secagg.protocol.messages import Round
 from secagg.store.base import Aborted, Completed, StoreError
 
 

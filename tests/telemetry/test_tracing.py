@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.trace import StatusCode
 
 from secagg.hosting.observer import HostObserver
-from secagg.messages import Round
+from secagg.protocol.messages import Round
 from secagg.telemetry.fan_out import FanOut
 from secagg.telemetry.tracing import TracingObserver
 from tests.telemetry.events import play

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from secagg import SecretBytes
-from secagg.vectors import FixedPoint, Integers, VectorSpec
+from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 
 Case = Mapping[str, Any]
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ import pytest
 from secagg.crypto import aead, key_schedule, shamir, signing
 from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonical, is_low_order
 from secagg.crypto.suites import get_suite
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
 from tests.vectors.support_primitives import Case, Json, cases_of, compare, data, run, secret, shown, verdict
 
 

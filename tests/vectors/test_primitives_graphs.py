@@ -15,12 +15,13 @@ from secagg import SessionParameters, ThreatModel, Topology, TopologyKind
 from secagg.canonical import encode_fields
 from secagg.crypto.labels import Label
 from secagg.errors import ParameterError
-from secagg.graph_parameters import choose_graph, complete_threshold, graph_parameters, threshold_resists
+from secagg.parameters.graph_choice import choose_graph, complete_threshold, graph_parameters
+from secagg.parameters.graph_conditions import threshold_resists
+from secagg.parameters.vectors import Integers
 from secagg.protocol.topology import Neighbourhoods, neighbourhoods, share_points
-from secagg.vectors import Integers
 from tests.vectors.support_primitives import Case, Json, cases_of, compare, data, run
 
-PUBLISHED = Path(__file__).parents[1] / "data" / "graph_parameters.json"
+PUBLISHED = Path(__file__).parents[1] / "parameters" / "graph_parameters.json"
 
 
 def place(case: Case) -> None:

@@ -13,8 +13,8 @@ from secagg.encoding.packing import check_padding, pack_into, packed_size, unpac
 from secagg.encoding.quantization import Quantizer
 from secagg.encoding.session_vector import decode_sum, encode_input, pack_vector
 from secagg.errors import DecodeError, ParameterError
+from secagg.parameters.vectors import FixedPoint, Integers
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.vectors import FixedPoint, Integers
 from tests.vectors.support_primitives import Case, Json, cases_of, compare, data, run, specifications
 
 

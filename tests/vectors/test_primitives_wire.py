@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from secagg.errors import AbortReason, DecodeError
-from secagg.messages import (
+from secagg.parameters import SessionParameters
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -24,7 +25,6 @@ from secagg.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.parameters import SessionParameters
 from secagg.wire import codec
 from tests.vectors.support_primitives import Case, cases_of, compare, data, run, secret
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, DecodeError, InternalError, ParameterError, SecAggError
-from secagg.messages import (
+from secagg.parameters import SessionParameters
+from secagg.parameters.vectors import FixedPoint
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -30,8 +32,6 @@ from secagg.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.parameters import SessionParameters
-from secagg.vectors import FixedPoint
 from secagg.wire.codec import (
     decode_client_message,
     decode_offer,

@@ -9,7 +9,9 @@ import pytest
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.layout import Layout
 from secagg.errors import AbortReason, DecodeError
-from secagg.messages import (
+from secagg.parameters import SessionParameters, ThreatModel
+from secagg.parameters.vectors import FixedPoint
+from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -27,8 +29,6 @@ from secagg.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.parameters import SessionParameters, ThreatModel
-from secagg.vectors import FixedPoint
 from secagg.wire.codec import encode, encode_offer
 from secagg.wire.limits import check_length, client_message_limit, offer_limit, server_message_limit
 

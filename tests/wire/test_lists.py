@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from secagg.errors import DecodeError
-from secagg.messages import (
+from secagg.protocol.messages import (
     ClientMessage,
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,

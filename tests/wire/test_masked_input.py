@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from secagg.errors import DecodeError
-from secagg.messages import MaskedInputCollectionResponse
+from secagg.protocol.messages import MaskedInputCollectionResponse
 from secagg.wire import messages_pb2 as pb
 from secagg.wire.codec import decode_client_message, encode, payload_prefix
 from tests.wire.test_codec import SESSION, envelope, fill

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, DecodeError
-from secagg.messages import (
+from secagg.protocol.messages import (
     Abort,
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,

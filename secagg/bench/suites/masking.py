@@ -27,7 +27,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.suites import get_suite
 from secagg.executor import INLINE, Executor
 from secagg.masking.engine import MaskTerm, add_masks
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
 
 SUITE: Final = "masking"
 _GIGA: Final = 1e9

@@ -18,7 +18,7 @@ from secagg.bench.sessions import VECTOR, fixed_point, made_up
 from secagg.bench.targets import PEAK
 from secagg.errors import InternalError
 from secagg.parameters import SessionParameters, TopologyKind
-from secagg.simulation import simulate
+from secagg.session.simulation import simulate
 
 SUITE: Final = "memory"
 PER_CLIENT: Final = "peak of the server, bytes per further client"

@@ -18,8 +18,8 @@ from secagg.bench.rows import Better, Row, measured_row, skipped_row
 from secagg.bench.sessions import made_up
 from secagg.bench.targets import FLOWER_CLIENT, FLOWER_UNMASK
 from secagg.errors import ParameterError
-from secagg.graph_parameters import complete_threshold
 from secagg.parameters import ThreatModel
+from secagg.parameters.graph_choice import complete_threshold
 
 SUITE: Final = "peers"
 FLOWER_UPLOAD: Final = "Flower SecAgg+, masked upload"

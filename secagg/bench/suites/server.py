@@ -1,4 +1,4 @@
-"""Suite `server`: a real server's whole session, its clients played by stand-ins (secagg.bench.standins)."""
+"""Suite `server`: a real server's whole session, its clients played by stand-ins (secagg.testing.standins)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from secagg.bench.rows import Better, Row, Scalar, measured_row, skipped_row
 from secagg.bench.sessions import Spent, fixed_point, run_session
 from secagg.bench.targets import unmask_name
 from secagg.encoding.layout import Layout
-from secagg.messages import Round
 from secagg.parameters import SessionParameters, TopologyKind
-from secagg.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId
+from secagg.protocol.messages import Round
 
 SUITE: Final = "server"
 _MILLI: Final = 1e-3

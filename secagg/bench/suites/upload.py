@@ -18,8 +18,8 @@ from secagg.bench.rows import Better, Row, Scalar, measured_row
 from secagg.bench.sessions import fixed_point, run_session
 from secagg.bench.targets import upload_name
 from secagg.encoding.layout import Layout
-from secagg.graph_parameters import choose_graph
 from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters.graph_choice import choose_graph
 
 SUITE: Final = "upload"
 _UNIT: Final = "× plain"

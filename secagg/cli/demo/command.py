@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 
 import secagg
-from secagg.cli.connecting import needs_service
 from secagg.cli.demo import picture
 from secagg.cli.demo.federated import FederatedRound, Federation
 from secagg.cli.demo.show import print_comparison, rounds_shown
 from secagg.cli.output import JsonFlag, print_json, print_sentences
+from secagg.cli.service.connecting import needs_service
 
 
 def demo(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secagg
-from secagg.cli.seeded import SeededNumbers
+from secagg.cli.local.seeded import SeededNumbers
 
 CLASSES: Final = 10
 SIDE: Final = 8

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import secagg
 from secagg.cli.demo.data import CLASSES, PIXELS, deal, label_skew, load_digits
 from secagg.cli.demo.model import Model, accuracy, local_update
-from secagg.cli.seeded import SeededNumbers, spread
+from secagg.cli.local.seeded import SeededNumbers, spread
 from secagg.testing.randomness import DeterministicRandomSource
 
 MINIMUM_CLIENTS: Final = 20

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.cli.demo.data import CLASSES, PIXELS, Examples
-from secagg.cli.seeded import SeededNumbers
+from secagg.cli.local.seeded import SeededNumbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

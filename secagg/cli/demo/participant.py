@@ -14,8 +14,8 @@ from typing import Final
 
 import secagg
 from secagg.cli.demo.deployment import SESSION
-from secagg.cli.join import load_arrays
 from secagg.cli.output import print_json
+from secagg.cli.service.join import load_arrays
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 from secagg.transport.grpc import ClientTls, ParticipationObserver, RetryPolicy, participate

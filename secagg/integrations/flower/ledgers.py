@@ -15,8 +15,8 @@ from typing import Final
 from flwr.app import ConfigRecord, RecordDict
 
 import secagg
-from secagg.durable import sync_directory
 from secagg.errors import ParameterError
+from secagg.store.durable import sync_directory
 
 LEDGER: Final = "secagg.ledger"
 _FIRST_PHASE: Final = "advertise_keys"

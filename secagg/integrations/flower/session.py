@@ -19,11 +19,11 @@ from flwr.serverapp import Grid
 
 import secagg
 from secagg.errors import AbortReason, DecodeError, DropReason, ParameterError, SessionAbortedError
-from secagg.events import ClientDropped, ServerEvent
 from secagg.integrations.flower import records
 from secagg.integrations.flower.config import METRIC_BITS, SecAggConfig
 from secagg.integrations.flower.exchange import Clock, SystemClock, address, exchange
 from secagg.integrations.flower.plan import Plan
+from secagg.protocol.events import ClientDropped, ServerEvent
 
 _LOG: Final = logging.getLogger("flwr.secagg")
 DEFAULT_TRAINING_TIMEOUT: Final = 3600.0

@@ -17,10 +17,10 @@ from nvflare.apis.shareable import Shareable
 
 import secagg
 from secagg.errors import AbortReason, DecodeError, DropReason, ParameterError, SessionAbortedError
-from secagg.events import ClientDropped, ServerEvent
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
+from secagg.protocol.events import ClientDropped, ServerEvent
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
 _Spec = secagg.FixedPoint | secagg.Integers

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Final
 
 from secagg.crypto.signing import IdentityKey
-from secagg.durable import sync_directory
 from secagg.errors import AbortReason, ParameterError
 from secagg.hosting import SessionStatus
+from secagg.store.durable import sync_directory
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Endpoint, Metadata
 from secagg.transport.grpc.errors import ServiceError

@@ -9,7 +9,7 @@ from secagg.crypto.signing import IdentityKey
 from secagg.errors import LocalProtocolError
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId
-from secagg.policy import ClientPolicy
+from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.transport.grpc.client import Participation, participate
 from secagg.transport.grpc.errors import UnreachableError

@@ -18,7 +18,7 @@ from secagg.crypto.signing import IdentityKey
 from secagg.errors import SecAggError
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, check_client_id
-from secagg.policy import ClientPolicy
+from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import ClientPhase
 from secagg.store.base import StoreError, check_session_name

@@ -11,16 +11,16 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from secagg.client import ClientSession
 from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import AbortReason, SecAggError, SessionAbortedError
 from secagg.executor import Executor
 from secagg.parameters import ClientId, SessionParameters
-from secagg.policy import ClientPolicy
+from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
+from secagg.session.client import ClientSession
 from secagg.transport.grpc.state import ParticipantState
 
 Inputs = Mapping[str, NDArray[Any]] | Callable[[SessionParameters], Mapping[str, NDArray[Any]]]

@@ -9,7 +9,7 @@ import pytest
 
 import secagg
 from secagg.cli.demo.data import MINIMUM_EXAMPLES, deal, label_skew, load_digits
-from secagg.cli.seeded import SeededNumbers
+from secagg.cli.local.seeded import SeededNumbers
 from secagg.testing.randomness import DeterministicRandomSource
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from secagg.cli.demo.data import Examples
 from secagg.cli.demo.model import Model, accuracy, gradient, local_update, loss, probabilities
-from secagg.cli.seeded import SeededNumbers
+from secagg.cli.local.seeded import SeededNumbers
 from secagg.testing.randomness import DeterministicRandomSource
 
 

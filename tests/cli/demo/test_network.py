@@ -13,7 +13,7 @@ import pytest
 
 import secagg
 from secagg.cli.demo import deployment
-from secagg.cli.server_config import load_config
+from secagg.cli.service.server_config import load_config
 from secagg.identity.directory import load_directory
 from secagg.identity.loopback import create_loopback_certificate
 from secagg.transport.grpc import ServerTls

@@ -21,7 +21,7 @@ from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.randomness import SystemRandomSource
 from secagg.errors import Violation
 from secagg.integrations.flower import DirectoryLedger, Node, SecAggConfig, records, run_session, secagg_mod
-from secagg.messages import Advertisement, ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
+from secagg.protocol.messages import Advertisement, ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
 from secagg.wire.codec import decode_server_message
 from tests.harness import alter
 from tests.integrations.flower.support import (

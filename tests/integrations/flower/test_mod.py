@@ -14,8 +14,8 @@ from flwr.common.constant import ErrorCode
 
 import secagg
 from secagg.errors import DropReason
-from secagg.events import ClientDropped
 from secagg.integrations.flower import Node, SecAggConfig, SessionOutcome, run_session, secagg_mod
+from secagg.protocol.events import ClientDropped
 from tests.integrations.flower.support import Cohort, cohort, instructions, refusal, stage
 
 

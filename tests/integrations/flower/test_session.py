@@ -12,8 +12,8 @@ from flwr.clientapp import ClientApp
 
 import secagg
 from secagg.errors import AbortReason, DropReason
-from secagg.events import ClientDropped
 from secagg.integrations.flower import Directory, SecAggConfig, SessionOutcome, run_session
+from secagg.protocol.events import ClientDropped
 from tests.integrations.flower.support import MODEL, Cohort, FakeClock, cohort, instructions, stage
 
 ROUNDS = ["advertise_keys", "share_keys", "masked_input", "consistency_check", "unmasking"]

@@ -23,7 +23,7 @@ from secagg.crypto.randomness import SystemRandomSource
 from secagg.errors import Violation
 from secagg.integrations.nvflare import Instruction, messages, site_id
 from secagg.integrations.nvflare.messages import ENTRY
-from secagg.messages import ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
+from secagg.protocol.messages import ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
 from secagg.wire.codec import decode_server_message
 from tests.harness import alter
 from tests.integrations.nvflare.support import FAST, Network, enroll, names_of, stage

@@ -22,10 +22,10 @@ from nvflare.apis.signal import Signal
 
 import secagg
 from secagg.errors import AbortReason, DropReason
-from secagg.events import ClientDropped
 from secagg.integrations.nvflare import Instruction, SumOutcome, SumSettings, site_id
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.messages import ENTRY
+from secagg.protocol.events import ClientDropped
 from tests.integrations.nvflare.support import FAST, Network, context_of, enroll, expected, names_of, stage
 
 SEMI_HONEST = ("advertise_keys", "share_keys", "masked_input", "unmasking")

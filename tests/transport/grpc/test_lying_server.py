@@ -22,7 +22,7 @@ from secagg import (
     SessionParameters,
     Violation,
 )
-from secagg.messages import Abort
+from secagg.protocol.messages import Abort
 from secagg.transport.grpc import (
     DroppedError,
     ParticipantState,

@@ -1,0 +1,1 @@
+"""Commands that need no other machine: simulations and the parameter calculator."""

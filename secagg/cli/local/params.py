@@ -1,0 +1,117 @@
+"""`secagg params`: the parameter calculator on the command line (Specification §2.4).
+
+Asks the calculator and prints its answer; builds no cohort, so that 10^9 clients cost nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Optional
+
+import typer
+from rich.table import Table
+
+import secagg
+from secagg.bench.estimate import estimate, read_rates
+from secagg.cli.options import TopologyChoice
+from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console
+from secagg.parameters.graph_choice import choose_graph
+
+MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
+_COST_HELP: Final = (
+    "Also compute what a session costs: bytes, masks, X25519 operations, shares, and CPU time at the rates below. "
+    "The formula stands in docs/performance.md."
+)
+
+
+def params(
+    clients: Annotated[int, typer.Option(help="Clients in the cohort, up to 2^40.")] = 100,
+    max_corrupt: Annotated[float, typer.Option(help="Fraction of the cohort that may pool what it sees.")] = 0.1,
+    max_dropout: Annotated[float, typer.Option(help="Fraction of the cohort that may leave.")] = 0.1,
+    threat_model: Annotated[
+        secagg.ThreatModel, typer.Option(help="What the server and corrupt clients may do.")
+    ] = secagg.ThreatModel.SEMI_HONEST,
+    topology: Annotated[
+        TopologyChoice, typer.Option(help="Masking graph; auto takes the smaller one that qualifies.")
+    ] = TopologyChoice.AUTO,
+    security_bits: Annotated[int, typer.Option(help="A sparse graph leaks with probability 2^-bits at most.")] = 40,
+    correctness_bits: Annotated[
+        int, typer.Option(help="A sparse graph loses the sum to dropouts with probability below 2^-bits.")
+    ] = 20,
+    cost: Annotated[bool, typer.Option("--cost", help=_COST_HELP)] = False,
+    length: Annotated[int, typer.Option(help="With --cost: entries of each client's vector.")] = 1_000_000,
+    bits: Annotated[int, typer.Option(help="With --cost: bits of a quantized entry, 1 to 32.")] = 16,
+    suite: Annotated[int, typer.Option(help="With --cost: 1 for AES-128-CTR masks, 2 for AEGIS-128X2.")] = 1,
+    rates: Annotated[
+        MaybePath,
+        typer.Option(
+            metavar="FILE.json", help="With --cost: results of `secagg bench run primitives --json FILE.json`."
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compute the masking graph and the threshold of a session, and say why."""
+    choice = choose_graph(
+        clients,
+        max_corrupt,
+        max_dropout,
+        threat_model,
+        topology=topology.kind,
+        security_bits=security_bits,
+        correctness_bits=correctness_bits,
+    )
+    record: dict[str, Any] = {
+        "topology": choice.topology.value,
+        "degree": choice.degree,
+        "threshold": choice.threshold,
+        "reason": choice.reason,
+        "clients": clients,
+        "max_corrupt": max_corrupt,
+        "max_dropout": max_dropout,
+        "threat_model": threat_model.value,
+        "requested_topology": topology.value,
+        "security_bits": security_bits,
+        "correctness_bits": correctness_bits,
+    }
+    if cost:
+        record["cost"] = costs = estimate(
+            clients=clients,
+            degree=choice.degree,
+            threshold=choice.threshold,
+            length=length,
+            bits=bits,
+            dropout=max_dropout,
+            active=threat_model is secagg.ThreatModel.ACTIVE,
+            suite=suite,
+            rates=read_rates(rates),
+        )
+    if as_json:
+        print_json(record)
+        return
+    table = Table(show_header=False)
+    table.add_row("cohort", f"{clients} clients, {threat_model.value}")
+    table.add_row("tolerates", f"{max_corrupt:.1%} corrupt, {max_dropout:.1%} dropping out")
+    for name in ("topology", "degree", "threshold"):
+        table.add_row(name, str(record[name]))
+    result_console().print(table)
+    print_sentences(choice.reason)
+    if cost:
+        result_console().print(_cost_table(costs))
+        print_sentences(
+            f"CPU time is a floor, at {costs['rates']}: what handling messages in Python costs is not in it."
+        )
+
+
+def _cost_table(costs: dict[str, Any]) -> Table:
+    table = Table(title="Cost of a session", title_justify="left")
+    table.add_column("")
+    for party in ("a client", "the server"):
+        table.add_column(party, justify="right")
+    client, server = costs["client"], costs["server"]
+    for name, key in (("sends", "sent_bytes"), ("receives", "received_bytes"), ("masks to expand", "mask_bytes")):
+        table.add_row(name, readable_bytes(client[key]), readable_bytes(server[key]))
+    for name, key in (("X25519 operations", "agreements"), ("shares", "shares")):
+        table.add_row(name, f"{client[key]:,.0f}", f"{server[key]:,.0f}")
+    table.add_row("CPU time", f"{client['cpu_ms']:,.1f} ms", f"{server['cpu_ms']:,.1f} ms")
+    table.add_row("upload over plain data", f"{costs['expansion']:.2f}", "")
+    return table

@@ -1,0 +1,1 @@
+"""Commands of the network service: the server, its clients and its operator."""

@@ -1,0 +1,187 @@
+"""`secagg join`: one client takes part in one session with the arrays of a file.
+
+Everything that protects the client is said here, on its own side: roster and authority, the smallest cohort, the threat
+model, the context. The server's offer is held against it before a key is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Optional
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+import secagg
+from secagg.cli.options import MaybeInt, MaybePath
+from secagg.cli.output import JsonFlag, print_json, print_sentences
+from secagg.cli.service.connecting import (
+    CaFile,
+    CertificateFile,
+    GiveUp,
+    KeyFile,
+    Plaintext,
+    Server,
+    ServerName,
+    client_tls,
+    needs_service,
+)
+from secagg.cli.service.context import context_of
+from secagg.identity.directory import load_directory
+from secagg.identity.keys import load_identity
+
+_DEFAULTS: Final = secagg.ClientPolicy()
+_GIVE_UP_SECONDS: Final = 300.0
+MaybeFloat = Optional[float]  # noqa: UP045 - typer 0.12.0 knows no `float | None`
+MaybeThreatModel = Optional[secagg.ThreatModel]  # noqa: UP045
+
+
+def join(
+    server: Server,
+    session: Annotated[str, typer.Option(metavar="NAME", help="The session's name on the server.")],
+    input_: Annotated[
+        Path, typer.Option("--input", metavar="FILE.npz", help="One array for each vector of the session.")
+    ],
+    identity: Annotated[
+        MaybePath, typer.Option(metavar="FILE", help="Private key of `secagg keygen`; none for anonymous trials.")
+    ] = None,
+    client: Annotated[
+        MaybeInt, typer.Option(metavar="ID", help="This client's id; that of the key in the roster unless given.")
+    ] = None,
+    weight: Annotated[int, typer.Option(help="This client's weight, such as its number of examples.")] = 1,
+    roster: Annotated[
+        MaybePath, typer.Option(metavar="FILE", help="The roster, from where the server cannot change it.")
+    ] = None,
+    authority: Annotated[
+        MaybePath, typer.Option(metavar="FILE", help="Public key, or certificates, of the roster's authority.")
+    ] = None,
+    minimum_serial: Annotated[int, typer.Option(help="The oldest serial of a signed roster to accept.")] = 1,
+    context: Annotated[
+        MaybePath, typer.Option(metavar="FILE", help="The session must be about this file, by its SHA-256.")
+    ] = None,
+    threat_model: Annotated[
+        MaybeThreatModel,
+        typer.Option(help="Take part in this model only; with an identity, active unless given."),
+    ] = None,
+    minimum_cohort: Annotated[int, typer.Option(help="Take part in no smaller cohort.")] = _DEFAULTS.minimum_cohort,
+    minimum_contributors: Annotated[
+        int, typer.Option(help="Accept no session that may release a sum of fewer.")
+    ] = _DEFAULTS.minimum_contributors,
+    minimum_threshold: Annotated[
+        int, typer.Option(help="Accept no threshold below this.")
+    ] = _DEFAULTS.minimum_threshold,
+    max_corrupt: Annotated[
+        MaybeFloat, typer.Option(help="Accept only parameters that resist this fraction of corrupt clients.")
+    ] = None,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    state: Annotated[
+        MaybePath, typer.Option(metavar="DIRECTORY", help="Go on here after this process was killed; holds secrets.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse values outside of the clip, instead of clipping.")
+    ] = (False),
+    give_up: GiveUp = _GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take part in a session with one input, and return when its sum was released."""
+    with needs_service("join"):
+        from secagg.cli.service.joining import Watcher
+        from secagg.transport.grpc import RetryPolicy, participate
+    policy = secagg.ClientPolicy(
+        minimum_cohort=minimum_cohort,
+        minimum_threshold=minimum_threshold,
+        minimum_contributors=minimum_contributors,
+        threat_model=threat_model,
+        max_corrupt=max_corrupt,
+        context=None if context is None else context_of(context),
+    )
+    private = None if identity is None else load_identity(identity)
+    keys = _roster(roster, authority, minimum_serial)
+    watcher = Watcher(sys.stderr if sys.stderr.isatty() else None)
+    took_part = asyncio.run(
+        participate(
+            server,
+            load_arrays(input_),
+            session=session,
+            client_id=client_of(client, private, keys),
+            identity=private,
+            weight=weight,
+            roster=keys,
+            policy=policy,
+            tls=client_tls(ca, certificate, key, server_name, plaintext),
+            insecure=plaintext,
+            state=state,
+            retry=RetryPolicy(give_up_seconds=give_up),
+            observer=watcher,
+            strict=strict,
+        )
+    )
+    if as_json:
+        print_json(
+            {
+                "session": took_part.session,
+                "client": took_part.client,
+                "outcome": "completed",
+                "clients": took_part.parameters.clients,
+                "threat_model": took_part.parameters.threat_model.value,
+                "sent_bytes": watcher.sent_bytes,
+                "clipped": {name: clipped for name, (clipped, _) in watcher.clipped.items()},
+            }
+        )
+    else:
+        for name, (clipped, entries) in watcher.clipped.items():
+            print_sentences(f"{name}: {clipped} of {entries} entries were beyond the clip and cut off.")
+        print_sentences(f"Session {took_part.session} completed with the input of client {took_part.client}.")
+
+
+def load_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    """Read the arrays of a .npz file; none that would need unpickling.
+
+    Raises:
+        ParameterError: no such file, or no arrays in it.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                return {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        raise secagg.ParameterError(f"cannot read {path}: {error.strerror or error}; give a .npz file") from error
+    except (ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise secagg.ParameterError(f"{path} is no .npz file of plain arrays; write it with numpy.savez") from error
+    raise secagg.ParameterError(f"{path} holds one array without a name; write it with numpy.savez(path, name=array)")
+
+
+def _roster(roster: Path | None, authority: Path | None, minimum_serial: int) -> Mapping[int, bytes] | None:
+    if (roster is None) != (authority is None):
+        given, lacking = ("--roster", "--authority") if authority is None else ("--authority", "--roster")
+        raise secagg.ParameterError(f"{given} needs {lacking}; a roster is believed for its authority's signature")
+    if roster is None or authority is None:
+        return None
+    return load_directory(roster, authority, minimum_serial=minimum_serial).keys
+
+
+def client_of(client: int | None, identity: secagg.IdentityKey | None, roster: Mapping[int, bytes] | None) -> int:
+    """Return the client's id: as it was given, or as the roster has it for the identity key.
+
+    Raises:
+        ParameterError: neither says who this is.
+    """
+    if client is not None:
+        return client
+    if identity is None or roster is None:
+        raise secagg.ParameterError("--client is missing; without it, --identity and --roster say who this is")
+    found = [member for member, key in roster.items() if key == identity.public]
+    if not found:
+        raise secagg.ParameterError("the key of --identity is not in the roster; have it enrolled, or give another key")
+    return found[0]

@@ -1,0 +1,116 @@
+"""Makes the sessions of server.toml out of its tables, or recognizes those that the data directory has.
+
+A session draws its nonce once, when it is created; after a restart the stored one goes on, whatever the table says, and
+a running one that the table contradicts is an error. Must not know gRPC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import secagg
+from secagg.cli.service.context import context_of
+from secagg.cli.service.server_config import ServerConfig
+from secagg.cli.service.server_settings import SessionSettings
+from secagg.hosting import SessionHost
+from secagg.identity.directory import Directory, load_directory
+
+_ENDED: Final = ("completed", "aborted")
+
+
+async def offer_sessions(host: SessionHost, config: ServerConfig) -> list[str]:
+    """Create the sessions of a configuration that the host does not have yet; returns the names of the new ones.
+
+    The roster is read when a session needs it: one that is stored has its keys, and goes on after the roster expired.
+
+    Raises:
+        ParameterError: a roster that is not valid, a cohort that is not in it, parameters that no session may have, or
+            a running session that is configured otherwise than it is.
+    """
+    directory: Directory | None = None
+    created = []
+    for session in config.sessions:
+        if host.has(session.name):
+            stored = host.session(session.name)
+            if stored.status().state not in _ENDED:
+                _check_unchanged(session, stored.parameters)
+            continue
+        if directory is None and not config.identities.anonymous:
+            directory = _directory(config)
+        keys: Mapping[int, bytes] = {} if directory is None else directory.keys
+        parameters = session_parameters(session, keys)
+        rounds = config.rounds if session.rounds is None else session.rounds
+        roster = {client: keys[client] for client in parameters.cohort} if keys else {}
+        await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule())
+        created.append(session.name)
+    return created
+
+
+def session_parameters(
+    session: SessionSettings, keys: Mapping[int, bytes], stored: secagg.SessionParameters | None = None
+) -> secagg.SessionParameters:
+    """Return a session's parameters.
+
+    Args:
+        session: its table.
+        keys: the roster; empty without identities.
+        stored: a session of this name whose randomness and cohort to take.
+
+    Raises:
+        ParameterError: naming the session and what is wrong.
+    """
+    cohort = _cohort(session, keys) if stored is None or session.clients != "roster" else list(stored.cohort)
+    try:
+        return secagg.SessionParameters.choose(
+            clients=cohort,
+            vectors={name: vector.specification() for name, vector in session.vectors.items()},
+            threat_model=session.threat_model,
+            max_dropout=session.max_dropout,
+            max_corrupt=session.max_corrupt,
+            context=b"" if session.context_file is None else context_of(session.context_file),
+            max_weight=session.max_weight,
+            topology=session.topology,
+            degree=session.degree,
+            threshold=session.threshold,
+            minimum_contributors=session.minimum_contributors,
+            suite=session.suite,
+            security_bits=session.security_bits,
+            correctness_bits=session.correctness_bits,
+            nonce=None if stored is None else stored.nonce,
+            permutation_seed=(stored.topology.permutation_seed or None) if stored is not None else None,
+        )
+    except secagg.ParameterError as error:
+        raise secagg.ParameterError(f"session {session.name!r}: {error}") from error
+
+
+def _check_unchanged(session: SessionSettings, stored: secagg.SessionParameters) -> None:
+    wanted = session_parameters(session, {}, stored)
+    if wanted.encode() != stored.encode():
+        raise secagg.ParameterError(
+            f"session {session.name!r} runs with other parameters than its table has now; give the new session another "
+            "name, or change the table back"
+        )
+
+
+def _cohort(session: SessionSettings, keys: Mapping[int, bytes]) -> list[int] | int:
+    if session.clients == "roster":
+        return list(keys)
+    clients = range(session.clients) if isinstance(session.clients, int) else session.clients
+    missing = [client for client in clients if client not in keys] if keys else []
+    if missing:
+        raise secagg.ParameterError(
+            f"session {session.name!r}: client {missing[0]} and {len(missing) - 1} more of its cohort are not in the "
+            "roster; enroll them or leave them out"
+        )
+    return session.clients
+
+
+def _directory(config: ServerConfig) -> Directory:
+    identities = config.identities
+    if identities.roster is None or identities.authority is None:
+        raise secagg.ParameterError("identities.roster and identities.authority are missing; make both first")
+    found = load_directory(identities.roster, identities.authority, minimum_serial=identities.minimum_serial)
+    if not found.keys:
+        raise secagg.ParameterError(f"{identities.roster} has no clients; add them with `secagg enroll`")
+    return found

@@ -1,0 +1,81 @@
+"""`secagg result`: fetches the sum of a completed session into a file, and lets the server forget it.
+
+The server is told only once the file is complete, on the disk and can be read. Must not know what the arrays mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import secagg
+from secagg.cli.output import JsonFlag, print_json, print_sentences
+from secagg.cli.service.connecting import (
+    OPERATOR_GIVE_UP_SECONDS,
+    CaFile,
+    CertificateFile,
+    GiveUp,
+    KeyFile,
+    OperatorKey,
+    Plaintext,
+    Server,
+    ServerName,
+    operator_client,
+)
+
+if TYPE_CHECKING:
+    from secagg.hosting import ReleasedSum
+    from secagg.transport.grpc import AdminClient
+
+
+def result(
+    server: Server,
+    identity: OperatorKey,
+    session: Annotated[str, typer.Option(metavar="NAME", help="The session.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.npz", help="New file for the sum: its vectors and @contributors.")],
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the result on the server too.")] = False,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch the sum of a completed session, and release it on the server once it is safe here."""
+    if out.exists():
+        raise secagg.ParameterError(f"{out} exists already and is not overwritten; give another path")
+    client = operator_client("result", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+    released = asyncio.run(_fetch(client, session, out, keep))
+    if as_json:
+        print_json(
+            {
+                "session": session,
+                "out": str(out),
+                "vectors": {
+                    name: {"shape": list(array.shape), "dtype": array.dtype.name}
+                    for name, array in released.vectors.items()
+                },
+                "contributors": list(released.contributors),
+                "total_weight": released.total_weight,
+                "kept": keep,
+            }
+        )
+        return
+    weight = "" if released.total_weight is None else f", total weight {released.total_weight}"
+    names = ", ".join(released.vectors)
+    print_sentences(f"{out}: {names} of {len(released.contributors)} contributors{weight}.")
+
+
+async def _fetch(client: AdminClient, session: str, out: Path, keep: bool) -> ReleasedSum:
+    from secagg.hosting import read_result
+
+    async with client:
+        await client.save_result(session, out)
+        released = await asyncio.to_thread(read_result, out)
+        if not keep:
+            await client.acknowledge(session)
+        return released

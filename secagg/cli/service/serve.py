@@ -1,0 +1,41 @@
+"""`secagg serve`: the network service, as server.toml describes it.
+
+Reads the options and says when the server is ready. What it needs is imported when it runs, so that the other commands
+work without the extra.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from secagg.cli.output import JsonFlag, print_json, print_sentences
+from secagg.cli.service.connecting import needs_service
+
+
+def serve(
+    config: Annotated[Path, typer.Option(metavar="FILE.toml", help="What to serve; see docs/operations.md.")],
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the configuration is in order.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Serve sessions over gRPC until SIGTERM or an interrupt. Logs go to standard error, as JSON lines."""
+    with needs_service("serve"):
+        from secagg.cli.service.server_config import load_config
+        from secagg.cli.service.serving import run_server
+    loaded = load_config(config)
+    if check:
+        _show({"sessions": [session.name for session in loaded.sessions]}, as_json, f"{config} is in order.")
+        return
+    run_server(
+        loaded,
+        lambda record: _show(record, as_json, f"Serving {record['address']}; stop with an interrupt or SIGTERM."),
+    )
+
+
+def _show(record: dict[str, Any], as_json: bool, sentence: str) -> None:
+    if as_json:
+        print_json(record)
+    else:
+        print_sentences(sentence)

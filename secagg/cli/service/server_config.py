@@ -1,0 +1,231 @@
+"""Reads server.toml and the environment, and says in one sentence what is wrong with them.
+
+A value comes from the environment (`SECAGG_LISTEN__ADDRESS` for `listen.address`), else from the file, else from the
+defaults. Relative paths are those of the file's directory. Must not know what is done with the values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+import secagg
+from secagg.cli.service.server_settings import (
+    FixedPointSettings,
+    IdentitySettings,
+    IntegersSettings,
+    LimitSettings,
+    ListenSettings,
+    LogSettings,
+    MetricsSettings,
+    RoundSettings,
+    SessionSettings,
+    StorageSettings,
+    TraceSettings,
+    WorkSettings,
+)
+from secagg.transport.grpc.tls import is_loopback, split_address
+
+PREFIX: Final = "SECAGG_"
+_NESTED: Final = "__"
+_MAX_FILE_BYTES: Final = 1 << 24
+_KINDS: Final[Mapping[str, type[BaseModel]]] = {"fixed_point": FixedPointSettings, "integers": IntegersSettings}
+_BOUNDS: Final[Mapping[str, str]] = {
+    "greater_than": "it is not above {gt}",
+    "greater_than_equal": "it is below {ge}",
+    "less_than": "it is not below {lt}",
+    "less_than_equal": "it is above {le}",
+    "literal_error": "it is none of {expected}",
+    "enum": "it is none of {expected}",
+    "too_short": "it has fewer than {min_length} entries",
+    "value_error": "{error}",
+    "union_tag_invalid": "it is of no kind among {expected_tags}",
+    "union_tag_not_found": "it has no kind: 'fixed_point' or 'integers'",
+}
+
+
+class ServerConfig(BaseSettings):
+    """Everything that `secagg serve` is told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True, allow_inf_nan=False
+    )
+
+    listen: ListenSettings = Field(default=ListenSettings(), description="a table")
+    identities: IdentitySettings = Field(default=IdentitySettings(), description="a table")
+    storage: StorageSettings = Field(default=StorageSettings(), description="a table")
+    limits: LimitSettings = Field(default=LimitSettings(), description="a table")
+    work: WorkSettings = Field(default=WorkSettings(), description="a table")
+    rounds: RoundSettings = Field(default=RoundSettings(), description="a table")
+    metrics: MetricsSettings = Field(default=MetricsSettings(), description="a table")
+    logs: LogSettings = Field(default=LogSettings(), description="a table")
+    traces: TraceSettings = Field(default=TraceSettings(), description="a table")
+    sessions: list[SessionSettings] = Field(default_factory=list, description="a list of tables [[sessions]]")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, which is what the class is called with."""
+        return env_settings, init_settings
+
+
+def load_config(path: Path) -> ServerConfig:
+    """Read and check a configuration.
+
+    Raises:
+        ParameterError: the file cannot be read, or a key, a value or their combination is wrong.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        if len(content) > _MAX_FILE_BYTES:
+            raise secagg.ParameterError(f"{path} has more than {_MAX_FILE_BYTES} bytes; list fewer sessions")
+        written = tomllib.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise secagg.ParameterError(f"cannot read {path}: {error.strerror}; give the path of a file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise secagg.ParameterError(f"{path} is no TOML: {error}; correct the file") from error
+    _check_environment(path)
+    try:
+        config = ServerConfig(**written)
+    except ValidationError as error:
+        raise secagg.ParameterError(f"{path}: {_sentence(error)}") from None
+    except SettingsError as error:
+        raise secagg.ParameterError(f"{path}: {error}: give JSON for a table or list in the environment") from None
+    config = config.model_copy(update=_with_paths(dict(config), path.absolute().parent))
+    for wrong in _contradictions(config):
+        raise secagg.ParameterError(f"{path}: {wrong}")
+    return config
+
+
+def _contradictions(config: ServerConfig) -> Iterator[str]:
+    """Sentences about values that do not fit each other."""
+    listen, identities, storage = config.listen, config.identities, config.storage
+    host, _ = split_address(listen.address)
+    if not listen.plaintext and not listen.names and not is_loopback(host):
+        yield "listen.names is missing; list the host names that clients dial, for one of which they sign their login"
+    if listen.plaintext:
+        if not is_loopback(host):
+            yield f"listen.plaintext = true with listen.address = {listen.address!r}; without TLS, listen on loopback"
+        given = [name for name in ("certificate", "key", "client_ca") if getattr(listen, name) is not None]
+        if given:
+            yield f"listen.plaintext = true does not go with listen.{given[0]}; remove one of them"
+    elif listen.certificate is None or listen.key is None:
+        lacking = "certificate" if listen.certificate is None else "key"
+        yield f"listen.{lacking} is missing; give PEM files, or listen.plaintext = true for a trial on loopback"
+    if identities.anonymous:
+        if not listen.plaintext:
+            yield "identities.anonymous = true needs listen.plaintext = true on loopback; a network needs a roster"
+        if identities.roster is not None:
+            yield "identities.anonymous = true does not go with identities.roster; remove one of them"
+    elif identities.roster is None or identities.authority is None:
+        lacking = "roster" if identities.roster is None else "authority"
+        yield f"identities.{lacking} is missing; make both with `secagg enroll`"
+    if storage.memory == (storage.directory is not None):
+        yield "storage needs exactly one of storage.directory and storage.memory = true; give the directory to keep all"
+    names = [session.name for session in config.sessions]
+    for index, session in enumerate(config.sessions):
+        if session.name in names[:index]:
+            yield f"sessions.{index}.name = {session.name!r} is used twice; every session has a name of its own"
+        if identities.anonymous and session.threat_model is secagg.ThreatModel.ACTIVE:
+            yield f"sessions.{index}.threat_model = 'active' needs a roster; set 'semi-honest' for an anonymous trial"
+        if identities.anonymous and session.clients == "roster":
+            yield f"sessions.{index}.clients = 'roster' needs a roster; give the number of clients"
+
+
+def _check_environment(path: Path) -> None:
+    """Refuse names such as SECAGG_LISTEN__ADRESS, which nobody would read; others may belong to something else."""
+    for name in sorted(os.environ):
+        section, nested, _ = name.removeprefix(PREFIX).partition(_NESTED)
+        if name.startswith(PREFIX) and nested and section.lower() not in ServerConfig.model_fields:
+            known = ", ".join(ServerConfig.model_fields)
+            raise secagg.ParameterError(f"{path}: {name} in the environment names no table; the tables are {known}")
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say what is wrong first, and how much more there is."""
+    first, *others = error.errors(include_url=False)
+    more = f" (and {len(others)} more)" if others else ""
+    return _complaint(first) + more
+
+
+def _complaint(detail: ErrorDetails) -> str:
+    location = [part for part in detail["loc"] if part not in _KINDS]
+    key = ".".join(str(part) for part in location)
+    kind, context = detail["type"], dict(detail.get("ctx", {}))
+    table, field = _found(detail["loc"])
+    if kind == "missing":
+        return f"{key} is missing; give {_purpose(field)}"
+    value = _shown(detail["input"])
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), table, 1)
+        advice = f"correct it to {near[0]!r}" if near else f"remove it, the keys there are {', '.join(table)}"
+        return f"{key} = {value} is no key of the configuration; {advice}"
+    wrong = (
+        _BOUNDS[kind].format(**context) if kind in _BOUNDS else detail["msg"].replace("Input should be", "it is not")
+    )
+    return f"{key} = {value}: {wrong.rstrip('.')}; give {_purpose(field)}"
+
+
+def _found(location: tuple[int | str, ...]) -> tuple[Mapping[str, FieldInfo], FieldInfo | None]:
+    """Return the keys of the table that a location is in, and the field, as far as they are known."""
+    fields: Mapping[str, FieldInfo] = ServerConfig.model_fields
+    field: FieldInfo | None = None
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if part in _KINDS and part not in fields:
+            fields = _KINDS[part].model_fields
+        elif part in fields:
+            field = fields[part]
+            fields = _table_of(field) or fields
+    return fields, field
+
+
+def _table_of(field: FieldInfo) -> Mapping[str, FieldInfo] | None:
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind.model_fields
+    return None
+
+
+def _purpose(field: FieldInfo | None) -> str:
+    return "a value of the right kind" if field is None or field.description is None else field.description
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _with_paths(value: Any, directory: Path) -> Any:
+    """Return a value with every relative path in it made one of the directory."""
+    if isinstance(value, Path):
+        return directory / value
+    if isinstance(value, list):
+        return [_with_paths(item, directory) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_paths(item, directory) for name, item in value.items()}
+    if isinstance(value, BaseModel):
+        return value.model_copy(update=_with_paths(dict(value), directory))
+    return value

@@ -1,0 +1,230 @@
+"""What can be set in server.toml: every key with its type, bound, default and what it is for.
+
+The descriptions are used twice: in messages about a wrong value, and in the reference in docs/operations.md. Must not
+know where values come from (see :mod:`secagg.cli.service.server_config`) nor what is done with them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+
+import secagg
+from secagg.hosting.quotas import Quotas
+from secagg.hosting.schedule import MAX_SECONDS, RoundSchedule
+from secagg.store.base import check_session_name
+from secagg.transport.grpc.tls import is_loopback, split_address
+
+_DEFAULTS: Final = Quotas()
+
+
+def _address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _loopback_address(address: str) -> str:
+    if not is_loopback(split_address(address)[0]):
+        raise ValueError("it can be reached from other machines, and the metrics are not protected")
+    return address
+
+
+def _session_name(name: str) -> str:
+    return check_session_name(name)
+
+
+def _cohort(value: Any) -> Any:
+    if value == "roster":
+        return value
+    numbers = value if isinstance(value, list) else [value]
+    if not numbers or any(type(number) is not int or not 0 <= number < 1 << 64 for number in numbers):
+        raise ValueError("it is no number of clients, no list of ids in 0 .. 2^64-1, and not 'roster'")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+LoopbackAddress = Annotated[str, AfterValidator(_loopback_address)]
+SessionName = Annotated[str, AfterValidator(_session_name)]
+Cohort = Annotated[int | list[int] | Literal["roster"], PlainValidator(_cohort)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=1 << 62)]
+
+
+class Section(BaseModel):
+    """One table of server.toml; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ListenSettings(Section):
+    """Where clients connect, and the server's certificate."""
+
+    address: Address = Field(default="127.0.0.1:8470", description="host:port to listen on; port 0 takes a free one")
+    names: list[str] = Field(
+        default_factory=list, description="the host names that clients dial, without port; logins are signed for one"
+    )
+    certificate: Path | None = Field(default=None, description="the server's certificate chain in PEM")
+    key: Path | None = Field(default=None, description="the private key of the certificate in PEM")
+    client_ca: Path | None = Field(
+        default=None, description="PEM of the authority that clients' TLS certificates must have"
+    )
+    plaintext: bool = Field(default=False, description="true only for trials on loopback, without TLS")
+
+
+class IdentitySettings(Section):
+    """Who may take part and who may fetch results."""
+
+    roster: Path | None = Field(
+        default=None, description="the roster: a file of `secagg enroll`, or certificates in PEM"
+    )
+    authority: Path | None = Field(default=None, description="the authority's public key, or its certificates, in PEM")
+    minimum_serial: Count = Field(default=1, description="the oldest serial of a signed roster to accept")
+    anonymous: bool = Field(
+        default=False, description="true only for semi-honest trials on loopback, without identities"
+    )
+    operators: list[Path] = Field(default_factory=list, description="public key files of those who fetch results")
+
+
+class StorageSettings(Section):
+    """Where sessions live."""
+
+    directory: Path | None = Field(default=None, description="a directory for this server alone, on a local disk")
+    memory: bool = Field(default=False, description="true to keep nothing: a restart loses all sessions")
+
+
+class LimitSettings(Section):
+    """Bounds of what clients may use up."""
+
+    sessions: Count = Field(
+        default=_DEFAULTS.sessions, description="sessions that run or whose result nobody has fetched"
+    )
+    clients: Count = Field(default=_DEFAULTS.clients, description="the largest cohort")
+    message_bytes: Count = Field(default=_DEFAULTS.message_bytes, description="the longest message")
+    upload_bytes: Count = Field(
+        default=_DEFAULTS.upload_bytes, description="all uploads and results on the disk together"
+    )
+    client_bytes_per_second: Count = Field(
+        default=_DEFAULTS.client_bytes_per_second, description="how fast one client of a session may send, on average"
+    )
+    queued_messages: Count = Field(
+        default=_DEFAULTS.queued_messages, description="messages of a session that wait for the disk"
+    )
+    ended_sessions: Count = Field(default=_DEFAULTS.ended_sessions, description="ended sessions that are remembered")
+
+    def quotas(self) -> Quotas:
+        """Return the bounds as a host takes them."""
+        return Quotas(**self.model_dump())
+
+
+class WorkSettings(Section):
+    """Who computes."""
+
+    processes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=1, description="processes that share out masks and key agreements; 1 does them in the server's own"
+    )
+
+
+class RoundSettings(Section):
+    """How long each round waits for answers, in seconds."""
+
+    advertise_keys: Seconds = Field(default=600.0, description="seconds for all clients to join")
+    share_keys: Seconds = Field(default=60.0, description="seconds for key shares")
+    masked_input: Seconds = Field(default=600.0, description="seconds for training and uploads")
+    consistency_check: Seconds = Field(default=60.0, description="seconds for the signed list of contributors")
+    unmasking: Seconds = Field(default=60.0, description="seconds for the shares that remove masks")
+    session_seconds: Seconds | None = Field(default=None, description="bound on all rounds together, in running time")
+
+    def schedule(self) -> RoundSchedule:
+        """Return the deadlines as a host takes them."""
+        seconds = {round_: getattr(self, round_.value) for round_ in secagg.Round}
+        return RoundSchedule(seconds, self.session_seconds)
+
+
+class MetricsSettings(Section):
+    """Prometheus metrics."""
+
+    address: LoopbackAddress | None = Field(
+        default=None, description="host:port on loopback for Prometheus; none, no metrics"
+    )
+
+
+class LogSettings(Section):
+    """Structured logs: one JSON object a line."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least that is written")
+    file: Path | None = Field(default=None, description="a file to append to; standard error unless given")
+
+
+class TraceSettings(Section):
+    """OpenTelemetry traces."""
+
+    enabled: bool = Field(default=False, description="true to trace sessions and rounds, with a provider of yours")
+
+
+class FixedPointSettings(Section):
+    """A vector of real numbers."""
+
+    kind: Literal["fixed_point"]
+    shape: list[Count] = Field(description="the shape of the arrays, such as [1000000]", min_length=1)
+    clip: Annotated[float, Field(gt=0)] = Field(description="entries lie in [-clip, clip]")
+    bits: Annotated[int, Field(ge=1, le=32)] = Field(default=16, description="bits of a quantized entry")
+    rounding: Literal["stochastic", "nearest"] = Field(default="stochastic", description="how entries are rounded")
+    aggregate: Literal["sum", "mean"] = Field(default="sum", description="what is released")
+
+    def specification(self) -> secagg.FixedPoint:
+        """Return the vector as a session takes it."""
+        return secagg.FixedPoint(
+            shape=tuple(self.shape), clip=self.clip, bits=self.bits, rounding=self.rounding, aggregate=self.aggregate
+        )
+
+
+class IntegersSettings(Section):
+    """A vector of whole numbers."""
+
+    kind: Literal["integers"]
+    shape: list[Count] = Field(description="the shape of the arrays, such as [10]", min_length=1)
+    low: int = Field(description="the smallest entry")
+    high: int = Field(description="the largest entry")
+
+    def specification(self) -> secagg.Integers:
+        """Return the vector as a session takes it."""
+        return secagg.Integers(self.low, self.high, shape=tuple(self.shape))
+
+
+VectorSettings = Annotated[FixedPointSettings | IntegersSettings, Field(discriminator="kind")]
+
+
+class SessionSettings(Section):
+    """One session that the server offers."""
+
+    name: SessionName = Field(
+        description="1 to 128 ASCII letters, digits, dots, dashes, underscores; never used before"
+    )
+    clients: Cohort = Field(default="roster", description="'roster', a list of ids, or a number n for the ids 0 .. n-1")
+    vectors: dict[str, VectorSettings] = Field(description="name to kind, shape and range", min_length=1)
+    threat_model: secagg.ThreatModel = Field(default=secagg.ThreatModel.ACTIVE, description="'active' or 'semi-honest'")
+    max_dropout: Fraction = Field(default=0.1, description="the fraction of the cohort that may leave")
+    max_corrupt: Fraction = Field(default=0.1, description="the fraction of the cohort that may pool what it sees")
+    max_weight: Count = Field(default=1, description="the largest weight of a client; above 1 for weighted means")
+    topology: secagg.TopologyKind | None = Field(
+        default=None, description="'complete' or 'sparse'; computed unless given"
+    )
+    degree: Count | None = Field(default=None, description="neighbours of a client; computed unless given")
+    threshold: Count | None = Field(default=None, description="shares that rebuild a secret; computed unless given")
+    minimum_contributors: Count | None = Field(
+        default=None, description="the smallest sum that is released, in clients"
+    )
+    suite: secagg.SuiteId = Field(
+        default=secagg.SuiteId.X25519_AES128CTR, description="1: AES-128-CTR masks; 2: AEGIS-128X2"
+    )
+    security_bits: Count = Field(default=40, description="a sparse graph leaks with probability 2^-bits at most")
+    correctness_bits: Count = Field(
+        default=20, description="a sparse graph loses the sum with probability below 2^-bits"
+    )
+    context_file: Path | None = Field(
+        default=None, description="a file whose SHA-256 every client must expect, as --context"
+    )
+    rounds: RoundSettings | None = Field(default=None, description="deadlines of this session instead of [rounds]")

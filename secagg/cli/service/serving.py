@@ -1,0 +1,153 @@
+"""Puts a server together from its configuration and runs it until it is told to stop.
+
+Order matters: logs and metrics first, so that nothing happens unseen; then the store, the host, which replays what was
+running, the sessions, and at last the port, so that no client meets a server that does not know its session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import secagg
+from secagg.cli.service.offering import offer_sessions
+from secagg.cli.service.server_config import ServerConfig
+from secagg.compute.processes import ProcessExecutor
+from secagg.hosting import HostObserver, SessionHost
+from secagg.identity.keys import load_public_key
+from secagg.store.base import SessionStore
+from secagg.store.memory import MemoryStore
+from secagg.store.sqlite import SqliteStore
+from secagg.telemetry.fan_out import FanOut
+from secagg.telemetry.logs import LogObserver, json_logs
+from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
+from secagg.transport.grpc import GrpcServer, ServerTls
+from secagg.transport.grpc.tls import split_address
+
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        config: what to serve.
+        announce: told once, when clients can connect, where and what is served.
+
+    Raises:
+        SecAggError: it cannot start.
+    """
+    with ExitStack() as stack:
+        log = stack.enter_context(json_logs(config.logs.level, config.logs.file))
+        observers: list[HostObserver] = [LogObserver(log)]
+        metrics_address = None
+        if config.metrics.address is not None:
+            metrics = MetricsObserver()
+            observers.append(metrics)
+            host, port = split_address(config.metrics.address)
+            served = stack.enter_context(metrics_endpoint(metrics.registry, host, port))
+            metrics_address = f"{host}:{served}"
+        if config.traces.enabled:
+            observers.append(_tracing())
+        store = stack.enter_context(_store(config))
+        work = config.work.processes
+        executor: secagg.Executor = secagg.InlineExecutor() if work == 1 else stack.enter_context(ProcessExecutor(work))
+        asyncio.run(_serve(config, store, executor, FanOut(*observers), metrics_address, announce, log))
+
+
+async def _serve(
+    config: ServerConfig,
+    store: SessionStore,
+    executor: secagg.Executor,
+    observer: HostObserver,
+    metrics_address: str | None,
+    announce: Callable[[dict[str, Any]], None],
+    log: Any,
+) -> None:
+    listen = config.listen
+    operators = {str(path): load_public_key(path) for path in config.identities.operators}
+    quotas = config.limits.quotas()
+    tls = _tls(config)
+    _warn_of_open_key(config, log)
+    async with (
+        _stop_signals() as stopped,
+        SessionHost(store, quotas=quotas, observer=observer, executor=executor) as host,
+    ):
+        created = await offer_sessions(host, config)
+        server = GrpcServer(
+            host,
+            listen.address,
+            names=listen.names,
+            tls=tls,
+            insecure=listen.plaintext,
+            operators=operators,
+            anonymous=config.identities.anonymous,
+        )
+        async with server:
+            record = {
+                "address": listen.address.rpartition(":")[0] + f":{server.port}",
+                "tls": not listen.plaintext,
+                "sessions": [session.name for session in host.sessions()],
+                "created": created,
+                "metrics": metrics_address,
+            }
+            log.info("serving", **record)
+            announce(record)
+            await stopped.wait()
+            log.info("stopping")
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _stop_signals() -> AsyncIterator[asyncio.Event]:
+    """Turn the signals that end a service into an event."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _store(config: ServerConfig) -> Iterator[SessionStore]:
+    directory = config.storage.directory
+    store: SessionStore = MemoryStore() if directory is None else SqliteStore(directory)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _tls(config: ServerConfig) -> ServerTls | None:
+    listen = config.listen
+    if listen.certificate is None or listen.key is None:
+        return None
+    return ServerTls.from_files(listen.certificate, listen.key, listen.client_ca)
+
+
+def _warn_of_open_key(config: ServerConfig, log: Any) -> None:
+    """Say so when all users of this machine can read the key of TLS; not refused, since containers mount keys so."""
+    key = config.listen.key
+    mode = 0 if key is None else stat.S_IMODE(key.stat().st_mode)
+    if os.name == "posix" and mode & stat.S_IRWXO:
+        log.warning("everybody on this machine can open the key of TLS", file=str(key), mode=f"{mode:04o}")
+
+
+def _tracing() -> HostObserver:
+    try:
+        from secagg.telemetry.tracing import TracingObserver
+    except ImportError as error:
+        raise secagg.ParameterError(
+            "traces.enabled = true needs OpenTelemetry: pip install 'secagg[traces]', and start the server with a "
+            "provider of yours"
+        ) from error
+    return TracingObserver()

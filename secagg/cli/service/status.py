@@ -1,0 +1,98 @@
+"""`secagg status`: how far the sessions of a server are, for its operator. Must not know what a session sums."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from secagg.cli.options import MaybeText
+from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console, shown
+from secagg.cli.service.connecting import (
+    OPERATOR_GIVE_UP_SECONDS,
+    CaFile,
+    CertificateFile,
+    GiveUp,
+    KeyFile,
+    OperatorKey,
+    Plaintext,
+    Server,
+    ServerName,
+    operator_client,
+)
+
+if TYPE_CHECKING:
+    from secagg.hosting import SessionStatus
+    from secagg.transport.grpc import AdminClient
+
+
+def status(
+    server: Server,
+    identity: OperatorKey,
+    session: Annotated[MaybeText, typer.Option(metavar="NAME", help="This session; all of them unless given.")] = None,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the open round, the answers and the dropouts of a server's sessions."""
+    client = operator_client("status", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+    found = asyncio.run(_ask(client, session))
+    if as_json:
+        print_json({"sessions": [_record(one) for one in found]})
+        return
+    if not found:
+        print_sentences("The server has no sessions.")
+        return
+    table = Table()
+    for column in ("session", "state", "answered", "dropped", "seconds left", "on disk", "result"):
+        table.add_column(column)
+    for one in found:
+        table.add_row(*_cells(one))
+    result_console().print(table)
+    for one in found:
+        if one.detail:
+            print_sentences(f"{one.name}: {one.detail}")
+
+
+async def _ask(client: AdminClient, session: str | None) -> list[SessionStatus]:
+    async with client:
+        names = await client.sessions() if session is None else (session,)
+        return [await client.status(name) for name in names]
+
+
+def _record(one: SessionStatus) -> dict[str, Any]:
+    return {
+        "session": one.name,
+        "state": one.state,
+        "clients": one.clients,
+        "expected": one.expected,
+        "answered": one.answered,
+        "pending": one.pending,
+        "dropped": {reason.value: count for reason, count in one.dropped.items()},
+        "seconds_left": one.seconds_left,
+        "log_entries": one.log_entries,
+        "stored_bytes": one.stored_bytes,
+        "result_ready": one.result_ready,
+        "abort_reason": None if one.abort_reason is None else one.abort_reason.value,
+        "detail": one.detail,
+        "created_at": one.created_at,
+        "contributors": None if one.contributors is None else list(one.contributors),
+    }
+
+
+def _cells(one: SessionStatus) -> tuple[str, ...]:
+    return (
+        shown(one.name),
+        shown(one.state.replace("_", " ")),
+        f"{one.answered} of {one.expected}" if one.expected else "",
+        f"{sum(one.dropped.values())} of {one.clients}",
+        "" if one.seconds_left is None else f"{one.seconds_left:.0f}",
+        readable_bytes(one.stored_bytes),
+        "ready" if one.result_ready else "",
+    )

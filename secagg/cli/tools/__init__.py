@@ -1,0 +1,1 @@
+"""Commands for whoever checks or measures an implementation."""

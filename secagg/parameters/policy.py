@@ -1,0 +1,72 @@
+"""A client's own floor under what a server may offer (Specification §6.1): plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from secagg.errors import ParameterError
+from secagg.parameters.graph_conditions import ThreatModel
+from secagg.parameters.suite_ids import SuiteId
+
+DEFAULT_MAXIMUM_WORDS: Final = 1 << 27
+DEFAULT_MAXIMUM_COHORT: Final = 1 << 17
+DEFAULT_ACTIVE_MAX_CORRUPT: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPolicy:
+    """What a client accepts; an offer under this floor is refused before a key is made.
+
+    The server chooses the parameters of a session, and may lie: the floor is the client's protection against
+    a cohort of two, a threshold of one, or another model than the one it trained.
+
+    Attributes:
+        minimum_cohort: smallest cohort.
+        minimum_threshold: smallest threshold.
+        minimum_contributors: smallest number of clients whose sum may be released.
+        threat_model: the only model accepted. None accepts any model from a client without identity and roster, and the
+            active model only from a client that was given them: a server must not talk it out of its protection.
+        max_corrupt: fraction of the cohort that may collude with the server without learning an input; offers whose
+            graph and threshold do not resist it are refused. None means 0.1 in the active model, where the server may
+            have chosen the threshold to suit its accomplices; in the semi-honest model it trusts the offer.
+        security_bits: how surely a sparse graph must resist `max_corrupt`.
+        suites: accepted suites.
+        maximum_cohort: largest cohort (default 2^17), so that an offer cannot exhaust this client.
+        maximum_words: largest session vector, in 64-bit words (default 2^27: 1 GiB).
+        context: the application bytes that the offer must carry (model digest, round), or None for any.
+
+    Raises:
+        ParameterError: a floor that no session can meet.
+    """
+
+    minimum_cohort: int = 3
+    minimum_threshold: int = 2
+    minimum_contributors: int = 2
+    threat_model: ThreatModel | None = None
+    max_corrupt: float | None = None
+    security_bits: int = 40
+    suites: frozenset[SuiteId] = frozenset(SuiteId)
+    maximum_cohort: int = DEFAULT_MAXIMUM_COHORT
+    maximum_words: int = DEFAULT_MAXIMUM_WORDS
+    context: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.threat_model is not None and not isinstance(self.threat_model, ThreatModel):
+            raise ParameterError(
+                f"threat_model {self.threat_model!r} is none; give ThreatModel.ACTIVE, ThreatModel.SEMI_HONEST or None"
+            )
+        if self.maximum_cohort < 2 or self.maximum_words < 1:
+            raise ParameterError(
+                f"maximum_cohort={self.maximum_cohort} or maximum_words={self.maximum_words} refuses every session; "
+                "allow at least 2 clients and 1 word"
+            )
+        if self.minimum_cohort < 2 or self.minimum_contributors < 2 or self.minimum_threshold < 1:
+            raise ParameterError(
+                f"policy floors cohort={self.minimum_cohort}, contributors={self.minimum_contributors}, "
+                f"threshold={self.minimum_threshold} are below 2, 2, 1, which every session meets; raise them"
+            )
+        if self.max_corrupt is not None and not 0 <= self.max_corrupt < 1:
+            raise ParameterError(f"max_corrupt {self.max_corrupt} is outside 0 .. 1; give a fraction of the cohort")
+        if not self.suites:
+            raise ParameterError("a policy without suites refuses every session; list at least one")

@@ -1,0 +1,108 @@
+"""What a session tells its host besides messages (Specification §7): plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from secagg.errors import AbortReason, DropReason
+from secagg.parameters import ClientId
+from secagg.protocol.messages import Round
+
+
+class Stage(Enum):
+    """What a server does while it closes the last round, which may take long; told to its observer."""
+
+    REBUILDING_SECRETS = "rebuilding_secrets"
+    REMOVING_MASKS = "removing_masks"
+    DECODING_SUM = "decoding_sum"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDropped:
+    """The server goes on without a client; what the client contributed in closed rounds stays.
+
+    Attributes:
+        client: who was dropped.
+        round: the round that was open.
+        reason: the rule of the validation table.
+        detail: one sentence for a person.
+    """
+
+    client: ClientId
+    round: Round
+    reason: DropReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRepeated:
+    """A client sent the same answer again; nothing changed."""
+
+    client: ClientId
+    round: Round
+
+
+@dataclass(frozen=True, slots=True)
+class LateMessageRefused:
+    """A message of a closed round, or of a client that was dropped; nothing changed, and it never counts.
+
+    Attributes:
+        client: who sent it.
+        round: the round the message belongs to, or None for an Abort.
+    """
+
+    client: ClientId
+    round: Round | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundClosed:
+    """A round ended.
+
+    Attributes:
+        round: which.
+        answered: clients that go on to the next round, ascending.
+    """
+
+    round: Round
+    answered: tuple[ClientId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShareInconsistent:
+    """A holder's share of a secret did not fit the others; the sum was recovered without it.
+
+    Attributes:
+        holder: who revealed the share.
+        owner: whose secret it was a share of (either may have lied).
+    """
+
+    holder: ClientId
+    owner: ClientId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCompleted:
+    """The server released a sum over these contributors."""
+
+    contributors: tuple[ClientId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAborted:
+    """A session ended without a result."""
+
+    reason: AbortReason
+    detail: str
+
+
+ServerEvent = (
+    ClientDropped
+    | AnswerRepeated
+    | LateMessageRefused
+    | RoundClosed
+    | ShareInconsistent
+    | SessionCompleted
+    | SessionAborted
+)

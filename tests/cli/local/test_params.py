@@ -1,0 +1,60 @@
+"""`secagg params`."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from secagg.parameters.graph_choice import choose_graph
+
+
+def test_json_is_the_calculators_answer_with_the_question(run: Any) -> None:
+    outcome = run(
+        *("params", "--clients", "1000", "--max-corrupt", "0.2", "--max-dropout", "0.05", "--json"),
+        *("--threat-model", "semi-honest", "--security-bits", "30", "--correctness-bits", "15"),
+    )
+    expected = choose_graph(1000, 0.2, 0.05, "semi-honest", security_bits=30, correctness_bits=15)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(outcome.out) == {
+        "topology": expected.topology.value,
+        "degree": expected.degree,
+        "threshold": expected.threshold,
+        "reason": expected.reason,
+        "clients": 1000,
+        "max_corrupt": 0.2,
+        "max_dropout": 0.05,
+        "threat_model": "semi-honest",
+        "requested_topology": "auto",
+        "security_bits": 30,
+        "correctness_bits": 15,
+    }
+
+
+@pytest.mark.parametrize("topology", ["complete", "sparse"])
+def test_the_topology_can_be_asked_for(run: Any, topology: str) -> None:
+    record = json.loads(run("params", "--topology", topology, "--json").out)
+    assert (record["topology"], record["requested_topology"]) == (topology, topology)
+
+
+def test_the_active_model_gets_the_complete_graph(run: Any) -> None:
+    record = json.loads(run("params", "--threat-model", "active", "--json").out)
+    assert (record["topology"], record["degree"], record["threshold"]) == ("complete", 99, 67)
+
+
+def test_a_billion_clients_are_answered_at_once(run: Any) -> None:
+    started = time.process_time()
+    record = json.loads(run("params", "--clients", "1000000000", "--json").out)
+    assert record["topology"] == "sparse"
+    assert time.process_time() - started < 2
+
+
+def test_text_says_the_same_with_the_reason_on_one_line(run: Any) -> None:
+    record = json.loads(run("params", "--threat-model", "active", "--json").out)
+    outcome = run("params", "--threat-model", "active")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.endswith(record["reason"] + "\n")
+    rows = [line.split() for line in outcome.out.splitlines()]
+    assert [row[3] for row in rows if "threshold" in row[1:2]] == ["67"]

@@ -1,0 +1,163 @@
+"""What the commands of the network service have in common: help, JSON, options that do not fit, a missing extra."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import secagg
+from secagg.cli.service import join
+from secagg.cli.service.result import _fetch
+from secagg.cli.service.server_config import load_config
+from secagg.cli.service.serving import run_server
+from secagg.crypto.signing import IdentityKey
+from secagg.identity.keys import create_identity
+
+OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+COMMANDS = ("keygen", "enroll", "serve", "join", "status", "result")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_json_and_help(run: Any, command: str) -> None:
+    outcome = run(command, "--help")
+    assert outcome.code == 0
+    assert "--json" in outcome.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_stands_in_the_operators_page(command: str) -> None:
+    assert f"secagg {command} --" in OPERATIONS
+
+
+@pytest.mark.parametrize("command", ["join", "status", "result", "enroll", "keygen"])
+def test_every_option_that_the_page_names_exists(run: Any, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    known = set(re.findall(r"--[a-z-]+", run(command, "--help").out))
+    text = OPERATIONS.replace("\\\n", " ")
+    lines = [line.split("#")[0] for line in text.splitlines() if line.startswith(f"secagg {command} ")]
+    assert lines != []
+    assert {option for line in lines for option in re.findall(r"(?<= )--[a-z-]+", line)} <= known
+
+
+def test_the_servers_configuration_of_the_page_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", OPERATIONS, re.DOTALL)
+    (tmp_path / "server.toml").write_text(text, encoding="utf-8")
+    config = load_config(tmp_path / "server.toml")
+    assert [session.name for session in config.sessions] == ["model-7-round-12"]
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> dict[str, list[str]]:
+    create_identity(tmp_path / "a.key", tmp_path / "a.pub")
+    (tmp_path / "server.toml").write_text("", encoding="utf-8")
+    where = ["--server", "127.0.0.1:1", "--identity", str(tmp_path / "a.key"), "--json"]
+    return {
+        "serve": ["serve", "--config", str(tmp_path / "server.toml"), "--json"],
+        "join": ["join", *where, "--session", "a", "--client", "1", "--input", str(tmp_path / "a.npz")],
+        "status": ["status", *where],
+        "result": ["result", *where, "--session", "a", "--out", str(tmp_path / "sum.npz")],
+    }
+
+
+@pytest.mark.parametrize("command", ["serve", "join", "status", "result"])
+@pytest.mark.parametrize("package", ["grpc", "tenacity"])
+def test_a_missing_extra_is_one_sentence(
+    run: Any, monkeypatch: pytest.MonkeyPatch, words: dict[str, list[str]], command: str, package: str
+) -> None:
+    for name in list(sys.modules):
+        if name.startswith(
+            ("secagg.transport", "secagg.cli.service.joining", "secagg.cli.service.serv", f"{package}.")
+        ):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    outcome = run(*words[command])
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "pip install 'secagg[grpc]'" in outcome.err
+    assert package in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("package", ["pydantic_settings", "structlog", "prometheus_client"])
+def test_a_missing_package_of_the_server_is_one_sentence(
+    run: Any, monkeypatch: pytest.MonkeyPatch, words: dict[str, list[str]], package: str
+) -> None:
+    for name in list(sys.modules):
+        if name.startswith(("secagg.cli.serv", "secagg.telemetry", f"{package}.")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    outcome = run(*words["serve"])
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"needs the package {package}, which is not installed: pip install 'secagg[grpc]'" in outcome.err
+
+
+def test_traces_without_opentelemetry_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "server.toml"
+    path.write_text(
+        "[listen]\nplaintext = true\n[identities]\nanonymous = true\n[storage]\nmemory = true\n"
+        "[traces]\nenabled = true\n",
+        encoding="utf-8",
+    )
+    monkeypatch.delitem(sys.modules, "secagg.telemetry.tracing", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    with pytest.raises(secagg.ParameterError, match=r"pip install 'secagg\[traces\]'"):
+        run_server(load_config(path), lambda record: None)
+
+
+@pytest.mark.parametrize("option", ["--ca", "--certificate", "--key", "--server-name"])
+def test_plaintext_goes_with_nothing_of_tls(run: Any, words: dict[str, list[str]], option: str) -> None:
+    outcome = run(*words["status"], "--plaintext", option, "x")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"--plaintext does not go with {option}" in outcome.err
+
+
+def test_half_of_a_certificate_is_none(run: Any, words: dict[str, list[str]], tmp_path: Path) -> None:
+    (tmp_path / "c.pem").write_text("x", encoding="utf-8")
+    outcome = run(*words["status"], "--certificate", str(tmp_path / "c.pem"))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "belong together" in outcome.err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_giving_up_takes_some_time(run: Any, words: dict[str, list[str]], seconds: str) -> None:
+    outcome = run(*words["status"], "--give-up", seconds)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert seconds in outcome.err
+
+
+def test_a_client_is_who_its_key_is_in_the_roster() -> None:
+    keys = {client: IdentityKey.generate() for client in (4, 9)}
+    roster = {client: key.public for client, key in keys.items()}
+    assert join.client_of(None, keys[9], roster) == 9
+    assert join.client_of(4, keys[9], roster) == 4
+    with pytest.raises(secagg.ParameterError, match="not in the roster"):
+        join.client_of(None, IdentityKey.generate(), roster)
+    for identity, known in ((None, roster), (keys[4], None)):
+        with pytest.raises(secagg.ParameterError, match="--client is missing"):
+            join.client_of(None, identity, known)
+
+
+def test_a_result_that_cannot_be_read_stays_on_the_server(tmp_path: Path) -> None:
+    class Damaged:
+        acknowledged = False
+
+        async def __aenter__(self) -> None:
+            return
+
+        async def __aexit__(self, *error: object) -> None:
+            return
+
+        async def save_result(self, session: str, path: Path) -> None:
+            path.write_bytes(b"no archive")
+
+        async def acknowledge(self, session: str) -> None:
+            self.acknowledged = True
+
+    client: Any = Damaged()
+    with pytest.raises(secagg.DecodeError, match="no result"):
+        asyncio.run(_fetch(client, "first", tmp_path / "sum.npz", keep=False))
+    assert not client.acknowledged
