@@ -15,7 +15,7 @@ import pytest
 
 import secagg
 from secagg.protocol.events import ClientDropped
-from secagg.protocol.messages import UnmaskingRequest
+from secagg.protocol.messages import MaskedInputCollectionRequest, UnmaskingRequest
 from secagg.wire.codec import decode_server_message
 from tests.harness import alter
 
@@ -203,6 +203,21 @@ def test_an_old_offer_is_not_accepted_again() -> None:
     first = dict(network.delivered[: len(COHORT)])[8]
     assert network.ask(8, first) is None
     assert "answered ADVERTISE_KEYS before" in str(network.stores[8].errors[0])
+
+
+def test_a_request_that_cannot_be_opened_does_not_make_the_input() -> None:
+    def break_shares(client: int, round_: secagg.Round | None, data: bytes) -> bytes:
+        if client != 8 or round_ is not secagg.Round.MASKED_INPUT:
+            return data
+        request = decode_server_message(data)
+        assert isinstance(request, MaskedInputCollectionRequest)
+        (sender, sealed), *rest = request.ciphertexts
+        return alter(data, ciphertexts=((sender, bytes([sealed[0] ^ 1]) + sealed[1:]), *rest))
+
+    network = Network("active", on_request=break_shares)
+    assert network.play().contributors == (3, 5, 13, 21)
+    assert {client: store.computed for client, store in network.stores.items()} == {3: 1, 5: 1, 8: 0, 13: 1, 21: 1}
+    assert "were not sealed by it" in str(network.stores[8].errors[0])
 
 
 def test_another_context_is_refused_by_every_client() -> None:

@@ -27,13 +27,14 @@ def mask_input(
     """Open and check all shares, then add the masks to the input's own words, in place, and pack them.
 
     Raises:
-        LocalProtocolError: no input was set; the state is unchanged.
+        LocalProtocolError: the request is in order and no input was set; the state is unchanged.
         PeerMisbehaved: a sealed share that no neighbour made for this client, or too few sharers.
     """
     context = state.context
+    # First of all: a host that computes its input only when it is due must not compute it for a request that is none.
+    held = _open_all(state, message)
     if state.input is None:
         raise LocalProtocolError("the server asks for the masked input; call set_input() first")
-    held = _open_all(state, message)
     words = state.input.words
     add_masks(words, _terms(state, sorted(held)), context.suite.prg, executor=context.executor)
     outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words))

@@ -50,6 +50,18 @@ def test_without_an_input_nothing_happens() -> None:
         mask_input(state, decode_request(harness.requests[1]), UNUSED)
 
 
+def test_an_input_is_not_asked_for_by_a_request_that_is_none() -> None:
+    """A host computes the input when it is due: a request that no honest server sends must not make it."""
+    harness = waiting()
+    request = decode_request(harness.requests[1])
+    state = cast(AwaitingMaskedInput, harness.clients[1]._state)
+    (sender, sealed), *rest = request.ciphertexts
+    broken = (sender, bytes([sealed[0] ^ 1]) + sealed[1:])
+    for ciphertexts in (request.ciphertexts[:3], (broken, *rest), (*rest, broken), (*rest, (99, sealed))):
+        with pytest.raises(PeerMisbehaved):
+            mask_input(state, replace(request, ciphertexts=ciphertexts), UNUSED)
+
+
 def test_each_rule_for_sealed_shares() -> None:
     harness = waiting()
     request = decode_request(harness.requests[1])
