@@ -23,13 +23,12 @@ from itertools import pairwise
 from multiprocessing import get_context, parent_process
 from multiprocessing.shared_memory import SharedMemory
 from threading import Lock, Thread
-from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
 
+from secagg.compute.workers import Workers
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import ParameterError
 from secagg.executor import INLINE, Job, Words
 
 # The first word of the shared memory tells workers to stop; the array follows, aligned to a cache line.
@@ -37,7 +36,7 @@ _HEAD_WORDS: Final = 8
 _INTERRUPTIBLE_SECONDS: Final = 0.1
 
 
-class ProcessExecutor:
+class ProcessExecutor(Workers):
     """Does pieces of work in `workers` processes, which live until `close()`; a context manager closes it.
 
     Sessions in several threads may share one: their jobs then wait for each other.
@@ -50,19 +49,11 @@ class ProcessExecutor:
     """
 
     def __init__(self, workers: int) -> None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise ParameterError(f"workers={workers!r} is no number of processes; give a whole number from 1 on")
-        self._workers = workers
-        self._closed = False
+        super().__init__(workers, "processes")
         self._lock = Lock()
         self._shared: SharedMemory | None = None
         self._unlink: Callable[[], object] | None = None
         self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
-
-    @property
-    def workers(self) -> int:
-        """Number of processes."""
-        return self._workers
 
     def run(
         self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
@@ -72,8 +63,7 @@ class ProcessExecutor:
         Raises:
             ParameterError: the executor is closed.
         """
-        if self._closed:
-            raise ParameterError("this ProcessExecutor is closed; make a new one")
+        self._require_open()
         parts = _parts(pieces, self._workers)
         if len(parts) < 2:
             INLINE.run(job, target, pieces, done)
@@ -134,18 +124,10 @@ class ProcessExecutor:
 
     def close(self) -> None:
         """End the processes; waits for work in progress."""
-        self._closed = True
+        super().close()
         with self._lock:
             self._pool.shutdown()
             self._release()
-
-    def __enter__(self) -> ProcessExecutor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Pickler(pickle.Pickler):

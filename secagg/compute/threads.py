@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import Empty, SimpleQueue
 from threading import Lock
-from types import TracebackType
 from typing import Final
 
-from secagg.errors import ParameterError
+from secagg.compute.workers import Workers
 from secagg.executor import INLINE, Job, Words
 
 _END: Final = None
@@ -23,7 +22,7 @@ _END: Final = None
 _INTERRUPTIBLE_SECONDS: Final = 0.1
 
 
-class ThreadExecutor:
+class ThreadExecutor(Workers):
     """Does pieces of work in `workers` threads, which live until `close()`; a context manager closes it.
 
     Sessions in several threads may share one: their pieces then wait for each other.
@@ -36,16 +35,8 @@ class ThreadExecutor:
     """
 
     def __init__(self, workers: int) -> None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise ParameterError(f"workers={workers!r} is no number of threads; give a whole number from 1 on")
-        self._workers = workers
-        self._closed = False
+        super().__init__(workers, "threads")
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="secagg")
-
-    @property
-    def workers(self) -> int:
-        """Number of threads."""
-        return self._workers
 
     def run(
         self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
@@ -55,8 +46,7 @@ class ThreadExecutor:
         Raises:
             ParameterError: the executor is closed.
         """
-        if self._closed:
-            raise ParameterError("this ThreadExecutor is closed; make a new one")
+        self._require_open()
         crew = min(self._workers, len(pieces))
         if crew <= 1:
             INLINE.run(job, target, pieces, done)
@@ -76,16 +66,8 @@ class ThreadExecutor:
 
     def close(self) -> None:
         """End the threads; waits for work in progress."""
-        self._closed = True
+        super().close()
         self._pool.shutdown()
-
-    def __enter__(self) -> ThreadExecutor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Shift:

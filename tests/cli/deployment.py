@@ -25,7 +25,7 @@ from secagg.identity.keys import create_identity
 from secagg.identity.roster import SignedRoster
 from tests.identity.authority import CertificateAuthority
 
-SECONDS: Final = 60.0
+SECONDS: Final = 600.0
 COMMAND: Final = (sys.executable, "-m", "secagg.cli.main")
 
 

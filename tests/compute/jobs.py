@@ -47,7 +47,7 @@ class Meeting:
     def start(self, target: Words) -> Callable[[range], None]:
         def meet(piece: range) -> None:
             target[piece.start] = os.getpid() * 2**32 + threading.get_ident() % 2**32
-            ends = time.monotonic() + 30
+            ends = time.monotonic() + 300
             while not target.all():
                 if time.monotonic() > ends:
                     raise TimeoutError

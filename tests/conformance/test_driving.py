@@ -153,7 +153,7 @@ def test_a_testee_that_does_not_reply_in_time_has_hung(tmp_path: Path) -> None:
     with closing(scripted(tmp_path, "receive(); sys.stderr.write('zzz'); sys.stderr.flush(); hang()", 0.5)) as testee:
         began = time.monotonic()
         failure = failing(testee, driving.TesteeHung)
-        assert 0.5 <= time.monotonic() - began < 5
+        assert time.monotonic() - began >= 0.5
         assert str(failure) == "the testee did not reply within 0.5 seconds"
         assert isinstance(failure, driving.TesteeHung)
         assert failure.stderr == "zzz"

@@ -55,7 +55,7 @@ async def disk_full(directory: Path) -> Verdict:
 
 async def _failed(trial: Trial, before: int) -> bool:
     """Wait until the store has failed once more; False when the session ended first."""
-    async with asyncio.timeout(trial.limit):
+    async with trial.patience.wait():
         while await trial.tell() <= before:
             if (await trial.status()).result_ready:
                 return False

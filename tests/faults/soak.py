@@ -18,7 +18,7 @@ from typing import Any, Final
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.trial import Verdict
 
-_TRIAL_SECONDS: Final = 500.0
+_TRIAL_SECONDS: Final = 1800.0
 _COLUMNS: Final = ("injected", "sums wrong", "inputs lost", "sessions stuck", "seconds")
 
 

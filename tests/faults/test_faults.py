@@ -33,13 +33,14 @@ def test_a_store_that_forgets_is_noticed(tmp_path: Path) -> None:
     """The server acknowledges without writing, and dies: the clients' inputs are gone."""
 
     async def play() -> Verdict:
-        async with Trial(tmp_path / "trial", limit=8) as trial:
+        async with Trial(tmp_path / "trial") as trial:
             killed = False
 
             def kill(client: int, phase: Any) -> None:
                 nonlocal killed
                 if phase.value == "masked_input" and not killed:
                     killed = True
+                    trial.patience.seconds = 8
                     trial.kill_server()
 
             trial.on_acknowledged = kill

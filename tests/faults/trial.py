@@ -6,12 +6,14 @@
         outcome = await trial.verdict()
 
 What a client was acknowledged is written down on the client's side. Afterwards every acknowledged input has to be in
-the sum, and the sum has to be that of its contributors' inputs, each once. Every wait has a limit.
+the sum, and the sum has to be that of its contributors' inputs, each once. Nothing waits longer than a limit without an
+acknowledged answer, an end, or a process that starts or dies.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -36,9 +38,10 @@ from secagg.transport.grpc import (
     participate,
 )
 from tests.faults.files import POLICY, ROUND_SECONDS, SEMI_HONEST, SESSION, Files, identity_of, input_of
+from tests.patience import Patience
 
 T = TypeVar("T")
-LIMIT: Final = 60.0
+LIMIT: Final = 120.0
 ROOT: Final = Path(__file__).parents[2]
 RETRY: Final = RetryPolicy(first_seconds=0.05, longest_seconds=0.5, give_up_seconds=LIMIT)
 _PORTS: Final = range(20_000, 32_000)  # below those that the system gives to connections of its own
@@ -143,7 +146,7 @@ class Trial:
         directory: new.
         clients: how many; ids 1 .. n.
         limits: of the service (`ServiceLimits`).
-        limit: seconds after which whatever is waited for counts as stuck.
+        limit: seconds without progress after which whatever is waited for counts as stuck.
         options: of `Files`.
     """
 
@@ -167,13 +170,17 @@ class Trial:
         self.outcomes: dict[int, Participation | BaseException] = {}
         self.kills = 0
         self.server: Process | None = None
-        self.limit = limit
+        self.patience = Patience(limit)
         self.acks: set[tuple[int, str]] = set()
         self.ends: dict[int, str] = {}
         self.ready = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._words: asyncio.Queue[Any] = asyncio.Queue()
         self.on_acknowledged: Callable[[int, ClientPhase], None] = lambda client, phase: None
+
+    @property
+    def limit(self) -> float:
+        return self.patience.seconds
 
     @property
     def address(self) -> str:
@@ -241,6 +248,8 @@ class Trial:
         """Write down that a client's answer was acknowledged."""
         if phase == ClientPhase.MASKED_INPUT.value and outcome in ("accepted", "repeated"):
             self.acknowledged.add(client)
+        if (client, phase) not in self.acks:
+            self.patience.progress()
         self.acks.add((client, phase))
         self.on_acknowledged(client, ClientPhase(phase))
 
@@ -249,7 +258,9 @@ class Trial:
         chosen = tuple(self.ids if clients is None else clients)
         tasks = [asyncio.create_task(self.client(client, **changes)) for client in chosen]
         try:
-            await asyncio.wait(tasks, timeout=self.limit)
+            with contextlib.suppress(TimeoutError):
+                async with self.patience.wait():
+                    await asyncio.wait(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -273,10 +284,11 @@ class Trial:
             self.files / "errors",
         )
         try:
-            async with asyncio.timeout(self.limit):
+            async with self.patience.wait():
                 while (line := await process.line()) is not None:
                     if "end" in line:
                         self.ends[line["client"]] = line["end"]
+                        self.patience.progress()
                     else:
                         self.note(line["client"], line["phase"], line["outcome"])
                 return await process.ended()
@@ -286,11 +298,12 @@ class Trial:
 
     async def close_rounds(self, live: Callable[[], Iterable[int]]) -> None:
         """Let the time of each round pass as soon as all clients that live have answered it, until the session ends."""
-        async with asyncio.timeout(self.limit), self.admin() as admin:
+        async with self.patience.wait(), self.admin() as admin:
             while (status := await admin.status(SESSION)).seconds_left is not None:
                 waiting = status.pending and all((client, status.state) in self.acks for client in live())
                 if waiting and (await admin.status(SESSION)).state == status.state:
                     await self.tell(advance=2 * ROUND_SECONDS)
+                    self.patience.progress()
                 await asyncio.sleep(0.02)
 
     async def status(self) -> SessionStatus:
@@ -299,7 +312,7 @@ class Trial:
 
     async def until(self, condition: Callable[[SessionStatus], bool]) -> SessionStatus:
         """Ask for the status until something holds."""
-        async with asyncio.timeout(self.limit), self.admin() as admin:
+        async with self.patience.wait(), self.admin() as admin:
             while not condition(status := await admin.status(SESSION)):
                 await asyncio.sleep(0.02)
             return status
@@ -361,11 +374,13 @@ class Trial:
                 self.files / "errors",
             )
             while (line := await server.line()) is not None:
+                self.patience.progress()
                 if "address" in line:
                     self.ready.set()
                 else:
                     self._words.put_nowait(line)
             self.ready.clear()
+            self.patience.progress()
             code = await server.ended()
             self.kills += code == -signal.SIGKILL
             if code != -signal.SIGKILL:
@@ -376,7 +391,7 @@ class Trial:
         return self.files.configure()
 
     async def _bounded(self, wait: Awaitable[T]) -> T:
-        async with asyncio.timeout(self.limit):
+        async with self.patience.wait():
             return await wait
 
 

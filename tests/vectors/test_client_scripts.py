@@ -6,32 +6,31 @@ from collections.abc import Callable
 
 import pytest
 
-from protocol_specs.testee import conformance_pb2 as reference_pb
-from protocol_specs.testee.reference_testee import ReferenceTestee
 from secagg.conformance import conformance_pb2 as pb
-from secagg.conformance.library_testee import LibraryTestee
-from tests.vectors.support import Handle, documents, play_client
+from tests.vectors.support import Json, Testee, cases_of, compare, difference, library, reference
 
-
-def library() -> Handle:
-    testee = LibraryTestee()
-    return lambda call: testee.handle(pb.Call.FromString(call)).SerializeToString()
-
-
-def reference() -> Handle:
-    testee = ReferenceTestee()
-    return lambda call: testee.handle(reference_pb.Call.FromString(call)).SerializeToString()
-
-
-CASES = [case for document in documents("scripts/client-*.json") for case in document["cases"]]
+CASES = cases_of("scripts/client-*.json")
 
 
 @pytest.mark.parametrize("make", [library, reference])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_a_client_does_what_its_script_says(case: dict[str, object], make: Callable[[], Handle]) -> None:
-    play_client(case, make())
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_a_client_does_what_its_script_says(case: Json, make: Callable[[], Testee]) -> None:
+    assert difference(case, make()) is None
 
 
 def test_there_are_scripts() -> None:
     assert CASES
     assert len({case["id"] for case in CASES}) == len(CASES)
+
+
+def test_the_comparer_sees_other_rules_reasons_and_notices() -> None:
+    expect = {"status": "REFUSED", "phase": "ABORTED", "rules": ["C24", "C26"], "abort_reason": "A07"}
+    outcome = pb.Outcome(status=pb.REFUSED, phase="ABORTED", rule="C26", abort_reason="A07", notice=b"any")
+    assert compare(expect, outcome, {}) == []
+    assert compare(expect | {"rules": ["C26"]}, outcome, {}) == ["notice 616e79, not None"]
+    assert compare(expect | {"rules": ["C26"], "notice": "616e79"}, outcome, {}) == []
+    for changed in (pb.Outcome(rule="C25"), pb.Outcome(abort_reason="A08"), pb.Outcome(answer=b"1")):
+        other = pb.Outcome()
+        other.CopyFrom(outcome)
+        other.MergeFrom(changed)
+        assert compare(expect, other, {}) != [], changed

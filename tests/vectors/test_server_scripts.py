@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from protocol_specs.testee import conformance_pb2 as reference_pb
-from protocol_specs.testee.reference_testee import ReferenceTestee
 from secagg.conformance import conformance_pb2 as pb
-from secagg.conformance.library_testee import LibraryTestee
-from tests.vectors.support_server import cases_of, compare, differences
+from tests.vectors.support import Json, Testee, cases_of, compare, difference, library, reference
 
 CASES = cases_of("scripts/server-*.json")
-each_case = pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 
 
-@each_case
-def test_the_library_does_what_the_script_says(case: dict[str, Any]) -> None:
-    assert list(differences(case, LibraryTestee(), pb)) == []
-
-
-@each_case
-def test_the_reference_does_what_the_script_says(case: dict[str, Any]) -> None:
-    assert list(differences(case, ReferenceTestee(), reference_pb)) == []
+@pytest.mark.parametrize("make", [library, reference])
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_a_server_does_what_its_script_says(case: Json, make: Callable[[], Testee]) -> None:
+    assert difference(case, make()) is None
 
 
 def test_there_is_something_to_play() -> None:

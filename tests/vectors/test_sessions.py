@@ -12,29 +12,12 @@ from typing import Any, Final
 
 import pytest
 
-from protocol_specs.testee import conformance_pb2 as reference_pb
-from protocol_specs.testee.reference_testee import ReferenceTestee
 from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance.form import from_json, to_json
-from secagg.conformance.library_testee import LibraryTestee
 from secagg.wire.messages_pb2 import SessionOffer
-from tests.vectors.support_server import Json, cases_of, same_result, scales_of
+from tests.vectors.support import Json, Testee, cases_of, library, reference, same_result, scales_of
 
 CASES = cases_of("sessions/*.json")
-Testee = Callable[[pb.Call], pb.Reply]
-
-
-def library() -> Testee:
-    return LibraryTestee().handle
-
-
-def reference() -> Testee:
-    testee = ReferenceTestee()
-    return lambda call: pb.Reply.FromString(
-        testee.handle(reference_pb.Call.FromString(call.SerializeToString())).SerializeToString()
-    )
-
-
 PLAYERS: Final[Mapping[str, tuple[Callable[[], Testee], ...]]] = {
     "library": (library, library),
     "reference": (reference, reference),

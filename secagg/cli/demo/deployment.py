@@ -80,7 +80,12 @@ def deploy(
     roster = SignedRoster.sign(keys, serial=1, issued=now, expires=now + timedelta(days=1), authority=authority)
     (directory / "roster.json").write_bytes(roster.encode())
     text = _CONFIG.format(
-        address=address, seconds=seconds, joining=max(60.0, seconds), session=SESSION, length=length, highest=highest
+        address=address,
+        seconds=seconds,
+        joining=max(60.0, clients * seconds),
+        session=SESSION,
+        length=length,
+        highest=highest,
     )
     (directory / "server.toml").write_text(text, encoding="utf-8")
     if not inputs:

@@ -29,8 +29,9 @@ from secagg.identity.keys import load_identity
 from secagg.transport.grpc import AdminClient, ClientTls
 
 _LENGTH: Final = 10_000
-_ROUND_SECONDS: Final = 3.0
-_LIMIT_SECONDS: Final = 90.0
+# A round is open for as long as this many starts of a process take, so that a machine with much to do drops nobody.
+_ROUND_STARTS: Final = 5.0
+_SHORTEST_ROUND_SECONDS: Final = 3.0
 _ROUNDS: Final = tuple(round_.value for round_ in secagg.Round)
 _SERVER_DIES: Final = secagg.Round.MASKED_INPUT.value
 
@@ -44,7 +45,7 @@ def network_demo(clients: int, as_json: bool) -> None:
 
     Raises:
         ParameterError: too few clients for the dropouts.
-        SecAggError: the session ended without a sum, or not in time.
+        SecAggError: the session ended without a sum.
     """
     if clients < 20:
         raise secagg.ParameterError(f"--clients {clients} is below 20; five of 20 are killed")
@@ -52,12 +53,7 @@ def network_demo(clients: int, as_json: bool) -> None:
     say: Callable[[str], None] = (lambda sentence: None) if as_json else print_sentences
     with tempfile.TemporaryDirectory(prefix="secagg-demo-") as directory:
         play = Play(Path(directory), clients, say)
-        try:
-            record = asyncio.run(play.run())
-        except TimeoutError:
-            raise secagg.SecAggError(
-                f"the demonstration took longer than {_LIMIT_SECONDS:.0f} s; run it on a machine with less to do"
-            ) from None
+        record = asyncio.run(play.run())
     seconds = time.perf_counter() - started
     if as_json:
         print_json(record | {"wall_seconds": seconds})
@@ -102,19 +98,15 @@ class Play:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._address = f"127.0.0.1:{probe.getsockname()[1]}"
-        inputs = await asyncio.to_thread(
-            deploy, self._directory, len(self._ids), _LENGTH, self._address, _ROUND_SECONDS
-        )
         try:
-            async with asyncio.timeout(_LIMIT_SECONDS):
-                await self._start_server()
-                self._say(
-                    f"A server process listens on {self._address} with TLS; {len(self._ids)} client processes join."
-                )
-                await asyncio.gather(*(self._client(client) for client in self._ids))
-                async with self._operator() as operator:
-                    status = await operator.status(SESSION)
-                    released = read_result(await operator.result(SESSION))
+            seconds = max(_SHORTEST_ROUND_SECONDS, _ROUND_STARTS * await self._pace())
+            inputs = await asyncio.to_thread(deploy, self._directory, len(self._ids), _LENGTH, self._address, seconds)
+            await self._start_server()
+            self._say(f"A server process listens on {self._address} with TLS; {len(self._ids)} client processes join.")
+            await asyncio.gather(*(self._client(client) for client in self._ids))
+            async with self._operator() as operator:
+                status = await operator.status(SESSION)
+                released = read_result(await operator.result(SESSION))
         finally:
             for process in self._processes:
                 await _end(process)
@@ -133,14 +125,21 @@ class Play:
             "exact": not lost and bool(np.array_equal(released.vectors["counts"], expected)),
         }
 
+    async def _pace(self) -> float:
+        """Seconds that a process takes to start on this machine, with what else it has to do now."""
+        started = time.perf_counter()
+        probe = await self._start(("-c", "import secagg.cli.demo.participant"))
+        await probe.wait()
+        return time.perf_counter() - started
+
     async def _start_server(self) -> None:
-        words = ("secagg.cli.main", "serve", "--config", str(self._directory / "server.toml"), "--json")
+        words = ("-m", "secagg.cli.main", "serve", "--config", str(self._directory / "server.toml"), "--json")
         self._server = await self._start(words)
         if await _line(self._server) is None:
             raise secagg.SecAggError("the server process did not start")
 
     async def _client(self, client: int) -> None:
-        words = ("secagg.cli.demo.participant", str(self._directory), str(client), self._address)
+        words = ("-m", "secagg.cli.demo.participant", str(self._directory), str(client), self._address)
         process = await self._start(words)
         while (line := await _line(process)) is not None:
             if "ended" in line:
@@ -164,7 +163,7 @@ class Play:
     async def _start(self, words: Sequence[str]) -> Process:
         environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *words, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=environment
+            sys.executable, *words, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=environment
         )
         self._processes.append(process)
         return process

@@ -20,7 +20,7 @@ from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 from secagg.transport.grpc import ClientTls, ParticipationObserver, RetryPolicy, participate
 
-_RETRY: Final = RetryPolicy(first_seconds=0.1, longest_seconds=1.0, give_up_seconds=60.0)
+_RETRY: Final = RetryPolicy(first_seconds=0.1, longest_seconds=1.0, give_up_seconds=600.0)
 
 
 class Reporter(ParticipationObserver):

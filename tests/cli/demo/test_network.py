@@ -28,7 +28,7 @@ def test_clients_and_server_are_killed_and_the_sum_is_right() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=1200,
     )
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
     record = json.loads(done.stdout)

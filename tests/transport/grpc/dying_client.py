@@ -45,7 +45,7 @@ def main(address: str, directory: Path, die_at: str, values: str) -> None:
         tls=ClientTls.from_files(directory / "authority.pem"),
         state=directory / "state",
         retry=QUICK,
-        timeout=60,
+        timeout=600,
     )
 
 

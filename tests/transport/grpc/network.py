@@ -42,10 +42,10 @@ from secagg.transport.grpc.connection import Connection, Endpoint
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller
 from tests.identity.authority import CertificateAuthority
 
-LIMIT: Final = 60.0
+LIMIT: Final = 600.0
 SESSION: Final = "round-7"
 # Attempts follow each other at once, so that tests of failures take no time.
-QUICK: Final = RetryPolicy(first_seconds=0.01, longest_seconds=0.05, give_up_seconds=20)
+QUICK: Final = RetryPolicy(first_seconds=0.01, longest_seconds=0.05, give_up_seconds=LIMIT)
 IMPATIENT: Final = RetryPolicy(first_seconds=0.01, longest_seconds=0.05, give_up_seconds=0.5)
 T = TypeVar("T")
 
