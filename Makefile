@@ -4,11 +4,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network
+.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
 	$(BIN)/secagg demo --network
+
+# For every commit: lint, types and the tests of the core, without those that search long.
+CORE := $(addprefix tests/,protocol session parameters crypto encoding masking wire test_layering.py test_architecture.py \
+	test_house_rules.py test_specification.py test_public_api.py test_errors.py test_canonical.py)
+quick: lint
+	$(BIN)/pytest -n auto -q -m "not slow and not thorough" --hypothesis-profile quick $(CORE)
 
 test: $(STAMP)
 	$(BIN)/pytest -n auto --dist worksteal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -42,15 +43,21 @@ def text_files() -> Iterator[Path]:
                 yield path
 
 
+@cache
+def nodes_of(source: str) -> tuple[ast.AST, ...]:
+    """Every node of a source; a source is parsed once."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
 def asserts(source: str) -> list[int]:
     """Lines with an `assert`: they vanish under -O and are no check of input."""
-    return [node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assert)]
+    return [node.lineno for node in nodes_of(source) if isinstance(node, ast.Assert)]
 
 
 def broad_handlers(source: str) -> list[int]:
     """Lines with an `except` that catches everything, our own defects included."""
     wrong = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         caught: list[ast.expr] = []
         if isinstance(node, ast.ExceptHandler):
             if node.type is None:
@@ -66,7 +73,7 @@ def broad_handlers(source: str) -> list[int]:
 def weak_randomness(source: str) -> list[int]:
     """Lines that import or use Python's or NumPy's generators."""
     wrong = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -84,7 +91,7 @@ def prints(source: str) -> list[int]:
     """Lines that print: a library is silent."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in nodes_of(source)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write")
     ]
 

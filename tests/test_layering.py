@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -230,15 +231,26 @@ def sources_of(package: Path) -> dict[str, str]:
     return sources
 
 
+@cache
+def nodes_of(source: str) -> tuple[ast.AST, ...]:
+    """Every node of a source; a source is parsed once."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
+@cache
+def packages_of_names(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name[:at] for name in names for at in range(len(name)) if name[at] == ".") | {""}
+
+
 def packages_of(sources: Mapping[str, str]) -> frozenset[str]:
     """Modules that have modules below them."""
-    return frozenset(name[:at] for name in sources for at in range(len(name)) if name[at] == ".") | {""}
+    return packages_of_names(frozenset(sources))
 
 
 def imports_of(sources: Mapping[str, str], module: str) -> Iterator[Import]:
     """All imports of one module, those inside functions included."""
     packages = packages_of(sources)
-    for node in ast.walk(ast.parse(sources[module])):
+    for node in nodes_of(sources[module]):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top, _, below = alias.name.partition(".")
@@ -327,7 +339,7 @@ def hidden_imports(sources: Mapping[str, str]) -> list[str]:
     """Imports by name at run time, which no parser sees through."""
     wrong = []
     for module, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes_of(source):
             if isinstance(node, ast.Name | ast.Attribute):
                 name = node.id if isinstance(node, ast.Name) else node.attr
                 if name in ("__import__", "import_module"):
@@ -346,7 +358,7 @@ def impurities(sources: Mapping[str, str], layer: str) -> list[str]:
         for found in imports_of(sources, module):
             if not found.own and found.target in sys.stdlib_module_names and found.target not in PURE:
                 wrong.append(f"{module}:{found.line} imports {found.target}")
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes_of(source):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
                 wrong.append(f"{module}:{node.lineno} calls {node.func.id}")
             if isinstance(node, ast.Global):
@@ -399,7 +411,7 @@ def unlisted_names(sources: Mapping[str, str], layer: str, public: set[str]) -> 
         f"{module}:{node.lineno} uses secagg.{node.attr}"
         for module, source in sources.items()
         if room_of(module) == layer
-        for node in ast.walk(ast.parse(source))
+        for node in nodes_of(source)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "secagg"
         if node.attr not in public
     ]

@@ -58,6 +58,7 @@ def test_right_shares_name_nobody(threshold: int, degree: int) -> None:
     assert outcome(recover(shared(threshold, degree), threshold, is_secret)) == (SECRET, ())
 
 
+@pytest.mark.thorough
 @FIXED
 @given(st.data())
 def test_up_to_the_bound_every_wrong_holder_is_corrected_and_named(data: st.DataObject) -> None:
@@ -276,6 +277,7 @@ def test_many_secrets_are_rebuilt_where_all_shares_agree(
             assert found is None, "fewer wrong shares than surplus ones never lie on one polynomial"
 
 
+@pytest.mark.thorough
 def test_many_secrets_and_two_with_a_share_that_is_not_canonical() -> None:
     secrets = [DeterministicRandomSource(index).secret(32) for index in range(300)]
     rows = [list(share_secrets([secret], 30, 40, DeterministicRandomSource(9))) for secret in secrets]

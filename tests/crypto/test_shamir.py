@@ -190,6 +190,7 @@ def test_the_largest_degree() -> None:
     assert raw(shamir.reconstruct(dict(zip(points, shares, strict=True)), 3)) == secret
 
 
+@pytest.mark.thorough
 def test_six_thousand_holders_all_needed() -> None:
     shares = share_one(b"\x5a" * 32, 6000, 6000)
     assert raw(shamir.reconstruct(shares, 6000)) == b"\x5a" * 32

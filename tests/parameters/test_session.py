@@ -529,6 +529,7 @@ def test_random_bytes_raise_nothing_but_our_errors(encoded: bytes) -> None:
     decodes_or_is_refused(encoded)
 
 
+@pytest.mark.thorough
 @settings(max_examples=150)
 @given(strategies.damaged(SessionParameters.encode, strategies.session_parameters()))
 def test_damaged_bytes_raise_nothing_but_our_errors(encoded: bytes) -> None:

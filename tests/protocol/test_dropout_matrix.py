@@ -169,6 +169,7 @@ def test_the_minimum_counts_contributors_and_not_who_is_left(kind: str) -> None:
     assert_exact(harness, harness.cohort)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("round_", [R.ADVERTISE_KEYS, R.SHARE_KEYS, R.MASKED_INPUT, R.UNMASKING])
 @pytest.mark.parametrize("count", [3, 4, 5])
 def test_any_few_clients_leave_a_sparse_graph(round_: Round, count: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -366,7 +367,7 @@ def asked_in(phase: ClientPhase, request: bytes) -> bool:
     return type(decode_server_message(request)) in CLIENT_TRANSITIONS[ThreatModel.ACTIVE][phase]
 
 
-TestSessions = Sessions.TestCase
+TestSessions = pytest.mark.thorough(Sessions.TestCase)
 TestSessions.settings = settings(
     max_examples=300, stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )

@@ -304,6 +304,7 @@ def test_a_snapshot_of_the_other_role_is_refused(index: int) -> None:
         load(other, data)
 
 
+@pytest.mark.thorough
 @given(st.integers(0, 9), st.integers(0, 2**16), st.binary(max_size=12), st.integers(0, 12))
 @settings(max_examples=600)
 def test_a_forged_body_with_a_right_checksum_is_read_strictly(index: int, at: int, new: bytes, cut: int) -> None:

@@ -280,6 +280,7 @@ def test_offers_survive(offer: SessionOffer) -> None:
     assert decode_offer(encode_offer(offer)) == offer
 
 
+@pytest.mark.thorough
 @settings(max_examples=300)
 @given(strategies.damaged(encode, strategies.server_messages))
 def test_whatever_a_client_accepts_encodes_to_the_same_bytes(data: bytes) -> None:
@@ -290,6 +291,7 @@ def test_whatever_a_client_accepts_encodes_to_the_same_bytes(data: bytes) -> Non
     assert encode(message) == data
 
 
+@pytest.mark.thorough
 @settings(max_examples=300)
 @given(strategies.damaged(encode, strategies.client_messages))
 def test_whatever_a_server_accepts_encodes_to_the_same_bytes(data: bytes) -> None:
@@ -300,6 +302,7 @@ def test_whatever_a_server_accepts_encodes_to_the_same_bytes(data: bytes) -> Non
     assert encode(message) == data
 
 
+@pytest.mark.thorough
 @settings(max_examples=200)
 @given(strategies.damaged(encode_offer, strategies.offers))
 def test_whatever_offer_is_accepted_encodes_to_the_same_bytes(data: bytes) -> None:

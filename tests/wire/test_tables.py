@@ -132,6 +132,7 @@ def test_what_is_written_and_read_is_what_protobuf_writes_and_reads(message: Lis
     assert by_protobuf(kind.decode, data) == message
 
 
+@pytest.mark.thorough
 @settings(max_examples=300)
 @given(strategies.damaged(codec.encode, listed))
 @example(b"")
@@ -180,6 +181,7 @@ def framing(data: bytes) -> Iterator[int]:
             yield at
 
 
+@pytest.mark.thorough
 @every_kind
 def test_every_other_byte_of_the_framing_has_the_verdict_of_protobuf(name: str) -> None:
     """Many a changed id is another message; everything else is none."""
