@@ -95,6 +95,7 @@ class AbortReason(Enum):
     INTERNAL_ERROR = "A11"
     ANSWERED_BEFORE_WITH_OTHER_CONTENT = "A12"
     RESULT_NOT_DECODABLE = "A13"
+    CONTRIBUTORS_NOT_CONNECTED = "A14"
 
 
 class SecAggError(Exception):

@@ -124,7 +124,7 @@ def _other_bodies() -> list[Json]:
 def _aborts() -> list[Json]:
     reasons = {
         "a00": b"A00",
-        "a14": b"A14",
+        "a15": b"A15",
         "a99": b"A99",
         "violation": b"C31",
         "drop-reason": b"S01",

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 def cases() -> list[Json]:
     """All cases of this topic."""
-    return [*_pruning(), *_secrets()]
+    return [*_pruning(), *_secrets(), *_cuts()]
 
 
 def _graph(world: World) -> dict[int, set[int]]:
@@ -143,3 +143,46 @@ def _secrets() -> list[Json]:
         )
     )
     return made
+
+
+def _cuts() -> list[Json]:
+    """Late clients cut the graph of the contributors into parts, whose sums a server could read one by one."""
+    ten = tuple(range(1, 11))
+    made = []
+    for name, comment, degree, floor, late, reason in (
+        ("cut-small", "Two late clients leave a part of three; the other part reaches the floor.", 2, 4, (0, 4), "A14"),
+        ("cut-halves", "Two late clients leave two parts of four, each below the floor.", 2, 5, (0, 5), "A14"),
+        ("cut-at-the-floor", "Two late clients leave two parts of four, each at the floor.", 2, 4, (0, 5), ""),
+        ("cut-once", "A ring with one gap is a line: connected.", 2, 5, (3, 4), ""),
+        ("cut-chords", "The ring is cut twice, and the chords of an odd degree connect its parts.", 3, 5, (0, 4), ""),
+        ("cut-wide", "Neighbours two steps away connect across a late client.", 4, 5, (0, 4), ""),
+        ("cut-wide-small", "Two gaps of two cut off a part of two.", 4, 3, (0, 1, 4, 5), "A14"),
+    ):
+        world = World(f"graph/{name}", ten, threshold=1, degree=degree, options={"minimum_contributors": floor})
+        gone = {_ring(world)[at] for at in late}
+        server = ScriptedServer(world).play_to(INPUTS)
+        if reason:
+            server.aborted(server.play_round(gone), reason)
+        else:
+            server.finish(set(ten) - gone, {INPUTS: gone})
+        made.append(
+            server.case(f"server-graph-{name}", comment, {"A14", "R41", "S01", "R54", "R55"}, ("SparseGraph", "Bound"))
+        )
+    world = World("graph/cut-after-input", ten, threshold=1, degree=2, options={"minimum_contributors": 5})
+    first, other = _ring(world)[0], _ring(world)[5]
+    server = ScriptedServer(world).play_to(INPUTS)
+    server.give(first)
+    server.dropped(first, server.envelope(wire.Abort("A10")), "S06")
+    server.finish(set(ten) - {other}, {INPUTS: {other}})
+    comment = "A client that is dropped after its input connects its neighbours: its mask key is not rebuilt."
+    made.append(
+        server.case(
+            "server-graph-cut-after-input", comment, {"A14", "R41", "S01", "S06", "R55"}, ("SparseGraph", "Dropout")
+        )
+    )
+    return made
+
+
+def _ring(world: World) -> list[int]:
+    seed = world.parameters.permutation_seed
+    return sorted(world.clients, key=lambda client: topology.place(seed, client))

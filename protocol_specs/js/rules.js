@@ -3,7 +3,7 @@
  */
 
 /** Whether text is the id of an AbortReason (§6.1, §8). */
-export const isAbortReason = (text) => /^A(0[1-9]|1[0-3])$/.test(text);
+export const isAbortReason = (text) => /^A(0[1-9]|1[0-4])$/.test(text);
 
 /** Bytes that are no strictly encoded message or value (§2.2, §6). */
 export class DecodeError extends Error {}

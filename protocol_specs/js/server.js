@@ -244,6 +244,7 @@ export class Server {
     const { state } = this;
     if (state.contributors.size < this.fewest) throw new SessionEnd('A03');
     this.#mustHaveHolders('A03');
+    this.#mustBeConnected();
     state.ciphertexts = new Map();
     const contributors = ascending(state.contributors);
     return this.parameters.active
@@ -275,6 +276,12 @@ export class Server {
     return ascending(sharers).filter(
       (owner) => contributors.has(owner) || this.#neighboursIn(owner, contributors).length > 0,
     );
+  }
+
+  /** No part of the contributors whose sum the server could read alone is below the floor (§6.4). */
+  #mustBeConnected() {
+    const isSmall = (part) => part.length < Number(this.parameters.minimumContributors);
+    if (this.topology.parts(this.state.contributors).some(isSmall)) throw new SessionEnd('A14');
   }
 
   #mustHaveHolders(reason) {

@@ -34,6 +34,25 @@ export class Topology {
     if (k % 2) found.push(this.ring[(p + n / 2) % n]);
     return ascending(found);
   }
+
+  /**
+   * The connected parts of the graph of these clients.
+   * @param {Iterable<bigint>} members
+   * @returns {bigint[][]}
+   */
+  parts(members) {
+    const found = [];
+    const rest = new Set(members);
+    for (const first of rest) {
+      const part = [first];
+      rest.delete(first);
+      for (const client of part) {
+        for (const peer of this.neighbours(client)) if (rest.delete(peer)) part.push(peer);
+      }
+      found.push(part);
+    }
+    return found;
+  }
 }
 
 /** The place of a client on the ring (§2.5). */

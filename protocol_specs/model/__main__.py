@@ -9,7 +9,15 @@ import sys
 import time
 
 from protocol_specs.model.cohort import Cohort
-from protocol_specs.model.controls import CONTROLS, HONEST, PROTOCOL, REDUNDANT, each_left_out
+from protocol_specs.model.controls import (
+    CONTROLS,
+    HONEST,
+    PROTOCOL,
+    REDUNDANT,
+    RING,
+    UNCONNECTED,
+    each_left_out,
+)
 from protocol_specs.model.honest import search_dropouts
 from protocol_specs.model.machines import explore_client, server_table_edges, table_edges
 from protocol_specs.model.search import Task, lines, search
@@ -70,7 +78,10 @@ def _honest_server() -> bool:
 
 def _controls() -> bool:
     _say("\nControls: one thing changed, and the shortest way to the breach")
-    good = True
+    cut = search_dropouts(RING, ThreatModel.SEMI_HONEST, UNCONNECTED).breaches
+    good = bool(cut) and all("alone is readable" in breach for breach in cut)
+    _say(f"  parts of a ring not counted (A14), honest server: {RING}, {len(cut)} breaches")
+    _say_lines(list(cut[:1]))
     for control in CONTROLS:
         sound, changed = search(control.sound), search(control.changed)
         found = changed.breach.broken if changed.breach else None

@@ -155,7 +155,7 @@ def _check_advertised(cohort: Cohort, rules: Rules, me: int, advertised: int, wo
     """§6.3, without what concerns single keys (C23, C24, C25, C28)."""
     if not advertised >> me & 1 and rules.demands(V.OWN_ADVERTISEMENT_MISSING):
         return V.OWN_ADVERTISEMENT_MISSING
-    if advertised & ~cohort.everyone:
+    if _others(advertised, me) & ~cohort.neighbours(me):
         return V.ADVERTISEMENT_OF_A_STRANGER
     if _others(advertised, me).bit_count() < cohort.threshold and rules.demands(V.ADVERTISED_BELOW_THRESHOLD):
         return V.ADVERTISED_BELOW_THRESHOLD
@@ -209,7 +209,8 @@ def _check_unmasking(
     if _others(survivors, me).bit_count() < cohort.threshold and rules.demands(V.SURVIVORS_BELOW_THRESHOLD):
         return V.SURVIVORS_BELOW_THRESHOLD
     contributors = survivors | own
-    if contributors.bit_count() < cohort.minimum_contributors and rules.demands(V.SURVIVORS_BELOW_MINIMUM_CONTRIBUTORS):
+    below = cohort.degree is None and contributors.bit_count() < cohort.minimum_contributors
+    if below and rules.demands(V.SURVIVORS_BELOW_MINIMUM_CONTRIBUTORS):
         return V.SURVIVORS_BELOW_MINIMUM_CONTRIBUTORS
     if rules.active:
         shown = survivors if rules.self_share else contributors

@@ -8,25 +8,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from secagg.errors import Violation
+from secagg.errors import AbortReason, Violation
 from secagg.parameters import ThreatModel
 
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Who takes part in a session with a complete graph.
+    """Who takes part in a session, with a complete graph or a ring.
 
     Attributes:
         clients: n.
         threshold: t.
         corrupt: c; they pool what they hold with the server and sign anything.
         minimum_contributors: of the session parameters.
+        degree: None for the complete graph, or even: client i is at position i of the ring (names mean nothing).
     """
 
     clients: int
     threshold: int
     corrupt: int = 0
     minimum_contributors: int = 2
+    degree: int | None = None
+
+    def neighbours(self, i: int) -> int:
+        """The neighbours of client i (§2.5)."""
+        if self.degree is None:
+            return self.everyone & ~(1 << i)
+        steps = range(1, self.degree // 2 + 1)
+        return sum(1 << (i + way * step) % self.clients for step in steps for way in (1, -1))
 
     @property
     def honest(self) -> int:
@@ -55,6 +64,8 @@ class Cohort:
 
     def __str__(self) -> str:
         text = f"n={self.clients} t={self.threshold} c={self.corrupt}"
+        if self.degree is not None:
+            text += f" k={self.degree}"
         return text if self.minimum_contributors == 2 else f"{text} minimum={self.minimum_contributors}"
 
 
@@ -65,19 +76,19 @@ class Rules:
     Attributes:
         threat_model: whose table they follow. `SEMI_HONEST` has no consistency round. Advertisements are taken to be
             signed in either: a server that may put its own keys in needs no other lie.
-        without: checks that are left out.
+        without: checks that are left out: a client's, or the server's A14.
         self_share: every client holds a share of its own secrets too (against §5.2, and without C54).
         answers_again: a client answers a second, different unmasking request (against §6.6, C62).
     """
 
     threat_model: ThreatModel = ThreatModel.ACTIVE
-    without: frozenset[Violation] = frozenset()
+    without: frozenset[Violation | AbortReason] = frozenset()
     self_share: bool = False
     answers_again: bool = False
 
-    def demands(self, violation: Violation) -> bool:
+    def demands(self, check: Violation | AbortReason) -> bool:
         """Whether a check is in force."""
-        return violation not in self.without
+        return check not in self.without
 
     @property
     def active(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 from protocol_specs.model.cohort import Cohort, Rules
 from protocol_specs.model.knowledge import Property
 from protocol_specs.model.search import Task
-from secagg.errors import Violation
+from secagg.errors import AbortReason, Violation
 from secagg.parameters import ThreatModel
 
 P1 = Property.ONE_KIND_OF_SHARE
@@ -80,7 +80,11 @@ PROTOCOL: Final = (
 )
 """The active model with a lying server. n=5 t=3 and n=6 t=4 are the least that bear a dropout (c = 0, c = 1)."""
 
+RING: Final = Cohort(6, 1, 0, 3, degree=2)
+"""The least ring of which late clients can leave two parts of two, with a floor above that."""
+
 HONEST: Final = (
+    (RING, ThreatModel.SEMI_HONEST),
     (Cohort(4, 3), ThreatModel.SEMI_HONEST),
     (Cohort(4, 3, 1), ThreatModel.ACTIVE),
     (Cohort(5, 3, 2), ThreatModel.SEMI_HONEST),
@@ -89,6 +93,9 @@ HONEST: Final = (
     (Cohort(6, 4, 1), ThreatModel.ACTIVE),
 )
 """An honest server and all patterns of dropouts; the corrupt clients only pool what they hold."""
+
+UNCONNECTED: Final = frozenset({AbortReason.CONTRIBUTORS_NOT_CONNECTED})
+"""Without this check of an honest server, late clients make it read a part of the ring alone."""
 
 _FEW: Final = Cohort(5, 3)
 _SPLIT: Final = Cohort(7, 4)

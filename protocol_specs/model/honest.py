@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import combinations
 from typing import Final, NamedTuple
 
 from protocol_specs.model.client import Client, Message, World, receive
-from protocol_specs.model.cohort import Cohort, Rules, members
-from secagg.errors import AbortReason
+from protocol_specs.model.cohort import Cohort, Rules, members, text
+from protocol_specs.model.knowledge import Player, readable_sums
+from secagg.errors import AbortReason, Violation
 from secagg.parameters import ThreatModel
 from secagg.protocol.messages import (
     Abort,
@@ -71,7 +72,8 @@ class HonestRun:
     """What a search of all dropout patterns found.
 
     Attributes:
-        states: how many states of the server were visited.
+        states: how many states of the server were visited; on a ring, of those that no turn or reflection maps to
+            each other.
         edges: each step of its machine that was taken.
         ended: how many end states there are for each reason; None is a released sum.
         breaches: what was wrong, in words.
@@ -83,9 +85,11 @@ class HonestRun:
     breaches: tuple[str, ...]
 
 
-def search_dropouts(cohort: Cohort, threat_model: ThreatModel) -> HonestRun:
+def search_dropouts(
+    cohort: Cohort, threat_model: ThreatModel, without: frozenset[Violation | AbortReason] = frozenset()
+) -> HonestRun:
     """Visit every state of an honest server: in each round each client may answer, leave, or answer and then leave."""
-    rules = Rules(threat_model)
+    rules = Rules(threat_model, without)
     first = Server(_S.COLLECTING_KEYS, (Fate.PENDING,) * cohort.clients)
     seen: dict[Server, list[Server]] = {first: []}
     edges: set[Edge] = set()
@@ -95,12 +99,13 @@ def search_dropouts(cohort: Cohort, threat_model: ThreatModel) -> HonestRun:
         server = todo.popleft()
         for kind, following in steps(cohort, rules, server):
             edges.add((server.phase, kind, following.phase))
+            if kind is CloseRound:
+                breaches += _complaints(cohort, rules, server, following)
+            following = _turned(cohort, following)
             seen[server].append(following)
             if following not in seen:
                 seen[following] = []
                 todo.append(following)
-            if kind is CloseRound:
-                breaches += _complaints(cohort, rules, server, following)
     breaches += [f"{state} does not end" for state in _endless(seen)]
     ended = Counter(server.reason for server in seen if server.phase in TERMINAL)
     return HonestRun(len(seen), frozenset(edges), dict(ended), tuple(breaches))
@@ -125,7 +130,8 @@ def close(cohort: Cohort, rules: Rules, server: Server) -> Server:
     for i, fate in enumerate(server.fates):
         if fate is Fate.PENDING:
             server = _with(server, i, _fate_of_leaver(server.phase, fate))
-    reason = _why_not(cohort, server)
+    server = _pruned(cohort, server)
+    reason = _why_not(cohort, rules, server)
     if reason is not None:
         return server._replace(phase=_S.ABORTED, reason=reason)
     allowed = SERVER_TRANSITIONS[rules.threat_model][server.phase][CloseRound] - {_S.ABORTED}
@@ -151,8 +157,21 @@ def _fate_of_leaver(phase: ServerPhase, fate: Fate) -> Fate:
             return Fate.LEFT_CONTRIBUTED
 
 
-def _why_not(cohort: Cohort, server: Server) -> AbortReason | None:
-    """A01 to A05."""
+def _pruned(cohort: Cohort, server: Server) -> Server:
+    """S14: without those that have fewer than t neighbours left, in a ring."""
+    if cohort.degree is None or server.phase not in (_S.COLLECTING_KEYS, _S.COLLECTING_SHARES):
+        return server
+    while True:
+        left = server.those(Fate.ANSWERED)
+        lonely = [i for i in members(left) if (left & cohort.neighbours(i)).bit_count() < cohort.threshold]
+        if not lonely:
+            return server
+        for i in lonely:
+            server = _with(server, i, _fate_of_leaver(server.phase, Fate.ANSWERED))
+
+
+def _why_not(cohort: Cohort, rules: Rules, server: Server) -> AbortReason | None:
+    """A01 to A05, A14."""
     present = server.those(Fate.ANSWERED)
     match server.phase:
         case _S.COLLECTING_KEYS:
@@ -161,7 +180,11 @@ def _why_not(cohort: Cohort, server: Server) -> AbortReason | None:
             return AbortReason.TOO_FEW_SHARERS if present.bit_count() < cohort.floor else None
         case _S.COLLECTING_MASKED_INPUTS:
             enough = server.contributors.bit_count() >= cohort.floor and _rebuilds(cohort, server, present)
-            return None if enough else AbortReason.TOO_FEW_CONTRIBUTORS
+            if not enough:
+                return AbortReason.TOO_FEW_CONTRIBUTORS
+            cut = min(part.bit_count() for part in _parts(cohort, server.contributors)) < cohort.minimum_contributors
+            demanded = rules.demands(AbortReason.CONTRIBUTORS_NOT_CONNECTED)
+            return AbortReason.CONTRIBUTORS_NOT_CONNECTED if cut and demanded else None
         case _S.COLLECTING_CONFIRMATIONS:
             return None if _rebuilds(cohort, server, present) else AbortReason.TOO_FEW_CONFIRMERS
         case _:
@@ -170,8 +193,25 @@ def _why_not(cohort: Cohort, server: Server) -> AbortReason | None:
 
 def _rebuilds(cohort: Cohort, server: Server, holders: int) -> bool:
     """Whether every secret that must be rebuilt (§6.7) has t holders among these."""
-    owners = server.contributors | server.those(Fate.LEFT_SHARED)
-    return all((holders & ~(1 << owner)).bit_count() >= cohort.threshold for owner in members(owners))
+    contributors = server.contributors
+    dropped = [i for i in members(server.those(Fate.LEFT_SHARED)) if contributors & cohort.neighbours(i)]
+    return all(
+        (holders & cohort.neighbours(owner)).bit_count() >= cohort.threshold
+        for owner in (*members(contributors), *dropped)
+    )
+
+
+def _parts(cohort: Cohort, contributors: int) -> list[int]:
+    """The parts of the contributors (§6.4)."""
+    parts = []
+    while contributors:
+        part, reached = 0, contributors & -contributors
+        while reached & ~part:
+            part |= reached
+            reached = sum(1 << j for j in members(contributors) if part & cohort.neighbours(j))
+        parts.append(part)
+        contributors &= ~part
+    return parts
 
 
 def _complaints(cohort: Cohort, rules: Rules, before: Server, server: Server) -> Iterator[str]:
@@ -181,10 +221,15 @@ def _complaints(cohort: Cohort, rules: Rules, before: Server, server: Server) ->
             yield f"{server}: the sum is {left_over}"
         if server.contributors.bit_count() < cohort.floor:
             yield f"{server}: {server.contributors.bit_count()} contributors"
+        for part in _readable(cohort, server):
+            if part.bit_count() < cohort.minimum_contributors:
+                yield f"{server}: the sum of the inputs of {text(part)} alone is readable"
     elif server.phase is _S.ABORTED:
         if server.reason is None:
             yield f"{server}: no reason"
         affordable = cohort.clients - cohort.floor
+        if cohort.degree is not None:
+            affordable = min(affordable, cohort.degree - cohort.threshold)
         if server.left <= affordable:
             yield f"{server}: {server.left} left, {affordable} may"
     else:
@@ -200,20 +245,21 @@ def _refusals(cohort: Cohort, rules: Rules, server: Server) -> Iterator[str]:
     sharers = contributors | server.those(Fate.LEFT_SHARED)
     advertised = sharers | server.those(Fate.LEFT_ADVERTISED)
     for i in members(present):
-        others = ~(1 << i)
+        others = cohort.neighbours(i)
+        seen = others | 1 << i
         match server.phase:
             case _S.COLLECTING_SHARES:
-                client, message = Client(ClientPhase.SHARE_KEYS), Message(ShareKeysRequest, advertised)
+                client, message = Client(ClientPhase.SHARE_KEYS), Message(ShareKeysRequest, advertised & seen)
             case _S.COLLECTING_MASKED_INPUTS:
-                client = Client(ClientPhase.MASKED_INPUT, advertised)
+                client = Client(ClientPhase.MASKED_INPUT, advertised & seen)
                 message = Message(MaskedInputCollectionRequest, sharers & others)
             case _S.COLLECTING_CONFIRMATIONS:
                 client = Client(ClientPhase.CONSISTENCY_CHECK, advertised, 0, sharers & others)
                 message = Message(ConsistencyCheckRequest, contributors)
             case _:
                 view, signers = (contributors, present) if rules.active else (0, 0)
-                client = Client(ClientPhase.UNMASKING, advertised, 0, sharers & others, view)
-                message = Message(UnmaskingRequest, contributors & others, sharers & ~contributors, signers)
+                client = Client(ClientPhase.UNMASKING, advertised & seen, 0, sharers & others, view)
+                message = Message(UnmaskingRequest, contributors & others, sharers & others & ~contributors, signers)
         outcome = receive(cohort, rules, i, client, message, World(advertised, sharers & others, present))
         if outcome.violation is not None:
             yield f"{server}: client {i + 1} refuses with {outcome.violation.value}"
@@ -227,21 +273,32 @@ def unmasked_sum(cohort: Cohort, server: Server) -> Counter[tuple[object, ...]]:
     contributors, holders = server.contributors, server.those(Fate.ANSWERED)
 
     def rebuilt(owners: int) -> list[int]:
-        return [i for i in members(owners) if (holders & ~(1 << i)).bit_count() >= cohort.threshold]
+        return [i for i in members(owners) if (holders & cohort.neighbours(i)).bit_count() >= cohort.threshold]
 
     sharers = contributors | server.those(Fate.LEFT_SHARED)
     total: Counter[tuple[object, ...]] = Counter()
     for u in members(contributors):
         total["input", u] += 1
         total["self", u] += 1
-        for v in members(sharers & ~(1 << u)):
+        for v in members(sharers & cohort.neighbours(u)):
             total["pair", min(u, v), max(u, v)] += 1 if u < v else -1
     for u in rebuilt(contributors):
         total["self", u] -= 1
     for d in rebuilt(sharers & ~contributors):
-        for v in members(contributors):
+        for v in members(contributors & cohort.neighbours(d)):
             total["pair", min(v, d), max(v, d)] += -1 if v < d else 1
     return Counter({symbol: times for symbol, times in total.items() if times})
+
+
+def _readable(cohort: Cohort, server: Server) -> set[int]:
+    """The smallest sets whose sums the server of a completed session reads, if nobody is corrupt (`knowledge.py`)."""
+    contributors, dropped = server.contributors, server.those(Fate.LEFT_SHARED)
+    sharers = contributors | dropped
+    players = [
+        Player(Client(sharers=sharers & cohort.neighbours(i) if contributors >> i & 1 else 0))
+        for i in range(cohort.clients)
+    ]
+    return readable_sums(replace(cohort, corrupt=0), players, seeds=contributors, mask_keys=dropped)
 
 
 def _double_reveals(cohort: Cohort, server: Server) -> Iterator[str]:
@@ -251,9 +308,9 @@ def _double_reveals(cohort: Cohort, server: Server) -> Iterator[str]:
     for pool in combinations(range(cohort.clients), cohort.corrupt):
         corrupt = sum(1 << i for i in pool)
         for owner in members((contributors | server.those(Fate.LEFT_SHARED)) & ~corrupt):
-            holders = ~(1 << owner)
-            seed = corrupt | (revealed & holders if contributors >> owner & 1 else 0)
-            mask_key = corrupt | (0 if contributors >> owner & 1 else revealed & holders)
+            holders = cohort.neighbours(owner)
+            seed = holders & (corrupt | (revealed if contributors >> owner & 1 else 0))
+            mask_key = holders & (corrupt | (0 if contributors >> owner & 1 else revealed))
             if min(seed.bit_count(), mask_key.bit_count()) >= cohort.threshold:
                 yield f"{server}: the pool {corrupt:b} has both secrets of client {owner + 1}"
 
@@ -273,6 +330,14 @@ def _endless(steps_from: dict[Server, list[Server]]) -> list[Server]:
                 ending.add(server)
                 todo.append(server)
     return wrong + [server for server in steps_from if server not in ending]
+
+
+def _turned(cohort: Cohort, server: Server) -> Server:
+    """On a ring, the one of all turns and reflections that stands for the others."""
+    if cohort.degree is None:
+        return server
+    both = [way[at:] + way[:at] for way in (server.fates, server.fates[::-1]) for at in range(cohort.clients)]
+    return server._replace(fates=min(both))
 
 
 def _with(server: Server, i: int, fate: Fate) -> Server:

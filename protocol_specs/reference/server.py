@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from protocol_specs.reference import digests, keys, parameters, sharing, signatures, unmasking, vectors, wire
+from protocol_specs.reference import digests, keys, parameters, sharing, signatures, topology, unmasking, vectors, wire
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.rules import check_parameters
@@ -206,6 +206,8 @@ class Server:
         present = set(self._accepted)
         demand(len(self._contributors) >= self.parameters.fewest_clients, "A03")
         demand(self._view.can_be_rebuilt_by(present), "A03")
+        parts = topology.parts(self.parameters, set(self._contributors))
+        demand(all(len(part) >= self.parameters.minimum_contributors for part in parts), "A14")
         if self.parameters.active:
             request = wire.ConsistencyCheckRequest(tuple(sorted(self._contributors)))
             self._ask(Phase.COLLECTING_CONFIRMATIONS, dict.fromkeys(sorted(present), request))

@@ -25,6 +25,23 @@ def neighbours(parameters: Parameters, client: int) -> list[int]:
     return sorted({ring[(position + step) % n] for step in steps})
 
 
+def parts(parameters: Parameters, members: set[int]) -> list[set[int]]:
+    """The connected parts of the graph of these clients."""
+    if parameters.complete:
+        return [members]
+    found: list[set[int]] = []
+    rest = set(members)
+    while rest:
+        part, new = set[int](), {min(rest)}
+        while new:
+            part |= new
+            reached = {v for u in new for v in neighbours(parameters, u)}
+            new = reached & rest - part
+        found.append(part)
+        rest -= part
+    return found
+
+
 def share_point(parameters: Parameters, owner: int, holder: int) -> int:
     """The point of the holder's shares of the owner's secrets."""
     return neighbours(parameters, owner).index(holder) + 1

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from protocol_specs.reference.errors import Undecodable
 
-ABORT_REASONS = tuple(f"A{number:02}" for number in range(1, 14))
+ABORT_REASONS = tuple(f"A{number:02}" for number in range(1, 15))
 
 _FIXED64, _LENGTH_DELIMITED = 1, 2
 

@@ -44,6 +44,7 @@ def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
     present = state.turnout.remaining
     require(context, contributors, AbortReason.TOO_FEW_CONTRIBUTORS, "contributed")
     _require_holders(context, state.advertisements, contributors, present, AbortReason.TOO_FEW_CONTRIBUTORS)
+    _require_connection(context, contributors)
     following = SERVER_TRANSITIONS[context.parameters.threat_model][state.phase][CloseRound]
     if ServerPhase.COLLECTING_CONFIRMATIONS in following:
         request = ConsistencyCheckRequest(context.session, contributors)
@@ -107,6 +108,26 @@ def _ask_for_shares(
         )
     following = CollectingUnmaskingShares(context, Turnout(asked), binding, advertisements, accumulator, contributors)
     return ServerStep(following, outbound)
+
+
+def _require_connection(context: SessionContext, contributors: tuple[ClientId, ...]) -> None:
+    """Abort when the shares would open the sum of a part of the contributors that is below the floor.
+
+    The masks between contributors are the only ones that nobody rebuilds, so each connected part of the graph over
+    the contributors is a sum that the server reads. Here the server proves that none is over fewer than
+    `minimum_contributors`, whoever was late and whoever decided that. It counts corrupt contributors, whose masks the
+    coalition knows, for it cannot tell them: that the honest ones are connected without them is the bound of
+    Specification §2.4, which assumes that who is corrupt or drops out does not depend on the ring.
+    """
+    smallest = min(map(len, context.graph.parts(frozenset(contributors))))
+    floor = context.parameters.minimum_contributors
+    if smallest < floor:
+        raise CannotContinueError(
+            AbortReason.CONTRIBUTORS_NOT_CONNECTED,
+            f"{smallest} of the {len(contributors)} contributors share masks with none of the others, so that their "
+            f"sum could be read alone; minimum_contributors is {floor}. If nobody chose who was late, a larger degree "
+            "(a larger max_dropout) makes this improbable",
+        )
 
 
 def _require_holders(

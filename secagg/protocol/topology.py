@@ -44,6 +44,22 @@ class Neighbourhoods:
             found.add(self._ring[(position + size // 2) % size])
         return tuple(sorted(found))
 
+    def parts(self, members: frozenset[ClientId]) -> list[set[ClientId]]:
+        """Return the connected parts of the graph over these clients alone; time and memory O(members * degree)."""
+        if self._topology.kind is TopologyKind.COMPLETE:
+            return [set(members)] if members else []
+        found, unseen = list[set[ClientId]](), set(members)
+        while unseen:
+            part, frontier = set[ClientId](), [unseen.pop()]
+            while frontier:
+                client = frontier.pop()
+                part.add(client)
+                reached = unseen.intersection(self.of(client))
+                unseen -= reached
+                frontier += reached
+            found.append(part)
+        return found
+
 
 def neighbourhoods(parameters: SessionParameters) -> Neighbourhoods:
     """Return the graph of a session; equal parameters share one object."""

@@ -46,6 +46,7 @@ UNMASK: Final = "protocol/client_unmasking.py"
 CHECK: Final = "protocol/consistency.py"
 SERVER: Final = "protocol/server.py"
 SERVER_SETUP: Final = "protocol/server_setup.py"
+SERVER_INPUT: Final = "protocol/server_input.py"
 SERVER_UNMASK: Final = "protocol/server_unmasking.py"
 REBUILD: Final = "protocol/server_rebuilding.py"
 KEYS: Final = "crypto/key_schedule.py"
@@ -450,6 +451,13 @@ MUTATIONS: Final = (
             'packed = b"".join(client.to_bytes(8, "big") for client in contributors)',
             'packed = b"".join(str(client).encode() for client in contributors)',
         ),
+    ),
+    m("27", "parts of the contributors are not counted", (SERVER_INPUT, "if smallest < floor:", "if False:")),
+    m("27", "one part is enough", (SERVER_INPUT, "min(map(len,", "max(map(len,")),
+    m(
+        "27",
+        "dropped clients count as edges",
+        (SERVER_INPUT, "parts(frozenset(contributors))", "parts(frozenset(context.parameters.cohort))"),
     ),
 )
 

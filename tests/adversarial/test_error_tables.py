@@ -50,6 +50,7 @@ from tests.adversarial.tools import (
     drops,
     inconsistent,
     refused,
+    ring_of,
 )
 from tests.harness import Harness, alter, decode_answer, decode_request
 
@@ -305,7 +306,7 @@ class Ended:
 
 
 def server_after(round_: Round, silent: set[int], **options: Any) -> Ended:
-    harness = Harness(6, **{"threat_model": "active", "threshold": 4, **options}).run_to(round_)
+    harness = Harness(**{"clients": 6, "threat_model": "active", "threshold": 4, **options}).run_to(round_)
     harness.play_round(silent=silent)
     assert harness.server.phase is ServerPhase.ABORTED
     return Ended(harness.server.abort_reason, lambda: harness.server.result)
@@ -374,6 +375,13 @@ def wrong_upload(client: int, answer: bytes) -> bytes:
     return alter(answer, payload=bytes(len(decode_answer(answer).payload))) if client == 1 else answer
 
 
+def ring_in_two_halves() -> Ended:
+    """Two late clients cut a ring of ten into parts of four."""
+    options: dict[str, Any] = {"topology": "sparse", "degree": 2, "threshold": 1, "minimum_contributors": 5}
+    ring = ring_of(Harness(10, **options))
+    return server_after(R.MASKED_INPUT, {ring[0], ring[5]}, clients=10, threat_model="semi-honest", **options)
+
+
 MEAN: Final = FixedPoint(4, clip=1.0, bits=8, aggregate="mean")
 ENDS: Final[dict[AbortReason, Callable[[], Ended]]] = {
     AbortReason.TOO_FEW_ADVERTISED: lambda: server_after(R.ADVERTISE_KEYS, {1, 2}),
@@ -385,6 +393,7 @@ ENDS: Final[dict[AbortReason, Callable[[], Ended]]] = {
     AbortReason.RESULT_NOT_DECODABLE: lambda: server_with(
         R.MASKED_INPUT, wrong_upload, vectors={"m": MEAN}, max_weight=2**40
     ),
+    AbortReason.CONTRIBUTORS_NOT_CONNECTED: ring_in_two_halves,
     AbortReason.PEER_MISBEHAVED: lambda: client_told(lambda h: encode(UnmaskingRequest(h.session, (2,), (3,)))),
     AbortReason.PEER_SENT_MALFORMED_MESSAGE: lambda: client_told(lambda h: b"\xff"),
     AbortReason.PEER_ABORTED: lambda: client_told(lambda h: encode(Abort(h.session, AbortReason.TOO_FEW_SHARERS))),

@@ -24,8 +24,10 @@ from secagg import (
     SessionAbortedError,
     Violation,
 )
+from secagg.canonical import encode_fields
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.labels import Label
 from secagg.protocol.events import ClientDropped, ServerEvent, ShareInconsistent
 from secagg.protocol.messages import Advertisement
 from secagg.testing.randomness import DeterministicRandomSource
@@ -54,6 +56,16 @@ def drops(events: Iterable[ServerEvent]) -> dict[int, DropReason]:
 def inconsistent(events: Iterable[ServerEvent]) -> set[tuple[int, int]]:
     """(holder, owner) of every share that did not fit."""
     return {(event.holder, event.owner) for event in events if isinstance(event, ShareInconsistent)}
+
+
+def ring_of(harness: Harness) -> list[int]:
+    """The clients of a sparse graph in the order of the ring, which everybody knows."""
+
+    def place(client: int) -> bytes:
+        text = encode_fields(Label.TOPOLOGY_PERMUTATION, harness.parameters.topology.permutation_seed, client)
+        return hashlib.sha256(text).digest()
+
+    return sorted(harness.cohort, key=place)
 
 
 def advertisement_of(harness: Harness, client: int) -> Advertisement:

@@ -8,7 +8,20 @@ import pytest
 
 from protocol_specs.model.client import Client, Outcome
 from protocol_specs.model.cohort import Cohort, Rules
-from protocol_specs.model.controls import CONTROLS, HONEST, LYING, P1, P2, P5, PROTOCOL, REDUNDANT, Control, without
+from protocol_specs.model.controls import (
+    CONTROLS,
+    HONEST,
+    LYING,
+    P1,
+    P2,
+    P5,
+    PROTOCOL,
+    REDUNDANT,
+    RING,
+    UNCONNECTED,
+    Control,
+    without,
+)
 from protocol_specs.model.honest import Fate, Server, search_dropouts, steps, unmasked_sum
 from protocol_specs.model.knowledge import (
     Breach,
@@ -221,7 +234,15 @@ def test_an_honest_server_releases_the_sum_of_the_contributors_or_says_why_not(
     early = {AbortReason.TOO_FEW_ADVERTISED, AbortReason.TOO_FEW_SHARERS, AbortReason.TOO_FEW_CONTRIBUTORS}
     late = {AbortReason.TOO_FEW_UNMASKERS, None}
     confirmers = {AbortReason.TOO_FEW_CONFIRMERS} if threat_model is ThreatModel.ACTIVE else set()
-    assert run.ended.keys() == early | late | confirmers
+    parts = set() if cohort.degree is None else {AbortReason.CONTRIBUTORS_NOT_CONNECTED}
+    assert run.ended.keys() == early | late | confirmers | parts
+
+
+def test_late_clients_cut_a_ring_whose_parts_are_not_counted() -> None:
+    run = search_dropouts(RING, ThreatModel.SEMI_HONEST, UNCONNECTED)
+    assert run.breaches
+    assert all("alone is readable" in breach for breach in run.breaches)
+    assert any("the inputs of {2, 3} alone" in breach for breach in run.breaches)
 
 
 def test_a_mask_that_nobody_rebuilds_stays_in_the_sum() -> None:

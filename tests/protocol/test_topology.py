@@ -115,6 +115,27 @@ def test_share_points_number_the_neighbours_and_leave_the_owner_out(clients: int
         assert client not in points
 
 
+@pytest.mark.parametrize(("clients", "degree"), [(9, 2), (9, 4), (8, 3), (10, 3)])
+def test_parts_are_connected_cover_everybody_and_have_no_edge_between_them(clients: int, degree: int) -> None:
+    cohort, graph = tuple(10 * client for client in range(1, clients + 1)), sparse(clients, degree)
+    cuts = 0
+    for size in range(clients + 1):
+        for members in map(frozenset, combinations(cohort, size)):
+            parts = graph.parts(members)
+            assert sorted(client for part in parts for client in part) == sorted(members)
+            assert all(part and is_connected(graph, frozenset(part)) for part in parts)
+            for part in parts:
+                assert not any(set(graph.of(client)) & (members - part) for client in part)
+            cuts += len(parts) > 1
+    assert cuts
+
+
+def test_any_members_of_a_complete_graph_are_one_part() -> None:
+    graph = Neighbourhoods((10, 20, 30, 40), Topology(TopologyKind.COMPLETE, 3))
+    assert graph.parts(frozenset({10, 40})) == [{10, 40}]
+    assert graph.parts(frozenset()) == []
+
+
 def test_equal_parameters_share_one_graph() -> None:
     def parameters(seed: bytes) -> SessionParameters:
         return SessionParameters.choose(

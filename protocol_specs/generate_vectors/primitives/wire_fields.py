@@ -200,7 +200,7 @@ def aborts(build: Builder) -> Iterator[Refusal]:
     for receiver in ("client", "server"):
         for reason, shown in (
             (b"A00", "A00"),
-            (b"A14", "A14"),
+            (b"A15", "A15"),
             (b"a01", "small"),
             (b"A1", "A1"),
             (b"A001", "A001"),
