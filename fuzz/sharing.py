@@ -2,7 +2,8 @@
 
 Invariant: only a SecAggError leaves; share sets rebuild what plain interpolation modulo 65521 gives, or are refused;
 with at most floor((m-t)/2) wrong ones of m well-formed shares `recover` finds the secret and names exactly the wrong
-holders; it never returns a secret that was not accepted. What `split_shares` takes joins to the same bytes.
+holders; it never returns a secret that was not accepted. `recover_together` differs from it in nothing that it answers,
+whoever is suspected. What `split_shares` takes joins to the same bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import math
 from functools import lru_cache
 
 from fuzz.invariant import Program, attempt, hold
-from secagg.crypto.decoding import recover, recover_undisputed
+from secagg.crypto.batch_decoding import recover_together
+from secagg.crypto.decoding import Recovery, recover
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import (
     LIMB_BITS,
@@ -78,6 +80,7 @@ def _shares_that_lie(program: Program) -> None:
     formed = [point for point in shares if canonical(shares[point])]
     lies = len(wrong & set(formed))
     held = {point: SecretBytes(share) for point, share in shares.items()}
+    suspects = tuple(sorted(point for point in shares if honest[point - 1][0] & 1))
     found = attempt(lambda: recover(held, threshold, lambda candidate: candidate == SecretBytes(secret)))
     if found is not None:
         hold(bytes(found.secret.expose()) == secret, "recover returned a secret that was not accepted")
@@ -85,6 +88,13 @@ def _shares_that_lie(program: Program) -> None:
         hold(found is not None, f"{lies} wrong of {len(formed)} shares at threshold {threshold} were not corrected")
         named = found.inconsistent if found else ()
         hold(named == tuple(sorted(wrong)), f"recover names {named} where {sorted(wrong)} are wrong")
+    if all(len(share) == SHARE_BYTES for share in shares.values()):
+        points = tuple(sorted(shares))
+        batch = _together(points, shares, threshold, suspects)
+        if batch is not None and bytes(batch.secret.expose()) == secret:
+            hold(found is not None and found == batch, "a batch of one differs from recover")
+        if lies == len(wrong) <= (len(shares) - threshold) // 2 and len(shares) >= threshold:
+            hold(batch is not None, "a batch of one leaves what can be corrected")
 
 
 def _arbitrary_shares(program: Program) -> None:
@@ -99,9 +109,8 @@ def _arbitrary_shares(program: Program) -> None:
         expected = _interpolated({point: shares[point] for point in points})
     hold((None if found is None else bytes(found.expose())) == expected, "reconstruct differs from interpolation")
     if sound and all(len(shares[point]) == SHARE_BYTES for point in points):
-        joined = elements_in(SecretBytes(b"".join(shares[point] for point in points)))
-        batch = attempt(lambda: recover_undisputed(tuple(points), joined.reshape(1, -1, LIMBS), threshold))
-        hold((batch[0] if batch else None) == found, "a batch of one differs from reconstruct")
+        batch = _together(tuple(points), shares, threshold, ())
+        hold((None if batch is None else batch.secret) == found, "a batch of one differs from reconstruct")
     seen: list[bytes] = []
 
     def accept(candidate: SecretBytes) -> bool:
@@ -113,6 +122,15 @@ def _arbitrary_shares(program: Program) -> None:
         secret = bytes(recovered.secret.expose())
         hold(secret in seen and secret[-1] & 3 == taste >> 1 & 3, "recover returned what was not accepted")
         hold(set(recovered.inconsistent) <= set(shares), "recover names a holder that is none")
+
+
+def _together(
+    points: tuple[int, ...], shares: dict[int, bytes], threshold: int, suspects: tuple[int, ...]
+) -> Recovery | None:
+    joined = elements_in(SecretBytes(b"".join(shares[point] for point in points))).reshape(1, -1, LIMBS)
+    source = DeterministicRandomSource(0)
+    batch = attempt(lambda: recover_together(points, joined, threshold, [suspects], source))
+    return batch[0] if batch else None
 
 
 def _interpolated(shares: dict[int, bytes]) -> bytes | None:

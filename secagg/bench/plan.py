@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.parameters import TopologyKind
 from secagg.parameters.suite_ids import SuiteId
 
 MAX_CLIENTS: Final = 65_521  # a complete graph has no more
@@ -21,6 +22,8 @@ FLOWER_LENGTH: Final = 1_000_000
 FLOWER_DROPPED: Final = 2
 SCALING_CORRUPT: Final = 0.1
 SCALING_DROPOUT: Final = 0.1
+LIARS: Final = 5
+LIARS_LENGTH: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,20 @@ class ServerCase:
 
 
 @dataclass(frozen=True, slots=True)
+class LiarsCase:
+    """A server's last round while LIARS percent of the clients lie, beside the same round while nobody does."""
+
+    clients: int
+    topology: TopologyKind
+    long: bool = False
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return f"unmask, {LIARS} % lie, over honest, n={self.clients}, {self.topology} graph"
+
+
+@dataclass(frozen=True, slots=True)
 class UploadCase:
     """A client's bytes; `measured` by a real client, else computed from the layout."""
 
@@ -77,6 +94,7 @@ class Plan:
         entries: entries that are quantized and packed.
         clients: whole clients.
         servers: whole servers.
+        liars: last rounds in which some clients lie.
         scaling_clients: cohort sizes of the SecAgg+ series.
         scaling_length: vector length of the SecAgg+ and dropout series.
         scaling_lengths: vector lengths of the length series.
@@ -96,6 +114,7 @@ class Plan:
     entries: int
     clients: tuple[ClientCase, ...]
     servers: tuple[ServerCase, ...]
+    liars: tuple[LiarsCase, ...]
     scaling_clients: tuple[int, ...]
     scaling_length: int
     scaling_lengths: tuple[int, ...]
@@ -139,6 +158,7 @@ class Plan:
             plan,
             clients=tuple(ClientCase(n, entries) for n in cohorts),
             servers=tuple(ServerCase(n, entries, dropped) for n in cohorts for dropped in (0, 10, 30)),
+            liars=tuple(LiarsCase(n, TopologyKind.COMPLETE) for n in cohorts),
         )
         if clients:
             plan = replace(
@@ -175,6 +195,11 @@ FULL: Final = Plan(
         ClientCase(1000, PAPER_LENGTH, long=True),
     ),
     servers=_SERVERS,
+    liars=(
+        LiarsCase(500, TopologyKind.COMPLETE, long=True),
+        LiarsCase(1000, TopologyKind.SPARSE, long=True),
+        LiarsCase(1000, TopologyKind.COMPLETE, long=True),
+    ),
     scaling_clients=(100, 300, 1000, 3000, 10_000),
     scaling_length=PAPER_LENGTH,
     scaling_lengths=(10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000),

@@ -20,7 +20,7 @@ from secagg.encoding.session_vector import encode_input, reduce_to_ring
 from secagg.errors import InternalError, ParameterError, SessionAbortedError
 from secagg.parameters import ClientId, SessionParameters
 from secagg.parameters.vectors import FixedPoint
-from secagg.protocol.events import Stage
+from secagg.protocol.events import ShareInconsistent, Stage
 from secagg.protocol.messages import AdvertiseKeysResponse, Advertisement, Round, SessionOffer
 from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
@@ -80,6 +80,7 @@ def run_session(
     *,
     leaving: Collection[ClientId] = (),
     real: Collection[ClientId] = (),
+    lying: Collection[ClientId] = (),
     randomness: RandomSource | None = None,
     server_options: Mapping[str, Any] | None = None,
     client_options: Mapping[str, Any] | None = None,
@@ -90,17 +91,18 @@ def run_session(
         parameters: the session.
         leaving: stand-ins that share keys and then send no masked input.
         real: clients that are real sessions.
+        lying: stand-ins that reveal wrong shares; all of them must be named, and nobody else.
         randomness: the source of all secrets; the operating system unless a test says otherwise.
         server_options: further arguments of the server's session.
         client_options: further arguments of the real clients' sessions.
 
     Raises:
-        InternalError: the released sum is not the sum of the inputs.
+        InternalError: the released sum is not the sum of the inputs, or others are named than lied.
         SessionAbortedError: too many leave.
     """
-    return _Run(parameters, leaving, real, randomness or SystemRandomSource(), client_options or {}).run(
-        server_options or {}
-    )
+    source = randomness or SystemRandomSource()
+    crowd = Crowd(parameters, source, leaving=leaving, real=real, lying=lying)
+    return _Run(crowd, source, client_options or {}).run(server_options or {})
 
 
 class _Run:
@@ -108,17 +110,16 @@ class _Run:
 
     def __init__(
         self,
-        parameters: SessionParameters,
-        leaving: Collection[ClientId],
-        real: Collection[ClientId],
+        crowd: Crowd,
         randomness: RandomSource,
         client_options: Mapping[str, Any],
     ) -> None:
         self.spent = Spent()
-        self._parameters = parameters
+        parameters = self._parameters = crowd.context.parameters
         self._randomness = randomness
-        self._crowd = Crowd(parameters, randomness, leaving=leaving, real=real)
-        self._layout = self._crowd.context.layout
+        self._crowd = crowd
+        self._layout = crowd.context.layout
+        self._named: set[ClientId] = set()
         (_, spec), *others = parameters.vectors
         if others:
             raise ParameterError("a measured session sums one vector")
@@ -126,7 +127,7 @@ class _Run:
         self._inputs = np.zeros(self._layout.words, dtype=np.uint64)
         self._stage: tuple[Stage, float] | None = None
         self._sessions: dict[ClientId, ClientSession] = {}
-        for client in sorted(real):
+        for client in sorted(crowd.real):
             self.spent.clients[client], self.spent.sent[client], self.spent.received[client] = {}, {}, {}
             with self._client_time(client, Round.ADVERTISE_KEYS):
                 self._sessions[client] = ClientSession(
@@ -177,6 +178,7 @@ class _Run:
                 server.receive(client, answer)
         with self._server_time(round_):
             server.close_round()
+        self._named |= {event.holder for event in server.take_events() if isinstance(event, ShareInconsistent)}
         reason = server.abort_reason
         if reason is not None:
             raise SessionAbortedError(f"the measured session was aborted: {reason.name}", reason)
@@ -209,6 +211,8 @@ class _Run:
         result = server.result
         if result.contributors != expected or not np.array_equal(result.session_vector, self._inputs):
             raise InternalError("the measured session released another sum than that of its inputs")
+        if self._named != self._crowd.lying:
+            raise InternalError("the measured session named others than those who revealed wrong shares")
 
     @contextmanager
     def _server_time(self, round_: Round) -> Iterator[None]:

@@ -14,6 +14,8 @@ from secagg.bench.plan import (
     FLOWER_CLIENTS,
     FLOWER_DROPPED,
     FLOWER_LENGTH,
+    FULL,
+    LIARS,
     PAPER_LENGTH,
     ClientCase,
     ServerCase,
@@ -143,6 +145,16 @@ TARGETS: Final = (
         _paper_server(ServerCase(clients, PAPER_LENGTH, dropped, suite=suite), bound)
         for clients, dropped, bound in ((500, 10, 3000.0), (500, 30, 7000.0), (1000, 30, 20000.0))
         for suite in SuiteId
+    ),
+    *(
+        Target(
+            f"server unmask, {LIARS} % of the clients lie, n={case.clients}, {case.topology} graph",
+            ("server", case.name),
+            TargetOn.MEASURED,
+            3.0,
+            "≤ 3 × honest",
+        )
+        for case in FULL.liars
     ),
     Target("server peak memory", ("memory", PEAK), TargetOn.MEASURED, 3.0, "≤ 3 vectors, whatever n is"),
     Target(

@@ -5,6 +5,8 @@ floor((m-t)/2) wrong ones are corrected: syndromes over the dual code, the short
 makes them (Berlekamp 1968, Massey 1969), and its roots among the share points. Limbs are treated one after
 the other: holders found wrong in one are struck out before the next.
 
+One secret at a time: many that the same holders share are rebuilt by `batch_decoding`, with the same outcome.
+
 What this module branches on are syndromes, and those depend on the *errors* alone, not on the secret: a
 right share adds nothing to them.
 
@@ -17,18 +19,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secagg.crypto import field
 from secagg.crypto.field import PRIME, FloatArray, IntArray
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import (
-    LIMBS,
-    are_canonical_elements,
-    elements_of,
-    interpolate_secret,
-    interpolate_secrets,
-)
+from secagg.crypto.shamir import LIMBS, elements_of, interpolate_secret
 from secagg.errors import ParameterError, SecAggError
 
 
@@ -112,33 +107,6 @@ def recover(shares: Mapping[int, SecretBytes], threshold: int, accept: Callable[
     return Recovery(secret, tuple(sorted((*malformed, *wrong))))
 
 
-def recover_undisputed(
-    points: tuple[int, ...], elements: NDArray[np.uint16], threshold: int
-) -> list[SecretBytes | None]:
-    """Rebuild many secrets that the same holders share, wherever all the shares agree.
-
-    `elements[i, j]` are the 18 elements of the share of secret i held at `points[j]`, of any number of points from
-    `threshold` on. The answer for a secret is None when a share is malformed or not on the polynomials of the
-    others, or a limb is out of range: that is work for `recover`. Nothing is verified here, and a secret that its
-    owner or too many holders falsified may come out: compare each with what was published about it.
-
-    Memory is several times that of `elements`: cut many secrets by `shamir.secrets_at_once`.
-
-    Raises ParameterError when threshold is below 1 or above the number of points, or for bad points.
-    """
-    if not 1 <= threshold <= len(points):
-        raise ParameterError(f"{len(points)} shares of each secret do not fit threshold {threshold}")
-    values = elements.astype(np.float64)
-    words = values.transpose(1, 0, 2).reshape(len(points), -1)
-    surplus = len(points) - threshold
-    syndromes = _syndromes(points, words, surplus).reshape(surplus, len(elements), LIMBS)
-    agreed = np.all(are_canonical_elements(elements), axis=1) & np.logical_not(np.any(syndromes, axis=(0, 2)))
-    secrets = interpolate_secrets(points[:threshold], values[:, :threshold])
-    for array in (values, words):
-        array.fill(0)
-    return [secret if good else None for secret, good in zip(secrets, agreed, strict=True)]
-
-
 def _accepted(
     points: tuple[int, ...], values: FloatArray, rows: IntArray, accept: Callable[[SecretBytes], bool]
 ) -> SecretBytes | None:
@@ -152,7 +120,7 @@ def _accepted(
 
 def _disagreeing(points: tuple[int, ...], values: FloatArray, rows: IntArray) -> tuple[int, ...]:
     """Return the points whose share is not on the polynomials through the shares in `rows`."""
-    if not _syndromes(points, values, len(points) - len(rows)).any():
+    if not syndromes(points, values, len(points) - len(rows)).any():
         return ()
     others = np.setdiff1d(np.arange(len(points)), rows)
     expected = field.extrapolate(_pick(points, rows), values[rows], _pick(points, others))
@@ -165,30 +133,33 @@ def _consistent_rows(points: tuple[int, ...], values: FloatArray, threshold: int
     # A located limb is free of errors for good, so that no limb is located twice.
     for _ in range(LIMBS + 1):
         live = _pick(points, rows)
-        syndromes = _syndromes(live, values[rows], len(rows) - threshold)
-        faulty = np.flatnonzero(syndromes.any(axis=0))
+        sums = syndromes(live, values[rows], len(rows) - threshold)
+        faulty = np.flatnonzero(sums.any(axis=0))
         if not faulty.size:
             return rows[:threshold]
-        wrong = _locate(live, syndromes[:, faulty[0]].astype(np.int64))
+        wrong = locate(live, sums[:, faulty[0]].astype(np.int64))
         if wrong is None:
             return None
         rows = np.delete(rows, wrong)
     return None
 
 
-def _syndromes(points: tuple[int, ...], values: FloatArray, count: int) -> FloatArray:
-    """Return the sums of v_i · y_i · x_i^j, for 0 <= j < count: shape (count, limbs)."""
+def syndromes(points: tuple[int, ...], values: FloatArray, count: int) -> FloatArray:
+    """Return the sums of v_i · y_i · x_i^j, for 0 <= j < count: shape (count, columns of `values`).
+
+    All zero exactly when every column lies on a polynomial of degree below len(points) - count.
+    """
     if count == 0:
         return np.zeros((0, values.shape[1]))
     weighted = field.reduce(values * field.dual_weights(points)[:, None])
     return field.power_sums(points, weighted, count)
 
 
-def _locate(points: tuple[int, ...], syndromes: IntArray) -> IntArray | None:
+def locate(points: tuple[int, ...], sums: IntArray) -> IntArray | None:
     """Return the rows of the wrong values of one limb, given its non-zero syndromes; None if too many."""
-    locator = _shortest_recurrence(syndromes)
+    locator = _shortest_recurrence(sums)
     errors = len(locator) - 1
-    if 2 * errors > len(syndromes):
+    if 2 * errors > len(sums):
         return None
     # The locator is the product of (1 - x·z) over the wrong points x: reversed, its roots are the points.
     at_points = field.evaluate(locator[::-1].astype(np.float64)[:, None], points)[:, 0]

@@ -179,6 +179,19 @@ def power_sums(points: tuple[int, ...], values: FloatArray, count: int) -> Float
     return reduce(sums)
 
 
+def from_power_sums(points: tuple[int, ...], sums: FloatArray) -> FloatArray:
+    """Return the values at `points` that have these first len(points) power sums (the inverse of `power_sums`).
+
+    `sums` has shape (len(points), columns), and so has the result. Raises ParameterError for bad points.
+    """
+    return matmul(_basis_coefficients(points), sums)
+
+
+def inverse(values: FloatArray) -> FloatArray:
+    """Return 1/v for public elements v, none of which is zero."""
+    return _exp(-_tables()[1][values.astype(np.int64)].astype(np.int64))
+
+
 @lru_cache(maxsize=16)
 def lagrange_weights_at_zero(points: tuple[int, ...]) -> FloatArray:
     """Return the weights that make f(0) from the values of f at `points`: read-only, shape (len(points),).
@@ -278,6 +291,21 @@ def _log_products(at: IntArray, points: IntArray) -> IntArray:
         block = at[start : start + rows, None] - points[None, :]
         sums[start : start + rows] = log[block].sum(axis=1, dtype=np.int64)  # index -d is log(p - d)
     return sums
+
+
+@lru_cache(maxsize=8)
+def _basis_coefficients(points: tuple[int, ...]) -> FloatArray:
+    """Return the coefficients of the Lagrange basis of `points`: one polynomial a row, constant terms first."""
+    at = np.array(points, dtype=np.int64)
+    master = np.zeros(len(points) + 1, dtype=np.int64)  # the product of all (x - x_i)
+    master[0] = 1
+    for size, point in enumerate(points, start=1):
+        master[1 : size + 1], master[0] = (master[:size] - point * master[1 : size + 1]) % PRIME, -point * master[0]
+        master[0] %= PRIME
+    rows = np.ones((len(points), len(points)), dtype=np.int64)
+    for power in range(len(points) - 1, 0, -1):  # divided by (x - x_i), for all i at once
+        rows[:, power - 1] = (master[power] + at * rows[:, power]) % PRIME
+    return _frozen(reduce(rows.astype(np.float64) * dual_weights(points)[:, None]))
 
 
 def _basis(points: tuple[int, ...], targets: IntArray) -> FloatArray:

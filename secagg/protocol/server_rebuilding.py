@@ -1,7 +1,13 @@
-"""The server rebuilds and verifies the secrets that its holders revealed shares of (Specification §5.4, §6.6)."""
+"""The server rebuilds and verifies the secrets that its holders revealed shares of (Specification §5.4, §6.6).
+
+Liars are found once, not once for each owner: whoever was wrong about one owner is the first to be suspected about the
+next. What comes out and who is named do not depend on that (:mod:`secagg.crypto.batch_decoding`).
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -10,7 +16,9 @@ from numpy.typing import NDArray
 
 from secagg.crypto import key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
-from secagg.crypto.decoding import ReconstructionError, recover, recover_undisputed
+from secagg.crypto.batch_decoding import recover_together
+from secagg.crypto.decoding import ReconstructionError, Recovery, recover
+from secagg.crypto.randomness import check_length
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason
 from secagg.parameters import ClientId
@@ -99,9 +107,36 @@ class _Holdings:
             array.fill(0)
         return shares
 
+    def digest(self) -> bytes:
+        """Return a hash of all shares."""
+        return hashlib.sha256(self._elements.data).digest()
+
     def wipe(self) -> None:
         """Overwrite all shares with zeros."""
         self._elements.fill(0)
+
+
+class _HashOfShares:
+    """Randomness for looking for liars: a hash of all shares of one kind, made when it is first needed.
+
+    Every liar's shares are in it before anything is drawn, so nobody can fit a lie to what is drawn; trying lies out
+    takes the honest shares, of which liars below the threshold know nothing. (Syndromes would not do: they depend on
+    the lies alone.) Luck of one in 65521 makes the server slower for some owners, and nothing else.
+    """
+
+    __slots__ = ("_draws", "_seed", "_shares")
+
+    def __init__(self, shares: _Holdings) -> None:
+        self._shares = shares
+        self._seed = b""
+        self._draws = 0
+
+    def secret(self, length: int) -> SecretBytes:
+        """Draw `length` bytes; raises ParameterError when `length` is below 1."""
+        check_length(length)
+        self._seed = self._seed or self._shares.digest()
+        self._draws += 1
+        return SecretBytes(hashlib.shake_256(self._seed + self._draws.to_bytes(8, "big")).digest(length))
 
 
 def _rebuild(
@@ -113,23 +148,26 @@ def _rebuild(
 ) -> Iterator[tuple[ClientId, SecretBytes]]:
     """Every owner's verified secret, in the order of owners: together where all shares agree, else one by one."""
     try:
-        undisputed = _rebuild_together(state, owners, shares)
+        together = _rebuild_together(state, owners, shares)
         for owner in owners:
-            secret = undisputed.pop(owner, None)
-            if secret is not None and not accept(owner, secret):
-                secret.wipe()
-                secret = None
-            if secret is None:
-                secret = _rebuild_alone(state, owner, shares.shares(owner), partial(accept, owner), inconsistent)
-            yield owner, secret
+            recovery = together.pop(owner, None)
+            if recovery is not None and not accept(owner, recovery.secret):
+                recovery.secret.wipe()
+                recovery = None
+            if recovery is None:
+                recovery = _rebuild_alone(state, owner, shares.shares(owner), partial(accept, owner))
+            if recovery.inconsistent:
+                holders = {point: holder for holder, point in share_points(state.context.graph.of(owner)).items()}
+                inconsistent.extend(ShareInconsistent(holders[point], owner) for point in recovery.inconsistent)
+            yield owner, recovery.secret
     finally:
         shares.wipe()
 
 
 def _rebuild_together(
     state: CollectingUnmaskingShares, owners: Sequence[ClientId], shares: _Holdings
-) -> dict[ClientId, SecretBytes | None]:
-    """What the shares of each set of holders agree on; not verified. None, or nothing, where they do not."""
+) -> dict[ClientId, Recovery | None]:
+    """What the shares of each set of holders lead to; not verified. None, or nothing, where that is not certain."""
     threshold = state.context.parameters.threshold
     groups: dict[tuple[int, ...], list[ClientId]] = {}
     for owner in owners:
@@ -137,15 +175,33 @@ def _rebuild_together(
         held_at = tuple(points[holder] for holder in shares.holders(owner))
         if len(held_at) >= threshold:
             groups.setdefault(held_at, []).append(owner)
-    secrets: dict[ClientId, SecretBytes | None] = {}
+    recoveries: dict[ClientId, Recovery | None] = {}
+    randomness = _HashOfShares(shares)
+    lies: Counter[ClientId] = Counter()
     for held_at, group in groups.items():
         step = shamir.secrets_at_once(len(held_at))
         for start in range(0, len(group), step):
             together = group[start : start + step]
+            holders = [dict(zip(held_at, shares.holders(owner), strict=True)) for owner in together]
             elements = shares.elements(np.stack([shares.rows(owner) for owner in together]))
-            secrets.update(zip(together, recover_undisputed(held_at, elements, threshold), strict=True))
+            suspects = [_suspects(held, lies, (len(held_at) - threshold) // 2) for held in holders]
+            recovered = recover_together(held_at, elements, threshold, suspects, randomness)
             elements.fill(0)
-    return secrets
+            for held, recovery in zip(holders, recovered, strict=True):
+                lies.update(held[point] for point in (recovery.inconsistent if recovery else ()))
+            recoveries.update(zip(together, recovered, strict=True))
+    return recoveries
+
+
+def _suspects(held: Mapping[int, ClientId], lies: Counter[ClientId], most: int) -> tuple[int, ...]:
+    """The points of the holders who lied before; of more than can be corrected, those who lied most often.
+
+    Owners can make honest holders look wrong, but each about itself only: who lies about many comes first.
+    """
+    suspected = [point for point, holder in held.items() if holder in lies] if lies else []
+    if len(suspected) > most:
+        suspected = sorted(suspected, key=lambda point: -lies[held[point]])[:most]
+    return tuple(sorted(suspected))
 
 
 def _rebuild_alone(
@@ -153,8 +209,7 @@ def _rebuild_alone(
     owner: ClientId,
     shares: Mapping[ClientId, SecretBytes],
     accept: Callable[[SecretBytes], bool],
-    inconsistent: list[ShareInconsistent],
-) -> SecretBytes:
+) -> Recovery:
     threshold = state.context.parameters.threshold
     if len(shares) < threshold:
         raise CannotContinueError(
@@ -163,11 +218,8 @@ def _rebuild_alone(
         )
     points = share_points(state.context.graph.of(owner))
     try:
-        recovery = recover({points[holder]: share for holder, share in shares.items()}, threshold, accept)
+        return recover({points[holder]: share for holder, share in shares.items()}, threshold, accept)
     except ReconstructionError as error:
         raise CannotContinueError(
             AbortReason.SECRET_NOT_RECONSTRUCTED, f"client {owner}'s secret cannot be rebuilt: {error}"
         ) from error
-    holders = {point: holder for holder, point in points.items()}
-    inconsistent.extend(ShareInconsistent(holders[point], owner) for point in recovery.inconsistent)
-    return recovery.secret

@@ -10,6 +10,8 @@ the sum of inputs under exactly the masks that the server has to remove. Left ou
   who leaves), so who leaves before the masked inputs must be known from the start;
 - all masked inputs but one are the same noise, and the last makes the sum right.
 
+Liars among them do all that, and reveal noise in the last round, in the place of every share that they hold.
+
 Clients named in `real` are not played: they are :class:`secagg.ClientSession` objects of the caller, and whatever
 they need of stand-ins (sealed shares that open, pairwise masks that cancel) is made for real. Semi-honest only.
 """
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.field import uniform
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import pack_vector
@@ -55,9 +58,10 @@ class Crowd:
         randomness: where all secrets come from.
         leaving: who shares keys and then sends no masked input.
         real: members of the cohort whom the caller plays; they answer every round.
+        lying: stand-ins that stay and reveal wrong shares.
 
     Raises:
-        ParameterError: an active session, strangers, or a real client that leaves.
+        ParameterError: an active session, strangers, a real client that leaves, or a liar that does not stay.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Crowd:
         *,
         leaving: Collection[ClientId] = (),
         real: Collection[ClientId] = (),
+        lying: Collection[ClientId] = (),
     ) -> None:
         if parameters.threat_model is not ThreatModel.SEMI_HONEST:
             raise ParameterError("stand-ins sign nothing; measure them in a semi-honest session")
@@ -80,6 +85,9 @@ class Crowd:
         self.staying = tuple(client for client in self.played if client not in self.leaving)
         if not self.staying:
             raise ParameterError("a crowd needs one stand-in at least that stays")
+        self.lying = frozenset(lying)
+        if not self.lying.issubset(self.staying):
+            raise ParameterError("liars are stand-ins that stay to the last round; name no leaving or real client")
         self._randomness = randomness
         self._noise = bytes(randomness.secret(_NOISE_BYTES).expose())
         self._neighbours = {client: self.context.graph.of(client) for client in self.played}
@@ -137,8 +145,8 @@ class Crowd:
             seeds: list[tuple[ClientId, SecretBytes]] = []
             keys: list[tuple[ClientId, SecretBytes]] = []
             for owner in self._neighbours[holder]:
-                share = (owner, self._share_of(owner, holder))
-                (keys if owner in self.leaving else seeds).append(share)
+                share = self._lie() if holder in self.lying else self._share_of(owner, holder)
+                (keys if owner in self.leaving else seeds).append((owner, share))
             yield (
                 holder,
                 encode(UnmaskingResponse(self.context.session, RevealedShares.of(seeds), RevealedShares.of(keys))),
@@ -176,6 +184,11 @@ class Crowd:
             return self._kept_of_real[owner, holder]
         start = bisect_left(self._neighbours[owner], holder) * shamir.SHARE_BYTES
         return SecretBytes(self._shares[owner][start : start + shamir.SHARE_BYTES])
+
+    def _lie(self) -> SecretBytes:
+        """A canonical share of nothing."""
+        elements = uniform(self._randomness, (shamir.LIMBS,))
+        return SecretBytes(elements.astype(">u2").view(np.uint8).data)
 
     def _sealed(self, sender: ClientId, receiver: ClientId) -> bytes:
         if receiver not in self.real:

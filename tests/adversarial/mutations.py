@@ -49,6 +49,7 @@ SERVER_SETUP: Final = "protocol/server_setup.py"
 SERVER_INPUT: Final = "protocol/server_input.py"
 SERVER_UNMASK: Final = "protocol/server_unmasking.py"
 REBUILD: Final = "protocol/server_rebuilding.py"
+BATCH: Final = "crypto/batch_decoding.py"
 KEYS: Final = "crypto/key_schedule.py"
 CODEC: Final = "wire/codec.py"
 
@@ -206,19 +207,31 @@ MUTATIONS: Final = (
         "10",
         "rebuilt secrets are not checked",
         (REBUILD, "threshold, accept)", "threshold, lambda secret: True)"),
-        (REBUILD, "if secret is not None and not accept(owner, secret):", "if False:"),
+        (REBUILD, "if recovery is not None and not accept(owner, recovery.secret):", "if False:"),
     ),
     m(
         "10",
         "surplus shares are not compared",
-        ("crypto/decoding.py", " & np.logical_not(np.any(syndromes, axis=(0, 2)))", ""),
+        (BATCH, "agreed = np.logical_not(np.any(sums, axis=(0, 2)))", "agreed = canonical"),
     ),
     m(
         "10",
         "no decoding with surplus shares",
         ("crypto/decoding.py", "consistent = _consistent_rows(points, values, threshold)", "consistent = None"),
+        (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
     ),
-    m("10", "liars are not named", (REBUILD, "for point in recovery.inconsistent", "for point in ()")),
+    m("10", "liars are not named", (REBUILD, "for point in recovery.inconsistent)", "for point in ())")),
+    m(
+        "10",
+        "every owner lied about is decoded alone",
+        (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
+    ),
+    m("10", "liars are looked for again and again", (REBUILD, "lies.update(", "Counter().update(")),
+    m(
+        "10",
+        "liars can foresee the combination",
+        (REBUILD, "self._seed = self._seed or self._shares.digest()", 'self._seed = b"foreseen"'),
+    ),
     m("11", "lengths are not checked", (CODEC, "    if len(value) != length:", "    if False:")),
     m(
         "11",

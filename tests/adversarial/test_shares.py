@@ -7,9 +7,11 @@ from typing import Final
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from secagg import AbortReason, DropReason, Round, SecretBytes, ServerPhase, Violation
-from secagg.crypto import aead, key_schedule, shamir
+from secagg.crypto import aead, batch_decoding, decoding, field, key_schedule, shamir
+from secagg.protocol import server_rebuilding
 from secagg.protocol.messages import MaskedInputCollectionRequest, ShareKeysResponse
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import encode
@@ -156,6 +158,52 @@ def test_pitfall_10_wrong_shares_never_give_a_wrong_sum(model: str, lie: Lie, li
         harness.assert_exact(range(1, 9))
     else:
         assert harness.server.abort_reason is AbortReason.SECRET_NOT_RECONSTRUCTED
+
+
+@pytest.mark.parametrize("liars", [{1}, {9}, {2, 5}])
+def test_pitfall_10_liars_do_not_make_the_server_decode_every_owner(
+    liars: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three owners at a time: no owner is decoded alone, and each liar is looked for once."""
+    located: list[int] = []
+
+    def watching(points: tuple[int, ...], sums: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        wrong = decoding.locate(points, sums)
+        located.append(-1 if wrong is None else len(wrong))
+        return wrong
+
+    monkeypatch.setattr(batch_decoding, "locate", watching)
+    monkeypatch.setattr(server_rebuilding, "recover", None)
+    monkeypatch.setattr("secagg.crypto.shamir.secrets_at_once", lambda points: 3)
+    harness = Harness(12, threshold=4).run_to(Round.UNMASKING)
+    harness.play_round(on_answer=lambda client, answer: with_lies(answer, client, noise) if client in liars else answer)
+    harness.assert_exact(range(1, 13))
+    assert inconsistent(harness.events) == {(holder, owner) for holder in liars for owner in range(1, 13)} - {
+        (client, client) for client in liars
+    }
+    assert len(located) == 1, "the first of four batches shows all liars"
+
+
+def test_pitfall_10_a_lie_that_was_fitted_to_the_combination_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The liar knows every honest share, and what is drawn from these: its own lie changes that."""
+    harness = Harness(9, threshold=4).run_to(Round.UNMASKING)
+    answers = {client: decode_answer(harness.ask(client) or b"") for client in harness.cohort}
+    honest = server_rebuilding._Holdings({client: answer.seed_shares for client, answer in answers.items()})
+    drawn = field.uniform(server_rebuilding._HashOfShares(honest), (shamir.LIMBS, 1))[:, 0].astype(int).tolist()
+
+    def fitted(client: int, answer: bytes) -> bytes:
+        if client != 2:
+            return answer
+        (owner, share), *rest = decode_answer(answer).seed_shares
+        elements = np.frombuffer(share.expose(), dtype=">u2").astype(np.int64)
+        elements[3] += drawn[4]
+        elements[4] -= drawn[3]
+        return alter(answer, seed_shares=((owner, SecretBytes((elements % PRIME).astype(">u2").tobytes())), *rest))
+
+    monkeypatch.setattr(server_rebuilding, "recover", None)
+    harness.play_round(on_answer=fitted)
+    harness.assert_exact(range(1, 10))
+    assert inconsistent(harness.events) == {(2, 1)}
 
 
 @pytest.mark.parametrize("liar", [1, 9])

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from secagg.bench import machine, targets
-from secagg.bench.plan import QUICK, ClientCase, Plan, ServerCase, UploadCase
+from secagg.bench.plan import QUICK, ClientCase, LiarsCase, Plan, ServerCase, UploadCase
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import Report, Row
 from secagg.bench.runner import run_benchmarks
 from secagg.bench.suites import peers, scaling
 from secagg.errors import ParameterError
+from secagg.parameters import TopologyKind
 
 TINY = replace(
     QUICK,
@@ -25,6 +26,7 @@ TINY = replace(
     entries=5000,
     clients=(ClientCase(6, 300), ClientCase(7, 300, long=True)),
     servers=(ServerCase(10, 300, 10), ServerCase(20, 300, 30, long=True)),
+    liars=(LiarsCase(20, TopologyKind.COMPLETE), LiarsCase(4, TopologyKind.COMPLETE)),
     scaling_clients=(40, 60),
     scaling_length=100,
     scaling_lengths=(100, 200),
@@ -85,6 +87,14 @@ def test_what_is_long_is_skipped_and_says_so(report: Report) -> None:
     assert "quick run" in rows[targets.exponent_name("clients", 100, 10_000)].skipped
     for name in (targets.FLOWER_CLIENT, targets.FLOWER_UNMASK, peers.FLOWER_UPLOAD):
         assert "make bench-peers" in rows[name].skipped
+
+
+def test_liars_are_measured_where_they_can_be_corrected(report: Report) -> None:
+    rows = {row.name: row for row in report.rows}
+    measured, skipped = (rows[case.name] for case in TINY.liars)
+    assert measured.measured is not None
+    assert measured.details["liars"] == 1
+    assert "too few shares" in skipped.skipped
 
 
 def test_bounded_rows_are_judged(report: Report) -> None:

@@ -26,6 +26,7 @@ def _full_names() -> set[tuple[str, str]]:
         {("masking", name) for name in masking}
         | {("round", case.name) for case in FULL.clients}
         | {("server", case.name) for case in FULL.servers}
+        | {("server", case.name) for case in FULL.liars}
         | {("server", unmask_name(*FULL.flower)), ("memory", targets.PEAK)}
         | {("upload", upload_name(case.clients, case.length)) for case in FULL.uploads}
         | {("scaling", targets.exponent_name("clients", *largest))}
@@ -35,7 +36,7 @@ def _full_names() -> set[tuple[str, str]]:
 
 def test_every_target_has_its_benchmark_in_a_full_run() -> None:
     keys = [target.key for target in TARGETS]
-    assert len(set(keys)) == len(keys) == 16
+    assert len(set(keys)) == len(keys) == 19
     assert set(keys) <= _full_names()
     assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
     assert {suite for suite, _ in keys} <= set(SUITES)
@@ -48,6 +49,7 @@ def test_the_targets_are_those_that_were_set() -> None:
         *((ratio, 0.9), (peer, 1.5), (peer, 1.7), (peer, 5.0), (peer, 30.0)),
         *((measured, 1.66), (measured, 1.90), (measured, 150.0)),
         *((measured, bound) for bound in (3000.0, 7000.0, 20000.0) for _ in SuiteId),
+        *((measured, 3.0) for _ in FULL.liars),
         *((measured, 3.0), (measured, 1.15)),
     ]
 

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from secagg.crypto import field
-from secagg.crypto.decoding import ReconstructionError, Recovery, recover, recover_undisputed
+from secagg.crypto.decoding import ReconstructionError, Recovery, recover
 from secagg.crypto.field import PRIME
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import LIMBS, elements_in, share_secrets
+from secagg.crypto.shamir import LIMBS, share_secrets
 from secagg.errors import ParameterError, SecAggError
 from secagg.testing.randomness import DeterministicRandomSource
 
@@ -41,12 +40,6 @@ def shifted(share: SecretBytes, errors: dict[int, int]) -> SecretBytes:
     for limb, error in errors.items():
         elements[limb] = (elements[limb] + error) % PRIME
     return SecretBytes(elements.astype(">u2").tobytes())
-
-
-def table(rows: list[list[SecretBytes]], holders: int) -> NDArray[np.uint16]:
-    """The elements of `rows[i][j]`: the share of secret i at the j-th point."""
-    joined = SecretBytes(b"".join(raw(share) for row in rows for share in row))
-    return elements_in(joined).reshape(len(rows), holders, LIMBS)
 
 
 def outcome(recovery: Recovery) -> tuple[bytes, tuple[int, ...]]:
@@ -244,85 +237,3 @@ def test_a_thousand_holders(wrong: int) -> None:
     for n, liar in enumerate(liars):
         shares[liar] = shifted(shares[liar], {n % LIMBS: 1 + n, (n * 7) % LIMBS: 3})
     assert outcome(recover(shares, 667, is_secret)) == (SECRET, liars)
-
-
-@FIXED
-@given(
-    threshold=st.integers(1, 12),
-    surplus=st.integers(0, 8),
-    count=st.integers(0, 6),
-    lies=st.dictionaries(
-        st.tuples(st.integers(0, 5), st.integers(0, 19)),
-        st.dictionaries(st.integers(0, LIMBS - 1), st.integers(1, PRIME - 1), min_size=1, max_size=3),
-        max_size=3,
-    ),
-)
-def test_many_secrets_are_rebuilt_where_all_shares_agree(
-    threshold: int, surplus: int, count: int, lies: dict[tuple[int, int], dict[int, int]]
-) -> None:
-    secrets = [DeterministicRandomSource(index).secret(32) for index in range(count)]
-    degree = threshold + surplus
-    rows = [list(share_secrets([secret], threshold, degree, DeterministicRandomSource(9))) for secret in secrets]
-    told = {(row, holder): errors for (row, holder), errors in lies.items() if row < count and holder < degree}
-    for (row, holder), errors in told.items():
-        rows[row][holder] = shifted(rows[row][holder], errors)
-    rebuilt = recover_undisputed(tuple(range(1, degree + 1)), table(rows, degree), threshold)
-    assert len(rebuilt) == count
-    for row, (secret, found) in enumerate(zip(secrets, rebuilt, strict=True)):
-        wrong = sum(liar == row for liar, _ in told)
-        if not wrong:
-            assert found is not None
-            assert raw(found) == raw(secret)
-        elif wrong <= surplus:
-            assert found is None, "fewer wrong shares than surplus ones never lie on one polynomial"
-
-
-@pytest.mark.thorough
-def test_many_secrets_and_two_with_a_share_that_is_not_canonical() -> None:
-    secrets = [DeterministicRandomSource(index).secret(32) for index in range(300)]
-    rows = [list(share_secrets([secret], 30, 40, DeterministicRandomSource(9))) for secret in secrets]
-    rows[77][35] = SecretBytes(b"\xff" * 36)
-    elements = np.frombuffer(rows[200][3].expose(), dtype=">u2").astype(np.int64)
-    elements[17] = PRIME  # is 0 when it is reduced
-    rows[200][3] = SecretBytes(elements.astype(">u2").tobytes())
-    given = table(rows, 40)
-    before = given.copy()
-    rebuilt = recover_undisputed(tuple(range(1, 41)), given, 30)
-    assert np.array_equal(given, before), "what is given is only read"
-    assert [index for index, secret in enumerate(rebuilt) if secret is None] == [77, 200]
-    assert all(found is None or raw(found) == raw(secret) for found, secret in zip(rebuilt, secrets, strict=True))
-
-
-def test_many_secrets_without_surplus_and_a_limb_out_of_range() -> None:
-    good = shared(1, 1)[1]
-    bad = SecretBytes(b"\x00\x02" + bytes(34))
-    assert [secret is None for secret in recover_undisputed((1,), table([[good], [bad]], 1), 1)] == [False, True]
-
-
-@pytest.mark.parametrize("threshold", [-1, 0, 3])
-def test_many_secrets_and_a_threshold_that_does_not_fit(threshold: int) -> None:
-    with pytest.raises(ParameterError, match=f"2 shares of each secret do not fit threshold {threshold}"):
-        recover_undisputed((1, 2), table([], 2), threshold)
-
-
-def test_an_element_that_only_its_reduction_makes_right_is_not_undisputed() -> None:
-    """Threshold 1 and a limb of 0: p in its place lies on the polynomial modulo p."""
-    good = SecretBytes(bytes(36))
-    bad = SecretBytes(PRIME.to_bytes(2, "big") + bytes(34))
-    first, second = recover_undisputed((1, 2), table([[good, good], [good, bad]], 2), 1)
-    assert first is not None
-    assert second is None
-
-
-@pytest.mark.parametrize("threshold", [1, 2])
-def test_no_secrets_are_rebuilt_to_none(threshold: int) -> None:
-    assert recover_undisputed((1, 2), table([], 2), threshold) == []
-
-
-def test_bad_points_of_many_secrets_are_refused() -> None:
-    good = SecretBytes(bytes(36))
-    for points in ((0, 1), (1, PRIME), (2, 2)):
-        with pytest.raises(ParameterError, match="share point"):
-            recover_undisputed(points, table([[good, good]], 2), 2)
-        with pytest.raises(ParameterError, match="share point"):
-            recover_undisputed(points, table([[good, good]], 2), 1)

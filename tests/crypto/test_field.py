@@ -247,3 +247,21 @@ def test_extrapolate_in_several_blocks() -> None:
 def test_extrapolate_refuses_a_target_that_is_a_point() -> None:
     with pytest.raises(ParameterError, match="share point 2 is given twice"):
         field.extrapolate((1, 2), elements(1, (2, 1)), (3, 2))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 150])
+def test_values_come_back_from_their_power_sums(count: int) -> None:
+    points = tuple((np.random.default_rng(count).permutation(PRIME - 1)[:count] + 1).tolist())
+    values = elements(1, (count, 3))
+    assert np.array_equal(field.from_power_sums(points, field.power_sums(points, values, count)), values)
+
+
+def test_power_sums_at_a_repeated_point_are_refused() -> None:
+    with pytest.raises(ParameterError, match="share point 5 is given twice"):
+        field.from_power_sums((5, 5), np.zeros((2, 1)))
+
+
+def test_inverses_agree_with_integers() -> None:
+    values = [1, 2, 17, 40_000, PRIME - 1]
+    expected = [pow(value, -1, PRIME) for value in values]
+    assert field.inverse(np.array(values, dtype=np.float64)).astype(int).tolist() == expected

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from secagg import AbortReason, Round, SecretBytes, ServerPhase, SessionAbortedError
-from secagg.crypto.decoding import Recovery, recover, recover_undisputed
+from secagg.crypto import batch_decoding
+from secagg.crypto.batch_decoding import recover_together
+from secagg.crypto.decoding import Recovery, locate, recover
+from secagg.crypto.field import PRIME
+from secagg.errors import ParameterError
 from secagg.parameters import ClientId
 from secagg.protocol import server_rebuilding
 from secagg.protocol.context import session_context
 from secagg.protocol.events import ShareInconsistent
 from secagg.protocol.messages import RevealedShares, UnmaskingResponse
 from secagg.protocol.roster import NO_ROSTER
+from secagg.protocol.server_rebuilding import rebuild_mask_keys, rebuild_seeds
+from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
 from tests import strategies
 from tests.harness import Harness, alter, decode_answer
 from tests.protocol.support import KINDS, assert_exact, session
@@ -90,25 +98,20 @@ def test_secrets_that_were_rebuilt_together_are_verified(monkeypatch: pytest.Mon
     """A false one is rebuilt alone, from the same shares."""
     monkeypatch.setattr(
         server_rebuilding,
-        "recover_undisputed",
-        lambda points, elements, threshold: [SecretBytes(bytes([index % 2]) * 32) for index in range(len(elements))],
+        "recover_together",
+        lambda points, elements, *_: [Recovery(SecretBytes(bytes([i % 2]) * 32), (1,)) for i in range(len(elements))],
     )
     harness = waiting().finish()
     assert_exact(harness, range(1, 7))
+    assert not any(isinstance(event, ShareInconsistent) for event in harness.events)
 
 
 def test_secrets_of_the_same_holders_are_rebuilt_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    batches: list[tuple[tuple[int, ...], int]] = []
-
-    def watching(points: tuple[int, ...], elements: NDArray[np.uint16], threshold: int) -> list[SecretBytes | None]:
-        batches.append((points, len(elements)))
-        return recover_undisputed(points, elements, threshold)
-
-    monkeypatch.setattr(server_rebuilding, "recover_undisputed", watching)
+    batches = Batches(monkeypatch)
     monkeypatch.setattr(server_rebuilding, "recover", None)
     assert_exact(waiting().finish(), range(1, 7))
     # Without the holder 7, which stands sixth among the neighbours of the seeds' owners; all six hold 7's mask key.
-    assert batches == [((1, 2, 3, 4, 5), 6), ((1, 2, 3, 4, 5, 6), 1)]
+    assert batches.seen == [((1, 2, 3, 4, 5), 6), ((1, 2, 3, 4, 5, 6), 1)]
 
 
 def test_a_dropped_sharer_without_contributing_neighbours_needs_no_rebuilding() -> None:
@@ -140,14 +143,14 @@ class Batches:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[tuple[Points, int]] = []
         self.arrays: list[NDArray[np.uint16]] = []
-        monkeypatch.setattr(server_rebuilding, "recover_undisputed", self._watching)
+        monkeypatch.setattr(server_rebuilding, "recover_together", self._watching)
 
-    def _watching(self, points: Points, elements: NDArray[np.uint16], threshold: int) -> list[SecretBytes | None]:
+    def _watching(self, points: Points, elements: NDArray[np.uint16], *others: Any) -> list[Recovery | None]:
         assert elements.shape == (len(elements), len(points), 18)
         assert elements.any()
         self.seen.append((points, len(elements)))
         self.arrays.append(elements)
-        return recover_undisputed(points, elements, threshold)
+        return recover_together(points, elements, *others)
 
 
 @pytest.mark.parametrize("silent", [(), (3,), (1,)])
@@ -291,3 +294,148 @@ def test_shares_are_found_by_owner(revealed: dict[int, tuple[tuple[int, SecretBy
     held.wipe()
     assert not held._elements.any()
     assert {holder: (*shares,) for holder, shares in blocks.items()} == revealed, "messages keep their shares"
+
+
+# ----- liars -----
+
+
+Pattern = dict[tuple[int, int], int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A server that waits for the shares, and what all holders hold."""
+
+    state: CollectingUnmaskingShares
+    answers: dict[int, UnmaskingResponse]
+
+    def lied_to(self, lies: Pattern) -> CollectingUnmaskingShares:
+        """The state with the shares that came: `lies` are errors by holder and owner."""
+
+        def told(holder: int, shares: RevealedShares) -> RevealedShares:
+            pairs = ((owner, off(share, lies.get((holder, owner), 0))) for owner, share in shares)
+            return RevealedShares.of(tuple(pairs))
+
+        revealed = {
+            holder: replace(
+                answer,
+                seed_shares=told(holder, answer.seed_shares),
+                mask_key_shares=told(holder, answer.mask_key_shares),
+            )
+            for holder, answer in self.answers.items()
+        }
+        return replace(self.state, revealed=revealed)
+
+
+def off(share: SecretBytes, error: int) -> SecretBytes:
+    """A share with one element off by `error`."""
+    elements = np.frombuffer(share.expose(), dtype=">u2").astype(np.int64)
+    elements[5] = (elements[5] + error) % PRIME
+    return SecretBytes(elements.astype(">u2").tobytes())
+
+
+@cache
+def asked(kind: str) -> Asked:
+    """20 clients and threshold 8 of 19, or 24 on a ring of degree 12 and threshold 4; three dropped."""
+    options: dict[str, Any] = {"threshold": 8, "minimum_contributors": 8}
+    if kind == "sparse":
+        options = {"topology": "sparse", "degree": 12, "threshold": 4, "minimum_contributors": 4}
+    harness = Harness(20 if kind == "complete" else 24, **options)
+    harness.run_to(R.UNMASKING, silent={R.MASKED_INPUT: {3, 4, 11}})
+    answers = {
+        client: decode_answer(harness.ask(client) or b"") for client in harness.cohort if client not in (3, 4, 11)
+    }
+    state = harness.server._state
+    assert isinstance(state, CollectingUnmaskingShares)
+    return Asked(state, answers)
+
+
+def rebuilt(state: CollectingUnmaskingShares) -> tuple[list[bytes], list[ShareInconsistent], AbortReason | None]:
+    """All secrets, who is named in which order, and how it ended."""
+    named: list[ShareInconsistent] = []
+    secrets: list[bytes] = []
+    try:
+        secrets += [bytes(seed.expose()) for seed in rebuild_seeds(state, named)]
+        secrets += [bytes(key.secret.expose()) for _, key in rebuild_mask_keys(state, named)]
+    except CannotContinueError as error:
+        return secrets, [], error.reason
+    return secrets, named, None
+
+
+def each_alone(state: CollectingUnmaskingShares) -> tuple[list[bytes], list[ShareInconsistent], AbortReason | None]:
+    """The same without anything rebuilt together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server_rebuilding, "_rebuild_together", lambda *_: {})
+        return rebuilt(state)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data(), st.sampled_from(["complete", "sparse"]))
+def test_liars_change_neither_what_is_rebuilt_nor_who_is_named(data: st.DataObject, kind: str) -> None:
+    """Liars about all or single owners, and colluding on a line through zero, within the bound and beyond it."""
+    scene = asked(kind)
+    liars = data.draw(st.lists(st.sampled_from(sorted(scene.answers)), unique=True, max_size=6), label="liars")
+    style = data.draw(st.sampled_from(["all", "some", "one", "line"]), label="style")
+    lies: Pattern = {}
+    for holder in liars:
+        graph = scene.state.context.graph
+        owners = graph.of(holder)
+        if style == "some":
+            owners = tuple(data.draw(st.sets(st.sampled_from(owners))))
+        elif style == "one":
+            owners = owners[holder % 5 : holder % 5 + 1]
+        for owner in owners:
+            point = graph.of(owner).index(holder) + 1
+            lies[holder, owner] = 11 * point if style == "line" else data.draw(st.integers(1, PRIME - 1))
+    state = scene.lied_to(lies)
+    at_once = data.draw(st.sampled_from([1, 3, 100]), label="at once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("secagg.crypto.shamir.secrets_at_once", lambda points: at_once)
+        assert rebuilt(state) == each_alone(state)
+
+
+@pytest.mark.parametrize("kind", ["complete", "sparse"])
+def test_a_liar_is_located_once_and_suspected_of_everything_else(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One owner at a time; no owner is rebuilt alone, and all wrong shares are named."""
+    scene = asked(kind)
+    liars = sorted(scene.answers)[2:5]
+    lies: Pattern = {(holder, owner): 1 for holder in liars for owner in scene.state.context.graph.of(holder)}
+    monkeypatch.setattr("secagg.crypto.shamir.secrets_at_once", lambda points: 1)
+    monkeypatch.setattr(server_rebuilding, "recover", None)
+    located: list[int] = []
+
+    def watching(*arguments: Any) -> Any:
+        wrong = locate(*arguments)
+        assert wrong is not None
+        located.append(len(wrong))
+        return wrong
+
+    monkeypatch.setattr(batch_decoding, "locate", watching)
+    _, named, ended = rebuilt(scene.lied_to(lies))
+    assert ended is None
+    assert {(event.holder, event.owner) for event in named} == set(lies)
+    # The seeds are one search, the mask keys another; an owner whom not all of them hold may show one liar more.
+    assert len(located) <= 2 * len(liars)
+
+
+def test_randomness_comes_from_all_shares_and_differs_from_draw_to_draw() -> None:
+    """What is drawn depends on honest shares, which liars do not know; syndromes would tell of the lies alone."""
+    answers = asked("complete").answers
+    kinds = [{holder: answer.seed_shares for holder, answer in answers.items()} for _ in range(2)]
+    last = max(answers)
+    kinds[1][last] = RevealedShares.of([(owner, off(share, owner == 1)) for owner, share in kinds[1][last]])
+    sources = [server_rebuilding._HashOfShares(server_rebuilding._Holdings(kind)) for kind in (*kinds, kinds[0])]
+    first, other, again = ([bytes(source.secret(32).expose()) for _ in range(2)] for source in sources)
+    assert first == again
+    assert len({*first, *other}) == 4
+    with pytest.raises(ParameterError, match="cannot draw 0"):
+        sources[0].secret(0)
+
+
+def test_who_lied_most_often_is_suspected_first() -> None:
+    held = {1: 70, 2: 30, 3: 50, 4: 10}
+    lies = Counter({10: 1, 30: 5, 50: 2, 99: 9})
+    assert server_rebuilding._suspects(held, lies, 3) == (2, 3, 4)
+    assert server_rebuilding._suspects(held, lies, 2) == (2, 3)
+    assert server_rebuilding._suspects(held, lies, 0) == ()
+    assert server_rebuilding._suspects(held, Counter(), 2) == ()

@@ -69,6 +69,21 @@ def test_a_wrong_sum_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
         run_session(_complete())
 
 
+@pytest.mark.parametrize("parameters", [_complete, _sparse], ids=["complete", "sparse"])
+def test_liars_are_named_and_the_sum_is_exact(
+    parameters: Callable[[], secagg.SessionParameters], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_session(parameters(), lying=[7], randomness=DeterministicRandomSource(3))
+    share_of = Crowd._share_of
+
+    def secretly(crowd: Crowd, owner: int, holder: int) -> SecretBytes:
+        return SecretBytes(bytes(36)) if holder == 8 else share_of(crowd, owner, holder)
+
+    monkeypatch.setattr(Crowd, "_share_of", secretly)
+    with pytest.raises(InternalError, match="named others than those who revealed wrong shares"):
+        run_session(parameters(), randomness=DeterministicRandomSource(3))
+
+
 def test_too_many_leave() -> None:
     with pytest.raises(secagg.SessionAbortedError):
         run_session(_complete(), leaving=range(9))
@@ -80,6 +95,9 @@ def test_what_stand_ins_cannot_play() -> None:
         Crowd(active, DeterministicRandomSource(0))
     with pytest.raises(ParameterError, match="that stays"):
         Crowd(_complete(5), DeterministicRandomSource(0), leaving=(1, 2), real=(0, 3, 4))
+    for lying in (1, 2, 99):
+        with pytest.raises(ParameterError, match="liars are stand-ins that stay"):
+            Crowd(_complete(5), DeterministicRandomSource(0), leaving=(1,), real=(2,), lying=(lying,))
     for leaving, real in (((99,), ()), ((), (99,)), ((1,), (1,))):
         with pytest.raises(ParameterError, match="disjoint parts"):
             Crowd(_complete(), DeterministicRandomSource(0), leaving=leaving, real=real)

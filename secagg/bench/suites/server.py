@@ -7,7 +7,7 @@ from typing import Final
 
 from secagg.bench.benchmark import Benchmark, Shared
 from secagg.bench.cost import SessionShape, server_cost
-from secagg.bench.plan import ServerCase
+from secagg.bench.plan import LIARS, LIARS_LENGTH, LiarsCase, ServerCase
 from secagg.bench.published import CITATION, published_time
 from secagg.bench.rows import Better, Row, Scalar, measured_row, skipped_row
 from secagg.bench.sessions import Spent, fixed_point, run_session
@@ -31,6 +31,14 @@ def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
         *(
             Benchmark(case.name, _estimate(shared, case), partial(_server, shared, case))
             for case in shared.plan.servers
+        ),
+        *(
+            Benchmark(
+                case.name,
+                0.0 if case.long and shared.plan.quick else 0.05 * case.clients,
+                partial(_liars, shared, case),
+            )
+            for case in shared.plan.liars
         ),
     )
 
@@ -85,6 +93,32 @@ def _unmask(shared: Shared) -> list[Row]:
             details=details_of(parameters, lost, runs[-1]),
         )
     ]
+
+
+def _liars(shared: Shared, case: LiarsCase) -> list[Row]:
+    unit = "× honest"
+    if case.long and shared.plan.quick:
+        return [skipped_row(SUITE, case.name, unit, Better.LESS, "too long for a quick run")]
+    parameters = SessionParameters.choose(
+        clients=case.clients, vectors=fixed_point(LIARS_LENGTH), topology=case.topology, max_dropout=0.2
+    )
+    lying = leaving(case.clients, max(1, case.clients * LIARS // 100))
+    if len(lying) > (parameters.topology.degree - parameters.threshold) // 2 and case.topology is TopologyKind.COMPLETE:
+        return [skipped_row(SUITE, case.name, unit, Better.LESS, "too few shares of a secret to correct one")]
+    ratios, last = [], (0.0, 0.0)
+    for _ in range(shared.plan.repeats):
+        honest, lied = (run_session(parameters.renew(), lying=some).server[Round.UNMASKING] for some in ((), lying))
+        last = honest / _MILLI, lied / _MILLI
+        ratios.append(lied / honest)
+    details: dict[str, Scalar] = {
+        "clients": case.clients,
+        "degree": parameters.topology.degree,
+        "threshold": parameters.threshold,
+        "liars": len(lying),
+        "honest_ms": last[0],
+        "lied_to_ms": last[1],
+    }
+    return [measured_row(SUITE, case.name, unit, Better.LESS, tuple(ratios), details=details)]
 
 
 def _estimate(shared: Shared, case: ServerCase) -> float:
