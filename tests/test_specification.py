@@ -51,7 +51,7 @@ CONSTANTS = {
     "most vectors": session.MAX_VECTORS,
     "most entries of a vector": vectors.MAX_ENTRIES,
     "most dimensions of a shape": vectors.MAX_DIMENSIONS,
-    "longest vector name, characters": vectors.MAX_NAME_LENGTH,
+    "longest vector name, bytes of UTF-8": vectors.MAX_NAME_BYTES,
     "most bits of a fixed-point entry": vectors.MAX_BITS,
     "widest field, bits": vectors.MAX_FIELD_WIDTH,
     "largest total weight": session.MAX_WEIGHT,

@@ -166,6 +166,7 @@ def _vectors() -> list[Json]:
         "vectors-no-list": ("an integer in the place of the list head", 0, canonical.integer(2)),
         "name-bytes": ("a name of kind bytes", 1, canonical.data(b"m")),
         "name-not-utf-8": ("a name that is no UTF-8", 1, b"\x03\x00\x00\x00\x01\xe9"),
+        "name-surrogate": ("a name with half of a surrogate pair", 1, b"\x03\x00\x00\x00\x03\xed\xa0\x80"),
         "name-overlong": ("a name in overlong UTF-8", 1, b"\x03\x00\x00\x00\x02\xc1\xad"),
         "kind-0": ("a vector kind without meaning", 2, canonical.integer(0)),
         "kind-3": ("a vector kind without meaning", 2, canonical.integer(3)),

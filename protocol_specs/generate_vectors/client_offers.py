@@ -202,23 +202,36 @@ def _names() -> list[Json]:
     v = SEMI_HONEST.vectors[0][1]
     bad = {
         "empty": "",
-        "65-characters": "n" * 65,
-        "blank": "a b",
+        "256-bytes": "n" * 256,
+        "256-bytes-of-86-characters": "重" * 85 + "n",
         "trailing-newline": "v\n",
         "leading-newline": "\nv",
         "nul": "v\x00",
-        "colon": "a:b",
-        "accented": "é",
-        "digit-of-another-script": "v٣",
-        "fullwidth": "\uff56",
+        "unit-separator": "v\x1f",
+        "delete": "\x7f",
+        "c1-first": "v\x80",
+        "c1-last": "\x9f",
     }
-    good = {"64-characters": "n" * 64, "alphabet": "AZaz09_.-/", "dots": "../.."}
+    good = {
+        "255-bytes": "n" * 255,
+        "255-bytes-of-85-characters": "重" * 85,
+        "alphabet": "AZaz09_.-/",
+        "dots": "../..",
+        "colon": "dense/kernel:0",
+        "blanks": " a  b ",
+        "beside-controls": " ~\xa0",
+        "byte-order-mark": "\ufeffv",
+        "beyond-16-bits": "\U0001f511",
+        "two-forms-of-one-letter": "\xe9e\u0301",
+    }
     return [
         _c01("vectors-none", "no vector", _vectors()),
         _c01("vectors-repeated", "two vectors of one name", _vectors(("v", v), ("w", v), ("v", v))),
         _bound("vectors-case", "names that differ in case only", _vectors(("v", v), ("V", v))),
-        *(_c01(f"name-{what}", f"the name {name!r}", _vectors((name, v))) for what, name in bad.items()),
-        *(_bound(f"name-{what}", f"the name {name!r}", _vectors((name, v))) for what, name in good.items()),
+        _bound("vectors-form", "one letter in two forms, which are two names", _vectors(("\xe9", v), ("e\u0301", v))),
+        _bound("vectors-mark", "names that differ in a byte order mark only", _vectors(("v", v), ("\ufeffv", v))),
+        *(_c01(f"name-{what}", f"the name {name!a}", _vectors((name, v))) for what, name in bad.items()),
+        *(_bound(f"name-{what}", f"the name {name!a}", _vectors((name, v))) for what, name in good.items()),
     ]
 
 

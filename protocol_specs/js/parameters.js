@@ -12,6 +12,7 @@ const AGGREGATES = ['sum', 'mean'];
 const SHARE_HOLDERS = 65520n;
 const MOST_CONTEXT = 65536;
 const MOST_VECTORS = 65536;
+const MOST_NAME = 255;
 const MOST_DIMENSIONS = 32;
 const MOST_ENTRIES = 1n << 40n;
 const LARGEST = (1n << 63n) - 1n;
@@ -69,7 +70,8 @@ export class Parameters {
   }
 
   #checkVector(vector, n) {
-    must(/^[A-Za-z0-9_.\-/]{1,64}$/.test(vector.name));
+    must(vector.name.length > 0 && !/[\x00-\x1f\x7f-\x9f]/.test(vector.name));
+    must(new TextEncoder().encode(vector.name).length <= MOST_NAME);
     must(vector.shape.length >= 1 && vector.shape.length <= MOST_DIMENSIONS);
     must(vector.shape.every((size) => size >= 1n));
     must(vector.shape.reduce((product, size) => product * size, 1n) <= MOST_ENTRIES);
@@ -127,7 +129,7 @@ function readShape(reader) {
 }
 
 function readVector(reader) {
-  const name = reader.text(64);
+  const name = reader.text(MOST_NAME);
   const kind = readChoice(reader, [null, 'FixedPoint', 'Integers']);
   if (kind === 'FixedPoint') {
     return {

@@ -17,7 +17,7 @@ from protocol_specs.reference.parameters import (
 )
 from protocol_specs.reference.vectors import layout
 
-_NAME = re.compile(r"[A-Za-z0-9_./-]{1,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST_ENTRIES = _MOST_WORDS = 2**40
 
 
@@ -39,7 +39,7 @@ def check_parameters(parameters: Parameters) -> None:
         and len(p.context) <= 65536
         and 1 <= len(p.vectors) <= 65536
         and len({name for name, _ in p.vectors}) == len(p.vectors)
-        and all(_NAME.fullmatch(name) for name, _ in p.vectors)
+        and all(1 <= len(name.encode()) <= 255 and not _CONTROL.search(name) for name, _ in p.vectors)
         and all(_vector_is_valid(specification, n) for _, specification in p.vectors)
         and _layout_is_valid(p)
     )

@@ -26,13 +26,14 @@ MAX_BITS: Final = 32
 MAX_FIELD_WIDTH: Final = 64
 MAX_ENTRIES: Final = 2**40
 MAX_DIMENSIONS: Final = 32
-MAX_NAME_LENGTH: Final = 64
+MAX_NAME_BYTES: Final = 255
 MIN_CLIP: Final = 2.0**-512
 MAX_CLIP: Final = 2.0**512
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.\-/]{1,64}")
+_NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ROUNDINGS: Final[tuple[Rounding, ...]] = get_args(Rounding)
 _AGGREGATES: Final[tuple[Aggregate, ...]] = get_args(Aggregate)
+_SHOWN: Final = 40
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 
@@ -243,13 +244,18 @@ VectorSpec = FixedPoint | Integers
 
 
 def check_vector_name(name: str) -> str:
-    """Return `name` when it is 1 .. 64 characters of [A-Za-z0-9_.-/]; raise ParameterError otherwise."""
+    """Return `name` when it is 1 .. 255 bytes of UTF-8 without control characters; raise ParameterError otherwise."""
     if not isinstance(name, str):
         raise ParameterError(f"a vector name is a text, not {type(name).__name__}")
-    if _NAME.fullmatch(name) is None:
-        shown = name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}..."
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if not 1 <= size <= MAX_NAME_BYTES:
+        shown = name if size <= MAX_NAME_BYTES else f"{name[:_SHOWN]}..."
         raise ParameterError(
-            f"vector name {shown!r} is not 1 .. {MAX_NAME_LENGTH} characters of A-Z a-z 0-9 _ . - /; rename the vector"
+            f"vector name {shown!r} has {size} bytes of UTF-8, outside 1 .. {MAX_NAME_BYTES}; rename the vector"
+        )
+    if _NO_NAME.search(name):
+        raise ParameterError(
+            f"vector name {name!r} has a control character or half a surrogate pair; rename the vector"
         )
     return name
 
@@ -291,7 +297,7 @@ def read_vector(reader: Reader) -> tuple[str, VectorSpec]:
     Raises:
         DecodeError: anything else.
     """
-    name = reader.text(MAX_NAME_LENGTH)
+    name = reader.text(MAX_NAME_BYTES)
     try:
         check_vector_name(name)
     except ParameterError as error:

@@ -11,7 +11,7 @@ from typing import Final
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import DecodeError
 from secagg.parameters import SessionParameters
-from secagg.parameters.session import MAX_CONTEXT_BYTES
+from secagg.parameters.session import MAX_CONTEXT_BYTES, MAX_VECTORS
 from secagg.protocol.messages import SIGNATURE_BYTES
 from secagg.wire.tables import SEALED_BYTES
 
@@ -21,7 +21,7 @@ _SEALED: Final = SEALED_BYTES + 16
 _SHARE: Final = SHARE_BYTES + 16
 _CONFIRMATION: Final = SIGNATURE_BYTES + 16
 _CLIENT: Final = 8
-_VECTORS: Final = 1 << 25
+_VECTORS: Final = MAX_VECTORS * 640
 
 
 def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> int:

@@ -236,7 +236,7 @@ def test_a_value_of_another_type_is_a_parameter_error(changes: dict[str, Any]) -
         choose(**changes).encode()
 
 
-@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "\u00fc", "a\n", "\ud800"])
+@pytest.mark.parametrize("name", ["", "x" * 256, "a\n", "\ud800"])
 def test_an_invalid_vector_name_is_refused_when_it_is_chosen(name: str) -> None:
     with pytest.raises(ParameterError, match="rename the vector"):
         choose(vectors={name: VECTORS["weights"]})
@@ -498,7 +498,7 @@ REFUSED_BYTES: dict[str, tuple[Callable[[], bytes], type[Exception], str]] = {
         DecodeError,
         "length 65537 is above its bound 65536",
     ),
-    "vector name": (lambda: spoiled(text("weights"), text("wei ghts")), DecodeError, "vector name 'wei ghts'"),
+    "vector name": (lambda: spoiled(text("weights"), text("wei\nghts")), DecodeError, r"vector name .wei\\nghts."),
     "clip": (
         lambda: spoiled(data(struct.pack(">d", 1.0)), data(struct.pack(">d", math.nan))),
         DecodeError,

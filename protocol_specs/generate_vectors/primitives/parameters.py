@@ -115,8 +115,14 @@ _TAKEN: Final[dict[str, tuple[str, str, Parameters]]] = {
         complete(vectors=(("s", SUM), ("m", MEAN), ("i", INTEGERS)), max_weight=2),
     ),
     "context-empty": ("Boundary", "No context.", complete(context=b"")),
-    "name-longest": ("Boundary", "A name of 64 characters.", vector(INTEGERS, "x" * 64)),
-    "name-every-kind-of-character": ("Boundary", "All characters that are not letters.", vector(INTEGERS, "09_.-/")),
+    "name-longest": ("Boundary", "A name of 255 bytes.", vector(INTEGERS, "x" * 255)),
+    "name-longest-of-others": ("Boundary", "A name of 85 characters in 255 bytes.", vector(INTEGERS, "重" * 85)),
+    "name-every-kind-of-character": (
+        "Boundary",
+        "Letters of others, and all that is none.",
+        vector(INTEGERS, " ~\xa0٣"),
+    ),
+    "name-mark": ("Boundary", "A byte order mark is a part of a name.", vector(INTEGERS, "\ufeffx")),
     "name-one-character": ("Boundary", "The shortest name.", vector(INTEGERS, "-")),
     "names-differ-in-case": ("Boundary", "Names are compared exactly.", complete(vectors=(("a", SUM), ("A", SUM)))),
     "order-of-vectors": (

@@ -162,13 +162,13 @@ def _broken_vectors(complete: Sessions) -> Iterator[tuple[str, str, Parameters]]
     yield "name-repeated", "One name twice.", complete(vectors=(("a", _SUM), ("b", _SUM), ("a", _COUNTS)))
     for name, shown, comment in (
         ("", "empty", "No name."),
-        ("x" * 65, "65", "A name of 65 characters."),
-        ("a b", "blank", "A blank in a name."),
+        ("x" * 256, "256", "A name of 256 bytes."),
+        ("é" * 128, "128", "A name of 128 characters in 256 bytes."),
         ("a\n", "newline", "A line feed at the end, which a sloppy regular expression lets pass."),
         ("a\0", "nul", "A zero byte at the end."),
-        ("é", "accent", "A letter outside of ASCII."),
-        ("٣", "digit", "A digit outside of ASCII."),
-        ("a\\b", "backslash", "A backslash."),
+        ("\x1f", "separator", "The last control character below the blank."),
+        ("a\x7f", "delete", "The delete character."),
+        ("\x9f", "c1", "The last control character of Latin-1."),
     ):
         yield f"name-{shown}", comment, one(_COUNTS, name)
     for shape, shown, comment in (

@@ -36,7 +36,8 @@ test('bounds of §2.1', () => {
     refused(fixed({ shape }));
   }
   accepted(fixed({ shape: Array(32).fill(1n) }));
-  for (const name of ['', 'a b', 'a\n', 'é', 'a'.repeat(65)]) refused(fixed({ name }));
+  for (const name of ['', 'a\n', '\x9f', 'a'.repeat(256), 'é'.repeat(128)]) refused(fixed({ name }));
+  for (const name of ['a b', 'w:0', 'a'.repeat(255), '重'.repeat(85), '\ufeffa']) accepted(fixed({ name }));
   refused({ threshold: 6 });
   refused({ threshold: 0 });
   refused({ active: true, threshold: 3 });
