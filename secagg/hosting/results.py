@@ -1,7 +1,7 @@
 """The released sum as the bytes of a NumPy .npz file, and back.
 
-Every vector stands under its own name; `@contributors` (uint64, ascending) and, in weighted sessions,
-`@total_weight` (uint64, one entry) stand beside them: no vector can have a name with that sign. `numpy.load` reads
+Every vector stands under its own name, with one more `@` before a name that begins with that sign; `@contributors`
+(uint64, ascending) and, in weighted sessions, `@total_weight` (uint64, one entry) stand beside them. `numpy.load` reads
 the file. Written in pieces of at most 16 MiB: a sum of 10^8 entries needs no second copy in memory.
 """
 
@@ -24,6 +24,8 @@ from secagg.protocol.results import SessionResult
 
 CONTRIBUTORS: Final = "@contributors"
 TOTAL_WEIGHT: Final = "@total_weight"
+_MARK: Final = "@"
+_MEMBER: Final = ".npy"
 _OVERHEAD_BYTES: Final = 1 << 12
 _NO_ARCHIVE: Final = (
     *(ValueError, LookupError, TypeError, AttributeError, EOFError),
@@ -57,7 +59,7 @@ def write_result(result: SessionResult, write: Callable[[bytes | memoryview], No
     """Hand the file's bytes to `write`, in order; the same result gives the same bytes."""
     with zipfile.ZipFile(_Sink(write), "w", zipfile.ZIP_STORED) as archive:
         for name, array in _arrays(result).items():
-            entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
+            entry = zipfile.ZipInfo(name + _MEMBER, _ZIP_EPOCH)
             with archive.open(entry, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
@@ -71,9 +73,11 @@ def read_result(source: bytes | Path) -> ReleasedSum:
     opened: IO[bytes] | Path = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with np.load(opened, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
+            # By the names in the archive: for NumPy, vectors "v" and "v.npy" would be one.
+            arrays = {name.removesuffix(_MEMBER): loaded[name] for name in loaded.zip.namelist()}
         contributors = tuple(int(client) for client in arrays.pop(CONTRIBUTORS))
         weight = arrays.pop(TOTAL_WEIGHT, None)
+        arrays = {name.removeprefix(_MARK): array for name, array in arrays.items()}
         total_weight = None if weight is None else int(weight[0])
     except _NO_ARCHIVE as error:
         raise DecodeError("this is no result of a hosted session: a .npz file with @contributors") from error
@@ -81,7 +85,9 @@ def read_result(source: bytes | Path) -> ReleasedSum:
 
 
 def _arrays(result: SessionResult) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = dict(result.vectors)
+    arrays: dict[str, NDArray[Any]] = {
+        f"{_MARK}{name}" if name.startswith(_MARK) else name: vector for name, vector in result.vectors.items()
+    }
     arrays[CONTRIBUTORS] = np.array(result.contributors, dtype=np.uint64)
     if result.total_weight is not None:
         arrays[TOTAL_WEIGHT] = np.array([result.total_weight], dtype=np.uint64)
