@@ -21,7 +21,7 @@ from secagg.errors import (
     Violation,
 )
 from secagg.executor import Executor, InlineExecutor
-from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind
+from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind, client_id
 from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import FixedPoint, Integers
 from secagg.protocol.messages import Round, SessionOffer
@@ -70,6 +70,7 @@ __all__ = [
     "TopologyKind",
     "Violation",
     "__version__",
+    "client_id",
     "parameters",
     "simulate",
 ]

@@ -103,12 +103,12 @@ ROOMS: Final[dict[str, Room]] = {
     "compute": Room(
         "threads, processes, shared memory",
         "masks and sessions",
-        "crypto.secret executor errors",
+        "crypto.secret parameters.arguments executor errors",
     ),
     "identity": Room(
         "identity keys, signed rosters, certificates as files",
         "sessions",
-        "store.durable crypto canonical errors",
+        "store.durable crypto parameters.arguments canonical errors",
     ),
     "store": Room(
         "names, entries and files that survive",
@@ -118,7 +118,7 @@ ROOMS: Final[dict[str, Room]] = {
     "encoding": Room(
         "arrays as words of a ring, and back",
         "messages and keys of a session",
-        "crypto parameters.vectors canonical errors",
+        "crypto parameters.vectors parameters.arguments canonical errors",
     ),
     "masking": Room(
         "sums of masks over slices",
@@ -158,11 +158,12 @@ DATA: Final[dict[str, tuple[str, ...]]] = {
     "protocol.events": ("protocol.messages",),
     "session.ledger": (),
     "session.single_use": (),
-    "parameters.suite_ids": (),
+    "parameters.arguments": (),
+    "parameters.suite_ids": ("parameters.arguments",),
     "parameters.hypergeometric": (),
-    "parameters.vectors": (),
-    "parameters.graph_conditions": ("parameters.hypergeometric",),
-    "parameters.cohort": ("parameters.graph_conditions",),
+    "parameters.vectors": ("parameters.arguments",),
+    "parameters.graph_conditions": ("parameters.arguments", "parameters.hypergeometric"),
+    "parameters.cohort": ("parameters.arguments", "parameters.graph_conditions"),
     "crypto.secret": (),
     "store.durable": (),
 }

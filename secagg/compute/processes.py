@@ -53,7 +53,7 @@ class ProcessExecutor(Workers):
         self._lock = Lock()
         self._shared: SharedMemory | None = None
         self._unlink: Callable[[], object] | None = None
-        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+        self._pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_begin)
 
     def run(
         self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None

@@ -36,7 +36,7 @@ class ThreadExecutor(Workers):
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers, "threads")
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="secagg")
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="secagg")
 
     def run(
         self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None

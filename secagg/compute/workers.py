@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_whole
 
 
 class Workers:
@@ -23,9 +24,10 @@ class Workers:
     """
 
     def __init__(self, workers: int, kind: str) -> None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        whole = as_whole(workers)
+        if whole is None or whole < 1:
             raise ParameterError(f"workers={workers!r} is no number of {kind}; give a whole number from 1 on")
-        self._workers = workers
+        self._workers = whole
         self._closed = False
 
     @property

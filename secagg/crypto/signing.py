@@ -32,13 +32,15 @@ class IdentityKey:
         public: the 32 public bytes, as in the roster.
 
     Raises:
-        ParameterError: `seed` has another length.
+        ParameterError: `seed` is of another type or length.
     """
 
     seed: SecretBytes = field(repr=False)
     public: bytes = field(init=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.seed, SecretBytes):
+            raise ParameterError(f"an Ed25519 seed is SecretBytes, not {type(self.seed).__name__}; wrap the bytes")
         if len(self.seed) != SEED_BYTES:
             raise ParameterError(f"an Ed25519 seed has {SEED_BYTES} bytes, not {len(self.seed)}")
         public, _ = crypto_sign_seed_keypair(bytes(self.seed.expose()))

@@ -12,7 +12,6 @@ a step per entry. The sum `level + u` is rounded to float64: at most 2^(bits - 5
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -26,6 +25,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.prg import AesCtrPrg
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import InternalError, ParameterError
+from secagg.parameters.arguments import as_whole
 from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 
 _SEED_BYTES: Final = 32
@@ -176,11 +176,16 @@ def check_array(name: str, spec: VectorSpec, array: NDArray[Any]) -> NDArray[Any
     if isinstance(array, np.ma.MaskedArray):
         raise ParameterError(f"vector {name!r} is a masked array; fill it with values first (array.filled(0))")
     kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "c":
+        raise ParameterError(
+            f"vector {name!r} has dtype {array.dtype}, and complex numbers are not clipped; sum array.real and "
+            "array.imag as two vectors"
+        )
     if isinstance(spec, Integers):
         if kind not in "iu":
             raise ParameterError(
                 f"vector {name!r} has dtype {array.dtype}, and Integers takes integer dtypes; "
-                "round it and convert with astype(numpy.int64)"
+                f"{'round it and ' if kind == 'f' else ''}convert with astype(numpy.int64)"
             )
     elif not (kind in "iu" or (kind == "f" and size <= np.dtype(np.float64).itemsize)):
         raise ParameterError(
@@ -198,12 +203,9 @@ def check_weight(weight: int, max_weight: int) -> int:
     Raises:
         ParameterError: another value or type, or a weight in a session that has none.
     """
-    if isinstance(weight, bool | np.bool_):
-        raise ParameterError(f"weight={weight} is a truth value; give a whole number, such as the example count")
-    try:
-        checked = operator.index(weight)
-    except TypeError:
-        raise ParameterError(f"weight is a whole number, not {type(weight).__name__}") from None
+    checked = as_whole(weight)
+    if checked is None:
+        raise ParameterError(f"weight={weight!r:.80} is no whole number; give one, such as the example count")
     if max_weight == 1 and checked != 1:
         raise ParameterError(
             f"weight={checked}, and this session has no weights; "

@@ -251,10 +251,16 @@ def _check_names(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> None:
     expected = [section.name for section in layout.vector_sections]
     missing = [name for name in expected if name not in arrays]
     unknown = [name for name in arrays if name not in expected]
-    if missing:
-        raise ParameterError(f"the input lacks the vectors {missing}; this session sums {expected}")
-    if unknown:
-        raise ParameterError(f"the input has the unknown vectors {unknown}; this session sums {expected}")
+    if not missing and not unknown:
+        return
+    found = [
+        f"{verb} {names}" for verb, names in (("lacks the vectors", missing), ("has the unknown", unknown)) if names
+    ]
+    unnamed = any(str(name).startswith("arr_") for name in unknown)
+    raise ParameterError(
+        f"the input {' and '.join(found)}; this session sums {expected}"
+        f"{'; numpy.savez(file, name=array) gives an array its name' if unnamed else ''}"
+    )
 
 
 def _refuse_clipping(layout: Layout, reports: tuple[QuantizationReport, ...]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from secagg.errors import ParameterError
 from secagg.hosting.errors import QuotaExceededError
 from secagg.parameters import ClientId
+from secagg.parameters.arguments import as_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,10 @@ class Quotas:
     def __post_init__(self) -> None:
         for bound in fields(self):
             value = getattr(self, bound.name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            whole = as_whole(value)
+            if whole is None or whole < 1:
                 raise ParameterError(f"quota {bound.name} is {value!r}; give a whole number from 1 on")
+            object.__setattr__(self, bound.name, whole)
 
 
 class SendingRates:

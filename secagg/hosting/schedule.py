@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg.errors import DecodeError, ParameterError
+from secagg.parameters.arguments import as_real
 from secagg.protocol.messages import Round
 
 MAX_SECONDS: Final = 366.0 * 24 * 3600
@@ -37,6 +38,7 @@ class RoundSchedule:
             _check(f"seconds of {round_.value}", seconds)
         if self.session_seconds is not None:
             _check("session_seconds", self.session_seconds)
+            object.__setattr__(self, "session_seconds", float(self.session_seconds))
         # Held as floats, so that a schedule equals what is read back from its bytes.
         object.__setattr__(self, "seconds", {round_: float(self.seconds[round_]) for round_ in self.seconds})
 
@@ -76,7 +78,8 @@ class RoundSchedule:
 
 
 def _check(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    real = as_real(value)
+    if real is None or not math.isfinite(real):
         raise ParameterError(f"{name} is {value!r}; give a number of seconds")
-    if not 0 < value <= MAX_SECONDS:
+    if not 0 < real <= MAX_SECONDS:
         raise ParameterError(f"{name} is {value}, outside 0 .. {MAX_SECONDS:.0f} (a year); give a duration inside")

@@ -18,6 +18,7 @@ from secagg.canonical import CanonicalValue, encode_fields
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import PUBLIC_BYTES, SIGNATURE_BYTES, IdentityKey, verify
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_whole
 
 FORMAT: Final = "secagg roster"
 VERSION: Final = 1
@@ -59,7 +60,7 @@ class SignedRoster:
                 below 1, times without a zone, or an expiry that is not after the issue.
         """
         checked = checked_keys(keys.items())
-        _check_number("serial", serial, 1)
+        serial = _check_number("serial", serial, 1)
         issued, expires = _whole_seconds(issued), _whole_seconds(expires)
         if expires <= issued:
             raise ParameterError(f"a roster that expires at {expires} and is issued at {issued} is never valid")
@@ -130,7 +131,7 @@ def checked_keys(entries: Iterable[tuple[Any, Any]]) -> Mapping[int, bytes]:
     keys: dict[int, bytes] = {}
     owners: dict[bytes, int] = {}
     for client, key in entries:
-        _check_number("client id", client, 0)
+        client = _check_number("client id", client, 0)
         if not isinstance(key, bytes) or len(key) != PUBLIC_BYTES:
             raise ParameterError(f"the key of client {client} is not {PUBLIC_BYTES} bytes; give IdentityKey.public")
         if client in keys:
@@ -186,9 +187,10 @@ def _entries(listed: Any) -> list[tuple[int, bytes]]:
 
 
 def _check_number(name: str, value: Any, minimum: int) -> int:
-    if type(value) is not int or not minimum <= value <= _MAX_U64:
+    whole = as_whole(value)
+    if whole is None or not minimum <= whole <= _MAX_U64:
         raise ParameterError(f"{name} {value!r:.80} is outside {minimum} .. 2^64-1; give a whole number inside")
-    return value
+    return whole
 
 
 def _hexadecimal(fields: Mapping[str, Any], name: str, length: int) -> bytes:

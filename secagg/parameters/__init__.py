@@ -3,7 +3,7 @@
 The names of this package are public; its modules are for the library itself.
 """
 
-from secagg.parameters.cohort import ClientId, Topology, check_client_id
+from secagg.parameters.cohort import ClientId, Topology, check_client_id, client_id
 from secagg.parameters.graph_choice import graph_parameters
 from secagg.parameters.graph_conditions import ThreatModel, TopologyKind
 from secagg.parameters.session import SessionParameters
@@ -17,5 +17,6 @@ __all__ = [
     "Topology",
     "TopologyKind",
     "check_client_id",
+    "client_id",
     "graph_parameters",
 ]

@@ -6,13 +6,14 @@ is computed in the protocol layer; this module must not know vectors, keys or me
 
 from __future__ import annotations
 
-import operator
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_whole, require_kind
 from secagg.parameters.graph_conditions import MAX_SHARE_HOLDERS, ThreatModel, TopologyKind
 
 ClientId = int
@@ -30,11 +31,21 @@ class Topology:
         kind: complete, or sparse (a regular Harary graph over a random ring).
         degree: neighbours of each client; clients - 1 in a complete graph.
         permutation_seed: 32 bytes that order the ring of a sparse graph; empty in a complete one.
+
+    Raises:
+        ParameterError: a degree that is no whole number, or a seed that is not bytes.
     """
 
     kind: TopologyKind
     degree: int
     permutation_seed: bytes = b""
+
+    def __post_init__(self) -> None:
+        degree = as_whole(self.degree)
+        if degree is None:
+            raise ParameterError(f"degree={self.degree!r} is no whole number; give the neighbours of a client")
+        require_kind("permutation_seed", self.permutation_seed, bytes, "32 bytes, or none in a complete graph")
+        object.__setattr__(self, "degree", degree)
 
 
 def check_client_id(client: object) -> ClientId:
@@ -43,13 +54,27 @@ def check_client_id(client: object) -> ClientId:
     Raises:
         ParameterError: not an integer, or outside 0 .. 2^64-1.
     """
-    try:
-        value = operator.index(client)  # type: ignore[arg-type]
-    except TypeError:
-        value = -1
-    if isinstance(client, bool) or not 0 <= value < 1 << 64:
-        raise ParameterError(f"{client!r} is no client id; ids are integers in 0 .. 2^64-1, map your own names to them")
+    value = as_whole(client)
+    if value is None or not 0 <= value < 1 << 64:
+        raise ParameterError(
+            f"{client!r:.80} is no client id; ids are integers in 0 .. 2^64-1, and secagg.client_id(name) makes one of "
+            "a name"
+        )
     return value
+
+
+def client_id(name: str) -> ClientId:
+    """Return the client id of a name, such as "site-a": the first 8 bytes of SHA-256 of its UTF-8 form, big-endian.
+
+    The same on every machine. Two of n names share an id with a probability below n^2/2^65, and
+    `SessionParameters.choose` and rosters refuse an id that stands there twice.
+
+    Raises:
+        ParameterError: no text, or an empty one.
+    """
+    if not isinstance(name, str) or not name:
+        raise ParameterError(f"{name!r:.80} is no name; give a text, or take whole numbers as client ids as they are")
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 def check_cohort(cohort: Sequence[ClientId]) -> None:
@@ -61,13 +86,17 @@ def check_cohort(cohort: Sequence[ClientId]) -> None:
     if not 2 <= len(cohort) <= MAX_CLIENTS:
         raise ParameterError(f"a cohort of {len(cohort)} clients is outside 2 .. 2^29-1; a sum needs at least two")
     if any(type(client) is not int for client in cohort):
-        raise ParameterError("client ids are plain integers; map your own names to unsigned 64-bit numbers")
+        raise ParameterError("client ids are plain integers; secagg.client_id(name) makes one of a name")
     if not 0 <= min(cohort) <= max(cohort) < 1 << 64:
         raise ParameterError(
-            f"client ids {min(cohort)} .. {max(cohort)} are outside 0 .. 2^64-1; map your own names into that range"
+            f"client ids {min(cohort)} .. {max(cohort)} are outside 0 .. 2^64-1; secagg.client_id(name) makes "
+            "ids of names"
         )
-    if any(a >= b for a, b in pairwise(cohort)):
-        raise ParameterError("the cohort's client ids are not strictly ascending; sort them and remove repeats")
+    for a, b in pairwise(cohort):
+        if a == b:
+            raise ParameterError(f"client {a} stands in the cohort twice; give each id once")
+        if a > b:
+            raise ParameterError(f"the cohort's client ids are not ascending: {b} stands behind {a}; sort them")
 
 
 def cohort_of(clients: int | Iterable[ClientId]) -> tuple[ClientId, ...]:
@@ -76,15 +105,16 @@ def cohort_of(clients: int | Iterable[ClientId]) -> tuple[ClientId, ...]:
     Raises:
         ParameterError: fewer than two clients, too many, or something that is no client id.
     """
-    if isinstance(clients, int):
-        if not 2 <= clients <= MAX_CLIENTS:
+    number = as_whole(clients)
+    if number is not None:
+        if not 2 <= number <= MAX_CLIENTS:
             raise ParameterError(
-                f"a cohort of {clients} clients is outside 2 .. 2^29-1; a sum needs at least two, and more clients "
+                f"a cohort of {number} clients is outside 2 .. 2^29-1; a sum needs at least two, and more clients "
                 "take several smaller sessions"
             )
-        return tuple(range(clients))
-    if not isinstance(clients, Iterable):
-        raise ParameterError(f"clients={clients!r} is neither a number of clients nor a list of their ids")
+        return tuple(range(number))
+    if not isinstance(clients, Iterable) or isinstance(clients, str | bytes):
+        raise ParameterError(f"clients={clients!r:.80} is neither a number of clients nor a list of their ids")
     return tuple(sorted(check_client_id(client) for client in clients))
 
 

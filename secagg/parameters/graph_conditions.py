@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_whole
 from secagg.parameters.hypergeometric import log_probability, quantile
 
 MAX_SHARE_HOLDERS: Final = 65_520
@@ -199,11 +200,12 @@ def checked_integer(name: str, value: object, least: int, most: int, hint: str) 
     Raises:
         ParameterError: it is none; the sentence ends with the hint.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    whole = as_whole(value)
+    if whole is None:
         raise ParameterError(f"{name} is {value!r}, not an integer: give one in [{least}, {most}].")
-    if not least <= int(value) <= most:
-        raise ParameterError(f"{name} is {value}, outside [{least}, {most}]: give one inside ({hint}).")
-    return int(value)
+    if not least <= whole <= most:
+        raise ParameterError(f"{name} is {whole}, outside [{least}, {most}]: give one inside ({hint}).")
+    return whole
 
 
 def count_of(clients: int, name: str, fraction: object) -> int:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_whole, require_kind
 from secagg.parameters.graph_conditions import ThreatModel
-from secagg.parameters.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId, check_suite
 
 DEFAULT_MAXIMUM_WORDS: Final = 1 << 27
 DEFAULT_MAXIMUM_COHORT: Final = 1 << 17
 DEFAULT_ACTIVE_MAX_CORRUPT: Final = 0.1
+_WHOLE: Final = (
+    *("minimum_cohort", "minimum_threshold", "minimum_contributors"),
+    *("security_bits", "maximum_cohort", "maximum_words"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +44,13 @@ class ClientPolicy:
         context: the application bytes that the offer must carry (model digest, round), or None for any.
 
     Raises:
-        ParameterError: a floor that no session can meet.
+        ParameterError: a value of another type, or a floor that no session can meet.
     """
 
     minimum_cohort: int = 3
     minimum_threshold: int = 2
     minimum_contributors: int = 2
-    threat_model: ThreatModel | None = None
+    threat_model: ThreatModel | str | None = None
     max_corrupt: float | None = None
     security_bits: int = 40
     suites: frozenset[SuiteId] = frozenset(SuiteId)
@@ -52,10 +59,17 @@ class ClientPolicy:
     context: bytes | None = None
 
     def __post_init__(self) -> None:
-        if self.threat_model is not None and not isinstance(self.threat_model, ThreatModel):
-            raise ParameterError(
-                f"threat_model {self.threat_model!r} is none; give ThreatModel.ACTIVE, ThreatModel.SEMI_HONEST or None"
-            )
+        if self.threat_model is not None:
+            object.__setattr__(self, "threat_model", _threat_model(self.threat_model))
+        for name in _WHOLE:
+            whole = as_whole(getattr(self, name))
+            if whole is None:
+                raise ParameterError(f"{name}={getattr(self, name)!r:.80} is no whole number; give one")
+            object.__setattr__(self, name, whole)
+        if self.context is not None:
+            require_kind("context", self.context, bytes, "bytes, such as a digest, or None for any")
+        require_kind("suites", self.suites, Collection, "a set of SuiteId")
+        object.__setattr__(self, "suites", frozenset(check_suite(suite) for suite in self.suites))
         if self.maximum_cohort < 2 or self.maximum_words < 1:
             raise ParameterError(
                 f"maximum_cohort={self.maximum_cohort} or maximum_words={self.maximum_words} refuses every session; "
@@ -66,7 +80,18 @@ class ClientPolicy:
                 f"policy floors cohort={self.minimum_cohort}, contributors={self.minimum_contributors}, "
                 f"threshold={self.minimum_threshold} are below 2, 2, 1, which every session meets; raise them"
             )
+        if self.max_corrupt is not None:
+            require_kind("max_corrupt", self.max_corrupt, Real, "a fraction of the cohort, such as 0.1")
         if self.max_corrupt is not None and not 0 <= self.max_corrupt < 1:
             raise ParameterError(f"max_corrupt {self.max_corrupt} is outside 0 .. 1; give a fraction of the cohort")
         if not self.suites:
             raise ParameterError("a policy without suites refuses every session; list at least one")
+
+
+def _threat_model(value: object) -> ThreatModel:
+    try:
+        return ThreatModel(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise ParameterError(
+            f"threat_model {value!r:.80} is unknown; give 'active' or 'semi-honest', or None for the default"
+        ) from None

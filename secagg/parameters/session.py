@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from secagg.canonical import Reader, Writer
 from secagg.errors import DecodeError, ParameterError
+from secagg.parameters.arguments import as_whole, require_kind
 from secagg.parameters.cohort import (
     PERMUTATION_SEED_BYTES,
     ClientId,
@@ -23,7 +24,7 @@ from secagg.parameters.cohort import (
 )
 from secagg.parameters.graph_choice import GraphChoice, choose_graph
 from secagg.parameters.graph_conditions import ThreatModel, TopologyKind, count_of
-from secagg.parameters.suite_ids import SuiteId
+from secagg.parameters.suite_ids import SuiteId, check_suite
 from secagg.parameters.vectors import VectorSpec, check_vectors, read_vector, write_vector
 
 _E = TypeVar("_E", ThreatModel, TopologyKind)
@@ -149,6 +150,11 @@ class SessionParameters:
             ParameterError: no safe choice exists, or an argument is out of its range.
         """
         cohort = cohort_of(clients)
+        if not isinstance(vectors, Mapping):
+            raise ParameterError(
+                f"vectors is a {type(vectors).__name__}; give names and specifications, such as "
+                "{'update': FixedPoint(...)}"
+            )
         choice = choose_graph(
             len(cohort),
             max_corrupt,
@@ -170,7 +176,7 @@ class SessionParameters:
             nonce=os.urandom(NONCE_BYTES) if nonce is None else nonce,
             context=context,
             max_weight=max_weight,
-            suite=_suite(suite),
+            suite=check_suite(suite),
             explanation=choice.reason,
         )
 
@@ -210,11 +216,12 @@ class SessionParameters:
             DecodeError: bytes that are no canonical parameters.
             ParameterError: well-formed parameters that no session may have.
         """
+        require_kind("data", data, bytes, "what encode() returned")
         reader = Reader(data)
         version = reader.integer()
         if version != PROTOCOL_VERSION:
             raise ParameterError(f"protocol version {version} is unknown; this library speaks {PROTOCOL_VERSION}")
-        suite = _suite(reader.integer())
+        suite = check_suite(reader.integer())
         threat_model = _member(ThreatModel, reader.text())
         kind = _member(TopologyKind, reader.text())
         topology = Topology(kind, reader.integer(), reader.data(maximum=PERMUTATION_SEED_BYTES))
@@ -245,22 +252,24 @@ class SessionParameters:
 
 
 def _check_types(parameters: SessionParameters) -> None:
+    for name in ("threshold", "minimum_contributors", "max_weight", "version"):
+        value = getattr(parameters, name)
+        whole = as_whole(value)
+        if whole is None:
+            raise ParameterError(f"{name}={value!r:.80} is no whole number; give one")
+        object.__setattr__(parameters, name, whole)
     expected: tuple[tuple[str, type], ...] = (
         ("cohort", tuple),
         ("vectors", tuple),
         ("threat_model", ThreatModel),
         ("topology", Topology),
-        ("threshold", int),
-        ("minimum_contributors", int),
         ("nonce", bytes),
         ("context", bytes),
-        ("max_weight", int),
         ("suite", SuiteId),
-        ("version", int),
     )
     for name, kind in expected:
         value = getattr(parameters, name)
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind):
             raise ParameterError(f"{name} is a {type(value).__name__}; the session parameters need a {kind.__name__}")
 
 
@@ -293,15 +302,6 @@ def _floor(clients: int, max_dropout: float, minimum: int | None) -> int:
     if minimum is not None:
         return minimum
     return max(2, min((clients + 1) // 2, clients - count_of(clients, "max_dropout", max_dropout)))
-
-
-def _suite(suite: int) -> SuiteId:
-    try:
-        return SuiteId(suite)
-    except ValueError:
-        known = ", ".join(f"0x{known:04x}" for known in SuiteId)
-        given = f"0x{suite:04x}" if isinstance(suite, int) else repr(suite)
-        raise ParameterError(f"suite {given} is unknown; choose one of {known}") from None
 
 
 def _member(kind: type[_E], value: str) -> _E:

@@ -7,9 +7,27 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_whole
+
 
 class SuiteId(IntEnum):
     """The suites of protocol version 1; 0x0100 to 0x01FF are reserved (hybrids with ML-KEM-768)."""
 
     X25519_AES128CTR = 0x0001
     X25519_AEGIS128X2 = 0x0002
+
+
+def check_suite(suite: object) -> SuiteId:
+    """Return a suite by its id.
+
+    Raises:
+        ParameterError: no whole number, or no id of a suite.
+    """
+    number = as_whole(suite)
+    try:
+        return SuiteId(number)  # type: ignore[arg-type]
+    except ValueError:
+        known = ", ".join(f"0x{known:04x}" for known in SuiteId)
+        given = f"{suite!r:.80}" if number is None else f"0x{number:04x}"
+        raise ParameterError(f"suite {given} is unknown; choose one of {known}") from None

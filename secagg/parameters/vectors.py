@@ -8,7 +8,6 @@ Bottom layer: knows errors and canonical bytes, never arrays, keys or messages.
 from __future__ import annotations
 
 import math
-import operator
 import re
 import struct
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from typing import ClassVar, Final, Literal, get_args
 
 from secagg.canonical import Reader, Writer
 from secagg.errors import DecodeError, ParameterError
+from secagg.parameters.arguments import as_whole
 
 Rounding = Literal["stochastic", "nearest"]
 Aggregate = Literal["sum", "mean"]
@@ -318,10 +318,10 @@ def _check_spec(spec: object) -> None:
 def _integer(name: str, value: object) -> int:
     if isinstance(value, bool):
         raise ParameterError(f"{name}={value} is a truth value; give a whole number")
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise ParameterError(f"{name} is a whole number, not {type(value).__name__}") from None
+    whole = as_whole(value)
+    if whole is None:
+        raise ParameterError(f"{name} is a whole number, not {type(value).__name__}")
+    return whole
 
 
 def _clip(value: object) -> float:

@@ -114,7 +114,7 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
             Violation.OFFER_MINIMUM_CONTRIBUTORS_BELOW_POLICY,
             f"sums over {offer.minimum_contributors}; this client needs at least {policy.minimum_contributors}",
         )
-    required = policy.threat_model or (ThreatModel.ACTIVE if signs else offer.threat_model)
+    required = ThreatModel(policy.threat_model or (ThreatModel.ACTIVE if signs else offer.threat_model))
     if offer.threat_model is not required:
         refuse(
             Violation.OFFER_THREAT_MODEL_NOT_ALLOWED,

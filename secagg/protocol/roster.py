@@ -13,6 +13,7 @@ from typing import Final
 from secagg.crypto.signing import PUBLIC_BYTES, IdentityKey
 from secagg.errors import ParameterError
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
+from secagg.parameters.arguments import require_kind
 
 Roster = Mapping[ClientId, bytes]
 """Client id to 32-byte Ed25519 verification key."""
@@ -24,8 +25,10 @@ def session_roster(parameters: SessionParameters, roster: Roster | None) -> Rost
     """Return the session's own copy of the cohort's part of a roster; members that it lacks stay out.
 
     Raises:
-        ParameterError: a key that is not 32 bytes, or one key for two clients, who would count twice.
+        ParameterError: no mapping, a key that is not 32 bytes, or one key for two clients, who would count twice.
     """
+    if roster is not None:
+        require_kind("roster", roster, Mapping, "{client: 32-byte Ed25519 public key}")
     if roster is None or parameters.threat_model is not ThreatModel.ACTIVE:
         return NO_ROSTER if not roster else MappingProxyType(dict(roster))
     keys: dict[ClientId, bytes] = {}

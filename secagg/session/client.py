@@ -28,6 +28,7 @@ from secagg.errors import (
 )
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, check_client_id
+from secagg.parameters.arguments import require_kind
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.client import receive
 from secagg.protocol.client_states import (
@@ -87,6 +88,7 @@ class ClientSession(SingleUse):
         executor: Executor = INLINE,
     ) -> None:
         client = check_client_id(client_id)
+        _check_collaborators(identity, policy, randomness, ledger)
         chosen = policy or ClientPolicy()
         offered = _decoded(offer, chosen)
         keys = session_roster(offered.parameters, roster)
@@ -254,6 +256,9 @@ class ClientSession(SingleUse):
             DecodeError: the bytes are no snapshot of a client.
             ParameterError: identity and roster do not fit.
         """
+        if ledger is None:
+            raise ParameterError("a snapshot is resumed with the ledger of the frozen session; pass ledger=")
+        _check_collaborators(identity, None, randomness, ledger)
         loaded = load_client(snapshot)
         keys = session_roster(loaded.parameters, roster)
         require_cohort(loaded.parameters, keys)
@@ -290,6 +295,18 @@ class ClientSession(SingleUse):
         self._state = ClientAborted(reason, str(detail))
         self._input = None
         self._repeat = None
+
+
+def _check_collaborators(identity: object, policy: object, randomness: object, ledger: object) -> None:
+    if identity is not None:
+        require_kind("identity", identity, IdentityKey, "an IdentityKey, or None")
+    if policy is not None:
+        require_kind("policy", policy, ClientPolicy, "a ClientPolicy(...), or None")
+    for name, value, method in (("randomness", randomness, "secret"), ("ledger", ledger, "record")):
+        if value is not None and not callable(getattr(value, method, None)):
+            raise ParameterError(
+                f"{name} is of type {type(value).__name__}, which has no method {method}; give one that has"
+            )
 
 
 def _decoded(offer: SessionOffer | bytes | bytearray | memoryview, policy: ClientPolicy) -> SessionOffer:

@@ -21,6 +21,7 @@ from secagg.errors import (
 )
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, check_client_id
+from secagg.parameters.arguments import require_kind
 from secagg.protocol import server as machine
 from secagg.protocol.context import session_context
 from secagg.protocol.events import ServerEvent, Stage
@@ -59,6 +60,7 @@ class ServerSession(SingleUse):
         on_stage: Callable[[Stage], None] | None = None,
         executor: Executor = INLINE,
     ) -> None:
+        require_kind("parameters", parameters, SessionParameters, "SessionParameters, of SessionParameters.choose(...)")
         keys = _checked_roster(parameters, roster)
         context = session_context(parameters, keys, executor)
         step = open_session(context)
@@ -171,10 +173,12 @@ class ServerSession(SingleUse):
         """Go on without a client, for instance because its connection is gone for good.
 
         Raises:
-            LocalProtocolError: a client outside the cohort; the session is as before.
+            LocalProtocolError: a client outside the cohort, or no reason; the session is as before.
             SessionAbortedError: the session has ended.
         """
         client = _member(client_id)
+        if not isinstance(reason, DropReason):
+            raise LocalProtocolError(f"{reason!r:.80} is no DropReason; give one, such as DropReason.CLIENT_ABORTED")
         return self._run(lambda state: machine.drop(state, client, reason, detail))
 
     def close_round(self) -> Mapping[ClientId, bytes]:

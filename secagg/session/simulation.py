@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from secagg.encoding.session_vector import reduce_to_ring
 from secagg.errors import InternalError, ParameterError
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
+from secagg.parameters.arguments import require_kind
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.events import ServerEvent, Stage
 from secagg.protocol.messages import Round, SessionOffer
@@ -128,6 +129,8 @@ def simulate(
         ParameterError: inputs, weights or dropouts that do not fit the cohort.
         SessionAbortedError: too few clients were left.
     """
+    require_kind("parameters", parameters, SessionParameters, "SessionParameters, of SessionParameters.choose(...)")
+    require_kind("dropouts", dropouts or {}, Mapping, "{round: clients that leave in it}")
     run = _Simulation(
         parameters, _by_client(parameters, inputs, "inputs"), strict, measure_memory, randomness, executor
     )
@@ -320,6 +323,7 @@ def _by_client(parameters: SessionParameters, values: _Given[_V], name: str) -> 
         if missing:
             raise ParameterError(f"{name} lack {len(missing)} clients of the cohort, the first is {missing[0]}")
         return values
+    require_kind(name, values, (Sequence, np.ndarray), "a mapping by client id, or a list in the order of the cohort")
     if len(values) != parameters.clients:
         raise ParameterError(
             f"{len(values)} {name} for a cohort of {parameters.clients}; give one for each client, in ascending order"
@@ -340,6 +344,7 @@ def _leaving(
             raise ParameterError(f"{key!r} is no round; dropouts name one of {[r.value for r in order]}") from None
         if round_ not in leaving:
             raise ParameterError(f"a {parameters.threat_model.value} session has no {round_.value} round to drop in")
+        require_kind(f"dropouts[{round_.value!r}]", clients, Iterable, "the ids of the clients that leave in it")
         strangers = [client for client in clients if not parameters.includes(client)]
         if strangers:
             raise ParameterError(f"client {strangers[0]} drops out in {round_.value} and is not in the cohort")

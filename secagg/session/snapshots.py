@@ -212,6 +212,10 @@ def _seal(role: str, value: object) -> SecretBytes:
 
 
 def _open(role: str, snapshot: SecretBytes) -> object:
+    if not isinstance(snapshot, SecretBytes):
+        raise ParameterError(
+            f"a snapshot is SecretBytes, not {type(snapshot).__name__}; pass SecretBytes(content) of what was stored"
+        )
     data = bytes(snapshot.expose())
     checksum, body = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
     if hashlib.sha256(Label.SNAPSHOT + body).digest() != checksum:

@@ -180,7 +180,7 @@ def test_the_other_byte_order_is_read_by_value(spec: VectorSpec) -> None:
 @pytest.mark.parametrize("dtype", [np.bool_, np.complex64, np.complex128, np.object_, "U3", "M8[s]", "m8[s]", "V8"])
 @pytest.mark.parametrize("spec", [fixed_point(3), Integers(0, 9, 3)])
 def test_other_dtypes_are_refused(spec: VectorSpec, dtype: Any) -> None:
-    with pytest.raises(ParameterError, match=r"vector 'w' has dtype .*; (round it and )?convert"):
+    with pytest.raises(ParameterError, match=r"vector 'w' has dtype .*((round it and )?convert|.*array.imag)"):
         check_array("w", spec, np.zeros(3, dtype=dtype))
 
 
@@ -341,10 +341,10 @@ def test_good_weights(weight: int) -> None:
         (101, 100, "weight=101 is above the session's max_weight=100"),
         (2, 1, "weight=2, and this session has no weights; set max_weight"),
         (0, 1, "weight=0, and this session has no weights; set max_weight"),
-        (1.0, 100, "whole number, not float"),
-        ("3", 100, "whole number, not str"),
-        (True, 100, "weight=True is a truth value"),
-        (np.True_, 100, "weight=True is a truth value"),
+        (1.0, 100, "weight=1.0 is no whole number"),
+        ("3", 100, "weight='3' is no whole number"),
+        (True, 100, "weight=.*True.* is no whole number"),
+        (np.True_, 100, "weight=.*True.* is no whole number"),
     ],
 )
 def test_bad_weights_are_refused(weight: Any, max_weight: int, message: str) -> None:

@@ -177,6 +177,7 @@ def test_no_corrupt_fraction_trusts_the_offer() -> None:
     judge(ClientPolicy(minimum_threshold=1), offer(threshold=1))
 
 
-def test_a_threat_model_by_name_is_refused_and_not_ignored() -> None:
-    with pytest.raises(ParameterError, match=r"ThreatModel\.ACTIVE"):
-        ClientPolicy(threat_model="active")  # type: ignore[arg-type]
+def test_a_threat_model_by_name_is_the_threat_model() -> None:
+    assert ClientPolicy(threat_model="active").threat_model is ThreatModel.ACTIVE
+    with pytest.raises(ParameterError, match="'activ' is unknown; give 'active' or 'semi-honest'"):
+        ClientPolicy(threat_model="activ")

@@ -152,12 +152,12 @@ REFUSED_CHOICES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"clients": 2**29}, "536870912 clients", r"2 .. 2^29-1", "smaller sessions"),
     ({"clients": []}, "clients is 0", "[2, ", "give one inside"),
     ({"clients": [4]}, "clients is 1", "[2, ", "give one inside"),
-    ({"clients": [1, 1, 2]}, "client ids", "strictly ascending", "remove repeats"),
-    ({"clients": [-1, 2, 3]}, "-1", "0 .. 2^64-1", "map your own names"),
-    ({"clients": [1, 2**64]}, f"{2**64}", "0 .. 2^64-1", "map your own names"),
-    ({"clients": [True, 2, 3]}, "client id", "integers", "map your own names"),
-    ({"clients": ["a", "b"]}, "client id", "integers", "map your own names"),
-    ({"clients": [1.0, 2.0]}, "client id", "integers", "map your own names"),
+    ({"clients": [1, 1, 2]}, "client 1 stands", "twice", "give each id once"),
+    ({"clients": [-1, 2, 3]}, "-1", "0 .. 2^64-1", r"secagg.client_id"),
+    ({"clients": [1, 2**64]}, f"{2**64}", "0 .. 2^64-1", r"secagg.client_id"),
+    ({"clients": [True, 2, 3]}, "client id", "integers", r"secagg.client_id"),
+    ({"clients": ["a", "b"]}, "client id", "integers", r"secagg.client_id"),
+    ({"clients": [1.0, 2.0]}, "client id", "integers", r"secagg.client_id"),
     ({"threat_model": "evil"}, "'evil'", "'semi-honest' or 'active'", "take"),
     ({"max_dropout": 1.0}, "max_dropout is 1.0", "[0, 1)", "give a fraction"),
     ({"max_dropout": -0.1}, "max_dropout is -0.1", "[0, 1)", "give a fraction"),
@@ -244,8 +244,8 @@ def test_an_invalid_vector_name_is_refused_when_it_is_chosen(name: str) -> None:
 
 # Direct construction: what `choose` would never make, and what an offer may carry.
 REFUSED_FIELDS: list[tuple[SessionParameters, dict[str, Any], str]] = [
-    (COMPLETE, {"cohort": (1, 0, *range(2, 10))}, "strictly ascending; sort them"),
-    (COMPLETE, {"cohort": (0, 0, *range(2, 10))}, "strictly ascending; sort them and remove repeats"),
+    (COMPLETE, {"cohort": (1, 0, *range(2, 10))}, "not ascending: 0 stands behind 1; sort them"),
+    (COMPLETE, {"cohort": (0, 0, *range(2, 10))}, "client 0 stands in the cohort twice"),
     (COMPLETE, {"cohort": (-1, *range(1, 10))}, "outside 0 .. 2^64-1"),
     (COMPLETE, {"cohort": (*range(9), 2**64)}, "outside 0 .. 2^64-1"),
     (COMPLETE, {"cohort": (False, *range(1, 10))}, "client ids are (plain )?integers"),
@@ -486,7 +486,7 @@ REFUSED_BYTES: dict[str, tuple[Callable[[], bytes], type[Exception], str]] = {
     "cohort order": (
         lambda: spoiled(data(PACKED), data(PACKED[8:] + PACKED[:8])),
         ParameterError,
-        "not strictly ascending",
+        "not ascending: 0 stands behind 9",
     ),
     "no vectors": (
         lambda: COMPLETE.encode().partition(data(PACKED))[0] + data(PACKED) + b"\x04\x00\x00\x00\x00",

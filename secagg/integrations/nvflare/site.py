@@ -6,7 +6,6 @@ folder `local` is out of a job's reach: `local/secagg.toml` stands there. Must n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
@@ -46,7 +45,7 @@ class Site:
 
 def site_id(name: str) -> int:
     """Return the client id of a site whose file gives none: the first 8 bytes of SHA-256 of its name, big-endian."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return secagg.client_id(name)
 
 
 def load_site(folder: Path, name: str) -> Site:

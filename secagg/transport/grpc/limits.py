@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_real, as_whole
 
 Options = tuple[tuple[str, int | str], ...]
 
@@ -61,10 +62,13 @@ class ServiceLimits:
     def __post_init__(self) -> None:
         for bound in fields(self):
             value = getattr(self, bound.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            real = as_real(value)
+            if real is None or not real > 0:
                 raise ParameterError(f"limit {bound.name} is {value!r}; give a positive number")
-            if bound.type == "int" and not isinstance(value, int):
+            number = as_whole(value) if bound.type == "int" else real
+            if number is None:
                 raise ParameterError(f"limit {bound.name} is {value!r}; give a whole number")
+            object.__setattr__(self, bound.name, number)
 
 
 def server_options(limits: ServiceLimits) -> Options:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import tenacity
 
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_real
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,10 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         for name in ("first_seconds", "longest_seconds", "give_up_seconds"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            real = as_real(value)
+            if real is None or not real > 0:
                 raise ParameterError(f"retry {name} is {value!r}; give a positive number of seconds")
+            object.__setattr__(self, name, real)
 
     def attempts(
         self,
