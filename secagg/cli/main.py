@@ -7,24 +7,13 @@ Exit codes: 0 for a result, 1 for a session that ended without one or a conforma
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final
 
 import typer
 
 import secagg
-from secagg.cli.demo.command import demo
-from secagg.cli.keys.enroll import enroll
-from secagg.cli.keys.keygen import keygen
-from secagg.cli.local.params import params
-from secagg.cli.local.simulate import simulate
 from secagg.cli.output import print_problem
-from secagg.cli.service.join import join
-from secagg.cli.service.result import result
-from secagg.cli.service.serve import serve
-from secagg.cli.service.status import status
-from secagg.cli.tools.bench import app as bench
-from secagg.cli.tools.conformance import app as conformance
 
 EXIT_NO_RESULT: Final = 1
 EXIT_BAD_INPUT: Final = 2
@@ -35,18 +24,75 @@ _CommandLineError: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
 
-app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=False)
-app.command()(simulate)
-app.command()(params)
-app.command()(demo)
-app.command()(keygen)
-app.command()(enroll)
-app.command()(serve)
-app.command()(join)
-app.command()(status)
-app.command()(result)
-app.add_typer(conformance, name="conformance")
-app.add_typer(bench, name="bench")
+
+def _local(app: typer.Typer) -> None:
+    from secagg.cli.local.params import params
+    from secagg.cli.local.simulate import simulate
+
+    app.command()(simulate)
+    app.command()(params)
+
+
+def _demo(app: typer.Typer) -> None:
+    from secagg.cli.demo.command import demo
+
+    app.command()(demo)
+
+
+def _keys(app: typer.Typer) -> None:
+    from secagg.cli.keys.enroll import enroll
+    from secagg.cli.keys.keygen import keygen
+
+    app.command()(keygen)
+    app.command()(enroll)
+
+
+def _service(app: typer.Typer) -> None:
+    from secagg.cli.service.join import join
+    from secagg.cli.service.result import result
+    from secagg.cli.service.serve import serve
+    from secagg.cli.service.status import status
+
+    app.command()(serve)
+    app.command()(join)
+    app.command()(status)
+    app.command()(result)
+
+
+def _conformance(app: typer.Typer) -> None:
+    from secagg.cli.tools.conformance import app as conformance
+
+    app.add_typer(conformance, name="conformance")
+
+
+def _bench(app: typer.Typer) -> None:
+    from secagg.cli.tools.bench import app as bench
+
+    app.add_typer(bench, name="bench")
+
+
+_ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
+    **dict.fromkeys(("simulate", "params"), _local),
+    "demo": _demo,
+    **dict.fromkeys(("keygen", "enroll"), _keys),
+    **dict.fromkeys(("serve", "join", "status", "result"), _service),
+    "conformance": _conformance,
+    "bench": _bench,
+}
+
+
+def application(words: Sequence[str] = ("--help",)) -> typer.Typer:
+    """Return the command line for these words: with all commands, or with the room of the one that is called.
+
+    A room is imported when it is needed: the version and the help of a key must not wait for what measures and plots.
+    """
+    app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(_describe)
+    called = next(iter(words), "")
+    if called != "--version":
+        for add in dict.fromkeys([_ADDED_BY[called]] if called in _ADDED_BY else _ADDED_BY.values()):
+            add(app)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,7 +101,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _describe(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -72,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        outcome = typer.main.get_command(app).main(words or ["--help"], prog_name="secagg", standalone_mode=False)
+        command = typer.main.get_command(application(words))
+        outcome = command.main(words or ["--help"], prog_name="secagg", standalone_mode=False)
     except secagg.ParameterError as error:
         return _fail(str(error), EXIT_BAD_INPUT)
     except _CommandLineError as error:

@@ -157,3 +157,35 @@ def test_the_exit_code_reaches_the_shell() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
+
+
+# What a command may load beyond `import secagg` and the command line itself: one that measures or plots, trains,
+# speaks gRPC, or plays a conformance run costs more than most commands need in all.
+HEAVY = ("grpc", "sklearn", "matplotlib", "pydantic_settings", "sqlite3", "secagg.bench", "secagg.conformance", "secagg.testing")
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (("--version",), ()),
+        (("params", "--json"), ("secagg.testing",)),
+        (("params", "--cost", "--json"), ("secagg.bench", "secagg.testing")),
+        (("keygen", "--help"), ()),
+        (("enroll", "--help"), ()),
+        (("join", "--help"), ()),
+        (("status", "--help"), ()),
+        (("serve", "--help"), ()),
+    ],
+    ids=" ".join,
+)
+def test_a_command_imports_what_it_needs(words: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    program = (
+        "import sys\nfrom secagg.cli.main import main\n"
+        f"code = main({list(words)!r})\n"
+        "print('loaded', *sys.modules, file=sys.stderr)\nsys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.rpartition("loaded ")[2].split())
+    assert "secagg.cli.main" in loaded
+    assert {name for name in HEAVY if name in loaded} <= set(allowed)

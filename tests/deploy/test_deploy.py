@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 
 import secagg
-from secagg.cli.main import app
+from secagg.cli.main import application
 from secagg.cli.service.offering import session_parameters
 from secagg.cli.service.server_config import load_config
 from tests.faults.files import roster_of
@@ -36,7 +36,7 @@ def unit() -> configparser.RawConfigParser:
 
 def options_of(words: list[str]) -> None:
     """Demand that a command line of `secagg` is one."""
-    command = get_command(app)
+    command = get_command(application())
     assert hasattr(command, "commands")
     known = {option for parameter in command.commands[words[0]].params for option in parameter.opts}
     assert {word for word in words[1:] if word.startswith("--")} <= known

@@ -12,7 +12,6 @@ import typer
 from rich.table import Table
 
 import secagg
-from secagg.bench.estimate import estimate, read_rates
 from secagg.cli.options import TopologyChoice
 from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console
 from secagg.parameters.graph_choice import choose_graph
@@ -74,6 +73,8 @@ def params(
         "correctness_bits": correctness_bits,
     }
     if cost:
+        from secagg.bench.estimate import estimate, read_rates
+
         record["cost"] = costs = estimate(
             clients=clients,
             degree=choice.degree,
