@@ -41,10 +41,14 @@ def _demo(app: typer.Typer) -> None:
 
 def _keys(app: typer.Typer) -> None:
     from secagg.cli.keys.enroll import enroll
+    from secagg.cli.keys.key import app as key
     from secagg.cli.keys.keygen import keygen
+    from secagg.cli.keys.roster import app as roster
 
     app.command()(keygen)
     app.command()(enroll)
+    app.add_typer(key, name="key")
+    app.add_typer(roster, name="roster")
 
 
 def _service(app: typer.Typer) -> None:
@@ -74,7 +78,7 @@ def _bench(app: typer.Typer) -> None:
 _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("simulate", "params"), _local),
     "demo": _demo,
-    **dict.fromkeys(("keygen", "enroll"), _keys),
+    **dict.fromkeys(("keygen", "enroll", "key", "roster"), _keys),
     **dict.fromkeys(("serve", "join", "status", "result"), _service),
     "conformance": _conformance,
     "bench": _bench,

@@ -32,8 +32,10 @@ def read_private_pem(text: SecretBytes) -> IdentityKey:
     """Read what :func:`private_pem` or `openssl genpkey -algorithm ed25519` wrote.
 
     Raises:
-        ParameterError: no PEM, an encrypted key, or a key of another algorithm.
+        ParameterError: no PEM, an encrypted key, a public key, or a key of another algorithm.
     """
+    if b"BEGIN PUBLIC KEY" in bytes(text.expose()):
+        raise ParameterError("this is a public key where a private key belongs; give the file of the private one")
     try:
         key = load_pem_private_key(bytes(text.expose()), password=None)
     except TypeError:

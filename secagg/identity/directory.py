@@ -15,7 +15,7 @@ from secagg.errors import ParameterError
 from secagg.identity.certified import certified_roster
 from secagg.identity.files import read_public
 from secagg.identity.keys import load_public_key
-from secagg.identity.roster import MAX_ROSTER_BYTES, verify_roster
+from secagg.identity.roster import MAX_ROSTER_BYTES, named_authority, verify_roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Directory:
         keys: client id to 32-byte Ed25519 public key.
         serial: of a signed roster; None for certificates, which have none.
         expires: of a signed roster, UTC; None for certificates, which expire one by one.
+        authority: the public key that signed it; None for certificates.
     """
 
     keys: Mapping[int, bytes]
     serial: int | None
     expires: datetime | None
+    authority: bytes | None = None
 
 
 def load_directory(roster: Path, authority: Path, *, at: datetime | None = None, minimum_serial: int = 1) -> Directory:
@@ -58,4 +60,19 @@ def load_directory(roster: Path, authority: Path, *, at: datetime | None = None,
         signed = verify_roster(content, trusted, at=now, minimum_serial=minimum_serial)
     except ParameterError as error:
         raise ParameterError(f"{roster}: {error}") from error
-    return Directory(signed.keys, signed.serial, signed.expires)
+    return Directory(signed.keys, signed.serial, signed.expires, signed.authority)
+
+
+def read_roster(roster: Path) -> Directory:
+    """Read a signed roster, expired or not, to look at it: it is whole, but nobody vouches for who signed it.
+
+    Raises:
+        ParameterError: it cannot be read, is not signed by the authority that it names, or is a bundle of certificates.
+    """
+    content = read_public(roster, MAX_ROSTER_BYTES)
+    try:
+        signed = verify_roster(content, named_authority(content), at=None)
+    except ParameterError as error:
+        hint = "" if content.lstrip().startswith(b"{") else "; certificates are shown with --authority"
+        raise ParameterError(f"{roster}: {error}{hint}") from error
+    return Directory(signed.keys, signed.serial, signed.expires, signed.authority)

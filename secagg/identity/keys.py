@@ -5,13 +5,17 @@ Both are PEM, so that OpenSSL and other implementations read and make them. Must
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+from typing import Final
 
 from secagg.crypto.pem import private_pem, public_pem, read_private_pem, read_public_pem
+from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import ParameterError
 from secagg.identity.files import MAX_KEY_BYTES, create_private, create_public, read_private, read_public
+
+_PRIVATE: Final = b"PRIVATE KEY-----"
+_PUBLIC: Final = b"BEGIN PUBLIC KEY-----"
 
 
 def create_identity(private: Path, public: Path) -> IdentityKey:
@@ -42,13 +46,28 @@ def load_identity(path: Path) -> IdentityKey:
     Raises:
         ParameterError: no such file, one that others may open, or no Ed25519 private key in PEM.
     """
-    content = read_private(path)
+    try:
+        content = read_private(path)
+    except ParameterError:
+        # Public keys may be read by everybody: the mode is not what is wrong with one.
+        if _has(path, _PUBLIC):
+            raise ParameterError(f"{path} holds a public key; give the file of the private one") from None
+        raise
     try:
         return read_private_pem(content)
     except ParameterError as error:
         raise ParameterError(f"{path}: {error}") from error
     finally:
         content.wipe()
+
+
+def names_private_key(path: Path) -> bool:
+    """Whether a file says that it holds a private key, whatever else is wrong with it.
+
+    Raises:
+        ParameterError: it cannot be read.
+    """
+    return _has(path, _PRIVATE)
 
 
 def load_public_key(path: Path) -> bytes:
@@ -64,7 +83,9 @@ def load_public_key(path: Path) -> bytes:
         raise ParameterError(f"{path}: {error}") from error
 
 
-def fingerprint(public: bytes) -> str:
-    """Return the first 16 bytes of SHA-256 of a public key in groups of four digits, for people to read out."""
-    digest = hashlib.sha256(public).hexdigest()[:32]
-    return "-".join(digest[at : at + 4] for at in range(0, len(digest), 4))
+def _has(path: Path, mark: bytes) -> bool:
+    content = SecretBytes(read_public(path, MAX_KEY_BYTES))
+    try:
+        return mark in bytes(content.expose())
+    finally:
+        content.wipe()

@@ -18,6 +18,7 @@ from secagg.canonical import CanonicalValue, encode_fields
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import PUBLIC_BYTES, SIGNATURE_BYTES, IdentityKey, verify
 from secagg.errors import ParameterError
+from secagg.identity.fingerprints import fingerprint
 from secagg.parameters.arguments import as_whole
 
 FORMAT: Final = "secagg roster"
@@ -100,8 +101,8 @@ def verify_roster(content: bytes, authority: bytes, *, at: datetime | None, mini
     named = _hexadecimal(fields, "authority", PUBLIC_BYTES)
     if named != authority:
         raise ParameterError(
-            f"the roster is signed by authority {named.hex()} and the one to trust is {authority.hex()}; "
-            "get the roster of this deployment"
+            f"the roster is signed by the authority with fingerprint {fingerprint(named)}, and the one to trust has "
+            f"{fingerprint(authority)}; get the roster of this deployment"
         )
     serial = _check_number("serial", fields["serial"], 1)
     issued, expires = _time(fields, "issued"), _time(fields, "expires")
@@ -120,6 +121,15 @@ def verify_roster(content: bytes, authority: bytes, *, at: datetime | None, mini
             "have the authority sign it again with `secagg enroll`, or set this clock"
         )
     return SignedRoster(keys, serial, issued, expires, authority, signature)
+
+
+def named_authority(content: bytes) -> bytes:
+    """Return the key of the authority that a roster names: no reason to trust it.
+
+    Raises:
+        ParameterError: no roster.
+    """
+    return _hexadecimal(_parsed(content), "authority", PUBLIC_BYTES)
 
 
 def checked_keys(entries: Iterable[tuple[Any, Any]]) -> Mapping[int, bytes]:

@@ -16,7 +16,8 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey, verify
 from secagg.errors import ParameterError
 from secagg.identity.files import MAX_KEY_BYTES, create_public, read_public, replace_public
-from secagg.identity.keys import create_identity, fingerprint, load_identity, load_public_key
+from secagg.identity.fingerprints import fingerprint
+from secagg.identity.keys import create_identity, load_identity, load_public_key
 
 
 def mode_of(path: Path) -> int:
@@ -89,7 +90,7 @@ def private(content: bytes, path: Path) -> Path:
 WRONG_PRIVATE = {
     "nothing": (b"", "no private key in PEM"),
     "rubbish": (b"rubbish", "no private key in PEM"),
-    "a public key": (public_pem(bytes(range(32))), "no private key in PEM"),
+    "a public key": (public_pem(bytes(range(32))), "a public key where a private key belongs"),
     "another algorithm": (
         ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         "not an Ed25519 key",
@@ -163,3 +164,11 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="cannot write"):
         replace_public(tmp_path / "directory", b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "directory"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_public_key_in_the_place_of_a_private_one_is_called_what_it_is(tmp_path: Path, mode: int) -> None:
+    create_identity(tmp_path / "1.key", tmp_path / "1.pub")
+    (tmp_path / "1.pub").chmod(mode)
+    with pytest.raises(ParameterError, match=r"1\.pub.* a public key.*; give the file of the private one"):
+        load_identity(tmp_path / "1.pub")

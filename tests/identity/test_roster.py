@@ -16,6 +16,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import ParameterError
+from secagg.identity.fingerprints import fingerprint
 from secagg.identity.roster import SignedRoster, verify_roster
 
 ISSUED = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -99,7 +100,7 @@ def test_two_ids_that_swapped_their_keys_are_seen() -> None:
 def test_another_authority_is_refused_even_when_it_signed_properly() -> None:
     mallory = identity(2)
     forged = SignedRoster.sign(KEYS, serial=4, issued=ISSUED, expires=EXPIRES, authority=mallory)
-    with pytest.raises(ParameterError, match=f"signed by authority {mallory.public.hex()}"):
+    with pytest.raises(ParameterError, match=f"signed by the authority with fingerprint {fingerprint(mallory.public)}"):
         verify_roster(forged.encode(), AUTHORITY.public, at=NOON)
     renamed = json.loads(forged.encode()) | {"authority": AUTHORITY.public.hex()}
     with pytest.raises(ParameterError, match="changed after"):

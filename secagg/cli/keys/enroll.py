@@ -18,7 +18,8 @@ from secagg.cli.keys.keygen import public_path
 from secagg.cli.options import Words
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.identity.files import read_public, replace_public
-from secagg.identity.keys import create_identity, fingerprint, load_identity, load_public_key
+from secagg.identity.fingerprints import fingerprint
+from secagg.identity.keys import create_identity, load_identity, load_public_key
 from secagg.identity.roster import MAX_ROSTER_BYTES, SignedRoster, checked_keys, verify_roster
 
 _LONGEST_DAYS: Final = 3660
@@ -78,10 +79,14 @@ def _read(roster: Path, authority: bytes) -> SignedRoster | None:
 def _changed(
     keys: dict[int, bytes], added: Mapping[int, bytes], replaced: Mapping[int, bytes], removed: list[int]
 ) -> Mapping[int, bytes]:
-    for client in (*removed, *replaced):
+    for client in replaced:
         if client not in keys:
-            raise secagg.ParameterError(f"client {client} is not in the roster; enroll it with --add")
+            raise secagg.ParameterError(f"--replace: client {client} is not in the roster; enroll it with --add")
     for client in removed:
+        if client not in keys:
+            raise secagg.ParameterError(
+                f"--remove: client {client} is not in the roster, or named twice; `secagg roster show` lists who is"
+            )
         del keys[client]
     for client, key in added.items():
         if keys.get(client, key) != key:
@@ -116,6 +121,7 @@ def _show(roster: Path, signed: SignedRoster, as_json: bool) -> None:
         "serial": signed.serial,
         "expires": signed.expires.isoformat(),
         "authority": signed.authority.hex(),
+        "fingerprint": fingerprint(signed.authority),
     }
     if as_json:
         print_json(record)

@@ -13,7 +13,8 @@ import typer
 import secagg
 from secagg.cli.options import MaybePath
 from secagg.cli.output import JsonFlag, print_json, print_sentences
-from secagg.identity.keys import create_identity, fingerprint
+from secagg.identity.fingerprints import fingerprint
+from secagg.identity.keys import create_identity
 
 PUBLIC_SUFFIX = ".pub"
 
@@ -29,7 +30,8 @@ def keygen(
     written = public_path(out) if public is None else public
     key = create_identity(out, written)
     if as_json:
-        print_json({"private": str(out), "public": str(written), "key": key.public.hex()})
+        record = {"private": str(out), "public": str(written)}
+        print_json({**record, "key": key.public.hex(), "fingerprint": fingerprint(key.public)})
         return
     print_sentences(f"Private key: {out}, for you alone.")
     print_sentences(f"Public key: {written}, fingerprint {fingerprint(key.public)}.")

@@ -135,7 +135,7 @@ def test_another_key_signs_nothing_over_an_authoritys_roster(office: Office) -> 
     before = office.roster.read_bytes()
     outcome = office.enroll("--add", office.named(8, "mallory"), authority="mallory.key")
     assert outcome.code == 2
-    assert "signed by authority" in outcome.err
+    assert "signed by the authority with fingerprint" in outcome.err
     assert office.roster.read_bytes() == before
 
 

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import load_identity, load_public_key
 
 
@@ -15,7 +16,12 @@ def test_json_names_the_files_and_the_public_key_and_nothing_private(run: Any, t
     outcome = run("keygen", "--out", str(private), "--json")
     key = load_identity(private)
     assert (outcome.code, outcome.err) == (0, "")
-    assert json.loads(outcome.out) == {"private": str(private), "public": str(public), "key": key.public.hex()}
+    assert json.loads(outcome.out) == {
+        "private": str(private),
+        "public": str(public),
+        "key": key.public.hex(),
+        "fingerprint": fingerprint(key.public),
+    }
     assert load_public_key(public) == key.public
     assert bytes(key.seed.expose()).hex() not in outcome.out
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
