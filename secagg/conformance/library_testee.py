@@ -62,13 +62,16 @@ class LibraryTestee:
         raise _NotUnderstoodError("the call is empty, or of a kind that this testee does not know")
 
     def _create_client(self, call: pb.CreateClient) -> pb.Outcome:
+        policy, roster = _policy(call.policy), _roster(call.roster)
+        if roster is None and policy.threat_model is secagg.ThreatModel.ACTIVE:
+            roster = {}  # a call has no other way to say that a roster has no entry
         try:
             session = secagg.ClientSession(
                 call.offer,
                 call.client,
                 identity=_identity(call),
-                roster=_roster(call.roster),
-                policy=_policy(call.policy),
+                roster=roster,
+                policy=policy,
                 randomness=_randomness(call),
                 ledger=self._ledger(call.ledger),
             )

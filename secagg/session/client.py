@@ -95,7 +95,15 @@ class ClientSession(SingleUse):
         self._randomness = randomness or SystemRandomSource()
         self._ledger = ledger
         state = Offered(client, chosen, identity, keys, executor)
-        self._state: ClientState = receive(state, offered, self._randomness).state
+        try:
+            self._state: ClientState = receive(state, offered, self._randomness).state
+        except PeerMisbehaved as error:
+            if roster is None and error.violation is Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER:
+                raise ParameterError(
+                    "the offer is of an active session, and this client was given no roster to check keys with; pass "
+                    "identity=IdentityKey and roster={client: public key}"
+                ) from None
+            raise
         self._context = _context_of(self._state)
         self._limit = server_message_limit(self._context.parameters)
         self._input: EncodedInput | None = None

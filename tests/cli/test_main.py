@@ -161,7 +161,16 @@ def test_the_exit_code_reaches_the_shell() -> None:
 
 # What a command may load beyond `import secagg` and the command line itself: one that measures or plots, trains,
 # speaks gRPC, or plays a conformance run costs more than most commands need in all.
-HEAVY = ("grpc", "sklearn", "matplotlib", "pydantic_settings", "sqlite3", "secagg.bench", "secagg.conformance", "secagg.testing")
+HEAVY = (
+    "grpc",
+    "sklearn",
+    "matplotlib",
+    "pydantic_settings",
+    "sqlite3",
+    "secagg.bench",
+    "secagg.conformance",
+    "secagg.testing",
+)
 
 
 @pytest.mark.parametrize(

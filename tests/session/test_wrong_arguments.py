@@ -50,6 +50,10 @@ WRONG: Final[dict[str, tuple[Callable[[], Any], str]]] = {
     "a list as a roster": (lambda: ServerSession(PARAMETERS, roster=[1]), "roster is of type list"),  # type: ignore[arg-type]
     "a roster of a client": (lambda: client(roster=[1]), "roster is of type list"),
     "bytes as an identity": (lambda: client(ACTIVE, identity=b"k" * 32, roster=ROSTER), "identity is of type bytes"),
+    "no roster for an active offer": (
+        lambda: client(ACTIVE, identity=secagg.IdentityKey.generate()),
+        "this client was given no roster to check keys with; pass",
+    ),
     "a mapping as a policy": (lambda: client(policy={"minimum_cohort": 3}), "policy is of type dict"),
     "a mapping as a ledger": (lambda: client(ledger={}), "ledger is of type dict, which has no method record"),
     "a number as randomness": (lambda: client(randomness=3), "randomness is of type int, which has no method secret"),

@@ -5,6 +5,7 @@ Must not know what the commands ask the server.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,8 +51,19 @@ def client_tls(
         ParameterError: options that exclude each other, or files that cannot be read.
     """
     from secagg.transport.grpc import ClientTls
+    from secagg.transport.grpc.tls import CERTIFICATE, PRIVATE_KEY, pem_file
 
     if not plaintext:
+        for option, path, kind in (
+            ("--ca", ca, CERTIFICATE),
+            ("--certificate", certificate, CERTIFICATE),
+            ("--key", key, PRIVATE_KEY),
+        ):
+            try:
+                if path is not None:
+                    pem_file(path, kind)
+            except secagg.ParameterError as error:
+                raise secagg.ParameterError(f"{option}: {error}") from error
         return ClientTls.from_files(ca, certificate, key, server_name)
     for name, value in (("--ca", ca), ("--certificate", certificate), ("--key", key), ("--server-name", server_name)):
         if value is not None:
@@ -88,7 +100,8 @@ def operator_client(
 
 @contextmanager
 def needs_service(command: str) -> Iterator[None]:
-    """Around imports of the network service: turn a missing package into a sentence."""
+    """Around imports of the network service: turn a missing package into a sentence, and keep gRPC's own log away."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         yield
     except ImportError as error:

@@ -178,6 +178,16 @@ class Connection:
             return self._identity.sign(client_login_text(name, self._caller.session, self._caller.client, nonce))
         return self._identity.sign(operator_login_text(name, self._caller.public_key, nonce))
 
+    def _hint(self, said: str) -> str:
+        """What a failure that looks like a broken line may be, when one side speaks TLS and the other does not."""
+        if self._endpoint.tls is None and "Socket closed" in said:
+            return (
+                "; a server with TLS closes a plain connection: give it TLS (no --plaintext, or tls= for insecure=True)"
+            )
+        if self._endpoint.tls is not None and "WRONG_VERSION_NUMBER" in said:
+            return "; what listens there speaks no TLS: check the port, or whether the server was started without TLS"
+        return ""
+
     def _final(self, name: str, error: grpc.aio.AioRpcError) -> DroppedError | ServiceError:
         detail = read_detail(error)
         refusal = refusal_of(detail)
@@ -187,14 +197,14 @@ class Connection:
         if worth_another(error):
             return UnreachableError(
                 f"{self._endpoint.address} did not answer {name} within {self._retry.give_up_seconds:g} s; the last "
-                f"failure was {_shown(error)}",
+                f"failure was {_shown(error)}{self._hint(said)}",
                 error.code().name,
                 refusal,
             )
         if about_certificate(error):
             return ServiceError(
                 f"{self._endpoint.address} shows a certificate that is not accepted for {self._endpoint.server_name}; "
-                f"check its dates, its names and the authority: {said}",
+                f"check its dates and names, and give its authority (--ca, or ClientTls(authority=...)): {said}",
                 error.code().name,
             )
         return ServiceError(f"{self._endpoint.address} refused {name}: {_shown(error)}", error.code().name, refusal)

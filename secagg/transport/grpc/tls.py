@@ -15,6 +15,8 @@ import grpc
 from secagg.errors import ParameterError
 from secagg.identity.files import read_public
 
+CERTIFICATE: Final = b"CERTIFICATE"
+PRIVATE_KEY: Final = b"PRIVATE KEY"
 _MAX_PEM_BYTES: Final = 1 << 20
 
 
@@ -37,16 +39,16 @@ class ServerTls:
     client_authority: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _check_pem("certificate_chain", self.certificate_chain, b"CERTIFICATE")
-        _check_pem("private_key", self.private_key, b"PRIVATE KEY")
+        _check_pem("certificate_chain", self.certificate_chain, CERTIFICATE)
+        _check_pem("private_key", self.private_key, PRIVATE_KEY)
         if self.client_authority is not None:
-            _check_pem("client_authority", self.client_authority, b"CERTIFICATE")
+            _check_pem("client_authority", self.client_authority, CERTIFICATE)
 
     @classmethod
     def from_files(cls, certificate_chain: Path, private_key: Path, client_authority: Path | None = None) -> ServerTls:
-        """Read the PEM files; raises ParameterError for one that cannot be read."""
-        authority = None if client_authority is None else read_public(client_authority, _MAX_PEM_BYTES)
-        return cls(read_public(certificate_chain, _MAX_PEM_BYTES), read_public(private_key, _MAX_PEM_BYTES), authority)
+        """Read the PEM files; raises ParameterError for one that cannot be read or is of another kind."""
+        authority = None if client_authority is None else pem_file(client_authority, CERTIFICATE)
+        return cls(pem_file(certificate_chain, CERTIFICATE), pem_file(private_key, PRIVATE_KEY), authority)
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return gRPC's form."""
@@ -79,12 +81,12 @@ class ClientTls:
 
     def __post_init__(self) -> None:
         if self.authority is not None:
-            _check_pem("authority", self.authority, b"CERTIFICATE")
+            _check_pem("authority", self.authority, CERTIFICATE)
         if (self.certificate_chain is None) != (self.private_key is None):
             raise ParameterError("certificate_chain and private_key belong together; give both or neither")
         if self.certificate_chain is not None and self.private_key is not None:
-            _check_pem("certificate_chain", self.certificate_chain, b"CERTIFICATE")
-            _check_pem("private_key", self.private_key, b"PRIVATE KEY")
+            _check_pem("certificate_chain", self.certificate_chain, CERTIFICATE)
+            _check_pem("private_key", self.private_key, PRIVATE_KEY)
 
     @classmethod
     def from_files(
@@ -94,9 +96,9 @@ class ClientTls:
         private_key: Path | None = None,
         server_name: str | None = None,
     ) -> ClientTls:
-        """Read the PEM files that are given; raises ParameterError for one that cannot be read."""
-        paths = (authority, certificate_chain, private_key)
-        trusted, chain, key = (None if path is None else read_public(path, _MAX_PEM_BYTES) for path in paths)
+        """Read the PEM files that are given; raises ParameterError for one that is not there or of another kind."""
+        wanted = ((authority, CERTIFICATE), (certificate_chain, CERTIFICATE), (private_key, PRIVATE_KEY))
+        trusted, chain, key = (None if path is None else pem_file(path, kind) for path, kind in wanted)
         return cls(trusted, chain, key, server_name)
 
     def credentials(self) -> grpc.ChannelCredentials:
@@ -150,6 +152,22 @@ def check_security(address: str, tls: ServerTls | ClientTls | None, insecure: bo
     return False
 
 
+def pem_file(path: Path, kind: bytes) -> bytes:
+    """Read a PEM file with a block of this kind.
+
+    Raises:
+        ParameterError: it cannot be read, or has no such block; names the file.
+    """
+    content = read_public(path, _MAX_PEM_BYTES)
+    if not _is_pem(content, kind):
+        raise ParameterError(f"{path} holds no {kind.decode()} block in PEM; give a file of TLS, which has one")
+    return content
+
+
+def _is_pem(text: object, kind: bytes) -> bool:
+    return isinstance(text, bytes) and b"-----BEGIN " in text and kind + b"-----" in text
+
+
 def _check_pem(name: str, text: bytes, kind: bytes) -> None:
-    if not isinstance(text, bytes) or b"-----BEGIN " not in text or kind + b"-----" not in text:
+    if not _is_pem(text, kind):
         raise ParameterError(f"{name} holds no {kind.decode()} block in PEM; give the content of a .pem file")

@@ -268,7 +268,7 @@ FLOORS: dict[str, tuple[dict[str, str | None], int, str]] = {
     "an authority without a roster": ({"roster": None}, 2, "--roster"),
     "a newer serial": ({"minimum_serial": "2"}, 2, "older than 2"),
     "another server authority": ({"ca": "other-ca.pem"}, 1, "ertificate"),
-    "a file that is no CA": ({"ca": "model"}, 2, "CERTIFICATE"),
+    "a file that is no CA": ({"ca": "model"}, 2, "--ca: "),
     "no such input": ({"input": "missing.npz"}, 2, "cannot read"),
     "an input that is no archive": ({"input": "model"}, 2, "no .npz file"),
     "an input of one array": ({"input": "one.npy"}, 2, "one array without a name"),

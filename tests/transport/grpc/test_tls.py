@@ -109,9 +109,9 @@ def test_pem_files(tmp_path: Path) -> None:
     assert ServerTls.from_files(*paths) == ServerTls(certificate, key, authority().pem)
     assert ClientTls.from_files(paths[2], server_name="here") == ClientTls(authority().pem, server_name="here")
     assert ClientTls.from_files(paths[2], paths[0], paths[1]) == ClientTls(authority().pem, certificate, key)
-    with pytest.raises(ParameterError, match="certificate_chain holds no CERTIFICATE"):
+    with pytest.raises(ParameterError, match=r"key\.pem holds no CERTIFICATE"):
         ServerTls.from_files(paths[1], paths[1])
-    with pytest.raises(ParameterError, match="private_key holds no PRIVATE KEY"):
+    with pytest.raises(ParameterError, match=r"certificate\.pem holds no PRIVATE KEY"):
         ServerTls.from_files(paths[0], paths[0])
     with pytest.raises(ParameterError, match="give both or neither"):
         ClientTls(certificate_chain=certificate)
@@ -135,6 +135,7 @@ async def refused(network: Network, **changes: Any) -> str:
     # The same certificate would be there the next time: no attempt follows.
     assert watch.retries == []
     assert "shows a certificate that is not accepted" in str(caught.value)
+    assert "give its authority (--ca, or ClientTls(authority=...))" in str(caught.value)
     return str(caught.value)
 
 
@@ -199,8 +200,17 @@ def test_mutual_tls_refuses_who_shows_no_certificate_or_a_strangers() -> None:
 def test_plaintext_to_a_server_with_tls_does_not_work() -> None:
     async def play() -> None:
         async with Network() as network:
-            with pytest.raises(ServiceError):
+            with pytest.raises(ServiceError, match="a server with TLS closes a plain connection: give it TLS"):
                 await network.client(1, tls=None, insecure=True, retry=IMPATIENT)
+
+    run(play())
+
+
+def test_tls_to_a_server_without_it_says_so() -> None:
+    async def play() -> None:
+        async with Network(server={"tls": None, "insecure": True}) as network:
+            with pytest.raises(ServiceError, match="what listens there speaks no TLS: check the port"):
+                await network.client(1, tls=ClientTls(authority().pem), insecure=False, retry=IMPATIENT)
 
     run(play())
 
