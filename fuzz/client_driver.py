@@ -166,7 +166,7 @@ class ClientDriver:
         }
         if high & 0x80:
             arrays["update"] = np.frombuffer(program.take(8 * LENGTH), dtype="<f8").astype(np.float64)
-        encoded = attempt(lambda: self.session.set_input(arrays, program.byte() % 12, strict=bool(high & 2)))
+        encoded = attempt(lambda: self.session.set_input(arrays, program.byte() % 16 - 2, strict=bool(high & 2)))
         hold(self.session.phase is before, "set_input changed the phase")
         if encoded is not None:
             self.view = replace(self.view, words=encoded.words.copy())

@@ -321,12 +321,12 @@ class ServerDriver:
         return self.world.ring(total)
 
     def _decodable(self) -> bool:
-        """Whether the weights add up to a number that weights of 1 .. max_weight can give."""
+        """Whether the weights add up to a number that weights of 0 .. max_weight can give."""
         section = self.world.context.layout.weight_section
         if section is None:
             return True
         weight = int(self._total()[section.word_offset]) & section.field_mask
-        return len(self.inputs) <= weight <= len(self.inputs) * MAX_WEIGHT
+        return weight <= len(self.inputs) * MAX_WEIGHT
 
     def _drop(self, program: Program) -> None:
         client, reason = program.pick(self.cohort), program.pick(list(DropReason))

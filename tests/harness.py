@@ -157,6 +157,10 @@ class Harness:
         }
         return ClientSession(self.server.offer if offer is None else offer, client, **arguments)
 
+    def weight(self, client: int) -> int | None:
+        """The client's weight, None in a session without weights."""
+        return self.weights[client] if self.parameters.max_weight > 1 else None
+
     @property
     def requests(self) -> Mapping[int, bytes]:
         """The open round's requests, as the server made them."""
@@ -172,7 +176,7 @@ class Harness:
         session = self.clients[client]
         data = self.requests[client] if request is None else request
         if session.phase is ClientPhase.MASKED_INPUT:
-            session.set_input(self.inputs[client], self.weights[client])
+            session.set_input(self.inputs[client], self.weight(client))
         if self.round is not None:
             self.transcript.append(Sent(False, client, self.round, data))
         return session.receive(data)

@@ -158,7 +158,7 @@ def test_client_session() -> None:
     assert list(signature(secagg.ClientSession.receive)) == ["message"]
     assert signature(secagg.ClientSession.set_input) == {
         "arrays": (POSITIONAL, REQUIRED),
-        "weight": (POSITIONAL, 1),
+        "weight": (POSITIONAL, None),
         "strict": (KEYWORD, False),
     }
 

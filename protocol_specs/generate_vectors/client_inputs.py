@@ -1,6 +1,7 @@
-"""Client scripts of inputs (§4.2): what a client refuses to mask, and which input it masks.
+"""Client scripts of inputs (§4.2): what a client refuses to mask, what it limits, and which input it masks.
 
-A host that gives a wrong input gets an error, and nothing else changes: R14, R15, R24, R29, R47.
+A host that gives an input of another form gets an error, and nothing else changes: R24, R29, R47. No value is refused:
+R14, R15.
 """
 
 from __future__ import annotations
@@ -47,11 +48,20 @@ def _event(world: World, values: dict[str, Any], weight: int = 1) -> pb.SetInput
     return input_event(world.parameters, values, weight)
 
 
+def _limited(id_: str, comment: str, requirements: str, world: World, event: pb.SetInput) -> Json:
+    """The host gives an input beyond the bounds, which is masked all the same."""
+    scene = Scene(world, 2, gives_input=False)
+    scene.give_input(event=event)
+    scene.script.step(message=scene.to("MASKED_INPUT").request)
+    return scene.case(f"input-{id_}", comment, f"R46 R47 {requirements}", "LimitedInput")
+
+
 def _not_finite() -> list[Json]:
     made = []
     for name, value in (("nan", float("nan")), ("infinity", float("inf")), ("minus-infinity", float("-inf"))):
-        events = [_event(REAL, {"x": [value if at == place else 0.5 for at in range(3)]}) for place in range(3)]
-        made.append(_refused(f"r14-{name}", f"{name} as the first, second, last entry", "R14", REAL, *events))
+        for place, said in enumerate(("first", "second", "last")):
+            event = _event(REAL, {"x": [value if at == place else 0.5 for at in range(3)]})
+            made.append(_limited(f"r14-{name}-{said}", f"{name} as the {said} entry", "R14", REAL, event))
     return made
 
 
@@ -67,8 +77,9 @@ def _out_of_range() -> list[Json]:
         ("wide-above", WIDE, 2**62),
     ):
         rest = [0] * (world.parameters.vectors[0][1].entries - 1)
-        events = [_event(world, {"v": [value, *rest]}), _event(world, {"v": [*rest, value]})]
-        made.append(_refused(f"r15-{name}", f"{value}, as the first and as the last entry", "R15", world, *events))
+        for said, entries in (("first", [value, *rest]), ("last", [*rest, value])):
+            event = _event(world, {"v": entries})
+            made.append(_limited(f"r15-{name}-{said}", f"{value} as the {said} entry", "R15", world, event))
     for world, low, high in ((WHOLE, -3, 12), (WIDE, -(2**62), 2**62 - 1)):
         scene = Scene(world, 2, gives_input=False)
         entries = [low, high] + [0] * (world.parameters.vectors[0][1].entries - 2)
@@ -82,13 +93,10 @@ def _out_of_range() -> list[Json]:
 def _weights() -> list[Json]:
     values: dict[str, Any] = {"m": [0.25, -0.75], "v": [0, 9]}
     made = [
-        _refused("weight-0", "weight 0", "", WEIGHTED, _event(WEIGHTED, values, 0)),
-        _refused("weight-101", "a weight above the largest", "", WEIGHTED, _event(WEIGHTED, values, 101)),
-        _refused("weight-2^64-1", "the largest number for a weight", "", WEIGHTED, _event(WEIGHTED, values, 2**64 - 1)),
-        _refused("weight-unweighted", "weight 2 without weights", "", WHOLE, _event(WHOLE, {"v": [0, 0, 0]}, 2)),
-        _refused("weight-none", "no weight, without weights", "", WHOLE, _event(WHOLE, {"v": [0, 0, 0]}, 0)),
+        _limited("weight-101", "a weight above the largest counts as 100", "", WEIGHTED, _event(WEIGHTED, values, 101)),
+        _limited("weight-2^64-1", "the largest number for a weight", "", WEIGHTED, _event(WEIGHTED, values, 2**64 - 1)),
     ]
-    for weight in (1, 100):
+    for weight in (0, 1, 100):
         scene = Scene(WEIGHTED, 2, gives_input=False)
         scene.give_input(event=_event(WEIGHTED, values, weight))
         scene.script.step(message=scene.to("MASKED_INPUT").request)
@@ -133,17 +141,17 @@ def _order() -> list[Json]:
 
         scene = Scene(world, 2, gives_input=False).to("MASKED_INPUT")
         scene.local_error(scene.request)
-        scene.give_input("LOCAL_ERROR", input_event(world.parameters, {"v": [99] * 4}, 1))
+        scene.give_input("LOCAL_ERROR", input_event(world.parameters, {"v": [9] * 5}, 1))
         scene.local_error(scene.request)
         scene.script.step(end_session=pb.EndSession())
         comment = "an input that was refused is none"
-        made.append(scene.case(f"input-{kind}-refused-is-none", comment, "R15 R29", "HostMistake"))
+        made.append(scene.case(f"input-{kind}-refused-is-none", comment, "R29", "HostMistake"))
 
         scene = Scene(world, 2)
-        scene.give_input("LOCAL_ERROR", input_event(world.parameters, {"v": [0, 0, 0, 13]}, 1))
+        scene.give_input("LOCAL_ERROR", input_event(world.parameters, {"v": [0, 0, 0]}, 1))
         scene.script.step(message=scene.to("MASKED_INPUT").request)
         comment = "a refused input does not replace the one that was set before"
-        made.append(scene.case(f"input-{kind}-refused-later", comment, "R15 R29", "HostMistake"))
+        made.append(scene.case(f"input-{kind}-refused-later", comment, "R29", "HostMistake"))
 
         for phase in [p for p in live_phases(world) if list(ROUNDS).index(p) < list(ROUNDS).index("CONSISTENCY_CHECK")]:
             scene = Scene(world, 2, gives_input=False)

@@ -1,4 +1,4 @@
-"""Client scripts of offers against a client's policy and roster (§6.1): C02 to C10, C13, R20, R22."""
+"""Client scripts of offers against a client's policy and roster (§6.1): C02 to C10, C13 to C15, R20, R22."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protocol_specs.generate_vectors.client_offers import judged, offered
 from protocol_specs.generate_vectors.client_play import ACTIVE, SEMI_HONEST, SPARSE
 from protocol_specs.generate_vectors.script import Json
 from protocol_specs.generate_vectors.world import World, draw, roster_entries
-from protocol_specs.reference.parameters import Integers
+from protocol_specs.reference.parameters import FixedPoint, Integers, Specification, encode_vector
 
 HUNDRED: Final = World("a hundred clients", clients=tuple(range(1, 101)), threshold=30)
 THREE_HUNDRED: Final = World("three hundred clients", clients=tuple(range(1, 301)), threshold=172)
@@ -18,7 +18,7 @@ THREE_HUNDRED: Final = World("three hundred clients", clients=tuple(range(1, 301
 
 def cases() -> list[Json]:
     """All cases of this module."""
-    return [*_sizes(), *_fractions(), *_sparse_fractions(), *_choices(), *_cohort(), *_rosters()]
+    return [*_sizes(), *_fractions(), *_sparse_fractions(), *_choices(), *_pins(), *_cohort(), *_rosters()]
 
 
 def _beyond(
@@ -196,6 +196,46 @@ def _choices() -> list[Json]:
         ),
         _beyond("context-not-empty", "the client expects an empty context", "C08", SEMI_HONEST, {"context": b""}),
     ]
+
+
+COUNTS: Final = Integers(0, 9, (3,))
+MEANS: Final = FixedPoint((2,), 1.0, 8, "nearest", "mean")
+
+
+def _pins() -> list[Json]:
+    """Vectors and the largest weight, which the client expects as they are."""
+    both: tuple[tuple[str, Specification], ...] = (("v", COUNTS), ("m", MEANS))
+    pinned = World("pinned", clients=(1, 2, 3, 4), threshold=2, vectors=both, max_weight=10)
+    expected = {"vectors": [encode_vector(*each) for each in both]}
+    made = [
+        _within("vectors", "the vectors that were expected", "C14", pinned, expected, "R40"),
+        _within("vectors-order", "the same in another order", "C14", pinned, expected, vectors=both[::-1]),
+        _within("weight", "the largest weight that was expected", "C15", pinned, {"max_weight": 10}),
+        _within("weight-none", "no weights, as expected", "C15", pinned, {"max_weight": 1}, max_weight=1),
+    ]
+    others: dict[str, tuple[str, tuple[tuple[str, Specification], ...]]] = {
+        "narrow": ("the bounds are narrower", (("v", Integers(4, 5, (3,))), ("m", MEANS))),
+        "low": ("the lowest integer is lower by 1", (("v", replace(COUNTS, low=-1)), ("m", MEANS))),
+        "high": ("the highest integer is higher by 1", (("v", replace(COUNTS, high=10)), ("m", MEANS))),
+        "shape": ("the same entries in another shape", (("v", replace(COUNTS, shape=(3, 1))), ("m", MEANS))),
+        "clip": ("another clip", (("v", COUNTS), ("m", replace(MEANS, clip=2.0**-100)))),
+        "bits": ("fewer bits", (("v", COUNTS), ("m", replace(MEANS, bits=7)))),
+        "rounding": ("another rounding", (("v", COUNTS), ("m", replace(MEANS, rounding="stochastic")))),
+        "aggregate": (
+            "a sum in the place of a mean",
+            (("v", COUNTS), ("m", replace(MEANS, aggregate="sum")), ("n", MEANS)),
+        ),
+        "more": ("a vector more", (*both, ("w", COUNTS))),
+        "fewer": ("a vector less", (("m", MEANS),)),
+        "name": ("another name", (("V", COUNTS), ("m", MEANS))),
+        "swapped": ("the names swapped", (("m", COUNTS), ("v", MEANS))),
+    }
+    for what, (comment, other) in others.items():
+        made.append(_beyond(f"vectors-{what}", comment, "C14", pinned, expected, vectors=other))
+    for what, largest in (("above", 11), ("below", 9), ("none", 1)):
+        comment = f"the largest weight is {largest}, the client expects 10"
+        made.append(_beyond(f"weight-{what}", comment, "C15", pinned, {"max_weight": 10}, max_weight=largest))
+    return made
 
 
 def _cohort() -> list[Json]:

@@ -47,6 +47,8 @@ FLAGS: Final = {
     "channel keys are known to everybody.",
     "WeakOffer": "Parameters that the protocol or the client's policy rules out. If they are accepted, the session "
     "protects less than the client relies on.",
+    "LimitedInput": "Values or a weight beyond their bounds. If they are refused, whoever chose the bounds learns that "
+    "they are beyond; if they are sent as they are, fields of the sum run into their neighbours.",
     "WrongInput": "An input that does not fit the session. If it is sent, fields of the sum run into their neighbours.",
     "WrongLists": "Lists of an UnmaskingRequest that no honest server sends. If they are answered, shares leave that "
     "nobody should have.",

@@ -219,6 +219,6 @@ def _check_reals(
     mean = its.aggregate == "mean"
     for at, value in enumerate(found):
         terms = [(weights[c] if mean else 1) * values[at] for c, values in inputs.items()]
-        expected = sum(terms) / (sum(weights.values()) if mean else 1)
+        expected = sum(terms) / ((sum(weights.values()) or 1) if mean else 1)
         if abs(value - expected) > 2.0**-30 * its.clip * len(terms):
             raise WrongScript(f"{value} instead of {expected}")

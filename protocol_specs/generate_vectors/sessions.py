@@ -91,6 +91,16 @@ def _semi_honest() -> list[Json]:
             {"MaskedInputCollection": (2,), "Unmasking": (5,)},
         ),
         session(
+            "semi-honest-weight-zero",
+            "Two clients without examples: their weight 0 travels like any other.",
+            World("S/weight 0", four, threshold=2, vectors=VECTORS, max_weight=10, weights={1: 0, 3: 0}),
+        ),
+        session(
+            "semi-honest-weights-all-zero",
+            "The total weight is 0: the mean is given as 0.",
+            World("S/weights 0", four, threshold=2, vectors=VECTORS, max_weight=10, weights=dict.fromkeys(four, 0)),
+        ),
+        session(
             "semi-honest-vectors",
             "Sums, means and integers in one session.",
             World("S/vectors", four, threshold=2, vectors=many_vectors()),

@@ -60,6 +60,7 @@ class World:
     degree: int | None = None
     vectors: tuple[tuple[str, Specification], ...] = SMALL
     max_weight: int = 1
+    weights: Mapping[int, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     tape_starts: Mapping[int, bytes] = field(default_factory=dict)
 
@@ -112,7 +113,8 @@ class World:
 
     def weight(self, client: int) -> int:
         """A client's weight."""
-        return 1 + self._number(f"weight of {client}") % self.parameters.max_weight
+        drawn = 1 + self._number(f"weight of {client}") % self.parameters.max_weight
+        return self.weights.get(client, drawn)
 
     def values(self, client: int) -> dict[str, list[float]]:
         """A client's input: integers of the whole range, and fixed-point numbers in the middle of a level."""

@@ -20,6 +20,8 @@ const Policy = [
   optional(8, 'context', 'bytes'),
   single(9, 'largestVector', 'uint64'),
   single(10, 'securityBits', 'uint32'),
+  repeated(11, 'vectors', 'bytes'),
+  single(12, 'maxWeight', 'uint64'),
 ];
 
 const CreateClient = [

@@ -92,7 +92,7 @@ function binary64(value) {
   return out;
 }
 
-function encodeVector(vector) {
+export function encodeVector(vector) {
   const shape = c.list(vector.shape.map(c.integer));
   if (vector.kind === 'FixedPoint') {
     return c.concat(c.text(vector.name), c.integer(1), shape, c.bytes(binary64(vector.clip)), c.integer(vector.bits),

@@ -3,6 +3,7 @@
  */
 import { equal } from './canonical.js';
 import { verificationKey } from './crypto.js';
+import { encodeVector } from './parameters.js';
 import { LocalError, require } from './rules.js';
 
 /** The suites that this implementation has (§3). */
@@ -20,6 +21,8 @@ export const IMPLEMENTED_SUITES = [1];
  * @property {Uint8Array|undefined} context undefined: any
  * @property {bigint} largestVector in words
  * @property {number} securityBits
+ * @property {Uint8Array[]} vectors each as §2.2 encodes it; none: any
+ * @property {bigint} maxWeight 0: any
  */
 
 /** ln x!, by Stirling's series. */
@@ -82,11 +85,18 @@ export function withstands(parameters, corruptFraction, securityBits) {
   return isConnected(n, c, k, logBound) && t >= leastSecretThreshold(n, c, k, logBound - Math.log(n)) + 1;
 }
 
+/** Whether these are the expected vectors, in whatever order. */
+function sameVectors(offered, expected) {
+  const found = offered.map((vector) => Buffer.from(encodeVector(vector)).toString('hex'));
+  const wanted = new Set(expected.map((encoding) => Buffer.from(encoding).toString('hex')));
+  return found.length === wanted.size && found.every((encoding) => wanted.has(encoding));
+}
+
 /**
  * Judges an offer by the policy, in the order of §6.1.
  * @param {import('./parameters.js').Parameters} parameters
  * @param {Policy} policy
- * @throws {Violation} C02 to C08, C13
+ * @throws {Violation} C02 to C08, C13 to C15
  */
 export function checkPolicy(parameters, policy) {
   const n = BigInt(parameters.n);
@@ -99,6 +109,8 @@ export function checkPolicy(parameters, policy) {
   require(parameters.threatModel === policy.threatModel, 'C05');
   require(policy.suites.includes(suite) && IMPLEMENTED_SUITES.includes(suite), 'C06');
   require(policy.context === undefined || equal(parameters.context, policy.context), 'C08');
+  require(policy.vectors.length === 0 || sameVectors(parameters.vectors, policy.vectors), 'C14');
+  require(policy.maxWeight === 0n || parameters.maxWeight === policy.maxWeight, 'C15');
   require(BigInt(parameters.layout.words) <= policy.largestVector, 'C07');
 }
 

@@ -86,17 +86,17 @@ export class Layout {
    * @param {Map<string, {reals: number[], integers: bigint[]}>} values by name of the vector
    * @param {bigint} weight
    * @returns {BigUint64Array}
-   * @throws {LocalError} an input that §4.2 refuses
+   * @throws {LocalError} other names, shapes or kinds; no value is refused (§4.2)
    */
   encode(values, weight) {
-    if (weight < 1n || weight > this.maxWeight) throw new LocalError('the weight is out of range');
+    const limited = limit(weight, 0n, this.maxWeight);
     if (values.size !== this.vectors.length) throw new LocalError('the input has other vectors than the session');
     const encoded = this.vectors.map((vector, i) => {
       const given = values.get(vector.name);
       if (!given) throw new LocalError(`the input lacks ${vector.name}`);
-      return this.#encodeVector(vector, given, this.sections[i].entries, weight);
+      return this.#encodeVector(vector, given, this.sections[i].entries, limited);
     });
-    if (this.hasWeights) encoded.push([weight]);
+    if (this.hasWeights) encoded.push([limited]);
     const words = new BigUint64Array(this.words);
     encoded.forEach((entries, i) => this.sections[i].write(words, entries));
     return words;
@@ -121,7 +121,7 @@ export class Layout {
   decode(words, contributors) {
     const m = BigInt(contributors);
     const totalWeight = this.hasWeights ? this.sections.at(-1).read(words)[0] : m;
-    if (totalWeight < m || totalWeight > m * this.maxWeight) throw new SessionEnd('A13');
+    if (totalWeight > m * this.maxWeight) throw new SessionEnd('A13');
     const vectors = this.vectors.map((vector, i) => {
       const sums = this.sections[i].read(words);
       const { name } = vector;
@@ -134,6 +134,11 @@ export class Layout {
   }
 }
 
+function limit(x, low, high) {
+  if (x < low) return low;
+  return x > high ? high : x;
+}
+
 const levels = (bits) => 2 ** bits - 1;
 
 function largest(vector) {
@@ -142,20 +147,17 @@ function largest(vector) {
 
 /** The level of a real number (§4.2). */
 export function quantize({ clip, bits, rounding }, x) {
-  if (!Number.isFinite(x)) throw new LocalError('NaN and infinity are refused');
-  const limited = Math.min(Math.max(x, -clip), clip);
+  const limited = Math.min(Math.max(Number.isNaN(x) ? 0 : x, -clip), clip);
   const r = rounding === 'nearest' ? 0.5 : randomBytes(4).readUInt32LE() / 2 ** 32;
   const level = (limited + clip) * (levels(bits) / (2 * clip)) + r;
   return BigInt(Math.floor(Math.min(level, levels(bits))));
 }
 
-function encodeInteger({ low, high }, x) {
-  if (x < low || x > high) throw new LocalError('an integer is out of range');
-  return x - low;
-}
+const encodeInteger = ({ low, high }, x) => limit(x, low, high) - low;
 
 function decodeFixedPoint({ clip, bits, aggregate }, sum, m, totalWeight) {
   const step = (2 * clip) / levels(bits);
   if (aggregate === 'sum') return Number(sum) * step - Number(m) * clip;
+  if (totalWeight === 0n) return 0;
   return (Number(sum) * step - Number(totalWeight) * clip) / Number(totalWeight);
 }

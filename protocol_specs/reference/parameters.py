@@ -103,7 +103,7 @@ def encode(parameters: Parameters) -> bytes:
     return (
         b"".join(canonical.encode(value) for value in head)
         + canonical.list_head(len(p.vectors))
-        + b"".join(_encode_vector(name, specification) for name, specification in p.vectors)
+        + b"".join(encode_vector(name, specification) for name, specification in p.vectors)
     )
 
 
@@ -129,7 +129,8 @@ def decode(encoding: bytes) -> Parameters:
     return parameters
 
 
-def _encode_vector(name: str, specification: Specification) -> bytes:
+def encode_vector(name: str, specification: Specification) -> bytes:
+    """One vector as its values one after the other, without a head (§2.2)."""
     values: list[canonical.Value]
     if isinstance(specification, FixedPoint):
         values = [
@@ -145,6 +146,14 @@ def _encode_vector(name: str, specification: Specification) -> bytes:
         high = specification.high.to_bytes(8, "big", signed=True)
         values = [_INTEGERS, low, high, specification.shape]
     return canonical.text(name) + b"".join(canonical.encode(value) for value in values)
+
+
+def decode_vector(encoding: bytes) -> tuple[str, Specification]:
+    """Read one vector back; raises `Undecodable`."""
+    reader = canonical.Reader(encoding)
+    vector = _decode_vector(reader)
+    reader.end()
+    return vector
 
 
 def _decode_vector(reader: canonical.Reader) -> tuple[str, Specification]:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from protocol_specs.reference.errors import demand
-from protocol_specs.reference.parameters import SUITE_AEGIS, SUITE_AES, Parameters
+from protocol_specs.reference.parameters import SUITE_AEGIS, SUITE_AES, Parameters, Specification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A client's policy. Model and corrupt fraction have no default: their choice is the client's safety."""
+    """A client's policy. Model and corrupt fraction have no default: their choice is the client's safety.
+
+    No vectors, and largest weight 0, are no demand.
+    """
 
     threat_model: str
     corrupt_fraction: float
@@ -22,6 +25,8 @@ class Policy:
     context: bytes | None = None
     largest_vector: int = 2**27
     security_bits: int = 40
+    vectors: tuple[tuple[str, Specification], ...] = ()
+    max_weight: int = 0
 
     def check(self, parameters: Parameters, words: int) -> None:
         """Raise `Breach` for an offer that this client does not take; `words` is the session vector's length."""
@@ -34,6 +39,8 @@ class Policy:
         demand(parameters.threat_model == self.threat_model, "C05")
         demand(parameters.suite in self.suites, "C06")
         demand(self.context is None or parameters.context == self.context, "C08")
+        demand(not self.vectors or dict(parameters.vectors) == dict(self.vectors), "C14")
+        demand(not self.max_weight or parameters.max_weight == self.max_weight, "C15")
         demand(words <= self.largest_vector, "C07")
 
 

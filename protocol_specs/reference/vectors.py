@@ -61,9 +61,8 @@ def layout(parameters: Parameters) -> list[Section]:
 
 
 def session_vector(parameters: Parameters, inputs: Inputs, weight: int, random: Random) -> list[int]:
-    """All inputs of one client as words; raises `LocalError` for inputs that it has to refuse."""
-    if not 1 <= weight <= parameters.max_weight:
-        raise LocalError(f"the weight is outside 1 … {parameters.max_weight}")
+    """All inputs of one client as words; raises `LocalError` for another form, never for a value (§4.2)."""
+    weight = min(max(weight, 0), parameters.max_weight)
     if set(inputs) != {name for name, _ in parameters.vectors}:
         raise LocalError("the inputs have other names than the vectors of the session")
     columns = []
@@ -120,7 +119,7 @@ def decode_sum(parameters: Parameters, words: Sequence[int], contributors: int) 
     total_weight = None
     if parameters.max_weight > 1:
         total_weight = fields.pop()[0]
-        demand(contributors <= total_weight <= contributors * parameters.max_weight, "A13")
+        demand(total_weight <= contributors * parameters.max_weight, "A13")
     weight = contributors if total_weight is None else total_weight
     vectors = {
         name: [_decode_entry(specification, s, contributors, weight) for s in sums]
@@ -137,12 +136,12 @@ def _largest(specification: Specification) -> int:
 
 def _encode_entry(specification: Specification, value: float, random: Random) -> int:
     if isinstance(specification, Integers):
-        if not isinstance(value, int) or not specification.low <= value <= specification.high:
-            raise LocalError(f"an entry is no integer from {specification.low} to {specification.high}")
-        return value - specification.low
+        if not isinstance(value, int):
+            raise LocalError("an entry of Integers is no integer")
+        return min(max(value, specification.low), specification.high) - specification.low
     x, clip, levels = float(value), specification.clip, _largest(specification)
-    if not math.isfinite(x):
-        raise LocalError("an entry is not finite")
+    if math.isnan(x):
+        x = 0.0
     limited = max(-clip, min(clip, x))
     r = 0.5 if specification.rounding == "nearest" else int.from_bytes(random(4), "big") / 2**32
     return int(min((limited + clip) * (levels / (2 * clip)) + r, levels))
@@ -154,7 +153,7 @@ def _decode_entry(specification: Specification, s: int, contributors: int, weigh
     step = 2 * specification.clip / _largest(specification)
     if specification.aggregate == "sum":
         return s * step - contributors * specification.clip
-    return (s * step - weight * specification.clip) / weight
+    return (s * step - weight * specification.clip) / weight if weight else 0.0
 
 
 def _fields_to_words(section: Section, entries: Sequence[int]) -> list[int]:

@@ -4,80 +4,83 @@
 # source: secagg/conformance/v1/conformance.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "secagg/conformance/v1/conformance.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'secagg/conformance/v1/conformance.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\'secagg/conformance/v1/conformance.proto\x12\x15secagg.conformance.v1"\x81\x03\n\x04\x43\x61ll\x12\x33\n\x08\x64\x65scribe\x18\x01 \x01(\x0b\x32\x1f.secagg.conformance.v1.DescribeH\x00\x12<\n\rcreate_client\x18\x02 \x01(\x0b\x32#.secagg.conformance.v1.CreateClientH\x00\x12<\n\rcreate_server\x18\x03 \x01(\x0b\x32#.secagg.conformance.v1.CreateServerH\x00\x12+\n\x04step\x18\x04 \x01(\x0b\x32\x1b.secagg.conformance.v1.StepH\x00\x12\x33\n\x08snapshot\x18\x05 \x01(\x0b\x32\x1f.secagg.conformance.v1.SnapshotH\x00\x12\x31\n\x07restore\x18\x06 \x01(\x0b\x32\x1e.secagg.conformance.v1.RestoreH\x00\x12+\n\x04\x66ree\x18\x07 \x01(\x0b\x32\x1b.secagg.conformance.v1.FreeH\x00\x42\x06\n\x04\x63\x61ll"\xf5\x01\n\x05Reply\x12\x39\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32".secagg.conformance.v1.DescriptionH\x00\x12\x31\n\x07outcome\x18\x02 \x01(\x0b\x32\x1e.secagg.conformance.v1.OutcomeH\x00\x12/\n\x06\x66rozen\x18\x03 \x01(\x0b\x32\x1d.secagg.conformance.v1.FrozenH\x00\x12-\n\x05\x66reed\x18\x04 \x01(\x0b\x32\x1c.secagg.conformance.v1.FreedH\x00\x12\x15\n\x0bunsupported\x18\x05 \x01(\tH\x00\x42\x07\n\x05reply"\n\n\x08\x44\x65scribe"\x90\x01\n\x0b\x44\x65scription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\x08\x12\x0e\n\x06server\x18\x04 \x01(\x08\x12\x0e\n\x06suites\x18\x05 \x03(\r\x12\x18\n\x10\x63lient_snapshots\x18\x06 \x01(\x08\x12\x18\n\x10server_snapshots\x18\x07 \x01(\x08"\xe8\x01\n\x0c\x43reateClient\x12\r\n\x05offer\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x06\x12\x19\n\x0cidentity_key\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x32\n\x06roster\x18\x04 \x03(\x0b\x32".secagg.conformance.v1.RosterEntry\x12-\n\x06policy\x18\x05 \x01(\x0b\x32\x1d.secagg.conformance.v1.Policy\x12\x11\n\x04tape\x18\x06 \x01(\x0cH\x01\x88\x01\x01\x12\x0e\n\x06ledger\x18\x07 \x01(\tB\x0f\n\r_identity_keyB\x07\n\x05_tape"7\n\x0bRosterEntry\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x18\n\x10verification_key\x18\x02 \x01(\x0c"\x8d\x02\n\x06Policy\x12\x14\n\x0cthreat_model\x18\x01 \x01(\t\x12\x18\n\x10\x63orrupt_fraction\x18\x02 \x01(\x01\x12\x17\n\x0fsmallest_cohort\x18\x03 \x01(\x04\x12\x16\n\x0elargest_cohort\x18\x04 \x01(\x04\x12\x1a\n\x12smallest_threshold\x18\x05 \x01(\x04\x12%\n\x1dsmallest_minimum_contributors\x18\x06 \x01(\x04\x12\x0e\n\x06suites\x18\x07 \x03(\r\x12\x14\n\x07\x63ontext\x18\x08 \x01(\x0cH\x00\x88\x01\x01\x12\x16\n\x0elargest_vector\x18\t \x01(\x04\x12\x15\n\rsecurity_bits\x18\n \x01(\rB\n\n\x08_context"V\n\x0c\x43reateServer\x12\x12\n\nparameters\x18\x01 \x01(\x0c\x12\x32\n\x06roster\x18\x02 \x03(\x0b\x32".secagg.conformance.v1.RosterEntry"\x9c\x02\n\x04Step\x12\x0e\n\x06handle\x18\x01 \x01(\x04\x12\x34\n\tset_input\x18\x02 \x01(\x0b\x32\x1f.secagg.conformance.v1.SetInputH\x00\x12\x11\n\x07message\x18\x03 \x01(\x0cH\x00\x12>\n\x0e\x63lient_message\x18\x04 \x01(\x0b\x32$.secagg.conformance.v1.ClientMessageH\x00\x12\x38\n\x0b\x63lose_round\x18\x05 \x01(\x0b\x32!.secagg.conformance.v1.CloseRoundH\x00\x12\x38\n\x0b\x65nd_session\x18\x06 \x01(\x0b\x32!.secagg.conformance.v1.EndSessionH\x00\x42\x07\n\x05\x65vent"J\n\x08SetInput\x12.\n\x07vectors\x18\x01 \x03(\x0b\x32\x1d.secagg.conformance.v1.Values\x12\x0e\n\x06weight\x18\x02 \x01(\x04"7\n\x06Values\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05reals\x18\x02 \x03(\x01\x12\x10\n\x08integers\x18\x03 \x03(\x12"0\n\rClientMessage\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x0f\n\x07message\x18\x02 \x01(\x0c"\x0c\n\nCloseRound"\x0c\n\nEndSession"\xaa\x03\n\x07Outcome\x12\x0e\n\x06handle\x18\x01 \x01(\x04\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.secagg.conformance.v1.Status\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x62ort_reason\x18\x05 \x01(\t\x12\x13\n\x06\x61nswer\x18\x06 \x01(\x0cH\x00\x88\x01\x01\x12\x13\n\x06notice\x18\x07 \x01(\x0cH\x01\x88\x01\x01\x12\x12\n\x05offer\x18\x08 \x01(\x0cH\x02\x88\x01\x01\x12\x36\n\x08requests\x18\t \x03(\x0b\x32$.secagg.conformance.v1.ClientMessage\x12,\n\x07\x64ropped\x18\n \x03(\x0b\x32\x1b.secagg.conformance.v1.Drop\x12:\n\x0cinconsistent\x18\x0b \x03(\x0b\x32$.secagg.conformance.v1.OffPolynomial\x12-\n\x06result\x18\x0c \x01(\x0b\x32\x1d.secagg.conformance.v1.ResultB\t\n\x07_answerB\t\n\x07_noticeB\x08\n\x06_offer"$\n\x04\x44rop\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x0c\n\x04rule\x18\x02 \x01(\t".\n\rOffPolynomial\x12\x0e\n\x06holder\x18\x01 \x01(\x06\x12\r\n\x05owner\x18\x02 \x01(\x06"~\n\x06Result\x12.\n\x07vectors\x18\x01 \x03(\x0b\x32\x1d.secagg.conformance.v1.Values\x12\x18\n\x0c\x63ontributors\x18\x02 \x03(\x06\x42\x02\x10\x01\x12\x19\n\x0ctotal_weight\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0f\n\r_total_weight"\x1a\n\x08Snapshot\x12\x0e\n\x06handle\x18\x01 \x01(\x04"\x1a\n\x06\x46rozen\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c"\xb7\x01\n\x07Restore\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c\x12\x0e\n\x06server\x18\x02 \x01(\x08\x12\x19\n\x0cidentity_key\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x32\n\x06roster\x18\x04 \x03(\x0b\x32".secagg.conformance.v1.RosterEntry\x12\x11\n\x04tape\x18\x05 \x01(\x0cH\x01\x88\x01\x01\x12\x0e\n\x06ledger\x18\x06 \x01(\tB\x0f\n\r_identity_keyB\x07\n\x05_tape"\x16\n\x04\x46ree\x12\x0e\n\x06handle\x18\x01 \x01(\x04"\x07\n\x05\x46reed*}\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07\x44ROPPED\x10\x03\x12\x08\n\x04LATE\x10\x04\x12\x0c\n\x08REPEATED\x10\x05\x12\x0f\n\x0bLOCAL_ERROR\x10\x06\x12\n\n\x06\x46\x41ILED\x10\x07\x32M\n\x06Testee\x12\x43\n\x06Handle\x12\x1b.secagg.conformance.v1.Call\x1a\x1c.secagg.conformance.v1.Replyb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'secagg/conformance/v1/conformance.proto\x12\x15secagg.conformance.v1\"\x81\x03\n\x04\x43\x61ll\x12\x33\n\x08\x64\x65scribe\x18\x01 \x01(\x0b\x32\x1f.secagg.conformance.v1.DescribeH\x00\x12<\n\rcreate_client\x18\x02 \x01(\x0b\x32#.secagg.conformance.v1.CreateClientH\x00\x12<\n\rcreate_server\x18\x03 \x01(\x0b\x32#.secagg.conformance.v1.CreateServerH\x00\x12+\n\x04step\x18\x04 \x01(\x0b\x32\x1b.secagg.conformance.v1.StepH\x00\x12\x33\n\x08snapshot\x18\x05 \x01(\x0b\x32\x1f.secagg.conformance.v1.SnapshotH\x00\x12\x31\n\x07restore\x18\x06 \x01(\x0b\x32\x1e.secagg.conformance.v1.RestoreH\x00\x12+\n\x04\x66ree\x18\x07 \x01(\x0b\x32\x1b.secagg.conformance.v1.FreeH\x00\x42\x06\n\x04\x63\x61ll\"\xf5\x01\n\x05Reply\x12\x39\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\".secagg.conformance.v1.DescriptionH\x00\x12\x31\n\x07outcome\x18\x02 \x01(\x0b\x32\x1e.secagg.conformance.v1.OutcomeH\x00\x12/\n\x06\x66rozen\x18\x03 \x01(\x0b\x32\x1d.secagg.conformance.v1.FrozenH\x00\x12-\n\x05\x66reed\x18\x04 \x01(\x0b\x32\x1c.secagg.conformance.v1.FreedH\x00\x12\x15\n\x0bunsupported\x18\x05 \x01(\tH\x00\x42\x07\n\x05reply\"\n\n\x08\x44\x65scribe\"\x90\x01\n\x0b\x44\x65scription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\x08\x12\x0e\n\x06server\x18\x04 \x01(\x08\x12\x0e\n\x06suites\x18\x05 \x03(\r\x12\x18\n\x10\x63lient_snapshots\x18\x06 \x01(\x08\x12\x18\n\x10server_snapshots\x18\x07 \x01(\x08\"\xe8\x01\n\x0c\x43reateClient\x12\r\n\x05offer\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x06\x12\x19\n\x0cidentity_key\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x32\n\x06roster\x18\x04 \x03(\x0b\x32\".secagg.conformance.v1.RosterEntry\x12-\n\x06policy\x18\x05 \x01(\x0b\x32\x1d.secagg.conformance.v1.Policy\x12\x11\n\x04tape\x18\x06 \x01(\x0cH\x01\x88\x01\x01\x12\x0e\n\x06ledger\x18\x07 \x01(\tB\x0f\n\r_identity_keyB\x07\n\x05_tape\"7\n\x0bRosterEntry\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x18\n\x10verification_key\x18\x02 \x01(\x0c\"\xb2\x02\n\x06Policy\x12\x14\n\x0cthreat_model\x18\x01 \x01(\t\x12\x18\n\x10\x63orrupt_fraction\x18\x02 \x01(\x01\x12\x17\n\x0fsmallest_cohort\x18\x03 \x01(\x04\x12\x16\n\x0elargest_cohort\x18\x04 \x01(\x04\x12\x1a\n\x12smallest_threshold\x18\x05 \x01(\x04\x12%\n\x1dsmallest_minimum_contributors\x18\x06 \x01(\x04\x12\x0e\n\x06suites\x18\x07 \x03(\r\x12\x14\n\x07\x63ontext\x18\x08 \x01(\x0cH\x00\x88\x01\x01\x12\x16\n\x0elargest_vector\x18\t \x01(\x04\x12\x15\n\rsecurity_bits\x18\n \x01(\r\x12\x0f\n\x07vectors\x18\x0b \x03(\x0c\x12\x12\n\nmax_weight\x18\x0c \x01(\x04\x42\n\n\x08_context\"V\n\x0c\x43reateServer\x12\x12\n\nparameters\x18\x01 \x01(\x0c\x12\x32\n\x06roster\x18\x02 \x03(\x0b\x32\".secagg.conformance.v1.RosterEntry\"\x9c\x02\n\x04Step\x12\x0e\n\x06handle\x18\x01 \x01(\x04\x12\x34\n\tset_input\x18\x02 \x01(\x0b\x32\x1f.secagg.conformance.v1.SetInputH\x00\x12\x11\n\x07message\x18\x03 \x01(\x0cH\x00\x12>\n\x0e\x63lient_message\x18\x04 \x01(\x0b\x32$.secagg.conformance.v1.ClientMessageH\x00\x12\x38\n\x0b\x63lose_round\x18\x05 \x01(\x0b\x32!.secagg.conformance.v1.CloseRoundH\x00\x12\x38\n\x0b\x65nd_session\x18\x06 \x01(\x0b\x32!.secagg.conformance.v1.EndSessionH\x00\x42\x07\n\x05\x65vent\"J\n\x08SetInput\x12.\n\x07vectors\x18\x01 \x03(\x0b\x32\x1d.secagg.conformance.v1.Values\x12\x0e\n\x06weight\x18\x02 \x01(\x04\"7\n\x06Values\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05reals\x18\x02 \x03(\x01\x12\x10\n\x08integers\x18\x03 \x03(\x12\"0\n\rClientMessage\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x0f\n\x07message\x18\x02 \x01(\x0c\"\x0c\n\nCloseRound\"\x0c\n\nEndSession\"\xaa\x03\n\x07Outcome\x12\x0e\n\x06handle\x18\x01 \x01(\x04\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.secagg.conformance.v1.Status\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x62ort_reason\x18\x05 \x01(\t\x12\x13\n\x06\x61nswer\x18\x06 \x01(\x0cH\x00\x88\x01\x01\x12\x13\n\x06notice\x18\x07 \x01(\x0cH\x01\x88\x01\x01\x12\x12\n\x05offer\x18\x08 \x01(\x0cH\x02\x88\x01\x01\x12\x36\n\x08requests\x18\t \x03(\x0b\x32$.secagg.conformance.v1.ClientMessage\x12,\n\x07\x64ropped\x18\n \x03(\x0b\x32\x1b.secagg.conformance.v1.Drop\x12:\n\x0cinconsistent\x18\x0b \x03(\x0b\x32$.secagg.conformance.v1.OffPolynomial\x12-\n\x06result\x18\x0c \x01(\x0b\x32\x1d.secagg.conformance.v1.ResultB\t\n\x07_answerB\t\n\x07_noticeB\x08\n\x06_offer\"$\n\x04\x44rop\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x0c\n\x04rule\x18\x02 \x01(\t\".\n\rOffPolynomial\x12\x0e\n\x06holder\x18\x01 \x01(\x06\x12\r\n\x05owner\x18\x02 \x01(\x06\"~\n\x06Result\x12.\n\x07vectors\x18\x01 \x03(\x0b\x32\x1d.secagg.conformance.v1.Values\x12\x18\n\x0c\x63ontributors\x18\x02 \x03(\x06\x42\x02\x10\x01\x12\x19\n\x0ctotal_weight\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0f\n\r_total_weight\"\x1a\n\x08Snapshot\x12\x0e\n\x06handle\x18\x01 \x01(\x04\"\x1a\n\x06\x46rozen\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c\"\xb7\x01\n\x07Restore\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c\x12\x0e\n\x06server\x18\x02 \x01(\x08\x12\x19\n\x0cidentity_key\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x32\n\x06roster\x18\x04 \x03(\x0b\x32\".secagg.conformance.v1.RosterEntry\x12\x11\n\x04tape\x18\x05 \x01(\x0cH\x01\x88\x01\x01\x12\x0e\n\x06ledger\x18\x06 \x01(\tB\x0f\n\r_identity_keyB\x07\n\x05_tape\"\x16\n\x04\x46ree\x12\x0e\n\x06handle\x18\x01 \x01(\x04\"\x07\n\x05\x46reed*}\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07\x44ROPPED\x10\x03\x12\x08\n\x04LATE\x10\x04\x12\x0c\n\x08REPEATED\x10\x05\x12\x0f\n\x0bLOCAL_ERROR\x10\x06\x12\n\n\x06\x46\x41ILED\x10\x07\x32M\n\x06Testee\x12\x43\n\x06Handle\x12\x1b.secagg.conformance.v1.Call\x1a\x1c.secagg.conformance.v1.Replyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "secagg.conformance.v1.conformance_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'secagg.conformance.v1.conformance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_RESULT"].fields_by_name["contributors"]._loaded_options = None
-    _globals["_RESULT"].fields_by_name["contributors"]._serialized_options = b"\020\001"
-    _globals["_STATUS"]._serialized_start = 2929
-    _globals["_STATUS"]._serialized_end = 3054
-    _globals["_CALL"]._serialized_start = 67
-    _globals["_CALL"]._serialized_end = 452
-    _globals["_REPLY"]._serialized_start = 455
-    _globals["_REPLY"]._serialized_end = 700
-    _globals["_DESCRIBE"]._serialized_start = 702
-    _globals["_DESCRIBE"]._serialized_end = 712
-    _globals["_DESCRIPTION"]._serialized_start = 715
-    _globals["_DESCRIPTION"]._serialized_end = 859
-    _globals["_CREATECLIENT"]._serialized_start = 862
-    _globals["_CREATECLIENT"]._serialized_end = 1094
-    _globals["_ROSTERENTRY"]._serialized_start = 1096
-    _globals["_ROSTERENTRY"]._serialized_end = 1151
-    _globals["_POLICY"]._serialized_start = 1154
-    _globals["_POLICY"]._serialized_end = 1423
-    _globals["_CREATESERVER"]._serialized_start = 1425
-    _globals["_CREATESERVER"]._serialized_end = 1511
-    _globals["_STEP"]._serialized_start = 1514
-    _globals["_STEP"]._serialized_end = 1798
-    _globals["_SETINPUT"]._serialized_start = 1800
-    _globals["_SETINPUT"]._serialized_end = 1874
-    _globals["_VALUES"]._serialized_start = 1876
-    _globals["_VALUES"]._serialized_end = 1931
-    _globals["_CLIENTMESSAGE"]._serialized_start = 1933
-    _globals["_CLIENTMESSAGE"]._serialized_end = 1981
-    _globals["_CLOSEROUND"]._serialized_start = 1983
-    _globals["_CLOSEROUND"]._serialized_end = 1995
-    _globals["_ENDSESSION"]._serialized_start = 1997
-    _globals["_ENDSESSION"]._serialized_end = 2009
-    _globals["_OUTCOME"]._serialized_start = 2012
-    _globals["_OUTCOME"]._serialized_end = 2438
-    _globals["_DROP"]._serialized_start = 2440
-    _globals["_DROP"]._serialized_end = 2476
-    _globals["_OFFPOLYNOMIAL"]._serialized_start = 2478
-    _globals["_OFFPOLYNOMIAL"]._serialized_end = 2524
-    _globals["_RESULT"]._serialized_start = 2526
-    _globals["_RESULT"]._serialized_end = 2652
-    _globals["_SNAPSHOT"]._serialized_start = 2654
-    _globals["_SNAPSHOT"]._serialized_end = 2680
-    _globals["_FROZEN"]._serialized_start = 2682
-    _globals["_FROZEN"]._serialized_end = 2708
-    _globals["_RESTORE"]._serialized_start = 2711
-    _globals["_RESTORE"]._serialized_end = 2894
-    _globals["_FREE"]._serialized_start = 2896
-    _globals["_FREE"]._serialized_end = 2918
-    _globals["_FREED"]._serialized_start = 2920
-    _globals["_FREED"]._serialized_end = 2927
-    _globals["_TESTEE"]._serialized_start = 3056
-    _globals["_TESTEE"]._serialized_end = 3133
+  DESCRIPTOR._loaded_options = None
+  _globals['_RESULT'].fields_by_name['contributors']._loaded_options = None
+  _globals['_RESULT'].fields_by_name['contributors']._serialized_options = b'\020\001'
+  _globals['_STATUS']._serialized_start=2966
+  _globals['_STATUS']._serialized_end=3091
+  _globals['_CALL']._serialized_start=67
+  _globals['_CALL']._serialized_end=452
+  _globals['_REPLY']._serialized_start=455
+  _globals['_REPLY']._serialized_end=700
+  _globals['_DESCRIBE']._serialized_start=702
+  _globals['_DESCRIBE']._serialized_end=712
+  _globals['_DESCRIPTION']._serialized_start=715
+  _globals['_DESCRIPTION']._serialized_end=859
+  _globals['_CREATECLIENT']._serialized_start=862
+  _globals['_CREATECLIENT']._serialized_end=1094
+  _globals['_ROSTERENTRY']._serialized_start=1096
+  _globals['_ROSTERENTRY']._serialized_end=1151
+  _globals['_POLICY']._serialized_start=1154
+  _globals['_POLICY']._serialized_end=1460
+  _globals['_CREATESERVER']._serialized_start=1462
+  _globals['_CREATESERVER']._serialized_end=1548
+  _globals['_STEP']._serialized_start=1551
+  _globals['_STEP']._serialized_end=1835
+  _globals['_SETINPUT']._serialized_start=1837
+  _globals['_SETINPUT']._serialized_end=1911
+  _globals['_VALUES']._serialized_start=1913
+  _globals['_VALUES']._serialized_end=1968
+  _globals['_CLIENTMESSAGE']._serialized_start=1970
+  _globals['_CLIENTMESSAGE']._serialized_end=2018
+  _globals['_CLOSEROUND']._serialized_start=2020
+  _globals['_CLOSEROUND']._serialized_end=2032
+  _globals['_ENDSESSION']._serialized_start=2034
+  _globals['_ENDSESSION']._serialized_end=2046
+  _globals['_OUTCOME']._serialized_start=2049
+  _globals['_OUTCOME']._serialized_end=2475
+  _globals['_DROP']._serialized_start=2477
+  _globals['_DROP']._serialized_end=2513
+  _globals['_OFFPOLYNOMIAL']._serialized_start=2515
+  _globals['_OFFPOLYNOMIAL']._serialized_end=2561
+  _globals['_RESULT']._serialized_start=2563
+  _globals['_RESULT']._serialized_end=2689
+  _globals['_SNAPSHOT']._serialized_start=2691
+  _globals['_SNAPSHOT']._serialized_end=2717
+  _globals['_FROZEN']._serialized_start=2719
+  _globals['_FROZEN']._serialized_end=2745
+  _globals['_RESTORE']._serialized_start=2748
+  _globals['_RESTORE']._serialized_end=2931
+  _globals['_FREE']._serialized_start=2933
+  _globals['_FREE']._serialized_end=2955
+  _globals['_FREED']._serialized_start=2957
+  _globals['_FREED']._serialized_end=2964
+  _globals['_TESTEE']._serialized_start=3093
+  _globals['_TESTEE']._serialized_end=3170
 # @@protoc_insertion_point(module_scope)

@@ -73,7 +73,26 @@ def _skip(rule: str) -> Fault:
 
 
 SKIPPED = (
-    *("C02", "C03", "C04", "C05", "C06", "C07", "C08", "C09", "C10", "C12", "C13", "C20", "C22", "C23", "C24", "C26"),
+    *(
+        "C02",
+        "C03",
+        "C04",
+        "C05",
+        "C06",
+        "C07",
+        "C08",
+        "C09",
+        "C10",
+        "C12",
+        "C13",
+        "C14",
+        "C15",
+        "C20",
+        "C22",
+        "C23",
+        "C24",
+        "C26",
+    ),
     *("C27", "C28", "C30", "C32", "C33", "C40", "C41", "C42", "C43", "C50", "C51", "C52", "C53", "C55", "C56"),
     *("C57", "C58", "C59", "C60", "C61"),
     *("S03", "S04", "S05", "S06", "S10", "S11", "S12", "S13", "S15", "S20", "S40", "S50", "S51"),
@@ -158,16 +177,36 @@ def _nearest_down(specification: Any, value: float, random: vectors.Random) -> i
     return _encode_entry(specification, value, random)
 
 
-def _nan_is_zero(specification: Any, value: float, random: vectors.Random) -> int:
-    if value != value or value in (float("inf"), float("-inf")):
-        value = 0
+def _entries_refused(bad: Callable[[Any, float], bool]) -> list[Patch]:
+    def broken(specification: Any, value: float, random: vectors.Random) -> int:
+        if bad(specification, value):
+            raise errors.LocalError("such an entry is refused")
+        return _encode_entry(specification, value, random)
+
+    return [(vectors, "_encode_entry", broken)]
+
+
+def _out_of_range(specification: Any, value: float) -> bool:
+    return isinstance(specification, Integers) and not specification.low <= value <= specification.high
+
+
+def _infinity_is_zero(specification: Any, value: float, random: vectors.Random) -> int:
+    return _encode_entry(specification, 0.0 if value in (float("inf"), float("-inf")) else value, random)
+
+
+def _integers_wrap(specification: Any, value: float, random: vectors.Random) -> int:
+    if _out_of_range(specification, value):
+        value = specification.low + (value - specification.low) % (specification.high - specification.low + 1)
     return _encode_entry(specification, value, random)
 
 
-def _clamped(specification: Any, value: float, random: vectors.Random) -> int:
-    if isinstance(specification, Integers):
-        value = max(specification.low, min(specification.high, value))
-    return _encode_entry(specification, value, random)
+def _weights_refused(bad: Callable[[Any, int], bool]) -> list[Patch]:
+    def broken(parameters: Any, inputs: vectors.Inputs, weight: int, random: vectors.Random) -> list[int]:
+        if parameters.max_weight > 1 and bad(parameters, weight):
+            raise errors.LocalError("such a weight is refused")
+        return _session_vector(parameters, inputs, weight, random)
+
+    return [(vectors, "session_vector", broken)]
 
 
 def _trusts(shares: Any, threshold: int, accept: Callable[[bytes], bool]) -> sharing.Rebuilt | None:
@@ -199,6 +238,7 @@ _seal, _unseal = sealing.seal, sealing.unseal
 _answer, _receive, _seal_shares = client.Client._unmasking, client.Client.receive, client.Client._seal_shares
 _server_receive, _words, _channel_key = server.Server.receive, prg.words, keys.channel_key
 _from_limbs, _rebuild, _encode_entry = sharing.from_limbs, sharing.rebuild, vectors._encode_entry
+_session_vector = vectors.session_vector
 _shared_at, _session_digest = topology.share_point, digests.session_digest
 
 
@@ -285,8 +325,19 @@ FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
         ("R07",),
         [(digests, "session_digest", lambda p: _session_digest(replace(p, context=b"")))],
     ),
-    "nan-is-zero": Fault("NaN and infinity are taken for 0.", ("R14",), [(vectors, "_encode_entry", _nan_is_zero)]),
-    "integers-clamped": Fault("Integers out of range are limited.", ("R15",), [(vectors, "_encode_entry", _clamped)]),
+    "nan-refused": Fault("An input with NaN is refused.", ("R14",), _entries_refused(lambda _, x: x != x)),
+    "infinity-refused": Fault(
+        "An input with infinity is refused.", ("R14",), _entries_refused(lambda _, x: abs(x) == float("inf"))
+    ),
+    "infinity-is-zero": Fault("Infinity is taken for 0.", ("R14",), [(vectors, "_encode_entry", _infinity_is_zero)]),
+    "integers-refused": Fault("Integers out of range are refused.", ("R15",), _entries_refused(_out_of_range)),
+    "integers-wrap": Fault(
+        "Integers out of range wrap around.", ("R15",), [(vectors, "_encode_entry", _integers_wrap)]
+    ),
+    "weight-0-refused": Fault("Weight 0 is refused.", ("R47",), _weights_refused(lambda _, weight: weight == 0)),
+    "large-weights-refused": Fault(
+        "A weight above the largest is refused.", ("R47",), _weights_refused(lambda p, weight: weight > p.max_weight)
+    ),
     "rounded-down": Fault(
         "Levels are rounded down and not limited.", ("R47",), [(vectors, "_encode_entry", _nearest_down)]
     ),

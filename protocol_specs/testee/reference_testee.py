@@ -95,6 +95,8 @@ class ReferenceTestee:
             context=p.context if p.HasField("context") else None,
             largest_vector=p.largest_vector,
             security_bits=p.security_bits,
+            vectors=tuple(parameters.decode_vector(each) for each in p.vectors),
+            max_weight=p.max_weight,
         )
         client = Client(
             call.client,

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secagg
+from secagg.canonical import Reader
 from secagg.conformance import conformance_pb2 as pb
+from secagg.parameters.vectors import read_vector
 from secagg.protocol.events import AnswerRepeated, ClientDropped, LateMessageRefused, ServerEvent, ShareInconsistent
 from secagg.testing.tape import TapeExhaustedError, TapeRandomSource
 
@@ -153,7 +155,8 @@ class LibraryTestee:
 
 def _set_input(session: secagg.ClientSession, given: pb.SetInput) -> pb.Outcome:
     try:
-        session.set_input(_arrays(session.parameters, given.vectors), given.weight)
+        weight = given.weight if session.parameters.max_weight > 1 else None
+        session.set_input(_arrays(session.parameters, given.vectors), weight)
     except (secagg.ParameterError, secagg.LocalProtocolError, secagg.SessionAbortedError):
         return _outcome(session, pb.LOCAL_ERROR)
     except TapeExhaustedError:
@@ -327,7 +330,19 @@ def _policy(given: pb.Policy) -> secagg.ClientPolicy:
         maximum_cohort=given.largest_cohort,
         maximum_words=given.largest_vector,
         context=given.context if given.HasField("context") else None,
+        vectors=_pinned(given.vectors),
+        max_weight=given.max_weight or None,
     )
+
+
+def _pinned(encoded: Iterable[bytes]) -> dict[str, secagg.FixedPoint | secagg.Integers] | None:
+    pinned = {}
+    for each in encoded:
+        reader = Reader(each)
+        name, specification = read_vector(reader)
+        reader.finish()
+        pinned[name] = specification
+    return pinned or None
 
 
 def _description() -> pb.Description:

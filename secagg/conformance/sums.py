@@ -38,7 +38,7 @@ def plain_sum(
         else:
             step = 2 * spec.clip / spec.largest
             divisor = count if spec.aggregate == "mean" else 1
-            decoded.reals.extend((entry * step - count * spec.clip) / divisor for entry in total)
+            decoded.reals.extend((entry * step - count * spec.clip) / divisor if divisor else 0.0 for entry in total)
     if parameters.max_weight > 1:
         result.total_weight = sum(weights.values())
     return result

@@ -40,17 +40,19 @@ class QuantizationReport:
     Attributes:
         name: the vector's name.
         entries: number of entries.
-        clipped: entries beyond [-clip, clip], which were moved to the bound.
+        clipped: entries beyond the specification's bounds, infinities among them, which were moved to the bound.
+        nan: entries that were NaN and count as 0.
     """
 
     name: str
     entries: int
     clipped: int
+    nan: int = 0
 
     @property
     def fraction(self) -> float:
-        """Share of the entries that were clipped, 0.0 .. 1.0."""
-        return self.clipped / self.entries
+        """Share of the entries that were clipped or NaN, 0.0 .. 1.0."""
+        return (self.clipped + self.nan) / self.entries
 
 
 class RoundingNoise:
@@ -93,17 +95,15 @@ class Quantizer:
 
     def encode(
         self,
-        name: str,
         spec: VectorSpec,
         values: NDArray[Any],
         start: int,
         weight: int,
         out: NDArray[np.uint64],
-    ) -> int:
-        """Write the encoded entries `start .. start + len(out)` of a vector.
+    ) -> tuple[int, int]:
+        """Write the encoded entries `start .. start + len(out)` of a vector. No value of any entry is refused.
 
         Args:
-            name: the vector's name, for errors.
             spec: the vector's specification.
             values: all the vector's entries, as `check_array` returned them.
             start: flat index of the first entry to encode.
@@ -111,27 +111,25 @@ class Quantizer:
             out: uint64, C-contiguous; gets entries of at most `spec.largest * weight`.
 
         Returns:
-            The number of clipped entries.
-
-        Raises:
-            ParameterError: the vector holds NaN, infinity or an integer outside its range: how many such
-                values in all, and where the first one is.
+            How many entries were beyond the bounds and moved there, and how many were NaN and became 0.
         """
         piece = values[start : start + len(out)]
         if isinstance(spec, Integers):
-            if int(piece.min()) < spec.low or int(piece.max()) > spec.high:
-                raise _bad_values(name, spec, values, len(self._reals))
-            _offset_integers(spec, piece, out)
-            return 0
+            if int(piece.min()) >= spec.low and int(piece.max()) <= spec.high:
+                _offset_integers(spec, piece, out)
+                return 0, 0
+            _offset_integers(spec, _limited(spec, piece), out)
+            return int(np.count_nonzero(_outside(spec, piece))), 0
         reals = self._reals[: len(piece)]
-        # A signalling NaN makes the conversion itself complain; it is refused below like every NaN.
+        # A signalling NaN makes the conversion itself complain; it becomes 0 below like every NaN.
         with np.errstate(invalid="ignore"):
             np.copyto(reals, piece, casting="same_kind")
-        clipped = 0
+        clipped = missing = 0
         # A NaN makes both extremes NaN, so it fails this comparison as infinities do.
         if not (float(reals.min()) >= -spec.clip and float(reals.max()) <= spec.clip):
-            if not np.isfinite(reals).all():
-                raise _bad_values(name, spec, values, len(self._reals))
+            nan = np.isnan(reals)
+            missing = int(np.count_nonzero(nan))
+            reals[nan] = 0.0
             clipped = int(np.count_nonzero(np.abs(reals) > _clip_in(values.dtype, spec.clip)))
             np.maximum(reals, -spec.clip, out=reals)
             np.minimum(reals, spec.clip, out=reals)
@@ -140,7 +138,7 @@ class Quantizer:
         np.copyto(out.view(np.int64), reals, casting="unsafe")
         if weight != 1:
             np.multiply(out, np.uint64(weight), out=out)
-        return clipped
+        return clipped, missing
 
     def _quantize(self, spec: FixedPoint, reals: NDArray[np.float64]) -> None:
         """Replace values within [-clip, clip] by levels with a fraction still to be cut off."""
@@ -197,25 +195,29 @@ def check_array(name: str, spec: VectorSpec, array: NDArray[Any]) -> NDArray[Any
     return np.ascontiguousarray(array).reshape(-1)
 
 
-def check_weight(weight: int, max_weight: int) -> int:
-    """Return the client's weight as an int within 1 .. max_weight.
+def limit_weight(weight: int | None, max_weight: int) -> int:
+    """Return the weight that travels: limited to 0 .. max_weight, or 1 when the session has no weights.
 
     Raises:
-        ParameterError: another value or type, or a weight in a session that has none.
+        ParameterError: another type; no weight in a session that has weights, or one in a session that has none.
+            Whatever number it is decides nothing.
     """
-    checked = as_whole(weight)
-    if checked is None:
+    if weight is None:
+        if max_weight > 1:
+            raise ParameterError(
+                f"this session has weights, 0 .. {max_weight}, and none was given; pass weight=, such as the number "
+                "of examples (0 without any)"
+            )
+        return 1
+    given = as_whole(weight)
+    if given is None:
         raise ParameterError(f"weight={weight!r:.80} is no whole number; give one, such as the example count")
-    if max_weight == 1 and checked != 1:
+    if max_weight == 1:
         raise ParameterError(
-            f"weight={checked}, and this session has no weights; "
+            f"weight={given}, and this session has no weights; "
             "set max_weight in the session's parameters, or leave the weight out"
         )
-    if checked < 1:
-        raise ParameterError(f"weight={checked} is below 1; a client without examples takes no part")
-    if checked > max_weight:
-        raise ParameterError(f"weight={checked} is above the session's max_weight={max_weight}; scale weights down")
-    return checked
+    return min(max(given, 0), max_weight)
 
 
 def decode_entries(
@@ -227,15 +229,18 @@ def decode_entries(
         spec: the vector's specification.
         sums: uint64, field sums over all contributors; overwritten.
         contributors: number of clients in the sum, at least 1.
-        total_weight: sum of their weights; equal to `contributors` when the session has no weights.
+        total_weight: sum of their weights, at least 0; equal to `contributors` when the session has no weights.
 
     Returns:
-        float64 sums or means for FixedPoint, exact int64 sums for Integers; of the length of `sums`.
+        float64 sums or means for FixedPoint, exact int64 sums for Integers; of the length of `sums`. A mean over a
+        total weight of 0 is 0.
     """
     if isinstance(spec, Integers):
         np.add(sums, np.uint64(contributors * spec.low % 2**64), out=sums)
         return sums.view(np.int64)
     terms = total_weight if spec.weighted else contributors
+    if terms == 0:
+        return np.zeros(len(sums), dtype=np.float64)
     # sum = sums * step - terms * clip = (sums - terms * largest / 2) * step; the bracket is taken in whole
     # numbers, so that nothing cancels in float64. Rounding the half up keeps it within int64.
     doubled = terms * spec.largest
@@ -248,24 +253,12 @@ def decode_entries(
     return values
 
 
-def _bad_values(name: str, spec: VectorSpec, values: NDArray[Any], slice_entries: int) -> ParameterError:
-    """Say how many entries cannot be encoded, and where the first is; at least one must be bad."""
-    count, first = 0, -1
-    for start in range(0, len(values), slice_entries):
-        piece = values[start : start + slice_entries]
-        bad = _outside(spec, piece) if isinstance(spec, Integers) else ~np.isfinite(piece)
-        found = int(np.count_nonzero(bad))
-        if found and first < 0:
-            first = start + int(np.argmax(bad))
-        count += found
-    number = "1 entry is" if count == 1 else f"{count} entries are"
-    where = f"the first at flat index {first}"
-    if isinstance(spec, Integers):
-        return ParameterError(
-            f"vector {name!r}: {number} outside {spec.low} .. {spec.high}, {where}; "
-            "counts are never clipped, so widen the specification or correct the input"
-        )
-    return ParameterError(f"vector {name!r}: {number} NaN or infinite, {where}; send finite numbers only")
+def _limited(spec: Integers, piece: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the entries moved into low .. high, as int64, in which an unsigned one may not fit before."""
+    if piece.dtype.kind == "u":
+        piece = np.minimum(piece.astype(np.uint64), np.uint64(max(spec.high, 0)))
+    limited: NDArray[np.int64] = np.clip(piece.astype(np.int64), spec.low, spec.high)
+    return limited
 
 
 def _outside(spec: Integers, piece: NDArray[Any]) -> NDArray[np.bool_]:

@@ -22,8 +22,8 @@ from secagg.encoding.quantization import (
     Quantizer,
     RoundingNoise,
     check_array,
-    check_weight,
     decode_entries,
+    limit_weight,
 )
 from secagg.errors import DecodeError, ParameterError
 from secagg.parameters.vectors import FixedPoint, Integers
@@ -39,12 +39,19 @@ class EncodedInput:
     Attributes:
         words: uint64, `layout.words` long.
         reports: one per vector, in the session's order.
-        weight: the client's weight, 1 when the session has none.
+        weight: the weight that travels, 1 when the session has none.
+        weight_clipped: whether the weight that was given lay outside 0 .. max_weight and was moved to the bound.
     """
 
     words: NDArray[np.uint64] = field(repr=False)
     reports: tuple[QuantizationReport, ...]
     weight: int
+    weight_clipped: bool = False
+
+    @property
+    def clipped(self) -> bool:
+        """Whether anything that travels is not what was given: an entry beyond its bounds, a NaN, the weight."""
+        return self.weight_clipped or any(report.clipped or report.nan for report in self.reports)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +60,8 @@ class DecodedSum:
 
     Attributes:
         vectors: name to float64 sum or mean (FixedPoint) or int64 sum (Integers), in the specified shape.
-        total_weight: sum of the contributors' weights, or None when the session has none.
+        total_weight: sum of the contributors' weights, or None when the session has none. When it is 0, weighted
+            means are 0.
     """
 
     vectors: dict[str, NDArray[Any]] = field(repr=False)
@@ -63,25 +71,28 @@ class DecodedSum:
 def encode_input(
     layout: Layout,
     arrays: Mapping[str, NDArray[Any]],
-    weight: int = 1,
+    weight: int | None = None,
     *,
     randomness: RandomSource,
     strict: bool = False,
 ) -> EncodedInput:
     """Quantize one client's arrays and put them into their fields.
 
+    No value is refused, because a refusal would show: values beyond their bounds are moved there, NaN becomes 0, a
+    weight beyond 0 .. max_weight is moved there, and all of it is reported.
+
     Args:
         layout: the session's layout.
         arrays: one NumPy array per vector, of the specified shape; any memory order. None is changed or kept.
-        weight: the client's weight, 1 .. layout.max_weight.
+        weight: the client's weight, 0 .. layout.max_weight; None in a session without weights.
         randomness: drawn from once (32 bytes) when a vector rounds stochastically.
-        strict: refuse input that would be clipped.
+        strict: refuse input of which anything would be changed.
 
     Raises:
-        ParameterError: missing or unknown names, a wrong dtype or shape, NaN or infinity, an integer outside
-            its range, a wrong weight, or (strict) a clipped entry.
+        ParameterError: missing or unknown names, a wrong dtype or shape, a weight where the session has none or the
+            reverse; with `strict` also a value or weight beyond its bounds, or NaN.
     """
-    weight = check_weight(weight, layout.max_weight)
+    sent = limit_weight(weight, layout.max_weight)
     _check_names(layout, arrays)
     sections = layout.vector_sections
     flat = [check_array(section.name, section.spec, arrays[section.name]) for section in sections]
@@ -90,14 +101,16 @@ def encode_input(
     entries = np.empty(_SLICE_ENTRIES, dtype=np.uint64)
     words = np.empty(layout.words, dtype=np.uint64)
     reports = tuple(
-        _encode_section(section, values, weight, quantizer, entries, words[section.word_slice])
+        _encode_section(section, values, sent, quantizer, entries, words[section.word_slice])
         for section, values in zip(sections, flat, strict=True)
     )
     if layout.weight_section is not None:
-        words[layout.weight_section.word_offset] = weight
-    if strict:
-        _refuse_clipping(layout, reports)
-    return EncodedInput(words, reports, weight)
+        words[layout.weight_section.word_offset] = sent
+    encoded = EncodedInput(words, reports, sent, weight_clipped=weight is not None and weight != sent)
+    if strict and encoded.clipped:
+        words.fill(0)
+        raise _changed(layout, encoded, weight)
+    return encoded
 
 
 def reduce_to_ring(layout: Layout, words: NDArray[np.uint64]) -> None:
@@ -167,7 +180,7 @@ def decode_sum(layout: Layout, words: NDArray[np.uint64], contributors: int) -> 
 
     Raises:
         ParameterError: another kind of array, or contributors outside its range.
-        DecodeError: a total weight that no weights of 1 .. max_weight add up to: a client sent a wrong one.
+        DecodeError: a total weight that no weights of 0 .. max_weight add up to: a client sent a wrong one.
     """
     _check_session_vector(layout, words)
     if not 1 <= contributors <= layout.clients:
@@ -201,15 +214,16 @@ def _encode_section(
     spec, fields = section.spec, section.fields_per_word
     factor = weight if section.weighted else 1
     words_per_slice = _SLICE_ENTRIES // fields
-    clipped = 0
+    clipped = missing = 0
     for start in range(0, section.words, words_per_slice):
         piece = words[start : start + words_per_slice]
         first = start * fields
         count = min(len(piece) * fields, len(values) - first)
-        clipped += quantizer.encode(section.name, spec, values, first, factor, entries[:count])
+        moved, nan = quantizer.encode(spec, values, first, factor, entries[:count])
+        clipped, missing = clipped + moved, missing + nan
         entries[count : len(piece) * fields] = 0
         _write_fields(section, entries, piece)
-    return QuantizationReport(section.name, len(values), clipped)
+    return QuantizationReport(section.name, len(values), clipped, missing)
 
 
 def _write_fields(section: Section, entries: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
@@ -237,9 +251,9 @@ def _total_weight(layout: Layout, words: NDArray[np.uint64], contributors: int) 
     if section is None:
         return None
     total = int(words[section.word_offset]) & section.field_mask
-    if not contributors <= total <= contributors * layout.max_weight:
+    if total > contributors * layout.max_weight:
         raise DecodeError(
-            f"the weights of {contributors} contributors add up to {total}, outside {contributors} .. "
+            f"the weights of {contributors} contributors add up to {total}, above "
             f"{contributors * layout.max_weight}: a client sent a weight that the session does not allow"
         )
     return total
@@ -263,13 +277,29 @@ def _check_names(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> None:
     )
 
 
-def _refuse_clipping(layout: Layout, reports: tuple[QuantizationReport, ...]) -> None:
-    for section, report in zip(layout.vector_sections, reports, strict=True):
-        if report.clipped and isinstance(section.spec, FixedPoint):
-            raise ParameterError(
-                f"vector {report.name!r}: {report.clipped} of {report.entries} entries lie beyond "
-                f"clip={section.spec.clip!r}, and strict=True refuses to clip; raise clip or scale the input"
-            )
+def _changed(layout: Layout, encoded: EncodedInput, weight: int | None) -> ParameterError:
+    """What strict=True refuses, in one sentence; something must have been changed."""
+    if encoded.weight_clipped:
+        return ParameterError(
+            f"weight={weight} is outside 0 .. {layout.max_weight}, the session's max_weight, and strict=True refuses "
+            "to clip; scale weights down"
+        )
+    section, report = next(
+        (section, report)
+        for section, report in zip(layout.vector_sections, encoded.reports, strict=True)
+        if report.clipped or report.nan
+    )
+    if report.nan:
+        return ParameterError(
+            f"vector {report.name!r}: {report.nan} of {report.entries} entries are NaN, and strict=True refuses to "
+            "send 0 for them; send finite numbers only"
+        )
+    spec = section.spec
+    bounds = f"{spec.low} .. {spec.high}" if isinstance(spec, Integers) else f"clip={spec.clip!r}"
+    return ParameterError(
+        f"vector {report.name!r}: {report.clipped} of {report.entries} entries lie beyond {bounds}, and strict=True "
+        "refuses to clip; widen the specification or scale the input"
+    )
 
 
 def _check_accumulator(layout: Layout, words: NDArray[np.uint64]) -> None:

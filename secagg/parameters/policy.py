@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Final
 
@@ -11,6 +11,7 @@ from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_whole, require_kind
 from secagg.parameters.graph_conditions import ThreatModel
 from secagg.parameters.suite_ids import SuiteId, check_suite
+from secagg.parameters.vectors import VectorSpec, check_vectors
 
 DEFAULT_MAXIMUM_WORDS: Final = 1 << 27
 DEFAULT_MAXIMUM_COHORT: Final = 1 << 17
@@ -42,6 +43,10 @@ class ClientPolicy:
         maximum_cohort: largest cohort (default 2^17), so that an offer cannot exhaust this client.
         maximum_words: largest session vector, in 64-bit words (default 2^27: 1 GiB).
         context: the application bytes that the offer must carry (model digest, round), or None for any.
+        vectors: the vectors that the offer must have, exactly these names with exactly these specifications, in any
+            order; None for any. Bounds that the server chooses decide what is summed: with `Integers(9, 10)` it is how
+            many clients have more than 9.
+        max_weight: the largest weight that the offer must have, exactly; None for any.
 
     Raises:
         ParameterError: a value of another type, or a floor that no session can meet.
@@ -57,6 +62,8 @@ class ClientPolicy:
     maximum_cohort: int = DEFAULT_MAXIMUM_COHORT
     maximum_words: int = DEFAULT_MAXIMUM_WORDS
     context: bytes | None = None
+    vectors: Mapping[str, VectorSpec] | None = field(default=None, hash=False)
+    max_weight: int | None = None
 
     def __post_init__(self) -> None:
         if self.threat_model is not None:
@@ -84,6 +91,16 @@ class ClientPolicy:
             require_kind("max_corrupt", self.max_corrupt, Real, "a fraction of the cohort, such as 0.1")
         if self.max_corrupt is not None and not 0 <= self.max_corrupt < 1:
             raise ParameterError(f"max_corrupt {self.max_corrupt} is outside 0 .. 1; give a fraction of the cohort")
+        if self.vectors is not None:
+            require_kind("vectors", self.vectors, Mapping, "a dict of names and specifications, or None for any")
+            object.__setattr__(self, "vectors", dict(check_vectors(self.vectors.items())))
+        if self.max_weight is not None:
+            largest = as_whole(self.max_weight)
+            if largest is None or largest < 1:
+                raise ParameterError(
+                    f"max_weight {self.max_weight!r:.80} refuses every session; give 1 (no weights), more, or None"
+                )
+            object.__setattr__(self, "max_weight", largest)
         if not self.suites:
             raise ParameterError("a policy without suites refuses every session; list at least one")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonical
 from secagg.crypto.randomness import RandomSource
@@ -12,6 +14,7 @@ from secagg.errors import ParameterError, PeerMisbehaved, Violation
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.parameters.graph_conditions import threshold_resists
 from secagg.parameters.policy import DEFAULT_ACTIVE_MAX_CORRUPT, ClientPolicy
+from secagg.parameters.vectors import VectorSpec
 from secagg.protocol.client_states import (
     AwaitingAdvertiseKeys,
     AwaitingMaskedInput,
@@ -127,6 +130,24 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
             Violation.OFFER_CONTEXT_NOT_EXPECTED,
             "a context that is not the one this client expects: another model or round",
         )
+    if policy.vectors is not None and dict(offer.vectors) != policy.vectors:
+        refuse(Violation.OFFER_VECTORS_NOT_EXPECTED, _other_vectors(policy.vectors, dict(offer.vectors)))
+    if policy.max_weight is not None and offer.max_weight != policy.max_weight:
+        refuse(
+            Violation.OFFER_MAX_WEIGHT_NOT_EXPECTED,
+            f"weights up to {offer.max_weight}; this client expects {policy.max_weight}",
+        )
+
+
+def _other_vectors(expected: Mapping[str, VectorSpec], offered: Mapping[str, VectorSpec]) -> str:
+    """Say the first difference; the two differ."""
+    for name in expected:
+        if name not in offered:
+            return f"no vector {name!r}; this client expects {expected[name]}"
+        if offered[name] != expected[name]:
+            return f"vector {name!r} as {offered[name]}; this client expects {expected[name]}"
+    unknown = next(name for name in offered if name not in expected)
+    return f"a vector {unknown!r} that this client does not expect"
 
 
 def advertise_keys(state: AwaitingAdvertiseKeys, message: AdvertiseKeysRequest, randomness: RandomSource) -> ClientStep:

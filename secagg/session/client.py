@@ -130,19 +130,27 @@ class ClientSession(SingleUse):
         """Why the session was aborted, or None."""
         return self._state.reason if isinstance(self._state, ClientAborted) else None
 
-    def set_input(self, arrays: Mapping[str, NDArray[Any]], weight: int = 1, *, strict: bool = False) -> EncodedInput:
+    def set_input(
+        self, arrays: Mapping[str, NDArray[Any]], weight: int | None = None, *, strict: bool = False
+    ) -> EncodedInput:
         """Quantize this client's vectors, before the server asks for them; may be called again until then.
+
+        The bounds are the server's, and whether a client leaves shows: so values and weights beyond them are moved to
+        the bound, NaN counts as 0, and what this returns says how much of it there was (Specification §4.2, §10).
 
         Args:
             arrays: one array for each vector of the session, any float or integer dtype, of the exact shape.
-            weight: this client's weight (its example count), 1 .. max_weight; it travels masked.
-            strict: refuse values outside [-clip, clip] instead of clipping and reporting them.
+            weight: this client's weight (its example count), 0 .. max_weight; it travels masked. Needed in a session
+                with weights, and left out in one without. Whoever has no examples takes part with weight 0.
+            strict: refuse an input that would be changed. A client that leaves for it tells the server that its input
+                is outside of bounds which the server chose; pin them with `ClientPolicy(vectors=, max_weight=)`.
 
         Returns:
-            The encoded input, with a report of how many values were clipped. Its words are masked in place later.
+            The encoded input, with a report of what was changed. Its words are masked in place later.
 
         Raises:
-            ParameterError: wrong names, dtypes, shapes, weights, NaN, infinity; the session is as before.
+            ParameterError: wrong names, dtypes or shapes, a weight that is missing or that the session does not have;
+                with `strict` values or weights beyond their bounds, or NaN. The session is as before.
             LocalProtocolError: the input was sent already.
             SessionAbortedError: the session has ended.
         """

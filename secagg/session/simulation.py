@@ -115,10 +115,10 @@ def simulate(
         parameters: the session.
         inputs: client id to named arrays, or a sequence in the order of the cohort. A mapping may compute its values
             on access: each client's arrays are asked for once, when its input is due.
-        weights: client id to weight, or a sequence in the order of the cohort; None weighs each client 1.
+        weights: client id to weight, or a sequence in the order of the cohort; None in a session without weights.
         dropouts: round ("advertise_keys", "share_keys", "masked_input", "consistency_check", "unmasking") to the
             clients that leave before they answer it.
-        strict: refuse values that would be clipped.
+        strict: refuse values and weights that would be clipped.
         measure_memory: trace the server's allocations (costs time).
         randomness: client id to its source of randomness; None takes the operating system's.
         on_upload: called with every message that a client sends (what the server sees).
@@ -223,7 +223,7 @@ class _Simulation:
         arrays = self._inputs[client] if round_ is Round.MASKED_INPUT else None
         started = time.process_time()
         if arrays is not None:
-            weight = 1 if self.weights is None else self.weights[client]
+            weight = None if self.weights is None else self.weights[client]
             encoded = session.set_input(arrays, weight, strict=self._strict)
             paused = time.process_time()
             self._clipping[client] = encoded.reports

@@ -52,6 +52,7 @@ REBUILD: Final = "protocol/server_rebuilding.py"
 BATCH: Final = "crypto/batch_decoding.py"
 KEYS: Final = "crypto/key_schedule.py"
 CODEC: Final = "wire/codec.py"
+QUANTIZATION: Final = "encoding/quantization.py"
 
 MUTATIONS: Final = (
     m("01", "survivors and dropped may overlap", (UNMASK, "if survivors & dropped:", "if False:")),
@@ -289,9 +290,8 @@ MUTATIONS: Final = (
     m(
         "14",
         "strict mode clips",
-        ("encoding/session_vector.py", "if report.clipped and isinstance(section.spec, FixedPoint):", "if False:"),
+        ("encoding/session_vector.py", "if strict and encoded.clipped:", "if False:"),
     ),
-    m("15", "NaN is encoded", ("encoding/quantization.py", "if not np.isfinite(reals).all():", "if False:")),
     m("15", "shapes are not checked", ("encoding/quantization.py", "if array.shape != spec.shape:", "if False:")),
     m(
         "16",
@@ -472,6 +472,50 @@ MUTATIONS: Final = (
         "dropped clients count as edges",
         (SERVER_INPUT, "parts(frozenset(contributors))", "parts(frozenset(context.parameters.cohort))"),
     ),
+    m(
+        "30",
+        "integers out of range are refused",
+        (
+            QUANTIZATION,
+            "            _offset_integers(spec, _limited(spec, piece), out)",
+            "            raise ParameterError('refused')",
+        ),
+    ),
+    m(
+        "30",
+        "NaN and infinity are refused",
+        (QUANTIZATION, "            reals[nan] = 0.0", "            raise ParameterError('refused')"),
+    ),
+    m(
+        "30",
+        "large weights are refused",
+        (
+            QUANTIZATION,
+            "    return min(max(given, 0), max_weight)",
+            "    if given > max_weight:\n        raise ParameterError('refused')\n    return max(given, 0)",
+        ),
+    ),
+    m(
+        "30",
+        "weight 0 is refused",
+        (
+            QUANTIZATION,
+            "    return min(max(given, 0), max_weight)",
+            "    if given < 1:\n        raise ParameterError('refused')\n    return min(given, max_weight)",
+        ),
+    ),
+    m("30", "a forgotten weight is 1", (QUANTIZATION, "if max_weight > 1:", "if False:")),
+    m(
+        "30",
+        "a total weight of 0 ends the session",
+        (
+            "encoding/session_vector.py",
+            "if total > contributors * layout.max_weight:",
+            "if not contributors <= total <= contributors * layout.max_weight:",
+        ),
+    ),
+    m("30", "vectors are not compared", (SETUP, "dict(offer.vectors) != policy.vectors", "False")),
+    m("30", "the largest weight is not compared", (SETUP, "offer.max_weight != policy.max_weight", "False")),
 )
 
 

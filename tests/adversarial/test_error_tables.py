@@ -35,6 +35,7 @@ from secagg import (
     ThreatModel,
     Violation,
 )
+from secagg.encoding.layout import Layout
 from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysResponse,
@@ -54,6 +55,8 @@ from tests.adversarial.tools import (
 )
 from tests.harness import Harness, alter, decode_answer, decode_request
 
+MEAN: Final = FixedPoint(4, clip=1.0, bits=8, aggregate="mean")
+MAX_WEIGHT: Final = 10
 ZERO_POINT: Final = bytes(32)
 UNREDUCED_POINT: Final = bytes([0xED]) + bytes([0xFF]) * 30 + bytes([0x7F])
 NON_CANONICAL_SHARE: Final = b"\xff\xff" + canonical_noise("share")[2:]
@@ -97,6 +100,12 @@ OFFERS: Final[dict[Violation, OfferScenario]] = {
         Harness(5, vectors={"v": Integers(0, 1, 10_000)}), policy=low(maximum_words=10)
     ),
     Violation.OFFER_CONTEXT_NOT_EXPECTED: lambda: offered(Harness(5, context=b"a"), policy=low(context=b"b")),
+    Violation.OFFER_VECTORS_NOT_EXPECTED: lambda: offered(
+        Harness(5, vectors={"v": Integers(4, 5, 1)}), policy=low(vectors={"v": Integers(0, 9, 1)})
+    ),
+    Violation.OFFER_MAX_WEIGHT_NOT_EXPECTED: lambda: offered(
+        Harness(5, vectors={"m": MEAN}, max_weight=9), policy=low(max_weight=10)
+    ),
     Violation.OFFER_COHORT_WITHOUT_THIS_CLIENT: lambda: ClientSession(Harness(5).server.offer, 6, policy=low()),
     Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER: lambda: stranger_in_the_cohort(),
 }
@@ -371,8 +380,15 @@ def wrong_share(client: int, answer: bytes) -> bytes:
     return alter(answer, seed_shares=((owner, SecretBytes(canonical_noise("wrong"))), *rest))
 
 
-def wrong_upload(client: int, answer: bytes) -> bytes:
-    return alter(answer, payload=bytes(len(decode_answer(answer).payload))) if client == 1 else answer
+def heavy(client: int, answer: bytes) -> bytes:
+    """Client 1 adds to its masked weight what five weights can be at most; with the honest ones it is more."""
+    if client != 1:
+        return answer
+    section = Layout.build((("m", MEAN),), 5, MAX_WEIGHT).sections[-1]
+    payload = bytearray(decode_answer(answer).payload)
+    word = int.from_bytes(payload[section.byte_slice], "little") + 5 * MAX_WEIGHT
+    payload[section.byte_slice] = (word % (1 << section.ring_bits)).to_bytes(section.packed_bytes, "little")
+    return alter(answer, payload=bytes(payload))
 
 
 def ring_in_two_halves() -> Ended:
@@ -382,7 +398,6 @@ def ring_in_two_halves() -> Ended:
     return server_after(R.MASKED_INPUT, {ring[0], ring[5]}, clients=10, threat_model="semi-honest", **options)
 
 
-MEAN: Final = FixedPoint(4, clip=1.0, bits=8, aggregate="mean")
 ENDS: Final[dict[AbortReason, Callable[[], Ended]]] = {
     AbortReason.TOO_FEW_ADVERTISED: lambda: server_after(R.ADVERTISE_KEYS, {1, 2}),
     AbortReason.TOO_FEW_SHARERS: lambda: server_after(R.SHARE_KEYS, {1, 2}),
@@ -391,7 +406,7 @@ ENDS: Final[dict[AbortReason, Callable[[], Ended]]] = {
     AbortReason.TOO_FEW_UNMASKERS: lambda: server_after(R.UNMASKING, {1, 2}),
     AbortReason.SECRET_NOT_RECONSTRUCTED: lambda: server_with(R.UNMASKING, wrong_share),
     AbortReason.RESULT_NOT_DECODABLE: lambda: server_with(
-        R.MASKED_INPUT, wrong_upload, vectors={"m": MEAN}, max_weight=2**40
+        R.MASKED_INPUT, heavy, vectors={"m": MEAN}, max_weight=MAX_WEIGHT
     ),
     AbortReason.CONTRIBUTORS_NOT_CONNECTED: ring_in_two_halves,
     AbortReason.PEER_MISBEHAVED: lambda: client_told(lambda h: encode(UnmaskingRequest(h.session, (2,), (3,)))),

@@ -17,8 +17,8 @@ from secagg.encoding.quantization import (
     Quantizer,
     RoundingNoise,
     check_array,
-    check_weight,
     decode_entries,
+    limit_weight,
 )
 from secagg.errors import InternalError, ParameterError
 from secagg.parameters.vectors import FixedPoint, Integers, Rounding, VectorSpec
@@ -34,8 +34,9 @@ def quantized(spec: VectorSpec, array: NDArray[Any], weight: int = 1, seed: int 
     values = check_array("w", spec, array)
     noise = RoundingNoise(DeterministicRandomSource(seed), len(values))
     out = np.empty(len(values), dtype=np.uint64)
-    clipped = Quantizer(len(values), noise).encode("w", spec, values, 0, weight, out)
-    return out, clipped
+    clipped, nan = Quantizer(len(values), noise).encode(spec, values, 0, weight, out)
+    assert not nan or isinstance(spec, FixedPoint)
+    return out, clipped + nan
 
 
 def fixed_point(length: int, bits: int = 8, clip: float = 1.0, rounding: Rounding = "nearest") -> FixedPoint:
@@ -94,7 +95,7 @@ def test_the_largest_noise_does_not_pass_the_last_level(bits: int, clip: float) 
 
     spec, out = fixed_point(1, bits, clip, "stochastic"), np.empty(1, dtype=np.uint64)
     noise = LargestNoise(DeterministicRandomSource(0), 1)
-    Quantizer(1, noise).encode("w", spec, np.array([clip]), 0, 1, out)
+    Quantizer(1, noise).encode(spec, np.array([clip]), 0, 1, out)
     assert out.tolist() == [spec.largest]
 
 
@@ -150,7 +151,7 @@ def test_noise_draws_32_bytes_once_and_wipes_them() -> None:
 def test_stochastic_rounding_without_noise_is_a_defect() -> None:
     spec = fixed_point(1, rounding="stochastic")
     with pytest.raises(InternalError, match="without noise"):
-        Quantizer(1, None).encode("w", spec, np.zeros(1), 0, 1, np.empty(1, dtype=np.uint64))
+        Quantizer(1, None).encode(spec, np.zeros(1), 0, 1, np.empty(1, dtype=np.uint64))
 
 
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
@@ -235,30 +236,19 @@ def test_a_contiguous_array_is_viewed_and_not_changed() -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_counted_and_the_first_is_named(dtype: type, bad: float) -> None:
-    array: NDArray[Any] = np.zeros((4, 5), dtype=dtype)
-    array[2, 1] = bad
-    spec = FixedPoint(shape=(4, 5), clip=1.0, bits=8)
-    with pytest.raises(ParameterError, match="vector 'w': 1 entry is NaN or infinite, the first at flat index 11;"):
-        quantized(spec, array)
-    array[3] = np.nan
-    with pytest.raises(ParameterError, match="vector 'w': 6 entries are NaN or infinite, the first at flat index 11;"):
-        quantized(spec, array)
+def test_nan_becomes_0_and_infinity_the_nearer_bound_and_both_are_counted(dtype: type) -> None:
+    array: NDArray[Any] = np.array([[0.5, np.nan, np.inf], [-np.inf, np.nan, -0.5]], dtype=dtype)
+    spec = FixedPoint(shape=(2, 3), clip=1.0, bits=8, rounding="nearest")
+    values, out = check_array("w", spec, array), np.empty(6, dtype=np.uint64)
+    assert Quantizer(6, None).encode(spec, values, 0, 1, out) == (2, 2)
+    plain = np.array([[0.5, 0.0, 1.0], [-1.0, 0.0, -0.5]])
+    assert out.tolist() == quantized(spec, plain)[0].tolist()
 
 
-def test_signalling_nans_are_refused_without_a_warning() -> None:
+def test_signalling_nans_become_0_without_a_warning() -> None:
     array = np.array([0, 0x7F800001], dtype=np.uint32).view(np.float32)
-    with pytest.raises(ParameterError, match="1 entry is NaN"):
-        quantized(fixed_point(2), array)
-
-
-def test_bad_values_are_counted_over_all_slices() -> None:
-    values = np.zeros(1000)
-    values[[30, 700, 999]] = np.nan
-    out = np.empty(10, dtype=np.uint64)
-    with pytest.raises(ParameterError, match="3 entries are NaN or infinite, the first at flat index 30;"):
-        Quantizer(10, None).encode("w", fixed_point(1000), values, 30, 1, out)
+    levels, changed = quantized(fixed_point(2), array)
+    assert (levels[0], changed) == (levels[1], 1)
 
 
 def test_clipping_is_counted() -> None:
@@ -282,8 +272,8 @@ def test_an_array_clipped_by_its_owner_is_not_clipped_again(dtype: type, clip: f
 
 
 def test_the_report() -> None:
-    report = QuantizationReport("w", entries=200, clipped=50)
-    assert report.fraction == 0.25
+    report = QuantizationReport("w", entries=200, clipped=50, nan=10)
+    assert report.fraction == 0.3
 
 
 @DETERMINISTIC
@@ -301,14 +291,13 @@ def test_integers_are_exact(left: int, right: int, data: st.DataObject) -> None:
 def test_integers_of_every_dtype(dtype: type) -> None:
     array: NDArray[Any] = np.array([3, 0, 7, 127], dtype=dtype)
     assert quantized(Integers(-5, 127, 4), array)[0].tolist() == [8, 5, 12, 132]
-    with pytest.raises(
-        ParameterError, match=r"vector 'w': 2 entries are outside 1 \.\. 100, the first at flat index 1;"
+    for low, high, levels, clipped in (
+        (1, 100, [2, 0, 6, 99], 2),
+        (1000, 2000, [0, 0, 0, 0], 4),
+        (-9, -1, [8, 8, 8, 8], 4),
     ):
-        quantized(Integers(1, 100, 4), array)
-    with pytest.raises(ParameterError, match=r"4 entries are outside 1000 \.\. 2000, the first at flat index 0;"):
-        quantized(Integers(1000, 2000, 4), array)
-    with pytest.raises(ParameterError, match=r"4 entries are outside -9 \.\. -1, the first at flat index 0;"):
-        quantized(Integers(-9, -1, 4), array)
+        found, changed = quantized(Integers(low, high, 4), array)
+        assert (found.tolist(), changed) == (levels, clipped)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +306,8 @@ def test_integers_of_every_dtype(dtype: type) -> None:
 def test_unsigned_values_do_not_wrap_into_the_range(low: int, high: int) -> None:
     bad = [value for value in (2**63, 2**64 - 1, 2**64 - 5, 2**64 - 2**63, 2**63 + 2**62) if value > high]
     array = np.array(bad, dtype=np.uint64)
-    with pytest.raises(ParameterError, match=rf"{len(bad)} entries are outside {low} \.\. {high}"):
-        quantized(Integers(low, high, len(bad)), array)
+    levels, clipped = quantized(Integers(low, high, len(bad)), array)
+    assert (levels.tolist(), clipped) == ([high - low] * len(bad), len(bad))
 
 
 def test_weights_multiply_the_levels() -> None:
@@ -327,19 +316,25 @@ def test_weights_multiply_the_levels() -> None:
     assert levels.tolist() == [0, 3221225471 * 2**32, (2**32 - 1) * 2**32]
 
 
-@pytest.mark.parametrize("weight", [1, 7, 100, np.int32(5), np.uint64(9)])
-def test_good_weights(weight: int) -> None:
-    checked = check_weight(weight, 100)
-    assert (checked, type(checked)) == (int(weight), int)
+@pytest.mark.parametrize(
+    ("weight", "sent"),
+    [(1, 1), (7, 7), (100, 100), (np.int32(5), 5), (np.uint64(9), 9), (0, 0), (-3, 0), (101, 100), (2**70, 100)],
+)
+def test_weights_are_limited(weight: int, sent: int) -> None:
+    limited = limit_weight(weight, 100)
+    assert (limited, type(limited)) == (sent, int)
+
+
+def test_a_session_without_weights_has_none() -> None:
+    assert limit_weight(None, 1) == 1
 
 
 @pytest.mark.parametrize(
     ("weight", "max_weight", "message"),
     [
-        (0, 100, "weight=0 is below 1"),
-        (-3, 100, "weight=-3 is below 1"),
-        (101, 100, "weight=101 is above the session's max_weight=100"),
+        (None, 100, r"this session has weights, 0 \.\. 100, and none was given; pass weight="),
         (2, 1, "weight=2, and this session has no weights; set max_weight"),
+        (1, 1, "weight=1, and this session has no weights; set max_weight"),
         (0, 1, "weight=0, and this session has no weights; set max_weight"),
         (1.0, 100, "weight=1.0 is no whole number"),
         ("3", 100, "weight='3' is no whole number"),
@@ -347,9 +342,16 @@ def test_good_weights(weight: int) -> None:
         (np.True_, 100, "weight=.*True.* is no whole number"),
     ],
 )
-def test_bad_weights_are_refused(weight: Any, max_weight: int, message: str) -> None:
+def test_weights_of_another_form_are_refused(weight: Any, max_weight: int, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        check_weight(weight, max_weight)
+        limit_weight(weight, max_weight)
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "sum"])
+def test_a_mean_over_no_weight_is_0(aggregate: Any) -> None:
+    spec = FixedPoint(2, clip=1.0, bits=8, aggregate=aggregate)
+    sums = np.zeros(2, dtype=np.uint64)
+    assert decode_entries(spec, sums, 3, 0).tolist() == ([0.0, 0.0] if aggregate == "mean" else [-3.0, -3.0])
 
 
 @DETERMINISTIC

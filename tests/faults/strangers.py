@@ -174,7 +174,7 @@ async def _by_hand(trial: Trial) -> Remains:
         session = ClientSession(
             await calls.offer(), 1, identity=identity_of(1), roster=trial.files.roster, policy=POLICY
         )
-        session.set_input({"v": input_of(1, trial.files.length)}, 1)
+        session.set_input({"v": input_of(1, trial.files.length)})
         seen = b""
         while (request := await calls.next_request(seen)) is not None:
             phase = session.phase.value

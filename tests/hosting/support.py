@@ -191,7 +191,7 @@ class Played:
             return self.answers[client]
         live = self.client(client)
         if live.phase is ClientPhase.MASKED_INPUT:
-            live.set_input(self.harness.inputs[client], self.harness.weights[client])
+            live.set_input(self.harness.inputs[client], self.harness.weight(client))
         answer = live.receive(request.message)
         assert answer is not None
         self.seen[client], self.answers[client] = request.digest, answer

@@ -143,7 +143,7 @@ def ring_sum(harness: Harness, contributors: Collection[int]) -> NDArray[np.uint
     total = np.zeros(layout.words, dtype=np.uint64)
     for client in contributors:
         encoded = encode_input(
-            layout, harness.inputs[client], harness.weights[client], randomness=DeterministicRandomSource(0)
+            layout, harness.inputs[client], harness.weight(client), randomness=DeterministicRandomSource(0)
         )
         total += encoded.words
     reduce_to_ring(layout, total)

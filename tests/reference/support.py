@@ -137,7 +137,7 @@ def library_client(
         randomness=DeterministicRandomSource(client),
     )
     arrays = {name: np.array(values[name]).reshape(spec.shape) for name, spec in parameters.vectors}
-    session.set_input(arrays, weight)
+    session.set_input(arrays, weight if parameters.max_weight > 1 else None)
     return session
 
 

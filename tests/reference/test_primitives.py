@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -292,20 +293,20 @@ def test_layout_quantization_and_decoding(data: st.DataObject) -> None:
     inputs: dict[str, list[float]] = {}
     for name, spec in library.vectors:
         entry: SearchStrategy[float] = (
-            st.floats(-2 * spec.clip, 2 * spec.clip)
+            st.floats(-2 * spec.clip, 2 * spec.clip) | st.sampled_from([math.nan, math.inf, -math.inf])
             if isinstance(spec, FixedPoint)
-            else st.integers(spec.low, spec.high)
+            else st.integers(max(spec.low - 9, -(2**63)), min(spec.high + 9, 2**63 - 1))
         )
         some = data.draw(st.lists(entry, min_size=1, max_size=4))
         inputs[name] = [some[i % len(some)] for i in range(spec.size)]
-    weight = data.draw(st.integers(1, library.max_weight))
+    weight = data.draw(st.integers(-1, library.max_weight + 2)) if library.max_weight > 1 else None
     read = reference_of(library)
     laid_out = Layout.build(library.vectors, library.clients, library.max_weight)
     sections = [(s.width, s.fields_per_word, s.ring_bits, s.words) for s in laid_out.sections]
     assert [(s.width, s.fields_per_word, s.ring_bits, s.words) for s in vectors.layout(read)] == sections
     arrays = {name: np.array(inputs[name]).reshape(spec.shape) for name, spec in library.vectors}
 
-    words = vectors.session_vector(read, inputs, weight, random_bytes("unused"))
+    words = vectors.session_vector(read, inputs, 1 if weight is None else weight, random_bytes("unused"))
     expected = encode_input(laid_out, arrays, weight, randomness=DeterministicRandomSource(0)).words
     assert words == expected.tolist()
     assert vectors.pack(read, words) == bytes(pack_vector(laid_out, expected))

@@ -98,18 +98,18 @@ def test_an_offer_that_no_session_may_have() -> None:
     ("change", "weight", "options"),
     [
         ({"real": np.zeros(4)}, 1, {}),
-        ({"real": np.array([0.0, np.nan, 0.0])}, 1, {}),
-        ({"real": np.array([0.0, np.inf, 0.0])}, 1, {}),
+        ({"real": np.array([0.0, np.nan, 0.0])}, 1, {"strict": True}),
         ({"real": np.array(["a", "b", "c"])}, 1, {}),
         ({"real": np.array([2.0, 0.0, 0.0])}, 1, {"strict": True}),
-        ({"count": np.array([1, 11])}, 1, {}),
+        ({"count": np.array([1, 11])}, 1, {"strict": True}),
         ({"count": np.array([1.5, 2.0])}, 1, {}),
         ({"other": np.zeros(1)}, 1, {}),
-        ({}, 0, {}),
-        ({}, 8, {}),
+        ({}, -1, {"strict": True}),
+        ({}, 8, {"strict": True}),
+        ({}, None, {}),
     ],
 )
-def test_an_input_that_does_not_fit_changes_nothing(change: dict[str, Any], weight: int, options: Any) -> None:
+def test_an_input_that_does_not_fit_changes_nothing(change: dict[str, Any], weight: int | None, options: Any) -> None:
     harness = harness_of(vectors=VECTORS, max_weight=7).run_to(Round.MASKED_INPUT)
     client = harness.clients[1]
     client.set_input(GOOD, 3)
@@ -127,7 +127,7 @@ def test_an_input_that_does_not_fit_changes_nothing(change: dict[str, Any], weig
 def test_a_missing_vector_is_named() -> None:
     harness = harness_of(vectors=VECTORS, max_weight=7)
     with pytest.raises(ParameterError, match="count"):
-        harness.clients[1].set_input({"real": GOOD["real"]})
+        harness.clients[1].set_input({"real": GOOD["real"]}, 1)
 
 
 def test_the_last_input_before_the_request_counts() -> None:

@@ -75,7 +75,7 @@ def levels(case: Case) -> None:
     entries = np.array([float(x) for x in given["entries"]])
     spec = FixedPoint(length=len(entries), clip=given["clip"], bits=given["bits"], rounding="nearest")
     out = np.empty(len(entries), dtype=np.uint64)
-    Quantizer(len(entries), None).encode("v", spec, entries, 0, 1, out)
+    Quantizer(len(entries), None).encode(spec, entries, 0, 1, out)
     compare(case, lambda: {"levels": out.tolist()})
 
 
@@ -98,7 +98,8 @@ def session_vector(case: Case) -> None:
 
     def encoded() -> Json:
         source = DeterministicRandomSource(0)
-        words = encode_input(made, arrays_of(given), int(given["weight"]), randomness=source).words
+        weight = int(given["weight"]) if made.max_weight > 1 else None
+        words = encode_input(made, arrays_of(given), weight, randomness=source).words
         return {"words": list(map(str, words.tolist())), "packed": pack_vector(made, words).hex()}
 
     compare(case, encoded, ParameterError)

@@ -19,7 +19,7 @@ from protocol_specs.generate_vectors.primitives.common import (
     vectors,
     wide,
 )
-from protocol_specs.reference.errors import Breach, LocalError
+from protocol_specs.reference.errors import Breach
 from protocol_specs.reference.parameters import FixedPoint, Integers, Parameters, Specification
 from protocol_specs.reference.vectors import decode_sum, pack, session_vector
 
@@ -46,7 +46,7 @@ def document() -> Json:
     topic = Topic("quantization", _COMMENT, _FLAGS)
     _levels(topic)
     _session_vectors(topic)
-    _refused(topic)
+    _limited(topic)
     _sums(topic)
     return topic.document()
 
@@ -177,8 +177,8 @@ def _session_vectors(topic: Topic) -> None:
         )
 
 
-def _refused(topic: Topic) -> None:
-    good = _inputs("quantization/refused", _MIXED)
+def _limited(topic: Topic) -> None:
+    good = _inputs("quantization/limited", _MIXED)
     p = session(3, _MIXED, max_weight=10)
     cases: list[tuple[str, str, str, dict[str, Any], int, str]] = []
     for value, shown in ((math.nan, "nan"), (math.inf, "infinity"), (-math.inf, "minus-infinity")):
@@ -189,25 +189,21 @@ def _refused(topic: Topic) -> None:
         damaged = [*good["counts"][:-1], value_]
         cases.append((f"integer-{shown}", "One integer is out of range.", "OutOfRange", {"counts": damaged}, 3, "R15"))
     cases += [
-        (f"weight-{weight}", "No weight of this session.", "OutOfRange", {}, weight, "R47")
+        (f"weight-{weight}", "A weight at or beyond the bounds.", "OutOfRange", {}, weight, "R47")
         for weight in (0, 11, 2**64 - 1)
     ]
     for name, comment, flag, changes, weight, rule in cases:
         inputs = good | changes
-        try:
-            session_vector(p, inputs, weight, _draws_nothing)
-        except LocalError:
-            topic.add(
-                f"refuse-{name}",
-                "session_vector",
-                _given(p, inputs, weight),
-                refused=[rule],
-                comment=comment,
-                requirements=[rule],
-                flags=[flag],
-            )
-        else:
-            raise Inconsistent(name)
+        words = session_vector(p, inputs, weight, _draws_nothing)
+        topic.add(
+            f"limit-{name}",
+            "session_vector",
+            _given(p, inputs, weight),
+            output={"words": wide(words), "packed": pack(p, words).hex()},
+            comment=comment,
+            requirements=[rule],
+            flags=[flag],
+        )
 
 
 def _sums(topic: Topic) -> None:
@@ -235,10 +231,10 @@ def _sums(topic: Topic) -> None:
     small = session(2, [("v", FixedPoint((2,), 2.0**-512, 32, "nearest", "mean"))])
     _sum(topic, "clip-smallest", "The smallest clip.", "ExtremeClip", small, ends, 2)
     weighted = session(3, [("m", FixedPoint((1,), 1.0, 8, "nearest", "mean"))], max_weight=10)
-    for total, contributors, shown in ((2, 2, "lowest"), (20, 2, "highest")):
+    for total, contributors, shown in ((0, 2, "lowest"), (1, 2, "one"), (20, 2, "highest")):
         words = [total * 200, total]
         _sum(topic, f"weight-{shown}", "A total weight that is possible.", "Normal", weighted, words, contributors)
-    for total, contributors, shown in ((1, 2, "below"), (21, 2, "above"), (0, 1, "zero"), (31, 3, "field-full")):
+    for total, contributors, shown in ((21, 2, "above"), (11, 1, "above-one"), (31, 3, "field-full")):
         words = [total * 200, total]
         _sum(topic, f"weight-{shown}", "An impossible total weight.", "WrongWeight", weighted, words, contributors)
 

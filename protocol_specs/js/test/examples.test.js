@@ -36,6 +36,7 @@ const roster = new Map([1, 2, 5].map((u) => [BigInt(u), crypto.verificationKey(i
 const policy = {
   threatModel: 'active', corruptFraction: 0, smallestCohort: 2n, largestCohort: 10n, smallestThreshold: 1n,
   smallestMinimumContributors: 2n, suites: [1], context: undefined, largestVector: 100n, securityBits: 40,
+  vectors: [], maxWeight: 0n,
 };
 
 function clientOf(u) {

@@ -329,7 +329,7 @@ function prune(value) {
 }
 
 function rulesOf(error) {
-  if (error instanceof LocalError) return ['R14', 'R15', 'R47'];
+  if (error instanceof LocalError) return ['R47'];
   if (error instanceof DecodeError) return ['A08', 'R05', 'S02'];
   return error.rules ?? [error.rule];
 }

@@ -37,6 +37,7 @@ export function parametersOf({ n = 6, active = false, degree, threshold, minimum
 export const policyFor = (parameters, changes = {}) => ({
   threatModel: parameters.threatModel, corruptFraction: 0, smallestCohort: 2n, largestCohort: 1000n,
   smallestThreshold: 1n, smallestMinimumContributors: 2n, suites: [1], largestVector: 10000n, securityBits: 40,
+  vectors: [], maxWeight: 0n,
   ...changes,
 });
 

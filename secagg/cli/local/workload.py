@@ -127,7 +127,7 @@ class Workload:
             return secagg.simulate(
                 self._session(source),
                 self.inputs,
-                weights=self.weights.tolist(),
+                weights=self.weights.tolist() if self.parameters.max_weight > 1 else None,
                 dropouts={round_.value: clients for round_, clients in self.dropouts.items()},
                 measure_memory=measure_memory,
                 randomness=None if source is None else source.fork("clients").fork,

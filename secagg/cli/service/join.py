@@ -33,6 +33,7 @@ from secagg.cli.service.connecting import (
     needs_service,
 )
 from secagg.cli.service.context import context_of
+from secagg.cli.service.expected import expected_vectors
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 
@@ -54,7 +55,9 @@ def join(
     client: Annotated[
         MaybeInt, typer.Option(metavar="ID", help="This client's id; that of the key in the roster unless given.")
     ] = None,
-    weight: Annotated[int, typer.Option(help="This client's weight, such as its number of examples.")] = 1,
+    weight: Annotated[
+        MaybeInt, typer.Option(help="This client's weight, such as its number of examples; 0 without any.")
+    ] = None,
     roster: Annotated[
         MaybePath, typer.Option(metavar="FILE", help="The roster, from where the server cannot change it.")
     ] = None,
@@ -79,6 +82,10 @@ def join(
     max_corrupt: Annotated[
         MaybeFloat, typer.Option(help="Accept only parameters that resist this fraction of corrupt clients.")
     ] = None,
+    vectors: Annotated[
+        MaybePath, typer.Option(metavar="FILE.toml", help="Take part in a session of exactly these vectors.")
+    ] = None,
+    max_weight: Annotated[MaybeInt, typer.Option(help="Take part where this is the largest weight.")] = None,
     ca: CaFile = None,
     certificate: CertificateFile = None,
     key: KeyFile = None,
@@ -88,7 +95,7 @@ def join(
         MaybePath, typer.Option(metavar="DIRECTORY", help="Go on here after this process was killed; holds secrets.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse values outside of the clip, instead of clipping.")
+        bool, typer.Option("--strict", help="Leave when a value or the weight is out of bounds; the server sees it.")
     ] = (False),
     give_up: GiveUp = _GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
@@ -104,6 +111,8 @@ def join(
         threat_model=threat_model,
         max_corrupt=max_corrupt,
         context=None if context is None else context_of(context),
+        vectors=None if vectors is None else expected_vectors(vectors),
+        max_weight=max_weight,
     )
     private = None if identity is None else load_identity(identity)
     keys = _roster(roster, authority, minimum_serial)
@@ -135,12 +144,21 @@ def join(
                 "clients": took_part.parameters.clients,
                 "threat_model": took_part.parameters.threat_model.value,
                 "sent_bytes": watcher.sent_bytes,
-                "clipped": {name: clipped for name, (clipped, _) in watcher.clipped.items()},
+                "clipped": {report.name: report.clipped for report in took_part.reports if report.clipped},
+                "nan": {report.name: report.nan for report in took_part.reports if report.nan},
+                "weight_clipped": took_part.weight_clipped,
             }
         )
     else:
-        for name, (clipped, entries) in watcher.clipped.items():
-            print_sentences(f"{name}: {clipped} of {entries} entries were beyond the clip and cut off.")
+        for report in took_part.reports:
+            if report.clipped:
+                print_sentences(
+                    f"{report.name}: {report.clipped} of {report.entries} entries were out of bounds and cut off."
+                )
+            if report.nan:
+                print_sentences(f"{report.name}: {report.nan} of {report.entries} entries were NaN and count as 0.")
+        if took_part.weight_clipped:
+            print_sentences(f"The weight {weight} was out of bounds and cut off.")
         print_sentences(f"Session {took_part.session} completed with the input of client {took_part.client}.")
 
 

@@ -17,23 +17,16 @@ class Watcher(ParticipationObserver):
 
     Attributes:
         sent_bytes: bytes of all answers.
-        clipped: vectors of which the session's clip cut something off: how many entries, of how many.
     """
 
     def __init__(self, terminal: TextIO | None) -> None:
         self.sent_bytes = 0
-        self.clipped: dict[str, tuple[int, int]] = {}
         self._terminal = terminal
 
     def offer_accepted(self, parameters: secagg.SessionParameters, resumed: secagg.ClientPhase | None) -> None:
         """Say what is joined."""
         where = "" if resumed is None else f", going on at {resumed.value}"
         self._show(f"joined a session of {parameters.clients} clients, {parameters.threat_model.value}{where}")
-
-    def input_encoded(self, vector: str, entries: int, clipped: int) -> None:
-        """Remember what was cut off."""
-        if clipped:
-            self.clipped[vector] = clipped, entries
 
     def answered(self, phase: secagg.ClientPhase, size: int, outcome: str) -> None:
         """Count and show an answer."""

@@ -202,7 +202,8 @@ class _Step:
         weight = self._bounded(weight, session.parameters.max_weight)
         names = plan.described(instruction)
         try:
-            encoded = session.set_input(vectors, weight, strict=self._strict)
+            given = weight if session.parameters.max_weight > 1 else None
+            encoded = session.set_input(vectors, given, strict=self._strict)
         except ParameterError as error:
             sentence = str(error)
             for vector, name in names.items():

@@ -157,7 +157,7 @@ class SecAggExecutor(Executor):
             weight = most
         names = {vector: name for name, vector in plan.vector_names().items()}
         try:
-            encoded = session.set_input(vectors, weight)
+            encoded = session.set_input(vectors, weight if most > 1 else None)
         except ParameterError as error:
             sentence = str(error)
             for vector, name in names.items():

@@ -26,7 +26,7 @@ def participate_blocking(
     session: str,
     client_id: ClientId,
     identity: IdentityKey | None = None,
-    weight: int = 1,
+    weight: int | None = None,
     roster: Roster | None = None,
     policy: ClientPolicy | None = None,
     tls: ClientTls | None = None,

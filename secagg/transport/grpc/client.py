@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secagg.crypto.signing import IdentityKey
+from secagg.encoding.quantization import QuantizationReport
 from secagg.errors import SecAggError
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, check_client_id
@@ -42,12 +43,16 @@ class Participation:
         client: this client.
         parameters: what was offered and accepted.
         answered: the rounds that this process answered, or answered again, in order, by what the client waited for.
+        reports: of each vector, what was moved into the session's bounds; empty when an earlier process did it.
+        weight_clipped: whether the weight was.
     """
 
     session: str
     client: ClientId
     parameters: SessionParameters
     answered: tuple[ClientPhase, ...]
+    reports: tuple[QuantizationReport, ...]
+    weight_clipped: bool
 
 
 async def participate(
@@ -57,7 +62,7 @@ async def participate(
     session: str,
     client_id: ClientId,
     identity: IdentityKey | None = None,
-    weight: int = 1,
+    weight: int | None = None,
     roster: Roster | None = None,
     policy: ClientPolicy | None = None,
     tls: ClientTls | None = None,
@@ -79,7 +84,7 @@ async def participate(
         client_id: this client.
         identity: its Ed25519 key; signs the login, and messages in the active model. None where the server takes
             anonymous clients.
-        weight: its weight (example count), 1 .. max_weight; travels masked.
+        weight: its weight (example count), 0 .. max_weight; travels masked. None in a session without weights.
         roster: client id to 32-byte key, from a directory that the server does not control; active model.
         policy: the floor under the offer, the expected context included. A client with an identity takes part in a
             semi-honest session only if `threat_model=ThreatModel.SEMI_HONEST` allows it.
@@ -89,7 +94,8 @@ async def participate(
         retry: how long and how often to try again.
         observer: told what happens.
         executor: who makes masks.
-        strict: refuse input values outside of [-clip, clip] instead of clipping them.
+        strict: leave rather than change a value or weight that is beyond the session's bounds. The server sees that
+            this client left, and chose the bounds: pin them in the policy.
 
     Raises:
         ParameterError: an argument or input that does not fit, before anything was sent if possible.
@@ -123,8 +129,8 @@ async def participate(
                 executor=executor,
             )
             watched.offer_accepted(participant.parameters, participant.resumed)
-            for vector, entries, clipped in participant.encoded:
-                watched.input_encoded(vector, entries, clipped)
+            if participant.reports:
+                watched.input_encoded(participant.reports, participant.weight_clipped)
             try:
                 answered = await _play(calls, participant, watched)
             except (ServiceError, StoreError):
@@ -134,7 +140,14 @@ async def participate(
                 await _leave(calls, participant)
                 raise
             await asyncio.to_thread(participant.erase)
-        return Participation(session, caller.client, participant.parameters, answered)
+        return Participation(
+            session,
+            caller.client,
+            participant.parameters,
+            answered,
+            participant.reports,
+            participant.weight_clipped,
+        )
     finally:
         if kept is not None:
             kept.close()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
+from secagg.encoding.quantization import QuantizationReport
 from secagg.errors import AbortReason, SecAggError, SessionAbortedError
 from secagg.executor import Executor
 from secagg.parameters import ClientId, SessionParameters
@@ -36,8 +37,9 @@ class Participant:
     Attributes:
         parameters: what was offered.
         resumed: where an earlier process left off, or None.
-        encoded: of each vector its name, entries, and how many the offer's range cut off; empty when an earlier
-            process has sent the input.
+        reports: of each vector, what was moved into the session's bounds; empty when an earlier process has sent the
+            input.
+        weight_clipped: whether the weight was.
 
     Raises:
         DecodeError: the offer is no offer.
@@ -53,7 +55,7 @@ class Participant:
         client: ClientId,
         *,
         inputs: Inputs,
-        weight: int,
+        weight: int | None,
         strict: bool,
         identity: IdentityKey | None,
         roster: Roster | None,
@@ -70,7 +72,8 @@ class Participant:
         self._executor = executor
         self._notice: bytes | None = None
         self._arrays: Mapping[str, NDArray[Any]] | None = None
-        self.encoded: tuple[tuple[str, int, int], ...] = ()
+        self.reports: tuple[QuantizationReport, ...] = ()
+        self.weight_clipped = False
         make = partial(
             ClientSession,
             offer,
@@ -89,7 +92,7 @@ class Participant:
             self._arrays = inputs(self.parameters) if callable(inputs) else inputs
             # Checks the input before anybody hears of this client.
             encoded = session.set_input(self._arrays, weight, strict=strict)
-            self.encoded = tuple((report.name, report.entries, report.clipped) for report in encoded.reports)
+            self.reports, self.weight_clipped = encoded.reports, encoded.weight_clipped
         if state is not None:
             # Snapshots before the masked input hold none: it is set when it is asked for.
             session.abort()

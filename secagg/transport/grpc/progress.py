@@ -6,6 +6,7 @@ key or a vector.
 
 from __future__ import annotations
 
+from secagg.encoding.quantization import QuantizationReport
 from secagg.parameters import SessionParameters
 from secagg.protocol.transitions import ClientPhase
 
@@ -19,8 +20,8 @@ class ParticipationObserver:
     def offer_accepted(self, parameters: SessionParameters, resumed: ClientPhase | None) -> None:
         """The offer is within the policy; `resumed` is where an earlier process had left off, or None."""
 
-    def input_encoded(self, vector: str, entries: int, clipped: int) -> None:
-        """A vector of the input fits the offer, whose range cut `clipped` of its entries off."""
+    def input_encoded(self, reports: tuple[QuantizationReport, ...], weight_clipped: bool) -> None:
+        """The input is ready: what was moved into the session's bounds, of each vector, and whether the weight was."""
 
     def answered(self, phase: ClientPhase, size: int, outcome: str) -> None:
         """A request was answered with `size` bytes; `outcome` is "accepted", "repeated" or "late"."""

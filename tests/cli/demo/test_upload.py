@@ -26,7 +26,9 @@ def test_the_entries_of_the_first_vector_are_found(bits: int, weight: int) -> No
     values = np.linspace(-1, 1, 130).reshape(shape)
     layout = Layout.build(parameters.vectors, 6, weight)
     source = DeterministicRandomSource(1)
-    encoded = encode_input(layout, {"a": values, "b": np.array([5, 0, 1])}, weight, randomness=source)
+    encoded = encode_input(
+        layout, {"a": values, "b": np.array([5, 0, 1])}, weight if weight > 1 else None, randomness=source
+    )
     payload = pack_vector(layout, encoded.words)
     message = payload_prefix(bytes(32), len(payload)) + bytes(payload)
     expected = np.rint((values + 1) / 2 * spec.largest).astype(np.uint64) * np.uint64(weight)

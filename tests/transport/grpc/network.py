@@ -87,7 +87,7 @@ class Watch(ParticipationObserver):
         self.outcomes: list[tuple[str, str]] = []
         self.sizes: dict[str, int] = {}
         self.resumed: str | None = None
-        self.encoded: list[tuple[str, int, int]] = []
+        self.encoded: list[tuple[tuple[str, int, int, int], ...]] = []
 
     def logged_in(self) -> None:
         self.logins += 1
@@ -95,8 +95,9 @@ class Watch(ParticipationObserver):
     def offer_accepted(self, parameters: SessionParameters, resumed: Any) -> None:
         self.resumed = None if resumed is None else resumed.value
 
-    def input_encoded(self, vector: str, entries: int, clipped: int) -> None:
-        self.encoded.append((vector, entries, clipped))
+    def input_encoded(self, reports: Any, weight_clipped: bool) -> None:
+        assert not weight_clipped
+        self.encoded.append(tuple((r.name, r.entries, r.clipped, r.nan) for r in reports))
 
     def answered(self, phase: Any, size: int, outcome: str) -> None:
         self.outcomes.append((phase.value, outcome))

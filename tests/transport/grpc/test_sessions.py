@@ -58,12 +58,14 @@ def test_a_client_hears_what_the_offers_range_cuts_off_its_input() -> None:
     async def play() -> None:
         watch = Watch()
         async with Network(length=4, vector=FixedPoint(length=4, clip=0.5, bits=16)) as network:
-            arrays = {"v": np.array([0.25, 0.75, -3.0, 0.5])}
-            await asyncio.gather(
+            arrays = {"v": np.array([0.25, np.inf, -3.0, np.nan])}
+            took_part, *_ = await asyncio.gather(
                 network.client(1, inputs=arrays, observer=watch),
                 *(network.client(client, inputs=arrays) for client in network.ids[1:]),
             )
-        assert watch.encoded == [("v", 4, 2)]
+        assert watch.encoded == [(("v", 4, 2, 1),)]
+        (report,) = took_part.reports
+        assert (report.clipped, report.nan, took_part.weight_clipped) == (2, 1, False)
 
     run(play())
 
