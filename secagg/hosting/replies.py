@@ -70,7 +70,7 @@ class Ended:
     """Nothing more will be asked of this client.
 
     Attributes:
-        kind: the session completed, was aborted, or goes on without this client.
+        kind: the session completed, was aborted (for dropped clients, too), or this client was dropped from it.
         reason: AbortReason with ABORTED; DropReason with DROPPED; None with COMPLETED. A host that was restarted
             after the session's end, or a client dropped before a restart, may have no reason to tell.
         detail: one sentence for a person.

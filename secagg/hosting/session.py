@@ -301,10 +301,11 @@ class HostedSession:
 
     def _ended(self, client: ClientId) -> Ended | None:
         keeper = self._keeper
+        # An abort first: it is over for all, whoever was dropped before or by the same deadline.
+        if keeper.end is not None and keeper.end.kind is EndKind.ABORTED:
+            return keeper.end
         gone = keeper.gone(client)
-        if gone is not None:
-            return Ended(EndKind.DROPPED, *gone)
-        return keeper.end
+        return keeper.end if gone is None else Ended(EndKind.DROPPED, *gone)
 
     def _require_member(self, client: ClientId) -> None:
         if not self.includes(client):

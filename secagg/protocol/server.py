@@ -113,7 +113,8 @@ def receive(state: ServerState, client: ClientId, message: ClientMessage, finger
             state,
             client,
             DropReason.SECOND_ANSWER_DIFFERS,
-            f"client {client} answered {round_.name} twice, differently",
+            f"client {client} answered {round_.name} twice, differently: two processes run as client {client}, or one "
+            "restarted without state=",
         )
     try:
         _TAKE[state.phase](state, client, message)

@@ -49,6 +49,21 @@ def test_a_round_closes_at_its_deadline_without_those_who_did_not_answer() -> No
     run(body())
 
 
+def test_a_deadline_that_ends_the_session_is_an_abort_for_everybody_whom_it_drops() -> None:
+    async def body() -> None:
+        played, clock, seen = Played(), FakeClock(), Recorder()
+        async with hosting(MemoryStore(), clock, seen) as host:
+            session = await played.create(host, schedule=UNEQUAL)
+            clock.advance(10)
+            await session.wait_ended()
+            for client in played.cohort:
+                ended = await session.next_request(client, b"", 0)
+                assert isinstance(ended, Ended)
+                assert (ended.kind, ended.reason) == (EndKind.ABORTED, AbortReason.TOO_FEW_ADVERTISED)
+
+    run(body())
+
+
 async def _answer_of_a_late_client(played: Played) -> bytes:
     return played.client(1).receive(played.harness.server.requests[1]) or b""
 

@@ -101,7 +101,8 @@ async def participate(
         ParameterError: an argument or input that does not fit, before anything was sent if possible.
         PeerMisbehaved: the server offered less than the policy, or broke a rule of the protocol.
         DecodeError: the server's bytes are no message.
-        DroppedError: the session goes on without this client; says why.
+        DroppedError: the server dropped this client, or the session completed before this process sent an input;
+            says what is known.
         SessionAbortedError: the session ended without a sum.
         UnreachableError: the server could not be reached for as long as `retry` allows.
         ServiceError: the server refused a call for good, such as a login with another key than the enrolled one.
@@ -167,7 +168,10 @@ async def _play(
             observer.answered(phase, len(answer), outcome)
         seen = hashlib.sha256(request).digest()
     if not participant.contributed:
-        raise DroppedError("the session completed without an input of this client")
+        raise DroppedError(
+            "the session has completed, and this process sent no input to it; an input that an earlier process of "
+            f"client {participant.client} sent is in the sum all the same, which only the state= of that process knows"
+        )
     return tuple(answered)
 
 

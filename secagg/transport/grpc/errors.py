@@ -53,7 +53,7 @@ class UnreachableError(ServiceError):
 
 
 class DroppedError(SessionAbortedError):
-    """The session goes on without this client.
+    """The server dropped this client, or the session ended without an input of this process.
 
     Attributes:
         drop_reason: the rule by which the server dropped it, or None when the server does not know any more.

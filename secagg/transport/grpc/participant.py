@@ -35,6 +35,7 @@ class Participant:
     """What `participate` plays; the arguments are those of `participate` and `ClientSession`.
 
     Attributes:
+        client: who takes part.
         parameters: what was offered.
         resumed: where an earlier process left off, or None.
         reports: of each vector, what was moved into the session's bounds; empty when an earlier process has sent the
@@ -63,7 +64,7 @@ class Participant:
         state: ParticipantState | None,
         executor: Executor,
     ) -> None:
-        self._client = client
+        self.client = client
         self._weight = weight
         self._strict = strict
         self._identity = identity
@@ -108,7 +109,7 @@ class Participant:
     def contributed(self) -> bool:
         """Whether the masked input was made, by this process or by an earlier one."""
         session = session_digest(self.parameters.encode())
-        if self._state is not None and self._state.answered(session, self._client, ClientPhase.MASKED_INPUT.value):
+        if self._state is not None and self._state.answered(session, self.client, ClientPhase.MASKED_INPUT.value):
             return True
         return self.phase not in (*_BEFORE_INPUT, ClientPhase.ABORTED)
 
@@ -184,7 +185,7 @@ class Participant:
         frozen = None if self.phase in _OVER else self._session.snapshot()
         if not state.save(frozen):
             raise SessionAbortedError(
-                f"another process answered this request as client {self._client}; let it go on",
+                f"another process answered this request as client {self.client}; let it go on",
                 AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT,
             )
         if frozen is not None:

@@ -52,7 +52,7 @@ class ParticipantCalls:
 
         Raises:
             SessionAbortedError: it ended without a sum.
-            DroppedError: it goes on without this client.
+            DroppedError: the server dropped this client.
         """
         asked = pb.NextRequestRequest(seen=seen, wait_milliseconds=int(_POLL_SECONDS * 1000))
 
@@ -133,4 +133,4 @@ def _outcome(reply: pb.AnswerReply) -> str:
 
 def _dropped(dropped: pb.Dropped) -> DroppedError:
     said = dropped.detail or dropped.reason or "the server does not say why"
-    return DroppedError(f"the session goes on without this client: {sentence(said)}", drop_reason_of(dropped.reason_id))
+    return DroppedError(f"the server dropped this client: {sentence(said)}", drop_reason_of(dropped.reason_id))

@@ -150,7 +150,7 @@ def _claimed(request: pb.ChallengeRequest) -> Caller:
 def _receipt(receipt: Receipt) -> pb.AnswerReply:
     if receipt.kind is ReceiptKind.REFUSED:
         raise CallRefusedError(
-            Refusal.DROPPED, receipt.detail or "the session goes on without this client", drop_reason=receipt.reason
+            Refusal.DROPPED, receipt.detail or "the server dropped this client", drop_reason=receipt.reason
         )
     return pb.AnswerReply(outcome=_OUTCOMES[receipt.kind])
 

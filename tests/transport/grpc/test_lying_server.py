@@ -181,7 +181,9 @@ def test_reasons_of_a_later_release_are_no_defect() -> None:
 def test_a_session_that_completed_without_this_client_is_no_success() -> None:
     lied = lie(NextRequest=lambda _: pb.NextRequestReply(ended=pb.Ended(completed=True)))
     assert isinstance(lied.error, DroppedError)
-    assert "without an input of this client" in str(lied.error)
+    assert "this process sent no input to it; an input that an earlier process of client 1 sent is in" in str(
+        lied.error
+    )
 
 
 @pytest.mark.parametrize("nonce", [b"", bytes(31), bytes(33), bytes(1000)])

@@ -35,6 +35,21 @@ def test_a_whole_session(threat_model: str, phases: tuple[str, ...]) -> None:
     run(play())
 
 
+def test_a_client_that_runs_again_after_the_end_is_told_what_is_known() -> None:
+    """Its input is in the sum, and a process without state cannot know that: it must not say the contrary."""
+
+    async def play() -> None:
+        async with Network() as network:
+            await network.everybody()
+            network.assert_exact(await network.sum())
+            with pytest.raises(DroppedError) as caught:
+                await network.client(1)
+            assert "this process sent no input" in str(caught.value)
+            assert "an input that an earlier process of client 1 sent is in the sum all the same" in str(caught.value)
+
+    run(play())
+
+
 def test_inputs_may_be_made_once_the_parameters_are_known() -> None:
     asked: list[SessionParameters] = []
 
