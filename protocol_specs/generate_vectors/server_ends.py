@@ -175,7 +175,7 @@ def _weights() -> list[Json]:
         if outcome.abort_reason != ("" if good else "A13"):
             raise WrongScript(f"a total weight of {total} ends with {outcome.phase} {outcome.abort_reason}")
         text = f"A corrupt client makes the total weight {total}, three clients having weights from 0 to 10."
-        made.append(server.case(f"server-weight-{name}", text, {"A13", "R48"}, ("ImpossibleWeight",)))
+        made.append(server.case(f"server-weight-{name}", text, {"A13", "R33", "R48"}, ("ImpossibleWeight",)))
     return [*made, *_weights_of_contributors()]
 
 
@@ -197,6 +197,6 @@ def _weights_of_contributors() -> list[Json]:
         text = (
             f"A corrupt client makes the total weight {total}, two of three clients contributing, of at most 10 each."
         )
-        requirements = {"A13", "R48", "S01", "R55"}
+        requirements = {"A13", "R33", "R48", "S01", "R55"}
         made.append(server.case(f"server-weight-dropout-{name}", text, requirements, ("ImpossibleWeight", "Dropout")))
     return made

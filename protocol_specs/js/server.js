@@ -324,7 +324,8 @@ export class Server {
   }
 
   #end(reason, notified = this.state.asked) {
-    const notices = this.#send(notified, 'Abort', () => ({ reason }));
+    // Whether the sum can be decoded depends on the inputs: nobody is told (§7.2).
+    const notices = reason === 'A13' ? [] : this.#send(notified, 'Abort', () => ({ reason }));
     this.#eraseAll();
     Object.assign(this.state, { phase: 'ABORTED', abortReason: reason });
     return notices;

@@ -276,5 +276,7 @@ class Server:
         return reason
 
     def _end(self, reason: str, present: list[int]) -> None:
-        self.aborts = dict.fromkeys(present, wire.encode_envelope(self.session, wire.Abort(reason)))
+        # Whether the sum can be decoded depends on the inputs: nobody is told (§7.2).
+        told = [] if reason == "A13" else present
+        self.aborts = dict.fromkeys(told, wire.encode_envelope(self.session, wire.Abort(reason)))
         self.phase, self.requests, self.abort_reason = Phase.ABORTED, {}, reason

@@ -158,6 +158,11 @@ def _adds_late_inputs(self: server.Server, sender: int, message: bytes) -> str |
     return told
 
 
+def _tells_everything(self: server.Server, reason: str, present: list[int]) -> None:
+    _server_end(self, reason, present)
+    self.aborts = dict.fromkeys(present, wire.encode_envelope(self.session, wire.Abort(reason)))
+
+
 def _own_share_too(
     self: client.Client, own: wire.Advertisement, others: list[wire.Advertisement]
 ) -> wire.ShareKeysResponse:
@@ -238,7 +243,7 @@ _seal, _unseal = sealing.seal, sealing.unseal
 _answer, _receive, _seal_shares = client.Client._unmasking, client.Client.receive, client.Client._seal_shares
 _server_receive, _words, _channel_key = server.Server.receive, prg.words, keys.channel_key
 _from_limbs, _rebuild, _encode_entry = sharing.from_limbs, sharing.rebuild, vectors._encode_entry
-_session_vector = vectors.session_vector
+_session_vector, _server_end = vectors.session_vector, server.Server._end
 _shared_at, _session_digest = topology.share_point, digests.session_digest
 
 
@@ -356,6 +361,9 @@ FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
     "unverified-secrets": Fault("Rebuilt secrets are used as they are.", ("R17",), [(unmasking, "rebuild", _trusts)]),
     "late-inputs-added": Fault(
         "An input is added after its round.", ("R25",), [(server.Server, "receive", _adds_late_inputs)]
+    ),
+    "impossible-weights-told": Fault(
+        "Clients are told that the total weight is impossible.", ("R33",), [(server.Server, "_end", _tells_everything)]
     ),
     "ledger-ignored": Fault(
         "A session that was resumed twice answers twice.",

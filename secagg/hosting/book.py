@@ -45,7 +45,7 @@ class RoundBook:
         self._logged: Counter[ClientId] = Counter()
         self.live: set[ClientId] = set(view.pending)
         self.pending: set[ClientId] = set(view.pending)
-        self.gone: dict[ClientId, tuple[DropReason, str]] = {}
+        self.gone: dict[ClientId, DropReason] = {}
         self.dropped: Counter[DropReason] = Counter()
         self.entries = 0
 
@@ -62,7 +62,7 @@ class RoundBook:
             digest: SHA-256 of the message.
         """
         if client in self.gone:
-            return Receipt(ReceiptKind.LATE, *self.gone[client])
+            return Receipt(ReceiptKind.LATE, self.gone[client])
         if self._answers.get(client) == digest or digest in self._earlier.get(client, ()):
             return REPEATED
         return None if client in self.live else ENDED
@@ -90,7 +90,7 @@ class RoundBook:
             if isinstance(event, ClientDropped):
                 self.live.discard(event.client)
                 self.pending.discard(event.client)
-                self.gone[event.client] = (event.reason, event.detail)
+                self.gone[event.client] = event.reason
                 self.dropped[event.reason] += 1
         client = applied.entry.client
         if client is not None and applied.digest:

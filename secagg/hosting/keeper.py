@@ -65,7 +65,8 @@ class Keeper:
         self._contributors: tuple[ClientId, ...] | None = None
         self.news = asyncio.Event()
         self.outcome = outcome
-        self.end = None if outcome is None else _end_of(outcome)
+        self._aborted = outcome if isinstance(outcome, Aborted) else None
+        self.end = None if outcome is None else _told(self._aborted)
 
     async def open(self, journal: Journal) -> None:
         """Replay the log and go on from there.
@@ -155,7 +156,7 @@ class Keeper:
             digest = self._digests[id(message)] = hashlib.sha256(message).digest()
         return Request(view.round, message, digest, self._timer.seconds_left)
 
-    def gone(self, client: ClientId) -> tuple[DropReason, str] | None:
+    def gone(self, client: ClientId) -> DropReason | None:
         """Why a client was dropped, as far as this process knows."""
         return None if self._book is None else self._book.gone.get(client)
 
@@ -172,10 +173,12 @@ class Keeper:
 
     def status(self) -> SessionStatus:
         """The session as its operator sees it."""
-        book, end, round_ = self._book, self.end, None if self._view is None else self._view.round
-        open_ = book is not None and round_ is not None and end is None
-        if end is not None:
-            state = end.kind.value
+        book, aborted, round_ = self._book, self._aborted, None if self._view is None else self._view.round
+        open_ = book is not None and round_ is not None and self.end is None
+        detail = ""
+        if self.end is not None:
+            state = "completed" if aborted is None else "aborted"
+            detail = "the session has completed" if aborted is None else aborted.detail
         elif self._stopped or round_ is None:
             state = "failed" if self._stopped else "starting"
         else:
@@ -192,8 +195,8 @@ class Keeper:
             log_entries=0 if book is None or self.outcome is not None else book.entries,
             stored_bytes=self._stored,
             result_ready=isinstance(self.outcome, Completed) and self.outcome.result is not None,
-            abort_reason=end.reason if end is not None and isinstance(end.reason, AbortReason) else None,
-            detail="" if end is None else end.detail,
+            abort_reason=None if aborted is None else AbortReason(aborted.reason),
+            detail=detail,
             created_at=self._record.created_at,
             contributors=self._contributors,
         )
@@ -225,18 +228,15 @@ class Keeper:
 
     async def _conclude(self, journal: Journal) -> None:
         """Answer who still waits, and store the outcome, however often the store refuses it."""
-        tools, end, result = self._tools, self.end, None if self._view is None else self._view.result
+        tools, result = self._tools, None if self._view is None else self._view.result
         self._in_hand = tuple(self._inbox.empty())
         await self._answer_unlogged(Sorted([], [(waiting, self._afterwards(waiting)) for waiting in self._in_hand], []))
-        aborted = None
-        if end is not None and isinstance(end.reason, AbortReason):
-            aborted = Aborted(end.reason.value, end.detail)
         if result is not None:
             self._contributors = result.contributors
         started = tools.clock.now()
         while self.outcome is None:
             try:
-                outcome, size = await tools.run(journal.finish, result, aborted)
+                outcome, size = await tools.run(journal.finish, result, self._aborted)
             except STORE_FAILURES as error:
                 tools.observer.store_failed(self._name, error)
                 await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
@@ -302,10 +302,10 @@ class Keeper:
         seconds = self._timer.open(view.round)
         if view.round is not None:
             self._tools.observer.round_opened(self._name, view.round, len(view.requests), seconds)
-        elif view.abort_reason is not None:
-            self.end = Ended(EndKind.ABORTED, view.abort_reason, detail)
         else:
-            self.end = _COMPLETED
+            if view.abort_reason is not None:
+                self._aborted = Aborted(view.abort_reason.value, detail)
+            self.end = _told(self._aborted)
 
     def _due(self, book: RoundBook) -> Entry | None:
         """What the host itself has to do now, if anything."""
@@ -357,10 +357,8 @@ class Keeper:
             self._tools.observer.session_failed(self._name, error)
 
 
-_COMPLETED: Final = Ended(EndKind.COMPLETED, None, "the session has completed")
-
-
-def _end_of(outcome: Outcome) -> Ended:
-    if isinstance(outcome, Aborted):
-        return Ended(EndKind.ABORTED, AbortReason(outcome.reason), outcome.detail)
-    return _COMPLETED
+def _told(aborted: Aborted | None) -> Ended:
+    """What clients hear of an end: nothing that depends on inputs, as it does whether the sum can be decoded."""
+    if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:
+        return Ended(EndKind.COMPLETED)
+    return Ended(EndKind.ABORTED, AbortReason(aborted.reason))

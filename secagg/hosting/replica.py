@@ -33,8 +33,8 @@ from secagg.session.server import ServerSession
 from secagg.store.base import Entry, EntryKind
 
 ACCEPTED = Receipt(ReceiptKind.ACCEPTED)
-REPEATED = Receipt(ReceiptKind.REPEATED, detail="the same answer was accepted before")
-ENDED = Receipt(ReceiptKind.LATE, detail="the session has ended; ask for the next request to learn how")
+REPEATED = Receipt(ReceiptKind.REPEATED)
+ENDED = Receipt(ReceiptKind.LATE)
 
 
 class CloseCause(Enum):
@@ -197,15 +197,14 @@ def closed_round(applied: Applied) -> RoundClosed | None:
 def _receipt(client: ClientId, events: tuple[ServerEvent, ...]) -> Receipt:
     for event in events:
         match event:
-            case ClientDropped(dropped, _, DropReason.CLIENT_ABORTED, detail) if dropped == client:
-                return Receipt(ReceiptKind.ACCEPTED, DropReason.CLIENT_ABORTED, detail)
-            case ClientDropped(dropped, _, reason, detail) if dropped == client:
-                return Receipt(ReceiptKind.REFUSED, reason, detail)
+            case ClientDropped(dropped, _, DropReason.CLIENT_ABORTED) if dropped == client:
+                return Receipt(ReceiptKind.ACCEPTED, DropReason.CLIENT_ABORTED)
+            case ClientDropped(dropped, _, reason) if dropped == client:
+                return Receipt(ReceiptKind.REFUSED, reason)
             case AnswerRepeated():
                 return REPEATED
-            case LateMessageRefused(_, round_):
-                which = "its round" if round_ is None else f"round {round_.value}"
-                return Receipt(ReceiptKind.LATE, detail=f"{which} is over for client {client}; this does not count")
+            case LateMessageRefused():
+                return Receipt(ReceiptKind.LATE)
     return ACCEPTED
 
 

@@ -1,4 +1,8 @@
-"""What a hosted session answers: plain data for a transport to put on a wire. Knows nothing of how it came about."""
+"""What a hosted session answers: plain data for a transport to put on a wire. Knows nothing of how it came about.
+
+What is for clients has ids of reasons and no sentences: a sentence may hold a number that follows from the inputs of
+others (Specification §6.1). Sentences are for the operator: `SessionStatus` and the observer's hooks.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +36,10 @@ class Receipt:
         kind: what became of it.
         reason: why the client is dropped: always with REFUSED, and with LATE when that is known. An abort notice
             is ACCEPTED with CLIENT_ABORTED.
-        detail: one sentence for a person; empty when there is nothing to say.
     """
 
     kind: ReceiptKind
     reason: DropReason | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,11 @@ class Request:
 
 
 class EndKind(Enum):
-    """How a session is over for one client."""
+    """How a session is over for one client.
+
+    COMPLETED says that every round was closed, and not that there is a sum: whether the sum can be decoded (A13)
+    depends on the inputs, and is the operator's to know.
+    """
 
     COMPLETED = "completed"
     ABORTED = "aborted"
@@ -73,12 +79,10 @@ class Ended:
         kind: the session completed, was aborted (for dropped clients, too), or this client was dropped from it.
         reason: AbortReason with ABORTED; DropReason with DROPPED; None with COMPLETED. A host that was restarted
             after the session's end, or a client dropped before a restart, may have no reason to tell.
-        detail: one sentence for a person.
     """
 
     kind: EndKind
-    reason: AbortReason | DropReason | None
-    detail: str
+    reason: AbortReason | DropReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,7 +305,7 @@ class HostedSession:
         if keeper.end is not None and keeper.end.kind is EndKind.ABORTED:
             return keeper.end
         gone = keeper.gone(client)
-        return keeper.end if gone is None else Ended(EndKind.DROPPED, *gone)
+        return keeper.end if gone is None else Ended(EndKind.DROPPED, gone)
 
     def _require_member(self, client: ClientId) -> None:
         if not self.includes(client):
@@ -326,12 +326,12 @@ class HostedSession:
             raise ResultNotReadyError(f"the result of session {self.name} was fetched and released")
         if outcome is not None:
             raise ResultNotReadyError(f"session {self.name} was aborted ({outcome.reason}): {outcome.detail}")
-        end = self._keeper.end
-        if end is not None and end.kind is EndKind.COMPLETED:
+        status = self.status()
+        if status.abort_reason is not None:
+            raise ResultNotReadyError(f"session {self.name} was aborted: {status.detail}")
+        if self._keeper.end is not None:
             raise HostUnavailableError(f"the sum of session {self.name} is being stored; ask again soon")
-        if end is not None:
-            raise ResultNotReadyError(f"session {self.name} was aborted: {end.detail}")
-        raise ResultNotReadyError(f"session {self.name} is still {self.status().state}; wait for its end")
+        raise ResultNotReadyError(f"session {self.name} is still {status.state}; wait for its end")
 
     async def _stored(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:

@@ -42,7 +42,7 @@ def accept_offer(state: Offered, message: SessionOffer, randomness: RandomSource
         raise PeerMisbehaved(
             Violation.OFFER_COHORT_WITHOUT_THIS_CLIENT, f"client {state.client} is not in the offered cohort"
         )
-    check_policy(state.policy, parameters, signs=state.identity is not None or bool(state.roster))
+    check_policy(state.policy, parameters, signs=state.signs)
     if parameters.threat_model is ThreatModel.ACTIVE:
         for client in parameters.cohort:
             if client not in state.roster:

@@ -70,13 +70,14 @@ def client_context(
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """Waits for the offer."""
+    """Waits for the offer; `signs` says whether this client was given an identity or a roster, an empty one too."""
 
     phase: ClassVar[ClientPhase] = ClientPhase.OFFERED
     client: ClientId
     policy: ClientPolicy
     identity: IdentityKey | None = field(repr=False)
     roster: Roster = field(repr=False)
+    signs: bool
     executor: Executor = field(default=INLINE, repr=False, compare=False)
 
 

@@ -177,10 +177,12 @@ def close_round(state: ServerState, observe: Callable[[Stage], None]) -> ServerS
 
 
 def abort(state: ServerState, reason: AbortReason, detail: str, events: tuple[ServerEvent, ...] = ()) -> ServerStep:
-    """End the session without a sum and tell every client that still takes part."""
+    """End the session without a sum and tell every client that still takes part, unless the reason is about inputs."""
     state = collecting(state)
     notice: ServerMessage = Abort(state.context.session, reason)
-    present = sorted(state.turnout.expected - state.turnout.dropped)
+    told = state.turnout.expected - state.turnout.dropped
+    # Whether the sum can be decoded depends on the inputs; the clients have done their part, and are told nothing.
+    present = [] if reason is AbortReason.RESULT_NOT_DECODABLE else sorted(told)
     outbound = dict.fromkeys(present, notice)
     return ServerStep(ServerAborted(reason, detail), outbound, (*events, SessionAborted(reason, detail)))
 

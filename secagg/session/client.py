@@ -62,7 +62,8 @@ class ClientSession(SingleUse):
         offer: the server's offer, as bytes or decoded.
         client_id: this client.
         identity: this client's signing key; needed in the active model.
-        roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model.
+        roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model. An empty
+            one names nobody: every offer is refused.
         policy: this client's floor under the offer; the default refuses cohorts under 3 and thresholds under 2.
         randomness: source of all keys; the operating system's unless a test says otherwise.
         ledger: remembers answers, so that a session which was resumed twice cannot answer twice; needed for
@@ -89,12 +90,13 @@ class ClientSession(SingleUse):
     ) -> None:
         client = check_client_id(client_id)
         _check_collaborators(identity, policy, randomness, ledger)
-        chosen = policy or ClientPolicy()
+        chosen = ClientPolicy() if policy is None else policy
         offered = _decoded(offer, chosen)
         keys = session_roster(offered.parameters, roster)
         self._randomness = randomness or SystemRandomSource()
         self._ledger = ledger
-        state = Offered(client, chosen, identity, keys, executor)
+        signs = identity is not None or roster is not None
+        state = Offered(client, chosen, identity, keys, signs, executor)
         try:
             self._state: ClientState = receive(state, offered, self._randomness).state
         except PeerMisbehaved as error:

@@ -200,7 +200,8 @@ class _Simulation:
         identities: dict[ClientId, IdentityKey] = {}
         if parameters.threat_model is ThreatModel.ACTIVE:
             identities = {client: IdentityKey.generate(source) for client, source in sources.items()}
-        roster = {client: identity.public for client, identity in identities.items()}
+        keys = {client: identity.public for client, identity in identities.items()}
+        roster = keys if parameters.threat_model is ThreatModel.ACTIVE else None
         # One decoded offer for all: equal objects share the graph, which each client would compute on its own.
         offer = SessionOffer(parameters)
         clients = {}
@@ -216,7 +217,7 @@ class _Simulation:
                 executor=self._executor,
             )
             self._client_ms[Round.ADVERTISE_KEYS][client] = (time.process_time() - started) * 1e3
-        return clients, roster or None
+        return clients, roster
 
     def _answer(self, session: ClientSession, round_: Round, request: bytes) -> bytes:
         client = session.client_id

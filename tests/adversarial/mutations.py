@@ -516,6 +516,25 @@ MUTATIONS: Final = (
     ),
     m("30", "vectors are not compared", (SETUP, "dict(offer.vectors) != policy.vectors", "False")),
     m("30", "the largest weight is not compared", (SETUP, "offer.max_weight != policy.max_weight", "False")),
+    m(
+        "05",
+        "an empty roster is none",
+        ("session/client.py", "signs = identity is not None or roster is not None", "signs = bool(identity or roster)"),
+    ),
+    m(
+        "31",
+        "A13 is told to all clients",
+        (SERVER, "[] if reason is AbortReason.RESULT_NOT_DECODABLE else sorted(told)", "sorted(told)"),
+    ),
+    m(
+        "31",
+        "a host tells of A13",
+        (
+            "hosting/keeper.py",
+            "if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:",
+            "if aborted is None:",
+        ),
+    ),
 )
 
 

@@ -93,6 +93,21 @@ def test_pitfall_05_offer_of_a_cohort_without_the_client_or_with_strangers() -> 
     assert caught.value.violation is Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER
 
 
+@pytest.mark.parametrize("model", ["semi-honest", "active"])
+@pytest.mark.parametrize("identified", [False, True])
+def test_pitfall_05_a_roster_that_names_nobody_is_a_roster(model: str, identified: bool) -> None:
+    """It came out empty, from whatever directory: that must not talk the client out of its protection."""
+    harness = Harness(5, threat_model=model, threshold=3)
+    source = CountingSource()
+    expected = {
+        "semi-honest": Violation.OFFER_THREAT_MODEL_NOT_ALLOWED,
+        "active": Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER,
+    }
+    with pytest.raises(PeerMisbehaved) as caught:
+        harness.make_client(1, roster={}, identity=harness.identities[1] if identified else None, randomness=source)
+    assert (caught.value.violation, source.draws) == (expected[model], 0)
+
+
 @pytest.mark.parametrize("clients", [5, 7, 10, 20])
 @pytest.mark.parametrize("max_corrupt", [0.1, 0.2, 0.3, 0.45])
 def test_pitfall_05_policy_counts_the_corrupt_clients_of_the_cohort(clients: int, max_corrupt: float) -> None:

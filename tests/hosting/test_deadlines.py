@@ -128,7 +128,7 @@ def test_a_session_is_aborted_as_soon_as_too_few_are_left(round_: Round, threat_
             assert status.abort_reason.name.startswith("TOO_FEW")
             assert "before its deadline" in status.detail
             assert status.dropped == {DropReason.CLIENT_ABORTED: 2}
-            assert await waiting == Ended(EndKind.ABORTED, status.abort_reason, status.detail)
+            assert await waiting == Ended(EndKind.ABORTED, status.abort_reason)
 
     run(body())
 

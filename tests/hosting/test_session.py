@@ -127,11 +127,10 @@ def test_a_different_second_answer_costs_the_client() -> None:
             forged = await other.answer(session, 1)
             refused = await session.submit(1, forged)
             assert (refused.kind, refused.reason) == (ReceiptKind.REFUSED, DropReason.SECOND_ANSWER_DIFFERS)
-            assert "two processes run as client 1, or one restarted without state=" in refused.detail
             late = await session.submit(1, answer)
             assert (late.kind, late.reason) == (ReceiptKind.LATE, DropReason.SECOND_ANSWER_DIFFERS)
             ended = await session.next_request(1, b"", 0)
-            assert ended == Ended(EndKind.DROPPED, DropReason.SECOND_ANSWER_DIFFERS, refused.detail)
+            assert ended == Ended(EndKind.DROPPED, DropReason.SECOND_ANSWER_DIFFERS)
             assert session.status().dropped == {DropReason.SECOND_ANSWER_DIFFERS: 1}
             played.assert_exact(await played.finish(session, [2, 3, 4]), [2, 3, 4])
         assert seen.all("dropped") == [(1, Round.ADVERTISE_KEYS, DropReason.SECOND_ANSWER_DIFFERS)]
@@ -373,7 +372,7 @@ def test_an_operator_drops_a_client_and_aborts() -> None:
             receipt = await session.drop(1, DropReason.CLIENT_ABORTED, "its owner asked")
             assert receipt.reason is DropReason.CLIENT_ABORTED
             again = await session.drop(1, DropReason.CLIENT_ABORTED, "once more")
-            assert (again.kind, again.detail) == (ReceiptKind.LATE, "its owner asked")
+            assert (again.kind, again.reason) == (ReceiptKind.LATE, DropReason.CLIENT_ABORTED)
             assert session.status().log_entries == 1
             answer = await played.answer(session, 2)
             aborting = asyncio.gather(session.abort("maintenance"), session.abort("again"), session.submit(2, answer))
@@ -386,7 +385,7 @@ def test_an_operator_drops_a_client_and_aborts() -> None:
                 "maintenance",
             )
             ended = await session.next_request(2, b"", 0)
-            assert ended == Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER, "maintenance")
+            assert ended == Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER)
             assert (await session.submit(2, answer)).kind is ReceiptKind.LATE
             await session.abort("once more")
             with pytest.raises(ResultNotReadyError, match="maintenance"):

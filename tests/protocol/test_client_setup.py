@@ -53,9 +53,9 @@ def test_a_policy_is_applied_before_a_key_is_drawn() -> None:
     randomness, message = DeterministicRandomSource(1), SessionOffer(offer())
     met, broken = ClientPolicy(minimum_cohort=12), ClientPolicy(minimum_cohort=13)
     with pytest.raises(PeerMisbehaved) as caught:
-        accept_offer(Offered(3, broken, None, NO_ROSTER), message, randomness)
+        accept_offer(Offered(3, broken, None, NO_ROSTER, False), message, randomness)
     assert caught.value.violation is V.OFFER_COHORT_BELOW_POLICY
-    step = accept_offer(Offered(3, met, None, NO_ROSTER), message, randomness)
+    step = accept_offer(Offered(3, met, None, NO_ROSTER, False), message, randomness)
     assert (step.state.phase, step.outbound) == (ClientPhase.ADVERTISE_KEYS, None)
     assert "0 draws" in repr(randomness)
 
@@ -97,7 +97,9 @@ def test_who_can_sign_is_not_talked_into_the_semi_honest_model(signs: bool, mode
 
 def test_an_offer_to_somebody_else_is_refused() -> None:
     with pytest.raises(PeerMisbehaved) as caught:
-        accept_offer(Offered(12, ClientPolicy(), None, NO_ROSTER), SessionOffer(offer()), DeterministicRandomSource(1))
+        accept_offer(
+            Offered(12, ClientPolicy(), None, NO_ROSTER, False), SessionOffer(offer()), DeterministicRandomSource(1)
+        )
     assert caught.value.violation is V.OFFER_COHORT_WITHOUT_THIS_CLIENT
 
 

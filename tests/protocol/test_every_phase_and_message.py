@@ -201,7 +201,7 @@ def test_client_that_waits_for_the_offer(model: ThreatModel, kind: type[object])
     harness = walk(model).harnesses[ServerPhase.COLLECTING_KEYS].harness
     roster = harness.roster if model is ThreatModel.ACTIVE else NO_ROSTER
     identity = harness.identities[PROBED] if model is ThreatModel.ACTIVE else None
-    offered = Offered(PROBED, TEST_POLICY, identity, roster)
+    offered = Offered(PROBED, TEST_POLICY, identity, roster, model is ThreatModel.ACTIVE)
     message = walk(model).messages[kind]
     randomness = DeterministicRandomSource(1)
     following = CLIENT_TRANSITIONS[model][ClientPhase.OFFERED].get(kind)

@@ -24,7 +24,7 @@ from secagg.transport.grpc.limits import channel_options
 from secagg.transport.grpc.progress import ParticipationObserver
 from secagg.transport.grpc.retries import RetryPolicy
 from secagg.transport.grpc.service_pb2_grpc import AdministrationStub, SecureAggregationStub
-from secagg.transport.grpc.status import about_certificate, drop_reason_of, read_detail, refusal_of, worth_another
+from secagg.transport.grpc.status import about_certificate, drop_reason_of, hint, read_detail, refusal_of, worth_another
 from secagg.transport.grpc.tls import ClientTls, check_security, is_loopback, split_address
 
 CALL_SECONDS: Final = 30.0
@@ -193,7 +193,7 @@ class Connection:
         refusal = refusal_of(detail)
         said = error.details() or "no reason given"
         if detail is not None and refusal is Refusal.DROPPED:
-            return DroppedError(said, drop_reason_of(detail.rule_id))
+            return DroppedError(f"{said}{hint(detail.rule_id)}", drop_reason_of(detail.rule_id))
         if worth_another(error):
             return UnreachableError(
                 f"{self._endpoint.address} did not answer {name} within {self._retry.give_up_seconds:g} s; the last "

@@ -12,7 +12,7 @@ from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Metadata
 from secagg.transport.grpc.errors import DroppedError, ServiceError
 from secagg.transport.grpc.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
-from secagg.transport.grpc.status import drop_reason_of, sentence
+from secagg.transport.grpc.status import drop_reason_of, hint, sentence
 
 _POLL_SECONDS: Final = 30.0
 _SHORTEST_POLL_SECONDS: Final = 0.5
@@ -75,7 +75,7 @@ class ParticipantCalls:
                     if reply.ended.completed:
                         return None
                     raise SessionAbortedError(
-                        f"the session ended without a sum: {sentence(reply.ended.detail or reply.ended.reason)}",
+                        f"the session ended without a sum: {_reason(reply.ended)}",
                         next((reason for reason in AbortReason if reason.value == reply.ended.reason_id), None),
                     )
                 case "dropped":
@@ -132,5 +132,12 @@ def _outcome(reply: pb.AnswerReply) -> str:
 
 
 def _dropped(dropped: pb.Dropped) -> DroppedError:
-    said = dropped.detail or dropped.reason or "the server does not say why"
-    return DroppedError(f"the server dropped this client: {sentence(said)}", drop_reason_of(dropped.reason_id))
+    why = f"{_reason(dropped)}{hint(dropped.reason_id)}"
+    return DroppedError(f"the server dropped this client: {why}", drop_reason_of(dropped.reason_id))
+
+
+def _reason(told: pb.Ended | pb.Dropped) -> str:
+    """A reason's name and id; the server sends no sentence, which could tell about the others."""
+    if not told.reason:
+        return "the server does not say why"
+    return sentence(f"{told.reason} [{told.reason_id}]")

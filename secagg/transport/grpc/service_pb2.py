@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsecagg/service/v1/service.proto\x12\x11secagg.service.v1\"0\n\rClientSubject\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x06\"%\n\x0fOperatorSubject\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x89\x01\n\x10\x43hallengeRequest\x12\x32\n\x06\x63lient\x18\x01 \x01(\x0b\x32 .secagg.service.v1.ClientSubjectH\x00\x12\x36\n\x08operator\x18\x02 \x01(\x0b\x32\".secagg.service.v1.OperatorSubjectH\x00\x42\t\n\x07subject\"\x1f\n\x0e\x43hallengeReply\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"E\n\x0cLoginRequest\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x13\n\x0bserver_name\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x1b\n\nLoginReply\x12\r\n\x05token\x18\x01 \x01(\x0c\"\x11\n\x0fGetOfferRequest\"\x1e\n\rGetOfferReply\x12\r\n\x05offer\x18\x01 \x01(\x0c\"=\n\x12NextRequestRequest\x12\x0c\n\x04seen\x18\x01 \x01(\x0c\x12\x19\n\x11wait_milliseconds\x18\x02 \x01(\r\"\x87\x01\n\x10NextRequestReply\x12\x11\n\x07request\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65nded\x18\x02 \x01(\x0b\x32\x18.secagg.service.v1.EndedH\x00\x12-\n\x07\x64ropped\x18\x03 \x01(\x0b\x32\x1a.secagg.service.v1.DroppedH\x00\x42\x06\n\x04news\"M\n\x05\x45nded\x12\x11\n\tcompleted\x18\x01 \x01(\x08\x12\x11\n\treason_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"<\n\x07\x44ropped\x12\x11\n\treason_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x1f\n\rAnswerRequest\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\x0c\"X\n\nUploadPart\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.secagg.service.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"3\n\x0cUploadHeader\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"\xa8\x01\n\x0b\x41nswerReply\x12\x37\n\x07outcome\x18\x01 \x01(\x0e\x32&.secagg.service.v1.AnswerReply.Outcome\"`\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x14\n\x10OUTCOME_REPEATED\x10\x02\x12\x10\n\x0cOUTCOME_LATE\x10\x03\"\x15\n\x13ListSessionsRequest\"%\n\x11ListSessionsReply\x12\x10\n\x08sessions\x18\x01 \x03(\t\"#\n\x10GetStatusRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x86\x03\n\x0eGetStatusReply\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0f\n\x07\x63lients\x18\x03 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x04\x12\x10\n\x08\x61nswered\x18\x05 \x01(\x04\x12\x0f\n\x07pending\x18\x06 \x01(\x04\x12-\n\x07\x64ropped\x18\x07 \x03(\x0b\x32\x1c.secagg.service.v1.DropCount\x12\x19\n\x0cseconds_left\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0blog_entries\x18\t \x01(\x04\x12\x14\n\x0cstored_bytes\x18\n \x01(\x04\x12\x14\n\x0cresult_ready\x18\x0b \x01(\x08\x12\x17\n\x0f\x61\x62ort_reason_id\x18\x0c \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\r \x01(\t\x12\x12\n\ncreated_at\x18\x0e \x01(\x01\x12\x35\n\x0c\x63ontributors\x18\x0f \x01(\x0b\x32\x1f.secagg.service.v1.ContributorsB\x0f\n\r_seconds_left\"/\n\tDropCount\x12\x11\n\treason_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63lients\x18\x02 \x01(\x04\"\x1f\n\x0c\x43ontributors\x12\x0f\n\x07\x63lients\x18\x01 \x03(\x06\"#\n\x10GetResultRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"R\n\nResultPart\x12\x0f\n\x05\x63hunk\x18\x01 \x01(\x0cH\x00\x12+\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1c.secagg.service.v1.ResultEndH\x00\x42\x06\n\x04part\"0\n\tResultEnd\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"+\n\x18\x41\x63knowledgeResultRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x18\n\x16\x41\x63knowledgeResultReply\"h\n\x0b\x45rrorDetail\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05retry\x18\x02 \x01(\x08\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x05 \x01(\x01\x32\xfb\x03\n\x11SecureAggregation\x12S\n\tChallenge\x12#.secagg.service.v1.ChallengeRequest\x1a!.secagg.service.v1.ChallengeReply\x12G\n\x05Login\x12\x1f.secagg.service.v1.LoginRequest\x1a\x1d.secagg.service.v1.LoginReply\x12P\n\x08GetOffer\x12\".secagg.service.v1.GetOfferRequest\x1a .secagg.service.v1.GetOfferReply\x12Y\n\x0bNextRequest\x12%.secagg.service.v1.NextRequestRequest\x1a#.secagg.service.v1.NextRequestReply\x12J\n\x06\x41nswer\x12 .secagg.service.v1.AnswerRequest\x1a\x1e.secagg.service.v1.AnswerReply\x12O\n\x0cUploadAnswer\x12\x1d.secagg.service.v1.UploadPart\x1a\x1e.secagg.service.v1.AnswerReply(\x01\x32\x83\x03\n\x0e\x41\x64ministration\x12\\\n\x0cListSessions\x12&.secagg.service.v1.ListSessionsRequest\x1a$.secagg.service.v1.ListSessionsReply\x12S\n\tGetStatus\x12#.secagg.service.v1.GetStatusRequest\x1a!.secagg.service.v1.GetStatusReply\x12Q\n\tGetResult\x12#.secagg.service.v1.GetResultRequest\x1a\x1d.secagg.service.v1.ResultPart0\x01\x12k\n\x11\x41\x63knowledgeResult\x12+.secagg.service.v1.AcknowledgeResultRequest\x1a).secagg.service.v1.AcknowledgeResultReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsecagg/service/v1/service.proto\x12\x11secagg.service.v1\"0\n\rClientSubject\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x06\"%\n\x0fOperatorSubject\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x89\x01\n\x10\x43hallengeRequest\x12\x32\n\x06\x63lient\x18\x01 \x01(\x0b\x32 .secagg.service.v1.ClientSubjectH\x00\x12\x36\n\x08operator\x18\x02 \x01(\x0b\x32\".secagg.service.v1.OperatorSubjectH\x00\x42\t\n\x07subject\"\x1f\n\x0e\x43hallengeReply\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"E\n\x0cLoginRequest\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x13\n\x0bserver_name\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x1b\n\nLoginReply\x12\r\n\x05token\x18\x01 \x01(\x0c\"\x11\n\x0fGetOfferRequest\"\x1e\n\rGetOfferReply\x12\r\n\x05offer\x18\x01 \x01(\x0c\"=\n\x12NextRequestRequest\x12\x0c\n\x04seen\x18\x01 \x01(\x0c\x12\x19\n\x11wait_milliseconds\x18\x02 \x01(\r\"\x87\x01\n\x10NextRequestReply\x12\x11\n\x07request\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65nded\x18\x02 \x01(\x0b\x32\x18.secagg.service.v1.EndedH\x00\x12-\n\x07\x64ropped\x18\x03 \x01(\x0b\x32\x1a.secagg.service.v1.DroppedH\x00\x42\x06\n\x04news\"=\n\x05\x45nded\x12\x11\n\tcompleted\x18\x01 \x01(\x08\x12\x11\n\treason_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\",\n\x07\x44ropped\x12\x11\n\treason_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1f\n\rAnswerRequest\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\x0c\"X\n\nUploadPart\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.secagg.service.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"3\n\x0cUploadHeader\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"\xa8\x01\n\x0b\x41nswerReply\x12\x37\n\x07outcome\x18\x01 \x01(\x0e\x32&.secagg.service.v1.AnswerReply.Outcome\"`\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x14\n\x10OUTCOME_REPEATED\x10\x02\x12\x10\n\x0cOUTCOME_LATE\x10\x03\"\x15\n\x13ListSessionsRequest\"%\n\x11ListSessionsReply\x12\x10\n\x08sessions\x18\x01 \x03(\t\"#\n\x10GetStatusRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x86\x03\n\x0eGetStatusReply\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0f\n\x07\x63lients\x18\x03 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x04\x12\x10\n\x08\x61nswered\x18\x05 \x01(\x04\x12\x0f\n\x07pending\x18\x06 \x01(\x04\x12-\n\x07\x64ropped\x18\x07 \x03(\x0b\x32\x1c.secagg.service.v1.DropCount\x12\x19\n\x0cseconds_left\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0blog_entries\x18\t \x01(\x04\x12\x14\n\x0cstored_bytes\x18\n \x01(\x04\x12\x14\n\x0cresult_ready\x18\x0b \x01(\x08\x12\x17\n\x0f\x61\x62ort_reason_id\x18\x0c \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\r \x01(\t\x12\x12\n\ncreated_at\x18\x0e \x01(\x01\x12\x35\n\x0c\x63ontributors\x18\x0f \x01(\x0b\x32\x1f.secagg.service.v1.ContributorsB\x0f\n\r_seconds_left\"/\n\tDropCount\x12\x11\n\treason_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63lients\x18\x02 \x01(\x04\"\x1f\n\x0c\x43ontributors\x12\x0f\n\x07\x63lients\x18\x01 \x03(\x06\"#\n\x10GetResultRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"R\n\nResultPart\x12\x0f\n\x05\x63hunk\x18\x01 \x01(\x0cH\x00\x12+\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1c.secagg.service.v1.ResultEndH\x00\x42\x06\n\x04part\"0\n\tResultEnd\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"+\n\x18\x41\x63knowledgeResultRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x18\n\x16\x41\x63knowledgeResultReply\"h\n\x0b\x45rrorDetail\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05retry\x18\x02 \x01(\x08\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x05 \x01(\x01\x32\xfb\x03\n\x11SecureAggregation\x12S\n\tChallenge\x12#.secagg.service.v1.ChallengeRequest\x1a!.secagg.service.v1.ChallengeReply\x12G\n\x05Login\x12\x1f.secagg.service.v1.LoginRequest\x1a\x1d.secagg.service.v1.LoginReply\x12P\n\x08GetOffer\x12\".secagg.service.v1.GetOfferRequest\x1a .secagg.service.v1.GetOfferReply\x12Y\n\x0bNextRequest\x12%.secagg.service.v1.NextRequestRequest\x1a#.secagg.service.v1.NextRequestReply\x12J\n\x06\x41nswer\x12 .secagg.service.v1.AnswerRequest\x1a\x1e.secagg.service.v1.AnswerReply\x12O\n\x0cUploadAnswer\x12\x1d.secagg.service.v1.UploadPart\x1a\x1e.secagg.service.v1.AnswerReply(\x01\x32\x83\x03\n\x0e\x41\x64ministration\x12\\\n\x0cListSessions\x12&.secagg.service.v1.ListSessionsRequest\x1a$.secagg.service.v1.ListSessionsReply\x12S\n\tGetStatus\x12#.secagg.service.v1.GetStatusRequest\x1a!.secagg.service.v1.GetStatusReply\x12Q\n\tGetResult\x12#.secagg.service.v1.GetResultRequest\x1a\x1d.secagg.service.v1.ResultPart0\x01\x12k\n\x11\x41\x63knowledgeResult\x12+.secagg.service.v1.AcknowledgeResultRequest\x1a).secagg.service.v1.AcknowledgeResultReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,45 +52,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NEXTREQUESTREPLY']._serialized_start=531
   _globals['_NEXTREQUESTREPLY']._serialized_end=666
   _globals['_ENDED']._serialized_start=668
-  _globals['_ENDED']._serialized_end=745
-  _globals['_DROPPED']._serialized_start=747
-  _globals['_DROPPED']._serialized_end=807
-  _globals['_ANSWERREQUEST']._serialized_start=809
-  _globals['_ANSWERREQUEST']._serialized_end=840
-  _globals['_UPLOADPART']._serialized_start=842
-  _globals['_UPLOADPART']._serialized_end=930
-  _globals['_UPLOADHEADER']._serialized_start=932
-  _globals['_UPLOADHEADER']._serialized_end=983
-  _globals['_ANSWERREPLY']._serialized_start=986
-  _globals['_ANSWERREPLY']._serialized_end=1154
-  _globals['_ANSWERREPLY_OUTCOME']._serialized_start=1058
-  _globals['_ANSWERREPLY_OUTCOME']._serialized_end=1154
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1156
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1177
-  _globals['_LISTSESSIONSREPLY']._serialized_start=1179
-  _globals['_LISTSESSIONSREPLY']._serialized_end=1216
-  _globals['_GETSTATUSREQUEST']._serialized_start=1218
-  _globals['_GETSTATUSREQUEST']._serialized_end=1253
-  _globals['_GETSTATUSREPLY']._serialized_start=1256
-  _globals['_GETSTATUSREPLY']._serialized_end=1646
-  _globals['_DROPCOUNT']._serialized_start=1648
-  _globals['_DROPCOUNT']._serialized_end=1695
-  _globals['_CONTRIBUTORS']._serialized_start=1697
-  _globals['_CONTRIBUTORS']._serialized_end=1728
-  _globals['_GETRESULTREQUEST']._serialized_start=1730
-  _globals['_GETRESULTREQUEST']._serialized_end=1765
-  _globals['_RESULTPART']._serialized_start=1767
-  _globals['_RESULTPART']._serialized_end=1849
-  _globals['_RESULTEND']._serialized_start=1851
-  _globals['_RESULTEND']._serialized_end=1899
-  _globals['_ACKNOWLEDGERESULTREQUEST']._serialized_start=1901
-  _globals['_ACKNOWLEDGERESULTREQUEST']._serialized_end=1944
-  _globals['_ACKNOWLEDGERESULTREPLY']._serialized_start=1946
-  _globals['_ACKNOWLEDGERESULTREPLY']._serialized_end=1970
-  _globals['_ERRORDETAIL']._serialized_start=1972
-  _globals['_ERRORDETAIL']._serialized_end=2076
-  _globals['_SECUREAGGREGATION']._serialized_start=2079
-  _globals['_SECUREAGGREGATION']._serialized_end=2586
-  _globals['_ADMINISTRATION']._serialized_start=2589
-  _globals['_ADMINISTRATION']._serialized_end=2976
+  _globals['_ENDED']._serialized_end=729
+  _globals['_DROPPED']._serialized_start=731
+  _globals['_DROPPED']._serialized_end=775
+  _globals['_ANSWERREQUEST']._serialized_start=777
+  _globals['_ANSWERREQUEST']._serialized_end=808
+  _globals['_UPLOADPART']._serialized_start=810
+  _globals['_UPLOADPART']._serialized_end=898
+  _globals['_UPLOADHEADER']._serialized_start=900
+  _globals['_UPLOADHEADER']._serialized_end=951
+  _globals['_ANSWERREPLY']._serialized_start=954
+  _globals['_ANSWERREPLY']._serialized_end=1122
+  _globals['_ANSWERREPLY_OUTCOME']._serialized_start=1026
+  _globals['_ANSWERREPLY_OUTCOME']._serialized_end=1122
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1124
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1145
+  _globals['_LISTSESSIONSREPLY']._serialized_start=1147
+  _globals['_LISTSESSIONSREPLY']._serialized_end=1184
+  _globals['_GETSTATUSREQUEST']._serialized_start=1186
+  _globals['_GETSTATUSREQUEST']._serialized_end=1221
+  _globals['_GETSTATUSREPLY']._serialized_start=1224
+  _globals['_GETSTATUSREPLY']._serialized_end=1614
+  _globals['_DROPCOUNT']._serialized_start=1616
+  _globals['_DROPCOUNT']._serialized_end=1663
+  _globals['_CONTRIBUTORS']._serialized_start=1665
+  _globals['_CONTRIBUTORS']._serialized_end=1696
+  _globals['_GETRESULTREQUEST']._serialized_start=1698
+  _globals['_GETRESULTREQUEST']._serialized_end=1733
+  _globals['_RESULTPART']._serialized_start=1735
+  _globals['_RESULTPART']._serialized_end=1817
+  _globals['_RESULTEND']._serialized_start=1819
+  _globals['_RESULTEND']._serialized_end=1867
+  _globals['_ACKNOWLEDGERESULTREQUEST']._serialized_start=1869
+  _globals['_ACKNOWLEDGERESULTREQUEST']._serialized_end=1912
+  _globals['_ACKNOWLEDGERESULTREPLY']._serialized_start=1914
+  _globals['_ACKNOWLEDGERESULTREPLY']._serialized_end=1938
+  _globals['_ERRORDETAIL']._serialized_start=1940
+  _globals['_ERRORDETAIL']._serialized_end=2044
+  _globals['_SECUREAGGREGATION']._serialized_start=2047
+  _globals['_SECUREAGGREGATION']._serialized_end=2554
+  _globals['_ADMINISTRATION']._serialized_start=2557
+  _globals['_ADMINISTRATION']._serialized_end=2944
 # @@protoc_insertion_point(module_scope)

@@ -80,26 +80,22 @@ class NextRequestReply(_message.Message):
     def __init__(self, request: _Optional[bytes] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ...) -> None: ...
 
 class Ended(_message.Message):
-    __slots__ = ("completed", "reason_id", "reason", "detail")
+    __slots__ = ("completed", "reason_id", "reason")
     COMPLETED_FIELD_NUMBER: _ClassVar[int]
     REASON_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
-    DETAIL_FIELD_NUMBER: _ClassVar[int]
     completed: bool
     reason_id: str
     reason: str
-    detail: str
-    def __init__(self, completed: bool = ..., reason_id: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    def __init__(self, completed: bool = ..., reason_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Dropped(_message.Message):
-    __slots__ = ("reason_id", "reason", "detail")
+    __slots__ = ("reason_id", "reason")
     REASON_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
-    DETAIL_FIELD_NUMBER: _ClassVar[int]
     reason_id: str
     reason: str
-    detail: str
-    def __init__(self, reason_id: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    def __init__(self, reason_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
     __slots__ = ("answer",)

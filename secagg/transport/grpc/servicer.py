@@ -15,7 +15,7 @@ from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, OperatorCaller
 from secagg.transport.grpc.limits import SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
-from secagg.transport.grpc.status import CallRefusedError, refused, sentence
+from secagg.transport.grpc.status import CallRefusedError, refused
 from secagg.transport.grpc.uploads import UploadDesk
 
 _OUTCOMES = {
@@ -149,16 +149,14 @@ def _claimed(request: pb.ChallengeRequest) -> Caller:
 
 def _receipt(receipt: Receipt) -> pb.AnswerReply:
     if receipt.kind is ReceiptKind.REFUSED:
-        raise CallRefusedError(
-            Refusal.DROPPED, receipt.detail or "the server dropped this client", drop_reason=receipt.reason
-        )
+        why = "" if receipt.reason is None else f": {receipt.reason.name} [{receipt.reason.value}]"
+        raise CallRefusedError(Refusal.DROPPED, f"the server dropped this client{why}", drop_reason=receipt.reason)
     return pb.AnswerReply(outcome=_OUTCOMES[receipt.kind])
 
 
 def _end(end: Ended) -> pb.NextRequestReply:
     reason_id, reason = ("", "") if end.reason is None else (end.reason.value, end.reason.name)
-    detail = sentence(end.detail)
     if end.kind is EndKind.DROPPED:
-        return pb.NextRequestReply(dropped=pb.Dropped(reason_id=reason_id, reason=reason, detail=detail))
+        return pb.NextRequestReply(dropped=pb.Dropped(reason_id=reason_id, reason=reason))
     completed = end.kind is EndKind.COMPLETED
-    return pb.NextRequestReply(ended=pb.Ended(completed=completed, reason_id=reason_id, reason=reason, detail=detail))
+    return pb.NextRequestReply(ended=pb.Ended(completed=completed, reason_id=reason_id, reason=reason))

@@ -162,6 +162,13 @@ def worth_another(error: BaseException) -> bool:
     return error.code() in _BROKEN and not about_certificate(error)
 
 
+def hint(rule_id: str) -> str:
+    """What a client can do about a drop, as the end of a sentence; the server sends ids only."""
+    if rule_id == DropReason.SECOND_ANSWER_DIFFERS.value:
+        return "; two processes run as this client, or one restarted without state="
+    return ""
+
+
 def drop_reason_of(rule_id: str) -> DropReason | None:
     """Return a drop reason by its id, or None when there is none or this release does not know it."""
     return next((reason for reason in DropReason if reason.value == rule_id), None)

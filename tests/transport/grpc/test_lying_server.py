@@ -154,15 +154,15 @@ def test_a_server_that_asks_again_what_was_answered() -> None:
 
 
 def test_a_session_that_was_aborted_says_why() -> None:
-    ended = pb.Ended(reason_id="A03", reason="TOO_FEW_CONTRIBUTORS", detail="2 of 3 came")
+    ended = pb.Ended(reason_id="A03", reason="TOO_FEW_CONTRIBUTORS")
     lied = lie(NextRequest=lambda _: pb.NextRequestReply(ended=ended))
     assert isinstance(lied.error, SessionAbortedError)
     assert lied.error.reason is AbortReason.TOO_FEW_CONTRIBUTORS
-    assert str(lied.error) == "the session ended without a sum: 2 of 3 came"
+    assert str(lied.error) == "the session ended without a sum: TOO_FEW_CONTRIBUTORS [A03]"
 
 
 def test_a_reason_of_any_length_is_one_sentence() -> None:
-    lied = lie(NextRequest=lambda _: pb.NextRequestReply(ended=pb.Ended(detail="a" * 1_000_000)))
+    lied = lie(NextRequest=lambda _: pb.NextRequestReply(ended=pb.Ended(reason="a" * 1_000_000)))
     assert len(str(lied.error)) < 1100
     lied = lie(NextRequest=lambda _: pb.NextRequestReply(dropped=pb.Dropped(reason="a" * 1_000_000)))
     assert len(str(lied.error)) < 1100
@@ -176,6 +176,17 @@ def test_reasons_of_a_later_release_are_no_defect() -> None:
     lied = lie(NextRequest=lambda _: pb.NextRequestReply(dropped=pb.Dropped(reason_id="S99", reason="NEW_REASON")))
     assert isinstance(lied.error, DroppedError)
     assert lied.error.drop_reason is None
+
+
+def test_a_drop_for_two_answers_says_what_it_comes_from() -> None:
+    """The server sends the id alone; what the client can do about it, the client knows."""
+    dropped = pb.Dropped(reason_id="S05", reason="SECOND_ANSWER_DIFFERS")
+    lied = lie(NextRequest=lambda _: pb.NextRequestReply(dropped=dropped))
+    assert isinstance(lied.error, DroppedError)
+    assert str(lied.error) == (
+        "the server dropped this client: SECOND_ANSWER_DIFFERS [S05]; two processes run as this client, or one "
+        "restarted without state="
+    )
 
 
 def test_a_session_that_completed_without_this_client_is_no_success() -> None:
