@@ -14,6 +14,7 @@ from secagg.errors import (
     InternalError,
     LocalProtocolError,
     ParameterError,
+    ParticipationRefusedError,
     PeerMisbehaved,
     RemoteProtocolError,
     SecAggError,
@@ -29,6 +30,7 @@ from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import ClientPhase, ServerPhase
 from secagg.session.client import ClientSession
 from secagg.session.ledger import AnswerLedger, MemoryLedger
+from secagg.session.participation import MemoryParticipationLedger, ParticipationLedger
 from secagg.session.server import ServerSession
 from secagg.session.simulation import SimulationReport, SimulationResult, simulate
 
@@ -50,7 +52,10 @@ __all__ = [
     "InternalError",
     "LocalProtocolError",
     "MemoryLedger",
+    "MemoryParticipationLedger",
     "ParameterError",
+    "ParticipationLedger",
+    "ParticipationRefusedError",
     "PeerMisbehaved",
     "RemoteProtocolError",
     "Round",

@@ -151,5 +151,9 @@ class SessionAbortedError(SecAggError):
         return type(self), (str(self), self.reason)
 
 
+class ParticipationRefusedError(SecAggError):
+    """A session that is beyond the client's own limits on how often it is summed; nothing of the input was sent."""
+
+
 class InternalError(SecAggError):
     """A defect in secagg itself: please report it."""

@@ -46,6 +46,7 @@ def test_the_hierarchy_is_the_one_of_the_architecture() -> None:
         "DecodeError": ("RemoteProtocolError",),
         "PeerMisbehaved": ("RemoteProtocolError",),
         "SessionAbortedError": ("SecAggError",),
+        "ParticipationRefusedError": ("SecAggError",),
         "InternalError": ("SecAggError",),
     }
 

@@ -47,6 +47,10 @@ class ClientPolicy:
             order; None for any. Bounds that the server chooses decide what is summed: with `Integers(9, 10)` it is how
             many clients have more than 9.
         max_weight: the largest weight that the offer must have, exactly; None for any.
+        sums_per_context: how many sums of one context this client's input may go into; None for any number. Needs a
+            `ParticipationLedger`, as the next one does.
+        minimum_cohort_change: by how many clients a cohort has to differ from that of every other session of this
+            context that has this client's input; one that is the same differs by 0. None for any.
 
     Raises:
         ParameterError: a value of another type, or a floor that no session can meet.
@@ -64,6 +68,8 @@ class ClientPolicy:
     context: bytes | None = None
     vectors: Mapping[str, VectorSpec] | None = field(default=None, hash=False)
     max_weight: int | None = None
+    sums_per_context: int | None = None
+    minimum_cohort_change: int | None = None
 
     def __post_init__(self) -> None:
         if self.threat_model is not None:
@@ -101,6 +107,12 @@ class ClientPolicy:
                     f"max_weight {self.max_weight!r:.80} refuses every session; give 1 (no weights), more, or None"
                 )
             object.__setattr__(self, "max_weight", largest)
+        for name in ("sums_per_context", "minimum_cohort_change"):
+            if getattr(self, name) is not None:
+                limit = as_whole(getattr(self, name))
+                if limit is None or limit < 1:
+                    raise ParameterError(f"{name}={getattr(self, name)!r:.80} is no limit; give 1 or more, or None")
+                object.__setattr__(self, name, limit)
         if not self.suites:
             raise ParameterError("a policy without suites refuses every session; list at least one")
 

@@ -21,6 +21,7 @@ from secagg.errors import (
     DecodeError,
     LocalProtocolError,
     ParameterError,
+    ParticipationRefusedError,
     PeerMisbehaved,
     RemoteProtocolError,
     SessionAbortedError,
@@ -46,6 +47,7 @@ from secagg.protocol.messages import Abort, SessionOffer
 from secagg.protocol.roster import Roster, require_cohort, session_roster
 from secagg.protocol.transitions import ClientPhase
 from secagg.session.ledger import AnswerLedger
+from secagg.session.participation import ParticipationLedger, ParticipationLimits, look_up
 from secagg.session.single_use import SingleUse
 from secagg.session.snapshots import dump_client, load_client
 from secagg.wire.codec import decode_offer, decode_server_message, encode
@@ -68,12 +70,15 @@ class ClientSession(SingleUse):
         randomness: source of all keys; the operating system's unless a test says otherwise.
         ledger: remembers answers, so that a session which was resumed twice cannot answer twice; needed for
             :meth:`snapshot`.
+        participations: remembers what this client's input went into, beyond this session; needed for
+            `sums_per_context` and `minimum_cohort_change` of the policy.
         executor: who makes masks; the answers do not depend on it.
 
     Raises:
         DecodeError: the offer is no offer.
         PeerMisbehaved: the offer is under the policy's floor; no key was made.
-        ParameterError: identity and roster do not fit.
+        ParticipationRefusedError: the offer is beyond the policy's limits on sums of one context; no key was made.
+        ParameterError: identity and roster do not fit, or limits without `participations`.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class ClientSession(SingleUse):
         policy: ClientPolicy | None = None,
         randomness: RandomSource | None = None,
         ledger: AnswerLedger | None = None,
+        participations: ParticipationLedger | None = None,
         executor: Executor = INLINE,
     ) -> None:
         client = check_client_id(client_id)
@@ -111,6 +117,8 @@ class ClientSession(SingleUse):
         self._input: EncodedInput | None = None
         self._repeat: tuple[bytes, bytes | None] | None = None
         self._moved = False
+        self._limit_sums(ParticipationLimits(chosen.sums_per_context, chosen.minimum_cohort_change), participations)
+        self._check_sums(claim=False)
 
     @property
     def client_id(self) -> ClientId:
@@ -171,6 +179,8 @@ class ClientSession(SingleUse):
             RemoteProtocolError: the server misbehaved; the session is ABORTED and its secrets are wiped.
             LocalProtocolError: the input is missing, or `message` is not bytes; the session is as before.
             SessionAbortedError: the session has ended, or another copy of it answered this request differently.
+            ParticipationRefusedError: this input went into other sums of this context since the offer; the session is
+                ABORTED.
         """
         if not isinstance(message, bytes | bytearray | memoryview):
             raise LocalProtocolError(f"a message is bytes, not {type(message).__name__}; pass what the server sent")
@@ -250,7 +260,7 @@ class ClientSession(SingleUse):
         self._require_open()
         if self._ledger is None:
             raise LocalProtocolError("a session without a ledger has no snapshots; pass ledger= when you make it")
-        frozen = dump_client(self._state, self._context, self._input, self._repeat)
+        frozen = dump_client(self._state, self._context, self._limits, self._input, self._repeat)
         self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")
         self._moved = True
         return frozen
@@ -264,15 +274,16 @@ class ClientSession(SingleUse):
         identity: IdentityKey | None = None,
         roster: Roster | None = None,
         randomness: RandomSource | None = None,
+        participations: ParticipationLedger | None = None,
         executor: Executor = INLINE,
     ) -> ClientSession:
         """Go on from a snapshot (Specification §9).
 
-        The ledger must be the one that the frozen session used, and must not be rolled back with the snapshot.
+        The ledgers must be those that the frozen session used, and must not be rolled back with the snapshot.
 
         Raises:
             DecodeError: the bytes are no snapshot of a client.
-            ParameterError: identity and roster do not fit.
+            ParameterError: identity and roster do not fit, or a ledger is missing.
         """
         if ledger is None:
             raise ParameterError("a snapshot is resumed with the ledger of the frozen session; pass ledger=")
@@ -289,9 +300,29 @@ class ClientSession(SingleUse):
         session._input = loaded.input
         session._repeat = loaded.repeat
         session._moved = False
+        session._limit_sums(loaded.limits, participations)
         return session
 
+    def _limit_sums(self, limits: ParticipationLimits, participations: ParticipationLedger | None) -> None:
+        if limits and participations is None:
+            raise ParameterError(
+                "sums_per_context and minimum_cohort_change need a record beyond this session; pass participations="
+            )
+        self._limits, self._participations = limits, participations
+
+    def _check_sums(self, *, claim: bool) -> None:
+        if self._participations is not None:
+            context = self._context
+            earlier = look_up(self._participations, context.client, context.session, context.parameters, claim=claim)
+            self._limits.check(context.parameters, earlier)
+
     def _claim(self, state: ClientState, answer: bytes) -> None:
+        if state.phase is ClientPhase.MASKED_INPUT:
+            try:
+                self._check_sums(claim=True)
+            except ParticipationRefusedError as error:
+                self._end(state, AbortReason.ABORTED_BY_CALLER, error)
+                raise
         if self._ledger is None:
             return
         phase, digest = state.phase, hashlib.sha256(answer).digest()

@@ -29,6 +29,7 @@ from secagg.protocol.client_states import ClientContext, ClientState
 from secagg.protocol.context import SessionContext
 from secagg.protocol.messages import Advertisement, RevealedShares, UnmaskingResponse
 from secagg.protocol.server_states import CollectingState
+from secagg.session.participation import ParticipationLimits
 
 _CHECKSUM_BYTES: Final = 32
 _FOREIGN: Final = (TypeError, ValueError, LookupError, RecursionError)
@@ -40,6 +41,7 @@ _PLAIN: Final = {
         UnmaskingResponse,
         EncodedInput,
         QuantizationReport,
+        ParticipationLimits,
         client_states.HeldShares,
         server_states.Turnout,
         client_states.AwaitingAdvertiseKeys,
@@ -70,6 +72,7 @@ class LoadedClient:
     client: ClientId
     parameters: SessionParameters
     state: Callable[[ClientContext], ClientState]
+    limits: ParticipationLimits
     input: EncodedInput | None
     repeat: tuple[bytes, bytes | None] | None
 
@@ -86,11 +89,12 @@ class LoadedServer:
 def dump_client(
     state: ClientState,
     context: ClientContext,
+    limits: ParticipationLimits,
     pending_input: EncodedInput | None,
     repeat: tuple[bytes, bytes | None] | None,
 ) -> SecretBytes:
     """Write a live client session; `repeat` is the last request's fingerprint and its answer, for a repeat."""
-    return _seal("client", (context.client, context.parameters.encode(), state, pending_input, repeat))
+    return _seal("client", (context.client, context.parameters.encode(), limits, state, pending_input, repeat))
 
 
 def load_client(snapshot: SecretBytes) -> LoadedClient:
@@ -99,6 +103,7 @@ def load_client(snapshot: SecretBytes) -> LoadedClient:
         case (
             int() as client,
             bytes() as parameters,
+            ParticipationLimits() as limits,
             _Record() as record,
             EncodedInput() | None as pending_input,
             repeat,
@@ -113,7 +118,7 @@ def load_client(snapshot: SecretBytes) -> LoadedClient:
             raise DecodeError("this is no snapshot of a client session")
         return built
 
-    return LoadedClient(client, _parameters(parameters), state, pending_input, _repeat(repeat))
+    return LoadedClient(client, _parameters(parameters), state, limits, pending_input, _repeat(repeat))
 
 
 def dump_server(

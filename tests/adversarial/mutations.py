@@ -52,6 +52,7 @@ REBUILD: Final = "protocol/server_rebuilding.py"
 BATCH: Final = "crypto/batch_decoding.py"
 KEYS: Final = "crypto/key_schedule.py"
 CODEC: Final = "wire/codec.py"
+PARTICIPATION: Final = "session/participation.py"
 QUANTIZATION: Final = "encoding/quantization.py"
 
 MUTATIONS: Final = (
@@ -520,6 +521,28 @@ MUTATIONS: Final = (
         "05",
         "an empty roster is none",
         ("session/client.py", "signs = identity is not None or roster is not None", "signs = bool(identity or roster)"),
+    ),
+    m("32", "sums are not counted", (PARTICIPATION, "len(earlier) >= self.sums_per_context", "False")),
+    m("32", "changes are not compared", (PARTICIPATION, "if change < self.minimum_cohort_change:", "if False:")),
+    m("32", "the input is not claimed", ("session/client.py", "self._check_sums(claim=True)", "pass")),
+    m(
+        "32",
+        "sums are not checked with the input",
+        (
+            "session/client.py",
+            "self._limits.check(context.parameters, earlier)",
+            "claim or self._limits.check(context.parameters, earlier)",
+        ),
+    ),
+    m("32", "sums are not checked at the offer", ("session/client.py", "self._check_sums(claim=False)", "pass")),
+    m(
+        "32",
+        "a snapshot loses the limits",
+        (
+            "session/client.py",
+            "session._limit_sums(loaded.limits, participations)",
+            "session._limit_sums(ParticipationLimits(None, None), participations)",
+        ),
     ),
     m(
         "31",

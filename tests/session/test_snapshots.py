@@ -31,11 +31,14 @@ from secagg import (
 )
 from secagg.crypto.labels import Label
 from secagg.protocol.server_states import CollectingUnmaskingShares
+from secagg.session.participation import ParticipationLimits
 from secagg.session.snapshots import dump_client, dump_server, load_client, load_server
 from tests.harness import Harness, alter, decode_request
 from tests.protocol.support import KINDS, MIXED_VECTORS, assert_exact, resumed_client, resumed_server, session
 
 ROUNDS = list(Round)
+
+NO_LIMITS = ParticipationLimits(None, None)
 
 
 def raw(snapshot: SecretBytes) -> bytes:
@@ -354,7 +357,7 @@ def test_a_state_of_the_other_role_in_a_snapshot_is_refused() -> None:
     server_state, client_state = harness.server._state, harness.clients[1]._state
     assert isinstance(server_state, CollectingUnmaskingShares)
     context = harness.clients[1]._context
-    mixed = dump_client(server_state, context, None, None)  # type: ignore[arg-type]
+    mixed = dump_client(server_state, context, NO_LIMITS, None, None)  # type: ignore[arg-type]
     with pytest.raises(DecodeError, match="no snapshot of a client session"):
         resumed_client(harness, 1, mixed)
     mixed = dump_server(client_state, harness.parameters, {})  # type: ignore[arg-type]
@@ -374,7 +377,7 @@ def test_what_has_no_place_in_a_snapshot_is_a_defect_and_not_written() -> None:
 
     for foreign in (object(), AwaitingUnmasking(context), 1 + 2j):
         with pytest.raises(TypeError, match="has no place in a snapshot"):
-            dump_client(foreign, context, None, None)  # type: ignore[arg-type]
+            dump_client(foreign, context, NO_LIMITS, None, None)  # type: ignore[arg-type]
 
 
 def test_requests_that_clients_share_are_stored_once() -> None:

@@ -86,6 +86,13 @@ def join(
         MaybePath, typer.Option(metavar="FILE.toml", help="Take part in a session of exactly these vectors.")
     ] = None,
     max_weight: Annotated[MaybeInt, typer.Option(help="Take part where this is the largest weight.")] = None,
+    sums_per_context: Annotated[
+        MaybeInt, typer.Option(help="Take part in no more sums of one context; needs --state.")
+    ] = None,
+    minimum_cohort_change: Annotated[
+        MaybeInt,
+        typer.Option(help="Take part again in one context only if the cohort differs by so many; needs --state."),
+    ] = None,
     ca: CaFile = None,
     certificate: CertificateFile = None,
     key: KeyFile = None,
@@ -113,6 +120,8 @@ def join(
         context=None if context is None else context_of(context),
         vectors=None if vectors is None else expected_vectors(vectors),
         max_weight=max_weight,
+        sums_per_context=sums_per_context,
+        minimum_cohort_change=minimum_cohort_change,
     )
     private = None if identity is None else load_identity(identity)
     keys = _roster(roster, authority, minimum_serial)

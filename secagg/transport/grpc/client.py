@@ -16,13 +16,14 @@ from pathlib import Path
 
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.quantization import QuantizationReport
-from secagg.errors import SecAggError
+from secagg.errors import ParameterError, SecAggError
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import ClientPhase
 from secagg.store.base import StoreError, check_session_name
+from secagg.store.participations import ParticipationFile
 from secagg.transport.grpc.connection import Connection, Endpoint
 from secagg.transport.grpc.errors import DroppedError, ServiceError
 from secagg.transport.grpc.gatekeeper import ClientCaller
@@ -90,7 +91,8 @@ async def participate(
             semi-honest session only if `threat_model=ThreatModel.SEMI_HONEST` allows it.
         tls: what to believe and to show; the default trusts gRPC's list of authorities.
         insecure: no TLS; on loopback addresses only.
-        state: a directory; with it, another process may go on after this one was killed. It holds secrets.
+        state: a directory; with it, another process may go on after this one was killed. It holds secrets. It also
+            remembers what this client's inputs went into, for the policy's limits on sums of one context.
         retry: how long and how often to try again.
         observer: told what happens.
         executor: who makes masks.
@@ -100,6 +102,7 @@ async def participate(
     Raises:
         ParameterError: an argument or input that does not fit, before anything was sent if possible.
         PeerMisbehaved: the server offered less than the policy, or broke a rule of the protocol.
+        ParticipationRefusedError: the session is beyond the policy's limits on sums of one context.
         DecodeError: the server's bytes are no message.
         DroppedError: the server dropped this client, or the session completed before this process sent an input;
             says what is known.
@@ -111,7 +114,12 @@ async def participate(
     caller = ClientCaller(check_session_name(session), check_client_id(client_id))
     endpoint = Endpoint(server, tls, insecure)
     watched = observer or ParticipationObserver()
+    if state is None and policy is not None and (policy.sums_per_context or policy.minimum_cohort_change):
+        raise ParameterError(
+            "sums_per_context and minimum_cohort_change need a record beyond this session; give state=, a directory"
+        )
     kept = None if state is None else ParticipantState(state, session, caller.client)
+    participations = None if state is None else ParticipationFile(state / f"{caller.client}.participations")
     try:
         async with Connection(endpoint, caller, identity, retry, watched) as connection:
             calls = ParticipantCalls(connection)
@@ -127,6 +135,7 @@ async def participate(
                 roster=roster,
                 policy=policy,
                 state=kept,
+                participations=participations,
                 executor=executor,
             )
             watched.offer_accepted(participant.parameters, participant.resumed)

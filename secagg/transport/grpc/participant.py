@@ -22,6 +22,7 @@ from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
 from secagg.session.client import ClientSession
+from secagg.store.participations import ParticipationFile
 from secagg.transport.grpc.state import ParticipantState
 
 Inputs = Mapping[str, NDArray[Any]] | Callable[[SessionParameters], Mapping[str, NDArray[Any]]]
@@ -62,6 +63,7 @@ class Participant:
         roster: Roster | None,
         policy: ClientPolicy | None,
         state: ParticipantState | None,
+        participations: ParticipationFile | None,
         executor: Executor,
     ) -> None:
         self.client = client
@@ -70,6 +72,7 @@ class Participant:
         self._identity = identity
         self._roster = roster
         self._state = state
+        self._participations = participations
         self._executor = executor
         self._notice: bytes | None = None
         self._arrays: Mapping[str, NDArray[Any]] | None = None
@@ -83,6 +86,7 @@ class Participant:
             roster=roster,
             policy=policy,
             ledger=state,
+            participations=participations,
             executor=executor,
         )
         session: ClientSession = make()
@@ -176,7 +180,12 @@ class Participant:
 
     def _thaw(self, state: ParticipantState, frozen: SecretBytes) -> ClientSession:
         session = ClientSession.resume(
-            frozen, ledger=state, identity=self._identity, roster=self._roster, executor=self._executor
+            frozen,
+            ledger=state,
+            identity=self._identity,
+            roster=self._roster,
+            participations=self._participations,
+            executor=self._executor,
         )
         frozen.wipe()
         return session

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from secagg import FixedPoint, ParameterError, PeerMisbehaved, SessionParameters, Violation
+from secagg import (
+    FixedPoint,
+    ParameterError,
+    ParticipationRefusedError,
+    PeerMisbehaved,
+    SessionParameters,
+    Violation,
+)
 from secagg.errors import LocalProtocolError
 from secagg.transport.grpc import ClientTls, DroppedError, Participation, ServerTls, participate_blocking
 from secagg.transport.grpc.limits import UNARY_ANSWER_BYTES
@@ -46,6 +54,24 @@ def test_a_client_that_runs_again_after_the_end_is_told_what_is_known() -> None:
                 await network.client(1)
             assert "this process sent no input" in str(caught.value)
             assert "an input that an earlier process of client 1 sent is in the sum all the same" in str(caught.value)
+
+    run(play())
+
+
+def test_an_input_goes_into_so_many_sums_of_a_context_and_no_more(tmp_path: Path) -> None:
+    """What counts lies beside the states of the sessions, and outlives each of them."""
+
+    async def play() -> None:
+        async with Network() as network:
+            policy = network.policy(sums_per_context=1)
+            others = (network.client(client) for client in network.ids[1:])
+            await asyncio.gather(network.client(1, policy=policy, state=tmp_path), *others)
+            again = network.parameters.renew()
+            await network.host.create("again", again, roster=network.enrolled, schedule=network.schedule)
+            with pytest.raises(ParticipationRefusedError, match="in 1 sums of this context already"):
+                await network.client(1, session="again", policy=policy, state=tmp_path)
+            with pytest.raises(ParameterError, match="give state="):
+                await network.client(1, session="again", policy=policy)
 
     run(play())
 
