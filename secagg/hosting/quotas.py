@@ -1,4 +1,4 @@
-"""Bounds of a host: sessions, stored bytes, and how fast one client may send.
+"""Bounds of a host: sessions, stored bytes, how fast one client may send and how often it may fetch.
 
 A bucket for each client holds what it may still send; it fills with time, up to the largest burst.
 """
@@ -24,6 +24,8 @@ class Quotas:
         upload_bytes: all uploads and results together, committed or not.
         client_bytes_per_second: how fast one client of one session may send, on average. A burst of a few of its
             session's longest messages is always allowed.
+        client_fetches_per_minute: how often one client of one session may fetch the offer or a request; an honest one
+            needs one of each, and again after a restart.
         queued_messages: messages of one session that wait for the store.
         ended_sessions: ended sessions whose outcome is remembered; the oldest are forgotten.
 
@@ -36,6 +38,7 @@ class Quotas:
     message_bytes: int = 1 << 33
     upload_bytes: int = 1 << 40
     client_bytes_per_second: int = 1 << 27
+    client_fetches_per_minute: int = 60
     queued_messages: int = 100_000
     ended_sessions: int = 1000
 
@@ -48,6 +51,25 @@ class Quotas:
             object.__setattr__(self, bound.name, whole)
 
 
+class _Buckets:
+    """How much every client of one session has left of something that comes back with time."""
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self.per_second = per_second
+        self._burst = burst
+        self._left: dict[ClientId, tuple[float, float]] = {}
+
+    def take(self, client: ClientId, count: int, now: float) -> float:
+        """Take out of a client's bucket; return in how many seconds that much will be there, if it is not: then
+        nothing was taken."""
+        saved, since = self._left.get(client, (self._burst, now))
+        left = min(self._burst, saved + (now - since) * self.per_second)
+        if count > left:
+            return (count - left) / self.per_second
+        self._left[client] = (left - count, now)
+        return 0.0
+
+
 class SendingRates:
     """How much every client of one session may still send.
 
@@ -57,9 +79,7 @@ class SendingRates:
     """
 
     def __init__(self, per_second: float, burst: float) -> None:
-        self._per_second = per_second
-        self._burst = burst
-        self._left: dict[ClientId, tuple[float, float]] = {}
+        self._buckets = _Buckets(per_second, burst)
 
     def take(self, client: ClientId, count: int, now: float) -> None:
         """Take bytes out of a client's bucket.
@@ -67,16 +87,39 @@ class SendingRates:
         Raises:
             QuotaExceededError: not that many are left; says when they will be. Nothing was taken.
         """
-        saved, since = self._left.get(client, (self._burst, now))
-        left = min(self._burst, saved + (now - since) * self._per_second)
-        if count > left:
-            wait = (count - left) / self._per_second
+        wait = self._buckets.take(client, count, now)
+        if wait:
             raise QuotaExceededError(
-                f"client {client} sends faster than {self._per_second:.0f} bytes a second; "
+                f"client {client} sends faster than {self._buckets.per_second:.0f} bytes a second; "
                 f"send the {count} bytes again in {wait:.1f} s",
                 wait,
             )
-        self._left[client] = (left - count, now)
+
+
+class FetchRates:
+    """How often every client of one session may still fetch an offer or a request.
+
+    Args:
+        per_minute: how often in a minute; a client can save up as many.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._buckets = _Buckets(per_minute / 60, per_minute)
+
+    def take(self, client: ClientId, now: float) -> None:
+        """Count one.
+
+        Raises:
+            QuotaExceededError: it was too often; says when the next may be.
+        """
+        wait = self._buckets.take(client, 1, now)
+        if wait:
+            raise QuotaExceededError(
+                f"client {client} fetches offers and requests more than {self._per_minute} times a minute; "
+                f"name the last one in `seen`, or ask again in {wait:.1f} s",
+                wait,
+            )
 
 
 class Space:

@@ -19,7 +19,7 @@ from secagg.hosting.errors import (
     UploadRefusedError,
 )
 from secagg.hosting.keeper import Keeper
-from secagg.hosting.quotas import SendingRates
+from secagg.hosting.quotas import FetchRates, SendingRates
 from secagg.hosting.replica import abort_entry, drop_entry
 from secagg.hosting.replies import Ended, EndKind, Receipt, Request, SessionStatus
 from secagg.hosting.tools import STORE_FAILURES, Tools
@@ -58,6 +58,7 @@ class HostedSession:
         self._keeper = keeper
         burst = _BURST_MESSAGES * message_limit + _BURST_BYTES
         self._rates = SendingRates(tools.quotas.client_bytes_per_second, burst)
+        self._fetches = FetchRates(tools.quotas.client_fetches_per_minute)
         self._uploads: dict[ClientId, HostedUpload] = {}
         self._working: set[asyncio.Task[Any]] = set()
 
@@ -85,6 +86,17 @@ class HostedSession:
         self._require_member(client)
         return self._keeper.foresee(client, digest)
 
+    def give_offer(self, client: ClientId) -> bytes:
+        """Return the offer to a client.
+
+        Raises:
+            NotInCohortError: a client outside the cohort.
+            QuotaExceededError: the client fetches again and again what it has.
+        """
+        self._require_member(client)
+        self._fetches.take(client, self._tools.clock.now())
+        return self.offer
+
     async def next_request(self, client: ClientId, seen: bytes, wait: float) -> Request | Ended | None:
         """Return what the session asks of a client, as soon as it differs from what the client has seen.
 
@@ -98,6 +110,7 @@ class HostedSession:
 
         Raises:
             NotInCohortError: a client outside the cohort.
+            QuotaExceededError: the client fetches again and again what it has.
             HostUnavailableError: the host stops, or the session failed; ask again later.
         """
         self._require_member(client)
@@ -111,6 +124,7 @@ class HostedSession:
             keeper.require_running()
             request = keeper.request(client)
             if request is not None and request.digest != seen:
+                self._fetches.take(client, clock.now())
                 self._tools.observer.bytes_sent(self.name, client, len(request.message))
                 return request
             if clock.now() >= until:

@@ -9,7 +9,7 @@ import pytest
 
 from secagg import Round
 from secagg.errors import ParameterError
-from secagg.hosting import HostUnavailableError, QuotaExceededError, Quotas, ReceiptKind
+from secagg.hosting import HostUnavailableError, QuotaExceededError, Quotas, ReceiptKind, Request
 from secagg.hosting.quotas import SendingRates, Space
 from secagg.store.memory import MemoryStore
 from tests.harness import Harness
@@ -130,6 +130,30 @@ def test_one_client_cannot_send_without_end() -> None:
             await session.begin_upload(2, limit)
             clock.advance(wait)
             await session.begin_upload(1, limit)
+
+    run(body())
+
+
+def test_one_client_cannot_fetch_without_end() -> None:
+    async def body() -> None:
+        played, clock = Played(), FakeClock()
+        async with hosting(MemoryStore(), clock, quotas=Quotas(client_fetches_per_minute=6)) as host:
+            session = await played.create(host)
+            assert session.give_offer(1) == session.offer
+            for _ in range(5):
+                assert await session.next_request(1, b"", 0.0) is not None
+            with pytest.raises(
+                QuotaExceededError, match="client 1 fetches offers and requests more than 6 times"
+            ) as err:
+                await session.next_request(1, b"", 0.0)
+            assert err.value.retry_after == pytest.approx(10.0)
+            with pytest.raises(QuotaExceededError):
+                session.give_offer(1)
+            request = await session.next_request(2, b"", 0.0)
+            assert isinstance(request, Request)
+            assert await session.next_request(1, request.digest, 0.0) is None
+            clock.advance(10.0)
+            assert await session.next_request(1, b"", 0.0) is not None
 
     run(body())
 

@@ -109,6 +109,10 @@ class LimitSettings(Section):
     client_bytes_per_second: Count = Field(
         default=_DEFAULTS.client_bytes_per_second, description="how fast one client of a session may send, on average"
     )
+    client_fetches_per_minute: Count = Field(
+        default=_DEFAULTS.client_fetches_per_minute,
+        description="how often one client of a session may fetch the offer or a request",
+    )
     queued_messages: Count = Field(
         default=_DEFAULTS.queued_messages, description="messages of a session that wait for the disk"
     )

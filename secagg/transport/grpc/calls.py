@@ -65,7 +65,7 @@ def client_of(gatekeeper: Gatekeeper, context: Context) -> ClientCaller:
     Raises:
         CallRefusedError: no valid token, or an operator's.
     """
-    caller = gatekeeper.caller(_token(context))
+    caller = gatekeeper.caller(token_in(context.invocation_metadata()))
     if not isinstance(caller, ClientCaller):
         raise CallRefusedError(Refusal.NOT_IN_COHORT, "an operator takes no part in sessions; log in as a client")
     return caller
@@ -77,14 +77,15 @@ def operator_of(gatekeeper: Gatekeeper, context: Context) -> OperatorCaller:
     Raises:
         CallRefusedError: no valid token, or a client's.
     """
-    caller = gatekeeper.caller(_token(context))
+    caller = gatekeeper.caller(token_in(context.invocation_metadata()))
     if not isinstance(caller, OperatorCaller):
         raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "a client administers nothing; log in as an operator")
     return caller
 
 
-def _token(context: Context) -> bytes:
-    for key, value in context.invocation_metadata() or ():
+def token_in(metadata: Any) -> bytes:
+    """Return the token in a call's metadata; nothing when there is none."""
+    for key, value in metadata or ():
         if key == AUTHORIZATION and isinstance(value, str) and value.startswith(BEARER):
             try:
                 return bytes.fromhex(value.removeprefix(BEARER))

@@ -24,6 +24,7 @@ _SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
 # The longest offer and request: cohorts of 2^17 with a signature each, or an offer of many vectors.
 CLIENT_MESSAGE_BYTES: Final = 1 << 26
 SHA256_BYTES: Final = 32
+_FEWEST_CALLS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ class ServiceLimits:
     Attributes:
         calls: calls at once, waiting ones included; each client of a running session keeps one open.
         calls_per_connection: calls at once over one connection.
-        calls_per_caller: calls at once of one client of a session, over all its connections.
+        calls_per_caller: calls at once of one client of a session, or of one operator, over all its connections.
         uploads: uploads that are taken in at once; others wait for their turn.
         poll_seconds: how long a client may wait for a request in one call.
-        stall_seconds: how long an upload may pause.
+        stall_seconds: how long an upload may pause, and how long the one request of any other call may take to come.
         upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed.
         nonces: logins in progress; the oldest are forgotten.
         nonce_seconds: how long a login may take.
@@ -44,7 +45,7 @@ class ServiceLimits:
         token_seconds: how long a login is valid.
 
     Raises:
-        ParameterError: a bound that is not positive.
+        ParameterError: a bound that is not positive, or fewer than three calls.
     """
 
     calls: int = 16_384
@@ -59,6 +60,16 @@ class ServiceLimits:
     tokens_per_caller: int = 4
     token_seconds: float = 24 * 3600.0
 
+    @property
+    def calls_of_strangers(self) -> int:
+        """Calls at once of all callers without a login: a quarter, for logins and health checks."""
+        return max(1, self.calls // 4)
+
+    @property
+    def watching_strangers(self) -> int:
+        """Calls at once, of all callers without a login, that may stay open: for `Health.Watch` and reflection."""
+        return max(1, self.calls // 64)
+
     def __post_init__(self) -> None:
         for bound in fields(self):
             value = getattr(self, bound.name)
@@ -69,6 +80,10 @@ class ServiceLimits:
             if number is None:
                 raise ParameterError(f"limit {bound.name} is {value!r}; give a whole number")
             object.__setattr__(self, bound.name, number)
+        if self.calls < _FEWEST_CALLS:
+            raise ParameterError(
+                f"limit calls is {self.calls}; give at least {_FEWEST_CALLS}, for a login, a health check and a client"
+            )
 
 
 def server_options(limits: ServiceLimits) -> Options:

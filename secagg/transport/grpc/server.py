@@ -25,6 +25,7 @@ from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
 from secagg.transport.grpc.limits import ServiceLimits, server_options
 from secagg.transport.grpc.parsing import Parser
+from secagg.transport.grpc.places import Places
 from secagg.transport.grpc.service_pb2_grpc import (
     add_AdministrationServicer_to_server,
     add_SecureAggregationServicer_to_server,
@@ -109,7 +110,7 @@ class GrpcServer:
         limits = self._limits or _roomy(self._host)
         gatekeeper = Gatekeeper(self._key_of, self._names, loop.time, limits)
         server = grpc.aio.server(
-            interceptors=(*self._interceptors, Parser()),
+            interceptors=(Places(gatekeeper, limits), *self._interceptors, Parser()),
             options=server_options(limits),
             maximum_concurrent_rpcs=limits.calls,
         )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 from secagg.errors import SecAggError
 from secagg.hosting import Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
@@ -25,7 +23,6 @@ _OUTCOMES = {
 }
 _KEY_BYTES = 32
 _ACCEPTED = "accepted"
-_BUSY_SECONDS = 1.0
 
 
 class Servicer(SecureAggregationServicer):
@@ -46,7 +43,6 @@ class Servicer(SecureAggregationServicer):
         self._limits = limits
         self._closing = closing
         self._desk = UploadDesk(limits)
-        self._open: Counter[ClientCaller] = Counter()
 
     @answered
     async def Challenge(self, request: pb.ChallengeRequest, context: Context) -> pb.ChallengeReply:
@@ -68,59 +64,44 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def GetOffer(self, request: pb.GetOfferRequest, context: Context) -> pb.GetOfferReply:
         """Give the session's offer."""
-        with self._serving(context) as (_, session):
-            return pb.GetOfferReply(offer=session.offer)
+        caller, session = self._called(context)
+        return pb.GetOfferReply(offer=session.give_offer(caller.client))
 
     @answered
     async def NextRequest(self, request: pb.NextRequestRequest, context: Context) -> pb.NextRequestReply:
         """Wait for the next request."""
-        with self._serving(context) as (caller, session):
-            if len(request.seen) not in (0, SHA256_BYTES):
-                raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
-            wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
-            match await self._wait(session, caller, request.seen, wait):
-                case Request() as found:
-                    return pb.NextRequestReply(request=found.message)
-                case Ended() as end:
-                    return _end(end)
-            return pb.NextRequestReply()
+        caller, session = self._called(context)
+        if len(request.seen) not in (0, SHA256_BYTES):
+            raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
+        wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
+        match await self._wait(session, caller, request.seen, wait):
+            case Request() as found:
+                return pb.NextRequestReply(request=found.message)
+            case Ended() as end:
+                return _end(end)
+        return pb.NextRequestReply()
 
     @answered
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> pb.AnswerReply:
         """Take an answer in one piece."""
-        with self._serving(context) as (caller, session):
-            if len(request.answer) > UNARY_ANSWER_BYTES:
-                raise CallRefusedError(
-                    Refusal.UPLOAD_REFUSED,
-                    f"an answer of {len(request.answer)} bytes is above {UNARY_ANSWER_BYTES}; upload it in chunks",
-                )
-            return _receipt(await session.submit(caller.client, request.answer))
+        caller, session = self._called(context)
+        if len(request.answer) > UNARY_ANSWER_BYTES:
+            raise CallRefusedError(
+                Refusal.UPLOAD_REFUSED,
+                f"an answer of {len(request.answer)} bytes is above {UNARY_ANSWER_BYTES}; upload it in chunks",
+            )
+        return _receipt(await session.submit(caller.client, request.answer))
 
     @answered
     async def UploadAnswer(self, request: AsyncIterator[pb.UploadPart], context: Context) -> pb.AnswerReply:
         """Take an answer in chunks."""
-        with self._serving(context) as (caller, session):
-            return _receipt(await self._desk.take(session, caller.client, request))
+        caller, session = self._called(context)
+        return _receipt(await self._desk.take(session, caller.client, request))
 
-    @contextmanager
-    def _serving(self, context: Context) -> Iterator[tuple[ClientCaller, HostedSession]]:
-        """Around a call of a client: who calls, and its session. Bounds what one client keeps this server busy with."""
+    def _called(self, context: Context) -> tuple[ClientCaller, HostedSession]:
+        """Return who calls, and its session."""
         caller = client_of(self._gatekeeper, context)
-        session = self._host.session(caller.session)
-        if self._open[caller] >= self._limits.calls_per_caller:
-            raise CallRefusedError(
-                Refusal.QUOTA_EXCEEDED,
-                f"client {caller.client} has {self._open[caller]} calls open, as many as one may; wait for one to end",
-                retry=True,
-                retry_after=_BUSY_SECONDS,
-            )
-        self._open[caller] += 1
-        try:
-            yield caller, session
-        finally:
-            self._open[caller] -= 1
-            if not self._open[caller]:
-                del self._open[caller]
+        return caller, self._host.session(caller.session)
 
     async def _wait(
         self, session: HostedSession, caller: ClientCaller, seen: bytes, wait: float

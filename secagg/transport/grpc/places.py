@@ -1,0 +1,133 @@
+"""A place for every call, taken before anything of the call is read.
+
+gRPC bounds all calls of a server together, whoever makes them. Here each logged-in caller has a few of these places,
+and callers without a login share a part of them, a small one for calls that stay open (`Health.Watch`, reflection); so
+strangers can fill neither the places of those who take part nor, by watching, those for logins. A call also has to say
+what it wants: one whose request does not come in time gives its place back. Must not know what calls mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import grpc
+
+from secagg.errors import SecAggError
+from secagg.transport.grpc.calls import Context, fail, token_in
+from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
+from secagg.transport.grpc.limits import ServiceLimits
+from secagg.transport.grpc.status import CallRefusedError
+
+_BUSY_SECONDS: Final = 1.0
+_STRANGERS: Final = "callers without a login"
+_WATCHERS: Final = "watching callers without a login"
+
+Method = Callable[[Any, Context], Any]
+
+
+class Places(grpc.aio.ServerInterceptor):
+    """Counts the open calls of each logged-in caller, and of all others.
+
+    Args:
+        gatekeeper: knows who is logged in.
+        limits: how many calls, and how long a request may take to come.
+    """
+
+    def __init__(self, gatekeeper: Gatekeeper, limits: ServiceLimits) -> None:
+        self._gatekeeper = gatekeeper
+        self._limits = limits
+        self._open: Counter[Caller | str] = Counter()
+
+    async def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
+        """Return the method's handler, with taking a place and the waiting for its request around it."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        who = self._who(details, handler.response_streaming)
+        method = handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
+        # gRPC reads the one request of a unary call before it calls the handler, for as long as that takes.
+        seated = self._seated(method, who, unary=not handler.request_streaming)
+        kind = "stream_stream" if handler.response_streaming else "stream_unary"
+        nothing = {"unary_unary": None, "unary_stream": None, "stream_unary": None, "stream_stream": None}
+        return handler._replace(request_streaming=True, **{**nothing, kind: seated})
+
+    def _who(self, details: grpc.HandlerCallDetails, watches: bool) -> Caller | str:
+        try:
+            return self._gatekeeper.caller(token_in(details.invocation_metadata))
+        except SecAggError:
+            return _WATCHERS if watches else _STRANGERS
+
+    def _most(self, who: Caller | str) -> int:
+        if isinstance(who, str):
+            return self._limits.watching_strangers if who == _WATCHERS else self._limits.calls_of_strangers
+        return self._limits.calls_per_caller
+
+    @contextmanager
+    def _place(self, who: Caller | str) -> Iterator[None]:
+        if self._open[who] >= self._most(who):
+            raise CallRefusedError(
+                Refusal.QUOTA_EXCEEDED,
+                f"calls open of {_name(who)}: {self._open[who]}, as many as may be; wait for one to end",
+                retry=True,
+                retry_after=_BUSY_SECONDS,
+            )
+        self._open[who] += 1
+        try:
+            yield
+        finally:
+            self._open[who] -= 1
+            if not self._open[who]:
+                del self._open[who]
+
+    def _seated(self, method: Method, who: Caller | str, *, unary: bool) -> Method:
+        """Return a method that streams requests, whatever the method inside does."""
+        if inspect.isasyncgenfunction(method):
+
+            async def replies(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+                try:
+                    with self._place(who):
+                        given = await self._only(requests) if unary else requests
+                        async for reply in method(given, context):
+                            yield reply
+                except CallRefusedError as refusal:
+                    await fail(context, refusal)
+
+            return replies
+
+        async def reply(requests: AsyncIterator[Any], context: Context) -> Any:
+            try:
+                with self._place(who):
+                    return await method(await self._only(requests) if unary else requests, context)
+            except CallRefusedError as refusal:
+                await fail(context, refusal)
+
+        return reply
+
+    async def _only(self, requests: AsyncIterator[Any]) -> Any:
+        """The request of a call that has one."""
+        try:
+            async with asyncio.timeout(self._limits.stall_seconds):
+                return await anext(requests)
+        except TimeoutError:
+            raise CallRefusedError(
+                Refusal.MALFORMED, f"no request came within {self._limits.stall_seconds:g} s; send it with the call"
+            ) from None
+        except StopAsyncIteration:
+            raise CallRefusedError(Refusal.MALFORMED, "the call ended without a request; send one") from None
+
+
+def _name(who: Caller | str) -> str:
+    match who:
+        case ClientCaller(_, client):
+            return f"client {client}"
+        case str():
+            return who
+    return "this operator"
