@@ -28,6 +28,7 @@ from secagg.parameters.vectors import FixedPoint, Integers
 from secagg.protocol.messages import Round, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import ClientPhase, ServerPhase
+from secagg.session.arrays import VectorPlan, vector_name, vectors_for
 from secagg.session.client import ClientSession
 from secagg.session.ledger import AnswerLedger, MemoryLedger
 from secagg.session.participation import MemoryParticipationLedger, ParticipationLedger
@@ -73,9 +74,12 @@ __all__ = [
     "ThreatModel",
     "Topology",
     "TopologyKind",
+    "VectorPlan",
     "Violation",
     "__version__",
     "client_id",
     "parameters",
     "simulate",
+    "vector_name",
+    "vectors_for",
 ]

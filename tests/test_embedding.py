@@ -113,9 +113,9 @@ class Network:
         me = SimpleNamespace(client_id=client, identity=self.keys.get(client), roster=self.roster, policy=self.policy)
         store = self.stores[client]
 
-        def make_input(parameters: secagg.SessionParameters) -> tuple[dict[str, Any], int]:
+        def make_input(parameters: secagg.SessionParameters) -> tuple[dict[str, Any], None]:
             store.computed += 1
-            return {"visits": np.full(4, client)}, 1
+            return {"visits": np.full(4, client)}, None
 
         found: bytes | None = self.answer(me, store, self.offered, request, make_input)
         return found
