@@ -56,6 +56,7 @@ class Deployment:
             "FLWR_HOME": str(home),
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_LOG_LEVEL": "DEBUG",  # nodes say there which message they have answered
             # SuperLink and SuperNodes start programs of this environment.
             "PATH": os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", "")]),
         }

@@ -19,19 +19,28 @@ from secagg.integrations.nvflare import SecureFedAvg, SumSettings, site_id
 
 SITES = [f"site-{number}" for number in range(1, 6)]
 LEAVING = "site-3"
+# What a site's owner lets be counted, and up to where: another count is refused before anything is counted.
+COUNTS = "[integers]\ndigits = [0, 2000]\npixels = [0, 32000]\n"
 
 
 def main() -> None:
     """Make the job, run it, and hold the sums against the plain ones."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--workspace", type=Path, required=True, help="a folder for the simulator; it is emptied")
+    parser.add_argument("--workspace", type=Path, required=True, help="a new folder for the simulator")
     parser.add_argument("--threat-model", choices=["semi-honest", "active"], default="semi-honest")
     parser.add_argument("--stage", default="masked_input", help="the round in which a site dies")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0, help="for each round of the protocol")
     options = parser.parse_args()
+    if options.workspace.exists() and any(options.workspace.iterdir()):
+        parser.error(
+            f"--workspace {options.workspace} is not empty, and the simulator would delete it; name a new folder"
+        )
+    local = options.workspace / "local"
+    local.mkdir(parents=True)
+    (local / "secagg.toml").write_text(COUNTS)
     if options.threat_model == "active":
-        enroll(options.workspace / "local")
+        enroll(local)
 
     settings = SumSettings(
         threat_model=options.threat_model,
@@ -58,7 +67,6 @@ def enroll(local: Path) -> None:
 
     Real sites make their own key, and the authority's key stays with whoever keeps the roster, off-line.
     """
-    local.mkdir(parents=True)
     secagg = str(Path(sys.executable).with_name("secagg"))
     files = ["--roster", str(local / "roster.json"), "--authority", str(local / "authority.key")]
     command = [secagg, "enroll", *files, "--create-authority"]
@@ -67,7 +75,7 @@ def enroll(local: Path) -> None:
         command += ["--add", f"{site_id(site)}={local / site}.pub"]
         (local / f"secagg-{site}.toml").write_text(
             'threat_model = "active"\nminimum_cohort = 4\nmax_corrupt = 0.0\n'
-            f'identity = "{site}.key"\nroster = "roster.json"\nauthority = "authority.pub"\n'
+            f'identity = "{site}.key"\nroster = "roster.json"\nauthority = "authority.pub"\n{COUNTS}'
         )
     (local / "secagg.toml").write_text('roster = "roster.json"\nauthority = "authority.pub"\n')  # the server's
     run(command)

@@ -48,6 +48,18 @@ class Settings:
             raise ParameterError(f"{self.spelled(name)} is {value!r}; give a path")
         return Path(value)
 
+    def names(self, name: str) -> frozenset[str]:
+        """Return names that are separated by commas, as a node configuration has them; a list is taken, too.
+
+        Raises:
+            ParameterError: anything else.
+        """
+        value = self.given[name]
+        parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise ParameterError(f"{self.spelled(name)} is {value!r}; give names, separated by commas")
+        return frozenset(part for part in parts if part)
+
     def policy(self, floor: secagg.ClientPolicy) -> secagg.ClientPolicy:
         """Return the policy that the settings make of `floor`.
 

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.errors import ParameterError
-from secagg.parameters.vectors import MAX_BITS, MAX_NAME_LENGTH, FixedPoint
+from secagg.parameters.vectors import MAX_BITS, FixedPoint, check_vector_name
 
 WHOLE_NUMBER_BITS: Final = 24
-_ODD: Final = re.compile(r"[^A-Za-z0-9_.\-/]")
-_DIGEST_CHARACTERS: Final = 8
+_ODD: Final = re.compile(r"[^\w.\-/]", re.ASCII)
+_DIGEST_CHARACTERS: Final = 16
+_SHOWN_CHARACTERS: Final = 64
 _MOST_COMPLAINTS: Final = 20
 _WHOLE: Final = "biu"
 
@@ -173,14 +174,12 @@ def vectors_for(
 
 
 def vector_name(name: str, prefix: str = "") -> str:
-    """Return the name of an array's vector: its own where a vector may be called so, else one with a digest of it."""
-    plain = _ODD.sub("_", name)
-    room = MAX_NAME_LENGTH - len(prefix)
-    if plain == name and 0 < len(name) <= room:
-        return prefix + name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
-    end = plain[-(room - _DIGEST_CHARACTERS - 1) :]
-    return f"{prefix}{digest}-{end}"
+    """Return the name of an array's vector: its own after the prefix, or a digest of it where that cannot be."""
+    try:
+        return check_vector_name(prefix + name)
+    except ParameterError:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARACTERS]
+        return f"{prefix}{digest}-{_ODD.sub('_', name)[-_SHOWN_CHARACTERS:]}"
 
 
 class _Complaints:

@@ -264,6 +264,16 @@ MUTATIONS: Final = (
             "key = state.receiving_keys.get(sender, next(iter(state.receiving_keys.values())))",
         ),
     ),
+    m(
+        "12",
+        "the input is asked for first",
+        (INPUT, "    held = _open_all(state, message)\n", ""),
+        (
+            INPUT,
+            "    words = state.input.words\n",
+            "    held = _open_all(state, message)\n    words = state.input.words\n",
+        ),
+    ),
     m("12", "too few sharers", (INPUT, "if len(message.ciphertexts) < context.parameters.threshold:", "if False:")),
     m(
         "12",

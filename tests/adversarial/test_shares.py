@@ -313,6 +313,17 @@ def give(harness: Harness, receiver: int, ciphertexts: dict[int, bytes]) -> byte
     return encode(MaskedInputCollectionRequest(harness.session, tuple(sorted(ciphertexts.items()))))
 
 
+def test_pitfall_12_no_input_is_asked_for_before_all_shares_were_opened() -> None:
+    """A host that computes its input when it is due would run a model of the liar's."""
+    harness = Harness(clients=5, threshold=3).run_to(Round.MASKED_INPUT)
+    client = harness.clients[1]
+    client._input = None  # this host waits until it is due
+    request = decode_request(harness.requests[1])
+    (sender, sealed), *rest = request.ciphertexts
+    forged = ((sender, bytes([sealed[0] ^ 1]) + sealed[1:]), *rest)
+    refused(client, alter(harness.requests[1], ciphertexts=forged), Violation.CIPHERTEXT_NOT_AUTHENTIC)
+
+
 @models
 def test_pitfall_12_ciphertext_reflected_to_its_sender(model: str) -> None:
     """What 1 sealed for 2 comes back to 1 as if 2 had sealed it: the keys of a channel are directional."""

@@ -66,15 +66,6 @@ def test_every_array_comes_back_in_its_own_dtype_and_shape() -> None:
     assert found["bytes"].tolist() == [0, 255]
 
 
-def test_a_frozen_array_keeps_its_bits() -> None:
-    base = model()
-    plan = secagg.vectors_for(base, clip=0.5)
-    params = secagg.SessionParameters.choose(clients=4, vectors=plan.specs, max_weight=1 << 24)
-    result = secagg.simulate(params, [plan.pack(model(), base)] * 4, weights=[7, 11, 600, 3])
-    for name, array in plan.unpack(result.vectors, base).items():
-        assert array.tobytes() == base[name].tobytes(), name
-
-
 def test_without_a_base_the_arrays_themselves_are_averaged() -> None:
     arrays = {name: array for name, array in model().items() if name not in ("causal", "large")}
     plan = secagg.vectors_for(arrays, clip={"half": 4.0, "*": 8.0}, bits=24)
@@ -111,7 +102,9 @@ def test_clips_have_a_default_and_overrides_by_name() -> None:
     assert {name: spec.bits for name, spec in specs.items()} == {"a.w": 16, "a.b": 16, "n": 24, "m": 11, "on": 2}
 
 
-@pytest.mark.parametrize("name", ["w", "a.b/c-d_0", "dense/kernel:0", LORA, "x" * 500, "Ω", "a b", ":" * 70])
+@pytest.mark.parametrize(
+    "name", ["w", "a.b/c-d_0", "dense/kernel:0", LORA, "x" * 500, "Ω", "a b", "Ω" * 200, "line\nbreak", "\ud800"]
+)
 def test_any_name_has_a_vector(name: str) -> None:
     for prefix in ("", "array/"):
         vector = vector_name(name, prefix)
@@ -168,7 +161,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         ({"w": np.zeros(2)}, {"clip": 1.0, "only": []}, "there is nothing to sum"),
         ({1: np.zeros(2)}, {"clip": 1.0}, "1 is no name"),
         ([np.zeros(2)], {"clip": 1.0}, "the arrays are a list; give a mapping"),
-        ({vector_name("a:"): np.zeros(2), "a:": np.zeros(2)}, {"clip": 1.0}, "'a:' would have the vector"),
+        ({vector_name("a" * 300): np.zeros(2), "a" * 300: np.zeros(2)}, {"clip": 1.0}, "a' would have the vector"),
     ],
 )
 def test_plans_that_cannot_be(arrays: Any, options: dict[str, Any], sentence: str) -> None:

@@ -11,10 +11,9 @@ import secagg
 from flower_digits import task
 from secagg.integrations.flower import Node, node_from_config, secagg_mod
 
-# The floor under what a server may offer. A node's own configuration takes precedence (see docs/flower.md).
-POLICY = secagg.ClientPolicy(
-    threat_model=secagg.ThreatModel.ACTIVE, minimum_cohort=4, minimum_contributors=3, max_corrupt=0.0
-)
+# The floor under what a server may offer. A node's own configuration takes precedence (see docs/flower.md); a node that
+# has keys takes part in the active model only.
+POLICY = secagg.ClientPolicy(minimum_cohort=4, minimum_contributors=3, max_corrupt=0.0)
 
 
 def node(context: Context) -> Node:
@@ -31,7 +30,7 @@ def node(context: Context) -> Node:
     return node_from_config(context, POLICY, defaults=simulated if keys else None)
 
 
-app = ClientApp(mods=[secagg_mod(node)])
+app = ClientApp(mods=[secagg_mod(node, metrics=["loss"])])
 
 
 @app.train()

@@ -17,11 +17,31 @@ from secagg.integrations.flower import SecAgg, SecAggConfig
 
 app = ServerApp()
 
+# What pyproject.toml says for `flwr run`; a simulation that is started from Python has no run configuration.
+DEFAULTS: dict[str, Any] = {
+    "num-server-rounds": 5,
+    "min-nodes": 10,
+    "round-timeout": 60.0,
+    "training-timeout": 120.0,
+    "max-dropout": 0.3,
+    "max-corrupt": 0.0,
+    "roster": "",
+    "authority": "",
+    "report": "",
+}
+
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Train, and report the accuracy of every round."""
-    settings: dict[str, Any] = {**simulated(), **context.run_config}
+    settings: dict[str, Any] = {**DEFAULTS, **context.run_config}
+    keys = os.environ.get("DIGITS_KEYS")  # of a simulation, whose nodes have no configuration
+    roster, authority = Path(settings["roster"]), Path(settings["authority"])
+    if keys:
+        roster, authority = Path(keys) / "roster.json", Path(keys) / "authority.pub"
+    active = bool(keys or settings["roster"])
+    if not active:
+        print("no roster is given: the semi-honest model, which protects from a server that follows the protocol")
     strategy = SecAgg(
         FedAvg(
             fraction_evaluate=0.0,
@@ -29,10 +49,9 @@ def main(grid: Grid, context: Context) -> None:
             min_available_nodes=settings["min-nodes"],
         ),
         SecAggConfig(
-            threat_model="active",
-            roster=load_directory(Path(settings["roster"]), Path(settings["authority"])).keys,
+            threat_model="active" if active else "semi-honest",
+            roster=load_directory(roster, authority).keys if active else None,
             clip=4.0,  # the largest change of a weight in one round of training
-            max_weight=1000,  # the most examples that a node has
             metrics={"loss": 10.0},  # averaged under the same masks
             max_dropout=settings["max-dropout"],
             max_corrupt=settings["max-corrupt"],
@@ -65,21 +84,5 @@ def main(grid: Grid, context: Context) -> None:
         ],
     }
     print(json.dumps(report))
-    if settings["report"]:
-        Path(settings["report"]).write_text(json.dumps(report), encoding="utf-8")
-
-
-def simulated() -> dict[str, Any]:
-    """Settings of a simulation, which has no run configuration, from the environment."""
-    keys = os.environ.get("DIGITS_KEYS", "")
-    return {
-        "num-server-rounds": 5,
-        "min-nodes": 10,
-        "round-timeout": 60.0,
-        "training-timeout": 120.0,
-        "max-dropout": 0.3,
-        "max-corrupt": 0.0,
-        "roster": f"{keys}/roster.json",
-        "authority": f"{keys}/authority.pub",
-        "report": os.environ.get("DIGITS_REPORT", ""),
-    }
+    if place := settings["report"] or os.environ.get("DIGITS_REPORT"):
+        Path(place).write_text(json.dumps(report), encoding="utf-8")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
 
 import secagg
 from secagg.errors import ParameterError
 
 DEFAULT_ROUND_TIMEOUT: Final = 60.0
+DEFAULT_HELLO_TIMEOUT: Final = 300.0
+DEFAULT_MAX_WEIGHT: Final = 1 << 24
 METRIC_BITS: Final = 24
+OnFailure = Literal["continue", "raise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,16 @@ class SecAggConfig:
         threat_model: "semi-honest" or "active".
         roster: client id to 32-byte Ed25519 key; needed in the active model. Nodes outside it take no part.
         clip: largest magnitude of an entry of a client's difference from the model (of the array itself unless
-            `difference`), for all arrays or by array name; clients clip what is larger, and log it.
+            `difference`), as :func:`secagg.vectors_for` takes it: for all floating arrays, or by name and pattern. What
+            is larger is clipped, and the outcome says how many entries were.
         bits: bits of a quantized entry.
-        max_weight: largest weight (example count) of a client; 1 weighs all alike.
+        only: names or patterns of the arrays that are summed, as :func:`secagg.vectors_for` takes them; the others stay
+            as they are. None sums all.
+        max_weight: largest weight (example count) of a client, which travels in as many bits; 1 weighs all alike. The
+            outcome says how many weights were larger.
         difference: sum what training changed, and add the mean of it to the model.
-        metrics: names of training metrics to average under the same masks, each with its largest magnitude.
+        metrics: names of training metrics to average under the same masks, each with its largest magnitude. Nodes give
+            those that they were told of by their owners.
         evaluate_metrics: the same for evaluation; without any, and without `evaluate_in_clear`, there is no
             evaluation on the nodes.
         evaluate_in_clear: let evaluation pass as without secure aggregation; nodes must allow it, too.
@@ -36,8 +44,10 @@ class SecAggConfig:
         topology: "complete" or "sparse"; None chooses, and so for the two below.
         degree: neighbours of a client in a sparse graph.
         threshold: shares that rebuild a secret.
+        hello_timeout: seconds that nodes have to say which client they are, the first time; their apps may still load.
         round_timeout: seconds that nodes have to answer each round but the one in which they train.
         training_timeout: seconds for that one; None takes the timeout that the strategy was started with.
+        on_failure: "continue" warns of a round without a sum and goes on with the next; "raise" ends the run.
         suite: cryptographic suite.
 
     Raises:
@@ -48,7 +58,8 @@ class SecAggConfig:
     roster: Mapping[int, bytes] | None = field(default=None, repr=False)
     clip: float | Mapping[str, float] = 1.0
     bits: int = 16
-    max_weight: int = 1000
+    only: Collection[str] | None = None
+    max_weight: int = DEFAULT_MAX_WEIGHT
     difference: bool = True
     metrics: Mapping[str, float] = field(default_factory=dict)
     evaluate_metrics: Mapping[str, float] = field(default_factory=dict)
@@ -60,8 +71,10 @@ class SecAggConfig:
     topology: secagg.TopologyKind | str | None = None
     degree: int | None = None
     threshold: int | None = None
+    hello_timeout: float = DEFAULT_HELLO_TIMEOUT
     round_timeout: float = DEFAULT_ROUND_TIMEOUT
     training_timeout: float | None = None
+    on_failure: OnFailure = "continue"
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
 
     def __post_init__(self) -> None:
@@ -76,7 +89,12 @@ class SecAggConfig:
                 raise ParameterError(f"{name} {metrics!r} is no mapping; give {{name: its largest magnitude}}")
         if self.minimum_cohort < 2:
             raise ParameterError(f"minimum_cohort {self.minimum_cohort} is below 2; one client is no sum")
-        for name, seconds in (("round_timeout", self.round_timeout), ("training_timeout", self.training_timeout)):
+        if isinstance(self.only, str):
+            raise ParameterError(f"only={self.only!r} is one text; give a list of names or patterns, [{self.only!r}]")
+        if self.on_failure not in get_args(OnFailure):
+            raise ParameterError(f"on_failure {self.on_failure!r} is unknown; give 'continue' or 'raise'")
+        for name in ("hello_timeout", "round_timeout", "training_timeout"):
+            seconds = getattr(self, name)
             if seconds is not None and not 0 < seconds < float("inf"):
                 raise ParameterError(f"{name} {seconds} is no positive number of seconds; nodes need time to answer")
         if self.evaluate_in_clear and self.evaluate_metrics:

@@ -2,25 +2,30 @@
 
 Every message but a node's id, and what its owner allows, is protocol: a server that asks for an answer in clear gets
 none. The app's own function runs once in a session, when the server has shown that enough other clients shared keys,
-and its reply is masked before it leaves. Between messages the session lives in the context's state, as a snapshot.
+and its reply is masked before it leaves; whatever it does, the node answers. Between messages the session lives in the
+context's state, as a snapshot.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
 
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
 
 import secagg
 from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
+from secagg.integrations.contribution import contribute, contribute_nothing, require_counts_that_are_known
 from secagg.integrations.flower import records
 from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node, node_from_config
+from secagg.integrations.flower.plan import Plan
 
 SESSION: Final = "secagg.session"
+DEFAULT_WEIGHT: Final = "num-examples"
 _LOG: Final = logging.getLogger("flwr.secagg")
 _OWN_FAULT: Final = "this node cannot take part; its own log says why"
 _CLEARABLE: Final = frozenset({"train", "evaluate", "query"})
@@ -35,6 +40,8 @@ def secagg_mod(
     policy: secagg.ClientPolicy | None = None,
     clear: Collection[str] = (),
     clear_metrics: Collection[str] = (),
+    metrics: Collection[str] = (),
+    weight: str = DEFAULT_WEIGHT,
     strict: bool = False,
 ) -> Mod:
     """Make the mod: `ClientApp(mods=[secagg_mod()])`, or `@app.train(mods=[secagg_mod()])` and the same for evaluate.
@@ -47,7 +54,9 @@ def secagg_mod(
         policy: floor under offers where the node configuration says nothing; for node=None.
         clear: kinds of messages ("evaluate", "query", "train") that are answered in clear when the server asks so.
         clear_metrics: metrics of the app's reply that this node shows in clear, beside its masked input.
-        strict: leave a session rather than clip values.
+        metrics: metrics of the app's reply that may be summed under masks, where the node itself does not say so.
+        weight: the metric that may weigh this node, likewise.
+        strict: leave a session rather than have values limited, or give nothing to it; the server then sees that.
 
     Raises:
         ParameterError: a kind of message that there is not, or a policy beside a node that has its own.
@@ -63,19 +72,28 @@ def secagg_mod(
             return node
         return node_from_config(context, policy) if node is None else node(context)
 
-    return _Mod(said_by, frozenset(clear), frozenset(clear_metrics), strict)
+    if isinstance(metrics, str):
+        raise ParameterError(f"metrics={metrics!r} is one text; give a list of names, [{metrics!r}]")
+    return _Mod(said_by, _Allowed(frozenset(clear), frozenset(clear_metrics), frozenset(metrics), weight, strict))
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """What the mod was told that may leave the node; see :func:`secagg_mod`."""
+
+    clear: frozenset[str]
+    clear_metrics: frozenset[str]
+    metrics: frozenset[str]
+    weight: str
+    strict: bool
 
 
 class _Mod:
     """See :func:`secagg_mod`."""
 
-    def __init__(
-        self, node: Callable[[Context], Node], clear: frozenset[str], clear_metrics: frozenset[str], strict: bool
-    ) -> None:
+    def __init__(self, node: Callable[[Context], Node], allowed: _Allowed) -> None:
         self._node = node
-        self._clear = clear
-        self._clear_metrics = clear_metrics
-        self._strict = strict
+        self._allowed = allowed
 
     def __call__(self, message: Message, context: Context, app: App) -> Message:
         try:
@@ -83,7 +101,7 @@ class _Mod:
         except DecodeError as error:
             return _refusal(message, str(error))
         if asked is None:
-            if records.category(message) in self._clear:
+            if records.category(message) in self._allowed.clear:
                 return _in_clear(message, context, app)
             return _refusal(
                 message,
@@ -106,7 +124,7 @@ class _Mod:
             if held is not None:
                 _put_session(context.state, *held)
             return _refusal(message, f"this node is in no such session (asked for {asked.stage})")
-        step = _Step(node, self._clear_metrics, self._strict, context, app)
+        step = _Step(node, self._allowed, context, app)
         try:
             session = step.opened(asked) if asked.offer is not None else step.resumed(held)
             reply = step.advance(session, message, asked)
@@ -123,10 +141,9 @@ class _Mod:
 class _Step:
     """One message of one session."""
 
-    def __init__(self, node: Node, clear_metrics: frozenset[str], strict: bool, context: Context, app: App) -> None:
+    def __init__(self, node: Node, allowed: _Allowed, context: Context, app: App) -> None:
         self._node = node
-        self._clear_metrics = clear_metrics
-        self._strict = strict
+        self._allowed = allowed
         self._context = context
         self._app = app
         own = ContextLedger(context.state)
@@ -139,7 +156,7 @@ class _Step:
         if records.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the message names")
         try:
-            return secagg.ClientSession(
+            session = secagg.ClientSession(
                 offer,
                 self._node.client_id,
                 identity=self._node.identity,
@@ -147,14 +164,14 @@ class _Step:
                 policy=self._node.policy,
                 ledger=self._ledger,
             )
-        except PeerMisbehaved as error:
-            if self._node.roster is None and error.violation is Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER:
-                raise PeerMisbehaved(
-                    error.violation,
-                    "the session is of the active model, and this node has no roster; give it secagg-identity, "
-                    "secagg-roster, secagg-authority and secagg-ledger",
-                ) from error
-            raise
+        except ParameterError as error:
+            if self._node.roster is not None:
+                raise
+            raise ParameterError(
+                f"{error}. A node is given them by secagg-identity, secagg-roster, secagg-authority and secagg-ledger"
+            ) from error
+        require_counts_that_are_known(session.parameters, {})
+        return session
 
     def resumed(self, held: tuple[bytes, secagg.SecretBytes] | None) -> secagg.ClientSession:
         """Go on from the snapshot."""
@@ -166,19 +183,24 @@ class _Step:
 
     def advance(self, session: secagg.ClientSession, message: Message, asked: records.Asked) -> Message:
         """Answer one request, and store the session before the answer leaves."""
-        # While the app runs, and when it raises, its context has no session in it.
-        if session.phase is secagg.ClientPhase.MASKED_INPUT and records.PLAN in message.content:
-            failed = self._set_input(session, message)
-            if failed is not None:
-                return failed
-        answer = session.receive(asked.request)
+        try:
+            answer = session.receive(asked.request)
+        except LocalProtocolError:
+            # The input is due: the request is in order, and all shares in it were opened.
+            if records.PLAN not in message.content:
+                raise
+            self._set_input(session, message)
+            answer = session.receive(asked.request)
         if session.phase not in (secagg.ClientPhase.COMPLETED, secagg.ClientPhase.ABORTED):
             _put_session(self._context.state, asked.tag, session.snapshot())
-        _LOG.info("secure aggregation: client %d is done with %s", self._node.client_id, asked.stage)
+        _LOG.debug("secure aggregation: client %d is done with %s", self._node.client_id, asked.stage)
         return Message(records.answer_content(answer, self._shown), reply_to=message)
 
-    def _set_input(self, session: secagg.ClientSession, message: Message) -> Message | None:
-        """Run the app on the instruction, once it is the one that the session is about."""
+    def _set_input(self, session: secagg.ClientSession, message: Message) -> None:
+        """Run the app on the instruction, once it is the one that the session is about.
+
+        While the app runs, and when it raises, its context has no session in it.
+        """
         plan = records.read_plan(message.content)
         instruction = records.instruction_of(message.content)
         kind, group = message.metadata.message_type, message.metadata.group_id
@@ -189,58 +211,56 @@ class _Step:
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
+        self._require_names(plan)
         message.content = RecordDict(dict(instruction))
         try:
-            reply = self._app(message, self._context)
-        except Exception:  # noqa: BLE001 - Flower would send the server the text of whatever it is, with data in it
-            _LOG.exception("secure aggregation: the app raised an error, and this node leaves the session")
-            return _refusal(message, _OWN_FAULT)
-        if reply.has_error():
-            _LOG.error("secure aggregation: the app answered with an error, and this node leaves: %s", reply.error)
-            return _refusal(message, _OWN_FAULT)
-        vectors, weight = plan.encode(instruction, reply.content)
-        weight = self._bounded(weight, session.parameters.max_weight)
-        names = plan.described(instruction)
-        try:
-            given = weight if session.parameters.max_weight > 1 else None
-            encoded = session.set_input(vectors, given, strict=self._strict)
+            reply = self._reply_to(message)
+            vectors, weight, notes = plan.encode(instruction, reply.content)
+            for note in notes:
+                _LOG.warning("secure aggregation: %s", note)
+            contribute(session, vectors, weight, _LOG, strict=self._allowed.strict, called=plan.described())
+            self._shown = self._metrics_to_show(reply.content)
         except ParameterError as error:
-            sentence = str(error)
-            for vector, name in names.items():
-                sentence = sentence.replace(f"vector {vector!r}", name)
-            raise ParameterError(sentence) from error
-        self._log_clipping(names, encoded, vectors, dict(session.parameters.vectors))
-        self._shown = self._metrics_to_show(reply.content)
-        return None
+            if self._allowed.strict:
+                raise
+            contribute_nothing(session, error, _LOG, unchanged=plan.unchanged(instruction))
 
-    def _bounded(self, weight: int, most: int) -> int:
-        """Clip a weight like any other value: to leave would tell the server, who chose the bound, that it is above."""
-        if weight <= most or self._strict:
-            return weight
-        _LOG.warning(
-            "secure aggregation: this node's weight %d counts as %d; ask for a larger max_weight", weight, most
-        )
-        return most
+    def _require_names(self, plan: Plan) -> None:
+        """Refuse what the node's owner did not name: the server would choose what it learns about."""
+        weight = self._allowed.weight if self._node.weight is None else self._node.weight
+        metrics = self._allowed.metrics if self._node.metrics is None else self._node.metrics
+        if plan.weight not in (None, weight):
+            raise PeerMisbehaved(
+                Violation.OFFER_VECTORS_NOT_EXPECTED,
+                f"the session weighs nodes by {plan.weight!r}, and this node by {weight!r}; see secagg-weight",
+            )
+        if others := sorted(set(plan.metrics) - metrics):
+            raise PeerMisbehaved(
+                Violation.OFFER_VECTORS_NOT_EXPECTED,
+                f"the session sums the metric {others[0]!r}, which this node does not give; name it in "
+                "secagg_mod(metrics=...) or in secagg-metrics",
+            )
 
-    def _log_clipping(
-        self, names: Mapping[str, str], encoded: Any, vectors: Mapping[str, Any], specifications: Mapping[str, Any]
-    ) -> None:
-        for report in encoded.reports:
-            if report.clipped:
-                _LOG.warning(
-                    "secure aggregation: %d of %d values of %s were clipped to %g, the largest from %g; "
-                    "ask for a larger clip",
-                    report.clipped,
-                    report.entries,
-                    names.get(report.name, report.name),
-                    specifications[report.name].clip,
-                    abs(vectors[report.name]).max(),
-                )
+    def _reply_to(self, message: Message) -> Message:
+        """What the app makes of an instruction.
+
+        Raises:
+            ParameterError: nothing, or an error.
+        """
+        try:
+            reply = self._app(message, self._context)
+        except Exception as error:
+            # Flower would send the server the text of whatever it is, with data in it.
+            _LOG.exception("secure aggregation: the app raised an error")
+            raise ParameterError(f"the app raised {type(error).__name__}") from error
+        if reply.has_error():
+            raise ParameterError(f"the app answered with an error: {reply.error}")
+        return reply
 
     def _metrics_to_show(self, reply: RecordDict) -> MetricRecord | None:
         shown = MetricRecord()
         for record in reply.metric_records.values():
-            for key in self._clear_metrics & record.keys():
+            for key in self._allowed.clear_metrics & record.keys():
                 shown[key] = record[key]
         return shown or None
 

@@ -20,7 +20,16 @@ from secagg.integrations.flower.ledgers import DirectoryLedger
 from secagg.integrations.settings import POLICY_FIELDS, Settings
 
 PREFIX: Final = "secagg-"
-_KNOWN: Final = POLICY_FIELDS | {"client_id", "identity", "roster", "authority", "ledger"}
+_KNOWN: Final = POLICY_FIELDS | {
+    "client_id",
+    "identity",
+    "roster",
+    "authority",
+    "minimum_serial",
+    "ledger",
+    "weight",
+    "metrics",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class Node:
         policy: its floor under what a server may offer.
         ledger: a record of answers beside the one in Flower's context, which survives what that does not; needed with
             an identity.
+        weight: the metric of the app's reply that may weigh this node; None leaves it to the mod, and so below.
+        metrics: those that may be summed under masks.
 
     Raises:
         ParameterError: an identity without a ledger.
@@ -44,6 +55,8 @@ class Node:
     roster: Mapping[int, bytes] | None = None
     policy: secagg.ClientPolicy = field(default_factory=secagg.ClientPolicy)
     ledger: secagg.AnswerLedger | None = None
+    weight: str | None = None
+    metrics: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         # Flower stores a context after the reply has left. A process that ends in between leaves the context of
@@ -62,8 +75,11 @@ def node_from_config(
 
     Settings, all optional: `secagg-client-id` (a whole number; the node id of Flower unless given);
     `secagg-identity`, `secagg-roster`, `secagg-authority` (paths: a private key of `secagg keygen`, a roster of
-    `secagg enroll`, the public key of the authority that signed it; these three go together); `secagg-ledger` (path
-    of a directory, see :class:`DirectoryLedger`); `secagg-threat-model` ("active" or "semi-honest");
+    `secagg enroll`, the public key of the authority that signed it; these three go together); `secagg-minimum-serial`
+    (the oldest serial of a roster that is accepted); `secagg-ledger` (path of a directory, see
+    :class:`DirectoryLedger`); `secagg-weight`, `secagg-metrics` (names of metrics of the app's reply: which may weigh
+    the node, and, separated by commas, which may be summed under masks); `secagg-threat-model` ("active" or
+    "semi-honest");
     `secagg-max-corrupt`, `secagg-minimum-cohort`, `secagg-minimum-threshold`, `secagg-minimum-contributors`,
     `secagg-maximum-cohort`, `secagg-maximum-words`: fields of :class:`secagg.ClientPolicy`.
 
@@ -90,6 +106,8 @@ def node_from_config(
         roster=roster,
         policy=given.policy(policy or secagg.ClientPolicy()),
         ledger=DirectoryLedger(given.path("ledger")) if "ledger" in given else None,
+        weight=_weight(given) if "weight" in given else None,
+        metrics=given.names("metrics") if "metrics" in given else None,
     )
 
 
@@ -106,5 +124,13 @@ def _identity(given: Settings) -> tuple[secagg.IdentityKey | None, Mapping[int, 
             f"the node configuration has {PREFIX}{present[0]} without all of {PREFIX}identity, {PREFIX}roster and "
             f"{PREFIX}authority; give the three together"
         )
-    keys = load_directory(given.path("roster"), given.path("authority")).keys
+    serial = given.whole("minimum_serial") if "minimum_serial" in given else 1
+    keys = load_directory(given.path("roster"), given.path("authority"), minimum_serial=serial).keys
     return load_identity(given.path("identity")), keys
+
+
+def _weight(given: Settings) -> str:
+    names = given.names("weight")
+    if len(names) != 1:
+        raise ParameterError(f"{PREFIX}weight names {len(names)} metrics; give the one that weighs this node")
+    return next(iter(names))

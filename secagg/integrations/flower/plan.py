@@ -1,13 +1,14 @@
 """Which parts of an app's reply are summed, and how: the same plan on the server and on every node.
 
-The session sums flat vectors `arrays/0`, `arrays/1`, ... and `metrics/0`, ...; the plan says what they are. Arrays
-travel as their difference from the arrays of the instruction, which is small, so that a tight clip loses nothing.
+The session sums `arrays/NAME` for each array, `metrics/0`, ... and `metrics/reported`; the plan says what they are.
+Arrays travel as their difference from those of the instruction, which is small, so that a tight clip loses nothing.
 Knows records and arrays, nothing of messages and sessions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,11 @@ import secagg
 from secagg.errors import DecodeError, ParameterError
 
 _NAMES_IN_A_LINE: Final = 8
+_ARRAYS: Final = "arrays/"
+_REPORTED: Final = "metrics/reported"
+_NUMPY: Final = "numpy.ndarray"
+_NOBODY: Final = 2.0**-48
+"""Less than one client's part of any total weight, and more than what binary64 loses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,14 @@ class Plan:
 
     Attributes:
         arrays: name of the instruction's ArrayRecord, whose like the reply must have; None sums metrics only.
+        selected: names of the arrays in it that are summed.
         metrics: names of metrics that are summed, in the order of their vectors.
         weight: name of the metric that weighs a client (its example count); None weighs each client 1.
         difference: arrays travel as reply minus instruction.
     """
 
     arrays: str | None
+    selected: tuple[str, ...]
     metrics: tuple[str, ...]
     weight: str | None
     difference: bool
@@ -42,6 +50,7 @@ class Plan:
         return ConfigRecord(
             {
                 "arrays": [] if self.arrays is None else [self.arrays],
+                "selected": list(self.selected),
                 "metrics": list(self.metrics),
                 "weight": [] if self.weight is None else [self.weight],
                 "difference": self.difference,
@@ -55,8 +64,8 @@ class Plan:
         Raises:
             DecodeError: anything else.
         """
-        if set(record) != {"arrays", "metrics", "weight", "difference"}:
-            raise DecodeError("the plan has other entries than arrays, metrics, weight and difference")
+        if set(record) != {"arrays", "selected", "metrics", "weight", "difference"}:
+            raise DecodeError("the plan has other entries than arrays, selected, metrics, weight and difference")
         difference = record["difference"]
         if not isinstance(difference, bool):
             raise DecodeError("the plan's difference is no truth value")
@@ -66,107 +75,193 @@ class Plan:
         if len(set(metrics)) < len(metrics):
             # Each of them with a clip of its own, one session would show how the clients' values are spread.
             raise DecodeError("the plan names a metric twice")
-        return cls(arrays[0] if arrays else None, metrics, weight[0] if weight else None, difference)
+        return cls(
+            arrays[0] if arrays else None,
+            _names(record, "selected"),
+            metrics,
+            weight[0] if weight else None,
+            difference,
+        )
 
-    def specifications(
-        self,
-        instruction: RecordDict,
-        *,
-        clip: float | Mapping[str, float],
-        bits: int,
-        metric_clips: Mapping[str, float],
-        metric_bits: int,
-    ) -> dict[str, secagg.FixedPoint]:
-        """Return the session's vectors.
+    def metric_specifications(self, clips: Mapping[str, float], bits: int) -> dict[str, secagg.FixedPoint]:
+        """Return the vectors of the metrics: the mean of each, and of 1 where a client has it and -1 where not."""
+        specs = {
+            name: secagg.FixedPoint(1, clip=clips[key], bits=bits, aggregate="mean")
+            for name, key in self._metric_places()
+        }
+        if self.metrics:
+            shape = (len(self.metrics),)
+            specs[_REPORTED] = secagg.FixedPoint(shape=shape, clip=1.0, bits=2, rounding="nearest", aggregate="mean")
+        return specs
 
-        Raises:
-            ParameterError: an instruction without the arrays, or an array without a clip.
-        """
-        vectors = {}
-        for name, key, base in self._places(instruction):
-            if isinstance(clip, Mapping) and key not in clip:
-                raise ParameterError(f"there is no clip for the array {key!r}; give clip={{{key!r}: ...}} for it too")
-            bound = clip[key] if isinstance(clip, Mapping) else clip
-            vectors[name] = secagg.FixedPoint(base.size, clip=bound, bits=bits, aggregate="mean")
-        for name, key in self._metric_places():
-            vectors[name] = secagg.FixedPoint(1, clip=metric_clips[key], bits=metric_bits, aggregate="mean")
-        if not vectors:
-            raise ParameterError("there is nothing to sum: no arrays in the instruction, and no metrics in the config")
-        return vectors
-
-    def encode(self, instruction: RecordDict, reply: RecordDict) -> tuple[dict[str, NDArray[Any]], int]:
-        """Return a client's vectors and weight.
+    def encode(
+        self, instruction: RecordDict, reply: RecordDict
+    ) -> tuple[dict[str, NDArray[Any]], int | None, list[str]]:
+        """Return a client's vectors and weight, and what its owner should know: arrays that did not come are unchanged.
 
         Raises:
-            ParameterError: the app's reply lacks what the plan sums; says what.
+            ParameterError: the app's reply has not what the plan sums; says what.
         """
         vectors: dict[str, NDArray[Any]] = {}
+        notes: list[str] = []
         if self.arrays is not None:
-            given = self._arrays_of(reply, "the app's reply")
-            expected = self._arrays_of(instruction, "the instruction")
-            if set(given) != set(expected):
-                raise ParameterError(f"the app returned arrays {_some(given)}; it was sent {_some(expected)}")
-            for name, key, base in self._places(instruction):
-                value = given[key].numpy()
-                if value.dtype.kind not in "biuf":
-                    raise ParameterError(f"the app returned {key!r} of dtype {value.dtype}; return real numbers")
-                if value.shape != base.shape:
-                    raise ParameterError(f"the app returned {key!r} of shape {value.shape}; it was sent {base.shape}")
-                vectors[name] = value.ravel() if not self.difference else _minus(value, base)
+            given = arrays_of(reply, self.arrays, "the app's reply")
+            sent = arrays_of(instruction, self.arrays, "the instruction")
+            base = {key: numpy_of(sent[key]) for key in self.selected}
+            if unsent := [key for key in self.selected if key not in given]:
+                notes.append(f"the app did not return {_some(unsent)}, which count as unchanged")
+            if unknown := [key for key in given if key not in sent]:
+                notes.append(f"the app returned {_some(unknown)}, which it was not sent; nothing of them is summed")
+            values = {key: numpy_of(given[key]) if key in given else base[key] for key in self.selected}
+            plan = secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS)
+            vectors |= plan.pack(values, base if self.difference else None)
         found = _metrics_of(reply) if self.metrics or self.weight is not None else MetricRecord()
-        for name, key in self._metric_places():
-            vectors[name] = np.array([_number(found, key)], dtype=np.float64)
-        return vectors, 1 if self.weight is None else _whole(found, self.weight)
+        numbers = [_number(found, key) for key in self.metrics]
+        for (name, _), number in zip(self._metric_places(), numbers, strict=True):
+            vectors[name] = np.array([number or 0.0])
+        if self.metrics:
+            vectors[_REPORTED] = np.array([-1 if number is None else 1 for number in numbers], dtype=np.int8)
+        return vectors, None if self.weight is None else _whole(found, self.weight), notes
 
-    def decode_arrays(self, instruction: RecordDict, vectors: Mapping[str, NDArray[Any]]) -> ArrayRecord:
-        """Return the mean of the clients' arrays, of the dtypes of the instruction where these are floating."""
-        arrays = dict(self._arrays_of(instruction, "the instruction"))
-        for name, key, base in self._places(instruction):
-            mean = vectors[name].reshape(base.shape)
-            whole = base.astype(np.float64) + mean if self.difference else mean
-            arrays[key] = Array(whole.astype(base.dtype) if np.issubdtype(base.dtype, np.floating) else whole)
-        return ArrayRecord(arrays)
+    def unchanged(self, instruction: RecordDict) -> dict[str, NDArray[Any]]:
+        """Return the vectors of arrays that training leaves as they are, where these are not zeros."""
+        if self.arrays is None or self.difference:
+            return {}
+        sent = arrays_of(instruction, self.arrays, "the instruction")
+        base = {key: numpy_of(sent[key]) for key in self.selected}
+        return secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS).pack(base)
 
     def decode_metrics(self, vectors: Mapping[str, NDArray[Any]]) -> dict[str, float]:
-        """Return the weighted mean of each metric."""
-        return {key: float(vectors[name][0]) for name, key in self._metric_places()}
+        """Return the weighted mean of each metric over the clients that have it; what nobody has is left out."""
+        parts = (vectors[_REPORTED] + 1) / 2 if self.metrics else np.zeros(0)
+        return {
+            key: float(vectors[name][0] / part)
+            for (name, key), part in zip(self._metric_places(), parts, strict=True)
+            if part > _NOBODY
+        }
 
-    def described(self, instruction: RecordDict) -> dict[str, str]:
-        """Return vector name to what a person calls it."""
-        arrays = {name: f"array {key!r}" for name, key, _ in self._places(instruction)}
-        return arrays | {name: f"metric {key!r}" for name, key in self._metric_places()}
-
-    def _places(self, instruction: RecordDict) -> Iterator[tuple[str, str, NDArray[Any]]]:
-        """Vector name, array name and the instruction's array, by array name; what is empty has no vector."""
-        if self.arrays is None:
-            return
-        record = self._arrays_of(instruction, "the instruction")
-        for place, key in enumerate(sorted(record)):
-            base = record[key].numpy()
-            if base.size:
-                yield f"arrays/{place}", key, base
+    def described(self) -> dict[str, str]:
+        """Return vector name to what a person calls it, where that is another."""
+        return {name: f"metric {key!r}" for name, key in self._metric_places()}
 
     def _metric_places(self) -> Iterator[tuple[str, str]]:
         return ((f"metrics/{place}", key) for place, key in enumerate(self.metrics))
 
-    def _arrays_of(self, content: RecordDict, where: str) -> ArrayRecord:
-        records = content.array_records
-        if self.arrays is not None and self.arrays in records:
-            return records[self.arrays]
-        if len(records) != 1:
-            raise ParameterError(f"{where} has {len(records)} ArrayRecords and none named {self.arrays!r}; give one")
-        return next(iter(records.values()))
+
+class ModelPlan:
+    """The server's side of the arrays: which are summed, and the model that their mean makes.
+
+    Args:
+        record: the model's arrays.
+        clip: as :func:`secagg.vectors_for` takes it.
+        bits: of a quantized entry.
+        only: which arrays.
+        difference: the mean is added to the model.
+
+    Raises:
+        ParameterError: whatever is wrong with the arrays, all at once.
+    """
+
+    def __init__(
+        self,
+        record: ArrayRecord,
+        *,
+        clip: float | Mapping[str, float],
+        bits: int,
+        only: Collection[str] | None,
+        difference: bool,
+    ) -> None:
+        self._record = record
+        self._difference = difference
+        self._plan = secagg.vectors_for(_Arrays(record), clip=clip, bits=bits, only=only, prefix=_ARRAYS)
+
+    @property
+    def specs(self) -> Mapping[str, secagg.FixedPoint]:
+        """The vectors."""
+        return self._plan.specs
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """Names of the arrays that have one."""
+        return tuple(name for name, planned in self._plan.arrays.items() if planned.vector is not None)
+
+    def decode(self, vectors: Mapping[str, NDArray[Any]]) -> ArrayRecord:
+        """Return the model that the clients' mean makes, in its own dtypes; what is not summed is as it was."""
+        base = {name: numpy_of(self._record[name]) for name in self._plan.arrays} if self._difference else None
+        found, summed = self._plan.unpack(vectors, base), frozenset(self.selected)
+        return ArrayRecord({key: Array(found[key]) if key in summed else array for key, array in self._record.items()})
 
 
-def _some(record: ArrayRecord) -> str:
+class _Arrays(Mapping[str, Any]):
+    """The arrays of a record, read one by one."""
+
+    def __init__(self, record: ArrayRecord) -> None:
+        self._record = record
+
+    def __getitem__(self, key: str) -> Any:
+        return numpy_of(self._record[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._record)
+
+    def __len__(self) -> int:
+        return len(self._record)
+
+
+def arrays_of(content: RecordDict, name: str, where: str) -> ArrayRecord:
+    """Return the ArrayRecord of a name, or the only one there is.
+
+    Raises:
+        ParameterError: there is none or more than one.
+    """
+    records = content.array_records
+    if name in records:
+        return records[name]
+    if len(records) != 1:
+        raise ParameterError(f"{where} has {len(records)} ArrayRecords and none named {name!r}; give one")
+    return next(iter(records.values()))
+
+
+def in_the_dtypes_of(
+    model: ArrayRecord, arrays: ArrayRecord, mean: ArrayRecord, summed: Collection[str]
+) -> ArrayRecord:
+    """Return what a strategy made of a mean, with whole numbers and truth values where the model has them.
+
+    Args:
+        model: before the round.
+        arrays: what the strategy made of the mean.
+        mean: what it was given.
+        summed: names of the arrays that were summed; the others are taken from the model.
+    """
+    found = dict(arrays)
+    for key, before in model.items():
+        after = arrays.get(key)
+        if after is None:
+            continue
+        if key not in summed:
+            found[key] = before
+        elif after.dtype != before.dtype and np.dtype(before.dtype).kind in "biu":
+            exact, made = mean[key].numpy(), after.numpy()
+            found[key] = mean[key] if np.array_equal(exact.astype(made.dtype), made) else _rounded(made, exact.dtype)
+    return ArrayRecord(found)
+
+
+def _rounded(made: NDArray[Any], dtype: np.dtype[Any]) -> Array:
+    least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    # The largest 64-bit numbers have no equal in float64, and the next one is beyond them.
+    top = float(most) if dtype.itemsize < 8 else np.nextafter(float(most), 0.0)
+    return Array(np.asarray(np.clip(np.rint(made), float(least), top)).astype(dtype))
+
+
+def numpy_of(array: Array) -> Any:
+    """Return the array's numbers, or itself where NumPy has no such numbers, so that it is complained of by name."""
+    return array if array.stype != _NUMPY or "bfloat16" in array.dtype else array.numpy()
+
+
+def _some(names: Collection[str]) -> str:
     """Names of arrays, as many as a line holds."""
-    more = len(record) - _NAMES_IN_A_LINE
-    return str(sorted(record)[:_NAMES_IN_A_LINE]) + (f" and {more} more" if more > 0 else "")
-
-
-def _minus(value: NDArray[Any], base: NDArray[Any]) -> NDArray[Any]:
-    """The difference, flat, in the precision that loses nothing of it."""
-    return (value.astype(np.float64) - base.astype(np.float64)).ravel()
+    more = len(names) - _NAMES_IN_A_LINE
+    return str(sorted(names)[:_NAMES_IN_A_LINE]) + (f" and {more} more" if more > 0 else "")
 
 
 def _names(record: ConfigRecord, key: str) -> tuple[str, ...]:
@@ -183,15 +278,16 @@ def _metrics_of(reply: RecordDict) -> MetricRecord:
     return next(iter(records.values()))
 
 
-def _number(metrics: MetricRecord, key: str) -> float:
+def _number(metrics: MetricRecord, key: str) -> float | None:
+    """A metric of the app's, if it has it and it is a finite number."""
     value = metrics.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParameterError(f"the app's MetricRecord has no number {key!r}, which the session sums; return it")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
     return float(value)
 
 
 def _whole(metrics: MetricRecord, key: str) -> int:
     value = _number(metrics, key)
-    if not value.is_integer():
-        raise ParameterError(f"the weight {key!r} is {value}, no whole number; return a count of examples")
+    if value is None or not value.is_integer():
+        raise ParameterError(f"the app's weight {key!r} is {metrics.get(key)!r}; return a whole number of examples")
     return int(value)

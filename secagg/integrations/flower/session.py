@@ -19,10 +19,11 @@ from flwr.serverapp import Grid
 
 import secagg
 from secagg.errors import AbortReason, DecodeError, DropReason, ParameterError, SessionAbortedError
+from secagg.integrations.contribution import Report, with_report
 from secagg.integrations.flower import records
 from secagg.integrations.flower.config import METRIC_BITS, SecAggConfig
 from secagg.integrations.flower.exchange import Clock, SystemClock, address, exchange
-from secagg.integrations.flower.plan import Plan
+from secagg.integrations.flower.plan import ModelPlan, Plan, arrays_of
 from secagg.protocol.events import ClientDropped, ServerEvent
 
 _LOG: Final = logging.getLogger("flwr.secagg")
@@ -37,21 +38,26 @@ class SessionOutcome:
     """What one session released.
 
     Attributes:
-        arrays: the mean of the contributors' arrays, weighted if the session has weights; None in evaluation.
-        metrics: the mean of each metric that was summed.
+        arrays: the mean of the contributors' arrays, weighted if the session has weights, in the dtypes and shapes of
+            the instruction; None in evaluation.
+        summed: names of the arrays that were summed; the others are as they were.
+        metrics: the mean of each metric that was summed, over the clients that have it; what nobody has is left out.
         total_weight: sum of the contributors' weights, or None when the session has none.
         contributors: clients whose inputs are in the mean, ascending.
         nodes: Flower's node id of each client of the cohort.
         clear_metrics: by client, metrics that its node shows in clear on purpose.
+        report: how many clients had no input, and how much was limited; what matters of it was logged as a warning.
         events: everything the session reported, drops and their reasons among it.
     """
 
     arrays: ArrayRecord | None
+    summed: tuple[str, ...]
     metrics: Mapping[str, float]
     total_weight: int | None
     contributors: tuple[int, ...]
     nodes: Mapping[int, int]
     clear_metrics: Mapping[int, MetricRecord]
+    report: Report
     events: tuple[ServerEvent, ...] = field(repr=False)
 
     @property
@@ -69,20 +75,25 @@ class Directory:
 
     def __init__(self) -> None:
         self._said: dict[int, tuple[int, bytes]] = {}
+        self._asked: set[int] = set()
 
     def resolve(
-        self, grid: Grid, instructions: Mapping[int, Message], seconds: float, clock: Clock
+        self, grid: Grid, instructions: Mapping[int, Message], config: SecAggConfig, clock: Clock
     ) -> tuple[Mapping[int, int], bytes]:
         """Return client to node, for the nodes that answered, and the digest of their run configuration.
 
-        Asks those that are new. A node whose run configuration is not that of most would refuse, and takes no part.
+        Asks those that are new, and again those that did not answer, which have no more than a round's time then. A
+        node whose run configuration is not that of most would refuse, and takes no part.
 
         Args:
             grid: of the ServerApp.
             instructions: node id to the message that it would be sent, whose type and group the question takes.
-            seconds: how long to wait.
+            config: how long to wait.
             clock: where time comes from.
         """
+        new = any(node not in self._asked for node in instructions)
+        seconds = config.hello_timeout if new else config.round_timeout
+        self._asked.update(instructions)
         unknown = {
             node: address(
                 records.hello_content(), node, message.metadata.message_type, message.metadata.group_id, seconds
@@ -164,19 +175,24 @@ def run_session(
     if not by_node:
         raise ParameterError("there is no instruction to send; sample some nodes first")
     first = next(iter(by_node.values()))
-    run = _Run(grid, by_node, first, config, _plan(first, config, arrays_key, weight_key), clock or SystemClock())
+    plan, model = _plans(first, config, arrays_key, weight_key)
+    run = _Run(grid, by_node, first, config, plan, model, clock or SystemClock())
     if timeout is not None:
         run.training_seconds = timeout
     return run.play(directory or Directory())
 
 
-def _plan(first: Message, config: SecAggConfig, arrays_key: str, weight_key: str) -> Plan:
+def _plans(first: Message, config: SecAggConfig, arrays_key: str, weight_key: str) -> tuple[Plan, ModelPlan | None]:
     weight = weight_key if config.max_weight > 1 else None
     match records.category(first):
         case "train":
-            return Plan(arrays_key, tuple(config.metrics), weight, config.difference)
+            record = arrays_of(first.content, arrays_key, "the instruction")
+            model = ModelPlan(
+                record, clip=config.clip, bits=config.bits, only=config.only, difference=config.difference
+            )
+            return Plan(arrays_key, model.selected, tuple(config.metrics), weight, config.difference), model
         case "evaluate":
-            return Plan(None, tuple(config.evaluate_metrics), weight, difference=False)
+            return Plan(None, (), tuple(config.evaluate_metrics), weight, difference=False), None
         case other:
             raise ParameterError(f"a {other!r} message is summed by nothing; send it over the grid itself")
 
@@ -191,6 +207,7 @@ class _Run:
         first: Message,
         config: SecAggConfig,
         plan: Plan,
+        model: ModelPlan | None,
         clock: Clock,
     ) -> None:
         self.training_seconds = DEFAULT_TRAINING_TIMEOUT
@@ -201,6 +218,7 @@ class _Run:
         self._group: str = first.metadata.group_id
         self._config = config
         self._plan = plan
+        self._model = model
         self._clock = clock
         self._digest = _common_digest(by_node.values(), plan)
         self._events: list[ServerEvent] = []
@@ -208,7 +226,7 @@ class _Run:
 
     def play(self, directory: Directory) -> SessionOutcome:
         """Play all rounds."""
-        nodes, run_config = directory.resolve(self._grid, self._by_node, self._config.round_timeout, self._clock)
+        nodes, run_config = directory.resolve(self._grid, self._by_node, self._config, self._clock)
         context = records.session_context(self._digest, run_config)
         server = secagg.ServerSession(self._parameters(self._cohort(nodes), context), roster=self._config.roster)
         offer: bytes | None = server.offer
@@ -220,14 +238,20 @@ class _Run:
             offer = None
         self._say_goodbye(server, nodes, tag)
         result = server.result
-        arrays = self._plan.decode_arrays(self._instruction, result.vectors) if self._plan.arrays is not None else None
+        report, contributors = Report.of(result.vectors), len(result.contributors)
+        for sentence in report.sentences(contributors, server.parameters.max_weight):
+            _LOG.warning("secure aggregation: %s", sentence)
+        if result.total_weight == 0:
+            _LOG.warning("secure aggregation: all weights are 0, so nothing changes")
         return SessionOutcome(
-            arrays=arrays,
-            metrics=self._plan.decode_metrics(result.vectors),
+            arrays=None if self._model is None else self._model.decode(result.vectors),
+            summed=self._plan.selected,
+            metrics={} if result.total_weight == 0 else self._plan.decode_metrics(result.vectors),
             total_weight=result.total_weight,
             contributors=result.contributors,
             nodes={client: nodes[client] for client in server.parameters.cohort},
             clear_metrics=self._clear,
+            report=report,
             events=tuple(self._events),
         )
 
@@ -248,16 +272,11 @@ class _Run:
 
     def _parameters(self, cohort: Sequence[int], context: bytes) -> secagg.SessionParameters:
         config = self._config
-        metric_clips = config.metrics if self._plan.arrays is not None else config.evaluate_metrics
+        specs = dict(self._model.specs) if self._model is not None else {}
+        metric_clips = config.evaluate_metrics if self._model is None else config.metrics
         return secagg.SessionParameters.choose(
             clients=cohort,
-            vectors=self._plan.specifications(
-                self._instruction,
-                clip=config.clip,
-                bits=config.bits,
-                metric_clips=metric_clips,
-                metric_bits=METRIC_BITS,
-            ),
+            vectors=with_report({**specs, **self._plan.metric_specifications(metric_clips, METRIC_BITS)}),
             threat_model=config.model,
             max_dropout=config.max_dropout,
             max_corrupt=config.max_corrupt,

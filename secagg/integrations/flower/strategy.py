@@ -19,6 +19,7 @@ from secagg.errors import ParameterError, SessionAbortedError
 from secagg.integrations.flower import records
 from secagg.integrations.flower.config import SecAggConfig
 from secagg.integrations.flower.exchange import Clock, SystemClock
+from secagg.integrations.flower.plan import in_the_dtypes_of
 from secagg.integrations.flower.session import (
     DEFAULT_ARRAYS,
     DEFAULT_WEIGHT,
@@ -47,8 +48,9 @@ _NEEDS_EACH_REPLY: Final = (
 class SecAgg(Strategy):
     """Runs a strategy over secure sums: `SecAgg(FedAvg(...), SecAggConfig(...)).start(grid=grid, ...)`.
 
-    A round whose session ends without a sum gives the strategy no replies: FedAvg keeps its model and goes on. This
-    wrapper is the outermost one: only its `start` puts sums in the place of replies.
+    A round whose session ends without a sum gives the strategy no replies: FedAvg keeps its model and goes on, unless
+    the config says on_failure="raise". This wrapper is the outermost one: only its `start` puts sums in the place of
+    replies.
 
     Args:
         strategy: what samples nodes and uses the mean.
@@ -72,6 +74,7 @@ class SecAgg(Strategy):
         self.config = config
         self.outcomes: list[SessionOutcome] = []
         self._clock = clock or SystemClock()
+        self._model: ArrayRecord | None = None
 
     def start(
         self,
@@ -83,16 +86,26 @@ class SecAgg(Strategy):
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """Run the strategy as its own `start` does; `timeout` is what nodes have for training and evaluation."""
+        """Run the strategy as its own `start` does; `timeout` is what nodes have for training and evaluation.
+
+        Raises:
+            ParameterError: settings or arrays that no session can have.
+            SessionAbortedError: a session ended without a sum, and the config says on_failure="raise"; or all did.
+        """
+        before = len(self.outcomes)
+        failures: list[SessionAbortedError] = []
         secure = SecureGrid(
             grid,
             self.config,
             arrays_key=getattr(self.strategy, "arrayrecord_key", DEFAULT_ARRAYS),
             weight_key=getattr(self.strategy, "weighted_by_key", DEFAULT_WEIGHT),
             on_outcome=self.outcomes.append,
+            on_failure=failures.append,
             clock=self._clock,
         )
-        return self.strategy.start(
+        # Flower's own loop calls this wrapper's methods; a strategy that has a loop of its own keeps it.
+        start = super().start if type(self.strategy).start is Strategy.start else self.strategy.start
+        result = start(
             grid=secure,
             initial_arrays=initial_arrays,
             num_rounds=num_rounds,
@@ -101,18 +114,33 @@ class SecAgg(Strategy):
             evaluate_config=evaluate_config,
             evaluate_fn=evaluate_fn,
         )
+        if failures and len(self.outcomes) == before:
+            raise SessionAbortedError(
+                f"none of the {len(failures)} secure sums of this run was released, so there is no model; the last: "
+                f"{failures[-1]}",
+                failures[-1].reason,
+            )
+        return result
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Make the strategy's messages."""
+        self._model = arrays
         return self.strategy.configure_train(server_round, arrays, config, grid)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Hand the one reply of a :class:`SecureGrid` to the strategy."""
-        return self.strategy.aggregate_train(server_round, replies)
+        """Hand the one reply of a :class:`SecureGrid` to the strategy; its model has the dtypes of the one before.
+
+        Flower's strategies make floating numbers of counters and masks. What is not summed is what it was.
+        """
+        arrays, metrics = self.strategy.aggregate_train(server_round, replies)
+        last = self.outcomes[-1] if self.outcomes else None
+        if arrays is not None and self._model is not None and last is not None and last.arrays is not None:
+            arrays = in_the_dtypes_of(self._model, arrays, last.arrays, last.summed)
+        return arrays, metrics
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -141,6 +169,7 @@ class SecureGrid(Grid):
         arrays_key: name of the ArrayRecord of an instruction, and of the reply.
         weight_key: name of the metric that weighs a client; in the reply, it has the total.
         on_outcome: called with the outcome of each session that ended with a sum.
+        on_failure: called with the error of each other one, unless the config has it raised.
         clock: where time comes from.
     """
 
@@ -152,6 +181,7 @@ class SecureGrid(Grid):
         arrays_key: str = DEFAULT_ARRAYS,
         weight_key: str = DEFAULT_WEIGHT,
         on_outcome: Callable[[SessionOutcome], object] | None = None,
+        on_failure: Callable[[SessionAbortedError], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._grid = grid
@@ -159,6 +189,7 @@ class SecureGrid(Grid):
         self._arrays_key = arrays_key
         self._weight_key = weight_key
         self._on_outcome = on_outcome
+        self._on_failure = on_failure
         self._clock = clock or SystemClock()
         self._directory = Directory()
 
@@ -194,6 +225,7 @@ class SecureGrid(Grid):
 
         Raises:
             ParameterError: instructions that differ, or settings that no session can have.
+            SessionAbortedError: there is no sum, and the config says on_failure="raise".
         """
         instructions = list(messages)
         if not instructions:
@@ -217,6 +249,10 @@ class SecureGrid(Grid):
                 clock=self._clock,
             )
         except SessionAbortedError as error:
+            if self._config.on_failure == "raise":
+                raise
+            if self._on_failure is not None:
+                self._on_failure(error)
             _LOG.warning("secure aggregation of this round ended without a sum: %s", error)
             return []
         _LOG.info("secure aggregation: the mean over %d clients", len(outcome.contributors))
@@ -225,7 +261,8 @@ class SecureGrid(Grid):
         return [self._reply(outcome, instructions[0])]
 
     def _reply(self, outcome: SessionOutcome, instruction: Message) -> Message:
-        total = len(outcome.contributors) if outcome.total_weight is None else outcome.total_weight
+        # A strategy divides by it, and a total of 0 came with a mean that changes nothing.
+        total = len(outcome.contributors) if outcome.total_weight is None else outcome.total_weight or 1
         content = RecordDict({"metrics": MetricRecord({self._weight_key: total, **outcome.metrics})})
         if outcome.arrays is not None:
             content[self._arrays_key] = outcome.arrays

@@ -9,10 +9,9 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from nvflare.apis.client import Client
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
@@ -133,9 +132,10 @@ class SecureFedAvg(SecureController):
 
     Args:
         num_rounds: how many.
-        clip: largest magnitude of an entry of a difference, for all arrays or by array name; sites clip what is larger,
-            and log it.
+        clip: largest magnitude of an entry of a difference, as :func:`secagg.vectors_for` takes it: for all floating
+            arrays, or by name and pattern. What is larger is clipped, and the outcome says how many entries were.
         bits: bits of a quantized entry.
+        only: names or patterns of the arrays that are summed; the others stay as they are. None sums all.
         max_weight: largest weight (NUM_STEPS_CURRENT_ROUND) of a site; 1 weighs all alike.
         train_task: the task's name as the learner knows it.
         persistor_id: id of the component that loads and saves the model.
@@ -151,6 +151,7 @@ class SecureFedAvg(SecureController):
         num_rounds: int = 1,
         clip: float | dict[str, float] = 1.0,
         bits: int = 16,
+        only: list[str] | None = None,
         max_weight: int = 1,
         train_task: str = AppConstants.TASK_TRAIN,
         persistor_id: str = AppConstants.DEFAULT_PERSISTOR_ID,
@@ -163,6 +164,7 @@ class SecureFedAvg(SecureController):
         self.num_rounds = num_rounds
         self.clip = clip
         self.bits = bits
+        self.only = only
         self.max_weight = max_weight
         self.train_task = train_task
         self.persistor_id = persistor_id
@@ -184,29 +186,18 @@ class SecureFedAvg(SecureController):
             self.fire_event(AppEventType.ROUND_DONE, fl_ctx)
 
     def _average(self, model: ModelLearnable, number: int, fl_ctx: FLContext) -> ModelLearnable:
-        arrays = {name: np.asarray(value) for name, value in model[ModelLearnableKey.WEIGHTS].items()}
+        arrays = dict(model[ModelLearnableKey.WEIGHTS])
+        plan = secagg.vectors_for(arrays, clip=self.clip, bits=self.bits, only=self.only)
+        summed = {name: planned.vector for name, planned in plan.arrays.items() if planned.vector is not None}
         headers = {AppConstants.CURRENT_ROUND: number, AppConstants.NUM_ROUNDS: self.num_rounds}
-        instruction = Instruction(DXO(DataKind.WEIGHTS, data=arrays), self.train_task, headers)
+        told = {name: np.asarray(value) for name, value in arrays.items()}
         outcome = self.secure_sum(
-            {name: self._specification(name, array) for name, array in arrays.items()},
-            instruction,
+            {name: plan.specs[vector] for name, vector in summed.items()},
+            Instruction(DXO(DataKind.WEIGHTS, data=told), self.train_task, headers),
             fl_ctx,
             difference=True,
             max_weight=self.max_weight,
         )
         _LOG.info("round %d: mean over %d sites", number, len(outcome.contributors))
-        moved = {name: _moved(array, outcome.arrays[name]) for name, array in arrays.items()}
-        return make_model_learnable(moved, model.get(ModelLearnableKey.META) or {})
-
-    def _specification(self, name: str, array: NDArray[Any]) -> secagg.FixedPoint:
-        if isinstance(self.clip, dict) and name not in self.clip:
-            raise ParameterError(f"there is no clip for the array {name!r}; give clip={{{name!r}: ...}} for it too")
-        clip = self.clip[name] if isinstance(self.clip, dict) else self.clip
-        return secagg.FixedPoint(shape=array.shape or (1,), clip=clip, bits=self.bits, aggregate="mean")
-
-
-def _moved(array: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
-    """The array plus the mean difference, in its own dtype; whole numbers are rounded."""
-    whole: NDArray[Any] = array.astype(np.float64) + mean.reshape(array.shape)
-    moved: NDArray[Any] = (np.rint(whole) if array.dtype.kind in "iu" else whole).astype(array.dtype)
-    return moved
+        means = {vector: outcome.arrays[name] for name, vector in summed.items()}
+        return make_model_learnable(plan.unpack(means, arrays), model.get(ModelLearnableKey.META) or {})

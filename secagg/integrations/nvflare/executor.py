@@ -2,8 +2,9 @@
 
 A job gives it one argument, the learner. Identity, roster and policy are the site's own, see
 :mod:`secagg.integrations.nvflare.site`. The learner runs once in a session, when the server has shown that enough other
-sites shared keys, and its result is masked before it leaves. A session lives in this object, in memory alone: a process
-that dies is a client that dropped out, and there is nothing that could be resumed twice.
+sites shared keys, and its result is masked before it leaves; whatever it does, the site answers. A session lives in
+this object, in memory alone: a process that dies is a client that dropped out, and there is nothing that could be
+resumed twice.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from nvflare.apis.utils.event import fire_event_to_components
 
 import secagg
 from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
+from secagg.integrations.contribution import contribute, contribute_nothing, require_counts_that_are_known
 from secagg.integrations.nvflare import messages
-from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
+from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, vector_of
 from secagg.integrations.nvflare.site import Site, load_site
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
@@ -114,7 +116,7 @@ class SecAggExecutor(Executor):
         offer = asked.offer or b""
         if messages.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the task names")
-        return secagg.ClientSession(
+        session = secagg.ClientSession(
             offer,
             site.client_id,
             identity=site.identity,
@@ -122,15 +124,22 @@ class SecAggExecutor(Executor):
             policy=site.policy,
             ledger=self._ledger,
         )
+        known = {vector_of(name): bounds for name, bounds in site.integers.items()}
+        require_counts_that_are_known(session.parameters, known)
+        return session
 
     def _advance(
         self, session: secagg.ClientSession, asked: messages.Asked, fl_ctx: FLContext, abort_signal: Signal
     ) -> Shareable:
-        due = session.phase is secagg.ClientPhase.MASKED_INPUT
-        if due and asked.instruction is not None and asked.plan is not None:
+        try:
+            answer = session.receive(asked.request)
+        except LocalProtocolError:
+            # The input is due: the request is in order, and all shares in it were opened.
+            if asked.instruction is None or asked.plan is None:
+                raise
             self._set_input(session, asked.instruction, asked.plan, fl_ctx, abort_signal)
-        answer = session.receive(asked.request)
-        _LOG.info("secure aggregation: client %d is done with %s", session.client_id, asked.stage)
+            answer = session.receive(asked.request)
+        _LOG.debug("secure aggregation: %s is done with %s", fl_ctx.get_identity_name(), asked.stage)
         return messages.answer_reply(answer)
 
     def _set_input(
@@ -147,37 +156,26 @@ class SecAggExecutor(Executor):
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
-        vectors, weight = plan.encode(instruction, self._learn(instruction, fl_ctx, abort_signal))
-        most = session.parameters.max_weight
-        if weight > most:
-            # To leave would tell the server, who chose the bound, that this site's weight is above it.
-            _LOG.warning(
-                "secure aggregation: this site's weight %d counts as %d; ask for a larger max_weight", weight, most
-            )
-            weight = most
-        names = {vector: name for name, vector in plan.vector_names().items()}
         try:
-            encoded = session.set_input(vectors, weight if most > 1 else None)
+            vectors, weight, notes = plan.encode(instruction, self._learn(instruction, fl_ctx, abort_signal))
+            for note in notes:
+                _LOG.warning("secure aggregation: %s", note)
+            called = {vector: repr(name) for name, vector in plan.vector_names().items()}
+            contribute(session, vectors, weight, _LOG, called=called)
         except ParameterError as error:
-            sentence = str(error)
-            for vector, name in names.items():
-                sentence = sentence.replace(repr(vector), repr(name))
-            raise ParameterError(sentence) from error
-        for report in encoded.reports:
-            if report.clipped:
-                _LOG.warning(
-                    "secure aggregation: %d of %d values of %r were clipped; ask for a larger clip",
-                    report.clipped,
-                    report.entries,
-                    names.get(report.name, report.name),
-                )
+            contribute_nothing(session, error, _LOG)
 
     def _learn(self, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
         # A Shareable of its own: what the session did not digest does not reach the learner.
         task = instruction.dxo.to_shareable()
         for key, value in instruction.headers.items():
             task.set_header(key, value)
-        result = self.learner.execute(instruction.task, task, fl_ctx, abort_signal)
+        try:
+            result = self.learner.execute(instruction.task, task, fl_ctx, abort_signal)
+        except Exception as error:
+            # Whatever it is, it may be about the site's data, and NVFLARE would tell the server that there was one.
+            _LOG.exception("secure aggregation: the learner raised an error")
+            raise ParameterError(f"the learner raised {type(error).__name__}") from error
         if abort_signal.triggered:
             raise LocalProtocolError("the task was aborted while the learner ran")
         if not isinstance(result, Shareable) or result.get_return_code() != ReturnCode.OK:

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from nvflare.apis.dxo import DXO, DataKind, MetaKey
 
+import secagg
 from secagg.errors import DecodeError, ParameterError
 
 _CONTEXT_LABEL: Final = b"secagg nvflare instruction v1"
 _MAX_DEPTH: Final = 32
+_ARRAYS: Final = "arrays/"
 _NUMBERS: Final = "biufc"
 _INSTRUCTION_FIELDS: Final = frozenset({"task", "kind", "data", "meta", "headers"})
 _PLAN_FIELDS: Final = frozenset({"names", "difference", "weighted"})
@@ -69,7 +71,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which arrays of a learner's result are summed; the session's vectors are `arrays/0`, `arrays/1`, ...
+    """Which arrays of a learner's result are summed; the session's vectors are `arrays/NAME`.
 
     Attributes:
         names: names of the arrays, in the order of the vectors.
@@ -102,27 +104,43 @@ class Plan:
 
     def vector_names(self) -> dict[str, str]:
         """Return array name to vector name."""
-        return {name: f"arrays/{place}" for place, name in enumerate(self.names)}
+        return {name: vector_of(name) for name in self.names}
 
-    def encode(self, instruction: Instruction, result: DXO) -> tuple[dict[str, NDArray[Any]], int]:
-        """Return a site's vectors and weight from what its learner made.
+    def encode(self, instruction: Instruction, result: DXO) -> tuple[dict[str, NDArray[Any]], int, list[str]]:
+        """Return a site's vectors and weight from what its learner made, and what its owner should know.
+
+        What is summed as a difference and did not come is unchanged.
 
         Raises:
-            ParameterError: the result lacks what is summed, or has something else; says what.
+            ParameterError: the result lacks what is summed; says what.
         """
-        if set(result.data) != set(self.names):
-            odd = sorted(map(str, set(result.data) ^ set(self.names)))
-            raise ParameterError(f"the learner's result and the sum differ in {odd[0]!r}; return what is summed")
         is_difference = DataKind(result.data_kind) is DataKind.WEIGHT_DIFF
         if is_difference and not self.difference:
             raise ParameterError("the learner returned WEIGHT_DIFF where whole values are summed; return those")
-        vectors = {}
-        for name, vector in self.vector_names().items():
-            value = np.asarray(result.data[name])
-            if self.difference and not is_difference:
-                value = _minus(name, value, np.asarray(instruction.dxo.data[name]))
-            vectors[vector] = np.atleast_1d(value)
-        return vectors, _steps(result) if self.weighted else 1
+        notes = []
+        given = {name: result.data[name] for name in self.names if name in result.data}
+        if others := sorted(map(str, set(result.data) - set(self.names))):
+            notes.append(f"the learner returned {others[0]!r}, which nobody asked for; nothing of it is summed")
+        if not self.difference:
+            if missing := [name for name in self.names if name not in given]:
+                raise ParameterError(f"the learner's result lacks {missing[0]!r}; return what is summed")
+            vectors = {vector: _whole(given[name]) for name, vector in self.vector_names().items()}
+            return vectors, _steps(result) if self.weighted else 1, notes
+        base = {name: np.asarray(instruction.dxo.data[name]) for name in self.names}
+        if unsent := [name for name in self.names if name not in given]:
+            notes.append(f"the learner did not return {unsent[0]!r}, which counts as unchanged")
+        plan = secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS)
+        if is_difference:
+            still = {name: np.zeros(base[name].shape) for name in unsent}
+            vectors = plan.pack(given | still)
+        else:
+            vectors = plan.pack({name: given.get(name, base[name]) for name in self.names}, base)
+        return vectors, _steps(result) if self.weighted else 1, notes
+
+
+def vector_of(name: str) -> str:
+    """Return the name of the vector of an array."""
+    return secagg.vector_name(name, _ARRAYS)
 
 
 def instruction_digest(job: str, instruction: Instruction, plan: Plan) -> bytes:
@@ -194,11 +212,9 @@ def _mapping(fields: object, expected: frozenset[str], what: str) -> dict[str, A
     return fields
 
 
-def _minus(name: str, value: NDArray[Any], base: NDArray[Any]) -> NDArray[Any]:
-    if value.shape != base.shape:
-        raise ParameterError(f"the learner returned {name!r} of shape {value.shape}; it was sent {base.shape}")
-    difference: NDArray[Any] = np.subtract(value, base, dtype=np.float64)
-    return difference
+def _whole(value: object) -> NDArray[Any]:
+    array = np.atleast_1d(np.asarray(value))
+    return array.astype(np.int8) if array.dtype.kind == "b" else array
 
 
 def _steps(result: DXO) -> int:

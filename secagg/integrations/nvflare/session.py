@@ -17,6 +17,7 @@ from nvflare.apis.shareable import Shareable
 
 import secagg
 from secagg.errors import AbortReason, DecodeError, DropReason, ParameterError, SessionAbortedError
+from secagg.integrations.contribution import Report, with_report
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
@@ -85,6 +86,7 @@ class SumOutcome:
         total_weight: sum of the contributors' weights, or None when the session has none.
         contributors: names of the sites whose inputs are in it, ascending.
         cohort: name of each site of the session to its client id.
+        report: how many sites had no input, and how much was limited; what matters of it was logged as a warning.
         events: everything the session reported, drops and their reasons among it.
     """
 
@@ -92,6 +94,7 @@ class SumOutcome:
     total_weight: int | None
     contributors: tuple[str, ...]
     cohort: Mapping[str, int]
+    report: Report
     events: tuple[ServerEvent, ...] = field(repr=False)
 
 
@@ -207,7 +210,7 @@ def run_session(
     names = plan.vector_names()
     parameters = secagg.SessionParameters.choose(
         clients=sorted(cohort),
-        vectors={names[name]: spec for name, spec in vectors.items()},
+        vectors=with_report({names[name]: spec for name, spec in vectors.items()}),
         threat_model=settings.threat_model,
         max_dropout=settings.max_dropout,
         max_corrupt=settings.max_corrupt,
@@ -223,11 +226,15 @@ def run_session(
         for event in play.events:
             if isinstance(event, ClientDropped) and event.reason is DropReason.DID_NOT_ANSWER_IN_TIME:
                 attendance.note_silent(cohort[event.client])
+    report = Report.of(result.vectors)
+    for sentence in report.sentences(len(result.contributors), max_weight):
+        _LOG.warning("secure aggregation: %s", sentence)
     return SumOutcome(
         arrays={name: result.vectors[vector] for name, vector in names.items()},
         total_weight=result.total_weight,
         contributors=tuple(sorted(cohort[client] for client in result.contributors)),
         cohort={site: client for client, site in cohort.items()},
+        report=report,
         events=tuple(play.events),
     )
 
@@ -300,7 +307,10 @@ class _Play:
         for event in events:
             self.events.append(event)
             if isinstance(event, ClientDropped):
-                _LOG.warning("dropped in %s: %s [%s]", event.round.value, event.detail, event.reason.name)
+                site = self._sites[event.client]
+                _LOG.warning(
+                    "site %s was dropped in %s: %s [%s]", site, event.round.value, event.detail, event.reason.name
+                )
 
     def _say_goodbye(self) -> None:
         """After an abort, tell the sites, so that they erase their secrets now; nobody waits for replies."""

@@ -23,7 +23,7 @@ from secagg.integrations.settings import POLICY_FIELDS, Settings
 FILE: Final = "secagg.toml"
 _NVFLARE_FILES: Final = ("resources.json", "resources.json.default")
 _MAX_BYTES: Final = 1 << 16
-_KNOWN: Final = POLICY_FIELDS | {"client_id", "identity", "roster", "authority"}
+_KNOWN: Final = POLICY_FIELDS | {"client_id", "identity", "roster", "authority", "minimum_serial", "integers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,14 @@ class Site:
         identity: its signing key; needed in the active model.
         roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model.
         policy: its floor under what a server may offer.
+        integers: names of arrays of whole numbers that may be summed, each with its lowest and highest number.
     """
 
     client_id: int
     identity: secagg.IdentityKey | None = None
     roster: Mapping[int, bytes] | None = None
     policy: secagg.ClientPolicy = field(default_factory=secagg.ClientPolicy)
+    integers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def site_id(name: str) -> int:
@@ -54,9 +56,10 @@ def load_site(folder: Path, name: str) -> Site:
     The file is `secagg-NAME.toml`, or `secagg.toml` where that is not there (NVFLARE's simulator gives all its sites
     one folder `local`). Settings, all optional: `client_id`; `identity`, `roster`, `authority`: paths from the file's
     folder of the site's private key, the signed roster and the authority's public key, as `secagg keygen` and
-    `secagg enroll` make them; `threat_model`, `max_corrupt`, `minimum_cohort`, `minimum_threshold`,
-    `minimum_contributors`, `maximum_cohort`, `maximum_words`: fields of :class:`secagg.ClientPolicy`. Without a file
-    the site takes part in semi-honest sessions, under the default policy.
+    `secagg enroll` make them; `minimum_serial`: the oldest serial of a roster that is accepted; `integers`: a table of
+    the whole numbers that may be summed, each with its bounds, as `digits = [0, 2000]`; `threat_model`, `max_corrupt`,
+    `minimum_cohort`, `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`: fields of
+    :class:`secagg.ClientPolicy`. Without a file the site takes part in semi-honest sessions, under the default policy.
 
     NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
 
@@ -77,6 +80,7 @@ def load_site(folder: Path, name: str) -> Site:
         identity=load_identity(folder / given.path("identity")) if "identity" in given else None,
         roster=keys,
         policy=given.policy(secagg.ClientPolicy()),
+        integers=_integers(given) if "integers" in given else {},
     )
 
 
@@ -126,4 +130,18 @@ def _roster(folder: Path, given: Settings) -> Mapping[int, bytes] | None:
         return None
     if len(present) == 1:
         raise ParameterError(f"{folder / FILE} has {present[0]} alone; give roster and authority together")
-    return load_directory(folder / given.path("roster"), folder / given.path("authority")).keys
+    serial = given.whole("minimum_serial") if "minimum_serial" in given else 1
+    roster, authority = folder / given.path("roster"), folder / given.path("authority")
+    return load_directory(roster, authority, minimum_serial=serial).keys
+
+
+def _integers(given: Settings) -> Mapping[str, tuple[int, int]]:
+    table = given.given["integers"]
+    if not isinstance(table, dict):
+        raise ParameterError(
+            f"integers is {table!r}; give a table of names, each with its bounds, as digits = [0, 2000]"
+        )
+    for name, bounds in table.items():
+        if not isinstance(bounds, list) or [type(bound) for bound in bounds] != [int, int]:
+            raise ParameterError(f"integers has {name} = {bounds!r}; give its lowest and highest number, as [0, 2000]")
+    return {name: (low, high) for name, (low, high) in table.items()}

@@ -30,6 +30,6 @@ def leave(message: Message, context: Context, app: App) -> Message:
 
 
 if __name__ == "__main__":
-    leaving = ClientApp(mods=[leave, secagg_mod(client_app.node)])
+    leaving = ClientApp(mods=[leave, secagg_mod(client_app.node, metrics=["loss"])])
     leaving.train()(client_app.train)
     run_simulation(server_app=server_app.app, client_app=leaving, num_supernodes=CLIENTS)

@@ -218,7 +218,7 @@ def cohort(
             policy=policy or secagg.ClientPolicy(),
             ledger=secagg.MemoryLedger() if active else None,
         )
-        apps[100 + client] = trainers[client].app(secagg_mod(node, **mod))
+        apps[100 + client] = trainers[client].app(secagg_mod(node, **{"metrics": ("loss", "accuracy"), **mod}))
     return Cohort(trainers, identities, FakeGrid(apps), FakeClock())
 
 

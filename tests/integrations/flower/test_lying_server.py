@@ -21,7 +21,13 @@ from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.randomness import SystemRandomSource
 from secagg.errors import Violation
 from secagg.integrations.flower import DirectoryLedger, Node, SecAggConfig, records, run_session, secagg_mod
-from secagg.protocol.messages import Advertisement, ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
+from secagg.protocol.messages import (
+    Advertisement,
+    ConsistencyCheckRequest,
+    MaskedInputCollectionRequest,
+    ShareKeysRequest,
+    UnmaskingRequest,
+)
 from secagg.wire.codec import decode_server_message
 from tests.harness import alter
 from tests.integrations.flower.support import (
@@ -181,6 +187,20 @@ def test_both_shares_from_a_node_whose_context_was_rolled_back(tmp_path: Path) -
     assert "answered MASKED_INPUT before" in refusal(group.grid.ask(VICTIM, asked))
 
 
+def test_a_request_that_cannot_be_opened_does_not_run_the_app() -> None:
+    def break_shares(message: Message) -> Message:
+        request = decode_server_message(request_of(message))
+        assert isinstance(request, MaskedInputCollectionRequest)
+        (sender, sealed), *rest = request.ciphertexts
+        broken = (sender, bytes([sealed[0] ^ 1]) + sealed[1:])
+        return with_request(message, alter(request_of(message), ciphertexts=(broken, *rest)))
+
+    group = cohort(5)
+    assert Violation.CIPHERTEXT_NOT_AUTHENTIC.name in lie(group, "masked_input", break_shares)
+    assert not group.trainers[1].trained
+    assert group.trainers[2].trained == [1]
+
+
 def test_another_model_than_the_session_was_opened_for() -> None:
     def swap(message: Message) -> Message:
         message.content["arrays"] = ArrayRecord({key: Array(array.numpy() + 1) for key, array in model().items()})
@@ -330,6 +350,8 @@ def offer_to(group: Cohort, **changes: Any) -> str:
         ({"threat_model": "semi-honest", "threshold": 3}, Violation.OFFER_THREAT_MODEL_NOT_ALLOWED),
         ({"clients": [1, 2, 3, 4, 99]}, Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER),
         ({"minimum_contributors": 3}, Violation.OFFER_MINIMUM_CONTRIBUTORS_BELOW_POLICY),
+        ({"vectors": {"arrays/0": secagg.Integers(41, 42, length=1)}}, Violation.OFFER_VECTORS_NOT_EXPECTED),
+        ({"vectors": {"report": secagg.Integers(0, 1, length=9)}}, Violation.OFFER_VECTORS_NOT_EXPECTED),
     ],
 )
 def test_an_offer_below_the_nodes_policy(changes: dict[str, Any], violation: Violation) -> None:

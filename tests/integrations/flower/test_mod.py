@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,14 +84,24 @@ def test_a_repeated_request_gets_the_same_answer_and_no_second_training() -> Non
 
 
 def test_an_error_does_not_tell_the_input(caplog: pytest.LogCaptureFixture) -> None:
-    group = cohort(5, examples=lambda client: -5000 if client == 3 else 10)
+    group = cohort(5, differences=lambda client: 5000.0 if client == 3 else 0.1, strict=True)
     outcome = play(group)
     (drop,) = drops(outcome)
     assert drop.client == 3
     assert drop.reason is DropReason.CLIENT_ABORTED
-    assert "5000" not in drop.detail
+    assert "beyond" not in drop.detail
     assert "its own log says why" in drop.detail
-    assert "5000" in caplog.text
+    assert "beyond" in caplog.text
+
+
+@pytest.mark.parametrize("examples", [0, -5000, 2**40])
+def test_no_weight_makes_a_node_leave(examples: int) -> None:
+    group = cohort(5, examples=lambda client: examples if client == 3 else 10)
+    outcome = play(group, max_weight=1000)
+    assert not drops(outcome)
+    assert outcome.contributors == (1, 2, 3, 4, 5)
+    assert outcome.total_weight == 40 + min(max(examples, 0), 1000)
+    assert outcome.report.weights_limited == int(examples != 0)
 
 
 def test_a_weight_above_the_bound_is_not_told_by_leaving(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,6 +111,8 @@ def test_a_weight_above_the_bound_is_not_told_by_leaving(caplog: pytest.LogCaptu
     assert not outcome.drops
     assert outcome.total_weight == 1040
     assert "weight 5000 counts as 1000; ask for a larger max_weight" in caplog.text
+    assert outcome.report.weights_limited == 1
+    assert "1 of 5 weights were above max_weight=1000 (or below 0) and count as the bound" in caplog.text
     strict = cohort(5, examples=lambda client: 5000 if client == 3 else 10, strict=True)
     assert [drop.client for drop in drops(play(strict, max_weight=1000))] == [3]
 
@@ -117,8 +130,9 @@ def test_what_an_app_says_when_it_fails_stays_on_the_node(raises: bool, caplog: 
     app = ClientApp(mods=[secagg_mod(node_of(group, 3))])
     app.train()(fail)
     group.grid.apps = {**group.grid.apps, 103: app}
-    (drop,) = play(group).drops
-    assert "its own log says why" in drop.detail
+    outcome = play(group)
+    assert outcome.contributors == (1, 2, 3, 4, 5)
+    assert outcome.total_weight == 120
     assert not any("4321" in str(reply.error.reason) for _, reply in group.grid.replies if reply.has_error())
     assert "4321" in caplog.text
     assert "secagg.session" not in group.grid.contexts[103].state
@@ -149,7 +163,9 @@ def test_an_answer_in_clear_does_not_see_the_session_of_another_message() -> Non
 def test_clipping_is_logged_on_the_node(caplog: pytest.LogCaptureFixture) -> None:
     group = cohort(4, differences=lambda client: 2.0)
     outcome = play(group)
-    assert "6 of 6 values of array 'weights' were clipped to 1, the largest from 2; ask for a larger" in caplog.text
+    assert "of 6 values of arrays/weights, 6 were beyond their bounds and count as the bound" in caplog.text
+    assert (outcome.report.clients_limited, outcome.report.entries_limited) == (4, 36)
+    assert "36 entries of 4 of 4 clients were beyond their bounds" in caplog.text
     assert outcome.arrays is not None
     assert outcome.arrays["bias"].numpy() == pytest.approx([1.0, 1.0, 1.0], abs=1e-4)
 
@@ -164,24 +180,13 @@ def failing_app(message: Message, context: Context) -> Message:
     raise ValueError("no data")
 
 
-def wrong_arrays(message: Message, context: Context) -> Message:
-    metrics = MetricRecord({"num-examples": 3})
-    return Message(
-        RecordDict({"arrays": ArrayRecord({"other": Array("float64", (0,), "", b"")}), "m": metrics}), reply_to=message
-    )
+def no_arrays(message: Message, context: Context) -> Message:
+    return Message(RecordDict({"m": MetricRecord({"num-examples": 3})}), reply_to=message)
 
 
 def wrong_shape(message: Message, context: Context) -> Message:
     arrays = dict(message.content.array_records["arrays"])
     arrays["bias"] = arrays["weights"]
-    return Message(
-        RecordDict({"arrays": ArrayRecord(arrays), "m": MetricRecord({"num-examples": 3})}), reply_to=message
-    )
-
-
-def no_number(message: Message, context: Context) -> Message:
-    arrays = dict(message.content.array_records["arrays"])
-    arrays["bias"] = Array(np.full(3, np.nan))
     return Message(
         RecordDict({"arrays": ArrayRecord(arrays), "m": MetricRecord({"num-examples": 3})}), reply_to=message
     )
@@ -211,28 +216,99 @@ def two_metric_records(message: Message, context: Context) -> Message:
 
 
 @pytest.mark.parametrize(
-    ("train", "sentence"),
+    ("train", "max_weight", "sentence"),
     [
-        (failing_app, ""),
-        (wrong_arrays, "the app returned arrays ['other']; it was sent ['bias', 'weights']"),
-        (wrong_shape, "returned 'bias' of shape (2, 3); it was sent (3,)"),
-        (no_number, "array 'bias': 3 entries are NaN or infinite"),
-        (text_for_numbers, "returned 'bias' of dtype <U1; return real numbers"),
-        (no_weight, "has no number 'num-examples'"),
-        (fraction_of_an_example, "'num-examples' is 3.5, no whole number"),
-        (two_metric_records, "has 2 MetricRecords"),
+        (failing_app, 1000, "the app raised ValueError"),
+        (failing_app, 1, "the app raised ValueError"),
+        (no_arrays, 1000, "the app's reply has 0 ArrayRecords"),
+        (no_arrays, 1, "the app's reply has 0 ArrayRecords"),
+        (wrong_shape, 1000, "'bias' has shape (2, 3); the session sums (3,)"),
+        (text_for_numbers, 1000, "'bias' is str32; give float16"),
+        (no_weight, 1000, "the app's weight 'num-examples' is None; return a whole number"),
+        (fraction_of_an_example, 1000, "the app's weight 'num-examples' is 3.5; return a whole number"),
+        (two_metric_records, 1000, "has 2 MetricRecords"),
     ],
 )
-def test_an_app_that_gives_no_input(train: object, sentence: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_app_that_gives_no_input(
+    train: object, max_weight: int, sentence: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It takes part all the same: that it failed may be about its data, as an empty partition is."""
     group = cohort(5)
     app = ClientApp(mods=[secagg_mod(node_of(group, 3))])
     app.train()(train)  # type: ignore[arg-type]
     group.grid.apps = {**group.grid.apps, 103: app}
-    outcome = play(group)
-    assert [drop.client for drop in drops(outcome)] == [3]
-    assert outcome.contributors == (1, 2, 4, 5)
+    outcome = play(group, max_weight=max_weight)
+    assert not drops(outcome)
+    assert outcome.contributors == (1, 2, 3, 4, 5)
+    assert outcome.report.without_input == 1
+    assert "1 of 5 clients had no input to give; their own logs say why" in caplog.text
     assert sentence in caplog.text
+    weights = None if max_weight == 1 else [10, 20, 0, 40, 50]
+    assert outcome.arrays is not None
+    moved = float(np.average([0.01, 0.02, 0.0, 0.04, 0.05], weights=weights))
+    np.testing.assert_allclose(outcome.arrays["bias"].numpy(), moved, atol=6e-5)
     assert "secagg.session" not in group.grid.contexts[103].state
+
+
+def test_a_strict_node_leaves_when_its_app_fails() -> None:
+    group = cohort(5)
+    app = ClientApp(mods=[secagg_mod(node_of(group, 3), strict=True)])
+    app.train()(failing_app)
+    group.grid.apps = {**group.grid.apps, 103: app}
+    assert [drop.client for drop in play(group).drops] == [3]
+
+
+def test_entries_that_are_no_numbers_count_as_unchanged_and_are_counted() -> None:
+    def diverged(message: Message, context: Context) -> Message:
+        arrays = dict(message.content.array_records["arrays"])
+        arrays["bias"] = Array(np.array([np.nan, np.inf, 0.5]))
+        content = RecordDict({"arrays": ArrayRecord(arrays), "m": MetricRecord({"num-examples": 30})})
+        return Message(content, reply_to=message)
+
+    group = cohort(5, differences=lambda client: 0.0)
+    app = ClientApp(mods=[secagg_mod(node_of(group, 3))])
+    app.train()(diverged)
+    group.grid.apps = {**group.grid.apps, 103: app}
+    outcome = play(group)
+    assert not outcome.drops
+    assert (outcome.report.clients_limited, outcome.report.entries_limited) == (1, 2)
+    assert outcome.arrays is not None
+    np.testing.assert_allclose(outcome.arrays["bias"].numpy(), [0.0, 0.2, 0.1], atol=4e-5)
+
+
+def test_metrics_that_only_some_nodes_have_are_averaged_over_those() -> None:
+    def silent(message: Message, context: Context) -> Message:
+        arrays = message.content.array_records["arrays"]
+        return Message(RecordDict({"arrays": arrays, "m": MetricRecord({"num-examples": 9})}), reply_to=message)
+
+    group = cohort(5, metrics=("loss", "gone"))
+    for client in (2, 3):
+        app = ClientApp(mods=[secagg_mod(node_of(group, client), metrics=("loss", "gone"))])
+        app.train()(silent)
+        group.grid.apps = {**group.grid.apps, 100 + client: app}
+    outcome = play(group, metrics={"loss": 1.0, "gone": 1.0})
+    assert outcome.contributors == (1, 2, 3, 4, 5)
+    mean = float(np.average([0.01, 0.04, 0.05], weights=[10, 40, 50]))
+    assert outcome.metrics == {"loss": pytest.approx(mean, abs=1e-6)}
+
+
+@pytest.mark.parametrize(
+    ("node", "settings", "sentence"),
+    [
+        ({"metrics": frozenset({"accuracy"})}, {"metrics": {"loss": 1.0}}, "sums the metric 'loss', which this node"),
+        ({"weight": "rows"}, {}, "weighs nodes by 'num-examples', and this node by 'rows'"),
+    ],
+)
+def test_weight_and_metrics_are_the_nodes_to_name(
+    node: dict[str, Any], settings: dict[str, Any], sentence: str
+) -> None:
+    group = cohort(5)
+    own = replace(node_of(group, 3), **node)
+    group.grid.apps = {**group.grid.apps, 103: group.trainers[3].app(secagg_mod(own, metrics=("loss",)))}
+    (drop,) = play(group, **settings).drops
+    assert drop.client == 3
+    assert sentence in drop.detail
+    assert not group.trainers[3].trained
 
 
 def test_the_ledger_keeps_one_entry_of_each_old_session() -> None:
@@ -254,16 +330,19 @@ def test_settings_of_the_node_that_are_wrong_are_told_to_the_node(caplog: pytest
     assert "give the three together" in caplog.text
 
 
-def test_a_node_without_an_identity_in_the_active_model() -> None:
+def test_a_node_without_an_identity_in_the_active_model(caplog: pytest.LogCaptureFixture) -> None:
     group = cohort(5)
     group.grid.apps = {**group.grid.apps, 104: group.trainers[4].app(secagg_mod(Node(4)))}
     (drop,) = play(group).drops
-    assert "this node has no roster; give it secagg-identity" in drop.detail
+    assert drop.client == 4
+    assert "A node is given them by secagg-identity, secagg-roster, secagg-authority and secagg-ledger" in caplog.text
 
 
 def test_arguments_that_do_not_fit() -> None:
     with pytest.raises(secagg.ParameterError, match=r"clear=\['trian'\] are no kinds of messages"):
         secagg_mod(clear=("trian",))
+    with pytest.raises(secagg.ParameterError, match=r"metrics='loss' is one text; give a list of names"):
+        secagg_mod(metrics="loss")
     with pytest.raises(secagg.ParameterError, match="has its own policy"):
         secagg_mod(Node(1), policy=secagg.ClientPolicy())
 
@@ -278,7 +357,7 @@ def test_mods_inside_change_what_is_masked() -> None:
 
     group = cohort(3)
     for client in group.trainers:
-        app = ClientApp(mods=[secagg_mod(node_of(group, client)), own_metrics])
+        app = ClientApp(mods=[secagg_mod(node_of(group, client), metrics=("loss",)), own_metrics])
         app.train()(unchanged)
         group.grid.apps = {**group.grid.apps, 100 + client: app}
     outcome = play(group, metrics={"loss": 1.0})

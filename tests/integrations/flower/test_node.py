@@ -48,6 +48,7 @@ def test_without_settings_a_node_is_what_flower_calls_it() -> None:
     node = node_from_config(context(partition_id=3))
     assert (node.client_id, node.identity, node.roster, node.ledger) == (4711, None, None, None)
     assert node.policy == secagg.ClientPolicy()
+    assert (node.weight, node.metrics) == (None, None)
 
 
 def test_every_setting(keys: Path) -> None:
@@ -60,9 +61,14 @@ def test_every_setting(keys: Path) -> None:
         "secagg-minimum-contributors": 15,
         "secagg-maximum-cohort": 500,
         "secagg-maximum-words": 10_000,
+        "secagg-minimum-serial": 1,
+        "secagg-weight": "rows",
+        "secagg-metrics": "loss, accuracy",
     }
     node = node_from_config(context(**settings), secagg.ClientPolicy(minimum_cohort=3, security_bits=30))
     assert node.client_id == 2
+    assert node.weight == "rows"
+    assert node.metrics == frozenset({"loss", "accuracy"})
     assert node.identity is not None
     assert node.roster is not None
     assert node.roster[2] == node.identity.public
@@ -97,6 +103,8 @@ def test_defaults_give_way_to_the_configuration() -> None:
         ({"secagg-identity": "i", "secagg-roster": "/nowhere", "secagg-authority": "a"}, "cannot read /nowhere"),
         ({"secagg-ledger": "/nowhere"}, "the ledger /nowhere is no directory"),
         ({"secagg-ledger": ""}, "secagg-ledger is ''; give a path"),
+        ({"secagg-weight": "a,b"}, "secagg-weight names 2 metrics; give the one"),
+        ({"secagg-metrics": 3}, "secagg-metrics is 3; give names, separated by commas"),
         ({"secagg-threat-model": "paranoid"}, "give 'active' or 'semi-honest'"),
         ({"secagg-max-corrupt": "some"}, "secagg-max-corrupt is 'some'"),
         ({"secagg-max-corrupt": 1.5}, "max_corrupt 1.5 is outside 0 .. 1"),
@@ -119,6 +127,13 @@ def test_an_identity_needs_a_ledger(keys: Path) -> None:
     settings = files(keys, 2)
     del settings["secagg-ledger"]
     with pytest.raises(secagg.ParameterError, match=r"client 2 has an identity and no ledger.*; give secagg-ledger"):
+        node_from_config(context(**settings))
+
+
+def test_an_old_roster_is_refused(keys: Path) -> None:
+    """In an old one stands a client that was removed since."""
+    settings = {**files(keys, 2), "secagg-minimum-serial": 2}
+    with pytest.raises(secagg.ParameterError, match="the roster has serial 1, older than 2; get the newest one"):
         node_from_config(context(**settings))
 
 

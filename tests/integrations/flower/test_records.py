@@ -15,7 +15,7 @@ from secagg.integrations.flower import records
 from secagg.integrations.flower.plan import Plan
 from tests.integrations.flower.support import as_server, carried
 
-PLAN = Plan("arrays", ("loss",), "num-examples", difference=True)
+PLAN = Plan("arrays", ("w", "b"), ("loss",), "num-examples", difference=True)
 
 
 def instruction() -> RecordDict:
@@ -81,6 +81,7 @@ def test_a_digest_covers_run_kind_and_plan() -> None:
         digest(content, replace(PLAN, metrics=())),
         digest(content, replace(PLAN, weight=None)),
         digest(content, replace(PLAN, arrays=None)),
+        digest(content, replace(PLAN, selected=("w",))),
         digest(content, replace(PLAN, difference=False)),
     ]
     assert len({digest(content), *others}) == len(others) + 1
@@ -172,6 +173,7 @@ def test_metrics_in_clear_that_are_none() -> None:
         {"metrics": [1]},
         {"metrics": ["loss", "loss"]},
         {"metrics": "loss"},
+        {"selected": "w"},
         {"difference": 1},
         {"more": 1},
     ],
@@ -184,7 +186,7 @@ def test_plans_that_are_none(changes: dict[str, Any]) -> None:
         records.read_plan(RecordDict())
 
 
-@pytest.mark.parametrize("plan", [PLAN, Plan(None, (), None, difference=False)])
+@pytest.mark.parametrize("plan", [PLAN, Plan(None, (), (), None, difference=False)])
 def test_a_plan_is_what_its_record_says(plan: Plan) -> None:
     assert Plan.from_record(plan.record()) == plan
 

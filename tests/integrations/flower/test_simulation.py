@@ -108,3 +108,44 @@ def test_the_examples_own_simulation_runs(tmp_path: Path) -> None:
     told = json.loads(report.read_text())
     assert [session["contributors"] for session in told["sessions"]] == [list(range(10))] * 5
     assert abs(told["accuracies"][-1] - plain_accuracy(told["sessions"], 10)) <= 0.005
+
+
+@pytest.mark.slow
+def test_batch_norm_and_a_frozen_layer_under_the_defaults(tmp_path: Path) -> None:
+    """One partition is empty and fails, one node is lost: the mean is that of federated averaging in clear."""
+    from tests.integrations.flower import simulated_model as run
+
+    report = tmp_path / "model.npz"
+    words = [sys.executable, "-m", "tests.integrations.flower.simulated_model", str(report)]
+    done = subprocess.run(
+        words,
+        cwd=ROOT,
+        env=environment(tmp_path, report),
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
+    assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    found = dict(np.load(report))
+    # The node without examples takes part, and weighs nothing.
+    assert found.pop("contributors").tolist() == [6, 5]
+    assert found.pop("failed").tolist() == [1, 1]
+    plain = run.first_model()
+    for server_round in range(1, run.ROUNDS + 1):
+        there = [p for p in range(run.NODES) if run.EXAMPLES[p] and (server_round, p) != run.LOST]
+        models = [run.trained(plain, server_round, partition) for partition in there]
+        weights = [run.EXAMPLES[partition] for partition in there]
+        means = {key: np.average([model[key] for model in models], axis=0, weights=weights) for key in plain}
+        plain = {
+            key: np.asarray(np.rint(mean) if key == "norm.num_batches_tracked" else mean).astype(plain[key].dtype)
+            for key, mean in means.items()
+        }
+    first = run.first_model()
+    assert list(found) == list(first)
+    assert {k: (a.dtype, a.shape) for k, a in found.items()} == {k: (a.dtype, a.shape) for k, a in first.items()}
+    assert found["frozen.weight"].tobytes() == first["frozen.weight"].tobytes()
+    assert found["norm.num_batches_tracked"] == plain["norm.num_batches_tracked"]
+    stated = 1.0 / (2**15 - 1)  # of each mean: clip / (2**(bits - 1) - 1)
+    for key in ("norm.weight", "norm.running_var", "head.weight"):
+        np.testing.assert_allclose(found[key], plain[key], atol=run.ROUNDS * stated)

@@ -147,6 +147,7 @@ class Network(WFCommSpec):  # type: ignore[misc, unused-ignore]
     cancelled: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        know_counts(self.folder)
         self.learners = {name: Learner() for name in self.names}
         self.executors = {name: SecAggExecutor(learner) for name, learner in self.learners.items()}
         self.attendance = Attendance()
@@ -209,6 +210,17 @@ class Network(WFCommSpec):  # type: ignore[misc, unused-ignore]
     def results_of(self, site: str) -> list[dict[str, Any]]:
         """What a site said, in order."""
         return [entry(result) for by, result in self.results if by == site]
+
+
+def know_counts(folder: Path) -> None:
+    """Have all sites know of the counts that are summed here, as their owners would."""
+    common = folder / "secagg.toml"
+    if not common.exists():
+        common.write_text("")
+    for path in folder.glob("secagg*.toml"):
+        told = path.read_text()
+        if "[integers]" not in told:
+            path.write_text(f"{told}\n[integers]\ncounts = [0, 1000]\ndigits = [0, 2000]\n")
 
 
 def expected(names: Iterable[str]) -> NDArray[Any]:

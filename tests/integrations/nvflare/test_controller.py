@@ -175,6 +175,62 @@ def test_federated_averaging_is_what_it_would_be_in_clear(tmp_path: Path) -> Non
     assert [event for event, _ in stage_.events].count("_round_started") == 3
 
 
+MODEL: dict[str, NDArray[Any]] = {
+    "dense/kernel:0": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3),
+    "norm.num_batches_tracked": np.array(1000, dtype=np.int64),
+    "temperature": np.array(1.5, dtype=np.float16),
+    "mask": np.array([True, False]),
+    "none": np.zeros((0, 3), dtype=np.float32),
+    "frozen": np.array([[0.1, -0.0], [np.nan, -np.inf]], dtype=np.float32),
+}
+
+
+@pytest.mark.parametrize("only", [None, ["norm.*", "temperature"]])
+def test_models_with_every_kind_of_array(only: list[str] | None, tmp_path: Path) -> None:
+    network = Network(tmp_path, names_of(4))
+
+    def train(site: str, given: DXO) -> Shareable:
+        number = int(site[-1])
+        data = {name: np.asarray(value) for name, value in given.data.items()}
+        data["dense/kernel:0"] = np.asfortranarray(data["dense/kernel:0"] + np.float32(number / 64))
+        data["norm.num_batches_tracked"] = data["norm.num_batches_tracked"] + 10 * number
+        data["mask"] = np.array([number < 2, True])
+        if number % 2:
+            del data["temperature"]
+        else:
+            data["temperature"] = data["temperature"] + np.float16(0.5)
+        return DXO(DataKind.WEIGHTS, data=data).to_shareable()
+
+    for name in names_of(4):
+        network.learners[name].result = train
+    persistor = Persistor(dict(MODEL))
+    stage_ = Stage(SecureFedAvg(clip=1.0, only=only, settings=FAST), network, persistor=persistor)
+    stage_.run()
+    assert not stage_.panicked
+    found = persistor.models[-1][ModelLearnableKey.WEIGHTS]
+    assert list(found) == list(MODEL)
+    assert {n: (a.dtype, a.shape) for n, a in found.items()} == {n: (a.dtype, a.shape) for n, a in MODEL.items()}
+    assert found["norm.num_batches_tracked"] == 1025
+    np.testing.assert_allclose(found["temperature"], 1.75, atol=1e-3)
+    kept = {"none", "frozen"} if only is None else set(MODEL) - {"norm.num_batches_tracked", "temperature"}
+    assert {name for name in MODEL if found[name].tobytes() == MODEL[name].tobytes()} == kept
+    if only is None:
+        np.testing.assert_allclose(found["dense/kernel:0"], MODEL["dense/kernel:0"] + 2.5 / 64, atol=1e-4)
+        assert found["mask"].tolist() == [False, True]
+
+
+def test_arrays_that_cannot_be_summed_end_the_job_before_a_site_trains(tmp_path: Path) -> None:
+    network = Network(tmp_path, names_of(4))
+    brain: Any = SimpleNamespace(dtype="torch.bfloat16")
+    persistor = Persistor({"w": np.zeros(2), "brain": brain, "both": np.zeros(2, dtype=complex)})
+    stage_ = Stage(SecureFedAvg(settings=FAST), network, persistor=persistor)
+    stage_.run()
+    assert stage_.panicked
+    assert network.sent == []
+    said = " ".join(str(data) for _, data in stage_.events)
+    assert "'brain' is bfloat16, which NumPy does not have; convert it to float32 first; 'both' is complex" in said
+
+
 def test_a_clip_for_each_array(tmp_path: Path) -> None:
     network = Network(tmp_path, names_of(3))
     for name in names_of(3):

@@ -26,6 +26,9 @@ from secagg.integrations.nvflare import Instruction, SumOutcome, SumSettings, si
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.messages import ENTRY
 from secagg.protocol.events import ClientDropped
+from secagg.protocol.messages import MaskedInputCollectionRequest
+from secagg.wire.codec import decode_server_message
+from tests.harness import alter
 from tests.integrations.nvflare.support import FAST, Network, context_of, enroll, expected, names_of, stage
 
 SEMI_HONEST = ("advertise_keys", "share_keys", "masked_input", "unmasking")
@@ -125,25 +128,35 @@ def test_a_site_that_nvflare_gives_up_is_not_waited_for(tmp_path: Path) -> None:
     assert network.clock.time == 0
 
 
-def test_a_refusal_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_refusal_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Counts that its owner did not tell it of are refused before a site counts anything."""
+    (tmp_path / "secagg-site-4.toml").write_text("[integers]\ncounts = [0, 999]\n")
     network = Network(tmp_path, names_of(5))
-    network.learners["site-4"].result = lambda site, given: make_reply(ReturnCode.EMPTY_RESULT)
     outcome = network.sum()
     assert np.array_equal(outcome.arrays["counts"], expected(outcome.contributors))
     assert drops(outcome) == {site_id("site-4"): DropReason.CLIENT_ABORTED}
     assert network.clock.time == 0
+    assert network.learners["site-4"].seen == []
+    assert "sums whole numbers 0 .. 1000 as 'arrays/counts', which this client was not told of" in caplog.text
+    assert "site site-4 was dropped in advertise_keys: client" in caplog.text
 
 
-def test_a_learner_that_raises_ends_its_own_session_only(tmp_path: Path) -> None:
+def test_a_learner_that_fails_does_not_make_its_site_leave(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether it fails may be about its data, as an empty set of rows is."""
     network = Network(tmp_path, names_of(5))
 
     def fail(site: str, given: DXO) -> Shareable:
         raise ZeroDivisionError
 
     network.learners["site-4"].result = fail
+    network.learners["site-2"].result = lambda site, given: make_reply(ReturnCode.EMPTY_RESULT)
     outcome = network.sum()
-    assert drops(outcome) == {site_id("site-4"): DropReason.CLIENT_ABORTED}
-    assert outcome.contributors == ("site-1", "site-2", "site-3", "site-5")
+    assert drops(outcome) == {}
+    assert outcome.contributors == tuple(names_of(5))
+    assert np.array_equal(outcome.arrays["counts"], expected(["site-1", "site-3", "site-5"]))
+    assert outcome.report.without_input == 2
+    assert "2 of 5 clients had no input to give; their own logs say why" in caplog.text
+    assert "the learner raised ZeroDivisionError" in caplog.text
 
 
 def test_too_few_sites_are_said_so_and_told_to_erase(tmp_path: Path) -> None:
@@ -285,12 +298,9 @@ def test_a_difference_may_come_as_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("result", "sentence"),
     [
-        (DXO(DataKind.ANALYTIC, data={"count": np.zeros(12)}), "differ in 'count'"),
+        (DXO(DataKind.ANALYTIC, data={"count": np.zeros(12)}), "the learner's result lacks 'counts'"),
         (DXO(DataKind.WEIGHT_DIFF, data={"counts": np.zeros(12)}), "WEIGHT_DIFF where whole values"),
-        (
-            DXO(DataKind.ANALYTIC, data={"counts": np.full(12, 1001)}),
-            "vector 'counts': 12 entries are outside 0 .. 1000",
-        ),
+        (DXO(DataKind.ANALYTIC, data={"counts": np.zeros(12)}), "Integers takes integer dtypes"),
         (DXO(DataKind.ANALYTIC, data={"counts": np.zeros(11, dtype=int)}), "(11,)"),
     ],
 )
@@ -300,10 +310,41 @@ def test_a_result_that_does_not_fit_stays_at_the_site(
     network = Network(tmp_path, names_of(5))
     network.learners["site-1"].result = lambda site, given: result.to_shareable()
     outcome = network.sum()
-    assert outcome.contributors == tuple(names_of(5)[1:])
+    assert drops(outcome) == {}
+    assert np.array_equal(outcome.arrays["counts"], expected(names_of(5)[1:]))
+    assert outcome.report.without_input == 1
     assert sentence in caplog.text
-    (refusal,) = [said for said in network.results_of("site-1") if said["kind"] == "refusal"]
-    assert refusal == {"kind": "refusal", "reason": "this site cannot take part; its own log says why"}
+    assert all(said["kind"] != "refusal" for said in network.results_of("site-1"))
+
+
+def test_counts_beyond_their_bounds_count_as_the_bound(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    network = Network(tmp_path, names_of(5))
+    counts = np.array([-7, 1001, 2**40, *range(9)])
+    network.learners["site-1"].result = lambda site, given: DXO(
+        DataKind.ANALYTIC, data={"counts": counts}
+    ).to_shareable()
+    outcome = network.sum()
+    assert outcome.contributors == tuple(names_of(5))
+    assert np.array_equal(outcome.arrays["counts"] - expected(names_of(5)[1:]), [0, 1000, 1000, *range(9)])
+    assert (outcome.report.clients_limited, outcome.report.entries_limited) == (1, 3)
+    assert "3 entries of 1 of 5 clients were beyond their bounds" in caplog.text
+
+
+def test_a_request_that_cannot_be_opened_does_not_run_the_learner(tmp_path: Path) -> None:
+    def break_shares(site: str, task: Shareable) -> Shareable:
+        if site == "site-2" and stage(task) == "masked_input":
+            request = decode_server_message(task[ENTRY]["request"])
+            assert isinstance(request, MaskedInputCollectionRequest)
+            (sender, sealed), *rest = request.ciphertexts
+            broken = ((sender, bytes([sealed[0] ^ 1]) + sealed[1:]), *rest)
+            task[ENTRY]["request"] = alter(task[ENTRY]["request"], ciphertexts=broken)
+        return task
+
+    network = Network(tmp_path, names_of(5))
+    network.on_task = break_shares
+    assert "site-2" not in network.sum().contributors
+    assert network.learners["site-2"].seen == []
+    assert len(network.learners["site-1"].seen) == 1
 
 
 def test_a_weight_above_the_bound_is_not_told_by_leaving(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -320,8 +361,8 @@ def test_a_weight_above_the_bound_is_not_told_by_leaving(tmp_path: Path, caplog:
     assert "weight 5000 counts as 100; ask for a larger max_weight" in caplog.text
 
 
-@pytest.mark.parametrize("steps", [None, 1.5, True, 0])
-def test_a_weight_that_is_none_stays_at_the_site(steps: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [None, 1.5, True, 0, -3])
+def test_no_weight_makes_a_site_leave(steps: object, tmp_path: Path) -> None:
     network = Network(tmp_path, names_of(5))
     network.learners["site-1"].result = lambda site, given: DXO(
         DataKind.WEIGHTS, data={"w": given.data["w"]}, meta={MetaKey.NUM_STEPS_CURRENT_ROUND: steps}
@@ -330,7 +371,10 @@ def test_a_weight_that_is_none_stays_at_the_site(steps: object, tmp_path: Path) 
         "w": secagg.FixedPoint(4, clip=0.1, bits=16, aggregate="mean")
     }
     told = Instruction(DXO(DataKind.WEIGHTS, data={"w": np.zeros(4)}))
-    assert network.sum(FAST, vectors, told, difference=True, max_weight=100).contributors == tuple(names_of(5)[1:])
+    outcome = network.sum(FAST, vectors, told, difference=True, max_weight=100)
+    assert outcome.contributors == tuple(names_of(5))
+    assert outcome.total_weight == 40
+    assert outcome.report.without_input == int(steps in (None, 1.5) or steps is True)
 
 
 def test_the_instruction_must_hold_what_differences_are_from(tmp_path: Path) -> None:

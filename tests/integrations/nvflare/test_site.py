@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,14 @@ def test_every_setting(tmp_path: Path) -> None:
         tmp_path,
         names_of(3),
         "client_id = 9\nminimum_cohort = 5\nminimum_threshold = 4\nminimum_contributors = 3\n"
-        "maximum_cohort = 100\nmaximum_words = 1000\n",
+        "maximum_cohort = 100\nmaximum_words = 1000\nminimum_serial = 1\n[integers]\ndigits = [0, 2000]\n",
     )
     site = load_site(tmp_path, "site-2")
     assert site.identity is not None
     assert site.identity.public == roster[site_id("site-2")]
     assert site.roster == roster
     assert site.client_id == 9
+    assert site.integers == {"digits": (0, 2000)}
     assert site.policy == secagg.ClientPolicy(
         minimum_cohort=5,
         minimum_threshold=4,
@@ -44,6 +46,13 @@ def test_every_setting(tmp_path: Path) -> None:
         max_corrupt=0.0,
     )
     assert load_roster(tmp_path, "server") == roster
+
+
+def test_an_old_roster_is_refused(tmp_path: Path) -> None:
+    """In an old one stands a site that was removed since."""
+    enroll(tmp_path, names_of(3), "minimum_serial = 2\n")
+    with pytest.raises(secagg.ParameterError, match="the roster has serial 1, older than 2; get the newest one"):
+        load_site(tmp_path, "site-2")
 
 
 def test_the_file_of_the_sites_name_comes_first(tmp_path: Path) -> None:
@@ -61,6 +70,9 @@ def test_the_file_of_the_sites_name_comes_first(tmp_path: Path) -> None:
         ("client_id = -1", "client_id is -1"),
         ("minimum_cohort = 3.5", "minimum_cohort is 3.5"),
         ("minimum_cohort = 1", "cohort=1"),
+        ("integers = 3", "integers is 3; give a table of names"),
+        ("[integers]\ndigits = 2000", "integers has digits = 2000; give its lowest and highest number"),
+        ("[integers]\ndigits = [0, 2.5]", "integers has digits = [0, 2.5]"),
         ("max_corrupt = 'none'", "max_corrupt is 'none'"),
         ("threat_model = 'trusting'", "threat_model is 'trusting'"),
         ("roster = 'r.json'", "has roster alone"),
@@ -71,7 +83,7 @@ def test_the_file_of_the_sites_name_comes_first(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_wrong(text: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "secagg.toml").write_text(text)
-    with pytest.raises(secagg.ParameterError, match=sentence.replace("(", r"\(")):
+    with pytest.raises(secagg.ParameterError, match=re.escape(sentence)):
         load_site(tmp_path, "site-1")
 
 
