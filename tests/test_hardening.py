@@ -80,13 +80,13 @@ class TestPolicyFloors:
         self, clients: int, threshold: int, fraction: float, resists: bool
     ) -> None:
         complete = TopologyKind.COMPLETE
-        assert threshold_resists(clients, complete, clients - 1, threshold, fraction, "semi-honest") is resists
+        assert threshold_resists(clients, complete, clients - 1, threshold, fraction, 0.3, "semi-honest") is resists
 
     def test_sparse_graphs_are_judged_by_their_tails_and_not_by_the_mean(self) -> None:
         offered = ServerSession(params(clients=100, topology="sparse", degree=10, threshold=3)).offer
-        assert ClientSession(offered, 0).phase is ClientPhase.ADVERTISE_KEYS
+        assert ClientSession(offered, 0, policy=ClientPolicy(max_dropout=0.0)).phase is ClientPhase.ADVERTISE_KEYS
         with pytest.raises(PeerMisbehaved) as caught:
-            ClientSession(offered, 0, policy=ClientPolicy(max_corrupt=0.2))
+            ClientSession(offered, 0, policy=ClientPolicy(max_corrupt=0.2, max_dropout=0.0))
         assert caught.value.violation is Violation.OFFER_THRESHOLD_BELOW_POLICY
         chosen = ServerSession(params(clients=100, topology="sparse", max_corrupt=0.2)).offer
         assert ClientSession(chosen, 0, policy=ClientPolicy(max_corrupt=0.2)).phase is ClientPhase.ADVERTISE_KEYS

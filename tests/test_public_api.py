@@ -189,6 +189,8 @@ def test_client_policy() -> None:
         "minimum_contributors",
         "threat_model",
         "max_corrupt",
+        "max_dropout",
+        "topologies",
         "suites",
         "maximum_words",
         "context",

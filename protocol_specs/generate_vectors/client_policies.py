@@ -1,4 +1,4 @@
-"""Client scripts of offers against a client's policy and roster (§6.1): C02 to C10, C13 to C15, R20, R22."""
+"""Client scripts of offers against a client's policy and roster (§6.1): C02 to C10, C13 to C16, R20, R22."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ def _sparse_fractions() -> list[Json]:
     connected = World("a sparse graph that can fall apart", clients=tuple(range(1, 55)), degree=20, threshold=20)
     few = {"corrupt_fraction": 0.2}
     many = {"corrupt_fraction": 20 / 54}
+    both = {"corrupt_fraction": 10 / 54, "dropout_fraction": 10 / 54}
     odd = {"corrupt_fraction": 34 / 54}
     return [
         _beyond("sparse-secrecy", "20 corrupt of 100: all may be among 40 neighbours", "C03", secrecy, few),
@@ -107,6 +108,38 @@ def _sparse_fractions() -> list[Json]:
             many,
             degree=22,
             threshold=21,
+        ),
+        _beyond("sparse-dropout", "20 neighbours: ten corrupt, ten dropped", "C03", connected, both),
+        _within(
+            "sparse-dropout",
+            "20 neighbours, 19 corrupt or dropped: somebody connects",
+            "C03",
+            connected,
+            both | {"dropout_fraction": 9 / 54},
+        ),
+        _beyond(
+            "sparse-dropout-half",
+            "20 corrupt of 100 and half of all drop out",
+            "C03",
+            secrecy,
+            few | {"dropout_fraction": 0.5},
+            threshold=21,
+        ),
+        _within(
+            "sparse-dropout-half",
+            "20 corrupt of 100 and three tenths drop out",
+            "C03",
+            secrecy,
+            few | {"dropout_fraction": 0.3},
+            threshold=21,
+        ),
+        _within(
+            "complete-dropout",
+            "a complete graph withstands whoever drops out",
+            "C03",
+            SEMI_HONEST,
+            {"corrupt_fraction": 0.25, "dropout_fraction": 0.9},
+            threshold=2,
         ),
         _beyond(
             "sparse-connectivity-odd",
@@ -176,6 +209,12 @@ def _choices() -> list[Json]:
             ACTIVE,
             {"threat_model": "semi-honest"},
         ),
+        _beyond(
+            "sparse", "a sparse graph, the client takes complete ones", "C16", SPARSE, {"topologies": ["complete"]}
+        ),
+        _beyond("complete", "the other way around", "C16", SEMI_HONEST, {"topologies": ["sparse"]}),
+        _within("sparse", "sparse graphs alone", "C16", SPARSE, {"topologies": ["sparse"]}),
+        _within("complete", "complete graphs alone", "C16", SEMI_HONEST, {"topologies": ["complete"]}),
         _beyond("suite-1", "suite 0x0001, the client allows 0x0002", "C06", SEMI_HONEST, {"suites": [2]}),
         _beyond("suite-2", "suite 0x0002, the client allows 0x0001", "C06", SEMI_HONEST, {"suites": [1]}, suite=2),
         _within("suite-1", "suite 0x0001 alone", "C06", SEMI_HONEST, {"suites": [1]}),

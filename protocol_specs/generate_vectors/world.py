@@ -142,7 +142,9 @@ class World:
             smallest_minimum_contributors=2,
             suites=[1, 2],
             largest_vector=2**27,
+            dropout_fraction=0.0,
             security_bits=40,
+            topologies=["complete", "sparse"],
         )
 
     def create_client(self, client: int, **changes: Any) -> pb.CreateClient:

@@ -22,6 +22,8 @@ const Policy = [
   single(10, 'securityBits', 'uint32'),
   repeated(11, 'vectors', 'bytes'),
   single(12, 'maxWeight', 'uint64'),
+  single(13, 'dropoutFraction', 'double'),
+  repeated(14, 'topologies', 'string'),
 ];
 
 const CreateClient = [

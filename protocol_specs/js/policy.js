@@ -20,9 +20,11 @@ export const IMPLEMENTED_SUITES = [1];
  * @property {number[]} suites
  * @property {Uint8Array|undefined} context undefined: any
  * @property {bigint} largestVector in words
+ * @property {number} dropoutFraction δ
  * @property {number} securityBits
  * @property {Uint8Array[]} vectors each as §2.2 encodes it; none: any
  * @property {bigint} maxWeight 0: any
+ * @property {string[]} topologies
  */
 
 /** ln x!, by Stirling's series. */
@@ -65,24 +67,26 @@ function isConnected(n, marked, degree, logBound) {
   return Math.log((n * (n - drawn - 1)) / 2) + logHypergeometric(n, marked, drawn, drawn) < logBound;
 }
 
-/** c of §2.4 and §6.1. */
-export const corruptClients = (n, corruptFraction) => Math.min(Math.floor((corruptFraction + 1e-14) * n), n - 1);
+/** c and d of §2.4 and §6.1. */
+export const clientsOf = (n, fraction) => Math.min(Math.floor((fraction + 1e-14) * n), n - 1);
 
 /**
- * Whether an offer withstands a corrupt fraction (§6.1).
+ * Whether an offer withstands a corrupt fraction when others drop out (§6.1).
  * @param {import('./parameters.js').Parameters} parameters
  * @param {number} corruptFraction
+ * @param {number} dropoutFraction
  * @param {number} securityBits
  */
-export function withstands(parameters, corruptFraction, securityBits) {
+export function withstands(parameters, corruptFraction, dropoutFraction, securityBits) {
   const { n } = parameters;
   const t = Number(parameters.threshold);
-  const c = corruptClients(n, corruptFraction);
+  const c = clientsOf(n, corruptFraction);
   if (parameters.active) return 2 * t > n + c;
   if (parameters.complete) return t > c;
   const k = Number(parameters.degree);
   const logBound = -(securityBits + 1) * Math.LN2;
-  return isConnected(n, c, k, logBound) && t >= leastSecretThreshold(n, c, k, logBound - Math.log(n)) + 1;
+  const gone = Math.min(c + clientsOf(n, dropoutFraction), n);
+  return isConnected(n, gone, k, logBound) && t >= leastSecretThreshold(n, c, k, logBound - Math.log(n)) + 1;
 }
 
 /** Whether these are the expected vectors, in whatever order. */
@@ -96,7 +100,7 @@ function sameVectors(offered, expected) {
  * Judges an offer by the policy, in the order of §6.1.
  * @param {import('./parameters.js').Parameters} parameters
  * @param {Policy} policy
- * @throws {Violation} C02 to C08, C13 to C15
+ * @throws {Violation} C02 to C08, C13 to C16
  */
 export function checkPolicy(parameters, policy) {
   const n = BigInt(parameters.n);
@@ -104,9 +108,10 @@ export function checkPolicy(parameters, policy) {
   require(n >= policy.smallestCohort, 'C02');
   require(n <= policy.largestCohort, 'C13');
   require(parameters.threshold >= policy.smallestThreshold, 'C03');
-  require(withstands(parameters, policy.corruptFraction, policy.securityBits), 'C03');
+  require(withstands(parameters, policy.corruptFraction, policy.dropoutFraction, policy.securityBits), 'C03');
   require(parameters.minimumContributors >= policy.smallestMinimumContributors, 'C04');
   require(parameters.threatModel === policy.threatModel, 'C05');
+  require(policy.topologies.includes(parameters.complete ? 'complete' : 'sparse'), 'C16');
   require(policy.suites.includes(suite) && IMPLEMENTED_SUITES.includes(suite), 'C06');
   require(policy.context === undefined || equal(parameters.context, policy.context), 'C08');
   require(policy.vectors.length === 0 || sameVectors(parameters.vectors, policy.vectors), 'C14');

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from protocol_specs.reference.errors import demand
-from protocol_specs.reference.parameters import SUITE_AEGIS, SUITE_AES, Parameters, Specification
+from protocol_specs.reference.parameters import COMPLETE, SPARSE, SUITE_AEGIS, SUITE_AES, Parameters, Specification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,11 @@ class Policy:
     suites: tuple[int, ...] = (SUITE_AES, SUITE_AEGIS)
     context: bytes | None = None
     largest_vector: int = 2**27
+    dropout_fraction: float = 0.1
     security_bits: int = 40
     vectors: tuple[tuple[str, Specification], ...] = ()
     max_weight: int = 0
+    topologies: tuple[str, ...] = (COMPLETE, SPARSE)
 
     def check(self, parameters: Parameters, words: int) -> None:
         """Raise `Breach` for an offer that this client does not take; `words` is the session vector's length."""
@@ -34,9 +36,11 @@ class Policy:
         demand(n >= self.smallest_cohort, "C02")
         demand(n <= self.largest_cohort, "C13")
         demand(parameters.threshold >= self.smallest_threshold, "C03")
-        demand(withstands(parameters, self.corrupt_fraction, self.security_bits), "C03")
+        withstood = withstands(parameters, self.corrupt_fraction, self.dropout_fraction, self.security_bits)
+        demand(withstood, "C03")
         demand(parameters.minimum_contributors >= self.smallest_minimum_contributors, "C04")
         demand(parameters.threat_model == self.threat_model, "C05")
+        demand(parameters.topology_kind in self.topologies, "C16")
         demand(parameters.suite in self.suites, "C06")
         demand(self.context is None or parameters.context == self.context, "C08")
         demand(not self.vectors or dict(parameters.vectors) == dict(self.vectors), "C14")
@@ -44,17 +48,17 @@ class Policy:
         demand(words <= self.largest_vector, "C07")
 
 
-def withstands(parameters: Parameters, corrupt_fraction: float, security_bits: int) -> bool:
-    """Whether the offered graph and threshold withstand this fraction of corrupt clients."""
+def withstands(parameters: Parameters, corrupt_fraction: float, dropout_fraction: float, security_bits: int) -> bool:
+    """Whether the offered graph and threshold withstand this fraction of corrupt clients when that many drop out."""
     n, t, degree = len(parameters.cohort), parameters.threshold, parameters.degree
-    corrupt = min(math.floor((corrupt_fraction + 1e-14) * n), n - 1)
+    corrupt, dropped = (min(math.floor((part + 1e-14) * n), n - 1) for part in (corrupt_fraction, dropout_fraction))
     if parameters.active:
         return 2 * t > n + corrupt
     if parameters.complete:
         return t > corrupt
     bound = Fraction(1, 2 ** (security_bits + 1))
     secret = more_than(n, corrupt, degree, t - 1) <= bound / n
-    return secret and _connected(n, degree, corrupt, bound)
+    return secret and _connected(n, degree, min(corrupt + dropped, n), bound)
 
 
 def more_than(population: int, marked: int, drawn: int, limit: int) -> Fraction:

@@ -107,7 +107,7 @@ class RosterEntry(_message.Message):
     def __init__(self, client: _Optional[int] = ..., verification_key: _Optional[bytes] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("threat_model", "corrupt_fraction", "smallest_cohort", "largest_cohort", "smallest_threshold", "smallest_minimum_contributors", "suites", "context", "largest_vector", "security_bits", "vectors", "max_weight")
+    __slots__ = ("threat_model", "corrupt_fraction", "smallest_cohort", "largest_cohort", "smallest_threshold", "smallest_minimum_contributors", "suites", "context", "largest_vector", "security_bits", "vectors", "max_weight", "dropout_fraction", "topologies")
     THREAT_MODEL_FIELD_NUMBER: _ClassVar[int]
     CORRUPT_FRACTION_FIELD_NUMBER: _ClassVar[int]
     SMALLEST_COHORT_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,8 @@ class Policy(_message.Message):
     SECURITY_BITS_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     MAX_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    TOPOLOGIES_FIELD_NUMBER: _ClassVar[int]
     threat_model: str
     corrupt_fraction: float
     smallest_cohort: int
@@ -132,7 +134,9 @@ class Policy(_message.Message):
     security_bits: int
     vectors: _containers.RepeatedScalarFieldContainer[bytes]
     max_weight: int
-    def __init__(self, threat_model: _Optional[str] = ..., corrupt_fraction: _Optional[float] = ..., smallest_cohort: _Optional[int] = ..., largest_cohort: _Optional[int] = ..., smallest_threshold: _Optional[int] = ..., smallest_minimum_contributors: _Optional[int] = ..., suites: _Optional[_Iterable[int]] = ..., context: _Optional[bytes] = ..., largest_vector: _Optional[int] = ..., security_bits: _Optional[int] = ..., vectors: _Optional[_Iterable[bytes]] = ..., max_weight: _Optional[int] = ...) -> None: ...
+    dropout_fraction: float
+    topologies: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, threat_model: _Optional[str] = ..., corrupt_fraction: _Optional[float] = ..., smallest_cohort: _Optional[int] = ..., largest_cohort: _Optional[int] = ..., smallest_threshold: _Optional[int] = ..., smallest_minimum_contributors: _Optional[int] = ..., suites: _Optional[_Iterable[int]] = ..., context: _Optional[bytes] = ..., largest_vector: _Optional[int] = ..., security_bits: _Optional[int] = ..., vectors: _Optional[_Iterable[bytes]] = ..., max_weight: _Optional[int] = ..., dropout_fraction: _Optional[float] = ..., topologies: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateServer(_message.Message):
     __slots__ = ("parameters", "roster")

@@ -87,6 +87,7 @@ SKIPPED = (
         "C13",
         "C14",
         "C15",
+        "C16",
         "C20",
         "C22",
         "C23",
@@ -244,6 +245,7 @@ _answer, _receive, _seal_shares = client.Client._unmasking, client.Client.receiv
 _server_receive, _words, _channel_key = server.Server.receive, prg.words, keys.channel_key
 _from_limbs, _rebuild, _encode_entry = sharing.from_limbs, sharing.rebuild, vectors._encode_entry
 _session_vector, _server_end = vectors.session_vector, server.Server._end
+_withstands = policy.withstands
 _shared_at, _session_digest = topology.share_point, digests.session_digest
 
 
@@ -260,6 +262,11 @@ def _swapped(word: int) -> int:
 
 FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
     "any-parameters": Fault("Offered parameters are not judged.", ("C01",), [(client, "check_parameters", _no_error)]),
+    "dropouts-forgotten": Fault(
+        "A sparse graph is judged as if nobody dropped out.",
+        ("C03",),
+        [(policy, "withstands", lambda p, corrupt, dropout, bits: _withstands(p, corrupt, 0.0, bits))],
+    ),
     "reserved-suites": Fault("A reserved suite is accepted.", ("R10",), [(rules, "SUITE_AEGIS", 0x0100)]),
     "low-order-keys": Fault("An all-zero agreement is used.", ("C25",), [(client, "_agree", _low_order_is_zero)]),
     "tags-ignored": Fault(

@@ -94,9 +94,11 @@ class ReferenceTestee:
             suites=tuple(p.suites),
             context=p.context if p.HasField("context") else None,
             largest_vector=p.largest_vector,
+            dropout_fraction=p.dropout_fraction,
             security_bits=p.security_bits,
             vectors=tuple(parameters.decode_vector(each) for each in p.vectors),
             max_weight=p.max_weight,
+            topologies=tuple(p.topologies),
         )
         client = Client(
             call.client,

@@ -317,15 +317,18 @@ def _roster(entries: Iterable[pb.RosterEntry]) -> dict[int, bytes] | None:
 def _policy(given: pb.Policy) -> secagg.ClientPolicy:
     try:
         threat_model = secagg.ThreatModel(given.threat_model)
-    except ValueError:
-        raise _NotUnderstoodError(f"a policy cannot ask for the threat model {given.threat_model!r}") from None
+        topologies = frozenset(secagg.TopologyKind(kind) for kind in given.topologies)
+    except ValueError as error:
+        raise _NotUnderstoodError(f"a policy cannot ask for that: {error}") from None
     return secagg.ClientPolicy(
         minimum_cohort=given.smallest_cohort,
         minimum_threshold=given.smallest_threshold,
         minimum_contributors=given.smallest_minimum_contributors,
         threat_model=threat_model,
         max_corrupt=given.corrupt_fraction,
+        max_dropout=given.dropout_fraction,
         security_bits=given.security_bits,
+        topologies=topologies,
         suites=frozenset(suite for suite in secagg.SuiteId if suite in given.suites),
         maximum_cohort=given.largest_cohort,
         maximum_words=given.largest_vector,

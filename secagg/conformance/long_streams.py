@@ -104,6 +104,7 @@ def _session(suite: SuiteId) -> SessionVector:
         suites=[int(suite)],
         largest_vector=WORDS[suite],
         security_bits=40,
+        topologies=["complete"],
     )
     clients = {
         client: pb.CreateClient(

@@ -15,7 +15,8 @@ import secagg
 from secagg.errors import ParameterError
 
 _COUNTS: Final = ("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words")
-POLICY_FIELDS: Final = frozenset({*_COUNTS, "max_corrupt", "threat_model"})
+_FRACTIONS: Final = ("max_corrupt", "max_dropout")
+POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model"})
 """Fields of :class:`secagg.ClientPolicy` that may be set."""
 
 
@@ -67,11 +68,12 @@ class Settings:
             ParameterError: a value of the wrong type or out of its range.
         """
         changes: dict[str, Any] = {name: self.whole(name) for name in _COUNTS if name in self}
-        if "max_corrupt" in self:
-            value = self.given["max_corrupt"]
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ParameterError(f"{self.spelled('max_corrupt')} is {value!r}; give a fraction of the cohort")
-            changes["max_corrupt"] = float(value)
+        for name in _FRACTIONS:
+            if name in self:
+                value = self.given[name]
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    raise ParameterError(f"{self.spelled(name)} is {value!r}; give a fraction of the cohort")
+                changes[name] = float(value)
         if "threat_model" in self:
             name = self.given["threat_model"]
             if name not in (model.value for model in secagg.ThreatModel):

@@ -50,18 +50,19 @@ def threshold_resists(
     degree: int,
     threshold: int,
     max_corrupt: float,
+    max_dropout: float,
     threat_model: ThreatModel | str,
     security_bits: int = 40,
 ) -> bool:
     """Whether a fraction `max_corrupt` of colluding clients learns no input (Specification §2.4): a client's check.
 
-    Complete graph: `c < threshold` semi-honest, `2 * threshold > clients + c` active. Sparse graph: secrecy and
-    connectivity at `security_bits`, as the calculator demands them, with no dropouts counted.
+    Complete graph: `c < threshold` semi-honest, `2 * threshold > clients + c` active, whoever drops out. Sparse graph:
+    secrecy and connectivity at `security_bits`, as the calculator demands them, when `max_dropout` of them drop out.
 
     Raises:
         ParameterError: a fraction or bits outside their range.
     """
-    problem = conditions_of(clients, max_corrupt, 0.0, threat_model, security_bits, 1)
+    problem = conditions_of(clients, max_corrupt, max_dropout, threat_model, security_bits, 1)
     if topology is TopologyKind.COMPLETE:
         if problem.threat_model is ThreatModel.SEMI_HONEST:
             return problem.corrupt < threshold

@@ -9,7 +9,7 @@ from typing import Final
 
 from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_whole, require_kind
-from secagg.parameters.graph_conditions import ThreatModel
+from secagg.parameters.graph_conditions import ThreatModel, TopologyKind
 from secagg.parameters.suite_ids import SuiteId, check_suite
 from secagg.parameters.vectors import VectorSpec, check_vectors
 
@@ -20,6 +20,7 @@ _WHOLE: Final = (
     *("minimum_cohort", "minimum_threshold", "minimum_contributors"),
     *("security_bits", "maximum_cohort", "maximum_words"),
 )
+DEFAULT_MAX_DROPOUT: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,12 @@ class ClientPolicy:
         max_corrupt: fraction of the cohort that may collude with the server without learning an input; offers whose
             graph and threshold do not resist it are refused. None means 0.1 in the active model, where the server may
             have chosen the threshold to suit its accomplices; in the semi-honest model it trusts the offer.
-        security_bits: how surely a sparse graph must resist `max_corrupt`.
+        max_dropout: fraction of the cohort that may drop out, as far as this client believes. The neighbours that drop
+            out of a sparse graph protect from nobody, so it is judged with this fraction, and not with the one that the
+            server had in mind. The default is what `SessionParameters.choose` counts with unless it is told otherwise;
+            give the largest share of clients that you have seen leave.
+        security_bits: how surely a sparse graph must resist `max_corrupt` when `max_dropout` drop out.
+        topologies: accepted graphs; with `{TopologyKind.COMPLETE}` no assumption about who drops out is left.
         suites: accepted suites.
         maximum_cohort: largest cohort (default 2^17), so that an offer cannot exhaust this client.
         maximum_words: largest session vector, in 64-bit words (default 2^27: 1 GiB).
@@ -61,7 +67,9 @@ class ClientPolicy:
     minimum_contributors: int = 2
     threat_model: ThreatModel | str | None = None
     max_corrupt: float | None = None
+    max_dropout: float = DEFAULT_MAX_DROPOUT
     security_bits: int = 40
+    topologies: frozenset[TopologyKind] = frozenset(TopologyKind)
     suites: frozenset[SuiteId] = frozenset(SuiteId)
     maximum_cohort: int = DEFAULT_MAXIMUM_COHORT
     maximum_words: int = DEFAULT_MAXIMUM_WORDS
@@ -113,6 +121,13 @@ class ClientPolicy:
                 if limit is None or limit < 1:
                     raise ParameterError(f"{name}={getattr(self, name)!r:.80} is no limit; give 1 or more, or None")
                 object.__setattr__(self, name, limit)
+        require_kind("max_dropout", self.max_dropout, Real, "a fraction of the cohort, such as 0.1")
+        if not 0 <= self.max_dropout < 1:
+            raise ParameterError(f"max_dropout {self.max_dropout} is outside 0 .. 1; give a fraction of the cohort")
+        require_kind("topologies", self.topologies, Collection, "a set of TopologyKind")
+        object.__setattr__(self, "topologies", frozenset(_topology(kind) for kind in self.topologies))
+        if not self.topologies:
+            raise ParameterError("a policy without topologies refuses every session; list at least one")
         if not self.suites:
             raise ParameterError("a policy without suites refuses every session; list at least one")
 
@@ -124,3 +139,10 @@ def _threat_model(value: object) -> ThreatModel:
         raise ParameterError(
             f"threat_model {value!r:.80} is unknown; give 'active' or 'semi-honest', or None for the default"
         ) from None
+
+
+def _topology(value: object) -> TopologyKind:
+    try:
+        return TopologyKind(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise ParameterError(f"topology {value!r:.80} is unknown; give 'complete' or 'sparse'") from None

@@ -104,13 +104,15 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
         offer.topology.degree,
         offer.threshold,
         max_corrupt,
+        policy.max_dropout,
         offer.threat_model,
         policy.security_bits,
     ):
         refuse(
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
             f"threshold {offer.threshold} and degree {offer.topology.degree} for {offer.clients} clients, which a "
-            f"fraction of {max_corrupt} colluding clients may defeat in the {offer.threat_model.value} model",
+            f"fraction of {max_corrupt} colluding clients may defeat in the {offer.threat_model.value} model when "
+            f"{policy.max_dropout} drop out",
         )
     if offer.minimum_contributors < policy.minimum_contributors:
         refuse(
@@ -122,6 +124,11 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
         refuse(
             Violation.OFFER_THREAT_MODEL_NOT_ALLOWED,
             f"the {offer.threat_model.value} model; this client requires {required.value}",
+        )
+    if offer.topology.kind not in policy.topologies:
+        refuse(
+            Violation.OFFER_TOPOLOGY_NOT_ALLOWED,
+            f"a {offer.topology.kind.value} graph, which this client does not allow",
         )
     if offer.suite not in policy.suites:
         refuse(Violation.OFFER_SUITE_NOT_ALLOWED, f"suite 0x{offer.suite:04x}, which this client does not allow")

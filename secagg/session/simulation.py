@@ -38,7 +38,12 @@ _Given = Mapping[ClientId, _V] | Sequence[_V]
 Progress = Callable[[Round, int, int], None]
 
 SIMULATION_POLICY = ClientPolicy(
-    minimum_cohort=2, minimum_threshold=1, max_corrupt=0.0, maximum_cohort=1 << 32, maximum_words=1 << 40
+    minimum_cohort=2,
+    minimum_threshold=1,
+    max_corrupt=0.0,
+    max_dropout=0.0,
+    maximum_cohort=1 << 32,
+    maximum_words=1 << 40,
 )
 """The lowest floor: a simulation is its own server."""
 

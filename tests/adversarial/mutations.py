@@ -440,6 +440,12 @@ MUTATIONS: Final = (
     ),
     m(
         "05",
+        "dropouts are not counted",
+        (SETUP, "        policy.max_dropout,\n        offer.", "        0.0,\n        offer."),
+    ),
+    m("05", "any graph", (SETUP, "if offer.topology.kind not in policy.topologies:", "if False:")),
+    m(
+        "05",
         "no smallest sum",
         (SETUP, "if offer.minimum_contributors < policy.minimum_contributors:", "if False:"),
     ),

@@ -33,6 +33,7 @@ from secagg import (
     SessionAbortedError,
     SessionOffer,
     ThreatModel,
+    TopologyKind,
     Violation,
 )
 from secagg.encoding.layout import Layout
@@ -93,6 +94,9 @@ OFFERS: Final[dict[Violation, OfferScenario]] = {
         Harness(5, minimum_contributors=2), policy=low(minimum_contributors=3)
     ),
     Violation.OFFER_THREAT_MODEL_NOT_ALLOWED: lambda: offered(Harness(5), policy=low(threat_model=ThreatModel.ACTIVE)),
+    Violation.OFFER_TOPOLOGY_NOT_ALLOWED: lambda: offered(
+        Harness(8, topology="sparse", degree=4, threshold=2), policy=low(topologies=frozenset({TopologyKind.COMPLETE}))
+    ),
     Violation.OFFER_SUITE_NOT_ALLOWED: lambda: offered(
         Harness(5, suite=1), policy=low(suites=frozenset({secagg.SuiteId.X25519_AEGIS128X2}))
     ),

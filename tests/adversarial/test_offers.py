@@ -45,6 +45,16 @@ FLOORS: Final[list[tuple[dict[str, Any], ClientPolicy, Violation]]] = [
     ),
     ({}, ClientPolicy(threat_model=ThreatModel.ACTIVE), Violation.OFFER_THREAT_MODEL_NOT_ALLOWED),
     (
+        {"clients": 60, "topology": "sparse", "degree": 12, "threshold": 6, "minimum_contributors": 2},
+        ClientPolicy(max_corrupt=0.05, max_dropout=0.3),
+        Violation.OFFER_THRESHOLD_BELOW_POLICY,
+    ),
+    (
+        {"clients": 8, "topology": "sparse", "degree": 4, "threshold": 2},
+        ClientPolicy(topologies=frozenset({TopologyKind.COMPLETE})),
+        Violation.OFFER_TOPOLOGY_NOT_ALLOWED,
+    ),
+    (
         {"suite": SuiteId.X25519_AEGIS128X2},
         ClientPolicy(suites=frozenset({SuiteId.X25519_AES128CTR})),
         Violation.OFFER_SUITE_NOT_ALLOWED,
@@ -80,6 +90,37 @@ def test_pitfall_05_default_policy_refuses_a_pair_and_a_threshold_of_one(
     with pytest.raises(PeerMisbehaved) as caught:
         ClientSession(harness.server.offer, 1)
     assert caught.value.violation is violation
+
+
+@pytest.mark.parametrize(
+    ("policy", "accepted"),
+    [
+        (ClientPolicy(max_corrupt=0.05), False),
+        (ClientPolicy(max_corrupt=0.05, max_dropout=0.3), False),
+        (ClientPolicy(max_corrupt=0.05, max_dropout=0.0), True),
+    ],
+)
+def test_pitfall_05_sparse_graph_is_judged_with_the_dropouts_that_the_client_believes_in(
+    policy: ClientPolicy, accepted: bool
+) -> None:
+    """Degree 14 of 1000 passes as 40 bits when nobody leaves; connectivity is 2.5 bits when three tenths do."""
+    offered = SessionParameters.choose(
+        clients=1000, vectors={"v": Integers(0, 1, 1)}, topology="sparse", degree=14, threshold=13
+    )
+    offer = encode_offer(SessionOffer(offered))
+    if accepted:
+        assert ClientSession(offer, 1, policy=policy).phase is ClientPhase.ADVERTISE_KEYS
+        return
+    with pytest.raises(PeerMisbehaved, match="drop out") as caught:
+        ClientSession(offer, 1, policy=policy)
+    assert caught.value.violation is Violation.OFFER_THRESHOLD_BELOW_POLICY
+
+
+@pytest.mark.parametrize("clients", [100, 300, 1000, 3000])
+def test_pitfall_05_default_client_takes_the_sparse_graph_of_a_default_server(clients: int) -> None:
+    offered = SessionParameters.choose(clients=clients, vectors={"v": Integers(0, 1, 1)}, topology="sparse")
+    session = ClientSession(encode_offer(SessionOffer(offered)), 1, policy=ClientPolicy(max_corrupt=0.1))
+    assert session.phase is ClientPhase.ADVERTISE_KEYS
 
 
 def test_pitfall_05_offer_of_a_cohort_without_the_client_or_with_strangers() -> None:

@@ -34,6 +34,7 @@ POLICY: Final = pb.Policy(
     suites=[1],
     largest_vector=1000,
     security_bits=40,
+    topologies=["complete", "sparse"],
 )
 REQUIREMENTS: Final = [
     {"id": "C12", "name": "MESSAGE_OF_ANOTHER_SESSION", "role": "client", "section": "§8", "observed": "vectors"},

@@ -42,6 +42,7 @@ def policy(parameters: SessionParameters, **changes: Any) -> pb.Policy:
         "suites": [1, 2],
         "largest_vector": 2**20,
         "security_bits": 40,
+        "topologies": ["complete", "sparse"],
     }
     return pb.Policy(**floor | changes)
 

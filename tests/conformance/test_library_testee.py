@@ -239,6 +239,7 @@ def no_session(status: pb.Status, rule: str = "") -> pb.Outcome:
         ({"policy": policy(ACTIVE, largest_cohort=8)}, no_session(pb.REFUSED, "C13")),
         ({"policy": policy(ACTIVE, smallest_threshold=6)}, no_session(pb.REFUSED, "C03")),
         ({"policy": policy(ACTIVE, corrupt_fraction=0.2)}, no_session(pb.REFUSED, "C03")),
+        ({"policy": policy(ACTIVE, topologies=["sparse"])}, no_session(pb.REFUSED, "C16")),
         ({"policy": policy(ACTIVE, smallest_minimum_contributors=3)}, no_session(pb.REFUSED, "C04")),
         ({"policy": policy(SEMI_HONEST)}, no_session(pb.REFUSED, "C05")),
         ({"policy": policy(ACTIVE, suites=[2, 77])}, no_session(pb.REFUSED, "C06")),

@@ -63,6 +63,7 @@ def test_the_default_floor() -> None:
     policy = ClientPolicy()
     assert (policy.minimum_cohort, policy.minimum_threshold, policy.minimum_contributors) == (3, 2, 2)
     assert (policy.threat_model, policy.max_corrupt, policy.context) == (None, None, None)
+    assert (policy.max_dropout, policy.topologies) == (0.1, frozenset(TopologyKind))
     assert policy.suites == {SuiteId.X25519_AES128CTR, SuiteId.X25519_AEGIS128X2}
     assert 8 * policy.maximum_words == 8 * DEFAULT_MAXIMUM_WORDS == 2**30
 
@@ -181,3 +182,31 @@ def test_a_threat_model_by_name_is_the_threat_model() -> None:
     assert ClientPolicy(threat_model="active").threat_model is ThreatModel.ACTIVE
     with pytest.raises(ParameterError, match="'activ' is unknown; give 'active' or 'semi-honest'"):
         ClientPolicy(threat_model="activ")
+
+
+def test_a_sparse_graph_is_judged_with_the_dropouts_that_the_client_believes_in() -> None:
+    ring = offer(60, threshold=6, topology=Topology(TopologyKind.SPARSE, 12, bytes(32)))
+    judge(ClientPolicy(max_corrupt=0.05), ring)
+    with pytest.raises(PeerMisbehaved, match=r"0\.3 drop out") as caught:
+        judge(ClientPolicy(max_corrupt=0.05, max_dropout=0.3), ring)
+    assert caught.value.violation is Violation.OFFER_THRESHOLD_BELOW_POLICY
+
+
+def test_dropouts_do_not_matter_in_a_complete_graph() -> None:
+    judge(ClientPolicy(max_corrupt=0.3, max_dropout=0.9), offer(10, threshold=4))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"max_dropout": 1.0}, "max_dropout 1.0 is outside"),
+        ({"max_dropout": -0.1}, "max_dropout -0.1 is outside"),
+        ({"max_dropout": "much"}, "max_dropout"),
+        ({"topologies": frozenset()}, "without topologies"),
+        ({"topologies": frozenset({"star"})}, "topology 'star' is unknown"),
+        ({"topologies": 3}, "topologies"),
+    ],
+)
+def test_dropouts_and_graphs_that_no_policy_has(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        ClientPolicy(**changes)

@@ -396,16 +396,17 @@ def test_leading_zeros_survive(secret: bytes) -> None:
 def test_which_sparse_graphs_withstand_corruption(
     n: int, corrupt: int, threshold: int, bits: int, data: st.DataObject
 ) -> None:
+    dropped = data.draw(st.integers(0, n - 1))
     degree = data.draw(st.sampled_from([k for k in range(2, n) if k % 2 == 0 or n % 2 == 0]))
     fraction = min(corrupt, n - 1) / n
     offered = parameters.Parameters(
         1, 1, "semi-honest", "sparse", degree, bytes(32), threshold, 2, 1, bytes(32), b"", tuple(range(n)), ()
     )
     expected = graph_conditions.threshold_resists(
-        n, TopologyKind.SPARSE, degree, threshold, fraction, "semi-honest", bits
+        n, TopologyKind.SPARSE, degree, threshold, fraction, dropped / n, "semi-honest", bits
     )
 
-    assert policy.withstands(offered, fraction, bits) is expected
+    assert policy.withstands(offered, fraction, dropped / n, bits) is expected
 
 
 @pytest.mark.parametrize(("corrupt", "expected"), [(3, True), (4, False), (5, False)])
@@ -414,6 +415,6 @@ def test_an_odd_degree_counts_as_the_even_one_below(corrupt: int, expected: bool
     offered = parameters.Parameters(
         1, 1, "semi-honest", "sparse", 5, bytes(32), 5, 2, 1, bytes(32), b"", tuple(range(8)), ()
     )
-    found = graph_conditions.threshold_resists(8, TopologyKind.SPARSE, 5, 5, corrupt / 8, "semi-honest", 40)
+    found = graph_conditions.threshold_resists(8, TopologyKind.SPARSE, 5, 5, corrupt / 8, 0.0, "semi-honest", 40)
 
-    assert [policy.withstands(offered, corrupt / 8, 40), found] == [expected, expected]
+    assert [policy.withstands(offered, corrupt / 8, 0.0, 40), found] == [expected, expected]

@@ -367,6 +367,8 @@ POLICIES: list[tuple[str, SessionParameters, dict[str, Any]]] = [
     ("accepted", SEMI_HONEST, {"corrupt_fraction": 0.3}),
     ("C03", SPARSE, {"corrupt_fraction": 0.3}),
     ("accepted", SPARSE, {"corrupt_fraction": 0.2}),
+    ("C03", SPARSE, {"corrupt_fraction": 0.2, "dropout_fraction": 0.9}),
+    ("C16", SPARSE, {"topologies": ("complete",)}),
     ("C04", ACTIVE, {"smallest_minimum_contributors": 6}),
     ("C05", SEMI_HONEST, {"threat_model": "active"}),
     ("C06", ACTIVE, {"suites": (2,)}),

@@ -103,6 +103,7 @@ def withstands(case: Case) -> None:
         given["degree"],
         given["threshold"],
         given["corrupt"],
+        given["dropout"],
         given["threat_model"],
         given["security_bits"],
     )

@@ -161,16 +161,33 @@ def _policy(topic: Topic) -> None:
     # Degree 5 counts as 4: four corrupt clients may cut the ring of degree 4.
     _withstands(topic, "semi-honest", "sparse", 8, 5, 5, "0.375", 40, expected=True)
     _withstands(topic, "semi-honest", "sparse", 8, 5, 5, "0.5", 40, expected=False)
+    # Who drops out connects nobody; in a complete graph nobody needs to.
+    for dropout, expected in (("0", True), ("0.1", False), ("0.3", False)):
+        _withstands(topic, "semi-honest", "sparse", 1000, 14, 13, "0.05", 40, dropout, expected=expected)
+    for dropout, expected in (("0.25", True), ("0.375", False)):
+        _withstands(topic, "semi-honest", "sparse", 8, 4, 4, "0.125", 40, dropout, expected=expected)
+    _withstands(topic, "semi-honest", "complete", 10, 9, 4, "0.3", 40, "0.9", expected=True)
+    _withstands(topic, "active", "complete", 10, 9, 7, "0.3", 40, "0.9", expected=True)
 
 
 def _withstands(
-    topic: Topic, model: str, kind: str, n: int, degree: int, threshold: int, corrupt: str, bits: int, *, expected: bool
+    topic: Topic,
+    model: str,
+    kind: str,
+    n: int,
+    degree: int,
+    threshold: int,
+    corrupt: str,
+    bits: int,
+    dropout: str = "0",
+    *,
+    expected: bool,
 ) -> None:
     p = replace(session(n, ()), threat_model=model, topology_kind=kind, degree=degree, threshold=threshold)
-    if withstands(p, float(corrupt), bits) is not expected:
-        raise Inconsistent(f"withstands {model} {kind} {n} {degree} {threshold} {corrupt} {bits}")
+    if withstands(p, float(corrupt), float(dropout), bits) is not expected:
+        raise Inconsistent(f"withstands {model} {kind} {n} {degree} {threshold} {corrupt} {dropout} {bits}")
     topic.add(
-        f"withstands-{model}-{kind}-{n}-{degree}-{threshold}-{_shown(corrupt)}-{bits}",
+        f"withstands-{model}-{kind}-{n}-{degree}-{threshold}-{_shown(corrupt)}-{_shown(dropout)}-{bits}",
         "withstands",
         {
             "clients": str(n),
@@ -179,10 +196,11 @@ def _withstands(
             "degree": degree,
             "threshold": threshold,
             "corrupt": float(corrupt),
+            "dropout": float(dropout),
             "security_bits": bits,
         },
         output={"withstands": expected},
-        comment="Whether a client with this corrupt fraction takes the offer.",
+        comment="Whether a client that believes in these fractions takes the offer.",
         requirements=["C03"],
         flags=["PolicyBound"],
     )

@@ -37,6 +37,7 @@ const policy = {
   threatModel: 'active', corruptFraction: 0, smallestCohort: 2n, largestCohort: 10n, smallestThreshold: 1n,
   smallestMinimumContributors: 2n, suites: [1], context: undefined, largestVector: 100n, securityBits: 40,
   vectors: [], maxWeight: 0n,
+  dropoutFraction: 0.1, topologies: ['complete'],
 };
 
 function clientOf(u) {

@@ -223,7 +223,7 @@ const FUNCTIONS = {
       withstands: withstands({
         n: Number(input.clients), threshold: BigInt(input.threshold), degree: BigInt(input.degree),
         active: input.threat_model === 'active', complete: input.kind === 'complete',
-      }, input.corrupt, input.security_bits),
+      }, input.corrupt, input.dropout, input.security_bits),
     }),
   },
   sharing: {

@@ -38,6 +38,7 @@ export const policyFor = (parameters, changes = {}) => ({
   threatModel: parameters.threatModel, corruptFraction: 0, smallestCohort: 2n, largestCohort: 1000n,
   smallestThreshold: 1n, smallestMinimumContributors: 2n, suites: [1], largestVector: 10000n, securityBits: 40,
   vectors: [], maxWeight: 0n,
+  dropoutFraction: 0.1, topologies: ['complete', 'sparse'],
   ...changes,
 });
 

@@ -93,6 +93,10 @@ def join(
         MaybeInt,
         typer.Option(help="Take part again in one context only if the cohort differs by so many; needs --state."),
     ] = None,
+    max_dropout: Annotated[
+        float, typer.Option(help="Judge sparse graphs as if this fraction of the cohort dropped out.")
+    ] = _DEFAULTS.max_dropout,
+    complete: Annotated[bool, typer.Option("--complete", help="Accept no sparse graph.")] = (False),
     ca: CaFile = None,
     certificate: CertificateFile = None,
     key: KeyFile = None,
@@ -117,6 +121,8 @@ def join(
         minimum_contributors=minimum_contributors,
         threat_model=threat_model,
         max_corrupt=max_corrupt,
+        max_dropout=max_dropout,
+        topologies=frozenset({secagg.TopologyKind.COMPLETE}) if complete else _DEFAULTS.topologies,
         context=None if context is None else context_of(context),
         vectors=None if vectors is None else expected_vectors(vectors),
         max_weight=max_weight,

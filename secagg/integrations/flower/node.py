@@ -80,8 +80,9 @@ def node_from_config(
     :class:`DirectoryLedger`); `secagg-weight`, `secagg-metrics` (names of metrics of the app's reply: which may weigh
     the node, and, separated by commas, which may be summed under masks); `secagg-threat-model` ("active" or
     "semi-honest");
-    `secagg-max-corrupt`, `secagg-minimum-cohort`, `secagg-minimum-threshold`, `secagg-minimum-contributors`,
-    `secagg-maximum-cohort`, `secagg-maximum-words`: fields of :class:`secagg.ClientPolicy`.
+    `secagg-max-corrupt`, `secagg-max-dropout`, `secagg-minimum-cohort`, `secagg-minimum-threshold`,
+    `secagg-minimum-contributors`, `secagg-maximum-cohort`, `secagg-maximum-words`: fields of
+    :class:`secagg.ClientPolicy`.
 
     Args:
         context: of the ClientApp.

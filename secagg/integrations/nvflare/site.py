@@ -58,8 +58,9 @@ def load_site(folder: Path, name: str) -> Site:
     folder of the site's private key, the signed roster and the authority's public key, as `secagg keygen` and
     `secagg enroll` make them; `minimum_serial`: the oldest serial of a roster that is accepted; `integers`: a table of
     the whole numbers that may be summed, each with its bounds, as `digits = [0, 2000]`; `threat_model`, `max_corrupt`,
-    `minimum_cohort`, `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`: fields of
-    :class:`secagg.ClientPolicy`. Without a file the site takes part in semi-honest sessions, under the default policy.
+    `max_dropout`, `minimum_cohort`, `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`:
+    fields of :class:`secagg.ClientPolicy`. Without a file the site takes part in semi-honest sessions, under the
+    default policy.
 
     NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
 
