@@ -109,6 +109,10 @@ class ParameterError(SecAggError, ValueError):
     """A bad configuration or input, found before any message was made."""
 
 
+class MissingExtraError(ParameterError, ImportError):
+    """A package of an extra is not installed; says what to install."""
+
+
 class LocalProtocolError(SecAggError):
     """The caller used a session wrongly; the session is as it was before the call."""
 

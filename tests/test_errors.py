@@ -41,6 +41,7 @@ def test_the_hierarchy_is_the_one_of_the_architecture() -> None:
     assert bases == {
         "SecAggError": ("Exception",),
         "ParameterError": ("SecAggError", "ValueError"),
+        "MissingExtraError": ("ParameterError", "ImportError"),
         "LocalProtocolError": ("SecAggError",),
         "RemoteProtocolError": ("SecAggError",),
         "DecodeError": ("RemoteProtocolError",),

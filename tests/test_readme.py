@@ -21,6 +21,14 @@ def test_the_readme_example_is_short_and_prints_the_mean() -> None:
     assert "(101, 205, 350, 412, 530)" in done.stdout
 
 
+def test_the_readme_example_passes_a_strict_type_checker(tmp_path: Path) -> None:
+    (program,) = _readme_programs()
+    (tmp_path / "program.py").write_text(program)
+    words = ("--strict", "--config-file=", "--python-version=3.11", str(tmp_path / "program.py"))
+    done = subprocess.run([sys.executable, "-m", "mypy", *words], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_example_of_embedding_runs() -> None:
     program = ROOT / "examples" / "embedding.py"
     done = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=True)

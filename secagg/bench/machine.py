@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cryptography.hazmat.backends.openssl import backend
 
 from secagg.bench.rows import Scalar
-from secagg.errors import ParameterError
+from secagg.errors import MissingExtraError
 
 _PACKAGES = ("numpy", "cryptography", "pynacl", "pyaegis", "protobuf")
 _SURVEYED = {
@@ -56,7 +56,7 @@ def _survey() -> dict[str, object]:
     try:
         from pyperf import Run
     except ImportError as error:
-        raise ParameterError("`secagg bench run` needs the 'bench' extra: pip install 'secagg[bench]'") from error
+        raise MissingExtraError("`secagg bench run` needs the 'bench' extra: pip install 'secagg[bench]'") from error
     return dict(Run([1.0], collect_metadata=True).get_metadata())
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from secagg.bench.rows import Report, Row
 from secagg.bench.suites.scaling import CLIENTS, DROPPED, LENGTH, at_of, series_of
-from secagg.errors import ParameterError
+from secagg.errors import MissingExtraError, ParameterError
 
 FORMATS: Final = ("png", "svg")
 _SERIES: Final = {
@@ -53,7 +53,7 @@ def _figures() -> Callable[..., Any]:
         from matplotlib import rcParams
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ParameterError("`secagg bench plot` needs the 'bench' extra: pip install 'secagg[bench]'") from error
+        raise MissingExtraError("`secagg bench plot` needs the 'bench' extra: pip install 'secagg[bench]'") from error
     rcParams["svg.hashsalt"] = "secagg"
     return Figure
 

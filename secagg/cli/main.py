@@ -1,7 +1,8 @@
 """The `secagg` command: its commands, and the one place where an error becomes a sentence and an exit code.
 
 Exit codes: 0 for a result, 1 for a session that ended without one or a conformance run that failed, 2 for bad input,
-130 for an interrupt. Whatever secagg raises on purpose is one sentence on standard error; a traceback is a bug.
+130 for an interrupt. Whatever secagg raises on purpose is one sentence on standard error, and with --json one object
+with `error` on standard output; a traceback is a bug.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 import secagg
-from secagg.cli.output import print_problem
+from secagg.cli.output import print_json, print_problem, shown
 
 EXIT_NO_RESULT: Final = 1
 EXIT_BAD_INPUT: Final = 2
@@ -120,24 +121,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `secagg`; None takes those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # What `secagg bench run` has under that name is a file.
+    as_json = "--json" in words[: words.index("--") if "--" in words else None] and words[0] != "bench"
     try:
         command = typer.main.get_command(application(words))
         outcome = command.main(words or ["--help"], prog_name="secagg", standalone_mode=False)
     except secagg.ParameterError as error:
-        return _fail(str(error), EXIT_BAD_INPUT)
+        return _fail(str(error), EXIT_BAD_INPUT, as_json)
     except _CommandLineError as error:
-        return _fail(_complaint(error), EXIT_BAD_INPUT)
+        return _fail(_complaint(error), EXIT_BAD_INPUT, as_json)
     except secagg.SecAggError as error:
-        return _fail(str(error), EXIT_NO_RESULT)
+        return _fail(str(error), EXIT_NO_RESULT, as_json)
     except MemoryError:
-        return _fail("this machine lacks memory; take fewer clients or a shorter vector", EXIT_NO_RESULT)
+        return _fail("this machine lacks memory; take fewer clients or a shorter vector", EXIT_NO_RESULT, as_json)
     except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     return outcome if isinstance(outcome, int) else 0
 
 
-def _fail(sentence: str, code: int) -> int:
+def _fail(sentence: str, code: int, as_json: bool) -> int:
+    """Say what went wrong: to people on standard error, and with --json to programs on standard output as well."""
     print_problem(sentence)
+    if as_json:
+        print_json({"error": shown(" ".join(sentence.split())), "exit_code": code})
     return code
 
 

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import secagg
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object, and nothing else.")]
-"""The option that every command has."""
+"""The option of commands that give a result; what goes wrong is an object with `error`, then."""
 
 OnProgress = Callable[[secagg.Round, int, int], None]
 """Called with (round, clients done, clients in the round), as `simulate(progress=...)` wants it."""

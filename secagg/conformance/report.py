@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secagg.conformance.results import CaseResult, Report, Verdict
-from secagg.errors import ParameterError
+from secagg.errors import MissingExtraError, ParameterError
 
 _INSTALL: Final = "pip install 'secagg[conformance]'"
 
@@ -97,7 +97,7 @@ def _junitparser() -> Any:
     try:
         import junitparser
     except ImportError as error:
-        raise ParameterError(f"JUnit XML needs the conformance extra: {_INSTALL}") from error
+        raise MissingExtraError(f"JUnit XML needs the conformance extra: {_INSTALL}") from error
     return junitparser
 
 

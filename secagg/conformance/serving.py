@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
-from secagg import DecodeError, ParameterError
+from secagg import DecodeError, MissingExtraError, ParameterError
 from secagg.conformance import conformance_pb2 as pb
 
 if TYPE_CHECKING:
@@ -152,4 +152,6 @@ def require_grpc() -> None:
     try:
         import grpc  # noqa: F401
     except ImportError:
-        raise ParameterError("gRPC is not installed: pip install 'secagg[grpc]', or drive a command instead") from None
+        raise MissingExtraError(
+            "gRPC is not installed: pip install 'secagg[grpc]', or drive a command instead"
+        ) from None

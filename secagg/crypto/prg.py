@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 from numpy.typing import NDArray
 
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import ParameterError
+from secagg.errors import MissingExtraError, ParameterError
 
 WORD_BYTES: Final = 8
 SEGMENT_WORDS: Final = 2**15
@@ -184,7 +184,7 @@ def _load_aegis() -> AegisWriter:
     try:
         import pyaegis
     except ImportError as error:
-        raise ParameterError(
+        raise MissingExtraError(
             "suite 0x0002 needs the 'fast' extra: pip install 'secagg[fast]', or choose suite 0x0001"
         ) from error
     return _aegis_writer(pyaegis)

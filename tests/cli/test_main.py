@@ -148,6 +148,10 @@ def test_a_pipe_holds_one_json_object_and_nothing_else() -> None:
     assert json.loads(done.stdout)["exact"] is True
 
 
+def _said(err: str) -> str:
+    return err.removeprefix("secagg: ").rstrip("\n")
+
+
 def test_the_exit_code_reaches_the_shell() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "secagg.cli.main", "params", "--clients", "0", "--json"],
@@ -155,7 +159,7 @@ def test_the_exit_code_reaches_the_shell() -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, json.loads(done.stdout)) == (2, {"error": _said(done.stderr), "exit_code": 2})
     assert "Traceback" not in done.stderr
 
 

@@ -59,7 +59,7 @@ def load_digits(numbers: SeededNumbers) -> tuple[Examples, Examples]:
     try:
         from sklearn.datasets import load_digits as load
     except ImportError as error:
-        raise secagg.ParameterError("the demo needs scikit-learn for its data: pip install 'secagg[demo]'") from error
+        raise secagg.MissingExtraError("the demo needs scikit-learn, for data: pip install 'secagg[demo]'") from error
     images, labels = load(return_X_y=True)
     everything = Examples(images / _BRIGHTEST, labels.astype(np.int64))
     order = numbers.permutation(len(everything))

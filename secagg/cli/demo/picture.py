@@ -45,7 +45,7 @@ def new_figure() -> Figure:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise secagg.ParameterError("the demo needs matplotlib for its picture: pip install 'secagg[demo]'") from error
+        raise secagg.MissingExtraError("the demo needs matplotlib, to draw: pip install 'secagg[demo]'") from error
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     return figure

@@ -104,7 +104,9 @@ def needs_service(command: str) -> Iterator[None]:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         yield
+    except secagg.MissingExtraError:
+        raise
     except ImportError as error:
-        raise secagg.ParameterError(
+        raise secagg.MissingExtraError(
             f"`secagg {command}` needs the package {error.name}, which is not installed: pip install 'secagg[grpc]'"
         ) from error

@@ -146,7 +146,7 @@ def _tracing() -> HostObserver:
     try:
         from secagg.telemetry.tracing import TracingObserver
     except ImportError as error:
-        raise secagg.ParameterError(
+        raise secagg.MissingExtraError(
             "traces.enabled = true needs OpenTelemetry: pip install 'secagg[traces]', and start the server with a "
             "provider of yours"
         ) from error

@@ -13,7 +13,7 @@
 Needs the extra `grpc`. What the calls are stands in protos/secagg/service/v1/service.proto.
 """
 
-from secagg.errors import ParameterError
+from secagg.errors import MissingExtraError
 
 try:
     import grpc  # noqa: F401
@@ -21,7 +21,7 @@ try:
     import grpc_reflection  # noqa: F401
     import tenacity  # noqa: F401
 except ImportError as missing:
-    raise ParameterError(
+    raise MissingExtraError(
         f"the network service needs the package {missing.name}, which is not installed: pip install 'secagg[grpc]'"
     ) from None
 
