@@ -64,7 +64,11 @@ class LibraryTestee:
         raise _NotUnderstoodError("the call is empty, or of a kind that this testee does not know")
 
     def _create_client(self, call: pb.CreateClient) -> pb.Outcome:
-        policy, roster = _policy(call.policy), _roster(call.roster)
+        roster = _roster(call.roster)
+        try:
+            policy = _policy(call.policy)
+        except secagg.ParameterError:
+            return pb.Outcome(status=pb.LOCAL_ERROR)
         if roster is None and policy.threat_model is secagg.ThreatModel.ACTIVE:
             roster = {}  # a call has no other way to say that a roster has no entry
         try:

@@ -19,7 +19,8 @@ class SessionResult:
     Attributes:
         vectors: name to array of the specification's shape: float64 for FixedPoint, int64 for Integers.
         contributors: the clients whose inputs are in the sum, ascending.
-        total_weight: sum of the contributors' weights, or None when the session has no weights.
+        total_weight: sum of the contributors' weights, or None when the session has no weights. When it is 0, weighted
+            means are 0.
         session_vector: the ring sum itself, uint64 words (Specification §4.1).
     """
 

@@ -111,7 +111,7 @@ def join(
     give_up: GiveUp = _GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
-    """Take part in a session with one input, and return when its sum was released."""
+    """Take part in a session with one input, and return when all its rounds were closed."""
     with needs_service("join"):
         from secagg.cli.service.joining import Watcher
         from secagg.transport.grpc import RetryPolicy, participate

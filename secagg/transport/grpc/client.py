@@ -37,7 +37,9 @@ from secagg.transport.grpc.tls import ClientTls
 
 @dataclass(frozen=True, slots=True)
 class Participation:
-    """A session that completed with this client.
+    """A session of which every round was closed with this client.
+
+    Whether its sum can be decoded depends on inputs, and is the operator's to know.
 
     Attributes:
         session: its name on the server.

@@ -89,7 +89,7 @@ def test_a_client_that_was_dropped_is_told_why() -> None:
             with pytest.raises(DroppedError) as caught:
                 await network.client(5)
             assert caught.value.drop_reason is None or caught.value.drop_reason.value == "S01"
-            assert "without this client" in str(caught.value)
+            assert "dropped this client" in str(caught.value)
 
     run(play())
 
