@@ -17,7 +17,15 @@ Json = Any
 
 
 class Deviation(Exception):  # noqa: N818 - a sentence about the testee, not an error of ours
-    """The testee did something else than the case expects; the text is one sentence."""
+    """The testee did something else than the case expects; the text is one sentence.
+
+    Attributes:
+        missed: ids of the rules that the step was there to show.
+    """
+
+    def __init__(self, text: str, missed: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.missed = missed
 
 
 class Desk:
@@ -26,15 +34,21 @@ class Desk:
     Args:
         testee: who is asked.
         used: all handles that its process has given so far; the desk adds to it.
+
+    Attributes:
+        place: what the case is at, in words; the number and kind of the last call unless the case says more.
     """
 
     def __init__(self, testee: Testee, used: set[int]) -> None:
         self._testee = testee
         self._used = used
         self._open: list[int] = []
+        self._calls = 0
+        self.place = ""
 
     def describe(self) -> pb.Description:
         """Ask what the testee can do."""
+        self._count("describe")
         return describe(self._testee)
 
     def create(self, call: pb.CreateClient | pb.CreateServer) -> pb.Outcome:
@@ -49,15 +63,18 @@ class Desk:
 
     def step(self, handle: int, **event: Any) -> pb.Outcome:
         """Hand one event, such as `message=...`, to a session."""
+        self._count(f"step {next(iter(event), '')}".strip())
         return outcome_of(self._testee, pb.Call(step=pb.Step(handle=handle, **event)))
 
     def freeze(self, handle: int) -> bytes:
         """Freeze a session."""
+        self._count("snapshot")
         return snapshot_of(self._testee, handle)
 
     def close(self) -> None:
         """Free every session of the case."""
         while self._open:
+            self._count("free")
             free(self._testee, self._open.pop())
 
     def forget(self) -> None:
@@ -65,7 +82,12 @@ class Desk:
         self._open.clear()
         self._used.clear()
 
+    def _count(self, kind: str) -> None:
+        self._calls += 1
+        self.place = f"call {self._calls} ({kind})"
+
     def _made(self, call: pb.Call) -> pb.Outcome:
+        self._count(call.WhichOneof("call") or "")
         outcome = outcome_of(self._testee, call)
         handle = outcome.handle
         if not handle:

@@ -1,8 +1,9 @@
 """A report as text, as a JSON object, and as JUnit XML.
 
 The JSON object has `testee` and `roles`; `passed`; `counts`, cases by verdict; `cases`, each with `case`, `verdict`,
-`requirements`, `detail`, `seconds` and `known`; and `coverage` with `covered`, `broken` and `uncovered`, ids of
-requirements, and with `not_applicable` where there are some: all their cases need what the testee does not offer.
+`requirements`, `missed`, `detail`, `stderr`, `seconds` and `known`; and `coverage` with `covered`, `broken`, `touched`
+and `uncovered`, ids of requirements, and with `not_applicable` where there are some: all their cases need what the
+testee does not offer.
 `filtered` says that cases were left out on purpose. Must not know how cases are played.
 """
 
@@ -24,6 +25,7 @@ def text_report(report: Report) -> str:
     for result in report.results:
         if result.verdict.bad or result.unexpected:
             lines += [_headline(report, result), f"    {_detail(result)}"]
+            lines += [f"    | {line}" for line in result.stderr.splitlines()]
     if any(result.verdict.bad or result.unexpected for result in report.results):
         lines.append("")
     lines += [*_coverage(report), _conclusion(report)]
@@ -43,7 +45,9 @@ def json_report(report: Report) -> dict[str, object]:
                 "case": result.case,
                 "verdict": result.verdict.value,
                 "requirements": list(result.requirements),
+                "missed": list(result.missed),
                 "detail": _detail(result),
+                "stderr": result.stderr,
                 "seconds": round(result.seconds, 6),
                 "known": result.known,
             }
@@ -52,6 +56,7 @@ def json_report(report: Report) -> dict[str, object]:
         "coverage": {
             "covered": list(report.coverage.covered),
             "broken": list(report.coverage.broken),
+            "touched": list(report.coverage.touched),
             "uncovered": list(report.coverage.uncovered),
             **_not_applicable(report),
         },
@@ -76,9 +81,12 @@ def write_junit(report: Report, path: Path) -> None:
         outcome = _junit_outcome(junit, result)
         if outcome is not None:
             case.result = [outcome]
+        if result.stderr:
+            case.system_err = result.stderr
         suite.add_testcase(case)
     suite.add_property("covered", " ".join(report.coverage.covered))
     suite.add_property("broken", " ".join(report.coverage.broken))
+    suite.add_property("touched", " ".join(report.coverage.touched))
     suite.add_property("uncovered", " ".join(report.coverage.uncovered))
     xml = junit.JUnitXml()
     xml.add_testsuite(suite)
@@ -136,6 +144,8 @@ def _coverage(report: Report) -> Iterator[str]:
     coverage = report.coverage
     counts = f"{len(coverage.covered)} of {coverage.counted} requirements covered"
     yield f"{counts}; broken: {_list(report, coverage.broken)}"
+    if coverage.touched:
+        yield f"touched by a failed case, and kept in others: {_list(report, coverage.touched)}"
     if coverage.uncovered and not report.filtered:
         yield f"uncovered: {_list(report, coverage.uncovered)}"
     if coverage.not_applicable:
@@ -156,6 +166,8 @@ def _conclusion(report: Report) -> str:
     unexpected = sum(result.unexpected for result in report.results)
     if unexpected:
         return f"FAILED: {unexpected} of {len(report.results)} cases came out otherwise than expected."
+    if not report.played:
+        return "FAILED: no case was played; see why they were skipped, or choose others."
     if not report.passed:
         return f"FAILED: {len(report.coverage.uncovered)} requirements were not covered by any case that was played."
     if report.filtered:

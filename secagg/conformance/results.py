@@ -70,6 +70,8 @@ class CaseResult:
         requirements: ids of what it checks.
         verdict: how it ended.
         detail: one sentence: which step expected what, and what came; empty for a passed case.
+        missed: ids of the rules that the step which went wrong was there to show.
+        stderr: the last lines that the testee wrote to standard error, when it crashed or hung.
         seconds: how long it took.
         known: whether it stands in the list of known failures.
         not_offered: whether the case needs a capability that the testee describes as missing.
@@ -79,6 +81,8 @@ class CaseResult:
     requirements: tuple[str, ...]
     verdict: Verdict
     detail: str = ""
+    missed: tuple[str, ...] = ()
+    stderr: str = ""
     seconds: float = 0.0
     known: bool = False
     not_offered: bool = False
@@ -95,13 +99,15 @@ class Coverage:
 
     Attributes:
         covered: a case that checks it was played.
-        broken: such a case went wrong.
+        broken: a step that was there to show it went wrong, or all cases that check it and were played did.
+        touched: some cases that check it went wrong; others passed, and no step says that it is this one.
         uncovered: no case that checks it was played.
         not_applicable: all cases that check it need a capability that the testee does not offer.
     """
 
     covered: tuple[str, ...]
     broken: tuple[str, ...]
+    touched: tuple[str, ...]
     uncovered: tuple[str, ...]
     not_applicable: tuple[str, ...] = ()
 
@@ -133,9 +139,15 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing came out unexpectedly and, unless cases were left out, every requirement was covered."""
+        """Whether something was played, nothing came out unexpectedly and, unless cases were left out, every
+        requirement was covered."""
         complete = self.filtered or not self.coverage.uncovered
-        return complete and not any(result.unexpected for result in self.results)
+        return self.played and complete and not any(result.unexpected for result in self.results)
+
+    @property
+    def played(self) -> bool:
+        """Whether any case was played."""
+        return any(result.verdict.ran for result in self.results)
 
     def count(self, verdict: Verdict) -> int:
         """Return how many cases ended so."""
@@ -149,18 +161,22 @@ def coverage_of(results: Iterable[CaseResult], requirements: Iterable[Requiremen
     seen: set[str] = set()
     optional: set[str] = set()
     wanted: set[str] = set()
-    broken: set[str] = set()
+    went_wrong: set[str] = set()
+    went_well: set[str] = set()
+    missed: set[str] = set()
     for result in results:
         skipped = result.not_offered and not result.verdict.ran
         (optional if skipped else wanted).update(result.requirements)
         if result.verdict.ran:
             seen.update(result.requirements)
-        if result.verdict.bad:
-            broken.update(result.requirements)
+            (went_wrong if result.verdict.bad else went_well).update(result.requirements)
+            missed.update(result.missed)
     optional -= wanted
+    broken = went_wrong & (missed | (went_wrong - went_well))
     return Coverage(
         covered=tuple(id_ for id_ in counted if id_ in seen),
         broken=tuple(id_ for id_ in counted if id_ in broken),
+        touched=tuple(id_ for id_ in counted if id_ in went_wrong - broken),
         uncovered=tuple(id_ for id_ in counted if id_ not in seen and id_ not in optional),
         not_applicable=tuple(id_ for id_ in counted if id_ in optional),
     )

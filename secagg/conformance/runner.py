@@ -48,7 +48,7 @@ class Selection:
     """Which cases are played, and which failures are known.
 
     Attributes:
-        only: substrings or globs of case ids; a case that one of them fits is played. Empty: all.
+        only: ids of cases, globs or parts of ids: what is the whole id of a case chooses that case alone. Empty: all.
         requirements: ids; a case that checks one of them is played. Empty: all.
         known_failures: ids of cases that may fail, and must not pass.
     """
@@ -62,10 +62,16 @@ class Selection:
         """Whether cases are left out."""
         return bool(self.only or self.requirements)
 
-    def has(self, case: Case) -> bool:
-        """Whether a case is played."""
-        named = not self.only or any(pattern in case.id or fnmatch.fnmatch(case.id, pattern) for pattern in self.only)
-        return named and (not self.requirements or not set(self.requirements).isdisjoint(case.requirements))
+    def of(self, cases: Sequence[Case]) -> list[Case]:
+        """Return the cases that are played."""
+        whole = {case.id for case in cases}.intersection(self.only)
+
+        def fits(pattern: str, id_: str) -> bool:
+            return pattern == id_ if pattern in whole else pattern in id_ or fnmatch.fnmatch(id_, pattern)
+
+        named = [case for case in cases if not self.only or any(fits(pattern, case.id) for pattern in self.only)]
+        wanted = set(self.requirements)
+        return [case for case in named if not wanted or not wanted.isdisjoint(case.requirements)]
 
 
 def read_known_failures(path: Path) -> frozenset[str]:
@@ -129,10 +135,14 @@ def run(
     chosen = selection or Selection()
     cases = all_cases(vectors)
     _check_names(chosen, cases, {row.id for row in vectors.requirements})
-    played = [case for case in cases if chosen.has(case)]
+    played = chosen.of(cases)
     if not played:
         raise ParameterError("no case fits the filters; see the ids in the report of a whole run")
-    description = describe(testee)
+    try:
+        description = describe(testee)
+    except (TesteeCrashed, TesteeHung) as failure:
+        *_, last = failure.stderr.splitlines() or [""]
+        raise TesteeFailure(f"{failure}; its standard error ends with: {last}" if last else str(failure)) from None
     roles = roles_of(description)
     if not roles:
         raise ParameterError("the testee offers neither the client's role nor the server's; there is nothing to check")
@@ -170,44 +180,56 @@ def _play_all(
         started = time.perf_counter()
         reason = reason_to_skip(case, description)
         if reason is not None:
-            verdict, detail = Verdict.SKIPPED, reason
+            ending = _Ending(Verdict.SKIPPED, reason)
         elif lost >= give_up_after:
-            detail = f"not played: the testee hung or crashed {give_up_after} times in a row"
-            verdict = Verdict.FAILED
+            ending = _Ending(Verdict.FAILED, f"not played: the testee hung or crashed {give_up_after} times in a row")
         else:
             table = Table(Desk(testee, used), Desk(ours, used_by_ours))
-            verdict, detail = _judge(case, table)
-            lost = lost + 1 if verdict in (Verdict.CRASHED, Verdict.HUNG) else 0
+            ending = _judge(case, table)
+            lost = lost + 1 if ending.verdict in (Verdict.CRASHED, Verdict.HUNG) else 0
         yield CaseResult(
             case=case.id,
             requirements=case.requirements,
-            verdict=verdict,
-            detail=detail,
+            verdict=ending.verdict,
+            detail=ending.detail,
+            missed=tuple(id_ for id_ in case.requirements if id_ in ending.missed),
+            stderr=ending.stderr,
             seconds=time.perf_counter() - started,
             known=case.id in known,
             not_offered=lacks_capability(case, description),
         )
 
 
-def _judge(case: Case, table: Table) -> tuple[Verdict, str]:
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    verdict: Verdict
+    detail: str = ""
+    missed: tuple[str, ...] = ()
+    stderr: str = ""
+
+
+def _judge(case: Case, table: Table) -> _Ending:
     """Play a case and free its sessions, but for those that a crash has taken."""
     try:
-        problem = _problem(case, table)
+        ending = _played(case, table)
         table.testee.close()
     except TesteeFailure as failure:
         table.testee.forget()
         verdicts = {TesteeCrashed: Verdict.CRASHED, TesteeHung: Verdict.HUNG}
-        return verdicts.get(type(failure), Verdict.FAILED), str(failure)
-    return (Verdict.PASSED, "") if problem is None else (Verdict.FAILED, problem)
+        stderr = failure.stderr if isinstance(failure, TesteeCrashed | TesteeHung) else ""
+        verdict = verdicts.get(type(failure), Verdict.FAILED)
+        return _Ending(verdict, f"{table.testee.place}: {failure}", stderr=stderr)
+    return ending
 
 
-def _problem(case: Case, table: Table) -> str | None:
+def _played(case: Case, table: Table) -> _Ending:
     try:
         case.play(table)
     except Deviation as deviation:
-        return str(deviation)
+        return _Ending(Verdict.FAILED, str(deviation), deviation.missed)
     except TesteeUnsupported as refusal:
-        return f"the testee says that it does not support a call: {refusal}"
+        detail = f"{table.testee.place}: the testee says that it does not support a call: {refusal}"
+        return _Ending(Verdict.FAILED, detail)
     finally:
         table.ours.close()
-    return None
+    return _Ending(Verdict.PASSED)

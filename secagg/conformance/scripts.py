@@ -5,11 +5,13 @@ The script ends with the first step whose outcome is another than expected. Must
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance.cases import Case, Desk, Deviation, Table
+from secagg.conformance.driving import TesteeFailure
 from secagg.conformance.form import from_json
 from secagg.conformance.outcomes import outcome_difference
 from secagg.conformance.vectors import ScriptVector
@@ -35,22 +37,26 @@ def play_script(script: ScriptVector, desk: Desk) -> None:
         ParameterError: the script itself is wrong.
     """
     parameters = _parameters(script.create)
-    outcome = desk.create(script.create)
+    with _at(desk, "creating the session"):
+        outcome = desk.create(script.create)
     _compare("creating the session", script.expect, outcome, parameters)
     handle = outcome.handle
     snapshots: dict[str, bytes] = {}
     for number, step in enumerate(script.steps, 1):
         if "snapshot" in step:
-            snapshots[step["snapshot"]] = desk.freeze(handle)
+            with _at(desk, f"step {number} (snapshot)"):
+                snapshots[step["snapshot"]] = desk.freeze(handle)
             continue
         if "restore" in step:
             word = "restore"
-            outcome = desk.restore(_restore(script, step["restore"], snapshots))
+            with _at(desk, f"step {number} (restore)"):
+                outcome = desk.restore(_restore(script, step["restore"], snapshots))
             handle = outcome.handle
         else:
             event = _event(script, step)
             word = event.WhichOneof("event") or ""
-            outcome = desk.step(handle, **{word: getattr(event, word)})
+            with _at(desk, f"step {number} ({word})"):
+                outcome = desk.step(handle, **{word: getattr(event, word)})
         _compare(f"step {number} ({word})", step["expect"], outcome, parameters)
 
 
@@ -82,4 +88,15 @@ def _restore(script: ScriptVector, fields: Mapping[str, Json], snapshots: Mappin
 def _compare(where: str, expected: Mapping[str, Json], outcome: pb.Outcome, parameters: bytes) -> None:
     difference = outcome_difference(expected, outcome, parameters)
     if difference is not None:
-        raise Deviation(f"{where}: {difference}")
+        missed = (expected.get("rule"), *expected.get("rules", ()))
+        raise Deviation(f"{where}: {difference}", tuple(id_ for id_ in missed if id_))
+
+
+@contextmanager
+def _at(desk: Desk, where: str) -> Iterator[None]:
+    """Say where the script is, should the testee fail there."""
+    try:
+        yield
+    except TesteeFailure:
+        desk.place = where
+        raise

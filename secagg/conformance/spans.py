@@ -18,6 +18,7 @@ from secagg.wire.messages_pb2 import Envelope
 _FIXED_64: Final = 1
 _LENGTH: Final = 2
 _WORD: Final = 8
+_SHOWN: Final = 16  # bytes of a difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,21 @@ def spans_of(data: bytes) -> tuple[Span, ...]:
 
 
 def first_difference(expected: bytes, got: bytes) -> str:
-    """Say where two messages part: "byte 40, in unmasking_request.survivors[1]"."""
+    """Say where two messages part: "byte 40, in unmasking_request.survivors[1] (expected 02.., got 03..)"."""
     common = min(len(expected), len(got))
     at = next((index for index in range(common) if expected[index] != got[index]), common)
     if at == common and len(expected) != len(got):
-        return f"{len(got)} bytes instead of {len(expected)}, the first {common} alike"
+        more = "missing" if len(got) < len(expected) else "surplus"
+        rest = max(expected, got, key=len)[common:]
+        return f"{len(got)} bytes instead of {len(expected)}, the first {common} alike ({more} {_hex(rest)})"
     inside = next((span for span in spans_of(expected) if span.start <= at < span.end), None)
     where = f", in {inside.path}" + ("" if inside.part == "value" else f" ({inside.part})") if inside else ""
     lengths = "" if len(expected) == len(got) else f"; {len(got)} bytes instead of {len(expected)}"
-    return f"byte {at}{where}{lengths}"
+    return f"byte {at}{where}{lengths} (expected {_hex(expected[at:])}, got {_hex(got[at:])})"
+
+
+def _hex(data: bytes) -> str:
+    return data[:_SHOWN].hex() + ("…" if len(data) > _SHOWN else "")
 
 
 def _walk(data: bytes, at: int, end: int, kind: Any, prefix: str) -> Iterator[Span]:

@@ -342,9 +342,14 @@ def test_spans_end_where_a_message_does_not_parse() -> None:
 
 def test_a_difference_is_told_by_its_field() -> None:
     message = made_vectors().sessions[0].rounds[0].requests[1]
-    assert first_difference(message, message[:-1]) == "35 bytes instead of 36, the first 35 alike"
+    assert first_difference(message, message[:-1]) == (
+        f"35 bytes instead of 36, the first 35 alike (missing {message[-1:].hex()})"
+    )
+    assert first_difference(message, message + b"\x01").endswith("(surplus 01)")
     changed = message[:10] + b"\x00\x00" + message[12:]
-    assert first_difference(message, changed).startswith("byte 10, in session")
+    assert first_difference(message, changed) == (
+        f"byte 10, in session (expected {message[10:26].hex()}…, got {changed[10:26].hex()}…)"
+    )
 
 
 def test_every_kind_of_field_is_flipped_once() -> None:

@@ -22,8 +22,8 @@ ROWS = (
     Requirement("R53", "Again.", "client", "§7.1", "Again.", "vectors"),
 )
 PASSED = CaseResult("fine", ("R52",), Verdict.PASSED, seconds=0.25)
-FAILED = CaseResult("lenient", ("C26", "R52"), Verdict.FAILED, "step 2 (message): expected REFUSED by C26")
-CRASHED = CaseResult("fragile", ("S02",), Verdict.CRASHED, "the testee crashed: exit code 3")
+FAILED = CaseResult("lenient", ("C26", "R52"), Verdict.FAILED, "step 2 (message): expected REFUSED by C26", ("C26",))
+CRASHED = CaseResult("fragile", ("S02",), Verdict.CRASHED, "step 1: the testee crashed: exit code 3", (), "one\ntwo")
 SKIPPED = CaseResult("too-much", ("S02",), Verdict.SKIPPED, "the testee has no suite 0x0002")
 
 
@@ -46,10 +46,13 @@ def test_a_text_names_failures_rules_and_coverage() -> None:
         "lenient: failed (C26 ADVERTISEMENT_SIGNATURE_INVALID, R52)\n"
         "    step 2 (message): expected REFUSED by C26\n"
         "fragile: crashed (S02 MESSAGE_MALFORMED)\n"
-        "    the testee crashed: exit code 3\n"
+        "    step 1: the testee crashed: exit code 3\n"
+        "    | one\n"
+        "    | two\n"
         "\n"
         "3 of 4 requirements covered; "
-        "broken: C26 ADVERTISEMENT_SIGNATURE_INVALID, S02 MESSAGE_MALFORMED, R52\n"
+        "broken: C26 ADVERTISEMENT_SIGNATURE_INVALID, S02 MESSAGE_MALFORMED\n"
+        "touched by a failed case, and kept in others: R52\n"
         "uncovered: R53\n"
         "FAILED: 2 of 4 cases came out otherwise than expected.\n"
     )
@@ -83,11 +86,18 @@ def test_the_json_object_has_what_its_documentation_says() -> None:
         "case": "lenient",
         "verdict": "failed",
         "requirements": ["C26", "R52"],
+        "missed": ["C26"],
         "detail": "step 2 (message): expected REFUSED by C26",
+        "stderr": "",
         "seconds": 0.0,
         "known": False,
     }
-    assert record["coverage"] == {"covered": ["C26", "R52"], "broken": ["C26", "R52"], "uncovered": ["S02", "R53"]}
+    assert record["coverage"] == {
+        "covered": ["C26", "R52"],
+        "broken": ["C26"],
+        "touched": ["R52"],
+        "uncovered": ["S02", "R53"],
+    }
     assert (record["passed"], record["filtered"]) == (False, False)
 
 
@@ -111,7 +121,18 @@ def test_junit_has_a_test_case_for_each_case(tmp_path: Path) -> None:
     assert isinstance(results["too-much"][0], Skipped)
     assert isinstance(results["known"][0], Skipped)
     assert isinstance(results["passes"][0], Failure)
-    assert '<property name="broken" value="C26 S02 R52"/>' in path.read_text(encoding="utf-8")
+    assert '<property name="broken" value="C26 S02"/>' in path.read_text(encoding="utf-8")
+    assert '<property name="touched" value="R52"/>' in path.read_text(encoding="utf-8")
+    assert next(case.system_err for case in suite if case.name == "fragile") == "one\ntwo"
+
+
+def test_a_run_in_which_nothing_was_played_fails() -> None:
+    for filtered in (True, False):
+        report = report_of(SKIPPED, filtered=filtered)
+        assert not report.passed
+        assert text_report(report).endswith(
+            "FAILED: no case was played; see why they were skipped, or choose others.\n"
+        )
 
 
 def test_a_junit_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

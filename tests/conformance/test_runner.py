@@ -221,8 +221,65 @@ def test_coverage_counts_roles_and_leaves_inspection_out() -> None:
     ]
     coverage = coverage_of(results, rows, ("client",))
     assert (coverage.covered, coverage.broken, coverage.uncovered) == (("C12", "C26"), ("C26",), ("R52",))
+    assert coverage.touched == ()
     assert coverage_of(results, rows, ("server",)).uncovered == ("S02", "R52")
     assert coverage_of(results, rows, ()).counted == 0
+
+
+def test_a_requirement_is_broken_when_it_was_to_be_shown_or_when_all_its_cases_fail() -> None:
+    rows = made_vectors().requirements
+    failed_one = CaseResult("a", ("C12", "C26", "R52"), Verdict.FAILED, missed=("C12",))
+    passed = CaseResult("b", ("C12", "R52"), Verdict.PASSED)
+    coverage = coverage_of([failed_one, passed], rows, ("client",))
+    assert (coverage.broken, coverage.touched) == (("C12", "C26"), ("R52",))
+
+
+def test_a_whole_id_chooses_its_case_alone() -> None:
+    vectors = made_vectors()
+    longer = ScriptVector(
+        **{name: getattr(vectors.scripts[1], name) for name in ScriptVector.__slots__} | {"id": "server-garbage-more"}
+    )
+    vectors = replace(vectors, scripts=(*vectors.scripts, longer))
+    for pattern, found in (
+        ("server-garbage", {"server-garbage"}),
+        ("server-garbag", {"server-garbage", "server-garbage-more"}),
+        ("server-garbage*", {"server-garbage", "server-garbage-more"}),
+    ):
+        assert set(verdicts(run(honest_testee(), vectors, Selection((pattern,))).results)) == found
+
+
+def test_a_crash_is_told_with_its_step_and_the_testees_standard_error() -> None:
+    def die(call: pb.Call, reply: pb.Reply) -> None:
+        if call.HasField("step"):
+            raise driving.TesteeCrashed("exit code 3", 3, "Traceback\nZeroDivisionError")
+
+    report = run_cases(lying(die), *SCRIPTS, "session-made-active", "live-active-client-offer")
+    details = failed(report)
+    assert details[SCRIPTS[0]] == "step 1 (message): the testee crashed: exit code 3"
+    for result in report.results:
+        if result.verdict is Verdict.CRASHED:
+            assert result.detail.startswith(("step ", "call "))
+            assert result.stderr == "Traceback\nZeroDivisionError"
+    assert "    | Traceback\n    | ZeroDivisionError\n" in text_report(report)
+
+
+def test_a_testee_that_dies_before_it_says_what_it_is() -> None:
+    def die(call: pb.Call, reply: pb.Reply) -> None:
+        raise driving.TesteeCrashed("exit code 1", 1, "Traceback\nImportError: no module")
+
+    with pytest.raises(
+        driving.TesteeFailure, match="exit code 1; its standard error ends with: ImportError: no module"
+    ):
+        run(lying(die), made_vectors())
+
+
+def test_a_step_names_the_rule_that_it_was_there_to_show() -> None:
+    def lenient(call: pb.Call, reply: pb.Reply) -> None:
+        if reply.outcome.rule == "S02":
+            reply.outcome.rule = "S03"
+
+    (result,) = run_cases(lying(lenient), "server-garbage").results
+    assert (result.verdict, result.missed) == (Verdict.FAILED, ("S02",))
 
 
 # Files.
@@ -320,6 +377,7 @@ def test_what_only_a_capability_that_is_not_offered_could_show_is_not_applicable
     assert json_report(report)["coverage"] == {
         "covered": ["C12", "C26", "S02", "R52"],
         "broken": [],
+        "touched": [],
         "uncovered": [],
         "not_applicable": ["A12"],
     }

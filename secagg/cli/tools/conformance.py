@@ -23,6 +23,7 @@ from secagg.conformance.report import check_junit, json_report, text_report, wri
 from secagg.conformance.results import CaseResult
 from secagg.conformance.runner import OnCase, Selection, read_known_failures, run
 from secagg.conformance.serving import serve_grpc, serve_stream
+from secagg.conformance.showing import shown
 from secagg.conformance.vectors import find_vectors, load_vectors
 
 _SECONDS: Final = 10.0
@@ -45,10 +46,14 @@ def check(
         MaybePath, typer.Option(metavar="DIRECTORY", help="Test vectors; those of this package unless given.")
     ] = None,
     only: Annotated[
-        Words, typer.Option(metavar="PATTERN", help="Play cases with this in their id, or that fit this glob.")
+        Words,
+        typer.Option(metavar="PATTERN", help="Play the case with this id, or those with this in it, or of this glob."),
     ] = None,
     requirement: Annotated[
         Words, typer.Option(metavar="ID", help="Play cases that check this requirement, such as C26.")
+    ] = None,
+    show: Annotated[
+        MaybeText, typer.Option(metavar="CASE", help="Print the case with this id as JSON, and play nothing.")
     ] = None,
     known_failures: Annotated[
         MaybePath,
@@ -62,6 +67,9 @@ def check(
     if junit is not None:
         check_junit()
     loaded = load_vectors(find_vectors(vectors))
+    if show is not None:
+        print_json(shown(loaded, show))
+        return
     known = frozenset[str]() if known_failures is None else read_known_failures(known_failures)
     selection = Selection(tuple(only or ()), tuple(requirement or ()), known)
     with closing(_testee(command or [], grpc, timeout)) as testee, _progress() as on_case:

@@ -79,6 +79,42 @@ def test_a_testee_that_crashes_is_a_result(run: Any, vectors: str, tmp_path: Pat
     assert record["coverage"]["broken"] == ["S02"]
 
 
+def test_a_case_is_shown_without_a_testee(run: Any, vectors: str) -> None:
+    outcome = run("conformance", "run", "--vectors", vectors, "--show", "server-garbage")
+    assert (outcome.code, outcome.err) == (0, "")
+    record = json.loads(outcome.out)
+    assert record["case"] == "server-garbage"
+    assert record["roles"] == ["server"]
+    assert set(record["requirements"]) >= {"S02"}
+    assert record["steps"][0]["step"]["client_message"]["message"] == "ff"
+    assert "S02" in json.dumps(record["steps"][0]["expect"])
+    assert record["create"]["parameters"]
+    live = json.loads(run("conformance", "run", "--vectors", vectors, "--show", "live-suite-1-described").out)
+    assert live["requirements"].keys() == {"R09"}
+    assert "steps" not in live
+
+
+def test_a_run_that_plays_nothing_ends_with_code_1(run: Any, vectors: str, tmp_path: Path) -> None:
+    program = tmp_path / "client_only.py"
+    program.write_text(
+        "import sys\n"
+        "from secagg.conformance.library_testee import LibraryTestee\n"
+        "from secagg.conformance.serving import serve_stream\n"
+        "honest = LibraryTestee().handle\n"
+        "def handle(call):\n"
+        "    reply = honest(call)\n"
+        "    if reply.HasField('description'):\n"
+        "        reply.description.server = False\n"
+        "    return reply\n"
+        "serve_stream(handle, sys.stdin.buffer, sys.stdout.buffer)\n",
+        encoding="utf-8",
+    )
+    words = ("--vectors", vectors, "--only", "server-garbage", "--", sys.executable, str(program))
+    outcome = run("conformance", "run", *words)
+    assert outcome.code == 1
+    assert "FAILED: no case was played" in outcome.out
+
+
 BAD = {
     "no testee": (("run",), "neither of a command after -- and --grpc ADDRESS"),
     "two testees": (("run", "--grpc", "localhost:1", "--", "true"), "both of a command"),
@@ -88,6 +124,10 @@ BAD = {
     "no known failures": (("run", "--known-failures", "no/such/file", "--", "true"), "no/such/file"),
     "no such program": (("run", "--", "no-such-program-of-ours"), "no-such-program-of-ours"),
     "no such case": (("run", "--only", "no-such-case", "--", "true"), "no case fits the filters"),
+    "no case to show": (
+        ("run", "--show", "client-c26"),
+        "no case has the id 'client-c26'; ids with this in them: client-c26-",
+    ),
     "no such requirement": (("run", "--requirement", "Q1", "--", "true"), "Q1"),
     "unknown command": (("dance",), "dance"),
 }
