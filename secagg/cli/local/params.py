@@ -89,6 +89,10 @@ def params(
     if as_json:
         print_json(record)
         return
+    print_sentences(
+        f"Of {clients} clients each shares its secrets with {choice.degree} others, and any {choice.threshold} of "
+        "these can rebuild them."
+    )
     table = Table(show_header=False)
     table.add_row("cohort", f"{clients} clients, {threat_model.value}")
     table.add_row("tolerates", f"{max_corrupt:.1%} corrupt, {max_dropout:.1%} dropping out")

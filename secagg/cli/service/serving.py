@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,6 +30,7 @@ from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.transport.grpc import GrpcServer, ServerTls
 from secagg.transport.grpc.tls import split_address
 
+_OWN_FILES: Final = 64  # the store, its logs, sockets, worker processes
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -79,6 +81,9 @@ async def _serve(
         SessionHost(store, quotas=quotas, observer=observer, executor=executor) as host,
     ):
         created = await offer_sessions(host, config)
+        few = few_descriptors(max((session.parameters.clients for session in host.sessions()), default=0))
+        if few:
+            log.warning(few)
         server = GrpcServer(
             host,
             listen.address,
@@ -140,6 +145,18 @@ def _warn_of_open_key(config: ServerConfig, log: Any) -> None:
     mode = 0 if key is None else stat.S_IMODE(key.stat().st_mode)
     if os.name == "posix" and mode & stat.S_IRWXO:
         log.warning("everybody on this machine can open the key of TLS", file=str(key), mode=f"{mode:04o}")
+
+
+def few_descriptors(clients: int) -> str:
+    """Return what is wrong when this process may open fewer files than a cohort has connections; "" when it may."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = clients + _OWN_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return ""
+    return (
+        f"this process may open {soft} files, and a cohort of {clients} clients takes {needed}, one for each "
+        f"connection: raise the limit (ulimit -n {needed}, or LimitNOFILE= of systemd), or clients cannot connect"
+    )
 
 
 def _tracing() -> HostObserver:

@@ -58,3 +58,12 @@ def test_text_says_the_same_with_the_reason_on_one_line(run: Any) -> None:
     assert outcome.out.endswith(record["reason"] + "\n")
     rows = [line.split() for line in outcome.out.splitlines()]
     assert [row[3] for row in rows if "threshold" in row[1:2]] == ["67"]
+
+
+def test_people_read_one_plain_sentence_first(run: Any) -> None:
+    outcome = run("params", "--clients", "10", "--topology", "complete")
+    record = json.loads(run("params", "--clients", "10", "--topology", "complete", "--json").out)
+    first = (
+        f"Of 10 clients each shares its secrets with 9 others, and any {record['threshold']} of these can rebuild them."
+    )
+    assert outcome.out.splitlines()[0] == first
