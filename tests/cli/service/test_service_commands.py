@@ -116,7 +116,7 @@ def test_plaintext_goes_with_nothing_of_tls(run: Any, words: dict[str, list[str]
 
 
 def test_half_of_a_certificate_is_none(run: Any, words: dict[str, list[str]], tmp_path: Path) -> None:
-    (tmp_path / "c.pem").write_text("x", encoding="utf-8")
+    (tmp_path / "c.pem").write_text("-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
     outcome = run(*words["status"], "--certificate", str(tmp_path / "c.pem"))
     assert (outcome.code, outcome.out) == (2, "")
     assert "belong together" in outcome.err
