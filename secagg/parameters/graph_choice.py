@@ -126,7 +126,7 @@ def choose_graph(
     if problem.dropped == 0 and clients <= SMALL_COHORT:
         why = (
             f"max_dropout {max_dropout} of {clients} clients is nobody: in a cohort this small the complete graph "
-            "costs little, and a sum survives some who leave all the same."
+            "costs little."
         )
         return _complete(problem, None, threshold, why)
     return _smaller(problem, threshold)
@@ -270,9 +270,13 @@ def _smaller(problem: Conditions, threshold: int | None) -> GraphChoice:
 
 
 def _default_threshold(problem: Conditions, window: Window) -> int:
+    """The usual threshold, lowered where it would let nobody leave: a secret has n - 2 holders when one has left.
+
+    It is not lowered below 2, where one share would be the secret.
+    """
     n = problem.clients
-    default = 2 * n // 3 + 1 if problem.threat_model is ThreatModel.ACTIVE else n // 2 + 1
-    return min(max(default, window.lowest), window.highest)
+    usual = 2 * n // 3 + 1 if problem.threat_model is ThreatModel.ACTIVE else n // 2 + 1
+    return min(max(min(usual, max(n - 2, 2)), window.lowest), window.highest)
 
 
 def _figures(problem: Conditions, degree: int) -> str:

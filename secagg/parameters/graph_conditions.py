@@ -70,6 +70,18 @@ def threshold_resists(
     return problem.connected(degree) and threshold >= problem.lowest_threshold(degree, problem.most_corrupt(degree))
 
 
+def may_leave(clients: int, topology: TopologyKind, degree: int, threshold: int, minimum_contributors: int) -> int:
+    """How many clients may leave, whoever they are and in whatever round, so that there is still a sum.
+
+    After x have left, t + 1 clients and `minimum_contributors` must remain (A01 to A03), and t holders of every secret
+    (A03 to A05): of its n - 1 holders in a complete graph n - 1 - x do, of k in a sparse one at least k - x. Fewer than
+    k cannot cut a sparse graph either (A14). More may leave a sparse session with the probability that its degree was
+    chosen for.
+    """
+    room = clients - max(threshold + 1, minimum_contributors)
+    return room if topology is TopologyKind.COMPLETE else min(room, degree - threshold)
+
+
 class Window(NamedTuple):
     """Thresholds that a degree allows: privacy bounds them from below, correctness from above."""
 

@@ -23,7 +23,7 @@ from secagg.parameters.cohort import (
     cohort_of,
 )
 from secagg.parameters.graph_choice import GraphChoice, choose_graph
-from secagg.parameters.graph_conditions import ThreatModel, TopologyKind, count_of
+from secagg.parameters.graph_conditions import ThreatModel, TopologyKind, count_of, may_leave
 from secagg.parameters.suite_ids import SuiteId, check_suite
 from secagg.parameters.vectors import VectorSpec, check_vectors, read_vector, write_vector
 
@@ -99,6 +99,13 @@ class SessionParameters:
         """How many clients the cohort has."""
         return len(self.cohort)
 
+    @property
+    def may_leave(self) -> int:
+        """How many clients may leave, whoever they are and in whatever round, so that there is still a sum (§2.4)."""
+        return may_leave(
+            self.clients, self.topology.kind, self.topology.degree, self.threshold, self.minimum_contributors
+        )
+
     def includes(self, client: ClientId) -> bool:
         """Whether a client is in the cohort."""
         position = bisect_left(self.cohort, client)
@@ -166,19 +173,21 @@ class SessionParameters:
             security_bits=security_bits,
             correctness_bits=correctness_bits,
         )
-        return cls(
+        chosen = cls(
             cohort=cohort,
             vectors=tuple(vectors.items()),
             threat_model=ThreatModel(threat_model),
             topology=_topology(choice, permutation_seed),
             threshold=choice.threshold,
-            minimum_contributors=_floor(len(cohort), max_dropout, minimum_contributors),
+            minimum_contributors=(
+                default_minimum(len(cohort), max_dropout) if minimum_contributors is None else minimum_contributors
+            ),
             nonce=os.urandom(NONCE_BYTES) if nonce is None else nonce,
             context=context,
             max_weight=max_weight,
             suite=check_suite(suite),
-            explanation=choice.reason,
         )
+        return replace(chosen, explanation=f"{choice.reason} {_room(chosen)}")
 
     def renew(self, *, context: bytes | None = None) -> SessionParameters:
         """Return the same parameters for another session: a fresh nonce, a fresh ring, and perhaps another context.
@@ -298,9 +307,18 @@ def _topology(choice: GraphChoice, permutation_seed: bytes | None) -> Topology:
     return Topology(choice.topology, choice.degree, seed)
 
 
-def _floor(clients: int, max_dropout: float, minimum: int | None) -> int:
-    if minimum is not None:
-        return minimum
+def _room(parameters: SessionParameters) -> str:
+    """How many may leave, and what would let more."""
+    n, t, floor = parameters.clients, parameters.threshold, parameters.minimum_contributors
+    setting = "minimum_contributors" if floor > t + 1 else "threshold"
+    said = f"{parameters.may_leave} of {n} clients may leave, whoever they are"
+    if parameters.topology.kind is TopologyKind.SPARSE:
+        said += ", and the dropouts that were counted with unless they are unlucky"
+    return f"{said}; more clients or a smaller {setting} would let more."
+
+
+def default_minimum(clients: int, max_dropout: float) -> int:
+    """Return the `minimum_contributors` of a session whose application says nothing (Specification §2.4)."""
     return max(2, min((clients + 1) // 2, clients - count_of(clients, "max_dropout", max_dropout)))
 
 

@@ -149,5 +149,6 @@ def _require_holders(
             raise CannotContinueError(
                 reason,
                 f"{present} holders of client {owner}'s secrets are left of {len(neighbours)}; rebuilding needs "
-                f"{threshold}",
+                f"{threshold}: {context.parameters.may_leave} of {context.parameters.clients} clients may leave. Take "
+                "more clients, or lower threshold",
             )

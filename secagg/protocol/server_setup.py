@@ -166,8 +166,12 @@ def require(
     parameters, count = context.parameters, len(frozenset(clients))
     needed = max(parameters.minimum_contributors, parameters.threshold + 1)
     if count < needed:
+        setting = "minimum_contributors" if needed > parameters.threshold + 1 else "threshold"
         raise CannotContinueError(
-            reason, f"{count} of {parameters.clients} clients {did}; the session needs at least {needed}", events
+            reason,
+            f"{count} of {parameters.clients} clients {did}; the session needs at least {needed}, for its {setting} is "
+            f"{getattr(parameters, setting)}: {parameters.may_leave} may leave. Take more clients, or lower {setting}",
+            events,
         )
 
 

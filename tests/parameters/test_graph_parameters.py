@@ -216,6 +216,16 @@ def test_enums_and_strings_are_the_same() -> None:
     [
         (2, 0, 0, "semi-honest", 1),
         (3, 0, 0, "semi-honest", 2),
+        (4, 0, 0, "semi-honest", 2),  # lowered to n - 2, so that one may leave
+        (4, 0.3, 0, "semi-honest", 2),
+        (4, 0.5, 0, "semi-honest", 3),  # c + 1 leaves no room
+        (5, 0, 0, "semi-honest", 3),
+        (4, 0, 0, "active", 3),  # 2t > n leaves no room
+        (5, 0, 0, "active", 3),
+        (6, 0, 0, "active", 4),
+        (6, 0.2, 0, "active", 4),
+        (6, 0.4, 0, "active", 5),
+        (7, 0, 0, "active", 5),
         (100, 0.1, 0.2, "semi-honest", 51),
         (100, 0.1, 0.2, "active", 67),
         (100, 0.6, 0.2, "semi-honest", 61),  # raised to c + 1
@@ -249,7 +259,7 @@ def test_complete_threshold_satisfies_its_conditions(model: str) -> None:
             for dropped in range(n):
                 floor = (n + corrupt) // 2 if model == "active" else corrupt
                 feasible = [t for t in range(n) if floor < t <= n - dropped - 1]
-                default = 2 * n // 3 + 1 if model == "active" else n // 2 + 1
+                default = min(2 * n // 3 + 1 if model == "active" else n // 2 + 1, max(n - 2, 2))
                 nearest = min(feasible, key=lambda t: abs(t - default), default=None)
                 try:
                     actual: int | None = complete_threshold(n, corrupt / n, dropped / n, model)

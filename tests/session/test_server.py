@@ -291,7 +291,9 @@ def test_too_few_answers_abort_with_notices_and_a_reason() -> None:
     last = harness.events[-1]
     assert isinstance(last, SessionAborted)
     assert last == SessionAborted(
-        AbortReason.TOO_FEW_ADVERTISED, "0 of 5 clients advertised keys; the session needs at least 4"
+        AbortReason.TOO_FEW_ADVERTISED,
+        "0 of 5 clients advertised keys; the session needs at least 4, for its threshold is 3: 1 may leave. Take more "
+        "clients, or lower threshold",
     )
     assert [type(event) for event in harness.events[:-1]] == [ClientDropped] * 5
 

@@ -26,7 +26,7 @@ def complete_threshold(clients: int, corrupt: str, dropout: str, *, active: bool
     highest = clients - d - 1
     if lowest > highest or clients - 1 > _MOST_HOLDERS:
         return None
-    default = 2 * clients // 3 + 1 if active else clients // 2 + 1
+    default = min(2 * clients // 3 + 1 if active else clients // 2 + 1, max(clients - 2, 2))
     return min(max(default, lowest), highest)
 
 

@@ -15,6 +15,8 @@ import secagg
 from secagg.cli.options import TopologyChoice
 from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console
 from secagg.parameters.graph_choice import choose_graph
+from secagg.parameters.graph_conditions import count_of, may_leave
+from secagg.parameters.session import default_minimum
 
 MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
 _COST_HELP: Final = (
@@ -59,7 +61,9 @@ def params(
         security_bits=security_bits,
         correctness_bits=correctness_bits,
     )
+    leave = may_leave(clients, choice.topology, choice.degree, choice.threshold, default_minimum(clients, max_dropout))
     record: dict[str, Any] = {
+        "may_leave": leave,
         "topology": choice.topology.value,
         "degree": choice.degree,
         "threshold": choice.threshold,
@@ -95,7 +99,10 @@ def params(
     )
     table = Table(show_header=False)
     table.add_row("cohort", f"{clients} clients, {threat_model.value}")
-    table.add_row("tolerates", f"{max_corrupt:.1%} corrupt, {max_dropout:.1%} dropping out")
+    table.add_row("may collude", f"{count_of(clients, 'max_corrupt', max_corrupt)} of {clients} clients")
+    table.add_row("may leave", f"{leave} of {clients} clients, whoever they are")
+    if choice.topology is secagg.TopologyKind.SPARSE:
+        table.add_row("", f"{count_of(clients, 'max_dropout', max_dropout)} if nobody picks them, but for bad luck")
     for name in ("topology", "degree", "threshold"):
         table.add_row(name, str(record[name]))
     result_console().print(table)

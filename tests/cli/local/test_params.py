@@ -23,6 +23,7 @@ def test_json_is_the_calculators_answer_with_the_question(run: Any) -> None:
         "degree": expected.degree,
         "threshold": expected.threshold,
         "reason": expected.reason,
+        "may_leave": expected.degree - expected.threshold,
         "clients": 1000,
         "max_corrupt": 0.2,
         "max_dropout": 0.05,
@@ -42,6 +43,17 @@ def test_the_topology_can_be_asked_for(run: Any, topology: str) -> None:
 def test_the_active_model_gets_the_complete_graph(run: Any) -> None:
     record = json.loads(run("params", "--threat-model", "active", "--json").out)
     assert (record["topology"], record["degree"], record["threshold"]) == ("complete", 99, 67)
+
+
+@pytest.mark.parametrize(
+    ("clients", "model", "leave"), [(3, "semi-honest", 0), (4, "semi-honest", 1), (4, "active", 0), (5, "active", 1)]
+)
+def test_small_cohorts_are_told_in_whole_numbers_how_many_may_leave(
+    run: Any, clients: int, model: str, leave: int
+) -> None:
+    outcome = run("params", "--clients", str(clients), "--threat-model", model)
+    assert f"{leave} of {clients} clients, whoever they are" in outcome.out
+    assert "%" not in outcome.out
 
 
 def test_a_billion_clients_are_answered_at_once(run: Any) -> None:
