@@ -12,7 +12,7 @@ roster = {client: identity.public for client, identity in identities.items()}  #
 params = secagg.SessionParameters.choose(
     clients=cohort,
     threat_model="active",
-    vectors={"update": secagg.FixedPoint(length=8, clip=1.0, bits=16, aggregate="mean")},
+    vectors={"update": secagg.FixedPoint(length=8, clip=1.0, aggregate="mean")},
     max_weight=1000,
     max_dropout=0.2,
     max_corrupt=0.0,

@@ -31,7 +31,7 @@ def _layout(clients: int, max_weight: int, bits: int, first: int, high: int, sec
 def packed(data: bytes) -> None:
     """Seven bytes choose a layout, how the payload is cut to length and the accumulator; the rest is the payload."""
     program = Program(data)
-    clients, max_weight, bits = program.byte() + 2, program.byte() + 1, program.byte() % 32 + 1
+    clients, max_weight, bits = program.byte() + 2, program.byte() + 1, program.byte() % 31 + 2
     first, high, second = program.byte() % 99 + 1, program.byte() % len(_HIGHS), program.byte() % 99 + 1
     shape = program.byte()
     payload = program.rest()

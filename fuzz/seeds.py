@@ -121,7 +121,7 @@ def _body(snapshot: SecretBytes) -> bytes:
 def _specifications() -> Iterator[Seed]:
     specs: tuple[VectorSpec, ...] = (
         FixedPoint(length=5, clip=1.5, bits=16),
-        FixedPoint(shape=(3, 4), clip=2.0**-9, bits=1, rounding="nearest", aggregate="mean"),
+        FixedPoint(shape=(3, 4), clip=2.0**-9, bits=2, rounding="nearest", aggregate="mean"),
         Integers(-5, 1000, length=3),
         Integers(-(2**40), 2**40, shape=(2, 2, 2)),
     )
@@ -155,11 +155,11 @@ def _shares() -> Iterator[Seed]:
 
 def _payloads() -> Iterator[Seed]:
     for clients, max_weight, bits, first, high, second in (
-        (3, 0, 15, 20, 4, 9),
+        (3, 0, 14, 20, 4, 9),
         (98, 7, 0, 98, 0, 50),
-        (2, 0, 31, 7, 8, 1),
-        (200, 99, 7, 33, 6, 64),
-        (10, 254, 23, 3, 3, 98),
+        (2, 0, 30, 7, 8, 1),
+        (200, 99, 6, 33, 6, 64),
+        (10, 254, 22, 3, 3, 98),
     ):
         for shape in (0, 1, 0xFF):
             yield "packed", bytes([clients, max_weight, bits, first, high, second, shape]) + bytes(range(0, 240, 3))

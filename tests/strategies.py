@@ -104,7 +104,7 @@ fixed_points = st.builds(
     FixedPoint,
     shape=shapes,
     clip=st.floats(2.0**-512, 2.0**512),
-    bits=st.integers(1, 32),
+    bits=st.integers(2, 32),
     rounding=st.sampled_from(["stochastic", "nearest"]),
     aggregate=st.sampled_from(["sum", "mean"]),
 )

@@ -52,6 +52,7 @@ CONSTANTS = {
     "most entries of a vector": vectors.MAX_ENTRIES,
     "most dimensions of a shape": vectors.MAX_DIMENSIONS,
     "longest vector name, bytes of UTF-8": vectors.MAX_NAME_BYTES,
+    "fewest bits of a fixed-point entry": vectors.MIN_BITS,
     "most bits of a fixed-point entry": vectors.MAX_BITS,
     "widest field, bits": vectors.MAX_FIELD_WIDTH,
     "largest total weight": session.MAX_WEIGHT,

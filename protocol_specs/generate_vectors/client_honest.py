@@ -156,7 +156,7 @@ def _vectors() -> list[Json]:
         "heaviest weight",
         clients=(1, 2, 3),
         threshold=1,
-        vectors=(("m", FixedPoint((3,), 1.0, 1, "nearest", "mean")),),
+        vectors=(("m", FixedPoint((3,), 1.0, 2, "nearest", "mean")),),
         max_weight=(2**63 - 1) // 3,
     )
     wide = World(
@@ -171,7 +171,7 @@ def _vectors() -> list[Json]:
     return [
         _run("weighted", "weighted mean, integers, a sum, and the weight section", weighted),
         _run("unweighted-mean", "a mean with a largest weight of 1 has no weight section", unweighted),
-        _run("heaviest-weight", "the largest weight of §2.1: fields of 63 bits", heaviest, flags="EdgeCase"),
+        _run("heaviest-weight", "the largest weight of §2.1: fields of 64 bits", heaviest, flags="EdgeCase"),
         _run("wide-fields", "fields of 64 and of 34 bits: words of one field, rings of 64 and 34 bits", wide),
         _run("many-words", "3001 words: streams longer than a block, an odd number of words", many),
         _run("suite-2", "masks of AEGIS-128X2", aegis, needs={"suite": 2}, requirements="R44"),
@@ -182,8 +182,9 @@ def _quantization() -> list[Json]:
     made = []
     for name, comment, clip, bits, entries in (
         ("clip", "values at and beyond the clip are limited to it", 1.0, 8, (1.0, -1.0, 1.5, -1.5, 1e308, -1e308)),
-        ("near-level", "values round to the nearer level", 1.0, 2, (-1 / 3 + 0.3, -1 / 3 - 0.3, 1 / 3 + 0.3, -0.1)),
-        ("one-bit", "one bit: the sign", 4.0, 1, (3.9, 0.001, -0.001, -3.9, 5e-324 - 1)),
+        ("near-level", "values round to the nearer level", 1.0, 2, (-0.2, -0.8, 0.8, -0.1)),
+        ("zero", "zero of both signs, and next to it, is level 0", 0.1, 16, (0.0, -0.0, 5e-324, -5e-324, 1e-9)),
+        ("levels", "what is a level stays it", 0.3, 32, tuple(k / (2**31 - 1) * 0.3 for k in (1, -1, 12345, -(2**30)))),
         ("32-bits", "the finest levels", 1.0, 32, (1.0, -1.0, 0.3, -0.7, 1e-300)),
         ("largest-clip", "the largest clip", 2.0**512, 16, (1e154, -1e154, 1.0e300, 2.0**511)),
         ("smallest-clip", "the smallest clip", 2.0**-512, 16, (1e-155, -5e-155, 1.0, -1.0, 2.0**-513)),

@@ -137,7 +137,7 @@ def _topologies() -> list[Json]:
 def _numbers() -> list[Json]:
     four = replace(ACTIVE, clients=(1, 2, 3, 4))
     means = World("means", clients=(1, 2, 3, 4), threshold=2, vectors=(("m", MEAN),))
-    bits = replace(means, vectors=(("m", replace(MEAN, bits=1)),))
+    bits = replace(means, vectors=(("m", replace(MEAN, bits=2)),))
     sums = replace(means, vectors=(("s", replace(MEAN, aggregate="sum")),))
     largest = (2**63 - 1) // 4
     weight = "no vector is a mean, and the largest weight is 2"
@@ -168,7 +168,7 @@ def _numbers() -> list[Json]:
 
 def _wide(width: int) -> dict[str, Any]:
     """Four clients, entries of 8 bits, and the largest weight that gives fields of so many bits."""
-    return {"max_weight": (2**width - 1) // (4 * 255), "vectors": (("m", MEAN),)}
+    return {"max_weight": (2**width - 1) // (4 * 254), "vectors": (("m", MEAN),)}
 
 
 def _cohorts() -> list[Json]:
@@ -287,6 +287,7 @@ def _fixed_points() -> list[Json]:
         "clip-just-too-small": {"clip": 2.0**-512 * (1 - 2.0**-53)},
         "clip-just-too-large": {"clip": 2.0**512 * (1 + 2.0**-52)},
         "bits-0": {"bits": 0},
+        "bits-1": {"bits": 1},
         "bits-33": {"bits": 33},
         "bits-64": {"bits": 64},
         "bits-low-32-bits": {"bits": 2**32 + 8},
@@ -294,7 +295,7 @@ def _fixed_points() -> list[Json]:
     good: dict[str, dict[str, Any]] = {
         "clip-smallest": {"clip": 2.0**-512},
         "clip-largest": {"clip": 2.0**512},
-        "bits-1": {"bits": 1},
+        "bits-2": {"bits": 2},
         "bits-32": {"bits": 32},
         "rounding-stochastic": {"rounding": "stochastic"},
     }

@@ -86,6 +86,20 @@ def _sessions() -> list[Json]:
             ("A13",),
         ),
         _case(
+            "zeros",
+            "A frozen layer: all clients have zeros, and the sum of these is 0 and nothing near it; one drops out.",
+            World(
+                "s/zeros alike",
+                (1, 2, 3, 4),
+                threshold=2,
+                vectors=FROZEN,
+                max_weight=1000,
+                alike={"mean": [0.0] * 3, "sum": [0.0, -0.0]},
+            ),
+            ("R47",),
+            silent={INPUTS: (4,)},
+        ),
+        _case(
             "vectors",
             "Sums and means of fixed-point numbers, and integers, in one session.",
             World("s/vectors", (1, 2, 3), threshold=2, vectors=many_vectors()),
@@ -147,12 +161,18 @@ def tape_start(secret: bytes, last: int) -> bytes:
     return bytes(range(31)) + bytes([last]) + (secret + bytes([last])) * 2
 
 
+FROZEN: Final[tuple[tuple[str, FixedPoint | Integers], ...]] = (
+    ("mean", FixedPoint((3,), 0.1, 16, "nearest", "mean")),
+    ("sum", FixedPoint((2,), 0.3, 9, "nearest", "sum")),
+)
+
+
 def many_vectors() -> tuple[tuple[str, FixedPoint | Integers], ...]:
     """Every kind of vector that needs no randomness."""
     return (
         ("layer/0.weight", FixedPoint((2, 3), 1.0, 8, "nearest", "mean")),
         ("layer/0.bias", FixedPoint((3,), 0.25, 16, "nearest", "sum")),
-        ("signs", FixedPoint((5,), 4.0, 1, "nearest", "sum")),
+        ("signs", FixedPoint((5,), 4.0, 2, "nearest", "sum")),
         ("counts", Integers(0, 1, (4, 1, 3))),
         ("offset", Integers(-(2**40), -(2**40) + 7, (2,))),
     )

@@ -50,7 +50,8 @@ class World:
     """A cohort and one session's parameters.
 
     `options` replace fields of the parameters; `tape_starts` puts bytes at the start of a client's tape (its channel
-    private key, mask private key and self-mask seed are bytes 0, 32 and 64).
+    private key, mask private key and self-mask seed are bytes 0, 32 and 64); `alike` are vectors of which all clients
+    have the same.
     """
 
     name: str
@@ -63,6 +64,7 @@ class World:
     weights: Mapping[int, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     tape_starts: Mapping[int, bytes] = field(default_factory=dict)
+    alike: Mapping[str, list[float]] = field(default_factory=dict)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -117,16 +119,16 @@ class World:
         return self.weights.get(client, drawn)
 
     def values(self, client: int) -> dict[str, list[float]]:
-        """A client's input: integers of the whole range, and fixed-point numbers in the middle of a level."""
+        """A client's input: integers of the whole range, and fixed-point numbers that are levels."""
         made: dict[str, list[float]] = {}
         for name, its in self.parameters.vectors:
             numbers = [self._number(f"{name} {at} of {client}") for at in range(its.entries)]
             if isinstance(its, Integers):
                 made[name] = [its.low + number % (its.high - its.low + 1) for number in numbers]
             else:
-                levels = 2**its.bits - 1
-                made[name] = [-its.clip + (number % (levels + 1)) * (2 * its.clip / levels) for number in numbers]
-        return made
+                top = 2 ** (its.bits - 1) - 1
+                made[name] = [(number % (2 * top + 1) - top) / top * its.clip for number in numbers]
+        return {**made, **self.alike}
 
     def _number(self, what: str) -> int:
         return int.from_bytes(draw(f"{self.name}/{what}", 16), "big")

@@ -77,7 +77,7 @@ export class Parameters {
     must(vector.shape.reduce((product, size) => product * size, 1n) <= MOST_ENTRIES);
     if (vector.kind === 'FixedPoint') {
       must(vector.clip >= 2 ** -512 && vector.clip <= 2 ** 512);
-      must(vector.bits >= 1n && vector.bits <= 32n);
+      must(vector.bits >= 2n && vector.bits <= 32n);
       vector.bits = Number(vector.bits);
     } else {
       must(vector.low < vector.high);

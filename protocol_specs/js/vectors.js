@@ -139,25 +139,34 @@ function limit(x, low, high) {
   return x > high ? high : x;
 }
 
-const levels = (bits) => 2 ** bits - 1;
+/** The highest level: L of §4.2. */
+const top = (bits) => 2 ** (bits - 1) - 1;
 
 function largest(vector) {
-  return vector.kind === 'FixedPoint' ? BigInt(levels(vector.bits)) : vector.high - vector.low;
+  return vector.kind === 'FixedPoint' ? BigInt(2 * top(vector.bits)) : vector.high - vector.low;
 }
 
-/** The level of a real number (§4.2). */
+/** The encoded entry of a real number, its level plus L (§4.2). */
 export function quantize({ clip, bits, rounding }, x) {
   const limited = Math.min(Math.max(Number.isNaN(x) ? 0 : x, -clip), clip);
-  const r = rounding === 'nearest' ? 0.5 : randomBytes(4).readUInt32LE() / 2 ** 32;
-  const level = (limited + clip) * (levels(bits) / (2 * clip)) + r;
-  return BigInt(Math.floor(Math.min(level, levels(bits))));
+  const level = limited * (top(bits) / clip);
+  return BigInt(Math.floor(level + (top(bits) + (rounding === 'nearest' ? 0.5 : noise(bits)))));
+}
+
+/** Uniform within [e, 1 - e): no number that is a level leaves it (§4.2). */
+function noise(bits) {
+  const e = 2 ** (bits - 50);
+  return e + ((1 - 2 * e) * randomBytes(4).readUInt32LE()) / 2 ** 32;
 }
 
 const encodeInteger = ({ low, high }, x) => limit(x, low, high) - low;
 
 function decodeFixedPoint({ clip, bits, aggregate }, sum, m, totalWeight) {
-  const step = (2 * clip) / levels(bits);
-  if (aggregate === 'sum') return Number(sum) * step - Number(m) * clip;
-  if (totalWeight === 0n) return 0;
-  return (Number(sum) * step - Number(totalWeight) * clip) / Number(totalWeight);
+  const terms = aggregate === 'mean' ? totalWeight : m;
+  const levels = sum - terms * BigInt(top(bits));
+  if (aggregate === 'sum') return (Number(levels) / top(bits)) * clip;
+  if (terms === 0n) return 0;
+  // Whole and rest apart: what is a level stays one, however large sum and weight are.
+  const level = Number(levels / terms) + Number(levels % terms) / Number(terms);
+  return (level / top(bits)) * clip;
 }

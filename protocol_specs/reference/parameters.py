@@ -18,7 +18,7 @@ _AGGREGATES = ("sum", "mean")
 
 @dataclass(frozen=True, slots=True)
 class FixedPoint:
-    """A vector of real numbers, each sent as one of 2^bits levels from -clip to clip."""
+    """A vector of real numbers, each sent as one of 2^bits - 1 levels from -clip to clip."""
 
     shape: tuple[int, ...]
     clip: float

@@ -73,7 +73,7 @@ def _vector_is_valid(specification: Specification, n: int) -> bool:
     if isinstance(specification, Integers):
         low, high = specification.low, specification.high
         return low < high and n * low >= -(2**63) and n * high <= 2**63 - 1
-    return 2.0**-512 <= specification.clip <= 2.0**512 and 1 <= specification.bits <= 32
+    return 2.0**-512 <= specification.clip <= 2.0**512 and 2 <= specification.bits <= 32
 
 
 def _layout_is_valid(p: Parameters) -> bool:

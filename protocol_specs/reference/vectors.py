@@ -130,8 +130,13 @@ def decode_sum(parameters: Parameters, words: Sequence[int], contributors: int) 
 
 def _largest(specification: Specification) -> int:
     if isinstance(specification, FixedPoint):
-        return (1 << specification.bits) - 1
+        return 2 * _top(specification)
     return specification.high - specification.low
+
+
+def _top(specification: FixedPoint) -> int:
+    """The highest level, L of §4.2."""
+    return (1 << (specification.bits - 1)) - 1
 
 
 def _encode_entry(specification: Specification, value: float, random: Random) -> int:
@@ -139,21 +144,27 @@ def _encode_entry(specification: Specification, value: float, random: Random) ->
         if not isinstance(value, int):
             raise LocalError("an entry of Integers is no integer")
         return min(max(value, specification.low), specification.high) - specification.low
-    x, clip, levels = float(value), specification.clip, _largest(specification)
+    x, clip, top = float(value), specification.clip, _top(specification)
     if math.isnan(x):
         x = 0.0
     limited = max(-clip, min(clip, x))
-    r = 0.5 if specification.rounding == "nearest" else int.from_bytes(random(4), "big") / 2**32
-    return int(min((limited + clip) * (levels / (2 * clip)) + r, levels))
+    if specification.rounding == "nearest":
+        r = 0.5
+    else:
+        e = 2.0 ** (specification.bits - 50)
+        r = e + (1 - 2 * e) * int.from_bytes(random(4), "big") / 2**32
+    return math.floor(limited * (top / clip) + (top + r))
 
 
 def _decode_entry(specification: Specification, s: int, contributors: int, weight: int) -> float:
     if isinstance(specification, Integers):
         return s + contributors * specification.low
-    step = 2 * specification.clip / _largest(specification)
+    top = _top(specification)
     if specification.aggregate == "sum":
-        return s * step - contributors * specification.clip
-    return (s * step - weight * specification.clip) / weight if weight else 0.0
+        return (s - contributors * top) / top * specification.clip
+    if not weight:
+        return 0.0
+    return (s - weight * top) / (weight * top) * specification.clip  # integers: the quotient is rounded once
 
 
 def _fields_to_words(section: Section, entries: Sequence[int]) -> list[int]:

@@ -179,8 +179,23 @@ def _without_leading_zeros(limbs: Sequence[int]) -> bytes | None:
 
 def _nearest_down(specification: Any, value: float, random: vectors.Random) -> int:
     if isinstance(specification, FixedPoint) and value == value and abs(value) < 1e300:
-        return int((value + specification.clip) * (2**specification.bits - 1) / (2 * specification.clip))
+        top = 2 ** (specification.bits - 1) - 1
+        return int(value / specification.clip * top + top)
     return _encode_entry(specification, value, random)
+
+
+def _zero_between_levels(specification: Any, value: float, random: vectors.Random) -> int:
+    if isinstance(specification, FixedPoint) and abs(value) < specification.clip:
+        return int((value / specification.clip + 1) / 2 * (2**specification.bits - 1) + 0.5)
+    return _encode_entry(specification, value, random)
+
+
+def _zero_drifts(specification: Any, s: int, contributors: int, weight: int) -> float:
+    if isinstance(specification, Integers):
+        return _decode_entry(specification, s, contributors, weight)
+    clip: float = specification.clip
+    step: float = clip / (2 ** (specification.bits - 1) - 1)
+    return s * step - contributors * clip if specification.aggregate == "sum" else s * step / weight - clip
 
 
 def _entries_refused(bad: Callable[[Any, float], bool]) -> list[Patch]:
@@ -243,7 +258,8 @@ _draw_polynomials = sharing.draw_polynomials
 _seal, _unseal = sealing.seal, sealing.unseal
 _answer, _receive, _seal_shares = client.Client._unmasking, client.Client.receive, client.Client._seal_shares
 _server_receive, _words, _channel_key = server.Server.receive, prg.words, keys.channel_key
-_from_limbs, _rebuild, _encode_entry = sharing.from_limbs, sharing.rebuild, vectors._encode_entry
+_from_limbs, _rebuild = sharing.from_limbs, sharing.rebuild
+_encode_entry, _decode_entry = vectors._encode_entry, vectors._decode_entry
 _session_vector, _server_end = vectors.session_vector, server.Server._end
 _withstands = policy.withstands
 _shared_at, _session_digest = topology.share_point, digests.session_digest
@@ -352,6 +368,14 @@ FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
     ),
     "rounded-down": Fault(
         "Levels are rounded down and not limited.", ("R47",), [(vectors, "_encode_entry", _nearest_down)]
+    ),
+    "zero-between-levels": Fault(
+        "There are 2^bits levels, of which none is zero.", ("R47",), [(vectors, "_encode_entry", _zero_between_levels)]
+    ),
+    "zero-drifts": Fault(
+        "Means are decoded by subtracting clip, so that zeros come back as nearly zero.",
+        ("R48",),
+        [(vectors, "_decode_entry", _zero_drifts)],
     ),
     "trailing-bytes": Fault("Bytes after an encoding are ignored.", ("R05",), [(canonical.Reader, "end", _no_error)]),
     "lenient-wire": Fault(

@@ -62,8 +62,8 @@ class Spent:
         return sum(self.clients[client].values())
 
 
-def fixed_point(length: int, bits: int = 16) -> dict[str, FixedPoint]:
-    """Return the vector that benchmarks sum: `length` entries, of 16 bits unless said otherwise."""
+def fixed_point(length: int, bits: int = FixedPoint.DEFAULT_BITS) -> dict[str, FixedPoint]:
+    """Return the vector that benchmarks sum: `length` entries, of the default bits unless said otherwise."""
     return {VECTOR: FixedPoint(length, clip=1.0, bits=bits)}
 
 

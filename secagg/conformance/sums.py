@@ -36,9 +36,8 @@ def plain_sum(
         if isinstance(spec, Integers):
             decoded.integers.extend(entry + count * spec.low for entry in total)
         else:
-            step = 2 * spec.clip / spec.largest
-            divisor = count if spec.aggregate == "mean" else 1
-            decoded.reals.extend((entry * step - count * spec.clip) / divisor if divisor else 0.0 for entry in total)
+            parts = spec.top * (count if spec.aggregate == "mean" else 1)
+            decoded.reals.extend((entry - count * spec.top) / parts * spec.clip if parts else 0.0 for entry in total)
     if parameters.max_weight > 1:
         result.total_weight = sum(weights.values())
     return result
@@ -73,17 +72,16 @@ def _values(event: pb.SetInput, name: str) -> list[float]:
 def _encoded(spec: FixedPoint | Integers, values: list[float]) -> list[int]:
     if isinstance(spec, Integers):
         return [int(value) - spec.low for value in values]
-    scale = spec.largest / (2 * spec.clip)
     limited = (min(max(value, -spec.clip), spec.clip) for value in values)
-    return [min(math.floor((value + spec.clip) * scale + 0.5), spec.largest) for value in limited]
+    return [math.floor(value * (spec.top / spec.clip) + (spec.top + 0.5)) for value in limited]
 
 
 def _first(expected: Collection[float], got: Collection[float], allowed: float) -> str | None:
     if len(expected) != len(got):
         return f"{len(got)} entries instead of {len(expected)}"
     for at, (wanted, came) in enumerate(zip(expected, got, strict=True)):
-        # A sum that is not a number differs from everything.
-        if not abs(wanted - came) <= allowed:
+        # A sum that is not a number differs from everything, and zero from what is near it.
+        if not abs(wanted - came) <= (allowed if wanted else 0.0):
             return f"entry {at} is {came} instead of {wanted}"
     return None
 

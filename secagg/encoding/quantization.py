@@ -1,19 +1,18 @@
 """Numbers to field entries and back (Specification §4.2).
 
-Client side: a real `x` becomes the level `floor((clamp(x) + clip) * scale + u)` of `0 .. 2^bits - 1`, with
-`scale = (2^bits - 1) / (2 * clip)`; `u` is uniform in [0, 1) for stochastic rounding and 1/2 for nearest. A
-whole number `x` becomes `x - low`. Server side: the inverse, of a sum of entries. Must not know the session
-vector, keys of the session, or masks.
+Client side: a real `x` becomes the level `floor(clamp(x) * top / clip + r)` of `-top .. top`, and travels as level
+plus top; `r` is 1/2 for nearest rounding, and uniform in [e, 1 - e) for stochastic. A whole number `x` becomes
+`x - low`. Server side: the inverse, of a sum of entries. Must not know the session vector, keys of the session,
+or masks.
 
-Stochastic rounding is unbiased up to two errors, both far below what float64 resolves in a sum. `u` is one of
-the 2^32 multiples of 2^-32, which lowers the probability of rounding up by less than 2^-32: at most 2^-32 of
-a step per entry. The sum `level + u` is rounded to float64: at most 2^(bits - 53) of a step.
+Level k is the number `k / top * clip`, whose float64 becomes k again in either rounding: on the way there are seven
+roundings, together below 2^(bits - 51) of a step, and e is 2^(bits - 50). Stochastic rounding is unbiased up to
+that e, and up to 2^-32 of a step because noise has 32 bits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +30,8 @@ from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 _SEED_BYTES: Final = 32
 _NOISE_UNIT: Final = 2.0**-32
 _ENTRIES_PER_NOISE_WORD: Final = 2
+_MARGIN_BITS: Final = 50
+_EXACT_FLOAT: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class QuantizationReport:
 
 
 class RoundingNoise:
-    """Uniform numbers in [0, 1), 32 bits each, from one fresh AES-128-CTR key; for one client's one input."""
+    """Uniform numbers, 32 bits each, from one fresh AES-128-CTR key; for one client's one input."""
 
     __slots__ = ("_stream", "_word_offset", "_words")
 
@@ -70,12 +71,12 @@ class RoundingNoise:
         self._words = np.empty(-(-largest_slice // _ENTRIES_PER_NOISE_WORD), dtype=np.uint64)
         self._word_offset = 0
 
-    def fill(self, out: NDArray[np.float64]) -> None:
-        """Write the next `len(out)` numbers; at most `largest_slice` at once."""
+    def fill(self, out: NDArray[np.float64], span: float) -> None:
+        """Write the next `len(out)` numbers, uniform in [0, span); at most `largest_slice` at once."""
         words = self._words[: -(-len(out) // _ENTRIES_PER_NOISE_WORD)]
         self._stream.fill(words, self._word_offset)
         self._word_offset += len(words)
-        np.multiply(words.view(np.uint32)[: len(out)], _NOISE_UNIT, out=out)
+        np.multiply(words.view(np.uint32)[: len(out)], span * _NOISE_UNIT, out=out)
 
 
 class Quantizer:
@@ -141,20 +142,19 @@ class Quantizer:
         return clipped, missing
 
     def _quantize(self, spec: FixedPoint, reals: NDArray[np.float64]) -> None:
-        """Replace values within [-clip, clip] by levels with a fraction still to be cut off."""
-        clip, levels = spec.clip, spec.largest
-        np.add(reals, clip, out=reals)
-        np.multiply(reals, levels / (2 * clip), out=reals)
+        """Replace values within [-clip, clip] by entries with a fraction still to be cut off."""
+        with np.errstate(under="ignore"):  # a number that vanishes beside a step is level 0
+            np.multiply(reals, spec.top / spec.clip, out=reals)
         if spec.rounding == "nearest":
-            np.add(reals, 0.5, out=reals)
-        elif self._noise is None:
+            np.add(reals, spec.top + 0.5, out=reals)
+            return
+        if self._noise is None:
             raise InternalError("stochastic rounding without noise")
-        else:
-            uniform = self._uniform[: len(reals)]
-            self._noise.fill(uniform)
-            np.add(reals, uniform, out=reals)
-            # The highest level and a number just below 1 may have been rounded up to the next whole number.
-            np.minimum(reals, float(levels), out=reals)
+        margin = 2.0 ** (spec.bits - _MARGIN_BITS)
+        uniform = self._uniform[: len(reals)]
+        self._noise.fill(uniform, 1 - 2 * margin)
+        np.add(reals, spec.top + margin, out=reals)
+        np.add(reals, uniform, out=reals)
 
 
 def check_array(name: str, spec: VectorSpec, array: NDArray[Any]) -> NDArray[Any]:
@@ -232,8 +232,8 @@ def decode_entries(
         total_weight: sum of their weights, at least 0; equal to `contributors` when the session has no weights.
 
     Returns:
-        float64 sums or means for FixedPoint, exact int64 sums for Integers; of the length of `sums`. A mean over a
-        total weight of 0 is 0.
+        float64 sums or means for FixedPoint: the mean of equal levels is that level, a mean over a total weight of 0 is
+        0, and zero is +0.0. Exact int64 sums for Integers. Of the length of `sums`.
     """
     if isinstance(spec, Integers):
         np.add(sums, np.uint64(contributors * spec.low % 2**64), out=sums)
@@ -241,15 +241,18 @@ def decode_entries(
     terms = total_weight if spec.weighted else contributors
     if terms == 0:
         return np.zeros(len(sums), dtype=np.float64)
-    # sum = sums * step - terms * clip = (sums - terms * largest / 2) * step; the bracket is taken in whole
-    # numbers, so that nothing cancels in float64. Rounding the half up keeps it within int64.
-    doubled = terms * spec.largest
-    np.subtract(sums, np.uint64((doubled + 1) // 2), out=sums)
-    values = sums.view(np.int64).astype(np.float64)
-    if doubled % 2:
-        np.add(values, 0.5, out=values)
-    step = Fraction(spec.clip) * 2 / spec.largest
-    np.multiply(values, float(step / terms if spec.aggregate == "mean" else step), out=values)
+    np.subtract(sums, np.uint64(terms * spec.top), out=sums)
+    levels = sums.view(np.int64)
+    values = levels.astype(np.float64)
+    parts = spec.top * terms if spec.aggregate == "mean" else spec.top
+    if parts < _EXACT_FLOAT:
+        np.divide(values, parts, out=values)
+    else:
+        # Float64 holds neither the sum nor the divisor, and equal levels have to come back as they are.
+        whole = np.rint(values / terms)
+        np.subtract(levels, whole.astype(np.int64) * terms, out=levels)
+        np.divide(whole + levels / terms, spec.top, out=values)
+    np.multiply(values, spec.clip, out=values)
     return values
 
 

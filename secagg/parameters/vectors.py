@@ -22,6 +22,7 @@ from secagg.parameters.arguments import as_whole
 Rounding = Literal["stochastic", "nearest"]
 Aggregate = Literal["sum", "mean"]
 
+MIN_BITS: Final = 2
 MAX_BITS: Final = 32
 MAX_FIELD_WIDTH: Final = 64
 MAX_ENTRIES: Final = 2**40
@@ -40,12 +41,15 @@ _INT64_MAX: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, init=False)
 class FixedPoint:
-    """Real numbers, clipped to [-clip, clip] and quantized to the levels 0 .. 2^bits-1.
+    """Real numbers, clipped to [-clip, clip] and quantized to the levels -top .. top, with top = 2^(bits-1) - 1.
+
+    Level k is the number k * clip / top: zero and both bounds are levels, and whatever is a level is returned as
+    it is. Other numbers are off by at most half a step (nearest) or a step (stochastic); a step is clip / top.
 
     Attributes:
         shape: shape of each client's array and of the result; `length=n` is short for `shape=(n,)`.
         clip: largest magnitude that is encoded unchanged; from 2^-512 to 2^512.
-        bits: bits per quantized entry, 1 .. 32.
+        bits: bits per quantized entry, 2 .. 32; DEFAULT_BITS, 16, unless given, here and everywhere.
         rounding: "stochastic" (unbiased) or "nearest".
         aggregate: "sum", or "mean" over the contributors, weighted when the session has a max_weight above 1.
 
@@ -54,6 +58,7 @@ class FixedPoint:
     """
 
     KIND: ClassVar[int] = 1
+    DEFAULT_BITS: ClassVar[int] = 16
 
     shape: tuple[int, ...]
     clip: float
@@ -67,15 +72,18 @@ class FixedPoint:
         *,
         shape: tuple[int, ...] | None = None,
         clip: float,
-        bits: int,
+        bits: int = DEFAULT_BITS,
         rounding: Rounding = "stochastic",
         aggregate: Aggregate = "sum",
     ) -> None:
         object.__setattr__(self, "shape", _shape(length, shape))
         object.__setattr__(self, "clip", _clip(clip))
         bits = _integer("bits", bits)
-        if not 1 <= bits <= MAX_BITS:
-            raise ParameterError(f"bits={bits} is outside 1 .. {MAX_BITS}; 16 suits most model updates")
+        if not MIN_BITS <= bits <= MAX_BITS:
+            raise ParameterError(
+                f"bits={bits} is outside {MIN_BITS} .. {MAX_BITS}; {self.DEFAULT_BITS} suits most model updates, "
+                "and entries of one bit are Integers(0, 1)"
+            )
         object.__setattr__(self, "bits", bits)
         object.__setattr__(self, "rounding", _choice("rounding", rounding, _ROUNDINGS))
         object.__setattr__(self, "aggregate", _choice("aggregate", aggregate, _AGGREGATES))
@@ -86,9 +94,14 @@ class FixedPoint:
         return math.prod(self.shape)
 
     @property
+    def top(self) -> int:
+        """The highest level, that of clip."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
     def largest(self) -> int:
-        """Largest encoded entry before weighting."""
-        return (1 << self.bits) - 1
+        """Largest encoded entry before weighting: entries travel as level + top."""
+        return 2 * self.top
 
     @property
     def weighted(self) -> bool:

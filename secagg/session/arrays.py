@@ -124,7 +124,7 @@ def vectors_for(
     arrays: Mapping[str, Any],
     *,
     clip: float | Mapping[str, float],
-    bits: int = 16,
+    bits: int = FixedPoint.DEFAULT_BITS,
     only: Collection[str] | None = None,
     prefix: str = "",
 ) -> VectorPlan:

@@ -92,7 +92,7 @@ class _Maker:
         numbers = drawn(f"{self.name} input {client}", 10)
         given = pb.SetInput(weight=1 + client % 9)
         given.vectors.add(name="v", integers=[number % 18 - 5 for number in numbers[:6]])
-        given.vectors.add(name="f", reals=[-2 + number * (4 / 255) for number in numbers[6:]])
+        given.vectors.add(name="f", reals=[(number % 255 - 127) / 127 * 2 for number in numbers[6:]])
         made: Json = {"client": str(client), "tape": drawn(f"{self.name} tape {client}", 128 + 24 * 20).hex()}
         if self.active:
             made["identity_key"] = self.identity(client).hex()

@@ -61,9 +61,9 @@ def values_of(client: int) -> dict[str, list[Any]]:
     """Values in the middle of a level, so that their sum is exact."""
     bits = hashlib.shake_128(f"values of {client}".encode()).digest(16)
     return {
-        "mean": [-1.0 + level * 2.0 / 255 for level in bits[:6]],
+        "mean": [(level % 255 - 127) / 127 for level in bits[:6]],
         "counts": [int(byte) - 5 for byte in bits[6:9]],
-        "sum": [-2.0 + 257 * level * 4.0 / 65535 for level in bits[9:13]],
+        "sum": [(257 * level % 65535 - 32767) / 32767 * 2.0 for level in bits[9:13]],
     }
 
 

@@ -17,7 +17,7 @@ SPECS: st.SearchStrategy[VectorSpec] = st.one_of(
         FixedPoint,
         st.integers(1, 300),
         clip=st.just(1.0),
-        bits=st.integers(1, 32),
+        bits=st.integers(2, 32),
         aggregate=st.sampled_from(["sum", "mean"]),
     ),
     st.builds(Integers, st.integers(-9, 0), st.integers(1, 1000), st.integers(1, 300)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -44,16 +45,16 @@ def fixed_point(length: int, bits: int = 8, clip: float = 1.0, rounding: Roundin
 
 
 def test_the_levels_of_two_bits() -> None:
-    array = np.array([-9, -1, -0.67, -0.66, 0.0, 0.66, 0.67, 1, 9])
+    array = np.array([-9, -1, -0.51, -0.49, 0.0, 0.49, 0.51, 1, 9])
     levels, clipped = quantized(fixed_point(9, bits=2), array)
-    assert levels.tolist() == [0, 0, 0, 1, 2, 2, 3, 3, 3]
+    assert levels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert clipped == 2
 
 
 @DETERMINISTIC
 @given(
     st.lists(st.floats(-1, 1), min_size=1, max_size=20),
-    st.integers(1, 32),
+    st.integers(2, 32),
     st.sampled_from([1.0, 0.1, 3.7, 2.0**-512, 2.0**512]),
     st.sampled_from(["nearest", "stochastic"]),
 )
@@ -63,15 +64,15 @@ def test_the_error_of_one_client(values: list[float], bits: int, clip: float, ro
     spec = fixed_point(len(values), bits, clip, rounding)
     array = np.array(values) * clip
     levels, clipped = quantized(spec, array)
-    step = Fraction(clip) * 2 / spec.largest
+    step = Fraction(clip) / spec.top
     bound = (Fraction(1, 2) if rounding == "nearest" else 1) * step + Fraction(clip) / 2**50
     assert clipped == 0
     for level, value in zip(levels.tolist(), array.tolist(), strict=True):
         assert 0 <= level <= spec.largest
-        assert abs(level * step - Fraction(clip) - Fraction(value)) <= bound
+        assert abs((level - spec.top) * step - Fraction(value)) <= bound
 
 
-@pytest.mark.parametrize("bits", range(1, 33))
+@pytest.mark.parametrize("bits", range(2, 33))
 @pytest.mark.parametrize("clip", [1.0, 0.1, 0.3, 1e-9, 7e8])
 def test_the_bounds_are_the_first_and_the_last_level(bits: int, clip: float) -> None:
     """Whatever the noise and however the scale was rounded: no level beyond the last, so no carry."""
@@ -84,27 +85,61 @@ def test_the_bounds_are_the_first_and_the_last_level(bits: int, clip: float) -> 
         assert int(below.max()) <= spec.largest
 
 
-@pytest.mark.parametrize("bits", [1, 16, 21, 31, 32])
-@pytest.mark.parametrize("clip", [1.0, 0.1, 0.3, 1e-9, 7e8])
-def test_the_largest_noise_does_not_pass_the_last_level(bits: int, clip: float) -> None:
-    """With 32 bits, the last level plus 1 - 2^-32 is the next whole number in float64."""
+class ExtremeNoise(RoundingNoise):
+    """The lowest or the largest number that noise can be, for every entry."""
 
-    class LargestNoise(RoundingNoise):
-        def fill(self, out: NDArray[np.float64]) -> None:
-            out.fill(1 - 2.0**-32)
+    def __init__(self, word: int) -> None:
+        super().__init__(DeterministicRandomSource(0), 1)
+        self._word = word
 
-    spec, out = fixed_point(1, bits, clip, "stochastic"), np.empty(1, dtype=np.uint64)
-    noise = LargestNoise(DeterministicRandomSource(0), 1)
-    Quantizer(1, noise).encode(spec, np.array([clip]), 0, 1, out)
-    assert out.tolist() == [spec.largest]
+    def fill(self, out: NDArray[np.float64], span: float) -> None:
+        out.fill(self._word * (span * 2.0**-32))
+
+
+def some_levels(draw: Callable[[st.SearchStrategy[int]], int], spec: FixedPoint, count: int = 5) -> list[int]:
+    inside = [draw(st.integers(-spec.top, spec.top)) for _ in range(count)]
+    return [0, spec.top, -spec.top, 1, -1, *inside]
+
+
+def numbers_of(spec: FixedPoint, levels: list[int]) -> NDArray[np.float64]:
+    """What levels stand for, as Specification §4.2 rounds it."""
+    return np.array(levels) / spec.top * spec.clip
+
+
+CLIPS = st.one_of(st.sampled_from([1.0, 0.1, 32767.0, 2.0**-512, 2.0**512]), st.floats(2.0**-512, 2.0**512))
+
+
+@DETERMINISTIC
+@given(st.integers(2, 32), CLIPS, st.sampled_from([0, 2**32 - 1, None]), st.data())
+@example(32, 2.0**512, 0, None)
+@example(32, 0.1, 2**32 - 1, None)
+def test_a_level_stays_that_level_whatever_the_noise(
+    bits: int, clip: float, word: int | None, data: st.DataObject | None
+) -> None:
+    """The numbers of Specification §4.2, and the float64 nearest to k * clip / top, which may be another."""
+    spec = fixed_point(1, bits, clip, "nearest" if word is None else "stochastic")
+    levels = some_levels(data.draw if data is not None else lambda strategy: spec.top // 3, spec)
+    nearest = np.array([float(level * Fraction(clip) / spec.top) for level in levels])
+    for values in (numbers_of(spec, levels), nearest):
+        out = np.empty(len(levels), dtype=np.uint64)
+        Quantizer(len(levels), None if word is None else ExtremeNoise(word)).encode(spec, values, 0, 1, out)
+        assert [int(entry) - spec.top for entry in out] == levels
+
+
+def test_numbers_beside_zero_are_zero_even_where_numpy_raises() -> None:
+    """How small an input is must not show in what its owner does."""
+    spec = fixed_point(4, 8, 2.0**512, "stochastic")
+    with np.errstate(all="raise"):
+        out, clipped = quantized(spec, np.array([0.0, -0.0, 5e-324, -5e-324]))
+    assert (out.tolist()[:3], clipped) == ([spec.top] * 3, 0)
 
 
 @pytest.mark.parametrize("value", [-0.999, -0.37, 0.0, 0.001, 0.25, 0.9])
-@pytest.mark.parametrize("bits", [1, 4, 16, 32])
+@pytest.mark.parametrize("bits", [2, 4, 16, 32])
 def test_stochastic_rounding_is_unbiased(value: float, bits: int) -> None:
     count = 40_000
     levels, _ = quantized(fixed_point(count, bits, rounding="stochastic"), np.full(count, value))
-    exact = (value + 1) * (2**bits - 1) / 2
+    exact = (value + 1) * (2 ** (bits - 1) - 1)
     fraction = exact % 1
     deviation = np.sqrt(fraction * (1 - fraction) / count)
     assert set((levels - np.uint64(int(exact))).tolist()) <= {0, 1}
@@ -113,19 +148,19 @@ def test_stochastic_rounding_is_unbiased(value: float, bits: int) -> None:
 
 def test_nearest_rounding_is_biased_where_stochastic_is_not() -> None:
     array = np.full(10_000, 0.2)
-    assert float(quantized(fixed_point(10_000, bits=1), array)[0].mean()) == 1.0
-    assert abs(float(quantized(fixed_point(10_000, bits=1, rounding="stochastic"), array)[0].mean()) - 0.6) < 0.03
+    assert float(quantized(fixed_point(10_000, bits=2), array)[0].mean()) == 1.0
+    assert abs(float(quantized(fixed_point(10_000, bits=2, rounding="stochastic"), array)[0].mean()) - 1.2) < 0.03
 
 
 def test_noise_comes_from_the_source_and_is_fresh_in_every_slice() -> None:
-    spec, array = fixed_point(2000, bits=1, rounding="stochastic"), np.zeros(2000)
+    spec, array = fixed_point(2000, bits=2, rounding="stochastic"), np.full(2000, 0.5)
     first, second = quantized(spec, array, seed=1)[0], quantized(spec, array, seed=2)[0]
     assert np.array_equal(first, quantized(spec, array, seed=1)[0])
     assert 850 < int((first != second).sum()) < 1150
     noise = RoundingNoise(DeterministicRandomSource(1), 101)
     slices = np.empty((200, 101))
     for row in slices:
-        noise.fill(row)
+        noise.fill(row, 1.0)
     assert len(np.unique(slices)) == slices.size
     assert float(slices.min()) >= 0
     assert float(slices.max()) < 1
@@ -143,8 +178,8 @@ def test_noise_draws_32_bytes_once_and_wipes_them() -> None:
             return drawn[-1]
 
     noise = RoundingNoise(Source(), 10)
-    noise.fill(np.empty(10))
-    noise.fill(np.empty(10))
+    noise.fill(np.empty(10), 1.0)
+    noise.fill(np.empty(10), 1.0)
     assert [repr(secret) for secret in drawn] == ["SecretBytes(32 bytes, wiped)"]
 
 
@@ -157,18 +192,18 @@ def test_stochastic_rounding_without_noise_is_a_defect() -> None:
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
 def test_float_dtypes_are_quantized_by_their_values(dtype: type) -> None:
     array: NDArray[Any] = np.array([-1, -0.625, 0.0, 0.3125, 1]).astype(dtype)
-    assert quantized(fixed_point(5), array)[0].tolist() == [0, 48, 128, 167, 255]
+    assert quantized(fixed_point(5), array)[0].tolist() == [0, 48, 127, 167, 254]
 
 
 @pytest.mark.parametrize("dtype", INTEGER_DTYPES)
 def test_integer_dtypes_are_quantized_by_their_values(dtype: type) -> None:
     levels, clipped = quantized(fixed_point(4, clip=100.0), np.array([10, 50, 100, 120]).astype(dtype))
-    assert (levels.tolist(), clipped) == ([140, 191, 255, 255], 1)
+    assert (levels.tolist(), clipped) == ([140, 191, 254, 254], 1)
 
 
 def test_extreme_integers_are_clipped_at_the_right_end() -> None:
-    assert quantized(fixed_point(2), np.array([-(2**63), 2**63 - 1]))[0].tolist() == [0, 255]
-    assert quantized(fixed_point(1), np.array([2**64 - 1], dtype=np.uint64))[0].tolist() == [255]
+    assert quantized(fixed_point(2), np.array([-(2**63), 2**63 - 1]))[0].tolist() == [0, 254]
+    assert quantized(fixed_point(1), np.array([2**64 - 1], dtype=np.uint64))[0].tolist() == [254]
 
 
 @pytest.mark.parametrize("spec", [fixed_point(3, clip=4.0), Integers(0, 9, 3)])
@@ -254,7 +289,7 @@ def test_signalling_nans_become_0_without_a_warning() -> None:
 def test_clipping_is_counted() -> None:
     array = np.array([-1.5, -1.0, 0.0, 1.0, 1.0000001, 2.0])
     levels, clipped = quantized(fixed_point(6), array)
-    assert (levels.tolist(), clipped) == ([0, 0, 128, 255, 255, 255], 3)
+    assert (levels.tolist(), clipped) == ([0, 0, 127, 254, 254, 254], 3)
 
 
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
@@ -313,7 +348,7 @@ def test_unsigned_values_do_not_wrap_into_the_range(low: int, high: int) -> None
 def test_weights_multiply_the_levels() -> None:
     spec = FixedPoint(3, clip=1.0, bits=32, rounding="nearest", aggregate="mean")
     levels, _ = quantized(spec, np.array([-1.0, 0.5, 1.0]), weight=2**32)
-    assert levels.tolist() == [0, 3221225471 * 2**32, (2**32 - 1) * 2**32]
+    assert levels.tolist() == [0, 3221225471 * 2**32, (2**32 - 2) * 2**32]
 
 
 @pytest.mark.parametrize(
@@ -356,7 +391,7 @@ def test_a_mean_over_no_weight_is_0(aggregate: Any) -> None:
 
 @DETERMINISTIC
 @given(
-    st.integers(1, 32),
+    st.integers(2, 32),
     st.integers(1, 2**32),
     st.integers(1, 2**20),
     st.sampled_from([1.0, 0.1, 2.0**-512, 2.0**512]),
@@ -365,7 +400,7 @@ def test_a_mean_over_no_weight_is_0(aggregate: Any) -> None:
 )
 @example(32, 2**32, 1, 1.0, "sum", None)
 @example(32, 2**32 + 1, 1, 1.0, "sum", None)
-@example(1, 1, 1, 1.0, "mean", None)
+@example(2, 1, 1, 1.0, "mean", None)
 def test_decoding_is_exact_up_to_float64(
     bits: int, contributors: int, weight: int, clip: float, aggregate: Any, data: st.DataObject | None
 ) -> None:
@@ -381,9 +416,35 @@ def test_decoding_is_exact_up_to_float64(
     values = decode_entries(spec, np.array(sums, dtype=np.uint64), contributors, total_weight)
     assert values.dtype == np.float64
     for encoded_sum, value in zip(sums, values.tolist(), strict=True):
-        exact = Fraction(encoded_sum) * 2 * Fraction(clip) / spec.largest - terms * Fraction(clip)
+        exact = (encoded_sum - terms * spec.top) * Fraction(clip) / spec.top
         exact /= terms if aggregate == "mean" else 1
         assert abs(Fraction(value) - exact) <= abs(exact) / 2**51
+
+
+@DETERMINISTIC
+@given(st.integers(2, 32), CLIPS, st.integers(1, 2**31), st.data())
+@example(32, 0.1, 2**31, None)
+@example(16, 0.3, 2**47, None)
+def test_the_mean_of_equal_levels_is_that_level(
+    bits: int, clip: float, total_weight: int, data: st.DataObject | None
+) -> None:
+    """Also where neither the sum nor the divisor fits into float64."""
+    spec = FixedPoint(1, clip=clip, bits=bits, aggregate="mean")
+    levels = some_levels(data.draw if data is not None else lambda strategy: spec.top // 3, spec)
+    sums = np.array([(level + spec.top) * total_weight for level in levels], dtype=np.uint64)
+    values = decode_entries(spec, sums, 1, total_weight)
+    assert values.tolist() == numbers_of(spec, levels).tolist()
+    assert not np.signbit(values[0])
+    assert values[1:3].tolist() == [clip, -clip]
+
+
+@pytest.mark.parametrize("contributors", [1, 3, 2**20])
+def test_sums_of_zeros_are_zero_and_sums_of_bounds_exact(contributors: int) -> None:
+    spec = FixedPoint(3, clip=0.1, bits=16)
+    sums = np.array([spec.top * contributors, spec.largest * contributors, 0], dtype=np.uint64)
+    values = decode_entries(spec, sums, contributors, contributors)
+    assert values.tolist() == [0.0, contributors * 0.1, -contributors * 0.1]
+    assert not np.signbit(values[0])
 
 
 @DETERMINISTIC

@@ -322,7 +322,7 @@ def test_the_smallest_active_threshold_is_more_than_half(clients: int, threshold
 
 def test_the_largest_weight_keeps_the_sum_of_weights_in_63_bits() -> None:
     largest = (2**63 - 1) // 10
-    narrow = {"w": FixedPoint(2, clip=1.0, bits=1, aggregate="mean")}
+    narrow = {"w": FixedPoint(2, clip=1.0, bits=2, aggregate="mean")}
     assert choose(vectors=narrow, max_weight=largest).max_weight == largest
     with pytest.raises(ParameterError, match=rf"max_weight {largest + 1} is outside 1 \.\. {largest}"):
         choose(vectors=narrow, max_weight=largest + 1)
@@ -336,7 +336,7 @@ def test_widths_are_computed_from_bits_weight_and_clients(bits: int, max_weight:
     if fits:
         assert choose(vectors=vectors, max_weight=max_weight).max_weight == max_weight
         return
-    width = (10 * (2**bits - 1) * max_weight).bit_length()
+    width = (10 * (2**bits - 2) * max_weight).bit_length()
     with pytest.raises(ParameterError, match=f"needs fields of {width} bits, and 64 is the limit"):
         choose(vectors=vectors, max_weight=max_weight)
 

@@ -32,7 +32,7 @@ FIXED_POINTS = st.builds(
     FixedPoint,
     shape=SHAPES,
     clip=st.floats(2.0**-512, 2.0**512),
-    bits=st.integers(1, 32),
+    bits=st.integers(2, 32),
     rounding=st.sampled_from(["stochastic", "nearest"]),
     aggregate=st.sampled_from(["sum", "mean"]),
 )
@@ -63,9 +63,10 @@ def test_length_is_short_for_a_shape_of_one_dimension() -> None:
 
 def test_properties_of_fixed_point() -> None:
     spec = FixedPoint(shape=(3, 4), clip=0.5, bits=16)
-    assert (spec.size, spec.largest, spec.weighted) == (12, 65535, False)
+    assert (spec.size, spec.top, spec.largest, spec.weighted) == (12, 32767, 65534, False)
+    assert FixedPoint(shape=(3, 4), clip=0.5) == spec
     assert (spec.rounding, spec.aggregate) == ("stochastic", "sum")
-    assert FixedPoint(1, clip=1.0, bits=1, aggregate="mean").weighted is True
+    assert FixedPoint(1, clip=1.0, bits=2, aggregate="mean").weighted is True
 
 
 def test_properties_of_integers() -> None:
@@ -112,8 +113,9 @@ def test_numpy_scalars_are_taken_as_numbers() -> None:
         ({"length": 3, "clip": 10**400}, "clip=inf"),
         ({"length": 3, "clip": "1"}, "real number, not str"),
         ({"length": 3, "clip": True}, "real number, not bool"),
-        ({"length": 3, "bits": 0}, "bits=0 is outside 1 .. 32"),
-        ({"length": 3, "bits": 33}, "bits=33 is outside 1 .. 32"),
+        ({"length": 3, "bits": 0}, "bits=0 is outside 2 .. 32"),
+        ({"length": 3, "bits": 1}, r"bits=1 is outside 2 .. 32; .* entries of one bit are Integers\(0, 1\)"),
+        ({"length": 3, "bits": 33}, "bits=33 is outside 2 .. 32"),
         ({"length": 3, "bits": 8.0}, "whole number, not float"),
         ({"length": 3, "rounding": "up"}, "rounding='up' is unknown"),
         ({"length": 3, "rounding": []}, "rounding=\\[\\] is unknown"),
@@ -144,8 +146,8 @@ def test_bad_integers_are_refused(arguments: tuple[Any, ...], message: str) -> N
 
 
 def test_largest_sums_count_the_weight_only_for_means() -> None:
-    assert FixedPoint(1, clip=1.0, bits=8).largest_sum(10, 100) == 2550
-    assert FixedPoint(1, clip=1.0, bits=8, aggregate="mean").largest_sum(10, 100) == 255_000
+    assert FixedPoint(1, clip=1.0, bits=8).largest_sum(10, 100) == 2540
+    assert FixedPoint(1, clip=1.0, bits=8, aggregate="mean").largest_sum(10, 100) == 254_000
     assert Integers(-5, 5, 1).largest_sum(10, 100) == 100
 
 
@@ -173,8 +175,8 @@ def test_the_width_is_64_bits_at_most() -> None:
     assert FixedPoint(1, clip=1.0, bits=32).field_width(2**32, 2**60) == 64
     with pytest.raises(ParameterError, match=r"32-bit entries over 65536 clients of weight up to 65538 .* 65 bits"):
         mean.field_width(2**16, 2**16 + 2)
-    with pytest.raises(ParameterError, match=r"32-bit entries over 4294967298 clients needs .* 65 bits, .* lower bits"):
-        FixedPoint(1, clip=1.0, bits=32).field_width(2**32 + 2, 1)
+    with pytest.raises(ParameterError, match=r"32-bit entries over 4294967299 clients needs .* 65 bits, .* lower bits"):
+        FixedPoint(1, clip=1.0, bits=32).field_width(2**32 + 3, 1)
 
 
 def test_sums_of_integers_stay_within_64_bits_signed() -> None:
@@ -253,6 +255,7 @@ def test_every_other_byte_string_is_refused_or_another_value(spec: VectorSpec) -
         ("3fe0000000000000", "7ff0000000000000", "clip=inf"),
         ("3fe0000000000000", "8000000000000000", "clip=-0.0"),
         ("010000000000000010", "010000000000000000", "bits=0"),
+        ("010000000000000010", "010000000000000001", "bits=1"),
         ("010000000000000010", "010000000000000021", "above its bound 32"),
         ("010000000000000003", "010000000000000000", "holds no entries"),
         ("0400000002", "0400000021", "above its bound 32"),

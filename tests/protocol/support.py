@@ -153,7 +153,7 @@ def ring_sum(harness: Harness, contributors: Collection[int]) -> NDArray[np.uint
 def _assert_close(harness: Harness, name: str, spec: FixedPoint, contributors: Collection[int]) -> None:
     weights = {client: harness.weights[client] if spec.weighted else 1 for client in contributors}
     expected = sum(weights[client] * np.clip(harness.inputs[client][name], -spec.clip, spec.clip) for client in weights)
-    half_step = spec.clip / ((1 << spec.bits) - 1)
+    half_step = spec.clip / spec.top / 2
     tolerance = half_step * (1 + 1e-9)
     if spec.weighted:
         expected = expected / sum(weights.values())

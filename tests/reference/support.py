@@ -42,7 +42,7 @@ Values = Mapping[str, list[Any]]
 VECTORS: Final[dict[str, VectorSpec]] = {
     "mean": FixedPoint(shape=(2, 3), clip=0.7, bits=8, rounding="nearest", aggregate="mean"),
     "counts": Integers(-5, 2**40, length=7),
-    "sum": FixedPoint(length=5, clip=2.0, bits=1, rounding="nearest", aggregate="sum"),
+    "sum": FixedPoint(length=5, clip=2.0, bits=2, rounding="nearest", aggregate="sum"),
     "noisy": FixedPoint(length=4, clip=1.5, bits=16, rounding="stochastic", aggregate="sum"),
 }
 

@@ -62,12 +62,12 @@ def levels_of(parameters: SessionParameters, client: int) -> dict[str, list[int]
 
 
 def values_of(parameters: SessionParameters, client: int) -> Values:
-    """Values in the middle of a level, or for stochastic rounding anywhere near one."""
+    """What the levels stand for."""
     levels = levels_of(parameters, client)
     return {
         name: [level + spec.low for level in levels[name]]
         if isinstance(spec, Integers)
-        else [-spec.clip + level * (2 * spec.clip / spec.largest) for level in levels[name]]
+        else [(level - spec.top) / spec.top * spec.clip for level in levels[name]]
         for name, spec in parameters.vectors
     }
 
@@ -88,9 +88,9 @@ def assert_exact(parameters: SessionParameters, server: AnyServer) -> None:
         if isinstance(spec, Integers):
             assert outcome.vectors[name] == [entry + m * spec.low for entry in expected]
             continue
-        step = 2 * spec.clip / spec.largest
         parts = (total or m) if mean else m
-        found = [(value * (parts if mean else 1) + parts * spec.clip) / step for value in outcome.vectors[name]]
+        scale = spec.top / spec.clip * (parts if mean else 1)
+        found = [value * scale + parts * spec.top for value in outcome.vectors[name]]
         if spec.rounding == "nearest":
             assert [round(entry) for entry in found] == expected
             assert found == pytest.approx(expected, abs=1e-3)

@@ -92,7 +92,7 @@ def test_the_result_is_the_sum_in_the_shapes_that_were_specified() -> None:
     assert result.vectors["count"].tolist() == count_of(*COHORT)
     assert result.vectors["real"].dtype == np.float64
     expected = np.sum([INPUTS[client]["real"] for client in COHORT], axis=0)
-    assert np.abs(result.vectors["real"] - expected).max() <= 5 / (2**12 - 1)
+    assert np.abs(result.vectors["real"] - expected).max() <= 5 / (2**12 - 2)
     assert result.report.exact
     assert result.events[-2] == SessionCompleted(COHORT)
 
@@ -123,7 +123,7 @@ def test_the_report_has_every_client_in_every_round(model: str) -> None:
 
 def test_sizes_in_the_report() -> None:
     report = simulate(parameters_of(), INPUTS).report
-    # 20 entries of 12 bits and 4 of 4 bits; fields of 15 bits (5 * 4095) and of 6 bits (5 * 11).
+    # 20 entries of 12 bits and 4 of 4 bits; fields of 15 bits (5 * 4094) and of 6 bits (5 * 11).
     assert report.plain_bytes == 30 + 2
     assert report.session_vector_bytes == 8 * (5 + 1)
     assert {
@@ -171,7 +171,7 @@ def test_inputs_and_weights_as_sequences_are_in_the_order_of_the_cohort() -> Non
     for name in vectors:
         assert by_client.vectors[name].tolist() == in_order.vectors[name].tolist()
     expected = sum(weights[client] * INPUTS[client]["real"] for client in COHORT) / sum(weights.values())
-    assert np.abs(by_client.vectors["real"] - expected).max() <= 2 / (2**12 - 1)
+    assert np.abs(by_client.vectors["real"] - expected).max() <= 2 / (2**12 - 2)
 
 
 def test_inputs_are_asked_for_once_and_when_they_are_due() -> None:

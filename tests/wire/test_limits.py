@@ -39,7 +39,7 @@ LARGE_ID = 2**63  # no id is zero, and an id of zero would take no bytes on the 
 def parameters(clients: int, **changes: Any) -> SessionParameters:
     arguments: dict[str, Any] = {
         "clients": range(LARGE_ID, LARGE_ID + clients),
-        "vectors": {"w": FixedPoint(1, clip=1.0, bits=1)},
+        "vectors": {"w": FixedPoint(1, clip=1.0, bits=2)},
     }
     return SessionParameters.choose(**(arguments | changes))
 
@@ -123,7 +123,7 @@ def test_every_honest_offer_is_within_its_limit(name: str) -> None:
 
 
 def test_an_offer_with_the_longest_context_and_a_thousand_vectors_is_within_its_limit() -> None:
-    vectors = {f"{number:0255}": FixedPoint(shape=(1,) * 32, clip=1.0, bits=1) for number in range(1000)}
+    vectors = {f"{number:0255}": FixedPoint(shape=(1,) * 32, clip=1.0, bits=2) for number in range(1000)}
     session = parameters(50, context=bytes(1 << 16), vectors=vectors)
     assert len(encode_offer(SessionOffer(session))) <= offer_limit(50)
 

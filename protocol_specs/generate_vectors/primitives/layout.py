@@ -28,7 +28,7 @@ Named = Sequence[tuple[str, Specification]]
 def document() -> Json:
     """The file `primitives/layout.json`."""
     topic = Topic("layout", "Field widths, fields per word, ring bits and offsets (§4.1).", _FLAGS)
-    for bits in range(1, 33):
+    for bits in range(2, 33):
         _lay_out(topic, f"bits-{bits}", 100, [("v", _fixed(bits))], 1, "Every number of bits.", "Normal")
     for n in (2, 3, 4, 5, 255, 256, 257, 65521, 2**16, 2**20, 2**24 + 1, 2**28, _LARGEST_COHORT):
         flag = "LargeCohort" if n > 65521 else "Normal"
@@ -46,12 +46,12 @@ def document() -> Json:
     for entries in (1, 2, 3, 4, 5, 8, 9, 63, 64, 65):
         _lay_out(topic, f"entries-{entries}", 3, [("v", _fixed(14, entries=entries))], 1, "Fields left over.", "Normal")
     for weight in (2, 3, 255, 256, 2**31, 2**32 - 1, 2**55, (2**63 - 1) // 3):
-        bits = 1 if weight >= 2**32 - 1 else 8
+        bits = 2 if weight >= 2**32 - 1 else 8
         _lay_out(
             topic, f"weight-{weight}", 3, [("v", _fixed(bits, "mean"))], weight, "Weights of all sizes.", "Weights"
         )
     _lay_out(
-        topic, "sum-has-no-weight", 3, [("m", _fixed(1, "mean")), ("s", _fixed(32))], 2**40, "32 + 2 bits.", "Weights"
+        topic, "sum-has-no-weight", 3, [("m", _fixed(2, "mean")), ("s", _fixed(32))], 2**40, "32 + 2 bits.", "Weights"
     )
     large = Integers(-(2**61) + 1, 2**61 - 1, (3,))
     _lay_out(topic, "width-64", 4, [("v", large)], 1, "A field as wide as a word.", "WidthBoundary")
@@ -64,7 +64,7 @@ def document() -> Json:
         ("w", FixedPoint((60,), 2.5, 8, "stochastic", "sum")),
     ]
     _lay_out(topic, "shape-does-not-matter", 10, shape, 1, "Shape, clip and rounding change nothing.", "Normal")
-    many: Named = [(f"v{i:02}", _fixed(1 + i % 32, entries=1 + i)) for i in range(40)]
+    many: Named = [(f"v{i:02}", _fixed(2 + i % 31, entries=1 + i)) for i in range(40)]
     _lay_out(topic, "many-vectors", 77, many, 1, "Forty vectors back to back.", "Normal")
     _refuse(topic)
     return topic.document()
@@ -110,7 +110,7 @@ def _refuse(topic: Topic) -> None:
         ("width-65", "65 bits.", 2, [("v", _fixed(32, "mean"))], 2**32),
         ("width-95", "As wide as a field can become.", 2, [("v", _fixed(32, "mean"))], 2**62 - 1),
         ("width-65-cohort", "65 bits because of the cohort.", 2**29 - 1, [("v", _fixed(32, "mean"))], 16),
-        ("words", "2^40 + 1 words.", 2, [("a", half), ("b", half), ("c", _fixed(1, entries=1))], 1),
+        ("words", "2^40 + 1 words.", 2, [("a", half), ("b", half), ("c", _fixed(2, entries=1))], 1),
         ("words-weight", "2^40 words, and the weight.", 2, [("m", _fixed(32, "mean", 2**40))], 2),
     ]
     for name, comment, n, named, max_weight in cases:

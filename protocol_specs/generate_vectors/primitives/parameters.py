@@ -106,8 +106,8 @@ _TAKEN: Final[dict[str, tuple[str, str, Parameters]]] = {
     "minimum-n": ("Boundary", "Nobody may drop out.", complete(minimum_contributors=5)),
     "weight-largest": (
         "Boundary",
-        "⌊(2^63 - 1)/n⌋, with one bit for each entry.",
-        vector(FixedPoint((1,), 1.0, 1, "nearest", "mean"), max_weight=(2**63 - 1) // 5),
+        "⌊(2^63 - 1)/n⌋, with the fewest bits for each entry.",
+        vector(FixedPoint((1,), 1.0, 2, "nearest", "mean"), max_weight=(2**63 - 1) // 5),
     ),
     "weight-for-one-mean": (
         "Boundary",
@@ -146,7 +146,7 @@ _TAKEN: Final[dict[str, tuple[str, str, Parameters]]] = {
     "clip-smallest": ("Boundary", "2^-512.", vector(replace(SUM, clip=2.0**-512))),
     "clip-largest": ("Boundary", "2^512.", vector(replace(SUM, clip=2.0**512))),
     "clip-not-short": ("Boundary", "A clip with all bits of its fraction in use.", vector(replace(SUM, clip=0.1))),
-    "bits-one": ("Boundary", "The fewest bits.", vector(replace(SUM, bits=1))),
+    "bits-two": ("Boundary", "The fewest bits.", vector(replace(SUM, bits=2))),
     "bits-32": ("Boundary", "The most bits.", vector(replace(SUM, bits=32))),
     "stochastic-mean": ("Boundary", "Rounding 0, aggregate 1.", vector(replace(MEAN, rounding="stochastic"))),
     "nearest-sum": ("Boundary", "Rounding 1, aggregate 0.", vector(replace(SUM, rounding="nearest"))),

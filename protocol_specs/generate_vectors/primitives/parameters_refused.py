@@ -135,13 +135,13 @@ def _broken(complete: Sessions, sparse: Make, active: Sessions) -> Iterator[tupl
         "Weights without a mean.",
         complete(vectors=(("s", _SUM), ("i", _COUNTS)), max_weight=2),
     )
-    one_bit = (("m", replace(_MEAN, bits=1)),)
+    two_bits = (("m", replace(_MEAN, bits=2)),)
     yield (
         "weight-too-large",
         "One more than ⌊(2^63 - 1)/n⌋.",
-        complete(vectors=one_bit, max_weight=(2**63 - 1) // 5 + 1),
+        complete(vectors=two_bits, max_weight=(2**63 - 1) // 5 + 1),
     )
-    yield "weight-wraps", "n times the weight is 0 in 64 bits.", complete(4, vectors=one_bit, max_weight=2**62)
+    yield "weight-wraps", "n times the weight is 0 in 64 bits.", complete(4, vectors=two_bits, max_weight=2**62)
     yield "nonce-empty", "No nonce.", complete(nonce=b"")
     yield "nonce-31", "A nonce of 31 bytes.", complete(nonce=bytes(31))
     yield "nonce-33", "A nonce of 33 bytes.", complete(nonce=bytes(33))
@@ -195,8 +195,8 @@ def _broken_vectors(complete: Sessions) -> Iterator[tuple[str, str, Parameters]]
         (math.nan, "nan", "Not a number."),
     ):
         yield f"clip-{shown}", comment, one(replace(_SUM, clip=clip))
-    for bits in (0, 33, 2**32 + 8, 2**64 - 1):
-        yield f"bits-{bits}", "Bits outside of 1 to 32.", one(replace(_SUM, bits=bits))
+    for bits in (0, 1, 33, 2**32 + 8, 2**64 - 1):
+        yield f"bits-{bits}", "Bits outside of 2 to 32.", one(replace(_SUM, bits=bits))
     yield "low-equals-high", "One possible value.", one(Integers(3, 3, (1,)))
     yield "low-above-high", "No possible value.", one(Integers(4, 3, (1,)))
     yield "low-above-high-unsigned", "Above only for signed integers.", one(Integers(1, -1, (1,)))

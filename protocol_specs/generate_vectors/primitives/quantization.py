@@ -24,10 +24,12 @@ from protocol_specs.reference.parameters import FixedPoint, Integers, Parameters
 from protocol_specs.reference.vectors import decode_sum, pack, session_vector
 
 _COMMENT: Final = (
-    "Numbers as fields, and sums as numbers (§4.2). Decoded reals may be off by 2^-30 · clip · contributors. "
-    "Reals that are no numbers are texts."
+    "Numbers as fields, and sums as numbers (§4.2). Decoded reals may be off by 2^-30 · clip · contributors, unless "
+    "the case has the flag Level. Reals that are no numbers are texts."
 )
 _FLAGS: Final = {
+    "Level": "Numbers that are levels, zero among them. They are encoded and come back as they are; a grid beside "
+    "zero, or a rounding too many, makes layers drift that nobody trains.",
     "RoundingEdge": "Half a step from a level, or the nearest numbers to that. An implementation may be off by one "
     "level here; it must not leave the range of levels.",
     "Clipped": "Numbers beyond clip. Without limiting them fields carry into each other.",
@@ -75,9 +77,8 @@ def _levels(topic: Topic) -> None:
     around = [math.nextafter(0.0, -1), -0.0, 0.0, math.nextafter(0.0, 1)]
     cases: list[tuple[str, str, str, float, int, list[float]]] = [
         ("bounds", "Both ends and the middle.", "Normal", 1.0, 8, [-1.0, 1.0, 0.5, -0.5, 0.25]),
-        ("zero", "Zero of both signs lies between two levels.", "RoundingEdge", 1.0, 8, around),
-        ("one-bit", "Two levels.", "Normal", 1.0, 1, [-1.0, -0.25, 0.25, 1.0]),
-        ("one-bit-edge", "Two levels, and the middle.", "RoundingEdge", 2.0, 1, around),
+        ("zero", "Zero of both signs, and next to it.", "Level", 0.1, 8, around),
+        ("two-bits", "Three levels.", "Normal", 1.0, 2, [-1.0, -0.75, -0.25, 0.25, 0.75, 1.0]),
         ("32-bits", "All bits.", "Normal", 1.0, 32, [-1.0, 1.0, 0.123456789, -0.987654321, 1 / 3]),
         ("clip-not-binary", "A clip that binary64 rounds.", "Normal", 0.1, 16, [-0.1, 0.1, 0.05, 0.033, -0.07]),
         (
@@ -101,12 +102,17 @@ def _levels(topic: Topic) -> None:
         ),
     ]
     for bits in (2, 3, 8, 16):
-        step = 2 / (2**bits - 1)
-        edges = [-1 + (level + 0.5) * step for level in (0, 1, 2 ** (bits - 1) - 1, 2**bits - 2)]
+        top = 2 ** (bits - 1) - 1
+        edges = [(level + 0.5) / top for level in (-top, -1, 0, top - 1)]
         near = [y for x in edges for y in (math.nextafter(x, -2), x, math.nextafter(x, 2))]
         cases.append((f"edges-{bits}-bits", "Between two levels.", "RoundingEdge", 1.0, bits, near))
-        clear = [-1 + (level + part) * step for level in (0, 1, 2**bits - 2) for part in (0.49, 0.51)]
+        clear = [(level + part) / top for level in (-top, 0, top - 1) for part in (0.49, 0.51)]
         cases.append((f"off-edges-{bits}-bits", "Beside the middle of two levels.", "Normal", 1.0, bits, clear))
+    for bits, clip in ((2, 0.3), (3, 0.1), (8, 0.7), (16, 1.0), (16, 32767.0), (24, 1e-9), (32, 0.1), (32, 2.0**512)):
+        top = 2 ** (bits - 1) - 1
+        levels = [0, 1, -1, *(number(f"level/{bits}/{clip}/{i}", 2 * top + 1) - top for i in range(5)), top, -top]
+        numbers = [level / top * clip for level in levels]
+        cases.append((f"exact-{bits}-bits-{clip}", "Levels, as they are decoded.", "Level", clip, bits, numbers))
     for name, comment, flag, clip, bits, entries in cases:
         its = FixedPoint((1,), clip, bits, "nearest", "sum")
         levels = [session_vector(session(2, [("v", its)]), {"v": [x]}, 1, _draws_nothing)[0] for x in entries]
@@ -226,10 +232,11 @@ def _sums(topic: Topic) -> None:
     _sum(topic, "int64", "The ends of int64.", "WideIntegers", edge, [0, 4 * (highest - lowest)], 4)
     _sum(topic, "int64-one", "Sums whose lowest bit counts.", "WideIntegers", edge, [2**63 + 1, 2**62 - 1], 4)
     one = session(2, [("v", FixedPoint((2,), 2.0**512, 32, "nearest", "sum"))])
-    ends = [0, 2 * (2**32 - 1)]
+    ends = [0, 2 * (2**32 - 2)]
     _sum(topic, "clip-largest", "The largest clip.", "ExtremeClip", one, ends, 2)
     small = session(2, [("v", FixedPoint((2,), 2.0**-512, 32, "nearest", "mean"))])
     _sum(topic, "clip-smallest", "The smallest clip.", "ExtremeClip", small, ends, 2)
+    _levels_alike(topic)
     weighted = session(3, [("m", FixedPoint((1,), 1.0, 8, "nearest", "mean"))], max_weight=10)
     for total, contributors, shown in ((0, 2, "lowest"), (1, 2, "one"), (20, 2, "highest")):
         words = [total * 200, total]
@@ -237,6 +244,20 @@ def _sums(topic: Topic) -> None:
     for total, contributors, shown in ((21, 2, "above"), (11, 1, "above-one"), (31, 3, "field-full")):
         words = [total * 200, total]
         _sum(topic, f"weight-{shown}", "An impossible total weight.", "WrongWeight", weighted, words, contributors)
+
+
+def _levels_alike(topic: Topic) -> None:
+    """Sums in which all clients had the same level."""
+    for bits, clip, weight in ((2, 0.1, 1), (8, 0.3, 1), (16, 1.0, 2**20), (16, 0.1, 60000), (32, 0.1, 2**29 + 7)):
+        top, contributors = 2 ** (bits - 1) - 1, 3
+        levels = [0, 1, -1, top, -top, number(f"alike/{bits}/{clip}", top)]
+        aggregates = ("mean",) if weight > 1 else ("mean", "sum")
+        named = [(each, FixedPoint((len(levels),), clip, bits, "nearest", each)) for each in aggregates]
+        p = session(4, named, max_weight=weight)
+        inputs = {name: [level / top * clip for level in levels] for name, _ in named}
+        column = session_vector(p, inputs, weight, _draws_nothing)
+        words = [word * contributors for word in column]
+        _sum(topic, f"alike-{bits}-bits-{clip}-{weight}", "All had the same levels.", "Level", p, words, contributors)
 
 
 def _sum(

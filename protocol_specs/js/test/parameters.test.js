@@ -25,13 +25,13 @@ test('bounds of §2.1', () => {
   refused({ n: 2, threshold: 1, minimum: 2, ...integers(-(2n ** 62n) - 1n, 0n) });
   refused({ n: 2, threshold: 1, minimum: 2, ...integers(0n, top / 2n + 1n) });
   refused(integers(3n, 3n));
-  accepted({ maxWeight: top / 6n, ...fixed({ bits: 1n }) });
+  accepted({ maxWeight: top / 6n, ...fixed({ bits: 2n }) });
   refused({ maxWeight: top / 6n, ...fixed({ bits: 3n }) });
-  refused({ maxWeight: top / 6n + 1n, ...fixed({ bits: 1n }) });
+  refused({ maxWeight: top / 6n + 1n, ...fixed({ bits: 2n }) });
   refused({ maxWeight: 2n, ...fixed({ aggregate: 'sum' }) });
   for (const clip of [2 ** 512, 2 ** -512]) accepted(fixed({ clip }));
   for (const clip of [2 ** 513, 2 ** -513, 0, -1, NaN, Infinity]) refused(fixed({ clip }));
-  for (const bits of [0n, 33n]) refused(fixed({ bits }));
+  for (const bits of [0n, 1n, 33n]) refused(fixed({ bits }));
   for (const shape of [[], [0n], [2n ** 40n, 2n], [2n ** 63n, 2n ** 63n], Array(33).fill(1n)]) {
     refused(fixed({ shape }));
   }

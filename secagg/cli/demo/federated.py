@@ -24,7 +24,6 @@ from secagg.testing.randomness import DeterministicRandomSource
 
 MINIMUM_CLIENTS: Final = 20
 CLIP: Final = 2.0
-BITS: Final = 16
 _EPOCHS: Final = 5
 _RATE: Final = 0.5
 _BATCH: Final = 10
@@ -135,7 +134,7 @@ class Federation:
         return secagg.SessionParameters.choose(
             clients=self.clients,
             vectors={
-                name: secagg.FixedPoint(shape=array.shape, clip=CLIP, bits=BITS, rounding="nearest", aggregate="mean")
+                name: secagg.FixedPoint(shape=array.shape, clip=CLIP, rounding="nearest", aggregate="mean")
                 for name, array in self.secure.arrays().items()
             },
             threat_model=secagg.ThreatModel.ACTIVE,

@@ -37,7 +37,7 @@ def session_figures(
     return {
         "exact": report.exact and (memory is None or memory.exact),
         "max_error": workload.largest_error(result),
-        "error_bound": total_weight * 2 * workload.spec.clip / workload.spec.largest,
+        "error_bound": total_weight * workload.spec.clip / workload.spec.top,
         "clients": parameters.clients,
         "contributors": len(result.contributors),
         "dropouts": {round_.value: len(clients) for round_, clients in workload.dropouts.items()},

@@ -41,7 +41,9 @@ def params(
     ] = 20,
     cost: Annotated[bool, typer.Option("--cost", help=_COST_HELP)] = False,
     length: Annotated[int, typer.Option(help="With --cost: entries of each client's vector.")] = 1_000_000,
-    bits: Annotated[int, typer.Option(help="With --cost: bits of a quantized entry, 1 to 32.")] = 16,
+    bits: Annotated[
+        int, typer.Option(help="With --cost: bits of a quantized entry, 2 to 32.")
+    ] = secagg.FixedPoint.DEFAULT_BITS,
     suite: Annotated[int, typer.Option(help="With --cost: 1 for AES-128-CTR masks, 2 for AEGIS-128X2.")] = 1,
     rates: Annotated[
         MaybePath,

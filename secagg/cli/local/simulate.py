@@ -42,7 +42,7 @@ def simulate(
     degree: Annotated[MaybeInt, typer.Option(help="Neighbours of a client; computed unless given.")] = None,
     threshold: Annotated[MaybeInt, typer.Option(help="Shares that rebuild a secret; computed unless given.")] = None,
     suite: Annotated[int, typer.Option(help="1: AES-128-CTR masks; 2: AEGIS-128X2, with the fast extra.")] = 1,
-    bits: Annotated[int, typer.Option(help="Bits of a quantized entry, 1 to 32.")] = 16,
+    bits: Annotated[int, typer.Option(help="Bits of a quantized entry, 2 to 32.")] = secagg.FixedPoint.DEFAULT_BITS,
     clip: Annotated[float, typer.Option(help="Entries lie in [-clip, clip].")] = 1.0,
     max_corrupt: Annotated[float, typer.Option(help="Fraction of the cohort that may pool what it sees.")] = 0.1,
     max_weight: Annotated[int, typer.Option(help="Above 1: a weighted mean, with weights of 1 to this.")] = 1,

@@ -174,7 +174,9 @@ class FixedPointSettings(Section):
     kind: Literal["fixed_point"]
     shape: list[Count] = Field(description="the shape of the arrays, such as [1000000]", min_length=1)
     clip: Annotated[float, Field(gt=0)] = Field(description="entries lie in [-clip, clip]")
-    bits: Annotated[int, Field(ge=1, le=32)] = Field(default=16, description="bits of a quantized entry")
+    bits: Annotated[int, Field(ge=2, le=32)] = Field(
+        default=secagg.FixedPoint.DEFAULT_BITS, description="bits of a quantized entry"
+    )
     rounding: Literal["stochastic", "nearest"] = Field(default="stochastic", description="how entries are rounded")
     aggregate: Literal["sum", "mean"] = Field(default="sum", description="what is released")
 

@@ -57,7 +57,7 @@ class SecAggConfig:
     threat_model: secagg.ThreatModel | str = secagg.ThreatModel.SEMI_HONEST
     roster: Mapping[int, bytes] | None = field(default=None, repr=False)
     clip: float | Mapping[str, float] = 1.0
-    bits: int = 16
+    bits: int = secagg.FixedPoint.DEFAULT_BITS
     only: Collection[str] | None = None
     max_weight: int = DEFAULT_MAX_WEIGHT
     difference: bool = True

@@ -150,7 +150,7 @@ class SecureFedAvg(SecureController):
         self,
         num_rounds: int = 1,
         clip: float | dict[str, float] = 1.0,
-        bits: int = 16,
+        bits: int = secagg.FixedPoint.DEFAULT_BITS,
         only: list[str] | None = None,
         max_weight: int = 1,
         train_task: str = AppConstants.TASK_TRAIN,

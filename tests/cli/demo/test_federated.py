@@ -41,7 +41,7 @@ def test_the_secure_model_is_the_plain_one_up_to_rounding(trained: Trained) -> N
     federation, rounds = trained
     assert 0 < rounds[-1].difference < 1e-3
     assert rounds[-1].difference == federation.secure.largest_difference(federation.plain)
-    assert rounds[0].difference <= CLIP / 65535 * 1.001  # nearest rounding: half a step for each update
+    assert rounds[0].difference <= CLIP / 65534 * 1.001  # nearest rounding: half a step for each update
 
 
 def test_the_plain_model_is_the_weighted_average_of_local_training(trained: Trained) -> None:
@@ -91,7 +91,7 @@ def test_the_exhibit_is_one_clients_update_and_what_the_server_saw_of_it(trained
     again.run_round()
     assert np.array_equal(exhibit.mean, again.secure.weights)
     masked = masked_entries(exhibit.message, exhibit.parameters)
-    levels = np.rint((exhibit.update + CLIP) / (2 * CLIP) * 65535) * federation.sizes[exhibit.client]
+    levels = np.rint((exhibit.update / CLIP + 1) * 32767) * federation.sizes[exhibit.client]
     assert (masked == levels).mean() < 0.05
     scaled = masked / 2.0 ** field_width(exhibit.parameters)
     assert abs(np.corrcoef(scaled.ravel(), exhibit.update.ravel())[0, 1]) < 0.25

@@ -49,7 +49,7 @@ def test_an_active_session_with_dropouts(run: Any) -> None:
         "protocol_randomness": "seed (NO SECURITY)",
     }
     assert {name: record[name] for name in expected} == expected
-    assert 0 < record["max_error"] < record["error_bound"] == pytest.approx(17 * 2 * 0.5 / 4095)
+    assert 0 < record["max_error"] < record["error_bound"] == pytest.approx(17 * 0.5 / 2047)
     assert record["reason"].startswith("The active model takes the complete graph")
 
 
@@ -103,7 +103,7 @@ def test_weights_make_a_weighted_sum(run: Any) -> None:
     record = simulated(run, "--clients 8 --length 20 --max-weight 50 --seed 3 --dropout 0 --no-memory")
     assert record["exact"] is True
     assert 8 < record["total_weight"] <= 400
-    assert 0 < record["max_error"] < record["error_bound"] == pytest.approx(record["total_weight"] * 2 / 65535)
+    assert 0 < record["max_error"] < record["error_bound"] == pytest.approx(record["total_weight"] / 32767)
 
 
 def test_a_seed_repeats_everything_but_the_times(run: Any) -> None:
