@@ -91,7 +91,8 @@ def application(words: Sequence[str] = ("--help",)) -> typer.Typer:
 
     A room is imported when it is needed: the version and the help of a key must not wait for what measures and plots.
     """
-    app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=False)
+    # Plain help: tables of eighty columns cut the names of options.
+    app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_describe)
     called = next(iter(words), "")
     if called != "--version":

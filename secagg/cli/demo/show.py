@@ -6,7 +6,7 @@ Shows what it is given; knows no learning and no files.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -70,7 +70,7 @@ def print_comparison(rounds: Sequence[FederatedRound]) -> None:
 
 
 def _empty_table() -> Table:
-    title = "Who left in which protocol round, how many are in the sum, test accuracy"
+    title = "Who left (#id) in which protocol round, how many are in the sum, test accuracy"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("round", "cohort", *_SHORT_NAMES.values(), "sum", "secure", "plain"):
         table.add_column(heading, justify="right")
@@ -81,7 +81,7 @@ def _cells(each: FederatedRound) -> list[str]:
     return [
         str(each.number),
         str(each.cohort),
-        *(" ".join(map(str, each.left[round_])) for round_ in _SHORT_NAMES),
+        *(_named(each.left[round_]) for round_ in _SHORT_NAMES),
         str(len(each.contributors)),
         f"{each.secure_accuracy:.1%}",
         f"{each.plain_accuracy:.1%}",
@@ -89,9 +89,14 @@ def _cells(each: FederatedRound) -> list[str]:
 
 
 def _line(each: FederatedRound, rounds: int) -> str:
-    left = ", ".join(f"{round_name(round_)} {' '.join(map(str, clients))}" for round_, clients in each.left.items())
+    left = ", ".join(f"{round_name(round_)} {_named(clients)}" for round_, clients in each.left.items())
     return (
         f"round {each.number:>{len(str(rounds))}}/{rounds}: cohort {each.cohort}, left in {left}; "
         f"{len(each.contributors)} contributors with {each.examples} examples; "
         f"accuracy {each.secure_accuracy:.2%} secure, {each.plain_accuracy:.2%} plain"
     )
+
+
+def _named(clients: Iterable[int]) -> str:
+    """Ids that nobody takes for counts."""
+    return " ".join(f"#{client}" for client in clients)

@@ -19,6 +19,7 @@ from secagg.crypto.signing import IdentityKey
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.calls import AUTHORIZATION, BEARER
 from secagg.transport.grpc.errors import DroppedError, Refusal, ServiceError, UnreachableError
+from secagg.transport.grpc.forks import UNFORKED
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller
 from secagg.transport.grpc.limits import channel_options
 from secagg.transport.grpc.progress import ParticipationObserver
@@ -63,7 +64,12 @@ class Endpoint:
         return override or split_address(self.address)[0]
 
     def open(self) -> grpc.aio.Channel:
-        """Open a channel; needs a running event loop."""
+        """Open a channel; needs a running event loop.
+
+        Raises:
+            ParameterError: this process was forked from one that had used gRPC.
+        """
+        UNFORKED.require()
         proxy = not is_loopback(split_address(self.address)[0])
         override = None if self.tls is None else self.tls.server_name
         options = channel_options(server_name=override, proxy=proxy)

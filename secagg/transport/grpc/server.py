@@ -22,6 +22,7 @@ from secagg.parameters import ThreatModel
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.administration import Administrator
 from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.forks import UNFORKED
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
 from secagg.transport.grpc.limits import ServiceLimits, server_options
 from secagg.transport.grpc.parsing import Parser
@@ -104,8 +105,10 @@ class GrpcServer:
         """Listen.
 
         Raises:
-            ParameterError: the address cannot be served, or the certificate and key do not fit.
+            ParameterError: the address cannot be served, the certificate and key do not fit, or this process was
+                forked from one that had used gRPC.
         """
+        UNFORKED.require()
         loop = asyncio.get_running_loop()
         limits = self._limits or _roomy(self._host)
         gatekeeper = Gatekeeper(self._key_of, self._names, loop.time, limits)
