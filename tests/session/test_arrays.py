@@ -66,6 +66,15 @@ def test_every_array_comes_back_in_its_own_dtype_and_shape() -> None:
     assert found["bytes"].tolist() == [0, 255]
 
 
+def test_a_frozen_array_keeps_its_bits() -> None:
+    base = model()
+    plan = secagg.vectors_for(base, clip=0.5)
+    params = secagg.SessionParameters.choose(clients=4, vectors=plan.specs, max_weight=1 << 24)
+    result = secagg.simulate(params, [plan.pack(model(), base)] * 4, weights=[7, 11, 600, 3])
+    for name, array in plan.unpack(result.vectors, base).items():
+        assert array.tobytes() == base[name].tobytes(), name
+
+
 def test_without_a_base_the_arrays_themselves_are_averaged() -> None:
     arrays = {name: array for name, array in model().items() if name not in ("causal", "large")}
     plan = secagg.vectors_for(arrays, clip={"half": 4.0, "*": 8.0}, bits=24)
