@@ -106,7 +106,7 @@ def encode_input(
     )
     if layout.weight_section is not None:
         words[layout.weight_section.word_offset] = sent
-    encoded = EncodedInput(words, reports, sent, weight_clipped=weight is not None and weight != sent)
+    encoded = EncodedInput(words, reports, sent, weight_clipped=weight is not None and int(weight) != sent)
     if strict and encoded.clipped:
         words.fill(0)
         raise _changed(layout, encoded, weight)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secagg
-from secagg.errors import PeerMisbehaved, Violation
+from secagg.errors import ParameterError, PeerMisbehaved, Violation
 
 REPORT: Final = "report"
 """The vector of a :class:`Report`."""
@@ -95,6 +95,11 @@ def require_counts_that_are_known(parameters: secagg.SessionParameters, known: M
                 f"the session sums whole numbers {spec.low} .. {spec.high} as {name!r}, which this client was not told "
                 "of by its owner",
             )
+
+
+UNUSABLE: Final = (ParameterError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What may be raised while values become an input. Their text is data, and whether they are raised may depend on data:
+no client leaves for them, and none of them reaches a server."""
 
 
 def contribute(

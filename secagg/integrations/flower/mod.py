@@ -18,7 +18,7 @@ from flwr.common.constant import ErrorCode
 
 import secagg
 from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
-from secagg.integrations.contribution import contribute, contribute_nothing, require_counts_that_are_known
+from secagg.integrations.contribution import UNUSABLE, contribute, contribute_nothing, require_counts_that_are_known
 from secagg.integrations.flower import records
 from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node, node_from_config
@@ -220,9 +220,9 @@ class _Step:
                 _LOG.warning("secure aggregation: %s", note)
             contribute(session, vectors, weight, _LOG, strict=self._allowed.strict, called=plan.described())
             self._shown = self._metrics_to_show(reply.content)
-        except ParameterError as error:
+        except UNUSABLE as error:
             if self._allowed.strict:
-                raise
+                raise ParameterError(str(error)) from error
             contribute_nothing(session, error, _LOG, unchanged=plan.unchanged(instruction))
 
     def _require_names(self, plan: Plan) -> None:

@@ -281,12 +281,19 @@ def _metrics_of(reply: RecordDict) -> MetricRecord:
 def _number(metrics: MetricRecord, key: str) -> float | None:
     """A metric of the app's, if it has it and it is a finite number."""
     value = metrics.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _whole(metrics: MetricRecord, key: str) -> int:
+    value = metrics.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     value = _number(metrics, key)
     if value is None or not value.is_integer():
         raise ParameterError(f"the app's weight {key!r} is {metrics.get(key)!r}; return a whole number of examples")

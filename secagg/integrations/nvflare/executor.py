@@ -25,7 +25,7 @@ from nvflare.apis.utils.event import fire_event_to_components
 
 import secagg
 from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
-from secagg.integrations.contribution import contribute, contribute_nothing, require_counts_that_are_known
+from secagg.integrations.contribution import UNUSABLE, contribute, contribute_nothing, require_counts_that_are_known
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, vector_of
 from secagg.integrations.nvflare.site import Site, load_site
@@ -162,7 +162,7 @@ class SecAggExecutor(Executor):
                 _LOG.warning("secure aggregation: %s", note)
             called = {vector: repr(name) for name, vector in plan.vector_names().items()}
             contribute(session, vectors, weight, _LOG, called=called)
-        except ParameterError as error:
+        except UNUSABLE as error:
             contribute_nothing(session, error, _LOG)
 
     def _learn(self, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
