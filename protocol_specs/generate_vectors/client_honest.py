@@ -8,6 +8,7 @@ from typing import Any, Final
 from protocol_specs.generate_vectors.client_play import ACTIVE, SEMI_HONEST, SPARSE, Scene, model
 from protocol_specs.generate_vectors.script import Json
 from protocol_specs.generate_vectors.world import CONFUSED, World, draw, input_event
+from protocol_specs.reference import vectors
 from protocol_specs.reference.parameters import FixedPoint, Integers
 
 HONEST: Final = "C22 R07 R08 R09 R16 R18 R40 R41 R42 R43 R44 R45 R46 R47 R49 R50 R51 R52 R53"
@@ -178,6 +179,11 @@ def _vectors() -> list[Json]:
     ]
 
 
+# With this clip a step is 1, so that every half is exact.
+_LEVELS: Final = vectors._largest(FixedPoint((1,), 1.0, 8, "nearest", "sum"))
+_HALVES: Final = (_LEVELS / 2, 8, tuple(-_LEVELS / 2 + level + 0.5 for level in range(6)))
+
+
 def _quantization() -> list[Json]:
     made = []
     for name, comment, clip, bits, entries in (
@@ -188,6 +194,7 @@ def _quantization() -> list[Json]:
         ("32-bits", "the finest levels", 1.0, 32, (1.0, -1.0, 0.3, -0.7, 1e-300)),
         ("largest-clip", "the largest clip", 2.0**512, 16, (1e154, -1e154, 1.0e300, 2.0**511)),
         ("smallest-clip", "the smallest clip", 2.0**-512, 16, (1e-155, -5e-155, 1.0, -1.0, 2.0**-513)),
+        ("halves", "halfway between levels that are integers apart: up, to odd levels and to even ones", *_HALVES),
     ):
         specification = FixedPoint((len(entries),), clip, bits, "nearest", "sum")
         world = World(f"quantization {name}", clients=(1, 2, 3), threshold=1, vectors=(("x", specification),))

@@ -21,6 +21,8 @@ from protocol_specs.testee import conformance_pb2 as pb
 INVALID: Final = ("C01", "A08")
 GENEROUS: Final = {"largest_vector": 2**63, "largest_cohort": 2**32}
 MEAN: Final = FixedPoint((2,), 1.0, 8, "nearest", "mean")
+WIDE: Final = replace(MEAN, bits=24)
+"""With weights of 31 bits one entry fills a word."""
 
 
 def cases() -> list[Json]:
@@ -83,7 +85,6 @@ def _heads() -> list[Json]:
                 f"suite-{suite:#06x}",
                 f"suite {suite:#06x} is {what}",
                 SEMI_HONEST,
-                "C06",
                 requirements=ids,
                 suite=suite,
             )
@@ -108,6 +109,7 @@ def _heads() -> list[Json]:
             for length in (0, 31, 33)
         ),
         _c01("context-65537", "a context of 65537 bytes", SEMI_HONEST, context=b"c" * 65537),
+        _bound("context-65536", "the longest context", SEMI_HONEST, context=b"c" * 65536),
         _bound("context-empty", "no context", SEMI_HONEST, context=b""),
     ]
 
@@ -267,6 +269,18 @@ def _shapes() -> list[Json]:
             "words-above-2^40",
             "2^40 + 1 words",
             _vectors(("v", replace(specification, shape=(2**40,))), ("w", specification)),
+        ),
+        _c01(
+            "words-above-2^40-with-weight",
+            "2^40 words and the weight section",
+            _vectors(("v", replace(WIDE, shape=(2**40,)))),
+            max_weight=2**31,
+        ),
+        _bound(
+            "words-2^40-with-weight",
+            "2^40 - 1 words and the weight section",
+            _vectors(("v", replace(WIDE, shape=(2**40 - 1,)))),
+            max_weight=2**31,
         ),
     ]
 

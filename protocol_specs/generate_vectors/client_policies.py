@@ -53,6 +53,11 @@ def _sizes() -> list[Json]:
     seven = replace(SEMI_HONEST, vectors=(("v", Integers(0, 2**40, (7,))),))
     made.append(_beyond("words", "seven words, largest vector 6", "C07", seven, {"largest_vector": 6}))
     made.append(_within("words", "seven words, largest vector 7", "C07", seven, {"largest_vector": 7}))
+    mean = FixedPoint((7,), 1.0, 16, "nearest", "mean")
+    weighted = replace(SEMI_HONEST, vectors=(("v", mean),), max_weight=2**31)
+    said = "seven words and the weight section"
+    made.append(_beyond("words-with-weight", f"{said}, largest vector 7", "C07", weighted, {"largest_vector": 7}))
+    made.append(_within("words-with-weight", f"{said}, largest vector 8", "C07", weighted, {"largest_vector": 8}))
     return made
 
 

@@ -110,6 +110,19 @@ def _second_answers() -> list[Json]:
             comment = f"{phase}: the second copy draws other randomness"
             made.append(_ends(frozen, request, comment, "R02"))
 
+        frozen = _Frozen(f"a12-{model(world)}-third", world, "SHARE_KEYS")
+        request = frozen.scene.request
+        frozen.restore()
+        answer = frozen.scene.script.step(message=request).answer
+        for _ in range(2):
+            frozen.restore(tape=draw("other randomness", 500))
+            frozen.scene.refuse(request, "A12")
+        frozen.restore()
+        if frozen.scene.script.step(message=request).answer != answer:
+            raise ValueError("a copy answered differently")
+        comment = "a refused answer is refused again, and the first one may be given again"
+        made.append(frozen.case(comment, "A12 R53", "SecondAnswer"))
+
         frozen = _Frozen(f"a12-{model(world)}-input", world, "MASKED_INPUT")
         request = frozen.scene.request
         frozen.restore()

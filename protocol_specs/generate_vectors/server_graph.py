@@ -104,6 +104,16 @@ def _prunes(
     return server.case(f"server-graph-{name}", comment, requirements, ("SparseGraph", "Dropout"))
 
 
+def _few_for_mask_keys(world: World) -> tuple[int, ...]:
+    """Clients without which every other client keeps t neighbours, and one of themselves has from 1 to t - 1."""
+    graph, t = _graph(world), world.threshold
+    for gone in combinations(world.clients, 4):
+        left = set(world.clients) - set(gone)
+        if all(len(graph[u] & left) >= t for u in left) and any(0 < len(graph[d] & left) < t for d in gone):
+            return gone
+    raise WrongScript("no mask key is left with too few holders")
+
+
 def _secrets() -> list[Json]:
     """One secret of a sparse graph lacks holders, although there are enough clients in all; or needs none."""
     made = []
@@ -130,6 +140,13 @@ def _secrets() -> list[Json]:
                 f"server-graph-enough-holders-{reason}", comment, {reason, "R41", "R55"}, ("SparseGraph", "Bound")
             )
         )
+    eight = World("graph/holders of a mask key", tuple(range(1, 9)), threshold=2, degree=4)
+    server = ScriptedServer(eight).play_to(INPUTS)
+    server.aborted(server.play_round(_few_for_mask_keys(eight)), "A03")
+    comment = "Every contributor's seed has t holders present, and the mask key of a client that left has fewer."
+    made.append(
+        server.case("server-graph-too-few-for-a-mask-key", comment, {"A03", "R41", "R55"}, ("SparseGraph", "Bound"))
+    )
     ring = World("graph/island", tuple(range(1, 8)), threshold=1, degree=2)
     graph = _graph(ring)
     middle = ring.clients[0]

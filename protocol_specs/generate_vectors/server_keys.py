@@ -149,7 +149,7 @@ def _repeats() -> list[Json]:
             active=True,
         )
     )
-    return [*made, *_repeats_of_others_that_left(), *_keys_stay_free(), _repeat_after_restore()]
+    return [*made, *_repeats_of_others_that_left(), *_keys_stay_free(), *_repeats_after_restore()]
 
 
 def _keys_stay_free() -> list[Json]:
@@ -174,17 +174,28 @@ def _keys_stay_free() -> list[Json]:
     return made
 
 
-def _repeat_after_restore() -> Json:
-    server = ScriptedServer(small_world("repeat after restore"))
-    server.give(1)
-    server.snapshot_and_restore()
-    stolen = server.insider(LIAR).advertisement(mask_public=server.insider(1).advertisement().mask_public)
-    server.dropped(LIAR, response(server, stolen), "S12")
-    server.finish({1, 3})
-    comment = "Client 1 advertises, the session is frozen and goes on; client 2 takes client 1's mask key."
-    flags = ("RepeatedKey", "Snapshot")
-    needs = {"server_snapshots": True}
-    return server.case("server-keys-repeat-after-restore", comment, {"S12", "R55", "R56"}, flags, needs)
+def _repeats_after_restore() -> list[Json]:
+    made = []
+    for name, text in (("", "advertises"), ("-of-aborted", "advertises and aborts")):
+        server = ScriptedServer(World(f"keys/repeat after restore{name}", (1, 2, 3, 4), threshold=1))
+        server.give(1)
+        if name:
+            server.dropped(1, server.envelope(wire.Abort("A10")), "S06")
+        server.snapshot_and_restore()
+        stolen = server.insider(LIAR).advertisement(mask_public=server.insider(1).advertisement().mask_public)
+        server.dropped(LIAR, response(server, stolen), "S12")
+        server.finish({3, 4} if name else {1, 3, 4})
+        comment = f"Client 1 {text}, the session is frozen and goes on; client 2 takes client 1's mask key."
+        made.append(
+            server.case(
+                f"server-keys-repeat-after-restore{name}",
+                comment,
+                {"S12", "R55", "R56"},
+                ("RepeatedKey", "Snapshot"),
+                {"server_snapshots": True},
+            )
+        )
+    return made
 
 
 def _repeats_of_others_that_left() -> list[Json]:

@@ -155,6 +155,11 @@ def along(amount: int) -> Callable[[int, bytes], bytes]:
     return lambda point, share: _limbwise(share, lambda _limb, value: value + amount * point)
 
 
+def apart(point: int, share: bytes) -> bytes:
+    """Changes one limb, another one at each point."""
+    return _limbwise(share, lambda limb, value: value + 1 if limb == point else value)
+
+
 def noise(point: int, _share: bytes) -> bytes:
     """A share that has nothing to do with the true one."""
     return _limbwise(draw(f"noise {point}", 36), lambda _limb, value: value)
@@ -217,6 +222,13 @@ def _corrected() -> list[Json]:
             "Two liars move their shares along another line through the same secret: it is right, others look wrong.",
             seven,
             {4: ((1, 2), along(5))},
+            {},
+        ),
+        (
+            "apart",
+            "Two of six shares are wrong, each in a limb of its own: two wrong shares, whatever one limb shows.",
+            seven,
+            {4: ((1, 2), apart), 1: ((2, 6), apart)},
             {},
         ),
     ]

@@ -87,9 +87,14 @@ export class Client {
    * @throws {LocalError}
    */
   static resume(snapshot, host) {
+    if (!host.ledger) throw new LocalError('a client goes on from a snapshot with a ledger only');
     const state = thaw('client', snapshot);
     const parameters = decodeParameters(state.parameters);
-    if (parameters.active) checkRoster(parameters, state.client, host.identityKey, host.roster);
+    try {
+      if (parameters.active) checkRoster(parameters, state.client, host.identityKey, host.roster);
+    } catch (error) {
+      throw new LocalError(`key or roster does not fit the snapshot: ${error.message}`);
+    }
     return new Client(parameters, state, host);
   }
 

@@ -65,6 +65,7 @@ export const Call = [
   oneOf(5, 'snapshot', [single(1, 'handle', 'uint64')]),
   oneOf(6, 'restore', Restore),
   oneOf(7, 'free', [single(1, 'handle', 'uint64')]),
+  oneOf(8, 'primitive', [single(1, 'kind', 'string'), single(2, 'function', 'string'), single(3, 'input', 'string')]),
 ];
 
 const Description = [
@@ -75,6 +76,7 @@ const Description = [
   repeated(5, 'suites', 'uint32'),
   single(6, 'clientSnapshots', 'bool'),
   single(7, 'serverSnapshots', 'bool'),
+  repeated(8, 'primitives', 'string'),
 ];
 
 const Result = [
@@ -105,6 +107,7 @@ export const Reply = [
   oneOf(3, 'frozen', [single(1, 'snapshot', 'bytes')]),
   oneOf(4, 'freed', []),
   oneOf(5, 'unsupported', 'string'),
+  oneOf(6, 'computed', [single(1, 'output', 'string'), repeated(2, 'refused', 'string')]),
 ];
 
 /** The statuses of an outcome. */

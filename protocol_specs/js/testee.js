@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { Client } from './client.js';
 import { Call, Reply, STATUS } from './conformance.js';
 import { IMPLEMENTED_SUITES } from './policy.js';
+import { OFFERED, compute } from './primitives.js';
 import { decodeLeniently, encode } from './protobuf.js';
 import { DecodeError, LocalError, SessionEnd, Violation } from './rules.js';
 import { Server } from './server.js';
@@ -73,6 +74,7 @@ export class Testee {
         suites: IMPLEMENTED_SUITES,
         clientSnapshots: true,
         serverSnapshots: true,
+        primitives: OFFERED,
       },
     };
   }
@@ -91,6 +93,11 @@ export class Testee {
         throw error;
       }
     }, (server) => ({ offer: server.offer, requests: server.firstRequests }));
+  }
+
+  primitive(call) {
+    if (!OFFERED.includes(`${call.kind}/${call.function}`)) throw new Unsupported('an unknown primitive');
+    return { computed: compute(call) };
   }
 
   restore(call) {

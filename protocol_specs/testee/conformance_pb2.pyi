@@ -27,7 +27,7 @@ LOCAL_ERROR: Status
 FAILED: Status
 
 class Call(_message.Message):
-    __slots__ = ("describe", "create_client", "create_server", "step", "snapshot", "restore", "free")
+    __slots__ = ("describe", "create_client", "create_server", "step", "snapshot", "restore", "free", "primitive")
     DESCRIBE_FIELD_NUMBER: _ClassVar[int]
     CREATE_CLIENT_FIELD_NUMBER: _ClassVar[int]
     CREATE_SERVER_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Call(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     RESTORE_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
+    PRIMITIVE_FIELD_NUMBER: _ClassVar[int]
     describe: Describe
     create_client: CreateClient
     create_server: CreateServer
@@ -42,28 +43,31 @@ class Call(_message.Message):
     snapshot: Snapshot
     restore: Restore
     free: Free
-    def __init__(self, describe: _Optional[_Union[Describe, _Mapping]] = ..., create_client: _Optional[_Union[CreateClient, _Mapping]] = ..., create_server: _Optional[_Union[CreateServer, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., restore: _Optional[_Union[Restore, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ...) -> None: ...
+    primitive: Primitive
+    def __init__(self, describe: _Optional[_Union[Describe, _Mapping]] = ..., create_client: _Optional[_Union[CreateClient, _Mapping]] = ..., create_server: _Optional[_Union[CreateServer, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., restore: _Optional[_Union[Restore, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., primitive: _Optional[_Union[Primitive, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("description", "outcome", "frozen", "freed", "unsupported")
+    __slots__ = ("description", "outcome", "frozen", "freed", "unsupported", "computed")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     FROZEN_FIELD_NUMBER: _ClassVar[int]
     FREED_FIELD_NUMBER: _ClassVar[int]
     UNSUPPORTED_FIELD_NUMBER: _ClassVar[int]
+    COMPUTED_FIELD_NUMBER: _ClassVar[int]
     description: Description
     outcome: Outcome
     frozen: Frozen
     freed: Freed
     unsupported: str
-    def __init__(self, description: _Optional[_Union[Description, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., frozen: _Optional[_Union[Frozen, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., unsupported: _Optional[str] = ...) -> None: ...
+    computed: Computed
+    def __init__(self, description: _Optional[_Union[Description, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., frozen: _Optional[_Union[Frozen, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., unsupported: _Optional[str] = ..., computed: _Optional[_Union[Computed, _Mapping]] = ...) -> None: ...
 
 class Describe(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("name", "version", "client", "server", "suites", "client_snapshots", "server_snapshots")
+    __slots__ = ("name", "version", "client", "server", "suites", "client_snapshots", "server_snapshots", "primitives")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +75,7 @@ class Description(_message.Message):
     SUITES_FIELD_NUMBER: _ClassVar[int]
     CLIENT_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     SERVER_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    PRIMITIVES_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     client: bool
@@ -78,7 +83,8 @@ class Description(_message.Message):
     suites: _containers.RepeatedScalarFieldContainer[int]
     client_snapshots: bool
     server_snapshots: bool
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., client: bool = ..., server: bool = ..., suites: _Optional[_Iterable[int]] = ..., client_snapshots: bool = ..., server_snapshots: bool = ...) -> None: ...
+    primitives: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., client: bool = ..., server: bool = ..., suites: _Optional[_Iterable[int]] = ..., client_snapshots: bool = ..., server_snapshots: bool = ..., primitives: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateClient(_message.Message):
     __slots__ = ("offer", "client", "identity_key", "roster", "policy", "tape", "ledger")
@@ -287,3 +293,21 @@ class Free(_message.Message):
 class Freed(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Primitive(_message.Message):
+    __slots__ = ("kind", "function", "input")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    function: str
+    input: str
+    def __init__(self, kind: _Optional[str] = ..., function: _Optional[str] = ..., input: _Optional[str] = ...) -> None: ...
+
+class Computed(_message.Message):
+    __slots__ = ("output", "refused")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    refused: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, output: _Optional[str] = ..., refused: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -37,30 +37,11 @@ from protocol_specs.reference import (
 )
 from protocol_specs.reference.parameters import FixedPoint, Integers
 from protocol_specs.testee import reference_testee
-
-Patch = tuple[Any, str, Any]
-"""An object, the name of an attribute, and what takes its place."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What an implementer did wrong, and which requirements that breaks."""
-
-    mistake: str
-    breaks: tuple[str, ...]
-    patches: Sequence[Patch]
-
-    @contextlib.contextmanager
-    def planted(self) -> Iterator[None]:
-        """Break the reference while the context lasts."""
-        before = [(owner, name, getattr(owner, name)) for owner, name, _ in self.patches]
-        for owner, name, broken in self.patches:
-            setattr(owner, name, broken)
-        try:
-            yield
-        finally:
-            for owner, name, whole in before:
-                setattr(owner, name, whole)
+from protocol_specs.testee.faults_client import CLIENT_FAULTS
+from protocol_specs.testee.faults_numbers import NUMBER_FAULTS
+from protocol_specs.testee.faults_secrets import SECRET_FAULTS
+from protocol_specs.testee.faults_server import SERVER_FAULTS
+from protocol_specs.testee.planting import Fault, Patch
 
 
 def _skip(rule: str) -> Fault:
@@ -177,6 +158,10 @@ def _without_leading_zeros(limbs: Sequence[int]) -> bytes | None:
     return None if secret is None else secret.lstrip(b"\0").ljust(32, b"\0")
 
 
+def _sevens(length: int) -> bytes:
+    return bytes([7]) * length
+
+
 def _nearest_down(specification: Any, value: float, random: vectors.Random) -> int:
     if isinstance(specification, FixedPoint) and value == value and abs(value) < 1e300:
         top = 2 ** (specification.bits - 1) - 1
@@ -276,7 +261,7 @@ def _swapped(word: int) -> int:
     return int.from_bytes(word.to_bytes(8, "big"), "little")
 
 
-FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
+_OTHERS: dict[str, Fault] = {
     "any-parameters": Fault("Offered parameters are not judged.", ("C01",), [(client, "check_parameters", _no_error)]),
     "dropouts-forgotten": Fault(
         "A sparse graph is judged as if nobody dropped out.",
@@ -335,7 +320,7 @@ FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
     "keys-reused": Fault(
         "Every session has the same secrets.",
         ("R02",),
-        [(os, "urandom", lambda length: bytes([7]) * length)],
+        [(os, "urandom", _sevens)],
     ),
     "no-coefficients-without-tape": Fault(
         "Without a tape every share is the secret itself.", ("R50",), [_untaped(None)]
@@ -401,6 +386,17 @@ FAULTS: dict[str, Fault] = {f"skip-{rule}": _skip(rule) for rule in SKIPPED} | {
         ("A12",),
         [(reference_testee.ReferenceTestee, "_claim", lambda *_: True)],
     ),
-    "crash": Fault("A message of another form ends the process.", ("R19",), [(wire, "_same", _crashes)]),
+    "crash": Fault(
+        "A message of another form ends the process.", ("R19",), [(wire, "_same", _crashes)], ends_process=True
+    ),
+}
+
+FAULTS: dict[str, Fault] = {
+    **{f"skip-{rule}": _skip(rule) for rule in SKIPPED},
+    **CLIENT_FAULTS,
+    **SERVER_FAULTS,
+    **NUMBER_FAULTS,
+    **SECRET_FAULTS,
+    **_OTHERS,
 }
 """By name; `--fault NAME` plants one."""

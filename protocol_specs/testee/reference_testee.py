@@ -17,6 +17,7 @@ from protocol_specs.reference.policy import Policy
 from protocol_specs.reference.server import Phase as ServerPhase
 from protocol_specs.reference.server import Server
 from protocol_specs.testee import conformance_pb2 as pb
+from protocol_specs.testee import primitives
 
 
 class TapeExhausted(Exception):  # noqa: N818
@@ -68,6 +69,8 @@ class ReferenceTestee:
         if kind == "free":
             self._sessions.pop(call.free.handle, None)
             return pb.Reply(freed=pb.Freed())
+        if kind == "primitive":
+            return _computed(call.primitive)
         if kind == "snapshot":
             return self._snapshot(call.snapshot.handle)
         if kind == "step" and call.step.handle not in self._sessions:
@@ -160,6 +163,10 @@ class ReferenceTestee:
             if not call.ledger or not _fits(thawed):
                 return pb.Outcome(status=pb.LOCAL_ERROR)
             return self._new(_ClientSession(thawed, call.ledger))
+        roster = _roster(call.roster)
+        if thawed.parameters.active and not set(thawed.parameters.cohort) <= set(roster):
+            return pb.Outcome(status=pb.LOCAL_ERROR)
+        thawed._roster = roster
         outcome = self._new(_ServerSession(thawed))
         outcome.ClearField("requests")
         return outcome
@@ -267,7 +274,14 @@ _DESCRIPTION = pb.Description(
     suites=[1, 2],
     client_snapshots=True,
     server_snapshots=True,
+    primitives=sorted(primitives.FUNCTIONS),
 )
+
+
+def _computed(call: pb.Primitive) -> pb.Reply:
+    if f"{call.kind}/{call.function}" not in primitives.FUNCTIONS:
+        return pb.Reply(unsupported=f"there is no primitive {call.kind}/{call.function}")
+    return pb.Reply(computed=primitives.compute(call))
 
 
 def _sealed(frozen: Client | Server) -> bytes:

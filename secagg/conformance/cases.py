@@ -6,12 +6,22 @@ Must not know what a case expects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secagg.conformance import conformance_pb2 as pb
-from secagg.conformance.driving import Testee, describe, free, outcome_of, snapshot_of
+from secagg.conformance.driving import (
+    Testee,
+    computed_by,
+    describe,
+    free,
+    outcome_of,
+    snapshot_of,
+    snapshot_refusal,
+    started_anew,
+)
 
 Json = Any
 
@@ -71,6 +81,20 @@ class Desk:
         self._count("snapshot")
         return snapshot_of(self._testee, handle)
 
+    def refused_snapshot(self, handle: int) -> pb.Outcome | None:
+        """Freeze a session that has no snapshot; returns the outcome, or None when one came all the same."""
+        return snapshot_refusal(self._testee, handle)
+
+    @contextlib.contextmanager
+    def afresh(self) -> Iterator[Desk]:
+        """A desk of the same testee in a process of its own, which ends with the context."""
+        with contextlib.closing(started_anew(self._testee)) as testee:
+            yield Desk(testee, set())
+
+    def compute(self, call: pb.Primitive) -> pb.Computed:
+        """Ask for one function of the vectors."""
+        return computed_by(self._testee, call)
+
     def close(self) -> None:
         """Free every session of the case."""
         while self._open:
@@ -119,6 +143,7 @@ class Case:
         roles: which the testee must offer, all of them.
         play: plays it; raises Deviation.
         needs: what the testee must have besides suite 0x0001.
+        processes: whether it starts the testee anew.
     """
 
     id: str
@@ -126,6 +151,7 @@ class Case:
     roles: tuple[str, ...]
     play: Callable[[Table], None]
     needs: Mapping[str, Json] = field(default_factory=dict)
+    processes: bool = False
 
 
 CLIENT: Final = ("client",)
@@ -141,6 +167,9 @@ def reason_to_skip(case: Case, description: pb.Description) -> str | None:
         if name == "suite":
             if value not in description.suites:
                 return f"the testee has no suite 0x{value:04x}"
+        elif name == "primitive":
+            if value not in description.primitives:
+                return f"the testee offers no primitive {value}"
         elif getattr(description, name, None) != value:
             return f"the testee has no {name.replace('_', ' ')}"
     return None
@@ -149,6 +178,8 @@ def reason_to_skip(case: Case, description: pb.Description) -> str | None:
 def lacks_capability(case: Case, description: pb.Description) -> bool:
     """Whether a case needs what a testee may have, can describe, and says that it has not."""
     if "suite" in case.needs and case.needs["suite"] not in description.suites:
+        return True
+    if "primitive" in case.needs and case.needs["primitive"] not in description.primitives:
         return True
     described = (name for name in ("client_snapshots", "server_snapshots") if name in case.needs)
     return any(getattr(description, name) != case.needs[name] for name in described)

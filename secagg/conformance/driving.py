@@ -143,6 +143,10 @@ class ProcessTestee:
             self._process = None
             raise
 
+    def anew(self) -> ProcessTestee:
+        """Return the same command, not yet started."""
+        return ProcessTestee(self._command, self.seconds)
+
     def close(self) -> None:
         """End the process: by the end of its input, or else by force once the time limit has passed."""
         if self._process is not None:
@@ -303,6 +307,18 @@ def _parsed(data: bytes) -> pb.Reply:
     return reply
 
 
+def has_processes(testee: Testee) -> bool:
+    """Whether the testee can be started as often as one likes."""
+    return isinstance(testee, ProcessTestee)
+
+
+def started_anew(testee: Testee) -> Testee:
+    """Return the same testee in another process; raises TesteeFailure when it is no command."""
+    if not isinstance(testee, ProcessTestee):
+        raise TesteeFailure("the testee is no command: it cannot be started a second time")
+    return testee.anew()
+
+
 # Calls whose replies are of one kind.
 
 
@@ -319,6 +335,17 @@ def outcome_of(testee: Testee, call: pb.Call) -> pb.Outcome:
 def snapshot_of(testee: Testee, handle: int) -> bytes:
     """Freeze a session; raises TesteeFailure, also when the testee gives no snapshot."""
     return _of_kind(testee.call(pb.Call(snapshot=pb.Snapshot(handle=handle))), "frozen").frozen.snapshot
+
+
+def snapshot_refusal(testee: Testee, handle: int) -> pb.Outcome | None:
+    """Return the outcome with which a testee gives no snapshot; None when it gives one. Raises TesteeFailure."""
+    reply = testee.call(pb.Call(snapshot=pb.Snapshot(handle=handle)))
+    return None if reply.WhichOneof("reply") == "frozen" else _of_kind(reply, "outcome").outcome
+
+
+def computed_by(testee: Testee, call: pb.Primitive) -> pb.Computed:
+    """Ask for one primitive; raises TesteeFailure."""
+    return _of_kind(testee.call(pb.Call(primitive=call)), "computed").computed
 
 
 def free(testee: Testee, handle: int) -> None:

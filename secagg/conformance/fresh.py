@@ -30,17 +30,21 @@ _SECRETS: Final = ("self-mask seed", "mask private key")
 # Of 18 random coefficients four or more coincide with 18 others, or with each other, less than once in 2^36 times.
 _DIFFERENT: Final = LIMBS - 3
 
+# Six bytes in a row are equal, or come again within a value, less than once in 2^38 times.
+_RUN: Final = 6
+
 _Row = tuple[int, ...]
 """One value for each limb of a secret."""
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What one client sent: public keys and commitment, nonces, and its coefficients without the secrets themselves."""
+    """What one client sent: public keys and commitment, nonces, and what it shared: coefficients and secrets."""
 
     own: Any
     nonces: list[bytes]
     coefficients: dict[str, _Row]
+    secrets: dict[str, bytes]
 
 
 class Fresh:
@@ -52,13 +56,21 @@ class Fresh:
     def play(self, table: Table) -> None:
         """Play two rounds with each of two clients."""
         first, second = (self._drawn(table.testee, which) for which in ("first", "second"))
-        for word, field in _PUBLISHED.items():
-            if getattr(first.own, field) == getattr(second.own, field):
-                raise Deviation(f"two clients without a tape made the same {word}")
+        _hold_different(first, second, "two clients without a tape")
         nonces = [*first.nonces, *second.nonces]
         if len(set(nonces)) < len(nonces):
             raise Deviation("a client without a tape used a nonce twice")
         _hold_random({**first.coefficients, **second.coefficients})
+        for drawn in (first, second):
+            _hold_apart(drawn)
+        for name in _SECRETS:
+            _hold_bits(name, [first.secrets[name], second.secrets[name]])
+        _hold_bits("nonce", nonces)
+
+    def play_in_two_processes(self, table: Table) -> None:
+        """Play two rounds with the first client that each of two new processes makes."""
+        with table.testee.afresh() as one, table.testee.afresh() as other:
+            _hold_different(self._drawn(one, "first"), self._drawn(other, "second"), "two new processes")
 
     def _drawn(self, desk: Desk, which: str) -> _Drawn:
         part = self._part
@@ -78,10 +90,10 @@ class Fresh:
         if len(sealed) < len(entries):
             raise Deviation("a client without a tape sealed twice for one neighbour")
         try:
-            coefficients = self._coefficients(own, request, sealed, which)
+            coefficients, secrets = self._shared(own, request, sealed, which)
         except SecAggError as error:
             raise Deviation(f"a client without a tape sent shares that nobody can use: {error}") from error
-        return _Drawn(own, [each[: aead.NONCE_BYTES] for each in sealed.values()], coefficients)
+        return _Drawn(own, [each[: aead.NONCE_BYTES] for each in sealed.values()], coefficients, secrets)
 
     def _answer(self, desk: Desk, handle: int, message: bytes) -> bytes:
         outcome = desk.step(handle, message=message)
@@ -89,7 +101,9 @@ class Fresh:
             raise Deviation(f"a client without a tape did not answer an honest request, but gave {told(outcome)}")
         return outcome.answer
 
-    def _coefficients(self, own: Any, request: bytes, sealed: dict[int, bytes], which: str) -> dict[str, _Row]:
+    def _shared(
+        self, own: Any, request: bytes, sealed: dict[int, bytes], which: str
+    ) -> tuple[dict[str, _Row], dict[str, bytes]]:
         """Open every sealed pair and rebuild the polynomials; their constant terms must be the secrets."""
         part = self._part
         shown = body_of(request).advertisements
@@ -103,11 +117,12 @@ class Fresh:
         points = self._points(peers)
         cuts = [slice(at, at + SHARE_BYTES) for at in range(0, len(_SECRETS) * SHARE_BYTES, SHARE_BYTES)]
         pairs = {points[peer]: self._opened(own, binding, peer, sealed[peer]) for peer in peers}
-        coefficients = dict[str, _Row]()
+        coefficients, secrets = dict[str, _Row](), dict[str, bytes]()
         for name, cut in zip(_SECRETS, cuts, strict=True):
             shares = {point: _elements(pair[cut]) for point, pair in pairs.items()}
             constant, *others = _polynomials(shares, part.parameters.threshold, name)
-            secret = SecretBytes(_joined(constant, name))
+            secrets[name] = _joined(constant, name)
+            secret = SecretBytes(secrets[name])
             if name == _SECRETS[0]:
                 right = key_schedule.self_mask_commitment(session, part.client, secret) == own.commitment
             else:
@@ -115,7 +130,7 @@ class Fresh:
             if not right:
                 raise Deviation(f"a client without a tape shared another {name} than the one it advertised")
             coefficients |= {f"x^{power} in the {which} {name}": row for power, row in enumerate(others, 1)}
-        return coefficients
+        return coefficients, secrets
 
     def _points(self, peers: list[int]) -> dict[int, int]:
         # In the vectors every neighbour in a sparse graph advertises its keys.
@@ -132,6 +147,12 @@ class Fresh:
         if len(pair) != len(_SECRETS) * SHARE_BYTES:
             raise Deviation(f"a client without a tape sealed {len(pair)} bytes instead of two shares")
         return pair
+
+
+def _hold_different(first: _Drawn, second: _Drawn, who: str) -> None:
+    for word, field in _PUBLISHED.items():
+        if getattr(first.own, field) == getattr(second.own, field):
+            raise Deviation(f"{who} made the same {word}")
 
 
 def _elements(share: bytes) -> _Row:
@@ -195,3 +216,34 @@ def _hold_random(coefficients: dict[str, _Row]) -> None:
     for (name, row), (other, its) in combinations(coefficients.items(), 2):
         if sum(one != two for one, two in zip(row, its, strict=True)) < _DIFFERENT:
             raise Deviation(f"without a tape the coefficients of {name} and of {other} are the same")
+    elements = [element for row in coefficients.values() for element in row]
+    for bit in range(16):
+        # The bits of 72 elements and more are all alike less than once in 2^60 times.
+        ones = sum(element >> bit & 1 for element in elements)
+        if ones in (0, len(elements)):
+            raise Deviation(f"without a tape bit {bit} of every coefficient is {int(ones > 0)}: they are not uniform")
+
+
+def _hold_apart(drawn: _Drawn) -> None:
+    """Hold that one client's secrets are not each other: the public keys of what it shared are not its others."""
+    for name, secret in drawn.secrets.items():
+        public = AgreementKey.from_secret(SecretBytes(secret)).public
+        for word, field in (("channel key", "channel_public"), ("mask key", "mask_public")):
+            itself = name == _SECRETS[1] and field == "mask_public"
+            if public == getattr(drawn.own, field) and not itself:
+                raise Deviation(f"without a tape the {name} is the {word}, too: who has one has both")
+
+
+def _hold_bits(word: str, values: Sequence[bytes]) -> None:
+    """Hold that values of 24 bytes and more look drawn: no runs, no repeats inside, no bit that never changes."""
+    for value in values:
+        if any(len(set(value[at : at + _RUN])) == 1 for at in range(len(value) - _RUN + 1)):
+            raise Deviation(f"without a tape a {word} has {_RUN} equal bytes in a row: it was not drawn in full")
+        parts = [value[at : at + _RUN] for at in range(len(value) - _RUN + 1)]
+        if len(set(parts)) < len(parts):
+            raise Deviation(f"without a tape a {word} repeats {_RUN} of its bytes: it was not drawn in full")
+    joined = b"".join(values)
+    for bit in range(8):
+        ones = sum(byte >> bit & 1 for byte in joined)
+        if ones in (0, len(joined)):
+            raise Deviation(f"without a tape bit {bit} of every byte of a {word} is {int(ones > 0)}")

@@ -21,10 +21,10 @@ from secagg.parameters import SessionParameters, SuiteId
 from secagg.parameters.vectors import Integers
 from secagg.wire.messages_pb2 import SessionOffer
 
-WORDS: Final = {SuiteId.X25519_AES128CTR: 2**17 + 3, SuiteId.X25519_AEGIS128X2: 2 * 2**15 + 3}
-"""Above 2^16 blocks of AES, and above two segments of AEGIS."""
+WORDS: Final = {SuiteId.X25519_AES128CTR: 2**19 + 3, SuiteId.X25519_AEGIS128X2: 2 * 2**15 + 3}
+"""Above 2^18 blocks of AES, in messages of more than 2 MiB, and above two segments of AEGIS."""
 
-_REQUIREMENTS: Final = ("R44",)
+_REQUIREMENTS: Final = ("R44", "R19")
 _COHORT: Final = (1, 2, 3, 4)  # with one silent, two others still hold shares of each
 _SILENT: Final = 4
 _PLAYED: Final = 2

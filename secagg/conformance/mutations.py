@@ -12,6 +12,7 @@ from typing import Final
 from secagg.conformance.answers import answer_attacks
 from secagg.conformance.cases import Case
 from secagg.conformance.key_lists import advertisement_attacks, sealed_pair_attacks
+from secagg.conformance.ledgers import ledger_cases
 from secagg.conformance.live import MASKED_INPUT, round_names
 from secagg.conformance.offers import offer_cases
 from secagg.conformance.split_views import view_cases
@@ -49,6 +50,7 @@ def live_cases(sessions: Sequence[SessionVector]) -> Iterator[Case]:
         part = _server_part(kind, sessions)
         if part is not None:
             yield from view_cases(part)
+            yield from ledger_cases(part)
             yield from (server_attack_case(part, attack) for attack in answer_attacks(part))
 
 

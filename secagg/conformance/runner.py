@@ -23,12 +23,16 @@ from secagg.conformance.driving import (
     TesteeHung,
     TesteeUnsupported,
     describe,
+    has_processes,
 )
 from secagg.conformance.library_testee import LibraryTestee
+from secagg.conformance.long_messages import long_message_cases
 from secagg.conformance.long_streams import long_stream_cases
 from secagg.conformance.mutations import live_cases
+from secagg.conformance.primitives import primitive_cases
 from secagg.conformance.remembering import RememberingTestee
 from secagg.conformance.results import CaseResult, Report, Verdict, coverage_of
+from secagg.conformance.rounding import rounding_cases
 from secagg.conformance.scripts import script_case
 from secagg.conformance.sessions import session_cases
 from secagg.conformance.vectors import Vectors
@@ -99,7 +103,10 @@ def all_cases(vectors: Vectors) -> tuple[Case, ...]:
     cases = (
         *(script_case(script) for script in vectors.scripts),
         *(case for session in vectors.sessions for case in session_cases(session, rows)),
+        *primitive_cases(vectors.primitives),
         *live_cases(vectors.sessions),
+        *rounding_cases(),
+        *long_message_cases(),
         *long_stream_cases(describe(InProcessTestee(LibraryTestee().handle)).suites),
         Case("live-suite-1-described", ("R09",), (), _hold_suite_1),
     )
@@ -179,13 +186,15 @@ def _play_all(
     for case in cases:
         started = time.perf_counter()
         reason = reason_to_skip(case, description)
+        if reason is None and case.processes and not has_processes(testee):
+            reason = "the testee is no command: it cannot be started a second time"
         if reason is not None:
-            ending = _Ending(Verdict.SKIPPED, reason)
+            ending = Ending(Verdict.SKIPPED, reason)
         elif lost >= give_up_after:
-            ending = _Ending(Verdict.FAILED, f"not played: the testee hung or crashed {give_up_after} times in a row")
+            ending = Ending(Verdict.FAILED, f"not played: the testee hung or crashed {give_up_after} times in a row")
         else:
             table = Table(Desk(testee, used), Desk(ours, used_by_ours))
-            ending = _judge(case, table)
+            ending = judge(case, table)
             lost = lost + 1 if ending.verdict in (Verdict.CRASHED, Verdict.HUNG) else 0
         yield CaseResult(
             case=case.id,
@@ -201,14 +210,16 @@ def _play_all(
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
+class Ending:
+    """How one case ended."""
+
     verdict: Verdict
     detail: str = ""
     missed: tuple[str, ...] = ()
     stderr: str = ""
 
 
-def _judge(case: Case, table: Table) -> _Ending:
+def judge(case: Case, table: Table) -> Ending:
     """Play a case and free its sessions, but for those that a crash has taken."""
     try:
         ending = _played(case, table)
@@ -218,18 +229,18 @@ def _judge(case: Case, table: Table) -> _Ending:
         verdicts = {TesteeCrashed: Verdict.CRASHED, TesteeHung: Verdict.HUNG}
         stderr = failure.stderr if isinstance(failure, TesteeCrashed | TesteeHung) else ""
         verdict = verdicts.get(type(failure), Verdict.FAILED)
-        return _Ending(verdict, f"{table.testee.place}: {failure}", stderr=stderr)
+        return Ending(verdict, f"{table.testee.place}: {failure}", stderr=stderr)
     return ending
 
 
-def _played(case: Case, table: Table) -> _Ending:
+def _played(case: Case, table: Table) -> Ending:
     try:
         case.play(table)
     except Deviation as deviation:
-        return _Ending(Verdict.FAILED, str(deviation), deviation.missed)
+        return Ending(Verdict.FAILED, str(deviation), deviation.missed)
     except TesteeUnsupported as refusal:
         detail = f"{table.testee.place}: the testee says that it does not support a call: {refusal}"
-        return _Ending(Verdict.FAILED, detail)
+        return Ending(Verdict.FAILED, detail)
     finally:
         table.ours.close()
-    return _Ending(Verdict.PASSED)
+    return Ending(Verdict.PASSED)

@@ -33,6 +33,8 @@ def view_cases(part: Part) -> Iterator[Case]:
             play = _OtherParameters(part, shown.encode(), roles == SERVER).play
             yield Case(f"live-{part.kind}-{roles[0]}-{name}-for-one", ("R07",), roles, play, needs)
     yield Case(f"live-{part.kind}-client-fresh-secrets", ("R02", "R50"), CLIENT, Fresh(part).play, needs)
+    fresh = Fresh(part).play_in_two_processes
+    yield Case(f"live-{part.kind}-client-fresh-processes", ("R02",), CLIENT, fresh, needs, processes=True)
     if part.active:
         checked = ("C59", "C60", "R03")
         yield Case("live-active-client-split-contributors", checked, CLIENT, _SplitContributors(part).play, needs)

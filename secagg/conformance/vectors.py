@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance.form import from_json
+from secagg.conformance.primitives import PrimitiveVector
 from secagg.conformance.results import Requirement
 from secagg.errors import ParameterError
 from secagg.wire.messages_pb2 import SessionOffer
@@ -89,6 +90,7 @@ class Vectors:
     scripts: tuple[ScriptVector, ...]
     sessions: tuple[SessionVector, ...]
     requirements: tuple[Requirement, ...]
+    primitives: tuple[PrimitiveVector, ...] = ()
 
 
 def find_vectors(directory: Path | None = None) -> Path:
@@ -107,7 +109,7 @@ def find_vectors(directory: Path | None = None) -> Path:
 
 
 def load_vectors(directory: Path) -> Vectors:
-    """Read all scripts, sessions and requirements.
+    """Read all scripts, sessions, primitives and requirements.
 
     Raises:
         ParameterError: a file that cannot be read, or a case that is none; the sentence names it.
@@ -115,22 +117,33 @@ def load_vectors(directory: Path) -> Vectors:
     requirements = tuple(_requirement(row) for row in _rows(directory / "requirements.json"))
     scripts = tuple(_read(directory / "scripts", _script))
     sessions = tuple(_read(directory / "sessions", _session))
+    primitives = tuple(_read_primitives(directory / "primitives"))
     seen: set[str] = set()
-    for case in (*scripts, *sessions):
+    for case in (*scripts, *sessions, *primitives):
         if case.id in seen:
             raise ParameterError(f"two test vectors have the id {case.id}")
         seen.add(case.id)
-    return Vectors(scripts, sessions, requirements)
+    return Vectors(scripts, sessions, requirements, primitives)
 
 
 def _read(directory: Path, make: Any) -> Iterator[Any]:
     for path in sorted(directory.glob("*.json")):
-        for case in _object(path).get("cases", ()):
-            try:
-                yield make(case)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                name = case.get("id", "without an id") if isinstance(case, dict) else "that is no object"
-                raise ParameterError(f"{path.name} has a case {name} that cannot be read: {error!r}") from error
+        yield from _read_file(path, make)
+
+
+def _read_file(path: Path, make: Any) -> Iterator[Any]:
+    for case in _object(path).get("cases", ()):
+        try:
+            yield make(case)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            name = case.get("id", "without an id") if isinstance(case, dict) else "that is no object"
+            raise ParameterError(f"{path.name} has a case {name} that cannot be read: {error!r}") from error
+
+
+def _read_primitives(directory: Path) -> Iterator[PrimitiveVector]:
+    for path in sorted(directory.glob("*.json")):
+        kind = str(_object(path).get("kind"))
+        yield from _read_file(path, lambda case, kind=kind: _primitive(kind, case))
 
 
 def _object(path: Path) -> dict[str, Json]:
@@ -181,6 +194,19 @@ def _script(case: Mapping[str, Json]) -> ScriptVector:
         create=create,
         expect=case["expect"],
         steps=tuple(case["steps"]),
+    )
+
+
+def _primitive(kind: str, case: Mapping[str, Json]) -> PrimitiveVector:
+    return PrimitiveVector(
+        id=case["id"],
+        requirements=tuple(case["requirements"]),
+        needs=case.get("needs", {}),
+        kind=kind,
+        function=case["function"],
+        input=case["input"],
+        output=case.get("output"),
+        refused=tuple(case.get("refused", ())),
     )
 
 

@@ -39,7 +39,9 @@ def attacked(lie: Lie, *only: str) -> tuple[Report, dict[str, str]]:
 def test_the_library_withstands_everything(kind: str) -> None:
     report = run_cases(honest_testee(), f"live-{kind}-*")
     assert failed(report) == {}
-    assert {result.verdict for result in report.results} == {Verdict.PASSED}
+    # A testee in this process cannot be started a second time.
+    skipped = [result.case for result in report.results if result.verdict is not Verdict.PASSED]
+    assert skipped == [f"live-{kind}-client-fresh-processes"]
     assert len(report.results) > 250
 
 
@@ -311,7 +313,7 @@ def test_garbage_from_a_testee_is_a_failure_of_the_case_and_no_more(garbage: byt
                 each.message = garbage
 
     role = "client" if field == "answer" else "server"
-    report, details = attacked(lie, f"live-*-{role}-*other*", f"live-*-{role}-*-silent", "*fresh*", "*split*")
+    report, details = attacked(lie, f"live-*-{role}-*other*", f"live-*-{role}-*-silent", "*fresh-secrets", "*split*")
     assert len(details) > 3
     assert {result.verdict for result in report.results} <= {Verdict.PASSED, Verdict.FAILED}
 
