@@ -206,11 +206,7 @@ def _judged_without_input(world: World) -> list[Json]:
     scene.refuse(scene.request + b"\x00", "A08")
     made.append(ended(scene, "malformed", "the expected message and a byte 00", "A08 R19", "Malformed"))
     scene = waiting()
-    scene.local_error(scene.play.envelope(wire.MaskedInputCollectionRequest(())))
-    scene.give_input()
-    scene.end()
-    comment = (
-        "MASKED_INPUT without an input: a request without pairs is an error of the host; the honest one is answered"
-    )
-    made.append(scene.case(f"input-{kind}-missing-no-pairs", comment, "R29 R52", "HostMistake"))
+    scene.refuse(scene.play.envelope(wire.MaskedInputCollectionRequest(())), "C33")
+    comment = "MASKED_INPUT without an input: a request without pairs is refused before the host is asked for an input"
+    made.append(scene.case(f"input-{kind}-missing-no-pairs", comment, "C33 R52", "TooFew"))
     return made

@@ -143,7 +143,11 @@ export class Client {
       }
       const [round, next] = (this.parameters.active ? ACTIVE : SEMI_HONEST)[this.phase];
       require(name === `${round}Request`, 'C11');
-      if (this.phase === 'MASKED_INPUT' && !this.state.input) throw new LocalError('there is no input yet');
+      if (this.phase === 'MASKED_INPUT' && !this.state.input) {
+        rounds.openShares(this, body.ciphertexts);
+        delete this.state.shares;
+        throw new LocalError('there is no input yet');
+      }
       const answer = encodeMessage(this.parameters.digest, `${round}Response`, rounds[`answer${round}`](this, body));
       this.ledger?.enter(this.parameters.digest, this.client, this.phase, answer);
       Object.assign(this.state, { phase: next, lastRequest: hash, lastAnswer: answer });

@@ -113,7 +113,8 @@ export function answerShareKeys(client, { advertisements }) {
   return { ciphertexts };
 }
 
-function openShares({ state, threshold }, ciphertexts) {
+/** §6.4, checks 1 to 4 */
+export function openShares({ state, threshold }, ciphertexts) {
   require(ciphertexts.length >= threshold, 'C33');
   require(ciphertexts.every(({ client }) => state.channelKeys.has(client)), 'C30');
   state.shares = new Map();

@@ -118,9 +118,10 @@ class Client:
             raise
         if self.phase is Phase.COMPLETED:
             self._after_completion(decoded)
-        if self.phase is Phase.MASKED_INPUT and self.secrets.inputs is None and self._is_masked_input(decoded):
-            raise LocalError("there is no input yet")
         try:
+            if self.secrets.inputs is None and (request := self._masked_input_asked(decoded)) is not None:
+                self._opened(request.ciphertexts)
+                raise LocalError("there is no input yet")
             return self._handle(decoded, message)
         except Undecodable:
             self.end("A08")
@@ -136,12 +137,12 @@ class Client:
         if self.phase is Phase.ABORTED and self.abort_reason is None:
             self.end("A11")
 
-    def _is_masked_input(self, decoded: Decoded) -> bool:
-        return (
-            isinstance(decoded, wire.Envelope)
-            and decoded.session == self.session
-            and isinstance(decoded.body, wire.MaskedInputCollectionRequest)
-        )
+    def _masked_input_asked(self, decoded: Decoded) -> wire.MaskedInputCollectionRequest | None:
+        """The request of this session that asks for the masked input, if it is due."""
+        if self.phase is not Phase.MASKED_INPUT or not isinstance(decoded, wire.Envelope):
+            return None
+        body = decoded.body if decoded.session == self.session else None
+        return body if isinstance(body, wire.MaskedInputCollectionRequest) else None
 
     def _after_completion(self, decoded: Decoded) -> None:
         """§7.1: in COMPLETED everything is refused, and a second request for shares also ends the session."""
@@ -258,22 +259,29 @@ class Client:
     def _masked_input(self, request: wire.MaskedInputCollectionRequest) -> wire.MaskedInputCollectionResponse:
         """§6.4."""
         secrets = self.secrets
-        demand(len(request.ciphertexts) >= self.parameters.threshold, "C33")
-        secrets.seed_shares, secrets.mask_key_shares = {}, {}
-        for sealed in request.ciphertexts:
+        pairs = self._opened(request.ciphertexts)
+        secrets.seed_shares = {sender: pair[0] for sender, pair in pairs.items()}
+        secrets.mask_key_shares = {sender: pair[1] for sender, pair in pairs.items()}
+        self.sharers = set(secrets.seed_shares)
+        payload = vectors.pack(self.parameters, self._mask())
+        secrets.inputs = secrets.mask_private = secrets.self_mask_seed = secrets.incoming_channel_keys = None
+        return wire.MaskedInputCollectionResponse(payload)
+
+    def _opened(self, ciphertexts: tuple[wire.SealedShares, ...]) -> dict[int, tuple[bytes, bytes]]:
+        """Checks 1 to 4 of §6.4; changes nothing."""
+        demand(len(ciphertexts) >= self.parameters.threshold, "C33")
+        pairs = {}
+        for sealed in ciphertexts:
             sender = sealed.client
             demand(sender in self.advertisements and sender != self.client, "C30")
-            key = _there(secrets.incoming_channel_keys)[sender]
+            key = _there(self.secrets.incoming_channel_keys)[sender]
             try:
                 pair = sealing.unseal(key, self.binding, sender, self.client, sealed.ciphertext)
             except sealing.NotAuthentic as error:
                 raise Breach("C31") from error
             demand(all(sharing.is_canonical(share) for share in pair), "C32")
-            secrets.seed_shares[sender], secrets.mask_key_shares[sender] = pair
-        self.sharers = set(secrets.seed_shares)
-        payload = vectors.pack(self.parameters, self._mask())
-        secrets.inputs = secrets.mask_private = secrets.self_mask_seed = secrets.incoming_channel_keys = None
-        return wire.MaskedInputCollectionResponse(payload)
+            pairs[sender] = pair
+        return pairs
 
     def _mask(self) -> list[int]:
         """y of §6.4, its words not yet cut to their rings."""

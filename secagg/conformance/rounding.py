@@ -1,6 +1,6 @@
 """Live cases of stochastic rounding (Specification §4.2), without a tape.
 
-One client rounds among others that send nothing but the lowest level, so that the sum of the session is what it rounded.
+One client rounds among others that send nothing but the lowest level, so the sum of the session is what it rounded.
 Bounds are eight standard deviations wide and more: an honest client fails less than once in 2^40 runs. Must not know
 how a testee is reached.
 """

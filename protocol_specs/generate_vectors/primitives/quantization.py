@@ -112,7 +112,7 @@ def _levels(topic: Topic) -> None:
         top = 2 ** (bits - 1) - 1
         levels = [0, 1, -1, *(number(f"level/{bits}/{clip}/{i}", 2 * top + 1) - top for i in range(5)), top, -top]
         numbers = [level / top * clip for level in levels]
-        cases.append((f"exact-{bits}-bits-{clip}", "Levels, as they are decoded.", "Level", clip, bits, numbers))
+        cases.append((f"exact-{bits}-bits-{clip}".replace(".", "_"), "Levels, as they are decoded.", "Level", clip, bits, numbers))
     for name, comment, flag, clip, bits, entries in cases:
         its = FixedPoint((1,), clip, bits, "nearest", "sum")
         levels = [session_vector(session(2, [("v", its)]), {"v": [x]}, 1, _draws_nothing)[0] for x in entries]
