@@ -112,7 +112,8 @@ def _levels(topic: Topic) -> None:
         top = 2 ** (bits - 1) - 1
         levels = [0, 1, -1, *(number(f"level/{bits}/{clip}/{i}", 2 * top + 1) - top for i in range(5)), top, -top]
         numbers = [level / top * clip for level in levels]
-        cases.append((f"exact-{bits}-bits-{clip}".replace(".", "_"), "Levels, as they are decoded.", "Level", clip, bits, numbers))
+        name = _identifier(f"exact-{bits}-bits-{clip}")
+        cases.append((name, "Levels, as they are decoded.", "Level", clip, bits, numbers))
     for name, comment, flag, clip, bits, entries in cases:
         its = FixedPoint((1,), clip, bits, "nearest", "sum")
         levels = [session_vector(session(2, [("v", its)]), {"v": [x]}, 1, _draws_nothing)[0] for x in entries]
@@ -246,6 +247,11 @@ def _sums(topic: Topic) -> None:
         _sum(topic, f"weight-{shown}", "An impossible total weight.", "WrongWeight", weighted, words, contributors)
 
 
+def _identifier(text: str) -> str:
+    """A part of an id: ids have no points."""
+    return text.replace(".", "_")
+
+
 def _levels_alike(topic: Topic) -> None:
     """Sums in which all clients had the same level."""
     for bits, clip, weight in ((2, 0.1, 1), (8, 0.3, 1), (16, 1.0, 2**20), (16, 0.1, 60000), (32, 0.1, 2**29 + 7)):
@@ -257,7 +263,8 @@ def _levels_alike(topic: Topic) -> None:
         inputs = {name: [level / top * clip for level in levels] for name, _ in named}
         column = session_vector(p, inputs, weight, _draws_nothing)
         words = [word * contributors for word in column]
-        _sum(topic, f"alike-{bits}-bits-{clip}-{weight}", "All had the same levels.", "Level", p, words, contributors)
+        name = _identifier(f"alike-{bits}-bits-{clip}-{weight}")
+        _sum(topic, name, "All had the same levels.", "Level", p, words, contributors)
 
 
 def _sum(
