@@ -438,6 +438,15 @@ def test_the_mean_of_equal_levels_is_that_level(
     assert values[1:3].tolist() == [clip, -clip]
 
 
+@pytest.mark.parametrize("total_weight", [2**22 - 1, 2**31 - 1, 3 * 2**29 + 7])
+def test_equal_levels_come_back_where_float64_holds_neither_sum_nor_divisor(total_weight: int) -> None:
+    """A quotient of the two, each rounded before, is off for every third to second level."""
+    spec = FixedPoint(1000, clip=0.1, bits=32, aggregate="mean")
+    levels = np.random.default_rng(0).integers(-spec.top, spec.top + 1, 1000).tolist()
+    sums = np.array([(level + spec.top) * total_weight for level in levels], dtype=np.uint64)
+    assert decode_entries(spec, sums, 1, total_weight).tolist() == numbers_of(spec, levels).tolist()
+
+
 @pytest.mark.parametrize("contributors", [1, 3, 2**20])
 def test_sums_of_zeros_are_zero_and_sums_of_bounds_exact(contributors: int) -> None:
     spec = FixedPoint(3, clip=0.1, bits=16)
