@@ -88,7 +88,7 @@ class TestPolicyFloors:
         with pytest.raises(PeerMisbehaved) as caught:
             ClientSession(offered, 0, policy=ClientPolicy(max_corrupt=0.2, max_dropout=0.0))
         assert caught.value.violation is Violation.OFFER_THRESHOLD_BELOW_POLICY
-        chosen = ServerSession(params(clients=100, topology="sparse", max_corrupt=0.2)).offer
+        chosen = ServerSession(params(clients=100, topology="sparse", max_corrupt=0.2, max_dropout=0.1)).offer
         assert ClientSession(chosen, 0, policy=ClientPolicy(max_corrupt=0.2)).phase is ClientPhase.ADVERTISE_KEYS
 
     def test_a_cohort_above_the_ceiling_is_refused(self) -> None:
