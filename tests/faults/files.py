@@ -24,7 +24,7 @@ from tests.identity.authority import CertificateAuthority
 SESSION: Final = "round-7"
 HIGHEST: Final = 1000
 ROUND_SECONDS: Final = 100_000
-POLICY: Final = ClientPolicy(minimum_cohort=2, minimum_threshold=1, max_corrupt=0.0)
+POLICY: Final = ClientPolicy(minimum_cohort=2, minimum_threshold=1, max_corrupt=0.0, max_dropout=0.0)
 SEMI_HONEST: Final = replace(POLICY, threat_model=ThreatModel.SEMI_HONEST)
 
 

@@ -38,7 +38,7 @@ def test_the_split_follows_the_seed() -> None:
 
 def test_a_missing_scikit_learn_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(secagg.ParameterError, match=r"scikit-learn .*pip install 'secagg\[demo\]'"):
+    with pytest.raises(secagg.ParameterError, match=r"needs scikit-learn.*pip install 'secagg\[demo\]'"):
         load_digits(numbers())
 
 

@@ -227,9 +227,8 @@ class Network:
 
     def policy(self, **changes: Any) -> ClientPolicy:
         """The lowest floor; `changes` raise it."""
-        return ClientPolicy(
-            **{"minimum_cohort": 2, "minimum_threshold": 1, "threat_model": self.parameters.threat_model, **changes}
-        )
+        lowest: dict[str, Any] = {"minimum_cohort": 2, "minimum_threshold": 1, "max_dropout": 0.0}
+        return ClientPolicy(**{**lowest, "threat_model": self.parameters.threat_model, **changes})
 
     async def everybody(
         self, ids: Iterable[int] | None = None, **changes: Any
