@@ -63,7 +63,7 @@ def test_texts_do_not_overlap(trained: tuple[Federation, list[FederatedRound]]) 
 @pytest.mark.parametrize("module", ["matplotlib.figure", "matplotlib.backends.backend_agg"])
 def test_a_missing_matplotlib_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(secagg.ParameterError, match=r"matplotlib .*pip install 'secagg\[demo\]'"):
+    with pytest.raises(secagg.ParameterError, match=r"needs matplotlib.*pip install 'secagg\[demo\]'"):
         new_figure()
 
 

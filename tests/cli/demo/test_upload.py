@@ -13,7 +13,7 @@ from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import payload_prefix
 
 
-@pytest.mark.parametrize(("bits", "weight"), [(1, 1), (7, 1), (16, 1), (16, 9), (24, 40), (32, 200)])
+@pytest.mark.parametrize(("bits", "weight"), [(2, 1), (7, 1), (16, 1), (16, 9), (24, 40), (32, 200)])
 def test_the_entries_of_the_first_vector_are_found(bits: int, weight: int) -> None:
     shape = (10, 13)
     spec = secagg.FixedPoint(
