@@ -263,7 +263,7 @@ FLOORS: dict[str, tuple[dict[str, str | None], int, str]] = {
     "no session name": ({"session": "../first"}, 2, "../first"),
     "somebody else's id": ({"client": "5"}, 1, "not signed with the key of client 5"),
     "an id outside the cohort": ({"client": "4"}, 1, "client 4"),
-    "an unknown authority": ({"authority": "operator.pub"}, 2, "signed by authority"),
+    "an unknown authority": ({"authority": "operator.pub"}, 2, "signed by the authority"),
     "a roster without an authority": ({"authority": None}, 2, "--authority"),
     "an authority without a roster": ({"roster": None}, 2, "--roster"),
     "a newer serial": ({"minimum_serial": "2"}, 2, "older than 2"),
