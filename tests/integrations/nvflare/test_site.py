@@ -106,7 +106,7 @@ def test_a_job_sets_the_learner_and_nothing_else() -> None:
 
 
 def test_the_learner_gets_the_runs_events_and_the_end_erases_the_session(tmp_path: Path) -> None:
-    network = Network(tmp_path, names_of(4))
+    network = Network(tmp_path, names_of(3))
 
     def end(site: str, task: Shareable) -> Shareable:
         if site == "site-1" and stage(task) == "masked_input":
@@ -115,7 +115,7 @@ def test_the_learner_gets_the_runs_events_and_the_end_erases_the_session(tmp_pat
         return task
 
     network.on_task = end
-    with pytest.raises(secagg.SessionAbortedError, match="3 of 4 clients"):
+    with pytest.raises(secagg.SessionAbortedError, match="2 of 3 clients"):
         network.sum()
     assert network.learners["site-1"].events == [EventType.START_RUN, EventType.END_RUN]
     assert network.learners["site-1"].seen == []
