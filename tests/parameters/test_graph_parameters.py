@@ -16,6 +16,8 @@ from secagg.parameters import ThreatModel, TopologyKind
 from secagg.parameters.graph_choice import GraphChoice, choose_graph, complete_threshold, graph_parameters
 from secagg.parameters.graph_conditions import MAX_CLIENTS, MAX_SHARE_HOLDERS
 
+pytestmark = pytest.mark.thorough
+
 PUBLISHED = json.loads((Path(__file__).parent / "graph_parameters.json").read_text())
 
 

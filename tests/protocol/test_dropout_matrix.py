@@ -25,6 +25,8 @@ from tests.protocol.support import (
     session,
 )
 
+pytestmark = pytest.mark.thorough
+
 R = Round
 ABORT_REASONS = {
     R.ADVERTISE_KEYS: AbortReason.TOO_FEW_ADVERTISED,

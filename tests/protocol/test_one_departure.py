@@ -10,6 +10,8 @@ from secagg import AbortReason, ParameterError, Round, ServerPhase, SessionAbort
 from secagg.protocol.transitions import rounds
 from tests.harness import DEFAULT_VECTORS, Harness
 
+pytestmark = pytest.mark.thorough
+
 MAY_LEAVE = {
     "semi-honest": {3: 0, 4: 1, 5: 1, 6: 1, 7: 2, 8: 2},
     "active": {3: 0, 4: 0, 5: 1, 6: 1, 7: 1, 8: 1},

@@ -29,6 +29,8 @@ from secagg.masking.engine import add_masks
 from secagg.protocol.events import ClientDropped, SessionCompleted, Stage
 from secagg.testing.randomness import DeterministicRandomSource
 
+pytestmark = pytest.mark.thorough
+
 VECTORS = {"real": FixedPoint(20, clip=1.0, bits=12, rounding="nearest"), "count": Integers(-2, 9, shape=(2, 2))}
 COHORT = (3, 5, 8, 13, 21)
 Arrays = dict[str, NDArray[Any]]

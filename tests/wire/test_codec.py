@@ -44,6 +44,8 @@ from tests import strategies
 from tests.wire import trees
 from tests.wire.trees import Field, Tree, packed, render, tree
 
+pytestmark = pytest.mark.thorough
+
 Decoder = Callable[[bytes], Any]
 
 SESSION = bytes(range(32))

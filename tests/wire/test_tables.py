@@ -27,6 +27,8 @@ from tests.wire import trees
 from tests.wire.test_codec import SAMPLES, SESSION, fill
 from tests.wire.trees import Tree, render
 
+pytestmark = pytest.mark.thorough
+
 BIG = 2**64 - 1
 Listed = ShareKeysResponse | MaskedInputCollectionRequest | UnmaskingResponse
 READERS = ("decode_share_keys_response", "decode_masked_input_collection_request", "decode_unmasking_response")
