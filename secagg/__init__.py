@@ -4,84 +4,29 @@ Start with :meth:`SessionParameters.choose` and :func:`simulate`; embed :class:`
 :class:`ServerSession` in your own transport. What is promised, and what not, stands in protocol_specs/.
 """
 
-from secagg import parameters
-from secagg.crypto.secret import SecretBytes
-from secagg.crypto.signing import IdentityKey
-from secagg.errors import (
-    AbortReason,
-    DecodeError,
-    DropReason,
-    InternalError,
-    LocalProtocolError,
-    MissingExtraError,
-    ParameterError,
-    ParticipationRefusedError,
-    PeerMisbehaved,
-    RemoteProtocolError,
-    SecAggError,
-    SessionAbortedError,
-    Violation,
-)
-from secagg.executor import Executor, InlineExecutor
-from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind, client_id
-from secagg.parameters.policy import ClientPolicy
-from secagg.parameters.vectors import FixedPoint, Integers
-from secagg.protocol.messages import Round, SessionOffer
-from secagg.protocol.results import SessionResult
-from secagg.protocol.transitions import ClientPhase, ServerPhase
-from secagg.session.arrays import VectorPlan, vector_name, vectors_for
-from secagg.session.client import ClientSession
-from secagg.session.ledger import AnswerLedger, MemoryLedger
-from secagg.session.participation import MemoryParticipationLedger, ParticipationLedger
-from secagg.session.server import ServerSession
-from secagg.session.simulation import SimulationReport, SimulationResult, simulate
+import sys
+import typing
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AbortReason",
-    "AnswerLedger",
-    "ClientPhase",
-    "ClientPolicy",
-    "ClientSession",
-    "DecodeError",
-    "DropReason",
-    "Executor",
-    "FixedPoint",
-    "IdentityKey",
-    "InlineExecutor",
-    "Integers",
-    "InternalError",
-    "LocalProtocolError",
-    "MemoryLedger",
-    "MemoryParticipationLedger",
-    "MissingExtraError",
-    "ParameterError",
-    "ParticipationLedger",
-    "ParticipationRefusedError",
-    "PeerMisbehaved",
-    "RemoteProtocolError",
-    "Round",
-    "SecAggError",
-    "SecretBytes",
-    "ServerPhase",
-    "ServerSession",
-    "SessionAbortedError",
-    "SessionOffer",
-    "SessionParameters",
-    "SessionResult",
-    "SimulationReport",
-    "SimulationResult",
-    "SuiteId",
-    "ThreatModel",
-    "Topology",
-    "TopologyKind",
-    "VectorPlan",
-    "Violation",
-    "__version__",
-    "client_id",
-    "parameters",
-    "simulate",
-    "vector_name",
-    "vectors_for",
-]
+if typing.TYPE_CHECKING:
+    from secagg.public import *  # noqa: F403 - the names are one list, there
+
+    __all__: list[str]
+else:
+    # All names come with the first that is used (PEP 562): every part of the library enters through this package, and
+    # what says its version, or makes a key, must not wait for NumPy and protobuf.
+    def __getattr__(name: str) -> object:
+        if name == "__all__" or not name.startswith("_"):
+            import secagg.public  # noqa: F401 - found in sys.modules, since its names are asked for while it is loaded
+
+            found = vars(sys.modules["secagg.public"])
+            if listed := found.get("__all__"):  # not yet there while it is loaded itself
+                globals().update({each: found[each] for each in listed}, __all__=sorted([*listed, "__version__"]))
+                if name in globals():
+                    return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        __getattr__("__all__")
+        return sorted(globals())

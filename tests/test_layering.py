@@ -37,8 +37,8 @@ class Room:
 
 
 # The house from top to bottom: a room imports from rooms further down only, and from no others than it names. Of some
-# it may import a single module. "secagg" is the package itself, which holds the public names; with the last three it is
-# all that stands loose. `make architecture` writes table and picture of docs/architecture.md from it.
+# it may import a single module. "secagg" is the package itself, "public" holds its names, and with the last three these
+# are all that stands loose. `make architecture` writes table and picture of docs/architecture.md from it.
 ROOMS: Final[dict[str, Room]] = {
     "cli": Room(
         "terminals, configuration files, the demo",
@@ -77,6 +77,11 @@ ROOMS: Final[dict[str, Room]] = {
         "session.server wire.codec protocol store parameters executor errors",
     ),
     "secagg": Room(
+        "the version; loads the public names when one is used",
+        "what is behind the names",
+        "public",
+    ),
+    "public": Room(
         "the public names",
         "everything optional",
         "session protocol crypto parameters executor errors",
@@ -150,7 +155,7 @@ ROOMS: Final[dict[str, Room]] = {
         "everything",
     ),
 }
-LOOSE: Final = frozenset({"secagg", "errors", "executor", "canonical"})
+LOOSE: Final = frozenset({"secagg", "public", "errors", "executor", "canonical"})
 
 # Inside a room: plain data, which imports nothing of its room but what is named.
 DATA: Final[dict[str, tuple[str, ...]]] = {
@@ -500,8 +505,28 @@ def loaded_by(statement: str) -> set[str]:
     return set(names)
 
 
-def test_importing_the_library_loads_its_four_dependencies_and_no_extra() -> None:
-    loaded = loaded_by("import secagg") - sys.stdlib_module_names
+# What the package loads when the first of its names is used.
+USING: Final = "import secagg; secagg.ClientSession"
+
+
+def test_importing_the_package_alone_loads_nothing() -> None:
+    """Its names come with the first that is used: every part of the library enters through the package."""
+    assert loaded_by("import secagg; secagg.__version__") - sys.stdlib_module_names == {"secagg"}
+
+
+def test_the_first_name_that_is_used_brings_all() -> None:
+    program = (
+        "import secagg\n"
+        "assert 'ClientSession' not in vars(secagg) and not hasattr(secagg, 'nonsense')\n"
+        "missing = set(secagg.__all__) - set(vars(secagg)) | set(secagg.__all__) - set(dir(secagg))\n"
+        "from secagg import *\n"
+        "assert not missing and ClientSession is secagg.ClientSession is vars(secagg)['ClientSession'], missing\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=PACKAGE.parent)
+
+
+def test_using_the_library_loads_its_four_dependencies_and_no_extra() -> None:
+    loaded = loaded_by(USING) - sys.stdlib_module_names
     # cffi is part of PyNaCl and cryptography.
     assert {name for name in loaded if not name.startswith("_")} - {"cffi"} == {
         "secagg",
@@ -512,15 +537,15 @@ def test_importing_the_library_loads_its_four_dependencies_and_no_extra() -> Non
     }
 
 
-def test_importing_the_library_loads_no_socket_or_event_loop_of_ours() -> None:
-    assert loaded_by("import secagg") & {"asyncio", "ssl", "sqlite3", "multiprocessing", "http", "secrets"} == set()
+def test_using_the_library_loads_no_socket_or_event_loop_of_ours() -> None:
+    assert loaded_by(USING) & {"asyncio", "ssl", "sqlite3", "multiprocessing", "http", "secrets"} == set()
 
 
 OPTIONAL: Final = ("testing", "conformance", "bench", "cli", "integrations", "transport", "compute")
 
 
-def test_importing_the_library_loads_neither_the_testing_tools_nor_the_command_line() -> None:
-    program = "import secagg, sys; print([name for name in sys.modules if name.startswith('secagg.')])"
+def test_using_the_library_loads_neither_the_testing_tools_nor_the_command_line() -> None:
+    program = f"{USING}; import sys; print([name for name in sys.modules if name.startswith('secagg.')])"
     run = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=PACKAGE.parent
     )
@@ -532,7 +557,8 @@ def test_importing_the_library_loads_neither_the_testing_tools_nor_the_command_l
 # What the checker must catch.
 
 HOUSE: Final = {
-    "": "from secagg.session.client import ClientSession",
+    "": "from secagg.public import *",
+    "public": "from secagg.session.client import ClientSession",
     "errors": "",
     "canonical": "from secagg.errors import DecodeError",
     "crypto": "",

@@ -29,6 +29,15 @@ def test_the_readme_example_passes_a_strict_type_checker(tmp_path: Path) -> None
     assert done.returncode == 0, done.stdout
 
 
+def test_a_type_checker_knows_the_names_of_the_package_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import secagg\n\nsecagg.ClientSession\nsecagg.Nonsense\n")
+    words = ("--strict", "--config-file=", "--python-version=3.11", str(tmp_path / "program.py"))
+    done = subprocess.run([sys.executable, "-m", "mypy", *words], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert [line.partition("error: ")[2] for line in done.stdout.splitlines()][:-1] == [
+        'Module has no attribute "Nonsense"  [attr-defined]'
+    ], done.stdout
+
+
 def test_the_example_of_embedding_runs() -> None:
     program = ROOT / "examples" / "embedding.py"
     done = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=True)

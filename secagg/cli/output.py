@@ -10,18 +10,19 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import secagg
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object, and nothing else.")]
 """The option of commands that give a result; what goes wrong is an object with `error`, then."""
 
-OnProgress = Callable[[secagg.Round, int, int], None]
+OnProgress = Callable[["secagg.Round", int, int], None]
 """Called with (round, clients done, clients in the round), as `simulate(progress=...)` wants it."""
 
 
@@ -42,6 +43,8 @@ def print_problem(sentence: str) -> None:
 
 def result_console() -> Console:
     """Return the console of standard output, which is plain text when that is a pipe."""
+    from rich.console import Console
+
     terminal = None if sys.stdout.isatty() else False
     return Console(file=sys.stdout, highlight=False, markup=False, force_terminal=terminal)
 
@@ -58,6 +61,9 @@ def session_progress(title: str) -> Iterator[OnProgress | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         shown = {}

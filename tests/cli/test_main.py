@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -177,10 +178,20 @@ HEAVY = (
 )
 
 
+def test_the_version_is_said_without_loading_what_computes() -> None:
+    program = (
+        "import sys\nfrom secagg.cli.main import main\nmain(['--version'])\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    version, loaded = done.stdout.splitlines()
+    assert version == f"secagg {secagg.__version__}"
+    assert {"numpy", "cryptography", "nacl", "google", "rich"} & set(ast.literal_eval(loaded)) == set()
+
+
 @pytest.mark.parametrize(
     ("words", "allowed"),
     [
-        (("--version",), ()),
         (("params", "--json"), ("secagg.testing",)),
         (("params", "--cost", "--json"), ("secagg.bench", "secagg.testing")),
         (("keygen", "--help"), ()),
