@@ -20,6 +20,9 @@ EXIT_NO_RESULT: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
+# What this command has under --json is where the results go.
+_JSON_IS_A_FILE: Final = ["bench", "run"]
+
 # The base of all complaints about a command line; typer vendors it or imports it from click, by its version.
 _CommandLineError: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
@@ -122,8 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `secagg`; None takes those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # What `secagg bench run` has under that name is a file.
-    as_json = "--json" in words[: words.index("--") if "--" in words else None] and words[0] != "bench"
+    as_json = "--json" in words[: words.index("--") if "--" in words else None] and words[:2] != _JSON_IS_A_FILE
     try:
         command = typer.main.get_command(application(words))
         outcome = command.main(words or ["--help"], prog_name="secagg", standalone_mode=False)

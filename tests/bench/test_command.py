@@ -49,10 +49,10 @@ def test_cohorts_of_ones_own(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_sentence(run: Run, words: tuple[str, ...], sentence: str) -> None:
-    outcome = run(*words)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert sentence in outcome.err
-    assert outcome.err.count("\n") == 1
+    for outcome in (run(*words), *([run(*words, "--json")] if words[1] != "run" else [])):
+        assert (outcome.code, outcome.out) == (2, "")
+        assert sentence in outcome.err
+        assert outcome.err.count("\n") == 1
 
 
 def test_without_the_extra_it_is_one_sentence(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +77,38 @@ def test_compare_ends_with_one_when_something_became_worse(run: Run, tmp_path: P
     assert "WORSE" in worse.out
     assert "1 of 1 figures became worse" in worse.out
     assert "better" in better.out
+
+
+def test_comparisons_pictures_and_tables_are_objects_with_json(run: Run, tmp_path: Path) -> None:
+    for name, milliseconds in (("before", 100.0), ("after", 150.0)):
+        write_report(
+            report_of(
+                time_row("a server", milliseconds),
+                measured_row("masking", "one", "GB/s", Better.MORE, (5.0,), floor=6.0, floor_name="a floor"),
+            ),
+            tmp_path / f"{name}.json",
+        )
+    before, after = str(tmp_path / "before.json"), str(tmp_path / "after.json")
+    compared = run("bench", "compare", before, after, "--json")
+    assert (compared.code, compared.out.count("\n")) == (1, 1)
+    record = json.loads(compared.out)
+    assert (record["worse"], record["tolerance"], record["machines_differ"]) == (1, 0.1, [])
+    assert record["changes"][0] == {
+        "suite": "server",
+        "name": "a server",
+        "unit": "ms",
+        "before": 100.0,
+        "after": 150.0,
+        "times_better": pytest.approx(2 / 3),
+        "verdict": "worse",
+    }
+    drawn = json.loads(run("bench", "plot", before, "--out", str(tmp_path / "x"), "--json").out)
+    assert drawn == {"files": [str(tmp_path / "x" / name) for name in ("floors.png", "floors.svg")]}
+    assert "| a server | 100 ms |" in json.loads(run("bench", "table", before, "--json").out)["markdown"]
+    page = tmp_path / "page.md"
+    page.write_text("<!-- bench: server -->\n<!-- end of bench -->\n")
+    written = json.loads(run("bench", "table", before, "--into", str(page), "--json").out)
+    assert written == {"pages": [{"page": str(page), "written": True}]}
 
 
 def test_plots_are_png_and_svg_and_the_same_every_time(run: Run, tmp_path: Path) -> None:

@@ -118,13 +118,6 @@ def test_help_lists_the_commands_with_and_without_asking(run: Any) -> None:
         assert [name for name in ("simulate", "params", "demo") if name not in outcome.out] == []
 
 
-@pytest.mark.parametrize("command", ["simulate", "params", "demo"])
-def test_every_command_has_json_and_help(run: Any, command: str) -> None:
-    outcome = run(command, "--help")
-    assert outcome.code == 0
-    assert "--json" in outcome.out
-
-
 def test_version(run: Any) -> None:
     outcome = run("--version")
     assert (outcome.code, outcome.out, outcome.err) == (0, f"secagg {secagg.__version__}\n", "")

@@ -7,10 +7,11 @@ model, the context. The server's offer is held against it before a key is made.
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Optional
 
@@ -39,6 +40,7 @@ from secagg.identity.keys import load_identity
 
 _DEFAULTS: Final = secagg.ClientPolicy()
 _GIVE_UP_SECONDS: Final = 300.0
+_MADE_UP: Final = re.compile(r"arr_[0-9]+")
 MaybeFloat = Optional[float]  # noqa: UP045 - typer 0.12.0 knows no `float | None`
 MaybeThreatModel = Optional[secagg.ThreatModel]  # noqa: UP045
 
@@ -135,7 +137,7 @@ def join(
     took_part = asyncio.run(
         participate(
             server,
-            load_arrays(input_),
+            load_arrays(input_, policy.vectors),
             session=session,
             client_id=client_of(client, private, keys),
             identity=private,
@@ -177,12 +179,22 @@ def join(
         print_sentences(f"Session {took_part.session} completed with the input of client {took_part.client}.")
 
 
-def load_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+def load_arrays(path: Path, expected: Collection[str] | None = None) -> Mapping[str, NDArray[Any]]:
     """Read the arrays of a .npz file; none that would need unpickling.
 
+    Args:
+        path: of the file.
+        expected: names of the vectors that this client accepts; None for any but those that NumPy makes up.
+
     Raises:
-        ParameterError: no such file, or no arrays in it.
+        ParameterError: no such file, no arrays in it, or arrays of other names; says which are there.
     """
+    arrays = _read(path)
+    _require_names(path, arrays, expected)
+    return arrays
+
+
+def _read(path: Path) -> Mapping[str, NDArray[Any]]:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.lib.npyio.NpzFile):
@@ -192,7 +204,25 @@ def load_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
         raise secagg.ParameterError(f"cannot read {path}: {error.strerror or error}; give a .npz file") from error
     except (ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise secagg.ParameterError(f"{path} is no .npz file of plain arrays; write it with numpy.savez") from error
-    raise secagg.ParameterError(f"{path} holds one array without a name; write it with numpy.savez(path, name=array)")
+    raise secagg.ParameterError(
+        f"{path} holds one array without a name (shape {loaded.shape}); write it with numpy.savez(path, NAME=array), "
+        "where NAME is that of the session's vector"
+    )
+
+
+def _require_names(path: Path, arrays: Mapping[str, NDArray[Any]], expected: Collection[str] | None) -> None:
+    there = ", ".join(f"{name!r} of shape {array.shape}" for name, array in arrays.items()) or "no array"
+    if expected is not None and arrays.keys() != set(expected):
+        wanted = ", ".join(map(repr, expected))
+        raise secagg.ParameterError(f"{path} holds {there}, and --vectors names {wanted}; give exactly these arrays")
+    if not arrays:
+        raise secagg.ParameterError(f"{path} holds no array; give one for each vector of the session, by its name")
+    if expected is None and all(_MADE_UP.fullmatch(name) for name in arrays):
+        raise secagg.ParameterError(
+            f"{path} holds {there}, and expected is an array for each vector of the session, by the vector's name; "
+            "numpy.savez calls arrays so that were given without one: write numpy.savez(path, NAME=array). Where the "
+            "vectors are called so, say it by --vectors"
+        )
 
 
 def _roster(roster: Path | None, authority: Path | None, minimum_serial: int) -> Mapping[int, bytes] | None:

@@ -6,7 +6,7 @@ Reads options and shows results. Must not know what is measured.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Optional
@@ -22,10 +22,10 @@ from secagg.bench.comparing import DEFAULT_TOLERANCE, Change, Verdict, compare, 
 from secagg.bench.plan import FULL, QUICK
 from secagg.bench.plots import draw
 from secagg.bench.registry import SUITES
-from secagg.bench.rows import Report, read_report, write_report
+from secagg.bench.rows import read_report, write_report
 from secagg.bench.runner import OnBenchmark, run_benchmarks
 from secagg.bench.tables import everything
-from secagg.cli.output import print_sentences, result_console
+from secagg.cli.output import JsonFlag, print_json, print_sentences, result_console
 
 MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
 MaybeInt = Optional[int]  # noqa: UP045
@@ -44,7 +44,9 @@ def run(
         Words, typer.Argument(metavar="[SUITE ...]", help=f"Suites to run; all unless given: {', '.join(SUITES)}.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out what is long: under two minutes in all.")] = False,
-    json_file: Annotated[MaybePath, typer.Option("--json", metavar="FILE", help="Write the results there.")] = None,
+    json_file: Annotated[
+        MaybePath, typer.Option("--json", metavar="FILE", help="Also write the results there.")
+    ] = None,
     only: Annotated[
         Words, typer.Option(metavar="TEXT", help="Run benchmarks with this in their suite/name; may be repeated.")
     ] = None,
@@ -63,7 +65,7 @@ def run(
         report = run_benchmarks(plan, secagg.__version__, suites or (), only or (), progress)
     if json_file is not None:
         write_report(report, json_file)
-    sys.stdout.write(_text(report))
+    sys.stdout.write(everything(report) + "\n")
 
 
 @app.command("compare")
@@ -73,12 +75,26 @@ def compare_files(
     tolerance: Annotated[
         float, typer.Option(metavar="PART", help="A figure may move by this part.")
     ] = DEFAULT_TOLERANCE,
+    as_json: JsonFlag = False,
 ) -> None:
     """Say what became better or worse from one run to another; exit code 1 when something became worse."""
     if not 0 <= tolerance < 1:
         raise secagg.ParameterError(f"--tolerance {tolerance} is outside 0 .. 1; give a part such as 0.1")
     old, new = read_report(before), read_report(after)
     changes = compare(old, new, tolerance)
+    worse = sum(change.verdict is Verdict.WORSE for change in changes)
+    differing = machines_differ(old, new)
+    if as_json:
+        print_json(
+            {"worse": worse, "tolerance": tolerance, "machines_differ": differing, "changes": [*map(_record, changes)]}
+        )
+    else:
+        _print_changes(changes, worse, tolerance, differing)
+    if worse:
+        raise typer.Exit(EXIT_WORSE)
+
+
+def _print_changes(changes: Sequence[Change], worse: int, tolerance: float, differing: Sequence[str]) -> None:
     table = Table()
     for heading in ("suite", "what"):
         table.add_column(heading)
@@ -87,21 +103,22 @@ def compare_files(
     for change in changes:
         table.add_row(*_cells(change))
     result_console().print(table)
-    worse = sum(change.verdict is Verdict.WORSE for change in changes)
-    differing = machines_differ(old, new)
     where = f" The machines differ in {', '.join(differing)}: compare their ratios only." if differing else ""
     print_sentences(f"{worse} of {len(changes)} figures became worse by more than {tolerance:.0%}.{where}")
-    if worse:
-        raise typer.Exit(EXIT_WORSE)
 
 
 @app.command("plot")
 def plot(
     results: Annotated[Path, typer.Argument(metavar="FILE.json", help="Results to draw.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the pictures.")],
+    as_json: JsonFlag = False,
 ) -> None:
     """Draw how cost grows with clients, entries and dropouts, and how near the floors are: PNG and SVG."""
-    for file in draw(read_report(results), out):
+    files = draw(read_report(results), out)
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+        return
+    for file in files:
         sys.stdout.write(f"{file}\n")
 
 
@@ -111,18 +128,32 @@ def table(
     into: Annotated[
         Paths, typer.Option("--into", metavar="PAGE", help="Fill the marked blocks of this page; may be repeated.")
     ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Print the results as Markdown tables, or write them between the marks of pages."""
     report = read_report(results)
+    changed = {page: write_into(page, report) for page in into or ()}
+    if as_json:
+        pages = [{"page": str(page), "written": written} for page, written in changed.items()]
+        print_json({"pages": pages} if into else {"markdown": everything(report)})
+        return
     if not into:
         sys.stdout.write(everything(report) + "\n")
-    for page in into or ():
-        changed = write_into(page, report)
-        sys.stdout.write(f"{page}: {'written' if changed else 'as it was'}\n")
+    for page, written in changed.items():
+        sys.stdout.write(f"{page}: {'written' if written else 'as it was'}\n")
 
 
-def _text(report: Report) -> str:
-    return everything(report) + "\n"
+def _record(change: Change) -> dict[str, object]:
+    row, before, after = change.row, change.before, change.after
+    return {
+        "suite": row.suite,
+        "name": row.name,
+        "unit": row.unit,
+        "before": None if before is None else before.measured,
+        "after": None if after is None else after.measured,
+        "times_better": change.factor,
+        "verdict": change.verdict.lower(),
+    }
 
 
 def _cells(change: Change) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import secagg
@@ -127,6 +128,55 @@ def test_giving_up_takes_some_time(run: Any, words: dict[str, list[str]], second
     outcome = run(*words["status"], "--give-up", seconds)
     assert (outcome.code, outcome.out) == (2, "")
     assert seconds in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected", "sentence"),
+    [
+        (
+            {"arr_0": np.zeros((2, 3))},
+            None,
+            r"holds 'arr_0' of shape \(2, 3\), and expected is an array for each vector",
+        ),
+        (
+            {"arr_0": np.zeros(2), "arr_1": np.zeros(3)},
+            None,
+            r"'arr_1' of shape \(3,\).*numpy.savez\(path, NAME=array\)",
+        ),
+        (
+            {"arr_0": np.zeros(2)},
+            ["update"],
+            r"holds 'arr_0' of shape \(2,\), and --vectors names 'update'; give exactly",
+        ),
+        ({"a": np.zeros(2)}, ["a", "b"], "--vectors names 'a', 'b'"),
+        ({}, None, "holds no array; give one for each vector"),
+    ],
+)
+def test_an_input_without_the_names_of_vectors_says_what_is_there_and_what_is_expected(
+    tmp_path: Path, arrays: dict[str, Any], expected: list[str] | None, sentence: str
+) -> None:
+    np.savez(tmp_path / "input.npz", **arrays)
+    with pytest.raises(secagg.ParameterError, match=rf"input\.npz .*{sentence}"):
+        join.load_arrays(tmp_path / "input.npz", expected)
+
+
+def test_an_input_is_read_by_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "input.npz", arr_0=np.arange(3), update=np.zeros(2))
+    assert set(join.load_arrays(tmp_path / "input.npz")) == {"arr_0", "update"}
+    np.savez(tmp_path / "input.npz", np.arange(3))
+    assert set(join.load_arrays(tmp_path / "input.npz", ["arr_0"])) == {"arr_0"}
+    np.save(tmp_path / "input.npy", np.zeros((4, 5)))
+    with pytest.raises(secagg.ParameterError, match=r"one array without a name \(shape \(4, 5\)\)"):
+        join.load_arrays(tmp_path / "input.npy")
+
+
+def test_an_input_is_looked_at_before_the_server_is_asked(
+    run: Any, words: dict[str, list[str]], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", np.zeros(3))
+    outcome = run(*words["join"], "--plaintext", "--give-up", "1")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "a.npz holds 'arr_0' of shape (3,)" in outcome.err
 
 
 def test_a_client_is_who_its_key_is_in_the_roster() -> None:
