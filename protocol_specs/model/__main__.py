@@ -16,10 +16,12 @@ from protocol_specs.model.controls import (
     REDUNDANT,
     RING,
     UNCONNECTED,
+    WEIGHED,
     each_left_out,
 )
 from protocol_specs.model.honest import search_dropouts
 from protocol_specs.model.machines import explore_client, server_table_edges, table_edges
+from protocol_specs.model.participation import APART, TOGETHER, find_difference
 from protocol_specs.model.search import Task, lines, search
 from secagg.parameters import ThreatModel
 
@@ -30,7 +32,7 @@ def main() -> int:
         _each()
         return 0
     began = time.perf_counter()
-    good = [_lying_server(), _machines(), _honest_server(), _controls(), _redundant()]
+    good = [_lying_server(), _machines(), _honest_server(), _sums(), _controls(), _redundant()]
     _say(f"\n{'all as it must be' if all(good) else 'NOT AS IT MUST BE'}; {time.perf_counter() - began:.0f} s")
     return 0 if all(good) else 1
 
@@ -63,7 +65,7 @@ def _machines() -> bool:
 
 
 def _honest_server() -> bool:
-    _say("\nHonest server, every pattern of dropouts: P1, P2, P3, P4")
+    _say("\nHonest server, every pattern of dropouts: P1, P2, P3, P4, P8")
     good = True
     for cohort, model in HONEST:
         run = search_dropouts(cohort, model)
@@ -76,12 +78,32 @@ def _honest_server() -> bool:
     return good
 
 
+def _sums() -> bool:
+    _say("\nSums of one context, clients that admit one: P7")
+    good = True
+    for offers in TOGETHER:
+        sets, found = find_difference(offers)
+        good &= found is None
+        _say(f"  {offers!s:31} {sets:6} sets of sums")
+        _say_lines([] if found is None else [str(found)])
+    return good
+
+
 def _controls() -> bool:
     _say("\nControls: one thing changed, and the shortest way to the breach")
     cut = search_dropouts(RING, ThreatModel.SEMI_HONEST, UNCONNECTED).breaches
     good = bool(cut) and all("alone is readable" in breach for breach in cut)
     _say(f"  parts of a ring not counted (A14), honest server: {RING}, {len(cut)} breaches")
     _say_lines(list(cut[:1]))
+    heard = search_dropouts(*WEIGHED, tells_of_weights=True).breaches
+    good &= bool(heard) and all("hear whether the weights fit" in breach for breach in heard)
+    _say(f"  clients are told of A13, honest server: {WEIGHED[0]}, {len(heard)} breaches")
+    _say_lines(list(heard[:1]))
+    for name, offers in APART:
+        sets, difference = find_difference(offers)
+        good &= difference is not None
+        _say(f"  {name}: {offers}, {sets} sets of sums")
+        _say_lines([f"P7: {difference}"])
     for control in CONTROLS:
         sound, changed = search(control.sound), search(control.changed)
         found = changed.breach.broken if changed.breach else None

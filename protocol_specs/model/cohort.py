@@ -79,12 +79,14 @@ class Rules:
         without: checks that are left out: a client's, or the server's A14.
         self_share: every client holds a share of its own secrets too (against §5.2, and without C54).
         answers_again: a client answers a second, different unmasking request (against §6.6, C62).
+        tells_of_weights: clients hear of A13 as of other aborts (against R33).
     """
 
     threat_model: ThreatModel = ThreatModel.ACTIVE
     without: frozenset[Violation | AbortReason] = frozenset()
     self_share: bool = False
     answers_again: bool = False
+    tells_of_weights: bool = False
 
     def demands(self, check: Violation | AbortReason) -> bool:
         """Whether a check is in force."""

@@ -97,6 +97,9 @@ HONEST: Final = (
 UNCONNECTED: Final = frozenset({AbortReason.CONTRIBUTORS_NOT_CONNECTED})
 """Without this check of an honest server, late clients make it read a part of the ring alone."""
 
+WEIGHED: Final = (Cohort(4, 3, 1), ThreatModel.ACTIVE)
+"""A corrupt client that sends a wrong weight reads the others' off what it hears of A13."""
+
 _FEW: Final = Cohort(5, 3)
 _SPLIT: Final = Cohort(7, 4)
 

@@ -86,10 +86,17 @@ class HonestRun:
 
 
 def search_dropouts(
-    cohort: Cohort, threat_model: ThreatModel, without: frozenset[Violation | AbortReason] = frozenset()
+    cohort: Cohort,
+    threat_model: ThreatModel,
+    without: frozenset[Violation | AbortReason] = frozenset(),
+    *,
+    tells_of_weights: bool = False,
 ) -> HonestRun:
-    """Visit every state of an honest server: in each round each client may answer, leave, or answer and then leave."""
-    rules = Rules(threat_model, without)
+    """Visit every state of an honest server: in each round each client may answer, leave, or answer and then leave.
+
+    Where clients are corrupt, the sum of the weights may be none that weights can have (A13).
+    """
+    rules = Rules(threat_model, without, tells_of_weights=tells_of_weights)
     first = Server(_S.COLLECTING_KEYS, (Fate.PENDING,) * cohort.clients)
     seen: dict[Server, list[Server]] = {first: []}
     edges: set[Edge] = set()
@@ -116,7 +123,10 @@ def steps(cohort: Cohort, rules: Rules, server: Server) -> Iterator[tuple[type[o
     row = SERVER_TRANSITIONS[rules.threat_model][server.phase]
     for kind in row:
         if kind is CloseRound:
-            yield kind, close(cohort, rules, server)
+            after = close(cohort, rules, server)
+            yield kind, after
+            if after.phase is _S.COMPLETED and cohort.corrupt:
+                yield kind, after._replace(phase=_S.ABORTED, reason=AbortReason.RESULT_NOT_DECODABLE)
             continue
         for i, fate in enumerate(server.fates):
             if kind is Abort and fate >= Fate.PENDING:
@@ -140,6 +150,14 @@ def close(cohort: Cohort, rules: Rules, server: Server) -> Server:
         return server._replace(phase=following)
     fates = tuple(Fate.PENDING if fate is Fate.ANSWERED else fate for fate in server.fates)
     return Server(following, fates)
+
+
+def told(rules: Rules, server: Server) -> int:
+    """The clients that hear of an abort: all that take part, but nobody of A13 (§7.2, R33)."""
+    if server.phase is not _S.ABORTED:
+        return 0
+    silent = server.reason is AbortReason.RESULT_NOT_DECODABLE and not rules.tells_of_weights
+    return 0 if silent else server.those(Fate.PENDING, Fate.ANSWERED)
 
 
 def _fate_of_leaver(phase: ServerPhase, fate: Fate) -> Fate:
@@ -224,6 +242,10 @@ def _complaints(cohort: Cohort, rules: Rules, before: Server, server: Server) ->
         for part in _readable(cohort, server):
             if part.bit_count() < cohort.minimum_contributors:
                 yield f"{server}: the sum of the inputs of {text(part)} alone is readable"
+    elif server.reason is AbortReason.RESULT_NOT_DECODABLE:
+        hear = told(rules, server) ^ told(rules, server._replace(phase=_S.COMPLETED, reason=None))
+        if hear:
+            yield f"{server}: clients {text(hear)} hear whether the weights fit"
     elif server.phase is _S.ABORTED:
         if server.reason is None:
             yield f"{server}: no reason"

@@ -38,6 +38,12 @@ class Property(Enum):
     ONE_SUM = "P6"
     """At most one sum is readable in a session."""
 
+    NO_DIFFERENCE = "P7"
+    """No combination of sums of one context is over few inputs, when every client admits one (`participation.py`)."""
+
+    NOTHING_OF_WEIGHTS = "P8"
+    """Clients hear the same whether or not a sum can be decoded."""
+
 
 class Player(NamedTuple):
     """An honest client in a search.

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from protocol_specs.model.client import Client, Message, World, receive
 from protocol_specs.model.cohort import Cohort, Rules, members, subsets
-from secagg import PeerMisbehaved, Round, ThreatModel, Violation
+from protocol_specs.model.honest import Fate, Server, told
+from protocol_specs.model.participation import Limits, Place, asked
+from secagg import (
+    AbortReason,
+    Integers,
+    MemoryParticipationLedger,
+    ParticipationRefusedError,
+    PeerMisbehaved,
+    Round,
+    ServerPhase,
+    SessionParameters,
+    ThreatModel,
+    Violation,
+)
 from secagg.protocol.messages import (
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
@@ -17,6 +30,8 @@ from secagg.protocol.messages import (
     UnmaskingRequest,
 )
 from secagg.protocol.transitions import ClientPhase
+from secagg.session.participation import ParticipationLimits, look_up
+from tests.adversarial.test_told import weighing
 from tests.harness import Harness, alter, decode_answer, decode_request
 from tests.protocol.support import fork_client
 
@@ -55,6 +70,53 @@ def reply(harness: Harness, **changes: Any) -> tuple[Violation | None, Any]:
 
 def expected(client: Client, message: Message, world: World, rules: Rules | None = None) -> Violation | None:
     return receive(COHORT, rules or Rules(), 0, client, message, world).violation
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(1), Limits(2), Limits(None, 2), Limits(None, 3), Limits(2, 1), Limits()], ids=str
+)
+def test_every_order_of_offers_and_inputs_under_limits(limits: Limits) -> None:
+    """Three sessions of one context: what the model's client admits and notes is what the library's does."""
+    offered = (0b1111, 0b0111, 0b1101)
+    parameters = [
+        SessionParameters.choose(clients=names(cohort), vectors={"v": Integers(0, 9, 1)}, context=b"c")
+        for cohort in offered
+    ]
+    code = ParticipationLimits(limits.sums, limits.change)
+
+    def steps(at: tuple[Place, ...], noted: int) -> Iterator[tuple[tuple[Place, ...], int]]:
+        for session, place in enumerate(at):
+            if place in (Place.CONTRIBUTED, Place.LEFT):
+                continue
+            ledger = MemoryParticipationLedger()
+            for other in members(noted):
+                look_up(ledger, 1, bytes([other]), parameters[other], claim=True)
+            earlier = look_up(ledger, 1, bytes([session]), parameters[session], claim=place is Place.ACCEPTED)
+            try:
+                code.check(parameters[session], earlier)
+                after = Place.CONTRIBUTED if place is Place.ACCEPTED else Place.ACCEPTED
+            except ParticipationRefusedError:
+                after = Place.LEFT
+            yield (*at[:session], after, *at[session + 1 :]), noted | (1 << session if place is Place.ACCEPTED else 0)
+
+    seen: set[tuple[tuple[Place, ...], int]] = {((Place.NOTHING,) * 3, 0)}
+    todo = list(seen)
+    while todo:
+        at, noted = todo.pop()
+        expected = set(asked(offered, 0, limits, at, noted))
+        assert set(steps(at, noted)) == expected
+        todo += expected - seen
+        seen |= expected
+    assert len(seen) > 10
+
+
+@pytest.mark.parametrize(("weights", "reason"), [(1, None), (10, AbortReason.RESULT_NOT_DECODABLE)])
+def test_who_hears_of_weights_that_do_not_fit(weights: int, reason: AbortReason | None) -> None:
+    harness = weighing("active", 9, weights)
+    assert harness.server.abort_reason is reason
+    phase = ServerPhase.ABORTED if reason else ServerPhase.COMPLETED
+    everybody = (Fate.ANSWERED,) * len(harness.cohort)
+    assert sorted(harness.requests) == list(names(told(Rules(), Server(phase, everybody, reason))))
 
 
 def test_every_list_of_advertisements() -> None:

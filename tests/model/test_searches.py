@@ -19,6 +19,7 @@ from protocol_specs.model.controls import (
     REDUNDANT,
     RING,
     UNCONNECTED,
+    WEIGHED,
     Control,
     without,
 )
@@ -34,6 +35,7 @@ from protocol_specs.model.knowledge import (
 )
 from protocol_specs.model.lying import Adversary
 from protocol_specs.model.machines import explore_client, server_table_edges, table_edges
+from protocol_specs.model.participation import APART, TOGETHER, Offers, find_difference
 from protocol_specs.model.search import Task, lines, replay, search
 from secagg import AbortReason, ClientPhase, ServerPhase, ThreatModel, Violation
 from secagg.protocol.messages import Abort
@@ -232,7 +234,7 @@ def test_an_honest_server_releases_the_sum_of_the_contributors_or_says_why_not(
     assert run.breaches == ()
     assert run.edges == server_table_edges(threat_model)
     early = {AbortReason.TOO_FEW_ADVERTISED, AbortReason.TOO_FEW_SHARERS, AbortReason.TOO_FEW_CONTRIBUTORS}
-    late = {AbortReason.TOO_FEW_UNMASKERS, None}
+    late = {AbortReason.TOO_FEW_UNMASKERS, None} | ({AbortReason.RESULT_NOT_DECODABLE} if cohort.corrupt else set())
     confirmers = {AbortReason.TOO_FEW_CONFIRMERS} if threat_model is ThreatModel.ACTIVE else set()
     parts = set() if cohort.degree is None else {AbortReason.CONTRIBUTORS_NOT_CONNECTED}
     assert run.ended.keys() == early | late | confirmers | parts
@@ -243,6 +245,27 @@ def test_late_clients_cut_a_ring_whose_parts_are_not_counted() -> None:
     assert run.breaches
     assert all("alone is readable" in breach for breach in run.breaches)
     assert any("the inputs of {2, 3} alone" in breach for breach in run.breaches)
+
+
+def test_clients_that_are_told_of_weights_hear_something_of_them() -> None:
+    run = search_dropouts(*WEIGHED, tells_of_weights=True)
+    assert run.breaches
+    assert all("hear whether the weights fit" in breach for breach in run.breaches)
+
+
+@pytest.mark.parametrize("offers", TOGETHER, ids=str)
+def test_clients_that_admit_one_sum_of_a_context_leave_no_difference(offers: Offers) -> None:
+    sets, found = find_difference(offers)
+    assert sets > 2
+    assert found is None
+
+
+@pytest.mark.parametrize(("name", "offers"), APART, ids=[name for name, _ in APART])
+def test_a_difference_of_sums_is_found(name: str, offers: Offers) -> None:
+    _, found = find_difference(offers)
+    assert found is not None
+    assert 0 < found.shown.bit_count() < offers.floor
+    assert len(found.sums) == 2
 
 
 def test_a_mask_that_nobody_rebuilds_stays_in_the_sum() -> None:
