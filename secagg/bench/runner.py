@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -25,7 +26,7 @@ def planned(shared: Shared, suites: Sequence[str] = (), only: Sequence[str] = ()
     Args:
         shared: of the run.
         suites: names of suites; all when there are none.
-        only: texts, one of which must be in "suite/benchmark"; all when there are none.
+        only: texts, with one of which a word in "suite/benchmark" must begin; all when there are none.
 
     Raises:
         ParameterError: an unknown suite, or nothing left.
@@ -38,11 +39,16 @@ def planned(shared: Shared, suites: Sequence[str] = (), only: Sequence[str] = ()
         for name, suite in SUITES.items()
         if not suites or name in suites
         for benchmark in suite(shared)
-        if not only or any(text in f"{name}/{benchmark.name}" for text in only)
+        if not only or any(_named(text, f"{name}/{benchmark.name}") for text in only)
     )
     if not chosen:
         raise ParameterError("no benchmark has this in its name; leave --only out to see them all")
     return chosen
+
+
+def _named(text: str, name: str) -> bool:
+    """Whether a text is in a name, there where a word begins: `lie` is not in `client`."""
+    return re.search((r"\b" if text[:1].isalnum() else "") + re.escape(text), name) is not None
 
 
 def run_benchmarks(

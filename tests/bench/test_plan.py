@@ -43,6 +43,8 @@ def test_suites_and_names_select() -> None:
         planned(Shared(QUICK), ["speed"])
     with pytest.raises(ParameterError, match="no benchmark has this"):
         planned(Shared(QUICK), ["server"], ["0x0003"])
+    told = [" lie," in benchmark.name for _, benchmark in planned(Shared(QUICK), [], ["lie"])]
+    assert told == [True] * len(QUICK.liars), "not what is about a client"
 
 
 def test_cohorts_and_lengths_of_ones_own() -> None:

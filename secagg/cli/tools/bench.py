@@ -48,7 +48,8 @@ def run(
         MaybePath, typer.Option("--json", metavar="FILE", help="Also write the results there.")
     ] = None,
     only: Annotated[
-        Words, typer.Option(metavar="TEXT", help="Run benchmarks with this in their suite/name; may be repeated.")
+        Words,
+        typer.Option(metavar="TEXT", help="Run benchmarks with a word in suite/name that begins so; may be repeated."),
     ] = None,
     clients: Annotated[
         Numbers, typer.Option(metavar="N", help="Measure cohorts of this size instead; may be repeated.")
