@@ -58,7 +58,7 @@ def graph_parameters(
     Source: Bell et al., CCS 2020, section 3; Specification §2.4.
     """
     problem = conditions_of(clients, max_corrupt, max_dropout, threat_model, security_bits, correctness_bits)
-    degree = _first_degree(problem, smallest_threshold=1)
+    degree = _first_degree(problem, smallest_threshold=1, may_leave=0)
     return degree, max(problem.window(degree).lowest, 2)
 
 
@@ -141,8 +141,10 @@ def _first_connected(problem: Conditions) -> int:
     return 2 + 2 * bisect_left(degrees, True, key=problem.connected)
 
 
-def _first_degree(problem: Conditions, smallest_threshold: int) -> int:
+def _first_degree(problem: Conditions, smallest_threshold: int, may_leave: int) -> int:
     """First even degree with a threshold of at least `smallest_threshold`, all conditions holding.
+
+    So many neighbours may leave for certain, whatever `max_dropout` is: where that is nobody, t2 is the degree.
 
     One more neighbour raises t1 and degree - t2 by 0 or 1 each, so t2 grows by at most 1 and the lower
     end of the window never falls. A degree that lacks m thresholds thus rules out the m - 1 after it:
@@ -154,7 +156,7 @@ def _first_degree(problem: Conditions, smallest_threshold: int) -> int:
     degree = _first_connected(problem)
     while degree <= problem.largest_degree():
         lowest, highest = problem.window(degree)
-        lacking = max(lowest, smallest_threshold) - highest
+        lacking = max(lowest, smallest_threshold) - min(highest, degree - may_leave)
         if lacking <= 0:
             return degree
         degree += lacking + lacking % 2
@@ -162,13 +164,13 @@ def _first_degree(problem: Conditions, smallest_threshold: int) -> int:
 
 
 def _first_degree_for(problem: Conditions, threshold: int) -> int:
-    """First even degree that allows this threshold; both ends of the window rise with the degree.
+    """First even degree that allows this threshold when one neighbour has left; both ends of the window rise.
 
     Raises:
         ParameterError: there is no such degree.
     """
     degrees = range(_first_connected(problem), problem.largest_degree() + 1, 2)
-    wide = bisect_left(degrees, True, key=lambda k: k - problem.most_dropped(k) >= threshold)
+    wide = bisect_left(degrees, True, key=lambda k: k - max(1, problem.most_dropped(k)) >= threshold)
     if wide == len(degrees) or problem.window(degrees[wide]).lowest > threshold:
         raise ParameterError(
             f"no sparse graph of {problem.clients} clients serves threshold {threshold} ({problem.figures()}): "
@@ -189,8 +191,8 @@ def _infeasible(problem: Conditions) -> str:
 def _sparse(problem: Conditions, degree: int | None, threshold: int | None) -> GraphChoice:
     """Sparse graph: computed, checked, or (both given) rated.
 
-    A computed threshold is at least 2: one share must not be the secret. Unlike the published rule, the
-    degree then makes room for it (see :func:`graph_parameters`).
+    A computed threshold is at least 2: one share must not be the secret. Unlike the published rule, a computed
+    degree makes room for it, and for one neighbour that leaves (see :func:`graph_parameters`).
     """
     if problem.threat_model is ThreatModel.ACTIVE:
         raise ParameterError(
@@ -198,7 +200,7 @@ def _sparse(problem: Conditions, degree: int | None, threshold: int | None) -> G
             "construction: take topology 'complete', or threat_model 'semi-honest'."
         )
     if degree is None:
-        degree = _first_degree(problem, 2) if threshold is None else _first_degree_for(problem, threshold)
+        degree = _first_degree(problem, 2, 1) if threshold is None else _first_degree_for(problem, threshold)
         binding = _binding(problem, degree, 2 if threshold is None else threshold)
         threshold = max(problem.window(degree).lowest, 2) if threshold is None else threshold
         reason = f"Sparse graph, {_figures(problem, degree)} Threshold {threshold}. {binding}"
@@ -300,6 +302,8 @@ def _binding(problem: Conditions, degree: int, wanted: int) -> str:
             "security bits, would relax it."
         )
     lowest, highest = problem.window(lower)
+    if max(lowest, wanted) <= highest:
+        return f"Room for one departure binds: with degree {lower} nobody might leave."
     corrupt, dropped = problem.most_corrupt(lower), problem.most_dropped(lower)
     secrecy = lowest >= wanted and corrupt >= dropped
     relax = "max_corrupt, or fewer security" if secrecy else "max_dropout, or fewer correctness"

@@ -306,11 +306,29 @@ def test_automatic_choice_is_sparse_when_smaller() -> None:
         (1000, 0.33, 0.05, "Secrecy (t1) binds"),
         (1000, 0.05, 0.4, "Correctness (t2) binds"),
         (1000, 0, 0.7, "Connectivity binds"),
-        (40, 0, 0, "Nothing binds: degree 2 is the smallest"),
+        (40, 0, 0, "Room for one departure binds: with degree 2 nobody might leave"),
     ],
 )
 def test_reason_says_what_binds(n: int, max_corrupt: float, max_dropout: float, binds: str) -> None:
     assert binds in choose_graph(n, max_corrupt, max_dropout, "semi-honest").reason
+
+
+def test_nothing_binds_where_one_share_may_be_the_secret() -> None:
+    choice = choose_graph(40, 0, 0, "semi-honest", threshold=1)
+    assert figures(choice) == ("sparse", 2, 1)
+    assert "Nothing binds: degree 2 is the smallest" in choice.reason
+
+
+@pytest.mark.parametrize("n", [33, 40, 99, 1000])
+@pytest.mark.parametrize("corrupt", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("threshold", [None, 1, 2, 5, 20])
+def test_one_neighbour_may_leave_though_no_dropouts_are_expected(n: int, corrupt: float, threshold: int | None) -> None:
+    try:
+        choice = choose_graph(n, corrupt, 0.0, "semi-honest", "sparse", None, threshold)
+    except ParameterError:
+        assert threshold is not None
+    else:
+        assert choice.threshold < choice.degree
 
 
 def test_published_rule_may_break_correctness_but_the_choice_does_not() -> None:

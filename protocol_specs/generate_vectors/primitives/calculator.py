@@ -49,13 +49,14 @@ class Sparse:
     def choose(self, *, room_for_two: bool) -> tuple[int, int] | None:
         """Degree and threshold; None if no degree qualifies.
 
-        `room_for_two`: the degree has a threshold of at least 2; otherwise the published rule holds.
+        `room_for_two`: the degree has a threshold of at least 2 with which one neighbour may leave; otherwise the
+        published rule holds.
         """
         for degree in range(2, min(self.clients - 1, _MOST_HOLDERS) + 1, 2):
             if not self.connected(degree):
                 continue
             lowest, highest = self.window(degree)
-            if (max(lowest, 2) if room_for_two else lowest) <= highest:
+            if max(lowest, 2) <= min(highest, degree - 1) if room_for_two else lowest <= highest:
                 return degree, max(lowest, 2)
         return None
 

@@ -16,7 +16,7 @@ from protocol_specs.reference.policy import withstands
 
 _FLAGS: Final = {
     "Rounding": "A product of fraction and clients just below an integer. One corrupt client less is assumed.",
-    "RoomForTwo": "The published rule has room for a threshold of 1 only, with which a share is the secret.",
+    "RoomForTwo": "The published rule has room for a threshold of 1 only (a share is the secret), or for no leaver.",
     "Moved": "The default threshold is outside of its interval. Without moving it the session cannot end, or leaks.",
     "Impossible": "No choice exists. A calculator that returns one has lost a condition.",
     "PolicyBound": "The weakest graph that withstands a corrupt fraction, and the strongest that does not.",
@@ -38,6 +38,8 @@ _ALSO: Final[list[tuple[int, str, str, str, int, int]]] = [
     (1000, "0.1", "0.3", "semi-honest", 10, 5),
     (333, "0.29", "0.07", "semi-honest", 40, 20),
     (10000, "0.2", "0.05", "semi-honest", 40, 20),
+    (40, "0", "0", "semi-honest", 40, 20),
+    (1000, "0.05", "0", "semi-honest", 40, 20),
 ]
 
 
