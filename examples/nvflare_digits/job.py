@@ -15,7 +15,8 @@ from sites import DigitsLearner, LeavingExecutor, scores, statistics
 from sklearn.datasets import load_digits
 from workflow import DigitStatistics
 
-from secagg.integrations.nvflare import SecureFedAvg, SumSettings, site_id
+import secagg
+from secagg.integrations.nvflare import SecureFedAvg, SumSettings
 
 SITES = [f"site-{number}" for number in range(1, 6)]
 LEAVING = "site-3"
@@ -67,12 +68,12 @@ def enroll(local: Path) -> None:
 
     Real sites make their own key, and the authority's key stays with whoever keeps the roster, off-line.
     """
-    secagg = str(Path(sys.executable).with_name("secagg"))
+    program = str(Path(sys.executable).with_name("secagg"))
     files = ["--roster", str(local / "roster.json"), "--authority", str(local / "authority.key")]
-    command = [secagg, "enroll", *files, "--create-authority"]
+    command = [program, "enroll", *files, "--create-authority"]
     for site in SITES:
-        run([secagg, "keygen", "--out", str(local / f"{site}.key")])
-        command += ["--add", f"{site_id(site)}={local / site}.pub"]
+        run([program, "keygen", "--out", str(local / f"{site}.key")])
+        command += ["--add", f"{secagg.client_id(site)}={local / site}.pub"]
         (local / f"secagg-{site}.toml").write_text(
             'threat_model = "active"\nminimum_cohort = 4\nmax_corrupt = 0.0\n'
             f'identity = "{site}.key"\nroster = "roster.json"\nauthority = "authority.pub"\n{COUNTS}'

@@ -13,10 +13,15 @@ from typing import Any, Final
 
 import secagg
 from secagg.errors import ParameterError
+from secagg.store.base import StoreError
+from secagg.store.participations import ParticipationFile
 
-_COUNTS: Final = ("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words")
+_COUNTS: Final = (
+    *("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words"),
+    *("sums_per_context", "minimum_cohort_change"),
+)
 _FRACTIONS: Final = ("max_corrupt", "max_dropout")
-POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model"})
+POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model", "topologies"})
 """Fields of :class:`secagg.ClientPolicy` that may be set."""
 
 
@@ -79,4 +84,33 @@ class Settings:
             if name not in (model.value for model in secagg.ThreatModel):
                 raise ParameterError(f"{self.spelled('threat_model')} is {name!r}; give 'active' or 'semi-honest'")
             changes["threat_model"] = secagg.ThreatModel(name)
+        if "topologies" in self:
+            kinds = self.names("topologies")
+            if not kinds or kinds - {kind.value for kind in secagg.TopologyKind}:
+                given = self.given["topologies"]
+                raise ParameterError(f"{self.spelled('topologies')} is {given!r}; give 'complete', 'sparse', or both")
+            changes["topologies"] = frozenset(map(secagg.TopologyKind, kinds))
         return replace(floor, **changes)
+
+    def participations(self, policy: secagg.ClientPolicy, folder: Path) -> ParticipationFile | None:
+        """Return the record of the sums that the client took part in: the file that `participations` names, if any.
+
+        Args:
+            policy: whose limits need the record.
+            folder: where a path that is not absolute begins.
+
+        Raises:
+            ParameterError: limits without a record, or a file that cannot be used.
+        """
+        if "participations" in self:
+            try:
+                return ParticipationFile(folder / self.path("participations"))
+            except StoreError as error:
+                raise ParameterError(f"{self.spelled('participations')}: {error}") from error
+        for name in ("sums_per_context", "minimum_cohort_change"):
+            if (limit := getattr(policy, name)) is not None:
+                raise ParameterError(
+                    f"{self.spelled(name)} is {limit}, and nothing remembers sums beyond a session; give "
+                    f"{self.spelled('participations')}, the path of a file on this machine's disk"
+                )
+        return None

@@ -88,6 +88,33 @@ class FixedPoint:
         object.__setattr__(self, "rounding", _choice("rounding", rounding, _ROUNDINGS))
         object.__setattr__(self, "aggregate", _choice("aggregate", aggregate, _AGGREGATES))
 
+    @classmethod
+    def whole_numbers(
+        cls,
+        most: int,
+        length: int | None = None,
+        *,
+        shape: tuple[int, ...] | None = None,
+        aggregate: Aggregate = "mean",
+    ) -> FixedPoint:
+        """Return the specification of whole numbers that travel in steps of one, so that their mean is exact.
+
+        Args:
+            most: largest magnitude that is needed, 1 .. 2^31 - 1; the clip is the next 2^k - 1.
+            length: of each client's array; or `shape`.
+            shape: of each client's array.
+            aggregate: "mean" or "sum".
+
+        Raises:
+            ParameterError: a value outside its range, or not exactly one of length and shape.
+        """
+        most = _integer("most", most)
+        bits = max(MIN_BITS, most.bit_length() + 1)
+        if most < 1 or bits > MAX_BITS:
+            raise ParameterError(f"most={most} is outside 1 .. 2^{MAX_BITS - 1} - 1; give the largest whole number")
+        clip = (1 << (bits - 1)) - 1
+        return cls(length, shape=shape, clip=clip, bits=bits, rounding="nearest", aggregate=aggregate)
+
     @property
     def size(self) -> int:
         """Number of entries."""

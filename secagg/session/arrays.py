@@ -238,14 +238,12 @@ def _spec(name: str, array: NDArray[Any], clip: float | Mapping[str, float], bit
     shape = array.shape or (1,)
     own = clip.get(name) if isinstance(clip, Mapping) else None
     if array.dtype.kind in _WHOLE:
-        # clip = 2^(bits - 1) - 1 makes the steps of the grid one: nothing is rounded before the mean.
         most = 1 if array.dtype.kind == "b" else (1 << (WHOLE_NUMBER_BITS - 1)) - 1
         if own is not None and array.dtype.kind != "b":
             most = math.ceil(FixedPoint(1, clip=own, bits=2).clip)
-        width = max(2, most.bit_length() + 1)
-        if width > MAX_BITS:
+        if most.bit_length() >= MAX_BITS:
             raise ParameterError(f"has a clip of {own:g}; of whole numbers it is at most {(1 << (MAX_BITS - 1)) - 1}")
-        return FixedPoint(shape=shape, clip=(1 << (width - 1)) - 1, bits=width, rounding="nearest", aggregate="mean")
+        return FixedPoint.whole_numbers(most, shape=shape)
     if not isinstance(clip, Mapping):
         return FixedPoint(shape=shape, clip=clip, bits=bits, aggregate="mean")
     bound = own if own is not None else next((c for pattern, c in clip.items() if _fits(name, pattern)), None)

@@ -307,3 +307,17 @@ def test_check_vectors() -> None:
         check_vectors([("a", 3)])  # type: ignore[list-item]
     with pytest.raises(ParameterError, match=r"FixedPoint\(...\) or Integers\(...\), not str"):
         encoded("a", "spec")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("most", "bits", "clip"), [(1, 2, 1), (2, 3, 3), (2000, 12, 2047), (2**31 - 1, 32, 2**31 - 1)])
+def test_whole_numbers_travel_in_steps_of_one(most: int, bits: int, clip: int) -> None:
+    spec = FixedPoint.whole_numbers(most, shape=(2, 3))
+    assert spec == FixedPoint(shape=(2, 3), clip=clip, bits=bits, rounding="nearest", aggregate="mean")
+    assert spec.clip / spec.top == 1
+    assert FixedPoint.whole_numbers(most, 4, aggregate="sum").aggregate == "sum"
+
+
+@pytest.mark.parametrize("most", [0, -1, 2**31, 1.5])
+def test_whole_numbers_have_a_largest(most: int) -> None:
+    with pytest.raises(ParameterError, match="most"):
+        FixedPoint.whole_numbers(most, 1)

@@ -211,3 +211,14 @@ def test_whole_numbers_do_not_wrap() -> None:
     assert moved["b"].tolist() == [255, 0]
     assert moved["i"] == 2**62 + 4
     assert moved["on"].tolist() == [True, True]
+
+
+def test_whole_numbers_are_averaged_exactly() -> None:
+    params = secagg.SessionParameters.choose(
+        clients=4, vectors={"ages": secagg.FixedPoint.whole_numbers(120, 2)}, max_weight=1000
+    )
+    ages, weights = [[17, 0], [35, 120], [120, -120], [1, 1]], [3, 1000, 17, 0]
+    result = secagg.simulate(params, [{"ages": np.array(each)} for each in ages], weights=weights)
+    total = sum(weights)
+    expected = [sum(w * each[k] for w, each in zip(weights, ages, strict=True)) / total for k in range(2)]
+    np.testing.assert_allclose(result.vectors["ages"], expected, rtol=1e-14)

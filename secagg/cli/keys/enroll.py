@@ -110,7 +110,10 @@ def _keys(option: str, words: list[str] | None) -> dict[int, bytes]:
 
 def _client(option: str, word: str) -> int:
     if not (word.isascii() and word.isdigit()) or int(word) >= 1 << 64:
-        raise secagg.ParameterError(f"{option} {word!r:.40} is no client id; ids are whole numbers in 0 .. 2^64-1")
+        raise secagg.ParameterError(
+            f"{option} {word!r:.40} is no client id; ids are whole numbers in 0 .. 2^64-1, and "
+            "secagg.client_id(name) makes one of a name"
+        )
     return int(word)
 
 

@@ -13,7 +13,9 @@
 try:
     import flwr.serverapp  # noqa: F401 - asks whether Flower's Message API is there
 except ImportError as error:
-    raise ImportError(
+    from secagg.errors import MissingExtraError
+
+    raise MissingExtraError(
         "secagg.integrations.flower needs Flower's Message API; run: pip install 'secagg[flower]'"
     ) from error
 

@@ -32,8 +32,8 @@ class SecAggConfig:
         max_weight: largest weight (example count) of a client, which travels in as many bits; 1 weighs all alike. The
             outcome says how many weights were larger.
         difference: sum what training changed, and add the mean of it to the model.
-        metrics: names of training metrics to average under the same masks, each with its largest magnitude. Nodes give
-            those that they were told of by their owners.
+        metrics: names of training metrics to average under the same masks, each with its largest magnitude. Whole
+            numbers are averaged exactly. Nodes give those that they were told of by their owners.
         evaluate_metrics: the same for evaluation; without any, and without `evaluate_in_clear`, there is no
             evaluation on the nodes.
         evaluate_in_clear: let evaluation pass as without secure aggregation; nodes must allow it, too.

@@ -23,6 +23,7 @@ from secagg.integrations.flower import records
 from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node, node_from_config
 from secagg.integrations.flower.plan import Plan
+from secagg.store.base import StoreError
 
 SESSION: Final = "secagg.session"
 DEFAULT_WEIGHT: Final = "num-examples"
@@ -128,8 +129,8 @@ class _Mod:
         try:
             session = step.opened(asked) if asked.offer is not None else step.resumed(held)
             reply = step.advance(session, message, asked)
-        except (ParameterError, LocalProtocolError) as error:
-            # Its sentence may hold values of the input, and an error is a message in clear.
+        except (ParameterError, LocalProtocolError, StoreError) as error:
+            # Its sentence may hold values of the input, or names of files, and an error is a message in clear.
             _LOG.error("secure aggregation: this node leaves the session (%s): %s", asked.stage, error)
             return _refusal(message, _OWN_FAULT)
         except SecAggError as error:
@@ -163,6 +164,7 @@ class _Step:
                 roster=self._node.roster,
                 policy=self._node.policy,
                 ledger=self._ledger,
+                participations=self._node.participations,
             )
         except ParameterError as error:
             if self._node.roster is not None:
@@ -178,7 +180,11 @@ class _Step:
         if held is None:
             raise LocalProtocolError("there is no session to go on with")
         return secagg.ClientSession.resume(
-            held[1], ledger=self._ledger, identity=self._node.identity, roster=self._node.roster
+            held[1],
+            ledger=self._ledger,
+            identity=self._node.identity,
+            roster=self._node.roster,
+            participations=self._node.participations,
         )
 
     def advance(self, session: secagg.ClientSession, message: Message, asked: records.Asked) -> Message:

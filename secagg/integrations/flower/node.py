@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from flwr.app import Context
@@ -27,6 +28,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "authority",
     "minimum_serial",
     "ledger",
+    "participations",
     "weight",
     "metrics",
 }
@@ -43,6 +45,8 @@ class Node:
         policy: its floor under what a server may offer.
         ledger: a record of answers beside the one in Flower's context, which survives what that does not; needed with
             an identity.
+        participations: a record of the sums that it took part in, which outlives sessions; needed where its policy
+            limits them.
         weight: the metric of the app's reply that may weigh this node; None leaves it to the mod, and so below.
         metrics: those that may be summed under masks.
 
@@ -55,6 +59,7 @@ class Node:
     roster: Mapping[int, bytes] | None = None
     policy: secagg.ClientPolicy = field(default_factory=secagg.ClientPolicy)
     ledger: secagg.AnswerLedger | None = None
+    participations: secagg.ParticipationLedger | None = None
     weight: str | None = None
     metrics: frozenset[str] | None = None
 
@@ -78,11 +83,12 @@ def node_from_config(
     `secagg enroll`, the public key of the authority that signed it; these three go together); `secagg-minimum-serial`
     (the oldest serial of a roster that is accepted); `secagg-ledger` (path of a directory, see
     :class:`DirectoryLedger`); `secagg-weight`, `secagg-metrics` (names of metrics of the app's reply: which may weigh
-    the node, and, separated by commas, which may be summed under masks); `secagg-threat-model` ("active" or
-    "semi-honest");
-    `secagg-max-corrupt`, `secagg-max-dropout`, `secagg-minimum-cohort`, `secagg-minimum-threshold`,
-    `secagg-minimum-contributors`, `secagg-maximum-cohort`, `secagg-maximum-words`: fields of
-    :class:`secagg.ClientPolicy`.
+    the node, and, separated by commas, which may be summed under masks); `secagg-participations` (path of a file that
+    remembers sums, made if it is not there; needed with limits on them); and fields of :class:`secagg.ClientPolicy`:
+    `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete" refuses sparse graphs),
+    `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`, `secagg-max-dropout`,
+    `secagg-minimum-cohort`, `secagg-minimum-threshold`, `secagg-minimum-contributors`, `secagg-maximum-cohort`,
+    `secagg-maximum-words`.
 
     Args:
         context: of the ClientApp.
@@ -101,12 +107,14 @@ def node_from_config(
         raise ParameterError(f"the node configuration has {unknown[0]}, which is no setting; use {known}")
     given = Settings({names[key]: value for key, value in found.items()}, _spelled)
     identity, roster = _identity(given)
+    floor = given.policy(policy or secagg.ClientPolicy())
     return Node(
         client_id=given.whole("client_id") if "client_id" in given else context.node_id,
         identity=identity,
         roster=roster,
-        policy=given.policy(policy or secagg.ClientPolicy()),
+        policy=floor,
         ledger=DirectoryLedger(given.path("ledger")) if "ledger" in given else None,
+        participations=given.participations(floor, Path()),
         weight=_weight(given) if "weight" in given else None,
         metrics=given.names("metrics") if "metrics" in given else None,
     )

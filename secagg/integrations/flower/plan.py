@@ -86,7 +86,7 @@ class Plan:
     def metric_specifications(self, clips: Mapping[str, float], bits: int) -> dict[str, secagg.FixedPoint]:
         """Return the vectors of the metrics: the mean of each, and of 1 where a client has it and -1 where not."""
         specs = {
-            name: secagg.FixedPoint(1, clip=clips[key], bits=bits, aggregate="mean")
+            name: secagg.FixedPoint(1, clip=_with_whole_levels(clips[key], bits), bits=bits, aggregate="mean")
             for name, key in self._metric_places()
         }
         if self.metrics:
@@ -206,6 +206,12 @@ class _Arrays(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._record)
+
+
+def _with_whole_levels(clip: float, bits: int) -> float:
+    """The next clip at which whole numbers are levels, so that the mean of counts is theirs; the clip where none is."""
+    top = (1 << (bits - 1)) - 1
+    return top / (top // clip) if clip <= top else clip
 
 
 def arrays_of(content: RecordDict, name: str, where: str) -> ArrayRecord:

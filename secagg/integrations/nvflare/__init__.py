@@ -10,13 +10,15 @@ for workflows of your own: its `secure_sum` is one secure sum. Needs the extra `
 try:
     import nvflare.apis.executor  # noqa: F401 - asks whether NVFLARE is there
 except ImportError as error:
-    raise ImportError("secagg.integrations.nvflare needs NVFLARE; run: pip install 'secagg[nvflare]'") from error
+    from secagg.errors import MissingExtraError
+
+    raise MissingExtraError("secagg.integrations.nvflare needs NVFLARE; run: pip install 'secagg[nvflare]'") from error
 
 from secagg.integrations.nvflare.controller import SecureController, SecureFedAvg
 from secagg.integrations.nvflare.executor import SecAggExecutor
 from secagg.integrations.nvflare.instruction import Instruction
 from secagg.integrations.nvflare.session import SumOutcome, SumSettings
-from secagg.integrations.nvflare.site import Site, load_site, site_id
+from secagg.integrations.nvflare.site import Site, load_site
 
 __all__ = [
     "Instruction",
@@ -27,5 +29,4 @@ __all__ = [
     "SumOutcome",
     "SumSettings",
     "load_site",
-    "site_id",
 ]

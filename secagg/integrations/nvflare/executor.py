@@ -29,6 +29,7 @@ from secagg.integrations.contribution import UNUSABLE, contribute, contribute_no
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, vector_of
 from secagg.integrations.nvflare.site import Site, load_site
+from secagg.store.base import StoreError
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
 _OWN_FAULT: Final = "this site cannot take part; its own log says why"
@@ -95,8 +96,8 @@ class SecAggExecutor(Executor):
             session = held or self._opened(site, asked)
             reply = self._advance(session, asked, fl_ctx, abort_signal)
             done = True
-        except (ParameterError, LocalProtocolError) as error:
-            # Its sentence may hold values of the input, and a refusal goes to the server in clear.
+        except (ParameterError, LocalProtocolError, StoreError) as error:
+            # Its sentence may hold values of the input, or names of files, and a refusal goes to the server in clear.
             _LOG.error("secure aggregation: this site leaves the session (%s): %s", asked.stage, error)
             return messages.refusal_reply(_OWN_FAULT)
         except SecAggError as error:
@@ -123,6 +124,7 @@ class SecAggExecutor(Executor):
             roster=site.roster,
             policy=site.policy,
             ledger=self._ledger,
+            participations=site.participations,
         )
         known = {vector_of(name): bounds for name, bounds in site.integers.items()}
         require_counts_that_are_known(session.parameters, known)

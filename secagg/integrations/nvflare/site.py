@@ -23,7 +23,15 @@ from secagg.integrations.settings import POLICY_FIELDS, Settings
 FILE: Final = "secagg.toml"
 _NVFLARE_FILES: Final = ("resources.json", "resources.json.default")
 _MAX_BYTES: Final = 1 << 16
-_KNOWN: Final = POLICY_FIELDS | {"client_id", "identity", "roster", "authority", "minimum_serial", "integers"}
+_KNOWN: Final = POLICY_FIELDS | {
+    "client_id",
+    "identity",
+    "roster",
+    "authority",
+    "minimum_serial",
+    "integers",
+    "participations",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class Site:
         identity: its signing key; needed in the active model.
         roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model.
         policy: its floor under what a server may offer.
+        participations: a record of the sums that it took part in, which outlives sessions; needed where its policy
+            limits them.
         integers: names of arrays of whole numbers that may be summed, each with its lowest and highest number.
     """
 
@@ -42,25 +52,23 @@ class Site:
     identity: secagg.IdentityKey | None = None
     roster: Mapping[int, bytes] | None = None
     policy: secagg.ClientPolicy = field(default_factory=secagg.ClientPolicy)
+    participations: secagg.ParticipationLedger | None = None
     integers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-
-
-def site_id(name: str) -> int:
-    """Return the client id of a site whose file gives none: the first 8 bytes of SHA-256 of its name, big-endian."""
-    return secagg.client_id(name)
 
 
 def load_site(folder: Path, name: str) -> Site:
     """Read a site's settings.
 
     The file is `secagg-NAME.toml`, or `secagg.toml` where that is not there (NVFLARE's simulator gives all its sites
-    one folder `local`). Settings, all optional: `client_id`; `identity`, `roster`, `authority`: paths from the file's
-    folder of the site's private key, the signed roster and the authority's public key, as `secagg keygen` and
-    `secagg enroll` make them; `minimum_serial`: the oldest serial of a roster that is accepted; `integers`: a table of
-    the whole numbers that may be summed, each with its bounds, as `digits = [0, 2000]`; `threat_model`, `max_corrupt`,
-    `max_dropout`, `minimum_cohort`, `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`:
-    fields of :class:`secagg.ClientPolicy`. Without a file the site takes part in semi-honest sessions, under the
-    default policy.
+    one folder `local`). Settings, all optional: `client_id` (:func:`secagg.client_id` of the name unless given);
+    `identity`, `roster`, `authority`: paths from the file's folder of the site's private key, the signed roster and the
+    authority's public key, as `secagg keygen` and `secagg enroll` make them; `minimum_serial`: the oldest serial of a
+    roster that is accepted; `integers`: a table of the whole numbers that may be summed, each with its bounds, as
+    `digits = [0, 2000]`; `participations`: path of a file that remembers sums, made if it is not there; needed with
+    limits on them; and fields of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`),
+    `sums_per_context`, `minimum_cohort_change`, `max_corrupt`, `max_dropout`, `minimum_cohort`, `minimum_threshold`,
+    `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site takes part in semi-honest
+    sessions, under the default policy.
 
     NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
 
@@ -76,11 +84,13 @@ def load_site(folder: Path, name: str) -> Site:
     keys = _roster(folder, given)
     if ("identity" in given) != (keys is not None):
         raise ParameterError(f"{folder / FILE} has one of identity and roster without the other; give both, or none")
+    policy = given.policy(secagg.ClientPolicy())
     return Site(
-        client_id=given.whole("client_id") if "client_id" in given else site_id(name),
+        client_id=given.whole("client_id") if "client_id" in given else secagg.client_id(name),
         identity=load_identity(folder / given.path("identity")) if "identity" in given else None,
         roster=keys,
-        policy=given.policy(secagg.ClientPolicy()),
+        policy=policy,
+        participations=given.participations(policy, folder),
         integers=_integers(given) if "integers" in given else {},
     )
 

@@ -14,6 +14,7 @@ from secagg.identity.files import create_public
 from secagg.identity.keys import create_identity
 from secagg.identity.roster import SignedRoster
 from secagg.integrations.flower import DirectoryLedger, SecAggConfig, node_from_config, run_session, secagg_mod
+from secagg.store.participations import ParticipationFile
 from tests.integrations.flower.support import FakeClock, FakeGrid, Trainer, instructions
 
 
@@ -64,6 +65,11 @@ def test_every_setting(keys: Path) -> None:
         "secagg-minimum-serial": 1,
         "secagg-weight": "rows",
         "secagg-metrics": "loss, accuracy",
+        "secagg-max-dropout": 0.3,
+        "secagg-topologies": "complete",
+        "secagg-sums-per-context": 1,
+        "secagg-minimum-cohort-change": 9,
+        "secagg-participations": str(keys / "sums.sqlite"),
     }
     node = node_from_config(context(**settings), secagg.ClientPolicy(minimum_cohort=3, security_bits=30))
     assert node.client_id == 2
@@ -73,6 +79,7 @@ def test_every_setting(keys: Path) -> None:
     assert node.roster is not None
     assert node.roster[2] == node.identity.public
     assert isinstance(node.ledger, DirectoryLedger)
+    assert isinstance(node.participations, ParticipationFile)
     assert node.policy == secagg.ClientPolicy(
         minimum_cohort=30,
         minimum_threshold=20,
@@ -82,6 +89,10 @@ def test_every_setting(keys: Path) -> None:
         security_bits=30,
         maximum_cohort=500,
         maximum_words=10_000,
+        max_dropout=0.3,
+        topologies=frozenset({secagg.TopologyKind.COMPLETE}),
+        sums_per_context=1,
+        minimum_cohort_change=9,
     )
 
 
@@ -105,6 +116,14 @@ def test_defaults_give_way_to_the_configuration() -> None:
         ({"secagg-ledger": ""}, "secagg-ledger is ''; give a path"),
         ({"secagg-weight": "a,b"}, "secagg-weight names 2 metrics; give the one"),
         ({"secagg-metrics": 3}, "secagg-metrics is 3; give names, separated by commas"),
+        ({"secagg-topologies": "star"}, "secagg-topologies is 'star'; give 'complete', 'sparse', or both"),
+        ({"secagg-topologies": ""}, "secagg-topologies is ''; give"),
+        (
+            {"secagg-sums-per-context": 1},
+            "secagg-sums-per-context is 1, and nothing remembers.*; give secagg-participations",
+        ),
+        ({"secagg-minimum-cohort-change": 2}, "secagg-minimum-cohort-change is 2, and nothing remembers"),
+        ({"secagg-participations": "/nowhere/sums"}, "secagg-participations: /nowhere/sums cannot be used"),
         ({"secagg-threat-model": "paranoid"}, "give 'active' or 'semi-honest'"),
         ({"secagg-max-corrupt": "some"}, "secagg-max-corrupt is 'some'"),
         ({"secagg-max-corrupt": 1.5}, "max_corrupt 1.5 is outside 0 .. 1"),
@@ -160,3 +179,35 @@ def test_a_floor_of_one_node_is_its_own(keys: Path) -> None:
     assert outcome.contributors == (1, 3, 4, 5)
     (drop,) = outcome.drops
     assert "OFFER_COHORT_BELOW_POLICY" in drop.detail
+
+
+def test_an_input_is_summed_as_often_as_its_node_says(keys: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Also in the next process: the record is a file."""
+    app = Trainer(0.25).app(secagg_mod())
+    nodes = {900 + client: {"secagg-client-id": client} for client in range(1, 5)}
+    nodes[902] |= {"secagg-sums-per-context": 1, "secagg-participations": str(keys / "sums.sqlite")}
+    config = SecAggConfig(max_dropout=0.25, max_corrupt=0.0)
+    once, again = (
+        run_session(
+            FakeGrid(dict.fromkeys(nodes, app), node_configs=nodes), instructions(nodes), config, clock=FakeClock()
+        )
+        for _ in range(2)
+    )
+    assert (once.contributors, again.contributors) == ((1, 2, 3, 4), (1, 3, 4))
+    (drop,) = again.drops
+    assert "in 1 sums of this context already, and sums_per_context=1" in drop.detail
+    (keys / "sums.sqlite").write_bytes(b"no database of any kind, and longer than a header" * 100)
+    grid = FakeGrid(dict.fromkeys(nodes, app), node_configs=nodes)
+    (drop,) = run_session(grid, instructions(nodes), config, clock=FakeClock()).drops
+    assert "sums.sqlite" not in drop.detail
+    assert "sums.sqlite cannot be used" in caplog.text
+
+
+def test_a_node_may_refuse_sparse_graphs() -> None:
+    app = Trainer(0.25).app(secagg_mod())
+    nodes = {900 + client: {"secagg-client-id": client, "secagg-max-corrupt": 0.0} for client in range(1, 41)}
+    nodes[902]["secagg-topologies"] = "complete"
+    grid = FakeGrid(dict.fromkeys(nodes, app), node_configs=nodes)
+    config = SecAggConfig(max_dropout=0.1, max_corrupt=0.0, topology="sparse", degree=30)
+    (drop,) = run_session(grid, instructions(nodes), config, clock=FakeClock()).drops
+    assert (drop.client, "OFFER_TOPOLOGY" in drop.detail) == (2, True), drop

@@ -184,6 +184,16 @@ def test_a_directory_asks_each_node_once() -> None:
     assert all(trainer.trained == [1, 2] for trainer in group.trainers.values())
 
 
+@pytest.mark.parametrize("largest", [100.0, 99.9, 4.0, 8_000_000.0])
+def test_metrics_that_are_whole_numbers_are_averaged_exactly(largest: float) -> None:
+    group = cohort(4, active=False, differences=float, examples=lambda client: 2 * client + 1)
+    config = SecAggConfig(evaluate_metrics={"accuracy": largest}, max_corrupt=0.0)
+    outcome = run_session(group.grid, instructions(group.grid.apps, "evaluate"), config, clock=group.clock)
+    counts, weights = (1, 2, 3, 4), (3, 5, 7, 9)
+    mean = sum(c * w for c, w in zip(counts, weights, strict=True)) / sum(weights)
+    assert outcome.metrics["accuracy"] == pytest.approx(mean, rel=1e-13)
+
+
 def test_an_evaluation_sums_metrics_alone() -> None:
     group = cohort(4)
     config = SecAggConfig(threat_model="active", roster=group.roster, evaluate_metrics={"accuracy": 1.0})

@@ -31,7 +31,7 @@ from nvflare.fuel.utils import fobs
 import secagg
 from secagg.identity.keys import create_identity
 from secagg.identity.roster import SignedRoster
-from secagg.integrations.nvflare import Instruction, SecAggExecutor, SumOutcome, SumSettings, site_id
+from secagg.integrations.nvflare import Instruction, SecAggExecutor, SumOutcome, SumSettings
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.messages import ENTRY
 from secagg.integrations.nvflare.session import Attendance, run_session
@@ -67,7 +67,7 @@ def entry(reply: Shareable) -> dict[str, Any]:
 
 def counts_of(name: str) -> NDArray[Any]:
     """What a site's learner counts."""
-    return np.arange(LENGTH) + site_id(name) % 500
+    return np.arange(LENGTH) + secagg.client_id(name) % 500
 
 
 class FakeClock:
@@ -107,7 +107,7 @@ class Learner(Executor):
             return self.result(site, given)
         if task_name == "count":
             return DXO(DataKind.ANALYTIC, data={"counts": counts_of(site)}).to_shareable()
-        moved = {name: value + site_id(site) % 7 / 100 for name, value in given.data.items()}
+        moved = {name: value + secagg.client_id(site) % 7 / 100 for name, value in given.data.items()}
         meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: self.steps, MetaKey.INITIAL_METRICS: {"secret": 0.5}}
         return DXO(DataKind.WEIGHTS, data=moved, meta=meta).to_shareable()
 
@@ -236,7 +236,9 @@ def names_of(count: int) -> list[str]:
 def enroll(folder: Path, names: Iterable[str], extra: str = "") -> dict[int, bytes]:
     """Write keys, roster and settings of the active model for all sites and the server; returns the roster."""
     authority = create_identity(folder / "authority.key", folder / "authority.pub")
-    roster = {site_id(name): create_identity(folder / f"{name}.key", folder / f"{name}.pub").public for name in names}
+    roster = {
+        secagg.client_id(name): create_identity(folder / f"{name}.key", folder / f"{name}.pub").public for name in names
+    }
     now = datetime.now(UTC)
     signed = SignedRoster.sign(roster, serial=1, issued=now, expires=now + timedelta(days=1), authority=authority)
     (folder / "roster.json").write_bytes(signed.encode())

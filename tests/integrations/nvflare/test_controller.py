@@ -31,7 +31,6 @@ from secagg.integrations.nvflare import (
     SecureFedAvg,
     SumOutcome,
     SumSettings,
-    site_id,
 )
 from tests.integrations.nvflare.support import (
     COUNTS,
@@ -161,7 +160,7 @@ def test_federated_averaging_is_what_it_would_be_in_clear(tmp_path: Path) -> Non
     stage_.run()
     assert not stage_.panicked
     assert len(persistor.models) == 4
-    moves = [site_id(name) % 7 / 100 for name in names_of(4)]
+    moves = [secagg.client_id(name) % 7 / 100 for name in names_of(4)]
     moved = 3 * np.average(moves, weights=[10, 20, 30, 40])
     found = persistor.models[-1][ModelLearnableKey.WEIGHTS]
     np.testing.assert_allclose(found["w"], start["w"] + moved, atol=1e-5)

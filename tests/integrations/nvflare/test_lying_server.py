@@ -21,7 +21,7 @@ import secagg
 from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.randomness import SystemRandomSource
 from secagg.errors import Violation
-from secagg.integrations.nvflare import Instruction, messages, site_id
+from secagg.integrations.nvflare import Instruction, messages
 from secagg.integrations.nvflare.messages import ENTRY
 from secagg.protocol.messages import ConsistencyCheckRequest, ShareKeysRequest, UnmaskingRequest
 from secagg.wire.codec import decode_server_message
@@ -30,7 +30,7 @@ from tests.integrations.nvflare.support import FAST, Network, enroll, names_of, 
 from tests.integrations.nvflare.test_session import ACTIVE_SETTINGS
 
 VICTIM = "site-1"
-OTHER = site_id("site-2")
+OTHER = secagg.client_id("site-2")
 
 
 class Group:
@@ -207,7 +207,7 @@ def offer_to(group: Group, **changes: Any) -> str:
     roster = {client: group.roster.get(client, client.to_bytes(32, "big")) for client in parameters.cohort}
     server = secagg.ServerSession(parameters, roster=roster)
     asked = messages.Asked(
-        messages.session_tag(server.offer), "advertise_keys", server.requests[site_id(VICTIM)], server.offer
+        messages.session_tag(server.offer), "advertise_keys", server.requests[secagg.client_id(VICTIM)], server.offer
     )
     return refusal(group.network.ask(VICTIM, messages.request_task(asked))[ENTRY])
 
@@ -215,10 +215,10 @@ def offer_to(group: Group, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "violation"),
     [
-        ({"clients": [site_id(name) for name in names_of(4)]}, Violation.OFFER_COHORT_BELOW_POLICY),
+        ({"clients": [secagg.client_id(name) for name in names_of(4)]}, Violation.OFFER_COHORT_BELOW_POLICY),
         ({"threat_model": "semi-honest", "threshold": 4}, Violation.OFFER_THREAT_MODEL_NOT_ALLOWED),
         (
-            {"clients": [site_id(name) for name in (*names_of(5), "a stranger")]},
+            {"clients": [secagg.client_id(name) for name in (*names_of(5), "a stranger")]},
             Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER,
         ),
         ({"minimum_contributors": 3}, Violation.OFFER_MINIMUM_CONTRIBUTORS_BELOW_POLICY),

@@ -22,7 +22,7 @@ from nvflare.apis.signal import Signal
 
 import secagg
 from secagg.errors import AbortReason, DropReason
-from secagg.integrations.nvflare import Instruction, SumOutcome, SumSettings, site_id
+from secagg.integrations.nvflare import Instruction, SumOutcome, SumSettings
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.messages import ENTRY
 from secagg.protocol.events import ClientDropped
@@ -45,7 +45,7 @@ def test_the_sum_of_all_sites_is_exact(tmp_path: Path) -> None:
     outcome = network.sum()
     assert np.array_equal(outcome.arrays["counts"], expected(names_of(5)))
     assert outcome.contributors == tuple(names_of(5))
-    assert outcome.cohort == {name: site_id(name) for name in names_of(5)}
+    assert outcome.cohort == {name: secagg.client_id(name) for name in names_of(5)}
     assert drops(outcome) == {}
     assert network.clock.time == 0
     assert network.cancelled == []
@@ -81,7 +81,7 @@ def check_silence(network: Network, settings: SumSettings, when: str, options: d
     there = when in ("consistency_check", "unmasking")
     assert outcome.contributors == (tuple(names_of(5)) if there else others)
     assert np.array_equal(outcome.arrays["counts"], expected(outcome.contributors))
-    assert drops(outcome) == {site_id("site-2"): DropReason.DID_NOT_ANSWER_IN_TIME}
+    assert drops(outcome) == {secagg.client_id("site-2"): DropReason.DID_NOT_ANSWER_IN_TIME}
     assert network.clock.time == (settings.learning_timeout if when == "masked_input" else settings.round_timeout)
     assert network.cancelled == ["secagg"]
     # It is asked again in the next sum, and not waited for; nor would it have to be, now that it answers.
@@ -134,7 +134,7 @@ def test_a_refusal_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFi
     network = Network(tmp_path, names_of(5))
     outcome = network.sum()
     assert np.array_equal(outcome.arrays["counts"], expected(outcome.contributors))
-    assert drops(outcome) == {site_id("site-4"): DropReason.CLIENT_ABORTED}
+    assert drops(outcome) == {secagg.client_id("site-4"): DropReason.CLIENT_ABORTED}
     assert network.clock.time == 0
     assert network.learners["site-4"].seen == []
     assert "sums whole numbers 0 .. 1000 as 'arrays/counts', which this client was not told of" in caplog.text
@@ -249,7 +249,7 @@ def test_the_weighted_mean_of_differences(tmp_path: Path) -> None:
     }
     told = Instruction(DXO(DataKind.WEIGHTS, data=model), headers={"current_round": 3})
     outcome = network.sum(FAST, vectors, told, difference=True, max_weight=100)
-    moves = [site_id(name) % 7 / 100 for name in names_of(4)]
+    moves = [secagg.client_id(name) % 7 / 100 for name in names_of(4)]
     mean = np.average(moves, weights=[10, 20, 30, 40])
     np.testing.assert_allclose(outcome.arrays["w"], np.full((2, 3), mean), atol=1e-6)
     np.testing.assert_allclose(outcome.arrays["b"], [mean], atol=1e-6)

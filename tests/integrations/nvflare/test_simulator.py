@@ -14,10 +14,24 @@ JOB = Path(__file__).resolve().parents[3] / "examples" / "nvflare_digits" / "job
 LONGEST_SECONDS = 400
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
+needs_digits = pytest.mark.skipif(
     importlib.util.find_spec("sklearn") is None, reason="scikit-learn, whose digits it is about, is missing"
 )
+
+
+@needs_digits
+def test_a_folder_that_is_used_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """NVFLARE's simulator deletes what it finds there."""
+    (tmp_path / "thesis.tex").write_text("years of work")
+    command = [sys.executable, str(JOB), "--workspace", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS)
+    assert done.returncode == 2
+    assert f"--workspace {tmp_path} is not empty, and the simulator would delete it; name a new folder" in done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"thesis.tex": "years of work"}
+
+
+@needs_digits
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("threat_model", "stage", "left"), [("semi-honest", "masked_input", True), ("active", "consistency_check", False)]
 )

@@ -11,15 +11,16 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.shareable import Shareable
 
 import secagg
-from secagg.integrations.nvflare import SecAggExecutor, Site, load_site, site_id
+from secagg.integrations.nvflare import SecAggExecutor, Site, load_site
 from secagg.integrations.nvflare.site import load_roster
+from secagg.store.participations import ParticipationFile
 from tests.integrations.nvflare.support import Network, context_of, enroll, names_of, stage
 
 
 def test_without_a_file_a_site_is_semi_honest_and_named_by_its_digest(tmp_path: Path) -> None:
-    assert load_site(tmp_path, "site-1") == Site(site_id("site-1"))
+    assert load_site(tmp_path, "site-1") == Site(secagg.client_id("site-1"))
     # SHA-256("site-1") begins so.
-    assert site_id("site-1") == 0xF505DCCD1D9094DB
+    assert secagg.client_id("site-1") == 0xF505DCCD1D9094DB
     assert load_roster(tmp_path, "server") is None
 
 
@@ -28,14 +29,18 @@ def test_every_setting(tmp_path: Path) -> None:
         tmp_path,
         names_of(3),
         "client_id = 9\nminimum_cohort = 5\nminimum_threshold = 4\nminimum_contributors = 3\n"
-        "maximum_cohort = 100\nmaximum_words = 1000\nminimum_serial = 1\n[integers]\ndigits = [0, 2000]\n",
+        "maximum_cohort = 100\nmaximum_words = 1000\nminimum_serial = 1\nmax_dropout = 0.3\ntopologies = ['complete']\n"
+        "sums_per_context = 1\nminimum_cohort_change = 9\nparticipations = 'sums.sqlite'\n"
+        "[integers]\ndigits = [0, 2000]\n",
     )
     site = load_site(tmp_path, "site-2")
     assert site.identity is not None
-    assert site.identity.public == roster[site_id("site-2")]
+    assert site.identity.public == roster[secagg.client_id("site-2")]
     assert site.roster == roster
     assert site.client_id == 9
     assert site.integers == {"digits": (0, 2000)}
+    assert isinstance(site.participations, ParticipationFile)
+    assert (tmp_path / "sums.sqlite").exists()
     assert site.policy == secagg.ClientPolicy(
         minimum_cohort=5,
         minimum_threshold=4,
@@ -44,6 +49,10 @@ def test_every_setting(tmp_path: Path) -> None:
         maximum_words=1000,
         threat_model=secagg.ThreatModel.ACTIVE,
         max_corrupt=0.0,
+        max_dropout=0.3,
+        topologies=frozenset({secagg.TopologyKind.COMPLETE}),
+        sums_per_context=1,
+        minimum_cohort_change=9,
     )
     assert load_roster(tmp_path, "server") == roster
 
@@ -70,6 +79,13 @@ def test_the_file_of_the_sites_name_comes_first(tmp_path: Path) -> None:
         ("client_id = -1", "client_id is -1"),
         ("minimum_cohort = 3.5", "minimum_cohort is 3.5"),
         ("minimum_cohort = 1", "cohort=1"),
+        ("topologies = ['star']", "topologies is ['star']; give 'complete', 'sparse', or both"),
+        ("topologies = []", "topologies is []; give"),
+        (
+            "sums_per_context = 1",
+            "sums_per_context is 1, and nothing remembers sums beyond a session; give participations",
+        ),
+        ("participations = '.'", "participations: "),
         ("integers = 3", "integers is 3; give a table of names"),
         ("[integers]\ndigits = 2000", "integers has digits = 2000; give its lowest and highest number"),
         ("[integers]\ndigits = [0, 2.5]", "integers has digits = [0, 2.5]"),
@@ -97,6 +113,30 @@ def test_a_site_whose_file_is_wrong_takes_no_part_and_says_nothing_of_it(
         {"kind": "refusal", "reason": "this site cannot take part; its own log says why"}
     ]
     assert "cohort=1" in caplog.text
+
+
+def test_an_input_is_summed_as_often_as_its_site_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Also by a job process that was started anew: the record is a file."""
+    for name in names_of(4):
+        limit = "participations = 'sums.sqlite'\nsums_per_context = 1\n" if name == "site-1" else ""
+        (tmp_path / f"secagg-{name}.toml").write_text(limit)
+    assert Network(tmp_path, names_of(4)).sum().contributors == tuple(names_of(4))
+    again = Network(tmp_path, names_of(4))
+    assert again.sum().contributors == ("site-2", "site-3", "site-4")
+    assert "in 1 sums of this context already, and sums_per_context=1" in again.results_of("site-1")[-1]["reason"]
+    assert again.learners["site-1"].seen == []
+
+
+def test_a_record_of_sums_that_cannot_be_read_keeps_its_name_to_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "secagg-site-1.toml").write_text("participations = 'sums.sqlite'\nsums_per_context = 1\n")
+    network = Network(tmp_path, names_of(4))
+    assert load_site(tmp_path, "site-1").participations is not None
+    (tmp_path / "sums.sqlite").write_bytes(b"no database of any kind, and longer than a header" * 100)
+    assert network.sum().contributors == ("site-2", "site-3", "site-4")
+    assert network.results_of("site-1")[-1]["reason"] == "this site cannot take part; its own log says why"
+    assert "sums.sqlite cannot be used" in caplog.text
 
 
 def test_a_job_sets_the_learner_and_nothing_else() -> None:
@@ -142,4 +182,4 @@ def test_a_site_whose_logs_go_to_the_server_takes_no_part(files: dict[str, str],
 def test_logs_that_stay_at_the_site(tmp_path: Path) -> None:
     (tmp_path / "resources.json").write_text('{"allow_log_streaming": false}')
     (tmp_path / "resources.json.default").write_text('{"allow_log_streaming": true}')
-    assert load_site(tmp_path, "site-1").client_id == site_id("site-1")
+    assert load_site(tmp_path, "site-1").client_id == secagg.client_id("site-1")
