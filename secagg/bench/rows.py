@@ -174,7 +174,9 @@ def read_report(path: Path) -> Report:
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"{path} cannot be read: {error.strerror}") from error
+        raise ParameterError(
+            f"{path} cannot be read: {error.strerror}; give a file that `secagg bench run --json` wrote"
+        ) from error
     except ValueError as error:
         raise ParameterError(f"{path} is no JSON file; give one that `secagg bench run --json` wrote") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:

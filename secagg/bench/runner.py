@@ -42,7 +42,8 @@ def planned(shared: Shared, suites: Sequence[str] = (), only: Sequence[str] = ()
         if not only or any(_named(text, f"{name}/{benchmark.name}") for text in only)
     )
     if not chosen:
-        raise ParameterError("no benchmark has this in its name; leave --only out to see them all")
+        texts = " or ".join(map(repr, only))
+        raise ParameterError(f"no benchmark has {texts} in its suite/name; leave --only out to see them all")
     return chosen
 
 

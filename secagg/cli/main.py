@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Final
 
 import typer
@@ -33,14 +34,14 @@ def _local(app: typer.Typer) -> None:
     from secagg.cli.local.params import params
     from secagg.cli.local.simulate import simulate
 
-    app.command()(simulate)
-    app.command()(params)
+    app.command(short_help="Run a session in this process, and say what it cost.")(simulate)
+    app.command(short_help="Compute graph and threshold of a session, and say why.")(params)
 
 
 def _demo(app: typer.Typer) -> None:
     from secagg.cli.demo.command import demo
 
-    app.command()(demo)
+    app.command(short_help="Train a real model while clients leave.")(demo)
 
 
 def _keys(app: typer.Typer) -> None:
@@ -49,10 +50,10 @@ def _keys(app: typer.Typer) -> None:
     from secagg.cli.keys.keygen import keygen
     from secagg.cli.keys.roster import app as roster
 
-    app.command()(keygen)
-    app.command()(enroll)
-    app.add_typer(key, name="key")
-    app.add_typer(roster, name="roster")
+    app.command(short_help="Make an identity key.")(keygen)
+    app.command(short_help="Make a roster of keys, change it, and sign it.")(enroll)
+    app.add_typer(key, name="key", short_help="Show which key a file holds.")
+    app.add_typer(roster, name="roster", short_help="Show who is in a roster.")
 
 
 def _service(app: typer.Typer) -> None:
@@ -61,22 +62,22 @@ def _service(app: typer.Typer) -> None:
     from secagg.cli.service.serve import serve
     from secagg.cli.service.status import status
 
-    app.command()(serve)
-    app.command()(join)
-    app.command()(status)
-    app.command()(result)
+    app.command(short_help="Serve sessions over gRPC.")(serve)
+    app.command(short_help="Take part in a session with one input.")(join)
+    app.command(short_help="Show rounds, answers and dropouts of a server.")(status)
+    app.command(short_help="Fetch the sum of a completed session.")(result)
 
 
 def _conformance(app: typer.Typer) -> None:
     from secagg.cli.tools.conformance import app as conformance
 
-    app.add_typer(conformance, name="conformance")
+    app.add_typer(conformance, name="conformance", short_help="Check an implementation of the protocol.")
 
 
 def _bench(app: typer.Typer) -> None:
     from secagg.cli.tools.bench import app as bench
 
-    app.add_typer(bench, name="bench")
+    app.add_typer(bench, name="bench", short_help="Measure the library against the floors of this machine.")
 
 
 _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
@@ -132,7 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except secagg.ParameterError as error:
         return _fail(str(error), EXIT_BAD_INPUT, as_json)
     except _CommandLineError as error:
-        return _fail(_complaint(error), EXIT_BAD_INPUT, as_json)
+        if type(error).__name__ == "NoArgsIsHelpError":  # `secagg key`, which has commands of its own
+            sys.stdout.write(f"{error}\n")
+            return 0
+        return _fail(_complaint(error, words), EXIT_BAD_INPUT, as_json)
     except secagg.SecAggError as error:
         return _fail(str(error), EXIT_NO_RESULT, as_json)
     except MemoryError:
@@ -150,9 +154,18 @@ def _fail(sentence: str, code: int, as_json: bool) -> int:
     return code
 
 
-def _complaint(error: Exception) -> str:
+def _complaint(error: Exception, words: Sequence[str]) -> str:
+    """Say what is wrong with the words, which value it is, and where it is said what they mean."""
     describe = getattr(error, "format_message", None)
-    return str(describe() if callable(describe) else error)
+    sentence = str(describe() if callable(describe) else error).rstrip(".")
+    options = getattr(getattr(error, "param", None), "opts", ())
+    given = [value for word, value in pairwise(words) if word in options]
+    given += [
+        value for word in words for option, equals, value in [word.partition("=")] if equals and option in options
+    ]
+    path = getattr(getattr(error, "ctx", None), "command_path", "secagg")
+    value = f" (it is {given[-1]!r:.80})" if given and type(error) is typer.BadParameter else ""
+    return f"{sentence}{value}; see `{path} --help`"
 
 
 if __name__ == "__main__":

@@ -144,7 +144,8 @@ def run(
     _check_names(chosen, cases, {row.id for row in vectors.requirements})
     played = chosen.of(cases)
     if not played:
-        raise ParameterError("no case fits the filters; see the ids in the report of a whole run")
+        asked = ", ".join(map(repr, (*chosen.only, *chosen.requirements)))
+        raise ParameterError(f"no case fits {asked}; see the ids in the report of a whole run")
     try:
         description = describe(testee)
     except (TesteeCrashed, TesteeHung) as failure:

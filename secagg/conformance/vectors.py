@@ -104,7 +104,10 @@ def find_vectors(directory: Path | None = None) -> Path:
         if (place / "requirements.json").is_file():
             return place
     if directory is not None:
-        raise ParameterError(f"{directory} holds no test vectors: there is no requirements.json in it")
+        raise ParameterError(
+            f"{directory} holds no test vectors: there is no requirements.json in it; leave --vectors out for those of "
+            "this package"
+        )
     raise ParameterError("no test vectors are installed; name their directory with --vectors")
 
 

@@ -118,6 +118,37 @@ def test_help_lists_the_commands_with_and_without_asking(run: Any) -> None:
         assert [name for name in ("simulate", "params", "demo") if name not in outcome.out] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("nonsense",), "No such command 'nonsense'; see `secagg --help`"),
+        (("params", "--nonsense"), "No such option: --nonsense; see `secagg params --help`"),
+        (("params", "--clients", "2.5"), "(it is '2.5'); see `secagg params --help`"),
+        (("params", "--clients=2.5"), "(it is '2.5'); see `secagg params --help`"),
+        (("keygen",), "Missing option '--out'; see `secagg keygen --help`"),
+        (("key", "show"), "Missing argument 'FILE'; see `secagg key show --help`"),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_told_its_value_and_where_to_look(
+    run: Any, words: tuple[str, ...], sentence: str
+) -> None:
+    outcome = run(*words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert sentence in outcome.err
+
+
+@pytest.mark.parametrize("command", ["key", "roster", "conformance", "bench"])
+def test_a_family_of_commands_alone_shows_its_help(run: Any, command: str) -> None:
+    alone, asked = run(command), run(command, "--help")
+    assert (alone.code, alone.err) == (0, "")
+    assert alone.out.split() == asked.out.split()
+    assert "Commands:" in alone.out
+
+
+def test_no_line_of_the_list_of_commands_is_cut(run: Any) -> None:
+    assert "..." not in run("--help").out.partition("Commands:")[2]
+
+
 def test_version(run: Any) -> None:
     outcome = run("--version")
     assert (outcome.code, outcome.out, outcome.err) == (0, f"secagg {secagg.__version__}\n", "")

@@ -59,7 +59,7 @@ def rounds_shown(rounds: int, *, quiet: bool) -> Iterator[OnRound]:
 def print_comparison(rounds: Sequence[FederatedRound]) -> None:
     """Print secure beside plain: accuracy after the last round, and how far the models are apart."""
     last = rounds[-1]
-    table = Table(title=f"After {last.number} rounds", title_justify="left")
+    table = Table(title=f"After round {last.number}", title_justify="left")
     table.add_column("training")
     table.add_column("test accuracy", justify="right")
     table.add_column("the server sees")

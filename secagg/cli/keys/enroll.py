@@ -42,12 +42,14 @@ def enroll(
 ) -> None:
     """Add clients to the roster, or take them out, and sign it; without changes, sign it for another while."""
     if not 0 < days <= _LONGEST_DAYS:
-        raise secagg.ParameterError(f"--days {days:g} is outside 0 .. {_LONGEST_DAYS}; give the roster's time in days")
+        raise secagg.ParameterError(
+            f"--days {days:g} is not above 0 and at most {_LONGEST_DAYS}; give how many days the roster is valid"
+        )
     added = _keys("--add", add)
     replaced = _keys("--replace", replace)
     removed = [_client("--remove", word) for word in remove or []]
     if create_authority and roster.exists():
-        raise secagg.ParameterError(f"{roster} exists already, under an older authority; leave --create-authority")
+        raise secagg.ParameterError(f"{roster} exists already, under an older authority; leave --create-authority out")
     key = None if create_authority else load_identity(authority)
     old = None if key is None else _read(roster, key.public)
     keys = _changed({} if old is None else dict(old.keys), added, replaced, removed)

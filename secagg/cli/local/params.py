@@ -20,7 +20,7 @@ from secagg.parameters.session import default_minimum
 
 MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
 _COST_HELP: Final = (
-    "Also compute what a session costs: bytes, masks, X25519 operations, shares, and CPU time at the rates below. "
+    "Also compute what a session costs: bytes, masks, X25519 operations, shares, and CPU time at the rates of --rates. "
     "The formula stands in docs/performance.md."
 )
 

@@ -18,20 +18,24 @@ from secagg.cli.options import MaybePath, MaybeText
 from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
-    from secagg.transport.grpc import AdminClient, ClientTls
+    from secagg.transport.grpc import AdminClient, ClientTls, RetryPolicy
 
 OPERATOR_GIVE_UP_SECONDS: Final = 30.0
 
 Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="The server.")]
 CaFile = Annotated[
-    MaybePath, typer.Option("--ca", metavar="FILE", help="Authority of the server's certificate in PEM; gRPC's list.")
+    MaybePath,
+    typer.Option(
+        "--ca", metavar="FILE", help="Authority of the server's certificate in PEM; gRPC's own list unless given."
+    ),
 ]
 CertificateFile = Annotated[
     MaybePath, typer.Option("--certificate", metavar="FILE", help="This caller's certificate in PEM, for mutual TLS.")
 ]
 KeyFile = Annotated[MaybePath, typer.Option("--key", metavar="FILE", help="The private key of --certificate in PEM.")]
 ServerName = Annotated[
-    MaybeText, typer.Option("--server-name", metavar="NAME", help="Name in the server's certificate; the host's.")
+    MaybeText,
+    typer.Option("--server-name", metavar="NAME", help="Name in the server's certificate; the host's unless given."),
 ]
 Plaintext = Annotated[bool, typer.Option("--plaintext", help="No TLS: for trials, with a server on loopback only.")]
 GiveUp = Annotated[
@@ -88,14 +92,27 @@ def operator_client(
         ParameterError: a missing package, options that exclude each other, or a file that is not right.
     """
     with needs_service(command):
-        from secagg.transport.grpc import AdminClient, RetryPolicy
+        from secagg.transport.grpc import AdminClient
     return AdminClient(
         server,
         identity=load_identity(identity),
         tls=client_tls(ca, certificate, key, server_name, plaintext),
         insecure=plaintext,
-        retry=RetryPolicy(give_up_seconds=give_up),
+        retry=retry_policy(give_up),
     )
+
+
+def retry_policy(give_up: float) -> RetryPolicy:
+    """Return how long calls are repeated.
+
+    Raises:
+        ParameterError: no positive number of seconds.
+    """
+    from secagg.transport.grpc import RetryPolicy
+
+    if not 0 < give_up < float("inf"):
+        raise secagg.ParameterError(f"--give-up {give_up:g} is no positive number of seconds; give one, such as 60")
+    return RetryPolicy(give_up_seconds=give_up)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from secagg.cli.service.connecting import (
     ServerName,
     client_tls,
     needs_service,
+    retry_policy,
 )
 from secagg.cli.service.context import context_of
 from secagg.cli.service.expected import expected_vectors
@@ -58,7 +59,10 @@ def join(
         MaybeInt, typer.Option(metavar="ID", help="This client's id; that of the key in the roster unless given.")
     ] = None,
     weight: Annotated[
-        MaybeInt, typer.Option(help="This client's weight, such as its number of examples; 0 without any.")
+        MaybeInt,
+        typer.Option(
+            help="This client's weight, such as its number of examples, where the session has weights; may be 0."
+        ),
     ] = None,
     roster: Annotated[
         MaybePath, typer.Option(metavar="FILE", help="The roster, from where the server cannot change it.")
@@ -116,7 +120,7 @@ def join(
     """Take part in a session with one input, and return when all its rounds were closed."""
     with needs_service("join"):
         from secagg.cli.service.joining import Watcher
-        from secagg.transport.grpc import RetryPolicy, participate
+        from secagg.transport.grpc import participate
     policy = secagg.ClientPolicy(
         minimum_cohort=minimum_cohort,
         minimum_threshold=minimum_threshold,
@@ -131,6 +135,11 @@ def join(
         sums_per_context=sums_per_context,
         minimum_cohort_change=minimum_cohort_change,
     )
+    for option, limit in (("--sums-per-context", sums_per_context), ("--minimum-cohort-change", minimum_cohort_change)):
+        if limit is not None and state is None:
+            raise secagg.ParameterError(
+                f"{option} {limit} needs --state DIRECTORY, where sums are remembered; give one"
+            )
     private = None if identity is None else load_identity(identity)
     keys = _roster(roster, authority, minimum_serial)
     watcher = Watcher(sys.stderr if sys.stderr.isatty() else None)
@@ -147,7 +156,7 @@ def join(
             tls=client_tls(ca, certificate, key, server_name, plaintext),
             insecure=plaintext,
             state=state,
-            retry=RetryPolicy(give_up_seconds=give_up),
+            retry=retry_policy(give_up),
             observer=watcher,
             strict=strict,
         )

@@ -48,6 +48,8 @@ def result(
     """Fetch the sum of a completed session, and release it on the server once it is safe here."""
     if out.exists():
         raise secagg.ParameterError(f"{out} exists already and is not overwritten; give another path")
+    if not out.parent.is_dir():
+        raise secagg.ParameterError(f"--out {out} is in no existing directory; make it, or give another path")
     client = operator_client("result", server, identity, ca, certificate, key, server_name, plaintext, give_up)
     released = asyncio.run(_fetch(client, session, out, keep))
     if as_json:

@@ -41,7 +41,7 @@ app = typer.Typer(help="Measure the library against the floors of this machine."
 @app.command("run")
 def run(
     suites: Annotated[
-        Words, typer.Argument(metavar="[SUITE ...]", help=f"Suites to run; all unless given: {', '.join(SUITES)}.")
+        Words, typer.Argument(metavar="SUITE", help=f"Suites to run; all unless given: {', '.join(SUITES)}.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out what is long: under two minutes in all.")] = False,
     json_file: Annotated[

@@ -192,6 +192,8 @@ class Connection:
             )
         if self._endpoint.tls is not None and "WRONG_VERSION_NUMBER" in said:
             return "; what listens there speaks no TLS: check the port, or whether the server was started without TLS"
+        if "Connection refused" in said:
+            return "; nothing listens there: check host and port, and whether the server runs"
         return ""
 
     def _final(self, name: str, error: grpc.aio.AioRpcError) -> DroppedError | ServiceError:

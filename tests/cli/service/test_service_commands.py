@@ -127,7 +127,25 @@ def test_half_of_a_certificate_is_none(run: Any, words: dict[str, list[str]], tm
 def test_giving_up_takes_some_time(run: Any, words: dict[str, list[str]], seconds: str) -> None:
     outcome = run(*words["status"], "--give-up", seconds)
     assert (outcome.code, outcome.out) == (2, "")
-    assert seconds in outcome.err
+    assert f"--give-up {seconds} is no positive number" in outcome.err
+
+
+@pytest.mark.parametrize("option", ["--sums-per-context", "--minimum-cohort-change"])
+def test_a_limit_of_sums_needs_a_place_to_remember_them(run: Any, words: dict[str, list[str]], option: str) -> None:
+    outcome = run(*words["join"], option, "2")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{option} 2 needs --state DIRECTORY" in outcome.err
+
+
+def test_a_server_that_is_not_there_and_a_folder_that_is_not(
+    run: Any, words: dict[str, list[str]], tmp_path: Path
+) -> None:
+    outcome = run(*words["status"], "--plaintext", "--give-up", "0.2")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "nothing listens there: check host and port" in outcome.err
+    outcome = run(*words["result"][:-1], str(tmp_path / "no" / "sum.npz"), "--plaintext")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "sum.npz is in no existing directory; make it" in outcome.err
 
 
 @pytest.mark.parametrize(

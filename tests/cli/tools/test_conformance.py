@@ -123,7 +123,7 @@ BAD = {
     "no vectors": (("run", "--vectors", "no/such/directory", "--", "true"), "no/such/directory"),
     "no known failures": (("run", "--known-failures", "no/such/file", "--", "true"), "no/such/file"),
     "no such program": (("run", "--", "no-such-program-of-ours"), "no-such-program-of-ours"),
-    "no such case": (("run", "--only", "no-such-case", "--", "true"), "no case fits the filters"),
+    "no such case": (("run", "--only", "no-such-case", "--", "true"), "no case fits 'no-such-case'; see"),
     "no case to show": (
         ("run", "--show", "client-c26"),
         "no case has the id 'client-c26'; ids with this in them: client-c26-",

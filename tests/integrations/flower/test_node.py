@@ -184,7 +184,7 @@ def test_a_floor_of_one_node_is_its_own(keys: Path) -> None:
 def test_an_input_is_summed_as_often_as_its_node_says(keys: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Also in the next process: the record is a file."""
     app = Trainer(0.25).app(secagg_mod())
-    nodes = {900 + client: {"secagg-client-id": client} for client in range(1, 5)}
+    nodes: dict[int, dict[str, Any]] = {900 + client: {"secagg-client-id": client} for client in range(1, 5)}
     nodes[902] |= {"secagg-sums-per-context": 1, "secagg-participations": str(keys / "sums.sqlite")}
     config = SecAggConfig(max_dropout=0.25, max_corrupt=0.0)
     once, again = (
@@ -205,7 +205,7 @@ def test_an_input_is_summed_as_often_as_its_node_says(keys: Path, caplog: pytest
 
 def test_a_node_may_refuse_sparse_graphs() -> None:
     app = Trainer(0.25).app(secagg_mod())
-    nodes = {900 + client: {"secagg-client-id": client, "secagg-max-corrupt": 0.0} for client in range(1, 41)}
+    nodes: dict[int, dict[str, Any]] = {900 + client: {"secagg-client-id": client} for client in range(1, 41)}
     nodes[902]["secagg-topologies"] = "complete"
     grid = FakeGrid(dict.fromkeys(nodes, app), node_configs=nodes)
     config = SecAggConfig(max_dropout=0.1, max_corrupt=0.0, topology="sparse", degree=30)
