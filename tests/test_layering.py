@@ -91,6 +91,11 @@ ROOMS: Final[dict[str, Room]] = {
         "real sessions",
         "wire protocol encoding masking crypto parameters canonical errors",
     ),
+    "privacy": Room(
+        "noise, clipping and budgets of a client; what a sum still tells",
+        "transports, frameworks, what is inside a session",
+        "parameters.arguments errors",
+    ),
     "session": Room(
         "what a host holds: the facades (bytes in, bytes out), snapshots, the ledger, simulation",
         "transports, disks and clocks",
@@ -175,7 +180,7 @@ DATA: Final[dict[str, tuple[str, ...]]] = {
 }
 
 # Which layers may import a package from elsewhere; every other one is refused everywhere.
-ARRAYS: Final = ("executor", "crypto", "masking", "encoding", "wire", "protocol", "session")
+ARRAYS: Final = ("executor", "crypto", "masking", "encoding", "wire", "protocol", "session", "privacy")
 FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "numpy": (*ARRAYS, "testing", "compute", "hosting", "integrations", "transport", "conformance", "bench", "cli"),
     "cryptography": ("crypto", "bench"),  # bare, as floors
@@ -541,7 +546,7 @@ def test_using_the_library_loads_no_socket_or_event_loop_of_ours() -> None:
     assert loaded_by(USING) & {"asyncio", "ssl", "sqlite3", "multiprocessing", "http", "secrets"} == set()
 
 
-OPTIONAL: Final = ("testing", "conformance", "bench", "cli", "integrations", "transport", "compute")
+OPTIONAL: Final = ("testing", "privacy", "conformance", "bench", "cli", "integrations", "transport", "compute")
 
 
 def test_using_the_library_loads_neither_the_testing_tools_nor_the_command_line() -> None:

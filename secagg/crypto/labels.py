@@ -26,6 +26,8 @@ class Label(bytes, Enum):
         SELF_MASK_KEY: PRG key of a self mask, from its seed.
         SHARE_ENCRYPTION: associated data of an encrypted pair of shares.
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
+        NOISE_KEY: PRG key of the noise that one client adds to its input for differential privacy.
+        PRIVACY_PLAN: hash of a plan for differential privacy, with which a session's context begins.
         TOPOLOGY_PERMUTATION: hash by which clients are ordered on the ring.
         SNAPSHOT: checksum of a session's snapshot.
         ROSTER: signature of an authority over a roster file.
@@ -43,6 +45,8 @@ class Label(bytes, Enum):
     SELF_MASK_KEY = b"secagg/v1 self mask key"
     SHARE_ENCRYPTION = b"secagg/v1 share encryption"
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
+    NOISE_KEY = b"secagg/v1 noise key"
+    PRIVACY_PLAN = b"secagg/v1 privacy plan"
     TOPOLOGY_PERMUTATION = b"secagg/v1 topology permutation"
     SNAPSHOT = b"secagg/v1 snapshot"
     ROSTER = b"secagg/v1 roster"
