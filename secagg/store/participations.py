@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS claimed (
 ) WITHOUT ROWID;
 """
 _WAIT_SECONDS: Final = 60.0
+_ID_BYTES: Final = 8
 
 
 class ParticipationFile:
@@ -51,7 +52,8 @@ class ParticipationFile:
         try:
             database = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
             try:
-                database.executescript("PRAGMA synchronous = FULL;" + _SCHEMA)
+                # EXTRA: a journal that a power cut brings back would undo the claim.
+                database.executescript("PRAGMA synchronous = EXTRA;" + _SCHEMA)
                 database.execute("BEGIN IMMEDIATE")
                 if claim:
                     database.execute(
@@ -67,3 +69,25 @@ class ParticipationFile:
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be used: {error}") from error
         return [bytes(row[0]) for row in rows]
+
+    def cohorts(self, client: ClientId) -> list[tuple[ClientId, ...]]:
+        """Return the cohorts of all sessions that this client's input went into, whatever their context.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        try:
+            database = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+            try:
+                database.executescript(_SCHEMA)
+                rows = database.execute("SELECT cohort FROM claimed WHERE client = ?", (str(client),)).fetchall()
+            finally:
+                database.close()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path} cannot be used: {error}") from error
+        return [_unpacked(bytes(row[0])) for row in rows]
+
+
+def _unpacked(cohort: bytes) -> tuple[ClientId, ...]:
+    ids = (cohort[at : at + _ID_BYTES] for at in range(0, len(cohort), _ID_BYTES))
+    return tuple(int.from_bytes(member, "big") for member in ids)
