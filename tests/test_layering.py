@@ -94,7 +94,7 @@ ROOMS: Final[dict[str, Room]] = {
     "privacy": Room(
         "noise, clipping and budgets of a client; what a sum still tells",
         "transports, frameworks, what is inside a session",
-        "crypto parameters canonical errors",
+        "session.arrays protocol.results encoding crypto parameters canonical errors",
     ),
     "session": Room(
         "what a host holds: the facades (bytes in, bytes out), snapshots, the ledger, simulation",

@@ -28,6 +28,8 @@ class Label(bytes, Enum):
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
         NOISE_KEY: PRG key of the noise that one client adds to its input for differential privacy.
         PRIVACY_PLAN: hash of a plan for differential privacy, with which a session's context begins.
+        ROTATION_SIGNS: hash from which the public signs of a rotated update come.
+        RELEASE_NOISE: seed of the noise that a server adds to one result.
         TOPOLOGY_PERMUTATION: hash by which clients are ordered on the ring.
         SNAPSHOT: checksum of a session's snapshot.
         ROSTER: signature of an authority over a roster file.
@@ -47,6 +49,8 @@ class Label(bytes, Enum):
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
     NOISE_KEY = b"secagg/v1 noise key"
     PRIVACY_PLAN = b"secagg/v1 privacy plan"
+    ROTATION_SIGNS = b"secagg/v1 rotation signs"
+    RELEASE_NOISE = b"secagg/v1 release noise"
     TOPOLOGY_PERMUTATION = b"secagg/v1 topology permutation"
     SNAPSHOT = b"secagg/v1 snapshot"
     ROSTER = b"secagg/v1 roster"

@@ -3,3 +3,11 @@
 Clients clip, round and add noise before masking, to whole numbers that cannot wrap; the protocol does not change. A
 room of its own: `import secagg` does not load it, and nothing that a session does depends on it.
 """
+
+from secagg.privacy.local import add_gaussian
+from secagg.privacy.mechanism import Neighbours, Noise
+from secagg.privacy.plan import Plan
+from secagg.privacy.release import Private, Release
+from secagg.privacy.statement import Statement
+
+__all__ = ["Neighbours", "Noise", "Plan", "Private", "Release", "Statement", "add_gaussian"]

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -577,13 +578,21 @@ MUTATIONS: Final = (
 )
 
 
-def main(rows: list[str]) -> int:
+Select = Callable[[str], list[str]]
+"""Arguments of pytest that select the tests of a row."""
+
+
+def pitfall(row: str) -> list[str]:
+    return ["-k", f"pitfall_{row}", "tests/adversarial"]
+
+
+def main(rows: list[str], mutations: Sequence[Mutation] = MUTATIONS, select: Select = pitfall) -> int:
     """Run the mutations of these rows, or all; returns how many no test noticed."""
-    chosen = [mutation for mutation in MUTATIONS if not rows or mutation.row in rows]
-    red = {row: failing(row, ())[1] for row in sorted({mutation.row for mutation in chosen})}
+    chosen = [mutation for mutation in mutations if not rows or mutation.row in rows]
+    red = {row: failing(select(row), ())[1] for row in sorted({mutation.row for mutation in chosen})}
     survivors = 0
     for mutation in chosen:
-        verdict = judge(mutation, red[mutation.row])
+        verdict = judge(mutation, select, red[mutation.row])
         survivors += not verdict.startswith("killed")
         sys.stdout.write(f"{mutation.row}  {mutation.what}: {verdict}\n")
         sys.stdout.flush()
@@ -591,10 +600,10 @@ def main(rows: list[str]) -> int:
     return survivors
 
 
-def judge(mutation: Mutation, red: list[str]) -> str:
+def judge(mutation: Mutation, select: Select, red: list[str]) -> str:
     """What the row's tests say about a mutated copy; those that fail without the mutation have no vote."""
     try:
-        code, failed = failing(mutation.row, mutation.edits)
+        code, failed = failing(select(mutation.row), mutation.edits)
     except LookupError as error:
         return f"TEXT NOT FOUND in {error}"
     killers = [test for test in failed if test not in red]
@@ -603,8 +612,8 @@ def judge(mutation: Mutation, red: list[str]) -> str:
     return "SURVIVED" if code in (0, 1) else "BROKEN: no test could run"
 
 
-def failing(row: str, edits: tuple[tuple[str, str, str], ...]) -> tuple[int, list[str]]:
-    """Run a row's tests on an edited copy; returns pytest's exit code and the names of the failed tests."""
+def failing(selected: list[str], edits: tuple[tuple[str, str, str], ...]) -> tuple[int, list[str]]:
+    """Run the selected tests on an edited copy; returns pytest's exit code and the names of the failed tests."""
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory)
         ignore = shutil.ignore_patterns("__pycache__", ".hypothesis")
@@ -618,7 +627,7 @@ def failing(row: str, edits: tuple[tuple[str, str, str], ...]) -> tuple[int, lis
                 raise LookupError(file)
             path.write_text(text.replace(before, after))
         command = [sys.executable, "-m", "pytest", "-q", "--maxfail=5", "--no-header", "--tb=no", "-rf"]
-        command += ["-p", "no:cacheprovider", "-k", f"pitfall_{row}", "tests/adversarial"]
+        command += ["-p", "no:cacheprovider", *selected]
         done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     return done.returncode, [line.split("::", 1)[1].split(" - ")[0] for line in lines]

@@ -1,0 +1,93 @@
+"""Whether a session keeps what a plan promises: a client's check of an offer, and a server's of its own.
+
+All of it is public; a client's data have no part in it.
+"""
+
+from __future__ import annotations
+
+from secagg.errors import ParameterError
+from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters.arguments import require_kind
+from secagg.parameters.graph_conditions import threshold_resists
+from secagg.privacy.mechanism import Noise
+from secagg.privacy.promise import Promise
+
+
+def check_session(plan: Promise, digest: bytes, parameters: SessionParameters) -> None:
+    """Refuse a session in which the plan's statement would not be true.
+
+    Args:
+        plan: what is promised.
+        digest: of the plan, with which the context begins.
+        parameters: what was offered.
+
+    Raises:
+        ParameterError: the first thing that does not fit, with what to do.
+    """
+    require_kind("parameters", parameters, SessionParameters, "the SessionParameters of the session")
+    if dict(parameters.vectors) != plan.vectors or [name for name, _ in parameters.vectors] != list(plan.vectors):
+        raise _refusal("its vectors are not those of the plan, in this order", "choose it with vectors=plan.vectors")
+    if parameters.max_weight != 1:
+        raise _refusal(
+            f"max_weight is {parameters.max_weight}, and a total weight without noise would be released",
+            "leave it 1, and choose the plan with weights=",
+        )
+    if parameters.clients > plan.clients:
+        raise _refusal(
+            f"it has {parameters.clients} clients, and the plan is for {plan.clients}", "choose a plan for them"
+        )
+    if parameters.context[: len(digest)] != digest:
+        raise _refusal(
+            "its context does not begin with the plan's digest, so clients may have other plans",
+            "choose it with context=plan.bind(...)",
+        )
+    if plan.noise is Noise.CLIENTS:
+        _check_shares(plan, parameters)
+    elif plan.noise is Noise.SERVER and parameters.threat_model is not plan.threat_model:
+        raise _refusal("a lying server adds no noise", "choose a plan with noise='clients'")
+
+
+def _check_shares(plan: Promise, parameters: SessionParameters) -> None:
+    n, t, c = parameters.clients, parameters.threshold, plan.corrupt
+    if parameters.threat_model is not plan.threat_model:
+        raise _refusal(
+            f"its threat model is {parameters.threat_model.value}, and the plan's {plan.threat_model.value}",
+            "choose both alike",
+        )
+    honest = _floor(parameters) - c
+    if honest < plan.honest:
+        raise _refusal(
+            f"a sum may hold only {honest} honest shares of noise, and the plan counts with {plan.honest}",
+            f"choose it with minimum_contributors={plan.honest + c}",
+        )
+    if parameters.topology.kind is TopologyKind.COMPLETE:
+        active = plan.threat_model is ThreatModel.ACTIVE
+        if not (2 * t > n + c if active else t > c):
+            least = (n + c) // 2 + 1 if active else c + 1
+            raise _refusal(
+                f"with threshold {t}, {c} corrupt of {n} clients can unmask inputs", f"choose threshold >= {least}"
+            )
+        return
+    if plan.topology is not TopologyKind.SPARSE:
+        raise _refusal(
+            "its graph is sparse, where clients do not see that the floor is kept",
+            "choose it with topology='complete', or the plan with topology='sparse'",
+        )
+    topology = parameters.topology
+    fractions = c / n, min(plan.dropped, n - 1) / n
+    if not threshold_resists(n, topology.kind, topology.degree, t, *fractions, plan.threat_model, plan.security_bits):
+        raise _refusal(
+            f"degree {topology.degree} and threshold {t} do not resist {c} corrupt of {n} clients with "
+            f"{plan.security_bits} bits",
+            "choose it with the max_corrupt, max_dropout and security_bits of the plan",
+        )
+
+
+def _refusal(what: str, remedy: str) -> ParameterError:
+    return ParameterError(f"the session does not fit the plan: {what}; {remedy}")
+
+
+def _floor(parameters: SessionParameters) -> int:
+    """The same of a session, whose threshold is known."""
+    active = parameters.threat_model is ThreatModel.ACTIVE
+    return max(parameters.minimum_contributors, parameters.threshold + 1 if active else 0)
