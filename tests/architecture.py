@@ -59,7 +59,7 @@ def table() -> str:
     """The plan as a Markdown table, top to bottom."""
     rows = ["", "| room | knows | must not know |", "|---|---|---|"]
     for name, room in ROOMS.items():
-        place = f"{name}.py" if name in LOOSE else f"{name}/"
+        place = f"{name}.py" if name in LOOSE else f"{name.replace('.', '/')}/"
         rows.append(f"| `{'__init__.py' if name == 'secagg' else place}` | {room.knows} | {room.never} |")
     return "\n".join([*rows, "", ""])
 
