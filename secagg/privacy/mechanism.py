@@ -40,7 +40,10 @@ class Noise(StrEnum):
 
 
 class Neighbours(StrEnum):
-    """What one client's update is exchanged for: zeros, or any other update."""
+    """What one client's update is exchanged for: zeros (its integers before noise, extra vectors included), or any other.
+
+    Zeros are what a client sends whose update is not finite. Who takes part is public in either.
+    """
 
     ZERO = "zero"
     REPLACE = "replace"
