@@ -40,9 +40,9 @@ class Noise(StrEnum):
 
 
 class Neighbours(StrEnum):
-    """What one client's update is exchanged for: zeros (its integers before noise, extra vectors included), or any other.
+    """What one client's update is exchanged for: zeros, or any other. Who takes part is public in either.
 
-    Zeros are what a client sends whose update is not finite. Who takes part is public in either.
+    Zeros are its integers before noise, those of the extra vectors included, as of an update that is not finite.
     """
 
     ZERO = "zero"

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from numpy.typing import NDArray
-
 from secagg.canonical import CanonicalValue, Reader, encode_fields
 from secagg.crypto.labels import Label
 from secagg.crypto.randomness import RandomSource
@@ -40,10 +38,9 @@ from secagg.privacy.promise import (
     least_contributors,
     member,
 )
-from secagg.privacy.release import Private, Release
+from secagg.privacy.release import Private, Release, Sum
 from secagg.privacy.rotation import SIGN_BYTES
 from secagg.privacy.statement import Statement, statement_of
-from secagg.protocol.results import SessionResult
 
 PLAN_VERSION: Final = 1
 _MAX_NAME_BYTES: Final = 2**12
@@ -195,7 +192,7 @@ class Plan(Promise):
 
     def decode(
         self,
-        result: SessionResult,
+        result: Sum,
         *,
         parameters: SessionParameters | None = None,
         noise_key: SecretBytes | None = None,
@@ -205,7 +202,7 @@ class Plan(Promise):
         With noise="server" this adds the noise; the same result in the same session gets the same again.
 
         Args:
-            result: of a session under this plan.
+            result: of a session under this plan, or of a simulated one.
             parameters: of the session; needed when the plan rotates or the server adds the noise.
             noise_key: 32 secret bytes that a server keeps as long as results, so that decoding one after a restart is
                 no second release; None for a key of this process.
@@ -223,9 +220,8 @@ class Plan(Promise):
         seed = None
         if self.noise is Noise.SERVER:
             session = self._required(parameters, "the server adds the noise").encode()
-            seed = release.release_seed(noise_key, session, result.session_vector)
-        vectors: Mapping[str, NDArray[Any]] = result.vectors
-        return release.decode(self, vectors, contributors, signs=self._signs(parameters), noise_seed=seed)
+            seed = release.release_seed(noise_key, session, result)
+        return release.decode(self, result.vectors, contributors, signs=self._signs(parameters), noise_seed=seed)
 
     def with_clip(self, clip: float) -> Plan:
         """Return the same plan with another clip: the same integers, another digest."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Real
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,20 @@ class Release:
     contributors: int
     total_weight: float | None = None
     below: float | None = None
+
+
+class Sum(Protocol):
+    """What a session released, or a simulation: `SessionResult` and `SimulationResult` are such."""
+
+    @property
+    def vectors(self) -> Mapping[str, NDArray[Any]]:
+        """Name to sum."""
+        ...
+
+    @property
+    def contributors(self) -> tuple[int, ...]:
+        """Whose inputs are in it."""
+        ...
 
 
 def privatize(
@@ -181,7 +195,7 @@ def signs_of(nonce: bytes, digest: bytes) -> bytes:
     return hashlib.sha256(encode_fields(Label.ROTATION_SIGNS, nonce, digest)).digest()[:SIGN_BYTES]
 
 
-def release_seed(key: SecretBytes | None, session: bytes, session_vector: NDArray[np.uint64]) -> SecretBytes:
+def release_seed(key: SecretBytes | None, session: bytes, result: Sum) -> SecretBytes:
     """Return the seed of a server's noise: the same for the same result, and unrelated for every other.
 
     So decoding a result again is the same release. A key of this process is taken when none is given.
@@ -189,10 +203,12 @@ def release_seed(key: SecretBytes | None, session: bytes, session_vector: NDArra
     Args:
         key: 32 secret bytes that the server keeps as long as results.
         session: the canonical parameters of the session.
-        session_vector: its sum.
+        result: what it released.
     """
-    digest = hashlib.sha256(np.ascontiguousarray(session_vector, dtype="<u8").data).digest()
-    info = encode_fields(Label.RELEASE_NOISE, hashlib.sha256(session).digest(), digest)
+    digest = hashlib.sha256()
+    for name in sorted(result.vectors):
+        digest.update(np.ascontiguousarray(result.vectors[name], dtype="<i8").data)
+    info = encode_fields(Label.RELEASE_NOISE, hashlib.sha256(session).digest(), digest.digest())
     return expand(_process_key() if key is None else key, info, SEED_BYTES)
 
 

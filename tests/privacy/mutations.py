@@ -155,7 +155,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m(
         "release",
         "all sessions have the same noise of the server",
-        (RELEASE, "hashlib.sha256(session).digest(), digest", "digest"),
+        (RELEASE, "hashlib.sha256(session).digest(), digest.digest()", "digest.digest()"),
     ),
     m(
         "release",
