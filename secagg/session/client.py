@@ -118,7 +118,7 @@ class ClientSession(SingleUse):
         self._repeat: tuple[bytes, bytes | None] | None = None
         self._moved = False
         self._limit_sums(ParticipationLimits(chosen.sums_per_context, chosen.minimum_cohort_change), participations)
-        self._check_sums(claim=False)
+        self._check_sums()
 
     @property
     def client_id(self) -> ClientId:
@@ -310,16 +310,22 @@ class ClientSession(SingleUse):
             )
         self._limits, self._participations = limits, participations
 
-    def _check_sums(self, *, claim: bool) -> None:
+    def _check_sums(self, mask_public: bytes = b"") -> None:
+        """Apply the limits on sums of one context, and claim this run of the session once its mask key is given.
+
+        The key tells runs of one offer apart: a server can offer the same bytes again, under another name or after it
+        has lost its memory, and a client without the state of the first run would give its input a second time.
+        """
         if self._participations is not None:
-            context = self._context
-            earlier = look_up(self._participations, context.client, context.session, context.parameters, claim=claim)
-            self._limits.check(context.parameters, earlier)
+            context, parameters = self._context, self._context.parameters
+            run = context.session + mask_public
+            earlier = look_up(self._participations, context.client, run, parameters, claim=bool(mask_public))
+            self._limits.check(parameters, earlier)
 
     def _claim(self, state: ClientState, answer: bytes) -> None:
-        if state.phase is ClientPhase.MASKED_INPUT:
+        if isinstance(state, AwaitingMaskedInput):
             try:
-                self._check_sums(claim=True)
+                self._check_sums(state.mask_key.public)
             except ParticipationRefusedError as error:
                 self._end(state, AbortReason.ABORTED_BY_CALLER, error)
                 raise

@@ -59,16 +59,17 @@ class ParticipationLedger(Protocol):
     """A monotonic record of one or more clients, beyond their sessions; it must survive what the inputs survive."""
 
     def participate(
-        self, client: ClientId, context: bytes, session: bytes, cohort: bytes, *, claim: bool
+        self, client: ClientId, context: bytes, run: bytes, cohort: bytes, *, claim: bool
     ) -> Sequence[bytes]:
-        """Return the cohorts of all *other* sessions of this client and context that were claimed.
+        """Return the cohorts of all *other* runs of this client and context that were claimed.
 
         Args:
             client: which client.
             context: SHA-256 of the session's context.
-            session: 32-byte session digest.
-            cohort: its ids in ascending order, 8 bytes each, big-endian.
-            claim: remember this session, too, in the same step and durably: its masked input is about to leave.
+            run: the 32-byte session digest; with `claim` also the 32 bytes of the client's mask public key, which no
+                other run of the same offer has. The others are those whose bytes do not begin with these.
+            cohort: the session's ids in ascending order, 8 bytes each, big-endian.
+            claim: remember this run, too, in the same step and durably: its masked input is about to leave.
         """
 
 
@@ -81,22 +82,22 @@ class MemoryParticipationLedger:
         self._claimed: dict[tuple[ClientId, bytes], dict[bytes, bytes]] = {}
 
     def participate(
-        self, client: ClientId, context: bytes, session: bytes, cohort: bytes, *, claim: bool
+        self, client: ClientId, context: bytes, run: bytes, cohort: bytes, *, claim: bool
     ) -> Sequence[bytes]:
-        """Return the cohorts of all other sessions of this client and context that were claimed; claims this one."""
-        sessions = self._claimed.setdefault((client, context), {})
+        """Return the cohorts of all other runs of this client and context that were claimed; claims this one."""
+        runs = self._claimed.setdefault((client, context), {})
         if claim:
-            sessions[session] = cohort
-        return [other for digest, other in sessions.items() if digest != session]
+            runs[run] = cohort
+        return [other for claimed, other in runs.items() if not claimed.startswith(run)]
 
 
 def look_up(
-    ledger: ParticipationLedger, client: ClientId, session: bytes, parameters: SessionParameters, *, claim: bool
+    ledger: ParticipationLedger, client: ClientId, run: bytes, parameters: SessionParameters, *, claim: bool
 ) -> Sequence[bytes]:
-    """Ask a ledger about a session of these parameters, and claim it."""
+    """Ask a ledger about a run of a session of these parameters, and claim it."""
     cohort = b"".join(member.to_bytes(_ID_BYTES, "big") for member in parameters.cohort)
     context = hashlib.sha256(parameters.context).digest()
-    return ledger.participate(client, context, session, cohort, claim=claim)
+    return ledger.participate(client, context, run, cohort, claim=claim)
 
 
 def _unpacked(cohort: bytes) -> frozenset[ClientId]:

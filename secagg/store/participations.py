@@ -1,6 +1,6 @@
 """A participation ledger that outlives processes: one SQLite file for the clients of one user.
 
-It holds session digests, digests of contexts, and cohorts; nothing of an input. It must never be rolled back.
+It holds session digests, public keys, digests of contexts, and cohorts; nothing of an input. It must never be rolled back.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from secagg.store.base import StoreError
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS claimed (
-    client TEXT NOT NULL, context BLOB NOT NULL, session BLOB NOT NULL, cohort BLOB NOT NULL,
-    PRIMARY KEY (client, context, session)
+    client TEXT NOT NULL, context BLOB NOT NULL, run BLOB NOT NULL, cohort BLOB NOT NULL,
+    PRIMARY KEY (client, context, run)
 ) WITHOUT ROWID;
 """
 _WAIT_SECONDS: Final = 60.0
@@ -42,9 +42,9 @@ class ParticipationFile:
             raise StoreError(f"{path} cannot be used: {error.strerror}; give a file of this user") from error
 
     def participate(
-        self, client: ClientId, context: bytes, session: bytes, cohort: bytes, *, claim: bool
+        self, client: ClientId, context: bytes, run: bytes, cohort: bytes, *, claim: bool
     ) -> Sequence[bytes]:
-        """Return the cohorts of all other sessions of this client and context that were claimed; claims this one.
+        """Return the cohorts of all other runs of this client and context that were claimed; claims this one.
 
         Raises:
             StoreError: the file cannot be used; the session must not go on.
@@ -57,11 +57,11 @@ class ParticipationFile:
                 database.execute("BEGIN IMMEDIATE")
                 if claim:
                     database.execute(
-                        "INSERT OR IGNORE INTO claimed VALUES (?, ?, ?, ?)", (str(client), context, session, cohort)
+                        "INSERT OR IGNORE INTO claimed VALUES (?, ?, ?, ?)", (str(client), context, run, cohort)
                     )
                 rows = database.execute(
-                    "SELECT cohort FROM claimed WHERE client = ? AND context = ? AND session != ?",
-                    (str(client), context, session),
+                    "SELECT cohort FROM claimed WHERE client = ? AND context = ? AND substr(run, 1, ?) != ?",
+                    (str(client), context, len(run), run),
                 ).fetchall()
                 database.execute("COMMIT")
             finally:

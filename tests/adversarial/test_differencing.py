@@ -20,7 +20,9 @@ from secagg import (
     ParticipationLedger,
     ParticipationRefusedError,
     Round,
+    SecretBytes,
 )
+from secagg.crypto.randomness import SystemRandomSource
 from secagg.store.participations import ParticipationFile
 from tests.adversarial.tools import CountingSource
 from tests.harness import Harness
@@ -97,6 +99,38 @@ def test_pitfall_32_two_offers_at_once_make_one_sum() -> None:
     client = sessions[1].clients[VICTIM]
     assert client.phase is ClientPhase.ABORTED
     assert client.abort_notice() is not None
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_pitfall_32_the_same_offer_again_is_another_sum(tmp_path: Path, place: int) -> None:
+    """Under another name, or by a server that forgot: the same bytes, a ledger of answers that is new, fresh keys."""
+    ledger, policy = ledgers(tmp_path)[place], limits(sums_per_context=1)
+    runs = [offering(range(1, 7)), offering(range(1, 7))]
+    assert runs[0].server.offer == runs[1].server.offer
+    for harness in runs:
+        harness.clients[VICTIM] = harness.make_client(
+            VICTIM, policy=policy, participations=ledger, ledger=MemoryLedger(), randomness=SystemRandomSource()
+        )
+    runs[0].finish().assert_exact()
+    runs[1].run_to(Round.MASKED_INPUT)
+    with pytest.raises(ParticipationRefusedError, match="1 sums of this context"):
+        runs[1].ask(VICTIM)
+    assert runs[1].clients[VICTIM].phase is ClientPhase.ABORTED
+
+
+def test_pitfall_32_a_run_that_was_claimed_and_not_sent_goes_on(tmp_path: Path) -> None:
+    """A process that dies between its claim and its answer: the snapshot has the keys of the run that was claimed."""
+    ledger, policy = ParticipationFile(tmp_path / "1.participations"), limits(sums_per_context=1)
+    harness = offering(range(1, 7))
+    answers = MemoryLedger()
+    harness.clients[VICTIM] = harness.make_client(VICTIM, policy=policy, participations=ledger, ledger=answers)
+    harness.run_to(Round.MASKED_INPUT)
+    frozen = harness.clients[VICTIM].snapshot()
+    kept = SecretBytes(bytes(frozen.expose()))
+    for snapshot, of in ((frozen, answers), (kept, MemoryLedger())):
+        session = ClientSession.resume(snapshot, ledger=of, participations=ledger)
+        harness.clients[VICTIM] = session
+        assert harness.ask(VICTIM) is not None
 
 
 def test_pitfall_32_what_no_input_went_into_does_not_count() -> None:
