@@ -87,28 +87,32 @@ class Quantizer:
         noise: for stochastic rounding; None when no vector rounds stochastically.
     """
 
-    __slots__ = ("_noise", "_reals", "_uniform")
+    __slots__ = ("_flags", "_noise", "_reals", "_uniform")
 
     def __init__(self, largest_slice: int, noise: RoundingNoise | None) -> None:
         self._noise = noise
         self._reals = np.empty(largest_slice, dtype=np.float64)
         self._uniform = np.empty(largest_slice, dtype=np.float64)
+        self._flags = np.empty(largest_slice, dtype=np.bool_)
 
     def encode(
         self,
         spec: VectorSpec,
         values: NDArray[Any],
         start: int,
-        weight: int,
+        weight: int | None,
         out: NDArray[np.uint64],
     ) -> tuple[int, int]:
         """Write the encoded entries `start .. start + len(out)` of a vector. No value of any entry is refused.
+
+        The steps are the same whatever the values are, and whatever the weight: the server chooses the bounds, and
+        could ask by them how long an input takes.
 
         Args:
             spec: the vector's specification.
             values: all the vector's entries, as `check_array` returned them.
             start: flat index of the first entry to encode.
-            weight: factor of every entry: the client's weight for a weighted mean, else 1.
+            weight: factor of every entry: the client's weight for a weighted mean, else None.
             out: uint64, C-contiguous; gets entries of at most `spec.largest * weight`.
 
         Returns:
@@ -116,28 +120,25 @@ class Quantizer:
         """
         piece = values[start : start + len(out)]
         if isinstance(spec, Integers):
-            if int(piece.min()) >= spec.low and int(piece.max()) <= spec.high:
-                _offset_integers(spec, piece, out)
-                return 0, 0
             _offset_integers(spec, _limited(spec, piece), out)
             return int(np.count_nonzero(_outside(spec, piece))), 0
-        reals = self._reals[: len(piece)]
+        reals, scratch, flags = self._reals[: len(piece)], self._uniform[: len(piece)], self._flags[: len(piece)]
         # A signalling NaN makes the conversion itself complain; it becomes 0 below like every NaN.
         with np.errstate(invalid="ignore"):
             np.copyto(reals, piece, casting="same_kind")
-        clipped = missing = 0
-        # A NaN makes both extremes NaN, so it fails this comparison as infinities do.
-        if not (float(reals.min()) >= -spec.clip and float(reals.max()) <= spec.clip):
-            nan = np.isnan(reals)
-            missing = int(np.count_nonzero(nan))
-            reals[nan] = 0.0
-            clipped = int(np.count_nonzero(np.abs(reals) > _clip_in(values.dtype, spec.clip)))
-            np.maximum(reals, -spec.clip, out=reals)
-            np.minimum(reals, spec.clip, out=reals)
+        np.isnan(reals, out=flags)
+        missing = int(np.count_nonzero(flags))
+        # Every bit of a NaN is masked off; a copy where there are some takes longer the more there are.
+        keep = scratch.view(np.int64)
+        np.subtract(flags, 1, out=keep, dtype=np.int64)
+        np.bitwise_and(reals.view(np.int64), keep, out=reals.view(np.int64))
+        np.greater(np.abs(reals, out=scratch), _clip_in(values.dtype, spec.clip), out=flags)
+        clipped = int(np.count_nonzero(flags))
+        np.clip(reals, -spec.clip, spec.clip, out=reals)
         self._quantize(spec, reals)
         # Not negative, so cutting the fraction off is the floor; below 2^32, so int64 and uint64 agree.
         np.copyto(out.view(np.int64), reals, casting="unsafe")
-        if weight != 1:
+        if weight is not None:
             np.multiply(out, np.uint64(weight), out=out)
         return clipped, missing
 

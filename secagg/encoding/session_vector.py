@@ -212,7 +212,7 @@ def _encode_section(
     words: NDArray[np.uint64],
 ) -> QuantizationReport:
     spec, fields = section.spec, section.fields_per_word
-    factor = weight if section.weighted else 1
+    factor = weight if section.weighted else None
     words_per_slice = _SLICE_ENTRIES // fields
     clipped = missing = 0
     for start in range(0, section.words, words_per_slice):

@@ -111,7 +111,7 @@ def contribute(
     strict: bool = False,
     called: Mapping[str, str] | None = None,
 ) -> None:
-    """Set a session's input and its report.
+    """Set a session's input and its report. The input is encoded twice in any case: how long it takes says nothing.
 
     Args:
         session: that waits for the input.
@@ -127,8 +127,6 @@ def contribute(
     names = called or {}
     weight = weight if session.parameters.max_weight > 1 else None
     encoded = session.set_input({**vectors, REPORT: Report().vector()}, weight, strict=strict)
-    if not encoded.clipped:
-        return
     limited = [report for report in encoded.reports if report.clipped or report.nan]
     for each in limited:
         log.warning(

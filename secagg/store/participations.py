@@ -1,6 +1,7 @@
 """A participation ledger that outlives processes: one SQLite file for the clients of one user.
 
-It holds session digests, public keys, digests of contexts, and cohorts; nothing of an input. It must never be rolled back.
+It holds session digests, public keys, digests of contexts, and cohorts; nothing of an input. It must never be rolled
+back.
 """
 
 from __future__ import annotations

@@ -496,13 +496,18 @@ MUTATIONS: Final = (
         (
             QUANTIZATION,
             "            _offset_integers(spec, _limited(spec, piece), out)",
-            "            raise ParameterError('refused')",
+            "            if np.any(_outside(spec, piece)):\n                raise ParameterError('refused')\n"
+            "            _offset_integers(spec, _limited(spec, piece), out)",
         ),
     ),
     m(
         "30",
         "NaN and infinity are refused",
-        (QUANTIZATION, "            reals[nan] = 0.0", "            raise ParameterError('refused')"),
+        (
+            QUANTIZATION,
+            "        missing = int(np.count_nonzero(flags))",
+            "        if np.any(flags):\n            raise ParameterError('refused')\n        missing = 0",
+        ),
     ),
     m(
         "30",
@@ -541,17 +546,22 @@ MUTATIONS: Final = (
     ),
     m("32", "sums are not counted", (PARTICIPATION, "len(earlier) >= self.sums_per_context", "False")),
     m("32", "changes are not compared", (PARTICIPATION, "if change < self.minimum_cohort_change:", "if False:")),
-    m("32", "the input is not claimed", ("session/client.py", "self._check_sums(claim=True)", "pass")),
+    m("32", "the input is not claimed", ("session/client.py", "self._check_sums(state.mask_key.public)", "pass")),
     m(
         "32",
         "sums are not checked with the input",
         (
             "session/client.py",
-            "self._limits.check(context.parameters, earlier)",
-            "claim or self._limits.check(context.parameters, earlier)",
+            "self._limits.check(parameters, earlier)",
+            "mask_public or self._limits.check(parameters, earlier)",
         ),
     ),
-    m("32", "sums are not checked at the offer", ("session/client.py", "self._check_sums(claim=False)", "pass")),
+    m(
+        "32",
+        "runs of one offer are one run",
+        ("session/client.py", "run = context.session + mask_public", "run = context.session"),
+    ),
+    m("32", "sums are not checked at the offer", ("session/client.py", "self._check_sums()", "pass")),
     m(
         "32",
         "a snapshot loses the limits",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from secagg.crypto.secret import SecretBytes
+from secagg.encoding import quantization
 from secagg.encoding.quantization import (
     QuantizationReport,
     Quantizer,
@@ -278,6 +279,38 @@ def test_nan_becomes_0_and_infinity_the_nearer_bound_and_both_are_counted(dtype:
     assert Quantizer(6, None).encode(spec, values, 0, 1, out) == (2, 2)
     plain = np.array([[0.5, 0.0, 1.0], [-1.0, 0.0, -0.5]])
     assert out.tolist() == quantized(spec, plain)[0].tolist()
+
+
+class Recorder:
+    """NumPy, and what was taken from it."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.taken.append(name)
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
+def test_the_steps_are_the_same_whatever_the_values_and_the_weight(
+    monkeypatch: pytest.MonkeyPatch, rounding: Rounding
+) -> None:
+    """The server chooses clip, and would read off the time whether anything is beyond it."""
+    seen = set()
+    for values in ([0.5, -0.5], [0.5, 7.0], [np.inf, -np.inf], [np.nan, np.nan], [0.0, 0.0]):
+        for weight in (0, 1, 7):
+            monkeypatch.setattr(quantization, "np", recorder := Recorder())
+            quantized(fixed_point(2, rounding=rounding), np.array(values), weight)
+            seen.add(tuple(recorder.taken))
+    (steps,) = seen
+    assert "isnan" in steps
+    seen.clear()
+    for whole in ([1, 2], [1, 90], [-90, 90]):
+        monkeypatch.setattr(quantization, "np", recorder := Recorder())
+        quantized(Integers(0, 9, 2), np.array(whole))
+        seen.add(tuple(recorder.taken))
+    assert len(seen) == 1
 
 
 def test_signalling_nans_become_0_without_a_warning() -> None:
