@@ -141,7 +141,7 @@ class Space:
         """
         if self.used + count > self._limit:
             raise QuotaExceededError(
-                f"{count} bytes do not fit beside the {self.used} stored of at most {self._limit}; fetch results, or "
+                f"{count} bytes do not fit beside what is stored; the server's operator has to fetch results, or to "
                 "raise the quota upload_bytes"
             )
         self.used += count

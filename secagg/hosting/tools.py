@@ -49,6 +49,9 @@ class Tools:
         return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: call(*args, **kwargs))
 
     def unavailable(self, name: str, error: Exception) -> HostUnavailableError:
-        """Tell the observer of a store that failed, and make the error for whoever waits."""
+        """Tell the observer of a store that failed, and make the error for whoever waits, a client perhaps.
+
+        It says nothing of the failure, which names the server's files and what is in them.
+        """
         self.observer.store_failed(name, error)
-        return HostUnavailableError(f"session {name} cannot be written now: {error}; nothing was lost, send it again")
+        return HostUnavailableError(f"session {name} cannot be written now; nothing was lost, send it again")

@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secagg
-from secagg.errors import ParameterError, PeerMisbehaved, Violation
+from secagg.errors import (
+    InternalError,
+    LocalProtocolError,
+    PeerMisbehaved,
+    RemoteProtocolError,
+    SessionAbortedError,
+    Violation,
+)
 
 REPORT: Final = "report"
 """The vector of a :class:`Report`."""
@@ -97,9 +104,9 @@ def require_counts_that_are_known(parameters: secagg.SessionParameters, known: M
             )
 
 
-UNUSABLE: Final = (ParameterError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What may be raised while values become an input. Their text is data, and whether they are raised may depend on data:
-no client leaves for them, and none of them reaches a server."""
+NOT_OF_DATA: Final = (LocalProtocolError, RemoteProtocolError, SessionAbortedError, InternalError)
+"""What may be raised while values become an input, and is not about them. Whatever else is raised may depend on data,
+as its text may: no client leaves for it, and nothing of it reaches a server."""
 
 
 def contribute(

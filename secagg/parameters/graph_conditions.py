@@ -26,6 +26,9 @@ MAX_SHARE_HOLDERS: Final = 65_520
 MAX_CLIENTS: Final = 2**40
 """Largest cohort that the calculator answers for: the rounding rule of fractions ends there."""
 
+MAX_BITS: Final = 4096
+"""Most security and correctness bits."""
+
 _ROUNDING: Final = 1e-14  # added to a fraction, so that 0.29 of 100 clients is 29, not 28
 _TIE: Final = 1e-10  # logarithms this close are equal: beyond rounding, far below any meaning
 
@@ -202,8 +205,8 @@ def conditions_of(
         corrupt=count_of(clients, "max_corrupt", max_corrupt),
         dropped=count_of(clients, "max_dropout", max_dropout),
         threat_model=model,
-        security_bits=checked_integer("security_bits", security_bits, 1, 4096, "40 is usual"),
-        correctness_bits=checked_integer("correctness_bits", correctness_bits, 1, 4096, "20 is usual"),
+        security_bits=checked_integer("security_bits", security_bits, 1, MAX_BITS, "40 is usual"),
+        correctness_bits=checked_integer("correctness_bits", correctness_bits, 1, MAX_BITS, "20 is usual"),
     )
 
 

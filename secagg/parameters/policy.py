@@ -9,7 +9,7 @@ from typing import Final
 
 from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_whole, require_kind
-from secagg.parameters.graph_conditions import ThreatModel, TopologyKind
+from secagg.parameters.graph_conditions import MAX_BITS, ThreatModel, TopologyKind, checked_integer
 from secagg.parameters.suite_ids import SuiteId, check_suite
 from secagg.parameters.vectors import VectorSpec, check_vectors
 
@@ -38,7 +38,9 @@ class ClientPolicy:
             active model only from a client that was given them: a server must not talk it out of its protection.
         max_corrupt: fraction of the cohort that may collude with the server without learning an input; offers whose
             graph and threshold do not resist it are refused. None means 0.1 in the active model, where the server may
-            have chosen the threshold to suit its accomplices; in the semi-honest model it trusts the offer.
+            have chosen threshold and cohort to suit its accomplices; in the semi-honest model it trusts the offer. Give
+            the largest fraction of any cohort that the server could pick; it is rounded down, so that 0.1 of fewer than
+            10 clients is nobody.
         max_dropout: fraction of the cohort that may drop out, as far as this client believes. The neighbours that drop
             out of a sparse graph protect from nobody, so it is judged with this fraction, and not with the one that the
             server had in mind. The default is what `SessionParameters.choose` counts with unless it is told otherwise;
@@ -87,6 +89,7 @@ class ClientPolicy:
             if whole is None:
                 raise ParameterError(f"{name}={getattr(self, name)!r:.80} is no whole number; give one")
             object.__setattr__(self, name, whole)
+        checked_integer("security_bits", self.security_bits, 1, MAX_BITS, "40 is usual")
         if self.context is not None:
             require_kind("context", self.context, bytes, "bytes, such as a digest, or None for any")
         require_kind("suites", self.suites, Collection, "a set of SuiteId")

@@ -275,7 +275,7 @@ def _difference(value: NDArray[Any], base: NDArray[Any]) -> NDArray[Any]:
     if value.dtype.kind in _WHOLE and base.dtype.kind in _WHOLE:
         # Modulo 2^64, so that even unsigned numbers of 64 bits have the difference that they have.
         return value.astype(np.int64) - base.astype(np.int64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         after, before = value.astype(np.float64), base.astype(np.float64)
         same = (after == before) | (np.isnan(after) & np.isnan(before))
         difference: NDArray[Any] = np.where(same, 0.0, after - before)

@@ -84,6 +84,8 @@ def test_a_policy_is_a_frozen_value() -> None:
         ({"minimum_contributors": 1}, "contributors=1"),
         ({"minimum_threshold": 0}, "threshold=0"),
         ({"minimum_threshold": -5}, "threshold=-5"),
+        ({"security_bits": 0}, "security_bits is 0, outside [1, 4096]"),
+        ({"security_bits": 4097}, "security_bits is 4097, outside [1, 4096]"),
         ({"max_corrupt": 1.0}, "max_corrupt 1.0 is outside 0 .. 1; give a fraction"),
         ({"max_corrupt": -0.1}, "max_corrupt -0.1 is outside 0 .. 1; give a fraction"),
         ({"max_corrupt": float("nan")}, "max_corrupt nan is outside 0 .. 1; give a fraction"),

@@ -18,7 +18,12 @@ from flwr.common.constant import ErrorCode
 
 import secagg
 from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
-from secagg.integrations.contribution import UNUSABLE, contribute, contribute_nothing, require_counts_that_are_known
+from secagg.integrations.contribution import (
+    NOT_OF_DATA,
+    contribute,
+    contribute_nothing,
+    require_counts_that_are_known,
+)
 from secagg.integrations.flower import records
 from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node, node_from_config
@@ -218,7 +223,8 @@ class _Step:
                 "the model or settings that arrived are not those that the session was opened for",
             )
         self._require_names(plan)
-        message.content = RecordDict(dict(instruction))
+        # Records of the app's own: what it changes in place stays what it was told, from which differences are taken.
+        message.content = RecordDict({name: type(record)(dict(record)) for name, record in instruction.items()})
         try:
             reply = self._reply_to(message)
             vectors, weight, notes = plan.encode(instruction, reply.content)
@@ -226,7 +232,9 @@ class _Step:
                 _LOG.warning("secure aggregation: %s", note)
             contribute(session, vectors, weight, _LOG, strict=self._allowed.strict, called=plan.described())
             self._shown = self._metrics_to_show(reply.content)
-        except UNUSABLE as error:
+        except NOT_OF_DATA:
+            raise
+        except Exception as error:
             if self._allowed.strict:
                 raise ParameterError(str(error)) from error
             contribute_nothing(session, error, _LOG, unchanged=plan.unchanged(instruction))
@@ -255,7 +263,7 @@ class _Step:
         """
         try:
             reply = self._app(message, self._context)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # Flower would send the server the text of whatever it is, with data in it.
             _LOG.exception("secure aggregation: the app raised an error")
             raise ParameterError(f"the app raised {type(error).__name__}") from error

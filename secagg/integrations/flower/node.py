@@ -87,8 +87,8 @@ def node_from_config(
     remembers sums, made if it is not there; needed with limits on them); and fields of :class:`secagg.ClientPolicy`:
     `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete" refuses sparse graphs),
     `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`, `secagg-max-dropout`,
-    `secagg-minimum-cohort`, `secagg-minimum-threshold`, `secagg-minimum-contributors`, `secagg-maximum-cohort`,
-    `secagg-maximum-words`.
+    `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`, `secagg-minimum-contributors`,
+    `secagg-maximum-cohort`, `secagg-maximum-words`.
 
     Args:
         context: of the ClientApp.

@@ -9,6 +9,7 @@ resumed twice.
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from pathlib import Path
@@ -25,7 +26,12 @@ from nvflare.apis.utils.event import fire_event_to_components
 
 import secagg
 from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
-from secagg.integrations.contribution import UNUSABLE, contribute, contribute_nothing, require_counts_that_are_known
+from secagg.integrations.contribution import (
+    NOT_OF_DATA,
+    contribute,
+    contribute_nothing,
+    require_counts_that_are_known,
+)
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, vector_of
 from secagg.integrations.nvflare.site import Site, load_site
@@ -164,17 +170,20 @@ class SecAggExecutor(Executor):
                 _LOG.warning("secure aggregation: %s", note)
             called = {vector: repr(name) for name, vector in plan.vector_names().items()}
             contribute(session, vectors, weight, _LOG, called=called)
-        except UNUSABLE as error:
+        except NOT_OF_DATA:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the learner's result makes of itself
             contribute_nothing(session, error, _LOG)
 
     def _learn(self, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
-        # A Shareable of its own: what the session did not digest does not reach the learner.
-        task = instruction.dxo.to_shareable()
+        # A Shareable of its own: what the session did not digest does not reach the learner, and learners add to the
+        # arrays that they are given, from which differences are taken.
+        task = copy.deepcopy(instruction.dxo).to_shareable()
         for key, value in instruction.headers.items():
             task.set_header(key, value)
         try:
             result = self.learner.execute(instruction.task, task, fl_ctx, abort_signal)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # Whatever it is, it may be about the site's data, and NVFLARE would tell the server that there was one.
             _LOG.exception("secure aggregation: the learner raised an error")
             raise ParameterError(f"the learner raised {type(error).__name__}") from error

@@ -17,7 +17,7 @@ import secagg
 from secagg.errors import DropReason
 from secagg.integrations.flower import Node, SecAggConfig, SessionOutcome, run_session, secagg_mod
 from secagg.protocol.events import ClientDropped
-from tests.integrations.flower.support import Cohort, cohort, instructions, refusal, stage
+from tests.integrations.flower.support import MODEL, Cohort, cohort, instructions, refusal, stage
 
 
 def play(group: Cohort, **settings: Any) -> SessionOutcome:
@@ -117,13 +117,15 @@ def test_a_weight_above_the_bound_is_not_told_by_leaving(caplog: pytest.LogCaptu
     assert [drop.client for drop in drops(play(strict, max_weight=1000))] == [3]
 
 
-@pytest.mark.parametrize("raises", [True, False])
-def test_what_an_app_says_when_it_fails_stays_on_the_node(raises: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("raises", [ValueError, SystemExit, None])
+def test_what_an_app_says_when_it_fails_stays_on_the_node(
+    raises: type[BaseException] | None, caplog: pytest.LogCaptureFixture
+) -> None:
     """Flower sends the server the text of an error; a server can provoke one with a model of odd shapes."""
 
     def fail(message: Message, context: Context) -> Message:
-        if raises:
-            raise ValueError("shapes (4321,64) and (65,10) not aligned")
+        if raises is not None:
+            raise raises("shapes (4321,64) and (65,10) not aligned")
         return Message(Error(ErrorCode.UNKNOWN, "4321 rows"), reply_to=message)
 
     group = cohort(5)
@@ -136,6 +138,17 @@ def test_what_an_app_says_when_it_fails_stays_on_the_node(raises: bool, caplog: 
     assert not any("4321" in str(reply.error.reason) for _, reply in group.grid.replies if reply.has_error())
     assert "4321" in caplog.text
     assert "secagg.session" not in group.grid.contexts[103].state
+
+
+def test_an_app_that_changes_its_instruction_in_place_changes_no_base() -> None:
+    group = cohort(5)
+    for client in group.trainers:
+        app = ClientApp(mods=[secagg_mod(node_of(group, client))])
+        app.train()(added_in_place)
+        group.grid.apps = {**group.grid.apps, 100 + client: app}
+    outcome = play(group)
+    assert outcome.arrays is not None
+    assert np.allclose(outcome.arrays["bias"].numpy(), MODEL["bias"] + 0.5, atol=1e-3)
 
 
 def test_an_answer_in_clear_does_not_see_the_session_of_another_message() -> None:
@@ -363,6 +376,13 @@ def test_mods_inside_change_what_is_masked() -> None:
     outcome = play(group, metrics={"loss": 1.0})
     assert outcome.metrics["loss"] == pytest.approx(0.5, abs=1e-6)
     assert outcome.total_weight == 3
+
+
+def added_in_place(message: Message, context: Context) -> Message:
+    arrays = message.content.array_records["arrays"]
+    for name in list(arrays):
+        arrays[name] = Array(arrays[name].numpy() + 0.5)
+    return unchanged(message, context)
 
 
 def unchanged(message: Message, context: Context) -> Message:

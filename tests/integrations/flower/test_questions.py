@@ -91,3 +91,22 @@ def test_bounds_of_whole_numbers_are_refused_by_all_nodes_alike_before_they_comp
     apps = {c: app_of(c, np.array([seen, 0]), {}) for c, seen in zip(COHORT, (5, 50, 7), strict=True)}
     (said,) = told(VALUES, {"arrays/w": secagg.Integers(0, 9, 2)}, np.zeros(2, dtype=np.int64), apps)
     assert "C14" in said
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x04\x00{(((", b"\x80\x04"])
+def test_bytes_that_are_no_array_do_not_decide_whether_a_node_answers(data: bytes) -> None:
+    """NumPy raises many things about them, EOFError and BadZipFile too; empty ones come of an empty partition."""
+    apps = {c: app_of(c, ZEROS, {}) for c in COHORT}
+    apps[2] = ClientApp(mods=[secagg_mod(Node(2))])
+
+    @apps[2].train()
+    def train(message: Message, context: Context) -> Message:
+        arrays = ArrayRecord({"w": Array("float32", (2,), "numpy.ndarray", data)})
+        return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord({})}), reply_to=message)
+
+    assert told(ARRAYS, {"arrays/w": MEAN}, ZEROS, apps) == {"answered"}
+
+
+def test_a_difference_that_no_float_holds_is_limited_like_any_other() -> None:
+    apps = {c: app_of(c, np.full(2, value), {}) for c, value in zip(COHORT, (1.7e308, 0.0, -1.7e308), strict=True)}
+    assert told(ARRAYS, {"arrays/w": MEAN}, np.full(2, -1.7e308), apps) == {"answered"}

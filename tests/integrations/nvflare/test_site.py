@@ -30,6 +30,7 @@ def test_every_setting(tmp_path: Path) -> None:
         names_of(3),
         "client_id = 9\nminimum_cohort = 5\nminimum_threshold = 4\nminimum_contributors = 3\n"
         "maximum_cohort = 100\nmaximum_words = 1000\nminimum_serial = 1\nmax_dropout = 0.3\ntopologies = ['complete']\n"
+        "security_bits = 50\n"
         "sums_per_context = 1\nminimum_cohort_change = 9\nparticipations = 'sums.sqlite'\n"
         "[integers]\ndigits = [0, 2000]\n",
     )
@@ -51,6 +52,7 @@ def test_every_setting(tmp_path: Path) -> None:
         max_corrupt=0.0,
         max_dropout=0.3,
         topologies=frozenset({secagg.TopologyKind.COMPLETE}),
+        security_bits=50,
         sums_per_context=1,
         minimum_cohort_change=9,
     )
