@@ -135,8 +135,9 @@ def test_an_upload_that_cannot_be_stored_is_taken_later(failing: str, stubborn: 
             before, stored = session.status(), store.upload_bytes("round-1")
             answer = await played.answer(session, 1)
             store.failing = {failing, *(["discard", "discard_open"] if stubborn else [])}
-            with pytest.raises(HostUnavailableError):
+            with pytest.raises(HostUnavailableError) as refused:
                 await upload(session, 1, answer)
+            assert str(full()) not in str(refused.value), "a client hears of the server's files"
             assert session.status() == before
             assert host._tools.space.used == before.stored_bytes
             assert store.upload_bytes("round-1") == stored or stubborn

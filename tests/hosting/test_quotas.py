@@ -211,8 +211,9 @@ def test_rates_fill_up_with_time_and_no_further() -> None:
 def test_space_is_taken_whole_or_not() -> None:
     space = Space(10)
     space.reserve(6)
-    with pytest.raises(QuotaExceededError, match="6 stored"):
+    with pytest.raises(QuotaExceededError, match="5 bytes do not fit") as refused:
         space.reserve(5)
+    assert "6" not in str(refused.value), "a client hears what others have stored"
     space.reserve(4)
     space.add(-10)
     assert space.used == 0

@@ -67,8 +67,8 @@ def load_site(folder: Path, name: str) -> Site:
     `digits = [0, 2000]`; `participations`: path of a file that remembers sums, made if it is not there; needed with
     limits on them; and fields of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`),
     `sums_per_context`, `minimum_cohort_change`, `max_corrupt`, `max_dropout`, `security_bits`, `minimum_cohort`,
-    `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site takes part in semi-honest
-    sessions, under the default policy.
+    `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site
+    takes part in semi-honest sessions, under the default policy.
 
     NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
 
