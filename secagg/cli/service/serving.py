@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -28,9 +27,9 @@ from secagg.telemetry.fan_out import FanOut
 from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.transport.grpc import GrpcServer, ServerTls
+from secagg.transport.grpc.limits import OWN_FILES, open_files
 from secagg.transport.grpc.tls import split_address
 
-_OWN_FILES: Final = 64  # the store, its logs, sockets, worker processes
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -149,12 +148,11 @@ def _warn_of_open_key(config: ServerConfig, log: Any) -> None:
 
 def few_descriptors(clients: int) -> str:
     """Return what is wrong when this process may open fewer files than a cohort has connections; "" when it may."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = clients + _OWN_FILES
-    if soft == resource.RLIM_INFINITY or soft >= needed:
+    files, needed = open_files(), clients + OWN_FILES
+    if files is None or files >= needed:
         return ""
     return (
-        f"this process may open {soft} files, and a cohort of {clients} clients takes {needed}, one for each "
+        f"this process may open {files} files, and a cohort of {clients} clients takes {needed}, one for each "
         f"connection: raise the limit (ulimit -n {needed}, or LimitNOFILE= of systemd), or clients cannot connect"
     )
 

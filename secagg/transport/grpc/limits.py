@@ -5,6 +5,7 @@ What a session, a cohort or a message may be at most is the host's business; her
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -25,6 +26,8 @@ _SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
 CLIENT_MESSAGE_BYTES: Final = 1 << 26
 SHA256_BYTES: Final = 32
 _FEWEST_CALLS: Final = 3
+OWN_FILES: Final = 128
+"""Files of a server that are no connections: the store, uploads being written and read, logs, worker processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class ServiceLimits:
     Attributes:
         calls: calls at once, waiting ones included; each client of a running session keeps one open.
         calls_per_connection: calls at once over one connection.
+        connections: connections at once, those that have not said anything yet included; fewer where the process may
+            not open as many files.
         calls_per_caller: calls at once of one client of a session, or of one operator, over all its connections.
         uploads: uploads that are taken in at once; others wait for their turn.
         poll_seconds: how long a client may wait for a request in one call.
@@ -50,6 +55,7 @@ class ServiceLimits:
 
     calls: int = 16_384
     calls_per_connection: int = 16
+    connections: int = 1 << 20
     calls_per_caller: int = 32
     uploads: int = 32
     poll_seconds: float = 60.0
@@ -86,9 +92,27 @@ class ServiceLimits:
             )
 
 
+def open_files() -> int | None:
+    """Return how many files this process may have open, connections among them; None where nothing says so."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def server_options(limits: ServiceLimits) -> Options:
-    """Options of a server: without the first two, many calls at once are cancelled."""
+    """Options of a server: without the first two, many calls at once are cancelled.
+
+    Without a bound on connections whoever opens many, and need not even speak TLS, takes the files that the store needs
+    for the uploads of others.
+    """
+    files = open_files()
+    connections = limits.connections if files is None else min(limits.connections, max(1, files - OWN_FILES))
     return (
+        ("grpc.max_allowed_incoming_connections", connections),
+        ("grpc.server_handshake_timeout_ms", 20_000),
         ("grpc.server.max_pending_requests", limits.calls),
         ("grpc.server.max_pending_requests_hard_limit", 2 * limits.calls),
         ("grpc.max_concurrent_streams", limits.calls_per_connection),

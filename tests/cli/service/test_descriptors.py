@@ -12,10 +12,10 @@ from secagg.cli.service.serving import few_descriptors
 @pytest.mark.parametrize(
     ("soft", "clients", "enough"),
     [
-        (1024, 960, True),
-        (1024, 961, False),
+        (1024, 896, True),
+        (1024, 897, False),
         (1024, 100_000, False),
-        (64, 0, True),
+        (128, 0, True),
         (resource.RLIM_INFINITY, 100_000, True),
     ],
 )
@@ -27,5 +27,5 @@ def test_the_limit_of_open_files_is_held_against_the_largest_cohort(
     if enough:
         assert said == ""
     else:
-        assert f"may open {soft} files, and a cohort of {clients} clients takes {clients + 64}" in said
-        assert f"ulimit -n {clients + 64}" in said
+        assert f"may open {soft} files, and a cohort of {clients} clients takes {clients + 128}" in said
+        assert f"ulimit -n {clients + 128}" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -19,7 +20,7 @@ from secagg.errors import ParameterError
 from secagg.hosting import Quotas
 from secagg.transport.grpc import ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.limits import channel_options
+from secagg.transport.grpc.limits import channel_options, server_options
 from tests.transport.grpc.network import Network, authority, failure, run, until
 from tests.transport.grpc.test_answers import Bare, metadata_of, play_bare
 
@@ -106,6 +107,28 @@ def test_a_stranger_who_says_nothing_loses_its_place() -> None:
                 assert (code.name, detail.reason) == ("INVALID_ARGUMENT", "MALFORMED")
 
     run(play())
+
+
+def test_connections_are_bounded_before_anything_was_said_over_them() -> None:
+    """Each takes one of the files that the store needs for uploads, and costs its maker nothing."""
+
+    async def test(bare: Bare) -> None:
+        host, port = bare.network.address.rsplit(":", 1)
+        opened = [await asyncio.open_connection(host, int(port)) for _ in range(8)]
+        closed = [asyncio.ensure_future(reader.read()) for reader, _ in opened]
+        await until(lambda: sum(each.done() for each in closed) >= 6)
+        assert (await bare.request()).WhichOneof("news") == "request"
+        for _, writer in opened:
+            writer.close()
+        await asyncio.gather(*closed, return_exceptions=True)
+
+    play_bare(test, limits=ServiceLimits(connections=3))
+
+
+@pytest.mark.parametrize(("soft", "connections"), [(1024, 896), (128, 1), (resource.RLIM_INFINITY, 1 << 20)])
+def test_connections_leave_files_for_the_store(monkeypatch: pytest.MonkeyPatch, soft: int, connections: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (soft, soft))
+    assert dict(server_options(ServiceLimits()))["grpc.max_allowed_incoming_connections"] == connections
 
 
 def test_clients_keep_their_places_while_strangers_are_silent() -> None:
