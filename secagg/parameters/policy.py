@@ -127,6 +127,9 @@ class ClientPolicy:
         require_kind("max_dropout", self.max_dropout, Real, "a fraction of the cohort, such as 0.1")
         if not 0 <= self.max_dropout < 1:
             raise ParameterError(f"max_dropout {self.max_dropout} is outside 0 .. 1; give a fraction of the cohort")
+        topologies: object = self.topologies
+        if isinstance(topologies, str):
+            raise ParameterError(f"topologies={topologies!r:.80} is one text; give a set, such as {{'complete'}}")
         require_kind("topologies", self.topologies, Collection, "a set of TopologyKind")
         object.__setattr__(self, "topologies", frozenset(_topology(kind) for kind in self.topologies))
         if not self.topologies:

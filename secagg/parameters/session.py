@@ -279,7 +279,8 @@ def _check_types(parameters: SessionParameters) -> None:
     for name, kind in expected:
         value = getattr(parameters, name)
         if not isinstance(value, kind):
-            raise ParameterError(f"{name} is a {type(value).__name__}; the session parameters need a {kind.__name__}")
+            what = "bytes, such as a digest" if kind is bytes else f"a {kind.__name__}"
+            raise ParameterError(f"{name}={value!r:.80} is of type {type(value).__name__}; give {what}")
 
 
 def _check_vectors(parameters: SessionParameters) -> None:

@@ -360,13 +360,13 @@ def _integer(name: str, value: object) -> int:
         raise ParameterError(f"{name}={value} is a truth value; give a whole number")
     whole = as_whole(value)
     if whole is None:
-        raise ParameterError(f"{name} is a whole number, not {type(value).__name__}")
+        raise ParameterError(f"{name}={value!r:.80} is a {type(value).__name__} and no whole number; give one")
     return whole
 
 
 def _clip(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ParameterError(f"clip is a real number, not {type(value).__name__}")
+        raise ParameterError(f"clip={value!r:.80} is no real number; give the bound of an entry, such as 1.0")
     try:
         clip = float(value)
     except OverflowError:

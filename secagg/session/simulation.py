@@ -353,6 +353,8 @@ def _leaving(
         require_kind(f"dropouts[{round_.value!r}]", clients, Iterable, "the ids of the clients that leave in it")
         strangers = [client for client in clients if not parameters.includes(client)]
         if strangers:
-            raise ParameterError(f"client {strangers[0]} drops out in {round_.value} and is not in the cohort")
+            raise ParameterError(
+                f"client {strangers[0]} drops out in {round_.value} and is not in the cohort; name clients of it"
+            )
         leaving[round_] |= frozenset(clients)
     return leaving

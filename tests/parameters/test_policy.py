@@ -207,6 +207,7 @@ def test_dropouts_do_not_matter_in_a_complete_graph() -> None:
         ({"topologies": frozenset()}, "without topologies"),
         ({"topologies": frozenset({"star"})}, "topology 'star' is unknown"),
         ({"topologies": 3}, "topologies"),
+        ({"topologies": "complete"}, "topologies='complete' is one text; give a set"),
     ],
 )
 def test_dropouts_and_graphs_that_no_policy_has(changes: dict[str, Any], said: str) -> None:

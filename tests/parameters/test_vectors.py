@@ -98,12 +98,12 @@ def test_numpy_scalars_are_taken_as_numbers() -> None:
         ({"length": 0}, "holds no entries"),
         ({"length": -1}, "holds no entries"),
         ({"length": True}, "truth value"),
-        ({"length": 2.0}, "whole number, not float"),
+        ({"length": 2.0}, "length=2.0 is a float and no whole number"),
         ({"shape": ()}, "0 dimensions"),
         ({"shape": (1,) * 33}, "33 dimensions"),
         ({"shape": (3, 0)}, "holds no entries"),
         ({"shape": 3}, "use length=n"),
-        ({"shape": (3, "4")}, "whole number, not str"),
+        ({"shape": (3, "4")}, "is a str and no whole number"),
         ({"shape": (2**20, 2**20 + 1)}, r"2\^40 is the limit"),
         ({"length": 3, "clip": 0.0}, "clip=0.0"),
         ({"length": 3, "clip": -1.0}, "clip=-1.0"),
@@ -111,12 +111,12 @@ def test_numpy_scalars_are_taken_as_numbers() -> None:
         ({"length": 3, "clip": math.inf}, "clip=inf"),
         ({"length": 3, "clip": 5e-324}, "clip=5e-324"),
         ({"length": 3, "clip": 10**400}, "clip=inf"),
-        ({"length": 3, "clip": "1"}, "real number, not str"),
-        ({"length": 3, "clip": True}, "real number, not bool"),
+        ({"length": 3, "clip": "1"}, "clip='1' is no real number; give"),
+        ({"length": 3, "clip": True}, "clip=True is no real number; give"),
         ({"length": 3, "bits": 0}, "bits=0 is outside 2 .. 32"),
         ({"length": 3, "bits": 1}, r"bits=1 is outside 2 .. 32; .* entries of one bit are Integers\(0, 1\)"),
         ({"length": 3, "bits": 33}, "bits=33 is outside 2 .. 32"),
-        ({"length": 3, "bits": 8.0}, "whole number, not float"),
+        ({"length": 3, "bits": 8.0}, "bits=8.0 is a float and no whole number"),
         ({"length": 3, "rounding": "up"}, "rounding='up' is unknown"),
         ({"length": 3, "rounding": []}, "rounding=\\[\\] is unknown"),
         ({"length": 3, "aggregate": "max"}, "aggregate='max' is unknown"),
@@ -134,7 +134,7 @@ def test_bad_fixed_points_are_refused(arguments: dict[str, Any], message: str) -
         ((5, 4, 3), "low=5 is not below high=4"),
         ((-(2**63) - 1, 0, 3), "low=-9223372036854775809 is outside"),
         ((0, 2**63, 3), "high=9223372036854775808 is outside"),
-        ((0.0, 4, 3), "low is a whole number, not float"),
+        ((0.0, 4, 3), "low=0.0 is a float and no whole number; give one"),
         ((0, True, 3), "high=True is a truth value"),
         ((0, 4), "exactly one of length=n and shape"),
         ((0, 4, 0), "holds no entries"),
@@ -197,7 +197,7 @@ def test_counts_below_one_are_refused(spec: VectorSpec) -> None:
         spec.field_width(0, 1)
     with pytest.raises(ParameterError, match="max_weight=0 is below 1"):
         spec.largest_sum(1, 0)
-    with pytest.raises(ParameterError, match="clients is a whole number, not float"):
+    with pytest.raises(ParameterError, match=r"clients=1\.5 is a float and no whole number"):
         spec.largest_sum(1.5, 1)  # type: ignore[arg-type]
 
 

@@ -42,6 +42,12 @@ def main(grid: Grid, context: Context) -> None:
     active = bool(keys or settings["roster"])
     if not active:
         print("no roster is given: the semi-honest model, which protects from a server that follows the protocol")
+    there, needed = len(list(grid.get_node_ids())), settings["min-nodes"]
+    if there < needed:
+        print(
+            f"{there} nodes are there, and {needed} are waited for (min-nodes); a simulation has as many as "
+            f'flwr run . --federation-config "num-supernodes={needed}" says'
+        )
     strategy = SecAgg(
         FedAvg(
             fraction_evaluate=0.0,

@@ -197,6 +197,7 @@ def test_an_input_is_summed_as_often_as_its_node_says(keys: Path, caplog: pytest
     )
     assert (once.contributors, again.contributors) == ((1, 2, 3, 4), (1, 3, 4))
     (drop,) = again.drops
+    assert drop.round is secagg.Round.ADVERTISE_KEYS  # before a key is made, and before anybody trains
     assert "in 1 sums of this context already, and sums_per_context=1" in drop.detail
     (keys / "sums.sqlite").write_bytes(b"no database of any kind, and longer than a header" * 100)
     grid = FakeGrid(dict.fromkeys(nodes, app), node_configs=nodes)

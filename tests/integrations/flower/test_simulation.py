@@ -105,6 +105,7 @@ def test_the_examples_own_simulation_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    assert "deprecated" not in done.stdout + done.stderr
     told = json.loads(report.read_text())
     assert [session["contributors"] for session in told["sessions"]] == [list(range(10))] * 5
     assert abs(told["accuracies"][-1] - plain_accuracy(told["sessions"], 10)) <= 0.005
