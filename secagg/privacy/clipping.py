@@ -34,6 +34,7 @@ SQUARED_SPREAD: Final = UNLUCKY_BITS * 2 * Fraction(693_147_180_559_945_310, 10*
 _SQUARE_ROOT_BITS: Final = 64
 _BELOW_ONE: Final = 1 - 2.0**-40
 _SHRINK: Final = 2.0**-600
+_MAX_SQUARES: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +201,15 @@ class Rounder:
             out: int64, as long; :meth:`Verdict.settle` makes the entries of it.
         """
         uniform, cut = self._uniform[: len(reals)], self._cut[: len(reals)]
-        # These two, unlike `clip`, turn a NaN into a bound: all is finite and small before it is squared.
-        np.fmax(reals, -limit, out=reals)
-        np.fmin(reals, limit, out=reals)
+        # Everything is small before it is squared. A NaN stays one, and so does the sum.
+        np.clip(reals, -limit, limit, out=reals)
         np.trunc(reals, out=cut)
         self._coins.fill(uniform, 1.0)
         # Exact: below 2^19 float64 has steps finer than the coins' 2^-32.
         np.add(reals, uniform, out=reals)
         np.floor(reals, out=reals)
-        self._squares += int(np.dot(reals, reals))
-        self._cut_squares += int(np.dot(cut, cut))
+        self._squares += _whole(np.dot(reals, reals))
+        self._cut_squares += _whole(np.dot(cut, cut))
         np.multiply(cut, 3.0, out=cut)
         np.add(cut, reals, out=cut)
         np.copyto(out, cut, casting="unsafe")
@@ -233,6 +233,11 @@ def check_limit(limit: int) -> None:
         raise ParameterError(
             f"entries up to {limit} are above 2^19, and the grid is finer than any noise can use; raise overhead"
         )
+
+
+def _whole(squares: float) -> int:
+    """A sum of squares as an integer; more than any bound for a NaN."""
+    return int(squares) if math.isfinite(squares) else _MAX_SQUARES
 
 
 def _root_up(square: Fraction) -> int:

@@ -23,14 +23,18 @@ RELEASE: Final = "privacy/release.py"
 ROTATION: Final = "privacy/rotation.py"
 STATEMENT: Final = "privacy/statement.py"
 
+_ANY_SHARES: Final = (PROMISE, "if not 1 <= plan.honest <= most:", "if False:")
+
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     # What the noise is calibrated to.
-    m("plan", "a share is divided by all clients", (PLAN, "- corrupt if who is Noise", "if who is Noise")),
+    # Behind each of these stands the check of a plan's own numbers, so that goes, too.
     m(
         "plan",
-        "the floor is ignored",
-        (PLAN, "least_contributors(floor, cohort, corrupt, model) - corrupt", "cohort - corrupt"),
+        "a share is divided by all contributors",
+        (PLAN, "- corrupt if who is Noise", "if who is Noise"),
+        _ANY_SHARES,
     ),
+    m("plan", "the floor is ignored", (PLAN, "model) - corrupt if", "model) * 0 + cohort - corrupt if"), _ANY_SHARES),
     m(
         "plan",
         "noise for S instead of the bound",
@@ -105,8 +109,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m("clipping", "squares are not compared", (CLIPPING, "self._squares <= self._bound", "True")),
     m("clipping", "cut squares are not compared", (CLIPPING, "self._cut_squares <= self._bound", "True")),
     m("clipping", "what is not finite goes out", (CLIPPING, "if finite and self._", "if self._")),
-    m("clipping", "a NaN passes the limit", (CLIPPING, "np.fmax(reals, -limit, out=reals)\n", "pass\n")),
-    m("clipping", "entries pass the limit", (CLIPPING, "np.fmin(reals, limit, out=reals)\n", "pass\n")),
+    m("clipping", "entries pass the limit", (CLIPPING, "np.clip(reals, -limit, limit, out=reals)\n", "pass\n")),
     m("clipping", "coins are always heads", (CLIPPING, "self._coins.fill(uniform, 1.0)", "uniform.fill(0.99)")),
     m("clipping", "everything is rounded down", (CLIPPING, "self._coins.fill(uniform, 1.0)", "uniform.fill(0.0)")),
     m("clipping", "large squares vanish", (CLIPPING, "if math.isfinite(plain) else math.sqrt(small) / _SHRINK", "")),
