@@ -164,6 +164,7 @@ def _calibrated(
         variance16 = share_variance16(squared, m_round, target.honest)
     else:
         variance16 = math.ceil(16 * squared / Fraction(m_round) ** 2)
+    step = 1
     while True:
         mechanism = Mechanism(
             arrays=arrays,
@@ -182,8 +183,9 @@ def _calibrated(
         )
         if target.loss(mechanism).epsilon(target.delta) <= target.epsilon:
             return mechanism
-        # The square root of the rounds was rounded, and so was m: a step in the fifteenth digit.
-        variance16 += 1 + variance16 // 2**45
+        # The square root of the rounds was rounded, and so was m: this is about the fifteenth digit.
+        variance16 += step
+        step *= 2
 
 
 def _m_round(target: Target, total: int) -> float:

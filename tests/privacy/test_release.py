@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
 from secagg.parameters import SessionParameters
-from secagg.privacy import Plan, Private, release
+from secagg.privacy import Plan, Private, clipping, release
+from secagg.privacy import rotation as turning
 from secagg.privacy.clipping import norm_bound
 from secagg.privacy.mechanism import Mechanism, Neighbours, Noise
 from secagg.privacy.tables import skellam
@@ -212,6 +213,46 @@ def test_what_is_drawn_does_not_depend_on_the_update(rotation: bool) -> None:
         plan.privatize(update, parameters=session_of(plan), randomness=Recorded(1))
         drawn.append(lengths)
     assert drawn == [[32, 32, 16]] * 3
+
+
+class Recorder:
+    """NumPy, and what was taken from it."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.taken.append(name)
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize("rotation", [False, True])
+def test_the_steps_are_the_same_whatever_the_update_and_the_weight(
+    rotation: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server chooses the clip, and would read off the time whose norm is beyond it."""
+    plan, seen = plan_of(rotation=rotation, adaptive=True, weights=9), set()
+    updates = [
+        update_of(1),
+        update_of(1, size=1e30),
+        update_of(1, size=0.0),
+        update_of(1) | {"bias": np.full(16, np.nan)},
+    ]
+    updates.append({name: np.full(shape, 1e308) for name, shape in SHAPES.items()})
+    plan.privatize(update_of(1), 1, parameters=session_of(plan))  # tables and matrices are made once
+    for update in updates:
+        for weight in (0, 4, 10, math.nan):
+            recorder = Recorder()
+            monkeypatch.setattr(clipping, "np", recorder)
+            monkeypatch.setattr(release, "np", recorder)
+            monkeypatch.setattr(turning, "np", recorder)
+            private = plan.privatize(
+                update, weight, parameters=session_of(plan), randomness=DeterministicRandomSource(1)
+            )
+            assert private.report.clipped is (update is updates[1] or update is updates[4])
+            seen.add(tuple(recorder.taken))
+    (steps,) = seen
+    assert {"clip", "floor", "trunc"} <= set(steps)
 
 
 def test_two_draws_differ_and_the_systems_randomness_is_the_default() -> None:
