@@ -156,7 +156,8 @@ def test_nothing_catches_everything() -> None:
 
 
 def test_no_weak_generator_outside_testing_and_the_lab() -> None:
-    assert findings(weak_randomness, "testing/", "privacy/lab/") == []
+    # The suite's Poisson draws are what noise is timed against.
+    assert findings(weak_randomness, "testing/", "privacy/lab/", "bench/suites/privacy.py") == []
 
 
 def test_the_library_is_silent() -> None:

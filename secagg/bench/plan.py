@@ -215,7 +215,7 @@ FULL: Final = Plan(
 QUICK: Final = replace(
     FULL,
     quick=True,
-    seconds=1.0,
+    seconds=0.5,
     mask_keys=64,
     entries=1 << 19,
     scaling_clients=(100, 300, 1000),

@@ -30,6 +30,7 @@ MASK_AEGIS: Final = "accumulate, suite 0x0002, one worker"
 MASK_AES_TWO: Final = "accumulate, suite 0x0001, two workers"
 MASK_AEGIS_TWO: Final = "accumulate, suite 0x0002, two workers"
 PEAK: Final = "peak of the server, in session vectors"
+NOISE_SIGMAS: Final = (32, 400, 3500, 10_000)
 FLOWER_CLIENT: Final = "Flower SecAgg+, client"
 FLOWER_UNMASK: Final = "Flower SecAgg+, server unmask"
 
@@ -47,6 +48,11 @@ def unmask_name(clients: int, length: int, dropped: int) -> str:
 def upload_name(clients: int, length: int) -> str:
     """Return the name of the row of a client's upload over plain 16-bit entries."""
     return f"upload over plain, n={clients} d={length}"
+
+
+def noise_name(sigma: int) -> str:
+    """Return the name of the row of Skellam noise of a standard deviation."""
+    return f"noise, sigma {sigma}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,16 @@ TARGETS: Final = (
         TargetOn.MEASURED,
         1.15,
         "exponent ≤ 1.15",
+    ),
+    *(
+        Target(
+            f"noise of standard deviation {sigma}",
+            ("privacy", noise_name(sigma)),
+            TargetOn.PEER_RATIO,
+            1 / share,
+            f"≤ {share} × two NumPy Poisson draws",
+        )
+        for sigma, share in zip(NOISE_SIGMAS, (0.25, 0.25, 0.7, 0.7), strict=True)
     ),
 )
 

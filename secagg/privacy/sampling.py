@@ -174,13 +174,13 @@ class _Sampler:
         stream.fill(numbers)
         numbers >>= np.uint64(bits)
         numbers |= cells << np.uint64(_WORD_BITS - bits)
-        least = np.searchsorted(table.high, numbers, side="left")
-        most = np.searchsorted(table.high, numbers, side="right")
-        ties = np.flatnonzero(least != most)
+        found = np.searchsorted(table.high, numbers, side="right")
+        # A number below every threshold looks at the last one, which it does not equal.
+        ties = np.flatnonzero(table.high[found - 1] == numbers)
         if len(ties):
+            least = np.searchsorted(table.high, numbers[ties], side="left")
             lower = np.empty(len(ties), dtype=np.uint64)
             stream.fill(lower)
-            for tie, rest in zip(ties, lower, strict=True):
-                among = table.low[least[tie] : most[tie]]
-                least[tie] += np.searchsorted(among, rest, side="right")
-        return least - table.tail
+            for tie, first, rest in zip(ties, least, lower, strict=True):
+                found[tie] = first + np.searchsorted(table.low[first : found[tie]], rest, side="right")
+        return found - table.tail
