@@ -41,7 +41,7 @@ def test_suites_and_names_select() -> None:
     assert [suite for suite, _ in chosen] == ["masking", "masking", *["server"] * 6]
     with pytest.raises(ParameterError, match="no suite 'speed'; choose from primitives, masking"):
         planned(Shared(QUICK), ["speed"])
-    with pytest.raises(ParameterError, match="no benchmark has this"):
+    with pytest.raises(ParameterError, match="no benchmark has '0x0003'"):
         planned(Shared(QUICK), ["server"], ["0x0003"])
     told = [" lie," in benchmark.name for _, benchmark in planned(Shared(QUICK), [], ["lie"])]
     assert told == [True] * len(QUICK.liars), "not what is about a client"
