@@ -116,7 +116,7 @@ def test_connections_are_bounded_before_anything_was_said_over_them() -> None:
         host, port = bare.network.address.rsplit(":", 1)
         opened = [await asyncio.open_connection(host, int(port)) for _ in range(8)]
         closed = [asyncio.ensure_future(reader.read()) for reader, _ in opened]
-        await until(lambda: sum(each.done() for each in closed) >= 6)
+        await until(lambda: sum(each.done() for each in closed) >= 5)
         assert (await bare.request()).WhichOneof("news") == "request"
         for _, writer in opened:
             writer.close()
