@@ -18,7 +18,7 @@ from secagg import (
     SessionParameters,
     Violation,
 )
-from secagg.errors import LocalProtocolError
+from secagg.errors import LocalProtocolError, SessionAbortedError
 from secagg.transport.grpc import ClientTls, DroppedError, Participation, ServerTls, participate_blocking
 from secagg.transport.grpc.limits import UNARY_ANSWER_BYTES
 from tests.transport.grpc.faults import LosesCalls
@@ -72,6 +72,17 @@ def test_an_input_goes_into_so_many_sums_of_a_context_and_no_more(tmp_path: Path
                 await network.client(1, session="again", policy=policy, state=tmp_path)
             with pytest.raises(ParameterError, match="give state="):
                 await network.client(1, session="again", policy=policy)
+            # The very same offer under another name, for which this client has no state.
+            await network.host.create(
+                "replayed", network.parameters, roster=network.enrolled, schedule=network.schedule
+            )
+            outcomes = await asyncio.gather(
+                network.client(1, session="replayed", policy=policy, state=tmp_path),
+                *(network.client(client, session="replayed") for client in network.ids[1:]),
+                return_exceptions=True,
+            )
+            assert isinstance(outcomes[0], ParticipationRefusedError)
+            assert all(isinstance(outcome, SessionAbortedError) for outcome in outcomes[1:])
 
     run(play())
 
