@@ -11,9 +11,9 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Final, Optional
 
 import numpy as np
 import typer
@@ -38,6 +38,9 @@ from secagg.cli.service.context import context_of
 from secagg.cli.service.expected import expected_vectors
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
+
+if TYPE_CHECKING:
+    from secagg.transport.grpc import Participation
 
 _DEFAULTS: Final = secagg.ClientPolicy()
 _GIVE_UP_SECONDS: Final = 300.0
@@ -176,16 +179,27 @@ def join(
             }
         )
     else:
-        for report in took_part.reports:
-            if report.clipped:
-                print_sentences(
-                    f"{report.name}: {report.clipped} of {report.entries} entries were out of bounds and cut off."
-                )
-            if report.nan:
-                print_sentences(f"{report.name}: {report.nan} of {report.entries} entries were NaN and count as 0.")
-        if took_part.weight_clipped:
-            print_sentences(f"The weight {weight} was out of bounds and cut off.")
-        print_sentences(f"Session {took_part.session} completed with the input of client {took_part.client}.")
+        for sentence in _sentences(took_part, weight):
+            print_sentences(sentence)
+
+
+def _sentences(took_part: Participation, weight: int | None) -> Iterator[str]:
+    """What was moved into the session's bounds, and that it is over."""
+    parameters = took_part.parameters
+    bounds = {name: _bounds(spec) for name, spec in parameters.vectors}
+    for report in took_part.reports:
+        if report.clipped:
+            where = f"{report.clipped} of {report.entries} entries were outside {bounds[report.name]}"
+            yield f"{report.name}: {where} and count as the bound."
+        if report.nan:
+            yield f"{report.name}: {report.nan} of {report.entries} entries were NaN and count as 0."
+    if took_part.weight_clipped:
+        yield f"The weight {weight} was outside 0 .. {parameters.max_weight} and counts as the bound."
+    yield f"Session {took_part.session} completed with the input of client {took_part.client}."
+
+
+def _bounds(spec: secagg.FixedPoint | secagg.Integers) -> str:
+    return f"{spec.low} .. {spec.high}" if isinstance(spec, secagg.Integers) else f"-{spec.clip:g} .. {spec.clip:g}"
 
 
 def load_arrays(path: Path, expected: Collection[str] | None = None) -> Mapping[str, NDArray[Any]]:

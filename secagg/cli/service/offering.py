@@ -47,6 +47,28 @@ async def offer_sessions(host: SessionHost, config: ServerConfig) -> list[str]:
     return created
 
 
+def check_sessions(config: ServerConfig) -> str | None:
+    """Make the parameters of all sessions, to see that they can be; nothing is stored.
+
+    Returns:
+        Why the roster cannot be used, or None. A server whose sessions are all stored starts without it.
+
+    Raises:
+        ParameterError: naming the session and what is wrong.
+    """
+    keys: Mapping[int, bytes] = {}
+    problem = None
+    if not config.identities.anonymous:
+        try:
+            keys = _directory(config).keys
+        except secagg.ParameterError as error:
+            problem = str(error)
+    for session in config.sessions:
+        if problem is None or session.clients != "roster":
+            session_parameters(session, keys)
+    return problem
+
+
 def session_parameters(
     session: SessionSettings, keys: Mapping[int, bytes], stored: secagg.SessionParameters | None = None
 ) -> secagg.SessionParameters:

@@ -17,16 +17,24 @@ from secagg.cli.service.connecting import needs_service
 
 def serve(
     config: Annotated[Path, typer.Option(metavar="FILE.toml", help="What to serve; see docs/operations.md.")],
-    check: Annotated[bool, typer.Option("--check", help="Only say whether the configuration is in order.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether configuration and sessions are in order.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Serve sessions over gRPC until SIGTERM or an interrupt. Logs go to standard error, as JSON lines."""
     with needs_service("serve"):
+        from secagg.cli.service.offering import check_sessions
         from secagg.cli.service.server_config import load_config
         from secagg.cli.service.serving import run_server
     loaded = load_config(config)
     if check:
-        _show({"sessions": [session.name for session in loaded.sessions]}, as_json, f"{config} is in order.")
+        roster = check_sessions(loaded)
+        _show(
+            {"sessions": [session.name for session in loaded.sessions], "roster_problem": roster},
+            as_json,
+            f"{config} is in order." if roster is None else f"{config} is in order but for the roster: {roster}.",
+        )
         return
     run_server(
         loaded,

@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,28 @@ def test_an_input_without_the_names_of_vectors_says_what_is_there_and_what_is_ex
     np.savez(tmp_path / "input.npz", **arrays)
     with pytest.raises(secagg.ParameterError, match=rf"input\.npz .*{sentence}"):
         join.load_arrays(tmp_path / "input.npz", expected)
+
+
+def test_what_was_moved_into_bounds_is_said_with_the_bounds() -> None:
+    parameters = secagg.SessionParameters.choose(
+        clients=4,
+        vectors={"update": secagg.FixedPoint(8, clip=0.5, aggregate="mean"), "counts": secagg.Integers(-3, 9, 4)},
+        max_weight=1000,
+    )
+    reports = [
+        SimpleNamespace(name="update", entries=8, clipped=2, nan=1),
+        SimpleNamespace(name="counts", entries=4, clipped=3, nan=0),
+    ]
+    took_part: Any = SimpleNamespace(
+        parameters=parameters, reports=reports, weight_clipped=True, session="s1", client=4
+    )
+    assert list(join._sentences(took_part, 2000)) == [
+        "update: 2 of 8 entries were outside -0.5 .. 0.5 and count as the bound.",
+        "update: 1 of 8 entries were NaN and count as 0.",
+        "counts: 3 of 4 entries were outside -3 .. 9 and count as the bound.",
+        "The weight 2000 was outside 0 .. 1000 and counts as the bound.",
+        "Session s1 completed with the input of client 4.",
+    ]
 
 
 def test_an_input_is_read_by_name(tmp_path: Path) -> None:
