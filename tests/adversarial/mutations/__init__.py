@@ -1,0 +1,1 @@
+"""Preventions, taken out of a copy of the library one at a time: `python -m tests.adversarial.mutations`."""

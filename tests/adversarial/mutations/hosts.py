@@ -1,0 +1,186 @@
+"""What a service holds, hands out and says: rows 18, 28, 31, 35 and 37."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.adversarial.mutations.mutation import SERVER, SESSION, VECTORS, m
+
+HOSTED: Final = "hosting/session.py"
+PLACES: Final = "transport/grpc/places.py"
+LIMITS: Final = "transport/grpc/limits.py"
+
+MUTATIONS: Final = (
+    m(
+        "18",
+        "the ledger is not asked",
+        (
+            SESSION,
+            "        if self._ledger is None:\n            return\n        phase",
+            "        return\n        phase",
+        ),
+    ),
+    m(
+        "18",
+        "a snapshot leaves the session alive",
+        (
+            SESSION,
+            'self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")',
+            "pass",
+        ),
+    ),
+    m(
+        "31",
+        "A13 is told to all clients",
+        (SERVER, "[] if reason is AbortReason.RESULT_NOT_DECODABLE else sorted(told)", "sorted(told)"),
+    ),
+    m(
+        "31",
+        "a host tells of A13",
+        (
+            "hosting/keeper.py",
+            "if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:",
+            "if aborted is None:",
+        ),
+    ),
+    m(
+        "28",
+        "watchers take the places of all strangers",
+        (PLACES, "return _WATCHERS if watches else _STRANGERS", "return _STRANGERS"),
+    ),
+    m("28", "strangers may take all places", (LIMITS, "return max(1, self.calls // 4)", "return self.calls")),
+    m(
+        "28",
+        "a client's calls are nobody's",
+        (
+            PLACES,
+            "            return self._gatekeeper.caller(token_in(details.invocation_metadata))",
+            "            self._gatekeeper.caller(token_in(details.invocation_metadata))\n            return _STRANGERS",
+        ),
+    ),
+    m(
+        "28",
+        "requests are handed out without end",
+        (HOSTED, "                self._fetches.take(client, clock.now())\n", ""),
+    ),
+    m(
+        "28",
+        "offers are handed out without end",
+        (HOSTED, "        self._fetches.take(client, self._tools.clock.now())\n", ""),
+    ),
+    m(
+        "35",
+        "whom a deadline drops is not told of the abort",
+        (HOSTED, "if keeper.end is not None and keeper.end.kind is EndKind.ABORTED:", "if False:"),
+    ),
+    m(
+        "35",
+        "a second answer has no cause",
+        (SERVER, ": two processes run as client {client}, or one ", ""),
+        (SERVER, '            "restarted without state=",\n', ""),
+    ),
+    m(
+        "35",
+        "a drop for two answers has no hint",
+        (
+            "transport/grpc/status.py",
+            'return "; two processes run as this client, or one restarted without state="',
+            'return ""',
+        ),
+    ),
+    m(
+        "35",
+        "a process that knows nothing says that the input is not in the sum",
+        (
+            "transport/grpc/client.py",
+            "the session has completed, and this process sent no input to it; an input that an earlier process of ",
+            "the session completed without an input of this client",
+        ),
+    ),
+    m(
+        "35",
+        "a session that completed without this client is a success",
+        ("transport/grpc/client.py", "if not participant.contributed:", "if False:"),
+    ),
+    m(
+        "35",
+        "a client does not hear what was limited",
+        (
+            "transport/grpc/participant.py",
+            "            self.reports, self.weight_clipped = encoded.reports, encoded.weight_clipped\n",
+            "",
+        ),
+    ),
+    m(
+        "37",
+        "a child after a fork waits for ever",
+        ("transport/grpc/forks.py", "elif self._first != here:", "elif False:"),
+    ),
+    m(
+        "37",
+        "open files are not held against the cohort",
+        ("cli/service/serving.py", "if soft == resource.RLIM_INFINITY or soft >= needed:", "if True:"),
+    ),
+    m(
+        "37",
+        "a truth value is a number",
+        ("parameters/arguments.py", "    if isinstance(value, bool):\n        return None\n", ""),
+    ),
+    m(
+        "37",
+        "NumPy's numbers are none",
+        (
+            "parameters/arguments.py",
+            "    try:\n        return operator.index(value)",
+            "    if not isinstance(value, int):\n        return None\n    try:\n        return operator.index(value)",
+        ),
+    ),
+    m(
+        "37",
+        "arguments of another type are not looked at",
+        ("parameters/arguments.py", "if not isinstance(value, kind):", "if False:"),
+    ),
+    m("37", "names of 64 bytes", (VECTORS, "MAX_NAME_BYTES: Final = 255", "MAX_NAME_BYTES: Final = 64")),
+    m(
+        "37",
+        "a missing extra is no ImportError",
+        (
+            "errors.py",
+            "class MissingExtraError(ParameterError, ImportError):",
+            "class MissingExtraError(ParameterError):",
+        ),
+    ),
+    m(
+        "37",
+        "errors are no JSON",
+        (
+            "cli/main.py",
+            '        print_json({"error": shown(" ".join(sentence.split())), "exit_code": code})',
+            "        pass",
+        ),
+    ),
+    m(
+        "37",
+        "every command imports all",
+        ("cli/main.py", "[_ADDED_BY[called]] if called in _ADDED_BY else _ADDED_BY.values()", "_ADDED_BY.values()"),
+    ),
+    m(
+        "37",
+        "an expired roster is shown as a valid one",
+        ("cli/keys/roster.py", "found.expires is not None and found.expires <= datetime.now(UTC)", "False"),
+    ),
+    m(
+        "37",
+        "whether a key is private is not seen",
+        ("cli/keys/key.py", '"private" if names_private_key(file) else "public"', '"private"'),
+    ),
+    m(
+        "37",
+        "params begins with figures",
+        (
+            "cli/local/params.py",
+            '    print_sentences(\n        f"Of {clients} clients each',
+            '    str(\n        f"Of {clients} clients each',
+        ),
+    ),
+)

@@ -1,0 +1,123 @@
+"""What a mutation is, and which tests judge those of a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_HERE: Final = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One prevention removed.
+
+    Attributes:
+        row: of the table in tests/adversarial/README.md.
+        what: what is taken out, in words.
+        edits: (file in secagg/, text, replacement); the text must occur.
+    """
+
+    row: str
+    what: str
+    edits: tuple[tuple[str, str, str], ...]
+
+
+def m(row: str, what: str, *edits: tuple[str, str, str]) -> Mutation:
+    """Return a mutation."""
+    return Mutation(row, what, edits)
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The tests that must pass without a mutation, and of which one must fail with it.
+
+    Attributes:
+        words: of pytest: paths, and `-k` where a part of them is meant.
+        environment: "" for the main one, or the name under build/ of the one that has the package under test.
+    """
+
+    words: tuple[str, ...]
+    environment: str = ""
+
+
+_FLOWER: Final = Judges(
+    tuple(
+        f"tests/integrations/flower/test_{name}.py"
+        for name in ("lying_server", "mod", "node", "questions", "arrays", "session")
+    ),
+    "flower",
+)
+_NVFLARE: Final = Judges(
+    tuple(f"tests/integrations/nvflare/test_{name}.py" for name in ("session", "site", "controller")), "nvflare"
+)
+_ELSEWHERE: Final = {
+    "28": Judges(("tests/transport/grpc/test_places.py", "tests/hosting/test_quotas.py")),
+    "33": Judges(
+        ("tests/session/test_levels.py", "tests/encoding/test_quantization.py", "tests/parameters/test_vectors.py")
+    ),
+    "34": Judges(
+        (
+            "tests/protocol/test_one_departure.py",
+            "tests/parameters/test_graph_parameters.py",
+            "tests/cli/local/test_params.py",
+        )
+    ),
+    "35": Judges(
+        (
+            "tests/hosting/test_deadlines.py",
+            "tests/hosting/test_session.py",
+            "tests/transport/grpc/test_sessions.py",
+            "tests/transport/grpc/test_lying_server.py",
+            "-k",
+            "abort_for_everybody or different_second_answer or runs_again_after or completed_without or two_answers "
+            "or hears_what",
+        )
+    ),
+    "36": Judges(("tests/session/test_arrays.py",)),
+    "37": Judges(
+        (
+            "tests/session/test_wrong_arguments.py",
+            "tests/parameters/test_vectors.py",
+            "tests/test_errors.py",
+            "tests/transport/grpc/test_forks.py",
+            "tests/cli/service/test_descriptors.py",
+            "tests/cli/keys/test_show.py",
+            "tests/cli/local/test_params.py",
+            "tests/cli/test_main.py",
+            "-k",
+            "not bad_input and not aborted_session and not forked_child",
+        )
+    ),
+    "38": _FLOWER,
+    "39": _NVFLARE,
+}
+
+
+def judges(row: str) -> Judges:
+    """The tests of a row: those named after it in tests/adversarial, where nothing else is said."""
+    if row in _ELSEWHERE:
+        return _ELSEWHERE[row]
+    name = f"pitfall_{row}"
+    files = [file for file in sorted(_HERE.glob("test_*.py")) if name in file.read_text(encoding="utf-8")]
+    return Judges(("-k", name, *(f"tests/adversarial/{file.name}" for file in files)))
+
+
+CLIENT: Final = "protocol/client.py"
+SETUP: Final = "protocol/client_setup.py"
+INPUT: Final = "protocol/client_input.py"
+UNMASK: Final = "protocol/client_unmasking.py"
+CHECK: Final = "protocol/consistency.py"
+SERVER: Final = "protocol/server.py"
+SERVER_SETUP: Final = "protocol/server_setup.py"
+SERVER_INPUT: Final = "protocol/server_input.py"
+SERVER_UNMASK: Final = "protocol/server_unmasking.py"
+REBUILD: Final = "protocol/server_rebuilding.py"
+BATCH: Final = "crypto/batch_decoding.py"
+KEYS: Final = "crypto/key_schedule.py"
+CODEC: Final = "wire/codec.py"
+SESSION: Final = "session/client.py"
+QUANTIZATION: Final = "encoding/quantization.py"
+SESSION_VECTOR: Final = "encoding/session_vector.py"
+VECTORS: Final = "parameters/vectors.py"

@@ -1,0 +1,192 @@
+"""Masks, shares, keys and labels: rows 06 to 10, 12, 20, 23 and 26."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.adversarial.mutations.mutation import BATCH, INPUT, KEYS, REBUILD, SERVER_SETUP, SESSION_VECTOR, SETUP, m
+
+MUTATIONS: Final = (
+    m(
+        "06",
+        "one key for all masks",
+        ("crypto/prg.py", "algorithms.AES128(key.expose())", "algorithms.AES128(bytes(16))"),
+    ),
+    m(
+        "06",
+        "16 bits of key",
+        ("crypto/prg.py", "algorithms.AES128(key.expose())", "algorithms.AES128(bytes(14) + bytes(key.expose()[:2]))"),
+    ),
+    m(
+        "06",
+        "masks of 52 bits",
+        (
+            "masking/engine.py",
+            "stream.fill(mask, offset)",
+            "stream.fill(mask, offset); mask &= np.uint64((1 << 52) - 1)",
+        ),
+    ),
+    m(
+        "07",
+        "masks of 32 bits",
+        ("masking/engine.py", "stream.fill(mask, offset)", "stream.fill(mask, offset); mask &= np.uint64(0xFFFFFFFF)"),
+    ),
+    m(
+        "07",
+        "a small mask",
+        ("masking/engine.py", "stream.fill(mask, offset)", "stream.fill(mask, offset); mask %= np.uint64(7)"),
+    ),
+    m(
+        "08",
+        "the stream begins anew in the middle",
+        (
+            "masking/engine.py",
+            "stream.fill(mask, offset)",
+            "stream.fill(mask, offset); half = len(mask) // 2; mask[half : 2 * half] = mask[:half]",
+        ),
+    ),
+    m(
+        "09",
+        "leading zeros are lost",
+        (
+            "crypto/shamir.py",
+            "[SecretBytes(row.data) if fits",
+            "[SecretBytes(bytes(row.data).lstrip(bytes(1)).ljust(32, bytes(1))) if fits",
+        ),
+    ),
+    m(
+        "10",
+        "rebuilt secrets are not checked",
+        (REBUILD, "threshold, accept)", "threshold, lambda secret: True)"),
+        (REBUILD, "if recovery is not None and not accept(owner, recovery.secret):", "if False:"),
+    ),
+    m(
+        "10",
+        "surplus shares are not compared",
+        (BATCH, "agreed = np.logical_not(np.any(sums, axis=(0, 2)))", "agreed = canonical"),
+    ),
+    m(
+        "10",
+        "no decoding with surplus shares",
+        ("crypto/decoding.py", "consistent = _consistent_rows(points, values, threshold)", "consistent = None"),
+        (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
+    ),
+    m("10", "liars are not named", (REBUILD, "for point in recovery.inconsistent)", "for point in ())")),
+    m(
+        "10",
+        "every owner lied about is decoded alone",
+        (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
+    ),
+    m("10", "liars are looked for again and again", (REBUILD, "lies.update(", "Counter().update(")),
+    m(
+        "10",
+        "liars can foresee the combination",
+        (REBUILD, "self._seed = self._seed or self._shares.digest()", 'self._seed = b"foreseen"'),
+    ),
+    m(
+        "12",
+        "channels have no direction",
+        (
+            KEYS,
+            "_bound(Label.CHANNEL_KEY, binding) + _party(sender, sender_public) + _party(receiver, receiver_public)",
+            "_bound(Label.CHANNEL_KEY, binding)",
+        ),
+        (KEYS, "(Label.SHARE_ENCRYPTION, binding, sender, receiver)", "(Label.SHARE_ENCRYPTION, binding)"),
+    ),
+    m(
+        "12",
+        "unknown senders",
+        (
+            INPUT,
+            "key = state.receiving_keys.get(sender)",
+            "key = state.receiving_keys.get(sender, next(iter(state.receiving_keys.values())))",
+        ),
+    ),
+    m(
+        "12",
+        "the input is asked for first",
+        (INPUT, "    held = _open_all(state, message)\n", ""),
+        (
+            INPUT,
+            "    words = state.input.words\n",
+            "    held = _open_all(state, message)\n    words = state.input.words\n",
+        ),
+    ),
+    m("12", "too few sharers", (INPUT, "if len(message.ciphertexts) < context.parameters.threshold:", "if False:")),
+    m(
+        "12",
+        "shares under a seal are not checked",
+        (
+            "crypto/shamir.py",
+            "canonical = are_canonical_elements(elements) & right_length",
+            "canonical = right_length",
+        ),
+    ),
+    m(
+        "20",
+        "low order, at the server",
+        (SERVER_SETUP, "if any(is_low_order(public) for public in publics):", "if False:"),
+    ),
+    m(
+        "20",
+        "low order, at the client",
+        (
+            "crypto/agreement.py",
+            "            raise _low_order(peer_public) from error\n",
+            "            result = bytes(KEY_BYTES)\n",
+        ),
+        ("crypto/agreement.py", "if hmac.compare_digest(result, _ZERO):", "if False:"),
+    ),
+    m(
+        "20",
+        "unreduced keys",
+        (SETUP, "if not (is_canonical(peer.channel_public) and is_canonical(peer.mask_public)):", "if False:"),
+    ),
+    m(
+        "23",
+        "the weight is sent in clear",
+        (INPUT, "    outbound = MaskedInput", "    words[-1] = state.input.weight\n    outbound = MaskedInput"),
+    ),
+    m(
+        "23",
+        "the length tells the weight",
+        (
+            INPUT,
+            "pack_vector(context.layout, words))",
+            "pack_vector(context.layout, words) + bytes(state.input.weight % 7))",
+        ),
+        (
+            SESSION_VECTOR,
+            "    view = memoryview(payload)\n",
+            "    view = memoryview(payload)[: layout.packed_bytes]\n",
+        ),
+    ),
+    m(
+        "26",
+        "bound values are joined without lengths",
+        (
+            "canonical.py",
+            "        writer.value(value)\n    return writer.finish()",
+            "        writer._parts.append(value if isinstance(value, bytes) else str(value).encode())\n"
+            "    return writer.finish()",
+        ),
+    ),
+    m(
+        "26",
+        "two purposes, one label",
+        (
+            "crypto/labels.py",
+            'PAIRWISE_MASK_KEY = b"secagg/v1 pairwise mask key"',
+            'PAIRWISE_MASK_KEY = b"secagg/v1 pairwise mask"',
+        ),
+    ),
+    m(
+        "26",
+        "contributors are joined as text",
+        (
+            KEYS,
+            'packed = b"".join(client.to_bytes(8, "big") for client in contributors)',
+            'packed = b"".join(str(client).encode() for client in contributors)',
+        ),
+    ),
+)
