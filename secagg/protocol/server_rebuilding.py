@@ -184,7 +184,7 @@ def _rebuild_together(
             together = group[start : start + step]
             holders = [dict(zip(held_at, shares.holders(owner), strict=True)) for owner in together]
             elements = shares.elements(np.stack([shares.rows(owner) for owner in together]))
-            suspects = [_suspects(held, lies, (len(held_at) - threshold) // 2) for held in holders]
+            suspects = [_suspects(held, lies, len(held_at) - threshold) for held in holders]
             recovered = recover_together(held_at, elements, threshold, suspects, randomness)
             elements.fill(0)
             for held, recovery in zip(holders, recovered, strict=True):
@@ -193,14 +193,16 @@ def _rebuild_together(
     return recoveries
 
 
-def _suspects(held: Mapping[int, ClientId], lies: Counter[ClientId], most: int) -> tuple[int, ...]:
-    """The points of the holders who lied before; of more than can be corrected, those who lied most often.
+def _suspects(held: Mapping[int, ClientId], lies: Counter[ClientId], surplus: int) -> tuple[int, ...]:
+    """The points of the holders who lied before, if there are no more than surplus shares.
+
+    Of more, as many as can be corrected, those who lied most often: so many explain nothing unless all liars are there.
 
     Owners can make honest holders look wrong, but each about itself only: who lies about many comes first.
     """
     suspected = [point for point, holder in held.items() if holder in lies] if lies else []
-    if len(suspected) > most:
-        suspected = sorted(suspected, key=lambda point: -lies[held[point]])[:most]
+    if len(suspected) > surplus:
+        suspected = sorted(suspected, key=lambda point: -lies[held[point]])[: surplus // 2]
     return tuple(sorted(suspected))
 
 

@@ -160,11 +160,8 @@ def test_pitfall_10_wrong_shares_never_give_a_wrong_sum(model: str, lie: Lie, li
         assert harness.server.abort_reason is AbortReason.SECRET_NOT_RECONSTRUCTED
 
 
-@pytest.mark.parametrize("liars", [{1}, {9}, {2, 5}])
-def test_pitfall_10_liars_do_not_make_the_server_decode_every_owner(
-    liars: set[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Three owners at a time: no owner is decoded alone, and each liar is looked for once."""
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many liars each decoding located, -1 where they were too many; three owners at a time, and none alone."""
     located: list[int] = []
 
     def watching(points: tuple[int, ...], sums: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -175,6 +172,15 @@ def test_pitfall_10_liars_do_not_make_the_server_decode_every_owner(
     monkeypatch.setattr(batch_decoding, "locate", watching)
     monkeypatch.setattr(server_rebuilding, "recover", None)
     monkeypatch.setattr("secagg.crypto.shamir.secrets_at_once", lambda points: 3)
+    return located
+
+
+@pytest.mark.parametrize("liars", [{1}, {9}, {2, 5}])
+def test_pitfall_10_liars_do_not_make_the_server_decode_every_owner(
+    liars: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three owners at a time: no owner is decoded alone, and each liar is looked for once."""
+    located = watched(monkeypatch)
     harness = Harness(12, threshold=4).run_to(Round.UNMASKING)
     harness.play_round(on_answer=lambda client, answer: with_lies(answer, client, noise) if client in liars else answer)
     harness.assert_exact(range(1, 13))
@@ -182,6 +188,22 @@ def test_pitfall_10_liars_do_not_make_the_server_decode_every_owner(
         (client, client) for client in liars
     }
     assert len(located) == 1, "the first of four batches shows all liars"
+
+
+def test_pitfall_10_liars_that_take_turns_are_suspected_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eleven shares, threshold 4: of six liars three lie about each owner, which is as many as can be corrected."""
+    located = watched(monkeypatch)
+    harness = Harness(12, threshold=4).run_to(Round.UNMASKING)
+
+    def turns(share: bytes, holder: int, owner: int) -> bytes:
+        return noise(share, holder, owner) if holder <= 6 and (holder + owner) % 2 else share
+
+    harness.play_round(on_answer=lambda client, answer: with_lies(answer, client, turns))
+    harness.assert_exact(range(1, 13))
+    assert inconsistent(harness.events) == {
+        (holder, owner) for holder in range(1, 7) for owner in range(1, 13) if (holder + owner) % 2
+    }
+    assert len(located) == 5, "the first of four batches shows all liars"
 
 
 def test_pitfall_10_a_lie_that_was_fitted_to_the_combination_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,7 @@ MUTATIONS: Final = (
         "every owner lied about is decoded alone",
         (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
     ),
+    m("10", "liars who take turns are looked for again", (REBUILD, "> surplus:", "> surplus // 2:")),
     m("10", "liars are looked for again and again", (REBUILD, "lies.update(", "Counter().update(")),
     m(
         "10",
