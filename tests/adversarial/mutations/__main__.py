@@ -99,7 +99,19 @@ def judge(mutation: Mutation, copy: Path, python: Path, words: Sequence[str]) ->
 
 def tested(copy: Path, python: Path, words: Sequence[str]) -> tuple[int, str]:
     """Run tests of a copy up to the first that fails; returns pytest's exit code and what it said."""
-    command = [python, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", "-rfE", "-p", "no:cacheprovider", *words]
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "--no-header",
+        "--tb=no",
+        "-rfE",
+        "-p",
+        "no:cacheprovider",
+        *words,
+    ]
     # The copy is the library for the commands that tests start, too; what it compiles serves the next mutation.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": ""}
     try:

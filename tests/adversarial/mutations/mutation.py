@@ -43,25 +43,42 @@ class Judges:
 
 
 _FLOWER: Final = Judges(
-    tuple(
-        f"tests/integrations/flower/test_{name}.py"
-        for name in ("lying_server", "mod", "node", "questions", "arrays", "session")
+    (
+        *(
+            f"tests/integrations/flower/test_{name}.py"
+            for name in ("node", "questions", "arrays", "mod", "lying_server")
+        ),
+        "-k",
+        "old_roster or bounds_of_whole or every_array_is_averaged or only_some_nodes_return or all_weights_are_zero "
+        "or gives_no_input or app_says_when or above_the_bound or cannot_be_opened or more_metrics",
     ),
     "flower",
 )
 _NVFLARE: Final = Judges(
-    tuple(f"tests/integrations/nvflare/test_{name}.py" for name in ("session", "site", "controller")), "nvflare"
+    (
+        *(f"tests/integrations/nvflare/test_{name}.py" for name in ("site", "session")),
+        "-k",
+        "old_roster or cannot_be_opened or learner_that_fails or counts_beyond or makes_a_site_leave",
+    ),
+    "nvflare",
 )
 _ELSEWHERE: Final = {
     "28": Judges(("tests/transport/grpc/test_places.py", "tests/hosting/test_quotas.py")),
     "33": Judges(
-        ("tests/session/test_levels.py", "tests/encoding/test_quantization.py", "tests/parameters/test_vectors.py")
+        (
+            "tests/session/test_levels.py",
+            "tests/encoding/test_quantization.py",
+            "tests/parameters/test_vectors.py",
+            "--hypothesis-profile",
+            "quick",
+        )
     ),
     "34": Judges(
         (
             "tests/protocol/test_one_departure.py",
             "tests/parameters/test_graph_parameters.py",
-            "tests/cli/local/test_params.py",
+            "-k",
+            "test_one_departure or one_neighbour_may_leave",
         )
     ),
     "35": Judges(

@@ -69,6 +69,11 @@ MUTATIONS: Final = (
     ),
     m(
         "34",
+        "a sparse graph leaves no room",
+        ("parameters/graph_choice.py", "min(highest, degree - may_leave)", "highest"),
+    ),
+    m(
+        "34",
         "the smallest sum leaves no room",
         ("parameters/session.py", "min((clients + 1) // 2, clients -", "min(clients, clients -"),
     ),
