@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.adversarial.mutations.__main__ import MUTATIONS, ROOT
+from tests.adversarial.mutations.__main__ import MUTATIONS
 from tests.adversarial.mutations.mutation import Mutation, judges
+from tests.adversarial.mutations.running import ROOT
 
 TABLE = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
 

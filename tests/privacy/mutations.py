@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from tests.adversarial.mutations import Mutation, m, main
+from tests.adversarial.mutations.mutation import Judges, Mutation, m
+from tests.adversarial.mutations.running import run
 
 CLIPPING: Final = "privacy/clipping.py"
 MECHANISM: Final = "privacy/mechanism.py"
@@ -200,9 +201,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
 )
 
 
-def module(row: str) -> list[str]:
-    return ["--hypothesis-profile", "quick", f"tests/privacy/test_{row}.py"]
+def module(row: str) -> Judges:
+    return Judges(("--hypothesis-profile", "quick", f"tests/privacy/test_{row}.py"))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:], MUTATIONS, module))
+    raise SystemExit(run(sys.argv[1:], MUTATIONS, module))

@@ -213,6 +213,12 @@ def test_whole_numbers_do_not_wrap() -> None:
     assert moved["on"].tolist() == [True, True]
 
 
+def test_means_of_whole_numbers_are_rounded_to_the_nearest() -> None:
+    plan = secagg.vectors_for({"n": np.zeros(2, np.int64), "on": np.zeros(2, bool)}, clip=1.0)
+    found = plan.unpack({"n": np.array([2.7, -2.7]), "on": np.array([0.4, 0.6])})
+    assert (found["n"].tolist(), found["on"].tolist()) == ([3, -3], [False, True])
+
+
 def test_whole_numbers_are_averaged_exactly() -> None:
     params = secagg.SessionParameters.choose(
         clients=4, vectors={"ages": secagg.FixedPoint.whole_numbers(120, 2)}, max_weight=1000

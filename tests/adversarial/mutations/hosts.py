@@ -60,6 +60,11 @@ MUTATIONS: Final = (
     ),
     m(
         "28",
+        "connections take the store's files",
+        (LIMITS, "min(limits.connections, max(1, files - OWN_FILES))", "limits.connections"),
+    ),
+    m(
+        "28",
         "requests are handed out without end",
         (HOSTED, "                self._fetches.take(client, clock.now())\n", ""),
     ),
@@ -119,7 +124,7 @@ MUTATIONS: Final = (
     m(
         "37",
         "open files are not held against the cohort",
-        ("cli/service/serving.py", "if soft == resource.RLIM_INFINITY or soft >= needed:", "if True:"),
+        ("cli/service/serving.py", "if files is None or files >= needed:", "if True:"),
     ),
     m(
         "37",

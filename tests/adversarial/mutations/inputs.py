@@ -54,13 +54,18 @@ MUTATIONS: Final = (
         (
             QUANTIZATION,
             "            _offset_integers(spec, _limited(spec, piece), out)",
-            "            raise ParameterError('refused')",
+            "            if np.any(_outside(spec, piece)):\n                raise ParameterError('refused')\n"
+            "            _offset_integers(spec, _limited(spec, piece), out)",
         ),
     ),
     m(
         "30",
         "NaN and infinity are refused",
-        (QUANTIZATION, "            reals[nan] = 0.0", "            raise ParameterError('refused')"),
+        (
+            QUANTIZATION,
+            "        missing = int(np.count_nonzero(flags))",
+            "        if np.any(flags):\n            raise ParameterError('refused')\n        missing = 0",
+        ),
     ),
     m(
         "30",

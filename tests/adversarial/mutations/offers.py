@@ -42,17 +42,22 @@ MUTATIONS: Final = (
     ),
     m("32", "sums are not counted", (PARTICIPATION, "len(earlier) >= self.sums_per_context", "False")),
     m("32", "changes are not compared", (PARTICIPATION, "if change < self.minimum_cohort_change:", "if False:")),
-    m("32", "the input is not claimed", (SESSION, "self._check_sums(claim=True)", "pass")),
+    m("32", "the input is not claimed", (SESSION, "self._check_sums(state.mask_key.public)", "pass")),
     m(
         "32",
         "sums are not checked with the input",
         (
             SESSION,
-            "self._limits.check(context.parameters, earlier)",
-            "claim or self._limits.check(context.parameters, earlier)",
+            "self._limits.check(parameters, earlier)",
+            "mask_public or self._limits.check(parameters, earlier)",
         ),
     ),
-    m("32", "sums are not checked at the offer", (SESSION, "self._check_sums(claim=False)", "pass")),
+    m(
+        "32",
+        "runs of one offer are one run",
+        (SESSION, "run = context.session + mask_public", "run = context.session"),
+    ),
+    m("32", "sums are not checked at the offer", (SESSION, "self._check_sums()", "pass")),
     m(
         "32",
         "a snapshot loses the limits",
