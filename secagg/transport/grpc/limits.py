@@ -103,7 +103,7 @@ def open_files() -> int | None:
 
 
 def server_options(limits: ServiceLimits) -> Options:
-    """Options of a server: without the first two, many calls at once are cancelled.
+    """Options of a server: without those about pending requests, many calls at once are cancelled.
 
     Without a bound on connections whoever opens many, and need not even speak TLS, takes the files that the store needs
     for the uploads of others.
@@ -112,7 +112,6 @@ def server_options(limits: ServiceLimits) -> Options:
     connections = limits.connections if files is None else min(limits.connections, max(1, files - OWN_FILES))
     return (
         ("grpc.max_allowed_incoming_connections", connections),
-        ("grpc.server_handshake_timeout_ms", 20_000),
         ("grpc.server.max_pending_requests", limits.calls),
         ("grpc.server.max_pending_requests_hard_limit", 2 * limits.calls),
         ("grpc.max_concurrent_streams", limits.calls_per_connection),
