@@ -121,7 +121,8 @@ class _HashOfShares:
 
     Every liar's shares are in it before anything is drawn, so nobody can fit a lie to what is drawn; trying lies out
     takes the honest shares, of which liars below the threshold know nothing. (Syndromes would not do: they depend on
-    the lies alone.) Luck of one in 65521 makes the server slower for some owners, and nothing else.
+    the lies alone.) Of secrets that liars shared out themselves they know all shares: those are few, and can cost a
+    decoding each without any luck. Luck of one in 65521 makes the server slower for some owners, and nothing else.
     """
 
     __slots__ = ("_draws", "_seed", "_shares")

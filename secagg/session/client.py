@@ -319,8 +319,10 @@ class ClientSession(SingleUse):
         if self._participations is not None:
             context, parameters = self._context, self._context.parameters
             run = context.session + mask_public
-            earlier = look_up(self._participations, context.client, run, parameters, claim=bool(mask_public))
-            self._limits.check(parameters, earlier)
+            # Looked up before it is claimed: what is refused went into no sum, and is not to count later.
+            for claim in (False, True) if mask_public else (False,):
+                earlier = look_up(self._participations, context.client, run, parameters, claim=claim)
+                self._limits.check(parameters, earlier)
 
     def _claim(self, state: ClientState, answer: bytes) -> None:
         if isinstance(state, AwaitingMaskedInput):

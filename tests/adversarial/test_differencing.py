@@ -23,6 +23,7 @@ from secagg import (
     SecretBytes,
 )
 from secagg.crypto.randomness import SystemRandomSource
+from secagg.session.participation import look_up
 from secagg.store.participations import ParticipationFile
 from tests.adversarial.tools import CountingSource
 from tests.harness import Harness
@@ -99,6 +100,8 @@ def test_pitfall_32_two_offers_at_once_make_one_sum() -> None:
     client = sessions[1].clients[VICTIM]
     assert client.phase is ClientPhase.ABORTED
     assert client.abort_notice() is not None
+    claimed = look_up(ledger, VICTIM, b"another session", client.parameters, claim=False)
+    assert len(claimed) == 1, "what was refused went into no sum"
 
 
 @pytest.mark.parametrize("place", [0, 1])
