@@ -160,5 +160,9 @@ class ParticipationRefusedError(SecAggError):
     """A session that is beyond the client's own limits on how often it is summed; nothing of the input was sent."""
 
 
+class BudgetExceededError(SecAggError):
+    """A release beyond what a client's budget has left for these data; nothing was counted, and nothing left."""
+
+
 class InternalError(SecAggError):
     """A defect in secagg itself: please report it."""

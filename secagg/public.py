@@ -5,6 +5,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import (
     AbortReason,
+    BudgetExceededError,
     DecodeError,
     DropReason,
     InternalError,
@@ -35,6 +36,7 @@ from secagg.session.simulation import SimulationReport, SimulationResult, simula
 __all__ = [
     "AbortReason",
     "AnswerLedger",
+    "BudgetExceededError",
     "ClientPhase",
     "ClientPolicy",
     "ClientSession",

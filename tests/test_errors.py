@@ -48,6 +48,7 @@ def test_the_hierarchy_is_the_one_of_the_architecture() -> None:
         "PeerMisbehaved": ("RemoteProtocolError",),
         "SessionAbortedError": ("SecAggError",),
         "ParticipationRefusedError": ("SecAggError",),
+        "BudgetExceededError": ("SecAggError",),
         "InternalError": ("SecAggError",),
     }
 

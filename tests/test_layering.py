@@ -99,7 +99,7 @@ ROOMS: Final[dict[str, Room]] = {
     "privacy": Room(
         "noise, clipping and budgets of a client; what a sum still tells",
         "transports, frameworks, what is inside a session",
-        "session.arrays encoding crypto parameters canonical errors",
+        "session.arrays store encoding crypto parameters canonical errors",
     ),
     "session": Room(
         "what a host holds: the facades (bytes in, bytes out), snapshots, the ledger, simulation",

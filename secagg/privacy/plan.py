@@ -154,6 +154,11 @@ class Plan(Promise):
         """SHA-256 of the canonical bytes: 32 bytes."""
         return hashlib.sha256(self.to_bytes()).digest()
 
+    @property
+    def series(self) -> bytes:
+        """By which a budget counts the plan's rounds, 32 bytes: the digest, but the same whatever the clip is."""
+        return self.with_clip(1.0).digest
+
     def bind(self, context: bytes = b"") -> bytes:
         """Return the context of a session under this plan: its digest, then the application's own bytes."""
         require_kind("context", context, bytes, "bytes, such as a model's digest and a round")
@@ -188,7 +193,8 @@ class Plan(Promise):
         """
         if parameters is not None:
             self.check(parameters)
-        return release.privatize(self, update, weight, signs=self._signs(parameters), randomness=randomness)
+        private = release.privatize(self, update, weight, signs=self._signs(parameters), randomness=randomness)
+        return replace(private, plan=self.digest)
 
     def decode(
         self,

@@ -45,11 +45,13 @@ class Private:
         arrays: int64 by vector name, for `ClientSession.set_input`.
         report: what became of the update; stays on the client.
         draw: 16 random bytes that name this draw of noise.
+        plan: digest of the plan that it was made under, 32 bytes; empty without one.
     """
 
     arrays: Mapping[str, NDArray[np.int64]] = field(repr=False)
     report: ClipReport = field(repr=False)
     draw: bytes
+    plan: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
