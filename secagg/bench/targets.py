@@ -30,6 +30,9 @@ MASK_AEGIS: Final = "accumulate, suite 0x0002, one worker"
 MASK_AES_TWO: Final = "accumulate, suite 0x0001, two workers"
 MASK_AEGIS_TWO: Final = "accumulate, suite 0x0002, two workers"
 PEAK: Final = "peak of the server, in session vectors"
+PRIVATIZE_SIGMA: Final = 400
+PRIVATIZE: Final = f"privatize and encode, sigma {PRIVATIZE_SIGMA}"
+ROTATE: Final = "rotate"
 NOISE_SIGMAS: Final = (32, 400, 3500, 10_000)
 FLOWER_CLIENT: Final = "Flower SecAgg+, client"
 FLOWER_UNMASK: Final = "Flower SecAgg+, server unmask"
@@ -180,6 +183,14 @@ TARGETS: Final = (
         )
         for sigma, share in zip(NOISE_SIGMAS, (0.25, 0.25, 0.7, 0.7), strict=True)
     ),
+    Target(
+        f"client: clip, round, noise of standard deviation {PRIVATIZE_SIGMA}, encode",
+        ("privacy", PRIVATIZE),
+        TargetOn.PEER_RATIO,
+        0.25,
+        "≤ 4 × encoding without privacy",
+    ),
+    Target("client: rotation", ("privacy", ROTATE), TargetOn.PEER_RATIO, 0.5, "≤ 2 × encoding without privacy"),
 )
 
 

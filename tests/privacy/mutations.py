@@ -109,7 +109,16 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m("clipping", "nothing is clipped", (CLIPPING, "clipped = finite and norm > clip", "clipped = False")),
     m("clipping", "squares are not compared", (CLIPPING, "self._squares <= self._bound", "True")),
     m("clipping", "cut squares are not compared", (CLIPPING, "self._cut_squares <= self._bound", "True")),
-    m("clipping", "what is not finite goes out", (CLIPPING, "if finite and self._", "if self._")),
+    m(
+        "clipping",
+        "what is not finite goes out",
+        (CLIPPING, "if finite and self._", "if self._"),
+        (
+            CLIPPING,
+            "return int(squares) if math.isfinite(squares) else _MAX_SQUARES",
+            "return int(np.nan_to_num(squares))",
+        ),
+    ),
     m("clipping", "entries pass the limit", (CLIPPING, "np.clip(reals, -limit, limit, out=reals)\n", "pass\n")),
     m("clipping", "coins are always heads", (CLIPPING, "self._coins.fill(uniform, 1.0)", "uniform.fill(0.99)")),
     m("clipping", "everything is rounded down", (CLIPPING, "self._coins.fill(uniform, 1.0)", "uniform.fill(0.0)")),
