@@ -61,6 +61,7 @@ def test_a_second_answer_that_differs_drops_its_client(round_: Round) -> None:
     (event,) = harness.deliver(3, other_answer(harness, round_, answers))
     assert isinstance(event, ClientDropped)
     assert (event.client, event.round, event.reason) == (3, round_, DropReason.SECOND_ANSWER_DIFFERS)
+    assert "two processes run as client 3, or one restarted without state=" in event.detail
     harness.close()
     harness.finish()
     stays = ROUNDS.index(round_) >= ROUNDS.index(Round.MASKED_INPUT)

@@ -84,11 +84,11 @@ _ELSEWHERE: Final = {
     "35": Judges(
         (
             "tests/hosting/test_deadlines.py",
-            "tests/hosting/test_session.py",
+            "tests/protocol/test_server.py",
             "tests/transport/grpc/test_sessions.py",
             "tests/transport/grpc/test_lying_server.py",
             "-k",
-            "abort_for_everybody or different_second_answer or runs_again_after or completed_without or two_answers "
+            "abort_for_everybody or second_answer_that_differs or runs_again_after or completed_without or two_answers "
             "or hears_what",
         )
     ),
