@@ -43,12 +43,13 @@ ROOMS: Final[dict[str, Room]] = {
     "cli": Room(
         "terminals, configuration files, the demo",
         "anything inside of a session",
-        "bench conformance telemetry transport hosting secagg testing compute identity store parameters",
+        "privacy.lab bench conformance telemetry transport hosting secagg testing privacy compute identity store "
+        "parameters",
     ),
     "privacy.lab": Room(
         "NO SECURITY: attacks on sums, audits of noise, learning with it",
         "what it attacks from inside; networks",
-        "privacy errors",
+        "privacy crypto.randomness errors",
     ),
     "bench": Room(
         "floors, targets, clocks; other people's figures",

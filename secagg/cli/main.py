@@ -1,8 +1,8 @@
 """The `secagg` command: its commands, and the one place where an error becomes a sentence and an exit code.
 
-Exit codes: 0 for a result, 1 for a session that ended without one or a conformance run that failed, 2 for bad input,
-130 for an interrupt. Whatever secagg raises on purpose is one sentence on standard error, and with --json one object
-with `error` on standard output; a traceback is a bug.
+Exit codes: 0 for a result, 1 for a session that ended without one, a conformance run that failed or an audit that found
+more than was promised, 2 for bad input, 130 for an interrupt. Whatever secagg raises on purpose is one sentence on
+standard error, and with --json one object with `error` on standard output; a traceback is a bug.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ def _bench(app: typer.Typer) -> None:
     app.add_typer(bench, name="bench", short_help="Measure the library against the floors of this machine.")
 
 
+def _privacy(app: typer.Typer) -> None:
+    from secagg.cli.privacy.command import app as privacy
+
+    app.add_typer(privacy, name="privacy")
+
+
 _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("simulate", "params"), _local),
     "demo": _demo,
@@ -87,6 +93,7 @@ _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("serve", "join", "status", "result"), _service),
     "conformance": _conformance,
     "bench": _bench,
+    "privacy": _privacy,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -15,10 +16,14 @@ _HALVINGS: Final = 60
 
 def masses(trials: int, p: float) -> Reals:
     """Return P[Bin(trials, p) = k] for k = 0 .. trials, float64; 0 < p < 1."""
-    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, trials + 1)))])
     k = np.arange(trials + 1)
-    log_choose = log_factorials[trials] - log_factorials - log_factorials[::-1]
-    return np.asarray(np.exp(log_choose + k * math.log(p) + (trials - k) * math.log1p(-p)))
+    return np.asarray(np.exp(_log_choose(trials) + k * math.log(p) + (trials - k) * math.log1p(-p)))
+
+
+@lru_cache(maxsize=4)
+def _log_choose(trials: int) -> Reals:
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, trials + 1)))])
+    return np.asarray(log_factorials[trials] - log_factorials - log_factorials[::-1])
 
 
 def at_least(trials: int, p: float, count: int) -> float:
@@ -27,7 +32,7 @@ def at_least(trials: int, p: float, count: int) -> float:
         return 1.0
     if count > trials or p <= 0.0:
         return 0.0
-    return min(1.0, math.fsum(masses(trials, p)[count:]))
+    return min(1.0, float(masses(trials, p)[count:].sum()))
 
 
 def lower_bound(count: int, trials: int, error: float) -> float:

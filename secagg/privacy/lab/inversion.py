@@ -12,9 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from secagg.crypto.randomness import RandomSource
 from secagg.errors import ParameterError
 from secagg.privacy.lab.digits import Digits, Reals
+from secagg.privacy.lab.faults import nothing
 from secagg.privacy.lab.models import Layer, Model, gradient
+from secagg.privacy.lab.summing import release
+from secagg.privacy.plan import Plan
 
 
 def inferred_label(first: Layer) -> int:
@@ -101,6 +105,37 @@ def identification(model: Model, digits: Digits, cohort: int, tries: int, *, cli
         victim = int(clients[0])
         right += gallery.nearest(read_picture(total.layers[0], int(digits.labels[victim]))) == victim
     return Identified(cohort, tries, right)
+
+
+def identification_by_insider(
+    model: Model, digits: Digits, plan: Plan, tries: int, *, seed: int, randomness: RandomSource | None = None
+) -> Identified:
+    """Attack sums under a plan, knowing every update but the victim's, and the victim's label.
+
+    Without noise such an attacker always finds the picture: it subtracts what it knows. Here what it knows is zero, the
+    victim's is the only update, and noise is that of the plan's least sum.
+
+    Args:
+        model: the global model, a softmax regression.
+        digits: the gallery.
+        plan: for the model's arrays, without rotation.
+        tries: sums, at least 1.
+        seed: of victims.
+        randomness: of the noise; the operating system's generator when None.
+
+    Raises:
+        ParameterError: arrays that are not the plan's, or no tries.
+    """
+    if tries < 1:
+        raise ParameterError(f"tries={tries}; give at least 1")
+    gallery, right = Gallery(digits.images), 0
+    for victim in np.random.default_rng(seed).choice(len(digits), tries).tolist():
+        known = [nothing(plan)] * (plan.honest - 1)
+        updates = [update_of_one(model, digits, victim, plan.clip).arrays(), *known]
+        mean = release(plan, plan.clients, updates, randomness).mean
+        first = model.of(mean).layers[0]
+        right += gallery.nearest(read_picture(first, int(digits.labels[victim]))) == victim
+    return Identified(plan.honest, tries, right)
 
 
 def update_of_one(model: Model, digits: Digits, client: int, clip: float) -> Model:

@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 import pytest
 
+from secagg.privacy import Plan
 from secagg.privacy.lab.digits import Digits, load_digits
 from secagg.privacy.lab.imprint import (
     clients_updates,
@@ -16,6 +17,8 @@ from secagg.privacy.lab.imprint import (
     resembled,
 )
 from secagg.privacy.lab.models import Model
+from secagg.privacy.lab.summing import release
+from secagg.testing.randomness import DeterministicRandomSource
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +64,16 @@ def test_the_model_looks_like_any_other_to_a_client(model: Model, digits: Digits
     assert all(np.isfinite(array).all() for array in update.arrays().values())
 
 
-def test_noise_on_the_sum_leaves_nothing(model: Model, digits: Digits) -> None:
-    chosen = np.arange(20)
-    update = clients_updates(model, [digits.take(chosen)], clip=1.0)[0]
-    numbers = np.random.default_rng(2)
-    # Standard deviation for epsilon = 8 at delta = 1e-5 and a clip of 1: 0.61.
-    noisy = {name: array + 0.61 * numbers.standard_normal(array.shape) for name, array in update.arrays().items()}
-    found = pictures_between_levels(update.of(noisy).layers[0])
-    assert recovered(found, digits.images[chosen]) == 0.0
-    assert resembled(found, digits.images[chosen]) == 0.0
+def test_noise_of_a_plan_leaves_nothing(model: Model, digits: Digits) -> None:
+    """Epsilon 8: what clipping alone left, 40 % in the design's run, is 0."""
+    batches = np.arange(160).reshape(10, 16)
+    updates = clients_updates(model, [digits.take(batch) for batch in batches])
+    plan = Plan.choose(
+        arrays=model.shapes, clip=0.2, epsilon=8.0, delta=1e-5, clients=10, max_corrupt=0.0, rotation=False
+    )
+    sent = [update.arrays() for update in updates]
+    mean = release(plan, plan.clients, sent, DeterministicRandomSource(1)).mean
+    found = pictures_between_levels(model.of(mean).layers[0])
+    assert recovered(found, digits.images[:160]) == 0.0
+    assert resembled(found, digits.images[:160]) == 0.0
     assert recovered(found[:0], digits.images) == resembled(found[:0], digits.images) == 0.0

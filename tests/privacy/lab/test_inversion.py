@@ -7,8 +7,17 @@ import pytest
 
 import secagg
 from secagg.privacy.lab.digits import Digits, load_digits
-from secagg.privacy.lab.inversion import Gallery, identification, inferred_label, read_picture, update_of_one
+from secagg.privacy.lab.inversion import (
+    Gallery,
+    identification,
+    identification_by_insider,
+    inferred_label,
+    read_picture,
+    update_of_one,
+)
 from secagg.privacy.lab.models import Layer, gradient, hidden_layer, softmax_regression
+from secagg.privacy.lab.training import digits_plan
+from secagg.testing.randomness import DeterministicRandomSource
 
 MODEL = softmax_regression(0.05, 3)
 
@@ -42,6 +51,18 @@ def test_sums_hide_the_picture_as_they_grow(digits: Digits) -> None:
     assert rates[2] > 0.75
     assert 0.1 < rates[10] < 0.6
     assert rates[100] < 0.06
+
+
+def test_a_server_that_knows_all_others_finds_nobody_in_noise(digits: Digits) -> None:
+    """Design: 0 of 200 at epsilon 8, and 100 % without noise."""
+    plan = digits_plan(8.0, 1e-5, 1.0, "clients", rounds=1)
+    found = identification_by_insider(MODEL, digits, plan, 10, seed=1, randomness=DeterministicRandomSource(1))
+    assert (found.cohort, found.tries) == (75, 10)
+    assert found.right <= 1
+    local = digits_plan(8.0, 1e-5, 1.0, "each", rounds=1)
+    assert identification_by_insider(MODEL, digits, local, 1, seed=1).cohort == 1
+    with pytest.raises(secagg.ParameterError, match="tries=0"):
+        identification_by_insider(MODEL, digits, plan, 0, seed=1)
 
 
 def test_the_gallery_names_its_own_pictures(digits: Digits) -> None:

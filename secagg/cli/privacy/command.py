@@ -1,0 +1,12 @@
+"""`secagg privacy`: the commands of the family, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from secagg.cli.privacy.audit import audit
+from secagg.cli.privacy.plan import plan
+
+app = typer.Typer(help="Differential privacy of sums: plans and audits.", no_args_is_help=True)
+app.command()(plan)
+app.command()(audit)
