@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from secagg.cli.privacy.audit import audit
+from secagg.cli.privacy.exposure import exposure
 from secagg.cli.privacy.plan import plan
 
 app = typer.Typer(help="Differential privacy of sums: plans and audits.", no_args_is_help=True)
 app.command()(plan)
 app.command()(audit)
+app.command()(exposure)

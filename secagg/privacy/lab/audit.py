@@ -1,4 +1,4 @@
-"""NO SECURITY: an audit of the mechanism: can sums with and without one client be told apart better than was promised?
+"""NO SECURITY: an audit of the mechanism: whether sums with and without one client differ more than was promised.
 
 Sums of the least number of honest clients are made with the real `privatize`, in the ring of the session's fields, once
 with an update that is far too long and once with its neighbour (zeros, or its negative). A projection makes a score of

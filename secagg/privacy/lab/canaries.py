@@ -1,9 +1,8 @@
-"""NO SECURITY: an audit of one whole run by canary clients (Steinke, Nasr and Jagielski, "Privacy Auditing with One (1)
-Training Run", 2023).
+"""NO SECURITY: an audit of one whole run by canary clients, who take part by the toss of a coin.
 
-Each of m canary clients takes part with its update, or with zeros, as an own coin says. From all that was released the
-auditor guesses r of the coins. If the run is (epsilon, delta)-DP, so many right guesses as there were are unlikely, by
-Theorem 5.2 there:
+After Steinke, Nasr and Jagielski, "Privacy Auditing with One (1) Training Run", 2023. Each of m canary clients takes
+part with its update, or with zeros, as its own coin says. From all that was released the auditor guesses r of them. If
+the run is (epsilon, delta)-DP, so many right guesses as there were are unlikely, by Theorem 5.2 there:
 
     P[right >= v] <= P[Bin(r, q) >= v] + 2 m delta max over i of P[v > Bin(r, q) >= v - i] / i,
 
