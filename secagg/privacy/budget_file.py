@@ -56,7 +56,8 @@ class FileBudget(Budget):
         ParameterError: the file has no such budget.
     """
 
-    def __init__(self, path: Path, *, client: ClientId = 0, data_set: str = "") -> None:
+    def __init__(self, path: Path | str, *, client: ClientId = 0, data_set: str = "") -> None:
+        path = Path(path)
         with _reported(path), closing(_opened(path)) as database:
             row = database.execute(
                 "SELECT epsilon, delta, neighbours, observer FROM budgets WHERE client = ? AND data_set = ?",
@@ -73,7 +74,7 @@ class FileBudget(Budget):
     @classmethod
     def begin(
         cls,
-        path: Path,
+        path: Path | str,
         epsilon: float,
         delta: float,
         *,
@@ -97,7 +98,7 @@ class FileBudget(Budget):
             ParameterError: a value outside its range, or the budget exists.
             StoreError: the file cannot be used.
         """
-        limit = Limit.of(epsilon, delta, neighbours, observer)
+        path, limit = Path(path), Limit.of(epsilon, delta, neighbours, observer)
         check_owner(client, data_set)
         with _reported(path):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -146,23 +147,25 @@ class FileBudget(Budget):
             return list(_Rows(database, self._path, str(self.client), self.data_set).spendings)
 
 
-def read_reports(path: Path) -> tuple[BudgetReport, ...]:
+def read_reports(path: Path | str) -> tuple[BudgetReport, ...]:
     """Return what is spent and left of every budget in a file, or in a copy of one; changes nothing.
 
     Raises:
         StoreError: the file cannot be used.
     """
+    path = Path(path)
     with _reported(path), closing(_opened(path)) as database:
         rows = database.execute("SELECT client, data_set FROM budgets ORDER BY client, data_set").fetchall()
     return tuple(FileBudget(path, client=int(client), data_set=data_set).report() for client, data_set in rows)
 
 
-def adopt(path: Path) -> None:
+def adopt(path: Path | str) -> None:
     """Take a file that was moved here as the one that spends, for an owner who knows that the original spends no more.
 
     Raises:
         StoreError: the file cannot be used.
     """
+    path = Path(path)
     with _reported(path), closing(_opened(path)) as database:
         database.execute("UPDATE file SET place = ?", (_place(path),))
 
@@ -206,7 +209,7 @@ class _Rows:
 
 def _opened(path: Path) -> sqlite3.Connection:
     """Open a file that is there: SQLite would make another."""
-    with open(path, "r+b"):
+    with open(path, "rb"):
         pass
     database = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
     # With EXTRA the directory is synchronized, too, when the journal goes: else a power cut could bring it back, and

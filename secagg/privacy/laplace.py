@@ -109,7 +109,10 @@ class LaplaceCounts:
     @property
     def epsilon_round(self) -> float:
         """Of one round, from the integers, rounded up: distance ln(1/p)."""
-        return -self.distance * (math.log(self.numerator) - _P_BITS * math.log(2)) * _UP
+        rest = 2**_P_BITS - self.numerator
+        # Of the two forms, the one that does not cancel.
+        log = math.log1p(-rest / 2**_P_BITS) if rest < self.numerator else math.log(self.numerator / 2**_P_BITS)
+        return -self.distance * log * _UP
 
     @property
     def loss(self) -> Loss:

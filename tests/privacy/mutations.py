@@ -23,6 +23,13 @@ PLAN: Final = "privacy/plan.py"
 RELEASE: Final = "privacy/release.py"
 ROTATION: Final = "privacy/rotation.py"
 STATEMENT: Final = "privacy/statement.py"
+BUDGET: Final = "privacy/budget.py"
+BUDGET_FILE: Final = "privacy/budget_file.py"
+LIMITS: Final = "privacy/limits.py"
+COUNTS: Final = "privacy/counts.py"
+LAPLACE: Final = "privacy/laplace.py"
+TREES: Final = "privacy/trees.py"
+LABELS: Final = "privacy/labels.py"
 
 _ANY_SHARES: Final = (PROMISE, "if not 1 <= plan.honest <= most:", "if False:")
 
@@ -207,6 +214,116 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         ("privacy/adaptive.py", "-rate * (number - target)", "rate * (number - target)"),
     ),
     m("adaptive", "the count is not rounded with the rest", (RELEASE, "-1.0 if scaling.clipped else 1.0", "1.0")),
+    # What is spent, and before what.
+    m("budget", "a draw is handed out again", (BUDGET, "if book.knows(private.draw):", "if False:")),
+    m("budget", "a plan's rounds never end", (BUDGET, "if rest > 0 and limit.holds", "if limit.holds")),
+    m("budget", "the first draw looks at itself only", (BUDGET, "rest if all_rounds or not used else 1", "1")),
+    m("budget", "nothing is judged", (BUDGET, "if rest > 0 and limit.holds(after(spent, cost, wanted)):", "if True:")),
+    m("budget", "what was spent does not count", (LIMITS, "Fraction(spent.m2) + rounds *", "rounds *")),
+    m("budget", "slack does not add up", (LIMITS, "Fraction(spent.eta) + rounds *", "0 *")),
+    m(
+        "budget",
+        "sums are rounded to the nearest",
+        (LIMITS, "return near if Fraction(near) >= exact else", "return near or"),
+    ),
+    m("budget", "neighbours of any kind cost alike", (LIMITS, "plan.loss.m2 * 4 if twice", "plan.loss.m2 if twice")),
+    m(
+        "budget",
+        "the server's noise protects from the server",
+        (LIMITS, "if plan.noise is Noise.SERVER and", "if False and"),
+    ),
+    m("budget", "what costs nothing is a plan", (LIMITS, "if not loss.m2 > 0:", "if False:")),
+    m("budget", "a fork goes on", (BUDGET, "if os.getpid() != self._process:", "if False:")),
+    m(
+        "budget",
+        "figures are rounded to the nearest",
+        (LIMITS, "rounding: str = ROUND_CEILING", "rounding: str = 'ROUND_HALF_EVEN'"),
+    ),
+    m("budget_sessions", "a session is not checked", (BUDGET, "        plan.check(parameters)\n", "")),
+    m("budget_sessions", "integers of any plan", (BUDGET, "if private.plan != plan.digest:", "if False:")),
+    m(
+        "budget_sessions",
+        "another clip is another plan",
+        (PLAN, "return self.with_clip(1.0).digest", "return self.digest"),
+    ),
+    m(
+        "budget_sessions",
+        "draws have one name",
+        (RELEASE, "bytes(source.secret(DRAW_BYTES).expose())", "bytes(DRAW_BYTES)"),
+    ),
+    m(
+        "budget_file",
+        "nothing is durable",
+        (
+            BUDGET_FILE,
+            'str(self.client), self.data_set)\n            database.execute("COMMIT")',
+            "str(self.client), self.data_set)",
+        ),
+    ),
+    m("budget_file", "processes do not wait for each other", (BUDGET_FILE, '"BEGIN IMMEDIATE"', '"BEGIN DEFERRED"')),
+    m("budget_file", "a copy spends, too", (BUDGET_FILE, "if place != _place(path):", "if False:")),
+    m("budget_file", "a file of two names", (BUDGET_FILE, ".st_nlink) > 1:", ".st_nlink) > 9:")),
+    m("budget_file", "a missing file is made", (BUDGET_FILE, '    with open(path, "rb"):\n        pass\n', "")),
+    m("budget_file", "a missing budget is begun", (BUDGET_FILE, "if row is None:", "if False:")),
+    m("budget_file", "the file is everybody's", (BUDGET_FILE, "0o600", "0o644")),
+    m(
+        "budget_file",
+        "what others spent is forgotten",
+        (BUDGET_FILE, 'WHERE client = ? AND data_set = ?", self._owner', 'WHERE 0"'),
+    ),
+    m(
+        "budget_file",
+        "a draw is known to one data set only",
+        (
+            BUDGET_FILE,
+            '"SELECT 1 FROM spendings WHERE draw = ?", (draw,)',
+            '"SELECT 1 FROM spendings WHERE draw = ? AND data_set = ?", (draw, self._owner[1])',
+        ),
+    ),
+    # What one client moves, and what noise it takes.
+    m("counts", "any other counts are as near as zeros", (COUNTS, "else 4 * bound", "else bound")),
+    m("counts", "rounds do not add up", (COUNTS, "times(one, plan.rounds)", "one")),
+    m("counts", "counts beyond the bound go out", (COUNTS, "within = squares <= counting.bound", "within = True")),
+    m("counts", "more items than are allowed", (COUNTS, "np.bincount(numbers[:items]", "np.bincount(numbers")),
+    m("counts", "a bin counts often", (COUNTS, "    if distinct:", "    if False:")),
+    m("counts", "a sum below the floor", (COUNTS, "if contributors < least:", "if False:")),
+    m("counts", "p is rounded down", (LAPLACE, "numerator = math.ceil(", "numerator = math.floor(0.999999 * ")),
+    m("counts", "rounds of pure noise are one", (LAPLACE, "(distance * plan.rounds)", "distance")),
+    m(
+        "counts",
+        "a share for every client",
+        (
+            LAPLACE,
+            "Fraction(self.numerator, 2**_P_BITS), self.terms.honest",
+            "Fraction(self.numerator, 2**_P_BITS), self.terms.clients",
+        ),
+    ),
+    m("counts", "pure noise is not bound", (LAPLACE, "check_session(self.terms, self.digest, parameters)", "None")),
+    m("analytics", "values share no prefix", (TREES, "levels * count**2", "levels * count")),
+    m("analytics", "a level of the tree is free", (TREES, "levels * count**2", "count**2")),
+    m("analytics", "words share no prefix", (TREES, "most << bits, count**2", "most << bits, count")),
+    m("analytics", "levels of a search are free", (TREES, "rounds=8 * length // bits", "rounds=1")),
+    m("analytics", "prefixes are not bound", (TREES, 'prefixes.level.to_bytes(2, "big") + listed', 'b""')),
+    m(
+        "analytics",
+        "distinct items take the noise of all",
+        ("privacy/analytics.py", "most if distinct else most**2", "most**2"),
+    ),
+    m("labels", "models are free", (LABELS, "return total_of((self.models, ", "return total_of((Loss(), ")),
+    m("labels", "a claim without models", (LABELS, "or self.models is None:", "or False:")),
+    m("labels", "the rest is spent twice", (LABELS, "m2 = rest * (1 - margin) / 2", "m2 = rest * (1 - margin)")),
+    m("labels", "a clip for one of two sums", (LABELS, "clip=math.sqrt(2) * most", "clip=1.0 * most")),
+    m(
+        "labels",
+        "more examples than are allowed",
+        (LABELS, "np.flatnonzero(usable)[: self.examples]", "np.flatnonzero(usable)"),
+    ),
+    m("exposure", "nobody is determined", ("privacy/exposure.py", "leverage < 1 - _SURE", "leverage < 2")),
+    m(
+        "exposure",
+        "groups of any size",
+        ("privacy/exposure.py", "count = len(everybody) // least", "count = -(-len(everybody) // least)"),
+    ),
 )
 
 

@@ -54,6 +54,21 @@ def change(path: Path, statement: str, *values: Any) -> None:
     database.close()
 
 
+def test_a_power_cut_does_not_bring_the_journal_back(path: Path) -> None:
+    """With EXTRA (3), SQLite synchronizes the directory when a journal goes; with FULL it does not."""
+    database = budget_file._opened(path)
+    assert database.execute("PRAGMA synchronous").fetchone() == (3,)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    database.close()
+
+
+def test_a_path_may_be_a_text(path: Path) -> None:
+    FileBudget(str(path)).spend(PLAN, drawn(0), PARAMETERS)
+    assert [report.draws for report in read_reports(str(path))] == [1]
+    FileBudget.begin(str(path), 1.0, 1e-5, data_set="another")
+    adopt(str(path))
+
+
 def test_what_was_spent_is_there_again(path: Path) -> None:
     FileBudget(path).spend(PLAN, drawn(0), PARAMETERS)
     again = FileBudget(path)
@@ -187,6 +202,17 @@ def test_an_older_file_in_its_place_is_what_nobody_sees(path: Path) -> None:
     FileBudget(path).spend(PLAN, drawn(0), PARAMETERS)
     path.write_bytes(before)
     assert FileBudget(path).report().draws == 0
+
+
+def test_reading_changes_nothing_and_needs_no_right_to_write(path: Path) -> None:
+    kept = FileBudget(path)
+    kept.spend(PLAN, drawn(0), PARAMETERS)
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    path.chmod(0o400)
+    assert read_reports(path) == (kept.report(),)
+    kept.check(PLAN)
+    assert kept.rounds_left(PLAN) == 6
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
 def test_a_missing_file_is_no_fresh_budget(path: Path) -> None:

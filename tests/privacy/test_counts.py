@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from fractions import Fraction
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,17 @@ def test_the_noise_of_counts_is_the_least_that_keeps_the_promise(bound: int, eps
     assert plan.vectors[COUNTS].high == plan.limit + plan.tail
 
 
+def test_the_slack_of_a_sparse_graph_is_paid_by_noise() -> None:
+    """Where it matters: 2^-32 a round, of 10^-6."""
+    terms = {"epsilon": 0.5, "delta": 1e-6, "clients": 99, "minimum_contributors": 80, "rounds": 10}
+    dense = SkellamCounts.choose(10, 400, **terms).plan
+    sparse = SkellamCounts.choose(10, 400, topology="sparse", security_bits=32, **terms).plan
+    assert sparse.loss.eta > 2**-32
+    assert sparse.variance16 > dense.variance16
+    less = Loss(skellam_loss(400, sparse.variance16 - 1, sparse.honest), sparse.loss.eta)
+    assert after(Loss(), less, 10).epsilon(sparse.delta) > 0.5 >= after(Loss(), sparse.loss, 10).epsilon(sparse.delta)
+
+
 def test_any_other_input_is_twice_as_far() -> None:
     near = SkellamCounts.choose(10, 9, epsilon=1.0, **TERMS).plan
     far = SkellamCounts.choose(10, 9, epsilon=1.0, neighbours="replace", **TERMS).plan
@@ -88,17 +99,20 @@ def test_the_sum_of_honest_shares_is_discrete_laplace() -> None:
     assert more.var() == pytest.approx(counting.deviation(8) ** 2, rel=0.08)
 
 
-@pytest.mark.parametrize(("epsilon", "items", "rounds"), [(0.1, 1, 1), (1.0, 3, 1), (8.0, 2, 4)])
+@pytest.mark.parametrize(
+    ("epsilon", "items", "rounds"), [(0.1, 1, 1), (1.0, 3, 1), (8.0, 2, 4), (0.01, 2, 3), (20.0, 1, 1)]
+)
 def test_pure_noise_keeps_its_epsilon_in_whole_numbers(epsilon: float, items: int, rounds: int) -> None:
     counting = LaplaceCounts.choose(10, items, epsilon=epsilon, rounds=rounds, **TERMS)
-    # p^(-items) = e^(epsilon_round), judged with more digits than floats have.
-    p = Fraction(counting.numerator, 2**64)
-    assert -items * math.log(p) <= epsilon / rounds
-    assert counting.epsilon_round == pytest.approx(epsilon / rounds, rel=1e-9)
-    assert counting.loss.m2 >= gaussian.pure(epsilon / rounds) ** 2 * (1 - 1e-9)
+    # p^(-items) = e^(epsilon of a round), with more digits than floats have.
+    exact = -items * (Decimal(counting.numerator) / 2**64).ln(Context(prec=60))
+    assert exact * rounds <= Decimal(epsilon)
+    assert exact <= Decimal(counting.epsilon_round) <= exact * (1 + Decimal(2) ** -38)
+    assert counting.epsilon_round == pytest.approx(epsilon / rounds, rel=1e-7)
+    assert counting.loss.m2 >= gaussian.pure(counting.epsilon_round) ** 2
     statement = counting.statement
     assert (statement.epsilon, statement.rounds) == (epsilon, rounds)
-    assert 0 < statement.delta < 1e-20
+    assert 0 < statement.delta < 1e-18
     assert statement.right_guesses == math.ceil(100 / (1 + math.exp(-epsilon)))
     assert statement.m == gaussian.pure(epsilon)
 
