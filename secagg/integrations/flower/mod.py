@@ -224,7 +224,8 @@ class _Step:
             )
         self._require_names(plan)
         # Records of the app's own: what it changes in place stays what it was told, from which differences are taken.
-        message.content = RecordDict({name: type(record)(dict(record)) for name, record in instruction.items()})
+        own = {name: type(record)(dict(record)) for name, record in instruction.items()}  # type: ignore[arg-type]
+        message.content = RecordDict(own)
         try:
             reply = self._reply_to(message)
             vectors, weight, notes = plan.encode(instruction, reply.content)
