@@ -22,6 +22,7 @@ from secagg.privacy import Plan, Private, clipping, release
 from secagg.privacy import rotation as turning
 from secagg.privacy.clipping import norm_bound
 from secagg.privacy.mechanism import Mechanism, Neighbours, Noise
+from secagg.privacy.sampling import draw, noise_stream
 from secagg.privacy.tables import skellam
 from secagg.protocol.messages import Round
 from secagg.protocol.results import SessionResult
@@ -213,6 +214,15 @@ def test_what_is_drawn_does_not_depend_on_the_update(rotation: bool) -> None:
         plan.privatize(update, parameters=session_of(plan), randomness=Recorded(1))
         drawn.append(lengths)
     assert drawn == [[32, 32, 16]] * 3
+
+
+def test_noise_is_the_tables_and_whole() -> None:
+    plan, source = plan_of(arrays={"u": 40_000}), DeterministicRandomSource(1)
+    private = privatize(plan, 1, {"u": np.zeros(40_000)})
+    source.secret(32)  # for the coins, which leave zeros as they are
+    noise = draw(plan.table(), 40_000, noise_stream(source.secret(32)))
+    assert np.array_equal(private.arrays["u"], noise)
+    assert np.abs(noise).max() > plan.tail // 3  # some are beyond four sigma
 
 
 class Recorder:
