@@ -38,9 +38,9 @@ def test_a_coin_refutes_nothing() -> None:
 
 
 def test_guesses_are_the_highest_and_the_lowest_scores() -> None:
-    scores, coins = np.array([5.0, -3.0, 4.0, 0.0]), np.array([True, True, False, False])
-    assert right_guesses(scores, coins, 2) == 1
-    assert right_guesses(scores, coins, 4) == 2
+    scores, coins = np.array([5.0, -3.0, 4.0, 0.0]), np.array([True, False, True, True])
+    assert right_guesses(scores, coins, 2) == 2
+    assert right_guesses(scores, coins, 4) == 3
 
 
 def canary_plan(epsilon: float, rounds: int = 1, **changes: Any) -> Plan:
