@@ -79,6 +79,11 @@ class CountingPlan(Priced, Protocol):
 
     @property
     def minimum_contributors(self) -> int:
+        """What a session is chosen with."""
+        ...
+
+    @property
+    def floor(self) -> int:
         """Least number of clients in a sum."""
         ...
 
@@ -196,11 +201,11 @@ def released(counting: Counting, result: Sum) -> tuple[NDArray[np.int64], int]:
     Raises:
         ParameterError: a result of another plan, or below its floor.
     """
-    contributors, least = len(result.contributors), counting.plan.minimum_contributors
+    contributors, least = len(result.contributors), counting.plan.floor
     if contributors < least:
         raise ParameterError(
-            f"a sum of {contributors} clients is below minimum_contributors={least} of the plan, and holds less noise "
-            "than it promises; discard it"
+            f"a sum of {contributors} clients is below the {least} of the plan, and holds less noise than it promises; "
+            "discard it"
         )
     counts = result.vectors.get(COUNTS)
     shape = counting.plan.vectors[COUNTS].shape

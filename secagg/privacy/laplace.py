@@ -142,8 +142,13 @@ class LaplaceCounts:
 
     @property
     def minimum_contributors(self) -> int:
-        """Least number of clients in a sum."""
+        """What a session is chosen with."""
         return self.terms.minimum_contributors
+
+    @property
+    def floor(self) -> int:
+        """Least number of clients in a sum."""
+        return self.terms.floor
 
     @property
     def digest(self) -> bytes:

@@ -39,6 +39,20 @@ def test_a_histogram_of_a_session_is_the_plain_one_within_its_margin(pure: bool)
     assert found.counts.dtype == np.int64
 
 
+@pytest.mark.parametrize("pure", [False, True])
+def test_in_the_active_model_a_sum_holds_more_than_half_and_the_noise_counts_with_it(pure: bool) -> None:
+    terms = TERMS | {"minimum_contributors": 3, "threat_model": "active", "max_corrupt": 0.25}
+    histogram = Histogram.choose(bins=2, pure=pure, epsilon=4.0, **terms)
+    assert (histogram.plan.minimum_contributors, histogram.plan.floor) == (3, 7)
+    parameters = session_of(histogram.plan, minimum_contributors=3, threat_model="active", max_corrupt=0.25)
+    histogram.plan.check(parameters)
+    result = secagg.simulate(parameters, {i: histogram.privatize(i % 2).arrays for i in range(8)})
+    assert histogram.decode(result).contributors == 8
+    few = plain_sum([histogram.privatize(0) for _ in range(6)])
+    with pytest.raises(ParameterError, match="below the 7 of the plan"):
+        histogram.decode(few)
+
+
 def test_counts_are_unbiased_and_some_are_negative() -> None:
     histogram = Histogram.choose(bins=5000, epsilon=0.5, **TERMS)
     sums = plain_sum([histogram.privatize([0], randomness=source(i)) for i in range(8)])

@@ -108,6 +108,29 @@ def test_two_threads_spend_together_what_one_may(path: Path) -> None:
     assert len(handed) == kept.report().draws == 7
 
 
+def test_nobody_writes_between_what_a_spending_reads_and_what_it_writes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, opened, refused = FileBudget(path), budget_file._opened, []
+
+    def intrude(statement: str) -> None:
+        if statement.startswith("SELECT draw"):
+            other = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+            other.close()
+            refused.append(statement)
+
+    def traced(where: Path) -> sqlite3.Connection:
+        database = opened(where)
+        database.set_trace_callback(intrude)
+        return database
+
+    monkeypatch.setattr(budget_file, "_opened", traced)
+    kept.spend(PLAN, drawn(0), PARAMETERS)
+    assert len(refused) == 1
+
+
 def test_a_process_that_dies_has_handed_out_nothing_that_is_not_counted(path: Path) -> None:
     reached = []
     for statement in range(1, 20):

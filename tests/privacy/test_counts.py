@@ -185,6 +185,7 @@ def test_two_draws_have_different_names_and_noises() -> None:
         ([0, 1, 1, 3], 9, False, [1, 2, 0, 1], 0),
         ([0, 1, 1, 3], 3, False, [1, 2, 0, 0], 1),
         ([3, 1, 1, 0], 2, True, [0, 1, 0, 1], 2),
+        ([1, 1, 3], 2, True, [0, 1, 0, 1], 1),
         ([-1, 4, 1.5, math.nan, math.inf, -math.inf, 1e300, 2.0], 9, False, [0, 0, 1, 0], 7),
         ([], 5, False, [0, 0, 0, 0], 0),
         ([True, False], 5, False, [1, 1, 0, 0], 0),
@@ -217,7 +218,7 @@ def test_a_result_below_the_floor_or_of_another_plan_is_refused() -> None:
     counting = SkellamCounts.choose(3, 1, epsilon=1.0, **TERMS)
     inputs = [add_noise(counting, np.zeros(3, dtype=np.int64), source(seed), 0) for seed in range(6)]
     assert released(counting, plain_sum(inputs))[1] == 6
-    with pytest.raises(ParameterError, match="5 clients is below minimum_contributors=6"):
+    with pytest.raises(ParameterError, match="5 clients is below the 6 of the plan"):
         released(counting, plain_sum(inputs[:5]))
     none = np.zeros(0, dtype=np.uint64)
     vectors: Any
