@@ -13,7 +13,8 @@ A budget stands between :meth:`Plan.privatize` and `ClientSession.set_input`:
 a session can send was counted. Keep this order. Then:
 
 - A process that dies after `spend` has spent. Its successor draws anew and pays again, unless it resumes a snapshot
-  that holds the input: that one has the same noise, and `spend` is not called for it.
+  that holds the input: that one has the same noise, and `spend` is not called for it. With `participate(inputs=...)`,
+  `spend` is called in the function that makes the input.
 - Only a draw that was never counted is handed out; a second `spend` of it is refused, in every session.
 - The same offer accepted twice costs twice, or is refused by the session's `AnswerLedger` before the second input
   leaves.

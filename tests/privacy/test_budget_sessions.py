@@ -16,11 +16,13 @@ from secagg import (
     ParameterError,
     Round,
     SessionAbortedError,
+    SessionParameters,
 )
+from secagg.executor import INLINE
 from secagg.privacy.budget import Budget, MemoryBudget
 from secagg.privacy.budget_file import FileBudget
 from secagg.privacy.plan import Plan
-from tests.harness import Harness
+from tests.harness import TEST_POLICY, Harness
 
 CLIENT = 1
 
@@ -193,3 +195,46 @@ def test_a_session_that_is_not_the_plans_is_not_paid_for(plan: Plan) -> None:
             budget.spend(plan, private, wrong.parameters)
     assert budget.report().draws == 0
     budget.spend(plan, private, under(plan).parameters)
+
+
+def test_a_participant_pays_for_each_process_that_draws_and_not_for_one_that_goes_on(tmp_path: Path) -> None:
+    """`participate(inputs=...)` takes a function: it spends in each process that still has to make the input."""
+    pytest.importorskip("grpc")
+    from secagg.transport.grpc.participant import Participant
+    from secagg.transport.grpc.state import ParticipantState
+
+    plan = plan_of(rounds=9)
+    FileBudget.begin(tmp_path / "budget", plan.epsilon, plan.delta)
+    harness = under(plan)
+
+    def inputs(parameters: SessionParameters) -> Any:
+        private = plan.privatize({"w": np.full(8, 0.1)}, parameters=parameters)
+        return FileBudget(tmp_path / "budget").spend(plan, private, parameters)
+
+    def process() -> Any:
+        state = ParticipantState(tmp_path / "state", "s1", CLIENT)
+        options: dict[str, Any] = dict.fromkeys(("weight", "identity", "roster", "participations"))
+        return Participant(
+            harness.server.offer,
+            CLIENT,
+            inputs=inputs,
+            strict=True,
+            policy=TEST_POLICY,
+            state=state,
+            executor=INLINE,
+            **options,
+        )
+
+    draws = []
+    for round_ in (Round.ADVERTISE_KEYS, Round.SHARE_KEYS, Round.MASKED_INPUT, Round.UNMASKING):
+        first = process()  # each answers one request and dies
+        answer = first.answer(harness.requests[CLIENT])
+        draws.append(FileBudget(tmp_path / "budget").report().draws)
+        again = process().answer(harness.requests[CLIENT])
+        assert again == answer
+        harness.deliver(CLIENT, answer[1])
+        harness.play_round(silent={CLIENT})
+        assert harness.round is not round_
+    # Two processes of each of the first rounds drew, and one of the third; after it, the input is in the snapshot.
+    assert draws == [1, 3, 5, 5]
+    assert FileBudget(tmp_path / "budget").report().draws == 5
