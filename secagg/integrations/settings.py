@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import secagg
 from secagg.errors import ParameterError
+from secagg.privacy import FileBudget, Limit
 from secagg.store.base import StoreError
 from secagg.store.participations import ParticipationFile
 
@@ -23,6 +24,7 @@ _COUNTS: Final = (
 _FRACTIONS: Final = ("max_corrupt", "max_dropout")
 POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model", "topologies"})
 """Fields of :class:`secagg.ClientPolicy` that may be set."""
+PRIVACY_FIELDS: Final = ("privacy_budget", "privacy_epsilon", "privacy_delta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ class Settings:
             raise ParameterError(f"{self.spelled(name)} is {value!r}; give a path")
         return Path(value)
 
+    def real(self, name: str, what: str) -> float:
+        """Return a real number; raises ParameterError for anything else, asking for `what`."""
+        value = self.given[name]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ParameterError(f"{self.spelled(name)} is {value!r}; give {what}")
+        return float(value)
+
     def names(self, name: str) -> frozenset[str]:
         """Return names that are separated by commas, as a node configuration has them; a list is taken, too.
 
@@ -75,10 +84,7 @@ class Settings:
         changes: dict[str, Any] = {name: self.whole(name) for name in _COUNTS if name in self}
         for name in _FRACTIONS:
             if name in self:
-                value = self.given[name]
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise ParameterError(f"{self.spelled(name)} is {value!r}; give a fraction of the cohort")
-                changes[name] = float(value)
+                changes[name] = self.real(name, "a fraction of the cohort")
         if "threat_model" in self:
             name = self.given["threat_model"]
             if name not in (model.value for model in secagg.ThreatModel):
@@ -114,3 +120,33 @@ class Settings:
                     f"{self.spelled('participations')}, the path of a file on this machine's disk"
                 )
         return None
+
+    def budget(self, client: int, folder: Path) -> FileBudget | Limit | None:
+        """Return what the client's data may tell: a file that counts it, or a limit for whoever counts; or None.
+
+        Args:
+            client: whose data.
+            folder: where a path that is not absolute begins.
+
+        Raises:
+            ParameterError: settings that do not go together, or a file that has no budget of this client.
+        """
+        of_run = [name for name in PRIVACY_FIELDS[1:] if name in self]
+        if "privacy_budget" in self:
+            if of_run:
+                raise ParameterError(
+                    f"{self.spelled(of_run[0])} stands beside {self.spelled('privacy_budget')}, whose file has its own "
+                    "epsilon and delta; leave it out"
+                )
+            try:
+                return FileBudget(folder / self.path("privacy_budget"), client=client)
+            except StoreError as error:
+                raise ParameterError(f"{self.spelled('privacy_budget')}: {error}") from error
+        if len(of_run) == 1:
+            raise ParameterError(
+                f"{self.spelled(of_run[0])} stands alone; give {self.spelled('privacy_epsilon')} and "
+                f"{self.spelled('privacy_delta')} together"
+            )
+        if not of_run:
+            return None
+        return Limit(self.real("privacy_epsilon", "a number"), self.real("privacy_delta", "a number"))

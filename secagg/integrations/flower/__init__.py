@@ -26,12 +26,14 @@ from secagg.integrations.flower.mod import secagg_mod
 from secagg.integrations.flower.node import Node, node_from_config
 from secagg.integrations.flower.session import Directory, SessionOutcome, run_session
 from secagg.integrations.flower.strategy import SecAgg, SecureGrid
+from secagg.integrations.private import PrivacySettings
 
 __all__ = [
     "Clock",
     "Directory",
     "DirectoryLedger",
     "Node",
+    "PrivacySettings",
     "SecAgg",
     "SecAggConfig",
     "SecureGrid",

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 import secagg
 from secagg.errors import ParameterError
+from secagg.integrations.private import PrivacySettings
 
 DEFAULT_ROUND_TIMEOUT: Final = 60.0
 DEFAULT_HELLO_TIMEOUT: Final = 300.0
@@ -49,9 +50,11 @@ class SecAggConfig:
         training_timeout: seconds for that one; None takes the timeout that the strategy was started with.
         on_failure: "continue" warns of a round without a sum and goes on with the next; "raise" ends the run.
         suite: cryptographic suite.
+        privacy: sum under a privacy plan: whole updates are clipped to its L2 norm, nodes add noise, and nothing else
+            of them is summed. `clip`, `bits`, `max_weight` and metrics have no part in it.
 
     Raises:
-        ParameterError: a value outside its range.
+        ParameterError: a value outside its range, or settings that a privacy plan excludes.
     """
 
     threat_model: secagg.ThreatModel | str = secagg.ThreatModel.SEMI_HONEST
@@ -76,6 +79,7 @@ class SecAggConfig:
     training_timeout: float | None = None
     on_failure: OnFailure = "continue"
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
+    privacy: PrivacySettings | None = None
 
     def __post_init__(self) -> None:
         if self.model is secagg.ThreatModel.ACTIVE and self.roster is None:
@@ -99,6 +103,34 @@ class SecAggConfig:
                 raise ParameterError(f"{name} {seconds} is no positive number of seconds; nodes need time to answer")
         if self.evaluate_in_clear and self.evaluate_metrics:
             raise ParameterError("evaluate_in_clear and evaluate_metrics exclude each other; give one of them")
+        if self.privacy is not None:
+            self._require_nothing_beside_privacy()
+
+    def _require_nothing_beside_privacy(self) -> None:
+        if not isinstance(self.privacy, PrivacySettings):
+            raise ParameterError(f"privacy is a {type(self.privacy).__name__}; give PrivacySettings(epsilon=..., ...)")
+        if self.metrics or self.evaluate_metrics or self.evaluate_in_clear:
+            raise ParameterError(
+                "metrics without noise would be outside of what the privacy plan promises; leave out metrics, "
+                "evaluate_metrics and evaluate_in_clear, measure on data of the server's own, or have the app return "
+                "the metric as one more array of the model, which the plan then covers"
+            )
+        if self.max_weight not in (1, DEFAULT_MAX_WEIGHT):
+            raise ParameterError(
+                f"max_weight={self.max_weight} sums example counts without noise, outside of what the privacy plan "
+                "promises; leave it out, and give PrivacySettings(weights=...) for a weighted mean"
+            )
+        if self.clip != 1.0 or self.bits != secagg.FixedPoint.DEFAULT_BITS:
+            raise ParameterError(
+                f"clip={self.clip} and bits={self.bits} are of entries in fixed point, which no privacy plan has; "
+                "leave them out, and give PrivacySettings(clip=...), the largest L2 norm of a whole update"
+            )
+        if not self.difference:
+            raise ParameterError(
+                "difference=False would clip whole models under a privacy plan; leave it out, so that changes are"
+            )
+        if (self.degree, self.threshold) != (None, None):
+            raise ParameterError("degree and threshold follow from a privacy plan; leave them out")
 
     @property
     def model(self) -> secagg.ThreatModel:

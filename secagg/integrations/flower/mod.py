@@ -9,15 +9,23 @@ context's state, as a snapshot.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
 
 import secagg
-from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
+from secagg.errors import (
+    BudgetExceededError,
+    DecodeError,
+    LocalProtocolError,
+    ParameterError,
+    PeerMisbehaved,
+    SecAggError,
+    Violation,
+)
 from secagg.integrations.contribution import (
     NOT_OF_DATA,
     contribute,
@@ -28,6 +36,10 @@ from secagg.integrations.flower import records
 from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node, node_from_config
 from secagg.integrations.flower.plan import Plan
+from secagg.integrations.flower.private import update_of
+from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
+from secagg.privacy import Budget
+from secagg.privacy import Plan as PrivacyPlan
 from secagg.store.base import StoreError
 
 SESSION: Final = "secagg.session"
@@ -106,9 +118,7 @@ class _Mod:
             asked = records.read_request(message.content)
         except DecodeError as error:
             return _refusal(message, str(error))
-        if asked is None:
-            if records.category(message) in self._allowed.clear:
-                return _in_clear(message, context, app)
+        if asked is None and records.category(message) not in self._allowed.clear:
             return _refusal(
                 message,
                 f"this node answers {message.metadata.message_type!r} messages under secure aggregation only; "
@@ -116,13 +126,23 @@ class _Mod:
             )
         try:
             node = self._node(context)
+            self._require_nothing_beside(node.budget)
         except ParameterError as error:
             _LOG.error("secure aggregation: this node's own settings are wrong: %s", error)
             return _refusal(message, _OWN_FAULT)
+        if asked is None:
+            return _in_clear(message, context, app)
         if isinstance(asked, records.Hello):
             run_config = records.run_config_digest(context.run_config)
             return Message(records.hello_reply(node.client_id, run_config), reply_to=message)
         return self._answer(message, context, app, node, asked)
+
+    def _require_nothing_beside(self, budget: Budget | None) -> None:
+        if budget is not None and (self._allowed.clear or self._allowed.clear_metrics or self._allowed.strict):
+            raise ParameterError(
+                "this node's data have a privacy budget, and secagg_mod(clear=..., clear_metrics=..., strict=...) "
+                "would tell of them without noise; leave these out"
+            )
 
     def _answer(self, message: Message, context: Context, app: App, node: Node, asked: records.Asked) -> Message:
         held = _take_session(context.state)
@@ -132,12 +152,15 @@ class _Mod:
             return _refusal(message, f"this node is in no such session (asked for {asked.stage})")
         step = _Step(node, self._allowed, context, app)
         try:
-            session = step.opened(asked) if asked.offer is not None else step.resumed(held)
+            session = step.opened(message, asked) if asked.offer is not None else step.resumed(held)
             reply = step.advance(session, message, asked)
         except (ParameterError, LocalProtocolError, StoreError) as error:
             # Its sentence may hold values of the input, or names of files, and an error is a message in clear.
             _LOG.error("secure aggregation: this node leaves the session (%s): %s", asked.stage, error)
             return _refusal(message, _OWN_FAULT)
+        except BudgetExceededError as error:
+            _LOG.error("secure aggregation: this node leaves the session (%s): %s", asked.stage, error)
+            return _refusal(message, OVER_BUDGET)
         except SecAggError as error:
             _LOG.error("secure aggregation: this node refuses (%s): %s", asked.stage, error)
             return _refusal(message, str(error))
@@ -156,7 +179,7 @@ class _Step:
         self._ledger: secagg.AnswerLedger = own if node.ledger is None else JoinedLedger((node.ledger, own))
         self._shown: MetricRecord | None = None
 
-    def opened(self, asked: records.Asked) -> secagg.ClientSession:
+    def opened(self, message: Message, asked: records.Asked) -> secagg.ClientSession:
         """Accept an offer, if the node's policy does."""
         offer = asked.offer or b""
         if records.session_tag(offer) != asked.tag:
@@ -177,7 +200,9 @@ class _Step:
             raise ParameterError(
                 f"{error}. A node is given them by secagg-identity, secagg-roster, secagg-authority and secagg-ledger"
             ) from error
-        require_counts_that_are_known(session.parameters, {})
+        told = records.read_plan(message.content).privacy if records.PLAN in message.content else None
+        if accepted_plan(told, session.parameters, self._node.budget) is None:
+            require_counts_that_are_known(session.parameters, {})
         return session
 
     def resumed(self, held: tuple[bytes, secagg.SecretBytes] | None) -> secagg.ClientSession:
@@ -217,6 +242,9 @@ class _Step:
         kind, group = message.metadata.message_type, message.metadata.group_id
         digest = records.instruction_digest(self._context.run_id, kind, group, plan, instruction)
         context = records.session_context(digest, records.run_config_digest(self._context.run_config))
+        private = accepted_plan(plan.privacy, session.parameters, self._node.budget)
+        if private is not None:
+            context = private.bind(context)
         if context != session.parameters.context:
             raise PeerMisbehaved(
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
@@ -226,6 +254,9 @@ class _Step:
         # Records of the app's own: what it changes in place stays what it was told, from which differences are taken.
         own = {name: type(record)(dict(record)) for name, record in instruction.items()}  # type: ignore[arg-type]
         message.content = RecordDict(own)
+        if private is not None and self._node.budget is not None:
+            self._set_private_input(session, message, instruction, plan, private, self._node.budget)
+            return
         try:
             reply = self._reply_to(message)
             vectors, weight, notes = plan.encode(instruction, reply.content)
@@ -239,6 +270,27 @@ class _Step:
             if self._allowed.strict:
                 raise ParameterError(str(error)) from error
             contribute_nothing(session, error, _LOG, unchanged=plan.unchanged(instruction))
+
+    def _set_private_input(
+        self,
+        session: secagg.ClientSession,
+        message: Message,
+        instruction: RecordDict,
+        plan: Plan,
+        private: PrivacyPlan,
+        budget: Budget,
+    ) -> None:
+        update: Mapping[str, Any] | None = None
+        weight: int | None = None
+        try:
+            update, weight, notes = update_of(plan, instruction, self._reply_to(message).content)
+            for note in notes:
+                _LOG.warning("secure aggregation: %s", note)
+        except NOT_OF_DATA:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the app's reply makes of itself
+            _LOG.error("secure aggregation: this client gives zeros to the sum, with noise: %s", error)
+        contribute_under(private, budget, session, update, weight, _LOG)
 
     def _require_names(self, plan: Plan) -> None:
         """Refuse what the node's owner did not name: the server would choose what it learns about."""

@@ -18,7 +18,9 @@ from secagg.errors import ParameterError
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 from secagg.integrations.flower.ledgers import DirectoryLedger
-from secagg.integrations.settings import POLICY_FIELDS, Settings
+from secagg.integrations.flower.private import ContextBudget
+from secagg.integrations.settings import POLICY_FIELDS, PRIVACY_FIELDS, Settings
+from secagg.privacy import Budget, Limit
 
 PREFIX: Final = "secagg-"
 _KNOWN: Final = POLICY_FIELDS | {
@@ -31,6 +33,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "participations",
     "weight",
     "metrics",
+    *PRIVACY_FIELDS,
 }
 
 
@@ -49,6 +52,8 @@ class Node:
             limits them.
         weight: the metric of the app's reply that may weigh this node; None leaves it to the mod, and so below.
         metrics: those that may be summed under masks.
+        budget: what its data may tell in all. With one, it takes part in sums under privacy plans only; without one, in
+            none of them.
 
     Raises:
         ParameterError: an identity without a ledger.
@@ -62,6 +67,7 @@ class Node:
     participations: secagg.ParticipationLedger | None = None
     weight: str | None = None
     metrics: frozenset[str] | None = None
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         # Flower stores a context after the reply has left. A process that ends in between leaves the context of
@@ -84,11 +90,13 @@ def node_from_config(
     (the oldest serial of a roster that is accepted); `secagg-ledger` (path of a directory, see
     :class:`DirectoryLedger`); `secagg-weight`, `secagg-metrics` (names of metrics of the app's reply: which may weigh
     the node, and, separated by commas, which may be summed under masks); `secagg-participations` (path of a file that
-    remembers sums, made if it is not there; needed with limits on them); and fields of :class:`secagg.ClientPolicy`:
-    `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete" refuses sparse graphs),
-    `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`, `secagg-max-dropout`,
-    `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`, `secagg-minimum-contributors`,
-    `secagg-maximum-cohort`, `secagg-maximum-words`.
+    remembers sums, made if it is not there; needed with limits on them); `secagg-privacy-budget` (path of a file of
+    :class:`secagg.privacy.FileBudget` that was begun for this client), or `secagg-privacy-epsilon` and
+    `secagg-privacy-delta` (what a run may cost, counted in Flower's context); and fields of
+    :class:`secagg.ClientPolicy`: `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete"
+    refuses sparse graphs), `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`,
+    `secagg-max-dropout`, `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`,
+    `secagg-minimum-contributors`, `secagg-maximum-cohort`, `secagg-maximum-words`.
 
     Args:
         context: of the ClientApp.
@@ -108,8 +116,10 @@ def node_from_config(
     given = Settings({names[key]: value for key, value in found.items()}, _spelled)
     identity, roster = _identity(given)
     floor = given.policy(policy or secagg.ClientPolicy())
+    client = given.whole("client_id") if "client_id" in given else context.node_id
+    budget = given.budget(client, Path())
     return Node(
-        client_id=given.whole("client_id") if "client_id" in given else context.node_id,
+        client_id=client,
         identity=identity,
         roster=roster,
         policy=floor,
@@ -117,6 +127,7 @@ def node_from_config(
         participations=given.participations(floor, Path()),
         weight=_weight(given) if "weight" in given else None,
         metrics=given.names("metrics") if "metrics" in given else None,
+        budget=ContextBudget(budget, client, context.state) if isinstance(budget, Limit) else budget,
     )
 
 

@@ -37,6 +37,7 @@ class Plan:
         metrics: names of metrics that are summed, in the order of their vectors.
         weight: name of the metric that weighs a client (its example count); None weighs each client 1.
         difference: arrays travel as reply minus instruction.
+        privacy: bytes of the privacy plan that all of it is under; None without one.
     """
 
     arrays: str | None
@@ -44,10 +45,11 @@ class Plan:
     metrics: tuple[str, ...]
     weight: str | None
     difference: bool
+    privacy: bytes | None = None
 
     def record(self) -> ConfigRecord:
         """Return the plan as a record."""
-        return ConfigRecord(
+        record = ConfigRecord(
             {
                 "arrays": [] if self.arrays is None else [self.arrays],
                 "selected": list(self.selected),
@@ -56,6 +58,9 @@ class Plan:
                 "difference": self.difference,
             }
         )
+        if self.privacy is not None:
+            record["privacy"] = self.privacy
+        return record
 
     @classmethod
     def from_record(cls, record: ConfigRecord) -> Plan:
@@ -64,9 +69,11 @@ class Plan:
         Raises:
             DecodeError: anything else.
         """
-        if set(record) != {"arrays", "selected", "metrics", "weight", "difference"}:
+        if set(record) - {"privacy"} != {"arrays", "selected", "metrics", "weight", "difference"}:
             raise DecodeError("the plan has other entries than arrays, selected, metrics, weight and difference")
-        difference = record["difference"]
+        difference, privacy = record["difference"], record.get("privacy")
+        if privacy is not None and not isinstance(privacy, bytes):
+            raise DecodeError("the plan's privacy is no bytes")
         if not isinstance(difference, bool):
             raise DecodeError("the plan's difference is no truth value")
         arrays, metrics, weight = _names(record, "arrays"), _names(record, "metrics"), _names(record, "weight")
@@ -81,6 +88,7 @@ class Plan:
             metrics,
             weight[0] if weight else None,
             difference,
+            privacy,
         )
 
     def metric_specifications(self, clips: Mapping[str, float], bits: int) -> dict[str, secagg.FixedPoint]:
@@ -115,13 +123,13 @@ class Plan:
             values = {key: numpy_of(given[key]) if key in given else base[key] for key in self.selected}
             plan = secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS)
             vectors |= plan.pack(values, base if self.difference else None)
-        found = _metrics_of(reply) if self.metrics or self.weight is not None else MetricRecord()
+        found = metrics_of(reply) if self.metrics or self.weight is not None else MetricRecord()
         numbers = [_number(found, key) for key in self.metrics]
         for (name, _), number in zip(self._metric_places(), numbers, strict=True):
             vectors[name] = np.array([number or 0.0])
         if self.metrics:
             vectors[_REPORTED] = np.array([-1 if number is None else 1 for number in numbers], dtype=np.int8)
-        return vectors, None if self.weight is None else _whole(found, self.weight), notes
+        return vectors, None if self.weight is None else whole_metric(found, self.weight), notes
 
     def unchanged(self, instruction: RecordDict) -> dict[str, NDArray[Any]]:
         """Return the vectors of arrays that training leaves as they are, where these are not zeros."""
@@ -277,7 +285,8 @@ def _names(record: ConfigRecord, key: str) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _metrics_of(reply: RecordDict) -> MetricRecord:
+def metrics_of(reply: RecordDict) -> MetricRecord:
+    """Return the one MetricRecord of an app's reply; raises ParameterError when there are none or more."""
     records = reply.metric_records
     if len(records) != 1:
         raise ParameterError(f"the app's reply has {len(records)} MetricRecords; return exactly one")
@@ -296,7 +305,8 @@ def _number(metrics: MetricRecord, key: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _whole(metrics: MetricRecord, key: str) -> int:
+def whole_metric(metrics: MetricRecord, key: str) -> int:
+    """Return a metric that is a whole number; raises ParameterError for any other."""
     value = metrics.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
         return value

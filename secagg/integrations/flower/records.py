@@ -71,7 +71,10 @@ def hello_content() -> RecordDict:
 
 
 def request_content(asked: Asked, instruction: RecordDict | None, plan: Plan | None) -> RecordDict:
-    """Make the content of one request; the instruction and its plan go with the request for the masked input."""
+    """Make the content of one request; the instruction and its plan go with the request for the masked input.
+
+    A plan under a privacy plan goes with the offer, too.
+    """
     head = ConfigRecord({"kind": "request", "tag": asked.tag, "stage": asked.stage})
     if asked.offer is not None:
         head["offer"] = asked.offer

@@ -24,6 +24,10 @@ from secagg.integrations.flower import records
 from secagg.integrations.flower.config import METRIC_BITS, SecAggConfig
 from secagg.integrations.flower.exchange import Clock, SystemClock, address, exchange
 from secagg.integrations.flower.plan import ModelPlan, Plan, arrays_of
+from secagg.integrations.flower.private import PrivateModel
+from secagg.integrations.private import session_under
+from secagg.privacy import Plan as PrivacyPlan
+from secagg.privacy import Release
 from secagg.protocol.events import ClientDropped, ServerEvent
 
 _LOG: Final = logging.getLogger("flwr.secagg")
@@ -48,6 +52,8 @@ class SessionOutcome:
         clear_metrics: by client, metrics that its node shows in clear on purpose.
         report: how many clients had no input, and how much was limited; what matters of it was logged as a warning.
         events: everything the session reported, drops and their reasons among it.
+        plan: what was promised to the clients; None without privacy settings.
+        release: the noisy mean under it, and the noisy total weight.
     """
 
     arrays: ArrayRecord | None
@@ -59,6 +65,8 @@ class SessionOutcome:
     clear_metrics: Mapping[int, MetricRecord]
     report: Report
     events: tuple[ServerEvent, ...] = field(repr=False)
+    plan: PrivacyPlan | None = None
+    release: Release | None = None
 
     @property
     def drops(self) -> tuple[ClientDropped, ...]:
@@ -182,9 +190,17 @@ def run_session(
     return run.play(directory or Directory())
 
 
-def _plans(first: Message, config: SecAggConfig, arrays_key: str, weight_key: str) -> tuple[Plan, ModelPlan | None]:
+def _plans(
+    first: Message, config: SecAggConfig, arrays_key: str, weight_key: str
+) -> tuple[Plan, ModelPlan | PrivateModel | None]:
     weight = weight_key if config.max_weight > 1 else None
     match records.category(first):
+        case "train" if config.privacy is not None:
+            private = PrivateModel(arrays_of(first.content, arrays_key, "the instruction"), config)
+            weight = weight_key if config.privacy.weights is not None else None
+            return Plan(arrays_key, private.selected, (), weight, True, private.plan.to_bytes()), private
+        case "evaluate" if config.privacy is not None:
+            raise ParameterError("an evaluation is no part of a privacy plan; evaluate on data of the server's own")
         case "train":
             record = arrays_of(first.content, arrays_key, "the instruction")
             model = ModelPlan(
@@ -207,7 +223,7 @@ class _Run:
         first: Message,
         config: SecAggConfig,
         plan: Plan,
-        model: ModelPlan | None,
+        model: ModelPlan | PrivateModel | None,
         clock: Clock,
     ) -> None:
         self.training_seconds = DEFAULT_TRAINING_TIMEOUT
@@ -238,6 +254,8 @@ class _Run:
             offer = None
         self._say_goodbye(server, nodes, tag)
         result = server.result
+        if isinstance(self._model, PrivateModel):
+            return self._private_outcome(self._model, server, nodes)
         report, contributors = Report.of(result.vectors), len(result.contributors)
         for sentence in report.sentences(contributors, server.parameters.max_weight):
             _LOG.warning("secure aggregation: %s", sentence)
@@ -255,6 +273,29 @@ class _Run:
             events=tuple(self._events),
         )
 
+    def _private_outcome(
+        self, model: PrivateModel, server: secagg.ServerSession, nodes: Mapping[int, int]
+    ) -> SessionOutcome:
+        result, parameters = server.result, server.parameters
+        try:
+            release = model.plan.decode(result, parameters=parameters)
+        except ParameterError as error:
+            # A total weight that may be noise alone: this round has no mean.
+            raise SessionAbortedError(str(error), AbortReason.RESULT_NOT_DECODABLE) from error
+        return SessionOutcome(
+            arrays=model.decode(release),
+            summed=model.selected,
+            metrics={},
+            total_weight=None,
+            contributors=result.contributors,
+            nodes={client: nodes[client] for client in parameters.cohort},
+            clear_metrics=self._clear,
+            report=Report(),
+            events=tuple(self._events),
+            plan=model.plan,
+            release=release,
+        )
+
     def _cohort(self, nodes: Mapping[int, int]) -> Sequence[int]:
         roster = self._config.roster
         cohort = sorted(nodes)
@@ -263,15 +304,20 @@ class _Run:
             if strangers:
                 _LOG.warning("clients %s are not in the roster, and take no part", strangers)
             cohort = [client for client in cohort if client in roster]
-        if len(cohort) < self._config.minimum_cohort:
+        least, called = self._config.minimum_cohort, "minimum_cohort"
+        if isinstance(self._model, PrivateModel) and self._model.plan.floor > least:
+            least, called = self._model.plan.floor, "the floor of the privacy plan"
+        if len(cohort) < least:
             raise SessionAbortedError(
-                f"{len(cohort)} nodes are there for a session, and minimum_cohort is {self._config.minimum_cohort}",
-                AbortReason.TOO_FEW_ADVERTISED,
+                f"{len(cohort)} nodes are there for a session, and {called} is {least}", AbortReason.TOO_FEW_ADVERTISED
             )
         return cohort
 
     def _parameters(self, cohort: Sequence[int], context: bytes) -> secagg.SessionParameters:
         config = self._config
+        if isinstance(self._model, PrivateModel):
+            choices = {"max_dropout": config.max_dropout, "suite": config.suite}
+            return session_under(self._model.plan, cohort, context, **choices)
         specs = dict(self._model.specs) if self._model is not None else {}
         metric_clips = config.evaluate_metrics if self._model is None else config.metrics
         return secagg.SessionParameters.choose(
@@ -305,7 +351,8 @@ class _Run:
         messages = {}
         for client, request in server.requests.items():
             asked = records.Asked(tag, request, offer, round_.value)
-            content = records.request_content(asked, self._instruction if due else None, self._plan if due else None)
+            plan = self._plan if due or (offer is not None and self._plan.privacy is not None) else None
+            content = records.request_content(asked, self._instruction if due else None, plan)
             messages[nodes[client]] = address(content, nodes[client], self._type, self._group, seconds)
         exchange(
             self._grid,

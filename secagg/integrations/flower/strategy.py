@@ -68,7 +68,8 @@ class SecAgg(Strategy):
         if isinstance(strategy, _NEEDS_EACH_REPLY):
             raise ParameterError(
                 f"{type(strategy).__name__} needs the reply of each client, or how many there are; secure aggregation "
-                "shows their weighted mean only. Use a strategy that averages, as FedAvg, FedAdam or FedAvgM"
+                "shows their weighted mean only. Use a strategy that averages, as FedAvg, FedAdam or FedAvgM; for "
+                "differential privacy, SecAggConfig(privacy=...)"
             )
         self.strategy = strategy
         self.config = config

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 import secagg
 from secagg.integrations.flower import Node, secagg_mod
 from secagg.integrations.flower.mod import Mod
+from secagg.privacy import Budget
 
 RUN_ID = 77
 Hook = Callable[[int, Message], Message | None]
@@ -203,6 +204,7 @@ def cohort(
     policy: secagg.ClientPolicy | None = None,
     differences: Callable[[int], float] = lambda client: client / 100,
     examples: Callable[[int], int] = lambda client: 10 * client,
+    budgets: Callable[[int], Budget | None] = lambda client: None,
     **mod: Any,
 ) -> Cohort:
     """Make a cohort; `mod` are further arguments of `secagg_mod`."""
@@ -217,6 +219,7 @@ def cohort(
             roster=roster if active else None,
             policy=policy or secagg.ClientPolicy(),
             ledger=secagg.MemoryLedger() if active else None,
+            budget=budgets(client),
         )
         apps[100 + client] = trainers[client].app(secagg_mod(node, **{"metrics": ("loss", "accuracy"), **mod}))
     return Cohort(trainers, identities, FakeGrid(apps), FakeClock())
