@@ -203,7 +203,7 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "typer": ("cli",),
     "rich": ("cli",),
     "sklearn": ("cli", "privacy.lab"),
-    "matplotlib": ("cli", "bench"),
+    "matplotlib": ("cli", "bench", "privacy.lab"),
     "pyperf": ("bench",),
     "pydantic": ("cli",),
     "pydantic_core": ("cli",),
