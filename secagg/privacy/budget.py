@@ -177,7 +177,8 @@ class Budget(ABC):
             return list(book.spendings)
 
     def _require(self, plan: Priced, cost: Loss, spendings: list[Spending], *, all_rounds: bool = False) -> None:
-        used = sum(spending.series == plan.series for spending in spendings)
+        series = plan.series
+        used = sum(spending.series == series for spending in spendings)
         spent, rest, limit = _spent(spendings), plan.rounds - used, self.limit
         wanted = rest if all_rounds or not used else 1
         if rest > 0 and limit.holds(after(spent, cost, wanted)):

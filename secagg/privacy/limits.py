@@ -139,7 +139,8 @@ class Limit:
                 "server learns; take noise='clients', or a budget with observer='public'"
             )
         twice = self.neighbours is Neighbours.REPLACE and plan.neighbours is Neighbours.ZERO
-        loss = Loss(plan.loss.m2 * 4 if twice else plan.loss.m2, plan.loss.eta)
+        own = plan.loss
+        loss = Loss(own.m2 * 4 if twice else own.m2, own.eta)
         if not loss.m2 > 0:
             raise ParameterError("a plan whose draws cost nothing is none; choose it with Plan.choose")
         return loss

@@ -226,7 +226,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "sums are rounded to the nearest",
         (LIMITS, "return near if Fraction(near) >= exact else", "return near or"),
     ),
-    m("budget", "neighbours of any kind cost alike", (LIMITS, "plan.loss.m2 * 4 if twice", "plan.loss.m2 if twice")),
+    m("budget", "neighbours of any kind cost alike", (LIMITS, "own.m2 * 4 if twice", "own.m2 if twice")),
     m(
         "budget",
         "the server's noise protects from the server",
