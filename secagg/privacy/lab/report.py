@@ -111,7 +111,7 @@ def _strip(digits: Digits, effort: Effort, seed: int) -> Section:
         "strip",
         "What a server reads of one picture",
         "One update shows the picture; a sum hides it, but not from a server that knows the other updates; noise does.",
-        f"The same handwritten {label} {len(shown)} times: clear in a single update, fading in sums, clear again when "
+        f"A handwritten {label} in {len(shown)} pictures: clear in a single update, fading in sums, clear again when "
         "the server knows all other updates, and gone with noise.",
         {"victim": victim, "label": label, "images": {name: image.tolist() for name, image in shown.items()}},
     )
@@ -194,7 +194,9 @@ def _accuracy(digits: Digits, effort: Effort) -> Section:
         f"Right without noise: {rows[0].accuracy:.0%}. At epsilon {effort.epsilons[-1]:g}: "
         + ", ".join(f"{kind_of(row)} {row.accuracy:.0%}" for row in rows[-4:])
         + ".",
-        "Accuracy against epsilon: " + "; ".join(f"{row['kind']} {row['accuracy']:.2f}" for row in listed[:5]) + ".",
+        f"Accuracy against epsilon, in the end at {effort.epsilons[-1]:g}: "
+        + "; ".join(f"{row['kind']} {row['accuracy']:.2f}" for row in (listed[0], *listed[-4:]))
+        + ".",
         {"delta": DELTA, "clients": effort.clients, "rounds": effort.rounds, "rows": listed},
     )
 
