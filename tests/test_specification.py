@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from secagg.crypto.labels import Label
 from secagg.encoding import layout
 from secagg.parameters import cohort, graph_conditions, session, vectors
 from secagg.parameters.suite_ids import SuiteId
+from secagg.privacy import Plan
+from secagg.privacy.promise import NUMBERS
 from secagg.protocol import messages
 from secagg.wire import tables
 
@@ -240,3 +243,29 @@ def test_every_cited_section_exists() -> None:
 
 def test_sections_cited_by_the_specification_itself_exist() -> None:
     assert set(re.findall(r"§(\d+(?:\.\d+)?)", TEXT)) - set(headings()) == set()
+
+
+PRIVACY = (ROOT / "protocol_specs" / "privacy-v1.md").read_text(encoding="utf-8")
+
+
+def test_the_document_of_privacy_plans_cites_its_requirements() -> None:
+    """Every MUST names a row, every row is named, and stands in the section that it says."""
+    prose, rows = PRIVACY.split("## §11 Requirements")
+    listed = dict(re.findall(r"^\| (P\d\d) \| §(\d+) of privacy-v1\.md \|", rows, re.MULTILINE))
+    cited = {
+        (rule, number)
+        for number, text in re.findall(r"^## §(\d+) .*\n((?:(?!^## ).*\n)+)", prose, re.MULTILINE)
+        for rule in re.findall(r"\bP\d\d\b", text)
+    }
+    assert list(listed) == sorted(listed)
+    assert {rule for rule, _ in cited} - {"P01"} == listed.keys() - {"P01"}
+    assert all((rule, number) in cited for rule, number in listed.items())
+    paragraphs = re.split(r"\n\n|\n(?=- |\d\. |\| )", prose)
+    assert [text for text in paragraphs if "MUST" in text and not re.search(r"\b[PR]\d\d\b", text)] == []
+
+
+def test_the_document_of_privacy_plans_names_every_field() -> None:
+    fields = {field.name for field in dataclasses.fields(Plan)} - {"explanation", "arrays"}
+    assert {name for name in fields if f"`{name}`" not in PRIVACY} == set()
+    order = [name for name in re.findall(r"`(\w+)`", PRIVACY[PRIVACY.index("- *numbers*") :]) if name in NUMBERS]
+    assert tuple(order[: len(NUMBERS)]) == NUMBERS

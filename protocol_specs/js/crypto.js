@@ -18,7 +18,7 @@ export function sha256(data) {
 const hkdf = (secret, salt, info) => new Uint8Array(hkdfSync('sha256', secret, salt, info, 32));
 
 /** The second half of HKDF, for at most 32 bytes (§3.2). */
-const expand = (key, info, length) =>
+export const expand = (key, info, length) =>
   new Uint8Array(createHmac('sha256', key).update(info).update(Uint8Array.of(1)).digest()).slice(0, length);
 
 const littleEndian = (bytes) => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);

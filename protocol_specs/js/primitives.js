@@ -10,6 +10,7 @@ import { pack, packWords, unpackWords } from './packing.js';
 import { decodeParameters } from './parameters.js';
 import { withstands } from './policy.js';
 import { prgWords } from './prg.js';
+import { PRIVACY } from './privacy.js';
 import { DecodeError, LocalError } from './rules.js';
 import { Coefficients, elementsOf, limbsOf, polynomialsOf, rebuild, secretOf, shareAt } from './sharing.js';
 import { Topology, place, sharePoints } from './topology.js';
@@ -181,6 +182,7 @@ export const FUNCTIONS = {
   prg: {
     words: ({ key, first, count }) => ({ words: [...prgWords(unhex(key), BigInt(first), count)].map(String) }),
   },
+  privacy: PRIVACY,
   quantization: {
     levels: ({ clip, bits, entries }) => ({
       levels: reals(entries).map((x) => Number(quantize({ clip, bits, rounding: 'nearest' }, x))),

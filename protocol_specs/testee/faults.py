@@ -39,6 +39,7 @@ from protocol_specs.reference.parameters import FixedPoint, Integers
 from protocol_specs.testee import reference_testee
 from protocol_specs.testee.faults_client import CLIENT_FAULTS
 from protocol_specs.testee.faults_numbers import NUMBER_FAULTS
+from protocol_specs.testee.faults_privacy import PRIVACY_FAULTS
 from protocol_specs.testee.faults_secrets import SECRET_FAULTS
 from protocol_specs.testee.faults_server import SERVER_FAULTS
 from protocol_specs.testee.planting import Fault, Patch
@@ -396,6 +397,7 @@ FAULTS: dict[str, Fault] = {
     **CLIENT_FAULTS,
     **SERVER_FAULTS,
     **NUMBER_FAULTS,
+    **PRIVACY_FAULTS,
     **SECRET_FAULTS,
     **_OTHERS,
 }

@@ -19,6 +19,7 @@ from protocol_specs.reference.wire import (
     decode_request,
 )
 from protocol_specs.testee import conformance_pb2 as pb
+from protocol_specs.testee.primitives_privacy import PRIVACY
 
 Json = dict[str, Any]
 
@@ -197,6 +198,7 @@ FUNCTIONS: Final[dict[str, Callable[[Json], Json]]] = {
     "packing/pack": lambda given: {"packed": packing.pack(list(map(int, given["words"])), given["bits"]).hex()},
     "packing/unpack": _unpack,
     "prg/words": _words,
+    **PRIVACY,
     "sealing/seal": _seal,
     "sealing/open": _open,
     "sharing/limbs": lambda given: {"limbs": sharing.to_limbs(_data(given["secret"]))},

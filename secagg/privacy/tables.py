@@ -37,7 +37,7 @@ _WORD_BITS: Final = 64
 _CACHED: Final = 4
 # P(|X| > 11.6 sigma) is about 2^-101, P(|X| > 14 sigma) below 2^-140, and from 17 sigma on ratios forget their start.
 _LEAST_TAIL_IN_SIGMAS: Final = 11.5
-_GAUSSIAN_REACH: Final = (14, 40)
+_GAUSSIAN_REACH: Final = (14, 4)
 _SKELLAM_REACH: Final = (17, 220)
 # The same in steps by which p^k halves: 101 halvings, less what the factor before p^k may take; and 101 + 192/2.
 _LEAST_TAIL_IN_HALVINGS: Final = 70

@@ -35,6 +35,7 @@ MODULES: Final = {
     "sealing": "crypto",
     "signatures": "crypto",
     "sharing": "sharing",
+    "privacy": "privacy",
     "wire": "wire",
 }
 """The kind of each file, and the module `test_primitives_….py` that checks it."""

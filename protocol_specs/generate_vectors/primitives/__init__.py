@@ -1,4 +1,5 @@
-"""The cases of `vectors/primitives/`: inputs and outputs of single functions of the specification (§2 to §6).
+"""The cases of `vectors/primitives/`: inputs and outputs of single functions of the specification (§2 to §6),
+and of privacy-v1.md.
 
 Made with the reference implementation and plain integers. NO SECURITY: every key follows from a label. Must not know
 the library, which is checked with these files.
@@ -17,6 +18,7 @@ from protocol_specs.generate_vectors.primitives import (
     packing,
     parameters,
     prg,
+    privacy,
     quantization,
     sealing,
     selection,
@@ -35,6 +37,7 @@ _TOPICS: Final[tuple[ModuleType, ...]] = (
     packing,
     parameters,
     prg,
+    privacy,
     quantization,
     sealing,
     selection,
