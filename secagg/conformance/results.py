@@ -40,7 +40,8 @@ class Requirement:
         role: who keeps it: client, server or both.
         section: where the specification says it.
         rule: what must hold.
-        observed: "vectors", or "inspection: ..." with the reason why no run can tell.
+        observed: "vectors", "primitives" where only cases of single functions tell, or "inspection: ..." with the
+            reason why no run can.
     """
 
     id: str
