@@ -72,7 +72,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m("plan", "the theorem at another beta", (CLIPPING, "UNLUCKY_BITS * 2 *", "UNLUCKY_BITS *")),
     # Which sessions are accepted.
     *(
-        m("plan", f"not compared: {what}", (ADMISSION, text, "if False:"))
+        m("plan", f"not compared: {what}", (ADMISSION, text, text.replace(text.strip(), "if False:")))
         for what, text in (
             ("the weights of a session", "if parameters.max_weight != 1:"),
             ("how many clients", "if parameters.clients > plan.clients:"),

@@ -50,7 +50,7 @@ _FLOWER: Final = Judges(
         ),
         "-k",
         "old_roster or bounds_of_whole or every_array_is_averaged or only_some_nodes_return or all_weights_are_zero "
-        "or gives_no_input or app_says_when or above_the_bound or cannot_be_opened or more_metrics",
+        "or gives_no_input or app_says_when or above_the_bound or cannot_be_opened or more_metrics or nodes_to_name",
     ),
     "flower",
 )
@@ -58,7 +58,8 @@ _NVFLARE: Final = Judges(
     (
         *(f"tests/integrations/nvflare/test_{name}.py" for name in ("site", "session")),
         "-k",
-        "old_roster or cannot_be_opened or learner_that_fails or counts_beyond or makes_a_site_leave",
+        "old_roster or cannot_be_opened or learner_that_fails or counts_beyond or makes_a_site_leave "
+        "or refusal_is_not_waited_for",
     ),
     "nvflare",
 )

@@ -171,9 +171,10 @@ def test_whole_arrays_come_back_in_their_own_dtypes() -> None:
 
 def test_all_weights_are_zero_and_nothing_changes(caplog: pytest.LogCaptureFixture) -> None:
     group = cohort(4, examples=lambda client: 0)
-    config = SecAggConfig(threat_model="active", roster=group.roster)
+    config = SecAggConfig(threat_model="active", roster=group.roster, metrics={"loss": 1.0})
     outcome = run_session(group.grid, instructions(group.grid.apps), config, clock=group.clock)
     assert outcome.total_weight == 0
+    assert outcome.metrics == {}
     assert outcome.arrays is not None
     assert outcome.arrays["weights"].numpy().tolist() == [[0, 1, 2], [3, 4, 5]]
     assert "all weights are 0, so nothing changes" in caplog.text
