@@ -15,13 +15,16 @@ import secagg
 from secagg.cli.demo import picture
 from secagg.cli.demo.federated import FederatedRound, Federation
 from secagg.cli.demo.show import print_comparison, rounds_shown
+from secagg.cli.options import MaybeInt, MaybeText
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.cli.service.connecting import needs_service
 
 
 def demo(
-    rounds: Annotated[int, typer.Option(help="Rounds of federated learning.")] = 10,
-    clients: Annotated[int, typer.Option(help="Clients, at least 20: five of 20 leave in every round.")] = 20,
+    rounds: Annotated[MaybeInt, typer.Option(help="Rounds of federated learning; 10, with --privacy 15.")] = None,
+    clients: Annotated[
+        MaybeInt, typer.Option(help="Clients, at least 20: five of 20 leave in every round. 20, with --privacy 100.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Where the picture goes (PNG).")] = Path("secagg-demo.png"),
     seed: Annotated[
         int,
@@ -33,9 +36,24 @@ def demo(
             "--network", help="Instead: a server process and a process for each client over TLS, some killed."
         ),
     ] = False,
+    privacy: Annotated[
+        MaybeText,
+        typer.Option(
+            metavar="epsilon=8",
+            help="Instead: differential privacy, with noise of the clients; also delta=1e-5,clip=1. No picture.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a real model under secure aggregation while clients leave, beside the same training without it."""
+    if privacy is not None:
+        if network:
+            raise secagg.ParameterError("--privacy and --network are two demos; give one of them")
+        from secagg.cli.demo.private import private_demo
+
+        private_demo(privacy, rounds, clients, seed, as_json)
+        return
+    rounds, clients = 10 if rounds is None else rounds, 20 if clients is None else clients
     if network:
         with needs_service("demo --network"):
             from secagg.cli.demo.network import network_demo

@@ -19,9 +19,11 @@ from secagg.integrations.nvflare.executor import SecAggExecutor
 from secagg.integrations.nvflare.instruction import Instruction
 from secagg.integrations.nvflare.session import SumOutcome, SumSettings
 from secagg.integrations.nvflare.site import Site, load_site
+from secagg.integrations.private import PrivacySettings
 
 __all__ = [
     "Instruction",
+    "PrivacySettings",
     "SecAggExecutor",
     "SecureController",
     "SecureFedAvg",

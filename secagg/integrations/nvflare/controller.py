@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,8 @@ from secagg.integrations.nvflare.instruction import Instruction
 from secagg.integrations.nvflare.messages import TASK
 from secagg.integrations.nvflare.session import Attendance, SumOutcome, SumSettings, run_session
 from secagg.integrations.nvflare.site import load_roster
+from secagg.integrations.private import PrivacySettings
+from secagg.privacy import Plan as PrivacyPlan
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
 _ATTENDANCE: Final = "secagg.attendance"
@@ -64,6 +66,7 @@ class SecureController(Controller, ABC):
         *,
         difference: bool = False,
         max_weight: int = 1,
+        privacy: PrivacyPlan | None = None,
     ) -> SumOutcome:
         """Have the learners of all sites compute, and return the sum of what they return.
 
@@ -74,6 +77,7 @@ class SecureController(Controller, ABC):
             difference: sum result minus instruction, array by array.
             max_weight: largest weight of a site, which is what its learner puts into NUM_STEPS_CURRENT_ROUND; 1 weighs
                 all alike.
+            privacy: sum the differences of its arrays under this plan; `vectors` are then none.
 
         Raises:
             ParameterError: vectors, instruction and settings that do not fit each other.
@@ -92,6 +96,7 @@ class SecureController(Controller, ABC):
             roster=self._roster,
             difference=difference,
             max_weight=max_weight,
+            privacy=privacy,
         )
 
     def start_controller(self, fl_ctx: FLContext) -> None:
@@ -141,9 +146,11 @@ class SecureFedAvg(SecureController):
         persistor_id: id of the component that loads and saves the model.
         settings: of every session.
         task_check_period: seconds between NVFLARE's looks at its tasks.
+        privacy: average under a privacy plan: whole differences are clipped to its L2 norm and sites add noise. `clip`,
+            `bits` and `max_weight` have no part in it.
 
     Raises:
-        ParameterError: num_rounds below 1.
+        ParameterError: num_rounds below 1, or settings that a privacy plan excludes.
     """
 
     def __init__(
@@ -157,8 +164,18 @@ class SecureFedAvg(SecureController):
         persistor_id: str = AppConstants.DEFAULT_PERSISTOR_ID,
         settings: SumSettings | None = None,
         task_check_period: float = 0.2,
+        privacy: PrivacySettings | None = None,
     ) -> None:
         super().__init__(settings, task_check_period)
+        if privacy is not None and (clip, bits, max_weight) != (1.0, secagg.FixedPoint.DEFAULT_BITS, 1):
+            raise ParameterError(
+                f"clip={clip}, bits={bits} and max_weight={max_weight} have no part in a privacy plan; leave them out, "
+                "and give PrivacySettings(clip=..., weights=...)"
+            )
+        if privacy is not None and num_rounds > privacy.rounds:
+            raise ParameterError(
+                f"num_rounds {num_rounds} is above the {privacy.rounds} rounds of the privacy plan; choose it for more"
+            )
         if num_rounds < 1:
             raise ParameterError(f"num_rounds {num_rounds} is below 1; give the number of rounds")
         self.num_rounds = num_rounds
@@ -168,6 +185,8 @@ class SecureFedAvg(SecureController):
         self.max_weight = max_weight
         self.train_task = train_task
         self.persistor_id = persistor_id
+        self.privacy = privacy
+        self._plan: PrivacyPlan | None = None
 
     def run(self, fl_ctx: FLContext, abort_signal: Signal) -> None:
         """Train for all rounds; the model is saved after each."""
@@ -189,11 +208,11 @@ class SecureFedAvg(SecureController):
         arrays = dict(model[ModelLearnableKey.WEIGHTS])
         plan = secagg.vectors_for(arrays, clip=self.clip, bits=self.bits, only=self.only)
         summed = {name: planned.vector for name, planned in plan.arrays.items() if planned.vector is not None}
-        headers = {AppConstants.CURRENT_ROUND: number, AppConstants.NUM_ROUNDS: self.num_rounds}
-        told = {name: np.asarray(value) for name, value in arrays.items()}
+        if self.privacy is not None:
+            return self._average_under(self.privacy, model, summed, number, fl_ctx)
         outcome = self.secure_sum(
             {name: plan.specs[vector] for name, vector in summed.items()},
-            Instruction(DXO(DataKind.WEIGHTS, data=told), self.train_task, headers),
+            self._instruction(model, number),
             fl_ctx,
             difference=True,
             max_weight=self.max_weight,
@@ -201,3 +220,36 @@ class SecureFedAvg(SecureController):
         _LOG.info("round %d: mean over %d sites", number, len(outcome.contributors))
         means = {vector: outcome.arrays[name] for name, vector in summed.items()}
         return make_model_learnable(plan.unpack(means, arrays), model.get(ModelLearnableKey.META) or {})
+
+    def _average_under(
+        self, privacy: PrivacySettings, model: ModelLearnable, summed: Collection[str], number: int, fl_ctx: FLContext
+    ) -> ModelLearnable:
+        arrays = {name: np.asarray(value) for name, value in model[ModelLearnableKey.WEIGHTS].items()}
+        whole = [name for name in summed if arrays[name].dtype.kind != "f"]
+        if whole:
+            raise ParameterError(
+                f"array {whole[0]!r} is {arrays[whole[0]].dtype}, and what training does to counters and truth values "
+                "would use up the clip of the whole update; leave them out by only="
+            )
+        if self._plan is None:
+            settings = self.settings
+            self._plan = privacy.plan(
+                {name: arrays[name].shape for name in summed},
+                threat_model=settings.threat_model,
+                max_corrupt=settings.max_corrupt,
+                max_dropout=settings.max_dropout,
+                minimum_contributors=settings.minimum_contributors,
+            )
+            _LOG.info("under a privacy plan. %s", self._plan.statement)
+        outcome = self.secure_sum({}, self._instruction(model, number), fl_ctx, privacy=self._plan)
+        _LOG.info("round %d: noisy mean over %d sites", number, len(outcome.contributors))
+        moved = {
+            name: np.asarray(arrays[name].astype(np.float64) + mean, dtype=arrays[name].dtype)
+            for name, mean in outcome.arrays.items()
+        }
+        return make_model_learnable({**arrays, **moved}, model.get(ModelLearnableKey.META) or {})
+
+    def _instruction(self, model: ModelLearnable, number: int) -> Instruction:
+        headers = {AppConstants.CURRENT_ROUND: number, AppConstants.NUM_ROUNDS: self.num_rounds}
+        told = {name: np.asarray(value) for name, value in model[ModelLearnableKey.WEIGHTS].items()}
+        return Instruction(DXO(DataKind.WEIGHTS, data=told), self.train_task, headers)

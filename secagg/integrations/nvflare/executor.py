@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,15 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.utils.event import fire_event_to_components
 
 import secagg
-from secagg.errors import DecodeError, LocalProtocolError, ParameterError, PeerMisbehaved, SecAggError, Violation
+from secagg.errors import (
+    BudgetExceededError,
+    DecodeError,
+    LocalProtocolError,
+    ParameterError,
+    PeerMisbehaved,
+    SecAggError,
+    Violation,
+)
 from secagg.integrations.contribution import (
     NOT_OF_DATA,
     contribute,
@@ -35,6 +44,9 @@ from secagg.integrations.contribution import (
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, vector_of
 from secagg.integrations.nvflare.site import Site, load_site
+from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
+from secagg.privacy import Budget
+from secagg.privacy import Plan as PrivacyPlan
 from secagg.store.base import StoreError
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
@@ -100,12 +112,15 @@ class SecAggExecutor(Executor):
         done = False
         try:
             session = held or self._opened(site, asked)
-            reply = self._advance(session, asked, fl_ctx, abort_signal)
+            reply = self._advance(session, asked, site.budget, fl_ctx, abort_signal)
             done = True
         except (ParameterError, LocalProtocolError, StoreError) as error:
             # Its sentence may hold values of the input, or names of files, and a refusal goes to the server in clear.
             _LOG.error("secure aggregation: this site leaves the session (%s): %s", asked.stage, error)
             return messages.refusal_reply(_OWN_FAULT)
+        except BudgetExceededError as error:
+            _LOG.error("secure aggregation: this site leaves the session (%s): %s", asked.stage, error)
+            return messages.refusal_reply(OVER_BUDGET)
         except SecAggError as error:
             return _refused(asked.stage, error)
         finally:
@@ -132,12 +147,19 @@ class SecAggExecutor(Executor):
             ledger=self._ledger,
             participations=site.participations,
         )
+        if accepted_plan(asked.privacy, session.parameters, site.budget) is not None:
+            return session
         known = {vector_of(name): bounds for name, bounds in site.integers.items()}
         require_counts_that_are_known(session.parameters, known)
         return session
 
     def _advance(
-        self, session: secagg.ClientSession, asked: messages.Asked, fl_ctx: FLContext, abort_signal: Signal
+        self,
+        session: secagg.ClientSession,
+        asked: messages.Asked,
+        budget: Budget | None,
+        fl_ctx: FLContext,
+        abort_signal: Signal,
     ) -> Shareable:
         try:
             answer = session.receive(asked.request)
@@ -145,7 +167,7 @@ class SecAggExecutor(Executor):
             # The input is due: the request is in order, and all shares in it were opened.
             if asked.instruction is None or asked.plan is None:
                 raise
-            self._set_input(session, asked.instruction, asked.plan, fl_ctx, abort_signal)
+            self._set_input(session, asked.instruction, asked.plan, budget, fl_ctx, abort_signal)
             answer = session.receive(asked.request)
         _LOG.debug("secure aggregation: %s is done with %s", fl_ctx.get_identity_name(), asked.stage)
         return messages.answer_reply(answer)
@@ -155,15 +177,21 @@ class SecAggExecutor(Executor):
         session: secagg.ClientSession,
         instruction: Instruction,
         plan: Plan,
+        budget: Budget | None,
         fl_ctx: FLContext,
         abort_signal: Signal,
     ) -> None:
         """Have the learner compute, once the instruction is the one that the session is about."""
-        if instruction_digest(fl_ctx.get_job_id(), instruction, plan) != session.parameters.context:
+        context = instruction_digest(fl_ctx.get_job_id(), instruction, plan)
+        private = accepted_plan(plan.privacy, session.parameters, budget)
+        if (context if private is None else private.bind(context)) != session.parameters.context:
             raise PeerMisbehaved(
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
+        if private is not None and budget is not None:
+            self._set_private_input(session, instruction, plan, private, budget, fl_ctx, abort_signal)
+            return
         try:
             vectors, weight, notes = plan.encode(instruction, self._learn(instruction, fl_ctx, abort_signal))
             for note in notes:
@@ -174,6 +202,26 @@ class SecAggExecutor(Executor):
             raise
         except Exception as error:  # noqa: BLE001 - whatever the learner's result makes of itself
             contribute_nothing(session, error, _LOG)
+
+    def _set_private_input(
+        self,
+        session: secagg.ClientSession,
+        instruction: Instruction,
+        plan: Plan,
+        private: PrivacyPlan,
+        budget: Budget,
+        fl_ctx: FLContext,
+        abort_signal: Signal,
+    ) -> None:
+        update: Mapping[str, Any] | None = None
+        weight: int | None = None
+        try:
+            update, weight = plan.update(instruction, self._learn(instruction, fl_ctx, abort_signal))
+        except NOT_OF_DATA:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the learner's result makes of itself
+            _LOG.error("secure aggregation: this client gives zeros to the sum, with noise: %s", error)
+        contribute_under(private, budget, session, update, weight, _LOG)
 
     def _learn(self, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
         # A Shareable of its own: what the session did not digest does not reach the learner, and learners add to the

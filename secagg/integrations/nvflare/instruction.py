@@ -77,15 +77,18 @@ class Plan:
         names: names of the arrays, in the order of the vectors.
         difference: arrays travel as result minus instruction, which is small, so that a tight clip loses nothing.
         weighted: the learner's number of steps weighs the site; else each site counts once.
+        privacy: bytes of the privacy plan that all of it is under; None without one.
     """
 
     names: tuple[str, ...]
     difference: bool
     weighted: bool
+    privacy: bytes | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return what travels."""
-        return {"names": list(self.names), "difference": self.difference, "weighted": self.weighted}
+        told = {"names": list(self.names), "difference": self.difference, "weighted": self.weighted}
+        return told if self.privacy is None else {**told, "privacy": self.privacy}
 
     @classmethod
     def from_fields(cls, fields: object) -> Plan:
@@ -94,13 +97,18 @@ class Plan:
         Raises:
             DecodeError: anything else.
         """
-        found = _mapping(fields, _PLAN_FIELDS, "the plan of what is summed")
+        private = isinstance(fields, dict) and "privacy" in fields
+        expected = _PLAN_FIELDS | {"privacy"} if private else _PLAN_FIELDS
+        found = _mapping(fields, expected, "the plan of what is summed")
         names, difference, weighted = found["names"], found["difference"], found["weighted"]
+        privacy = found.get("privacy")
+        if private and not isinstance(privacy, bytes):
+            raise DecodeError("the plan's privacy is no bytes")
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise DecodeError("the plan's names are no list of texts")
         if not isinstance(difference, bool) or not isinstance(weighted, bool):
             raise DecodeError("the plan's difference or weighted is no truth value")
-        return cls(tuple(names), difference, weighted)
+        return cls(tuple(names), difference, weighted, privacy)
 
     def vector_names(self) -> dict[str, str]:
         """Return array name to vector name."""
@@ -136,6 +144,26 @@ class Plan:
         else:
             vectors = plan.pack({name: given.get(name, base[name]) for name in self.names}, base)
         return vectors, _steps(result) if self.weighted else 1, notes
+
+    def update(self, instruction: Instruction, result: DXO) -> tuple[dict[str, NDArray[np.float64]], int | None]:
+        """Return a site's update and weight under a privacy plan; what did not come is unchanged.
+
+        Raises:
+            ParameterError: the result has not what the plan sums; says what.
+        """
+        is_difference = DataKind(result.data_kind) is DataKind.WEIGHT_DIFF
+        update = {}
+        for name in self.names:
+            base = np.asarray(instruction.dxo.data[name])
+            value = np.asarray(result.data.get(name, np.zeros(base.shape) if is_difference else base))
+            if value.shape != base.shape or value.dtype.kind not in "biuf":
+                raise ParameterError(
+                    f"the learner returned {name!r} as {value.dtype} of shape {value.shape}, and was given shape "
+                    f"{base.shape}; return the array that it was given"
+                )
+            with np.errstate(all="ignore"):
+                update[name] = np.asarray(np.subtract(value, 0 if is_difference else base, dtype=np.float64))
+        return update, _steps(result) if self.weighted else None
 
 
 def vector_of(name: str) -> str:

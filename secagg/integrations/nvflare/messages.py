@@ -40,6 +40,7 @@ class Asked:
         offer: comes with the first request.
         instruction: comes with the request for the masked input, as does the plan.
         plan: what is summed.
+        privacy: bytes of the privacy plan, with the offer of a session under one.
     """
 
     tag: bytes
@@ -48,6 +49,7 @@ class Asked:
     offer: bytes | None = None
     instruction: Instruction | None = None
     plan: Plan | None = None
+    privacy: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def request_task(asked: Asked) -> Shareable:
     entry: dict[str, Any] = {"kind": "request", "tag": asked.tag, "stage": asked.stage, "request": asked.request}
     if asked.offer is not None:
         entry["offer"] = asked.offer
+    if asked.privacy is not None:
+        entry["privacy"] = asked.privacy
     if asked.instruction is not None and asked.plan is not None:
         entry["instruction"] = asked.instruction.fields()
         entry["plan"] = asked.plan.fields()
@@ -102,10 +106,13 @@ def read_task(task: Shareable) -> Hello | Asked:
         raise DecodeError("the task has no message of the protocol")
     if offer is not None and not isinstance(offer, bytes):
         raise DecodeError("the session's offer is no bytes")
+    privacy = entry.get("privacy")
+    if privacy is not None and not isinstance(privacy, bytes):
+        raise DecodeError("the session's privacy plan is no bytes")
     if ("instruction" in entry) != ("plan" in entry):
         raise DecodeError("the task has one of instruction and plan without the other")
     if "plan" not in entry:
-        return Asked(tag, stage, request, offer)
+        return Asked(tag, stage, request, offer, privacy=privacy)
     plan, instruction = Plan.from_fields(entry["plan"]), Instruction.from_fields(entry["instruction"])
     if plan.difference and not set(plan.names) <= set(instruction.dxo.data):
         raise DecodeError("the plan has differences from arrays that the instruction does not have")

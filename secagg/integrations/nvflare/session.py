@@ -21,6 +21,9 @@ from secagg.integrations.contribution import Report, with_report
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
+from secagg.integrations.private import session_under
+from secagg.privacy import Plan as PrivacyPlan
+from secagg.privacy import Release
 from secagg.protocol.events import ClientDropped, ServerEvent
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
@@ -88,6 +91,9 @@ class SumOutcome:
         cohort: name of each site of the session to its client id.
         report: how many sites had no input, and how much was limited; what matters of it was logged as a warning.
         events: everything the session reported, drops and their reasons among it.
+        plan: what was promised to the sites; None without a privacy plan. The arrays are then noisy means, and there is
+            no report.
+        release: what the sum says under it, with the noisy total weight.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -96,6 +102,8 @@ class SumOutcome:
     cohort: Mapping[str, int]
     report: Report
     events: tuple[ServerEvent, ...] = field(repr=False)
+    plan: PrivacyPlan | None = None
+    release: Release | None = None
 
 
 class Attendance:
@@ -172,6 +180,7 @@ def run_session(
     roster: Mapping[int, bytes] | None = None,
     difference: bool = False,
     max_weight: int = 1,
+    privacy: PrivacyPlan | None = None,
 ) -> SumOutcome:
     """Play one session.
 
@@ -186,6 +195,7 @@ def run_session(
         roster: client id to 32-byte Ed25519 key; active model.
         difference: sum result minus instruction, array by array.
         max_weight: largest weight of a site; 1 weighs all alike.
+        privacy: sum the differences of its arrays under this plan; the vectors are the plan's.
 
     Raises:
         ParameterError: vectors, instruction and settings that do not fit each other.
@@ -195,30 +205,40 @@ def run_session(
         raise ParameterError(
             "the active model needs a roster: name roster and authority in local/secagg.toml of the server"
         )
-    plan = Plan(tuple(vectors), difference, weighted=max_weight > 1)
+    if privacy is None:
+        plan = Plan(tuple(vectors), difference, weighted=max_weight > 1)
+    else:
+        summed = tuple(name for name, _ in privacy.arrays)
+        difference, plan = True, Plan(summed, True, privacy.weights > 0, privacy.to_bytes())
     missing = sorted(set(plan.names) - set(instruction.dxo.data)) if difference else []
     if missing:
         raise ParameterError(f"the instruction lacks {missing[0]!r}, from which differences are summed; put it in")
     context = instruction_digest(job, instruction, plan)
     cohort = attendance.call(exchange, sites, settings.attendance_timeout, roster if settings.active else None)
-    if len(cohort) < settings.minimum_cohort:
+    least = settings.minimum_cohort if privacy is None else max(settings.minimum_cohort, privacy.floor)
+    if len(cohort) < least:
+        floor = "the floor of the privacy plan" if least > settings.minimum_cohort else "minimum_cohort"
         raise SessionAbortedError(
-            f"{len(cohort)} of {len(sites)} sites are there and may take part, and minimum_cohort is "
-            f"{settings.minimum_cohort}; wait for more",
+            f"{len(cohort)} of {len(sites)} sites are there and may take part, and {floor} is {least}; wait for more",
             AbortReason.TOO_FEW_ADVERTISED,
         )
     names = plan.vector_names()
-    parameters = secagg.SessionParameters.choose(
-        clients=sorted(cohort),
-        vectors=with_report({names[name]: spec for name, spec in vectors.items()}),
-        threat_model=settings.threat_model,
-        max_dropout=settings.max_dropout,
-        max_corrupt=settings.max_corrupt,
-        minimum_contributors=settings.minimum_contributors,
-        max_weight=max_weight,
-        suite=settings.suite,
-        context=context,
-    )
+    if privacy is not None:
+        parameters = session_under(
+            privacy, sorted(cohort), context, max_dropout=settings.max_dropout, suite=settings.suite
+        )
+    else:
+        parameters = secagg.SessionParameters.choose(
+            clients=sorted(cohort),
+            vectors=with_report({names[name]: spec for name, spec in vectors.items()}),
+            threat_model=settings.threat_model,
+            max_dropout=settings.max_dropout,
+            max_corrupt=settings.max_corrupt,
+            minimum_contributors=settings.minimum_contributors,
+            max_weight=max_weight,
+            suite=settings.suite,
+            context=context,
+        )
     play = _Play(exchange, secagg.ServerSession(parameters, roster=roster), cohort, instruction, plan, settings)
     try:
         result = play.run()
@@ -226,16 +246,27 @@ def run_session(
         for event in play.events:
             if isinstance(event, ClientDropped) and event.reason is DropReason.DID_NOT_ANSWER_IN_TIME:
                 attendance.note_silent(cohort[event.client])
-    report = Report.of(result.vectors)
+    release, report = None, Report()
+    if privacy is None:
+        arrays, report = {name: result.vectors[vector] for name, vector in names.items()}, Report.of(result.vectors)
+    else:
+        try:
+            release = privacy.decode(result, parameters=parameters)
+        except ParameterError as error:
+            # A total weight that may be noise alone: there is no mean.
+            raise SessionAbortedError(str(error), AbortReason.RESULT_NOT_DECODABLE) from error
+        arrays = dict(release.mean)
     for sentence in report.sentences(len(result.contributors), max_weight):
         _LOG.warning("secure aggregation: %s", sentence)
     return SumOutcome(
-        arrays={name: result.vectors[vector] for name, vector in names.items()},
+        arrays=arrays,
         total_weight=result.total_weight,
         contributors=tuple(sorted(cohort[client] for client in result.contributors)),
         cohort={site: client for client, site in cohort.items()},
         report=report,
         events=tuple(play.events),
+        plan=privacy,
+        release=release,
     )
 
 
@@ -286,6 +317,7 @@ class _Play:
                 offer,
                 self._instruction if computing else None,
                 self._plan if computing else None,
+                self._plan.privacy if offer is not None else None,
             )
             tasks[self._sites[client]] = messages.request_task(asked)
         self._exchange.run(tasks, seconds, self._take)

@@ -18,7 +18,8 @@ from secagg.errors import ParameterError
 from secagg.identity.directory import load_directory
 from secagg.identity.files import read_public
 from secagg.identity.keys import load_identity
-from secagg.integrations.settings import POLICY_FIELDS, Settings
+from secagg.integrations.settings import POLICY_FIELDS, PRIVACY_FIELDS, Settings
+from secagg.privacy import Budget, Limit, MemoryBudget
 
 FILE: Final = "secagg.toml"
 _NVFLARE_FILES: Final = ("resources.json", "resources.json.default")
@@ -31,6 +32,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "minimum_serial",
     "integers",
     "participations",
+    *PRIVACY_FIELDS,
 }
 
 
@@ -46,6 +48,8 @@ class Site:
         participations: a record of the sums that it took part in, which outlives sessions; needed where its policy
             limits them.
         integers: names of arrays of whole numbers that may be summed, each with its lowest and highest number.
+        budget: what its data may tell in all. With one, it takes part in sums under privacy plans only; without one, in
+            none of them.
     """
 
     client_id: int
@@ -54,6 +58,7 @@ class Site:
     policy: secagg.ClientPolicy = field(default_factory=secagg.ClientPolicy)
     participations: secagg.ParticipationLedger | None = None
     integers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    budget: Budget | None = None
 
 
 def load_site(folder: Path, name: str) -> Site:
@@ -65,10 +70,12 @@ def load_site(folder: Path, name: str) -> Site:
     authority's public key, as `secagg keygen` and `secagg enroll` make them; `minimum_serial`: the oldest serial of a
     roster that is accepted; `integers`: a table of the whole numbers that may be summed, each with its bounds, as
     `digits = [0, 2000]`; `participations`: path of a file that remembers sums, made if it is not there; needed with
-    limits on them; and fields of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`),
-    `sums_per_context`, `minimum_cohort_change`, `max_corrupt`, `max_dropout`, `security_bits`, `minimum_cohort`,
-    `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site
-    takes part in semi-honest sessions, under the default policy.
+    limits on them; `privacy_budget`: path of a file of :class:`secagg.privacy.FileBudget` that was begun for this
+    client, or `privacy_epsilon` and `privacy_delta`: what this process may tell; and fields of
+    :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`), `sums_per_context`,
+    `minimum_cohort_change`, `max_corrupt`, `max_dropout`, `security_bits`, `minimum_cohort`, `minimum_threshold`,
+    `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site takes part in semi-honest
+    sessions, under the default policy.
 
     NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
 
@@ -85,13 +92,16 @@ def load_site(folder: Path, name: str) -> Site:
     if ("identity" in given) != (keys is not None):
         raise ParameterError(f"{folder / FILE} has one of identity and roster without the other; give both, or none")
     policy = given.policy(secagg.ClientPolicy())
+    client = given.whole("client_id") if "client_id" in given else secagg.client_id(name)
+    budget = given.budget(client, folder)
     return Site(
-        client_id=given.whole("client_id") if "client_id" in given else secagg.client_id(name),
+        client_id=client,
         identity=load_identity(folder / given.path("identity")) if "identity" in given else None,
         roster=keys,
         policy=policy,
         participations=given.participations(policy, folder),
         integers=_integers(given) if "integers" in given else {},
+        budget=MemoryBudget(budget.epsilon, budget.delta, client=client) if isinstance(budget, Limit) else budget,
     )
 
 

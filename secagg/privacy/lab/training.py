@@ -26,8 +26,8 @@ TESTS: Final = 360
 CLIPS: Final = (0.3, 1.0, 3.0)
 CORRUPT: Final = 0.05
 FLOOR: Final = 0.8
-_STEPS: Final = 10
-_RATE: Final = 1.0
+STEPS: Final = 10
+RATE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +111,7 @@ def learn(
     for _ in range(rounds):
         staying = numbers.permutation(len(federation.clients))[:stay]
         updates = (
-            train(model, federation.clients[client], steps=_STEPS, rate=_RATE).plus(model, -1.0) for client in staying
+            train(model, federation.clients[client], steps=STEPS, rate=RATE).plus(model, -1.0) for client in staying
         )
         if plan is None:
             mean = next(updates)

@@ -293,10 +293,13 @@ def test_the_job_api_writes_all_settings_and_no_more(tmp_path: Path) -> None:
 
 def test_the_code_of_the_page_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "nvflare.md"
-    job, workflow = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    job, workflow, private = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     names: dict[str, Any] = {"MyTrainer": lambda: LearnerExecutor("trainer")}
     exec(compile(job + workflow, str(page), "exec"), names)  # noqa: S102 - our own page, which is what is tested
     names["job"].export_job(str(tmp_path))
+    names["job"] = FedJob("private", min_clients=80)
+    exec(compile(private, str(page), "exec"), names)  # noqa: S102 - as above
+    assert names["privacy"].plan({"w": (10,)}, minimum_contributors=75, max_corrupt=0.0).statement.epsilon == 8.0
     network = Network(tmp_path, names_of(4))
     for name in names_of(4):
         network.learners[name].result = lambda site, given: DXO(
