@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from numbers import Real
 
@@ -19,8 +20,16 @@ def as_whole(value: object) -> int | None:
 
 
 def as_real(value: object) -> float | None:
-    """Return a real number as a plain float, NaN and infinity included; None for anything else and for truth values."""
-    return None if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    """Return a real number as a plain float, NaN and infinity included; None for anything else and for truth values.
+
+    Beyond the largest float a number is an infinity, and no error.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if operator.gt(value, 0) else -math.inf
 
 
 def require_kind(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:

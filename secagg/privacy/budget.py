@@ -42,7 +42,7 @@ from secagg.errors import BudgetExceededError, LocalProtocolError, ParameterErro
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.parameters.arguments import require_kind
 from secagg.privacy.accounting import Loss
-from secagg.privacy.limits import BudgetReport, Limit, Observer, Priced, after, shown, total_of
+from secagg.privacy.limits import BudgetReport, Limit, Observer, Priced, after, claimed, shown, total_of
 from secagg.privacy.mechanism import Neighbours
 from secagg.privacy.release import DRAW_BYTES, Private
 
@@ -185,7 +185,8 @@ class Budget(ABC):
             return
         had = (
             f"client {self.client}{f' on {self.data_set!r}' if self.data_set else ''} has spent epsilon="
-            f"{shown(spent.epsilon(limit.delta))} of {limit.epsilon:g} at delta={limit.delta:g} (m^2 {shown(spent.m2)})"
+            f"{shown(spent.epsilon(limit.delta))} of {limit.epsilon:g} at delta={claimed(limit.delta)} "
+            f"(m^2 {shown(spent.m2)})"
         )
         left = f"what remains is m^2 {shown(limit.left_m2(spent), ROUND_FLOOR)}, enough for"
         if rest < 1:

@@ -4,9 +4,9 @@ It holds which draws of noise were counted and what they cost; nothing of an inp
 on the disk before `spend` returns, and several processes and threads may spend at once.
 
 The file must never be rolled back: what a restored backup has forgotten is spent twice. When an older one overwrites it
-in its place, nothing within can show that; but a copy is another file, and a copy is refused, because the original may
-spend, too. Nor does a missing file, or a data set that the file does not know, count as a fresh budget:
-whoever wants one begins it.
+in its place, or is copied to where it was deleted and gets the same number of the file system again, nothing within can
+show that. A copy beside it is another file, and is refused, because the original may spend, too. Nor does a missing
+file, or a data set that the file does not know, count as a fresh budget: whoever wants one begins it.
 """
 
 from __future__ import annotations

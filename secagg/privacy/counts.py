@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from secagg.crypto.randomness import RandomSource, SystemRandomSource
 from secagg.errors import ParameterError
-from secagg.parameters.arguments import as_whole
+from secagg.parameters.arguments import as_real, as_whole
 from secagg.parameters.vectors import Integers
 from secagg.privacy import gaussian
 from secagg.privacy.accounting import Loss, share_variance16, skellam_loss
 from secagg.privacy.choosing import times
 from secagg.privacy.clipping import ClipReport
 from secagg.privacy.limits import Priced
-from secagg.privacy.mechanism import Neighbours
+from secagg.privacy.mechanism import Neighbours, Noise
 from secagg.privacy.plan import Plan
 from secagg.privacy.release import DRAW_BYTES, Private, Sum
 from secagg.privacy.sampling import SEED_BYTES, draw, noise_stream
@@ -115,6 +115,8 @@ class SkellamCounts:
             ParameterError: as `Plan.choose`.
         """
         plan = Plan.choose(arrays={COUNTS: (cells,)}, clip=1.0, overhead=1.0, rotation=False, **terms)
+        if plan.noise is not Noise.CLIENTS or plan.extras:
+            raise ParameterError("counts have no weights, and noise shares; leave out noise=, weights= and adaptive=")
         squared = bound if plan.neighbours is Neighbours.ZERO else 4 * bound
         eta = plan.loss.eta
 
@@ -240,7 +242,7 @@ def bin_counts(values: Any, cells: int, items: int, *, distinct: bool) -> tuple[
     No value of any item raises.
 
     Args:
-        values: bins, of any shape; of a numeric dtype.
+        values: bins, of any shape; see `numbers_of`.
         cells: how many bins.
         items: how many count at most.
         distinct: whether a bin counts once.
@@ -251,16 +253,40 @@ def bin_counts(values: Any, cells: int, items: int, *, distinct: bool) -> tuple[
     Raises:
         ParameterError: values of another dtype.
     """
-    bins = np.ravel(np.asarray(values))
-    if bins.size and bins.dtype.kind not in "biuf":
-        raise ParameterError(f"values of dtype {bins.dtype}; give bin numbers, as np.digitize makes them")
-    kept = bins[(bins >= 0) & (bins < cells)] if bins.size else bins
+    bins = np.ravel(numbers_of("values", values, "bin numbers, as np.digitize makes them"))
+    kept = bins[(bins >= 0) & (bins < cells)]
     numbers = kept.astype(np.int64)
     numbers = numbers[numbers == kept]
     if distinct:
         _, first = np.unique(numbers, return_index=True)
         numbers = numbers[np.sort(first)]
     return np.bincount(numbers[:items], minlength=cells).astype(np.int64), int(bins.size - min(len(numbers), items))
+
+
+def numbers_of(name: str, values: Any, wanted: str) -> NDArray[np.float64]:
+    """Return one client's numbers as float64, in the shape that they have; nothing of their values raises.
+
+    NumPy has no dtype for whole numbers from 2^64 on, nor for a number beside None: of such an array, what float64
+    lacks is an infinity, and what is no number is NaN.
+
+    Args:
+        name: of the argument.
+        values: an array, or what NumPy makes one of.
+        wanted: what to give, for the error.
+
+    Raises:
+        ParameterError: a masked array, whose mask would be lost, or another dtype.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterError(f"{name} is a masked array; give what counts of it (array.compressed()): {wanted}")
+    given = np.asarray(values)
+    if given.dtype.kind == "O":
+        flat = [math.nan if (number := as_real(value)) is None else number for value in given.ravel()]
+        return np.array(flat, dtype=np.float64).reshape(given.shape)
+    if given.size and given.dtype.kind not in "biuf":
+        raise ParameterError(f"{name} of dtype {given.dtype}; give {wanted}")
+    with np.errstate(all="ignore"):
+        return np.asarray(given, dtype=np.float64) if given.size else np.zeros(given.shape)
 
 
 def check_size(name: str, value: object, least: int, most: int) -> int:

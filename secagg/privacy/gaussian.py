@@ -165,13 +165,18 @@ def guessing(m: float) -> float:
     return 0.5 if m == 0.0 else min(1.0, 0.5 * math.erfc(-m / 2 / _ROOT_TWO) * (1 + _ERROR))
 
 
-def right_guesses(m: float) -> int:
+def right_guesses(m: float, eta: float = 0.0) -> int:
     """Return `guessing` of 100 cases as a whole number, rounded up: 50 is a coin.
 
+    Args:
+        m: of what is guessed about.
+        eta: how far that is from the m-GDP release, in total variation; a guess is better by no more.
+
     Raises:
-        ParameterError: m is below 0.
+        ParameterError: m or eta is below 0.
     """
-    return math.ceil(100 * guessing(m))
+    right, more = guessing(m), _at_least_zero("eta", eta)
+    return min(100, math.ceil(100 * (right + more * (1 + _ERROR)) * (1 + _ERROR) if more else 100 * right))
 
 
 # Under names that no argument hides.

@@ -26,8 +26,8 @@ from secagg.errors import ParameterError
 from secagg.parameters.vectors import Integers
 from secagg.privacy import gaussian
 from secagg.privacy.accounting import Loss
-from secagg.privacy.counts import COUNTS, MAX_ITEMS, SkellamCounts, add_noise, check_size, released
-from secagg.privacy.limits import shown, total_of
+from secagg.privacy.counts import COUNTS, MAX_ITEMS, SkellamCounts, add_noise, check_size, numbers_of, released
+from secagg.privacy.limits import claimed, shown, total_of
 from secagg.privacy.plan import Plan
 from secagg.privacy.release import Private, Sum
 from secagg.privacy.statement import word_of
@@ -126,9 +126,9 @@ class LabelQuality:
         epsilon = loss.epsilon(self.delta)
         return (
             f"Of one client, for models, thresholds and joint together: epsilon = {shown(epsilon)} at delta = "
-            f"{self.delta:g} ({word_of(epsilon)}), against {self.statistics.statement.adversary}, as far as the "
+            f"{claimed(self.delta)} ({word_of(epsilon)}), against {self.statistics.statement.adversary}, as far as the "
             "plan of the training holds against them, too. Somebody who knows all other clients' examples is "
-            f"right in at most {gaussian.right_guesses(loss.m)} of 100 cases (a coin: 50)."
+            f"right in at most {gaussian.right_guesses(loss.m, loss.eta)} of 100 cases (a coin: 50)."
         )
 
     @property
@@ -247,16 +247,14 @@ class LabelQuality:
     def _usable(
         self, probabilities: NDArray[Any], given: NDArray[Any]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        p, labels = np.asarray(probabilities), np.asarray(given)
-        if p.dtype.kind not in "biuf" or labels.dtype.kind not in "biuf":
-            raise ParameterError(f"probabilities of {p.dtype} and labels of {labels.dtype}; give numbers")
+        p, labels = numbers_of("probabilities", probabilities, "numbers"), numbers_of("labels", given, "numbers")
         if p.ndim != 2 or p.shape[1] != self.classes or labels.shape != p.shape[:1]:
             raise ParameterError(
                 f"probabilities of shape {p.shape}, labels of shape {labels.shape}; give (n, {self.classes}) and (n,)"
             )
         usable = ((p >= 0) & (p <= 1)).all(axis=1) & (labels >= 0) & (labels < self.classes)
         kept = np.flatnonzero(usable)[: self.examples]
-        return p[kept].astype(np.float64), labels[kept].astype(np.int64)
+        return p[kept], labels[kept].astype(np.int64)
 
 
 def confident(probabilities: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:

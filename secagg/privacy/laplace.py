@@ -130,7 +130,7 @@ class LaplaceCounts:
             epsilon=epsilon,
             delta=(1 + math.exp(epsilon)) * eta * _UP,
             m=gaussian.pure(epsilon),
-            right_guesses=gaussian.right_guesses(gaussian.pure(epsilon)),
+            right_guesses=gaussian.right_guesses(gaussian.pure(epsilon), eta),
             noise_of_mean=sigma / terms.grid / terms.clients,
             eta=eta,
         )

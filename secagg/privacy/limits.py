@@ -205,7 +205,7 @@ class BudgetReport:
         against = "the server" if limit.observer is Observer.SERVER else "who sees what is published"
         return (
             f"Client {self.client}{named}: {self.draws} draws of noise have spent epsilon = {shown(self.epsilon)} of "
-            f"{limit.epsilon:g} at delta = {limit.delta:g} (m^2 {shown(self.m2)}, and "
+            f"{limit.epsilon:g} at delta = {claimed(limit.delta)} (m^2 {shown(self.m2)}, and "
             f"{shown(self.left_m2, ROUND_FLOOR)} is left), against {against}, the client's inputs exchanged for "
             f"{'zeros' if limit.neighbours is Neighbours.ZERO else 'any others'}."
         )
@@ -231,6 +231,14 @@ def shown(value: float, rounding: str = ROUND_CEILING) -> str:
     if isinf(value):
         return "infinity"
     return f"{Context(prec=_DIGITS, rounding=rounding).create_decimal_from_float(value).normalize():g}"
+
+
+def claimed(value: float, digits: int = 6) -> str:
+    """Return a figure of a claim as it was given, or with so many digits if it has more: then never below it."""
+    text = f"{value:.{digits}g}"
+    if float(text) < value:
+        text = f"{Context(prec=digits, rounding=ROUND_CEILING).create_decimal_from_float(value):.{digits}g}"
+    return f"{float(text):.{digits}g}"
 
 
 def _member(kind: type[_E], name: str, value: object) -> _E:

@@ -87,7 +87,8 @@ class Plan(Promise):
             delta: below 1 / clients; over all rounds.
             clients: largest cohort.
             rounds: how often one client's data are summed.
-            minimum_contributors: least number of clients in a sum; None for what `SessionParameters.choose` takes.
+            minimum_contributors: least number of clients in a sum; None for what `SessionParameters.choose` takes, and
+                in a sparse graph for all but max_dropout.
             max_corrupt: fraction of each cohort that may be on the server's side.
             threat_model: "semi-honest" or "active".
             noise: "clients" (each adds a share), "each" (each adds all of it: local) or "server" (central).
@@ -98,7 +99,7 @@ class Plan(Promise):
             adaptive: sum a noisy count of the clients within the clip, for `secagg.privacy.adaptive`.
             topology: "complete" (clients check the floor) or "sparse" (only the server does).
             security_bits: of a sparse graph.
-            max_dropout: fraction of a cohort that may vanish.
+            max_dropout: fraction of a cohort that may vanish; in a sparse graph all that the minimum allows to.
             population: how many clients cohorts are drawn from, for the statement.
 
         Raises:
@@ -112,7 +113,12 @@ class Plan(Promise):
         runs = checked_integer("rounds", rounds, 1, MAX_ROUNDS, "every sum of a client's data counts")
         claimed, lost = check_epsilon(epsilon), check_delta(delta, cohort)
         shapes, bound = shapes_of(arrays), check_clip(clip)
-        floor = default_minimum(cohort, max_dropout) if minimum_contributors is None else minimum_contributors
+        dropped = count_of(cohort, "max_dropout", max_dropout)
+        floor = minimum_contributors
+        if floor is None:
+            # In a sparse graph honest clients stay connected only while no more vanish than it was chosen for.
+            sparse = kind is TopologyKind.SPARSE and who is Noise.CLIENTS
+            floor = max(2, cohort - dropped) if sparse else default_minimum(cohort, max_dropout)
         floor = checked_integer("minimum_contributors", floor, 2, cohort, "the least number of clients in a sum")
         corrupt = count_of(cohort, "max_corrupt", max_corrupt)
         if floor <= corrupt:
@@ -129,7 +135,7 @@ class Plan(Promise):
         claims: dict[str, Any] = {
             **{"epsilon": claimed, "delta": lost, "rounds": runs, "clients": cohort, "honest": honest},
             **{"minimum_contributors": floor, "corrupt": corrupt, "threat_model": model, "topology": kind},
-            **{"security_bits": bits, "dropped": count_of(cohort, "max_dropout", max_dropout), "population": people},
+            **{"security_bits": bits, "dropped": dropped, "population": people},
             "population_corrupt": count_of(people, "max_corrupt", max_corrupt) if people else 0,
         }
         check_who(who, between, model, kind, cohort)

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from secagg.errors import ParameterError
 from secagg.parameters import ThreatModel, TopologyKind
-from secagg.parameters.arguments import as_real, as_whole
+from secagg.parameters.arguments import as_real, require_kind
 from secagg.parameters.graph_conditions import MAX_SHARE_HOLDERS, checked_integer
 from secagg.privacy.accounting import Loss
 from secagg.privacy.choosing import MAX_EPSILON, Target, round_loss
@@ -29,6 +29,12 @@ NUMBERS: Final = (
 """Whole numbers of a promise, in the order of its canonical bytes."""
 
 
+_MEMBERS: Final = (
+    *(("noise", Noise), ("neighbours", Neighbours), ("threat_model", ThreatModel), ("topology", TopologyKind)),
+    ("rotation", bool),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise(Mechanism):
     """A mechanism, and what it promises to one client over all rounds.
@@ -45,7 +51,8 @@ class Promise(Mechanism):
         topology: complete, or sparse, where only the server knows that the floor was kept; a complete graph serves for
             both.
         security_bits: how surely a sparse graph resists.
-        dropped: clients of a cohort that may vanish without a sparse graph losing that.
+        dropped: clients of a cohort that may vanish without a sparse graph losing that; at least as many as the floor
+            allows to, where clients add shares.
         population: clients that cohorts are drawn from; 0 when unknown.
         population_corrupt: how many of them may be corrupt.
         explanation: how the integers came about, in words; no part of the plan.
@@ -71,9 +78,11 @@ class Promise(Mechanism):
 
     def __post_init__(self) -> None:
         Mechanism.__post_init__(self)
+        for name, kind in _MEMBERS:
+            require_kind(name, getattr(self, name), kind, f"one of {kind.__name__}")
+        _check_counts(self)
         object.__setattr__(self, "epsilon", check_epsilon(self.epsilon))
         object.__setattr__(self, "delta", check_delta(self.delta, self.clients))
-        _check_counts(self)
         _check_model(self)
         given = self.target.loss(self).epsilon(self.delta)
         if not given <= self.epsilon:
@@ -130,8 +139,9 @@ def check_delta(delta: object, clients: int) -> float:
 
 def _check_counts(plan: Promise) -> None:
     for name in NUMBERS:
-        if name != "rotation" and as_whole(getattr(plan, name)) is None:
-            raise ParameterError(f"{name}={getattr(plan, name)!r:.40} of a plan is no whole number; choose it anew")
+        number = getattr(plan, name)
+        if name != "rotation" and type(number) is not int:
+            raise ParameterError(f"{name}={number!r:.40} of a plan is no whole number; choose it anew")
     checked_integer("clients", plan.clients, 2, MAX_COHORT, "the sum of one client hides nothing")
     checked_integer("rounds", plan.rounds, 1, MAX_ROUNDS, "every sum of a client's data counts")
     checked_integer("minimum_contributors", plan.minimum_contributors, 2, plan.clients, "clients in a sum")
@@ -151,6 +161,13 @@ def _check_model(plan: Promise) -> None:
         raise ParameterError(
             f"{plan.honest} honest shares of noise, and a sum of {floor} clients holds {most} at least; choose the "
             "plan anew"
+        )
+    # Beyond, a sparse graph may fall apart, and honest clients' noise be in several sums.
+    vanished = plan.clients - plan.floor
+    if plan.noise is Noise.CLIENTS and plan.topology is TopologyKind.SPARSE and plan.dropped < vanished:
+        raise ParameterError(
+            f"a sum of {plan.floor} of {plan.clients} clients lets {vanished} vanish, and the sparse graph is chosen "
+            f"for {plan.dropped}; raise minimum_contributors to {plan.clients - plan.dropped}, or max_dropout"
         )
 
 

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from numbers import Real
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -24,6 +23,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.randomness import RandomSource, SystemRandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
+from secagg.parameters.arguments import as_real
 from secagg.privacy.clipping import SLICE_ENTRIES, ClipReport, Entries, Rounder, Verdict, scaling_of
 from secagg.privacy.mechanism import BELOW_VECTOR, WEIGHT_VECTOR, Mechanism, Noise
 from secagg.privacy.rotation import SIGN_BYTES, rotate, rotate_back
@@ -227,15 +227,15 @@ def _share(mechanism: Mechanism, weight: Any) -> float:
                 f"weight={weight!r:.40}, and the plan has no weights; leave it out, or choose weights="
             )
         return 1.0
-    if isinstance(weight, bool) or not isinstance(weight, Real):
+    examples = as_real(weight)
+    if examples is None:
         raise ParameterError(
             f"weight={weight!r:.40} is no number, and the plan has weights; give the number of examples, or 0"
         )
     # A NaN fails both comparisons and counts as 0.
-    examples: Any = weight
     if examples >= mechanism.weights:
         return 1.0
-    return float(examples / mechanism.weights) if examples > 0 else 0.0
+    return examples / mechanism.weights if examples > 0 else 0.0
 
 
 def _checked(mechanism: Mechanism, update: Mapping[str, Any]) -> Iterable[NDArray[Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from secagg.parameters import ThreatModel, TopologyKind
 from secagg.parameters.hypergeometric import log_tail
 from secagg.privacy import gaussian
+from secagg.privacy.limits import claimed
 from secagg.privacy.mechanism import Noise
 from secagg.privacy.promise import Promise
 
@@ -48,9 +49,11 @@ class Statement:
         floor: least number of clients in a sum; None where the promise needs none.
         floor_kept_by: "you" (a client refuses a smaller sum) or "the server"; None without a floor.
         right_guesses: of a hundred cases, in how many somebody who knows all else guesses right; a coin: 50.
-        noise_of_mean: standard deviation of the noise of one entry in the mean of all clients, in clips.
+        noise_of_mean: standard deviation of the noise of one entry in the mean of all clients, in clips; in a weighted
+            mean, of clients that all have the full weight.
         eta: distance between what is drawn and what the proof speaks of, paid for in delta.
         amplification: none is used.
+        weighted: whether the mean is.
         population: how many clients cohorts are drawn from; None when the plan does not say.
         population_corrupt: how many of them are corrupt.
         too_many_corrupt: probability that a random cohort has more corrupt clients than `corrupt`, rounded up; None
@@ -73,6 +76,7 @@ class Statement:
     noise_of_mean: float
     eta: float
     amplification: str = "none"
+    weighted: bool = False
     population: int | None = None
     population_corrupt: int | None = None
     too_many_corrupt: float | None = None
@@ -91,16 +95,17 @@ class Statement:
     def __str__(self) -> str:
         rounds = "round" if self.rounds == 1 else "rounds"
         parts = [
-            f"Of one client, over {self.rounds} {rounds}: epsilon = {self.epsilon:.6g} at delta = {self.delta:.6g} "
-            f"({self.word}), against {self.adversary}{self._floor()}.",
+            f"Of one client, over {self.rounds} {rounds}: epsilon = {claimed(self.epsilon)} at "
+            f"delta = {claimed(self.delta)} ({self.word}), against {self.adversary}{self._floor()}.",
             self._game(),
-            f"Noise in the mean of {self.clients}: +-{self.noise_of_mean:.2g} clips an entry (standard deviation).",
+            f"Noise in the mean of {self.clients}{' of full weight' if self.weighted else ''}: "
+            f"+-{claimed(self.noise_of_mean, 3)} clips an entry (standard deviation).",
         ]
         if self.too_many_corrupt is not None:
             parts.append(
                 f"At most {self.corrupt} corrupt clients is a promise about each cohort: of {self.population} clients "
                 f"with {self.population_corrupt} corrupt ones, a random cohort of {self.clients} has more with a "
-                f"probability of {self.too_many_corrupt:.2g}."
+                f"probability of {claimed(self.too_many_corrupt, 3)}."
             )
         parts.append(f"Not covered: {'; '.join(self.limits)}.")
         return " ".join(parts)
@@ -146,9 +151,10 @@ def statement_of(plan: Promise) -> Statement:
         corrupt=plan.corrupt,
         floor=plan.floor if shares else None,
         floor_kept_by=("you" if plan.topology is TopologyKind.COMPLETE else "the server") if shares else None,
-        right_guesses=gaussian.right_guesses(loss.m),
+        right_guesses=gaussian.right_guesses(loss.m, loss.eta),
         noise_of_mean=math.sqrt(draws * plan.variance16 / 16) / plan.grid / plan.clients,
         eta=loss.eta,
+        weighted=bool(plan.weights),
         population=plan.population or None,
         population_corrupt=plan.population_corrupt if plan.population else None,
         too_many_corrupt=too_many,

@@ -27,6 +27,7 @@ from secagg.privacy.counts import (
     bin_counts,
     check_size,
     half_width,
+    numbers_of,
     released,
 )
 from secagg.privacy.plan import Plan
@@ -129,10 +130,7 @@ class Quantiles:
         return middles
 
     def _leaves(self, values: Any) -> NDArray[np.float64]:
-        given = np.ravel(np.asarray(values))
-        if given.size and given.dtype.kind not in "biuf":
-            raise ParameterError(f"values of dtype {given.dtype}; give numbers")
-        numbers = given.astype(np.float64)
+        numbers = np.ravel(numbers_of("values", values, "numbers"))
         with np.errstate(all="ignore"):
             inside = np.clip((numbers - self.low) / (self.high - self.low), 0.0, 1.0)
         leaves: NDArray[np.float64] = np.minimum(np.floor(inside * 2**self.levels), 2**self.levels - 1)

@@ -101,8 +101,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m(
         "plan",
         "guesses are rounded for us",
-        (STATEMENT, "right_guesses=gaussian.right_guesses(loss.m)", "right_guesses=gaussian.right_guesses(loss.m) - 1"),
+        (STATEMENT, "right_guesses(loss.m, loss.eta)", "right_guesses(loss.m, loss.eta) - 1"),
     ),
+    m("plan", "guesses forget the slack", (STATEMENT, "right_guesses(loss.m, loss.eta)", "right_guesses(loss.m)")),
+    m("plan", "a statement rounds to the nearest", (LIMITS, "if float(text) < value:", "if False:")),
+    m("plan", "a sparse graph loses any number", (PROMISE, "plan.dropped < vanished:", "False:")),
+    m("accounting", "a claim is sought for ever", ("privacy/accounting.py", "range(_MOST_STEPS)", "range(10**9)")),
     # What becomes of an update.
     m(
         "clipping",
@@ -145,6 +149,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "each array has its own clip",
         (RELEASE, "scaling = scaling_of(entries, m", "scaling = scaling_of(Entries(list(update.values())[:1]), m"),
     ),
+    m("release", "weights in their own dtype", (RELEASE, "examples = as_real(weight)", "examples: Any = weight")),
     m("release", "no noise", (RELEASE, "if table is not None:", "if False:")),
     m(
         "release",
@@ -299,6 +304,17 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         ),
     ),
     m("counts", "pure noise is not bound", (LAPLACE, "check_session(self.terms, self.digest, parameters)", "None")),
+    m(
+        "counts",
+        "counts with a server's noise",
+        (COUNTS, "if plan.noise is not Noise.CLIENTS or plan.extras:", "if False:"),
+    ),
+    m("counts", "an item may raise", (COUNTS, 'if given.dtype.kind == "O":', "if False:")),
+    m(
+        "counts",
+        "a cast may warn",
+        (COUNTS, 'with np.errstate(all="ignore"):\n        return', "if True:\n        return"),
+    ),
     m("analytics", "values share no prefix", (TREES, "levels * count**2", "levels * count")),
     m("analytics", "a level of the tree is free", (TREES, "levels * count**2", "count**2")),
     m("analytics", "words share no prefix", (TREES, "most << bits, count**2", "most << bits, count")),

@@ -156,6 +156,21 @@ def test_slack_counts_against_delta(m: float, power: float, share: float) -> Non
         assert exact_delta(found, m) + (1 + mpmath.exp(found)) * loss.eta <= delta
 
 
+def test_a_claim_that_hardly_holds_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Just below the least delta that this m and slack have: the way to no epsilon is as long as one likes."""
+    loss, solved = Loss(0.64, 2.0**-40), 0
+    solve = gaussian.epsilon
+
+    def counted(delta: float, m: float) -> float:
+        nonlocal solved
+        solved += 1
+        assert solved <= 101
+        return solve(delta, m)
+
+    monkeypatch.setattr(gaussian, "epsilon", counted)
+    assert loss.epsilon(2.0917952312528722e-10 * (1 - 1e-7)) == math.inf
+
+
 def test_too_much_slack_leaves_no_claim() -> None:
     assert Loss(1.0, 0.1).epsilon(1e-6) == math.inf
     assert Loss(1e6, 1e-30).epsilon(1e-6) == math.inf

@@ -65,7 +65,7 @@ def plan() -> Plan:
     [
         {}, {"rounds": 1}, {"rounds": 50, "epsilon": 1.0}, {"noise": "each"}, {"neighbours": "replace"},
         {"adaptive": True}, {"weights": 10, "epsilon": 8.0}, {"noise": "server"},
-        {"clients": 99, "minimum_contributors": 80, "topology": "sparse"},
+        {"clients": 99, "minimum_contributors": 80, "max_dropout": 0.2, "topology": "sparse"},
     ],
 )  # fmt: skip
 def test_all_rounds_of_a_plan_fit_the_budget_that_it_was_chosen_for_and_no_more(changes: dict[str, Any]) -> None:

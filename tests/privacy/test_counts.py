@@ -29,6 +29,7 @@ from secagg.privacy.counts import (
 )
 from secagg.privacy.laplace import LaplaceCounts
 from secagg.privacy.limits import after
+from secagg.privacy.trees import Quantiles
 from secagg.protocol.results import SessionResult
 from tests.privacy.counting import TERMS, plain_sum, session_of, source
 
@@ -62,7 +63,7 @@ def test_the_noise_of_counts_is_the_least_that_keeps_the_promise(bound: int, eps
 
 def test_the_slack_of_a_sparse_graph_is_paid_by_noise() -> None:
     """Where it matters: 2^-32 a round, of 10^-6."""
-    terms = {"epsilon": 0.5, "delta": 1e-6, "clients": 99, "minimum_contributors": 80, "rounds": 10}
+    terms = {"epsilon": 0.5, "delta": 1e-6, "clients": 99, "minimum_contributors": 80, "max_dropout": 0.2, "rounds": 10}
     dense = SkellamCounts.choose(10, 400, **terms).plan
     sparse = SkellamCounts.choose(10, 400, topology="sparse", security_bits=32, **terms).plan
     assert sparse.loss.eta > 2**-32
@@ -208,10 +209,41 @@ def test_one_client_moves_counts_by_no_more_than_its_items(values: list[float], 
     assert counts.sum() + dropped == len(values)
 
 
-@pytest.mark.parametrize("values", [["a"], [None], [1j], np.array(["2020-01-01"], dtype="datetime64[D]")])
+@pytest.mark.parametrize(
+    "values", [["a"], [1j], np.ma.masked_equal([1, 2], 2), np.array(["2020-01-01"], dtype="datetime64[D]")]
+)
 def test_bins_are_numbers(values: Any) -> None:
     with pytest.raises(ParameterError, match="bin numbers"):
         bin_counts(values, 4, 1, distinct=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [
+        ([3, None], [0, 0, 0, 1]), ([2**63, 1], [0, 1, 0, 0]), ([2**64, 1], [0, 1, 0, 0]), ([10**400], [0] * 4),
+        ([-(10**400)], [0] * 4),
+        ([None], [0] * 4), (2**70, [0] * 4), (np.array([np.longdouble("1e4000"), 2]), [0, 0, 1, 0]),
+        (np.array([math.nan, 1], dtype=np.float16), [0, 1, 0, 0]), (np.array([2, "b"], dtype=object), [0, 0, 1, 0]),
+    ],
+)  # fmt: skip
+def test_no_value_of_an_item_raises(values: Any, counts: list[int]) -> None:
+    """A client that stays away for what it has would tell something about it."""
+    found, _ = bin_counts(values, 4, 5, distinct=False)
+    assert found.tolist() == counts
+    Quantiles.choose(low=0.0, high=8.0, bins=8, items=9, epsilon=4.0, **TERMS).privatize(values, randomness=source(1))
+
+
+def test_half_floats_count_in_more_bins_than_they_have_numbers() -> None:
+    found, dropped = bin_counts(np.array([5], dtype=np.float16), 2**17, 1, distinct=True)
+    assert (int(found[5]), dropped) == (1, 0)
+
+
+@pytest.mark.parametrize("terms", [{"noise": "each"}, {"noise": "server"}, {"weights": 5}, {"adaptive": True}])
+@pytest.mark.parametrize("kind", [SkellamCounts, LaplaceCounts])
+def test_counts_have_shares_of_noise_and_nothing_else(kind: Any, terms: dict[str, Any]) -> None:
+    """A server's plan has no room for clients' noise: whether an input were refused would depend on what it is."""
+    with pytest.raises(ParameterError, match="leave out noise=, weights= and adaptive="):
+        kind.choose(30, 24, epsilon=1.0, **TERMS, **terms)
 
 
 def test_a_result_below_the_floor_or_of_another_plan_is_refused() -> None:

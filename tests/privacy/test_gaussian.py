@@ -130,6 +130,8 @@ def test_right_guesses_are_rounded_against_us() -> None:
     assert gaussian.right_guesses(0.0) == 50
     assert gaussian.right_guesses(1e-9) == 51
     assert gaussian.right_guesses(50.0) == 100
+    assert [gaussian.right_guesses(0.83785875709, eta) for eta in (1e-9, 0.01, 0.9)] == [67, 68, 100]
+    assert gaussian.right_guesses(0.0, 1e-300) == 51
 
 
 @given(m=st.floats(1e-9, 40))

@@ -202,9 +202,9 @@ def test_one_client_moves_the_sums_by_no_more_than_their_bound() -> None:
 )
 def test_arrays_are_of_the_right_kind(p: NDArray[Any], given: NDArray[Any]) -> None:
     quality = LabelQuality(2, 3)
-    with pytest.raises(ParameterError, match="probabilities of"):
+    with pytest.raises(ParameterError, match=r"(probabilities|labels) of"):
         quality.statistics_input(p, given)
-    with pytest.raises(ParameterError, match="probabilities of"):
+    with pytest.raises(ParameterError, match=r"(probabilities|labels) of"):
         quality.joint_input(p, given, np.zeros(2))
 
 

@@ -14,10 +14,12 @@ import pytest
 import secagg
 from secagg.errors import DecodeError, ParameterError
 from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters.graph_conditions import conditions_of
 from secagg.parameters.vectors import FixedPoint, Integers
 from secagg.privacy import Neighbours, Noise, Plan
 from secagg.privacy.accounting import rounded_gaussian_loss, share_variance16
-from secagg.privacy.gaussian import calibrate
+from secagg.privacy.gaussian import calibrate, guessing
+from secagg.privacy.limits import claimed
 from secagg.privacy.tables import skellam
 
 ARRAYS = {"dense/kernel": (64, 10), "dense/bias": (10,)}
@@ -391,7 +393,7 @@ def test_a_smaller_session_has_as_many_corrupt_clients() -> None:
 
 
 def test_a_sparse_plan_wants_a_graph_that_resists() -> None:
-    plan = plan_of(clients=2000, minimum_contributors=1500, topology="sparse", max_dropout=0.05, delta=1e-6, epsilon=4)
+    plan = plan_of(clients=2000, minimum_contributors=1900, topology="sparse", max_dropout=0.05, delta=1e-6, epsilon=4)
     fits = {"max_corrupt": 0.1, "max_dropout": 0.05}
     plan.check(session_of(plan, **fits))
     plan.check(session_of(plan, topology="complete", **fits))
@@ -400,6 +402,22 @@ def test_a_sparse_plan_wants_a_graph_that_resists() -> None:
     assert plan.statement.floor_kept_by == "the server"
     assert "only the server checks (sparse graph)" in str(plan.statement)
     assert plan.target.loss(plan).eta > plan.rounds * 2.0**-40
+
+
+def test_no_more_may_vanish_from_a_sparse_graph_than_it_was_chosen_for() -> None:
+    """When 700 vanish from a graph for 50, honest clients are in several parts, and so is their noise."""
+    terms: dict[str, Any] = {"clients": 1000, "topology": "sparse", "max_dropout": 0.05}
+    with pytest.raises(ParameterError, match=r"300 of 1000 clients lets 700 vanish, and the sparse .* for 50"):
+        plan_of(**terms, minimum_contributors=300)
+    plan = plan_of(**terms, minimum_contributors=None)
+    assert (plan.minimum_contributors, plan.floor, plan.dropped) == (950, 950, 50)
+    graph = session_of(plan, max_dropout=0.05).topology
+    bits = [conditions_of(1000, 0.1, share, "semi-honest", 40, 1).connected(graph.degree) for share in (0.05, 0.7)]
+    assert bits == [True, False]
+    with pytest.raises(ParameterError, match="lets 51 vanish"):
+        dataclasses.replace(plan, honest=plan.honest - 1)
+    # Where all is one party's noise, nothing hangs on it.
+    assert plan_of(**terms, minimum_contributors=300, noise="each").dropped == 50
 
 
 def test_local_noise_asks_nothing_of_the_graph() -> None:
@@ -416,7 +434,7 @@ def test_what_is_said() -> None:
         "20 clients together, provided each sum holds at least 14 clients, which you check (complete graph). ",
         "Somebody who knows all other updates and guesses whether yours was there is right in at most 80 of 100 cases ",
         "(a coin: 50).",
-        " Noise in the mean of 20: +-0.15 clips an entry",
+        " Noise in the mean of 20: +-0.152 clips an entry",
     ):
         assert text.startswith(part)
         text = text.removeprefix(part)
@@ -443,6 +461,35 @@ def test_the_coin_game_is_rounded_against_us(epsilon: float, right: int) -> None
     assert plan.statement.right_guesses == right
 
 
+@pytest.mark.parametrize(
+    ("value", "digits", "said"),
+    [
+        (4.0, 6, "4"), (4.0000004, 6, "4.00001"), (0.1, 6, "0.1"), (1e-6, 6, "1e-06"), (1.0000004e-6, 6, "1.00001e-06"),
+        (0.384, 2, "0.39"), (0.38, 2, "0.38"), (9.96, 2, "10"), (math.nextafter(8, 9), 6, "8.00001"), (0.0, 2, "0"),
+    ],
+)  # fmt: skip
+def test_a_claim_is_said_as_given_or_rounded_up(value: float, digits: int, said: str) -> None:
+    assert claimed(value, digits) == said
+
+
+def test_no_figure_of_a_statement_is_better_than_what_holds() -> None:
+    text = str(plan_of(epsilon=4.0000004, delta=1.00000004e-5, population=20).statement)
+    assert "epsilon = 4.00001 at delta = 1.00001e-05" in text
+    weighted = plan_of(weights=10)
+    assert "Noise in the mean of 20 of full weight: +-" in str(weighted.statement)
+    assert weighted.statement.to_json()["weighted"]
+    assert "full weight" not in str(PLAN.statement)
+
+
+def test_the_coin_game_counts_what_slack_tells() -> None:
+    """At 8 bits a sparse graph fails once in 256 cases, and then somebody knows: 53.84 and 0.39 of a hundred."""
+    dense = plan_of(clients=40, minimum_contributors=36, epsilon=0.25, delta=0.01, rounds=1)
+    sparse = dataclasses.replace(dense, topology=TopologyKind.SPARSE, security_bits=8, epsilon=1.0, delta=0.024)
+    loss = sparse.target.loss(sparse)
+    assert 100 * guessing(loss.m) < 54 < 100 * (guessing(loss.m) + 2**-8)
+    assert (dense.statement.right_guesses, sparse.statement.right_guesses) == (54, 55)
+
+
 def test_json_says_the_same() -> None:
     plan = plan_of(population=10_000, clients=100, minimum_contributors=80, max_corrupt=0.05)
     data = json.loads(json.dumps(plan.statement.to_json()))
@@ -456,7 +503,7 @@ def test_json_says_the_same() -> None:
 def test_the_population_has_more_corrupt_clients_in_some_cohorts() -> None:
     plan = plan_of(population=10_000, clients=100, minimum_contributors=80, max_corrupt=0.05)
     assert plan.statement.too_many_corrupt == pytest.approx(0.38, abs=0.005)
-    assert "a random cohort of 100 has more with a probability of 0.38" in str(plan.statement)
+    assert "a random cohort of 100 has more with a probability of 0.384" in str(plan.statement)
 
 
 def test_another_clip_is_another_plan_of_the_same_integers() -> None:

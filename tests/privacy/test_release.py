@@ -361,6 +361,18 @@ def test_a_weight_is_moved_into_its_range(weight: float, share: float) -> None:
     assert np.abs(private.arrays["u"] - share * plan.grid / 2).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "weight", [np.float16(5), np.float16(0), np.int8(5), np.uint8(200), np.longdouble("1e4000"), 10**400]
+)
+def test_a_weight_of_any_dtype_raises_nothing(weight: Any) -> None:
+    plan = plan_of(arrays={"u": 4}, weights=2**53, noise="server")
+    private = without_noise(plan, {"u": np.full(4, 0.5)}, weight=weight)
+    # Of 2^53, a few are none and 10^400 are all.
+    assert int(private.arrays["plan/weight"][0]) in (
+        (0, 1) if abs(weight) < 999 else (plan.weight_steps - 1, plan.weight_steps)
+    )
+
+
 def test_weights_where_they_belong() -> None:
     with pytest.raises(ParameterError, match="weight=3, and the plan has no weights"):
         plan_of().privatize(update_of(1), 3)
