@@ -126,7 +126,8 @@ export class Plan {
     return !(active && (this.noise === 'server' || this.topology === 'sparse'))
       && (this.noise !== 'each' || this.neighbours === 'replace')
       && (this.topology === 'sparse' || this.clients - 1n <= MOST_HOLDERS)
-      && this.honest >= 1n && this.honest <= (this.noise === 'clients' ? least - this.corrupt : 1n);
+      && this.honest >= 1n && this.honest <= (this.noise === 'clients' ? least - this.corrupt : 1n)
+      && (this.noise !== 'clients' || this.topology !== 'sparse' || this.dropped >= this.clients - this.floor);
   }
 
   /** The epsilon that the numbers give (§3), to about nine digits. */

@@ -222,6 +222,7 @@ def _model_is_valid(p: Plan) -> bool:
         and (p.noise != EACH or p.neighbours == REPLACE)
         and (p.topology == SPARSE or p.clients <= 65521)
         and 1 <= p.honest <= (least - p.corrupt if p.noise == CLIENTS else 1)
+        and (p.noise != CLIENTS or p.topology != SPARSE or p.dropped >= p.clients - p.floor)
     )
 
 

@@ -74,6 +74,14 @@ PRIVACY_FAULTS: Final[dict[str, Fault]] = {
         "not (active and p.noise == SERVER)",
         "True",
     ),
+    "plan-sparse-floor-ignored": edited(
+        "A sparse graph may lose more clients than it was chosen for.",
+        "P03",
+        plans,
+        "_model_is_valid",
+        "p.dropped >= p.clients - p.floor",
+        "True",
+    ),
     "plan-each-for-zeros": edited(
         "Noise of each client may be for zeros only.",
         "P03",
@@ -152,6 +160,14 @@ PRIVACY_FAULTS: Final[dict[str, Fault]] = {
     ),
     "offer-sparse-unasked": edited(
         "A sparse graph serves any plan.", "P05", plans, "check_offer", "plan.topology == SPARSE", "True"
+    ),
+    "offer-sparse-dropped-forgotten": edited(
+        "A sparse graph is judged as if the plan let nobody vanish.",
+        "P05",
+        plans,
+        "check_offer",
+        "min(plan.dropped, n - 1) / n",
+        "0.0",
     ),
     "offer-sparse-unjudged": edited(
         "A sparse graph need not withstand anything.",

@@ -76,7 +76,8 @@ class RoundingNoise:
         words = self._words[: -(-len(out) // _ENTRIES_PER_NOISE_WORD)]
         self._stream.fill(words, self._word_offset)
         self._word_offset += len(words)
-        np.multiply(words.view(np.uint32)[: len(out)], span * _NOISE_UNIT, out=out)
+        lanes = words.astype("<u8", copy=False).view("<u4")[: len(out)]
+        np.multiply(lanes, span * _NOISE_UNIT, out=out)
 
 
 class Quantizer:

@@ -69,7 +69,8 @@ def _flip(vector: NDArray[np.float64], signs: bytes) -> None:
     for start in range(0, len(vector), block):
         piece = vector[start : start + block]
         stream.fill(words, start // 64)
-        coins = np.unpackbits(words.view(np.uint8), count=len(piece), bitorder="little")
+        octets = words.astype("<u8", copy=False).view(np.uint8)
+        coins = np.unpackbits(octets, count=len(piece), bitorder="little")
         np.multiply(piece, 1.0 - 2.0 * coins, out=piece)
 
 

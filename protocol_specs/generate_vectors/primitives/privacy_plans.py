@@ -56,7 +56,7 @@ PLANS: Final[dict[str, Plan]] = {
     "server": plan(noise="server", honest=1, variance16=2_000),
     "replace": plan(neighbours="replace", variance16=30_000),
     "active": plan(threat_model="active", honest=6),
-    "sparse": plan(topology="sparse", dropped=1, clients=60, minimum_contributors=40, corrupt=3, honest=37),
+    "sparse": plan(topology="sparse", dropped=1, clients=60, minimum_contributors=59, corrupt=3, honest=56),
     "weighted": plan(weights=100, weight_steps=8),
     "adaptive": plan(below_steps=4),
     "both-extras": plan(weights=7, weight_steps=8, below_steps=4, clip=0.3),
@@ -212,6 +212,7 @@ def _broken() -> Iterator[tuple[str, Plan]]:
         "population-all-corrupt": {"population": 20, "population_corrupt": 21},
         "server-active": {"noise": "server", "threat_model": "active", "honest": 1},
         "sparse-active": {"topology": "sparse", "threat_model": "active"},
+        "sparse-floor-too-low": {"topology": "sparse", "dropped": 1},
         "each-zero": {"noise": "each", "honest": 1, "variance16": 80_000, "tail": 820},
         "each-many": {"noise": "each", "neighbours": "replace", "honest": 2},
         "complete-too-large": {"clients": 70_000, "delta": 1e-6},
@@ -271,6 +272,8 @@ def _offers() -> Iterator[tuple[str, Plan, Parameters]]:
     yield "false-threshold", good, _session(good, threshold=2)
     yield "false-threshold-active", active, _session(active, threshold=6)
     yield "false-graph", good, _session(good, degree=8, threshold=5, **graph)
+    many = plan(topology="sparse", dropped=20, clients=60, minimum_contributors=40, corrupt=3, honest=37)
+    yield "false-sparse-dropped", many, _session(many, degree=20, threshold=11, **graph)
     yield "false-sparse", sparse, _session(sparse, degree=2, threshold=2, **graph)
 
 
