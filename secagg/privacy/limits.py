@@ -230,7 +230,8 @@ def shown(value: float, rounding: str = ROUND_CEILING) -> str:
     """Return a figure with five digits, rounded up unless told otherwise."""
     if isinf(value):
         return "infinity"
-    return f"{Context(prec=_DIGITS, rounding=rounding).create_decimal_from_float(value).normalize():g}"
+    figure = Context(prec=_DIGITS, rounding=rounding).create_decimal_from_float(value).normalize()
+    return f"{figure:f}" if 1 <= figure < 10**_DIGITS else f"{figure:g}"
 
 
 def claimed(value: float, digits: int = 6) -> str:

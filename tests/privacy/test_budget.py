@@ -277,3 +277,5 @@ def test_figures_are_shown_rounded_up() -> None:
     assert shown(1e-7) == "1e-7"
     assert shown(math.inf) == "infinity"
     assert shown(0.999999) == "1"
+    assert shown(29.9999) == "30"
+    assert shown(12345678.0) == "1.2346e+7"

@@ -17,7 +17,10 @@ POLICY = secagg.ClientPolicy(minimum_cohort=4, minimum_contributors=3, max_corru
 
 
 def node(context: Context) -> Node:
-    """Who this node is: from its configuration, or, in a simulation, whose nodes have none, from DIGITS_KEYS."""
+    """Who this node is: from its configuration, or, in a simulation, whose nodes have none, from DIGITS_KEYS.
+
+    DIGITS_EPSILON stands for what a run may tell of its digits; a node of its own has a privacy budget in a file.
+    """
     keys = os.environ.get("DIGITS_KEYS")
     client = context.node_config["partition-id"]
     simulated = {
@@ -27,6 +30,8 @@ def node(context: Context) -> Node:
         "secagg-authority": f"{keys}/authority.pub",
         "secagg-ledger": f"{keys}/{client}.ledger",
     }
+    if epsilon := os.environ.get("DIGITS_EPSILON"):
+        simulated |= {"secagg-privacy-epsilon": float(epsilon), "secagg-privacy-delta": 1e-5}
     return node_from_config(context, POLICY, defaults=simulated if keys else None)
 
 

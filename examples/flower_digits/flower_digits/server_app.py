@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from flower_digits import task
 from secagg.identity.directory import load_directory
-from secagg.integrations.flower import SecAgg, SecAggConfig
+from secagg.integrations.flower import PrivacySettings, SecAgg, SecAggConfig
 
 app = ServerApp()
 
@@ -27,8 +27,11 @@ DEFAULTS: dict[str, Any] = {
     "max-corrupt": 0.0,
     "roster": "",
     "authority": "",
+    "privacy-epsilon": 0.0,
+    "privacy-clip": 2.0,
     "report": "",
 }
+DELTA = 1e-5
 
 
 @app.main()
@@ -48,23 +51,41 @@ def main(grid: Grid, context: Context) -> None:
             f"{there} nodes are there, and {needed} are waited for (min-nodes); a simulation has as many as "
             f'flwr run . --federation-config "num-supernodes={needed}" says'
         )
+    common: dict[str, Any] = {
+        "threat_model": "active" if active else "semi-honest",
+        "roster": load_directory(roster, authority).keys if active else None,
+        "max_dropout": settings["max-dropout"],
+        "max_corrupt": settings["max-corrupt"],
+        "round_timeout": settings["round-timeout"],
+        "training_timeout": settings["training-timeout"],
+    }
+    epsilon = float(settings["privacy-epsilon"] or os.environ.get("DIGITS_EPSILON", 0.0))
+    if epsilon:
+        config = SecAggConfig(
+            **common,
+            minimum_contributors=needed - int(settings["max-dropout"] * needed),  # the more, the less noise
+            privacy=PrivacySettings(
+                epsilon=epsilon,
+                delta=DELTA,
+                clip=settings["privacy-clip"],
+                rounds=settings["num-server-rounds"],
+                clients=needed,
+            ),
+        )
+    else:
+        config = SecAggConfig(
+            **common,
+            clip=4.0,  # the largest change of a weight in one round of training
+            metrics={"loss": 10.0},  # averaged under the same masks
+            minimum_contributors=3,  # no less than the nodes' policy, which would refuse
+        )
     strategy = SecAgg(
         FedAvg(
             fraction_evaluate=0.0,
             min_train_nodes=settings["min-nodes"],
             min_available_nodes=settings["min-nodes"],
         ),
-        SecAggConfig(
-            threat_model="active" if active else "semi-honest",
-            roster=load_directory(roster, authority).keys if active else None,
-            clip=4.0,  # the largest change of a weight in one round of training
-            metrics={"loss": 10.0},  # averaged under the same masks
-            max_dropout=settings["max-dropout"],
-            max_corrupt=settings["max-corrupt"],
-            minimum_contributors=3,  # no less than the nodes' policy, which would refuse
-            round_timeout=settings["round-timeout"],
-            training_timeout=settings["training-timeout"],
-        ),
+        config,
     )
     accuracies: list[float] = []
 
@@ -84,10 +105,11 @@ def main(grid: Grid, context: Context) -> None:
             {
                 "contributors": outcome.contributors,
                 "drops": [[e.client, e.round.value, e.reason.name] for e in outcome.drops],
-                "loss": outcome.metrics["loss"],
+                "loss": outcome.metrics.get("loss"),
             }
             for outcome in strategy.outcomes
         ],
+        "statement": str(plan.statement) if (plan := strategy.outcomes[-1].plan) is not None else None,
     }
     print(json.dumps(report))
     if place := settings["report"] or os.environ.get("DIGITS_REPORT"):

@@ -5,12 +5,13 @@ Reads options and shows results. Must not know how a plan is chosen.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import secagg
-from secagg.cli.options import MaybeInt, MaybeText
+from secagg.cli.options import MaybeInt, MaybePath, MaybeText
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.privacy import Neighbours, Noise, Plan
 
@@ -41,6 +42,10 @@ def plan(
     ] = None,
     overhead: Annotated[float, typer.Option(help="Part of variance that rounding may cost; more saves bits.")] = 0.02,
     population: Annotated[MaybeInt, typer.Option(help="How many clients cohorts are drawn from.")] = None,
+    out: Annotated[
+        MaybePath,
+        typer.Option(metavar="FILE", help="Write the plan there, for `secagg serve` and `secagg join --privacy-plan`."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Choose the noise for an epsilon, and say what is promised to one client, against whom, and at what cost."""
@@ -63,12 +68,22 @@ def plan(
         overhead=overhead,
         population=population,
     )
+    if out is not None:
+        _write(out, chosen)
     if as_json:
         print_json(_record(chosen))
         return
     print_sentences(str(chosen.statement))
     print_sentences(chosen.explanation)
     print_sentences(", ".join(f"{name} {value}" for name, value in _numbers(chosen).items()) + ".")
+
+
+def _write(path: Path, chosen: Plan) -> None:
+    try:
+        with open(path, "xb") as file:
+            file.write(chosen.to_bytes())
+    except OSError as error:
+        raise secagg.ParameterError(f"cannot write {path}: {error.strerror}; give a path where no file is") from error
 
 
 def _record(chosen: Plan) -> dict[str, Any]:

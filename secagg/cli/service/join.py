@@ -36,11 +36,13 @@ from secagg.cli.service.connecting import (
 )
 from secagg.cli.service.context import context_of
 from secagg.cli.service.expected import expected_vectors
+from secagg.cli.service.private import load_plan, opened_budget, policy_under, privatized, require_fit
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
     from secagg.transport.grpc import Participation
+    from secagg.transport.grpc.participant import Inputs
 
 _DEFAULTS: Final = secagg.ClientPolicy()
 _GIVE_UP_SECONDS: Final = 300.0
@@ -111,6 +113,16 @@ def join(
     key: KeyFile = None,
     server_name: ServerName = None,
     plaintext: Plaintext = False,
+    privacy_plan: Annotated[
+        MaybePath, typer.Option(metavar="FILE", help="Take part under this privacy plan only; needs --privacy-budget.")
+    ] = None,
+    privacy_budget: Annotated[
+        MaybePath, typer.Option(metavar="FILE", help="What this client's data may tell; counts every draw of noise.")
+    ] = None,
+    privacy_epsilon: Annotated[
+        MaybeFloat, typer.Option(help="Begin the budget with it, the first time; with --privacy-delta.")
+    ] = None,
+    privacy_delta: Annotated[MaybeFloat, typer.Option(help="Begin the budget with it.")] = None,
     state: Annotated[
         MaybePath, typer.Option(metavar="DIRECTORY", help="Go on here after this process was killed; holds secrets.")
     ] = None,
@@ -145,13 +157,32 @@ def join(
             )
     private = None if identity is None else load_identity(identity)
     keys = _roster(roster, authority, minimum_serial)
+    own = client_of(client, private, keys)
+    inputs: Inputs
+    if (privacy_plan is None) != (privacy_budget is None):
+        raise secagg.ParameterError(
+            "--privacy-plan and --privacy-budget go together: a plan says what one sum tells, a budget what all may"
+        )
+    if privacy_plan is not None and privacy_budget is not None:
+        if strict:
+            raise secagg.ParameterError("--strict would have the client leave for its data; leave it out under a plan")
+        plan = load_plan(privacy_plan)
+        policy = policy_under(policy, plan)
+        arrays = load_arrays(input_, [name for name, _ in plan.arrays])
+        require_fit(plan, arrays, weight)
+        budget = opened_budget(privacy_budget, own, privacy_epsilon, privacy_delta)
+        inputs, weight = privatized(plan, budget, arrays, weight), None
+    elif privacy_epsilon is not None or privacy_delta is not None:
+        raise secagg.ParameterError("--privacy-epsilon and --privacy-delta begin a budget; give --privacy-budget")
+    else:
+        inputs = load_arrays(input_, policy.vectors)
     watcher = Watcher(sys.stderr if sys.stderr.isatty() else None)
     took_part = asyncio.run(
         participate(
             server,
-            load_arrays(input_, policy.vectors),
+            inputs,
             session=session,
-            client_id=client_of(client, private, keys),
+            client_id=own,
             identity=private,
             weight=weight,
             roster=keys,

@@ -11,6 +11,7 @@ from typing import Final
 
 import secagg
 from secagg.cli.service.context import context_of
+from secagg.cli.service.private import load_plan
 from secagg.cli.service.server_config import ServerConfig
 from secagg.cli.service.server_settings import SessionSettings
 from secagg.hosting import SessionHost
@@ -82,26 +83,36 @@ def session_parameters(
     Raises:
         ParameterError: naming the session and what is wrong.
     """
+    plan = None if session.privacy is None else load_plan(session.privacy.plan)
+    about = b"" if session.context_file is None else context_of(session.context_file)
+    minimum, topology = session.minimum_contributors, session.topology
+    if plan is not None:
+        minimum, topology = minimum or plan.floor, topology or plan.topology
     cohort = _cohort(session, keys) if stored is None or session.clients != "roster" else list(stored.cohort)
     try:
-        return secagg.SessionParameters.choose(
+        parameters = secagg.SessionParameters.choose(
             clients=cohort,
-            vectors={name: vector.specification() for name, vector in session.vectors.items()},
+            vectors=plan.vectors
+            if plan is not None
+            else {name: vector.specification() for name, vector in session.vectors.items()},
             threat_model=session.threat_model,
             max_dropout=session.max_dropout,
             max_corrupt=session.max_corrupt,
-            context=b"" if session.context_file is None else context_of(session.context_file),
+            context=about if plan is None else plan.bind(about),
             max_weight=session.max_weight,
-            topology=session.topology,
+            topology=topology,
             degree=session.degree,
             threshold=session.threshold,
-            minimum_contributors=session.minimum_contributors,
+            minimum_contributors=minimum,
             suite=session.suite,
             security_bits=session.security_bits,
             correctness_bits=session.correctness_bits,
             nonce=None if stored is None else stored.nonce,
             permutation_seed=(stored.topology.permutation_seed or None) if stored is not None else None,
         )
+        if plan is not None:
+            plan.check(parameters)
+        return parameters
     except secagg.ParameterError as error:
         raise secagg.ParameterError(f"session {session.name!r}: {error}") from error
 

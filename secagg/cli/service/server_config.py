@@ -147,6 +147,15 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
     for index, session in enumerate(config.sessions):
         if session.name in names[:index]:
             yield f"sessions.{index}.name = {session.name!r} is used twice; every session has a name of its own"
+        if not session.vectors and session.privacy is None:
+            yield f"sessions.{index}.vectors is missing; give name to kind, shape and range, or a privacy plan"
+        if session.vectors and session.privacy is not None:
+            yield f"sessions.{index}.vectors does not go with privacy, whose plan has its own; remove one of them"
+        if session.max_weight > 1 and session.privacy is not None:
+            yield (
+                f"sessions.{index}.max_weight = {session.max_weight} sums weights without noise beside privacy; remove "
+                "it, and choose a plan with weights"
+            )
         if identities.anonymous and session.threat_model is secagg.ThreatModel.ACTIVE:
             yield f"sessions.{index}.threat_model = 'active' needs a roster; set 'semi-honest' for an anonymous trial"
         if identities.anonymous and session.clients == "roster":

@@ -203,6 +203,12 @@ class IntegersSettings(Section):
 VectorSettings = Annotated[FixedPointSettings | IntegersSettings, Field(discriminator="kind")]
 
 
+class PrivacySettings(Section):
+    """A privacy plan, which every client of the session must have, too."""
+
+    plan: Path = Field(description="the file of a plan, as `secagg privacy plan --out` or `Plan.to_bytes()` writes it")
+
+
 class SessionSettings(Section):
     """One session that the server offers."""
 
@@ -210,7 +216,14 @@ class SessionSettings(Section):
         description="1 to 128 ASCII letters, digits, dots, dashes, underscores; never used before"
     )
     clients: Cohort = Field(default="roster", description="'roster', a list of ids, or a number n for the ids 0 .. n-1")
-    vectors: dict[str, VectorSettings] = Field(description="name to kind, shape and range", min_length=1)
+    vectors: dict[str, VectorSettings] = Field(
+        default_factory=dict,
+        description="name to kind, shape and range; those of the plan with privacy",
+        min_length=1,
+    )
+    privacy: PrivacySettings | None = Field(
+        default=None, description="a table: a plan, under which everything is that the session sums"
+    )
     threat_model: secagg.ThreatModel = Field(default=secagg.ThreatModel.ACTIVE, description="'active' or 'semi-honest'")
     max_dropout: Fraction = Field(default=0.1, description="the fraction of the cohort that may leave")
     max_corrupt: Fraction = Field(default=0.1, description="the fraction of the cohort that may pool what it sees")

@@ -112,6 +112,27 @@ def test_the_examples_own_simulation_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_example_learns_under_a_privacy_plan(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE / "simulate.py")],
+        env={**environment(tmp_path, report), "DIGITS_EPSILON": "30"},
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
+    assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    told = json.loads(report.read_text())
+    assert "over 5 rounds: epsilon = 30 at delta = 1e-05" in told["statement"]
+    assert "at least 7 clients, which you check" in told["statement"]
+    assert [session["contributors"] for session in told["sessions"]] == [list(range(10))] * 5
+    assert [session["drops"] for session in told["sessions"]] == [[]] * 5
+    # A model that knows nothing has 0.1.
+    assert told["accuracies"][-1] > 0.5
+
+
+@pytest.mark.slow
 def test_batch_norm_and_a_frozen_layer_under_the_defaults(tmp_path: Path) -> None:
     """One partition is empty and fails, one node is lost: the mean is that of federated averaging in clear."""
     from tests.integrations.flower import simulated_model as run
