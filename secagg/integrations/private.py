@@ -125,7 +125,12 @@ def session_under(plan: Plan, clients: Sequence[int], context: bytes, **choices:
     return parameters
 
 
-def accepted_plan(data: bytes | None, parameters: secagg.SessionParameters, budget: Budget | None) -> Plan | None:
+def accepted_plan(
+    data: bytes | None,
+    parameters: secagg.SessionParameters,
+    budget: Budget | None,
+    policy: secagg.ClientPolicy | None = None,
+) -> Plan | None:
     """Return the plan of an offered session, if it is one that this client's owner lets the data go into.
 
     With a budget that is a session under a plan that keeps its promise and fits the budget; without one, a session
@@ -135,6 +140,7 @@ def accepted_plan(data: bytes | None, parameters: secagg.SessionParameters, budg
         data: the plan's bytes as the server sent them; None when it sent none.
         parameters: of the offer.
         budget: the client's own; None when its owner gave none.
+        policy: its floor under an offer; None for a session that was opened under it, whose plan was judged.
 
     Raises:
         PeerMisbehaved: the offer is not such a session; says why, of the server's own values.
@@ -150,7 +156,7 @@ def accepted_plan(data: bytes | None, parameters: secagg.SessionParameters, budg
         raise _refused("the session has a privacy plan, and this client's owner gave its data no privacy budget")
     try:
         plan = Plan.from_bytes(data)
-        plan.check(parameters)
+        plan.check(parameters, policy)
         budget.check(plan)
     except ParameterError as error:
         raise _refused(str(error)) from error

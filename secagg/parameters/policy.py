@@ -137,6 +137,12 @@ class ClientPolicy:
         if not self.suites:
             raise ParameterError("a policy without suites refuses every session; list at least one")
 
+    def corrupt_in(self, model: ThreatModel) -> float:
+        """Return the fraction of a cohort that may be corrupt, as far as this client believes."""
+        if self.max_corrupt is not None:
+            return self.max_corrupt
+        return DEFAULT_ACTIVE_MAX_CORRUPT if model is ThreatModel.ACTIVE else 0.0
+
 
 def _threat_model(value: object) -> ThreatModel:
     try:

@@ -8,18 +8,23 @@ from __future__ import annotations
 from secagg.errors import ParameterError
 from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import require_kind
-from secagg.parameters.graph_conditions import threshold_resists
+from secagg.parameters.graph_conditions import count_of, threshold_resists
+from secagg.parameters.policy import ClientPolicy
 from secagg.privacy.mechanism import Noise
 from secagg.privacy.promise import Promise
 
 
-def check_session(plan: Promise, digest: bytes, parameters: SessionParameters) -> None:
+def check_session(
+    plan: Promise, digest: bytes, parameters: SessionParameters, policy: ClientPolicy | None = None
+) -> None:
     """Refuse a session in which the plan's statement would not be true.
 
     Args:
         plan: what is promised.
         digest: of the plan, with which the context begins.
         parameters: what was offered.
+        policy: of the client that judges: the noise of those whom it believes to be corrupt protects from nobody. None
+            trusts the plan.
 
     Raises:
         ParameterError: the first thing that does not fit, with what to do.
@@ -43,6 +48,13 @@ def check_session(plan: Promise, digest: bytes, parameters: SessionParameters) -
         )
     if plan.noise is Noise.CLIENTS:
         _check_shares(plan, parameters)
+        believed = 0 if policy is None else _believed(policy, parameters)
+        if believed > plan.corrupt:
+            raise _refusal(
+                f"this client believes that {believed} of {parameters.clients} clients may be corrupt, and the plan "
+                f"counts with {plan.corrupt}",
+                "choose the plan with the max_corrupt of its clients",
+            )
     elif plan.noise is Noise.SERVER and parameters.threat_model is not plan.threat_model:
         raise _refusal("a lying server adds no noise", "choose a plan with noise='clients'")
 
@@ -81,6 +93,10 @@ def _check_shares(plan: Promise, parameters: SessionParameters) -> None:
             f"{plan.security_bits} bits",
             "choose it with the max_corrupt, max_dropout and security_bits of the plan",
         )
+
+
+def _believed(policy: ClientPolicy, parameters: SessionParameters) -> int:
+    return count_of(parameters.clients, "max_corrupt", policy.corrupt_in(parameters.threat_model))
 
 
 def _refusal(what: str, remedy: str) -> ParameterError:

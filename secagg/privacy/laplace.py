@@ -20,6 +20,7 @@ from secagg.canonical import encode_fields
 from secagg.crypto.labels import Label
 from secagg.errors import ParameterError
 from secagg.parameters import SessionParameters
+from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import Integers
 from secagg.privacy import gaussian
 from secagg.privacy.accounting import Loss
@@ -165,9 +166,9 @@ class LaplaceCounts:
         """Return the context of a session under this plan: its digest, then the application's own bytes."""
         return self.digest + context
 
-    def check(self, parameters: SessionParameters) -> None:
+    def check(self, parameters: SessionParameters, policy: ClientPolicy | None = None) -> None:
         """Refuse a session in which the statement would not be true; see `Plan.check`."""
-        check_session(self.terms, self.digest, parameters)
+        check_session(self.terms, self.digest, parameters, policy)
 
     def deviation(self, contributors: int) -> float:
         """Standard deviation of the noise in a sum of so many clients."""

@@ -21,6 +21,7 @@ from secagg.errors import DecodeError, ParameterError
 from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import require_kind
 from secagg.parameters.graph_conditions import checked_integer, count_of
+from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.session import default_minimum
 from secagg.parameters.vectors import MAX_DIMENSIONS, MAX_ENTRIES
 from secagg.privacy import release
@@ -170,13 +171,18 @@ class Plan(Promise):
         require_kind("context", context, bytes, "bytes, such as a model's digest and a round")
         return self.digest + context
 
-    def check(self, parameters: SessionParameters) -> None:
+    def check(self, parameters: SessionParameters, policy: ClientPolicy | None = None) -> None:
         """Refuse a session in which the statement would not be true.
+
+        Args:
+            parameters: what was offered.
+            policy: of the client that judges a plan which came from elsewhere: no more of the cohort may be corrupt, as
+                far as it believes, than the plan counts with. None trusts the plan.
 
         Raises:
             ParameterError: the first thing that does not fit, with what to do.
         """
-        check_session(self, self.digest, parameters)
+        check_session(self, self.digest, parameters, policy)
 
     def privatize(
         self,

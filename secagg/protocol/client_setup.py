@@ -13,7 +13,7 @@ from secagg.encoding.layout import Layout
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.parameters.graph_conditions import threshold_resists
-from secagg.parameters.policy import DEFAULT_ACTIVE_MAX_CORRUPT, ClientPolicy
+from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import VectorSpec
 from secagg.protocol.client_states import (
     AwaitingAdvertiseKeys,
@@ -95,9 +95,7 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
             f"threshold {offer.threshold}; this client needs at least {policy.minimum_threshold}",
         )
-    max_corrupt = policy.max_corrupt
-    if max_corrupt is None:
-        max_corrupt = DEFAULT_ACTIVE_MAX_CORRUPT if offer.threat_model is ThreatModel.ACTIVE else 0.0
+    max_corrupt = policy.corrupt_in(offer.threat_model)
     if not threshold_resists(
         offer.clients,
         offer.topology.kind,

@@ -79,6 +79,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             ("the digest", "if parameters.context[: len(digest)] != digest:"),
             ("the threat model", "    if parameters.threat_model is not plan.threat_model:"),
             ("honest shares", "if honest < plan.honest:"),
+            ("whom the client believes to be corrupt", "if believed > plan.corrupt:"),
             ("the threshold", "if not (2 * t > n + c if active else t > c):"),
             ("the graph", "if plan.topology is not TopologyKind.SPARSE:"),
         )
@@ -303,7 +304,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Fraction(self.numerator, 2**_P_BITS), self.terms.clients",
         ),
     ),
-    m("counts", "pure noise is not bound", (LAPLACE, "check_session(self.terms, self.digest, parameters)", "None")),
+    m("counts", "pure noise is not bound", (LAPLACE, "check_session(self.terms, self.digest, parameters,", "str(")),
+    m("counts", "a policy has no part in pure noise", (LAPLACE, "parameters, policy)", "parameters)")),
     m(
         "counts",
         "counts with a server's noise",

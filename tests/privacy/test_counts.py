@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from secagg import ParameterError
+from secagg import ClientPolicy, ParameterError
 from secagg.privacy import counts as module
 from secagg.privacy import gaussian
 from secagg.privacy.accounting import Loss, skellam_loss
@@ -151,6 +151,8 @@ def test_a_plan_for_counts_is_bound_and_checked(kind: Any) -> None:
     ):
         with pytest.raises(ParameterError, match="does not fit the plan"):
             plan.check(wrong)
+    with pytest.raises(ParameterError, match="that 2 of 8 clients may be corrupt, and the plan counts with 1"):
+        plan.check(session_of(plan), ClientPolicy(max_corrupt=0.25))
 
 
 def secagg_integers(plan: Any) -> Any:

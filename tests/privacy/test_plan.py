@@ -15,6 +15,7 @@ import secagg
 from secagg.errors import DecodeError, ParameterError
 from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.graph_conditions import conditions_of
+from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import FixedPoint, Integers
 from secagg.privacy import Neighbours, Noise, Plan
 from secagg.privacy.accounting import rounded_gaussian_loss, share_variance16
@@ -390,6 +391,27 @@ def test_a_smaller_session_has_as_many_corrupt_clients() -> None:
     PLAN.check(session_of(PLAN, clients=16, max_corrupt=0.2))
     with pytest.raises(ParameterError, match="with threshold 2, 2 corrupt of 16"):
         PLAN.check(session_of(PLAN, clients=16, threshold=2, max_corrupt=0.0))
+
+
+@pytest.mark.parametrize("model", ["semi-honest", "active"])
+def test_a_plan_counts_with_all_whom_the_client_believes_to_be_corrupt(model: str) -> None:
+    """A lying server's plan without corrupt clients would count its accomplices' noise."""
+    plan = plan_of(threat_model=model, max_corrupt=0.0)
+    offered = session_of(plan)
+    plan.check(offered)
+    plan.check(offered, ClientPolicy(max_corrupt=0.04))
+    with pytest.raises(ParameterError, match="that 2 of 20 clients may be corrupt, and the plan counts with 0"):
+        plan.check(offered, ClientPolicy(max_corrupt=0.1))
+    PLAN.check(session_of(PLAN), ClientPolicy(max_corrupt=0.1))
+    # None is a tenth where the server may lie, and nobody where it does not.
+    if model == "active":
+        with pytest.raises(ParameterError, match="2 of 20"):
+            plan.check(offered, ClientPolicy())
+    else:
+        plan.check(offered, ClientPolicy())
+    plan_of(noise="each", max_corrupt=0.0).check(
+        session_of(plan_of(noise="each", max_corrupt=0.0)), ClientPolicy(max_corrupt=0.1)
+    )
 
 
 def test_a_sparse_plan_wants_a_graph_that_resists() -> None:

@@ -201,7 +201,7 @@ class _Step:
                 f"{error}. A node is given them by secagg-identity, secagg-roster, secagg-authority and secagg-ledger"
             ) from error
         told = records.read_plan(message.content).privacy if records.PLAN in message.content else None
-        if accepted_plan(told, session.parameters, self._node.budget) is None:
+        if accepted_plan(told, session.parameters, self._node.budget, self._node.policy) is None:
             require_counts_that_are_known(session.parameters, {})
         return session
 

@@ -147,7 +147,7 @@ class SecAggExecutor(Executor):
             ledger=self._ledger,
             participations=site.participations,
         )
-        if accepted_plan(asked.privacy, session.parameters, site.budget) is not None:
+        if accepted_plan(asked.privacy, session.parameters, site.budget, site.policy) is not None:
             return session
         known = {vector_of(name): bounds for name, bounds in site.integers.items()}
         require_counts_that_are_known(session.parameters, known)

@@ -222,6 +222,15 @@ def test_an_offer_that_makes_the_statement_false_is_refused(
     assert not any(trainer.trained for trainer in group.trainers.values())
 
 
+def test_a_plan_that_takes_accomplices_for_honest_is_refused() -> None:
+    """The session resists one corrupt node of five; its noise was chosen as if there were none."""
+    group, held = group_of(active=False, policy=secagg.ClientPolicy(max_corrupt=0.2))
+    with pytest.raises(SessionAbortedError):
+        play(group, threat_model="semi-honest")
+    assert "believes that 1 of 5 clients may be corrupt, and the plan counts with 0" in next(iter(refusals(group)))
+    assert draws(held) == [0] * 5
+
+
 def test_a_plan_that_claims_more_than_its_integers_give_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Plan.to_bytes
 

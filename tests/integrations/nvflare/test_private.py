@@ -135,6 +135,15 @@ def test_an_offer_that_makes_the_statement_false_is_refused(tmp_path: Path, monk
     assert not any(learner.seen for learner in network.learners.values())
 
 
+def test_a_plan_that_takes_accomplices_for_honest_is_refused(tmp_path: Path) -> None:
+    """The session resists one corrupt site of five; its noise was chosen as if there were none."""
+    network = network_of(tmp_path, "privacy_epsilon = 50\nprivacy_delta = 0.001\nmax_corrupt = 0.2\n")
+    with pytest.raises(SessionAbortedError):
+        play(network)
+    assert "believes that 1 of 5 clients may be corrupt, and the plan counts with 0" in next(iter(refusals(network)))
+    assert draws(network) == [0] * 5
+
+
 def test_another_plan_with_the_instruction_than_with_the_offer_is_refused(tmp_path: Path) -> None:
     network = network_of(tmp_path)
 
