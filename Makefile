@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network
+.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -67,6 +67,11 @@ bench-peers:
 bench-tables: $(STAMP)
 	$(BIN)/secagg bench table bench/results/full.json --into README.md --into docs/performance.md
 	$(BIN)/secagg bench plot bench/results/full.json --out docs/img
+
+# What sums tell and what noise does about it: a page in build/privacy, the table of docs/privacy.md, README's picture.
+privacy-report: $(STAMP)
+	$(BIN)/secagg privacy report --out build/privacy --into docs/privacy.md
+	cp build/privacy/strip.png build/privacy/strip.svg docs/img/
 
 # Flower takes protobuf below 7, so it has an environment of its own, which is also where its part is checked strictly.
 FLOWER := build/flower/bin

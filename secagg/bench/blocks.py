@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,18 +25,23 @@ def fill_blocks(text: str, report: Report, blocks: Mapping[str, Callable[[Report
     Raises:
         ParameterError: a page without a block, or a block of a name that no table has.
     """
+    return fill(text, {name: partial(table, report) for name, table in blocks.items()})
+
+
+def fill(text: str, contents: Mapping[str, Callable[[], str]]) -> str:
+    """Return a page with the blocks of these names written anew; see :func:`fill_blocks`."""
 
     def made(found: re.Match[str]) -> str:
         name = found["name"]
-        if name not in blocks:
-            raise ParameterError(f"no table is called {name!r}; a block may be one of {', '.join(blocks)}")
-        return f"<!-- bench: {name} -->\n{blocks[name](report)}\n<!-- end of bench -->"
+        if name not in contents:
+            raise ParameterError(f"no table is called {name!r}; a block may be one of {', '.join(contents)}")
+        return f"<!-- bench: {name} -->\n{contents[name]()}\n<!-- end of bench -->"
 
     written, count = _BLOCK.subn(made, text)
     if not count:
         raise ParameterError(
-            "the page has no block; put the lines `<!-- bench: summary -->` and `<!-- end of bench -->` where the "
-            "table belongs"
+            f"the page has no block; put the lines `<!-- bench: {next(iter(contents))} -->` and "
+            "`<!-- end of bench -->` where the table belongs"
         )
     return written
 
@@ -46,9 +52,18 @@ def write_into(page: Path, report: Report, blocks: Mapping[str, Callable[[Report
     Raises:
         ParameterError: no such file, or see :func:`fill_blocks`.
     """
+    return rewrite(page, partial(fill_blocks, report=report, blocks=blocks))
+
+
+def rewrite(page: Path, change: Callable[[str], str]) -> bool:
+    """Change the text of a file; returns whether that changed it.
+
+    Raises:
+        ParameterError: no such file, or what `change` raises.
+    """
     try:
         before = page.read_text(encoding="utf-8")
-        after = fill_blocks(before, report, blocks)
+        after = change(before)
         if after != before:
             page.write_text(after, encoding="utf-8")
     except OSError as error:

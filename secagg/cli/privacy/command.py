@@ -9,7 +9,7 @@ from secagg.cli.privacy.exposure import exposure
 from secagg.cli.privacy.plan import plan
 from secagg.cli.privacy.report import report
 
-app = typer.Typer(help="Differential privacy of sums: plans and audits.", no_args_is_help=True)
+app = typer.Typer(help="Differential privacy of sums: plans, audits and a report.", no_args_is_help=True)
 app.command()(plan)
 app.command()(audit)
 app.command()(exposure)

@@ -130,12 +130,18 @@ def identification_by_insider(
         raise ParameterError(f"tries={tries}; give at least 1")
     gallery, right = Gallery(digits.images), 0
     for victim in np.random.default_rng(seed).choice(len(digits), tries).tolist():
-        known = [nothing(plan)] * (plan.honest - 1)
-        updates = [update_of_one(model, digits, victim, plan.clip).arrays(), *known]
-        mean = release(plan, plan.clients, updates, randomness).mean
-        first = model.of(mean).layers[0]
+        first = seen_by_insider(model, digits, plan, victim, randomness).layers[0]
         right += gallery.nearest(read_picture(first, int(digits.labels[victim]))) == victim
     return Identified(plan.honest, tries, right)
+
+
+def seen_by_insider(
+    model: Model, digits: Digits, plan: Plan, victim: int, randomness: RandomSource | None = None
+) -> Model:
+    """Return what is left of a noisy mean when every update but the victim's is taken off, as a gradient."""
+    known = [nothing(plan)] * (plan.honest - 1)
+    updates = [update_of_one(model, digits, victim, plan.clip).arrays(), *known]
+    return model.of(release(plan, plan.clients, updates, randomness).mean)
 
 
 def update_of_one(model: Model, digits: Digits, client: int, clip: float) -> Model:

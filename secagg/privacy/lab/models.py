@@ -91,13 +91,19 @@ def scores(model: Model, images: Reals) -> Reals:
 
 def probabilities(model: Model, images: Reals) -> Reals:
     """Return each image's probability of each class, (examples, 10)."""
-    return _softmax(scores(model, images))
+    return probabilities_of(scores(model, images))
+
+
+def probabilities_of(values: Reals) -> Reals:
+    """Return the softmax of scores, over the last axis."""
+    shifted = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
 def gradient(model: Model, examples: Digits) -> Model:
     """Return the gradient of the mean cross entropy over the examples."""
     outputs = _outputs(model, examples.images)
-    excess = _softmax(outputs[-1])
+    excess = probabilities_of(outputs[-1])
     excess[np.arange(len(examples)), examples.labels] -= 1.0
     excess /= len(examples)
     layers: list[Layer] = []
@@ -129,8 +135,3 @@ def _outputs(model: Model, images: Reals) -> list[Reals]:
         outputs.append(inputs @ layer.weights + layer.biases)
         inputs = np.maximum(outputs[-1], 0.0)
     return outputs
-
-
-def _softmax(values: Reals) -> Reals:
-    shifted = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

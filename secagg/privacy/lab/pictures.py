@@ -1,165 +1,246 @@
-"""NO SECURITY: the sections of a report as pictures (PNG and SVG) and as one HTML page without scripts.
+"""NO SECURITY: the pictures of the report on privacy, as PNG and SVG, from its numbers alone.
 
-Draws what it is given; measures nothing.
+Colours are those of Okabe and Ito, which colour-blind people tell apart; where two of them mean different things, shape
+or hatching does, too. The same numbers give the same bytes. Must not know how anything is measured.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterable
-from html import escape
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from secagg.errors import MissingExtraError, ParameterError
-from secagg.privacy.lab.report import Section
+from secagg.privacy.lab.captions import NAMED, Section, tile_title
 
 FORMATS: Final = ("png", "svg")
-_BLUE, _ORANGE, _GREY, _RED = "#1f5fa8", "#e08214", "#7f7f7f", "#c0392b"
-_STYLE: Final = (
-    "body{font:16px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;line-height:1.5}"
-    "img{max-width:100%}pre{max-height:20rem;overflow:auto;background:#f6f8fa;padding:.5rem}"
-)
+_BLUE, _ORANGE, _GREEN, _RED, _SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9"
+_INK, _PALE = "#222222", "#8a8a8a"
+_VERDICTS: Final = {"yes": "#cfe8f6", "partly": "#fbeecb", "no": "#f9d5c0", None: "#ffffff"}
+_SIGNS: Final = {"yes": "\N{CHECK MARK} ", "partly": "", "no": "\N{BALLOT X} ", None: ""}
+_LABEL: Final = {"facecolor": "white", "edgecolor": "none", "pad": 2.0}
+_EPSILON: Final = "\N{GREEK SMALL LETTER EPSILON}"
+_SIDE: Final = 8
+_DOTS_PER_INCH: Final = 150
+
+Numbers = Mapping[str, Any]
 
 
-def write_report(sections: Iterable[Section], folder: Path) -> tuple[Path, ...]:
-    """Draw each section as it comes and write `index.html`; returns the files.
+def draw(section: Section, folder: Path) -> tuple[Path, ...]:
+    """Draw one picture into a folder that exists; returns its files, PNG and SVG.
 
     Raises:
-        MissingExtraError: matplotlib is not installed.
+        MissingExtraError: matplotlib is not installed; says how to install it.
         ParameterError: the folder cannot be written.
     """
-    figure_of = _figures()
-    files, done = [], []
+    figure_of, rc_context = figures()
+    size, paint = _PAINTERS[section.name]
+    style = {
+        "svg.hashsalt": "secagg",
+        "font.size": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": _PALE,
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "hatch.linewidth": 1.2,
+    }
+    files = tuple(folder / f"{section.name}.{kind}" for kind in FORMATS)
+    with rc_context(style):
+        figure = figure_of(figsize=size, layout="constrained")
+        paint(figure, section.numbers)
+        try:
+            for file in files:
+                metadata = {"Date": None} if file.suffix == ".svg" else {"Software": None}
+                figure.savefig(file, dpi=_DOTS_PER_INCH, metadata=metadata)
+        except OSError as error:
+            raise ParameterError(f"{folder} cannot be written: {error.strerror or error}") from error
+    return files
+
+
+def figures() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return matplotlib's figure, and what sets its style for a while.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed; says how to install it.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its caches on first use
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for section in sections:
-            width = 12.0 if section.name == "strip" else 6.4
-            figure = figure_of(figsize=(width, 2.6 if section.name == "strip" else 4.0), layout="constrained")
-            _PAINTERS[section.name](figure, section.numbers)
-            for kind in FORMATS:
-                files.append(folder / f"{section.name}.{kind}")
-                figure.savefig(files[-1], dpi=150, metadata={"Date": None} if kind == "svg" else {"Software": None})
-            done.append(section)
-        files.append(folder / "index.html")
-        files[-1].write_text(page(done), encoding="utf-8")
-    except OSError as error:
-        raise ParameterError(f"the report cannot be written to {folder}: {error.strerror}") from error
-    return tuple(files)
-
-
-def page(sections: Iterable[Section]) -> str:
-    """Return the HTML page; its pictures are files beside it."""
-    parts = [
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Privacy of the sum</title>',
-        f"<style>{_STYLE}</style></head><body><h1>Privacy of the sum</h1>",
-        "<p>Measured on this machine. Attacks give a floor under what leaks, and no proof; proofs are elsewhere.</p>",
-    ]
-    for section in sections:
-        numbers = escape(json.dumps(section.numbers, allow_nan=False))
-        parts.append(
-            f"<h2>{escape(section.title)}</h2><p>{escape(section.sentence)}</p>"
-            f'<img src="{section.name}.svg" alt="{escape(section.alt, quote=True)}">'
-            f"<details><summary>Numbers</summary><pre>{numbers}</pre></details>"
-        )
-    return "\n".join([*parts, "</body></html>", ""])
-
-
-def _figures() -> Callable[..., Any]:
-    try:
-        from matplotlib import rcParams
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("the report needs matplotlib, to draw: pip install 'secagg[demo]'") from error
-    rcParams["svg.hashsalt"] = "secagg"
-    return Figure
+    return Figure, rc_context
 
 
-def _strip(figure: Any, numbers: dict[str, Any]) -> None:
-    images = numbers["images"]
-    axes = figure.subplots(1, len(images))
-    for place, (name, image) in zip(axes, images.items(), strict=True):
-        side = math.isqrt(len(image))
-        place.imshow(np.clip(np.reshape(image, (side, side)), 0.0, 1.0), cmap="gray_r", vmin=0.0, vmax=1.0)
-        place.set_title(name.replace(", ", ",\n"), fontsize=8)
-        place.axis("off")
+def _strip(figure: Any, numbers: Numbers) -> None:
+    tiles = numbers["tiles"]
+    for axes, tile in zip(figure.subplots(1, len(tiles)), tiles, strict=True):
+        pixels = np.array(tile["pixels"]).reshape(_SIDE, _SIDE)
+        # Squares instead of an image, because viewers smooth images of 8 x 8 pixels.
+        axes.pcolormesh(pixels[::-1], cmap="gray_r", vmin=0.0, vmax=1.0, edgecolors="face", linewidth=0.2)
+        axes.set_title(tile_title(tile, numbers["epsilon"]), fontsize=12)
+        axes.set(aspect="equal", xticks=(), yticks=())
+        axes.spines[:].set_visible(True)
+        axes.spines[:].set_color(_PALE)
+        if tile["tries"] is not None:
+            axes.set_xlabel(f"recognised\n{tile['right']} of {tile['tries']} times", fontsize=11)
 
 
-def _identification(figure: Any, numbers: dict[str, Any]) -> None:
-    axes = figure.add_subplot()
-    rates = numbers["rates"]
-    bars = axes.bar(list(rates), [100 * rate for rate in rates.values()], color=_BLUE)
-    axes.bar_label(bars, fmt="%.0f %%")
-    axes.set(xlabel="clients in the sum", ylabel="right picture, % of cases", ylim=(0, 112))
+def _guesses(figure: Any, numbers: Numbers) -> None:
+    axes, sums = figure.subplots(), numbers["sums"]
+    places = [*range(len(sums)), len(sums) + 0.6, len(sums) + 2.0]
+    bars = [*sums, numbers["insider"], numbers["insider_with_noise"]]
+    heights = [100 * bar["right"] / bar["tries"] for bar in bars]
+    colours, hatches = [_BLUE] * len(sums) + [_ORANGE, _GREEN], [""] * len(sums) + ["//", ".."]
+    drawn = axes.bar(places, heights, width=0.75, color=colours, edgecolor="white")
+    for patch, hatch in zip(drawn, hatches, strict=True):
+        patch.set_hatch(hatch)
+    axes.bar_label(drawn, [f"{height:.3g} %" for height in heights], padding=2)
+    most = sums[-1]["sum"]
+    labels = ["one\nupdate" if each["sum"] == 1 else f"sum\nof {each['sum']}" for each in sums]
+    labels += [f"{most - 1} others\nare known", f"the same,\nwith noise\n({_EPSILON} = {numbers['epsilon']:g})"]
+    axes.set_xticks(places, labels)
+    axes.set(ylim=(0, 109), ylabel=f"right picture picked\nof {numbers['of']}, % of tries")
 
 
-def _coin_game(figure: Any, numbers: dict[str, Any]) -> None:
-    axes = figure.add_subplot()
-    places = np.arange(100)
-    colours = [_RED if place < numbers["right_guesses"] else "#d0d0d0" for place in places]
-    axes.scatter(places % 10, -(places // 10), c=colours, s=90)
-    axes.set_aspect("equal")
-    axes.axis("off")
-    axes.set_title(f"right in {numbers['right_guesses']} of 100 cases at most")
+def _coin(figure: Any, numbers: Numbers) -> None:
+    games, x, y = numbers["games"], np.tile(np.arange(10), 10), np.repeat(np.arange(10), 10)
+    for axes, game in zip(figure.subplots(1, len(games), squeeze=False)[0], games, strict=True):
+        by_luck, right = np.arange(100) < 50, np.arange(100) < game["right"]
+        for dots, marker, colour, edge, label in (
+            (by_luck, "o", _SKY, _SKY, "right by luck alone: a coin"),
+            (right & ~by_luck, "s", _RED, _RED, "right because of what the sums tell, at most"),
+            (~right, "o", "none", _PALE, "wrong"),
+        ):
+            axes.scatter(x[dots], -y[dots], s=62, marker=marker, facecolors=colour, edgecolors=edge, label=label)
+        own = " (this plan)" if game["plan"] else ""
+        axes.set_title(
+            f"{_EPSILON} = {game['epsilon']:g}{own}\nat most {game['right']} of 100",
+            fontweight="bold" if own else "normal",
+        )
+        axes.set(aspect="equal", xlim=(-0.7, 9.7), ylim=(-9.7, 0.7))
+        axes.set_axis_off()
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
 
 
-def _budget(figure: Any, numbers: dict[str, Any]) -> None:
-    axes = figure.add_subplot()
-    axes.plot(range(1, len(numbers["epsilon"]) + 1), numbers["epsilon"], "o-", color=_BLUE, label="spent")
-    axes.axhline(numbers["limit"], color=_RED, linestyle="--", label="limit")
-    axes.set(xlabel="rounds", ylabel="epsilon", ylim=(0, None))
-    axes.legend()
+def _budget(figure: Any, numbers: Numbers) -> None:
+    axes, rounds = figure.subplots(), numbers["rounds"]
+    for granted, colour, hatch, label in (
+        (True, _BLUE, "", "spent after the round"),
+        (False, "white", "//", "refused"),
+    ):
+        chosen = [each for each in rounds if each["granted"] is granted]
+        axes.bar(
+            [each["round"] for each in chosen],
+            [each["epsilon"] for each in chosen],
+            color=colour,
+            edgecolor="white" if granted else _RED,
+            hatch=hatch,
+            label=label,
+        )
+    axes.axhline(numbers["limit"], color=_INK, linestyle="--", label=f"limit: {_EPSILON} = {numbers['limit']:g}")
+    last = rounds[-1]
+    axes.set(xlabel="round", ylabel=f"{_EPSILON} spent in all", ylim=(0, 1.3 * last["epsilon"]))
+    axes.set_xticks([each["round"] for each in rounds if len(rounds) <= 20 or not each["round"] % (len(rounds) // 10)])
+    axes.legend(loc="upper left", ncols=3, frameon=False)
 
 
-def _audit(figure: Any, numbers: dict[str, Any]) -> None:
-    axes = figure.add_subplot()
-    pairs = numbers["pairs"]
-    at = np.arange(len(pairs))
-    axes.bar(at - 0.2, [pair["claimed"] for pair in pairs], 0.4, color=_GREY, label="claimed")
-    axes.bar(at + 0.2, [pair["measured"] for pair in pairs], 0.4, color=_ORANGE, label="measured, at least")
-    axes.set_xticks(at, [f"{pair['claimed']:.3g}" for pair in pairs])
-    axes.set(xlabel="plan", ylabel="epsilon")
-    axes.legend()
-
-
-def _accuracy(figure: Any, numbers: dict[str, Any]) -> None:
-    axes = figure.add_subplot()
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for row in numbers["rows"]:
-        if row["epsilon"] is None:
-            axes.axhline(row["accuracy"], color=_GREY, linestyle="--", label=row["kind"])
+def _audit(figure: Any, numbers: Numbers) -> None:
+    axes, bars = figure.subplots(), numbers["bars"]
+    top = max(max(bar["claimed"], bar["measured"] or 0.0) for bar in bars) * 1.15
+    for at, bar in enumerate(bars):
+        planted = bar["fault"] is not None
+        measured = top if bar["measured"] is None else bar["measured"]
+        colour, label = (_RED, "measured, half of the noise left out on purpose") if planted else (_BLUE, None)
+        axes.bar(
+            *(at, measured, 0.5),
+            color="white" if planted else colour,
+            edgecolor=colour,
+            hatch="//" if planted else "",
+            label=label if at else "measured, at least",
+        )
+        level = [bar["claimed"]] * 2
+        said = None if at else "promised, at most"
+        axes.plot([at - 0.42, at + 0.42], level, color=_INK, linewidth=3, solid_capstyle="butt", label=said)
+        text = "without bound" if bar["measured"] is None else f"{bar['measured']:.2f}"
+        if measured > 0.15 * top:
+            axes.text(at, measured / 2, text, ha="center", va="center", fontsize=10, bbox=_LABEL)
         else:
-            curves.setdefault(row["kind"], []).append((row["epsilon"], row["accuracy"]))
-    for kind, points in curves.items():
-        axes.plot(*zip(*sorted(points), strict=True), "o-", label=kind)
-    axes.set(xlabel="epsilon", ylabel="accuracy on test examples", ylim=(0, 1))
-    axes.legend(fontsize=8)
+            axes.text(at + 0.27, 0.01 * top, text, ha="left", va="bottom", fontsize=10)
+        more = "more than " if measured > bar["claimed"] else ""
+        above = max(bar["claimed"], measured) + 0.02 * top
+        axes.text(at, above, f"{more}promised: {bar['claimed']:.3g}", ha="center", va="bottom")
+    names = ["the code\nas it is" if bar["fault"] is None else "half of the noise\nleft out" for bar in bars]
+    axes.set_xticks(range(len(bars)), names)
+    axes.set(ylabel=_EPSILON, ylim=(0, top))
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
 
 
-def _who_sees_what(figure: Any, numbers: dict[str, Any]) -> None:
-    axes = figure.add_subplot()
-    axes.axis("off")
-    table = axes.table(
-        cellText=list(numbers["rows"].values()),
-        rowLabels=list(numbers["rows"]),
-        colLabels=numbers["columns"],
-        loc="center",
-        cellLoc="center",
-    )
-    table.auto_set_font_size(False)
-    table.set_fontsize(7)
-    table.scale(1.0, 2.0)
+def _accuracy(figure: Any, numbers: Numbers) -> None:
+    axes, (none, *rows) = figure.subplots(), numbers["rows"]
+    epsilons = sorted({row["epsilon"] for row in rows})
+    axes.axhline(100 * none["accuracy"], color=_INK, linestyle="--", label="no noise")
+    series = {
+        ("server", False): (_ORANGE, "s", "-", -0.045),
+        ("clients", False): (_BLUE, "o", "-", 0.0),
+        ("clients", True): (_BLUE, "o", ":", 0.045),
+        ("each", False): (_RED, "v", "-", 0.0),
+    }
+    for (noise, fewer), (colour, marker, line, shift) in series.items():
+        chosen = [row for row in rows if row["noise"] == noise and bool(row["dropouts"]) is fewer]
+        gone = f", {chosen[0]['dropouts']} of {numbers['clients']} gone" if fewer else ""
+        axes.errorbar(
+            [epsilons.index(row["epsilon"]) + shift for row in chosen],
+            [100 * row["accuracy"] for row in chosen],
+            [100 * row["spread"] for row in chosen],
+            color=colour,
+            marker=marker,
+            markersize=8,
+            markerfacecolor="white" if fewer else colour,
+            linestyle=line,
+            capsize=3,
+            label=f"{NAMED[noise]}{gone}",
+        )
+    axes.axhline(10, color=_PALE, linestyle=":", label="guessing")
+    axes.set_xticks(range(len(epsilons)), [f"{epsilon:g}" for epsilon in epsilons])
+    axes.set(xlabel=f"{_EPSILON} (smaller: more private)", ylabel="digits read right, %", ylim=(0, 100))
+    axes.set_xlim(-0.3, len(epsilons) - 0.7)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
 
 
-_PAINTERS: Final[dict[str, Callable[[Any, dict[str, Any]], None]]] = {
-    "strip": _strip,
-    "identification": _identification,
-    "coin-game": _coin_game,
-    "budget": _budget,
-    "audit": _audit,
-    "accuracy": _accuracy,
-    "who-sees-what": _who_sees_what,
+def _models(figure: Any, numbers: Numbers) -> None:
+    axes, rows, columns = figure.subplots(), numbers["rows"], numbers["columns"]
+    left, width = 1.35, 1.15
+    for at, noise in enumerate(columns):
+        heading = "noise: " + NAMED[noise].replace(" (", "\n(").replace("each client adds", "each client\nadds")
+        axes.text(left + (at + 0.5) * width, -0.55, heading, ha="center", va="center", fontweight="bold", fontsize=11)
+    for line, row in enumerate(rows):
+        axes.text(left - 0.06, line + 0.5, row["question"], ha="right", va="center", fontsize=11)
+        for at, answer in enumerate(row["answers"]):
+            axes.add_patch(_rectangle(left + at * width, line, width, _VERDICTS[answer["verdict"]]))
+            text = _SIGNS[answer["verdict"]] + answer["text"]
+            axes.text(left + (at + 0.5) * width, line + 0.5, text, ha="center", va="center", fontsize=11)
+    axes.set(xlim=(0, left + len(columns) * width + 0.02), ylim=(len(rows) + 0.05, -1.1))
+    axes.set_axis_off()
+
+
+def _rectangle(x: float, y: float, width: float, colour: str) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, 1.0, facecolor=colour, edgecolor=_PALE, linewidth=0.8)
+
+
+_PAINTERS: Final[dict[str, tuple[tuple[float, float], Callable[[Any, Numbers], None]]]] = {
+    "strip": ((11.6, 2.6), _strip),
+    "guesses": ((8.4, 4.2), _guesses),
+    "coin": ((9.0, 4.25), _coin),
+    "budget": ((8.4, 3.8), _budget),
+    "audit": ((8.4, 4.4), _audit),
+    "accuracy": ((8.4, 5.0), _accuracy),
+    "models": ((10.0, 5.6), _models),
 }

@@ -1,236 +1,365 @@
-"""NO SECURITY: what privacy of a sum means, in seven sections that :mod:`secagg.privacy.lab.pictures` draws.
+"""NO SECURITY: what the report on privacy shows, measured: attacks on sums, audits, budgets and accuracy.
 
-Each is numbers, a sentence, and what a picture of them shows; every number is measured or computed here.
+Everything comes from the library's own code on scikit-learn's digits, and everything that is shown is in `numbers` of
+a section, as plain data: pictures and page are made from them alone. Must not know how they are drawn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from typing import Any, Final
 
 import numpy as np
 
+from secagg.errors import ParameterError
 from secagg.privacy import gaussian
-from secagg.privacy.lab.audit import audit, audit_plan
-from secagg.privacy.lab.digits import Digits, load_digits
-from secagg.privacy.lab.faults import nothing
+from secagg.privacy.lab.audit import LEAST_TRIALS, Audit, audit, audit_plan
+from secagg.privacy.lab.digits import Digits, Reals, load_digits
+from secagg.privacy.lab.faults import Fault
 from secagg.privacy.lab.inversion import (
+    Identified,
     identification,
     identification_by_insider,
     read_picture,
+    seen_by_insider,
     update_of_one,
 )
-from secagg.privacy.lab.models import softmax_regression
-from secagg.privacy.lab.summing import release
-from secagg.privacy.lab.training import Row, accuracy_table, digits_plan
+from secagg.privacy.lab.models import Model, softmax_regression
+from secagg.privacy.lab.training import CLIPS, Row, Task, digits_plan, row_of, tasks
+from secagg.privacy.limits import Limit, total_of
+from secagg.privacy.mechanism import Neighbours, Noise
 from secagg.privacy.plan import Plan
 
-DELTA: Final = 1e-5
-_SHOWN: Final = 8.0
-_MODEL: Final = softmax_regression(0.05, 3)
+CLIENTS: Final = 100
+VICTIM: Final = 7
+_CLIP: Final = 1.0
+COLUMNS: Final = (Noise.CLIENTS, Noise.EACH, Noise.SERVER)
+_AUDITED_FAULT: Final = Fault.HALF_NOISE
+
+OnStep = Callable[[int, int], None]
+"""Called with (measurements done, measurements)."""
+
+Numbers = dict[str, Any]
+_Job = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How much is measured.
+class Settings:
+    """What is measured, and how carefully.
 
     Attributes:
-        tries: attacks for each identification rate.
-        cohorts: sizes of the sums that are attacked.
-        trials: sums of each audit.
-        epsilons: that are audited and trained under.
-        clients: that train.
-        rounds: of training.
+        epsilon: of the plan that the report is about.
+        delta: beside it, below 1 / 100.
+        rounds: of the plan.
+        epsilons: that accuracy and audits are shown for, beside that of the plan.
+        cohorts: sizes of the sums that are attacked; 1, and the 100 of the plan, are always among them.
+        tries: sums that are attacked, each size.
+        trials: of each audit.
+        seeds: federations that accuracy is the mean of.
+        clips: of which the best is taken.
     """
 
-    tries: int = 100
-    cohorts: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100)
-    trials: int = 6000
-    epsilons: tuple[float, ...] = (1.0, 4.0, 8.0)
-    clients: int = 100
+    epsilon: float = 8.0
+    delta: float = 1e-5
     rounds: int = 15
+    epsilons: tuple[float, ...] = (1.0, 4.0, 8.0)
+    cohorts: tuple[int, ...] = (2, 5, 10, 20, 50)
+    tries: int = 200
+    trials: int = 5000
+    seeds: int = 3
+    clips: tuple[float, ...] = CLIPS
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or self.seeds < 1 or self.trials < LEAST_TRIALS or self.trials % 2:
+            raise ParameterError(
+                f"tries={self.tries}, seeds={self.seeds}, trials={self.trials}; give at least 1, 1, and an even number "
+                f"from {LEAST_TRIALS} on"
+            )
+
+    @property
+    def shown_epsilons(self) -> tuple[float, ...]:
+        """All of them, the plan's included, ascending."""
+        return tuple(sorted({*self.epsilons, self.epsilon}))
+
+    @property
+    def sums(self) -> tuple[int, ...]:
+        """Sizes of attacked sums, ascending."""
+        return tuple(sorted({1, *self.cohorts, CLIENTS}))
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One measurement.
-
-    Attributes:
-        name: of its picture's file.
-        title: above it.
-        sentence: what follows from it.
-        alt: what the picture shows, for who cannot see it.
-        numbers: plain data.
-    """
-
-    name: str
-    title: str
-    sentence: str
-    alt: str
-    numbers: dict[str, Any]
+QUICK: Final = Settings(
+    rounds=3, epsilons=(4.0,), cohorts=(2, 10), tries=10, trials=LEAST_TRIALS, seeds=1, clips=(1.0,)
+)
 
 
-def measure(effort: Effort, seed: int = 0) -> Iterator[Section]:
-    """Measure, section by section; noise comes from the operating system.
+def measure(settings: Settings, workers: int = 1, on_step: OnStep | None = None) -> dict[str, Numbers]:
+    """Measure everything; returns the numbers of each picture by its name.
+
+    Args:
+        settings: what, and how carefully.
+        workers: processes that measure, at least 1; with more than one the main module is imported by each.
+        on_step: told how far it is.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
+        ParameterError: no plan has these parameters, or no worker.
     """
-    digits = load_digits()
-    plan = digits_plan(_SHOWN, DELTA, 1.0, "clients", clients=effort.clients, rounds=effort.rounds)
-    yield _strip(digits, effort, seed)
-    yield _identified(digits, effort, seed)
-    yield _coin_game(plan)
-    yield _budget(plan)
-    yield _audited(effort, seed)
-    yield _accuracy(digits, effort)
-    yield _who_sees_what()
-
-
-def _strip(digits: Digits, effort: Effort, seed: int) -> Section:
-    numbers = np.random.default_rng(seed)
-    victim, *others = numbers.choice(len(digits), max(effort.cohorts), replace=False).tolist()
-    label, plan = (
-        int(digits.labels[victim]),
-        digits_plan(_SHOWN, DELTA, 1.0, "clients", clients=effort.clients, rounds=1),
-    )
-    shown = {"the picture on the phone": digits.images[victim]}
-    total = update_of_one(_MODEL, digits, victim, plan.clip)
-    shown["one update, in the clear"] = read_picture(total.layers[0], label)
-    for count, other in enumerate(others, start=2):
-        total = total.plus(update_of_one(_MODEL, digits, other, plan.clip))
-        if count in effort.cohorts and count in (2, 10, 100):
-            shown[f"sum of {count}"] = read_picture(total.layers[0], label)
-    update = update_of_one(_MODEL, digits, victim, plan.clip)
-    shown["server knows all others"] = read_picture(update.layers[0], label)
-    mean = release(plan, plan.clients, [update.arrays(), *[nothing(plan)] * (plan.honest - 1)]).mean
-    shown[f"the same, epsilon {_SHOWN:g}"] = read_picture(_MODEL.of(mean).layers[0], label)
-    return Section(
-        "strip",
-        "What a server reads of one picture",
-        "One update shows the picture; a sum hides it, but not from a server that knows the other updates; noise does.",
-        f"A handwritten {label} in {len(shown)} pictures: clear in a single update, fading in sums, clear again when "
-        "the server knows all other updates, and gone with noise.",
-        {"victim": victim, "label": label, "images": {name: image.tolist() for name, image in shown.items()}},
-    )
-
-
-def _identified(digits: Digits, effort: Effort, seed: int) -> Section:
-    rates = {n: identification(_MODEL, digits, n, effort.tries, clip=1.0, seed=seed).rate for n in effort.cohorts}
-    plan = digits_plan(_SHOWN, DELTA, 1.0, "clients", clients=effort.clients, rounds=1)
-    insider = identification_by_insider(_MODEL, digits, plan, effort.tries, seed=seed)
-    return Section(
-        "identification",
-        f"The right picture, picked out of {len(digits)}",
-        f"A sum of {max(rates)} shows the right picture in {rates[max(rates)]:.0%} of cases. A server that knows all "
-        f"other updates has it in {rates[min(rates)]:.0%}, {insider.right} of {insider.tries} at epsilon {_SHOWN:g}.",
-        "Bars, falling with the size of the sum: "
-        + ", ".join(f"{rate:.0%} for {n}" for n, rate in rates.items())
-        + ".",
-        {
-            "tries": effort.tries,
-            "rates": {str(n): rate for n, rate in rates.items()},
-            "insider_with_noise": {"epsilon": _SHOWN, "right": insider.right, "tries": insider.tries},
-        },
-    )
-
-
-def _coin_game(plan: Plan) -> Section:
-    statement = plan.statement
-    right = statement.right_guesses
-    return Section(
-        "coin-game",
-        "Was this client there?",
-        f"Somebody who knows all else and must say whether a client was in the sums of {plan.rounds} rounds is right "
-        f"in at most {right} of 100 cases, at epsilon {plan.epsilon:g}; a coin is right in 50.",
-        f"A hundred dots, {right} of them red.",
-        {"epsilon": plan.epsilon, "delta": plan.delta, "rounds": plan.rounds, "right_guesses": right},
-    )
-
-
-def _budget(plan: Plan) -> Section:
-    spent = [gaussian.epsilon(plan.delta, math.sqrt(done) * plan.m_round) for done in range(1, plan.rounds + 1)]
-    return Section(
-        "budget",
-        "What is spent, round by round",
-        f"Squares of m add up, so that the first of {plan.rounds} rounds costs epsilon {spent[0]:.2f} and all cost "
-        f"{spent[-1]:.2f}.",
-        f"A curve that rises from {spent[0]:.2f} to the limit of {plan.epsilon:g} and bends down on the way.",
-        {"limit": plan.epsilon, "delta": plan.delta, "epsilon": spent},
-    )
-
-
-def _audited(effort: Effort, seed: int) -> Section:
-    pairs: list[dict[str, float]] = []
-    for epsilon in effort.epsilons:
-        best = audit(audit_plan(epsilon, DELTA), effort.trials, seed=seed).best
-        pairs.append({"claimed": best.claimed_epsilon, "measured": best.epsilon})
-    below = all(pair["measured"] <= pair["claimed"] for pair in pairs)
-    return Section(
-        "audit",
-        "Claimed and measured",
-        f"What an audit of the real code measures is {'below' if below else 'NOT BELOW'} what is claimed; it is a "
-        "floor, and no proof.",
-        "Pairs of bars: "
-        + "; ".join(f"claimed {pair['claimed']:.2f}, measured {pair['measured']:.2f}" for pair in pairs)
-        + ".",
-        {"trials": effort.trials, "delta": DELTA, "pairs": pairs},
-    )
-
-
-def _accuracy(digits: Digits, effort: Effort) -> Section:
-    rows = accuracy_table(
-        digits, effort.epsilons, delta=DELTA, clips=(1.0,), seeds=1, clients=effort.clients, rounds=effort.rounds
-    )
-    listed = [
-        {"kind": kind_of(row), "epsilon": row.epsilon, "dropouts": row.dropouts, "accuracy": row.accuracy}
-        for row in rows
+    if workers < 1:
+        raise ParameterError(f"workers={workers}; give at least 1")
+    plan = plan_of(settings)
+    digits, model = load_digits(), attacked_model()
+    # The whole budget in one sum: what an attacker has who averages all rounds of an update that stays the same.
+    at_once = digits_plan(settings.epsilon, settings.delta, _CLIP, Noise.CLIENTS)
+    common = (settings.delta, settings.clips, settings.seeds, settings.rounds)
+    rows: list[_Job] = [(_row, (task, *common)) for task in tasks(settings.shown_epsilons)]
+    audits: list[_Job] = [
+        (_audited, (epsilon, settings.delta, settings.trials, None)) for epsilon in settings.shown_epsilons
     ]
-    return Section(
-        "accuracy",
-        "What it costs",
-        f"Right without noise: {rows[0].accuracy:.0%}. At epsilon {effort.epsilons[-1]:g}: "
-        + ", ".join(f"{kind_of(row)} {row.accuracy:.0%}" for row in rows[-4:])
-        + ".",
-        f"Accuracy against epsilon, in the end at {effort.epsilons[-1]:g}: "
-        + "; ".join(f"{row['kind']} {row['accuracy']:.2f}" for row in (listed[0], *listed[-4:]))
-        + ".",
-        {"delta": DELTA, "clients": effort.clients, "rounds": effort.rounds, "rows": listed},
-    )
-
-
-def kind_of(row: Row) -> str:
-    """Return who adds noise, in words."""
-    if row.noise is None:
-        return "no noise"
-    named = {"server": "the server", "clients": "shares of clients", "each": "each client alone"}[row.noise.value]
-    return f"{named}, {row.dropouts} dropouts" if row.dropouts else named
-
-
-def _who_sees_what() -> Section:
-    seen = {
-        "no noise": ("the exact sum", "the exact sum"),
-        "noise of the server": ("the exact sum", "a noisy sum"),
-        "shares of clients": ("a noisy sum", "a noisy sum"),
-        "noise of each client": ("a noisy sum", "a noisy sum"),
+    audits.append((_audited, (settings.epsilon, settings.delta, settings.trials, _AUDITED_FAULT)))
+    found: list[_Job] = [(_identified, (size, settings.tries)) for size in settings.sums]
+    found.append((_insider, (at_once, settings.tries)))
+    done = _results([*rows, *audits, *found], workers, on_step)
+    measured_rows: list[Row] = done[: len(rows)]
+    measured_audits: list[Audit] = done[len(rows) : len(rows) + len(audits)]
+    identified: list[Identified] = done[len(rows) + len(audits) :]
+    return {
+        "strip": strip(digits, model, at_once, settings.sums, identified),
+        "guesses": guesses(len(digits), at_once, identified),
+        "coin": coin(settings.shown_epsilons, plan),
+        "budget": budget(plan),
+        "audit": audited(measured_audits),
+        "accuracy": accuracies(measured_rows, settings),
+        "models": models(settings, measured_rows),
     }
-    holds = {
-        "no noise": "nobody",
-        "noise of the server": "readers of the model",
-        "shares of clients": "server and some clients",
-        "noise of each client": "everybody else together",
+
+
+def plan_of(settings: Settings) -> Plan:
+    """The plan that a report is about: shares of noise, 100 clients of whom 80 stay and 5 may be corrupt.
+
+    Raises:
+        ParameterError: no plan has these parameters.
+    """
+    return digits_plan(settings.epsilon, settings.delta, _CLIP, Noise.CLIENTS, rounds=settings.rounds)
+
+
+def attacked_model() -> Model:
+    """The global model at which clients' gradients are attacked."""
+    return softmax_regression(0.05, 3)
+
+
+def strip(digits: Digits, model: Model, plan: Plan, sums: Iterable[int], identified: list[Identified]) -> Numbers:
+    """Return what an attacker reads of one client's picture from sums of several sizes.
+
+    Args:
+        digits: everybody's pictures.
+        model: the global model.
+        plan: of one sum.
+        sums: sizes; of those between 2 and all clients the smallest and 10 are taken.
+        identified: rates by size, and last the insider's with noise.
+    """
+    label, rates = int(digits.labels[VICTIM]), {each.cohort: each for each in identified[:-1]}
+    others = np.random.default_rng(3).permutation(np.delete(np.arange(len(digits)), VICTIM))
+    mine = update_of_one(model, digits, VICTIM, plan.clip)
+    total, seen = mine, {1: mine}
+    for size, other in enumerate(others[: CLIENTS - 1].tolist(), start=2):
+        total = total.plus(update_of_one(model, digits, other, plan.clip))
+        seen[size] = total
+    left = total
+    for other in others[: CLIENTS - 1].tolist():
+        left = left.plus(update_of_one(model, digits, other, plan.clip), -1.0)
+    between = [size for size in sums if size in (2, 10)]
+    tiles = [_tile("picture", 0, digits.images[VICTIM], None)]
+    tiles += [
+        _tile("sum", size, read_picture(seen[size].layers[0], label), rates[size]) for size in (1, *between, CLIENTS)
+    ]
+    # Taking off what is known leaves the one update, so that its rate is that of one update.
+    tiles.append(_tile("insider", CLIENTS, read_picture(left.layers[0], label), rates[1]))
+    noisy = seen_by_insider(model, digits, plan, VICTIM)
+    tiles.append(_tile("noise", CLIENTS, read_picture(noisy.layers[0], label), identified[-1]))
+    return {"of": len(digits), "label": label, "epsilon": plan.epsilon, "delta": plan.delta, "tiles": tiles}
+
+
+def guesses(pictures: int, plan: Plan, identified: list[Identified]) -> Numbers:
+    """Return how often the right picture is picked out of all, by the size of the sum."""
+    with_noise = identified[-1]
+    bars = [{"sum": each.cohort, "tries": each.tries, "right": each.right} for each in identified[:-1]]
+    return {
+        "of": pictures,
+        "epsilon": plan.epsilon,
+        "delta": plan.delta,
+        "sums": bars,
+        # As above: without noise, what is left is one update.
+        "insider": {"tries": identified[0].tries, "right": identified[0].right},
+        "insider_with_noise": {"tries": with_noise.tries, "right": with_noise.right},
     }
-    return Section(
-        "who-sees-what",
-        "Who sees what",
-        "Masks hide updates from everybody; noise decides what the sum itself tells, and to whom.",
-        "A table: "
-        + "; ".join(f"{model}: the server sees {sees[0]}, readers {sees[1]}" for model, sees in seen.items())
-        + ".",
-        {
-            "columns": ["the server", "readers of the model", "private against"],
-            "rows": {model: [*sees, holds[model]] for model, sees in seen.items()},
-        },
-    )
+
+
+def coin(epsilons: Iterable[float], plan: Plan) -> Numbers:
+    """Return in how many of a hundred cases a guess about one client is right at most, for the plan and beside it."""
+    games = []
+    for epsilon in epsilons:
+        own = epsilon == plan.epsilon
+        m = plan.statement.m if own else gaussian.calibrate(epsilon, plan.delta)
+        games.append({"epsilon": epsilon, "m": m, "right": gaussian.right_guesses(m), "plan": own})
+    return {"delta": plan.delta, "rounds": plan.rounds, "games": games}
+
+
+def budget(plan: Plan) -> Numbers:
+    """Return what a client's budget for exactly this plan has spent after each round, and what one more would be."""
+    limit = Limit(plan.epsilon, plan.delta)
+    cost = limit.cost(plan)
+    spent = [total_of([cost] * rounds) for rounds in range(1, plan.rounds + 2)]
+    return {
+        "limit": limit.epsilon,
+        "delta": limit.delta,
+        "m_round": math.sqrt(cost.m2),
+        "rounds": [
+            {"round": number, "epsilon": total.epsilon(limit.delta), "granted": limit.holds(total)}
+            for number, total in enumerate(spent, start=1)
+        ],
+    }
+
+
+def audited(audits: Iterable[Audit]) -> Numbers:
+    """Return what was promised beside what was found."""
+    return {
+        "bars": [
+            {
+                "claimed": each.best.claimed_epsilon,
+                "measured": each.best.epsilon if math.isfinite(each.best.epsilon) else None,
+                "fault": None if each.fault is None else each.fault.value,
+                "exceeded": bool(each.exceeded),
+                "trials": each.trials,
+                "delta": each.delta,
+                "confidence": each.confidence,
+            }
+            for each in audits
+        ]
+    }
+
+
+def accuracies(rows: Iterable[Row], settings: Settings) -> Numbers:
+    """Return accuracy on test digits by who adds noise and epsilon."""
+    return {
+        "clients": CLIENTS,
+        "rounds": settings.rounds,
+        "delta": settings.delta,
+        "seeds": settings.seeds,
+        "clips": list(settings.clips),
+        "rows": [asdict(row) | {"noise": None if row.noise is None else row.noise.value} for row in rows],
+    }
+
+
+def models(settings: Settings, rows: Iterable[Row]) -> Numbers:
+    """Return who sees what in each model at the plan's epsilon, as a table: questions, and an answer and verdict each.
+
+    A verdict is "yes" (the promise holds), "partly", "no", or None where the question is of another kind.
+    """
+    right = {
+        row.noise: round(100 * row.accuracy) for row in rows if row.epsilon == settings.epsilon and not row.dropouts
+    }
+    statements = {
+        noise: digits_plan(settings.epsilon, settings.delta, _CLIP, noise, rounds=settings.rounds).statement
+        for noise in COLUMNS
+    }
+    corrupt = statements[Noise.CLIENTS].corrupt
+    times = statements[Noise.EACH].noise_of_mean / statements[Noise.CLIENTS].noise_of_mean
+    questions: list[tuple[str, list[tuple[str, str | None]]]] = [
+        (
+            "your device sends, masked",
+            [
+                ("your update and\na share of noise", None),
+                ("your update and\nall of the noise", None),
+                ("your update", None),
+            ],
+        ),
+        (
+            "the server sees",
+            [
+                ("the sum with noise", None),
+                (f"the sum with\n{times:.0f} times the noise", None),
+                ("the sum\nwithout noise", None),
+            ],
+        ),
+        (
+            "readers of the model see",
+            [
+                ("the sum with noise", None),
+                (f"the sum with\n{times:.0f} times the noise", None),
+                ("the sum with noise", None),
+            ],
+        ),
+        ("does the promise hold\nagainst the server?", [("yes", "yes"), ("yes", "yes"), ("no", "no")]),
+        (
+            "... when clients help it?",
+            [(f"yes, up to {corrupt}\nof {CLIENTS}", "yes"), ("yes, however many", "yes"), ("no", "no")],
+        ),
+        (
+            "... when it does not\nfollow the rules?",
+            [("only in the\nactive model", "partly"), ("yes", "yes"), ("no", "no")],
+        ),
+        ("... against readers\nof the model?", [("yes", "yes"), ("yes", "yes"), ("yes", "yes")]),
+        (
+            f"digits read right, of 100\n(at \u03b5 = {settings.epsilon:g})",
+            [(str(right[noise]), None) for noise in COLUMNS],
+        ),
+    ]
+    return {
+        "epsilon": settings.epsilon,
+        "delta": settings.delta,
+        "columns": [noise.value for noise in COLUMNS],
+        "adversaries": [statements[noise].adversary for noise in COLUMNS],
+        "noise_of_mean": [statements[noise].noise_of_mean for noise in COLUMNS],
+        "right": [right[noise] for noise in COLUMNS],
+        "rows": [
+            {"question": question, "answers": [{"text": text, "verdict": verdict} for text, verdict in answers]}
+            for question, answers in questions
+        ],
+    }
+
+
+def _tile(kind: str, size: int, picture: Reals, found: Identified | None) -> Numbers:
+    """One picture, cut to black and white, with how often such a picture is the right one."""
+    pixels = np.abs(np.clip(picture, 0.0, 1.0)).round(4).tolist()  # no minus before a zero
+    counts = {"tries": None, "right": None} if found is None else {"tries": found.tries, "right": found.right}
+    return {"kind": kind, "sum": size, "pixels": pixels} | counts
+
+
+def _row(task: Task, delta: float, clips: tuple[float, ...], seeds: int, rounds: int) -> Row:
+    return row_of(task, load_digits(), delta=delta, clips=clips, seeds=seeds, clients=CLIENTS, rounds=rounds)
+
+
+def _audited(epsilon: float, delta: float, trials: int, fault: Fault | None) -> Audit:
+    return audit(audit_plan(epsilon, delta, neighbours=Neighbours.ZERO), trials, fault=fault)
+
+
+def _identified(size: int, tries: int) -> Identified:
+    return identification(attacked_model(), load_digits(), size, tries, clip=_CLIP, seed=size)
+
+
+def _insider(plan: Plan, tries: int) -> Identified:
+    return identification_by_insider(attacked_model(), load_digits(), plan, tries, seed=0)
+
+
+def _results(jobs: list[_Job], workers: int, on_step: OnStep | None) -> list[Any]:
+    """What every job returns, in their order."""
+
+    def step(done: int) -> None:
+        if on_step is not None:
+            on_step(done, len(jobs))
+
+    if workers == 1:
+        results = []
+        for number, (job, given) in enumerate(jobs, start=1):
+            results.append(job(*given))
+            step(number)
+        return results
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(job, *given) for job, given in jobs]
+        for number, _ in enumerate(as_completed(futures), start=1):
+            step(number)
+        return [future.result() for future in futures]

@@ -8,14 +8,15 @@ the server.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Final
 
 import numpy as np
 
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import ParameterError
-from secagg.privacy.lab.digits import Digits
-from secagg.privacy.lab.models import accuracy, softmax_regression, train
+from secagg.privacy.lab.digits import CLASSES, PIXELS, Digits, Reals, Whole
+from secagg.privacy.lab.models import Layer, Model, accuracy, probabilities_of, softmax_regression
 from secagg.privacy.lab.summing import release
 from secagg.privacy.mechanism import Noise
 from secagg.privacy.plan import Plan
@@ -107,22 +108,52 @@ def learn(
     if rounds < 1 or (plan is not None and rounds > plan.rounds):
         raise ParameterError(f"rounds={rounds}; give at least 1, and at most those of the plan")
     numbers = np.random.default_rng(seed)
-    model, curve = softmax_regression(), []
+    model, curve, everybody = softmax_regression(), [], _Examples.of(federation.clients)
     for _ in range(rounds):
-        staying = numbers.permutation(len(federation.clients))[:stay]
-        updates = (
-            train(model, federation.clients[client], steps=STEPS, rate=RATE).plus(model, -1.0) for client in staying
-        )
+        staying = np.sort(numbers.permutation(len(federation.clients))[:stay])
+        weights, biases = everybody.updates(model.layers[0], staying)
         if plan is None:
-            mean = next(updates)
-            for update in updates:
-                mean = mean.plus(update)
-            model = model.plus(mean, 1.0 / stay)
+            model = model.plus(Model((Layer(weights.mean(axis=0), biases.mean(axis=0)),)))
         else:
-            arrays = (update.arrays() for update in updates)
+            arrays = (Model((Layer(*update),)).arrays() for update in zip(weights, biases, strict=True))
             model = model.plus(model.of(release(plan, plan.clients, arrays, randomness).mean))
         curve.append(accuracy(model, federation.test))
     return tuple(curve)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Examples:
+    """All clients' examples side by side, so that a step of everybody's training is one product.
+
+    Attributes:
+        images: (clients, most examples of one, 64), zeros where a client has fewer.
+        wanted: (clients, most, 10), one at the label.
+        shares: (clients, most, 1), one over the client's number of examples, and 0 where it has none.
+    """
+
+    images: Reals
+    wanted: Reals
+    shares: Reals
+
+    @classmethod
+    def of(cls, clients: tuple[Digits, ...]) -> _Examples:
+        shape = len(clients), max(map(len, clients))
+        images, wanted, shares = (np.zeros((*shape, last)) for last in (PIXELS, CLASSES, 1))
+        for number, mine in enumerate(clients):
+            images[number, : len(mine)] = mine.images
+            wanted[number, np.arange(len(mine)), mine.labels] = 1.0
+            shares[number, : len(mine)] = 1.0 / len(mine)
+        return cls(images, wanted, shares)
+
+    def updates(self, layer: Layer, who: Whole) -> tuple[Reals, Reals]:
+        """What gradient descent from a softmax regression changes, weights (who, 64, 10) and biases (who, 10)."""
+        images, wanted, shares = self.images[who], self.wanted[who], self.shares[who]
+        weights, biases = (np.repeat(array[np.newaxis], len(who), axis=0) for array in (layer.weights, layer.biases))
+        for _ in range(STEPS):
+            excess = (probabilities_of(images @ weights + biases[:, np.newaxis]) - wanted) * shares
+            weights -= RATE * (images.transpose(0, 2, 1) @ excess)
+            biases -= RATE * excess.sum(axis=1)
+        return weights - layer.weights, biases - layer.biases
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +166,7 @@ class Row:
         dropouts: clients that left in each round.
         clip: the best of those that were tried; None without a plan.
         accuracy: after the last round, mean over the seeds.
+        spread: standard deviation over the seeds; 0 for one.
     """
 
     noise: Noise | None
@@ -142,38 +174,49 @@ class Row:
     dropouts: int
     clip: float | None
     accuracy: float
+    spread: float
 
 
-def accuracy_table(
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One row to find: who adds noise, for which epsilon, and how many leave in each round."""
+
+    noise: Noise | None
+    epsilon: float | None
+    dropouts: int = 0
+
+
+def tasks(epsilons: tuple[float, ...], clients: int = CLIENTS) -> tuple[Task, ...]:
+    """Return the rows of a table: no noise, then for each epsilon each model, and shares with a fifth gone, too."""
+    ways = ((Noise.SERVER, 0), (Noise.CLIENTS, 0), (Noise.CLIENTS, clients // 5), (Noise.EACH, 0))
+    return (Task(None, None), *(Task(noise, epsilon, gone) for epsilon in epsilons for noise, gone in ways))
+
+
+def row_of(
+    task: Task,
     digits: Digits,
-    epsilons: tuple[float, ...] = (8.0, 4.0, 1.0),
     *,
     delta: float = 1e-5,
     clips: tuple[float, ...] = CLIPS,
     seeds: int = 3,
     clients: int = CLIENTS,
     rounds: int = ROUNDS,
-) -> list[Row]:
-    """Return what each way of adding noise costs: none, by the server, shares with and without dropouts, and by each.
+) -> Row:
+    """Return one row, with the best of the clips, as an operator would have found it on other data.
 
-    Each row has the best of the clips, as an operator would have found on other data; that search is in no epsilon.
+    The search for the clip is in no epsilon.
     """
     federations = [Federation.of(digits, clients, seed=seed) for seed in range(seeds)]
-
-    def mean(plan: Plan | None, dropouts: int) -> float:
+    plans: list[Plan | None] = [None]
+    if task.noise is not None and task.epsilon is not None:
+        plans = [digits_plan(task.epsilon, delta, clip, task.noise, clients=clients, rounds=rounds) for clip in clips]
+    found: list[tuple[float, float, float | None]] = []
+    for plan in plans:
         last = [
-            learn(each, plan, rounds=rounds, dropouts=dropouts, seed=seed)[-1] for seed, each in enumerate(federations)
+            learn(each, plan, rounds=rounds, dropouts=task.dropouts, seed=seed)[-1]
+            for seed, each in enumerate(federations)
         ]
-        return sum(last) / len(last)
-
-    rows = [Row(None, None, 0, None, mean(None, 0))]
-    few = clients // 5
-    for epsilon in epsilons:
-        for noise, dropouts in ((Noise.SERVER, 0), (Noise.CLIENTS, 0), (Noise.CLIENTS, few), (Noise.EACH, 0)):
-            tried = [
-                (mean(digits_plan(epsilon, delta, clip, noise, clients=clients, rounds=rounds), dropouts), clip)
-                for clip in clips
-            ]
-            best, clip = max(tried)
-            rows.append(Row(noise, epsilon, dropouts, clip, best))
-    return rows
+        spread = stdev(last) if len(last) > 1 else 0.0
+        found.append((fmean(last), spread, None if plan is None else plan.clip))
+    accuracy_, spread, clip = max(found, key=lambda each: each[0])
+    return Row(task.noise, task.epsilon, task.dropouts, clip, accuracy_, spread)

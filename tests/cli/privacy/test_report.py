@@ -1,66 +1,74 @@
-"""`secagg privacy report`: seven pictures and a page that needs nothing else."""
+"""`secagg privacy report`: the page, the table between marks, and refusals before anything is measured."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import secagg
-from secagg.privacy.lab import pictures
-from secagg.privacy.lab.report import Section
+from secagg.cli.privacy import report as command
 from tests.command import Run
 
-NAMES = {"strip", "identification", "coin-game", "budget", "audit", "accuracy", "who-sees-what"}
+ROOT = Path(__file__).parents[3]
+PAGE = "before\n<!-- bench: accuracy -->\n<!-- end of bench -->\nafter\n"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("report") / "new"
-
-
-def test_a_report(run: Run, folder: Path) -> None:
-    outcome = run("privacy", "report", "--out", str(folder), "--quick", "--json")
-    assert outcome.code == 0
+@pytest.mark.slow
+def test_a_quick_report_in_two_processes(run: Run, tmp_path: Path) -> None:
+    page, out = tmp_path / "page.md", tmp_path / "out"
+    page.write_text(PAGE, encoding="utf-8")
+    outcome = run("privacy", "report", "--out", str(out), "--quick", "--workers", "2", "--into", str(page), "--json")
+    assert outcome.code == 0, outcome.err
     record = json.loads(outcome.out)
-    sections = record["sections"]
-    assert set(sections) == NAMES
-    assert {file.name for file in folder.iterdir()} == {f"{n}.{k}" for n in NAMES for k in ("png", "svg")} | {
-        "index.html"
-    }
-    assert sections["identification"]["rates"]["1"] == 1.0
-    assert all(pair["measured"] < pair["claimed"] for pair in sections["audit"]["pairs"])
-    assert sections["budget"]["epsilon"] == sorted(sections["budget"]["epsilon"])
-    assert sections["budget"]["epsilon"][-1] == pytest.approx(sections["budget"]["limit"], rel=1e-3)
-    assert [row["kind"] for row in sections["accuracy"]["rows"]][:2] == ["no noise", "the server"]
-    assert len(sections["strip"]["images"]) == 6
-    page = (folder / "index.html").read_text(encoding="utf-8")
-    assert set(re.findall(r'<img src="(.*?)\.svg" alt="[^"]+">', page)) == NAMES
-    assert "<script" not in page
-    assert "http" not in page
+    kept = json.loads((out / "numbers.json").read_text(encoding="utf-8"))
+    assert {name: record[name] for name in kept} == kept
+    assert all(Path(file).is_file() for file in record["files"])
+    assert record["plan"]["epsilon"] == 8.0
+    table = page.read_text(encoding="utf-8")
+    none = record["pictures"]["accuracy"]["numbers"]["rows"][0]
+    assert f"| none | {none['accuracy']:.3f} " in table
+    assert table.startswith("before\n<!-- bench: accuracy -->\n| noise |")
 
 
-def test_people_get_sentences_and_a_file_in_the_way_is_said(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--epsilon", "0"), "epsilon=0.0 is not above 0"),
+        (("--delta", "0.5"), "delta=0.5 is not above 0 and below 1 / 100"),
+        (("--rounds", "0"), "rounds is 0"),
+        (("--workers", "0"), "workers=0"),
+        (("--into", "{folder}/nothing.md"), "cannot be written"),
+        (("--into", "{folder}/plain.md"), "the page has no block"),
+    ],
+)
+def test_refusals_come_before_measuring(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
 ) -> None:
-    section = Section(
-        "who-sees-what", "Who sees what", "All of it.", "A table.", {"columns": ["all"], "rows": {"a": ["b"]}}
-    )
-    monkeypatch.setattr("secagg.cli.privacy.report.measure", lambda effort, seed: iter([section]))
-    outcome = run("privacy", "report", "--out", str(tmp_path / "new"))
-    assert outcome.code == 0
-    assert "Who sees what: All of it." in outcome.out
-    assert "index.html and 2 pictures" in outcome.out.replace("\n", " ")
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    outcome = run("privacy", "report", "--out", str(tmp_path / "file" / "below"))
+    (tmp_path / "plain.md").write_text("text", encoding="utf-8")
+    monkeypatch.setattr("secagg.privacy.lab.report._results", lambda *_: pytest.fail("it measured"))
+    given = (word.format(folder=tmp_path) for word in words)
+    outcome = run("privacy", "report", "--out", str(tmp_path / "out"), *given, "--json")
     assert outcome.code == 2
-    assert "the report cannot be written to" in outcome.err
+    assert said in outcome.err
 
 
-def test_without_matplotlib_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(secagg.MissingExtraError, match=r"pip install 'secagg\[demo\]'"):
-        pictures.write_report((), tmp_path)
+def test_more_than_was_promised_ends_with_1() -> None:
+    def audit(exceeded: bool, fault: str | None) -> dict[str, Any]:
+        return {"bars": [{"exceeded": exceeded, "fault": fault}, {"exceeded": True, "fault": "half-noise"}]}
+
+    assert not command._exceeded(audit(exceeded=False, fault=None))
+    assert command._exceeded(audit(exceeded=True, fault=None))
+
+
+def test_the_documents_show_what_the_tool_wrote() -> None:
+    text = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+    block = re.search(r"<!-- bench: accuracy -->\n(.*?)<!-- end of bench -->", text, re.DOTALL)
+    assert block is not None
+    assert "Written by `secagg privacy report --into`" in block[1]
+    assert len(re.findall(r"\d\.\d{3} \u00b1 \d\.\d{3}", block[1])) == 15
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"!\[[^\]]{60,}\]\((docs/img/strip\.png)\)", readme[: readme.index("## Two commands")])
+    assert (ROOT / picture).is_file()
