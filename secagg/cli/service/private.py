@@ -10,7 +10,8 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 import secagg
-from secagg.privacy import Budget, FileBudget, Plan
+from secagg.parameters.graph_conditions import count_of
+from secagg.privacy import Budget, FileBudget, Noise, Plan
 
 _MAX_BYTES: Final = 1 << 24
 
@@ -58,7 +59,8 @@ def policy_under(policy: secagg.ClientPolicy, plan: Plan) -> secagg.ClientPolicy
     """Return a policy that takes part in sessions under this plan only, its context that of the policy.
 
     Raises:
-        ParameterError: a policy whose vectors, weight or threat model are not the plan's.
+        ParameterError: a policy whose vectors, weight or threat model are not the plan's, or that believes more clients
+            to be corrupt.
     """
     if policy.vectors is not None or policy.max_weight is not None:
         raise secagg.ParameterError(
@@ -69,6 +71,12 @@ def policy_under(policy: secagg.ClientPolicy, plan: Plan) -> secagg.ClientPolicy
         raise secagg.ParameterError(
             f"--threat-model {model.value} and the plan of --privacy-plan, which is for the "
             f"{plan.threat_model.value} model, do not go together; take a plan for the model"
+        )
+    believed = count_of(plan.clients, "max_corrupt", policy.corrupt_in(model))
+    if plan.noise is Noise.CLIENTS and believed > plan.corrupt:
+        raise secagg.ParameterError(
+            f"--max-corrupt is {policy.corrupt_in(model)}, {believed} of {plan.clients} clients, and the plan of "
+            f"--privacy-plan counts with {plan.corrupt}; take a plan for as many, or give what you believe"
         )
     return replace(
         policy,

@@ -108,6 +108,9 @@ def test_a_policy_takes_part_under_this_plan_alone(plan: Plan, tmp_path: Path) -
             policy_under(replace(secagg.ClientPolicy(), **change), plan)
     with pytest.raises(secagg.ParameterError, match="take a plan for the model"):
         policy_under(secagg.ClientPolicy(threat_model="active"), plan)
+    with pytest.raises(secagg.ParameterError, match=r"is 0.2, 1 of 5 clients, and the plan .* counts with 0"):
+        policy_under(secagg.ClientPolicy(max_corrupt=0.2), plan)
+    assert policy_under(secagg.ClientPolicy(max_corrupt=0.1), plan).max_corrupt == 0.1
 
 
 def test_a_budget_begins_once(tmp_path: Path) -> None:
