@@ -69,7 +69,7 @@ class Loss:
         epsilon, m = gaussian.epsilon(delta, self.m), self.m
         for _ in range(_MOST_STEPS):
             rest = delta - self._lost(epsilon)
-            if not rest > 0.0:
+            if rest < gaussian.LEAST_DELTA:
                 break
             if gaussian.delta(epsilon, m) <= rest:
                 return epsilon

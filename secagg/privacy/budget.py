@@ -278,6 +278,8 @@ def check_owner(client: object, data_set: object) -> tuple[ClientId, str]:
     name = str(data_set)
     if len(name) > _MAX_DATA_SET_CHARACTERS:
         raise ParameterError(f"data_set has {len(name)} characters; give at most {_MAX_DATA_SET_CHARACTERS}")
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise ParameterError(f"data_set={name!a} has half a surrogate pair, which no file holds; give another name")
     return check_client_id(client), name
 
 

@@ -58,6 +58,7 @@ class FileBudget(Budget):
 
     def __init__(self, path: Path | str, *, client: ClientId = 0, data_set: str = "") -> None:
         path = Path(path)
+        check_owner(client, data_set)
         with _reported(path), closing(_opened(path)) as database:
             row = database.execute(
                 "SELECT epsilon, delta, neighbours, observer FROM budgets WHERE client = ? AND data_set = ?",

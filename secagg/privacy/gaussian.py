@@ -22,6 +22,8 @@ from typing import Final
 from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_real
 
+LEAST_DELTA: Final = 1e-200
+"""Below, what is added for errors would be as much as delta."""
 _ERROR: Final = 2.0**-50
 _VANISHED: Final = 1e-300
 _LARGEST_CENTRE: Final = 0.999
@@ -58,7 +60,7 @@ def epsilon(delta: float, m: float) -> float:
     """Return the least epsilon for which an m-GDP release is (epsilon, delta)-DP, rounded up.
 
     Args:
-        delta: 0 < delta < 1.
+        delta: from 1e-200 on, below 1.
         m: at least 0.
 
     Raises:
@@ -79,7 +81,7 @@ def calibrate(epsilon: float, delta: float) -> float:
 
     Args:
         epsilon: above 0.
-        delta: 0 < delta < 1.
+        delta: from 1e-200 on, below 1.
 
     Raises:
         ParameterError: a number outside its range.
@@ -104,7 +106,7 @@ def sigma(epsilon: float, delta: float, sensitivity: float) -> float:
 
     Args:
         epsilon: above 0.
-        delta: 0 < delta < 1.
+        delta: from 1e-200 on, below 1.
         sensitivity: how far one client moves the released vector, in the L2 norm; at least 0.
 
     Raises:
@@ -233,6 +235,6 @@ def _positive(name: str, value: float) -> float:
 
 def _probability(name: str, value: float) -> float:
     given = as_real(value)
-    if given is None or not 0.0 < given < 1.0:
-        raise ParameterError(f"{name}={value!r}; give a probability with 0 < {name} < 1")
+    if given is None or not LEAST_DELTA <= given < 1.0:
+        raise ParameterError(f"{name}={value!r}; give a probability with {LEAST_DELTA:g} <= {name} < 1")
     return given

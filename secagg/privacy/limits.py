@@ -82,7 +82,7 @@ class Limit:
 
     Attributes:
         epsilon: above 0, at most 100.
-        delta: 0 < delta < 1.
+        delta: from 1e-200 on, below 1.
         neighbours: "zero": the client's inputs exchanged for zeros; "replace": for any others.
         observer: "server", or "public" for a client that trusts the server and lets it add the noise.
 
@@ -101,9 +101,9 @@ class Limit:
             raise ParameterError(
                 f"epsilon={self.epsilon!r:.40} of a budget is not above 0 and at most 100; take 1 to 8"
             )
-        if delta is None or not 0 < delta < 1:
+        if delta is None or not gaussian.LEAST_DELTA <= delta < 1:
             raise ParameterError(
-                f"delta={self.delta!r:.40} of a budget is not above 0 and below 1; take 10^-6, or less than a "
+                f"delta={self.delta!r:.40} of a budget is not from 1e-200 on and below 1; take 10^-6, or less than a "
                 "hundredth of 1 / clients"
             )
         object.__setattr__(self, "epsilon", epsilon)
@@ -161,7 +161,7 @@ class Limit:
     def left_m2(self, spent: Loss) -> float:
         """Return what may still be spent, as m squared, rounded down."""
         delta = self.delta - (1 + exp(self.epsilon)) * spent.eta * _MARGIN
-        allowed = gaussian.calibrate(self.epsilon, delta) ** 2 / _MARGIN if 0 < delta < 1 else 0.0
+        allowed = gaussian.calibrate(self.epsilon, delta) ** 2 / _MARGIN if gaussian.LEAST_DELTA <= delta < 1 else 0.0
         return max(0.0, allowed - spent.m2 * _MARGIN)
 
 

@@ -192,7 +192,7 @@ def test_slack_is_rounded_up(rounds: int, clients: int, entries: int, bits: int 
     [
         (lambda: Loss(-1.0), "m2=-1.0 of a loss; give a finite number from 0 on"),
         (lambda: Loss(1.0, math.nan), "eta=nan of a loss; give a finite number from 0 on"),
-        (lambda: Loss(1.0).epsilon(0.0), "delta=0.0; give a probability with 0 < delta < 1"),
+        (lambda: Loss(1.0).epsilon(0.0), "delta=0.0; give a probability with 1e-200 <= delta < 1"),
         (lambda: accounting.skellam_loss(0, 16, 1), "bound=0; give a whole number from 1 on"),
         (lambda: accounting.skellam_loss(1, 1.5, 1), "variance16=1.5; give a whole number from 1 on"),  # type: ignore[arg-type]
         (lambda: accounting.skellam_factor(0), "variance16=0; give a whole number from 1 on"),

@@ -195,7 +195,8 @@ def test_a_draw_has_a_name(kept: Budget, draw: Any) -> None:
     [
         {"epsilon": 0}, {"epsilon": -1.0}, {"epsilon": math.nan}, {"epsilon": 101}, {"epsilon": "4"},
         {"delta": 0}, {"delta": 1}, {"delta": math.nan}, {"delta": True}, {"client": -1}, {"client": 1.5},
-        {"data_set": "x" * 129}, {"data_set": 7}, {"neighbours": "some"}, {"observer": "nobody"}, {"observer": None},
+        {"data_set": "x" * 129}, {"data_set": 7}, {"data_set": "\ud800"}, {"delta": 1e-300},
+        {"neighbours": "some"}, {"observer": "nobody"}, {"observer": None},
     ],
 )  # fmt: skip
 def test_a_limit_out_of_range_is_refused(wrong: dict[str, Any], tmp_path: Path) -> None:

@@ -157,8 +157,9 @@ def test_extremes_give_a_probability(epsilon: float, m: float) -> None:
     [
         (lambda: gaussian.delta(-1.0, 1.0), "epsilon=-1.0; give a finite number from 0 on"),
         (lambda: gaussian.delta(1.0, math.nan), "m=nan; give a finite number from 0 on"),
-        (lambda: gaussian.epsilon(0.0, 1.0), "delta=0.0; give a probability with 0 < delta < 1"),
-        (lambda: gaussian.epsilon(1.0, 1.0), "delta=1.0; give a probability with 0 < delta < 1"),
+        (lambda: gaussian.epsilon(0.0, 1.0), "delta=0.0; give a probability with 1e-200 <= delta < 1"),
+        (lambda: gaussian.sigma(1.0, 1e-310, 1.0), "delta=1e-310; give a probability with 1e-200 <= delta < 1"),
+        (lambda: gaussian.epsilon(1.0, 1.0), "delta=1.0; give a probability with 1e-200 <= delta < 1"),
         (lambda: gaussian.calibrate(0.0, 1e-5), "epsilon=0.0; give a number above 0"),
         (lambda: gaussian.calibrate(math.inf, 1e-5), "epsilon=inf; give a finite number from 0 on"),
         (lambda: gaussian.sigma(1.0, 1e-5, -1.0), "sensitivity=-1.0; give a finite number from 0 on"),
