@@ -104,6 +104,7 @@ def test_federated_averaging_under_a_plan_ends_where_the_plan_does(
     assert again.panicked
     assert OVER_BUDGET in refusals(network)
     assert not [said for said in refusals(network) if "m^2" in said]
+    assert all(len(learner.seen) == 3 for learner in network.learners.values()), "it refuses before it learns"
     assert draws(network) == [3] * 5
 
 
