@@ -1,8 +1,8 @@
 """A histogram that may be published: counts over many clients with noise, and a budget that each client holds.
 
-No single client shows in the counts, whoever looks at them, the server included. What that means in numbers is known
-before anybody counts; whoever's budget is used up is refused by its own machine. For counts within a company see
-histogram.py, which is exact.
+What one client adds hardly shows in the counts, whoever looks at them: the server, too, as long as it follows the
+protocol. How little is known in numbers before anybody counts; whoever's budget is used up is refused by its own
+machine. For counts within a company see histogram.py, which is exact.
 """
 
 import numpy as np
@@ -36,16 +36,7 @@ def private_counts(tables, budgets, dropouts=None):
     Here all clients are in this process. With `secagg.ClientSession` each is where its table is, and its budget is a
     `privacy.FileBudget` beside it.
     """
-    plan = HISTOGRAM.plan
-    parameters = secagg.SessionParameters.choose(
-        clients=sorted(tables),
-        vectors=plan.vectors,
-        minimum_contributors=plan.minimum_contributors,
-        max_dropout=0.2,
-        max_corrupt=0.05,
-        topology="complete",  # so that clients see how many are in the sum
-        context=plan.bind(b"ages, first quarter"),
-    )
+    parameters = HISTOGRAM.plan.parameters(sorted(tables), context=b"ages, first quarter")
     inputs = {client: private_input(client, ages, parameters, budgets) for client, ages in tables.items()}
     return HISTOGRAM.decode(secagg.simulate(parameters, inputs, dropouts=dropouts))
 

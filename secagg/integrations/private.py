@@ -8,7 +8,7 @@ the data, and nothing of the data decides. Must not know frameworks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -96,33 +96,6 @@ class PrivacySettings:
             population=self.population,
             **session,
         )
-
-
-def session_under(plan: Plan, clients: Sequence[int], context: bytes, **choices: Any) -> secagg.SessionParameters:
-    """Choose the parameters of a session that keeps a plan.
-
-    Args:
-        plan: of the session.
-        clients: its cohort, no smaller than the plan's floor.
-        context: what the session is about, beside the plan.
-        choices: further arguments of `SessionParameters.choose`.
-
-    Raises:
-        ParameterError: no such session.
-    """
-    parameters = secagg.SessionParameters.choose(
-        clients=clients,
-        vectors=plan.vectors,
-        threat_model=plan.threat_model,
-        max_corrupt=plan.corrupt / len(clients) if plan.corrupt < len(clients) else 0.0,
-        minimum_contributors=plan.floor,
-        topology=plan.topology,
-        security_bits=plan.security_bits,
-        context=plan.bind(context),
-        **choices,
-    )
-    plan.check(parameters)
-    return parameters
 
 
 def accepted_plan(

@@ -1,17 +1,56 @@
-"""Whether a session keeps what a plan promises: a client's check of an offer, and a server's of its own.
+"""A session that keeps what a plan promises, and whether one does: a client's check of an offer, a server's of its own.
 
 All of it is public; a client's data have no part in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from secagg.errors import ParameterError
-from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import require_kind
+from secagg.parameters.cohort import cohort_of
 from secagg.parameters.graph_conditions import count_of, threshold_resists
 from secagg.parameters.policy import ClientPolicy
 from secagg.privacy.mechanism import Noise
 from secagg.privacy.promise import Promise
+
+
+def choose_session(
+    plan: Promise, clients: int | Iterable[ClientId], context: bytes, choices: dict[str, Any]
+) -> SessionParameters:
+    """Choose the parameters of a session in which the plan's statement is true; `check_session` says whether it is.
+
+    Args:
+        plan: what is promised.
+        clients: the cohort's ids, or how many.
+        context: the plan's digest and what the session is about.
+        choices: further arguments of `SessionParameters.choose`, before those of the plan.
+
+    Raises:
+        ParameterError: a cohort below the plan's floor, choices that follow from the plan, or no such session.
+    """
+    for name in ("vectors", "max_weight"):
+        if name in choices:
+            raise ParameterError(
+                f"{name} of a session follows from the plan; leave it out, and choose the plan with its arrays= and "
+                "weights="
+            )
+    cohort = cohort_of(clients)
+    number = len(cohort)
+    if number < plan.floor:
+        raise ParameterError(
+            f"a cohort of {number} clients is below the {plan.floor} that every sum under this plan holds; wait for "
+            "more clients, or choose a plan with a smaller minimum_contributors"
+        )
+    of_plan: dict[str, Any] = {
+        **{"vectors": plan.vectors, "threat_model": plan.threat_model, "topology": plan.topology},
+        **{"minimum_contributors": plan.floor, "security_bits": plan.security_bits},
+        **{"max_corrupt": plan.corrupt / number, "max_dropout": min(plan.dropped, number - 1) / number},
+    }
+    return SessionParameters.choose(clients=cohort, context=context, **(of_plan | choices))
 
 
 def check_session(

@@ -4,7 +4,7 @@ Each client counts its items in bins, `items` of them at most, and adds its shar
 said in advance is `plan.statement`, and how far off a count will be is `margin`. By hand:
 
     histogram = Histogram.choose(bins=12, epsilon=1.0, delta=1e-6, clients=100)
-    parameters = SessionParameters.choose(..., vectors=histogram.plan.vectors, context=histogram.plan.bind(b"round 1"))
+    parameters = histogram.plan.parameters(clients, context=b"round 1")
     private = histogram.privatize(np.digitize(ages, edges))                       # a client
     client.set_input(budget.spend(histogram.plan, private, client.parameters))
     counts = histogram.decode(server.result)                                      # the server

@@ -196,7 +196,8 @@ def _m_round(target: Target, total: int) -> float:
         bits = "" if target.security_bits is None else f" at {target.security_bits} security bits of a sparse graph"
         raise ParameterError(
             f"at epsilon={target.epsilon:g} the slack of {eta:.3g}{bits} takes {paid:.3g} of delta={target.delta:g}, "
-            "more than a hundredth; take a larger delta, a smaller epsilon or a complete graph"
+            f"more than a hundredth; take a larger delta{', ' if bits else ' or '}a smaller epsilon"
+            f"{' or a complete graph' if bits else ''}"
         )
     m = gaussian.calibrate(target.epsilon, math.nextafter(target.delta - paid, 0.0))
     return math.nextafter(m / math.sqrt(target.rounds), 0.0)

@@ -7,6 +7,7 @@ kinds of noise: Skellam shares, here, and those of :mod:`secagg.privacy.laplace`
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any, Final, Protocol
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from secagg.crypto.randomness import RandomSource, SystemRandomSource
 from secagg.errors import ParameterError
+from secagg.parameters import ClientId, SessionParameters
 from secagg.parameters.arguments import as_real, as_whole
 from secagg.parameters.vectors import Integers
 from secagg.privacy import gaussian
@@ -25,7 +27,7 @@ from secagg.privacy.clipping import ClipReport
 from secagg.privacy.limits import Priced
 from secagg.privacy.mechanism import Neighbours, Noise
 from secagg.privacy.plan import Plan
-from secagg.privacy.release import DRAW_BYTES, Private, Sum
+from secagg.privacy.release import DRAW_BYTES, Private, Sum, contributors_of
 from secagg.privacy.sampling import SEED_BYTES, draw, noise_stream
 from secagg.privacy.statement import Statement
 from secagg.privacy.tables import VARIANCE_UNIT, NoiseTable, skellam
@@ -89,6 +91,10 @@ class CountingPlan(Priced, Protocol):
 
     def bind(self, context: bytes = b"") -> bytes:
         """Return the context of a session under it."""
+        ...
+
+    def parameters(self, clients: int | Iterable[ClientId], context: bytes = b"", **choices: Any) -> SessionParameters:
+        """Choose the parameters of a session that keeps it; see `Plan.parameters`."""
         ...
 
 
@@ -203,12 +209,7 @@ def released(counting: Counting, result: Sum) -> tuple[NDArray[np.int64], int]:
     Raises:
         ParameterError: a result of another plan, or below its floor.
     """
-    contributors, least = len(result.contributors), counting.plan.floor
-    if contributors < least:
-        raise ParameterError(
-            f"a sum of {contributors} clients is below the {least} of the plan, and holds less noise than it promises; "
-            "discard it"
-        )
+    contributors = contributors_of(result, counting.plan.floor)
     counts = result.vectors.get(COUNTS)
     shape = counting.plan.vectors[COUNTS].shape
     if not isinstance(counts, np.ndarray) or counts.dtype != np.int64 or counts.shape != shape:

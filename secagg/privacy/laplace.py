@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 from secagg.canonical import encode_fields
 from secagg.crypto.labels import Label
 from secagg.errors import ParameterError
-from secagg.parameters import SessionParameters
+from secagg.parameters import ClientId, SessionParameters
 from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import Integers
 from secagg.privacy import gaussian
 from secagg.privacy.accounting import Loss
-from secagg.privacy.admission import check_session
+from secagg.privacy.admission import check_session, choose_session
 from secagg.privacy.choosing import times
 from secagg.privacy.counts import LESS_NOISE, SkellamCounts
 from secagg.privacy.mechanism import Neighbours, Noise
@@ -165,6 +166,12 @@ class LaplaceCounts:
     def bind(self, context: bytes = b"") -> bytes:
         """Return the context of a session under this plan: its digest, then the application's own bytes."""
         return self.digest + context
+
+    def parameters(self, clients: int | Iterable[ClientId], context: bytes = b"", **choices: Any) -> SessionParameters:
+        """Choose the parameters of a session that keeps the plan; see `Plan.parameters`."""
+        parameters = choose_session(self.terms, clients, self.bind(context), choices)
+        self.check(parameters)
+        return parameters
 
     def check(self, parameters: SessionParameters, policy: ClientPolicy | None = None) -> None:
         """Refuse a session in which the statement would not be true; see `Plan.check`."""

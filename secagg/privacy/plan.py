@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -18,14 +18,14 @@ from secagg.crypto.labels import Label
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import DecodeError, ParameterError
-from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import require_kind
 from secagg.parameters.graph_conditions import checked_integer, count_of
 from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.session import default_minimum
 from secagg.parameters.vectors import MAX_DIMENSIONS, MAX_ENTRIES
 from secagg.privacy import release
-from secagg.privacy.admission import check_session
+from secagg.privacy.admission import check_session, choose_session
 from secagg.privacy.choosing import Target, check_overhead, choose_mechanism
 from secagg.privacy.mechanism import MAX_ARRAYS, Neighbours, Noise, check_clip, shapes_of
 from secagg.privacy.promise import (
@@ -112,6 +112,8 @@ class Plan(Promise):
         between = local if neighbours is None else member(Neighbours, "neighbours", neighbours)
         cohort = checked_integer("clients", clients, 2, MAX_COHORT, "the sum of one client hides nothing")
         runs = checked_integer("rounds", rounds, 1, MAX_ROUNDS, "every sum of a client's data counts")
+        require_kind("adaptive", adaptive, bool, "True or False")
+        require_kind("rotation", rotation, (bool, type(None)), "True, False or None")
         claimed, lost = check_epsilon(epsilon), check_delta(delta, cohort)
         shapes, bound = shapes_of(arrays), check_clip(clip)
         dropped = count_of(cohort, "max_dropout", max_dropout)
@@ -171,6 +173,21 @@ class Plan(Promise):
         require_kind("context", context, bytes, "bytes, such as a model's digest and a round")
         return self.digest + context
 
+    def parameters(self, clients: int | Iterable[ClientId], context: bytes = b"", **choices: Any) -> SessionParameters:
+        """Choose the parameters of a session that passes :meth:`check`.
+
+        Args:
+            clients: the cohort's ids, at least as many as every sum holds (`floor`), or how many clients.
+            context: what the session is about; the plan is bound in front of it.
+            choices: further arguments of `SessionParameters.choose`, which go before those of the plan.
+
+        Raises:
+            ParameterError: a cohort below the floor, or no such session.
+        """
+        parameters = choose_session(self, clients, self.bind(context), choices)
+        self.check(parameters)
+        return parameters
+
     def check(self, parameters: SessionParameters, policy: ClientPolicy | None = None) -> None:
         """Refuse a session in which the statement would not be true.
 
@@ -229,12 +246,7 @@ class Plan(Promise):
             ParameterError: a result of another plan or below its floor, missing parameters, or a total weight that may
                 be noise alone.
         """
-        contributors = len(result.contributors)
-        if contributors < self.floor:
-            raise ParameterError(
-                f"a sum of {contributors} clients is below the {self.floor} of the plan, and holds less noise than it "
-                "promises; discard it"
-            )
+        contributors = release.contributors_of(result, self.floor)
         seed = None
         if self.noise is Noise.SERVER:
             session = self._required(parameters, "the server adds the noise").encode()

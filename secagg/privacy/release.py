@@ -85,6 +85,26 @@ class Sum(Protocol):
         ...
 
 
+def contributors_of(result: Sum, floor: int) -> int:
+    """Return how many clients are in a sum.
+
+    Raises:
+        ParameterError: what is no result, or fewer clients than the floor of a plan.
+    """
+    if not isinstance(getattr(result, "contributors", None), tuple):
+        raise ParameterError(
+            f"a {type(result).__name__} does not say who is in the sum; give the result of the session, with its "
+            "vectors and contributors"
+        )
+    contributors = len(result.contributors)
+    if contributors < floor:
+        raise ParameterError(
+            f"a sum of {contributors} clients is below the {floor} of the plan, and holds less noise than it promises; "
+            "discard it"
+        )
+    return contributors
+
+
 def privatize(
     mechanism: Mechanism,
     update: Mapping[str, Any],

@@ -44,8 +44,10 @@ def test_in_the_active_model_a_sum_holds_more_than_half_and_the_noise_counts_wit
     terms = TERMS | {"minimum_contributors": 3, "threat_model": "active", "max_corrupt": 0.25}
     histogram = Histogram.choose(bins=2, pure=pure, epsilon=4.0, **terms)
     assert (histogram.plan.minimum_contributors, histogram.plan.floor) == (3, 7)
-    parameters = session_of(histogram.plan, minimum_contributors=3, threat_model="active", max_corrupt=0.25)
-    histogram.plan.check(parameters)
+    parameters = histogram.plan.parameters(8, b"round 1")
+    assert parameters.context == histogram.plan.bind(b"round 1")
+    with pytest.raises(ParameterError, match="a cohort of 6 clients is below the 7"):
+        histogram.plan.parameters(6)
     result = secagg.simulate(parameters, {i: histogram.privatize(i % 2).arrays for i in range(8)})
     assert histogram.decode(result).contributors == 8
     few = plain_sum([histogram.privatize(0) for _ in range(6)])

@@ -346,6 +346,57 @@ def test_the_session_of_a_plan_is_accepted(model: str) -> None:
     plan.check(session_of(plan))
 
 
+@pytest.mark.parametrize("model", ["semi-honest", "active"])
+@pytest.mark.parametrize("clients", [5, 40, 300])
+def test_a_plan_chooses_sessions_that_fit_it_from_its_floor_up(clients: int, model: str) -> None:
+    plan = plan_of(clients=clients, minimum_contributors=None, threat_model=model, arrays={"w": (3,)})
+    for cohort in range(plan.floor, clients + 1, max(1, clients // 7)):
+        parameters = plan.parameters(cohort, b"round 7")  # which checks it
+        assert parameters.clients == cohort
+        assert parameters.context == plan.bind(b"round 7")
+        assert parameters.topology.kind is TopologyKind.COMPLETE
+        assert parameters.minimum_contributors == plan.floor
+
+
+def test_a_plan_for_a_sparse_graph_chooses_one() -> None:
+    plan = plan_of(clients=100, minimum_contributors=None, topology="sparse", security_bits=60, arrays={"w": (3,)})
+    parameters = plan.parameters(range(3, 98), suite=2)
+    assert parameters.topology.kind is TopologyKind.SPARSE
+    assert parameters.cohort == tuple(range(3, 98))
+    assert parameters.suite == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"clients": 13}, "a cohort of 13 clients is below the 14 that every sum under this plan holds; wait for more"),
+        ({"clients": 21}, "it has 21 clients, and the plan is for 20"),
+        (
+            {"clients": 20, "max_weight": 9},
+            "max_weight of a session follows from the plan.*with its arrays= and weights=",
+        ),
+        ({"clients": 20, "vectors": {}}, "vectors of a session follows from the plan"),
+        ({"clients": 20, "threat_model": "active"}, "its threat model is active, and the plan's semi-honest"),
+        ({"clients": 20, "context": "round 7"}, "context is of type str; give bytes"),
+    ],
+)
+def test_a_plan_chooses_no_session_that_does_not_fit_it(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        PLAN.parameters(**arguments)
+
+
+@pytest.mark.parametrize("result", [{"w": np.zeros(3)}, None])
+def test_what_is_no_result_is_not_decoded(result: Any) -> None:
+    with pytest.raises(ParameterError, match="does not say who is in the sum; give the result of the session"):
+        PLAN.decode(result)
+
+
+@pytest.mark.parametrize("changes", [{"rotation": "no"}, {"adaptive": 1}])
+def test_switches_are_true_or_false(changes: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=r"(rotation|adaptive) is of type \w+; give True"):
+        plan_of(**changes)
+
+
 UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"vectors": {"dense/kernel": FixedPoint(shape=(64, 10), clip=1.0)}}, "vectors are not those of the plan"),
     ({"vectors": dict(reversed(PLAN.vectors.items()))}, "in this order"),

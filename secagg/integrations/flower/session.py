@@ -25,7 +25,6 @@ from secagg.integrations.flower.config import METRIC_BITS, SecAggConfig
 from secagg.integrations.flower.exchange import Clock, SystemClock, address, exchange
 from secagg.integrations.flower.plan import ModelPlan, Plan, arrays_of
 from secagg.integrations.flower.private import PrivateModel
-from secagg.integrations.private import session_under
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
 from secagg.protocol.events import ClientDropped, ServerEvent
@@ -317,7 +316,7 @@ class _Run:
         config = self._config
         if isinstance(self._model, PrivateModel):
             choices = {"max_dropout": config.max_dropout, "suite": config.suite}
-            return session_under(self._model.plan, cohort, context, **choices)
+            return self._model.plan.parameters(cohort, context, **choices)
         specs = dict(self._model.specs) if self._model is not None else {}
         metric_clips = config.evaluate_metrics if self._model is None else config.metrics
         return secagg.SessionParameters.choose(

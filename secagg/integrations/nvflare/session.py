@@ -21,7 +21,6 @@ from secagg.integrations.contribution import Report, with_report
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
-from secagg.integrations.private import session_under
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
 from secagg.protocol.events import ClientDropped, ServerEvent
@@ -224,9 +223,7 @@ def run_session(
         )
     names = plan.vector_names()
     if privacy is not None:
-        parameters = session_under(
-            privacy, sorted(cohort), context, max_dropout=settings.max_dropout, suite=settings.suite
-        )
+        parameters = privacy.parameters(sorted(cohort), context, max_dropout=settings.max_dropout, suite=settings.suite)
     else:
         parameters = secagg.SessionParameters.choose(
             clients=sorted(cohort),

@@ -26,7 +26,6 @@ from secagg.integrations.flower import (
     node_from_config,
     run_session,
     secagg_mod,
-    session,
 )
 from secagg.integrations.flower.private import ContextBudget
 from secagg.integrations.private import OVER_BUDGET
@@ -212,7 +211,7 @@ def told_other_vectors(plan: Plan, clients: Any, context: bytes, **choices: Any)
 def test_an_offer_that_makes_the_statement_false_is_refused(
     lie: Any, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "session_under", lie)
+    monkeypatch.setattr(Plan, "parameters", lie)
     group, held = group_of(active=False)
     with pytest.raises(SessionAbortedError):
         play(group, threat_model="semi-honest")

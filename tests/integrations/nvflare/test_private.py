@@ -23,7 +23,6 @@ from secagg.integrations.nvflare import (
     SecureFedAvg,
     SumOutcome,
     load_site,
-    session,
 )
 from secagg.integrations.nvflare.messages import ENTRY
 from secagg.integrations.private import OVER_BUDGET
@@ -126,7 +125,7 @@ def smaller_floor(plan: Plan, clients: Any, context: bytes, **choices: Any) -> s
 
 
 def test_an_offer_that_makes_the_statement_false_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "session_under", smaller_floor)
+    monkeypatch.setattr(Plan, "parameters", smaller_floor)
     network = network_of(tmp_path)
     with pytest.raises(SessionAbortedError):
         play(network)
