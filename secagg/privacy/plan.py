@@ -243,8 +243,8 @@ class Plan(Promise):
                 no second release; None for a key of this process.
 
         Raises:
-            ParameterError: a result of another plan or below its floor, missing parameters, or a total weight that may
-                be noise alone.
+            ParameterError: a result of another plan or below its floor, missing or other parameters, or a total weight
+                that may be noise alone.
         """
         contributors = release.contributors_of(result, self.floor)
         seed = None
@@ -307,6 +307,12 @@ class Plan(Promise):
     def _required(self, parameters: SessionParameters | None, why: str) -> SessionParameters:
         if not isinstance(parameters, SessionParameters):
             raise ParameterError(f"{why}, and the session is not known here; pass parameters=session.parameters")
+        # Two plans would draw their noise for one sum from the same bits, and its difference gives the sum away.
+        if not parameters.context.startswith(digest := self.digest):
+            raise ParameterError(
+                f"{why}, and the session is under another plan: its context does not begin with this one's digest, "
+                f"{digest.hex()[:16]}...; decode it with its own"
+            )
         return parameters
 
 

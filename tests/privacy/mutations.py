@@ -150,6 +150,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "each array has its own clip",
         (RELEASE, "scaling = scaling_of(entries, m", "scaling = scaling_of(Entries(list(update.values())[:1]), m"),
     ),
+    m(
+        "release",
+        "a server's noise for two plans",
+        (PLAN, "if not parameters.context.startswith(digest := self.digest):", "if not (digest := self.digest):"),
+    ),
     m("release", "weights in their own dtype", (RELEASE, "examples = as_real(weight)", "examples: Any = weight")),
     m("release", "no noise", (RELEASE, "if table is not None:", "if False:")),
     m(

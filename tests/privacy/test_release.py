@@ -415,6 +415,18 @@ def test_a_result_of_something_else_is_refused() -> None:
         release.decode(plan, wrong, 7)
 
 
+@pytest.mark.parametrize("changes", [{"noise": "server"}, {"rotation": True}])
+def test_a_result_is_decoded_under_the_plan_of_its_session(changes: dict[str, Any]) -> None:
+    """With a server's noise, two plans would draw it for one sum from the same bits, and together give the sum away."""
+    plan, other = (plan_of(arrays={"u": 8}, epsilon=epsilon, **changes) for epsilon in (8.0, 6.0))
+    vectors = {name: np.zeros(spec.shape, dtype=np.int64) for name, spec in plan.vectors.items()}
+    result = SessionResult(vectors, tuple(range(12)), None, np.zeros(0, dtype=np.uint64))
+    plan.decode(result, parameters=session_of(plan))
+    for wrong in (other, plan.with_clip(2.0)):
+        with pytest.raises(ParameterError, match="the session is under another plan"):
+            wrong.decode(result, parameters=session_of(plan))
+
+
 def test_decoding_twice_is_one_release_when_the_server_adds_the_noise() -> None:
     plan = plan_of(noise="server", arrays={"u": 4000})
     parameters, again = session_of(plan), session_of(plan, nonce=bytes(31) + b"1")
