@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from numpy.typing import NDArray
 
 import secagg
 from secagg.parameters.graph_conditions import count_of
-from secagg.privacy import Budget, FileBudget, Noise, Plan
+
+if TYPE_CHECKING:
+    from secagg.privacy import Budget, FileBudget, Plan
 
 _MAX_BYTES: Final = 1 << 24
 
@@ -24,6 +26,8 @@ def load_plan(path: Path) -> Plan:
     Raises:
         ParameterError: no such file, no plan, or one that claims more than its integers give.
     """
+    from secagg.privacy import Plan  # loads SQLite, which most commands do without
+
     try:
         with open(path, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
@@ -46,6 +50,8 @@ def opened_budget(path: Path, client: int, epsilon: float | None, delta: float |
         ParameterError: one of epsilon and delta without the other, a budget that is there already, or none.
         StoreError: the file cannot be used.
     """
+    from secagg.privacy import FileBudget
+
     if (epsilon is None) != (delta is None):
         raise secagg.ParameterError(
             "--privacy-epsilon and --privacy-delta begin a budget together; give both the first time, and none later"
@@ -62,6 +68,8 @@ def policy_under(policy: secagg.ClientPolicy, plan: Plan) -> secagg.ClientPolicy
         ParameterError: a policy whose vectors, weight or threat model are not the plan's, or that believes more clients
             to be corrupt.
     """
+    from secagg.privacy import Noise
+
     if policy.vectors is not None or policy.max_weight is not None:
         raise secagg.ParameterError(
             "--privacy-plan says which vectors there are, without weights; leave out --vectors and --max-weight"
