@@ -36,7 +36,6 @@ from secagg.cli.service.connecting import (
 )
 from secagg.cli.service.context import context_of
 from secagg.cli.service.expected import expected_vectors
-from secagg.cli.service.private import load_plan, opened_budget, policy_under, privatized, require_fit
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 
@@ -164,6 +163,8 @@ def join(
             "--privacy-plan and --privacy-budget go together: a plan says what one sum tells, a budget what all may"
         )
     if privacy_plan is not None and privacy_budget is not None:
+        from secagg.cli.service.private import load_plan, opened_budget, policy_under, privatized, require_fit
+
         if strict:
             raise secagg.ParameterError("--strict would have the client leave for its data; leave it out under a plan")
         plan = load_plan(privacy_plan)
