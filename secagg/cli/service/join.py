@@ -106,6 +106,9 @@ def join(
     max_dropout: Annotated[
         float, typer.Option(help="Judge sparse graphs as if this fraction of the cohort dropped out.")
     ] = _DEFAULTS.max_dropout,
+    security_bits: Annotated[
+        int, typer.Option(help="Judge sparse graphs to fail with probability 2^-bits at most.")
+    ] = _DEFAULTS.security_bits,
     complete: Annotated[bool, typer.Option("--complete", help="Accept no sparse graph.")] = (False),
     ca: CaFile = None,
     certificate: CertificateFile = None,
@@ -142,6 +145,7 @@ def join(
         threat_model=threat_model,
         max_corrupt=max_corrupt,
         max_dropout=max_dropout,
+        security_bits=security_bits,
         topologies=frozenset({secagg.TopologyKind.COMPLETE}) if complete else _DEFAULTS.topologies,
         context=None if context is None else context_of(context),
         vectors=None if vectors is None else expected_vectors(vectors),

@@ -258,6 +258,7 @@ FLOORS: dict[str, tuple[dict[str, str | None], int, str]] = {
     "more contributors": ({"minimum_contributors": "4"}, 1, "C04"),
     "the semi-honest model": ({"threat_model": "semi-honest"}, 1, "C05"),
     "a semi-honest session": ({"session": "trial"}, 1, "C05"),
+    "no security": ({"security_bits": "0"}, 2, "security_bits is 0"),
     "another context": ({"context": "other"}, 1, "C08"),
     "an unknown session": ({"session": "second"}, 1, "second"),
     "no session name": ({"session": "../first"}, 2, "../first"),
