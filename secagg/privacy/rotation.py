@@ -22,7 +22,9 @@ _FACTOR_BITS: Final = 4
 _RADIX_BITS: Final = 5
 _BLOCK_BITS: Final = 15
 _UNLUCKY_BITS: Final = 20
-_COLUMNS: Final = 2**12
+# Products are so small that BLAS does them in the calling thread: on a busy machine, waiting for its threads at every
+# call took 60 times as long.
+_COLUMNS: Final = 2**7
 
 
 def padded_length(entries: int) -> int:
@@ -96,10 +98,12 @@ def _hadamard(row: NDArray[np.float64], bits: int) -> None:
             radix = min(_RADIX_BITS, block_bits - done)
             matrix, low = _signs(radix), 1 << done
             if done == 0:
-                np.matmul(source.reshape(-1, 1 << radix), matrix, out=target.reshape(-1, 1 << radix))
+                shape = (-1, min(block >> radix, _COLUMNS), 1 << radix)
+                np.matmul(source.reshape(shape), matrix, out=target.reshape(shape))
             else:
-                shape = (-1, 1 << radix, low)
-                np.matmul(matrix, source.reshape(shape), out=target.reshape(shape))
+                pieces = (-1, 1 << radix, max(1, low // _COLUMNS), min(low, _COLUMNS))
+                read, written = (each.reshape(pieces).swapaxes(1, 2) for each in (source, target))
+                np.matmul(matrix, read, out=written)
             source, target, spare, done = target, spare, target, done + radix
         piece[:] = source
     done = block_bits
