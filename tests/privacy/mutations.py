@@ -197,7 +197,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "return Release(_arrays(mechanism, np.maximum(values, 0))",
         ),
     ),
-    m("release", "sums below the floor are decoded", (PLAN, "if contributors < self.floor:", "if False:")),
+    m("release", "sums below the floor are decoded", (RELEASE, "if contributors < floor:", "if False:")),
     m("release", "a total weight of noise divides", (RELEASE, "if total < _LEAST_SIGMAS * sigma:", "if False:")),
     m(
         "release",
@@ -297,7 +297,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m("counts", "counts beyond the bound go out", (COUNTS, "within = squares <= counting.bound", "within = True")),
     m("counts", "more items than are allowed", (COUNTS, "np.bincount(numbers[:items]", "np.bincount(numbers")),
     m("counts", "a bin counts often", (COUNTS, "    if distinct:", "    if False:")),
-    m("counts", "a sum below the floor", (COUNTS, "if contributors < least:", "if False:")),
+    m(
+        "counts",
+        "a sum below the floor",
+        (COUNTS, "contributors_of(result, counting.plan.floor)", "contributors_of(result, 0)"),
+    ),
     m("counts", "p is rounded down", (LAPLACE, "numerator = math.ceil(", "numerator = math.floor(0.999999 * ")),
     m("counts", "rounds of pure noise are one", (LAPLACE, "(distance * plan.rounds)", "distance")),
     m(
