@@ -8,9 +8,9 @@ masks. Must not know frameworks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ import secagg
 from secagg.errors import (
     InternalError,
     LocalProtocolError,
+    ParameterError,
     PeerMisbehaved,
     RemoteProtocolError,
     SessionAbortedError,
@@ -28,6 +29,7 @@ from secagg.errors import (
 REPORT: Final = "report"
 """The vector of a :class:`Report`."""
 
+_Made = TypeVar("_Made")
 _Specs = Mapping[str, secagg.FixedPoint | secagg.Integers]
 
 
@@ -107,6 +109,38 @@ def require_counts_that_are_known(parameters: secagg.SessionParameters, known: M
 NOT_OF_DATA: Final = (LocalProtocolError, RemoteProtocolError, SessionAbortedError, InternalError)
 """What may be raised while values become an input, and is not about them. Whatever else is raised may depend on data,
 as its text may: no client leaves for it, and nothing of it reaches a server."""
+
+
+def asked_for(what: str, call: Callable[[], _Made], log: logging.Logger) -> _Made:
+    """Return what a client's application makes of an instruction.
+
+    Args:
+        what: the application, as people call it.
+        call: runs it.
+        log: the client's own, which gets whatever it raises; a framework would send the server the text of that.
+
+    Raises:
+        ParameterError: it raised something, of which only the kind is said.
+    """
+    try:
+        return call()
+    except (Exception, SystemExit) as error:
+        log.exception("secure aggregation: %s raised an error", what)
+        raise ParameterError(f"{what} raised {type(error).__name__}") from error
+
+
+def attempt(make: Callable[[], _Made]) -> _Made | Exception:
+    """Return what is made of an application's answer, or what came in between, whatever that is.
+
+    Raises:
+        LocalProtocolError, RemoteProtocolError, SessionAbortedError, InternalError: it is not about the answer.
+    """
+    try:
+        return make()
+    except NOT_OF_DATA:
+        raise
+    except Exception as error:  # noqa: BLE001 - an application answers with anything, and its client takes part
+        return error
 
 
 def contribute(

@@ -8,7 +8,7 @@ the data, and nothing of the data decides. Must not know frameworks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,8 +16,8 @@ import numpy as np
 
 import secagg
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
-from secagg.integrations.contribution import NOT_OF_DATA
-from secagg.privacy import Budget, Neighbours, Noise, Plan
+from secagg.integrations.contribution import attempt
+from secagg.privacy import Budget, Neighbours, Noise, Plan, Private
 from secagg.privacy.mechanism import check_clip
 from secagg.privacy.promise import check_delta, check_epsilon
 
@@ -140,21 +140,19 @@ def contribute_under(
     plan: Plan,
     budget: Budget,
     session: secagg.ClientSession,
-    update: Mapping[str, Any] | None,
-    weight: int | None,
+    make: Callable[[], tuple[Mapping[str, Any], int | None]],
     log: logging.Logger,
 ) -> None:
     """Clip, round and add noise, count that draw, and make it the input of a session that waits for it.
 
-    Whatever the update is, the client takes part, and pays for it: an update that does not fit counts as zeros of
-    weight 0, as does None.
+    Whatever the update is, the client takes part, and pays for it: one that does not fit, or that there is none of,
+    counts as zeros of weight 0.
 
     Args:
         plan: as :func:`accepted_plan` returned it.
         budget: what it is counted in.
         session: of the offer that the plan was accepted for.
-        update: name to array.
-        weight: of a plan with weights.
+        make: returns the update, name to array, and the weight of a plan with weights.
         log: the client's own, which is told what became of the update.
 
     Raises:
@@ -163,16 +161,14 @@ def contribute_under(
     """
     parameters = session.parameters
     nothing = {name: np.broadcast_to(np.float32(0), shape) for name, shape in plan.arrays}
-    try:
-        if update is None:
-            private = plan.privatize(nothing, 0 if plan.weights else None, parameters=parameters)
-        else:
-            private = plan.privatize(update, weight if plan.weights else None, parameters=parameters)
-    except NOT_OF_DATA:
-        raise
-    except ParameterError as error:
-        log.error("secure aggregation: the update counts as zeros: %s", error)
-        private = plan.privatize(nothing, 0 if plan.weights else None, parameters=parameters)
+
+    def privatized(update: Mapping[str, Any], weight: int | None) -> Private:
+        return plan.privatize(update, weight if plan.weights else None, parameters=parameters)
+
+    private = attempt(lambda: privatized(*make()))
+    if isinstance(private, Exception):
+        log.error("secure aggregation: this client gives zeros to the sum, with noise: %s", private)
+        private = privatized(nothing, 0)
     if private.report.replaced:
         log.warning("secure aggregation: a value of the update is NaN or infinite, so the update counts as zeros")
     elif private.report.clipped:

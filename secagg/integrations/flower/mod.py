@@ -9,8 +9,9 @@ context's state, as a snapshot.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
@@ -27,7 +28,8 @@ from secagg.errors import (
     Violation,
 )
 from secagg.integrations.contribution import (
-    NOT_OF_DATA,
+    asked_for,
+    attempt,
     contribute,
     contribute_nothing,
     require_counts_that_are_known,
@@ -39,7 +41,6 @@ from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
 from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
 from secagg.privacy import Budget
-from secagg.privacy import Plan as PrivacyPlan
 from secagg.store.base import StoreError
 
 SESSION: Final = "secagg.session"
@@ -255,42 +256,27 @@ class _Step:
         own = {name: type(record)(dict(record)) for name, record in instruction.items()}  # type: ignore[arg-type]
         message.content = RecordDict(own)
         if private is not None and self._node.budget is not None:
-            self._set_private_input(session, message, instruction, plan, private, self._node.budget)
+            update = partial(self._update, message, instruction, plan)
+            contribute_under(private, self._node.budget, session, update, _LOG)
             return
-        try:
-            reply = self._reply_to(message)
-            vectors, weight, notes = plan.encode(instruction, reply.content)
-            for note in notes:
-                _LOG.warning("secure aggregation: %s", note)
-            contribute(session, vectors, weight, _LOG, strict=self._allowed.strict, called=plan.described())
-            self._shown = self._metrics_to_show(reply.content)
-        except NOT_OF_DATA:
-            raise
-        except Exception as error:
-            if self._allowed.strict:
-                raise ParameterError(str(error)) from error
-            contribute_nothing(session, error, _LOG, unchanged=plan.unchanged(instruction))
+        error = attempt(partial(self._contribute, session, message, instruction, plan))
+        if error is None:
+            return
+        if self._allowed.strict:
+            raise ParameterError(str(error)) from error
+        contribute_nothing(session, error, _LOG, unchanged=plan.unchanged(instruction))
 
-    def _set_private_input(
-        self,
-        session: secagg.ClientSession,
-        message: Message,
-        instruction: RecordDict,
-        plan: Plan,
-        private: PrivacyPlan,
-        budget: Budget,
-    ) -> None:
-        update: Mapping[str, Any] | None = None
-        weight: int | None = None
-        try:
-            update, weight, notes = update_of(plan, instruction, self._reply_to(message).content)
-            for note in notes:
-                _LOG.warning("secure aggregation: %s", note)
-        except NOT_OF_DATA:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the app's reply makes of itself
-            _LOG.error("secure aggregation: this client gives zeros to the sum, with noise: %s", error)
-        contribute_under(private, budget, session, update, weight, _LOG)
+    def _contribute(self, session: secagg.ClientSession, message: Message, instruction: RecordDict, plan: Plan) -> None:
+        reply = self._reply_to(message)
+        vectors, weight, notes = plan.encode(instruction, reply.content)
+        _warn(notes)
+        contribute(session, vectors, weight, _LOG, strict=self._allowed.strict, called=plan.described())
+        self._shown = self._metrics_to_show(reply.content)
+
+    def _update(self, message: Message, instruction: RecordDict, plan: Plan) -> tuple[Mapping[str, Any], int | None]:
+        update, weight, notes = update_of(plan, instruction, self._reply_to(message).content)
+        _warn(notes)
+        return update, weight
 
     def _require_names(self, plan: Plan) -> None:
         """Refuse what the node's owner did not name: the server would choose what it learns about."""
@@ -314,12 +300,7 @@ class _Step:
         Raises:
             ParameterError: nothing, or an error.
         """
-        try:
-            reply = self._app(message, self._context)
-        except (Exception, SystemExit) as error:
-            # Flower would send the server the text of whatever it is, with data in it.
-            _LOG.exception("secure aggregation: the app raised an error")
-            raise ParameterError(f"the app raised {type(error).__name__}") from error
+        reply = asked_for("the app", lambda: self._app(message, self._context), _LOG)
         if reply.has_error():
             raise ParameterError(f"the app answered with an error: {reply.error}")
         return reply
@@ -330,6 +311,11 @@ class _Step:
             for key in self._allowed.clear_metrics & record.keys():
                 shown[key] = record[key]
         return shown or None
+
+
+def _warn(notes: Iterable[str]) -> None:
+    for note in notes:
+        _LOG.warning("secure aggregation: %s", note)
 
 
 def _take_session(state: RecordDict) -> tuple[bytes, secagg.SecretBytes] | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,8 @@ from secagg.errors import (
     Violation,
 )
 from secagg.integrations.contribution import (
-    NOT_OF_DATA,
+    asked_for,
+    attempt,
     contribute,
     contribute_nothing,
     require_counts_that_are_known,
@@ -46,7 +47,6 @@ from secagg.integrations.nvflare.instruction import Instruction, Plan, instructi
 from secagg.integrations.nvflare.site import Site, load_site
 from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
 from secagg.privacy import Budget
-from secagg.privacy import Plan as PrivacyPlan
 from secagg.store.base import StoreError
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
@@ -189,39 +189,21 @@ class SecAggExecutor(Executor):
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
+        learn = partial(self._learn, instruction, fl_ctx, abort_signal)
         if private is not None and budget is not None:
-            self._set_private_input(session, instruction, plan, private, budget, fl_ctx, abort_signal)
+            contribute_under(private, budget, session, lambda: plan.update(instruction, learn()), _LOG)
             return
-        try:
-            vectors, weight, notes = plan.encode(instruction, self._learn(instruction, fl_ctx, abort_signal))
+
+        def contribution() -> None:
+            vectors, weight, notes = plan.encode(instruction, learn())
             for note in notes:
                 _LOG.warning("secure aggregation: %s", note)
             called = {vector: repr(name) for name, vector in plan.vector_names().items()}
             contribute(session, vectors, weight, _LOG, called=called)
-        except NOT_OF_DATA:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the learner's result makes of itself
-            contribute_nothing(session, error, _LOG)
 
-    def _set_private_input(
-        self,
-        session: secagg.ClientSession,
-        instruction: Instruction,
-        plan: Plan,
-        private: PrivacyPlan,
-        budget: Budget,
-        fl_ctx: FLContext,
-        abort_signal: Signal,
-    ) -> None:
-        update: Mapping[str, Any] | None = None
-        weight: int | None = None
-        try:
-            update, weight = plan.update(instruction, self._learn(instruction, fl_ctx, abort_signal))
-        except NOT_OF_DATA:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the learner's result makes of itself
-            _LOG.error("secure aggregation: this client gives zeros to the sum, with noise: %s", error)
-        contribute_under(private, budget, session, update, weight, _LOG)
+        error = attempt(contribution)
+        if error is not None:
+            contribute_nothing(session, error, _LOG)
 
     def _learn(self, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
         # A Shareable of its own: what the session did not digest does not reach the learner, and learners add to the
@@ -229,12 +211,9 @@ class SecAggExecutor(Executor):
         task = copy.deepcopy(instruction.dxo).to_shareable()
         for key, value in instruction.headers.items():
             task.set_header(key, value)
-        try:
-            result = self.learner.execute(instruction.task, task, fl_ctx, abort_signal)
-        except (Exception, SystemExit) as error:
-            # Whatever it is, it may be about the site's data, and NVFLARE would tell the server that there was one.
-            _LOG.exception("secure aggregation: the learner raised an error")
-            raise ParameterError(f"the learner raised {type(error).__name__}") from error
+        result = asked_for(
+            "the learner", lambda: self.learner.execute(instruction.task, task, fl_ctx, abort_signal), _LOG
+        )
         if abort_signal.triggered:
             raise LocalProtocolError("the task was aborted while the learner ran")
         if not isinstance(result, Shareable) or result.get_return_code() != ReturnCode.OK:

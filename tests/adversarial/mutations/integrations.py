@@ -31,12 +31,12 @@ MUTATIONS: Final = (
     m(
         "38",
         "an app that fails makes its node leave",
-        (MOD, "        except Exception as error:", "        except ZeroDivisionError as error:"),
+        (CONTRIBUTION, "    except Exception as error:", "    except KeyError as error:"),
     ),
     m(
         "38",
         "what an app raises goes to the server",
-        (MOD, "        except (Exception, SystemExit) as error:", "        except ZeroDivisionError as error:"),
+        (CONTRIBUTION, "    except (Exception, SystemExit) as error:", "    except KeyError as error:"),
     ),
     m(
         "38",
@@ -78,7 +78,7 @@ MUTATIONS: Final = (
     m(
         "39",
         "a learner that fails makes its site leave",
-        (EXECUTOR, "        except Exception as error:", "        except ZeroDivisionError as error:"),
+        (CONTRIBUTION, "    except Exception as error:", "    except KeyError as error:"),
     ),
     m(
         "39",
