@@ -21,6 +21,7 @@ ClientId = int
 
 PERMUTATION_SEED_BYTES: Final = 32
 MAX_CLIENTS: Final = (1 << 29) - 1
+_ID_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,16 @@ class Topology:
             raise ParameterError(f"degree={self.degree!r} is no whole number; give the neighbours of a client")
         require_kind("permutation_seed", self.permutation_seed, bytes, "32 bytes, or none in a complete graph")
         object.__setattr__(self, "degree", degree)
+
+
+def pack_ids(cohort: Iterable[ClientId]) -> bytes:
+    """Return ids one after the other, 8 bytes each, big-endian."""
+    return b"".join(client.to_bytes(_ID_BYTES, "big") for client in cohort)
+
+
+def unpack_ids(data: bytes) -> tuple[ClientId, ...]:
+    """Return the ids that :func:`pack_ids` packed."""
+    return tuple(int.from_bytes(data[at : at + _ID_BYTES], "big") for at in range(0, len(data), _ID_BYTES))
 
 
 def check_client_id(client: object) -> ClientId:

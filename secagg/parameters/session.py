@@ -21,6 +21,7 @@ from secagg.parameters.cohort import (
     check_cohort,
     check_graph,
     cohort_of,
+    pack_ids,
 )
 from secagg.parameters.graph_choice import GraphChoice, choose_graph
 from secagg.parameters.graph_conditions import ThreatModel, TopologyKind, count_of, may_leave
@@ -211,7 +212,7 @@ class SessionParameters:
         writer.text(self.topology.kind.value).integer(self.topology.degree).data(self.topology.permutation_seed)
         writer.integer(self.threshold).integer(self.minimum_contributors).integer(self.max_weight)
         writer.data(self.nonce).data(self.context)
-        writer.data(b"".join(client.to_bytes(8, "big") for client in self.cohort))
+        writer.data(pack_ids(self.cohort))
         writer.sequence(len(self.vectors))
         for name, spec in self.vectors:
             write_vector(writer, name, spec)

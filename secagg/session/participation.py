@@ -13,8 +13,7 @@ from typing import Protocol
 
 from secagg.errors import ParticipationRefusedError
 from secagg.parameters import ClientId, SessionParameters
-
-_ID_BYTES = 8
+from secagg.parameters.cohort import pack_ids, unpack_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class ParticipationLimits:
             return
         cohort = set(parameters.cohort)
         for packed in earlier:
-            change = len(cohort.symmetric_difference(_unpacked(packed)))
+            change = len(cohort.symmetric_difference(frozenset(unpack_ids(packed))))
             if change < self.minimum_cohort_change:
                 raise ParticipationRefusedError(
                     f"the cohort differs by {change} clients from one that this client's input was summed over in this "
@@ -95,10 +94,5 @@ def look_up(
     ledger: ParticipationLedger, client: ClientId, run: bytes, parameters: SessionParameters, *, claim: bool
 ) -> Sequence[bytes]:
     """Ask a ledger about a run of a session of these parameters, and claim it."""
-    cohort = b"".join(member.to_bytes(_ID_BYTES, "big") for member in parameters.cohort)
     context = hashlib.sha256(parameters.context).digest()
-    return ledger.participate(client, context, run, cohort, claim=claim)
-
-
-def _unpacked(cohort: bytes) -> frozenset[ClientId]:
-    return frozenset(int.from_bytes(cohort[at : at + _ID_BYTES], "big") for at in range(0, len(cohort), _ID_BYTES))
+    return ledger.participate(client, context, run, pack_ids(parameters.cohort), claim=claim)

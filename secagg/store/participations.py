@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from secagg.parameters import ClientId
+from secagg.parameters.cohort import unpack_ids
 from secagg.store.base import StoreError
 
 _SCHEMA: Final = """
@@ -22,7 +23,6 @@ CREATE TABLE IF NOT EXISTS claimed (
 ) WITHOUT ROWID;
 """
 _WAIT_SECONDS: Final = 60.0
-_ID_BYTES: Final = 8
 
 
 class ParticipationFile:
@@ -86,9 +86,4 @@ class ParticipationFile:
                 database.close()
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be used: {error}") from error
-        return [_unpacked(bytes(row[0])) for row in rows]
-
-
-def _unpacked(cohort: bytes) -> tuple[ClientId, ...]:
-    ids = (cohort[at : at + _ID_BYTES] for at in range(0, len(cohort), _ID_BYTES))
-    return tuple(int.from_bytes(member, "big") for member in ids)
+        return [unpack_ids(bytes(row[0])) for row in rows]

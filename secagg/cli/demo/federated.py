@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import secagg
 from secagg.cli.demo.data import CLASSES, PIXELS, deal, label_skew, load_digits
 from secagg.cli.demo.model import Model, accuracy, local_update
-from secagg.cli.local.seeded import SeededNumbers, spread
+from secagg.cli.local.seeded import InputsWhenDue, SeededNumbers, spread
 from secagg.testing.randomness import DeterministicRandomSource
 
 MINIMUM_CLIENTS: Final = 20
@@ -164,7 +164,7 @@ class Federation:
 
         result = secagg.simulate(
             parameters,
-            _Updates(self.clients, lambda client: self._update(self.secure, client, number)),
+            InputsWhenDue(self.clients, lambda client: self._update(self.secure, client, number).arrays()),
             weights=self.sizes,
             dropouts={round_.value: clients for round_, clients in left.items()},
             on_upload=keep,
@@ -224,25 +224,3 @@ class Federation:
             mean=result.vectors["weights"].reshape(CLASSES, PIXELS),
             contributors=len(result.contributors),
         )
-
-
-class _Updates(Mapping[int, Mapping[str, NDArray[Any]]]):
-    """Each client's update, trained when its input is due."""
-
-    def __init__(self, clients: int, train: Callable[[int], Model]) -> None:
-        self._clients = range(clients)
-        self._train = train
-
-    def __getitem__(self, client: int) -> Mapping[str, NDArray[np.float64]]:
-        if client not in self._clients:
-            raise KeyError(client)
-        return self._train(client).arrays()
-
-    def __contains__(self, client: object) -> bool:
-        return client in self._clients
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._clients)
-
-    def __len__(self) -> int:
-        return len(self._clients)

@@ -7,19 +7,19 @@ Must not know how a session or a plan works.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
 import secagg
-from secagg.cli.local.seeded import SeededNumbers, spread
+from secagg.cli.local.seeded import InputsWhenDue, SeededNumbers, spread
 from secagg.cli.output import print_json, print_sentences
 from secagg.privacy import MemoryBudget, Noise, Plan
 from secagg.privacy.lab.digits import load_digits
 from secagg.privacy.lab.models import Model, accuracy, softmax_regression, train
-from secagg.privacy.lab.training import CLIENTS, CORRUPT, RATE, ROUNDS, STEPS, Federation, digits_plan, learn
+from secagg.privacy.lab.training import CLIENTS, RATE, ROUNDS, STEPS, Federation, digits_plan, learn
 from secagg.testing.randomness import DeterministicRandomSource
 
 _LEAVING: Final = (secagg.Round.ADVERTISE_KEYS, secagg.Round.SHARE_KEYS, secagg.Round.MASKED_INPUT)
@@ -87,15 +87,7 @@ class PrivateFederation:
         """Train one round further, in a session that a fifth of the clients leave before their input is counted."""
         self._number += 1
         plan, model = self.plan, self._model
-        parameters = secagg.SessionParameters.choose(
-            clients=plan.clients,
-            vectors=plan.vectors,
-            max_corrupt=CORRUPT,
-            max_dropout=0.2,
-            topology=plan.topology,
-            minimum_contributors=plan.floor,
-            context=plan.bind(b"secagg demo, round %d" % self._number),
-        )
+        parameters = plan.parameters(plan.clients, b"secagg demo, round %d" % self._number, max_dropout=0.2)
 
         def privatized(client: int) -> Mapping[str, NDArray[Any]]:
             mine = self.federation.clients[client]
@@ -107,7 +99,7 @@ class PrivateFederation:
         leaving = [int(client) for client in order[: plan.clients // 5]]
         gone = spread(leaving, _LEAVING)
         dropouts: Mapping[str | secagg.Round, Sequence[int]] = {round_: gone[round_] for round_ in _LEAVING}
-        result = secagg.simulate(parameters, _Inputs(plan.clients, privatized), dropouts=dropouts)
+        result = secagg.simulate(parameters, InputsWhenDue(plan.clients, privatized), dropouts=dropouts)
         self._model = model.plus(model.of(plan.decode(result, parameters=parameters).mean))
         return PrivateRound(self._number, len(result.contributors), len(leaving), self.accuracy(self._model))
 
@@ -172,25 +164,3 @@ def _last(curve: Sequence[float]) -> float:
     """Noise moves one round's accuracy by some hundredths; the mean of the last few tells more."""
     last = curve[-_LAST:]
     return sum(last) / len(last)
-
-
-class _Inputs(Mapping[int, Mapping[str, NDArray[Any]]]):
-    """Each client's input, made when it is due."""
-
-    def __init__(self, clients: int, made: Callable[[int], Mapping[str, NDArray[Any]]]) -> None:
-        self._clients = range(clients)
-        self._made = made
-
-    def __getitem__(self, client: int) -> Mapping[str, NDArray[Any]]:
-        if client not in self._clients:
-            raise KeyError(client)
-        return self._made(client)
-
-    def __contains__(self, client: object) -> bool:
-        return client in self._clients
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._clients)
-
-    def __len__(self) -> int:
-        return len(self._clients)

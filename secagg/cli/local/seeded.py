@@ -7,8 +7,8 @@ library. Must never make a key, a mask or anything else of a session that carrie
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,3 +70,30 @@ def spread(chosen: Sequence[_T], rounds: Sequence[secagg.Round]) -> dict[secagg.
 def fresh_seed() -> int:
     """Return a seed for a run that was given none, 0 .. 2^32 - 1."""
     return int.from_bytes(os.urandom(4), "big")
+
+
+class InputsWhenDue(Mapping[int, Mapping[str, NDArray[Any]]]):
+    """Each client's input, made whenever it is asked for, so that never all of them exist.
+
+    Args:
+        clients: ids are 0 .. clients - 1.
+        make: client to its arrays by name.
+    """
+
+    def __init__(self, clients: int, make: Callable[[int], Mapping[str, NDArray[Any]]]) -> None:
+        self._clients = range(clients)
+        self._make = make
+
+    def __getitem__(self, client: int) -> Mapping[str, NDArray[Any]]:
+        if client not in self._clients:
+            raise KeyError(client)
+        return self._make(client)
+
+    def __contains__(self, client: object) -> bool:
+        return client in self._clients
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._clients)
+
+    def __len__(self) -> int:
+        return len(self._clients)

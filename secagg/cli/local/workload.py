@@ -7,15 +7,15 @@ sum that the released one is compared with. Knows no options and prints nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 import secagg
-from secagg.cli.local.seeded import SeededNumbers, spread
+from secagg.cli.local.seeded import InputsWhenDue, SeededNumbers, spread
 from secagg.cli.output import rounds_of, session_progress
 from secagg.testing.randomness import DeterministicRandomSource
 
@@ -25,7 +25,7 @@ _ROUNDING: Final = 1e-14  # as the calculator counts: 0.29 of 100 clients is 29
 _CLIP_RANGE: Final = (1e-30, 1e30)  # made-up inputs are float32
 
 
-class SeededInputs(Mapping[int, Mapping[str, NDArray[Any]]]):
+class SeededInputs(InputsWhenDue):
     """Every client's input, made when it is asked for: float32, uniform in [-clip, clip].
 
     Args:
@@ -36,24 +36,9 @@ class SeededInputs(Mapping[int, Mapping[str, NDArray[Any]]]):
     """
 
     def __init__(self, clients: int, length: int, clip: float, numbers: SeededNumbers) -> None:
-        self._clients = range(clients)
+        super().__init__(clients, lambda client: {VECTOR: numbers.fork(client).interval(length, clip)})
         self._length = length
         self._clip = clip
-        self._numbers = numbers
-
-    def __getitem__(self, client: int) -> Mapping[str, NDArray[np.float32]]:
-        if client not in self._clients:
-            raise KeyError(client)
-        return {VECTOR: self._numbers.fork(client).interval(self._length, self._clip)}
-
-    def __contains__(self, client: object) -> bool:
-        return client in self._clients
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._clients)
-
-    def __len__(self) -> int:
-        return len(self._clients)
 
     def clipped_sum(self, contributors: tuple[int, ...], weights: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the true weighted sum of some clients' clipped inputs, in float64, one client at a time."""
