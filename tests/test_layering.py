@@ -56,6 +56,11 @@ ROOMS: Final[dict[str, Room]] = {
         "networks",
         "testing privacy session wire protocol compute encoding masking crypto parameters executor errors",
     ),
+    "poisoning": Room(
+        "NO SECURITY: clients that lie, rules that judge sums, what sums of many rounds tell",
+        "keys, masks and messages",
+        "errors",
+    ),
     "conformance": Room(
         "how a testee is driven, what it must answer",
         "how this library answers: it is one testee of many",
@@ -477,14 +482,15 @@ def test_arrows_point_down() -> None:
     assert upward_imports(LIBRARY) == []
 
 
-def test_nothing_that_protects_imports_the_lab() -> None:
+@pytest.mark.parametrize("lab", ["privacy.lab", "poisoning"])
+def test_nothing_that_protects_imports_a_lab(lab: str) -> None:
     importers = {
         room_of(module)
         for module in LIBRARY
         for found in imports_of(LIBRARY, module)
-        if found.own and room_of(found.target) == "privacy.lab"
+        if found.own and room_of(found.target) == lab
     }
-    assert importers <= {"privacy.lab", "cli", "bench"}
+    assert importers <= {lab, "cli", "bench"}
 
 
 def test_only_the_right_layer_imports_a_foreign_package() -> None:
@@ -564,7 +570,9 @@ def test_using_the_library_loads_no_socket_or_event_loop_of_ours() -> None:
     assert loaded_by(USING) & {"asyncio", "ssl", "sqlite3", "multiprocessing", "http", "secrets"} == set()
 
 
-OPTIONAL: Final = ("testing", "privacy", "conformance", "bench", "cli", "integrations", "transport", "compute")
+OPTIONAL: Final = (
+    *("testing", "privacy", "poisoning", "conformance", "bench", "cli", "integrations", "transport", "compute"),
+)
 
 
 def test_using_the_library_loads_neither_the_testing_tools_nor_the_command_line() -> None:

@@ -198,6 +198,7 @@ HEAVY = (
     "sqlite3",
     "secagg.bench",
     "secagg.conformance",
+    "secagg.poisoning",
     "secagg.testing",
 )
 
