@@ -107,6 +107,11 @@ ROOMS: Final[dict[str, Room]] = {
         "transports, frameworks, what is inside a session",
         "session.arrays store encoding crypto parameters canonical errors",
     ),
+    "robust": Room(
+        "cells, and rules over their sums",
+        "single updates, transports, what is inside a session",
+        "parameters canonical errors",
+    ),
     "session": Room(
         "what a host holds: the facades (bytes in, bytes out), snapshots, the ledger, simulation",
         "transports, disks and clocks",
@@ -191,9 +196,10 @@ DATA: Final[dict[str, tuple[str, ...]]] = {
 }
 
 # Which layers may import a package from elsewhere; every other one is refused everywhere.
-ARRAYS: Final = ("executor", "crypto", "masking", "encoding", "wire", "protocol", "session", "privacy", "privacy.lab")
+ARRAYS: Final = ("executor", "crypto", "masking", "encoding", "wire", "protocol", "session", "robust", "privacy")
+MORE_ARRAYS: Final = ("privacy.lab", "testing", "compute", "hosting", "integrations", "transport", "conformance")
 FOREIGN: Final[dict[str, tuple[str, ...]]] = {
-    "numpy": (*ARRAYS, "testing", "compute", "hosting", "integrations", "transport", "conformance", "bench", "cli"),
+    "numpy": (*ARRAYS, *MORE_ARRAYS, "bench", "cli"),
     "cryptography": ("crypto", "bench"),  # bare, as floors
     "nacl": ("crypto", "bench"),
     "pyaegis": ("crypto", "bench"),
@@ -218,7 +224,7 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "opentelemetry": ("telemetry",),
 }
 
-# The state machines are pure: what they may take from the standard library, and built-ins they may not call.
+# State machines and cells are pure: what they may take from the standard library, and built-ins they may not call.
 PURE: Final = frozenset(
     {"__future__", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools", "math"}
     | {"operator", "types", "typing"}
@@ -505,13 +511,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert cycles(LIBRARY) == []
 
 
-def test_the_state_machines_are_pure() -> None:
-    assert impurities(LIBRARY, "protocol") == []
+@pytest.mark.parametrize("room", ["protocol", "robust"])
+def test_state_machines_and_cells_are_pure(room: str) -> None:
+    assert impurities(LIBRARY, room) == []
 
 
-def test_the_state_machines_reach_nothing_outside_the_process() -> None:
-    reached = reached_from(LIBRARY, "protocol")
-    assert {"numpy", "hashlib", "nacl", "cryptography"} <= set(reached)
+@pytest.mark.parametrize(
+    ("room", "needed"), [("protocol", {"numpy", "hashlib", "nacl", "cryptography"}), ("robust", {"hashlib"})]
+)
+def test_state_machines_and_cells_reach_nothing_outside_the_process(room: str, needed: set[str]) -> None:
+    reached = reached_from(LIBRARY, room)
+    assert needed <= set(reached)
     assert {name: reached[name] for name in OUTSIDE & set(reached)} == {}
 
 
@@ -571,7 +581,18 @@ def test_using_the_library_loads_no_socket_or_event_loop_of_ours() -> None:
 
 
 OPTIONAL: Final = (
-    *("testing", "privacy", "poisoning", "conformance", "bench", "cli", "integrations", "transport", "compute"),
+    *(
+        "testing",
+        "privacy",
+        "robust",
+        "poisoning",
+        "conformance",
+        "bench",
+        "cli",
+        "integrations",
+        "transport",
+        "compute",
+    ),
 )
 
 
