@@ -18,12 +18,12 @@ from flwr.serverapp.strategy import Result, Strategy
 from secagg.errors import ParameterError, SessionAbortedError
 from secagg.integrations.flower import records
 from secagg.integrations.flower.config import SecAggConfig
+from secagg.integrations.flower.directory import Directory
 from secagg.integrations.flower.exchange import Clock, SystemClock
 from secagg.integrations.flower.plan import in_the_dtypes_of
 from secagg.integrations.flower.session import (
     DEFAULT_ARRAYS,
     DEFAULT_WEIGHT,
-    Directory,
     SessionOutcome,
     run_session,
 )
