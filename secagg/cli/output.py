@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print exactly one JSON o
 
 OnProgress = Callable[["secagg.Round", int, int], None]
 """Called with (round, clients done, clients in the round), as `simulate(progress=...)` wants it."""
+
+OnStep = Callable[[str, int, int], None]
+"""Called with (what begins now, steps done, steps in all)."""
 
 
 def print_json(record: Mapping[str, object]) -> None:
@@ -47,6 +51,37 @@ def result_console() -> Console:
 
     terminal = None if sys.stdout.isatty() else False
     return Console(file=sys.stdout, highlight=False, markup=False, force_terminal=terminal)
+
+
+def print_tables(
+    markdown: Callable[[], str], write: Callable[[Path], bool], pages: Sequence[Path], as_json: bool
+) -> None:
+    """Print results as Markdown, or write them between the marks of pages, and say which of these changed.
+
+    Args:
+        markdown: all of it.
+        write: fills the marked blocks of a page; returns whether that changed it.
+        pages: to fill; none to print.
+        as_json: print one object.
+    """
+    changed = [(page, write(page)) for page in pages]
+    if as_json:
+        listed = [{"page": str(page), "written": written} for page, written in changed]
+        print_json({"pages": listed} if changed else {"markdown": markdown()})
+    elif not changed:
+        sys.stdout.write(markdown() + "\n")
+    else:
+        for page, written in changed:
+            sys.stdout.write(f"{page}: {'written' if written else 'as it was'}\n")
+
+
+def print_files(files: Sequence[Path], as_json: bool) -> None:
+    """Print the names of files, one a line, or as one object."""
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+        return
+    for file in files:
+        sys.stdout.write(f"{file}\n")
 
 
 def print_sentences(text: str) -> None:
@@ -74,6 +109,21 @@ def session_progress(title: str) -> Iterator[OnProgress | None]:
             bars.update(shown[round_], completed=done)
 
         yield advance
+
+
+@contextmanager
+def step_progress() -> Iterator[OnStep | None]:
+    """Show a bar on standard error while steps with names are taken; None when that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("")
+        yield lambda name, done, steps: bars.update(bar, completed=done, total=steps, description=name)
 
 
 def round_name(round_: secagg.Round) -> str:

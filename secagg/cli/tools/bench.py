@@ -6,14 +6,12 @@ Reads options and shows results. Must not know what is measured.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import secagg
@@ -23,9 +21,17 @@ from secagg.bench.plan import FULL, QUICK
 from secagg.bench.plots import draw
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import read_report, write_report
-from secagg.bench.runner import OnBenchmark, run_benchmarks
+from secagg.bench.runner import run_benchmarks
 from secagg.bench.tables import everything
-from secagg.cli.output import JsonFlag, print_json, print_sentences, result_console
+from secagg.cli.output import (
+    JsonFlag,
+    print_files,
+    print_json,
+    print_sentences,
+    print_tables,
+    result_console,
+    step_progress,
+)
 
 MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
 MaybeInt = Optional[int]  # noqa: UP045
@@ -62,7 +68,7 @@ def run(
 ) -> None:
     """Run benchmarks, each beside the floor that this machine shows in the same run, and print them as a table."""
     plan = (QUICK if quick else FULL).resized(tuple(clients or ()), length, seconds)
-    with _progress() as progress:
+    with step_progress() as progress:
         report = run_benchmarks(plan, secagg.__version__, suites or (), only or (), progress)
     if json_file is not None:
         write_report(report, json_file)
@@ -115,12 +121,7 @@ def plot(
     as_json: JsonFlag = False,
 ) -> None:
     """Draw how cost grows with clients, entries and dropouts, and how near the floors are: PNG and SVG."""
-    files = draw(read_report(results), out)
-    if as_json:
-        print_json({"files": [str(file) for file in files]})
-        return
-    for file in files:
-        sys.stdout.write(f"{file}\n")
+    print_files(draw(read_report(results), out), as_json)
 
 
 @app.command("table")
@@ -133,15 +134,7 @@ def table(
 ) -> None:
     """Print the results as Markdown tables, or write them between the marks of pages."""
     report = read_report(results)
-    changed = {page: write_into(page, report) for page in into or ()}
-    if as_json:
-        pages = [{"page": str(page), "written": written} for page, written in changed.items()]
-        print_json({"pages": pages} if into else {"markdown": everything(report)})
-        return
-    if not into:
-        sys.stdout.write(everything(report) + "\n")
-    for page, written in changed.items():
-        sys.stdout.write(f"{page}: {'written' if written else 'as it was'}\n")
+    print_tables(partial(everything, report), partial(write_into, report=report), into or (), as_json)
 
 
 def _record(change: Change) -> dict[str, object]:
@@ -165,19 +158,3 @@ def _cells(change: Change) -> tuple[str, ...]:
     )
     factor = "-" if change.factor is None else f"{change.factor:.2f}"
     return row.suite, f"{row.name} [{row.unit}]", *figures, factor, change.verdict.value
-
-
-@contextmanager
-def _progress() -> Iterator[OnBenchmark | None]:
-    """Show a bar on standard error while benchmarks run; None when that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("")
-
-        def advance(name: str, done: int, benchmarks: int) -> None:
-            bars.update(bar, completed=done, total=benchmarks, description=name)
-
-        yield advance

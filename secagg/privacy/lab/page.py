@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from secagg.errors import ParameterError
 from secagg.privacy.lab.captions import Section
-from secagg.privacy.lab.pictures import draw, figures
+from secagg.privacy.lab.drawing import figures
+from secagg.privacy.lab.pictures import draw
 
 PAGE: Final = "index.html"
 NUMBERS: Final = "numbers.json"

@@ -1,30 +1,24 @@
 """NO SECURITY: the pictures of the report on privacy, as PNG and SVG, from its numbers alone.
 
-Colours are those of Okabe and Ito, which colour-blind people tell apart; where two of them mean different things, shape
-or hatching does, too. The same numbers give the same bytes. Must not know how anything is measured.
+Where two colours mean different things, shape or hatching does, too. Must not know how anything is measured.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from secagg.errors import MissingExtraError, ParameterError
 from secagg.privacy.lab.captions import NAMED, Section, tile_title
+from secagg.privacy.lab.drawing import BLUE, GREEN, INK, ORANGE, PALE, RED, SKY, save
 
-FORMATS: Final = ("png", "svg")
-_BLUE, _ORANGE, _GREEN, _RED, _SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9"
-_INK, _PALE = "#222222", "#8a8a8a"
 _VERDICTS: Final = {"yes": "#cfe8f6", "partly": "#fbeecb", "no": "#f9d5c0", None: "#ffffff"}
 _SIGNS: Final = {"yes": "\N{CHECK MARK} ", "partly": "", "no": "\N{BALLOT X} ", None: ""}
 _LABEL: Final = {"facecolor": "white", "edgecolor": "none", "pad": 2.0}
 _EPSILON: Final = "\N{GREEK SMALL LETTER EPSILON}"
 _SIDE: Final = 8
-_DOTS_PER_INCH: Final = 150
 
 Numbers = Mapping[str, Any]
 
@@ -36,44 +30,8 @@ def draw(section: Section, folder: Path) -> tuple[Path, ...]:
         MissingExtraError: matplotlib is not installed; says how to install it.
         ParameterError: the folder cannot be written.
     """
-    figure_of, rc_context = figures()
     size, paint = _PAINTERS[section.name]
-    style = {
-        "svg.hashsalt": "secagg",
-        "font.size": 11,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": _PALE,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "hatch.linewidth": 1.2,
-    }
-    files = tuple(folder / f"{section.name}.{kind}" for kind in FORMATS)
-    with rc_context(style):
-        figure = figure_of(figsize=size, layout="constrained")
-        paint(figure, section.numbers)
-        try:
-            for file in files:
-                metadata = {"Date": None} if file.suffix == ".svg" else {"Software": None}
-                figure.savefig(file, dpi=_DOTS_PER_INCH, metadata=metadata)
-        except OSError as error:
-            raise ParameterError(f"{folder} cannot be written: {error.strerror or error}") from error
-    return files
-
-
-def figures() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return matplotlib's figure, and what sets its style for a while.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed; says how to install it.
-    """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its caches on first use
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("the report needs matplotlib, to draw: pip install 'secagg[demo]'") from error
-    return Figure, rc_context
+    return save(folder / section.name, size, lambda figure: paint(figure, section.numbers))
 
 
 def _strip(figure: Any, numbers: Numbers) -> None:
@@ -85,7 +43,7 @@ def _strip(figure: Any, numbers: Numbers) -> None:
         axes.set_title(tile_title(tile, numbers["epsilon"]), fontsize=12)
         axes.set(aspect="equal", xticks=(), yticks=())
         axes.spines[:].set_visible(True)
-        axes.spines[:].set_color(_PALE)
+        axes.spines[:].set_color(PALE)
         if tile["tries"] is not None:
             axes.set_xlabel(f"recognised\n{tile['right']} of {tile['tries']} times", fontsize=11)
 
@@ -95,7 +53,7 @@ def _guesses(figure: Any, numbers: Numbers) -> None:
     places = [*range(len(sums)), len(sums) + 0.6, len(sums) + 2.0]
     bars = [*sums, numbers["insider"], numbers["insider_with_noise"]]
     heights = [100 * bar["right"] / bar["tries"] for bar in bars]
-    colours, hatches = [_BLUE] * len(sums) + [_ORANGE, _GREEN], [""] * len(sums) + ["//", ".."]
+    colours, hatches = [BLUE] * len(sums) + [ORANGE, GREEN], [""] * len(sums) + ["//", ".."]
     drawn = axes.bar(places, heights, width=0.75, color=colours, edgecolor="white")
     for patch, hatch in zip(drawn, hatches, strict=True):
         patch.set_hatch(hatch)
@@ -112,9 +70,9 @@ def _coin(figure: Any, numbers: Numbers) -> None:
     for axes, game in zip(figure.subplots(1, len(games), squeeze=False)[0], games, strict=True):
         by_luck, right = np.arange(100) < 50, np.arange(100) < game["right"]
         for dots, marker, colour, edge, label in (
-            (by_luck, "o", _SKY, _SKY, "right by luck alone: a coin"),
-            (right & ~by_luck, "s", _RED, _RED, "right because of what the sums tell, at most"),
-            (~right, "o", "none", _PALE, "wrong"),
+            (by_luck, "o", SKY, SKY, "right by luck alone: a coin"),
+            (right & ~by_luck, "s", RED, RED, "right because of what the sums tell, at most"),
+            (~right, "o", "none", PALE, "wrong"),
         ):
             axes.scatter(x[dots], -y[dots], s=62, marker=marker, facecolors=colour, edgecolors=edge, label=label)
         own = " (this plan)" if game["plan"] else ""
@@ -131,7 +89,7 @@ def _coin(figure: Any, numbers: Numbers) -> None:
 def _budget(figure: Any, numbers: Numbers) -> None:
     axes, rounds = figure.subplots(), numbers["rounds"]
     for granted, colour, hatch, label in (
-        (True, _BLUE, "", "spent after the round"),
+        (True, BLUE, "", "spent after the round"),
         (False, "white", "//", "refused"),
     ):
         chosen = [each for each in rounds if each["granted"] is granted]
@@ -139,11 +97,11 @@ def _budget(figure: Any, numbers: Numbers) -> None:
             [each["round"] for each in chosen],
             [each["epsilon"] for each in chosen],
             color=colour,
-            edgecolor="white" if granted else _RED,
+            edgecolor="white" if granted else RED,
             hatch=hatch,
             label=label,
         )
-    axes.axhline(numbers["limit"], color=_INK, linestyle="--", label=f"limit: {_EPSILON} = {numbers['limit']:g}")
+    axes.axhline(numbers["limit"], color=INK, linestyle="--", label=f"limit: {_EPSILON} = {numbers['limit']:g}")
     last = rounds[-1]
     axes.set(xlabel="round", ylabel=f"{_EPSILON} spent in all", ylim=(0, 1.3 * last["epsilon"]))
     axes.set_xticks([each["round"] for each in rounds if len(rounds) <= 20 or not each["round"] % (len(rounds) // 10)])
@@ -156,7 +114,7 @@ def _audit(figure: Any, numbers: Numbers) -> None:
     for at, bar in enumerate(bars):
         planted = bar["fault"] is not None
         measured = top if bar["measured"] is None else bar["measured"]
-        colour, label = (_RED, "measured, half of the noise left out on purpose") if planted else (_BLUE, None)
+        colour, label = (RED, "measured, half of the noise left out on purpose") if planted else (BLUE, None)
         axes.bar(
             *(at, measured, 0.5),
             color="white" if planted else colour,
@@ -166,7 +124,7 @@ def _audit(figure: Any, numbers: Numbers) -> None:
         )
         level = [bar["claimed"]] * 2
         said = None if at else "promised, at most"
-        axes.plot([at - 0.42, at + 0.42], level, color=_INK, linewidth=3, solid_capstyle="butt", label=said)
+        axes.plot([at - 0.42, at + 0.42], level, color=INK, linewidth=3, solid_capstyle="butt", label=said)
         text = "without bound" if bar["measured"] is None else f"{bar['measured']:.2f}"
         if measured > 0.15 * top:
             axes.text(at, measured / 2, text, ha="center", va="center", fontsize=10, bbox=_LABEL)
@@ -184,12 +142,12 @@ def _audit(figure: Any, numbers: Numbers) -> None:
 def _accuracy(figure: Any, numbers: Numbers) -> None:
     axes, (none, *rows) = figure.subplots(), numbers["rows"]
     epsilons = sorted({row["epsilon"] for row in rows})
-    axes.axhline(100 * none["accuracy"], color=_INK, linestyle="--", label="no noise")
+    axes.axhline(100 * none["accuracy"], color=INK, linestyle="--", label="no noise")
     series = {
-        ("server", False): (_ORANGE, "s", "-", -0.045),
-        ("clients", False): (_BLUE, "o", "-", 0.0),
-        ("clients", True): (_BLUE, "o", ":", 0.045),
-        ("each", False): (_RED, "v", "-", 0.0),
+        ("server", False): (ORANGE, "s", "-", -0.045),
+        ("clients", False): (BLUE, "o", "-", 0.0),
+        ("clients", True): (BLUE, "o", ":", 0.045),
+        ("each", False): (RED, "v", "-", 0.0),
     }
     for (noise, fewer), (colour, marker, line, shift) in series.items():
         chosen = [row for row in rows if row["noise"] == noise and bool(row["dropouts"]) is fewer]
@@ -206,7 +164,7 @@ def _accuracy(figure: Any, numbers: Numbers) -> None:
             capsize=3,
             label=f"{NAMED[noise]}{gone}",
         )
-    axes.axhline(10, color=_PALE, linestyle=":", label="guessing")
+    axes.axhline(10, color=PALE, linestyle=":", label="guessing")
     axes.set_xticks(range(len(epsilons)), [f"{epsilon:g}" for epsilon in epsilons])
     axes.set(xlabel=f"{_EPSILON} (smaller: more private)", ylabel="digits read right, %", ylim=(0, 100))
     axes.set_xlim(-0.3, len(epsilons) - 0.7)
@@ -232,7 +190,7 @@ def _models(figure: Any, numbers: Numbers) -> None:
 def _rectangle(x: float, y: float, width: float, colour: str) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((x, y), width, 1.0, facecolor=colour, edgecolor=_PALE, linewidth=0.8)
+    return Rectangle((x, y), width, 1.0, facecolor=colour, edgecolor=PALE, linewidth=0.8)
 
 
 _PAINTERS: Final[dict[str, tuple[tuple[float, float], Callable[[Any, Numbers], None]]]] = {
