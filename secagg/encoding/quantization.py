@@ -223,8 +223,8 @@ def limit_weight(weight: int | None, max_weight: int) -> int:
 
 
 def decode_entries(
-    spec: VectorSpec, sums: NDArray[np.uint64], contributors: int, total_weight: int
-) -> NDArray[np.float64] | NDArray[np.int64]:
+    spec: VectorSpec, sums: NDArray[np.uint64], contributors: int, total_weight: int, out: NDArray[Any]
+) -> None:
     """Turn sums of encoded entries into sums or means of values.
 
     Args:
@@ -232,30 +232,28 @@ def decode_entries(
         sums: uint64, field sums over all contributors; overwritten.
         contributors: number of clients in the sum, at least 1.
         total_weight: sum of their weights, at least 0; equal to `contributors` when the session has no weights.
-
-    Returns:
-        float64 sums or means for FixedPoint: the mean of equal levels is that level, a mean over a total weight of 0 is
-        0, and zero is +0.0. Exact int64 sums for Integers. Of the length of `sums`.
+        out: of the length of `sums`. float64 for FixedPoint; gets sums or means: the mean of equal levels is that
+            level, a mean over a total weight of 0 is 0, and zero is +0.0. int64 for Integers; gets exact sums.
     """
     if isinstance(spec, Integers):
-        np.add(sums, np.uint64(contributors * spec.low % 2**64), out=sums)
-        return sums.view(np.int64)
+        np.add(sums, np.uint64(contributors * spec.low % 2**64), out=out.view(np.uint64))
+        return
     terms = total_weight if spec.weighted else contributors
     if terms == 0:
-        return np.zeros(len(sums), dtype=np.float64)
+        out.fill(0)
+        return
     np.subtract(sums, np.uint64(terms * spec.top), out=sums)
     levels = sums.view(np.int64)
-    values = levels.astype(np.float64)
+    np.copyto(out, levels)
     parts = spec.top * terms if spec.aggregate == "mean" else spec.top
     if parts < _EXACT_FLOAT:
-        np.divide(values, parts, out=values)
+        np.divide(out, parts, out=out)
     else:
         # Float64 holds neither the sum nor the divisor, and equal levels have to come back as they are.
-        whole = np.rint(values / terms)
+        whole = np.rint(out / terms)
         np.subtract(levels, whole.astype(np.int64) * terms, out=levels)
-        np.divide(whole + levels / terms, spec.top, out=values)
-    np.multiply(values, spec.clip, out=values)
-    return values
+        np.divide(whole + levels / terms, spec.top, out=out)
+    np.multiply(out, spec.clip, out=out)
 
 
 def _limited(spec: Integers, piece: NDArray[Any]) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ from secagg.errors import DecodeError, ParameterError
 from secagg.parameters.vectors import FixedPoint, Integers
 
 _SLICE_ENTRIES: Final = 2**15
-_DECODED_ENTRIES: Final = 2**13  # at once: the server holds the sum and its result, and little besides
+_DECODED_ENTRIES: Final = 2**14  # at once: the server holds the sum and its result, and little besides
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,10 +62,13 @@ class DecodedSum:
         vectors: name to float64 sum or mean (FixedPoint) or int64 sum (Integers), in the specified shape.
         total_weight: sum of the contributors' weights, or None when the session has none. When it is 0, weighted
             means are 0.
+        impossible: name to how many fields of the vector hold more than inputs within their bounds add up to, or more
+            than 0 where no entry stands; only vectors with some.
     """
 
     vectors: dict[str, NDArray[Any]] = field(repr=False)
     total_weight: int | None
+    impossible: dict[str, int]
 
 
 def encode_input(
@@ -187,20 +190,14 @@ def decode_sum(layout: Layout, words: NDArray[np.uint64], contributors: int) -> 
         raise ParameterError(f"{contributors} contributors are outside 1 .. {layout.clients}, the cohort")
     total_weight = _total_weight(layout, words, contributors)
     effective_weight = contributors if total_weight is None else total_weight
-    entries = np.empty(_DECODED_ENTRIES, dtype=np.uint64)
     vectors: dict[str, NDArray[Any]] = {}
+    impossible: dict[str, int] = {}
     for section in layout.vector_sections:
-        spec = section.spec
-        result = np.empty(spec.size, dtype=np.int64 if isinstance(spec, Integers) else np.float64)
         part = words[section.word_slice]
-        words_per_slice = _DECODED_ENTRIES // section.fields_per_word
-        for start in range(0, section.words, words_per_slice):
-            piece = part[start : start + words_per_slice]
-            sums = _read_fields(section, piece, entries)
-            target = result[start * section.fields_per_word :][: len(sums)]
-            target[:] = decode_entries(spec, sums[: len(target)], contributors, effective_weight)
-        vectors[section.name] = result.reshape(spec.shape)
-    return DecodedSum(vectors, total_weight)
+        vectors[section.name], beyond = _decode_section(section, part, contributors, effective_weight)
+        if beyond:
+            impossible[section.name] = beyond
+    return DecodedSum(vectors, total_weight, impossible)
 
 
 def _encode_section(
@@ -224,6 +221,27 @@ def _encode_section(
         entries[count : len(piece) * fields] = 0
         _write_fields(section, entries, piece)
     return QuantizationReport(section.name, len(values), clipped, missing)
+
+
+def _decode_section(
+    section: Section, words: NDArray[np.uint64], contributors: int, total_weight: int
+) -> tuple[NDArray[Any], int]:
+    """Return a vector's sum or mean, and how many of its fields no inputs within their bounds add up to."""
+    spec, fields = section.spec, section.fields_per_word
+    largest_sum = np.uint64(spec.largest * (total_weight if section.weighted else contributors))
+    result = np.empty(spec.size, dtype=np.int64 if isinstance(spec, Integers) else np.float64)
+    entries = np.empty(_DECODED_ENTRIES, dtype=np.uint64)
+    flags = np.empty(_DECODED_ENTRIES, dtype=np.bool_)
+    words_per_slice = _DECODED_ENTRIES // fields
+    beyond = 0
+    for start in range(0, section.words, words_per_slice):
+        target = result[start * fields :][: words_per_slice * fields]
+        sums = _read_fields(section, words[start : start + words_per_slice], entries)
+        sums, unused = sums[: len(target)], sums[len(target) :]
+        np.greater(sums, largest_sum, out=flags[: len(sums)])
+        beyond += int(np.count_nonzero(flags[: len(sums)]))
+        decode_entries(spec, sums, contributors, total_weight, target)
+    return result.reshape(spec.shape), beyond + int(np.count_nonzero(unused))  # of the last word
 
 
 def _write_fields(section: Section, entries: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:

@@ -1,8 +1,9 @@
 """The released sum as the bytes of a NumPy .npz file, and back.
 
 Every vector stands under its own name, with one more `@` before a name that begins with that sign; `@contributors`
-(uint64, ascending) and, in weighted sessions, `@total_weight` (uint64, one entry) stand beside them. `numpy.load` reads
-the file. Written in pieces of at most 16 MiB: a sum of 10^8 entries needs no second copy in memory.
+(uint64, ascending), in weighted sessions `@total_weight` (uint64, one entry) and, if a sum has impossible fields,
+`@impossible` (uint64, one entry for each vector) stand beside them. `numpy.load` reads the file. Written in pieces
+of at most 16 MiB: a sum of 10^8 entries needs no second copy in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -24,6 +25,7 @@ from secagg.protocol.results import SessionResult
 
 CONTRIBUTORS: Final = "@contributors"
 TOTAL_WEIGHT: Final = "@total_weight"
+IMPOSSIBLE: Final = "@impossible"
 _MARK: Final = "@"
 _MEMBER: Final = ".npy"
 _OVERHEAD_BYTES: Final = 1 << 12
@@ -42,11 +44,13 @@ class ReleasedSum:
         vectors: name to array of the specification's shape: float64 for FixedPoint, int64 for Integers.
         contributors: the clients whose inputs are in the sum, ascending.
         total_weight: sum of the contributors' weights, or None when the session has no weights.
+        impossible: fields that no inputs within their bounds add up to, as in :class:`SessionResult`.
     """
 
     vectors: Mapping[str, NDArray[Any]]
     contributors: tuple[ClientId, ...]
     total_weight: int | None
+    impossible: Mapping[str, int] = field(default_factory=dict)
 
 
 def result_limit(result: SessionResult) -> int:
@@ -77,11 +81,14 @@ def read_result(source: bytes | Path) -> ReleasedSum:
             arrays = {name.removesuffix(_MEMBER): loaded[name] for name in loaded.zip.namelist()}
         contributors = tuple(int(client) for client in arrays.pop(CONTRIBUTORS))
         weight = arrays.pop(TOTAL_WEIGHT, None)
+        counts = arrays.pop(IMPOSSIBLE, None)
         arrays = {name.removeprefix(_MARK): array for name, array in arrays.items()}
         total_weight = None if weight is None else int(weight[0])
+        beyond = {} if counts is None else dict(zip(arrays, counts.tolist(), strict=True))
+        impossible = {name: count for name, count in beyond.items() if count}
     except _NO_ARCHIVE as error:
         raise DecodeError("this is no result of a hosted session: a .npz file with @contributors") from error
-    return ReleasedSum(arrays, contributors, total_weight)
+    return ReleasedSum(arrays, contributors, total_weight, impossible)
 
 
 def _arrays(result: SessionResult) -> dict[str, NDArray[Any]]:
@@ -91,6 +98,8 @@ def _arrays(result: SessionResult) -> dict[str, NDArray[Any]]:
     arrays[CONTRIBUTORS] = np.array(result.contributors, dtype=np.uint64)
     if result.total_weight is not None:
         arrays[TOTAL_WEIGHT] = np.array([result.total_weight], dtype=np.uint64)
+    if result.impossible:
+        arrays[IMPOSSIBLE] = np.array([result.impossible.get(name, 0) for name in result.vectors], dtype=np.uint64)
     return arrays
 
 

@@ -22,9 +22,12 @@ class SessionResult:
         total_weight: sum of the contributors' weights, or None when the session has no weights. When it is 0, weighted
             means are 0.
         session_vector: the ring sum itself, uint64 words (Specification §4.1).
+        impossible: name to how many fields of the sum hold more than inputs within their bounds add up to; only vectors
+            with some. Proof that a contributor lied, where there are any; most lies leave none.
     """
 
     vectors: Mapping[str, NDArray[Any]]
     contributors: tuple[ClientId, ...]
     total_weight: int | None
     session_vector: NDArray[np.uint64] = field(repr=False)
+    impossible: Mapping[str, int] = field(default_factory=dict)

@@ -78,7 +78,9 @@ def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Stage],
         decoded = decode_sum(context.layout, state.accumulator, len(state.contributors))
     except DecodeError as error:
         raise CannotContinueError(AbortReason.RESULT_NOT_DECODABLE, str(error)) from error
-    result = SessionResult(decoded.vectors, state.contributors, decoded.total_weight, state.accumulator)
+    result = SessionResult(
+        decoded.vectors, state.contributors, decoded.total_weight, state.accumulator, decoded.impossible
+    )
     completed = SessionCompleted(state.contributors)
     return ServerStep(ServerCompleted(context, result), {}, (*inconsistent, completed))
 

@@ -92,6 +92,7 @@ class SimulationResult:
         total_weight: sum of weights, or None.
         report: costs.
         events: everything the server reported.
+        impossible: fields that no inputs within their bounds add up to, as in :class:`SessionResult`.
     """
 
     vectors: Mapping[str, NDArray[Any]]
@@ -99,6 +100,7 @@ class SimulationResult:
     total_weight: int | None
     report: SimulationReport
     events: tuple[ServerEvent, ...] = field(repr=False)
+    impossible: Mapping[str, int] = field(default_factory=dict)
 
 
 def simulate(
@@ -263,7 +265,9 @@ class _Simulation:
             clipping=self._clipping,
             exact=exact,
         )
-        return SimulationResult(result.vectors, result.contributors, result.total_weight, report, events)
+        return SimulationResult(
+            result.vectors, result.contributors, result.total_weight, report, events, result.impossible
+        )
 
 
 class _Meter:

@@ -32,6 +32,12 @@ FLOAT_DTYPES = [np.float16, np.float32, np.float64]
 INTEGER_DTYPES = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 
 
+def decoded_entries(spec: VectorSpec, sums: NDArray[np.uint64], contributors: int, total_weight: int) -> NDArray[Any]:
+    values = np.empty(len(sums), dtype=np.int64 if isinstance(spec, Integers) else np.float64)
+    decode_entries(spec, sums, contributors, total_weight, values)
+    return values
+
+
 def quantized(spec: VectorSpec, array: NDArray[Any], weight: int = 1, seed: int = 0) -> tuple[NDArray[np.uint64], int]:
     values = check_array("w", spec, array)
     noise = RoundingNoise(DeterministicRandomSource(seed), len(values))
@@ -419,7 +425,7 @@ def test_weights_of_another_form_are_refused(weight: Any, max_weight: int, messa
 def test_a_mean_over_no_weight_is_0(aggregate: Any) -> None:
     spec = FixedPoint(2, clip=1.0, bits=8, aggregate=aggregate)
     sums = np.zeros(2, dtype=np.uint64)
-    assert decode_entries(spec, sums, 3, 0).tolist() == ([0.0, 0.0] if aggregate == "mean" else [-3.0, -3.0])
+    assert decoded_entries(spec, sums, 3, 0).tolist() == ([0.0, 0.0] if aggregate == "mean" else [-3.0, -3.0])
 
 
 @DETERMINISTIC
@@ -446,7 +452,7 @@ def test_decoding_is_exact_up_to_float64(
     sums = [0, largest, largest // 2, inside]
     total_weight = contributors * weight
     terms = total_weight if aggregate == "mean" else contributors
-    values = decode_entries(spec, np.array(sums, dtype=np.uint64), contributors, total_weight)
+    values = decoded_entries(spec, np.array(sums, dtype=np.uint64), contributors, total_weight)
     assert values.dtype == np.float64
     for encoded_sum, value in zip(sums, values.tolist(), strict=True):
         exact = (encoded_sum - terms * spec.top) * Fraction(clip) / spec.top
@@ -465,7 +471,7 @@ def test_the_mean_of_equal_levels_is_that_level(
     spec = FixedPoint(1, clip=clip, bits=bits, aggregate="mean")
     levels = some_levels(data.draw if data is not None else lambda strategy: spec.top // 3, spec)
     sums = np.array([(level + spec.top) * total_weight for level in levels], dtype=np.uint64)
-    values = decode_entries(spec, sums, 1, total_weight)
+    values = decoded_entries(spec, sums, 1, total_weight)
     assert values.tolist() == numbers_of(spec, levels).tolist()
     assert not np.signbit(values[0])
     assert values[1:3].tolist() == [clip, -clip]
@@ -477,14 +483,14 @@ def test_equal_levels_come_back_where_float64_holds_neither_sum_nor_divisor(tota
     spec = FixedPoint(1000, clip=0.1, bits=32, aggregate="mean")
     levels = np.random.default_rng(0).integers(-spec.top, spec.top + 1, 1000).tolist()
     sums = np.array([(level + spec.top) * total_weight for level in levels], dtype=np.uint64)
-    assert decode_entries(spec, sums, 1, total_weight).tolist() == numbers_of(spec, levels).tolist()
+    assert decoded_entries(spec, sums, 1, total_weight).tolist() == numbers_of(spec, levels).tolist()
 
 
 @pytest.mark.parametrize("contributors", [1, 3, 2**20])
 def test_sums_of_zeros_are_zero_and_sums_of_bounds_exact(contributors: int) -> None:
     spec = FixedPoint(3, clip=0.1, bits=16)
     sums = np.array([spec.top * contributors, spec.largest * contributors, 0], dtype=np.uint64)
-    values = decode_entries(spec, sums, contributors, contributors)
+    values = decoded_entries(spec, sums, contributors, contributors)
     assert values.tolist() == [0.0, contributors * 0.1, -contributors * 0.1]
     assert not np.signbit(values[0])
 
@@ -495,7 +501,7 @@ def test_integer_sums_are_decoded_exactly(low: int, span: int, contributors: int
     spec = Integers(low, low + span, 3)
     inside = data.draw(st.integers(0, contributors * span))
     sums = [0, contributors * span, inside]
-    values = decode_entries(spec, np.array(sums, dtype=np.uint64), contributors, contributors)
+    values = decoded_entries(spec, np.array(sums, dtype=np.uint64), contributors, contributors)
     assert values.dtype == np.int64
     assert values.tolist() == [contributors * low + encoded_sum for encoded_sum in sums]
 
@@ -503,4 +509,4 @@ def test_integer_sums_are_decoded_exactly(low: int, span: int, contributors: int
 def test_integer_sums_reach_both_ends_of_int64() -> None:
     spec = Integers(-(2**63), 2**63 - 1, 2)
     sums = np.array([0, 2**64 - 1], dtype=np.uint64)
-    assert decode_entries(spec, sums, 1, 1).tolist() == [-(2**63), 2**63 - 1]
+    assert decoded_entries(spec, sums, 1, 1).tolist() == [-(2**63), 2**63 - 1]

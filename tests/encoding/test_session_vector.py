@@ -317,7 +317,44 @@ def test_decoding_ignores_bits_above_the_rings() -> None:
     expected, result = decode_sum(layout, words, 1), decode_sum(layout, noisy, 1)
     assert result.total_weight == expected.total_weight == 5
     assert all(np.array_equal(result.vectors[name], expected.vectors[name]) for name in expected.vectors)
+    assert result.impossible == expected.impossible == {}
     assert np.array_equal(noisy, kept)
+
+
+@pytest.mark.parametrize("length", [1, 5, 2**15 + 5])
+def test_impossible_fields_are_counted_up_to_the_last_entry(length: int) -> None:
+    """At the bound nothing is found, one above it everything: in the first slice, the last one, and beyond the end."""
+    spec = FixedPoint(length, clip=1.0, bits=6, rounding="nearest")
+    layout = Layout.build([("w", spec)], 5, 1)
+    section = layout.sections[0]
+    assert (section.width, section.fields_per_word) == (9, 7)
+    bound = 3 * spec.largest
+    words = encoded(layout, {"w": np.ones(length)}).words * np.uint64(3)
+    assert decode_sum(layout, words, 3).impossible == {}
+    assert decode_sum(layout, words, 2).impossible == {"w": length}
+    for entry in {0, length // 2, length - 1}:
+        one_more = words.copy()
+        one_more[entry // 7] += np.uint64(1 << (9 * (entry % 7)))
+        assert decode_sum(layout, one_more, 3).impossible == {"w": 1}
+        one_more[entry // 7] += np.uint64((2**9 - 1 - bound - 1) << (9 * (entry % 7)))
+        assert decode_sum(layout, one_more, 3).impossible == {"w": 1}
+    unused = words.copy()
+    unused[-1] |= np.uint64(1 << (9 * 6))
+    assert decode_sum(layout, unused, 3).impossible == {"w": 1}
+    assert np.array_equal(decode_sum(layout, unused, 3).vectors["w"], np.full(length, 3.0))
+
+
+def test_the_bound_of_a_mean_is_that_of_the_weights_that_are_there() -> None:
+    layout = mixed_layout()
+    arrays = {"mean": np.full((3, 5), 2.0), "sum": np.full(7, 0.5), "counts": np.full((2, 2, 2), 250)}
+    words = encoded(layout, arrays, 25).words
+    assert decode_sum(layout, words, 1).impossible == {}
+    assert decode_sum(layout, words + words, 1).impossible == {"sum": 7, "counts": 8}
+    words[-1] -= np.uint64(1)
+    assert decode_sum(layout, words, 1).impossible == {"mean": 15}
+    words[-1] = np.uint64(0)
+    assert decode_sum(layout, words, 1).impossible == {"mean": 15}
+    assert decode_sum(layout, encoded(layout, arrays, 0).words, 1).impossible == {}
 
 
 @pytest.mark.parametrize("change", [-1, 1])

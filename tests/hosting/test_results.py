@@ -1,5 +1,7 @@
 """A released sum as a file: every name that a vector may have comes back, beside what the file itself adds."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from secagg.hosting.results import read_result, write_result
@@ -10,6 +12,7 @@ NAMES = (
     "@contributors",
     "@@contributors",
     "@total_weight",
+    "@impossible",
     "v",
     "v.npy",
     "dense/kernel:0",
@@ -20,14 +23,24 @@ NAMES = (
 )
 
 
-def test_a_vector_of_any_name_comes_back_under_it() -> None:
+def written(impossible: Mapping[str, int]) -> bytes:
     vectors = {check_vector_name(name): np.full(2, place, dtype=np.int64) for place, name in enumerate(NAMES)}
-    written: list[bytes] = []
-    write_result(
-        SessionResult(vectors, (3, 7), 11, np.zeros(1, dtype=np.uint64)), lambda piece: written.append(bytes(piece))
-    )
-    released = read_result(b"".join(written))
+    pieces: list[bytes] = []
+    result = SessionResult(vectors, (3, 7), 11, np.zeros(1, dtype=np.uint64), impossible)
+    write_result(result, lambda piece: pieces.append(bytes(piece)))
+    return b"".join(pieces)
+
+
+def test_a_vector_of_any_name_comes_back_under_it() -> None:
+    released = read_result(written({}))
     assert {name: array.tolist() for name, array in released.vectors.items()} == {
         name: [place, place] for place, name in enumerate(NAMES)
     }
-    assert (released.contributors, released.total_weight) == ((3, 7), 11)
+    assert (released.contributors, released.total_weight, released.impossible) == ((3, 7), 11, {})
+
+
+def test_impossible_fields_come_back_with_their_vectors() -> None:
+    counts = {"@contributors": 5, "v.npy": 2**40}
+    released = read_result(written(counts))
+    assert released.impossible == counts
+    assert list(released.vectors) == list(NAMES)

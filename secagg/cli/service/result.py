@@ -63,6 +63,7 @@ def result(
                 },
                 "contributors": list(released.contributors),
                 "total_weight": released.total_weight,
+                "impossible": dict(released.impossible),
                 "kept": keep,
             }
         )
@@ -70,6 +71,8 @@ def result(
     weight = "" if released.total_weight is None else f", total weight {released.total_weight}"
     names = ", ".join(released.vectors)
     print_sentences(f"{out}: {names} of {len(released.contributors)} contributors{weight}.")
+    for name, count in released.impossible.items():
+        print_sentences(f"{count} fields of {name} hold more than honest inputs add up to: a client lied.")
 
 
 async def _fetch(client: AdminClient, session: str, out: Path, keep: bool) -> ReleasedSum:

@@ -83,6 +83,7 @@ def test_processes_over_tls_give_the_exact_sum(site: Deployment, run: Any) -> No
             "vectors": {"counts": {"shape": [ENTRIES], "dtype": "int64"}},
             "contributors": list(CLIENTS),
             "total_weight": None,
+            "impossible": {},
             "kept": False,
         }
         check_sum(site / "a")
