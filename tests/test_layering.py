@@ -226,8 +226,8 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
 
 # State machines and cells are pure: what they may take from the standard library, and built-ins they may not call.
 PURE: Final = frozenset(
-    {"__future__", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools", "math"}
-    | {"operator", "types", "typing"}
+    {"__future__", "bisect", "collections", "dataclasses", "enum", "fractions", "functools", "hashlib", "itertools"}
+    | {"math", "operator", "types", "typing"}
 )
 IMPURE_CALLS: Final = frozenset({"open", "print", "input", "exec", "eval", "compile", "globals"})
 # What nothing may reach from there either, not even through a module below.

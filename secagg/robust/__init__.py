@@ -5,5 +5,15 @@ nothing that a session does depends on it. What all parties must agree on is in 
 """
 
 from secagg.robust.partition import Partition, round_context
+from secagg.robust.sizing import SizeChoice, choose_size, condition_holds, default_floor, dirty_cells, most_dirty
 
-__all__ = ["Partition", "round_context"]
+__all__ = [
+    "Partition",
+    "SizeChoice",
+    "choose_size",
+    "condition_holds",
+    "default_floor",
+    "dirty_cells",
+    "most_dirty",
+    "round_context",
+]
