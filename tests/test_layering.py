@@ -199,7 +199,7 @@ DATA: Final[dict[str, tuple[str, ...]]] = {
 ARRAYS: Final = ("executor", "crypto", "masking", "encoding", "wire", "protocol", "session", "robust", "privacy")
 MORE_ARRAYS: Final = ("privacy.lab", "testing", "compute", "hosting", "integrations", "transport", "conformance")
 FOREIGN: Final[dict[str, tuple[str, ...]]] = {
-    "numpy": (*ARRAYS, *MORE_ARRAYS, "bench", "cli"),
+    "numpy": (*ARRAYS, *MORE_ARRAYS, "poisoning", "bench", "cli"),
     "cryptography": ("crypto", "bench"),  # bare, as floors
     "nacl": ("crypto", "bench"),
     "pyaegis": ("crypto", "bench"),
@@ -213,7 +213,7 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "nvflare": ("integrations",),
     "typer": ("cli",),
     "rich": ("cli",),
-    "sklearn": ("cli", "privacy.lab"),
+    "sklearn": ("cli", "privacy.lab", "poisoning"),
     "matplotlib": ("cli", "bench", "privacy.lab"),
     "pyperf": ("bench",),
     "pydantic": ("cli",),
