@@ -69,7 +69,7 @@ ROOMS: Final[dict[str, Room]] = {
     "integrations": Room(
         "Flower's and NVFLARE's messages",
         "what is inside a protocol message",
-        "secagg privacy protocol.events identity store.base store.durable store.participations errors",
+        "secagg privacy protocol.events identity store.answers store.base store.participations errors",
     ),
     "telemetry": Room(
         "logs, metrics and traces of a host",

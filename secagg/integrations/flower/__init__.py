@@ -22,12 +22,12 @@ except ImportError as error:
 from secagg.integrations.flower.config import SecAggConfig
 from secagg.integrations.flower.directory import Directory
 from secagg.integrations.flower.exchange import Clock
-from secagg.integrations.flower.ledgers import DirectoryLedger
 from secagg.integrations.flower.mod import secagg_mod
 from secagg.integrations.flower.node import Node, node_from_config
 from secagg.integrations.flower.session import SessionOutcome, run_session
 from secagg.integrations.flower.strategy import SecAgg, SecureGrid
 from secagg.integrations.private import PrivacySettings
+from secagg.store.answers import DirectoryLedger
 
 __all__ = [
     "Clock",

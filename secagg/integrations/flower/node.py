@@ -17,10 +17,10 @@ import secagg
 from secagg.errors import ParameterError
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
-from secagg.integrations.flower.ledgers import DirectoryLedger
 from secagg.integrations.flower.private import ContextBudget
 from secagg.integrations.settings import POLICY_FIELDS, PRIVACY_FIELDS, Settings
 from secagg.privacy import Budget, Limit
+from secagg.store.answers import DirectoryLedger
 
 PREFIX: Final = "secagg-"
 _KNOWN: Final = POLICY_FIELDS | {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 from flwr.app import RecordDict
 
 import secagg
-from secagg.integrations.flower.ledgers import ContextLedger, DirectoryLedger, JoinedLedger
+from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
+from secagg.protocol.transitions import ClientPhase
+from secagg.store.answers import DirectoryLedger
 
 SESSION, OTHER = b"s" * 32, b"t" * 32
 ONE, TWO = b"1" * 32, b"2" * 32
@@ -46,6 +45,16 @@ def test_a_new_session_forgets_all_but_the_first_answer_of_old_ones() -> None:
     assert not ContextLedger(state).record(SESSION, 1, "advertise_keys", TWO)
 
 
+def test_a_new_session_forgets_answers_of_old_ones_and_nothing_else() -> None:
+    state = RecordDict()
+    phases = [*(phase.value for phase in ClientPhase), "cell", "partition"]
+    for phase in phases:
+        ContextLedger(state).record(SESSION, 1, phase, ONE)
+    ContextLedger(state).record(OTHER, 1, "advertise_keys", ONE)
+    kept = {phase for phase in phases if not ContextLedger(state).record(SESSION, 1, phase, TWO)}
+    assert kept == {"advertise_keys", "cell", "partition", "offered", "completed", "aborted"}
+
+
 def test_any_ledger_of_several_can_refuse(tmp_path: Path) -> None:
     durable = DirectoryLedger(tmp_path)
     durable.record(SESSION, 1, "unmasking", ONE)
@@ -53,38 +62,3 @@ def test_any_ledger_of_several_can_refuse(tmp_path: Path) -> None:
     fresh = ContextLedger(RecordDict())
     fresh.record(SESSION, 1, "share_keys", ONE)
     assert not JoinedLedger((durable, fresh)).record(SESSION, 1, "share_keys", TWO)
-
-
-def test_a_directory_leaves_no_other_files(tmp_path: Path) -> None:
-    ledger = DirectoryLedger(tmp_path)
-    for answer in (ONE, TWO, ONE):
-        ledger.record(SESSION, 1, "share_keys", answer)
-    (file,) = tmp_path.iterdir()
-    assert file.read_bytes() == ONE
-
-
-def _claim(path: Path, answer: bytes) -> bool:
-    return DirectoryLedger(path).record(SESSION, 1, "unmasking", answer)
-
-
-def test_of_many_processes_one_wins(tmp_path: Path) -> None:
-    answers = [bytes([number]) * 32 for number in range(16)]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(4, mp_context=spawn) as pool:
-        claimed = list(pool.map(_claim, [tmp_path] * len(answers), answers))
-    assert claimed.count(True) == 1
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser can write everywhere")
-def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(secagg.ParameterError, match="cannot be written"):
-        DirectoryLedger(tmp_path).record(SESSION, 1, "unmasking", ONE)
-
-
-def test_a_directory_that_went_away(tmp_path: Path) -> None:
-    (tmp_path / "ledger").mkdir()
-    ledger = DirectoryLedger(tmp_path / "ledger")
-    (tmp_path / "ledger").rmdir()
-    with pytest.raises(secagg.ParameterError, match="cannot be written"):
-        ledger.record(SESSION, 1, "unmasking", ONE)

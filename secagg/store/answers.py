@@ -1,0 +1,59 @@
+"""A ledger of answers that outlives processes: small files in a directory, of sessions and of cells.
+
+It holds digests of answers and of contexts; nothing of an input. It must never be rolled back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from secagg.errors import ParameterError
+from secagg.store.durable import sync_directory
+
+
+class DirectoryLedger:
+    """A `secagg.AnswerLedger` of files of 32 bytes in a directory, durable and safe between processes.
+
+    One directory for one client. It must never be rolled back, as by a restored backup. Files may be deleted once
+    nobody can send a message of their session any more; those of a `secagg.robust.CellGuard` once the data are no
+    secret.
+
+    Args:
+        path: an existing directory that only the client's user can write.
+
+    Raises:
+        ParameterError: there is no such directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise ParameterError(f"the ledger {path} is no directory; make it, for the client's user alone")
+        self._path = path
+
+    def record(self, session: bytes, client: int, phase: str, answer: bytes) -> bool:
+        """Record the digest of an answer; False when this phase was answered before with another digest.
+
+        Raises:
+            ParameterError: the directory cannot be written.
+        """
+        name = hashlib.sha256(b"%d:%s:%s" % (client, session.hex().encode(), phase.encode())).hexdigest()
+        place = self._path / name
+        written = self._path / f".{name}.{os.getpid()}.{os.urandom(8).hex()}"
+        try:
+            with open(written, "xb") as file:
+                file.write(answer)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                # A link, unlike a rename, fails when the name exists: of two processes one wins, with a whole file.
+                os.link(written, place)
+            except FileExistsError:
+                return place.read_bytes() == answer
+            finally:
+                written.unlink()
+            sync_directory(self._path)
+        except OSError as error:
+            raise ParameterError(f"the ledger {self._path} cannot be written: {error.strerror}") from error
+        return True

@@ -1,0 +1,67 @@
+"""A ledger in a directory: an answer is given once, whatever is repeated, whichever process asks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import secagg
+from secagg.store.answers import DirectoryLedger
+
+SESSION, OTHER = b"s" * 32, b"t" * 32
+ONE, TWO = b"1" * 32, b"2" * 32
+
+
+def test_one_answer_for_each_phase_client_and_session(tmp_path: Path) -> None:
+    assert DirectoryLedger(tmp_path).record(SESSION, 1, "share_keys", ONE)
+    ledger = DirectoryLedger(tmp_path)
+    assert ledger.record(SESSION, 1, "share_keys", ONE)
+    assert not ledger.record(SESSION, 1, "share_keys", TWO)
+    assert ledger.record(SESSION, 1, "masked_input", TWO)
+    assert ledger.record(SESSION, 2, "share_keys", TWO)
+    assert ledger.record(OTHER, 1, "share_keys", TWO)
+    assert not ledger.record(SESSION, 1, "share_keys", TWO)
+
+
+def test_a_directory_leaves_no_other_files(tmp_path: Path) -> None:
+    ledger = DirectoryLedger(tmp_path)
+    for answer in (ONE, TWO, ONE):
+        ledger.record(SESSION, 1, "share_keys", answer)
+    (file,) = tmp_path.iterdir()
+    assert file.read_bytes() == ONE
+
+
+def _claim(path: Path, answer: bytes) -> bool:
+    return DirectoryLedger(path).record(SESSION, 1, "unmasking", answer)
+
+
+def test_of_many_processes_one_wins(tmp_path: Path) -> None:
+    answers = [bytes([number]) * 32 for number in range(16)]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(4, mp_context=spawn) as pool:
+        claimed = list(pool.map(_claim, [tmp_path] * len(answers), answers))
+    assert claimed.count(True) == 1
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser can write everywhere")
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(secagg.ParameterError, match="cannot be written"):
+        DirectoryLedger(tmp_path).record(SESSION, 1, "unmasking", ONE)
+
+
+def test_a_directory_that_went_away(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    ledger = DirectoryLedger(tmp_path / "ledger")
+    (tmp_path / "ledger").rmdir()
+    with pytest.raises(secagg.ParameterError, match="cannot be written"):
+        ledger.record(SESSION, 1, "unmasking", ONE)
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(secagg.ParameterError, match="ledger is no directory; make it, for the client's user alone"):
+        DirectoryLedger(tmp_path / "ledger")
