@@ -4,16 +4,29 @@ A client that lies spoils the sum of its own cell and no other. A room of its ow
 nothing that a session does depends on it. What all parties must agree on is in `protocol_specs/robust-v1.md`.
 """
 
+from secagg.robust.alarms import ALARM_SLOTS, ALARM_VECTOR, AlarmRule, alarm_spec, count_alarms, raise_alarm
 from secagg.robust.partition import Partition, round_context
+from secagg.robust.round import CellResult, CellRound, CellSums
+from secagg.robust.sanity import clip_norm
 from secagg.robust.sizing import SizeChoice, choose_size, condition_holds, default_floor, dirty_cells, most_dirty
 
 __all__ = [
+    "ALARM_SLOTS",
+    "ALARM_VECTOR",
+    "AlarmRule",
+    "CellResult",
+    "CellRound",
+    "CellSums",
     "Partition",
     "SizeChoice",
+    "alarm_spec",
     "choose_size",
+    "clip_norm",
     "condition_holds",
+    "count_alarms",
     "default_floor",
     "dirty_cells",
     "most_dirty",
+    "raise_alarm",
     "round_context",
 ]
