@@ -8,6 +8,9 @@ from typing import Optional
 
 import secagg
 
+MaybeFloat = Optional[float]  # noqa: UP045 - typer 0.12.0 knows no `float | None`
+"""A number, or nothing given."""
+
 MaybeInt = Optional[int]  # noqa: UP045 - typer 0.12.0 knows no `int | None`
 """A whole number, or nothing given."""
 

@@ -296,10 +296,10 @@ def _choice(
     least, larger = divmod(clients, cells)
     sizes = f"{least + 1} and {least}" if larger else f"{least}"
     said = [
-        f"{cells} {'cell' if cells == 1 else 'cells'} of {sizes} clients. {rule} bears up to {bears} spoiled; {liars} "
-        f"malicious of {clients} clients spoil more {_odds(1 - good)}.",
-        f"With {spies} colluding, a client has fewer honest others in its cell than the {mates} that it needs "
-        f"{_odds(Fraction(exposure))}.",
+        f"{cells} {'cell' if cells == 1 else 'cells'} of {sizes} clients. {rule} bears up to {bears} spoiled; that "
+        f"{liars} malicious of {clients} clients spoil more {_odds(1 - good)}.",
+        f"That {spies} colluding leave a given client with fewer honest others in its cell than the {mates} that it "
+        f"needs {_odds(Fraction(exposure))}.",
     ]
     if _slack(clients, cells) < _WANTED_SLACK:
         said.append("Random garbage hardly shows in their sums: nearly every value of a field is possible.")
@@ -318,7 +318,7 @@ def _choice(
 
 def _odds(probability: Fraction) -> str:
     """How often, in words, rounded up."""
-    return "never" if not probability else f"with a probability of at most 1 in {math.floor(1 / probability)}"
+    return f"happens at most once in {math.floor(1 / probability)} partitions" if probability else "cannot happen"
 
 
 def _conflict(clients: int, counted: tuple[int, int, int], rule: str, limit: Fraction, least: int) -> str:

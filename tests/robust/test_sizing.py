@@ -151,9 +151,9 @@ def test_the_largest_cells_are_chosen() -> None:
     assert choice.probability <= 1 - dirty_cells(50, 5, 10)[-1] <= choice.probability + 1e-15
     assert str(choice) == choice.explanation
     assert choice.explanation == (
-        "10 cells of 5 clients. root_check bears up to 9 spoiled; 10 malicious of 50 clients spoil more with a "
-        "probability of at most 1 in 1051. With 5 colluding, a client has fewer honest others in its cell than the 1 "
-        "that it needs with a probability of at most 1 in 42375."
+        "10 cells of 5 clients. root_check bears up to 9 spoiled; that 10 malicious of 50 clients spoil more happens "
+        "at most once in 1051 partitions. That 5 colluding leave a given client with fewer honest others in its cell "
+        "than the 1 that it needs happens at most once in 42375 partitions."
     )
 
 

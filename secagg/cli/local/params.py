@@ -1,31 +1,33 @@
 """`secagg params`: the parameter calculator on the command line (Specification §2.4).
 
-Asks the calculator and prints its answer; builds no cohort, so that 10^9 clients cost nothing.
+Asks the calculator and prints its answer; builds no cohort, so that 10^9 clients cost nothing. Cells for clients that
+lie are a question of their own, and stand in `cells`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Final, Optional
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
 import secagg
-from secagg.cli.options import TopologyChoice
+from secagg.cli.options import MaybeFloat, MaybeInt, MaybePath, MaybeText, TopologyChoice
 from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console
 from secagg.parameters.graph_choice import choose_graph
 from secagg.parameters.graph_conditions import count_of, may_leave
 from secagg.parameters.session import default_minimum
 
-MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
 _COST_HELP: Final = (
     "Also compute what a session costs: bytes, masks, X25519 operations, shares, and CPU time at the rates of --rates. "
     "The formula stands in docs/performance.md."
 )
+_OF_CELLS: Final = ("malicious", "rule", "failure", "floor")
+_OF_A_GRAPH: Final = ("topology", "security_bits", "correctness_bits", "cost", "length", "bits", "suite", "rates")
 
 
 def params(
+    context: typer.Context,
     clients: Annotated[int, typer.Option(help="Clients in the cohort, up to 2^40.")] = 100,
     max_corrupt: Annotated[float, typer.Option(help="Fraction of the cohort that may pool what it sees.")] = 0.1,
     max_dropout: Annotated[float, typer.Option(help="Fraction of the cohort that may leave.")] = 0.1,
@@ -51,9 +53,33 @@ def params(
             metavar="FILE.json", help="With --cost: results of `secagg bench run primitives --json FILE.json`."
         ),
     ] = None,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="Instead: how large cells may be, each a session, when clients may lie.")
+    ] = False,
+    malicious: Annotated[
+        MaybeFloat, typer.Option(help="With --cells: fraction of the clients that may send anything.")
+    ] = None,
+    rule: Annotated[
+        MaybeText,
+        typer.Option(help="With --cells: what judges their sums: root_check, fltrust, median, multi_krum, and others."),
+    ] = None,
+    failure: Annotated[
+        MaybeFloat,
+        typer.Option(help="With --cells: largest probability that liars spoil more than the rule bears; 0.001."),
+    ] = None,
+    floor: Annotated[
+        MaybeInt,
+        typer.Option(help="With --cells: fewest clients of a cell; 5, or 8 in the active model or with many corrupt."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compute the masking graph and the threshold of a session, and say why."""
+    """Compute the masking graph and the threshold of a session, or the size of cells, and say why."""
+    _check_options(context, cells=cells)
+    if cells:
+        from secagg.cli.local.cells import print_cells
+
+        print_cells(clients, malicious, rule, max_corrupt, max_dropout, threat_model, failure, floor, as_json=as_json)
+        return
     choice = choose_graph(
         clients,
         max_corrupt,
@@ -114,6 +140,20 @@ def params(
         print_sentences(
             f"CPU time is a floor, at {costs['rates']}: what handling messages in Python costs is not in it."
         )
+
+
+def _check_options(context: typer.Context, *, cells: bool) -> None:
+    """Refuse what belongs to the other question: an answer to half of what was asked misleads."""
+    given = [name for name in context.params if getattr(context.get_parameter_source(name), "name", "") != "DEFAULT"]
+    odd = next((name for name in (_OF_A_GRAPH if cells else _OF_CELLS) if name in given), None)
+    if odd is None:
+        return
+    option = "--" + odd.replace("_", "-")
+    if cells:
+        raise secagg.ParameterError(
+            f"{option} has no meaning with --cells, as each cell is a small session on a complete graph; leave it out"
+        )
+    raise secagg.ParameterError(f"{option} is about cells; add --cells, or leave it out")
 
 
 def _cost_table(costs: dict[str, Any]) -> Table:
