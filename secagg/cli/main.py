@@ -21,8 +21,8 @@ EXIT_NO_RESULT: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
-# What this command has under --json is where the results go.
-_JSON_IS_A_FILE: Final = ["bench", "run"]
+# What these commands have under --json is where the results go.
+_JSON_IS_A_FILE: Final = (["bench", "run"], ["poisoning", "run"])
 
 # The base of all complaints about a command line; typer vendors it or imports it from click, by its version.
 _CommandLineError: type[Exception] = next(
@@ -80,6 +80,12 @@ def _bench(app: typer.Typer) -> None:
     app.add_typer(bench, name="bench", short_help="Measure the library against the floors of this machine.")
 
 
+def _poisoning(app: typer.Typer) -> None:
+    from secagg.cli.tools.poisoning import app as poisoning
+
+    app.add_typer(poisoning, name="poisoning", short_help="Play liars against rules over sums.")
+
+
 def _privacy(app: typer.Typer) -> None:
     from secagg.cli.privacy.command import app as privacy
 
@@ -93,6 +99,7 @@ _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("serve", "join", "status", "result"), _service),
     "conformance": _conformance,
     "bench": _bench,
+    "poisoning": _poisoning,
     "privacy": _privacy,
 }
 
@@ -133,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `secagg`; None takes those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = "--json" in words[: words.index("--") if "--" in words else None] and words[:2] != _JSON_IS_A_FILE
+    as_json = "--json" in words[: words.index("--") if "--" in words else None] and words[:2] not in _JSON_IS_A_FILE
     try:
         command = typer.main.get_command(application(words))
         outcome = command.main(words or ["--help"], prog_name="secagg", standalone_mode=False)

@@ -24,6 +24,10 @@ Words = Optional[list[str]]  # noqa: UP045
 """An option that may be repeated."""
 
 
+Paths = Optional[list[Path]]  # noqa: UP045
+"""A path that may be given more than once."""
+
+
 class TopologyChoice(StrEnum):
     """A masking graph, or leave the choice to the calculator (Specification §2.5)."""
 

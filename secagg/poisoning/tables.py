@@ -17,6 +17,7 @@ FOOLED: Final = 0.5
 _APART: Final = 0.1
 _SHOWN_ROUNDS: Final = (25, 100)
 _TOLD: Final = 0.9
+_ALONE: Final = "ring"
 _NAMES: Final = {
     "none": "no attack",
     "alie": "ALIE",
@@ -29,6 +30,7 @@ _NAMES: Final = {
     "dnc": "DnC",
     "fltrust": "FLTrust",
     "siren": "SIREN",
+    "siren_clipped": "SIREN, updates clipped",
     "cell_siren": "CellSiren",
     "rfa": "RFA",
     "iid": "alike",
@@ -61,15 +63,23 @@ def seen(setting: str, g: int | None) -> str:
 
 
 def scenarios(rows: Iterable[AttackRow]) -> dict[Scenario, list[AttackRow]]:
-    """Return attacked rows by scenario, the one with the most rows first; rows without attack go to each of theirs."""
-    every = list(rows)
-    found: dict[Scenario, list[AttackRow]] = {}
+    """Return attacked rows by scenario, the one with the most rows first.
+
+    Rows without attack go to each scenario of theirs, and those of a single liar who sets a whole sum to the first of
+    theirs: there it stands beside many liars who can do less.
+    """
+    every, found = list(rows), dict[Scenario, list[AttackRow]]()
     for row in every:
-        if attacked(row):
+        if attacked(row) and row.power != _ALONE:
             found.setdefault((row.task, row.split, row.n, row.fraction), []).append(row)
-    for (task, split, n, _), listed in found.items():
-        listed += [row for row in every if not attacked(row) and (row.task, row.split, row.n) == (task, split, n)]
-    return dict(sorted(found.items(), key=lambda entry: -len(entry[1])))
+    ordered = dict(sorted(found.items(), key=lambda entry: -len(entry[1])))
+    alone = [row for row in every if row.power == _ALONE]
+    for (task, split, n, _), listed in ordered.items():
+        theirs = [row for row in alone if (row.task, row.split, row.n) == (task, split, n)]
+        alone = [row for row in alone if row not in theirs]
+        quiet = (row for row in every if not attacked(row) and (row.task, row.split, row.n) == (task, split, n))
+        listed += [*theirs, *quiet]
+    return ordered
 
 
 def grid(rows: Iterable[AttackRow]) -> tuple[list[Line], list[str], dict[tuple[Line, str], list[AttackRow]]]:

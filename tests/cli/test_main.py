@@ -137,7 +137,7 @@ def test_a_command_line_that_is_wrong_is_told_its_value_and_where_to_look(
     assert sentence in outcome.err
 
 
-@pytest.mark.parametrize("command", ["key", "roster", "conformance", "bench"])
+@pytest.mark.parametrize("command", ["key", "roster", "conformance", "bench", "poisoning"])
 def test_a_family_of_commands_alone_shows_its_help(run: Any, command: str) -> None:
     alone, asked = run(command), run(command, "--help")
     assert (alone.code, alone.err) == (0, "")

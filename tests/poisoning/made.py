@@ -56,7 +56,9 @@ ATTACKS = (
     attack_row("backdoor", "median", 0.92, backdoor=0.9),
     attack_row("backdoor", "root_check", 0.91),
     attack_row("none", "mean", 0.91, setting="one session", g=None, cells=None),
-    attack_row("sign_flip", "mean", 0.09, setting="one session", g=None, cells=None, dirty=None, power="ring"),
+    attack_row(
+        "sign_flip", "mean", 0.09, setting="one session", g=None, cells=None, dirty=None, power="ring", fraction=0.02
+    ),
     attack_row("sign_flip", "median", 0.85, fraction=0.1),
 )
 SIREN = (

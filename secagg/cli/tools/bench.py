@@ -23,6 +23,7 @@ from secagg.bench.registry import SUITES
 from secagg.bench.rows import read_report, write_report
 from secagg.bench.runner import run_benchmarks
 from secagg.bench.tables import everything
+from secagg.cli.options import MaybeInt, MaybePath, Paths, Words
 from secagg.cli.output import (
     JsonFlag,
     print_files,
@@ -33,11 +34,7 @@ from secagg.cli.output import (
     step_progress,
 )
 
-MaybePath = Optional[Path]  # noqa: UP045 - typer 0.12.0 knows no `Path | None`
-MaybeInt = Optional[int]  # noqa: UP045
-Words = Optional[list[str]]  # noqa: UP045
-Numbers = Optional[list[int]]  # noqa: UP045
-Paths = Optional[list[Path]]  # noqa: UP045
+Numbers = Optional[list[int]]  # noqa: UP045 - typer 0.12.0 knows no `list[int] | None`
 
 EXIT_WORSE = 1
 

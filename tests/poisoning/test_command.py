@@ -1,0 +1,74 @@
+"""`secagg poisoning` on the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from secagg.poisoning.plots import PICTURES
+from secagg.poisoning.results import write_results
+from tests.command import Run
+from tests.poisoning.made import NOTHING, RESULTS
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> str:
+    write_results(RESULTS, tmp_path / "made.json")
+    return str(tmp_path / "made.json")
+
+
+def test_tables_go_to_the_terminal_or_into_pages(run: Run, made: str, tmp_path: Path) -> None:
+    assert "| cells of 5 | root check | one, the mean of its cell |" in run("poisoning", "table", made).out
+    assert "### digits" in json.loads(run("poisoning", "table", made, "--json").out)["markdown"]
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- bench: sizes -->\n<!-- end of bench -->\nafter\n")
+    words = ("poisoning", "table", made, "--into", str(page))
+    assert run(*words).out == f"{page}: written\n"
+    assert run(*words).out == f"{page}: as it was\n"
+    assert page.read_text().startswith("before\n<!-- bench: sizes -->\n| clients of a sum | 5 | 50 |\n")
+    assert json.loads(run(*words, "--json").out) == {"pages": [{"page": str(page), "written": False}]}
+
+
+def test_pictures_are_files(run: Run, made: str, tmp_path: Path) -> None:
+    names = [str(tmp_path / "out" / f"{name}.{kind}") for name in PICTURES for kind in ("png", "svg")]
+    assert run("poisoning", "plot", made, "--out", str(tmp_path / "out")).out.splitlines() == names
+    assert all(Path(name).is_file() for name in names)
+    assert json.loads(run("poisoning", "plot", made, "--out", str(tmp_path / "out"), "--json").out) == {"files": names}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("plot", "no.json", "--out", "x"), "no.json cannot be read"),
+        (("table", "no.json"), "no.json cannot be read"),
+        (("table", "{made}", "--into", "no.md"), "no.md cannot be written"),
+        (("table", "{made}", "--into", "{made}"), "the page has no block"),
+        (("plot", "{made}", "--out", "{made}"), "cannot be written"),
+        (("plot", "{nothing}", "--out", "x"), "nothing to draw"),
+    ],
+)
+def test_bad_input_is_one_sentence(run: Run, made: str, tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
+    write_results(NOTHING, tmp_path / "nothing.json")
+    given = [word.format(made=made, nothing=tmp_path / "nothing.json") for word in words]
+    for outcome in (run("poisoning", *given), run("poisoning", *given, "--json")):
+        assert (outcome.code, outcome.out) == (2, "")
+        assert sentence in outcome.err
+        assert outcome.err.count("\n") == 1
+
+
+def test_a_page_may_ask_only_for_tables_that_there_are(run: Run, made: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- bench: speed -->\n<!-- end of bench -->\n")
+    assert "no table is called 'speed'" in run("poisoning", "table", made, "--into", str(page)).err
+
+
+def test_without_matplotlib_it_is_one_sentence(
+    run: Run, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    outcome = run("poisoning", "plot", made, "--out", str(tmp_path))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "pip install 'secagg[demo]'" in outcome.err
