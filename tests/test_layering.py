@@ -110,7 +110,7 @@ ROOMS: Final[dict[str, Room]] = {
     "robust": Room(
         "cells, and rules over their sums",
         "single updates, transports, what is inside a session",
-        "crypto.randomness parameters canonical errors",
+        "session.ledger crypto.randomness parameters canonical errors",
     ),
     "session": Room(
         "what a host holds: the facades (bytes in, bytes out), snapshots, the ledger, simulation",

@@ -11,11 +11,15 @@ from tests.adversarial.mutations.__main__ import MUTATIONS
 from tests.adversarial.mutations.mutation import Mutation, judges
 from tests.adversarial.mutations.running import ROOT
 from tests.privacy.mutations import MUTATIONS as FAULTS
+from tests.robust.mutations import MUTATIONS as FAULTS_OF_CELLS
 
 TABLE = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("mutation", [*MUTATIONS, *FAULTS], ids=lambda mutation: f"{mutation.row} {mutation.what}")
+ALL = [*MUTATIONS, *FAULTS, *FAULTS_OF_CELLS]
+
+
+@pytest.mark.parametrize("mutation", ALL, ids=lambda mutation: f"{mutation.row} {mutation.what}")
 def test_what_a_mutation_takes_out_is_there(mutation: Mutation) -> None:
     for file, text, replacement in mutation.edits:
         assert text in (ROOT / "secagg" / file).read_text(encoding="utf-8"), file

@@ -1,0 +1,158 @@
+"""Plants one fault at a time into a copy of the robust room, and expects a named test to fail.
+
+python -m tests.robust.mutations              every fault; the last line counts the survivors
+python -m tests.robust.mutations guard sizing the faults that these test modules must find
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from tests.adversarial.mutations.mutation import Judges, Mutation, m
+from tests.adversarial.mutations.running import run
+
+PARTITION: Final = "robust/partition.py"
+SIZING: Final = "robust/sizing.py"
+GUARD: Final = "robust/guard.py"
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    # Cells are the same for everybody, and nobody's choice.
+    m("partition", "ids in the order of their own", (PARTITION, "sorted(clients, key=place)", "clients")),
+    m(
+        "partition",
+        "an epoch changes no place",
+        (PARTITION, "encode_fields(_PLACE, seed, epoch, client)", "encode_fields(_PLACE, seed, 0, client)"),
+    ),
+    m(
+        "partition",
+        "a seed changes no place",
+        (PARTITION, "encode_fields(_PLACE, seed, epoch, client)", "encode_fields(_PLACE, epoch, client)"),
+    ),
+    m(
+        "partition",
+        "cells below the size",
+        (PARTITION, "count = len(clients) // size", "count = -(-len(clients) // size)"),
+    ),
+    m(
+        "partition",
+        "the last cell takes the rest",
+        (PARTITION, "least + (index < larger)", "least + larger * (index == count - 1)"),
+    ),
+    m("partition", "a digest of the first cell", (PARTITION, "for cell in cells])", "for cell in cells[:1]])")),
+    m(
+        "partition",
+        "a digest of no epoch",
+        (PARTITION, "encode_fields(_PARTITION, self.seed, self.epoch, ", "encode_fields(_PARTITION, self.seed, "),
+    ),
+    m("partition", "a seed of any length", (PARTITION, '_check_bytes("seed", self.seed, SEED_BYTES)', "pass")),
+    m("partition", "a client twice", (PARTITION, "        check_cohort(self.clients)\n", "")),
+    m(
+        "partition",
+        "a context of any round",
+        (
+            PARTITION,
+            '_unsigned("number", number), partition.digest',
+            "0 * _unsigned('number', number), partition.digest",
+        ),
+    ),
+    m("partition", "a context of any cell", (PARTITION, "partition.digest, index)", "partition.digest, 0)")),
+    m("partition", "a context of any partition", (PARTITION, "partition.digest, index)", "partition.seed, index)")),
+    m(
+        "partition",
+        "a plan stands behind",
+        (PARTITION, "return plan + hashlib.sha256(fields).digest()", "return hashlib.sha256(fields).digest() + plan"),
+    ),
+    # What is said of sizes.
+    m(
+        "sizing",
+        "all cells are of one size",
+        (SIZING, "ways[clients - i * least - of_larger]", "ways[clients - i * least]"),
+    ),
+    m("sizing", "clean cells are counted once", (SIZING, "math.comb(i - 1, clean - 1)", "1")),
+    m("sizing", "half of the cells may be bad", (SIZING, "return (cells - 1) // 2", "return cells // 2")),
+    m("sizing", "Krum bears as much as the median", (SIZING, "return (cells - 3) // 2", "return (cells - 1) // 2")),
+    m("sizing", "no clean cell is needed", (SIZING, "return cells - 1\n", "return cells\n")),
+    m(
+        "sizing",
+        "the smallest cells are chosen",
+        (SIZING, "            return choice\n", "            largest = choice\n"),
+    ),
+    m("sizing", "garbage is worth any privacy", (SIZING, "Fraction(3, 4)", "Fraction(0)")),
+    m("sizing", "garbage never matters", (SIZING, "Fraction(6, 5)", "Fraction(0)")),
+    m("sizing", "colluding clients have no part", (SIZING, "if exposure > limit or (largest", "if (largest")),
+    m("sizing", "an active server needs one honest other", (SIZING, "2 if model is ThreatModel.ACTIVE else 1", "1")),
+    m("sizing", "odds are rounded for us", (SIZING, "math.floor(1 / probability)", "math.ceil(1 / probability)")),
+    m(
+        "sizing",
+        "a probability is rounded for us",
+        (SIZING, "near if Fraction(near) <= good else math.nextafter(near, 0.0)", "math.nextafter(near, 2.0)"),
+    ),
+    m(
+        "sizing",
+        "many clients are taken for independent",
+        (SIZING, "math.exp(-cells * divergence * (2 - _UP))", "math.exp(-2 * cells * divergence)"),
+    ),
+    m("sizing", "the floor is ignored", (SIZING, "while size >= least:", "while size >= 2:")),
+    # What a client admits.
+    m("guard", "any cohort", (GUARD, "if parameters.cohort != members:", "if False:")),
+    m("guard", "any cohort of the size", (GUARD, "if parameters.cohort != members:", "if parameters.clients != size:")),
+    m(
+        "guard",
+        "any cohort with the cell in it",
+        (GUARD, "if parameters.cohort != members:", "if not set(members) <= set(parameters.cohort):"),
+    ),
+    m("guard", "a part of the cell", (GUARD, "if parameters.minimum_contributors != size:", "if False:")),
+    m("guard", "a sparse graph", (GUARD, "if parameters.topology.kind is not TopologyKind.COMPLETE:", "if False:")),
+    m("guard", "fewer can unmask", (GUARD, "if parameters.threshold != size - 1:", "if False:")),
+    m("guard", "any threat model", (GUARD, "if self._model is not None and", "if False and")),
+    m("guard", "any context", (GUARD, "if parameters.context != context:", "if False:")),
+    m(
+        "guard",
+        "a context that goes on",
+        (GUARD, "if parameters.context != context:", "if not parameters.context.startswith(context):"),
+    ),
+    m("guard", "any partition", (GUARD, "if not self._pinned():", "if False:")),
+    m("guard", "one regrouping more", (GUARD, "ledger, regroupings + 1", "ledger, regroupings + 2")),
+    m(
+        "guard",
+        "a slot for each partition",
+        (GUARD, "encode_fields(_SLOT, slot)", "encode_fields(_SLOT, slot, self._partition.digest)"),
+    ),
+    m(
+        "guard",
+        "any cell of a round",
+        (GUARD, "if not self._ledger.record(once,", "if False and not self._ledger.record(once,"),
+    ),
+    m(
+        "guard",
+        "once for each context",
+        (GUARD, "encode_fields(_ONCE, model, number)", "encode_fields(_ONCE, context)"),
+    ),
+    m("guard", "once for each model", (GUARD, "encode_fields(_ONCE, model, number)", "encode_fields(_ONCE, model)")),
+    m("guard", "once for each number", (GUARD, "encode_fields(_ONCE, model, number)", "encode_fields(_ONCE, number)")),
+    m("guard", "all clients are one", (GUARD, "record(once, self._client, _CELL", "record(once, 0, _CELL")),
+    m(
+        "guard",
+        "a round is never retried",
+        (GUARD, "hashlib.sha256(context).digest()):", "hashlib.sha256(parameters.encode()).digest()):"),
+    ),
+    m("guard", "small cells", (GUARD, "if len(self.members) < least:", "if False:")),
+    m(
+        "guard",
+        "what is refused is remembered",
+        (
+            GUARD,
+            "        self._check(parameters, context)\n        if not self._pinned():",
+            "        self._pinned()\n        self._check(parameters, context)\n        if not self._pinned():",
+        ),
+    ),
+)
+
+
+def module(row: str) -> Judges:
+    return Judges(("--hypothesis-profile", "quick", f"tests/robust/test_{row}.py"))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:], MUTATIONS, module))
