@@ -5,7 +5,7 @@ nothing that a session does depends on it. What all parties must agree on is in 
 """
 
 from secagg.robust.alarms import ALARM_SLOTS, ALARM_VECTOR, AlarmRule, alarm_spec, count_alarms, raise_alarm
-from secagg.robust.guard import CellGuard
+from secagg.robust.guard import CellGuard, admit_whole_cohort
 from secagg.robust.partition import Partition, round_context
 from secagg.robust.round import CellResult, CellRound, CellSums
 from secagg.robust.sanity import clip_norm
@@ -21,6 +21,7 @@ __all__ = [
     "CellSums",
     "Partition",
     "SizeChoice",
+    "admit_whole_cohort",
     "alarm_spec",
     "choose_size",
     "clip_norm",

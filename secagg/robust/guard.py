@@ -21,6 +21,7 @@ from secagg.session.ledger import AnswerLedger
 
 _ONCE: Final = b"secagg/robust/v1 once"
 _SLOT: Final = b"secagg/robust/v1 partition slot"
+_WHOLE_COHORTS: Final = hashlib.sha256(encode_fields(b"secagg/robust/v1 whole cohorts")).digest()
 _CELL_PHASE: Final = "cell"
 _PARTITION_PHASE: Final = "partition"
 _MOST_REGROUPINGS: Final = 1 << 16
@@ -126,7 +127,7 @@ class CellGuard:
         require_kind("parameters", parameters, SessionParameters, "the SessionParameters of the session")
         context = self.context(model=model, number=number, plan=plan)
         self._check(parameters, context)
-        if not self._pinned():
+        if not _takes_slot(self._ledger, self._client, self._partition.digest, self._partitions):
             raise ParticipationRefusedError(
                 f"this client is in {self._partitions} other partitions already, as many as it may be in, and one more "
                 "could give its input away; keep the partition for the whole run"
@@ -167,14 +168,31 @@ class CellGuard:
                 "same ids, seed and model"
             )
 
-    def _pinned(self) -> bool:
-        """Whether the partition has one of the client's slots; takes a free one."""
-        return any(
-            self._ledger.record(
-                hashlib.sha256(encode_fields(_SLOT, slot)).digest(),
-                self._client,
-                _PARTITION_PHASE,
-                self._partition.digest,
-            )
-            for slot in range(self._partitions)
+
+def admit_whole_cohort(client: ClientId, *, ledger: AnswerLedger, allow_regrouping: int = 0) -> None:
+    """Admit a session of clients that are in no cells, and remember that: whole cohorts take a slot of their own.
+
+    For clients that a server may ask either way. A sum over most clients, beside those over cells, gives away whoever
+    is in one of them and not in the other.
+
+    Args:
+        client: who is asked.
+        ledger: that of the client's guards.
+        allow_regrouping: how many partitions besides this client may ever be in, with this ledger.
+
+    Raises:
+        ParticipationRefusedError: the client is in cells.
+    """
+    if not _takes_slot(ledger, client, _WHOLE_COHORTS, allow_regrouping + 1):
+        raise ParticipationRefusedError(
+            "this client is in sums of its own cell, and a session of another cohort beside them could give its input "
+            "away; offer its cell, in the partition of the rounds before"
         )
+
+
+def _takes_slot(ledger: AnswerLedger, client: ClientId, digest: bytes, slots: int) -> bool:
+    """Whether a partition has one of the client's slots; takes a free one."""
+    return any(
+        ledger.record(hashlib.sha256(encode_fields(_SLOT, slot)).digest(), client, _PARTITION_PHASE, digest)
+        for slot in range(slots)
+    )

@@ -15,10 +15,11 @@ import pytest
 
 import secagg
 from secagg import MemoryLedger, SessionParameters
+from secagg.canonical import encode_fields
 from secagg.errors import ParameterError, ParticipationRefusedError
 from secagg.parameters import ThreatModel, Topology, TopologyKind
 from secagg.parameters.vectors import FixedPoint
-from secagg.robust import CellGuard, Partition, round_context
+from secagg.robust import CellGuard, Partition, admit_whole_cohort, round_context
 from secagg.session.simulation import simulate
 from secagg.store.answers import DirectoryLedger
 
@@ -308,3 +309,41 @@ def test_a_smaller_cell_needs_a_word() -> None:
     with pytest.raises(ParameterError, match="has 4 members, below floor=5"):
         guarded(partition=small)
     guarded(partition=small, floor=4).admit(offered(partition=small), model=MODEL, number=0)
+
+
+def test_whole_cohorts_and_cells_exclude_each_other_but_for_the_slots_that_are_allowed() -> None:
+    for first_whole in (False, True):
+        ledger = MemoryLedger()
+        guard = CellGuard(PARTITION, CLIENT, ledger=ledger)
+        if first_whole:
+            admit_whole_cohort(CLIENT, ledger=ledger)
+            with pytest.raises(ParticipationRefusedError, match="is in 1 other partitions already"):
+                guard.admit(offered(), model=MODEL, number=0)
+        else:
+            guard.admit(offered(), model=MODEL, number=0)
+            with pytest.raises(ParticipationRefusedError, match="is in sums of its own cell"):
+                admit_whole_cohort(CLIENT, ledger=ledger)
+        for number in (0, 1):
+            CellGuard(PARTITION, CLIENT, ledger=ledger, allow_regrouping=1).admit(
+                offered(number), model=MODEL, number=number
+            )
+            admit_whole_cohort(CLIENT, ledger=ledger, allow_regrouping=1)
+        with pytest.raises(ParticipationRefusedError, match="is in 2 other partitions already"):
+            CellGuard(OTHER, CLIENT, ledger=ledger, allow_regrouping=1).admit(
+                offered(2, partition=OTHER), model=MODEL, number=2
+            )
+        admit_whole_cohort(CLIENT + 1, ledger=ledger)
+
+
+def test_the_slot_of_whole_cohorts_is_named_as_stated() -> None:
+    noted: dict[tuple[bytes, int, str], bytes] = {}
+
+    class Noting(MemoryLedger):
+        def record(self, session: bytes, client: int, phase: str, answer: bytes) -> bool:
+            noted[session, client, phase] = answer
+            return super().record(session, client, phase, answer)
+
+    admit_whole_cohort(CLIENT, ledger=Noting())
+    slot = hashlib.sha256(encode_fields(b"secagg/robust/v1 partition slot", 0)).digest()
+    digest = hashlib.sha256(encode_fields(b"secagg/robust/v1 whole cohorts")).digest()
+    assert noted == {(slot, CLIENT, "partition"): digest}
