@@ -205,7 +205,7 @@ def _requirement_list(files: Sequence[File]) -> Iterator[str]:
     if listed is None:
         yield f"{_REQUIREMENTS}: there is none"
     elif listed != requirements_file()[_REQUIREMENTS]:
-        yield f"{_REQUIREMENTS}: another list than that of secagg-v1.md and privacy-v1.md"
+        yield f"{_REQUIREMENTS}: another list than that of secagg-v1.md, privacy-v1.md and robust-v1.md"
 
 
 def _coverage(files: Sequence[File]) -> Iterator[str]:

@@ -246,22 +246,24 @@ def test_sections_cited_by_the_specification_itself_exist() -> None:
 
 
 PRIVACY = (ROOT / "protocol_specs" / "privacy-v1.md").read_text(encoding="utf-8")
+ROBUST = (ROOT / "protocol_specs" / "robust-v1.md").read_text(encoding="utf-8")
 
 
-def test_the_document_of_privacy_plans_cites_its_requirements() -> None:
+@pytest.mark.parametrize(("name", "letter", "text"), [("privacy", "P", PRIVACY), ("robust", "K", ROBUST)])
+def test_the_other_documents_cite_their_requirements(name: str, letter: str, text: str) -> None:
     """Every MUST names a row, every row is named, and stands in the section that it says."""
-    prose, rows = PRIVACY.split("## §11 Requirements")
-    listed = dict(re.findall(r"^\| (P\d\d) \| §(\d+) of privacy-v1\.md \|", rows, re.MULTILINE))
+    prose, rows = re.split(r"^## §\d+ Requirements$", text, flags=re.MULTILINE)
+    listed = dict(re.findall(rf"^\| ({letter}\d\d) \| §(\d+) of {name}-v1\.md \|", rows, re.MULTILINE))
     cited = {
         (rule, number)
-        for number, text in re.findall(r"^## §(\d+) .*\n((?:(?!^## ).*\n)+)", prose, re.MULTILINE)
-        for rule in re.findall(r"\bP\d\d\b", text)
+        for number, section in re.findall(r"^## §(\d+) .*\n((?:(?!^## ).*\n)+)", prose, re.MULTILINE)
+        for rule in re.findall(rf"\b{letter}\d\d\b", section)
     }
     assert list(listed) == sorted(listed)
     assert {rule for rule, _ in cited} - {"P01"} == listed.keys() - {"P01"}
     assert all((rule, number) in cited for rule, number in listed.items())
     paragraphs = re.split(r"\n\n|\n(?=- |\d\. |\| )", prose)
-    assert [text for text in paragraphs if "MUST" in text and not re.search(r"\b[PR]\d\d\b", text)] == []
+    assert [each for each in paragraphs if "MUST" in each and not re.search(r"\b[KPR]\d\d\b", each)] == []
 
 
 def test_the_document_of_privacy_plans_names_every_field() -> None:

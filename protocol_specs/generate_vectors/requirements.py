@@ -1,4 +1,4 @@
-"""The list of all requirements, read from the tables of §8 and §11 of the specification and §11 of privacy-v1.md.
+"""The list of all requirements, from the tables of §8 and §11 of the specification and those of the other documents.
 
 Must not know which cases check them.
 """
@@ -13,7 +13,7 @@ from typing import Final
 from protocol_specs.generate_vectors.files import Json
 
 SPECIFICATION: Final = Path(__file__).parents[1] / "secagg-v1.md"
-PRIVACY: Final = SPECIFICATION.with_name("privacy-v1.md")
+OTHERS: Final = (SPECIFICATION.with_name("privacy-v1.md"), SPECIFICATION.with_name("robust-v1.md"))
 
 _VALIDATION: Final = ("id", "name", "role", "round", "rule")
 _REQUIREMENTS: Final = ("id", "section", "role", "requirement", "observed")
@@ -24,14 +24,14 @@ class NoRequirementsError(Exception):
 
 
 def requirements_file(text: str | None = None) -> dict[str, Json]:
-    """The file `requirements.json`, by its path below `vectors/`; `text` is both documents.
+    """The file `requirements.json`, by its path below `vectors/`; `text` is all documents.
 
     Rows of §8 have the id, name and rule of the table; those of §11, which have no name, their text as both. `round` is
     empty for them. `observed` is `vectors`, `primitives` (vectors of single functions only), or `inspection: …` with
     the reason why nothing shows outside.
     """
     if text is None:
-        text = "\n".join(path.read_text(encoding="utf-8") for path in (SPECIFICATION, PRIVACY))
+        text = "\n".join(path.read_text(encoding="utf-8") for path in (SPECIFICATION, *OTHERS))
     rows = [_of_validation(row) for row in _rows(text, _VALIDATION)]
     rows += [_of_requirements(row) for row in _rows(text, _REQUIREMENTS)]
     ids = [row["id"] for row in rows]
@@ -41,7 +41,7 @@ def requirements_file(text: str | None = None) -> dict[str, Json]:
         "requirements.json": {
             "protocol": "secagg/v1",
             "kind": "requirements",
-            "comment": "Every requirement with an id: the rows of secagg-v1.md §8, §11, and of privacy-v1.md §11.",
+            "comment": "Every requirement with an id: secagg-v1.md §8, §11, privacy-v1.md §11, robust-v1.md §8.",
             "requirements": rows,
         }
     }

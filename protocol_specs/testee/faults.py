@@ -40,6 +40,7 @@ from protocol_specs.testee import reference_testee
 from protocol_specs.testee.faults_client import CLIENT_FAULTS
 from protocol_specs.testee.faults_numbers import NUMBER_FAULTS
 from protocol_specs.testee.faults_privacy import PRIVACY_FAULTS
+from protocol_specs.testee.faults_robust import ROBUST_FAULTS
 from protocol_specs.testee.faults_secrets import SECRET_FAULTS
 from protocol_specs.testee.faults_server import SERVER_FAULTS
 from protocol_specs.testee.planting import Fault, Patch
@@ -398,6 +399,7 @@ FAULTS: dict[str, Fault] = {
     **SERVER_FAULTS,
     **NUMBER_FAULTS,
     **PRIVACY_FAULTS,
+    **ROBUST_FAULTS,
     **SECRET_FAULTS,
     **_OTHERS,
 }

@@ -20,6 +20,7 @@ from protocol_specs.reference.wire import (
 )
 from protocol_specs.testee import conformance_pb2 as pb
 from protocol_specs.testee.primitives_privacy import PRIVACY
+from protocol_specs.testee.primitives_robust import ROBUST
 
 Json = dict[str, Any]
 
@@ -199,6 +200,7 @@ FUNCTIONS: Final[dict[str, Callable[[Json], Json]]] = {
     "packing/unpack": _unpack,
     "prg/words": _words,
     **PRIVACY,
+    **ROBUST,
     "sealing/seal": _seal,
     "sealing/open": _open,
     "sharing/limbs": lambda given: {"limbs": sharing.to_limbs(_data(given["secret"]))},

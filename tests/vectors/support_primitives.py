@@ -36,6 +36,7 @@ MODULES: Final = {
     "signatures": "crypto",
     "sharing": "sharing",
     "privacy": "privacy",
+    "robust": "robust",
     "wire": "wire",
 }
 """The kind of each file, and the module `test_primitives_….py` that checks it."""

@@ -1,5 +1,5 @@
 """The cases of `vectors/primitives/`: inputs and outputs of single functions of the specification (§2 to §6),
-and of privacy-v1.md.
+and of privacy-v1.md and robust-v1.md.
 
 Made with the reference implementation and plain integers. NO SECURITY: every key follows from a label. Must not know
 the library, which is checked with these files.
@@ -20,6 +20,7 @@ from protocol_specs.generate_vectors.primitives import (
     prg,
     privacy,
     quantization,
+    robust,
     sealing,
     selection,
     sharing,
@@ -39,6 +40,7 @@ _TOPICS: Final[tuple[ModuleType, ...]] = (
     prg,
     privacy,
     quantization,
+    robust,
     sealing,
     selection,
     sharing,

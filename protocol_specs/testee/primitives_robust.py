@@ -1,0 +1,66 @@
+"""The call Primitive for alarms, and for sums that prove a lie (robust-v1.md). NO SECURITY.
+
+Must not know the files, nor what is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from protocol_specs.reference import cell_sums
+from protocol_specs.reference.parameters import COMPLETE, SEMI_HONEST, FixedPoint, Integers, Parameters, Specification
+from protocol_specs.reference.vectors import decode_sum
+
+Json = dict[str, Any]
+
+
+def _alarm_words(given: Json) -> Json:
+    clients = int(given["clients"])
+    words = cell_sums.alarm_words(given["alarm"], clients, bytes.fromhex(given["tape"]))
+    return {"high": str(cell_sums.alarm_vector(clients).high), "words": list(map(str, words))}
+
+
+def _count_alarms(given: Json) -> Json:
+    return {"alarms": cell_sums.alarms_in(list(map(int, given["sums"])), int(given["clients"]))}
+
+
+def _specification(given: Json) -> Specification:
+    if "integers" in given:
+        its = given["integers"]
+        return Integers(int(its["low"]), int(its["high"]), tuple(map(int, its["shape"])))
+    its = given["fixed_point"]
+    return FixedPoint(tuple(map(int, its["shape"])), its["clip"], its["bits"], its["rounding"], its["aggregate"])
+
+
+def _judge_sum(given: Json) -> Json:
+    cohort = tuple(range(int(given["clients"])))
+    named = tuple((each["name"], _specification(each)) for each in given["vectors"])
+    p = Parameters(
+        version=1,
+        suite=1,
+        threat_model=SEMI_HONEST,
+        topology_kind=COMPLETE,
+        degree=len(cohort) - 1,
+        permutation_seed=b"",
+        threshold=1,
+        minimum_contributors=2,
+        max_weight=int(given["max_weight"]),
+        nonce=bytes(32),
+        context=b"",
+        cohort=cohort,
+        vectors=named,
+    )
+    words, contributors = list(map(int, given["words"])), given["contributors"]
+    found = cell_sums.impossible(p, words, contributors)
+    decoded = decode_sum(p, words, contributors).vectors
+    proved = cell_sums.proves_a_lie(p, words, contributors, decoded, given.get("norm"))
+    return {"impossible": [{"name": name, "fields": count} for name, count in found.items()], "proved": proved}
+
+
+ROBUST: Final[dict[str, Callable[[Json], Json]]] = {
+    "robust/alarm_words": _alarm_words,
+    "robust/count_alarms": _count_alarms,
+    "robust/judge_sum": _judge_sum,
+}
+"""By kind and function."""
