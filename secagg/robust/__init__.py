@@ -6,9 +6,22 @@ nothing that a session does depends on it. What all parties must agree on is in 
 
 from secagg.robust.alarms import ALARM_SLOTS, ALARM_VECTOR, AlarmRule, alarm_spec, count_alarms, raise_alarm
 from secagg.robust.guard import CellGuard, admit_whole_cohort
+from secagg.robust.judges import Judge, RuleJudge, Train, Verdict
 from secagg.robust.partition import Partition, round_context
+from secagg.robust.root import Evaluate, fltrust, root_check
 from secagg.robust.round import CellResult, CellRound, CellSums
+from secagg.robust.rules import (
+    RuleResult,
+    geometric_median,
+    krum,
+    mean,
+    median,
+    multi_krum,
+    norm_clipped_mean,
+    trimmed_mean,
+)
 from secagg.robust.sanity import clip_norm
+from secagg.robust.siren import CellSiren
 from secagg.robust.sizing import SizeChoice, choose_size, condition_holds, default_floor, dirty_cells, most_dirty
 
 __all__ = [
@@ -18,9 +31,16 @@ __all__ = [
     "CellGuard",
     "CellResult",
     "CellRound",
+    "CellSiren",
     "CellSums",
+    "Evaluate",
+    "Judge",
     "Partition",
+    "RuleJudge",
+    "RuleResult",
     "SizeChoice",
+    "Train",
+    "Verdict",
     "admit_whole_cohort",
     "alarm_spec",
     "choose_size",
@@ -29,7 +49,16 @@ __all__ = [
     "count_alarms",
     "default_floor",
     "dirty_cells",
+    "fltrust",
+    "geometric_median",
+    "krum",
+    "mean",
+    "median",
     "most_dirty",
+    "multi_krum",
+    "norm_clipped_mean",
     "raise_alarm",
+    "root_check",
     "round_context",
+    "trimmed_mean",
 ]
