@@ -48,9 +48,8 @@ ROOMS: Final[dict[str, Room]] = {
     ),
     "poisoning": Room(
         "NO SECURITY: clients that lie, rules that judge sums, what sums of many rounds tell",
-        "networks; what it attacks from inside",
-        "privacy.lab.drawing testing robust privacy session encoding.layout protocol.messages protocol.results "
-        "crypto.signing parameters errors",
+        "keys, masks and messages",
+        "privacy.lab.drawing errors",
     ),
     "privacy.lab": Room(
         "NO SECURITY: attacks on sums, audits of noise, learning with it",
@@ -60,7 +59,7 @@ ROOMS: Final[dict[str, Room]] = {
     "bench": Room(
         "floors, targets, clocks; other people's figures",
         "networks",
-        "testing privacy robust session wire protocol compute encoding masking crypto parameters executor errors",
+        "testing privacy session wire protocol compute encoding masking crypto parameters executor errors",
     ),
     "conformance": Room(
         "how a testee is driven, what it must answer",
@@ -70,7 +69,8 @@ ROOMS: Final[dict[str, Room]] = {
     "integrations": Room(
         "Flower's and NVFLARE's messages",
         "what is inside a protocol message",
-        "secagg privacy protocol.events identity store.answers store.base store.participations errors",
+        "secagg privacy robust protocol.events identity store.answers store.base store.participations "
+        "crypto.randomness errors",
     ),
     "telemetry": Room(
         "logs, metrics and traces of a host",
@@ -215,7 +215,6 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "typer": ("cli",),
     "rich": ("cli",),
     "sklearn": ("cli", "privacy.lab", "poisoning"),
-    "threadpoolctl": ("poisoning",),
     "matplotlib": ("cli", "bench", "privacy.lab"),
     "pyperf": ("bench",),
     "pydantic": ("cli",),

@@ -8,7 +8,6 @@ from typing import Final
 
 from secagg.bench.benchmark import Suite
 from secagg.bench.suites import (
-    cells,
     masking,
     memory,
     packing,
@@ -31,7 +30,6 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
         "shamir": shamir.benchmarks,
         "round": whole_client.benchmarks,
         "server": server.benchmarks,
-        "cells": cells.benchmarks,
         "scaling": scaling.benchmarks,
         "memory": memory.benchmarks,
         "upload": upload.benchmarks,

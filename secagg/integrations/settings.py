@@ -6,13 +6,14 @@ where they come from, nor what a framework is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import secagg
 from secagg.errors import ParameterError
+from secagg.integrations.own_cells import OwnCells
 from secagg.privacy import FileBudget, Limit
 from secagg.store.base import StoreError
 from secagg.store.participations import ParticipationFile
@@ -25,6 +26,11 @@ _FRACTIONS: Final = ("max_corrupt", "max_dropout")
 POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model", "topologies"})
 """Fields of :class:`secagg.ClientPolicy` that may be set."""
 PRIVACY_FIELDS: Final = ("privacy_budget", "privacy_epsilon", "privacy_delta")
+
+CELL_FIELDS: Final = (
+    *("cells_size", "cells_seed", "cells_epoch", "cells_clients"),
+    *("cells_floor", "cells_regroupings"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +156,38 @@ class Settings:
         if not of_run:
             return None
         return Limit(self.real("privacy_epsilon", "a number"), self.real("privacy_delta", "a number"))
+
+    def cells(self, roster: Collection[int] | None) -> OwnCells:
+        """Return what the client's owner says of cells.
+
+        Args:
+            roster: ids to draw cells from where the settings name none.
+
+        Raises:
+            ParameterError: a value of the wrong type or out of its range, or settings that do not go together.
+        """
+        counts = ("size", "epoch", "floor", "regroupings")
+        given: dict[str, Any] = {name: self.whole(f"cells_{name}") for name in counts if f"cells_{name}" in self}
+        if "cells_seed" in self:
+            given["seed"] = self._seed()
+        if "cells_clients" in self:
+            given["clients"] = self._ids("cells_clients")
+        elif "size" in given and roster is not None:
+            given["clients"] = frozenset(roster)
+        return OwnCells(**given)
+
+    def _seed(self) -> bytes:
+        value = self.given["cells_seed"]
+        try:
+            return bytes.fromhex(value)
+        except (TypeError, ValueError):
+            raise ParameterError(f"{self.spelled('cells_seed')} is {value!r}; give 64 hexadecimal digits") from None
+
+    def _ids(self, name: str) -> frozenset[int]:
+        ids: set[int] = set()
+        for part in self.names(name):
+            first, _, last = part.partition("-")
+            if not first.isdecimal() or not (last.isdecimal() or part == first):
+                raise ParameterError(f"{self.spelled(name)} has {part!r}; give ids, as '1-20,25'")
+            ids.update(range(int(first), int(last or first) + 1))
+        return frozenset(ids)

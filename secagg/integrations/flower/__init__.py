@@ -19,21 +19,28 @@ except ImportError as error:
         "secagg.integrations.flower needs Flower's Message API; run: pip install 'secagg[flower]'"
     ) from error
 
+from secagg.integrations.cells import Cells
+from secagg.integrations.flower.cells import CellsOutcome
 from secagg.integrations.flower.config import SecAggConfig
 from secagg.integrations.flower.directory import Directory
 from secagg.integrations.flower.exchange import Clock
+from secagg.integrations.flower.grid import SecureGrid
 from secagg.integrations.flower.mod import secagg_mod
 from secagg.integrations.flower.node import Node, node_from_config
 from secagg.integrations.flower.session import SessionOutcome, run_session
-from secagg.integrations.flower.strategy import SecAgg, SecureGrid
+from secagg.integrations.flower.strategy import SecAgg
+from secagg.integrations.own_cells import OwnCells
 from secagg.integrations.private import PrivacySettings
 from secagg.store.answers import DirectoryLedger
 
 __all__ = [
+    "Cells",
+    "CellsOutcome",
     "Clock",
     "Directory",
     "DirectoryLedger",
     "Node",
+    "OwnCells",
     "PrivacySettings",
     "SecAgg",
     "SecAggConfig",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal, get_args
 
 import secagg
 from secagg.errors import ParameterError
+from secagg.integrations.cells import Cells
 from secagg.integrations.private import PrivacySettings
 
 DEFAULT_ROUND_TIMEOUT: Final = 60.0
@@ -15,6 +16,10 @@ DEFAULT_HELLO_TIMEOUT: Final = 300.0
 DEFAULT_MAX_WEIGHT: Final = 1 << 24
 METRIC_BITS: Final = 24
 OnFailure = Literal["continue", "raise"]
+_OF_WHOLE_COHORTS: Final = (
+    *("max_dropout", "max_corrupt", "minimum_cohort", "minimum_contributors"),
+    *("topology", "degree", "threshold"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,11 @@ class SecAggConfig:
         suite: cryptographic suite.
         privacy: sum under a privacy plan: whole updates are clipped to its L2 norm, nodes add noise, and nothing else
             of them is summed. `clip`, `bits`, `max_weight` and metrics have no part in it.
+        cells: put nodes into cells, each a session of its own; a round has the mean of each cell. Nodes weigh alike, a
+            cell gives a sum of all its nodes or none, and its graph is complete.
 
     Raises:
-        ParameterError: a value outside its range, or settings that a privacy plan excludes.
+        ParameterError: a value outside its range, or settings that a privacy plan or cells exclude.
     """
 
     threat_model: secagg.ThreatModel | str = secagg.ThreatModel.SEMI_HONEST
@@ -80,6 +87,7 @@ class SecAggConfig:
     on_failure: OnFailure = "continue"
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
     privacy: PrivacySettings | None = None
+    cells: Cells | None = None
 
     def __post_init__(self) -> None:
         if self.model is secagg.ThreatModel.ACTIVE and self.roster is None:
@@ -105,6 +113,8 @@ class SecAggConfig:
             raise ParameterError("evaluate_in_clear and evaluate_metrics exclude each other; give one of them")
         if self.privacy is not None:
             self._require_nothing_beside_privacy()
+        if self.cells is not None:
+            self._require_what_cells_have(self.cells)
 
     def _require_nothing_beside_privacy(self) -> None:
         if not isinstance(self.privacy, PrivacySettings):
@@ -131,6 +141,35 @@ class SecAggConfig:
             )
         if (self.degree, self.threshold) != (None, None):
             raise ParameterError("degree and threshold follow from a privacy plan; leave them out")
+
+    def _require_what_cells_have(self, cells: Cells) -> None:
+        if not isinstance(cells, Cells):
+            raise ParameterError(f"cells is a {type(cells).__name__}; give Cells(size=...)")
+        cells.require(self.model)
+        if self.privacy is not None and (cells.norm is not None or cells.alarms):
+            raise ParameterError(
+                "Cells(norm=...) and Cells(alarms=True) have no part in a privacy plan, which clips to a norm of its "
+                "own and sums nothing else; leave them out"
+            )
+        if self.max_weight not in (1, DEFAULT_MAX_WEIGHT):
+            raise ParameterError(
+                f"max_weight={self.max_weight} would let a liar weigh more than others of its cell; leave it out, and "
+                "cells weigh all nodes alike"
+            )
+        usual = {setting.name: setting.default for setting in fields(self)}
+        for name in _OF_WHOLE_COHORTS:
+            if name == "max_corrupt" and self.privacy is not None:
+                continue  # the plan's noise counts on the others
+            if getattr(self, name) != usual[name]:
+                raise ParameterError(
+                    f"{name}={getattr(self, name)!r} is of whole cohorts, and a cell gives a sum of all its nodes or "
+                    "none, over a complete graph; leave it out"
+                )
+
+    @property
+    def weighted(self) -> bool:
+        """Whether example counts weigh nodes."""
+        return self.max_weight > 1 and self.cells is None
 
     @property
     def model(self) -> secagg.ThreatModel:

@@ -18,7 +18,8 @@ from secagg.errors import ParameterError
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 from secagg.integrations.flower.private import ContextBudget
-from secagg.integrations.settings import POLICY_FIELDS, PRIVACY_FIELDS, Settings
+from secagg.integrations.own_cells import OwnCells
+from secagg.integrations.settings import CELL_FIELDS, POLICY_FIELDS, PRIVACY_FIELDS, Settings
 from secagg.privacy import Budget, Limit
 from secagg.store.answers import DirectoryLedger
 
@@ -34,6 +35,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "weight",
     "metrics",
     *PRIVACY_FIELDS,
+    *CELL_FIELDS,
 }
 
 
@@ -54,6 +56,7 @@ class Node:
         metrics: those that may be summed under masks.
         budget: what its data may tell in all. With one, it takes part in sums under privacy plans only; without one, in
             none of them.
+        cells: what its owner says of cells.
 
     Raises:
         ParameterError: an identity without a ledger.
@@ -68,6 +71,7 @@ class Node:
     weight: str | None = None
     metrics: frozenset[str] | None = None
     budget: Budget | None = None
+    cells: OwnCells = field(default_factory=OwnCells)
 
     def __post_init__(self) -> None:
         # Flower stores a context after the reply has left. A process that ends in between leaves the context of
@@ -92,7 +96,10 @@ def node_from_config(
     the node, and, separated by commas, which may be summed under masks); `secagg-participations` (path of a file that
     remembers sums, made if it is not there; needed with limits on them); `secagg-privacy-budget` (path of a file of
     :class:`secagg.privacy.FileBudget` that was begun for this client), or `secagg-privacy-epsilon` and
-    `secagg-privacy-delta` (what a run may cost, counted in Flower's context); and fields of
+    `secagg-privacy-delta` (what a run may cost, counted in Flower's context); `secagg-cells-size`,
+    `secagg-cells-seed` (64 hexadecimal digits), `secagg-cells-epoch`, `secagg-cells-clients` (ids, as "1-20,25"; those
+    of the roster unless given), `secagg-cells-floor`, `secagg-cells-regroupings`: fields of
+    :class:`secagg.integrations.cells.OwnCells`; and fields of
     :class:`secagg.ClientPolicy`: `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete"
     refuses sparse graphs), `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`,
     `secagg-max-dropout`, `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`,
@@ -128,6 +135,7 @@ def node_from_config(
         weight=_weight(given) if "weight" in given else None,
         metrics=given.names("metrics") if "metrics" in given else None,
         budget=ContextBudget(budget, client, context.state) if isinstance(budget, Limit) else budget,
+        cells=given.cells(roster),
     )
 
 

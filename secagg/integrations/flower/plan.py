@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
+from secagg.robust import clip_norm
 
 _NAMES_IN_A_LINE: Final = 8
 _ARRAYS: Final = "arrays/"
@@ -38,6 +39,7 @@ class Plan:
         weight: name of the metric that weighs a client (its example count); None weighs each client 1.
         difference: arrays travel as reply minus instruction.
         privacy: bytes of the privacy plan that all of it is under; None without one.
+        norm: largest L2 norm of all arrays together; a client scales longer ones down. None bounds entries alone.
     """
 
     arrays: str | None
@@ -46,6 +48,7 @@ class Plan:
     weight: str | None
     difference: bool
     privacy: bytes | None = None
+    norm: float | None = None
 
     def record(self) -> ConfigRecord:
         """Return the plan as a record."""
@@ -60,6 +63,8 @@ class Plan:
         )
         if self.privacy is not None:
             record["privacy"] = self.privacy
+        if self.norm is not None:
+            record["norm"] = self.norm
         return record
 
     @classmethod
@@ -69,11 +74,13 @@ class Plan:
         Raises:
             DecodeError: anything else.
         """
-        if set(record) - {"privacy"} != {"arrays", "selected", "metrics", "weight", "difference"}:
+        if set(record) - {"privacy", "norm"} != {"arrays", "selected", "metrics", "weight", "difference"}:
             raise DecodeError("the plan has other entries than arrays, selected, metrics, weight and difference")
-        difference, privacy = record["difference"], record.get("privacy")
+        difference, privacy, norm = record["difference"], record.get("privacy"), record.get("norm")
         if privacy is not None and not isinstance(privacy, bytes):
             raise DecodeError("the plan's privacy is no bytes")
+        if norm is not None and not (isinstance(norm, float) and 0 < norm < math.inf):
+            raise DecodeError("the plan's norm is no length")
         if not isinstance(difference, bool):
             raise DecodeError("the plan's difference is no truth value")
         arrays, metrics, weight = _names(record, "arrays"), _names(record, "metrics"), _names(record, "weight")
@@ -89,6 +96,7 @@ class Plan:
             weight[0] if weight else None,
             difference,
             privacy,
+            norm,
         )
 
     def metric_specifications(self, clips: Mapping[str, float], bits: int) -> dict[str, secagg.FixedPoint]:
@@ -122,7 +130,8 @@ class Plan:
                 notes.append(f"the app returned {_some(unknown)}, which it was not sent; nothing of them is summed")
             values = {key: numpy_of(given[key]) if key in given else base[key] for key in self.selected}
             plan = secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS)
-            vectors |= plan.pack(values, base if self.difference else None)
+            packed = plan.pack(values, base if self.difference else None)
+            vectors |= packed if self.norm is None else clip_norm(packed, self.norm)
         found = metrics_of(reply) if self.metrics or self.weight is not None else MetricRecord()
         numbers = [_number(found, key) for key in self.metrics]
         for (name, _), number in zip(self._metric_places(), numbers, strict=True):
@@ -189,6 +198,11 @@ class ModelPlan:
         return self._plan.specs
 
     @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the arrays that have one and are counters or truth values."""
+        return tuple(name for name in self.selected if np.dtype(self._record[name].dtype).kind != "f")
+
+    @property
     def selected(self) -> tuple[str, ...]:
         """Names of the arrays that have one."""
         return tuple(name for name, planned in self._plan.arrays.items() if planned.vector is not None)
@@ -197,6 +211,19 @@ class ModelPlan:
         """Return the model that the clients' mean makes, in its own dtypes; what is not summed is as it was."""
         base = {name: numpy_of(self._record[name]) for name in self._plan.arrays} if self._difference else None
         found, summed = self._plan.unpack(vectors, base), frozenset(self.selected)
+        return ArrayRecord({key: Array(found[key]) if key in summed else array for key, array in self._record.items()})
+
+    def flat(self) -> NDArray[np.float64]:
+        """Return the model's entries that are summed, in session order, as one vector."""
+        packed = self._plan.pack({name: numpy_of(self._record[name]) for name in self._plan.arrays}, None)
+        return np.concatenate([np.ravel(packed[name]).astype(np.float64) for name in self.specs])
+
+    def of(self, flat: NDArray[np.float64]) -> ArrayRecord:
+        """Return the model with other such entries, in its own dtypes."""
+        ends = np.cumsum([spec.size for spec in self.specs.values()])[:-1]
+        parts = zip(self.specs, np.split(flat, ends), strict=True)
+        found = self._plan.unpack({name: part.reshape(self.specs[name].shape) for name, part in parts}, None)
+        summed = frozenset(self.selected)
         return ArrayRecord({key: Array(found[key]) if key in summed else array for key, array in self._record.items()})
 
 
@@ -237,14 +264,14 @@ def arrays_of(content: RecordDict, name: str, where: str) -> ArrayRecord:
 
 
 def in_the_dtypes_of(
-    model: ArrayRecord, arrays: ArrayRecord, mean: ArrayRecord, summed: Collection[str]
+    model: ArrayRecord, arrays: ArrayRecord, mean: ArrayRecord | None, summed: Collection[str]
 ) -> ArrayRecord:
     """Return what a strategy made of a mean, with whole numbers and truth values where the model has them.
 
     Args:
         model: before the round.
         arrays: what the strategy made of the mean.
-        mean: what it was given.
+        mean: what it was given, if that was one mean.
         summed: names of the arrays that were summed; the others are taken from the model.
     """
     found = dict(arrays)
@@ -255,8 +282,9 @@ def in_the_dtypes_of(
         if key not in summed:
             found[key] = before
         elif after.dtype != before.dtype and np.dtype(before.dtype).kind in "biu":
-            exact, made = mean[key].numpy(), after.numpy()
-            found[key] = mean[key] if np.array_equal(exact.astype(made.dtype), made) else _rounded(made, exact.dtype)
+            exact, made = before.numpy() if mean is None else mean[key].numpy(), after.numpy()
+            same = mean is not None and np.array_equal(exact.astype(made.dtype), made)
+            found[key] = Array(exact) if same else _rounded(made, exact.dtype)
     return ArrayRecord(found)
 
 

@@ -92,6 +92,7 @@ class Play:
         server: the session, at its beginning.
         nodes: client to node, of its cohort at least.
         name: what stands before what is logged of it, to tell many sessions apart.
+        cells: what nodes are told of cells, where there are some.
 
     Attributes:
         server: the session.
@@ -100,13 +101,22 @@ class Play:
         clear_metrics: by client, metrics that its node showed in clear on purpose.
     """
 
-    def __init__(self, task: Task, server: secagg.ServerSession, nodes: Mapping[int, int], name: str = "") -> None:
+    def __init__(
+        self,
+        task: Task,
+        server: secagg.ServerSession,
+        nodes: Mapping[int, int],
+        *,
+        name: str = "",
+        cells: bytes | None = None,
+    ) -> None:
         self.server = server
         self.nodes = {client: nodes[client] for client in server.parameters.cohort}
         self.events: list[ServerEvent] = []
         self.clear_metrics: dict[int, MetricRecord] = {}
         self._task = task
         self._name = name
+        self._cells = cells
         self._clients = {node: client for client, node in self.nodes.items()}
         self._tag = records.session_tag(server.offer)
         self._offer: bytes | None = server.offer
@@ -115,10 +125,11 @@ class Play:
         """Return node to message, for the nodes that are asked in the open round."""
         plan, due = self._task.plan, round_ is secagg.Round.MASKED_INPUT
         told = plan if due or (self._offer is not None and plan.privacy is not None) else None
+        cells = self._cells if due or self._offer is not None else None
         messages = {}
         for client, request in self.server.requests.items():
             asked = records.Asked(self._tag, request, self._offer, round_.value)
-            content = records.request_content(asked, self._task.first.content if due else None, told)
+            content = records.request_content(asked, self._task.first.content if due else None, told, cells)
             node = self.nodes[client]
             messages[node] = self._task.message(content, node, self._task.seconds(round_))
         self._offer = None

@@ -60,6 +60,9 @@ class PrivateModel:
             )
         shapes = tuple((name, arrays[name].shape) for name in self.selected)
         session = (config.model.value, config.max_corrupt, config.max_dropout, config.minimum_contributors)
+        if config.cells is not None:
+            # A cell gives a sum of all its clients or none.
+            session = (config.model.value, config.max_corrupt, 0.0, config.cells.size)
         self.plan = _chosen(config.privacy, shapes, *session, config.topology or secagg.TopologyKind.COMPLETE)
 
     def decode(self, release: Release) -> ArrayRecord:

@@ -21,7 +21,9 @@ from secagg.integrations.flower.plan import Plan
 HEAD: Final = "secagg"
 BODY: Final = "secagg.message"
 PLAN: Final = "secagg.plan"
+CELLS: Final = "secagg.cells"
 CLEAR_METRICS: Final = "secagg.clear-metrics"
+_OWN: Final = (HEAD, BODY, PLAN, CELLS)
 TAG_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
 
@@ -70,10 +72,12 @@ def hello_content() -> RecordDict:
     return RecordDict({HEAD: ConfigRecord({"kind": "hello"})})
 
 
-def request_content(asked: Asked, instruction: RecordDict | None, plan: Plan | None) -> RecordDict:
+def request_content(
+    asked: Asked, instruction: RecordDict | None, plan: Plan | None, cells: bytes | None = None
+) -> RecordDict:
     """Make the content of one request; the instruction and its plan go with the request for the masked input.
 
-    A plan under a privacy plan goes with the offer, too.
+    A plan under a privacy plan goes with the offer, too, and so does what is said of cells.
     """
     head = ConfigRecord({"kind": "request", "tag": asked.tag, "stage": asked.stage})
     if asked.offer is not None:
@@ -81,6 +85,8 @@ def request_content(asked: Asked, instruction: RecordDict | None, plan: Plan | N
     content = RecordDict(dict(instruction) if instruction is not None else {})
     if plan is not None:
         content[PLAN] = plan.record()
+    if cells is not None:
+        content[CELLS] = ConfigRecord({"cells": cells})
     content[HEAD] = head
     content[BODY] = _packed(asked.request)
     return content
@@ -161,9 +167,24 @@ def read_plan(content: RecordDict) -> Plan:
     return Plan.from_record(record)
 
 
+def read_cells(content: RecordDict) -> bytes | None:
+    """Read what the server says of cells; None when it says nothing.
+
+    Raises:
+        DecodeError: it is of another form.
+    """
+    if CELLS not in content:
+        return None
+    record = content[CELLS]
+    cells = record.get("cells") if isinstance(record, ConfigRecord) else None
+    if not isinstance(cells, bytes):
+        raise DecodeError(f"the record {CELLS!r} holds no bytes")
+    return cells
+
+
 def instruction_of(content: RecordDict) -> RecordDict:
     """Return the content without the records of secagg: what the app is to see."""
-    return RecordDict({name: record for name, record in content.items() if name not in (HEAD, BODY, PLAN)})
+    return RecordDict({name: record for name, record in content.items() if name not in _OWN})
 
 
 def instruction_digest(run_id: int, message_type: str, group: str, plan: Plan, instruction: RecordDict) -> bytes:

@@ -154,7 +154,8 @@ def task_of(
 
 
 def _plans(first: Message, config: SecAggConfig, arrays_key: str, weight_key: str) -> tuple[Plan, Model | None]:
-    weight = weight_key if config.max_weight > 1 else None
+    weight = weight_key if config.weighted else None
+    norm = None if config.cells is None or config.cells.norm is None else float(config.cells.norm)
     match records.category(first):
         case "train" if config.privacy is not None:
             private = PrivateModel(arrays_of(first.content, arrays_key, "the instruction"), config)
@@ -167,19 +168,21 @@ def _plans(first: Message, config: SecAggConfig, arrays_key: str, weight_key: st
             model = ModelPlan(
                 record, clip=config.clip, bits=config.bits, only=config.only, difference=config.difference
             )
-            return Plan(arrays_key, model.selected, tuple(config.metrics), weight, config.difference), model
+            return Plan(arrays_key, model.selected, tuple(config.metrics), weight, config.difference, norm=norm), model
         case "evaluate":
             return Plan(None, (), tuple(config.evaluate_metrics), weight, difference=False), None
         case other:
             raise ParameterError(f"a {other!r} message is summed by nothing; send it over the grid itself")
 
 
-def vectors_of(task: Task, model: ModelPlan | None) -> dict[str, secagg.FixedPoint | secagg.Integers]:
-    """Return the vectors of a session: arrays, metrics and the report."""
+def vectors_of(
+    task: Task, model: ModelPlan | None, beside: Mapping[str, secagg.Integers] | None = None
+) -> dict[str, secagg.FixedPoint | secagg.Integers]:
+    """Return the vectors of a session: arrays, metrics, what is beside them, and the report."""
     config = task.config
     specs = dict(model.specs) if model is not None else {}
     clips = config.evaluate_metrics if model is None else config.metrics
-    return with_report({**specs, **task.plan.metric_specifications(clips, METRIC_BITS)})
+    return with_report({**specs, **task.plan.metric_specifications(clips, METRIC_BITS), **(beside or {})})
 
 
 def _private_outcome(model: PrivateModel, play: Play) -> SessionOutcome:

@@ -8,35 +8,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import Result, Strategy
 
 from secagg.errors import ParameterError, SessionAbortedError
-from secagg.integrations.flower import records
+from secagg.integrations.flower.cells import CellsOutcome, cells_of_run
 from secagg.integrations.flower.config import SecAggConfig
-from secagg.integrations.flower.directory import Directory
 from secagg.integrations.flower.exchange import Clock, SystemClock
+from secagg.integrations.flower.grid import SecureGrid
+from secagg.integrations.flower.judging import ROBUST, Fewest, Root, require_judge
 from secagg.integrations.flower.plan import in_the_dtypes_of
-from secagg.integrations.flower.session import (
-    DEFAULT_ARRAYS,
-    DEFAULT_WEIGHT,
-    SessionOutcome,
-    run_session,
-)
+from secagg.integrations.flower.session import DEFAULT_ARRAYS, DEFAULT_WEIGHT, SessionOutcome
+from secagg.robust import Judge
 
 _LOG: Final = logging.getLogger("flwr.secagg")
 _NEEDS_EACH_REPLY: Final = (
-    flower.Bulyan,
-    flower.FedMedian,
-    flower.FedTrimmedAvg,
+    *ROBUST,
     flower.FedXgbBagging,
     flower.FedXgbCyclic,
-    flower.Krum,
-    flower.MultiKrum,
     flower.QFedAvg,
     flower.DifferentialPrivacyServerSideFixedClipping,
     flower.DifferentialPrivacyServerSideAdaptiveClipping,
@@ -53,29 +46,59 @@ class SecAgg(Strategy):
     replies.
 
     Args:
-        strategy: what samples nodes and uses the mean.
+        strategy: what samples nodes and uses the mean, or the means of cells.
         config: settings of the sessions.
+        judge: with cells, what makes one model of their means, which the strategy then gets as one reply: a
+            :class:`secagg.robust.CellSiren`, or another rule as a `RuleJudge`.
+        root: what a judge evaluates models with: their accuracy, 0 to 1, on data that the server owns and trusts.
         clock: where time comes from.
 
     Attributes:
         outcomes: of every session that ended with a sum, in order.
+        cell_outcomes: with cells, of every round in which a cell had a sum; only the last one has rows and arrays.
 
     Raises:
-        ParameterError: a strategy of Flower that needs each client's reply.
+        ParameterError: a strategy of Flower that needs each client's reply, or a judge that has nothing to judge.
     """
 
-    def __init__(self, strategy: Strategy, config: SecAggConfig, *, clock: Clock | None = None) -> None:
-        if isinstance(strategy, _NEEDS_EACH_REPLY):
+    def __init__(
+        self,
+        strategy: Strategy,
+        config: SecAggConfig,
+        *,
+        judge: Judge | None = None,
+        root: Root | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        over_cells = config.cells is not None and isinstance(strategy, ROBUST)
+        if isinstance(strategy, _NEEDS_EACH_REPLY) and not over_cells:
+            others = (
+                "; or give SecAggConfig(cells=...), whose means it can judge" if isinstance(strategy, ROBUST) else ""
+            )
             raise ParameterError(
                 f"{type(strategy).__name__} needs the reply of each client, or how many there are; secure aggregation "
                 "shows their weighted mean only. Use a strategy that averages, as FedAvg, FedAdam or FedAvgM; for "
-                "differential privacy, SecAggConfig(privacy=...)"
+                f"differential privacy, SecAggConfig(privacy=...){others}"
+            )
+        require_judge(strategy, config, judge, root)
+        if config.cells is not None and judge is None and not over_cells:
+            _LOG.warning(
+                "%s averages cells, or is not known to do else, so that a liar in one still moves the model; take "
+                "FedMedian, Krum or their like, or give judge=",
+                type(strategy).__name__,
             )
         self.strategy = strategy
         self.config = config
         self.outcomes: list[SessionOutcome] = []
+        self.cell_outcomes: list[CellsOutcome] = []
+        self._judge = judge
+        self._root = root
         self._clock = clock or SystemClock()
         self._model: ArrayRecord | None = None
+        self._fewest = Fewest.of(strategy) if over_cells else None
+        # Of all calls of start: nodes that are in cells are in these, and in no others.
+        require = None if self._fewest is None else self._fewest.require
+        self._cells = None if config.cells is None else cells_of_run(config, require)
 
     def start(
         self,
@@ -93,7 +116,7 @@ class SecAgg(Strategy):
             ParameterError: settings or arrays that no session can have.
             SessionAbortedError: a session ended without a sum, and the config says on_failure="raise"; or all did.
         """
-        before = len(self.outcomes)
+        before = len(self.outcomes) + len(self.cell_outcomes)
         failures: list[SessionAbortedError] = []
         secure = SecureGrid(
             grid,
@@ -101,7 +124,12 @@ class SecAgg(Strategy):
             arrays_key=getattr(self.strategy, "arrayrecord_key", DEFAULT_ARRAYS),
             weight_key=getattr(self.strategy, "weighted_by_key", DEFAULT_WEIGHT),
             on_outcome=self.outcomes.append,
+            on_cells=self._keep,
             on_failure=failures.append,
+            judge=self._judge,
+            root=self._root,
+            cells=self._cells,
+            fewest=self._fewest,
             clock=self._clock,
         )
         # Flower's own loop calls this wrapper's methods; a strategy that has a loop of its own keeps it.
@@ -115,7 +143,7 @@ class SecAgg(Strategy):
             evaluate_config=evaluate_config,
             evaluate_fn=evaluate_fn,
         )
-        if failures and len(self.outcomes) == before:
+        if failures and len(self.outcomes) + len(self.cell_outcomes) == before:
             raise SessionAbortedError(
                 f"none of the {len(failures)} secure sums of this run was released, so there is no model; the last: "
                 f"{failures[-1]}",
@@ -138,9 +166,12 @@ class SecAgg(Strategy):
         Flower's strategies make floating numbers of counters and masks. What is not summed is what it was.
         """
         arrays, metrics = self.strategy.aggregate_train(server_round, replies)
-        last = self.outcomes[-1] if self.outcomes else None
-        if arrays is not None and self._model is not None and last is not None and last.arrays is not None:
+        if arrays is None or self._model is None:
+            return arrays, metrics
+        if self.outcomes and (last := self.outcomes[-1]).arrays is not None:
             arrays = in_the_dtypes_of(self._model, arrays, last.arrays, last.summed)
+        elif self.cell_outcomes:
+            arrays = in_the_dtypes_of(self._model, arrays, None, self.cell_outcomes[-1].summed)
         return arrays, metrics
 
     def configure_evaluate(
@@ -153,118 +184,10 @@ class SecAgg(Strategy):
         """Hand the one reply of a :class:`SecureGrid` to the strategy."""
         return self.strategy.aggregate_evaluate(server_round, replies)
 
+    def _keep(self, outcome: CellsOutcome) -> None:
+        self.cell_outcomes[-1:] = [last.without_rows() for last in self.cell_outcomes[-1:]]
+        self.cell_outcomes.append(outcome)
+
     def summary(self) -> None:
         """Log what the strategy is set to."""
         self.strategy.summary()
-
-
-class SecureGrid(Grid):
-    """A grid whose `send_and_receive` gives the mean of the nodes' answers, as one reply.
-
-    Training and evaluation messages become a session; other messages pass as they are. For strategies, and for loops
-    that are written against `send_and_receive`.
-
-    Args:
-        grid: of the ServerApp.
-        config: settings of the sessions.
-        arrays_key: name of the ArrayRecord of an instruction, and of the reply.
-        weight_key: name of the metric that weighs a client; in the reply, it has the total.
-        on_outcome: called with the outcome of each session that ended with a sum.
-        on_failure: called with the error of each other one, unless the config has it raised.
-        clock: where time comes from.
-    """
-
-    def __init__(
-        self,
-        grid: Grid,
-        config: SecAggConfig,
-        *,
-        arrays_key: str = DEFAULT_ARRAYS,
-        weight_key: str = DEFAULT_WEIGHT,
-        on_outcome: Callable[[SessionOutcome], object] | None = None,
-        on_failure: Callable[[SessionAbortedError], object] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._grid = grid
-        self._config = config
-        self._arrays_key = arrays_key
-        self._weight_key = weight_key
-        self._on_outcome = on_outcome
-        self._on_failure = on_failure
-        self._clock = clock or SystemClock()
-        self._directory = Directory()
-
-    def set_run(self, run: Any) -> None:
-        """Set the run of the grid below."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Any:
-        """The run of the grid below."""
-        return self._grid.run
-
-    def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
-    ) -> Message:
-        """Make a message as the grid below does."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Nodes that are connected."""
-        return self._grid.get_node_ids()
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Push messages as they are; nodes refuse what would show their answer in clear."""
-        return self._grid.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pull replies as they are."""
-        return self._grid.pull_messages(message_ids)
-
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Have nodes carry out an instruction; one reply with the mean, or none when the session had no sum.
-
-        Raises:
-            ParameterError: instructions that differ, or settings that no session can have.
-            SessionAbortedError: there is no sum, and the config says on_failure="raise".
-        """
-        instructions = list(messages)
-        if not instructions:
-            return []
-        kind = records.category(instructions[0])
-        evaluation = kind == "evaluate"
-        if kind not in ("train", "evaluate") or (evaluation and self._config.evaluate_in_clear):
-            return self._grid.send_and_receive(instructions, timeout=timeout)
-        if evaluation and not self._config.evaluate_metrics:
-            _LOG.info("no evaluation on the nodes: the config names no evaluate_metrics to sum")
-            return []
-        try:
-            outcome = run_session(
-                self._grid,
-                instructions,
-                self._config,
-                timeout=timeout,
-                directory=self._directory,
-                arrays_key=self._arrays_key,
-                weight_key=self._weight_key,
-                clock=self._clock,
-            )
-        except SessionAbortedError as error:
-            if self._config.on_failure == "raise":
-                raise
-            if self._on_failure is not None:
-                self._on_failure(error)
-            _LOG.warning("secure aggregation of this round ended without a sum: %s", error)
-            return []
-        _LOG.info("secure aggregation: the mean over %d clients", len(outcome.contributors))
-        if self._on_outcome is not None:
-            self._on_outcome(outcome)
-        return [self._reply(outcome, instructions[0])]
-
-    def _reply(self, outcome: SessionOutcome, instruction: Message) -> Message:
-        # A strategy divides by it, and a total of 0 came with a mean that changes nothing.
-        total = len(outcome.contributors) if outcome.total_weight is None else outcome.total_weight or 1
-        content = RecordDict({"metrics": MetricRecord({self._weight_key: total, **outcome.metrics})})
-        if outcome.arrays is not None:
-            content[self._arrays_key] = outcome.arrays
-        return Message(content, reply_to=instruction)

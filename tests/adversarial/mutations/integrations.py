@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.adversarial.mutations.mutation import m
 
-MOD: Final = "integrations/flower/mod.py"
+STEP: Final = "integrations/flower/step.py"
 EXECUTOR: Final = "integrations/nvflare/executor.py"
 CONTRIBUTION: Final = "integrations/contribution.py"
 
@@ -15,7 +15,7 @@ MUTATIONS: Final = (
         "38",
         "the app computes before the shares are opened",
         (
-            MOD,
+            STEP,
             "            answer = session.receive(asked.request)\n        except LocalProtocolError:",
             "            if records.PLAN in message.content:\n                raise LocalProtocolError\n"
             "            answer = session.receive(asked.request)\n        except LocalProtocolError:",
@@ -25,9 +25,9 @@ MUTATIONS: Final = (
     m(
         "38",
         "bounds of whole numbers are the server's",
-        (MOD, "        require_counts_that_are_known(session.parameters, {})\n", ""),
+        (STEP, "        require_counts_that_are_known(session.parameters, {})\n", ""),
     ),
-    m("38", "weight and metrics are the server's to name", (MOD, "        self._require_names(plan)\n", "")),
+    m("38", "weight and metrics are the server's to name", (STEP, "        self._require_names(plan)\n", "")),
     m(
         "38",
         "an app that fails makes its node leave",

@@ -21,7 +21,7 @@ from flwr.simulation import run_simulation
 from numpy.typing import NDArray
 
 from secagg.integrations.flower import SecAgg, SecAggConfig, secagg_mod
-from secagg.integrations.flower.mod import App
+from secagg.integrations.flower.step import App
 
 NODES = 6
 ROUNDS = 2

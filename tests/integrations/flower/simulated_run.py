@@ -13,7 +13,7 @@ from flwr.common.constant import ErrorCode
 from flwr.simulation import run_simulation
 
 from secagg.integrations.flower import secagg_mod
-from secagg.integrations.flower.mod import App
+from secagg.integrations.flower.step import App
 from tests.integrations.flower.simulated_leaving import CLIENTS, LEAVING
 
 

@@ -22,7 +22,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
 import secagg
-from secagg.integrations.flower import Node, secagg_mod
+from secagg.integrations.flower import Node, OwnCells, secagg_mod
 from secagg.integrations.flower.mod import Mod
 from secagg.privacy import Budget
 
@@ -155,6 +155,7 @@ class Trainer:
     trained: list[Any] = field(default_factory=list)
     seen: list[RecordDict] = field(default_factory=list)
     state_keys: list[list[str]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
 
     def app(self, *mods: Mod) -> ClientApp:
         app = ClientApp(mods=list(mods))
@@ -169,7 +170,7 @@ class Trainer:
                 for key, array in message.content.array_records["arrays"].items()
             }
             loss = float(np.mean(self.difference))
-            metrics = MetricRecord({"num-examples": self.examples, "loss": loss, "secret": 42.5})
+            metrics = MetricRecord({"num-examples": self.examples, "loss": loss, "secret": 42.5, **self.metrics})
             return Message(RecordDict({"arrays": ArrayRecord(arrays), "metrics": metrics}), reply_to=message)
 
         @app.evaluate()
@@ -205,6 +206,7 @@ def cohort(
     differences: Callable[[int], float] = lambda client: client / 100,
     examples: Callable[[int], int] = lambda client: 10 * client,
     budgets: Callable[[int], Budget | None] = lambda client: None,
+    cells: OwnCells | None = None,
     **mod: Any,
 ) -> Cohort:
     """Make a cohort; `mod` are further arguments of `secagg_mod`."""
@@ -220,6 +222,7 @@ def cohort(
             policy=policy or secagg.ClientPolicy(),
             ledger=secagg.MemoryLedger() if active else None,
             budget=budgets(client),
+            cells=cells or OwnCells(),
         )
         apps[100 + client] = trainers[client].app(secagg_mod(node, **{"metrics": ("loss", "accuracy"), **mod}))
     return Cohort(trainers, identities, FakeGrid(apps), FakeClock())

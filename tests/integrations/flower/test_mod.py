@@ -330,7 +330,7 @@ def test_the_ledger_keeps_one_entry_of_each_old_session() -> None:
         play(group)
     phases = [key.partition(":")[0] for key in group.grid.contexts[101].state.config_records["secagg.ledger"]]
     assert sorted(phases) == sorted(
-        ["advertise_keys"] * 3 + ["share_keys", "masked_input", "consistency_check", "unmasking"]
+        ["advertise_keys"] * 3 + ["partition", "share_keys", "masked_input", "consistency_check", "unmasking"]
     )
 
 

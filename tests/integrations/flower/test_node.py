@@ -13,7 +13,14 @@ import secagg
 from secagg.identity.files import create_public
 from secagg.identity.keys import create_identity
 from secagg.identity.roster import SignedRoster
-from secagg.integrations.flower import DirectoryLedger, SecAggConfig, node_from_config, run_session, secagg_mod
+from secagg.integrations.flower import (
+    DirectoryLedger,
+    OwnCells,
+    SecAggConfig,
+    node_from_config,
+    run_session,
+    secagg_mod,
+)
 from secagg.store.participations import ParticipationFile
 from tests.integrations.flower.support import FakeClock, FakeGrid, Trainer, instructions
 
@@ -50,6 +57,7 @@ def test_without_settings_a_node_is_what_flower_calls_it() -> None:
     assert (node.client_id, node.identity, node.roster, node.ledger) == (4711, None, None, None)
     assert node.policy == secagg.ClientPolicy()
     assert (node.weight, node.metrics) == (None, None)
+    assert node.cells == OwnCells()
 
 
 def test_every_setting(keys: Path) -> None:
@@ -71,11 +79,18 @@ def test_every_setting(keys: Path) -> None:
         "secagg-sums-per-context": 1,
         "secagg-minimum-cohort-change": 9,
         "secagg-participations": str(keys / "sums.sqlite"),
+        "secagg-cells-size": 8,
+        "secagg-cells-seed": "07" * 32,
+        "secagg-cells-epoch": 1,
+        "secagg-cells-floor": 6,
+        "secagg-cells-regroupings": 2,
     }
     node = node_from_config(context(**settings), secagg.ClientPolicy(minimum_cohort=3, security_bits=30))
     assert node.client_id == 2
     assert node.weight == "rows"
     assert node.metrics == frozenset({"loss", "accuracy"})
+    ids = frozenset(range(1, 6))  # those of the roster
+    assert node.cells == OwnCells(size=8, seed=bytes([7]) * 32, epoch=1, clients=ids, floor=6, regroupings=2)
     assert node.identity is not None
     assert node.roster is not None
     assert node.roster[2] == node.identity.public
