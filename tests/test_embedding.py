@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import secagg
+import secagg.robust
 from secagg.protocol.events import ClientDropped
 from secagg.protocol.messages import MaskedInputCollectionRequest, UnmaskingRequest
 from secagg.wire.codec import decode_server_message
@@ -32,6 +34,10 @@ def test_the_page_runs_as_it_stands() -> None:
     # Client 5 was lost in the last round; its input had been taken.
     assert "[50 50 50 50] (3, 5, 8, 13, 21)" in done.stdout
     assert "ClientDropped(client=5, round=<Round.UNMASKING" in done.stdout
+    (last,) = [line for line in done.stdout.splitlines() if line.startswith("next model:")]
+    model, left_out = last.removeprefix("next model: ").split(" without ")
+    assert [float(entry) for entry in model.strip("[]").split()] == pytest.approx([0.1] * 4, abs=1e-3)
+    assert left_out.startswith("{2: ")
 
 
 def test_the_loop_is_short() -> None:
@@ -238,3 +244,38 @@ def test_after_an_abort_clients_are_told() -> None:
     with pytest.raises(secagg.SessionAbortedError, match="0 of 5 clients contributed"):
         network.play()
     assert all(store.snapshot is None for store in network.stores.values())
+
+
+@pytest.fixture(scope="module")
+def cells() -> Any:
+    """All names of the page, its code for liars among them."""
+    names: dict[str, Any] = {}
+    for block in BLOCKS:
+        exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102 - our own page
+    return SimpleNamespace(**names)
+
+
+def test_a_cell_that_a_client_is_missing_in_has_no_sum_and_the_others_have(cells: Any) -> None:
+    network = cells.CellNetwork(cells.theta, 1, cells.updates)
+    gone = cells.cells.cells[1][0]
+    send = network.send
+    network.send = lambda requests: send({c: request for c, request in requests.items() if c != gone})
+    verdict = cells.play_round(cells.judge, cells.theta, 1, network, cells.evaluate)
+    assert (verdict.kept, list(verdict.rejected)) == ((0, 3), [2])
+
+
+def test_no_input_leaves_for_another_group_of_clients(cells: Any) -> None:
+    network = cells.CellNetwork(cells.theta, 2, cells.updates)
+    network.stores = {client: Store() for client in cells.members}
+    own, other = cells.cells.cells[:2]
+    model = hashlib.sha256(cells.theta.tobytes()).digest()
+    plan = secagg.robust.CellRound(cells.cells, cells.specs, model, 2)
+    # Four clients of a cell and one of another, under the context that the four expect.
+    mixed = secagg.SessionParameters.choose(
+        clients=(*own[:4], other[0]), vectors=cells.specs, max_dropout=0.0, context=plan.parameters(0).context
+    )
+    with pytest.raises(secagg.SessionAbortedError, match="0 of 5 clients contributed"):
+        cells.serve(mixed, None, network, dict.fromkeys(secagg.Round, 1.0))
+    refused = {client: str(store.errors[0]) for client, store in network.stores.items() if store.errors}
+    assert set(refused) == set(mixed.cohort)
+    assert all("offer a session of the whole cell and nobody else" in refused[client] for client in own[:4])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import secagg
+import secagg.robust
 
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
 
@@ -94,12 +95,38 @@ def test_wrong_labels_are_counted_and_found() -> None:
     assert quality.statement.startswith("No differential privacy is claimed")
 
 
+def test_liars_spoil_cells_that_the_server_leaves_out() -> None:
+    program = example("robust_cells.py")
+    clients, root, test = program.made_up_clients()
+    model, verdicts = program.learn(clients, root)
+    dirty = {client.guard.cell for client in clients.values() if client.lies}
+    assert dirty <= set(verdicts[-1].rejected)
+    assert program.accuracy(model, *test) > 0.85
+    unjudged, _ = program.learn(program.made_up_clients()[0], root, judged=False)
+    assert program.accuracy(unjudged, *test) < 0.5
+
+
+def test_a_client_of_the_example_takes_part_in_its_own_cell_only() -> None:
+    program = example("robust_cells.py")
+    clients, _, _ = program.made_up_clients()
+    model = np.zeros(program.UPDATE.size)
+    cells = secagg.robust.Partition.draw(program.CLIENTS, size=program.SIZE, seed=program.SEED)
+    plan = secagg.robust.CellRound(cells, {"update": program.UPDATE}, program.digest(model), 0)
+    client = clients[cells.cells[0][0]]
+    with pytest.raises(secagg.ParticipationRefusedError, match="is not cell 0"):
+        client.answer(plan.parameters(1), model, 0)
+    with pytest.raises(secagg.ParticipationRefusedError, match="context"):
+        client.answer(plan.parameters(0), model, 1)
+    assert np.linalg.norm(client.answer(plan.parameters(0), model, 0)["update"]) <= program.NORM or client.lies
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
         ("histogram.py", "rows of 19 clients"),
         ("mean_and_variance.py", "over 19 clients"),
         ("private_histogram.py", "refused: client 0 on 'ages' has spent"),
+        ("robust_cells.py", "with all cells averaged, whatever they say: "),
     ],
 )
 def test_an_example_of_analytics_runs(name: str, line: str) -> None:

@@ -48,8 +48,9 @@ ROOMS: Final[dict[str, Room]] = {
     ),
     "poisoning": Room(
         "NO SECURITY: clients that lie, rules that judge sums, what sums of many rounds tell",
-        "keys, masks and messages",
-        "privacy.lab.drawing errors",
+        "networks; what it attacks from inside",
+        "privacy.lab.drawing testing robust privacy session encoding.layout protocol.messages protocol.results "
+        "crypto.signing parameters errors",
     ),
     "privacy.lab": Room(
         "NO SECURITY: attacks on sums, audits of noise, learning with it",
@@ -59,7 +60,7 @@ ROOMS: Final[dict[str, Room]] = {
     "bench": Room(
         "floors, targets, clocks; other people's figures",
         "networks",
-        "testing privacy session wire protocol compute encoding masking crypto parameters executor errors",
+        "testing privacy robust session wire protocol compute encoding masking crypto parameters executor errors",
     ),
     "conformance": Room(
         "how a testee is driven, what it must answer",
@@ -215,6 +216,7 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "typer": ("cli",),
     "rich": ("cli",),
     "sklearn": ("cli", "privacy.lab", "poisoning"),
+    "threadpoolctl": ("poisoning",),
     "matplotlib": ("cli", "bench", "privacy.lab"),
     "pyperf": ("bench",),
     "pydantic": ("cli",),

@@ -24,6 +24,8 @@ SCALING_CORRUPT: Final = 0.1
 SCALING_DROPOUT: Final = 0.1
 LIARS: Final = 5
 LIARS_LENGTH: Final = 1000
+CELL: Final = 5
+CELLS_LENGTH: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,24 @@ class LiarsCase:
 
 
 @dataclass(frozen=True, slots=True)
+class CellsCase:
+    """Sessions of cells of `size` clients beside one session of all, in complete graphs.
+
+    `long` ones are left out of a quick run.
+    """
+
+    clients: int
+    size: int
+    length: int
+    long: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the benchmark, and the end of its rows' names."""
+        return f"cells of {self.size}, n={self.clients} d={short(self.length)}"
+
+
+@dataclass(frozen=True, slots=True)
 class UploadCase:
     """A client's bytes; `measured` by a real client, else computed from the layout."""
 
@@ -95,6 +115,7 @@ class Plan:
         clients: whole clients.
         servers: whole servers.
         liars: last rounds in which some clients lie.
+        cells: sessions of cells beside one session.
         scaling_clients: cohort sizes of the SecAgg+ series.
         scaling_length: vector length of the SecAgg+ and dropout series.
         scaling_lengths: vector lengths of the length series.
@@ -115,6 +136,7 @@ class Plan:
     clients: tuple[ClientCase, ...]
     servers: tuple[ServerCase, ...]
     liars: tuple[LiarsCase, ...]
+    cells: tuple[CellsCase, ...]
     scaling_clients: tuple[int, ...]
     scaling_length: int
     scaling_lengths: tuple[int, ...]
@@ -150,6 +172,7 @@ class Plan:
                 memory_lengths=(length, 2 * length),
                 scaling_length=length,
                 scaling_lengths=(length, 2 * length, 4 * length),
+                cells=(replace(plan.cells[0], length=length),),
                 uploads=tuple(replace(case, length=length) for case in plan.uploads),
                 flower=(plan.flower[0], length, plan.flower[2]),
             )
@@ -165,6 +188,7 @@ class Plan:
                 plan,
                 scaling_clients=clients,
                 memory_clients=(min(clients), 2 * max(clients)),
+                cells=tuple(CellsCase(n, min(CELL, n), plan.cells[0].length) for n in clients),
                 uploads=tuple(UploadCase(n, case.length, case.measured) for case in plan.uploads for n in clients),
                 flower=(min(clients), plan.flower[1], plan.flower[2]),
             )
@@ -200,6 +224,7 @@ FULL: Final = Plan(
         LiarsCase(1000, TopologyKind.SPARSE, long=True),
         LiarsCase(1000, TopologyKind.COMPLETE, long=True),
     ),
+    cells=(CellsCase(50, CELL, PAPER_LENGTH), CellsCase(50, CELL, CELLS_LENGTH, long=True)),
     scaling_clients=(100, 300, 1000, 3000, 10_000),
     scaling_length=PAPER_LENGTH,
     scaling_lengths=(10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000),

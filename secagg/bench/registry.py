@@ -8,6 +8,7 @@ from typing import Final
 
 from secagg.bench.benchmark import Suite
 from secagg.bench.suites import (
+    cells,
     masking,
     memory,
     packing,
@@ -30,6 +31,7 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
         "shamir": shamir.benchmarks,
         "round": whole_client.benchmarks,
         "server": server.benchmarks,
+        "cells": cells.benchmarks,
         "scaling": scaling.benchmarks,
         "memory": memory.benchmarks,
         "upload": upload.benchmarks,

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from secagg.errors import ParameterError
 
 FORMAT: Final = 1
-SUITES: Final = ("attacks", "siren", "leak")
+SUITES: Final = ("attacks", "siren", "sessions", "privacy", "leak")
 Scalar = str | int | float | None
 _Row = TypeVar("_Row", "AttackRow", "LeakRow")
 
@@ -43,6 +43,8 @@ class AttackRow:
         cells: how many; None without cells.
         false_rejections: part of the honest rows that the rule left out; None where it leaves none out.
         alarming: of SIREN, whether attackers raise alarms; None elsewhere.
+        threat_model: of the sessions that were played; None where means were worked on directly.
+        epsilon: of the privacy plan in the cells' sums, over all rounds; None without.
     """
 
     task: str
@@ -63,6 +65,8 @@ class AttackRow:
     cells: int | None = None
     false_rejections: float | None = None
     alarming: bool | None = None
+    threat_model: str | None = None
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,10 @@ class Results:
         date: when the run began, ISO 8601 with the zone.
         quick: whether it was a quick run.
         machine: processor, cores, versions.
-        attacks: of the suite of this name, as are the other two.
+        attacks: of the suite of this name, as are the others.
         siren: federations under SIREN and beside it.
+        sessions: federations whose sums come from real sessions.
+        privacy: federations whose sums carry noise.
         leak: what sums tell.
     """
 
@@ -112,6 +118,8 @@ class Results:
     machine: Mapping[str, Scalar] = field(default_factory=dict)
     attacks: tuple[AttackRow, ...] = ()
     siren: tuple[AttackRow, ...] = ()
+    sessions: tuple[AttackRow, ...] = ()
+    privacy: tuple[AttackRow, ...] = ()
     leak: tuple[LeakRow, ...] = ()
 
 
@@ -161,6 +169,8 @@ def read_results(path: Path) -> Results:
             machine=dict(data["machine"]),
             attacks=_rows(AttackRow, suites["attacks"]),
             siren=_rows(AttackRow, suites["siren"]),
+            sessions=_rows(AttackRow, suites["sessions"]),
+            privacy=_rows(AttackRow, suites["privacy"]),
             leak=_rows(LeakRow, suites["leak"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

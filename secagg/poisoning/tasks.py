@@ -95,7 +95,7 @@ class _Source:
     spread: Callable[[Singles], Singles]  # (examples, features) -> (examples, copies, features)
 
 
-def load_task(name: str, clients: int, seed: int, *, skew: float = 0.0, root_lacks: tuple[int, ...] = ()) -> Task:
+def load_task(name: str, clients: int, seed: int, *, skew: float = 0.0) -> Task:
     """Load a data set and divide it among clients, the server and the test.
 
     Args:
@@ -105,7 +105,6 @@ def load_task(name: str, clients: int, seed: int, *, skew: float = 0.0, root_lac
         skew: 0 for clients alike. Otherwise clients are of as many kinds as there are classes, and an example goes with
             this probability to the kind of its label, else to any (as FLTrust, Cao et al. 2021, divides, where an
             example goes to its own group with probability q and to each other alike; here "any" includes its own).
-        root_lacks: labels that are missing in the root set.
 
     Raises:
         ParameterError: an unknown name, or more clients than the examples are enough for.
@@ -127,15 +126,13 @@ def load_task(name: str, clients: int, seed: int, *, skew: float = 0.0, root_lac
         inputs = (inputs - mean) / deviation
     owners = _divided(labels[apart:], clients, each, source.classes, skew, numbers) + apart
     training, kept = owners[:, held:], owners[:, :held]
-    root = np.arange(source.tests, apart)
-    root = root[~np.isin(labels[root], root_lacks)]
     return Task(
         name=name,
         classes=source.classes,
         training=_spread(source, inputs, labels, training),
         held=_spread(source, inputs, labels, kept),
         test=Examples(inputs[: source.tests], labels[: source.tests]),
-        root=Examples(inputs[root], labels[root]),
+        root=Examples(inputs[source.tests : apart], labels[source.tests : apart]),
         trigger=source.trigger,
         mark=source.mark,
     )

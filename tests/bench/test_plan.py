@@ -53,6 +53,9 @@ def test_cohorts_and_lengths_of_ones_own() -> None:
     for cases in (plan.clients, plan.servers):
         assert {(case.clients, case.length) for case in cases} == {(50, 1234), (70, 1234)}
     assert plan.scaling_clients == (50, 70)
+    assert [(case.clients, case.size, case.length) for case in plan.cells] == [(50, 5, 1234), (70, 5, 1234)]
+    assert [case.length for case in QUICK.resized(length=5).cells] == [5]
+    assert [case.size for case in QUICK.resized((3,)).cells] == [3]
     assert (plan.mask_words, plan.entries, plan.memory_lengths) == (1234, 1234, (1234, 2468))
     assert plan.flower == (50, 1234, 2)
     assert QUICK.resized() == QUICK

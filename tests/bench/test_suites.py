@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from secagg.bench import machine, targets
-from secagg.bench.plan import QUICK, ClientCase, LiarsCase, Plan, ServerCase, UploadCase
+from secagg.bench.plan import QUICK, CellsCase, ClientCase, LiarsCase, Plan, ServerCase, UploadCase
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import Report, Row
 from secagg.bench.runner import run_benchmarks
@@ -27,6 +27,7 @@ TINY = replace(
     clients=(ClientCase(6, 300), ClientCase(7, 300, long=True)),
     servers=(ServerCase(10, 300, 10), ServerCase(20, 300, 30, long=True)),
     liars=(LiarsCase(20, TopologyKind.COMPLETE), LiarsCase(4, TopologyKind.COMPLETE)),
+    cells=(CellsCase(10, 5, 300), CellsCase(10, 5, 400, long=True)),
     scaling_clients=(40, 60),
     scaling_length=100,
     scaling_lengths=(100, 200),
@@ -87,6 +88,20 @@ def test_what_is_long_is_skipped_and_says_so(report: Report) -> None:
     assert "quick run" in rows[targets.exponent_name("clients", 100, 10_000)].skipped
     for name in (targets.FLOWER_CLIENT, targets.FLOWER_UNMASK, peers.FLOWER_UPLOAD):
         assert "make bench-peers" in rows[name].skipped
+
+
+def test_cells_are_measured_beside_one_session(report: Report) -> None:
+    rows = {row.name: row for row in report.rows if row.suite == "cells"}
+    assert len(rows) == 6
+    client = rows[targets.cells_name(targets.CLIENT_IN_CELLS, TINY.cells[0])]
+    assert (client.details["cells"], client.details["size"], client.details["clients"]) == (2, 5, 10)
+    one, cells = (float(str(client.details[f"{what}_ms"])) for what in ("one_session", "cells"))
+    assert client.measured == pytest.approx(cells / one)
+    upload = rows[targets.cells_name(targets.UPLOAD_IN_CELLS, TINY.cells[0])]
+    assert upload.measured is not None
+    assert upload.measured < 1
+    skipped = rows[targets.cells_name(targets.SERVER_OF_CELLS, TINY.cells[1])]
+    assert skipped.skipped == "too long for a quick run"
 
 
 def test_liars_are_measured_where_they_can_be_corrected(report: Report) -> None:

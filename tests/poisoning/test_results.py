@@ -12,7 +12,7 @@ from secagg.poisoning.results import AttackRow, LeakRow, Results, read_results, 
 
 ATTACK = AttackRow("digits", "iid", 50, 0.2, "sign flip", "cell", "median", "cells", 5, 0, 3, 0.1, None, (0.1, 0.1), 6)
 LEAK = LeakRow(5, "regrouped every round", 0.0, 25, 50, 0.99, 0.98, 1, 0)
-RESULTS = Results("1", "2026-01-02", True, {"cores": 2}, (ATTACK,), (), (LEAK,))
+RESULTS = Results("1", "2026-01-02", True, {"cores": 2}, (ATTACK,), leak=(LEAK,))
 
 
 def test_results_survive_their_file(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_the_file_has_the_names_of_the_rows(tmp_path: Path) -> None:
     write_results(RESULTS, tmp_path / "results.json")
     data = json.loads((tmp_path / "results.json").read_text())
     assert set(data) == {"format", "secagg", "date", "quick", "machine", "suites"}
-    assert set(data["suites"]) == {"attacks", "siren", "leak"}
+    assert set(data["suites"]) == {"attacks", "siren", "sessions", "privacy", "leak"}
     (leak,) = data["suites"]["leak"]
     assert leak["discipline"] == "regrouped every round"
 
@@ -39,9 +39,9 @@ WHOLE = '{"format": 1, "secagg": "", "date": "", "quick": true, "machine": {}, "
         ("[]", "format 1"),
         ('{"format": 1}', "format 1"),
         (WHOLE % "{}", "damaged"),
-        (WHOLE % '{"attacks": [{}], "siren": [], "leak": []}', "damaged"),
-        (WHOLE % '{"attacks": [], "siren": [], "leak": [{"speed": 1}]}', "damaged"),
-        (WHOLE % '{"attacks": [3], "siren": [], "leak": []}', "damaged"),
+        (WHOLE % '{"attacks": [{}], "siren": [], "sessions": [], "privacy": [], "leak": []}', "damaged"),
+        (WHOLE % '{"attacks": [], "siren": [], "sessions": [], "privacy": [], "leak": [{"speed": 1}]}', "damaged"),
+        (WHOLE % '{"attacks": [3], "siren": [], "sessions": [], "privacy": [], "leak": []}', "damaged"),
     ],
 )
 def test_a_file_that_holds_no_results_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
