@@ -6,9 +6,9 @@ nothing that a session does depends on it. What all parties must agree on is in 
 
 from secagg.robust.alarms import ALARM_SLOTS, ALARM_VECTOR, AlarmRule, alarm_spec, count_alarms, raise_alarm
 from secagg.robust.guard import CellGuard, admit_whole_cohort
-from secagg.robust.judges import Judge, RuleJudge, Train, Verdict
+from secagg.robust.judges import Judge, RuleJudge, Verdict
 from secagg.robust.partition import Partition, round_context
-from secagg.robust.root import Evaluate, fltrust, root_check
+from secagg.robust.root import Evaluate, Train, fltrust, root_check
 from secagg.robust.round import CellResult, CellRound, CellSums
 from secagg.robust.rules import (
     RuleResult,

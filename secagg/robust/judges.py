@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_whole
 from secagg.robust import rules
-from secagg.robust.root import Evaluate, fltrust, root_check
+from secagg.robust.root import Evaluate, Train, fltrust, root_check, trained
 from secagg.robust.round import CellSums
 from secagg.robust.rules import RuleResult, check_vector
 from secagg.robust.sizing import RULES, most_dirty
-
-Train = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""A flat model vector to the update that training on the root data gives, both float64 (d,)."""
 
 _NUMBERED: Final[Mapping[str, Callable[[NDArray[np.float64], int], RuleResult]]] = {
     "krum": rules.krum,
@@ -131,7 +128,7 @@ class RuleJudge:
             return _NUMBERED[self._rule](rows, b)
         if self._rule in _PLAIN:
             return _PLAIN[self._rule](rows)
-        update = None if self._train is None else self._train(model.copy())
+        update = None if self._train is None else trained(model, self._train)
         if self._rule == "fltrust" and update is not None:
             return fltrust(rows, update)
         if evaluate is None:

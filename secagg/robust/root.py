@@ -21,6 +21,9 @@ from secagg.robust.rules import RuleResult, check_rows, check_vector, clipped_me
 Evaluate = Callable[[NDArray[np.float64]], float]
 """A flat model vector to its accuracy on the root data, from 0 to 1."""
 
+Train = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A flat model vector to the update that training on the root data gives, both float64 (d,)."""
+
 # What an application's own function may end in; a defect of another kind passes as it is.
 _FAILURES: Final = (
     ArithmeticError,
@@ -76,8 +79,9 @@ def root_check(
         evaluate: see :data:`Evaluate`.
         tolerance: from 0, below 1.
         allowed: bool (K,), the rows that may be kept; others are not evaluated, and their score is NaN. None: all.
-        direction: float64 (d,), takes the place of the best row in the second condition, such as an update that the
-            server trained; None, or zeros: the best row.
+        direction: float64 (d,), an update that the server trained, in place of the best row in the second condition;
+            None, or zeros: the best row. Then its owner chooses the direction: when training is nearly done, a liar
+            whose row changes hardly anything has the best one, and can have all others left out, so that nothing moves.
 
     Raises:
         ParameterError: arguments that do not fit each other, or `evaluate` failed or gave no accuracy.
@@ -177,6 +181,22 @@ def accuracy_of(model: NDArray[np.float64], evaluate: Evaluate, what: str) -> fl
     if accuracy is None or not 0 <= accuracy <= 1:
         raise ParameterError(f"evaluate gave {value!r:.40} for {what}; return an accuracy from 0 to 1, as a float")
     return accuracy
+
+
+def trained(model: NDArray[np.float64], train: Train) -> NDArray[np.float64]:
+    """Return the update of the server's own for a model.
+
+    Raises:
+        ParameterError: `train` raised, or returned no finite float64 (d,).
+    """
+    try:
+        update = train(model.copy())
+    except _FAILURES as error:
+        raise ParameterError(
+            f"train failed ({type(error).__name__}: {error}); it must train from any finite float64 vector of "
+            f"{len(model)} entries"
+        ) from error
+    return check_vector("what train returned", update, len(model))
 
 
 def check_tolerance(tolerance: float) -> float:

@@ -18,7 +18,7 @@ from secagg.canonical import Reader, Writer
 from secagg.errors import DecodeError, ParameterError
 from secagg.parameters.arguments import as_real, as_whole
 from secagg.robust.judges import Verdict, total_alarms
-from secagg.robust.root import Evaluate, RootScores, accuracy_of, check_tolerance, score_rows
+from secagg.robust.root import Evaluate, RootScores, Train, accuracy_of, check_tolerance, score_rows, trained
 from secagg.robust.round import CellSums
 from secagg.robust.rules import MAX_ENTRY, check_rows, check_vector, clipped_mean
 
@@ -26,7 +26,7 @@ _LIMIT_SHARE: Final = 0.45
 _LABEL: Final = b"secagg/robust/v1 cell siren"
 
 WORSE: Final = "its model scores too far below the best"
-ASTRAY: Final = "it points away from the best row"
+ASTRAY: Final = "it points away from the best row, or from the server's own update"
 FALLEN: Final = "no cell's model is near the best so far"
 BLACKLISTED: Final = "it was rejected in too many rounds, and its clients, honest ones too, have no voice any more"
 ROLLED_BACK: Final = "the round was dropped with the model it started from"
@@ -51,6 +51,8 @@ class CellSiren:
         tolerance: share of the accuracy that a kept row may be below the best.
         rounds: of the run; the penalty that blacklists follows from it.
         award: what a kept cell's penalty falls by, from 0 to 1.
+        train: gives the root check its direction; None takes the best row for it. Give it where the server can train on
+            its root data: without it a single liar can hold up learning, see `root_check`.
         quorum: alarms that ask for a step back, above 0, at most n; None takes half of the clients.
 
     Raises:
@@ -66,6 +68,7 @@ class CellSiren:
         tolerance: float = 0.1,
         award: float = 0.5,
         quorum: float | None = None,
+        train: Train | None = None,
     ) -> None:
         self._cells, self._clients = _at_least_one("cells", cells), _at_least_one("clients", clients)
         self._rounds = _at_least_one("rounds", rounds)
@@ -77,6 +80,7 @@ class CellSiren:
         if self._quorum == 0:
             raise ParameterError("quorum=0 asks for a step back without any alarm; give a number above 0")
         self._limit = max(1, math.floor(_LIMIT_SHARE * self._rounds))
+        self._train = train
         self._penalties = [0.0] * self._cells
         self._previous: NDArray[np.float64] | None = None
         self._peak = 0.0
@@ -112,7 +116,8 @@ class CellSiren:
         vector, reasons = np.zeros(len(model)), dict(sums.rejected)
         if sums.cells:
             allowed = np.array([self._penalties[cell] < self._limit for cell in sums.cells])
-            scored = score_rows(model, sums.rows, evaluate, self._tolerance, allowed, None, score, peak)
+            direction = None if self._train is None else trained(model, self._train)
+            scored = score_rows(model, sums.rows, evaluate, self._tolerance, allowed, direction, score, peak)
             kept = scored.kept
             vector = clipped_mean(sums.rows, kept).vector
             reasons |= {cell: self._reason(cell, at, scored) for at, cell in enumerate(sums.cells) if not kept[at]}
@@ -122,7 +127,7 @@ class CellSiren:
         return Verdict(model + vector, taken, reasons, self._shown(), False, alarms, unconfirmed=asked)
 
     def snapshot(self) -> bytes:
-        """Return all that :meth:`restore` needs, settings included; holds a model, and no secret of a client."""
+        """Return all that :meth:`restore` needs but `train`; it holds a model, and no secret of a client."""
         writer = Writer().data(_LABEL)
         for number in (self._cells, self._clients, self._rounds):
             writer.integer(number)
@@ -131,8 +136,8 @@ class CellSiren:
         return writer.data(_packed(np.array(reals))).data(_packed(previous)).finish()
 
     @classmethod
-    def restore(cls, data: bytes) -> CellSiren:
-        """Return a judge that goes on where the one of the snapshot was.
+    def restore(cls, data: bytes, *, train: Train | None = None) -> CellSiren:
+        """Return a judge that goes on where the one of the snapshot was; `train` is given again.
 
         Raises:
             DecodeError: not the bytes of a snapshot.
@@ -145,7 +150,7 @@ class CellSiren:
         reals, previous = _unpacked(reader.data(8 * (4 + cells))), _unpacked(reader.data())
         reader.finish()
         tolerance, award, quorum, peak, *penalties = reals.tolist()
-        siren = cls(cells, clients, rounds=rounds, tolerance=tolerance, award=award, quorum=quorum)
+        siren = cls(cells, clients, rounds=rounds, tolerance=tolerance, award=award, quorum=quorum, train=train)
         siren._peak = _within("peak", peak, 0, 1)
         siren._penalties = [_within("penalty", penalty, 0, MAX_ENTRY) for penalty in penalties]
         if len(previous):

@@ -121,6 +121,21 @@ def test_what_a_rule_lacks_or_does_not_take_is_said() -> None:
         RuleJudge("median").judge(MODEL[:5], sums_of(rows_with_a_liar()))
 
 
+@pytest.mark.parametrize(
+    ("train", "sentence"),
+    [
+        (lambda model: 1 / 0, r"train failed \(ZeroDivisionError"),
+        (lambda model: np.ones(5), r"what train returned has shape \(5,\)"),
+        (lambda model: np.full(6, np.nan), "not finite"),
+        (lambda model: None, "what train returned is of type NoneType"),
+    ],
+)
+def test_a_training_that_fails_is_said_in_one_sentence(train: Any, sentence: str) -> None:
+    for rule in ("fltrust", "root_check"):
+        with pytest.raises(ParameterError, match=sentence):
+            RuleJudge(rule, train=train).judge(MODEL, sums_of(rows_with_a_liar()), good)
+
+
 def test_an_update_of_the_server_gives_the_root_check_its_direction() -> None:
     rows = np.array([np.ones(6), -np.ones(6) / 100])
     judge = RuleJudge("root_check", train=lambda model: -np.ones(6))

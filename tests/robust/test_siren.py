@@ -113,7 +113,7 @@ def test_when_the_best_is_far_below_the_base_nothing_moves_and_nobody_is_punishe
 def test_a_liar_alone_does_not_take_a_tenth_in_every_round() -> None:
     siren, model = siren_of(), TARGET
     for _ in range(20):
-        down = -0.19 * np.ones((1, 4))
+        down = np.full((1, 4), -0.18 * near(model))
         model = siren.judge(model, CellSums(down, (0,), {}, {}, (1, 2, 3)), near).model
     assert near(model) >= 0.9
 
@@ -134,6 +134,13 @@ def test_the_owner_of_the_best_row_cannot_have_others_blacklisted() -> None:
         verdict = siren.judge(TARGET, sums, near)
         assert verdict.rejected == {1: ASTRAY, 2: ASTRAY, 3: ASTRAY}
         assert set(verdict.penalties.values()) == {0.0}
+
+
+def test_an_update_of_the_server_takes_the_direction_from_the_owner_of_the_best_row() -> None:
+    rows = np.array([[0.01, -0.02, 0, 0], *[[-0.03, 0.03, 0.0, 0.0]] * 3])
+    siren = CellSiren.restore(siren_of().snapshot(), train=lambda model: rows[1])
+    verdict = siren.judge(TARGET, CellSums(rows, (0, 1, 2, 3), {}, {}, ()), near)
+    assert verdict.rejected == {0: ASTRAY}
 
 
 def fallen_run(**changed: Any) -> tuple[CellSiren, NDArray[np.float64]]:
