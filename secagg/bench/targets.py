@@ -36,6 +36,9 @@ PRIVATIZE: Final = f"privatize and encode, sigma {PRIVATIZE_SIGMA}"
 ROTATE: Final = "rotate"
 NOISE_SIGMAS: Final = (32, 400, 3500, 10_000)
 CLIENT_IN_CELLS: Final = "client"
+RULE_ROWS: Final = 200
+MEDIAN: Final = f"median of {RULE_ROWS} rows"
+KRUM: Final = f"Krum of {RULE_ROWS} rows"
 SERVER_OF_CELLS: Final = "server, all cells"
 UPLOAD_IN_CELLS: Final = "upload"
 FLOWER_CLIENT: Final = "Flower SecAgg+, client"
@@ -188,6 +191,20 @@ TARGETS: Final = (
         TargetOn.MEASURED,
         2.2,
         "≤ 2.2 × one session",
+    ),
+    Target(
+        f"median of {RULE_ROWS} rows, d=1M",
+        ("rules", MEDIAN),
+        TargetOn.PEER_RATIO,
+        1 / 1.5,
+        "≤ 1.5 × NumPy's median",
+    ),
+    Target(
+        f"Krum of {RULE_ROWS} rows, d=1M",
+        ("rules", KRUM),
+        TargetOn.PEER_RATIO,
+        0.5,
+        "≤ 2 × the rows' inner products",
     ),
     Target("server peak memory", ("memory", PEAK), TargetOn.MEASURED, 3.0, "≤ 3 vectors, whatever n is"),
     Target(

@@ -12,7 +12,7 @@ from secagg.bench.registry import SUITES
 from secagg.bench.runner import planned
 from secagg.errors import ParameterError
 
-QUICK_SECONDS = 120
+QUICK_SECONDS = 125  # of a slow, busy machine
 
 
 def test_a_quick_run_is_bounded() -> None:

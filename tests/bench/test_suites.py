@@ -104,6 +104,15 @@ def test_cells_are_measured_beside_one_session(report: Report) -> None:
     assert skipped.skipped == "too long for a quick run"
 
 
+def test_rules_are_measured_beside_what_numpy_needs(report: Report) -> None:
+    rows = {row.name: row for row in report.rows if row.suite == "rules"}
+    assert set(rows) == {targets.MEDIAN, targets.KRUM}
+    for row in rows.values():
+        assert (row.details["rows"], row.details["entries"]) == (targets.RULE_ROWS, TINY.entries // 8)
+        assert row.peer_ratio is not None
+        assert row.reached is not None
+
+
 def test_liars_are_measured_where_they_can_be_corrected(report: Report) -> None:
     rows = {row.name: row for row in report.rows}
     measured, skipped = (rows[case.name] for case in TINY.liars)
