@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report
+.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -72,6 +72,12 @@ bench-tables: $(STAMP)
 privacy-report: $(STAMP)
 	$(BIN)/secagg privacy report --out build/privacy --into docs/privacy.md
 	cp build/privacy/strip.png build/privacy/strip.svg docs/img/
+
+# Liars against rules over sums, half an hour on two cores: the tables of docs/robustness.md, and its pictures.
+robustness: $(STAMP)
+	$(BIN)/secagg poisoning run --json bench/results/poisoning.json
+	$(BIN)/secagg poisoning table bench/results/poisoning.json --into docs/robustness.md
+	$(BIN)/secagg poisoning plot bench/results/poisoning.json --out docs/img
 
 # Flower takes protobuf below 7, so it has an environment of its own, which is also where its part is checked strictly.
 FLOWER := build/flower/bin

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -15,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 
 from secagg.errors import ParameterError
+from secagg.poisoning.grids import Line, attacked, grid, named, scenarios, seen
 from secagg.poisoning.results import AttackRow, LeakRow, Results
-from secagg.poisoning.tables import Line, attacked, grid, named, scenarios, seen
-from secagg.privacy.lab.drawing import BLUE, GREEN, INK, ORANGE, PALE, RED, SKY, save
+from secagg.privacy.lab.drawing import BLUE, GREEN, INK, ORANGE, PALE, PINK, RED, SKY, save
 
 # Of even steps in lightness, and the same to colour-blind people.
 _COLOURS: Final = "cividis"
@@ -30,6 +31,8 @@ _FORMS: Final = (
     (ORANGE, ":", "D"),
     (INK, (0, (5, 1)), "v"),
     (SKY, (0, (3, 1, 1, 1)), "P"),
+    (PINK, (0, (1, 1)), "X"),
+    (PALE, "-", "d"),
 )
 _EVERY: Final = 5
 
@@ -114,7 +117,7 @@ def _siren(rows: Sequence[AttackRow], figure: Any) -> None:
     lines = list(dict.fromkeys(_ruled(row) for row in rows if attacked(row)))
     grid_of = figure.subplots(-(-len(panels) // 2), 2, sharex=True, sharey=True, squeeze=False)
     for axes, (attack, fraction) in zip(grid_of.flat, panels, strict=False):
-        for line, (colour, form, marker) in zip(lines, _FORMS, strict=False):
+        for line, (colour, form, marker) in zip(lines, cycle(_FORMS), strict=False):
             curves = [
                 row.curve
                 for row in rows
@@ -150,7 +153,7 @@ def _leak(rows: Sequence[LeakRow], figure: Any) -> None:
     """Guesses that are right, against the rounds whose sums are seen."""
     axes = figure.subplots()
     series = _series(rows)
-    for ((g, discipline, dropout), points), (colour, form, marker) in zip(series.items(), _FORMS, strict=False):
+    for ((g, discipline, dropout), points), (colour, form, marker) in zip(series.items(), cycle(_FORMS), strict=False):
         rounds = sorted(points)
         away = f", {100 * dropout:.3g} % away" if dropout else ""
         axes.plot(

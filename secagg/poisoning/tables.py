@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from secagg.poisoning.grids import Line, Scenario, attacked, grid, named, scenarios, seen, untroubled
 from secagg.poisoning.results import AttackRow, LeakRow, Results
 
 NONE: Final = "\N{EN DASH}"
@@ -17,25 +18,6 @@ FOOLED: Final = 0.5
 _APART: Final = 0.1
 _SHOWN_ROUNDS: Final = (25, 100)
 _TOLD: Final = 0.9
-_ALONE: Final = "ring"
-_NAMES: Final = {
-    "none": "no attack",
-    "alie": "ALIE",
-    "ipm": "IPM",
-    "min_max": "min-max",
-    "min_sum": "min-sum",
-    "gaussian": "Gaussian",
-    "multi_krum": "multi-Krum",
-    "norm_clipped_mean": "norm-clipped mean",
-    "dnc": "DnC",
-    "fltrust": "FLTrust",
-    "siren": "SIREN",
-    "siren_clipped": "SIREN, updates clipped",
-    "cell_siren": "CellSiren",
-    "rfa": "RFA",
-    "iid": "alike",
-    "skew": "labels skewed",
-}
 _POWERS: Final = {
     "update": "each its own vector",
     "cell": "one, the mean of its cell",
@@ -45,74 +27,6 @@ _POWERS: Final = {
 }
 
 _LINE: Final = ("judged", "rule", "liars send")
-
-Scenario = tuple[str, str, int, float]
-"""Task, split, clients, and the part of them that attack."""
-Line = tuple[str, int | None, str, str]
-"""Setting, clients of a cell, defence, and what liars may send."""
-
-
-def named(name: str) -> str:
-    """Return what an attack, a defence or a split is called."""
-    return _NAMES.get(name, name.replace("_", " "))
-
-
-def seen(setting: str, g: int | None) -> str:
-    """Return what a defence judges: the sum, each update, or the means of cells."""
-    return {"clear": "each update, in clear", "cells": f"cells of {g}"}.get(setting, setting)
-
-
-def scenarios(rows: Iterable[AttackRow]) -> dict[Scenario, list[AttackRow]]:
-    """Return attacked rows by scenario, the one with the most rows first.
-
-    Rows without attack go to each scenario of theirs, and those of a single liar who sets a whole sum to the first of
-    theirs: there it stands beside many liars who can do less.
-    """
-    every, found = list(rows), dict[Scenario, list[AttackRow]]()
-    for row in every:
-        if attacked(row) and row.power != _ALONE:
-            found.setdefault((row.task, row.split, row.n, row.fraction), []).append(row)
-    ordered = dict(sorted(found.items(), key=lambda entry: -len(entry[1])))
-    alone = [row for row in every if row.power == _ALONE]
-    for (task, split, n, _), listed in ordered.items():
-        theirs = [row for row in alone if (row.task, row.split, row.n) == (task, split, n)]
-        alone = [row for row in alone if row not in theirs]
-        quiet = (row for row in every if not attacked(row) and (row.task, row.split, row.n) == (task, split, n))
-        listed += [*theirs, *quiet]
-    return ordered
-
-
-def grid(rows: Iterable[AttackRow]) -> tuple[list[Line], list[str], dict[tuple[Line, str], list[AttackRow]]]:
-    """Return rows of one scenario as a table: its lines, its attacks, and the rows of each cell.
-
-    A defence without attack belongs to every power of its line.
-    """
-    cells: dict[tuple[Line, str], list[AttackRow]] = {}
-    lines: dict[Line, None] = {}
-    quiet: list[AttackRow] = []
-    for row in rows:
-        if not attacked(row):
-            quiet.append(row)
-            continue
-        line = (row.setting, row.g, row.defence, row.power)
-        lines[line] = None
-        cells.setdefault((line, row.attack), []).append(row)
-    for line in lines:
-        cells[line, "none"] = [row for row in quiet if (row.setting, row.g, row.defence) == line[:3]]
-    order = {"one session": 0, "clear": 1, "cells": 2}
-    attacks = dict.fromkeys(attack for _, attack in cells if attack != "none")
-    ordered = sorted(lines, key=lambda line: (order.get(line[0], 3), -(line[1] or 0), line[3] == "cell"))
-    return ordered, ["none", *attacks], cells
-
-
-def attacked(row: AttackRow) -> bool:
-    """Whether anybody attacks."""
-    return row.attack != "none"
-
-
-def untroubled(rows: Iterable[AttackRow]) -> float | None:
-    """Return the best accuracy that anything leaves without attack; None when nothing was measured without."""
-    return max((row.accuracy for row in rows if not attacked(row)), default=None)
 
 
 def attacks_table(results: Results) -> str:
@@ -193,6 +107,39 @@ def siren_table(results: Results) -> str:
     return _table(heading, body, right=range(3, len(heading)))
 
 
+def sessions_table(results: Results) -> str:
+    """Federations whose sums come from real sessions, with clients in them that change their words."""
+    lines: dict[tuple[str, ...], list[float]] = {}
+    for row in results.sessions:
+        liars = f"{row.fraction * row.n:.0f} of {row.n}"
+        key = (liars, seen(row.setting, row.g), named(row.defence), row.threat_model or NONE)
+        lines.setdefault(key, []).append(row.accuracy)
+    body = [[*key, _several(figures)] for key, figures in lines.items()]
+    return _table(("liars", "judged", "rule", "sessions", "accuracy"), body, right=(0, 4))
+
+
+def privacy_table(results: Results) -> str:
+    """Rules over cells whose sums carry noise, by the epsilon of one client over all rounds; a table for each task."""
+    tables = []
+    for task in dict.fromkeys(row.task for row in results.privacy):
+        rows = [row for row in results.privacy if row.task == task]
+        columns = dict.fromkeys((row.epsilon, row.attack, row.fraction) for row in rows)
+        ordered = sorted(columns, key=lambda column: (column[0] or 0.0, column[2]))
+        body = []
+        for setting, g, defence in dict.fromkeys((row.setting, row.g, row.defence) for row in rows):
+            own = [row for row in rows if (row.setting, row.g, row.defence) == (setting, g, defence)]
+            cells = ([row for row in own if (row.epsilon, row.attack, row.fraction) == column] for column in ordered)
+            body.append([seen(setting, g), named(defence), *(_outcome(cell, None) for cell in cells)])
+        heading = [
+            "judged",
+            "rule",
+            *(f"\N{GREEK SMALL LETTER EPSILON} = {e:g}: {_attacked(attack, part)}" for e, attack, part in ordered),
+        ]
+        title = f"{named(task)}, {rows[0].n} clients, {rows[0].rounds} rounds"
+        tables.append(f"**{title}**\n\n{_table(heading, body, right=range(2, len(heading)))}")
+    return "\n\n".join(tables) or NONE
+
+
 def sizes_table(results: Results) -> str:
     """What the sums of one round tell, by how many clients are in each."""
     sizes: dict[int, list[float]] = {}
@@ -241,6 +188,8 @@ BLOCKS: Final[Mapping[str, Callable[[Results], str]]] = MappingProxyType(
         "others": others_table,
         "rejections": rejections_table,
         "siren": siren_table,
+        "sessions": sessions_table,
+        "privacy": privacy_table,
         "sizes": sizes_table,
         "leak": leak_table,
         "machine": machine_line,
@@ -251,10 +200,12 @@ BLOCKS: Final[Mapping[str, Callable[[Results], str]]] = MappingProxyType(
 _HEADINGS: Final = {
     "rejections": "Honest cells that rules leave out",
     "siren": "SIREN, in clear",
+    "sessions": "With real sessions",
+    "privacy": "With noise of differential privacy",
     "sizes": "What one round tells",
     "leak": "What many rounds tell",
 }
-_SUITE_OF: Final = {"rejections": "attacks", "siren": "siren", "sizes": "leak", "leak": "leak"}
+_SUITE_OF: Final = {"rejections": "attacks", "sizes": "leak"}
 
 
 def everything(results: Results) -> str:
@@ -263,7 +214,7 @@ def everything(results: Results) -> str:
     parts += [
         f"### {title}\n\n{BLOCKS[name](results)}"
         for name, title in _HEADINGS.items()
-        if getattr(results, _SUITE_OF[name])
+        if getattr(results, _SUITE_OF.get(name, name))
     ]
     return "\n\n".join((*parts, machine_line(results)))
 

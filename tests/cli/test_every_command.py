@@ -13,6 +13,7 @@ from tests.command import Run
 
 WITHOUT_JSON: Final = {
     "bench run": "its --json takes a file, which gets the results",
+    "poisoning run": "its --json takes a file, too",
     "conformance testee": "its standard output belongs to the runner, which speaks a protocol there",
 }
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from secagg.poisoning import plan
+from secagg.poisoning.experiment import Experiment
 from secagg.poisoning.plots import PICTURES
-from secagg.poisoning.results import write_results
+from secagg.poisoning.results import read_results, write_results
+from secagg.poisoning.tables import everything
 from tests.command import Run
 from tests.poisoning.made import NOTHING, RESULTS
 
@@ -18,6 +23,24 @@ from tests.poisoning.made import NOTHING, RESULTS
 def made(tmp_path: Path) -> str:
     write_results(RESULTS, tmp_path / "made.json")
     return str(tmp_path / "made.json")
+
+
+def test_a_run_writes_its_results_and_prints_their_tables(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def few(quick: bool) -> Iterator[Experiment]:
+        return islice(plan.sessions(quick), 2)
+
+    monkeypatch.setattr(plan, "EXPERIMENTS", {**plan.EXPERIMENTS, "sessions": few})
+    file = tmp_path / "results.json"
+    words = ("--suite", "sessions", "--quick", "--workers", "1", "--seed", "3", "--json", str(file))
+    outcome = run("poisoning", "run", *words)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "### With real sessions" in outcome.out
+    results = read_results(file)
+    assert [(row.attack, row.seed) for row in results.sessions] == [("none", 3), ("ring_lie", 3)]
+    assert (results.quick, results.attacks) == (True, ())
+    assert outcome.out == everything(results) + "\n"
 
 
 def test_tables_go_to_the_terminal_or_into_pages(run: Run, made: str, tmp_path: Path) -> None:
@@ -42,6 +65,8 @@ def test_pictures_are_files(run: Run, made: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (("run", "--suite", "speed"), "there is no suite 'speed'; choose from attacks, "),
+        (("run", "--suite", "siren", "--workers", "0"), "workers=0"),
         (("plot", "no.json", "--out", "x"), "no.json cannot be read"),
         (("table", "no.json"), "no.json cannot be read"),
         (("table", "{made}", "--into", "no.md"), "no.md cannot be written"),
@@ -53,7 +78,8 @@ def test_pictures_are_files(run: Run, made: str, tmp_path: Path) -> None:
 def test_bad_input_is_one_sentence(run: Run, made: str, tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
     write_results(NOTHING, tmp_path / "nothing.json")
     given = [word.format(made=made, nothing=tmp_path / "nothing.json") for word in words]
-    for outcome in (run("poisoning", *given), run("poisoning", *given, "--json")):
+    twice = [given] if words[0] == "run" else [given, [*given, "--json"]]
+    for outcome in (run("poisoning", *each) for each in twice):
         assert (outcome.code, outcome.out) == (2, "")
         assert sentence in outcome.err
         assert outcome.err.count("\n") == 1

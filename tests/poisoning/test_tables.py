@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from secagg.poisoning.tables import BLOCKS, everything, grid, scenarios
+from secagg.poisoning.grids import grid, scenarios
+from secagg.poisoning.tables import BLOCKS, everything
 from tests.poisoning.made import ATTACKS, NOTHING, RESULTS, attack_row
 
 
@@ -79,6 +80,21 @@ def test_siren_stands_once_for_each_way_of_its_liars() -> None:
     assert line_of(table, "SIREN", "each update, in clear", "alarm") == ["0.95", "0.90"]
     assert line_of(table, "SIREN", "each update, in clear", "are silent") == ["0.95", "0.92"]
     assert line_of(table, "mean", "each update, in clear", "–") == ["–", "**0.40**"]
+
+
+def test_real_sessions_stand_with_their_liars_and_models() -> None:
+    table = BLOCKS["sessions"](RESULTS)
+    assert line_of(table, "0 of 20") == ["one session", "mean", "semi-honest", "0.90"]
+    assert line_of(table, "1 of 20", "one session") == ["mean", "semi-honest", "0.10"]
+    assert line_of(table, "1 of 20", "cells of 5") == ["root check", "active", "0.85"]
+
+
+def test_noise_has_a_table_for_each_task_and_a_column_for_each_epsilon_and_attack() -> None:
+    digits, cancer = BLOCKS["privacy"](RESULTS).split("**breast cancer, ")
+    heading = ["\u03b5 = 10: no attack", "\u03b5 = 10: sign flip 10 %", "\u03b5 = 30: no attack"]
+    assert line_of(digits, "judged", "rule") == heading
+    assert line_of(digits, "cells of 5", "mean") == ["0.80", "0.30", "0.85"]
+    assert line_of(cancer, "cells of 5", "median") == ["0.70"]
 
 
 def test_what_sums_tell() -> None:

@@ -5,20 +5,51 @@ Reads options and shows results. Must not know what is played or how it is judge
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import secagg
 from secagg.bench.blocks import fill, rewrite
-from secagg.cli.options import Paths
-from secagg.cli.output import JsonFlag, print_files, print_tables
+from secagg.cli.options import MaybeInt, MaybePath, Paths, Words
+from secagg.cli.output import JsonFlag, print_files, print_tables, step_progress
 from secagg.poisoning.plots import draw
-from secagg.poisoning.results import Results, read_results
+from secagg.poisoning.results import Results, read_results, write_results
+from secagg.poisoning.runner import SUITES
+from secagg.poisoning.runner import run as play
 from secagg.poisoning.tables import BLOCKS, everything
 
 app = typer.Typer(help="Play liars against rules over sums: a test tool, on small data sets.", no_args_is_help=True)
+
+
+@app.command("run")
+def run(
+    suites: Annotated[
+        Words,
+        typer.Option("--suite", metavar="SUITE", help=f"May be repeated; all unless given: {', '.join(SUITES)}."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what is long: under three minutes in all.")] = False,
+    json_file: Annotated[
+        MaybePath, typer.Option("--json", metavar="FILE", help="Also write the results there.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of data, first models, cells and liars; runs with the same are alike.")
+    ] = 0,
+    workers: Annotated[MaybeInt, typer.Option(help="Processes that play; one for each processor.")] = None,
+) -> None:
+    """Let clients lie and rules judge, say how sums of many rounds give clients away, and print it all as tables."""
+    processes = workers if workers is not None else os.cpu_count() or 1
+    with step_progress() as on_step:
+        results = play(
+            suites or (), quick=quick, version=secagg.__version__, on_step=on_step, workers=processes, seed=seed
+        )
+    if json_file is not None:
+        write_results(results, json_file)
+    sys.stdout.write(everything(results) + "\n")
 
 
 @app.command("table")

@@ -13,7 +13,7 @@ from typing import Any, Final
 from secagg.errors import MissingExtraError, ParameterError
 
 FORMATS: Final = ("png", "svg")
-BLUE, ORANGE, GREEN, RED, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9"
+BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 INK, PALE = "#222222", "#8a8a8a"
 _DOTS_PER_INCH: Final = 150
 _STYLE: Final = {
