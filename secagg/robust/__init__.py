@@ -5,6 +5,7 @@ nothing that a session does depends on it. What all parties must agree on is in 
 """
 
 from secagg.robust.alarms import ALARM_SLOTS, ALARM_VECTOR, AlarmRule, alarm_spec, count_alarms, raise_alarm
+from secagg.robust.disclosure import Disclosure, DisclosureSummary
 from secagg.robust.guard import CellGuard, admit_whole_cohort
 from secagg.robust.judges import Judge, RuleJudge, Verdict
 from secagg.robust.partition import Partition, round_context
@@ -33,6 +34,8 @@ __all__ = [
     "CellRound",
     "CellSiren",
     "CellSums",
+    "Disclosure",
+    "DisclosureSummary",
     "Evaluate",
     "Judge",
     "Partition",

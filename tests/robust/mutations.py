@@ -15,6 +15,7 @@ from tests.adversarial.mutations.running import run
 PARTITION: Final = "robust/partition.py"
 SIZING: Final = "robust/sizing.py"
 GUARD: Final = "robust/guard.py"
+DISCLOSURE: Final = "robust/disclosure.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     # Cells are the same for everybody, and nobody's choice.
@@ -112,12 +113,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "a context that goes on",
         (GUARD, "if parameters.context != context:", "if not parameters.context.startswith(context):"),
     ),
-    m("guard", "any partition", (GUARD, "if not self._pinned():", "if False:")),
+    m("guard", "any partition", (GUARD, "if not _takes_slot(self", "if False and not _takes_slot(self")),
     m("guard", "one regrouping more", (GUARD, "ledger, regroupings + 1", "ledger, regroupings + 2")),
     m(
         "guard",
         "a slot for each partition",
-        (GUARD, "encode_fields(_SLOT, slot)", "encode_fields(_SLOT, slot, self._partition.digest)"),
+        (GUARD, "encode_fields(_SLOT, slot)", "encode_fields(_SLOT, slot, digest)"),
     ),
     m(
         "guard",
@@ -137,16 +138,51 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "a round is never retried",
         (GUARD, "hashlib.sha256(context).digest()):", "hashlib.sha256(parameters.encode()).digest()):"),
     ),
+    m("guard", "whole cohorts are free", (GUARD, "if not _takes_slot(ledger,", "if False and not _takes_slot(ledger,")),
     m("guard", "small cells", (GUARD, "if len(self.members) < least:", "if False:")),
     m(
         "guard",
         "what is refused is remembered",
         (
             GUARD,
-            "        self._check(parameters, context)\n        if not self._pinned():",
-            "        self._pinned()\n        self._check(parameters, context)\n        if not self._pinned():",
+            "        self._check(parameters, context)\n",
+            "        _takes_slot(self._ledger, self._client, self._partition.digest, self._partitions)\n"
+            "        self._check(parameters, context)\n",
         ),
     ),
+    # What sums together say.
+    m("disclosure", "the rest of an atom is forgotten", (DISCLOSURE, "min(made + left, default", "min(made, default")),
+    m("disclosure", "a part of an atom is forgotten", (DISCLOSURE, "min(made + left, default", "min(left, default")),
+    m(
+        "disclosure",
+        "what is refused counts",
+        (
+            DISCLOSURE,
+            "        if smallest < self._floor:\n",
+            "        self._count += 1\n        if smallest < self._floor:\n",
+        ),
+    ),
+    m(
+        "disclosure",
+        "atoms never split",
+        (DISCLOSURE, "if atom is None or len(part) < self._sizes[atom]}", "if atom is None}"),
+    ),
+    m(
+        "disclosure",
+        "floors are one lower",
+        (DISCLOSURE, "if smallest < self._floor:", "if smallest < self._floor - 1:"),
+    ),
+    m(
+        "disclosure",
+        "rows are independent",
+        (DISCLOSURE, "return rank + _eliminated(matrix)", "return rank + len(rest)"),
+    ),
+    m(
+        "disclosure",
+        "rows alone are not counted",
+        (DISCLOSURE, "            rank += 1\n            for column", "            for column"),
+    ),
+    m("disclosure", "many sums are one", (DISCLOSURE, "return rank + min(len(rest), len(left))", "return rank + 1")),
 )
 
 
