@@ -41,7 +41,7 @@ def _local(app: typer.Typer) -> None:
 def _demo(app: typer.Typer) -> None:
     from secagg.cli.demo.command import demo
 
-    app.command(short_help="Train a real model while clients leave.")(demo)
+    app.command(short_help="Train a real model while clients leave, or lie.")(demo)
 
 
 def _keys(app: typer.Typer) -> None:

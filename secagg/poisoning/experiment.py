@@ -189,6 +189,10 @@ class Federation:
         """Return the accuracy of a model on the server's root data."""
         return self._server.evaluate(model)
 
+    def trained(self, model: Reals) -> Reals:
+        """The update that training on the root set gives."""
+        return self._server.update(model)
+
     def updates(self, number: int) -> tuple[Reals, NDArray[np.bool_]]:
         """What every client sends in a round, (clients, length), and who alarms (SIREN alone has alarms)."""
         common = np.broadcast_to(self.model.astype(np.float32), (len(self.bad), self.network.length))

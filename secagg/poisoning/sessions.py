@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.layout import Layout
 from secagg.errors import InternalError, ParameterError
-from secagg.parameters import ThreatModel
+from secagg.parameters import SessionParameters, ThreatModel
 from secagg.parameters.vectors import FixedPoint
 from secagg.poisoning.attacks import Reals, ring_lie
 from secagg.poisoning.experiment import CLIP, Experiment, Federation
@@ -75,8 +75,19 @@ class SessionFederation(Federation):
         self._number += 1
         return round_.collect(results, norm_bound=CLIP if self.experiment.setting == "cells" else None)
 
+    def _one_session(self, round_: CellRound) -> SessionParameters:
+        """A session of all as anybody has it, in the graph that is cheapest: for so many no complete one."""
+        cell = round_.parameters(0)
+        return SessionParameters.choose(
+            clients=cell.cohort,
+            vectors=dict(cell.vectors),
+            threat_model=cell.threat_model,
+            max_dropout=0.0,
+            context=cell.context,
+        )
+
     def _session(self, round_: CellRound, cell: int, sent: Reals, target: Reals | None) -> SessionResult:
-        parameters = round_.parameters(cell)
+        parameters = round_.parameters(cell) if self.experiment.setting == "cells" else self._one_session(round_)
         members = parameters.cohort
         source = self._randomness.fork(self._number).fork(cell)
         identities = {}

@@ -15,7 +15,7 @@ import secagg
 from secagg.cli.demo import picture
 from secagg.cli.demo.federated import FederatedRound, Federation
 from secagg.cli.demo.show import print_comparison, rounds_shown
-from secagg.cli.options import MaybeInt, MaybeText
+from secagg.cli.options import MaybeFloat, MaybeInt, MaybeText
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.cli.service.connecting import needs_service
 
@@ -28,7 +28,7 @@ def demo(
     output: Annotated[Path, typer.Option(help="Where the picture goes (PNG).")] = Path("secagg-demo.png"),
     seed: Annotated[
         int,
-        typer.Option(help="Repeats data, training and dropouts; keys and masks always come from the operating system."),
+        typer.Option(help="Repeats data, training and dropouts; keys and masks never, except with --attack."),
     ] = 1,
     network: Annotated[
         bool,
@@ -43,12 +43,37 @@ def demo(
             help="Instead: differential privacy, with noise of the clients; also delta=1e-5,clip=1. No picture.",
         ),
     ] = None,
+    attack: Annotated[
+        MaybeText,
+        typer.Option(
+            metavar="sign-flip",
+            help="Instead: clients that lie, in one session and in cells; sign-flip, label-flip or none. No picture.",
+        ),
+    ] = None,
+    defence: Annotated[
+        MaybeText,
+        typer.Option(
+            metavar="siren", help="With --attack: what judges the cells: siren, fltrust, median, multi-krum, none, ..."
+        ),
+    ] = None,
+    malicious: Annotated[
+        MaybeFloat,
+        typer.Option(help="With --attack: fraction that lies; the most of 0.2, 0.1 and 0.05 that the defence bears."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a real model under secure aggregation while clients leave, beside the same training without it."""
+    asked = {"--attack": (attack, defence, malicious) != (None, None, None), "--privacy": privacy is not None}
+    chosen = [option for option, is_asked in (asked | {"--network": network}).items() if is_asked]
+    if len(chosen) > 1:
+        raise secagg.ParameterError(f"{chosen[0]} and {chosen[1]} are two demos; give one of them")
+    if asked["--attack"]:
+        from secagg.cli.demo.attack import attack_demo
+
+        _check(1 if rounds is None else rounds, seed, output)
+        attack_demo(attack, defence, malicious, rounds, clients, seed, as_json)
+        return
     if privacy is not None:
-        if network:
-            raise secagg.ParameterError("--privacy and --network are two demos; give one of them")
         from secagg.cli.demo.private import private_demo
 
         private_demo(privacy, rounds, clients, seed, as_json)
