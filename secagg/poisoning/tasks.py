@@ -103,8 +103,8 @@ def load_task(name: str, clients: int, seed: int, *, skew: float = 0.0) -> Task:
         clients: how many; all get equally many examples, of which they keep a fifth apart.
         seed: of the division.
         skew: 0 for clients alike. Otherwise clients are of as many kinds as there are classes, and an example goes with
-            this probability to the kind of its label, else to any (as FLTrust, Cao et al. 2021, divides, where an
-            example goes to its own group with probability q and to each other alike; here "any" includes its own).
+            this probability to the kind of its label, else to any, its own among them (after FLTrust, Cao et al.
+            2021). Kinds that have too few get what others leave.
 
     Raises:
         ParameterError: an unknown name, or more clients than the examples are enough for.
@@ -151,13 +151,9 @@ def _divided(
     if not skew:
         return np.asarray(order[: clients * each].reshape(clients, each))
     pools: list[list[int]] = [[] for _ in range(classes)]
-    room = each * -(-clients // classes)
     for example in order.tolist():
         own = numbers.random() < skew
-        kind = int(labels[example]) if own else int(numbers.integers(classes))
-        if len(pools[kind]) >= room:
-            kind = min(range(classes), key=lambda each: len(pools[each]))
-        pools[kind].append(example)
+        pools[int(labels[example]) if own else int(numbers.integers(classes))].append(example)
     given: list[list[int]] = []
     for client in range(clients):
         pool = pools[client % classes]
