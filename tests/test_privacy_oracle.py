@@ -41,6 +41,9 @@ from tests.protocol.support import fork_client, resumed_client
 ACTIVE_SIZES = [(4, 3, 0), (5, 4, 2), (6, 4, 1), (7, 4, 0), (7, 5, 2), (7, 5, 1)]
 """(clients, threshold, corrupt) with 2 * threshold > clients + corrupt."""
 
+CELL_SIZES = [(3, 2, 0), (5, 4, 2), (8, 7, 5)]
+"""The same for cells, all of whose clients contribute or none (robust-v1 §3)."""
+
 
 @dataclass
 class Trace:
@@ -163,11 +166,12 @@ def test_the_oracle_reads_sums_whose_masks_cancel() -> None:
     ("graph", "most_corrupt"),
     [
         ({"clients": 6, "threshold": 3}, 2),
+        ({"clients": 5, "threshold": 4, "minimum_contributors": 5}, 3),
         ({"clients": 7, "threshold": 4, "threat_model": "active"}, 3),
         ({"clients": 8, "topology": "sparse", "degree": 4, "threshold": 2}, 1),
         ({"clients": 8, "topology": "sparse", "degree": 4, "threshold": 3}, 2),
     ],
-    ids=["semi-honest", "active", "sparse-2", "sparse-3"],
+    ids=["semi-honest", "cell", "active", "sparse-2", "sparse-3"],
 )
 @given(data=st.data())
 @settings(max_examples=40)
@@ -338,14 +342,14 @@ class _LyingServer:
 
 
 @st.composite
-def lies(draw: st.DrawFn) -> Lies:
+def lies(draw: st.DrawFn, sizes: Sequence[tuple[int, int, int]] = ACTIVE_SIZES, least_gone: int = 0) -> Lies:
     """Mostly plausible lies: few views, that most clients see alike, so that some clients answer to the end."""
-    clients, threshold, most_corrupt = draw(st.sampled_from(ACTIVE_SIZES))
+    clients, threshold, most_corrupt = draw(st.sampled_from(sizes))
     cohort = range(1, clients + 1)
     ids = st.sampled_from(cohort)
     corrupt = frozenset(draw(st.sets(ids, min_size=most_corrupt, max_size=most_corrupt)))
     honest = [client for client in cohort if client not in corrupt]
-    most_gone = clients - threshold - 1
+    most_gone = max(clients - threshold - 1, least_gone)
     small = st.sets(ids, min_size=draw(st.integers(0, most_gone)), max_size=most_gone).map(frozenset)
     views = draw(st.lists(small.map(lambda gone: frozenset(cohort) - gone), min_size=1, max_size=3))
     seen = st.sampled_from(views)
@@ -379,7 +383,17 @@ def test_a_lying_server_learns_at_most_one_sum_over_enough_clients(lied: Lies) -
     assert_private(known, lied.threshold + 1 - len(lied.corrupt))
 
 
-@pytest.mark.parametrize(("clients", "threshold", "corrupt"), ACTIVE_SIZES)
+@given(lies(CELL_SIZES, least_gone=2))
+@settings(max_examples=100)
+def test_a_lying_server_learns_of_a_cell_the_sum_of_all_of_it_or_nothing(lied: Lies) -> None:
+    trace = play_lies(lied, minimum_contributors=lied.clients)
+    known = knowledge(trace, lied.corrupt, lied.threshold)
+    event(f"{len(known.sums)} sums")
+    assert known.naked == frozenset()
+    assert known.sums <= {frozenset(range(1, lied.clients + 1)) - lied.corrupt}
+
+
+@pytest.mark.parametrize(("clients", "threshold", "corrupt"), ACTIVE_SIZES + CELL_SIZES)
 def test_the_trace_of_an_honest_run_is_one_sum(clients: int, threshold: int, corrupt: int) -> None:
     """The lying server can also be honest: what the lies are compared with does reach the end."""
     everyone = frozenset(range(1, clients + 1))

@@ -51,7 +51,8 @@ def proves_a_lie(
     clip: float | None,
 ) -> bool:
     """Whether a sum proves that a client lied; `clip` is the norm that honest clients keep to, if they do."""
-    if impossible(parameters, words, contributors):
+    slots = [word for word in decoded.get("alarms", ()) if word != 0]
+    if impossible(parameters, words, contributors) or len(slots) > contributors:
         return True
     means = {name: its for name, its in parameters.vectors if isinstance(its, FixedPoint) and its.aggregate == "mean"}
     norm = math.sqrt(math.fsum(x * x for name in means for x in decoded[name]))

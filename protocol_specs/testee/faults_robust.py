@@ -86,6 +86,22 @@ ROBUST_FAULTS: Final[dict[str, Fault]] = {
         "field > (",
         "field + (place < its.entries) > (",
     ),
+    "alarms-in-any-number-of-slots": edited(
+        "A liar may use all slots, and its cell is believed.",
+        "K38",
+        cell_sums,
+        "proves_a_lie",
+        " or len(slots) > contributors",
+        "",
+    ),
+    "alarms-in-as-many-slots": edited(
+        "A cell all of whose clients alarm is taken for a liar's.",
+        "K38",
+        cell_sums,
+        "proves_a_lie",
+        "len(slots) > contributors",
+        "len(slots) >= contributors",
+    ),
     "norm-without-steps": edited(
         "A mean is held against the clip alone, and rounding makes honest clients guilty.",
         "K36",

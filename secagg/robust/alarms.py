@@ -140,10 +140,19 @@ def count_alarms(total: NDArray[Any], size: int) -> float:
         ParameterError: another shape or dtype, or a size that no cell has.
     """
     alarm_spec(size)
-    if not isinstance(total, np.ndarray) or total.shape != (ALARM_SLOTS,) or total.dtype.kind not in "iu":
-        had = f"{total.dtype} of shape {total.shape}" if isinstance(total, np.ndarray) else f"a {type(total).__name__}"
-        raise ParameterError(f"a sum of alarms is {ALARM_SLOTS} whole numbers, not {had}; give that of the session")
-    used = int(np.count_nonzero(total))
+    used = slots_in_use(total)
     if used == ALARM_SLOTS:
         return float(size)
     return min(float(size), -ALARM_SLOTS * math.log1p(-used / ALARM_SLOTS))
+
+
+def slots_in_use(total: NDArray[Any]) -> int:
+    """Return how many slots of a sum are not 0; honest clients use at most one each.
+
+    Raises:
+        ParameterError: another shape or dtype than a sum of alarms has.
+    """
+    if not isinstance(total, np.ndarray) or total.shape != (ALARM_SLOTS,) or total.dtype.kind not in "iu":
+        had = f"{total.dtype} of shape {total.shape}" if isinstance(total, np.ndarray) else f"a {type(total).__name__}"
+        raise ParameterError(f"a sum of alarms is {ALARM_SLOTS} whole numbers, not {had}; give that of the session")
+    return int(np.count_nonzero(total))

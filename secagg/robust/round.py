@@ -17,7 +17,7 @@ from secagg.errors import InternalError, ParameterError
 from secagg.parameters import ClientId, SessionParameters, SuiteId, ThreatModel, TopologyKind
 from secagg.parameters.arguments import as_whole, require_kind
 from secagg.parameters.vectors import FixedPoint, VectorSpec, check_vectors
-from secagg.robust.alarms import ALARM_VECTOR, alarm_spec, count_alarms
+from secagg.robust.alarms import ALARM_VECTOR, alarm_spec, count_alarms, slots_in_use
 from secagg.robust.partition import Partition, round_context
 from secagg.robust.sanity import check_bound, largest_norm, proof_against
 
@@ -176,11 +176,13 @@ class CellRound:
         for cell in sorted(results):
             result, members = results[cell], self._members(cell)
             _check_contributors(cell, members, result)
+            slots = 0
             if self.alarms:
-                alarms[cell] = count_alarms(_vector(cell, result, ALARM_VECTOR, alarm_spec(len(members))), len(members))
+                total = _vector(cell, result, ALARM_VECTOR, alarm_spec(len(members)))
+                alarms[cell], slots = count_alarms(total, len(members)), slots_in_use(total)
             row = rows[len(cells)]
             _fill(row, cell, result, means)
-            proof = proof_against(result.impossible, len(members), row, largest)
+            proof = proof_against(result.impossible, len(members), row, largest, slots)
             if proof is None:
                 cells.append(cell)
             else:

@@ -18,6 +18,7 @@ from secagg.parameters.vectors import FixedPoint
 
 _SLICE: Final = 2**15
 _SHRINK: Final = 2.0**-600
+_FIRST_FACTOR: Final = 2.0**-500
 _BELOW_ONE: Final = 1 - 2.0**-36
 
 
@@ -25,12 +26,12 @@ def clip_norm(arrays: Mapping[str, NDArray[Any]], bound: float) -> dict[str, NDA
     """Return the arrays scaled down together to an L2 norm of at most `bound`, all of them as one vector.
 
     Every honest client does it before `set_input`, and what the server then sees of a cell is bounded, too. No value is
-    refused, because a refusal would show: arrays with a NaN or an infinity become zeros, all of them. Every entry takes
-    the same steps, whatever it is.
+    refused, because a refusal would show: arrays with a NaN or an infinity become zeros, all of them, and so do arrays
+    whose norm is no float64. Every entry takes the same steps, whatever it is.
 
     Args:
         arrays: name to array of any shape, of a real dtype; unchanged.
-        bound: largest norm that stays as it is, from 2^-400 to 2^400.
+        bound: largest norm that stays as it is, from 2^-100 to 2^400.
 
     Returns:
         New arrays: float32 where one was float32, else float64.
@@ -50,8 +51,11 @@ def clip_norm(arrays: Mapping[str, NDArray[Any]], bound: float) -> dict[str, NDA
     # Rounding to float32 must not lead back above the bound.
     narrow = any(array.dtype == np.float32 for array in flat.values())
     below = 1 - 2.0**-22 if narrow else _BELOW_ONE
-    factor = (bound / norm * below if norm > bound else 1.0) if finite else 0.0
-    return {name: _scaled(array, factor, finite).reshape(arrays[name].shape) for name, array in flat.items()}
+    # In two steps, so that neither factor is a denormal number, which is not exact enough.
+    first = _FIRST_FACTOR if norm > 1 / _FIRST_FACTOR else 1.0
+    second = (bound / (norm * first) * below if norm > bound else 1.0) if finite else 0.0
+    scaled = {name: _scaled(array, first, second, finite) for name, array in flat.items()}
+    return {name: array.reshape(arrays[name].shape) for name, array in scaled.items()}
 
 
 def norm_of(arrays: Iterable[NDArray[Any]]) -> tuple[float, bool]:
@@ -79,16 +83,16 @@ def check_bound(name: str, bound: object) -> float:
     """Return a bound of a norm as a float.
 
     Raises:
-        ParameterError: no number, or outside 2^-400 .. 2^400.
+        ParameterError: no number, or outside 2^-100 .. 2^400.
     """
     real = as_real(bound)
-    if real is None or not 2.0**-400 <= real <= 2.0**400:
-        raise ParameterError(f"{name}={bound!r:.40} is no number from 2^-400 to 2^400; give the largest honest norm")
+    if real is None or not 2.0**-100 <= real <= 2.0**400:
+        raise ParameterError(f"{name}={bound!r:.40} is no number from 2^-100 to 2^400; give the largest honest norm")
     return real
 
 
 def proof_against(
-    impossible: Mapping[str, int], clients: int, row: NDArray[np.float64], largest: float | None
+    impossible: Mapping[str, int], clients: int, row: NDArray[np.float64], largest: float | None, slots: int = 0
 ) -> str | None:
     """Return why a sum proves that a client of the cell lied, in one sentence; None where nothing is proved.
 
@@ -97,9 +101,12 @@ def proof_against(
         clients: clients of the cell.
         row: the cell's mean, float64, one-dimensional, finite.
         largest: largest norm that honest clients reach, or None where they promised none.
+        slots: slots of alarms in use.
     """
     for name, count in impossible.items():
         return f"{count} fields of {name!r} hold more than the inputs of {clients} honest clients add up to"
+    if slots > clients:
+        return f"{slots} slots of alarms are in use, and {clients} honest clients use one each at most"
     if largest is not None:
         norm, _ = norm_of((row,))
         if norm > largest:
@@ -116,12 +123,13 @@ def _slices(array: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
         yield reals[: len(piece)]
 
 
-def _scaled(array: NDArray[Any], factor: float, finite: bool) -> NDArray[Any]:
+def _scaled(array: NDArray[Any], first: float, second: float, finite: bool) -> NDArray[Any]:
     out = np.empty(array.size, dtype=np.float32 if array.dtype == np.float32 else np.float64)
     keep = np.int64(-int(finite))  # all bits of an update that is finite, none of another: NaN times 0 is NaN
     with np.errstate(all="ignore"):
         for place, reals in enumerate(_slices(array)):
             bits = reals.view(np.int64)
             np.bitwise_and(bits, keep, out=bits)
-            np.multiply(reals, factor, out=out[place * _SLICE :][: len(reals)], casting="same_kind")
+            np.multiply(reals, first, out=reals)
+            np.multiply(reals, second, out=out[place * _SLICE :][: len(reals)], casting="same_kind")
     return out

@@ -16,6 +16,10 @@ PARTITION: Final = "robust/partition.py"
 SIZING: Final = "robust/sizing.py"
 GUARD: Final = "robust/guard.py"
 DISCLOSURE: Final = "robust/disclosure.py"
+ALARMS: Final = "robust/alarms.py"
+SANITY: Final = "robust/sanity.py"
+ROUND: Final = "robust/round.py"
+SUM: Final = "encoding/session_vector.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     # Cells are the same for everybody, and nobody's choice.
@@ -183,6 +187,72 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         (DISCLOSURE, "            rank += 1\n            for column", "            for column"),
     ),
     m("disclosure", "many sums are one", (DISCLOSURE, "return rank + min(len(rest), len(left))", "return rank + 1")),
+    # Alarms that nobody can take back, and that do not show.
+    m("alarms", "a word of 0", (ALARMS, "1 + int.from_bytes(", "int.from_bytes(")),
+    m("alarms", "words of two clients wrap", (ALARMS, "_LARGEST_SUM // whole", "_LARGEST_SUM")),
+    m("alarms", "one slot for all", (ALARMS, "words[octets[0] % ALARM_SLOTS]", "words[0]")),
+    m("alarms", "an alarm is 1", (ALARMS, '1 + int.from_bytes(octets[1:], "big") % most', "1")),
+    m("alarms", "a silent client sends its word", (ALARMS, "np.int64(-int(bool(raised)))", "np.int64(-1)")),
+    m(
+        "alarms",
+        "a silent client draws nothing",
+        (
+            ALARMS,
+            "    drawn = randomness",
+            "    if not raised:\n        return np.zeros(ALARM_SLOTS, dtype=np.int64)\n    drawn = randomness",
+        ),
+    ),
+    m("alarms", "a slot is an alarm", (ALARMS, "-ALARM_SLOTS * math.log1p(-used / ALARM_SLOTS)", "used")),
+    m("alarms", "a liar is more than its cell", (ALARMS, "min(float(size), -ALARM", "max(0.0, -ALARM")),
+    m("alarms", "a flood is no alarm", (ALARMS, "        return float(size)\n", "        return 0.0\n")),
+    m("alarms", "noise alarms", (ALARMS, "worse >= _MORE_MISTAKES and of", "of")),
+    m("alarms", "few examples alarm", (ALARMS, " and of >= self.minimum_examples", "")),
+    m("alarms", "any difference alarms", (ALARMS, "worse > self.tolerance * mine and ", "")),
+    m("alarms", "a rule of few examples", (ALARMS, "least is None or least < LEAST_EXAMPLES", "least is None")),
+    m(
+        "containment",
+        "alarms are drawn once",
+        (ALARMS, "randomness.secret(_DRAWN_BYTES)", "type(randomness.secret(_DRAWN_BYTES))(bytes(17))"),
+    ),
+    # What a sum proves, and what honest clients do for it.
+    m("sanity", "an update that is too long", (SANITY, "if norm > bound else 1.0", "if norm > 2 * bound else 1.0")),
+    m(
+        "sanity",
+        "each array has a norm of its own",
+        (SANITY, "norm_of(flat.values())", "norm_of([*flat.values()][:1])"),
+    ),
+    m(
+        "sanity",
+        "float32 rounds above the bound",
+        (SANITY, "below = 1 - 2.0**-22 if narrow else _BELOW_ONE", "below = 1.0"),
+    ),
+    m("sanity", "a NaN is sent", (SANITY, "np.int64(-int(finite))", "np.int64(-1)")),
+    m("sanity", "a rounded mean is a lie", (SANITY, "return bound + math.sqrt(", "return bound + 0 * math.sqrt(")),
+    m("sanity", "any norm", (SANITY, "if norm > largest:", "if False:")),
+    m("sanity", "impossible sums pass", (SANITY, "for name, count in impossible.items():", "for name, count in ():")),
+    m("sanity", "large squares have no norm", (SANITY, "else math.sqrt(small) / _SHRINK", "else math.inf")),
+    m("containment", "any number of slots", (SANITY, "if slots > clients:", "if False:")),
+    m("containment", "all slots of a cell are a lie", (SANITY, "if slots > clients:", "if slots >= clients:")),
+    m("containment", "impossible fields are not counted", (SUM, "        if beyond:\n", "        if False:\n")),
+    m(
+        "containment",
+        "fields are held against twice as much",
+        (SUM, "np.uint64(spec.largest *", "np.uint64(2 * spec.largest *"),
+    ),
+    # The session of a cell, and whose sums become rows.
+    m("round", "a part of a cell is enough", (ROUND, "minimum_contributors=len(members)", "minimum_contributors=2")),
+    m("round", "fewer can unmask", (ROUND, "threshold=len(members) - 1", "threshold=len(members) - 2")),
+    m("round", "one context for all cells", (ROUND, "self.partition, cell, plan=", "self.partition, 0, plan=")),
+    m("round", "a count beside alarms", (ROUND, "if ALARM_VECTOR in self.vectors:", "if False:")),
+    m("round", "alarms beside a plan", (ROUND, "if self.plan and self.alarms:", "if False:")),
+    m("round", "another cell's result", (ROUND, "if tuple(result.contributors) != members:", "if False:")),
+    m("round", "a result that is not finite", (ROUND, "if not np.isfinite(row).all():", "if False:")),
+    m("round", "a rejected cell has a row", (ROUND, "            if proof is None:\n", "            if True:\n")),
+    m(
+        "containment",
+        "a rejected cell's alarms are gone",
+        (ROUND, "rejected[cell] = proof\n", "rejected[cell] = proof\n                alarms.pop(cell, None)\n"),
+    ),
 )
 
 

@@ -160,7 +160,36 @@ def test_a_flood_of_alarms_counts_for_its_own_cell_at_most() -> None:
     everywhere = np.arange(1, ALARM_SLOTS + 1)
     lied = plan.collect(play_cells(plan, inputs, {LIAR: adds(ALARM_VECTOR, everywhere)}), norm_bound=NORM)
     assert lied.alarms == {other: 5.0 if other == cell else 0.0 for other in range(10)}
-    assert lied.cells == tuple(range(10))
+    assert lied.rejected == {cell: "32 slots of alarms are in use, and 5 honest clients use one each at most"}
+    as_many = np.where(np.arange(ALARM_SLOTS) < 5, 1, 0)
+    unproved = plan.collect(play_cells(plan, inputs, {LIAR: adds(ALARM_VECTOR, as_many)}), norm_bound=NORM)
+    assert (unproved.rejected, unproved.cells) == ({}, tuple(range(10)))
+    assert unproved.alarms[cell] == 5.0
+
+
+def test_two_sessions_of_one_cell_tell_no_more_than_how_many_alarmed() -> None:
+    """A retry draws anew: whoever alarms, the same bytes give the same sum, and no word comes twice."""
+    plan = round_of(5, alarms=True)
+    cell = plan.partition.cells[0]
+    sums = []
+    for alarming in ({cell[0], cell[1]}, {cell[2], cell[4]}):
+        source = DeterministicRandomSource(11)
+        drawn = {rank: source.fork(rank) for rank in range(5)}
+        loud = dict(zip(sorted(alarming), (0, 1), strict=True))
+        silent = iter(range(2, 5))
+        ranks = {client: loud[client] if client in loud else next(silent) for client in cell}
+        inputs = {
+            client: {
+                "update": np.zeros(ENTRIES),
+                ALARM_VECTOR: raise_alarm(client in alarming, 5, drawn[ranks[client]]),
+            }
+            for client in cell
+        }
+        sums.append(play(plan.parameters(0), inputs).vectors[ALARM_VECTOR])
+    assert sums[0].tolist() == sums[1].tolist()
+    source = DeterministicRandomSource(12)
+    tries = [set(raise_alarm(True, 5, source).tolist()) - {0} for _ in range(100)]
+    assert len(set().union(*tries)) == 100
 
 
 def test_a_rejected_cells_alarms_still_count() -> None:

@@ -9,6 +9,7 @@ from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import decode_sum
 from secagg.parameters.vectors import FixedPoint
 from secagg.robust import alarm_spec, count_alarms, raise_alarm
+from secagg.robust.alarms import slots_in_use
 from secagg.robust.sanity import largest_norm, proof_against
 from secagg.testing.tape import TapeRandomSource
 from tests.vectors.support_primitives import Case, Json, cases_of, compare, data, run, specifications
@@ -40,12 +41,13 @@ def judge_sum(case: Case) -> None:
     decoded = decode_sum(layout, words, given["contributors"])
     means = {name: spec for name, spec in named if isinstance(spec, FixedPoint) and spec.aggregate == "mean"}
     row = np.concatenate([decoded.vectors[name].reshape(-1) for name in means])
+    slots = slots_in_use(decoded.vectors["alarms"]) if "alarms" in decoded.vectors else 0
     largest = largest_norm(means.values(), given["norm"]) if "norm" in given else None
 
     def judged() -> Json:
         return {
             "impossible": [{"name": name, "fields": count} for name, count in decoded.impossible.items()],
-            "proved": proof_against(decoded.impossible, given["contributors"], row, largest) is not None,
+            "proved": proof_against(decoded.impossible, given["contributors"], row, largest, slots) is not None,
         }
 
     compare(case, judged)

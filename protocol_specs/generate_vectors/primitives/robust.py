@@ -25,6 +25,7 @@ _FLAGS: Final = {
     "Impossible": "Fields above what honest inputs add up to. A client lied, or is broken.",
     "UnusedField": "The last word of a vector has room for fields that no entry has; a client wrote into one.",
     "WeightedBound": "Means over a total weight, which bounds their fields, and other vectors beside them.",
+    "Slots": "More slots in use than clients, or as many. An honest client uses one at most.",
     "Norm": "A mean longer than honest clients send, of fields that are all possible.",
 }
 _NEAR: Final = 1e-6
@@ -123,6 +124,16 @@ def _judgements(topic: Topic) -> None:
         topic, "weighted-less", "A total weight of 9 for the same.", "WeightedBound", weighted, words, contributors=3
     )
 
+    alarmed = session(5, [("w", mean), ("alarms", cell_sums.alarm_vector(5))])
+    for used in (5, 6):
+        slots = [1 if slot < used else 0 for slot in range(32)]
+        silent: dict[str, Sequence[float]] = {"w": [0.0] * 5, "alarms": [0] * 32}
+        words = [4 * word for word in session_vector(alarmed, silent, 1, _draws_nothing)]
+        lied = session_vector(alarmed, silent | {"alarms": slots}, 1, _draws_nothing)
+        words = [word + more for word, more in zip(words, lied, strict=True)]
+        comment = f"{used} slots of alarms in use, in a cell of five."
+        _judge(topic, f"slots-{used}", comment, "Slots", alarmed, words, requirement="K38")
+
     half = [5 * word for word in session_vector(p, {**most, "w": [0.5] * 5}, 1, _draws_nothing)]
     step = 1.0 / 31
     for name, norm in (("within", 1.2), ("rounded", 1.1), ("beyond", 1.0)):
@@ -130,7 +141,7 @@ def _judgements(topic: Topic) -> None:
         if abs(math.hypot(*[round(0.5 / step) * step] * 5) - norm - slack) < _NEAR:
             raise Inconsistent(name)
         comment = f"Means of half the clip, of clients that clip to {norm}."
-        _judge(topic, f"norm-{name}", comment, "Norm", p, half, norm=norm)
+        _judge(topic, f"norm-{name}", comment, "Norm", p, half, norm=norm, requirement="K36")
 
 
 def _judge(
@@ -143,6 +154,7 @@ def _judge(
     *,
     contributors: int = 5,
     norm: float | None = None,
+    requirement: str = "K35",
 ) -> None:
     found = cell_sums.impossible(p, words, contributors)
     decoded = decode_sum(p, words, contributors).vectors
@@ -160,7 +172,7 @@ def _judge(
         given | ({} if norm is None else {"norm": norm}),
         output={"impossible": [{"name": each, "fields": count} for each, count in found.items()], "proved": proved},
         comment=comment,
-        requirements=["K35"] if norm is None else ["K36"],
+        requirements=[requirement],
         flags=[flag],
     )
 
