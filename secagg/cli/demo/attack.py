@@ -77,7 +77,7 @@ def _print(scenario: Scenario, learned: dict[tuple[str, bool], Learned]) -> None
     )
     table = Table(title="Accuracy on test digits", title_justify="left")
     table.add_column("")
-    for heading in ("one session", f"cells, {scenario.defence}"):
+    for heading in ("one session", "cells, unjudged" if scenario.choice is None else f"cells, {scenario.defence}"):
         table.add_column(heading, justify="right")
     for who in dict.fromkeys(who for who, _ in learned):
         table.add_row(_who(scenario, who), *(f"{learned[who, each].accuracy:.1%}" for each in (False, True)))

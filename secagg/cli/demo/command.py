@@ -21,9 +21,14 @@ from secagg.cli.service.connecting import needs_service
 
 
 def demo(
-    rounds: Annotated[MaybeInt, typer.Option(help="Rounds of federated learning; 10, with --privacy 15.")] = None,
+    rounds: Annotated[
+        MaybeInt, typer.Option(help="Rounds of federated learning; 10, with --privacy 15, with --attack 8.")
+    ] = None,
     clients: Annotated[
-        MaybeInt, typer.Option(help="Clients, at least 20: five of 20 leave in every round. 20, with --privacy 100.")
+        MaybeInt,
+        typer.Option(
+            help="Clients, at least 20: five of 20 leave in every round. 20, with --privacy 100, with --attack 50."
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Where the picture goes (PNG).")] = Path("secagg-demo.png"),
     seed: Annotated[
@@ -53,12 +58,15 @@ def demo(
     defence: Annotated[
         MaybeText,
         typer.Option(
-            metavar="siren", help="With --attack: what judges the cells: siren, fltrust, median, multi-krum, none, ..."
+            metavar="siren",
+            help="With --attack: what judges the cells: siren (if not given), fltrust, median, multi-krum, none, ...",
         ),
     ] = None,
     malicious: Annotated[
         MaybeFloat,
-        typer.Option(help="With --attack: fraction that lies; the most of 0.2, 0.1 and 0.05 that the defence bears."),
+        typer.Option(
+            help="With --attack: fraction that lies; by itself the most of 0.2, 0.1, 0.05 that the defence bears."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 import secagg
 from secagg.parameters.graph_conditions import count_of
-from secagg.poisoning.experiment import Experiment
+from secagg.poisoning.experiment import CLIP, Experiment
 from secagg.poisoning.models import Learning
 from secagg.poisoning.sessions import SessionFederation
-from secagg.robust import CellSiren, CellSums, Judge, RuleJudge, SizeChoice, Verdict, choose_size, mean
+from secagg.robust import CellSiren, CellSums, Judge, RuleJudge, SizeChoice, Verdict, choose_size, clip_norm, mean
 from secagg.robust.sizing import RULES
 
 ATTACKS: Final = {
@@ -211,8 +211,13 @@ def _judge(scenario: Scenario, federation: SessionFederation) -> Judge:
     cells = len(federation.cells)
     if scenario.defence == "siren":
         return CellSiren(cells, scenario.clients, rounds=scenario.rounds)
+
+    def trained(model: NDArray[np.float64]) -> NDArray[np.float64]:
+        # fltrust brings every row to this length, and clients clip.
+        return clip_norm({"update": federation.trained(model)}, CLIP)["update"]
+
     rule = scenario.defence.replace("-", "_")
-    return RuleJudge(rule, b=scenario.choice.bears, train=federation.trained if rule == "fltrust" else None)
+    return RuleJudge(rule, b=scenario.choice.bears, train=trained if rule == "fltrust" else None)
 
 
 def _records(federation: SessionFederation, verdicts: list[Verdict]) -> tuple[CellRecord, ...]:
