@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
+.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -103,6 +103,17 @@ nvflare-env:
 
 test-nvflare: nvflare-env
 	$(NVFLARE)/pytest tests/integrations/nvflare $(NVFLARE_TESTS)
+
+# Somebody else's robust rules, which ours are held against. Without what it trains with: several GB, for rules in NumPy.
+BYZFL := build/byzfl/bin
+byzfl-env:
+	test -x $(BYZFL)/python || $(PYTHON) -m venv build/byzfl
+	$(BYZFL)/pip install --quiet --disable-pip-version-check --editable . 'scipy>=1.11,<2' 'pytest>=8,<10' \
+		'hypothesis>=6.100,<7'
+	$(BYZFL)/pip install --quiet --disable-pip-version-check --no-deps 'byzfl==0.0.11'
+
+test-byzfl: byzfl-env
+	$(BYZFL)/pytest tests/byzfl
 
 # Test vectors are committed; run this after a change in protocol_specs/.
 vectors: $(STAMP)
