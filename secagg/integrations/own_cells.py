@@ -6,7 +6,8 @@ the server says; what it was in first is what it is in from then on. Must not kn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -47,7 +48,7 @@ class OwnCells:
         size: of cells; None takes what a server says, in the semi-honest model, and so for the three below.
         seed: 32 bytes, from a party that the server does not control.
         epoch: which partition.
-        clients: ids of all in cells.
+        clients: ids of all in cells; those of the roster where there is one.
         floor: the client is in no cell below this size; None takes 5, and 8 in the active model.
         regroupings: how many other partitions the client may be in after its first; each tells more of it.
 
@@ -74,6 +75,12 @@ class OwnCells:
                 f"this client's cells of {self.size} are below its floor of {self.floor or 2}; give a larger "
                 "secagg-cells-size, or a lower secagg-cells-floor"
             )
+
+    def over(self, roster: Collection[int] | None) -> OwnCells:
+        """Return these settings with the ids of a roster, where they are of cells and name no ids."""
+        if self.size is None or self.clients is not None or roster is None:
+            return self
+        return replace(self, clients=frozenset(roster))
 
     def seat(
         self, data: bytes | None, client: int, parameters: secagg.SessionParameters, policy: secagg.ClientPolicy

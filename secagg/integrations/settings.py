@@ -6,7 +6,7 @@ where they come from, nor what a framework is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -157,11 +157,8 @@ class Settings:
             return None
         return Limit(self.real("privacy_epsilon", "a number"), self.real("privacy_delta", "a number"))
 
-    def cells(self, roster: Collection[int] | None) -> OwnCells:
+    def cells(self) -> OwnCells:
         """Return what the client's owner says of cells.
-
-        Args:
-            roster: ids to draw cells from where the settings name none.
 
         Raises:
             ParameterError: a value of the wrong type or out of its range, or settings that do not go together.
@@ -172,8 +169,6 @@ class Settings:
             given["seed"] = self._seed()
         if "cells_clients" in self:
             given["clients"] = self._ids("cells_clients")
-        elif "size" in given and roster is not None:
-            given["clients"] = frozenset(roster)
         return OwnCells(**given)
 
     def _seed(self) -> bytes:

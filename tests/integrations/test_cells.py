@@ -91,12 +91,13 @@ def test_every_setting_of_an_owner() -> None:
         "cells_floor": 4,
         "cells_regroupings": 1,
     }
-    own = settings(**given).cells(range(100))
+    own = settings(**given).cells()
     clients = frozenset({3, 7, 8, 9, 20})
     assert own == OwnCells(size=5, seed=SEED, epoch=2, clients=clients, floor=4, regroupings=1)
-    assert settings(cells_size=5).cells(range(9)).clients == frozenset(range(9))
-    assert settings().cells(range(9)) == OwnCells()
-    assert settings(cells_floor=6).cells(None) == OwnCells(floor=6)
+    assert own.over(range(100)) is own
+    assert settings(cells_size=5).cells().over(range(9)).clients == frozenset(range(9))
+    assert settings().cells().over(range(9)) == OwnCells()
+    assert settings(cells_floor=6).cells().over(None) == OwnCells(floor=6)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_every_setting_of_an_owner() -> None:
 )
 def test_settings_of_an_owner_that_cannot_be(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ParameterError, match=sentence):
-        settings(**given).cells(None)
+        settings(**given).cells()
 
 
 @pytest.mark.parametrize(

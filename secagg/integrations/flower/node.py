@@ -56,7 +56,7 @@ class Node:
         metrics: those that may be summed under masks.
         budget: what its data may tell in all. With one, it takes part in sums under privacy plans only; without one, in
             none of them.
-        cells: what its owner says of cells.
+        cells: what its owner says of cells; over the roster's ids unless it names others.
 
     Raises:
         ParameterError: an identity without a ledger.
@@ -74,6 +74,7 @@ class Node:
     cells: OwnCells = field(default_factory=OwnCells)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", self.cells.over(self.roster))
         # Flower stores a context after the reply has left. A process that ends in between leaves the context of
         # before, and a server that lies could have the same round answered again, in another way.
         if self.identity is not None and self.ledger is None:
@@ -135,7 +136,7 @@ def node_from_config(
         weight=_weight(given) if "weight" in given else None,
         metrics=given.names("metrics") if "metrics" in given else None,
         budget=ContextBudget(budget, client, context.state) if isinstance(budget, Limit) else budget,
-        cells=given.cells(roster),
+        cells=given.cells(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Flower's and NVFLARE's clients, in environments of their own: rows 38 and 39."""
+"""Flower's and NVFLARE's clients, in environments of their own: rows 38 to 40."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tests.adversarial.mutations.mutation import m
 STEP: Final = "integrations/flower/step.py"
 EXECUTOR: Final = "integrations/nvflare/executor.py"
 CONTRIBUTION: Final = "integrations/contribution.py"
+OWN_CELLS: Final = "integrations/own_cells.py"
+CELLS: Final = "integrations/flower/cells.py"
 
 MUTATIONS: Final = (
     m(
@@ -25,7 +27,7 @@ MUTATIONS: Final = (
     m(
         "38",
         "bounds of whole numbers are the server's",
-        (STEP, "        require_counts_that_are_known(session.parameters, {})\n", ""),
+        (STEP, "require_counts_that_are_known(session.parameters, self._alarms(session.parameters))", "pass"),
     ),
     m("38", "weight and metrics are the server's to name", (STEP, "        self._require_names(plan)\n", "")),
     m(
@@ -84,5 +86,63 @@ MUTATIONS: Final = (
         "39",
         "bounds of counts are the server's",
         (EXECUTOR, "        require_counts_that_are_known(session.parameters, known)\n", ""),
+    ),
+    m(
+        "40",
+        "cells are admitted unseen",
+        (
+            OWN_CELLS,
+            "        guard.admit(parameters, model=Said.from_bytes(data).model, number=ROUND, plan=plan)\n",
+            "",
+        ),
+    ),
+    m(
+        "40",
+        "whole cohorts leave no record",
+        (OWN_CELLS, "            admit_whole_cohort(client, ledger=ledger, allow_regrouping=self.regroupings)\n", ""),
+    ),
+    m("40", "the owner's cells are not compared", (OWN_CELLS, "if own is not None and own != theirs:", "if False:")),
+    m(
+        "40",
+        "the owner's ids are not compared",
+        (OWN_CELLS, "if self.clients is not None and self.clients != set(said.clients):", "if False:"),
+    ),
+    m(
+        "40",
+        "a server's cells are believed in the active model",
+        (OWN_CELLS, "(self.seed is None or self.clients is None)", "False"),
+    ),
+    m(
+        "40",
+        "an owner's cells leave whole cohorts open",
+        (OWN_CELLS, "            if self.size is None:", "            if True:"),
+    ),
+    m("40", "any floor", (OWN_CELLS, '{"floor": self.floor, ', '{"floor": 2, ')),
+    m(
+        "40",
+        "ids without an end",
+        (OWN_CELLS, "if len(said.clients) > policy.maximum_cohort:", "if False:"),
+    ),
+    m(
+        "40",
+        "the instruction is not that of the cell",
+        (STEP, "context = seat.context(context)", "context = session.parameters.context"),
+    ),
+    m("40", "alarms that the owner does not know of", (STEP, "if ALARM not in self._metrics:", "if False:")),
+    m(
+        "40",
+        "long updates go out as they are",
+        ("integrations/flower/plan.py", "packed if self.norm is None else clip_norm(packed, self.norm)", "packed"),
+    ),
+    m("40", "proofs of a lie are not looked for", (CELLS, "norm_bound=task.plan.norm", "norm_bound=None")),
+    m(
+        "40",
+        "a cell goes on without those that are away",
+        (CELLS, "if absent := [client for client in cell if client not in here]:", "if absent := []:"),
+    ),
+    m(
+        "40",
+        "too few cells for the strategy",
+        ("integrations/flower/grid.py", "            self._fewest.require_this_round(outcome)\n", "            pass\n"),
     ),
 )

@@ -54,6 +54,14 @@ _FLOWER: Final = Judges(
     ),
     "flower",
 )
+_FLOWER_CELLS: Final = Judges(
+    (
+        *(f"tests/integrations/flower/test_{name}.py" for name in ("lying_about_cells", "cells", "robust_strategies")),
+        "-k",
+        "lying or whoever_is_away or longer_updates or alarms_are_given or too_few_cells_left",
+    ),
+    "flower",
+)
 _NVFLARE: Final = Judges(
     (
         *(f"tests/integrations/nvflare/test_{name}.py" for name in ("site", "session")),
@@ -110,6 +118,7 @@ _ELSEWHERE: Final = {
     ),
     "38": _FLOWER,
     "39": _NVFLARE,
+    "40": _FLOWER_CELLS,
 }
 
 

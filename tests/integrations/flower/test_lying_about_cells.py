@@ -258,8 +258,12 @@ def test_in_the_active_model_cells_come_from_the_owner() -> None:
     )
     told = cohort(12, cells=own(12))
     assert ask(told, *cell_of(PARTITION, threat_model="active")).has_content()
-    seeded = cohort(12, cells=OwnCells(size=4, seed=SEED, floor=4))
-    assert "has none; give it secagg-cells-size" in refusal(ask(seeded, *cell_of(PARTITION, threat_model="active")))
+    over_the_roster = cohort(12, cells=OwnCells(size=4, seed=SEED, floor=4))
+    assert ask(over_the_roster, *cell_of(PARTITION, threat_model="active")).has_content()
+    sized = cohort(12, cells=OwnCells(size=4, floor=4))
+    assert "has none; give it secagg-cells-size and secagg-cells-seed" in refusal(
+        ask(sized, *cell_of(PARTITION, threat_model="active"))
+    )
 
 
 def test_cells_in_the_active_model_have_eight_members_unless_the_owner_says_less() -> None:
