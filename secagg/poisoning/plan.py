@@ -127,10 +127,14 @@ EXPERIMENTS: Final[Mapping[str, Callable[[bool], Iterator[Experiment]]]] = {
 """By suite, the experiments of one seed."""
 
 
+def seeds(quick: bool, seed: int) -> range:
+    """Return the seeds of a run: one or three, from `seed` on."""
+    return range(seed, seed + (1 if quick else SEEDS))
+
+
 def experiments(suite: str, quick: bool, seed: int) -> tuple[Experiment, ...]:
     """Return the experiments of a suite, in the order of its rows; `seed` is the first of one or three."""
-    seeds = range(seed, seed + (1 if quick else SEEDS))
-    return tuple(replace(each, seed=number) for number in seeds for each in EXPERIMENTS[suite](quick))
+    return tuple(replace(each, seed=number) for number in seeds(quick, seed) for each in EXPERIMENTS[suite](quick))
 
 
 def _one_session(known: tuple[str, ...]) -> Iterator[Experiment]:

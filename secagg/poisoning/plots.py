@@ -35,6 +35,7 @@ _FORMS: Final = (
     (PALE, "-", "d"),
 )
 _EVERY: Final = 5
+_CLIPPED: Final = "siren_clipped"  # stands in the table alone
 
 PICTURES: Final = {
     "robustness": "Accuracy and success of backdoors, by defence and attack",
@@ -81,10 +82,10 @@ def _robustness(rows: Sequence[AttackRow], figure: Any) -> None:
     borders = [at for at in range(1, len(lines)) if lines[at][:2] != lines[at - 1][:2]]
     labels = [_label(line) for line in lines]
     _field(left, accuracy, labels, [named(attack) for attack in attacks], _COLOURS)
-    left.set_title("accuracy (1: all right)", fontsize=11)
+    left.set_title("accuracy", fontsize=11)
     if backdoors:
         _field(right, success, labels, [named(attack) for attack in backdoors], f"{_COLOURS}_r")
-        right.set_title("backdoor works (0: never)", fontsize=11)
+        right.set_title("backdoor works", fontsize=11)
     else:
         right.set_axis_off()
     for axes in (left, right):
@@ -112,19 +113,15 @@ def _field(axes: Any, values: list[list[float]], down: list[str], across: list[s
 
 
 def _siren(rows: Sequence[AttackRow], figure: Any) -> None:
-    """A panel for each attack and part of liars: accuracy over the rounds."""
-    panels = _panels(rows)
-    lines = list(dict.fromkeys(_ruled(row) for row in rows if attacked(row)))
+    """A panel for each attack and part of liars: accuracy by round of the first seed, since a mean hides swings."""
+    panels, seed = _panels(rows), rows[0].seed
+    first = [row for row in rows if row.seed == seed and attacked(row) and row.defence != _CLIPPED]
+    lines = list(dict.fromkeys(map(_ruled, first)))
     grid_of = figure.subplots(-(-len(panels) // 2), 2, sharex=True, sharey=True, squeeze=False)
-    for axes, (attack, fraction) in zip(grid_of.flat, panels, strict=False):
+    for axes, panel in zip(grid_of.flat, panels, strict=False):
         for line, (colour, form, marker) in zip(lines, cycle(_FORMS), strict=False):
-            curves = [
-                row.curve
-                for row in rows
-                if (row.attack, row.fraction) == (attack, fraction) and _ruled(row) == line and row.curve
-            ]
-            if curves:
-                curve = np.mean(curves, axis=0)
+            curve = next((row.curve for row in first if _panel(row) == panel and _ruled(row) == line), ())
+            if curve:
                 axes.plot(
                     np.arange(1, len(curve) + 1),
                     curve,
@@ -135,7 +132,7 @@ def _siren(rows: Sequence[AttackRow], figure: Any) -> None:
                     markevery=_EVERY,
                     label=line,
                 )
-        axes.set_title(f"{named(attack)}, {100 * fraction:.3g} % liars", fontsize=11)
+        axes.set_title(f"{named(panel[0])}, {100 * panel[1]:.3g} % liars", fontsize=11)
         axes.set_ylim(0.0, 1.0)
         axes.grid(visible=True, alpha=0.3)
     for axes in list(grid_of.flat)[len(panels) :]:
@@ -185,7 +182,11 @@ def _series(rows: Iterable[LeakRow]) -> dict[tuple[int, str, float], dict[int, l
 
 
 def _panels(rows: Iterable[AttackRow]) -> list[tuple[str, float]]:
-    return list(dict.fromkeys((row.attack, row.fraction) for row in rows if row.curve and attacked(row)))
+    return list(dict.fromkeys(_panel(row) for row in rows if row.curve and attacked(row)))
+
+
+def _panel(row: AttackRow) -> tuple[str, float]:
+    return row.attack, row.fraction
 
 
 def _ruled(row: AttackRow) -> str:

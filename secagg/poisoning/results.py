@@ -129,18 +129,18 @@ def write_results(results: Results, path: Path) -> None:
     Raises:
         ParameterError: the file cannot be written.
     """
-    suites = {name: [asdict(row) for row in getattr(results, name)] for name in SUITES}
     record = {
         "format": FORMAT,
         "secagg": results.version,
         "date": results.date,
         "quick": results.quick,
         "machine": dict(results.machine),
-        "suites": suites,
     }
+    suites = ",\n".join(f'"{name}": {_lines(getattr(results, name))}' for name in SUITES)
+    text = f'{json.dumps(record, allow_nan=False)[:-1]}, "suites": {{\n{suites}\n}}}}\n'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ParameterError(f"the results cannot be written to {path}: {error.strerror}") from error
 
@@ -175,6 +175,12 @@ def read_results(path: Path) -> Results:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ParameterError(f"{path} holds damaged results ({error}); run `secagg poisoning run` anew") from error
+
+
+def _lines(rows: tuple[AttackRow | LeakRow, ...]) -> str:
+    """A JSON list with a line for each row, which is short and which a person can still read."""
+    listed = ",\n".join(json.dumps(asdict(row), allow_nan=False) for row in rows)
+    return f"[\n{listed}\n]"
 
 
 def _rows(kind: type[_Row], entries: list[dict[str, Any]]) -> tuple[_Row, ...]:

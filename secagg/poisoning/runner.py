@@ -17,13 +17,14 @@ from multiprocessing import get_context
 from typing import Any, Final
 
 from secagg.errors import ParameterError
+from secagg.poisoning import leak
 from secagg.poisoning.experiment import Experiment, Federation
-from secagg.poisoning.plan import EXPERIMENTS, experiments
+from secagg.poisoning.plan import experiments, seeds
 from secagg.poisoning.private import PrivateFederation
-from secagg.poisoning.results import AttackRow, Results, Scalar
+from secagg.poisoning.results import SUITES, AttackRow, Results, Scalar
 from secagg.poisoning.sessions import SessionFederation
 
-SUITES: Final = tuple(EXPERIMENTS)
+_LEAK: Final = "leak"
 OnStep = Callable[[str, int, int], None]
 """Called with (what was done, experiments done, experiments in all)."""
 
@@ -101,6 +102,8 @@ class _Job:
 
 
 def _jobs(suite: str, quick: bool, seed: int) -> list[_Job]:
+    if suite == _LEAK:
+        return [_Job(f"{suite}: sums of many rounds", leak.rows, (quick, each)) for each in seeds(quick, seed)]
     return [_Job(_text(suite, each), _played, (each,)) for each in experiments(suite, quick, seed)]
 
 

@@ -66,7 +66,7 @@ def others_table(results: Results) -> str:
 
 
 def rejections_table(results: Results) -> str:
-    """How much of what is honest each rule leaves out where nobody attacks, and what that costs."""
+    """How much of what is honest rules leave out where nobody attacks, and what that costs; those that leave any."""
     lines: dict[tuple[str, str, int, str, str], list[AttackRow]] = {}
     for row in results.attacks:
         if not attacked(row) and row.false_rejections is not None:
@@ -80,6 +80,7 @@ def rejections_table(results: Results) -> str:
             _several([row.accuracy for row in rows]),
         )
         for (task, split, _, what, defence), rows in lines.items()
+        if any(row.false_rejections for row in rows)
     ]
     return _table(("clients", "judged", "rule", "honest left out", "accuracy"), body, right=(3, 4))
 

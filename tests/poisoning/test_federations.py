@@ -18,8 +18,8 @@ from secagg.poisoning.experiment import CLIP, Experiment, Federation
 from secagg.poisoning.models import Learning
 from secagg.poisoning.plan import EXPERIMENTS, SEEDS, experiments
 from secagg.poisoning.private import PrivateFederation
-from secagg.poisoning.results import AttackRow
-from secagg.poisoning.runner import SUITES, play, run
+from secagg.poisoning.results import SUITES, AttackRow
+from secagg.poisoning.runner import play, run
 from secagg.poisoning.sessions import SessionFederation
 
 

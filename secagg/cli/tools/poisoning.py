@@ -18,8 +18,7 @@ from secagg.bench.blocks import fill, rewrite
 from secagg.cli.options import MaybeInt, MaybePath, Paths, Words
 from secagg.cli.output import JsonFlag, print_files, print_tables, step_progress
 from secagg.poisoning.plots import draw
-from secagg.poisoning.results import Results, read_results, write_results
-from secagg.poisoning.runner import SUITES
+from secagg.poisoning.results import SUITES, Results, read_results, write_results
 from secagg.poisoning.runner import run as play
 from secagg.poisoning.tables import BLOCKS, everything
 
