@@ -12,6 +12,9 @@ On vectors, knowing every honest one (rows of B, mean mu and deviation sigma per
   honest ones are from each other; `min_sum`: for which the sum of squared distances is no larger than an honest one's
   (Shejwalkar and Houmansadr 2021, their direction "standard deviation").
 - `adaptive_backdoor`: built for a check on root data: see :func:`turned`.
+- `patient_backdoor`: the same from half of the rounds on; honest until then, so that no judge remembers anything of it.
+- `stall`: -mu, a hundredth of the bound long. It changes hardly anything, so that beside updates that happen to lose a
+  little it is the best row, to which honest ones are at an obtuse angle.
 
 What a liar may do in a session is *power*: "update", each attacker sends its vector, or "cell", one attacker sets the
 mean of its whole cell (:func:`ring_lie`; in one session that is everybody's).
@@ -32,14 +35,16 @@ Reals = NDArray[np.float64]
 
 ON_DATA: Final = ("label_flip", "backdoor", "replacement")
 ON_VECTORS: Final = ("gaussian", "alie", "ipm", "min_max", "min_sum")
-BACKDOORS: Final = ("backdoor", "replacement", "adaptive_backdoor")
-ATTACKS: Final = ("none", "label_flip", "sign_flip", *ON_VECTORS, *BACKDOORS, "ring_lie")
+ADAPTIVE: Final = ("adaptive_backdoor", "patient_backdoor")
+BACKDOORS: Final = ("backdoor", "replacement", *ADAPTIVE)
+ATTACKS: Final = ("none", "label_flip", "sign_flip", "stall", *ON_VECTORS, *BACKDOORS, "ring_lie")
 """Every name of an attack."""
 
 TARGET: Final = 0
 SIGN_FLIP: Final = -4.0
 IPM: Final = -2.0
 GAUSSIAN: Final = 10.0
+STALL: Final = 0.01
 _LEAST_Z: Final = 0.3
 _HALVINGS: Final = 40
 _TINY: Final = 1e-12

@@ -8,6 +8,8 @@ many rows, whichever is less: with more liars the condition is broken, which the
 The harness does not ask them openly, since it is there to measure what happens then. Fewer rows than a rule works with
 at all are averaged.
 
+`root_check` and `cell_siren` take the best row for the direction, with `_trained` what training on the root data gives.
+
 Only here: `dnc` (Shejwalkar and Houmansadr, NDSS 2021, Algorithm 2) and `siren` in clear, and `rfa` (Pillutla et al.
 2022), whose weighted means are of one whole cohort. In `siren_clipped` honest clients clip their updates, as with every
 other defence; as published they do not.
@@ -159,10 +161,11 @@ RULES: Final[Mapping[str, _Rule]] = {
 }
 _JUDGING: Final = ("multi_krum",)
 SIRENS: Final = ("siren", "siren_clipped")
-DEFENCES: Final = (*RULES, "dnc", "fltrust", "root_check", "cell_siren", *SIRENS, "rfa")
+_TRAINED: Final = ("root_check_trained", "cell_siren_trained")
+DEFENCES: Final = (*RULES, "dnc", "fltrust", "root_check", "cell_siren", *_TRAINED, *SIRENS, "rfa")
 """Every name of a defence."""
 _ONLY_IN_CLEAR: Final = ("dnc", *SIRENS)
-_ONLY_OVER_CELLS: Final = ("cell_siren",)
+_ONLY_OVER_CELLS: Final = ("cell_siren", "cell_siren_trained")
 
 
 def defence_of(name: str, setting: str, server: Server) -> Defence:
@@ -184,11 +187,14 @@ def defence_of(name: str, setting: str, server: Server) -> Defence:
     elif name in SIRENS:
         siren = Siren(server.clients, server.rounds, server.tolerance)
         made = partial(_siren, siren, server)
-    elif name == "cell_siren":
-        judge = CellSiren(server.cells, server.clients, rounds=server.rounds, tolerance=server.tolerance)
+    elif name in _ONLY_OVER_CELLS:
+        train = server.update if name in _TRAINED else None
+        judge = CellSiren(server.cells, server.clients, rounds=server.rounds, tolerance=server.tolerance, train=train)
         made = partial(_cell_siren, judge, server)
+    elif name in ("root_check", "root_check_trained"):
+        made = partial(_root_check, server, name in _TRAINED)
     else:
-        made = partial({"dnc": _dnc, "fltrust": _fltrust, "root_check": _root_check, "rfa": _rfa}[name], server)
+        made = partial({"dnc": _dnc, "fltrust": _fltrust, "rfa": _rfa}[name], server)
     return partial(_bounded, made, server.clip) if setting == "cells" else made
 
 
@@ -217,8 +223,9 @@ def _fltrust(server: Server, seen: Seen) -> Outcome:
     return Outcome(seen.model + result.vector, result.kept)
 
 
-def _root_check(server: Server, seen: Seen) -> Outcome:
-    result = root_check(seen.model, seen.rows, server.evaluate, tolerance=server.tolerance)
+def _root_check(server: Server, trained: bool, seen: Seen) -> Outcome:
+    direction = server.update(seen.model) if trained else None
+    result = root_check(seen.model, seen.rows, server.evaluate, tolerance=server.tolerance, direction=direction)
     return Outcome(seen.model + result.vector, result.kept)
 
 

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from secagg.errors import ParameterError
 from secagg.poisoning.attacks import (
+    ADAPTIVE,
     ATTACKS,
     BACKDOORS,
     ON_VECTORS,
     SIGN_FLIP,
+    STALL,
     Reals,
     crafted,
     poisoned,
@@ -120,6 +122,7 @@ class Federation:
         seed = hashlib.sha256(b"poisoning %d" % experiment.seed).digest()
         self.partition = Partition.draw(experiment.clients, size=experiment.size or experiment.clients, seed=seed)
         self.cells = self._cells()
+        self.attacking = False
         self.dirty = np.array([bool(self.bad[cell].any()) for cell in self.cells])
         self.model: Reals = self.network.initial(experiment.seed + 99).astype(np.float64)
         self._own: Singles | None = None
@@ -196,12 +199,14 @@ class Federation:
     def updates(self, number: int) -> tuple[Reals, NDArray[np.bool_]]:
         """What every client sends in a round, (clients, length), and who alarms (SIREN alone has alarms)."""
         common = np.broadcast_to(self.model.astype(np.float32), (len(self.bad), self.network.length))
+        self.attacking = self.experiment.malicious > 0 and not self._waits(number)
         start, alarming = common, np.zeros(len(self.bad), dtype=bool)
         if self._own is not None:
             own, global_ = (self.network.accuracy(each, self.task.held) for each in (self._own, common))
             alarming = alarms(own, global_)
             start = np.where(alarming[:, None], self._own, common)
-        trained = self.network.train(start, self.task.training, self.experiment.learning, self.numbers)
+        task = self.task if self.attacking else self.honest_task
+        trained = self.network.train(start, task.training, self.experiment.learning, self.numbers)
         sent = self._attacked(trained - self.model)
         if self.experiment.defence in SIRENS:
             if self._own is not None:
@@ -214,7 +219,7 @@ class Federation:
         if self.experiment.setting == "clear" or self.experiment.defence == "rfa":
             return sent, self.bad
         means = np.stack([self.mean_of(sent, cell) for cell in self.cells])
-        if self.experiment.power in ("cell", "ring") and self.dirty.any():
+        if self.attacking and self.experiment.power in ("cell", "ring"):
             means[self.dirty] = self.target(sent, means)
         return means, self.dirty
 
@@ -224,7 +229,8 @@ class Federation:
 
     def _attacked(self, sent: Reals) -> Reals:
         """What clients send who may send one vector: honest ones clip, attackers do as they like."""
-        experiment, bad = self.experiment, self.bad
+        experiment = self.experiment
+        bad = self.bad if self.attacking else np.zeros_like(self.bad)
         if experiment.defence != "siren":
             # As published nobody clips in SIREN, where an update may come from a model of the client's own.
             norms = np.linalg.norm(sent[~bad], axis=1)
@@ -236,8 +242,10 @@ class Federation:
             sent[bad] *= SIGN_FLIP
         elif experiment.attack == "replacement":
             sent[bad] *= experiment.clients / experiment.malicious
-        elif experiment.attack == "adaptive_backdoor":
+        elif experiment.attack in ADAPTIVE:
             sent[bad] = turned(sent[bad].mean(axis=0), honest.mean(axis=0), CLIP)
+        elif experiment.attack == "stall":
+            sent[bad] = scaled(-honest.mean(axis=0), STALL * CLIP)
         elif experiment.attack in ON_VECTORS:
             sent[bad] = crafted(experiment.attack, honest, experiment.clients, experiment.malicious, CLIP, self.numbers)
         return sent
@@ -251,8 +259,10 @@ class Federation:
             dirty = min(int(self.dirty.sum()), len(means) // 2)
             vector = crafted(experiment.attack, clean, len(means), dirty, CLIP, self.numbers)
             return vector if np.linalg.norm(vector) <= CLIP else scaled(vector, CLIP)
-        if experiment.attack == "adaptive_backdoor":
+        if experiment.attack in ADAPTIVE:
             return turned(theirs, clean.mean(axis=0), CLIP)
+        if experiment.attack == "stall":
+            return scaled(-clean.mean(axis=0), STALL * CLIP)
         if experiment.attack in ("sign_flip", "ring_lie"):
             return scaled(-clean.mean(axis=0), CLIP)
         return scaled(theirs, CLIP)
@@ -261,6 +271,9 @@ class Federation:
         if self.experiment.setting == "clear":
             return [np.array([client]) for client in range(self.experiment.clients)]
         return [np.array(cell) for cell in self.partition.cells]
+
+    def _waits(self, number: int) -> bool:
+        return self.experiment.attack == "patient_backdoor" and number < self.experiment.rounds // 2
 
     def _false_rejections(self) -> float | None:
         return round(self._clean_left_out / self._clean_rows, 4) if self._clean_rows else None

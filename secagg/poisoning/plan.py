@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from secagg.poisoning.attacks import ATTACKS, ON_VECTORS
+from secagg.poisoning.attacks import ADAPTIVE, ATTACKS, ON_VECTORS
 from secagg.poisoning.experiment import Experiment
 from secagg.poisoning.models import Learning
 
 SEEDS: Final = 3
 _NONE: Final = "none"
 _ALL: Final = tuple(attack for attack in ATTACKS if attack not in (_NONE, "ring_lie"))
-_FEW: Final = ("label_flip", "sign_flip", "ipm", "alie", "backdoor", "adaptive_backdoor")
+_FEW: Final = ("label_flip", "sign_flip", "ipm", "alie", "stall", "backdoor", "adaptive_backdoor", "patient_backdoor")
 _STRONG: Final = ("label_flip", "sign_flip", "backdoor")
 _IN_CLEAR: Final = ("mean", "median", "trimmed_mean", "multi_krum", "geometric_median", "dnc", "fltrust", "root_check")
 _OVER_CELLS: Final = (
@@ -28,9 +28,11 @@ _OVER_CELLS: Final = (
     "multi_krum",
     "fltrust",
     "root_check",
+    "root_check_trained",
     "cell_siren",
+    "cell_siren_trained",
 )
-_CHOSEN: Final = ("median", "multi_krum", "fltrust", "root_check")
+_CHOSEN: Final = ("median", "multi_krum", "fltrust", "root_check", "root_check_trained")
 _SMALL_STEPS: Final = Learning(rate=0.1)
 _CANCER: Final = Learning(batch=5, rate=0.1)
 
@@ -41,8 +43,8 @@ def attacks(quick: bool) -> Iterator[Experiment]:
     yield from _one_session(known)
     yield from _in_clear(known, _IN_CLEAR)
     yield from _in_cells(known, _OVER_CELLS, 5)
-    yield from _in_cells(_STRONG if quick else (*_STRONG, "adaptive_backdoor"), _CHOSEN, 2)
-    yield from _in_cells(_STRONG if quick else (*_STRONG, "ipm", "adaptive_backdoor"), _CHOSEN, 5, fraction=0.1)
+    yield from _in_cells(_STRONG if quick else (*_STRONG, *ADAPTIVE), _CHOSEN, 2)
+    yield from _in_cells(_STRONG if quick else (*_STRONG, "ipm", "stall", *ADAPTIVE), _CHOSEN, 5, fraction=0.1)
     yield from one_liar(Experiment("ring_lie", "mean", "one session", "ring", 1 / 50))
     if quick:
         return

@@ -68,7 +68,7 @@ class SessionFederation(Federation):
             threat_model=self._threat_model,
         )
         target = None
-        if self.experiment.power in ("cell", "ring") and self.bad.any():
+        if self.attacking and self.experiment.power in ("cell", "ring"):
             means = np.stack([self.mean_of(sent, cell) for cell in self.cells])
             target = np.clip(self.target(sent, means), -ENTRY_CLIP, ENTRY_CLIP)
         results = {cell: self._session(round_, cell, sent, target) for cell in range(len(self.cells))}

@@ -162,3 +162,26 @@ def test_who_attacks_with_vectors_sends_one() -> None:
     for attack in ("gaussian", "alie", "ipm", "min_max", "min_sum", "adaptive_backdoor"):
         federation, updates = sent(attack)
         assert (updates[federation.bad] == updates[federation.bad][0]).all()
+
+
+@pytest.mark.parametrize("power", ["update", "cell"])
+def test_a_stalling_vector_changes_hardly_anything_and_points_against_the_honest(power: str) -> None:
+    federation, updates = sent("stall", power, 0.1)
+    seen, dirty = federation.rows(updates)
+    lie = updates[federation.bad][0] if power == "update" else seen[dirty][0]
+    honest = (updates[~federation.bad] if power == "update" else seen[~dirty]).mean(axis=0)
+    assert lie == pytest.approx(-0.01 * CLIP * honest / np.linalg.norm(honest))
+
+
+def test_a_patient_attacker_is_honest_until_half_of_the_rounds() -> None:
+    patient = Federation(Experiment("patient_backdoor", "mean", "cells", "cell", 0.1, 5, clients=20, rounds=4))
+    honest = Federation(replace(patient.experiment, attack="none", power="none"))
+    at_once = Federation(replace(patient.experiment, attack="adaptive_backdoor"))
+    for number in range(2):
+        for federation in (patient, honest, at_once):
+            federation.step(number)
+        assert patient.model == pytest.approx(honest.model)
+        assert patient.model != pytest.approx(at_once.model)
+    patient.step(2)
+    honest.step(2)
+    assert patient.model != pytest.approx(honest.model)

@@ -108,7 +108,7 @@ def test_rows_from_sessions_are_those_of_means_and_the_liar_meets_its_target() -
         "ring_lie", "mean", "cells", "cell", 0.1, 5, clients=10, rounds=1, threat_model="semi-honest"
     )
     played, means = SessionFederation(experiment), Federation(experiment)
-    sent, _ = means.updates(0)
+    sent, _ = played.updates(0)
     seen, dirty = played.rows(sent)
     expected = np.stack([sent[cell].mean(axis=0) for cell in means.cells])
     assert dirty.tolist() == means.dirty.tolist()
@@ -185,6 +185,7 @@ def test_every_defence_says_what_it_is_for(defence: str, setting: str) -> None:
         "siren_clipped": ["clear"],
         "rfa": ["one session"],
         "cell_siren": ["cells"],
+        "cell_siren_trained": ["cells"],
     }
     if setting in fits.get(defence, [setting]):
         played = play(experiment)
