@@ -37,6 +37,16 @@ def accuracy(model, pixels, labels):
     return float((scores(model, pixels).argmax(axis=1) == labels).mean())
 
 
+def update_of(model, pixels, labels, steps=10, rate=1.0):
+    """What some steps of training on these digits change."""
+    moved = model
+    for _ in range(steps):
+        chances = np.exp(scores(moved, pixels))
+        chances /= chances.sum(axis=1, keepdims=True)
+        moved = moved - rate * (pixels.T @ (chances - np.eye(10)[labels])).ravel() / len(labels)
+    return moved - model
+
+
 class Client:
     """Whoever has data. Its cell is what it computes itself from ids and seed, never what a server says."""
 
@@ -49,19 +59,10 @@ class Client:
     def answer(self, parameters, model, number):
         """Its input, if this is the session of its own cell in this round; else ParticipationRefusedError."""
         self.guard.admit(parameters, model=digest(model), number=number)
-        update = self.trained(model) - model
+        update = update_of(model, self.pixels, self.labels)
         if self.lies:
             return {"update": -4 * update}
         return robust.clip_norm({"update": update}, NORM)
-
-    def trained(self, model, steps=10, rate=1.0):
-        """The model after some steps on this client's digits."""
-        wanted = np.eye(10)[self.labels]
-        for _ in range(steps):
-            chances = np.exp(scores(model, self.pixels))
-            chances /= chances.sum(axis=1, keepdims=True)
-            model = model - rate * (self.pixels.T @ (chances - wanted)).ravel() / len(self.labels)
-        return model
 
 
 def made_up_clients(seed=1):
@@ -80,7 +81,7 @@ def made_up_clients(seed=1):
 def learn(clients, root, judged=True):
     """The server: a session for each cell in each round. Here all clients are in this process."""
     cells = robust.Partition.draw(CLIENTS, size=SIZE, seed=SEED)
-    siren = robust.CellSiren(len(cells.cells), CLIENTS, rounds=ROUNDS)
+    siren = robust.CellSiren(len(cells.cells), CLIENTS, rounds=ROUNDS, train=lambda flat: update_of(flat, *root))
     model, verdicts = np.zeros(UPDATE.size), []
     for number in range(ROUNDS):
         plan = robust.CellRound(cells, {"update": UPDATE}, digest(model), number)

@@ -208,16 +208,15 @@ def _rule_of(defence: str) -> str | None:
 def _judge(scenario: Scenario, federation: SessionFederation) -> Judge:
     if scenario.choice is None:
         return MeanJudge()
-    cells = len(federation.cells)
-    if scenario.defence == "siren":
-        return CellSiren(cells, scenario.clients, rounds=scenario.rounds)
 
     def trained(model: NDArray[np.float64]) -> NDArray[np.float64]:
         # fltrust brings every row to this length, and clients clip.
         return clip_norm({"update": federation.trained(model)}, CLIP)["update"]
 
+    if scenario.defence == "siren":
+        return CellSiren(len(federation.cells), scenario.clients, rounds=scenario.rounds, train=trained)
     rule = scenario.defence.replace("-", "_")
-    return RuleJudge(rule, b=scenario.choice.bears, train=trained if rule == "fltrust" else None)
+    return RuleJudge(rule, b=scenario.choice.bears, train=trained if rule in ("fltrust", "root_check") else None)
 
 
 def _records(federation: SessionFederation, verdicts: list[Verdict]) -> tuple[CellRecord, ...]:
