@@ -1,4 +1,4 @@
-"""A second implementation of the protocol of `secagg-v1.md` and of `privacy-v1.md`, made to be read beside them.
+"""A second implementation of `secagg-v1.md`, `privacy-v1.md` and `robust-v1.md`, made to be read beside them.
 
 Every module names the sections that it follows. It uses plain Python integers and the standard primitives of
 `cryptography` and PyNaCl (pyaegis for suite 0x0002 alone), and nothing of the `secagg` package: where the two
@@ -6,7 +6,7 @@ disagree, one of them or the document is wrong.
 
 Read in this order: `canonical`, `parameters`, `rules`, `digests`, `topology`; `keys`, `sealing`, `signatures`, `prg`;
 `vectors`, `packing`; `field`, `sharing`; `wire`, `policy`, `client`, `server`, `unmasking`; for
-differential privacy `plans`, `noise`, `privatizing`.
+differential privacy `plans`, `noise`, `privatizing`; for cells `cells`, `cell_sums`.
 
 It is no library. It is slow, erases secrets only by forgetting them, bounds no message by its size, and has neither
 snapshots nor a ledger (§9) nor the choice of parameters (§2.4, but for what a client's policy needs).

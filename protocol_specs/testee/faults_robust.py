@@ -1,13 +1,148 @@
-"""Faults of cells: alarms, and sums that prove a lie (robust-v1.md). Must not know how a fault is planted."""
+"""Faults of cells: who shares one, what a client admits, alarms, and sums that prove a lie (robust-v1.md).
+
+Must not know how a fault is planted.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from protocol_specs.reference import cell_sums
+from protocol_specs.reference import cell_sums, cells
 from protocol_specs.testee.planting import Fault, edited
 
 ROBUST_FAULTS: Final[dict[str, Fault]] = {
+    "cells-of-one": edited(
+        "Cells may have one client.", "K01", cells, "partition", "demand(2 <= size", "demand(1 <= size"
+    ),
+    "cells-any-seed": edited("A seed may have any length.", "K01", cells, "partition", " and len(seed) == 32", ""),
+    "cells-in-order": edited(
+        "Clients are put into cells in the order of their ids.",
+        "K02",
+        cells,
+        "partition",
+        "(place(seed, epoch, client), client)",
+        "client",
+    ),
+    "cells-places-without-epoch": edited(
+        "Every epoch has the same cells.", "K02", cells, "place", "seed, epoch, client", "seed, client"
+    ),
+    "cells-last-takes-the-rest": edited(
+        "All cells are of the size, and the last one has the rest.",
+        "K02",
+        cells,
+        "partition",
+        "n // count + (1 if number < n % count else 0)",
+        "size if number < count - 1 else n",
+    ),
+    "cells-smaller-first": edited(
+        "Smaller cells come first.",
+        "K02",
+        cells,
+        "partition",
+        "number < n % count",
+        "number >= count - n % count",
+    ),
+    "cells-unsorted": edited(
+        "The order within a cell is that of places.",
+        "K02",
+        cells,
+        "partition",
+        "sorted(order[:taken])",
+        "order[:taken]",
+    ),
+    "cells-context-of-any-cell": edited(
+        "All cells of a round have one context.", "K03", cells, "round_context", "its.digest, cell)", "its.digest, 0)"
+    ),
+    "cells-plan-behind": edited(
+        "The plan's digest stands behind.",
+        "K03",
+        cells,
+        "round_context",
+        'plan + sha256(canonical("secagg/robust/v1 round", model, number, its.digest, cell)).digest()',
+        'sha256(canonical("secagg/robust/v1 round", model, number, its.digest, cell)).digest() + plan',
+    ),
+    "cells-any-cohort": edited(
+        "A cohort of any clients is admitted.",
+        "K11",
+        cells.Guard,
+        "check",
+        "list(p.cohort) == members",
+        "True",
+    ),
+    "cells-part-of-a-cell": edited(
+        "A part of the cell may be summed.",
+        "K11",
+        cells.Guard,
+        "check",
+        "p.minimum_contributors == len(members)",
+        "p.minimum_contributors >= 2",
+    ),
+    "cells-sparse-cell": edited("A sparse graph is admitted.", "K11", cells.Guard, "check", "p.complete", "True"),
+    "cells-few-unmask": edited(
+        "Fewer than all others may unmask.",
+        "K11",
+        cells.Guard,
+        "check",
+        "p.threshold == len(members) - 1",
+        "p.threshold >= 1",
+    ),
+    "cells-any-context": edited(
+        "Any context is admitted.", "K11", cells.Guard, "check", "p.context == context", "True"
+    ),
+    "cells-context-goes-on": edited(
+        "A context may go on.",
+        "K11",
+        cells.Guard,
+        "check",
+        "p.context == context",
+        "p.context[: len(context)] == context",
+    ),
+    "cells-any-threat-model": edited(
+        "Any threat model is admitted.",
+        "K11",
+        cells.Guard,
+        "check",
+        'self.threat_model in ("", p.threat_model)',
+        "True",
+    ),
+    "cells-of-any-size": edited(
+        "The own cell may be small.", "K10", cells.Guard, "__post_init__", ">= self.floor", ">= 2"
+    ),
+    "cells-any-partition": edited(
+        "Each partition has slots of its own.",
+        "K12",
+        cells.Guard,
+        "record",
+        '"secagg/robust/v1 partition slot", j)',
+        '"secagg/robust/v1 partition slot", self.its.epoch, j)',
+    ),
+    "cells-one-partition-more": edited(
+        "A slot too many.", "K12", cells.Guard, "record", "self.regroupings + 1", "self.regroupings + 2"
+    ),
+    "cells-once-for-each-context": edited(
+        "A round may be answered in every cell.",
+        "K13",
+        cells.Guard,
+        "record",
+        '"secagg/robust/v1 once", model, number)',
+        '"secagg/robust/v1 once", context)',
+    ),
+    "cells-once-for-each-number": edited(
+        "Another model under the same number is the same round.",
+        "K13",
+        cells.Guard,
+        "record",
+        '"secagg/robust/v1 once", model, number)',
+        '"secagg/robust/v1 once", number)',
+    ),
+    "cells-context-as-it-is": edited(
+        "The record of a round is the context, and not its hash.",
+        "K14",
+        cells.Guard,
+        "record",
+        '"cell", sha256(context).digest())',
+        '"cell", context)',
+    ),
     "alarm-words-of-any-cell": edited(
         "The words of alarms have 63 bits, whatever the cell: those of two clients wrap.",
         "K30",

@@ -1,4 +1,4 @@
-"""The call Primitive for alarms, and for sums that prove a lie (robust-v1.md). NO SECURITY.
+"""The call Primitive for cells, alarms, and sums that prove a lie (robust-v1.md). NO SECURITY.
 
 Must not know the files, nor what is right.
 """
@@ -8,11 +8,54 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from protocol_specs.reference import cell_sums
+from protocol_specs.reference import cell_sums, cells, parameters
+from protocol_specs.reference.errors import Breach
 from protocol_specs.reference.parameters import COMPLETE, SEMI_HONEST, FixedPoint, Integers, Parameters, Specification
 from protocol_specs.reference.vectors import decode_sum
 
 Json = dict[str, Any]
+
+
+def _cells(given: Json, epoch: str | None = None) -> cells.Partition:
+    ids, seed = list(map(int, given["clients"])), bytes.fromhex(given["seed"])
+    return cells.partition(ids, int(given["size"]), seed, int(given["epoch"] if epoch is None else epoch))
+
+
+def _partition(given: Json) -> Json:
+    its = _cells(given)
+    return {"cells": [list(map(str, cell)) for cell in its.cells], "digest": its.digest.hex()}
+
+
+def _round_context(given: Json) -> Json:
+    model, plan = (bytes.fromhex(given[name]) for name in ("model", "plan"))
+    return {"context": cells.round_context(model, int(given["number"]), _cells(given), int(given["cell"]), plan).hex()}
+
+
+def _judge_offer(given: Json) -> Json:
+    model, plan, encoded = (bytes.fromhex(given[name]) for name in ("model", "plan", "parameters"))
+    guard = cells.Guard(_cells(given), int(given["client"]), int(given["floor"]), threat_model=given["threat_model"])
+    guard.check(parameters.decode(encoded), model, int(given["number"]), plan)
+    return {}
+
+
+def _admissions(given: Json) -> Json:
+    ledger: dict[tuple[bytes, int, str], bytes] = {}
+    admitted = []
+    for offer in given["offers"]:
+        model, plan, number = bytes.fromhex(offer["model"]), bytes.fromhex(offer["plan"]), int(offer["number"])
+        its = _cells(given, offer["epoch"])
+        guard = cells.Guard(its, int(given["client"]), 2, int(given["regroupings"]), "", ledger)
+        try:
+            guard.record(model, number, guard.context(model, number, plan))
+        except Breach:
+            admitted.append(False)
+        else:
+            admitted.append(True)
+    records = [
+        {"session": session.hex(), "phase": phase, "hash": digest.hex()}
+        for (session, _, phase), digest in ledger.items()
+    ]
+    return {"admitted": admitted, "records": records}
 
 
 def _alarm_words(given: Json) -> Json:
@@ -59,8 +102,12 @@ def _judge_sum(given: Json) -> Json:
 
 
 ROBUST: Final[dict[str, Callable[[Json], Json]]] = {
+    "robust/admissions": _admissions,
     "robust/alarm_words": _alarm_words,
     "robust/count_alarms": _count_alarms,
+    "robust/judge_offer": _judge_offer,
     "robust/judge_sum": _judge_sum,
+    "robust/partition": _partition,
+    "robust/round_context": _round_context,
 }
 """By kind and function."""

@@ -1,14 +1,17 @@
-"""The library agrees with alarms and judgements of cells' sums of the vectors (robust-v1.md)."""
+"""The library agrees with cells, admissions, alarms and judgements of cells' sums of the vectors (robust-v1.md)."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from secagg import MemoryLedger
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import decode_sum
+from secagg.errors import ParameterError, ParticipationRefusedError
+from secagg.parameters import SessionParameters
 from secagg.parameters.vectors import FixedPoint
-from secagg.robust import alarm_spec, count_alarms, raise_alarm
+from secagg.robust import CellGuard, CellRound, Partition, alarm_spec, count_alarms, raise_alarm, round_context
 from secagg.robust.alarms import slots_in_use
 from secagg.robust.sanity import largest_norm, proof_against
 from secagg.testing.tape import TapeRandomSource
@@ -53,7 +56,89 @@ def judge_sum(case: Case) -> None:
     compare(case, judged)
 
 
+def partition_of(given: Case, epoch: str | None = None) -> Partition:
+    ids, number = map(int, given["clients"]), int(given["epoch"] if epoch is None else epoch)
+    return Partition.draw(ids, size=int(given["size"]), seed=data(given["seed"]), epoch=number)
+
+
+def partition(case: Case) -> None:
+    def made() -> Json:
+        its = partition_of(case["input"])
+        return {"cells": [list(map(str, cell)) for cell in its.cells], "digest": its.digest.hex()}
+
+    compare(case, made, ParameterError)
+
+
+def context(case: Case) -> None:
+    given = case["input"]
+
+    def made() -> Json:
+        model, plan, number, cell = data(given["model"]), data(given["plan"]), int(given["number"]), int(given["cell"])
+        return {"context": round_context(model, number, partition_of(given), cell, plan=plan).hex()}
+
+    compare(case, made)
+
+
+def judge_offer(case: Case) -> None:
+    given = case["input"]
+
+    def judged() -> Json:
+        guard = CellGuard(
+            partition_of(given),
+            int(given["client"]),
+            ledger=MemoryLedger(),
+            floor=int(given["floor"]),
+            threat_model=given["threat_model"] or None,
+        )
+        parameters = SessionParameters.decode(data(given["parameters"]))
+        guard.admit(parameters, model=data(given["model"]), number=int(given["number"]), plan=data(given["plan"]))
+        return {}
+
+    compare(case, judged, ParameterError if case.get("refused") == ["K10"] else ParticipationRefusedError)
+
+
+class Kept(MemoryLedger):
+    """A ledger that shows its entries in the order in which they were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[Json] = []
+
+    def record(self, session: bytes, client: int, phase: str, answer: bytes) -> bool:
+        entry = {"session": session.hex(), "phase": phase, "hash": answer.hex()}
+        if super().record(session, client, phase, answer):
+            self.entries += [entry] if entry not in self.entries else []
+            return True
+        return False
+
+
+def admissions(case: Case) -> None:
+    given = case["input"]
+
+    def played() -> Json:
+        ledger, admitted = Kept(), []
+        for offer in given["offers"]:
+            model, plan, number = data(offer["model"]), data(offer["plan"]), int(offer["number"])
+            its = partition_of(given, offer["epoch"])
+            guard = CellGuard(its, int(given["client"]), ledger=ledger, allow_regrouping=int(given["regroupings"]))
+            vectors = {"update": FixedPoint(bits=16, clip=1.0, length=3, aggregate="mean")}
+            offered = CellRound(its, vectors, model, number, plan=plan).parameters(guard.cell)
+            try:
+                guard.admit(offered, model=model, number=number, plan=plan)
+            except ParticipationRefusedError:
+                admitted.append(False)
+            else:
+                admitted.append(True)
+        return {"admitted": admitted, "records": ledger.entries}
+
+    compare(case, played)
+
+
 CHECKS = {
+    ("robust", "partition"): partition,
+    ("robust", "round_context"): context,
+    ("robust", "judge_offer"): judge_offer,
+    ("robust", "admissions"): admissions,
     ("robust", "alarm_words"): alarm_words,
     ("robust", "count_alarms"): counted,
     ("robust", "judge_sum"): judge_sum,

@@ -1,4 +1,4 @@
-"""Cases of cells' sums: alarms, and sums that prove a lie (robust-v1.md §5, §6).
+"""Cases of cells' sums: alarms, and sums that prove a lie (robust-v1.md §5, §6); those of cells stand beside.
 
 No norm is near its bound, where floats could differ. Must not know the library.
 """
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from protocol_specs.generate_vectors.primitives.common import Inconsistent, Json, Topic, draw, session, vectors, wide
+from protocol_specs.generate_vectors.primitives.robust_cells import CELL_FLAGS, add_cells
 from protocol_specs.reference import cell_sums
 from protocol_specs.reference.parameters import FixedPoint, Integers, Parameters, Specification
 from protocol_specs.reference.vectors import decode_sum, layout, session_vector
 
 _COMMENT: Final = (
-    "Cells: alarms of a cell's clients, and what a sum proves (robust-v1.md). `alarms` may be off by 2^-30 of itself."
+    "Cells, alarms of a cell's clients, and what a sum proves (robust-v1.md). `records` are the entries of a ledger "
+    "in the order in which they are made. `alarms` may be off by 2^-30 of itself."
 )
 _FLAGS: Final = {
     "SlotAndWord": "The edges of slot and word. A word of 0 is no alarm; one above the range could wrap.",
@@ -27,6 +29,7 @@ _FLAGS: Final = {
     "WeightedBound": "Means over a total weight, which bounds their fields, and other vectors beside them.",
     "Slots": "More slots in use than clients, or as many. An honest client uses one at most.",
     "Norm": "A mean longer than honest clients send, of fields that are all possible.",
+    **CELL_FLAGS,
 }
 _NEAR: Final = 1e-6
 
@@ -34,6 +37,7 @@ _NEAR: Final = 1e-6
 def document() -> Json:
     """The file `primitives/robust.json`."""
     topic = Topic("robust", _COMMENT, _FLAGS)
+    add_cells(topic)
     _alarms(topic)
     _counts(topic)
     _judgements(topic)

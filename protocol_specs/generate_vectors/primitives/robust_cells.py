@@ -1,0 +1,233 @@
+"""Cases of cells, their contexts, offers and what a client remembers of them (robust-v1.md §2 to §4).
+
+Must not know the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from protocol_specs.generate_vectors.primitives.common import Inconsistent, Json, Topic, draw, session, wide
+from protocol_specs.reference import cells, parameters
+from protocol_specs.reference.cells import Guard, Partition
+from protocol_specs.reference.errors import Breach
+from protocol_specs.reference.parameters import ACTIVE, SEMI_HONEST, SPARSE, FixedPoint, Parameters
+
+CELL_FLAGS: Final = {
+    "LargeIds": "Ids around 2^63. Signed comparison orders them otherwise, so that cells have another digest.",
+    "UnevenCells": "Clients that no number of equal cells holds. Whoever rounds otherwise makes other cells.",
+    "NoPartition": "Values that make no partition.",
+    "UnderPlan": "A privacy plan's digest, in front of the context.",
+    "PartOfACell": "Offers whose sum would not be over the whole own cell.",
+    "FewCanUnmask": "Graphs and thresholds by which a part of the cell could unmask.",
+    "OtherContext": "Offers of another round, model, partition, cell or plan.",
+    "SmallCell": "A partition in which the own cell is small.",
+    "SecondCell": "Offers that are right one by one, and two of which would give a client away.",
+}
+_SEED: Final = bytes(range(32))
+_ANY: Final = (2**63, 5, 2**64 - 1, 0, 2**63 - 1, 2**32, 77, 2**53 + 1, 1)
+_MODELS: Final = (draw("robust/model/0", 32), draw("robust/model/1", 32))
+_PLAN: Final = draw("robust/plan", 32)
+_CLIENT: Final = 7
+
+
+def add_cells(topic: Topic) -> None:
+    """Add all of them."""
+    _partitions(topic)
+    _contexts(topic)
+    _offers(topic)
+    _admissions(topic)
+
+
+def _shown(clients: Sequence[int], size: int, seed: bytes, epoch: int) -> Json:
+    return {"clients": wide(clients), "size": str(size), "seed": seed.hex(), "epoch": str(epoch)}
+
+
+def _partitions(topic: Topic) -> None:
+    for name, clients, size, seed, epoch, flag in (
+        ("even", range(20), 5, _SEED, 0, "Normal"),
+        ("thirteen", range(13), 5, _SEED, 0, "UnevenCells"),
+        ("uneven", range(23), 4, _SEED, 1, "UnevenCells"),
+        ("one-short", range(9), 5, _SEED, 0, "UnevenCells"),
+        ("all", range(3), 3, _SEED, 2**64 - 1, "Normal"),
+        ("pairs", range(6), 2, draw("robust/seed/pairs", 32), 2**63, "Normal"),
+        ("any-ids", _ANY, 3, bytes(32), 7, "LargeIds"),
+        ("any-ids-backwards", _ANY[::-1], 3, bytes(32), 7, "LargeIds"),
+        ("next-epoch", range(20), 5, _SEED, 1, "Normal"),
+    ):
+        its = cells.partition(list(clients), size, seed, epoch)
+        topic.add(
+            f"partition-{name}",
+            "partition",
+            _shown(clients, size, seed, epoch),
+            output={"cells": [wide(cell) for cell in its.cells], "digest": its.digest.hex()},
+            comment=f"{len(clients)} clients in cells of {size}.",
+            requirements=["K02"],
+            flags=[flag],
+        )
+    for name, ids, size, seed in (
+        ("one-client", [1], 2, _SEED),
+        ("twice", [1, 2, 2], 2, _SEED),
+        ("single", range(4), 1, _SEED),
+        ("too-large", range(4), 5, _SEED),
+        ("short-seed", range(4), 2, _SEED[1:]),
+        ("long-seed", range(4), 2, _SEED + b"\0"),
+    ):
+        topic.add(
+            f"partition-{name}",
+            "partition",
+            _shown(ids, size, seed, 0),
+            refused=["K01"],
+            comment="No partition.",
+            requirements=["K01"],
+            flags=["NoPartition"],
+        )
+
+
+def _contexts(topic: Topic) -> None:
+    given = (range(23), 4, _SEED, 1)
+    its = cells.partition(list(given[0]), *given[1:])
+    for name, model, number, cell, plan, flag in (
+        ("first", _MODELS[0], 0, 0, b"", "Normal"),
+        ("other-model", _MODELS[1], 0, 0, b"", "Normal"),
+        ("other-round", _MODELS[0], 2**64 - 1, 0, b"", "Normal"),
+        ("last-cell", _MODELS[0], 0, 4, b"", "Normal"),
+        ("plan", _MODELS[0], 300, 1, _PLAN, "UnderPlan"),
+    ):
+        topic.add(
+            f"context-{name}",
+            "round_context",
+            {**_shown(*given), "model": model.hex(), "number": str(number), "cell": str(cell), "plan": plan.hex()},
+            output={"context": cells.round_context(model, number, its, cell, plan).hex()},
+            comment="The context of a cell's session.",
+            requirements=["K03"],
+            flags=[flag],
+        )
+
+
+def _session(its: Partition, client: int, model: bytes, number: int, plan: bytes) -> Parameters:
+    """The session of a client's cell, as an honest server makes it."""
+    guard = Guard(its, client, floor=2)
+    members = guard.members
+    p = session(len(members), [("update", FixedPoint((3,), 1.0, 16, "nearest", "mean"))])
+    return replace(
+        p,
+        cohort=tuple(members),
+        degree=len(members) - 1,
+        threshold=len(members) - 1,
+        minimum_contributors=len(members),
+        context=guard.context(model, number, plan),
+    )
+
+
+def _offers(topic: Topic) -> None:
+    given = (range(20), 5, _SEED, 0)
+    its, regrouped = (cells.partition(list(given[0]), 5, _SEED, epoch) for epoch in (0, 1))
+    good = _session(its, _CLIENT, _MODELS[0], 3, b"")
+    other = _session(its, its.cells[0][0], _MODELS[0], 3, b"")
+    stranger = replace(good, cohort=(*good.cohort[:-1], 1000))
+    more = replace(good, cohort=(*good.cohort, 1000), degree=5, threshold=5, minimum_contributors=6)
+    fewer = tuple(client for client in good.cohort if client != its.cells[its.cell_of(_CLIENT)][-1])
+    wrong: tuple[tuple[str, str, Parameters], ...] = (
+        ("fewer", "PartOfACell", replace(good, cohort=fewer, degree=3, threshold=3, minimum_contributors=4)),
+        ("more", "PartOfACell", more),
+        ("stranger", "PartOfACell", stranger),
+        ("another-cell", "PartOfACell", other),
+        ("minimum-one-less", "PartOfACell", replace(good, minimum_contributors=4)),
+        ("minimum-two", "PartOfACell", replace(good, minimum_contributors=2)),
+        ("threshold-one-less", "FewCanUnmask", replace(good, threshold=3)),
+        ("sparse", "FewCanUnmask", replace(good, topology_kind=SPARSE, permutation_seed=bytes(32))),
+        ("no-context", "OtherContext", replace(good, context=b"")),
+        ("longer-context", "OtherContext", replace(good, context=good.context + b"\0")),
+        ("another-round", "OtherContext", _session(its, _CLIENT, _MODELS[0], 4, b"")),
+        ("another-model", "OtherContext", _session(its, _CLIENT, _MODELS[1], 3, b"")),
+        (
+            "another-partition",
+            "OtherContext",
+            replace(good, context=Guard(regrouped, _CLIENT).context(_MODELS[0], 3)),
+        ),
+        ("another-cells-context", "OtherContext", replace(good, context=other.context)),
+        ("unexpected-plan", "OtherContext", _session(its, _CLIENT, _MODELS[0], 3, _PLAN)),
+    )
+    active = replace(good, threat_model=ACTIVE)
+    for name, flag, p, more_given in (
+        ("whole-cell", "Normal", good, {}),
+        ("active", "Normal", active, {}),
+        ("plan", "UnderPlan", _session(its, _CLIENT, _MODELS[0], 3, _PLAN), {"plan": _PLAN.hex()}),
+        *((name, flag, p, {}) for name, flag, p in wrong),
+        ("missing-plan", "UnderPlan", good, {"plan": _PLAN.hex()}),
+        ("active-wanted", "Normal", active, {"threat_model": ACTIVE}),
+        ("active-wanted-only", "FewCanUnmask", good, {"threat_model": ACTIVE}),
+        ("semi-honest-wanted-only", "FewCanUnmask", active, {"threat_model": SEMI_HONEST}),
+        ("at-the-floor", "SmallCell", good, {"floor": "5"}),
+        ("below-the-floor", "SmallCell", good, {"floor": "6"}),
+    ):
+        _offer(topic, name, flag, p, {**_shown(*given), **more_given})
+
+
+def _offer(topic: Topic, name: str, flag: str, p: Parameters, partition: Json) -> None:
+    given: Json = {"client": str(_CLIENT), "floor": "5", "threat_model": "", "plan": ""}
+    given |= {"model": _MODELS[0].hex(), "number": "3", **partition, "parameters": parameters.encode(p).hex()}
+    its = cells.partition(list(map(int, given["clients"])), int(given["size"]), bytes.fromhex(given["seed"]), 0)
+    outcome: dict[str, Any] = {"output": {}}
+    try:
+        guard = Guard(its, _CLIENT, int(given["floor"]), threat_model=given["threat_model"])
+        guard.check(p, _MODELS[0], 3, bytes.fromhex(given["plan"]))
+    except Breach as breach:
+        outcome = {"refused": [breach.rule]}
+    rule = "K10" if flag == "SmallCell" else "K11"
+    topic.add(f"offer-{name}", "judge_offer", given, comment="An offer.", requirements=[rule], flags=[flag], **outcome)
+
+
+def _admissions(topic: Topic) -> None:
+    """Offers are (epoch of the partition, model, number, plan)."""
+    plain = (0, 0, 0, b"")
+    for name, regroupings, offers, rule, flag in (
+        ("rounds", 0, [plain, (0, 0, 1, b""), (0, 1, 2, b"")], "K14", "Normal"),
+        ("again", 0, [plain, plain, (0, 0, 1, b""), plain], "K13", "Normal"),
+        ("another-plan", 0, [plain, (0, 0, 0, _PLAN), plain], "K13", "SecondCell"),
+        ("same-number-other-model", 0, [plain, (0, 1, 0, b"")], "K13", "Normal"),
+        ("regrouped", 0, [plain, (1, 0, 1, b""), (0, 0, 1, b"")], "K12", "SecondCell"),
+        ("regrouped-in-a-round", 1, [plain, (1, 0, 0, b""), (1, 0, 1, b""), (0, 0, 1, b"")], "K13", "SecondCell"),
+        (
+            "regrouped-once",
+            1,
+            [plain, (1, 0, 1, b""), (2, 0, 2, b""), (0, 0, 2, b""), (1, 0, 3, b"")],
+            "K12",
+            "SecondCell",
+        ),
+        ("regrouped-twice", 2, [(epoch, 0, epoch, b"") for epoch in (0, 1, 2, 3, 0, 2)], "K12", "SecondCell"),
+    ):
+        ledger: dict[tuple[bytes, int, str], bytes] = {}
+        admitted = []
+        for epoch, model, number, plan in offers:
+            guard = Guard(cells.partition(list(range(20)), 5, _SEED, epoch), _CLIENT, 5, regroupings, "", ledger)
+            p = _session(guard.its, _CLIENT, _MODELS[model], number, plan)
+            try:
+                guard.record(_MODELS[model], number, guard.check(p, _MODELS[model], number, plan))
+            except Breach as breach:
+                if breach.rule not in ("K12", "K13"):
+                    raise Inconsistent(name) from breach
+                admitted.append(False)
+            else:
+                admitted.append(True)
+        shown = [
+            {"epoch": str(epoch), "model": _MODELS[model].hex(), "number": str(number), "plan": plan.hex()}
+            for epoch, model, number, plan in offers
+        ]
+        records = [
+            {"session": session_digest.hex(), "phase": phase, "hash": hash_.hex()}
+            for (session_digest, _, phase), hash_ in ledger.items()
+        ]
+        given = {name: value for name, value in _shown(range(20), 5, _SEED, 0).items() if name != "epoch"}
+        topic.add(
+            f"admissions-{name}",
+            "admissions",
+            {**given, "client": str(_CLIENT), "regroupings": str(regroupings), "offers": shown},
+            output={"admitted": admitted, "records": records},
+            comment="Offers one after the other, each of the whole own cell of the epoch's partition.",
+            requirements=[rule] if rule == "K14" else [rule, "K14"],
+            flags=[flag],
+        )
