@@ -11,6 +11,7 @@ import { decodeParameters } from './parameters.js';
 import { withstands } from './policy.js';
 import { prgWords } from './prg.js';
 import { PRIVACY } from './privacy.js';
+import { ROBUST, judgeSum } from './robust.js';
 import { DecodeError, LocalError } from './rules.js';
 import { Coefficients, elementsOf, limbsOf, polynomialsOf, rebuild, secretOf, shareAt } from './sharing.js';
 import { Topology, place, sharePoints } from './topology.js';
@@ -205,6 +206,7 @@ export const FUNCTIONS = {
       };
     },
   },
+  robust: { ...ROBUST, judge_sum: (input) => judgeSum(layoutOf(input), input) },
   sealing: {
     seal: (input) => ({
       sealed: hex(crypto.seal(
