@@ -6,6 +6,7 @@ Rows of several seeds become one cell: their mean, or from least to most where t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 from types import MappingProxyType
 from typing import Final
 
@@ -26,13 +27,18 @@ _POWERS: Final = {
     "none": NONE,
 }
 
+_LEGEND: Final = (
+    "Accuracy on test examples; after a slash, how often a backdoor works. Bold: the attack won, with less than three "
+    "quarters of the accuracy without attack, or a backdoor that works more often than not. Two figures are the least "
+    "and the most of the seeds, where these are far apart."
+)
 _LINE: Final = ("judged", "rule", "liars send")
 
 
 def attacks_table(results: Results) -> str:
     """Accuracy, and how often backdoors work, of the scenario with the most rows."""
     found = list(scenarios(results.attacks).values())
-    return _scenario(found[0]) if found else "No attack was run."
+    return f"{_scenario(found[0])} {_LEGEND}" if found else "No attack was run."
 
 
 def summary_table(results: Results) -> str:
@@ -56,7 +62,7 @@ def summary_table(results: Results) -> str:
             ]
         )
     heading = (*_LINE, "without attack", "worst accuracy", "best backdoor")
-    return f"{_table(heading, body, right=(3, 4, 5))}\n\n{_tried(found[0])}"
+    return f"{_table(heading, body, right=(3, 4, 5))}\n\n{_tried(found[0])} {_LEGEND}"
 
 
 def others_table(results: Results) -> str:
@@ -116,7 +122,7 @@ def sessions_table(results: Results) -> str:
         key = (liars, seen(row.setting, row.g), named(row.defence), row.threat_model or NONE)
         lines.setdefault(key, []).append(row.accuracy)
     body = [[*key, _several(figures)] for key, figures in lines.items()]
-    return _table(("liars", "judged", "rule", "sessions", "accuracy"), body, right=(0, 4))
+    return _table(("liars", "judged", "rule", "threat model", "accuracy"), body, right=(0, 4))
 
 
 def privacy_table(results: Results) -> str:
@@ -160,7 +166,7 @@ def leak_table(results: Results) -> str:
     body = [
         (
             str(g),
-            f"**{discipline}**" if max(row.auc for row in each) > _TOLD else discipline,
+            f"**{discipline}**" if fmean(row.auc for row in each) > _TOLD else discipline,
             f"{100 * dropout:.3g} %",
             str(rounds),
             _several([row.rank for row in each], 0),
@@ -212,6 +218,7 @@ _SUITE_OF: Final = {"rejections": "attacks", "sizes": "leak"}
 def everything(results: Results) -> str:
     """All tables of what was run, with headings, and where it was measured."""
     parts = [f"### {_heading(which)}\n\n{_scenario(rows)}" for which, rows in scenarios(results.attacks).items()]
+    parts += [_LEGEND] * bool(parts)
     parts += [
         f"### {title}\n\n{BLOCKS[name](results)}"
         for name, title in _HEADINGS.items()
@@ -234,13 +241,9 @@ def _judging(line: Line) -> tuple[str, str, str]:
 
 
 def _tried(rows: Sequence[AttackRow]) -> str:
-    """What the figures of a scenario are."""
+    """What the figures of a scenario are of."""
     rounds, seeds = max(row.rounds for row in rows), len({row.seed for row in rows})
-    return (
-        f"{rows[0].n} clients, {rounds} rounds, {seeds} {'seed' if seeds == 1 else 'seeds'}{_dirty(rows)}. Accuracy on "
-        "test examples; after a slash, how often a backdoor works. Bold: the attack won, with less than three quarters "
-        "of the accuracy without attack, or a backdoor that works more often than not."
-    )
+    return f"{rows[0].n} clients, {rounds} rounds, {seeds} {'seed' if seeds == 1 else 'seeds'}{_dirty(rows)}."
 
 
 def _heading(which: Scenario) -> str:
