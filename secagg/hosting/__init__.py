@@ -8,6 +8,7 @@ from secagg.hosting.errors import (
     HostUnavailableError,
     NotInCohortError,
     QuotaExceededError,
+    ResultDamagedError,
     ResultNotReadyError,
     UnknownSessionError,
     UploadRefusedError,
@@ -15,17 +16,19 @@ from secagg.hosting.errors import (
 from secagg.hosting.host import SessionHost
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.quotas import Quotas
-from secagg.hosting.replies import Ended, EndKind, Receipt, ReceiptKind, Request, SessionStatus
+from secagg.hosting.replies import Departure, Ended, EndKind, HostReason, Receipt, ReceiptKind, Request, SessionStatus
 from secagg.hosting.results import ReleasedSum, read_result
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
 from secagg.hosting.upload import HostedUpload
 
 __all__ = [
+    "Departure",
     "EndKind",
     "Ended",
     "HostError",
     "HostObserver",
+    "HostReason",
     "HostUnavailableError",
     "HostedSession",
     "HostedUpload",
@@ -36,6 +39,7 @@ __all__ = [
     "ReceiptKind",
     "ReleasedSum",
     "Request",
+    "ResultDamagedError",
     "ResultNotReadyError",
     "RoundSchedule",
     "SessionHost",

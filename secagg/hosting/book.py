@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from secagg.errors import DropReason
 from secagg.hosting.errors import QuotaExceededError
 from secagg.hosting.replica import ENDED, REPEATED, Applied, View
-from secagg.hosting.replies import Receipt, ReceiptKind
+from secagg.hosting.replies import Departure, Receipt, ReceiptKind
 from secagg.parameters import ClientId, SessionParameters
-from secagg.protocol.events import ClientDropped
 from secagg.protocol.messages import Round
 
 # Its answer, one that differs from it and has the client dropped, and one that turns out to be of another round.
@@ -45,8 +43,8 @@ class RoundBook:
         self._logged: Counter[ClientId] = Counter()
         self.live: set[ClientId] = set(view.pending)
         self.pending: set[ClientId] = set(view.pending)
-        self.gone: dict[ClientId, DropReason] = {}
-        self.dropped: Counter[DropReason] = Counter()
+        self.gone: dict[ClientId, Departure] = {}
+        self.dropped: Counter[Departure] = Counter()
         self.entries = 0
 
     @property
@@ -86,12 +84,11 @@ class RoundBook:
             view: the session after it, where the entry may have ended a round; otherwise None.
         """
         self.entries += 1
-        for event in applied.events:
-            if isinstance(event, ClientDropped):
-                self.live.discard(event.client)
-                self.pending.discard(event.client)
-                self.gone[event.client] = event.reason
-                self.dropped[event.reason] += 1
+        for event, reason in applied.departures():
+            self.live.discard(event.client)
+            self.pending.discard(event.client)
+            self.gone[event.client] = reason
+            self.dropped[reason] += 1
         client = applied.entry.client
         if client is not None and applied.digest:
             self._logged[client] += 1
@@ -100,6 +97,10 @@ class RoundBook:
                 self.pending.discard(client)
         if view is not None and view.round is not self._round:
             self._turn(view)
+
+    def skip(self) -> None:
+        """Count an entry of the log that the session does not see."""
+        self.entries += 1
 
     def doomed(self) -> bool:
         """Whether the session can no longer release a sum, whoever answers from now on.

@@ -40,6 +40,10 @@ class UploadRefusedError(HostError):
     """An upload that cannot become a message: too long, of another length than announced (INVALID_ARGUMENT)."""
 
 
+class ResultDamagedError(HostError):
+    """The stored result is not what was stored; no byte more of it is given out (DATA_LOSS)."""
+
+
 class ResultNotReadyError(HostError):
     """There is no result to fetch: the session runs, ended without a sum, or the result was released
     (FAILED_PRECONDITION)."""

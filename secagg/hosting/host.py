@@ -21,7 +21,7 @@ from secagg.hosting.keeper import Keeper
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.quotas import Quotas, Space
 from secagg.hosting.replica import Replica
-from secagg.hosting.replies import EndKind
+from secagg.hosting.replies import EndKind, SessionStatus, unreadable
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
 from secagg.hosting.tools import STORE_FAILURES, Tools
@@ -29,7 +29,7 @@ from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import SessionOffer
 from secagg.protocol.transitions import rounds
-from secagg.store.base import SessionRecord, SessionStore, StoreConflictError, check_session_name
+from secagg.store.base import DamagedError, SessionRecord, SessionStore, StoreConflictError, check_session_name
 from secagg.wire.codec import decode_offer, encode_offer
 
 _DEFAULT_QUOTAS: Final = Quotas()
@@ -70,6 +70,7 @@ class SessionHost:
         )
         self._wall_clock = wall_clock
         self._sessions: dict[str, HostedSession] = {}
+        self._damaged: dict[str, str] = {}
         self._running = False
         self._changing = asyncio.Lock()
 
@@ -81,13 +82,17 @@ class SessionHost:
     async def start(self) -> None:
         """Take up every session of the store: ended ones as they are, the others by a replay of their logs.
 
-        A session whose log cannot be followed is kept as "failed" (the observer hears why); the others run.
+        A session whose log cannot be followed is kept as "failed" (the observer hears why); the others run. So is one
+        whose record is damaged, which nobody can take part in: `damaged` has its name.
 
         Raises:
             StoreError: the store cannot be read.
         """
         async with self._changing:
             records = await self._tools.run(self._tools.store.sessions)
+            self._damaged = dict(await self._tools.run(self._tools.store.damaged))
+            for name, sentence in self._damaged.items():
+                self._tools.observer.session_failed(name, DamagedError(sentence))
             opened = await asyncio.gather(*(self._take_up(record) for record in records))
             self._sessions = {session.name: session for session in opened if session is not None}
             self._running = True
@@ -143,6 +148,8 @@ class SessionHost:
             if not self._running:
                 raise HostUnavailableError("the host does not run; start it, or come again later")
             known = self._sessions.get(name)
+            if name in self._damaged:
+                raise StoreConflictError(self._damaged[name])
             if known is not None:
                 if known.record != record:
                     raise StoreConflictError(f"session {name} exists with other content; choose another name")
@@ -170,18 +177,35 @@ class SessionHost:
         """Return a session by its name.
 
         Raises:
-            UnknownSessionError: there is none.
+            UnknownSessionError: there is none, or it is damaged.
         """
+        if name in self._damaged:
+            raise UnknownSessionError(self._damaged[name])
         if name not in self._sessions:
             raise UnknownSessionError(f"no session {name[:40]!r} is hosted here; check its name")
         return self._sessions[name]
 
     def sessions(self) -> Sequence[HostedSession]:
-        """All sessions, ended ones included, in the order of their creation."""
+        """All sessions, ended ones included, in the order of their creation, but for those in `damaged`."""
         return tuple(self._sessions.values())
 
+    @property
+    def damaged(self) -> Mapping[str, str]:
+        """Sessions that cannot be taken up: name to what is wrong, in one sentence. Their names stay taken."""
+        return self._damaged
+
+    def status(self, name: str) -> SessionStatus:
+        """A session as its operator sees it, one in `damaged`, too.
+
+        Raises:
+            UnknownSessionError: there is none.
+        """
+        if name in self._damaged:
+            return unreadable(name, self._damaged[name])
+        return self.session(name).status()
+
     async def discard(self, name: str) -> None:
-        """Forget a session that has ended, its result included.
+        """Forget a session that has ended or is damaged, its result included.
 
         Raises:
             UnknownSessionError: there is none.
@@ -198,6 +222,7 @@ class SessionHost:
             replica = await self._tools.run(self._replica(record.name, parameters, record.roster))
         except (SecAggError, OSError) as error:
             self._tools.observer.session_failed(record.name, error)
+            self._damaged[record.name] = f"session {record.name} cannot be taken up: {error}"
             return None
         return await self._open(record, parameters, schedule, replica)
 
@@ -215,7 +240,7 @@ class SessionHost:
         except (SecAggError, OSError) as error:
             tools.observer.session_failed(record.name, error)
             keeper = Keeper(tools, record, parameters.clients, schedule, outcome)
-            keeper.fail()
+            keeper.fail(error)
         return HostedSession(tools, record, parameters, replica.session.message_limit, keeper)
 
     def _replica(
@@ -255,9 +280,10 @@ class SessionHost:
             await self._discard(self._sessions[name])
 
     async def _discard(self, session: HostedSession) -> None:
-        if session.status().state not in (EndKind.COMPLETED.value, EndKind.ABORTED.value):
-            raise ResultNotReadyError(f"session {session.name} has not ended; abort it first")
-        await session.wait_ended()
+        if not session.damaged:
+            if session.status().state not in (EndKind.COMPLETED.value, EndKind.ABORTED.value):
+                raise ResultNotReadyError(f"session {session.name} has not ended; abort it first")
+            await session.wait_ended()
         try:
             await self._tools.run(self._tools.store.discard, session.name)
         except STORE_FAILURES as error:

@@ -7,9 +7,9 @@ if the process dies in between, the replay shows it to the session. Must not kno
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from secagg.errors import InternalError
@@ -17,8 +17,18 @@ from secagg.hosting.book import RoundBook
 from secagg.hosting.replica import Applied, Replica, View, abort_detail
 from secagg.hosting.results import result_limit, write_result
 from secagg.hosting.tools import STORE_FAILURES
+from secagg.parameters import ClientId
 from secagg.protocol.results import SessionResult
-from secagg.store.base import Aborted, Completed, Entry, EntryKind, Outcome, SessionStore, StoreError
+from secagg.store.base import (
+    Aborted,
+    Completed,
+    DamagedError,
+    Entry,
+    EntryKind,
+    Outcome,
+    SessionStore,
+    StoreError,
+)
 
 
 class NotLoggedError(StoreError):
@@ -53,6 +63,8 @@ class Replayed:
         running_seconds: running time until its last round closed.
         abort_detail: if it was aborted, why.
         seconds: time that the replay took.
+        damaged: clients of the open round whose answer is damaged, so that the session has not seen it. Drop them
+            before anything else is appended.
     """
 
     book: RoundBook
@@ -61,6 +73,7 @@ class Replayed:
     running_seconds: float
     abort_detail: str
     seconds: float
+    damaged: tuple[ClientId, ...]
 
 
 class Journal:
@@ -82,22 +95,49 @@ class Journal:
     def replay(self) -> Replayed:
         """Show the new session everything that is in the log.
 
+        An upload that is damaged is set aside, and its sender did not answer. That holds as long as the round is open:
+        its end tells clients who answered, and they hold the server to it.
+
         Raises:
+            DamagedError: the log is damaged, or an upload of a round that was closed with it.
             StoreError: the log or an upload cannot be read.
             SecAggError: the log is not one of this session.
         """
         started, view = perf_counter(), self._replica.view()
         book = RoundBook(self._replica.session.parameters, view)
         stored, running, detail = 0, 0.0, ""
+        damaged: dict[ClientId, Entry] = {}
         for entry in self._store.entries(self._name):
-            with self._message(entry) as message:
+            if entry.kind is EntryKind.DROP and entry.client is not None:
+                damaged.pop(entry.client, None)
+            if entry.kind is EntryKind.CLOSE_ROUND and damaged:
+                raise DamagedError(
+                    f"the upload of client {min(damaged)} in session {self._name} was damaged on the disk after it was "
+                    "counted; run the session again under another name"
+                )
+            with ExitStack() as opened:
+                try:
+                    # What a client sent after what is damaged cannot be judged without it.
+                    message = None if entry.client in damaged else opened.enter_context(self._message(entry))
+                except DamagedError:
+                    message = None
+                if message is None and entry.client is not None:
+                    damaged.setdefault(entry.client, entry)
+                if message is None:
+                    book.skip()
+                    continue
                 stored += len(message) if entry.client is not None else 0
                 applied = self._replica.apply(entry, message)
             closes = entry.kind in (EntryKind.CLOSE_ROUND, EntryKind.ABORT)
             book.note(applied, self._replica.view() if closes else None)
             running = max(running, applied.running_seconds)
             detail = abort_detail(applied) or detail
-        return Replayed(book, self._replica.view(), stored, running, detail, perf_counter() - started)
+        view = self._replica.view()
+        if view.round is None:
+            damaged.clear()
+        for entry in damaged.values():
+            self._store.set_aside(self._name, entry.payload.decode("ascii"))
+        return Replayed(book, view, stored, running, detail, perf_counter() - started, tuple(sorted(damaged)))
 
     def commit(self, entries: Sequence[Entry]) -> Step:
         """Append entries in one transaction, then show them to the session.
@@ -126,8 +166,15 @@ class Journal:
             finished = perf_counter()
             return Step(tuple(applied), self._replica.view(), appended - started, finished - appended)
 
-    def finish(self, result: SessionResult | None, abort: Aborted | None) -> tuple[Outcome, int]:
+    def finish(
+        self, result: SessionResult | None, abort: Aborted | None, dropped: Mapping[str, int]
+    ) -> tuple[Outcome, int]:
         """Store how the session ended and let go of its log; returns the outcome and the bytes of its result.
+
+        Args:
+            result: the sum, or None.
+            abort: without a sum, why.
+            dropped: id of a reason to the number of clients that were dropped for it.
 
         Raises:
             StoreError, OSError: the store refused; call it again.
@@ -135,10 +182,11 @@ class Journal:
         if result is None:
             if abort is None:
                 raise InternalError("a session that ended has neither a sum nor a reason")
-            self._store.finish(self._name, abort)
-            return abort, 0
+            ended = replace(abort, dropped=dropped)
+            self._store.finish(self._name, ended)
+            return ended, 0
         number, size = self._result or self._write(result)
-        outcome = Completed(number)
+        outcome = Completed(number, dropped)
         self._store.finish(self._name, outcome)
         return outcome, size
 

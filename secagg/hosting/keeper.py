@@ -12,20 +12,28 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from secagg.errors import AbortReason, DropReason
+from secagg.errors import AbortReason
 from secagg.hosting.book import RoundBook
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
 from secagg.hosting.inbox import Inbox, Sorted, Waiting
 from secagg.hosting.journal import Journal, NotLoggedError, Step
-from secagg.hosting.replica import ENDED, CloseCause, View, abort_detail, abort_entry, close_entry
-from secagg.hosting.replies import Ended, EndKind, Receipt, Request, SessionStatus
+from secagg.hosting.replica import ENDED, CloseCause, View, abort_detail, abort_entry, close_entry, drop_entry
+from secagg.hosting.replies import (
+    Departure,
+    Ended,
+    EndKind,
+    HostReason,
+    Receipt,
+    Request,
+    SessionStatus,
+    departure_of,
+)
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.timer import Timer
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.parameters import ClientId
-from secagg.protocol.events import ClientDropped
 from secagg.protocol.messages import Round
-from secagg.store.base import Aborted, Completed, Entry, EntryKind, Outcome, SessionRecord
+from secagg.store.base import Aborted, Completed, DamagedError, Entry, EntryKind, Outcome, SessionRecord
 
 RETRY_SECONDS: Final = 1.0
 
@@ -44,6 +52,7 @@ class Keeper:
         news: set, and replaced by another, whenever a client may be asked something else.
         end: how the session ended, or None.
         outcome: the same as the store has it, or None while the session runs or its end is being written.
+        damage: that the store has the session damaged, in one sentence, or empty: there will be no sum.
     """
 
     def __init__(
@@ -65,11 +74,12 @@ class Keeper:
         self._contributors: tuple[ClientId, ...] | None = None
         self.news = asyncio.Event()
         self.outcome = outcome
+        self.damage = ""
         self._aborted = outcome if isinstance(outcome, Aborted) else None
         self.end = None if outcome is None else _told(self._aborted)
 
     async def open(self, journal: Journal) -> None:
-        """Replay the log and go on from there.
+        """Replay the log and go on from there, without clients whose answer is damaged.
 
         Raises:
             SecAggError, OSError: the log cannot be read, or is not one of this session.
@@ -81,12 +91,23 @@ class Keeper:
         self.count_stored(replayed.stored_bytes)
         self._timer.resume(replayed.running_seconds)
         self._turn(replayed.view, replayed.abort_detail)
+        if replayed.damaged:
+            detail = "its upload was damaged on the disk of the server"
+            drops = [
+                drop_entry(client, HostReason.ANSWER_DAMAGED, f"client {client}: {detail}")
+                for client in replayed.damaged
+            ]
+            self._follow(replayed.book, await self._tools.run(journal.commit, drops))
         keeping = self._keep(journal, replayed.book)
         self._task = asyncio.get_running_loop().create_task(keeping, name=f"secagg session {self._name}")
         self._task.add_done_callback(self._done)
 
-    def fail(self) -> None:
-        """Keep nothing: the log cannot be followed. Everybody is told to come back after a restart."""
+    def fail(self, error: Exception) -> None:
+        """Keep nothing: the log cannot be followed. Everybody is told to come back after a restart, or that the session
+        is over, when what it needs is damaged. Nothing is removed."""
+        if isinstance(error, DamagedError):
+            self.damage = str(error)
+            self.end = Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER)
         self._give_up()
 
     async def stop(self) -> None:
@@ -113,7 +134,7 @@ class Keeper:
         Raises:
             HostUnavailableError: the host stops, or the session failed.
         """
-        if self._stopped and self.outcome is None:
+        if self._stopped and self.outcome is None and not self.damage:
             raise self._stopping()
 
     async def take(self, entry: Entry, digest: bytes, size: int) -> Receipt:
@@ -156,7 +177,7 @@ class Keeper:
             digest = self._digests[id(message)] = hashlib.sha256(message).digest()
         return Request(view.round, message, digest, self._timer.seconds_left)
 
-    def gone(self, client: ClientId) -> DropReason | None:
+    def gone(self, client: ClientId) -> Departure | None:
         """Why a client was dropped, as far as this process knows."""
         return None if self._book is None else self._book.gone.get(client)
 
@@ -175,8 +196,10 @@ class Keeper:
         """The session as its operator sees it."""
         book, aborted, round_ = self._book, self._aborted, None if self._view is None else self._view.round
         open_ = book is not None and round_ is not None and self.end is None
-        detail = ""
-        if self.end is not None:
+        detail, dropped = self.damage, self._dropped()
+        if self.damage:
+            state = "failed"
+        elif self.end is not None:
             state = "completed" if aborted is None else "aborted"
             detail = "the session has completed" if aborted is None else aborted.detail
         elif self._stopped or round_ is None:
@@ -190,7 +213,7 @@ class Keeper:
             expected=0 if self._view is None or not open_ else len(self._view.requests),
             answered=0 if book is None or not open_ else book.answered,
             pending=0 if book is None or not open_ else len(book.pending),
-            dropped={} if book is None else dict(book.dropped),
+            dropped={departure_of(reason): count for reason, count in dropped.items()},
             seconds_left=self._timer.seconds_left if open_ else None,
             log_entries=0 if book is None or self.outcome is not None else book.entries,
             stored_bytes=self._stored,
@@ -236,7 +259,7 @@ class Keeper:
         started = tools.clock.now()
         while self.outcome is None:
             try:
-                outcome, size = await tools.run(journal.finish, result, self._aborted)
+                outcome, size = await tools.run(journal.finish, result, self._aborted, self._dropped())
             except STORE_FAILURES as error:
                 tools.observer.store_failed(self._name, error)
                 await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
@@ -246,6 +269,12 @@ class Keeper:
             self.outcome, self._view = outcome, None
             tools.observer.session_ended(self._name, outcome)
             self._flash()
+
+    def _dropped(self) -> dict[str, int]:
+        """How many clients were dropped for which reason, before a restart, too."""
+        if self._book is not None:
+            return {reason.value: count for reason, count in self._book.dropped.items()}
+        return {} if self.outcome is None else dict(self.outcome.dropped)
 
     def _afterwards(self, waiting: Waiting) -> Receipt:
         """The answer to what comes after the session's end."""
@@ -286,10 +315,9 @@ class Keeper:
         dropped = False
         for applied in step.applied:
             book.note(applied, step.view if applied is step.applied[-1] else None)
-            for event in applied.events:
-                if isinstance(event, ClientDropped):
-                    dropped = True
-                    observer.client_dropped(self._name, event.client, event.round, event.reason, event.detail)
+            for event, reason in applied.departures():
+                dropped = True
+                observer.client_dropped(self._name, event.client, event.round, reason, event.detail)
         if turned and round_ is not None:
             observer.round_closed(self._name, round_, answered, self._timer.open_seconds)
             self._turn(step.view, abort_detail(step.applied[-1]) or "")

@@ -6,8 +6,7 @@ a key or a vector. What is replayed after a restart is not told again.
 
 from __future__ import annotations
 
-from secagg.errors import DropReason
-from secagg.hosting.replies import ReceiptKind
+from secagg.hosting.replies import Departure, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -27,7 +26,10 @@ class HostObserver:
         """A session ended, and the outcome is stored."""
 
     def session_failed(self, name: str, error: BaseException) -> None:
-        """A session stopped on an unexpected exception; its log is as it was, and a restart replays it."""
+        """A session stopped on an unexpected exception; its log is as it was, and a restart replays it.
+
+        A DamagedError says that what the store has of it is damaged, which no restart mends.
+        """
 
     def round_opened(self, name: str, round_: Round, clients: int, seconds: float) -> None:
         """A round opened for so many clients, for so many seconds."""
@@ -35,7 +37,7 @@ class HostObserver:
     def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
         """A round closed with so many answers after so many seconds."""
 
-    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: Departure, detail: str) -> None:
         """The session goes on without a client."""
 
     def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from secagg.errors import AbortReason, DecodeError, DropReason
 from secagg.executor import INLINE, Executor
-from secagg.hosting.replies import Receipt, ReceiptKind
+from secagg.hosting.replies import Departure, HostReason, Receipt, ReceiptKind, departure_of
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.events import (
     AnswerRepeated,
@@ -31,6 +31,7 @@ from secagg.protocol.messages import Round
 from secagg.protocol.results import SessionResult
 from secagg.session.server import ServerSession
 from secagg.store.base import Entry, EntryKind
+from secagg.store.digests import upload_digest
 
 ACCEPTED = Receipt(ReceiptKind.ACCEPTED)
 REPEATED = Receipt(ReceiptKind.REPEATED)
@@ -55,6 +56,7 @@ class Applied:
         receipt: what its sender is told.
         events: what the session reported.
         running_seconds: running time of the session, as a CLOSE_ROUND noted it; 0 for other entries.
+        host_reason: why the host itself dropped the entry's client, if it did.
     """
 
     entry: Entry
@@ -62,6 +64,14 @@ class Applied:
     receipt: Receipt
     events: tuple[ServerEvent, ...]
     running_seconds: float = 0.0
+    host_reason: HostReason | None = None
+
+    def departures(self) -> Iterator[tuple[ClientDropped, Departure]]:
+        """The clients that were dropped, each with its reason: the host's own, where it has one."""
+        for event in self.events:
+            if isinstance(event, ClientDropped):
+                own = self.host_reason if event.client == self.entry.client else None
+                yield event, own or event.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +138,14 @@ class Replica:
         match entry.kind, entry.client:
             case ((EntryKind.MESSAGE | EntryKind.UPLOAD), int() as client):
                 events = self._session.receive(client, message)
-                return Applied(entry, hashlib.sha256(message).digest(), _receipt(client, events), events)
+                return Applied(entry, _digest(entry, message), _receipt(client, events), events)
             case EntryKind.DROP, int() as client:
                 fields = _load(entry.payload)
-                events = self._session.drop(client, DropReason(fields["reason"]), fields["detail"])
-                return Applied(entry, b"", _receipt(client, events), events)
+                reason = departure_of(fields["reason"])
+                own = reason if isinstance(reason, HostReason) else None
+                told = DropReason.DID_NOT_ANSWER_IN_TIME if isinstance(reason, HostReason) else reason
+                events = self._session.drop(client, told, fields["detail"])
+                return Applied(entry, b"", _receipt(client, events), events, host_reason=own)
             case EntryKind.CLOSE_ROUND, None:
                 fields = _load(entry.payload)
                 self._session.close_round()
@@ -159,7 +172,7 @@ class Replica:
         )
 
 
-def drop_entry(client: ClientId, reason: DropReason, detail: str) -> Entry:
+def drop_entry(client: ClientId, reason: Departure, detail: str) -> Entry:
     """The entry that drops a client."""
     return Entry(EntryKind.DROP, client, _dump({"reason": reason.value, "detail": detail}))
 
@@ -206,6 +219,13 @@ def _receipt(client: ClientId, events: tuple[ServerEvent, ...]) -> Receipt:
             case LateMessageRefused():
                 return Receipt(ReceiptKind.LATE)
     return ACCEPTED
+
+
+def _digest(entry: Entry, message: bytes | memoryview) -> bytes:
+    """SHA-256 of a message; that of an upload is known, for the store compared it."""
+    if entry.kind is EntryKind.UPLOAD:
+        return upload_digest(entry.payload.decode("ascii"))
+    return hashlib.sha256(message).digest()
 
 
 def _was_too_late(event: ServerEvent) -> bool:

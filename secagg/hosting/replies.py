@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, unique
 
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
+
+
+@unique
+class HostReason(Enum):
+    """Why a host goes on without a client, for a reason of its own. In the session such a client did not answer (S01).
+
+    ANSWER_DAMAGED: what it had sent is not any more what the store was given.
+    """
+
+    ANSWER_DAMAGED = "H01"
+
+
+Departure = DropReason | HostReason
 
 
 class ReceiptKind(Enum):
@@ -39,7 +52,7 @@ class Receipt:
     """
 
     kind: ReceiptKind
-    reason: DropReason | None = None
+    reason: Departure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +90,12 @@ class Ended:
 
     Attributes:
         kind: the session completed, was aborted (for dropped clients, too), or this client was dropped from it.
-        reason: AbortReason with ABORTED; DropReason with DROPPED; None with COMPLETED. A host that was restarted
+        reason: AbortReason with ABORTED; Departure with DROPPED; None with COMPLETED. A host that was restarted
             after the session's end, or a client dropped before a restart, may have no reason to tell.
     """
 
     kind: EndKind
-    reason: AbortReason | DropReason | None = None
+    reason: AbortReason | Departure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +104,8 @@ class SessionStatus:
 
     Attributes:
         name: its name.
-        state: the open round's value, "completed", "aborted", "starting", or "failed" (until the host restarts).
+        state: the open round's value, "completed", "aborted", "starting", or "failed": until the host restarts, or for
+            good where the store has it damaged, which the detail says.
         clients: size of the cohort.
         expected: clients asked in the open round; 0 after the end.
         answered: of these, accepted answers.
@@ -113,7 +127,7 @@ class SessionStatus:
     expected: int
     answered: int
     pending: int
-    dropped: Mapping[DropReason, int]
+    dropped: Mapping[Departure, int]
     seconds_left: float | None
     log_entries: int
     stored_bytes: int
@@ -122,3 +136,29 @@ class SessionStatus:
     detail: str
     created_at: float
     contributors: tuple[ClientId, ...] | None
+
+
+def departure_of(reason: str) -> Departure:
+    """A reason by its id; raises ValueError for one that this release does not know."""
+    return next((own for own in HostReason if own.value == reason), None) or DropReason(reason)
+
+
+def unreadable(name: str, detail: str) -> SessionStatus:
+    """The status of a session of which no more is known than that it is damaged."""
+    return SessionStatus(
+        name=name,
+        state="failed",
+        clients=0,
+        expected=0,
+        answered=0,
+        pending=0,
+        dropped={},
+        seconds_left=None,
+        log_entries=0,
+        stored_bytes=0,
+        result_ready=False,
+        abort_reason=None,
+        detail=detail,
+        created_at=0.0,
+        contributors=None,
+    )

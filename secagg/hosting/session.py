@@ -11,21 +11,22 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Final, ParamSpec, TypeVar
 
-from secagg.errors import DropReason
 from secagg.hosting.errors import (
     HostUnavailableError,
     NotInCohortError,
+    ResultDamagedError,
     ResultNotReadyError,
     UploadRefusedError,
 )
 from secagg.hosting.keeper import Keeper
 from secagg.hosting.quotas import FetchRates, SendingRates
 from secagg.hosting.replica import abort_entry, drop_entry
-from secagg.hosting.replies import Ended, EndKind, Receipt, Request, SessionStatus
+from secagg.hosting.replies import Departure, Ended, EndKind, Receipt, Request, SessionStatus
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.hosting.upload import HostedUpload
 from secagg.parameters import ClientId, SessionParameters
-from secagg.store.base import Completed, Entry, EntryKind, SessionRecord
+from secagg.store.base import Completed, DamagedError, Entry, EntryKind, SessionRecord
+from secagg.store.digests import upload_digest
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -68,8 +69,13 @@ class HostedSession:
 
     @property
     def occupied(self) -> bool:
-        """Whether the session runs, or has a result that nobody has released."""
-        return self._keeper.outcome is None or self.status().result_ready
+        """Whether the session runs or is to run, or has a result that nobody has released."""
+        return not self.damaged and (self._keeper.outcome is None or self.status().result_ready)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the store has the session damaged: it ended here, and without a sum."""
+        return bool(self._keeper.damage)
 
     def foresee(self, client: ClientId, digest: bytes) -> Receipt | None:
         """What a message would be answered that cannot change the session; None when it has to be sent.
@@ -187,7 +193,7 @@ class HostedSession:
             raise UploadRefusedError(f"client {client} did not begin this upload; begin one")
         return await asyncio.shield(self._background(self._submit_upload(client, upload)))
 
-    async def drop(self, client: ClientId, reason: DropReason, detail: str) -> Receipt:
+    async def drop(self, client: ClientId, reason: Departure, detail: str) -> Receipt:
         """Go on without a client, because the host's operator or its transport says so.
 
         Raises:
@@ -214,9 +220,11 @@ class HostedSession:
 
         Raises:
             HostUnavailableError: the host stops, or the session failed.
+            ResultNotReadyError: the session is damaged, and has no outcome.
         """
         while self._keeper.outcome is None:
             self._keeper.require_running()
+            self._require_whole()
             await self._keeper.news.wait()
 
     async def result(self) -> bytes:
@@ -224,6 +232,7 @@ class HostedSession:
 
         Raises:
             ResultNotReadyError: the session runs, was aborted, or its result was released.
+            ResultDamagedError: it is not what was stored.
             HostUnavailableError: the store failed.
         """
         return b"".join([chunk async for chunk in self.result_chunks()])
@@ -233,15 +242,23 @@ class HostedSession:
 
         Raises:
             ResultNotReadyError: at the first piece, or when the result is released meanwhile.
+            ResultDamagedError: behind the last piece: together they are not what was stored. Use none of them.
             HostUnavailableError: the store failed.
         """
-        offset = 0
-        while True:
-            chunk = await self._stored(self._read_result, self._result_id(), offset, chunk_bytes)
-            if not chunk:
-                return
+        offset, hashed = 0, hashlib.sha256()
+        while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
             offset += len(chunk)
             yield chunk
+        if hashed.digest() != self.result_sha256():
+            raise self._result_damaged()
+
+    def result_sha256(self) -> bytes:
+        """SHA-256 of the result, as it was when it was stored.
+
+        Raises:
+            ResultNotReadyError: there is none.
+        """
+        return upload_digest(self._result_id())
 
     async def acknowledge_result(self) -> None:
         """Release the result, which the caller has; how the session ended stays known. May be repeated.
@@ -332,7 +349,20 @@ class HostedSession:
                 f"{self.message_limit}"
             )
 
+    def _require_whole(self) -> None:
+        if self.damaged:
+            raise ResultNotReadyError(f"{self._keeper.damage}; it has no sum")
+
+    def _result_damaged(self) -> ResultDamagedError:
+        error = ResultDamagedError(
+            f"the result of session {self.name} was damaged on the disk and is lost; run the session again under "
+            "another name"
+        )
+        self._tools.observer.store_failed(self.name, error)
+        return error
+
     def _result_id(self) -> str:
+        self._require_whole()
         outcome = self._keeper.outcome
         if isinstance(outcome, Completed) and outcome.result is not None:
             return outcome.result
@@ -350,9 +380,12 @@ class HostedSession:
     async def _stored(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return await self._tools.run(call, *args, **kwargs)
+        except DamagedError:
+            raise self._result_damaged() from None
         except STORE_FAILURES as error:
             raise self._tools.unavailable(self.name, error) from error
 
-    def _read_result(self, upload: str, offset: int, count: int) -> bytes:
-        with self._tools.store.open_upload(self.name, upload) as view:
-            return bytes(view[offset : offset + count])
+    def _read_result(self, upload: str, offset: int, count: int, hashed: Any) -> bytes:
+        chunk = self._tools.store.read_range(self.name, upload, offset, count)
+        hashed.update(chunk)
+        return chunk

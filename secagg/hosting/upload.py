@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 
 from secagg.hosting.errors import UploadRefusedError
 from secagg.hosting.tools import STORE_FAILURES, Tools
@@ -29,7 +28,6 @@ class HostedUpload:
         self._tools = tools
         self._upload: Upload | None = upload
         self._received = 0
-        self._hash = hashlib.sha256()
         # One call at a time: a newer upload of the client discards this one in the middle of a write.
         self._turn = asyncio.Lock()
 
@@ -40,8 +38,8 @@ class HostedUpload:
 
     @property
     def sha256(self) -> bytes:
-        """SHA-256 of the bytes that came."""
-        return self._hash.digest()
+        """SHA-256 of the bytes that came; empty after the end of the upload."""
+        return b"" if self._upload is None else self._upload.sha256
 
     async def write(self, chunk: bytes | memoryview) -> None:
         """Append a piece.
@@ -59,7 +57,7 @@ class HostedUpload:
                     f"client {self.client} announced {self.total_bytes} bytes and sends more; announce what is sent"
                 )
             try:
-                await self._tools.run(self._append, upload, chunk)
+                await self._tools.run(upload.write, chunk)
             except STORE_FAILURES as error:
                 await self._drop()
                 raise self._tools.unavailable(self.name, error) from error
@@ -92,10 +90,6 @@ class HostedUpload:
         """Forget the bytes; does nothing after the end of the upload. To be called when a stream breaks off."""
         async with self._turn:
             await self._drop()
-
-    def _append(self, upload: Upload, chunk: bytes | memoryview) -> None:
-        upload.write(chunk)
-        self._hash.update(chunk)
 
     def _opened(self) -> Upload:
         if self._upload is None:

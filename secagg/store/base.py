@@ -30,6 +30,10 @@ class StoreConflictError(StoreError):
     """A session of this name exists with other content."""
 
 
+class DamagedError(StoreError):
+    """What was read back is not what was written: its digest is another one, or it is gone. Trying again is no use."""
+
+
 class EntryKind(Enum):
     """What an entry of a session's log stands for."""
 
@@ -80,9 +84,11 @@ class Completed:
 
     Attributes:
         result: id of the committed upload that holds the sum; None once the result was fetched and released.
+        dropped: id of a reason to the number of clients that were dropped for it.
     """
 
     result: str | None
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,12 @@ class Aborted:
     Attributes:
         reason: id of the reason (`AbortReason.value`).
         detail: one sentence for a person.
+        dropped: id of a reason to the number of clients that were dropped for it.
     """
 
     reason: str
     detail: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 Outcome = Completed | Aborted
@@ -109,6 +117,11 @@ class Upload(Protocol):
         """How many bytes have been written."""
         ...
 
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of the bytes that have been written."""
+        ...
+
     def write(self, chunk: bytes | memoryview) -> None:
         """Append a piece; it need not be durable yet.
 
@@ -118,7 +131,8 @@ class Upload(Protocol):
         ...
 
     def commit(self) -> str:
-        """Make the bytes durable and return their id. Unless an entry or outcome names it, a restart removes them.
+        """Make the bytes durable and return their id, which holds their digest: whoever names an upload commits to its
+        content. What no entry or outcome names is set aside by a restart.
 
         Raises:
             StoreError: no space left, or an upload that was ended.
@@ -131,7 +145,10 @@ class Upload(Protocol):
 
 
 class SessionStore(Protocol):
-    """Keeps sessions. Every method raises StoreError when it fails, and has then changed nothing."""
+    """Keeps sessions. Every method raises StoreError when it fails, and has then changed nothing.
+
+    What is read back is compared with a digest that was committed with it: it is what was written, or a DamagedError.
+    """
 
     def create(self, record: SessionRecord) -> None:
         """Keep a new session; the same record again changes nothing.
@@ -142,11 +159,19 @@ class SessionStore(Protocol):
         ...
 
     def sessions(self) -> Sequence[SessionRecord]:
-        """All sessions, ended ones included, in the order of their creation."""
+        """All sessions, ended ones included, in the order of their creation, but for those that are damaged."""
+        ...
+
+    def damaged(self) -> Mapping[str, str]:
+        """Sessions whose record is not what was written: their names, and that in one sentence."""
         ...
 
     def entries(self, name: str) -> Iterator[Entry]:
-        """The log of a session, oldest first; empty after its end."""
+        """The log of a session, oldest first; empty after its end.
+
+        Raises:
+            DamagedError: behind the entries that are as they were written, when the log had others.
+        """
         ...
 
     def append(self, name: str, entries: Sequence[Entry]) -> None:
@@ -178,7 +203,19 @@ class SessionStore(Protocol):
         ...
 
     def open_upload(self, name: str, upload: str) -> AbstractContextManager[memoryview]:
-        """The bytes of a committed upload, read-only and without a copy where the store can; valid inside `with`."""
+        """The bytes of a committed upload, read-only and without a copy where the store can; valid inside `with`.
+
+        Raises:
+            DamagedError: they do not have the digest that is in the id, or are not there.
+        """
+        ...
+
+    def read_range(self, name: str, upload: str, offset: int, count: int) -> bytes:
+        """At most `count` bytes of a committed upload. Who reads all of them compares them with the digest."""
+        ...
+
+    def set_aside(self, name: str, upload: str) -> None:
+        """Take a damaged upload away, durably, without removing it: whoever opens it finds it damaged from now on."""
         ...
 
     def discard_upload(self, name: str, upload: str) -> None:

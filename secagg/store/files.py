@@ -1,27 +1,30 @@
 """Uploads as files of a directory: written beside, made durable, then named; read through a memory map.
 
-One folder for each session. A file is there under its name only when all its bytes are durable, and whatever else
-lies in the directory was left by a process that died: `sweep` removes it. Knows numbers of sessions and ids of
-files, not what names them.
+One folder for each session. A file is there under its name only when all its bytes are durable. Its name holds their
+digest, which is compared whenever it is opened. Whatever else lies in the directory was left by a process that died:
+`sweep` puts it into quarantine, from where it is removed when it is old, and never by a start. Knows numbers of
+sessions and ids of files, not what names them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
-import re
 import secrets
 import shutil
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final
 
-from secagg.store.base import StoreError
+from secagg.store.base import DamagedError, StoreError
+from secagg.store.digests import is_upload_id, new_upload_id, upload_digest
 from secagg.store.durable import sync_directory
 
-_ID: Final = re.compile(r"[0-9a-f]{32}")
+QUARANTINE_SECONDS: Final = 7 * 24 * 3600.0
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
 
@@ -31,10 +34,12 @@ class UploadFiles:
 
     Args:
         root: the directory, made when it is missing.
+        quarantine: where to put what nothing names, and what is damaged; in the same file system, made when needed.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, quarantine: Path) -> None:
         self._root = root
+        self._quarantine = quarantine
         make_directory(root)
 
     def begin(self, session: int, limit: int) -> UploadFile:
@@ -42,38 +47,52 @@ class UploadFiles:
         folder = self._folder(session)
         with failures("an upload cannot be begun"):
             make_directory(folder)
-            return UploadFile(folder / secrets.token_hex(16), limit)
+            return UploadFile(folder, limit)
 
     def path(self, session: int, upload: str) -> Path:
         """Where a committed file is.
 
         Raises:
-            StoreError: an id that is none, or no such file.
+            DamagedError: an id that is none, or no such file.
         """
         path = self._folder(session) / upload
-        if _ID.fullmatch(upload) is None or not path.is_file():
-            raise StoreError(f"upload {upload[:32]!r} is not in the store")
+        if not is_upload_id(upload) or not path.is_file():
+            raise DamagedError(f"upload {upload[:32]!r} is not in the store")
         return path
 
     @contextmanager
     def open(self, session: int, upload: str) -> Iterator[memoryview]:
-        """Map a committed file into memory, read-only."""
+        """Map a committed file into memory, read-only.
+
+        Raises:
+            DamagedError: other bytes than were committed, or no such file.
+        """
         path = self.path(session, upload)
-        with failures(f"upload {upload} cannot be read"):
-            size = path.stat().st_size
-            mapped = None
-            if size:
-                with path.open("rb") as file:
-                    mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        with failures(f"upload {upload[:32]} cannot be read"), path.open("rb") as file:
+            # Read and not mapped: the pages of files that wait for their turn would count as this process' memory.
+            found = hashlib.file_digest(file, "sha256").digest()
+            size = file.tell()
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else None
+        if found != upload_digest(upload):
+            if mapped is not None:
+                mapped.close()
+            raise DamagedError(f"upload {upload[:32]!r} was damaged on the disk: it has {size} bytes of another digest")
         if mapped is None:
             yield memoryview(b"")
             return
         with mapped, memoryview(mapped) as view:
             yield view
 
+    def read(self, session: int, upload: str, offset: int, count: int) -> bytes:
+        """A range of a committed file, which is compared with nothing."""
+        path = self.path(session, upload)
+        with failures(f"upload {upload[:32]} cannot be read"), path.open("rb") as file:
+            file.seek(offset)
+            return file.read(count)
+
     def discard(self, session: int, upload: str) -> None:
         """Remove a committed file, if it is there."""
-        if _ID.fullmatch(upload) is not None:
+        if is_upload_id(upload):
             with failures(f"upload {upload} cannot be removed"):
                 (self._folder(session) / upload).unlink(missing_ok=True)
 
@@ -89,16 +108,41 @@ class UploadFiles:
             if not uploads:
                 folder.rmdir()
 
+    def set_aside(self, session: int, upload: str) -> None:
+        """Put a committed file into quarantine, if it is there."""
+        path = self._folder(session) / upload
+        with failures(f"upload {upload[:32]} cannot be set aside"):
+            if is_upload_id(upload) and path.is_file():
+                self._move(path, session)
+                sync_directory(path.parent)
+
     def sweep(self, wanted: Mapping[int, Collection[str]]) -> None:
-        """Remove everything but the wanted files of each session."""
-        with failures("orphaned uploads cannot be removed"):
+        """Put everything but the wanted files of each session into quarantine; what never was whole is removed."""
+        with failures("orphaned uploads cannot be set aside"):
             for folder in list(self._root.iterdir()):
                 if folder.is_symlink() or not folder.is_dir():
-                    folder.unlink()
-                elif not folder.name.isdecimal() or int(folder.name) not in wanted:
-                    shutil.rmtree(folder)
-        for session, uploads in wanted.items():
-            self.keep_only(session, uploads)
+                    self._move(folder)
+                    continue
+                uploads = wanted.get(int(folder.name), ()) if folder.name.isdecimal() else ()
+                for path in list(folder.iterdir()):
+                    if path.name.endswith(_PART):
+                        path.unlink()
+                    elif path.name not in uploads:
+                        self._move(path, folder.name)
+                if not uploads:
+                    folder.rmdir()
+
+    def expire(self) -> None:
+        """Remove what has been in quarantine for `QUARANTINE_SECONDS`."""
+        with failures("old files cannot be removed"):
+            if not self._quarantine.is_dir():
+                return
+            for path in list(self._quarantine.iterdir()):
+                if path.lstat().st_mtime < time.time() - QUARANTINE_SECONDS:
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
 
     def size(self, session: int) -> int:
         """Bytes of the session's committed files."""
@@ -107,6 +151,11 @@ class UploadFiles:
             if not folder.is_dir():
                 return 0
             return sum(path.stat().st_size for path in folder.iterdir() if path.suffix != _PART)
+
+    def _move(self, path: Path, owner: object = "") -> None:
+        make_directory(self._quarantine)
+        moved = path.rename(self._quarantine / f"{owner}-{path.name}")
+        os.utime(moved, follow_symlinks=False)
 
     def _folder(self, session: int) -> Path:
         return self._root / str(session)
@@ -119,13 +168,19 @@ class UploadFile:
         OSError: the file cannot be made.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
-        self._path = path
-        self._part = path.with_name(path.name + _PART)
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._part = folder / (secrets.token_hex(16) + _PART)
+        self._path = self._part
         self._limit = limit
         self._lock = Lock()
+        self._hash = hashlib.sha256()
         self._file: BinaryIO | None = self._part.open("xb", buffering=0)
         self.received = 0
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of what was written."""
+        return self._hash.digest()
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append a piece; see `Upload.write`."""
@@ -137,6 +192,7 @@ class UploadFile:
             with failures("an upload cannot be written"):
                 while left:
                     written = file.write(left)
+                    self._hash.update(left[:written])
                     self.received += written or 0
                     left = left[written:]
 
@@ -147,6 +203,7 @@ class UploadFile:
             with failures("an upload cannot be made durable"):
                 os.fsync(file.fileno())
                 file.close()
+                self._path = self._part.with_name(new_upload_id(self.sha256))
                 self._part.rename(self._path)
                 sync_directory(self._path.parent)
             self._file = None

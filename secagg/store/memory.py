@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from secagg.store.base import (
     Completed,
+    DamagedError,
     Entry,
     EntryKind,
     Outcome,
@@ -18,6 +19,7 @@ from secagg.store.base import (
     Upload,
     check_session_name,
 )
+from secagg.store.digests import new_upload_id
 
 
 @dataclass(slots=True)
@@ -43,6 +45,10 @@ class MemoryStore:
     def sessions(self) -> Sequence[SessionRecord]:
         """All sessions in the order of their creation."""
         return [kept.record for kept in self._sessions.values()]
+
+    def damaged(self) -> Mapping[str, str]:
+        """None: what is in memory is not read back."""
+        return {}
 
     def entries(self, name: str) -> Iterator[Entry]:
         """The log of a session, oldest first."""
@@ -74,7 +80,7 @@ class MemoryStore:
         kept = self._kept(name)
         if not isinstance(kept.outcome, Completed):
             raise StoreError(f"session {name} has no result to release")
-        kept.uploads, kept.outcome = {}, Completed(None)
+        kept.uploads, kept.outcome = {}, replace(kept.outcome, result=None)
 
     def discard(self, name: str) -> None:
         """Remove everything about a session."""
@@ -93,6 +99,16 @@ class MemoryStore:
 
     def discard_upload(self, name: str, upload: str) -> None:
         """Remove a committed upload that no entry names."""
+        self._kept(name).uploads.pop(upload, None)
+
+    def read_range(self, name: str, upload: str, offset: int, count: int) -> bytes:
+        """At most `count` bytes of a committed upload."""
+        kept = self._kept(name)
+        _require(kept, upload)
+        return kept.uploads[upload][offset : offset + count]
+
+    def set_aside(self, name: str, upload: str) -> None:
+        """Let go of an upload that is damaged."""
         self._kept(name).uploads.pop(upload, None)
 
     def upload_bytes(self, name: str) -> int:
@@ -121,7 +137,13 @@ class _MemoryUpload:
         self._uploads = uploads
         self._limit = limit
         self._pieces: list[bytes] | None = []
+        self._hash = hashlib.sha256()
         self.received = 0
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of what was written."""
+        return self._hash.digest()
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append a piece; see `Upload.write`."""
@@ -131,13 +153,14 @@ class _MemoryUpload:
         if self.received + len(piece) > self._limit:
             raise StoreError(f"an upload of more than its {self._limit} bytes; announce what is sent")
         self._pieces.append(piece)
+        self._hash.update(piece)
         self.received += len(piece)
 
     def commit(self) -> str:
         """Keep the bytes; see `Upload.commit`."""
         if self._pieces is None:
             raise StoreError("this upload has ended; begin another")
-        upload = secrets.token_hex(16)
+        upload = new_upload_id(self.sha256)
         self._uploads[upload] = b"".join(self._pieces)
         self._pieces = None
         return upload
@@ -149,4 +172,4 @@ class _MemoryUpload:
 
 def _require(kept: _Kept, upload: str) -> None:
     if upload not in kept.uploads:
-        raise StoreError(f"upload {upload[:32]!r} is not in the store")
+        raise DamagedError(f"upload {upload[:32]!r} is not in the store")

@@ -1,26 +1,28 @@
 """A store in one directory: SQLite for records and logs, a file for each upload.
 
 `secagg.sqlite3` is in WAL mode with full synchronization, so that a transaction is on the disk when it ends. An
-upload becomes durable before the entry that names it; after a crash, files that nothing names are removed. When the
+upload becomes durable before the entry that names it; after a crash, files that nothing names are set aside. When the
 disk fails to synchronize a commit, the transaction may be there or not, and only a restart tells: until then nothing
 is changed, so that no file goes which the log may name. One process at a time: the database stays locked while the
 store is open.
+
+Each entry of a log has a digest over itself and the one before, the first over the session's record, and the last
+stands beside the log: what leads from the record to the last digest is the log, whole and as it was written.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from secagg.parameters import ClientId
 from secagg.store.base import (
-    Aborted,
     Completed,
+    DamagedError,
     Entry,
     EntryKind,
     Outcome,
@@ -30,38 +32,31 @@ from secagg.store.base import (
     Upload,
     check_session_name,
 )
+from secagg.store.digests import digest_of
 from secagg.store.durable import sync_directory
 from secagg.store.files import UploadFiles, failures, make_directory
+from secagg.store.tables import (
+    DAMAGED,
+    ENTRIES,
+    RECORDS,
+    RUNNING,
+    SCHEMA,
+    STATE,
+    is_state,
+    is_whole,
+    outcome_of,
+    outcome_values,
+    record_of,
+    record_values,
+)
 
 DATABASE: Final = "secagg.sqlite3"
 UPLOADS: Final = "uploads"
-_VERSION: Final = 1
+QUARANTINE: Final = "quarantine"
+_VERSION: Final = 2
 _LOCK_SECONDS: Final = 1.0
 _PAGE: Final = 256
 _NOT_SYNCHRONIZED: Final = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
-
-_SCHEMA: Final = """
-CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
-    offer BLOB NOT NULL,
-    roster TEXT NOT NULL,
-    schedule BLOB NOT NULL,
-    created_at REAL NOT NULL,
-    ended TEXT CHECK (ended IN ('completed', 'aborted')),
-    result TEXT,
-    reason TEXT,
-    detail TEXT
-);
-CREATE TABLE entries (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    session INTEGER NOT NULL REFERENCES sessions (id),
-    kind TEXT NOT NULL,
-    client TEXT,
-    payload BLOB NOT NULL
-);
-CREATE INDEX entries_of_session ON entries (session, position);
-"""
 
 
 class SqliteStore:
@@ -96,82 +91,105 @@ class SqliteStore:
         """Keep a new session; the same record again changes nothing."""
         check_session_name(record.name)
         with self._transaction(f"session {record.name} cannot be created"):
-            known = self._rows("SELECT * FROM sessions WHERE name = ?", record.name)
+            known = self._rows(f"{RECORDS} WHERE name = ?", record.name)
             if known:
-                if _record(known[0]) != record:
+                if not is_whole(known[0]):
+                    raise DamagedError(DAMAGED.format(name=record.name))
+                if record_of(known[0]) != record:
                     raise StoreConflictError(f"session {record.name} exists with other content; choose another name")
                 return
-            self._connection.execute(
-                "INSERT INTO sessions (name, offer, roster, schedule, created_at) VALUES (?, ?, ?, ?, ?)",
-                (record.name, record.offer, _dump_roster(record.roster), record.schedule, record.created_at),
+            values = record_values(record)
+            digest = digest_of(*values)
+            inserted = self._connection.execute(
+                "INSERT INTO sessions (name, offer, roster, schedule, created_at, record, outcome) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*values, digest, digest_of(digest, *RUNNING)),
             )
+            self._connection.execute("INSERT INTO logs VALUES (?, ?)", (inserted.lastrowid, digest))
 
     def sessions(self) -> Sequence[SessionRecord]:
-        """All sessions in the order of their creation."""
-        with self._lock, _database_failures("sessions cannot be read"):
-            return [_record(row) for row in self._rows("SELECT * FROM sessions ORDER BY id")]
+        """All sessions in the order of their creation, but for those that are damaged."""
+        return [record_of(row) for row in self._records() if is_whole(row)]
+
+    def damaged(self) -> Mapping[str, str]:
+        """Sessions whose record is not what was written, and that in one sentence."""
+        damaged = [str(row["name"]) for row in self._records() if not is_whole(row)]
+        return {name: DAMAGED.format(name=name) for name in damaged}
 
     def entries(self, name: str) -> Iterator[Entry]:
         """The log of a session, oldest first."""
-        session, position = self._session(name), 0
+        position, count = 0, 0
+        with self._lock, _database_failures(f"the log of session {name} cannot be read"):
+            self._require_certainty()
+            state = self._state(name)
+            session, digest, last = state["id"], state["record"], self._last(state)
         while True:
             with self._lock, _database_failures(f"the log of session {name} cannot be read"):
                 rows = self._rows(
-                    "SELECT * FROM entries WHERE session = ? AND position > ? ORDER BY position LIMIT ?",
+                    f"{ENTRIES} WHERE session = ? AND position > ? ORDER BY position LIMIT ?",
                     *(session, position, _PAGE),
                 )
             for row in rows:
-                client = None if row["client"] is None else int(row["client"])
-                yield Entry(EntryKind(row["kind"]), client, bytes(row["payload"]))
+                following = digest_of(digest, row["kind"], row["client"], row["payload"])
+                # What does not follow was damaged, and then nothing leads to the last; or it is another session's.
+                if following == row["digest"]:
+                    digest, count = following, count + 1
+                    yield Entry(
+                        EntryKind(row["kind"]), None if row["client"] is None else int(row["client"]), row["payload"]
+                    )
             if len(rows) < _PAGE:
-                return
+                break
             position = rows[-1]["position"]
+        if digest != last:
+            raise DamagedError(
+                f"the log of session {name} was damaged on the disk behind its entry {count}; run the session again "
+                "under another name"
+            )
 
     def append(self, name: str, entries: Sequence[Entry]) -> None:
         """Append to a log, durably and all or nothing."""
         with self._transaction(f"the log of session {name} cannot be written"):
-            session = self._running(name)
+            state = self._running(name)
+            session, digest = state["id"], self._last(state)
+            rows: list[tuple[int, str, str | None, bytes, bytes]] = []
             for entry in entries:
                 if entry.kind is EntryKind.UPLOAD:
                     self._files.path(session, entry.payload.decode("ascii"))
+                client = None if entry.client is None else str(entry.client)
+                digest = digest_of(digest, entry.kind.value, client, entry.payload)
+                rows.append((session, entry.kind.value, client, entry.payload, digest))
             self._connection.executemany(
-                "INSERT INTO entries (session, kind, client, payload) VALUES (?, ?, ?, ?)",
-                [
-                    (session, entry.kind.value, None if entry.client is None else str(entry.client), entry.payload)
-                    for entry in entries
-                ],
+                "INSERT INTO entries (session, kind, client, payload, digest) VALUES (?, ?, ?, ?, ?)", rows
             )
+            self._connection.execute("UPDATE logs SET last = ? WHERE session = ?", (digest, session))
 
     def finish(self, name: str, outcome: Outcome) -> None:
         """Keep how a session ended, and remove its log and uploads but for the result."""
         with self._transaction(f"the outcome of session {name} cannot be written"):
-            session = self._running(name)
-            values: tuple[str, str | None, str | None, str | None]
-            if isinstance(outcome, Completed):
-                if outcome.result is not None:
-                    self._files.path(session, outcome.result)
-                values = ("completed", outcome.result, None, None)
-            else:
-                values = ("aborted", None, outcome.reason, outcome.detail)
-            self._connection.execute(
-                "UPDATE sessions SET ended = ?, result = ?, reason = ?, detail = ? WHERE id = ?", (*values, session)
-            )
+            state = self._running(name)
+            session = state["id"]
+            result = outcome.result if isinstance(outcome, Completed) else None
+            if result is not None:
+                self._files.path(session, result)
+            self._put(state, outcome)
             self._connection.execute("DELETE FROM entries WHERE session = ?", (session,))
-        self._tidy(session, values[1])
+            self._connection.execute("UPDATE logs SET last = ? WHERE session = ?", (state["record"], session))
+        self._tidy(session, result)
 
     def outcome(self, name: str) -> Outcome | None:
         """How a session ended, or None while it runs."""
         with self._lock, _database_failures(f"session {name} cannot be read"):
-            return _outcome(self._row(name))
+            return outcome_of(self._state(name))
 
     def release_result(self, name: str) -> None:
         """Remove the result of a completed session; its outcome stays."""
         with self._transaction(f"session {name} cannot be written"):
-            row = self._row(name)
-            if row["ended"] != "completed":
+            state = self._state(name)
+            outcome = outcome_of(state)
+            if not isinstance(outcome, Completed):
                 raise StoreError(f"session {name} has no result to release")
-            self._connection.execute("UPDATE sessions SET result = NULL WHERE id = ?", (row["id"],))
-        self._tidy(row["id"], None)
+            self._put(state, replace(outcome, result=None))
+        self._tidy(state["id"], None)
 
     def discard(self, name: str) -> None:
         """Remove everything about a session."""
@@ -179,6 +197,7 @@ class SqliteStore:
             rows = self._rows("SELECT id FROM sessions WHERE name = ?", name)
             for row in rows:
                 self._connection.execute("DELETE FROM entries WHERE session = ?", (row["id"],))
+                self._connection.execute("DELETE FROM logs WHERE session = ?", (row["id"],))
                 self._connection.execute("DELETE FROM sessions WHERE id = ?", (row["id"],))
         for row in rows:
             self._tidy(row["id"], None)
@@ -195,6 +214,14 @@ class SqliteStore:
         """Remove a committed upload that no entry names."""
         self._files.discard(self._session(name), upload)
 
+    def read_range(self, name: str, upload: str, offset: int, count: int) -> bytes:
+        """At most `count` bytes of a committed upload."""
+        return self._files.read(self._session(name), upload, offset, count)
+
+    def set_aside(self, name: str, upload: str) -> None:
+        """Put a damaged upload into quarantine."""
+        self._files.set_aside(self._session(name), upload)
+
     def upload_bytes(self, name: str) -> int:
         """Bytes of the session's committed uploads, its result included."""
         return self._files.size(self._session(name))
@@ -207,6 +234,8 @@ class SqliteStore:
     def _open(self, directory: Path) -> None:
         with _database_failures(f"{directory} cannot be opened; is another server using it?"):
             self._connection.row_factory = sqlite3.Row
+            # A name with a flipped bit has to be told, too.
+            self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
             # Before anything is read: the lock is then taken at once and kept, and no other process can interfere.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -218,22 +247,24 @@ class SqliteStore:
                     raise StoreError(f"{directory} was written by another release (layout {version}); use that one")
                 if version == 0:
                     _require_nobodys(directory)
-                    for statement in _SCHEMA.split(";\n"):
+                    for statement in SCHEMA.split(";\n"):
                         self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {_VERSION}")
         with failures(f"{directory} cannot be used"):
             sync_directory(directory)
-            self._files = UploadFiles(directory / UPLOADS)
+            self._files = UploadFiles(directory / UPLOADS, directory / QUARANTINE)
         self._files.sweep(self._wanted())
 
     def _wanted(self) -> Mapping[int, set[str]]:
         wanted: dict[int, set[str]] = {}
         with _database_failures("sessions cannot be read"):
             for row in self._rows("SELECT id, result FROM sessions"):
-                wanted[row["id"]] = set() if row["result"] is None else {row["result"]}
+                wanted[row["id"]] = set() if row["result"] is None else {str(row["result"])}
             named = self._rows("SELECT session, payload FROM entries WHERE kind = ?", EntryKind.UPLOAD.value)
         for row in named:
-            wanted[row["session"]].add(bytes(row["payload"]).decode("ascii"))
+            payload = row["payload"]
+            if isinstance(payload, bytes):
+                wanted.setdefault(row["session"], set()).add(payload.decode("ascii", "replace"))
         return wanted
 
     def _tidy(self, session: int, result: str | None) -> None:
@@ -243,6 +274,7 @@ class SqliteStore:
         """
         try:
             self._files.keep_only(session, () if result is None else (result,))
+            self._files.expire()
             with self._lock:
                 self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
         except (StoreError, sqlite3.Error):
@@ -251,24 +283,44 @@ class SqliteStore:
     def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
         return self._connection.execute(statement, values).fetchall()
 
-    def _row(self, name: str) -> sqlite3.Row:
-        rows = self._rows("SELECT * FROM sessions WHERE name = ?", name)
+    def _records(self) -> list[sqlite3.Row]:
+        with self._lock, _database_failures("sessions cannot be read"):
+            return self._rows(f"{RECORDS} ORDER BY id")
+
+    def _state(self, name: str) -> sqlite3.Row:
+        """What a session is known by and how it ended, as it was written."""
+        rows = self._rows(f"{STATE} WHERE name = ?", name)
         if not rows:
             raise StoreError(f"session {name[:40]!r} is not in the store")
-        return rows[0]
+        if not is_state(rows[0]):
+            raise DamagedError(DAMAGED.format(name=name))
+        row: sqlite3.Row = rows[0]
+        return row
+
+    def _put(self, state: sqlite3.Row, outcome: Outcome) -> None:
+        """Write how a session ended, with its digest."""
+        values = outcome_values(outcome)
+        self._connection.execute(
+            "UPDATE sessions SET ended = ?, result = ?, reason = ?, detail = ?, dropped = ?, outcome = ? WHERE id = ?",
+            (*values, digest_of(state["record"], *values), state["id"]),
+        )
+
+    def _last(self, state: sqlite3.Row) -> bytes:
+        """The digest of a session's last entry, or of its record while it has none."""
+        rows = self._rows("SELECT last FROM logs WHERE session = ?", state["id"])
+        return rows[0]["last"] if rows else b""
 
     def _session(self, name: str) -> int:
         with self._lock, _database_failures(f"session {name} cannot be read"):
             self._require_certainty()
-            number: int = self._row(name)["id"]
+            number: int = self._state(name)["id"]
             return number
 
-    def _running(self, name: str) -> int:
-        row = self._row(name)
-        if row["ended"] is not None:
+    def _running(self, name: str) -> sqlite3.Row:
+        state = self._state(name)
+        if state["ended"] is not None:
             raise StoreError(f"session {name} has ended; its log is closed")
-        number: int = row["id"]
-        return number
+        return state
 
     @contextmanager
     def _transaction(self, what: str) -> Iterator[None]:
@@ -312,26 +364,3 @@ def _database_failures(what: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(f"{what}: {error}") from error
-
-
-def _record(row: sqlite3.Row) -> SessionRecord:
-    return SessionRecord(
-        row["name"], bytes(row["offer"]), _load_roster(row["roster"]), bytes(row["schedule"]), row["created_at"]
-    )
-
-
-def _outcome(row: sqlite3.Row) -> Outcome | None:
-    match row["ended"]:
-        case "completed":
-            return Completed(row["result"])
-        case "aborted":
-            return Aborted(row["reason"], row["detail"])
-    return None
-
-
-def _dump_roster(roster: Mapping[ClientId, bytes]) -> str:
-    return json.dumps({str(client): bytes(roster[client]).hex() for client in sorted(roster)})
-
-
-def _load_roster(text: str) -> Mapping[ClientId, bytes]:
-    return {int(client): bytes.fromhex(key) for client, key in json.loads(text).items()}

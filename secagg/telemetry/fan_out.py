@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from secagg.errors import DropReason
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.replies import ReceiptKind
+from secagg.hosting.replies import Departure, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -51,7 +50,7 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.round_closed(name, round_, answered, seconds)
 
-    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: Departure, detail: str) -> None:
         """Pass it on."""
         for observer in self._observers:
             observer.client_dropped(name, client, round_, reason, detail)

@@ -17,9 +17,9 @@ import structlog
 from structlog.typing import Processor
 
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import DropReason, ParameterError
+from secagg.errors import ParameterError
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.replies import ReceiptKind
+from secagg.hosting.replies import Departure, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -115,7 +115,7 @@ class LogObserver(HostObserver):
         """Level info."""
         self._log.info("round closed", session=name, round=round_.value, answered=answered, seconds=round(seconds, 3))
 
-    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: Departure, detail: str) -> None:
         """Level warning."""
         self._log.warning(
             "client dropped",

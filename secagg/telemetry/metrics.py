@@ -13,9 +13,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from secagg.errors import DropReason, ParameterError
+from secagg.errors import ParameterError
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.replies import ReceiptKind
+from secagg.hosting.replies import Departure, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -92,7 +92,7 @@ class MetricsObserver(HostObserver):
         self._rounds.labels(round=round_.value).inc()
         self._round_seconds.labels(round_.value).observe(seconds)
 
-    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: Departure, detail: str) -> None:
         """Count it by rule."""
         self._dropped.labels(round=round_.value, reason=reason.value).inc()
 

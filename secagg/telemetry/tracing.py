@@ -10,8 +10,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode, TracerProvider, set_span_in_context
 
-from secagg.errors import DropReason
 from secagg.hosting.observer import HostObserver
+from secagg.hosting.replies import Departure
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -60,7 +60,7 @@ class TracingObserver(HostObserver):
             self._rounds[name].set_attribute("secagg.answered", answered)
         self._end(self._rounds, name)
 
-    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: DropReason, detail: str) -> None:
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: Departure, detail: str) -> None:
         """Note it in the round's span, or the session's."""
         span = self._rounds.get(name) or self._sessions.get(name)
         if span is not None:

@@ -180,6 +180,10 @@ class FaultyUpload:
     def received(self) -> int:
         return self._upload.received
 
+    @property
+    def sha256(self) -> bytes:
+        return self._upload.sha256
+
     def write(self, chunk: bytes | memoryview) -> None:
         try:
             self._upload.write(chunk)

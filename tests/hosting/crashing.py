@@ -65,6 +65,10 @@ class _CrashingUpload:
     def received(self) -> int:
         return self._upload.received
 
+    @property
+    def sha256(self) -> bytes:
+        return self._upload.sha256
+
     def write(self, chunk: bytes | memoryview) -> None:
         with self._points.around("write"):
             self._upload.write(chunk)

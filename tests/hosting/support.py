@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from secagg import ClientPhase, ClientSession, Round
-from secagg.errors import DropReason
 from secagg.hosting import (
+    Departure,
     Ended,
     HostedSession,
     HostObserver,
@@ -122,7 +122,7 @@ class Recorder(HostObserver):
     def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
         self.note("closed", round_, answered, seconds)
 
-    def client_dropped(self, name: str, client: int, round_: Round, reason: DropReason, detail: str) -> None:
+    def client_dropped(self, name: str, client: int, round_: Round, reason: Departure, detail: str) -> None:
         self.note("dropped", client, round_, reason)
 
     def answer(self, name: str, round_: Round | None, client: int, kind: ReceiptKind) -> None:

@@ -129,7 +129,7 @@ def play(directory: Path, fatal: Callable[[int], int], threat_model: str = "semi
     store = SqliteStore(directory)
     assert store.outcome(crashing.NAME) == Completed(None)
     assert list(store.entries(crashing.NAME)) == []
-    assert list((directory / "uploads").rglob("?" * 32)) == []
+    assert [path for path in (directory / "uploads").rglob("*") if path.is_file()] == []
     store.close()
     return server
 

@@ -59,6 +59,10 @@ class FailingStore(MemoryStore):
         self._try("open")
         return super().open_upload(name, upload)
 
+    def read_range(self, name: str, upload: str, offset: int, count: int) -> bytes:
+        self._try("open")
+        return super().read_range(name, upload, offset, count)
+
     def discard_upload(self, name: str, upload: str) -> None:
         self._try("discard")
         super().discard_upload(name, upload)
@@ -80,6 +84,10 @@ class _FailingUpload:
     @property
     def received(self) -> int:
         return self._upload.received
+
+    @property
+    def sha256(self) -> bytes:
+        return self._upload.sha256
 
     def write(self, chunk: bytes | memoryview) -> None:
         self._attempt("write")

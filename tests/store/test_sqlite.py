@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ import pytest
 from secagg.store import files
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, StoreError
 from secagg.store.durable import sync_directory
-from secagg.store.sqlite import DATABASE, UPLOADS, SqliteStore
+from secagg.store.files import QUARANTINE_SECONDS
+from secagg.store.sqlite import DATABASE, QUARANTINE, UPLOADS, SqliteStore
 from tests.store.test_stores import RECORD, entry, uploaded
 
 
@@ -57,12 +59,13 @@ def test_everything_is_there_again(tmp_path: Path) -> None:
     store.close()
 
 
-def test_what_nothing_names_is_removed_at_the_start(tmp_path: Path) -> None:
+def test_what_nothing_names_is_set_aside_at_the_start(tmp_path: Path) -> None:
+    """A start removes nothing that was ever whole: what the database says may be what is left of it."""
     store = SqliteStore(tmp_path)
     store.create(RECORD)
     named = uploaded(store, b"named")
     store.append("one", [entry(2, named.encode(), EntryKind.UPLOAD)])
-    uploaded(store, b"orphan")
+    orphan = uploaded(store, b"orphan")
     begun = store.begin_upload("one", 9)
     begun.write(b"begun")
     (tmp_path / UPLOADS / "77").mkdir()
@@ -72,6 +75,27 @@ def test_what_nothing_names_is_removed_at_the_start(tmp_path: Path) -> None:
     begun.discard()
     store = reopened(store, tmp_path)
     assert files_of(tmp_path) == ["1", f"1/{named}"]
+    aside = tmp_path / QUARANTINE
+    assert sorted(path.name for path in aside.iterdir()) == sorted([f"1-{orphan}", "77-" + "0" * 32])
+    assert (aside / f"1-{orphan}").read_bytes() == b"orphan"
+    store.close()
+
+
+def test_quarantine_is_emptied_by_age_and_never_by_a_start(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    for name in ("one", "two"):
+        store.create(replace(RECORD, name=name))
+    orphans = [uploaded(store, bytes([number])) for number in range(2)]
+    store = reopened(store, tmp_path)
+    old, new = (tmp_path / QUARANTINE / f"1-{orphan}" for orphan in orphans)
+    (tmp_path / QUARANTINE / "1-folder").mkdir()
+    long_ago = time.time() - QUARANTINE_SECONDS - 60
+    for path in (old, tmp_path / QUARANTINE / "1-folder"):
+        os.utime(path, (long_ago, long_ago))
+    store = reopened(store, tmp_path)
+    assert old.exists()
+    store.finish("one", Aborted("A10", ""))
+    assert [path.name for path in (tmp_path / QUARANTINE).iterdir()] == [new.name]
     store.close()
 
 
@@ -316,7 +340,7 @@ def test_sessions_are_used_from_many_threads(tmp_path: Path) -> None:
 
 
 def test_tidying_up_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The outcome is durable by then; the files go at the next start."""
+    """The outcome is durable by then; the files are set aside at the next start."""
     store = SqliteStore(tmp_path)
     store.create(RECORD)
     store.append("one", [Entry(EntryKind.UPLOAD, 1, uploaded(store, b"masked").encode())])

@@ -32,6 +32,8 @@ async def offer_sessions(host: SessionHost, config: ServerConfig) -> list[str]:
     directory: Directory | None = None
     created = []
     for session in config.sessions:
+        if session.name in host.damaged:
+            continue
         if host.has(session.name):
             stored = host.session(session.name)
             if stored.status().state not in _ENDED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator
 
 from secagg.hosting import SessionHost, SessionStatus
@@ -30,25 +29,25 @@ class Administrator(AdministrationServicer):
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsReply:
         """Name all sessions."""
         operator_of(self._gatekeeper, context)
-        return pb.ListSessionsReply(sessions=[session.name for session in self._host.sessions()])
+        names = (*(session.name for session in self._host.sessions()), *self._host.damaged)
+        return pb.ListSessionsReply(sessions=names)
 
     @answered
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusReply:
         """Say how far a session is."""
         operator_of(self._gatekeeper, context)
-        return _status(self._host.session(request.session).status())
+        return _status(self._host.status(request.session))
 
     @streamed
     async def GetResult(self, request: pb.GetResultRequest, context: Context) -> AsyncIterator[pb.ResultPart]:
         """Give the sum, chunk by chunk."""
         operator_of(self._gatekeeper, context)
         session = self._host.session(request.session)
-        digest, total = hashlib.sha256(), 0
+        total = 0
         async for chunk in session.result_chunks(CHUNK_BYTES):
-            digest.update(chunk)
             total += len(chunk)
             yield pb.ResultPart(chunk=chunk)
-        yield pb.ResultPart(end=pb.ResultEnd(total_bytes=total, sha256=digest.digest()))
+        yield pb.ResultPart(end=pb.ResultEnd(total_bytes=total, sha256=session.result_sha256()))
 
     @answered
     async def AcknowledgeResult(

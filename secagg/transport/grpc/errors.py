@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from enum import Enum, unique
 
-from secagg.errors import AbortReason, DropReason, SecAggError, SessionAbortedError
+from secagg.errors import AbortReason, SecAggError, SessionAbortedError
+from secagg.hosting import Departure
 
 
 @unique
@@ -29,6 +30,7 @@ class Refusal(Enum):
     TRY_AGAIN = "TRY_AGAIN"
     DROPPED = "DROPPED"
     RESULT_NOT_READY = "RESULT_NOT_READY"
+    RESULT_DAMAGED = "RESULT_DAMAGED"
 
 
 class ServiceError(SecAggError):
@@ -56,12 +58,13 @@ class DroppedError(SessionAbortedError):
     """The server dropped this client, or the session ended without an input of this process.
 
     Attributes:
-        drop_reason: the rule by which the server dropped it, or None when the server does not know any more.
+        drop_reason: the rule by which the server dropped it, or a reason of the host's own; None when the server does
+            not know any more.
     """
 
-    def __init__(self, message: str, drop_reason: DropReason | None = None) -> None:
+    def __init__(self, message: str, drop_reason: Departure | None = None) -> None:
         super().__init__(message, AbortReason.PEER_ABORTED)
         self.drop_reason = drop_reason
 
-    def __reduce__(self) -> tuple[type[DroppedError], tuple[str, DropReason | None]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[DroppedError], tuple[str, Departure | None]]:  # type: ignore[override]
         return type(self), (str(self), self.drop_reason)

@@ -15,10 +15,13 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from secagg.errors import DropReason, ParameterError, SecAggError
 from secagg.hosting import (
+    Departure,
     HostError,
+    HostReason,
     HostUnavailableError,
     NotInCohortError,
     QuotaExceededError,
+    ResultDamagedError,
     ResultNotReadyError,
     UnknownSessionError,
     UploadRefusedError,
@@ -47,6 +50,7 @@ CODES: Final[Mapping[Refusal, grpc.StatusCode]] = MappingProxyType(
         Refusal.TRY_AGAIN: _Code.UNAVAILABLE,
         Refusal.DROPPED: _Code.FAILED_PRECONDITION,
         Refusal.RESULT_NOT_READY: _Code.FAILED_PRECONDITION,
+        Refusal.RESULT_DAMAGED: _Code.DATA_LOSS,
     }
 )
 _WORTH_ANOTHER: Final = frozenset(
@@ -75,7 +79,7 @@ class CallRefusedError(SecAggError):
         refusal: Refusal,
         message: str,
         *,
-        drop_reason: DropReason | None = None,
+        drop_reason: Departure | None = None,
         retry: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
@@ -103,6 +107,8 @@ def refused(error: SecAggError) -> CallRefusedError:
             return CallRefusedError(Refusal.QUOTA_EXCEEDED, str(error), retry=again, retry_after=error.retry_after)
         case UploadRefusedError():
             return CallRefusedError(Refusal.UPLOAD_REFUSED, str(error))
+        case ResultDamagedError():
+            return CallRefusedError(Refusal.RESULT_DAMAGED, str(error))
         case ResultNotReadyError():
             return CallRefusedError(Refusal.RESULT_NOT_READY, str(error))
         case HostUnavailableError():
@@ -169,6 +175,6 @@ def hint(rule_id: str) -> str:
     return ""
 
 
-def drop_reason_of(rule_id: str) -> DropReason | None:
+def drop_reason_of(rule_id: str) -> Departure | None:
     """Return a drop reason by its id, or None when there is none or this release does not know it."""
-    return next((reason for reason in DropReason if reason.value == rule_id), None)
+    return next((reason for reason in (*DropReason, *HostReason) if reason.value == rule_id), None)

@@ -212,6 +212,10 @@ class Spied:
     def received(self) -> int:
         return self.upload.received
 
+    @property
+    def sha256(self) -> bytes:
+        return self.upload.sha256
+
     def write(self, chunk: bytes | memoryview) -> None:
         self.upload.write(chunk)
 
