@@ -41,7 +41,7 @@ class PrivacySettings:
         clip: largest L2 norm of a client's whole update, all arrays together; a longer one is scaled down.
         rounds: how often one client's data are summed. A session that ends without a sum counts, too: give some to
             spare.
-        clients: the largest cohort.
+        clients: the largest cohort; with cells, the largest cell.
         weights: the weight (example count) that counts as 1 in a weighted mean, larger ones likewise; None for one
             client, one vote.
         noise: "clients", "each" or "server", as in `Plan.choose`, and so for those below.

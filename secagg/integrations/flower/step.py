@@ -26,7 +26,7 @@ from secagg.integrations.contribution import (
 from secagg.integrations.flower import records
 from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node
-from secagg.integrations.flower.plan import Plan, metrics_of
+from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
@@ -166,7 +166,8 @@ class Step:
         vectors, weight, notes = plan.encode(instruction, reply.content)
         _warn(notes)
         if ALARM_VECTOR in dict(session.parameters.vectors):
-            vectors[ALARM_VECTOR] = alarm_of(metrics_of(reply.content).get(ALARM), session.parameters.clients)
+            said = (record[ALARM] for record in reply.content.metric_records.values() if ALARM in record)
+            vectors[ALARM_VECTOR] = alarm_of(next(said, None), session.parameters.clients)
         contribute(session, vectors, weight, _LOG, strict=self._allowed.strict, called=plan.described())
         self._shown = self._metrics_to_show(reply.content)
 

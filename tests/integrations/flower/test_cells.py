@@ -10,7 +10,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 
 import secagg
-from secagg.integrations.flower import Cells, CellsOutcome, OwnCells, SecAggConfig, SecureGrid
+from secagg.integrations.flower import Cells, CellsOutcome, Node, OwnCells, SecAggConfig, SecureGrid, secagg_mod
 from secagg.integrations.flower.cells import cells_of_run, run_cells
 from secagg.integrations.flower.step import App
 from secagg.robust import Partition
@@ -243,6 +243,24 @@ def test_alarms_are_given_by_nodes_whose_owners_named_them(caplog: pytest.LogCap
     with pytest.raises(secagg.SessionAbortedError):
         run(group, config(group, cells={"alarms": True}))
     assert "as 'alarms', which this client was not told of by its owner" in caplog.text
+
+
+def test_an_app_without_metrics_raises_no_alarm_and_its_update_counts() -> None:
+    group = in_cells(metrics=("secagg-alarm",))
+
+    def bare(message: Message, context: Context, app: App) -> Message:
+        reply = app(message, context)
+        del reply.content["metrics"]
+        return reply
+
+    node = Node(1, cells=OwnCells(floor=4))
+    mod = secagg_mod(node, metrics=("secagg-alarm",))
+    group.grid.apps = {**group.grid.apps, 101: group.trainers[1].app(mod, bare)}
+    (outcome,) = run(group, config(group, cells={"alarms": True}))
+    assert outcome.sums.cells == (0, 1, 2)
+    assert set(outcome.sums.alarms.values()) == {0.0}
+    assert not any(report.without_input for report in outcome.reports.values())
+    assert_means(group, outcome)
 
 
 @pytest.mark.parametrize(
