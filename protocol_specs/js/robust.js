@@ -1,7 +1,10 @@
 /**
- * What cells add to the sums of a session (robust-v1.md §5, §6): alarms, and sums that prove a lie.
+ * What cells add to the sums of a session (robust-v1.md §5, §6): alarms, and sums that prove a lie. Below that, the
+ * functions of ../vectors/primitives/robust.json as JSON in and JSON out; see primitives.js.
  */
-import { unhex } from './canonical.js';
+import { hex, unhex } from './canonical.js';
+import { Guard, Partition, roundContext } from './cells.js';
+import { decodeParameters } from './parameters.js';
 
 const SLOTS = 32;
 const WORD_BYTES = 16;
@@ -61,10 +64,46 @@ export function judgeSum(layout, { contributors, words: texts, norm }) {
   return { impossible, proved };
 }
 
+const partitionOf = ({ clients, size, seed, epoch }) => new Partition(
+  { clients: clients.map(BigInt), size: Number(size), seed: unhex(seed), epoch: BigInt(epoch) });
+const roundOf = ({ model, number, plan }) => ({ model: unhex(model), number: BigInt(number), plan: unhex(plan) });
+
+/** Whether each of these offers is admitted, and what is remembered of them. */
+function admissions({ offers, client, regroupings, ...given }) {
+  const ledger = new Map();
+  const admitted = offers.map((offer) => {
+    const partition = partitionOf({ ...given, epoch: offer.epoch });
+    const guard = new Guard(partition, BigInt(client), { floor: 2, regroupings: Number(regroupings), ledger });
+    try {
+      guard.record(roundOf(offer));
+      return true;
+    } catch (error) {
+      if (error.rule) return false;
+      throw error;
+    }
+  });
+  const records = [...ledger.values()].map(({ session, phase, hash }) => (
+    { session: hex(session), phase, hash: hex(hash) }));
+  return { admitted, records };
+}
+
 export const ROBUST = {
+  admissions,
   alarm_words: ({ clients, alarm, tape }) => ({
     high: `${largestWord(clients)}`,
     words: alarmWords(alarm, clients, unhex(tape)).map(String),
+  }),
+  judge_offer({ client, floor, threat_model: threatModel, parameters, ...given }) {
+    const guard = new Guard(partitionOf(given), BigInt(client), { floor: Number(floor), threatModel });
+    guard.check(decodeParameters(unhex(parameters)), roundOf(given));
+    return {};
+  },
+  partition(given) {
+    const { cells, digest } = partitionOf(given);
+    return { cells: cells.map((cell) => cell.map(String)), digest: hex(digest) };
+  },
+  round_context: ({ cell, ...given }) => ({
+    context: hex(roundContext(partitionOf(given), { ...roundOf(given), cell: Number(cell) })),
   }),
   count_alarms: ({ clients, sums }) => ({
     alarms: countAlarms(sums.filter((sum) => BigInt(sum) !== 0n).length, Number(clients)),

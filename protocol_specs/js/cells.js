@@ -1,0 +1,83 @@
+/**
+ * Cells (robust-v1.md §2 to §4): who shares one, what its session is bound to, and what a client takes part in.
+ */
+import * as c from './canonical.js';
+import { sha256 } from './crypto.js';
+import { require } from './rules.js';
+
+const LIMIT = 1n << 64n;
+const SEED_BYTES = 32;
+const NAME = 'secagg/robust/v1';
+
+const hashOf = (purpose, ...values) => sha256(c.canonical(`${NAME} ${purpose}`, ...values));
+const isInteger64 = (value) => value >= 0n && value < LIMIT;
+
+/** The cells of an epoch, made of ids in any order. */
+export class Partition {
+  /** @param {{clients: bigint[], size: number, seed: Uint8Array, epoch: bigint}} given */
+  constructor({ clients, size, seed, epoch }) {
+    const n = clients.length;
+    require(n >= 2 && n < 2 ** 29 && new Set(clients).size === n && clients.every(isInteger64), 'K01');
+    require(size >= 2 && size <= n && seed.length === SEED_BYTES && isInteger64(epoch), 'K01');
+    const places = clients.map((id) => [hashOf('place', seed, epoch, id), id]);
+    places.sort(([a, u], [b, v]) => Buffer.compare(a, b) || (u < v ? -1 : 1));
+    const count = Math.floor(n / size);
+    this.cells = [];
+    for (let start = 0; this.cells.length < count;) {
+      const end = start + Math.floor(n / count) + (this.cells.length < n % count ? 1 : 0);
+      this.cells.push(c.ascending(places.slice(start, end).map(([, id]) => id)));
+      start = end;
+    }
+    const encoded = c.list(this.cells.map((cell) => c.bytes(c.idBytes(cell))));
+    this.digest = sha256(c.concat(c.canonical(`${NAME} partition`, seed, epoch), encoded));
+  }
+
+  /** The number of a client's cell. */
+  cellOf(client) {
+    return this.cells.findIndex((cell) => cell.includes(client));
+  }
+}
+
+/** The context of the session of a cell; `plan` is a digest or empty (§3). */
+export function roundContext(partition, { model, number, cell, plan }) {
+  return c.concat(plan, hashOf('round', model, number, partition.digest, cell));
+}
+
+/** A client of a partition, with a Map of what it remembers (§4). */
+export class Guard {
+  constructor(partition, client, { floor = 5, threatModel = '', regroupings = 0, ledger = new Map() } = {}) {
+    Object.assign(this, { partition, client, threatModel, regroupings, ledger });
+    this.cell = partition.cellOf(client);
+    this.members = partition.cells[this.cell];
+    require(this.members.length >= floor, 'K10');
+  }
+
+  /** The only context that is admitted in a round. */
+  contextOf(round) {
+    return roundContext(this.partition, { ...round, cell: this.cell });
+  }
+
+  /** Judge the parameters of an offer. */
+  check(parameters, round) {
+    const { cohort, complete, context, minimumContributors, threatModel, threshold } = parameters;
+    const m = this.members.length;
+    require(cohort.length === m && cohort.every((id, i) => id === this.members[i]), 'K11');
+    require(Number(minimumContributors) === m && complete && Number(threshold) === m - 1, 'K11');
+    require(c.equal(context, this.contextOf(round)), 'K11');
+    require(!this.threatModel || this.threatModel === threatModel, 'K11');
+  }
+
+  /** Record partition and round of an offer that was judged. */
+  record(round) {
+    const slots = Array.from({ length: this.regroupings + 1 }, (_, j) => hashOf('partition slot', j));
+    require(slots.some((slot) => this.#claim(slot, 'partition', this.partition.digest)), 'K12');
+    const once = hashOf('once', round.model, round.number);
+    require(this.#claim(once, 'cell', sha256(this.contextOf(round))), 'K13');
+  }
+
+  #claim(session, phase, digest) {
+    const key = `${c.hex(session)} ${this.client} ${phase}`;
+    if (!this.ledger.has(key)) this.ledger.set(key, { session, phase, hash: digest });
+    return c.equal(this.ledger.get(key).hash, digest);
+  }
+}
