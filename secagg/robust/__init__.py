@@ -9,6 +9,7 @@ from secagg.robust.disclosure import Disclosure, DisclosureSummary
 from secagg.robust.guard import CellGuard, admit_whole_cohort
 from secagg.robust.judges import Judge, RuleJudge, Verdict
 from secagg.robust.partition import Partition, round_context
+from secagg.robust.rfa import RfaClient, RfaServer
 from secagg.robust.root import Evaluate, Train, fltrust, root_check
 from secagg.robust.round import CellResult, CellRound, CellSums
 from secagg.robust.rules import (
@@ -39,6 +40,8 @@ __all__ = [
     "Evaluate",
     "Judge",
     "Partition",
+    "RfaClient",
+    "RfaServer",
     "RuleJudge",
     "RuleResult",
     "SizeChoice",
