@@ -26,11 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.errors import ParameterError
+from secagg.parameters.vectors import FixedPoint
 from secagg.poisoning.attacks import Reals
 from secagg.poisoning.models import Learning, Network
 from secagg.poisoning.siren import Siren
 from secagg.poisoning.tasks import Examples
 from secagg.robust import CellSums
+from secagg.robust.rfa import WEIGHT, RfaClient, RfaServer
 from secagg.robust.root import fltrust, root_check
 from secagg.robust.rules import (
     RuleResult,
@@ -44,15 +46,18 @@ from secagg.robust.rules import (
 from secagg.robust.sanity import proof_against
 from secagg.robust.siren import CellSiren
 from secagg.robust.sizing import most_dirty
+from secagg.session.ledger import MemoryLedger
+from secagg.testing.randomness import DeterministicRandomSource
 
 Flags = NDArray[np.bool_]
 
 _FILTER: Final = 1.5
 _DNC_STEPS: Final = 5
 _DNC_ENTRIES: Final = 1000
-_RFA_STEPS: Final = 3
-_RFA_LARGEST: Final = 1000
-_RFA_SMOOTH: Final = 0.2
+_RFA_CLIP: Final = 0.5
+RFA_NU: Final = 0.2
+"""A tenth of the bound of norms: nearer than honest updates are to each other."""
+_UPDATE: Final = "update"
 _ROUNDING: Final = 1.0 + 1e-9
 
 
@@ -193,8 +198,10 @@ def defence_of(name: str, setting: str, server: Server) -> Defence:
         made = partial(_cell_siren, judge, server)
     elif name in ("root_check", "root_check_trained"):
         made = partial(_root_check, server, name in _TRAINED)
+    elif name == "rfa":
+        made = _Rfa(server)
     else:
-        made = partial({"dnc": _dnc, "fltrust": _fltrust, "rfa": _rfa}[name], server)
+        made = partial({"dnc": _dnc, "fltrust": _fltrust}[name], server)
     return partial(_bounded, made, server.clip) if setting == "cells" else made
 
 
@@ -258,14 +265,33 @@ def _dnc(server: Server, seen: Seen) -> Outcome:
     return Outcome(seen.model + vector, good)
 
 
-def _rfa(server: Server, seen: Seen) -> Outcome:
-    """The geometric median by weighted means of one cohort; each client weighs itself, or a liar as it likes."""
-    result = np.zeros(seen.rows.shape[1])
-    for _ in range(_RFA_STEPS):
-        distances = np.linalg.norm(seen.rows - result, axis=1)
-        smooth = _RFA_SMOOTH * float(np.median(distances))
-        weights = np.maximum(1.0, np.rint(_RFA_LARGEST * smooth / np.maximum(distances, smooth)))
-        if seen.lying:
-            weights[seen.dirty] = _RFA_LARGEST
-        result = weights @ seen.rows / weights.sum()
-    return Outcome(seen.model + result, None)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mean:
+    vectors: Mapping[str, Reals]
+    contributors: tuple[int, ...]
+
+
+class _Rfa:
+    """RFA's own server and clients without their sessions: these would give the same weighted means."""
+
+    def __init__(self, server: Server) -> None:
+        self._vectors = {_UPDATE: FixedPoint(server.network.length, clip=_RFA_CLIP, aggregate="mean")}
+        self._randomness = DeterministicRandomSource(server.rounds)
+        self._rounds = 0
+
+    def __call__(self, seen: Seen) -> Outcome:
+        context = b"round %d" % self._rounds
+        source = self._randomness.fork(self._rounds)
+        self._rounds += 1
+        server = RfaServer(len(seen.rows), self._vectors, nu=RFA_NU, context=context)
+        clients = [
+            RfaClient(each, {_UPDATE: row}, context=context, randomness=source.fork(each), ledger=MemoryLedger())
+            for each, row in enumerate(seen.rows)
+        ]
+        while (parameters := server.parameters) is not None:
+            said = [each.admit(parameters, step=server.step, nu=server.nu, point=server.point) for each in clients]
+            weights = np.array(said, dtype=np.float64)
+            if seen.lying:
+                weights[seen.dirty] = WEIGHT
+            server.collect(_Mean({_UPDATE: weights @ seen.rows / weights.sum()}, parameters.cohort))
+        return Outcome(seen.model + server.point[_UPDATE], None)
