@@ -21,6 +21,9 @@ from secagg.poisoning.private import PrivateFederation
 from secagg.poisoning.results import SUITES, AttackRow
 from secagg.poisoning.runner import play, run
 from secagg.poisoning.sessions import SessionFederation
+from secagg.robust import CellRound
+from secagg.session.simulation import simulate
+from secagg.testing.randomness import DeterministicRandomSource
 
 
 @cache
@@ -144,6 +147,21 @@ def test_the_mean_of_a_cell_is_as_many_times_noisier_as_it_is_smaller() -> None:
     plan = PrivateFederation(NOISY).plan
     sigma = math.sqrt(5 * plan.variance16 / 16) * plan.clip / plan.grid / 5
     assert noise(5) == pytest.approx(sigma, rel=0.15)
+
+
+def test_a_session_of_the_cell_under_its_plan_says_the_same() -> None:
+    federation, again = (PrivateFederation(NOISY) for _ in range(2))
+    sent, cell = federation.updates(0)[0], federation.cells[0]
+    plan = federation.plan
+    round_ = CellRound(federation.partition, plan.vectors, model=bytes(32), number=0, plan=plan.digest)
+    parameters = round_.parameters(0)
+    source = DeterministicRandomSource(NOISY.seed)
+    inputs = {
+        int(client): plan.privatize({"update": sent[client]}, parameters=parameters, randomness=source).arrays
+        for client in cell
+    }
+    decoded = plan.decode(simulate(parameters, inputs), parameters=parameters)
+    assert (decoded.mean["update"] == again.mean_of(sent, cell)).all()
 
 
 def test_liars_in_a_noisy_cell_make_its_mean_as_long_as_others_are() -> None:
