@@ -1,10 +1,8 @@
 """A store in one directory: SQLite for records and logs, a file for each upload.
 
-`secagg.sqlite3` is in WAL mode with full synchronization, so that a transaction is on the disk when it ends. An
-upload becomes durable before the entry that names it; after a crash, files that nothing names are set aside. When the
-disk fails to synchronize a commit, the transaction may be there or not, and only a restart tells: until then nothing
-is changed, so that no file goes which the log may name. One process at a time: the database stays locked while the
-store is open.
+An upload becomes durable before the entry that names it; after a crash, files that nothing names are set aside. Nothing
+is changed while nobody knows whether a transaction was made (see `database`), so that no file goes which the log may
+name.
 
 Each entry of a log has a digest over itself and the one before, the first over the session's record, and the last
 stands beside the log: what leads from the record to the last digest is the log, whole and as it was written.
@@ -14,13 +12,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
-from typing import Any, Final
+from typing import Final
 
+from secagg.errors import AbortReason
 from secagg.store.base import (
+    Aborted,
     Completed,
     DamagedError,
     Entry,
@@ -32,9 +31,10 @@ from secagg.store.base import (
     Upload,
     check_session_name,
 )
+from secagg.store.database import DATABASE, HEAD, QUARANTINE, Database
 from secagg.store.digests import digest_of
-from secagg.store.durable import sync_directory
-from secagg.store.files import UploadFiles, failures, make_directory
+from secagg.store.files import UploadFiles, failures
+from secagg.store.head import HeadFile
 from secagg.store.tables import (
     DAMAGED,
     ENTRIES,
@@ -50,13 +50,8 @@ from secagg.store.tables import (
     record_values,
 )
 
-DATABASE: Final = "secagg.sqlite3"
 UPLOADS: Final = "uploads"
-QUARANTINE: Final = "quarantine"
-_VERSION: Final = 2
-_LOCK_SECONDS: Final = 1.0
 _PAGE: Final = 256
-_NOT_SYNCHRONIZED: Final = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 
 
 class SqliteStore:
@@ -64,34 +59,34 @@ class SqliteStore:
 
     Args:
         directory: made when it is missing, readable by its owner only.
+        accept_loss: open a database that lost commits, too: the sessions that ran are then aborted.
 
     Raises:
+        DamagedError: the database lost commits, or is missing.
         StoreError: another process has the directory open, it was written by another release, or it cannot be read.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._lock = Lock()
-        self._in_doubt = False
-        with failures(f"{directory} cannot be used"):
-            make_directory(directory)
-            (directory / DATABASE).touch(mode=0o600)
-        with _database_failures(f"{directory} cannot be opened; is another server using it?"):
-            self._connection = sqlite3.connect(
-                directory / DATABASE, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
-            )
+    def __init__(self, directory: Path, *, accept_loss: bool = False) -> None:
+        if not accept_loss:
+            _require_nobodys(directory)
+        self._database = Database(directory, SCHEMA, accept_loss)
         opened = False
         try:
-            self._open(directory)
+            with failures(f"{directory} cannot be used"):
+                self._files = UploadFiles(directory / UPLOADS, directory / QUARANTINE)
+            if self._database.lost:
+                self._end_all()
+            self._files.sweep(self._wanted())
             opened = True
         finally:
             if not opened:
-                self._connection.close()
+                self._database.close()
 
     def create(self, record: SessionRecord) -> None:
         """Keep a new session; the same record again changes nothing."""
         check_session_name(record.name)
-        with self._transaction(f"session {record.name} cannot be created"):
-            known = self._rows(f"{RECORDS} WHERE name = ?", record.name)
+        with self._database.transaction(f"session {record.name} cannot be created"):
+            known = self._database.rows(f"{RECORDS} WHERE name = ?", record.name)
             if known:
                 if not is_whole(known[0]):
                     raise DamagedError(DAMAGED.format(name=record.name))
@@ -100,12 +95,12 @@ class SqliteStore:
                 return
             values = record_values(record)
             digest = digest_of(*values)
-            inserted = self._connection.execute(
+            inserted = self._database.connection.execute(
                 "INSERT INTO sessions (name, offer, roster, schedule, created_at, record, outcome) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*values, digest, digest_of(digest, *RUNNING)),
             )
-            self._connection.execute("INSERT INTO logs VALUES (?, ?)", (inserted.lastrowid, digest))
+            self._database.connection.execute("INSERT INTO logs VALUES (?, ?)", (inserted.lastrowid, digest))
 
     def sessions(self) -> Sequence[SessionRecord]:
         """All sessions in the order of their creation, but for those that are damaged."""
@@ -119,13 +114,13 @@ class SqliteStore:
     def entries(self, name: str) -> Iterator[Entry]:
         """The log of a session, oldest first."""
         position, count = 0, 0
-        with self._lock, _database_failures(f"the log of session {name} cannot be read"):
-            self._require_certainty()
+        with self._database.reading(f"the log of session {name} cannot be read"):
+            self._database.require_certainty()
             state = self._state(name)
             session, digest, last = state["id"], state["record"], self._last(state)
         while True:
-            with self._lock, _database_failures(f"the log of session {name} cannot be read"):
-                rows = self._rows(
+            with self._database.reading(f"the log of session {name} cannot be read"):
+                rows = self._database.rows(
                     f"{ENTRIES} WHERE session = ? AND position > ? ORDER BY position LIMIT ?",
                     *(session, position, _PAGE),
                 )
@@ -148,7 +143,7 @@ class SqliteStore:
 
     def append(self, name: str, entries: Sequence[Entry]) -> None:
         """Append to a log, durably and all or nothing."""
-        with self._transaction(f"the log of session {name} cannot be written"):
+        with self._database.transaction(f"the log of session {name} cannot be written"):
             state = self._running(name)
             session, digest = state["id"], self._last(state)
             rows: list[tuple[int, str, str | None, bytes, bytes]] = []
@@ -158,32 +153,30 @@ class SqliteStore:
                 client = None if entry.client is None else str(entry.client)
                 digest = digest_of(digest, entry.kind.value, client, entry.payload)
                 rows.append((session, entry.kind.value, client, entry.payload, digest))
-            self._connection.executemany(
+            self._database.connection.executemany(
                 "INSERT INTO entries (session, kind, client, payload, digest) VALUES (?, ?, ?, ?, ?)", rows
             )
-            self._connection.execute("UPDATE logs SET last = ? WHERE session = ?", (digest, session))
+            self._database.connection.execute("UPDATE logs SET last = ? WHERE session = ?", (digest, session))
 
     def finish(self, name: str, outcome: Outcome) -> None:
         """Keep how a session ended, and remove its log and uploads but for the result."""
-        with self._transaction(f"the outcome of session {name} cannot be written"):
+        with self._database.transaction(f"the outcome of session {name} cannot be written"):
             state = self._running(name)
             session = state["id"]
             result = outcome.result if isinstance(outcome, Completed) else None
             if result is not None:
                 self._files.path(session, result)
-            self._put(state, outcome)
-            self._connection.execute("DELETE FROM entries WHERE session = ?", (session,))
-            self._connection.execute("UPDATE logs SET last = ? WHERE session = ?", (state["record"], session))
+            self._close_log(state, outcome)
         self._tidy(session, result)
 
     def outcome(self, name: str) -> Outcome | None:
         """How a session ended, or None while it runs."""
-        with self._lock, _database_failures(f"session {name} cannot be read"):
+        with self._database.reading(f"session {name} cannot be read"):
             return outcome_of(self._state(name))
 
     def release_result(self, name: str) -> None:
         """Remove the result of a completed session; its outcome stays."""
-        with self._transaction(f"session {name} cannot be written"):
+        with self._database.transaction(f"session {name} cannot be written"):
             state = self._state(name)
             outcome = outcome_of(state)
             if not isinstance(outcome, Completed):
@@ -193,12 +186,12 @@ class SqliteStore:
 
     def discard(self, name: str) -> None:
         """Remove everything about a session."""
-        with self._transaction(f"session {name} cannot be removed"):
-            rows = self._rows("SELECT id FROM sessions WHERE name = ?", name)
+        with self._database.transaction(f"session {name} cannot be removed"):
+            rows = self._database.rows("SELECT id FROM sessions WHERE name = ?", name)
             for row in rows:
-                self._connection.execute("DELETE FROM entries WHERE session = ?", (row["id"],))
-                self._connection.execute("DELETE FROM logs WHERE session = ?", (row["id"],))
-                self._connection.execute("DELETE FROM sessions WHERE id = ?", (row["id"],))
+                self._database.connection.execute("DELETE FROM entries WHERE session = ?", (row["id"],))
+                self._database.connection.execute("DELETE FROM logs WHERE session = ?", (row["id"],))
+                self._database.connection.execute("DELETE FROM sessions WHERE id = ?", (row["id"],))
         for row in rows:
             self._tidy(row["id"], None)
 
@@ -228,39 +221,22 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the database and unlock the directory."""
-        with self._lock:
-            self._connection.close()
+        self._database.close()
 
-    def _open(self, directory: Path) -> None:
-        with _database_failures(f"{directory} cannot be opened; is another server using it?"):
-            self._connection.row_factory = sqlite3.Row
-            # A name with a flipped bit has to be told, too.
-            self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
-            # Before anything is read: the lock is then taken at once and kept, and no other process can interfere.
-            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA secure_delete = ON")
-            with self._transaction(f"{directory} cannot be opened"):
-                version = self._rows("PRAGMA user_version")[0][0]
-                if version not in (0, _VERSION):
-                    raise StoreError(f"{directory} was written by another release (layout {version}); use that one")
-                if version == 0:
-                    _require_nobodys(directory)
-                    for statement in SCHEMA.split(";\n"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {_VERSION}")
-        with failures(f"{directory} cannot be used"):
-            sync_directory(directory)
-            self._files = UploadFiles(directory / UPLOADS, directory / QUARANTINE)
-        self._files.sweep(self._wanted())
+    def _end_all(self) -> None:
+        """End the sessions that ran: nobody knows what their clients were told."""
+        detail = "the server's database lost what clients had been told is safe, and its operator accepted that"
+        with self._database.transaction("sessions cannot be ended"):
+            for row in self._database.rows(f"{STATE} WHERE ended IS NULL"):
+                if is_state(row):
+                    self._close_log(row, Aborted(AbortReason.ABORTED_BY_CALLER.value, detail))
 
     def _wanted(self) -> Mapping[int, set[str]]:
         wanted: dict[int, set[str]] = {}
-        with _database_failures("sessions cannot be read"):
-            for row in self._rows("SELECT id, result FROM sessions"):
+        with self._database.reading("sessions cannot be read"):
+            for row in self._database.rows("SELECT id, result FROM sessions"):
                 wanted[row["id"]] = set() if row["result"] is None else {str(row["result"])}
-            named = self._rows("SELECT session, payload FROM entries WHERE kind = ?", EntryKind.UPLOAD.value)
+            named = self._database.rows("SELECT session, payload FROM entries WHERE kind = ?", EntryKind.UPLOAD.value)
         for row in named:
             payload = row["payload"]
             if isinstance(payload, bytes):
@@ -275,21 +251,18 @@ class SqliteStore:
         try:
             self._files.keep_only(session, () if result is None else (result,))
             self._files.expire()
-            with self._lock:
-                self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            with self._database.lock:
+                self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         except (StoreError, sqlite3.Error):
             return
 
-    def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        return self._connection.execute(statement, values).fetchall()
-
     def _records(self) -> list[sqlite3.Row]:
-        with self._lock, _database_failures("sessions cannot be read"):
-            return self._rows(f"{RECORDS} ORDER BY id")
+        with self._database.reading("sessions cannot be read"):
+            return self._database.rows(f"{RECORDS} ORDER BY id")
 
     def _state(self, name: str) -> sqlite3.Row:
         """What a session is known by and how it ended, as it was written."""
-        rows = self._rows(f"{STATE} WHERE name = ?", name)
+        rows = self._database.rows(f"{STATE} WHERE name = ?", name)
         if not rows:
             raise StoreError(f"session {name[:40]!r} is not in the store")
         if not is_state(rows[0]):
@@ -297,22 +270,29 @@ class SqliteStore:
         row: sqlite3.Row = rows[0]
         return row
 
+    def _close_log(self, state: sqlite3.Row, outcome: Outcome) -> None:
+        """Write how a session ended, and remove its log."""
+        self._put(state, outcome)
+        execute = self._database.connection.execute
+        execute("DELETE FROM entries WHERE session = ?", (state["id"],))
+        execute("UPDATE logs SET last = ? WHERE session = ?", (state["record"], state["id"]))
+
     def _put(self, state: sqlite3.Row, outcome: Outcome) -> None:
         """Write how a session ended, with its digest."""
         values = outcome_values(outcome)
-        self._connection.execute(
+        self._database.connection.execute(
             "UPDATE sessions SET ended = ?, result = ?, reason = ?, detail = ?, dropped = ?, outcome = ? WHERE id = ?",
             (*values, digest_of(state["record"], *values), state["id"]),
         )
 
     def _last(self, state: sqlite3.Row) -> bytes:
         """The digest of a session's last entry, or of its record while it has none."""
-        rows = self._rows("SELECT last FROM logs WHERE session = ?", state["id"])
+        rows = self._database.rows("SELECT last FROM logs WHERE session = ?", state["id"])
         return rows[0]["last"] if rows else b""
 
     def _session(self, name: str) -> int:
-        with self._lock, _database_failures(f"session {name} cannot be read"):
-            self._require_certainty()
+        with self._database.reading(f"session {name} cannot be read"):
+            self._database.require_certainty()
             number: int = self._state(name)["id"]
             return number
 
@@ -322,45 +302,16 @@ class SqliteStore:
             raise StoreError(f"session {name} has ended; its log is closed")
         return state
 
-    @contextmanager
-    def _transaction(self, what: str) -> Iterator[None]:
-        """Everything inside, or nothing; durable when it ends."""
-        with self._lock, _database_failures(what):
-            self._require_certainty()
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._commit()
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-
-    def _commit(self) -> None:
-        try:
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            # All was written and could not be made durable: unlike a full disk, this one may have it or not.
-            self._in_doubt = getattr(error, "sqlite_errorcode", None) in _NOT_SYNCHRONIZED
-            raise
-
-    def _require_certainty(self) -> None:
-        if self._in_doubt:
-            raise StoreError("the disk failed and what it holds is not known; check it, then restart the server")
-
 
 def _require_nobodys(directory: Path) -> None:
     """Demand that a new database finds no uploads: those of another program, or of a lost database, are not swept."""
-    uploads = directory / UPLOADS
+    uploads, database = directory / UPLOADS, directory / DATABASE
     with failures(f"{directory} cannot be used"):
+        if database.is_file() and database.stat().st_size:
+            return
+        if not HeadFile(directory / HEAD).blank():
+            return  # of which there is more to say
         if uploads.is_dir() and any(uploads.iterdir()):
             raise StoreError(
                 f"{uploads} has uploads and no database beside it that names them; give a new directory, or move them"
             )
-
-
-@contextmanager
-def _database_failures(what: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"{what}: {error}") from error

@@ -87,11 +87,11 @@ class FaultyStore(SqliteStore):
     forgetful = False
     failures = 0
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, *, accept_loss: bool = False) -> None:
+        super().__init__(directory, accept_loss=accept_loss)
         self._progress: dict[str, Progress] = {}
         self._inside = ""
-        self._connection.set_trace_callback(self._traced)
+        self._database.connection.set_trace_callback(self._traced)
 
     def progress(self, name: str) -> Progress:
         if name not in self._progress:
@@ -291,7 +291,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     inject(settings)
 
-    serving.run_server(load_config(Path(settings["config"])), _say)
+    accept_loss = settings.get("accept_loss", False)
+    serving.run_server(load_config(Path(settings["config"])), _say, accept_loss=accept_loss)
 
 
 def _say(record: Mapping[str, Any]) -> None:

@@ -88,7 +88,7 @@ class CrashingStore(SqliteStore):
         self._points = points
         super().__init__(directory)
         # Before every COMMIT of the database, with the transaction complete and not yet durable.
-        self._connection.set_trace_callback(self._traced)
+        self._database.connection.set_trace_callback(self._traced)
 
     def create(self, record: SessionRecord) -> None:
         with self._points.around("create"):

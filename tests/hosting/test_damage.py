@@ -20,7 +20,8 @@ from secagg.hosting import (
     UnknownSessionError,
 )
 from secagg.store.base import DamagedError, StoreConflictError
-from secagg.store.sqlite import DATABASE, QUARANTINE, UPLOADS, SqliteStore
+from secagg.store.database import DATABASE, QUARANTINE
+from secagg.store.sqlite import UPLOADS, SqliteStore
 from tests.harness import Harness
 from tests.hosting.support import Played, Recorder, hosting, run
 from tests.store.test_damage import flip, flip_text, opened

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from secagg.store.base import Aborted, Completed, DamagedError, Entry, EntryKind, StoreError
-from secagg.store.sqlite import DATABASE, QUARANTINE, UPLOADS, SqliteStore
+from secagg.store.database import DATABASE, QUARANTINE
+from secagg.store.sqlite import UPLOADS, SqliteStore
 from tests.store.test_stores import RECORD, entry, uploaded
 
 NAMES = ("one", "two", "three")
@@ -187,7 +188,7 @@ def test_an_entry_of_another_session_is_not_read_as_ones_own(tmp_path: Path) -> 
         store.append("two", [entry(1, b"first")])
         store.append("one", [entry(2, b"moved")])
         store.append("two", [entry(3, b"last")])
-        store._connection.execute("UPDATE entries SET session = 2 WHERE client = '2'")
+        store._database.connection.execute("UPDATE entries SET session = 2 WHERE client = '2'")
         assert list(store.entries("two")) == [entry(1, b"first"), entry(3, b"last")]
         with pytest.raises(DamagedError):
             list(store.entries("one"))
@@ -209,6 +210,6 @@ def test_a_log_that_lost_or_changed_an_entry_is_damaged(tmp_path: Path, statemen
         store.create(RECORD)
         for client in (1, 2, 3):
             store.append("one", [Entry(EntryKind.MESSAGE, client, bytes([client]))])
-        store._connection.execute(statement)
+        store._database.connection.execute(statement)
         with pytest.raises(DamagedError):
             list(store.entries("one"))

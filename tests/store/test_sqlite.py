@@ -19,9 +19,10 @@ import pytest
 
 from secagg.store import files
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, StoreError
+from secagg.store.database import DATABASE, QUARANTINE
 from secagg.store.durable import sync_directory
 from secagg.store.files import QUARANTINE_SECONDS
-from secagg.store.sqlite import DATABASE, QUARANTINE, UPLOADS, SqliteStore
+from secagg.store.sqlite import UPLOADS, SqliteStore
 from tests.store.test_stores import RECORD, entry, uploaded
 
 
@@ -164,7 +165,7 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
 def test_durability_is_what_the_database_is_set_to(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     settings = {
-        name: store._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        name: store._database.connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("journal_mode", "synchronous", "locking_mode", "secure_delete")
     }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive", "secure_delete": 1}
@@ -197,12 +198,12 @@ def test_a_full_database_refuses_and_recovers(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     store.create(RECORD)
     store.append("one", [entry(1)])
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = store._database.connection.execute("PRAGMA page_count").fetchone()[0]
+    store._database.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="full"):
         store.append("one", [entry(2), entry(3, bytes(1 << 20))])
     assert list(store.entries("one")) == [entry(1)]
-    store._connection.execute("PRAGMA max_page_count = 1000000")
+    store._database.connection.execute("PRAGMA max_page_count = 1000000")
     store.append("one", [entry(3, bytes(1 << 20))])
     store = reopened(store, tmp_path)
     assert list(store.entries("one")) == [entry(1), entry(3, bytes(1 << 20))]
@@ -233,11 +234,11 @@ def test_after_a_commit_that_may_be_durable_nothing_is_changed_before_a_restart(
     store = SqliteStore(tmp_path)
     store.create(RECORD)
     number = uploaded(store, b"masked")
-    connection: Any = FailingCommits(store._connection, sqlite3.SQLITE_IOERR_FSYNC)
-    store._connection = connection
+    connection: Any = FailingCommits(store._database.connection, sqlite3.SQLITE_IOERR_FSYNC)
+    store._database.connection = connection
     with pytest.raises(StoreError, match="disk I/O error"):
         store.append("one", [entry(1, number.encode(), EntryKind.UPLOAD)])
-    store._connection = connection.connection
+    store._database.connection = connection.connection
     for change in (
         lambda: store.discard_upload("one", number),
         lambda: store.append("one", [entry(2)]),
@@ -257,11 +258,11 @@ def test_a_commit_that_could_not_be_written_is_made_again(tmp_path: Path) -> Non
     """As with a quota of the file system: what was not written whole is not there."""
     store = SqliteStore(tmp_path)
     store.create(RECORD)
-    connection: Any = FailingCommits(store._connection, sqlite3.SQLITE_IOERR_WRITE)
-    store._connection = connection
+    connection: Any = FailingCommits(store._database.connection, sqlite3.SQLITE_IOERR_WRITE)
+    store._database.connection = connection
     with pytest.raises(StoreError, match="disk I/O error"):
         store.append("one", [entry(1)])
-    store._connection = connection.connection
+    store._database.connection = connection.connection
     store.append("one", [entry(2)])
     store.close()
 

@@ -20,6 +20,10 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether configuration and sessions are in order.")
     ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option("--accept-loss", help="Start although the database lost commits: ends the sessions that ran."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Serve sessions over gRPC until SIGTERM or an interrupt. Logs go to standard error, as JSON lines."""
@@ -39,6 +43,7 @@ def serve(
     run_server(
         loaded,
         lambda record: _show(record, as_json, f"Serving {record['address']}; stop with an interrupt or SIGTERM."),
+        accept_loss=accept_loss,
     )
 
 

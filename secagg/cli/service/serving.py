@@ -33,12 +33,13 @@ from secagg.transport.grpc.tls import split_address
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None]) -> None:
+def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None], *, accept_loss: bool = False) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         config: what to serve.
         announce: told once, when clients can connect, where and what is served.
+        accept_loss: start although the database lost commits; the sessions that ran are then aborted.
 
     Raises:
         SecAggError: it cannot start.
@@ -55,7 +56,7 @@ def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None])
             metrics_address = f"{host}:{served}"
         if config.traces.enabled:
             observers.append(_tracing())
-        store = stack.enter_context(_store(config))
+        store = stack.enter_context(_store(config, accept_loss))
         work = config.work.processes
         executor: secagg.Executor = secagg.InlineExecutor() if work == 1 else stack.enter_context(ProcessExecutor(work))
         asyncio.run(_serve(config, store, executor, FanOut(*observers), metrics_address, announce, log))
@@ -122,9 +123,9 @@ async def _stop_signals() -> AsyncIterator[asyncio.Event]:
 
 
 @contextmanager
-def _store(config: ServerConfig) -> Iterator[SessionStore]:
+def _store(config: ServerConfig, accept_loss: bool) -> Iterator[SessionStore]:
     directory = config.storage.directory
-    store: SessionStore = MemoryStore() if directory is None else SqliteStore(directory)
+    store: SessionStore = MemoryStore() if directory is None else SqliteStore(directory, accept_loss=accept_loss)
     try:
         yield store
     finally:

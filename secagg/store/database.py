@@ -1,0 +1,247 @@
+"""The SQLite database of a store: opened for one process, whole transactions, and no silent loss of the last ones.
+
+WAL mode with full synchronization: a transaction is on the disk when it ends. When the disk fails to synchronize a
+commit, the transaction may be there or not, and only a restart tells: until then nothing is changed. Each commit is
+noted outside of the database (`head`); one that has fewer commits than were noted is refused, and left as it was found.
+Must not know sessions.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_bytes, token_hex
+from threading import Lock
+from typing import Any, Final
+
+from secagg.store.base import DamagedError, StoreError
+from secagg.store.durable import sync_directory
+from secagg.store.files import failures, make_directory
+from secagg.store.head import Head, HeadFile
+
+DATABASE: Final = "secagg.sqlite3"
+HEAD: Final = "secagg.head"
+WAL: Final = f"{DATABASE}-wal"
+QUARANTINE: Final = "quarantine"
+KEPT: Final = f"{WAL}.found"
+WAY_OUT: Final = (
+    "put back what is missing and start again, or start with --accept-loss, which ends the sessions that ran"
+)
+_VERSION: Final = 3
+_LOCK_SECONDS: Final = 1.0
+_NOT_SYNCHRONIZED: Final = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
+_SCHEMA: Final = """
+CREATE TABLE head (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL,
+    mark BLOB NOT NULL,
+    before BLOB NOT NULL
+)
+"""
+_MARK_BYTES: Final = 32
+
+
+class Database:
+    """A database in a directory, locked while it is open. Calls may come from different threads.
+
+    Args:
+        directory: made when it is missing, readable by its owner only.
+        schema: statements that make the tables of a new one, each ended by ";" and a line's end.
+        accept_loss: open it although it has lost commits, or is lost itself.
+
+    Attributes:
+        lock: held during whatever is done with the connection.
+        lost: whether it had lost commits, which was accepted.
+
+    Raises:
+        DamagedError: it has lost commits.
+        StoreError: another process has it open, it was written by another release, or it cannot be read.
+    """
+
+    def __init__(self, directory: Path, schema: str, accept_loss: bool) -> None:
+        self.lock = Lock()
+        self.lost = False
+        self._directory = directory
+        self._noted = True
+        self._in_doubt = False
+        self._head_file = HeadFile(directory / HEAD)
+        with failures(f"{directory} cannot be used"):
+            make_directory(directory)
+            if not (directory / DATABASE).exists() and not self._head_file.blank() and not accept_loss:
+                raise DamagedError(f"{directory / DATABASE} is missing, and it was there before; {WAY_OUT}")
+            (directory / DATABASE).touch(mode=0o600)
+            self._keep_log()
+        with database_failures(f"{directory} cannot be opened; is another server using it?"):
+            self.connection = sqlite3.connect(
+                directory / DATABASE, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        opened = False
+        try:
+            self._open(schema, accept_loss)
+            opened = True
+        finally:
+            if not opened:
+                self.connection.close()
+        with failures(f"{directory} cannot be used"):
+            if self.lost and (directory / KEPT).exists():
+                make_directory(directory / QUARANTINE)
+                (directory / KEPT).rename(directory / QUARANTINE / f"{WAL}-{token_hex(4)}")
+            (directory / KEPT).unlink(missing_ok=True)
+            sync_directory(directory)
+
+    def rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+        """All rows that a statement gives; the caller holds the lock."""
+        return self.connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Hold the lock; errors of the database become a StoreError that begins with `what`."""
+        with self.lock, database_failures(what):
+            yield
+
+    @contextmanager
+    def transaction(self, what: str) -> Iterator[None]:
+        """Everything inside, or nothing; durable, and noted, when it ends.
+
+        Raises:
+            StoreError: it was not made. Or the disk failed so that nobody knows, which every call says from then on.
+        """
+        with self.lock, database_failures(what):
+            self.require_certainty()
+            self._note()
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._count()
+                self._commit()
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+            self._noted = False
+            try:
+                self._note()
+            except StoreError:
+                # It is durable, which is what counts; the note is made up before the next transaction.
+                return
+
+    def require_certainty(self) -> None:
+        """Demand that what the disk holds is known.
+
+        Raises:
+            StoreError: a commit could not be synchronized.
+        """
+        if self._in_doubt:
+            raise StoreError("the disk failed and what it holds is not known; check it, then restart the server")
+
+    def close(self) -> None:
+        """Close the database and unlock it."""
+        with self.lock:
+            self.connection.close()
+
+    def _open(self, schema: str, accept_loss: bool) -> None:
+        with database_failures(f"{self._directory} cannot be opened; is another server using it?"):
+            self.connection.row_factory = sqlite3.Row
+            # A name with a flipped bit has to be told, too.
+            self.connection.text_factory = lambda text: text.decode("utf-8", "replace")
+            # Before anything is read: the lock is then taken at once and kept, and no other process can interfere.
+            for setting in (
+                "locking_mode = EXCLUSIVE",
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "secure_delete = ON",
+            ):
+                self.connection.execute(f"PRAGMA {setting}")
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._check(schema, accept_loss)
+                self.connection.execute("COMMIT")
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+        with failures(f"{self._directory} cannot be used"):
+            self._head_file.write(self._head())
+
+    def _check(self, schema: str, accept_loss: bool) -> None:
+        version = self.rows("PRAGMA user_version")[0][0]
+        if version not in (0, _VERSION):
+            raise StoreError(f"{self._directory} was written by another release (layout {version}); use that one")
+        noted = self._head_file.read()
+        if version == 0:
+            if not self._head_file.blank() and not accept_loss:
+                raise DamagedError(f"{self._directory / DATABASE} is empty, and it was not before; {WAY_OUT}")
+            for statement in (*schema.split(";\n"), _SCHEMA):
+                self.connection.execute(statement)
+            self.connection.execute("INSERT INTO head VALUES (1, 1, ?, ?)", (token_bytes(_MARK_BYTES), b""))
+            self.connection.execute(f"PRAGMA user_version = {_VERSION}")
+            self.lost = not self._head_file.blank()
+            return
+        row = self.rows("SELECT number, mark, before FROM head")[0]
+        # The process may have died between a commit and its note.
+        if noted == Head(row["number"], row["mark"]) or (
+            row["number"] == 1
+            if noted is None and self._head_file.blank()
+            else noted is not None and noted.number + 1 == row["number"] and noted.mark == row["before"]
+        ):
+            return
+        if not accept_loss:
+            raise DamagedError(self._difference(row["number"], noted))
+        self.lost = True
+        self._count()
+
+    def _difference(self, number: int, noted: Head | None) -> str:
+        if noted is None:
+            return f"{self._directory / HEAD} is damaged or missing, so that nobody knows what is lost; {WAY_OUT}"
+        if noted.number > number:
+            return (
+                f"{self._directory / DATABASE} lost the last {noted.number - number} of {noted.number} commits, as "
+                f"when {WAL} is damaged, shortened or missing; {WAY_OUT}"
+            )
+        return f"{self._directory / DATABASE} and {HEAD} beside it are not of one time; {WAY_OUT}"
+
+    def _keep_log(self) -> None:
+        """Keep another name for the write-ahead log: SQLite removes it when it closes, with what it could not read."""
+        log, kept = self._directory / WAL, self._directory / KEPT
+        if not kept.exists() and log.exists() and log.stat().st_size:
+            try:
+                os.link(log, kept)
+            except OSError:  # a file system without links
+                shutil.copyfile(log, kept)
+
+    def _count(self) -> None:
+        self.connection.execute(
+            "UPDATE head SET number = number + 1, before = mark, mark = ?", (token_bytes(_MARK_BYTES),)
+        )
+
+    def _head(self) -> Head:
+        row = self.rows("SELECT number, mark FROM head")[0]
+        return Head(row["number"], row["mark"])
+
+    def _note(self) -> None:
+        """Write down the last commit, if it is not."""
+        if not self._noted:
+            with failures(f"{self._directory / HEAD} cannot be written"):
+                self._head_file.write(self._head())
+            self._noted = True
+
+    def _commit(self) -> None:
+        try:
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # All was written and could not be made durable: unlike a full disk, this one may have it or not.
+            self._in_doubt = getattr(error, "sqlite_errorcode", None) in _NOT_SYNCHRONIZED
+            raise
+
+
+@contextmanager
+def database_failures(what: str) -> Iterator[None]:
+    """Turn an error of the database into a StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{what}: {error}") from error
+    except UnicodeDecodeError as error:  # out of SQLite's own sentence about what is malformed
+        raise StoreError(f"{what}: its tables are damaged") from error
