@@ -132,7 +132,7 @@ class CellGuard:
                 f"this client is in {self._partitions} other partitions already, as many as it may be in, and one more "
                 "could give its input away; keep the partition for the whole run"
             )
-        once = hashlib.sha256(encode_fields(_ONCE, model, number)).digest()
+        once = hashlib.sha256(encode_fields(_ONCE, model, int(number))).digest()
         if not self._ledger.record(once, self._client, _CELL_PHASE, hashlib.sha256(context).digest()):
             raise ParticipationRefusedError(
                 f"round {number} of this model has this client in another cell or under another plan already, and two "

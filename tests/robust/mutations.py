@@ -132,10 +132,18 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m(
         "guard",
         "once for each context",
-        (GUARD, "encode_fields(_ONCE, model, number)", "encode_fields(_ONCE, context)"),
+        (GUARD, "encode_fields(_ONCE, model, int(number))", "encode_fields(_ONCE, context)"),
     ),
-    m("guard", "once for each model", (GUARD, "encode_fields(_ONCE, model, number)", "encode_fields(_ONCE, model)")),
-    m("guard", "once for each number", (GUARD, "encode_fields(_ONCE, model, number)", "encode_fields(_ONCE, number)")),
+    m(
+        "guard",
+        "once for each model",
+        (GUARD, "encode_fields(_ONCE, model, int(number))", "encode_fields(_ONCE, model)"),
+    ),
+    m(
+        "guard",
+        "once for each number",
+        (GUARD, "encode_fields(_ONCE, model, int(number))", "encode_fields(_ONCE, number)"),
+    ),
     m("guard", "all clients are one", (GUARD, "record(once, self._client, _CELL", "record(once, 0, _CELL")),
     m(
         "guard",

@@ -135,6 +135,14 @@ def test_each_condition_alone_is_refused_and_leaves_no_trace(parameters: Session
     guard.admit(offered(1), model=MODEL, number=1)
 
 
+def test_numbers_may_be_those_of_numpy() -> None:
+    ledger = MemoryLedger()
+    number: Any = np.uint64(3)
+    guarded(ledger).admit(offered(3), model=MODEL, number=number)
+    with pytest.raises(ParticipationRefusedError, match="round 3 of this model"):
+        guarded(ledger).admit(offered(3, plan=PLAN), model=MODEL, number=3, plan=PLAN)
+
+
 def test_what_was_refused_pins_no_partition() -> None:
     ledger = MemoryLedger()
     with pytest.raises(ParticipationRefusedError, match="is not cell"):
