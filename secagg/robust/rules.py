@@ -339,10 +339,16 @@ def _centred(rows: NDArray[np.float64], centre: NDArray[np.float64], columns: in
 
 
 def _transposed(rows: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Slices of the columns as rows, in a buffer that may be overwritten."""
-    buffer, start = np.empty((min(_columns(rows), rows.shape[1]), len(rows))), 0
-    for piece in _pieces(rows, len(buffer)):
-        values = buffer[: piece.shape[1]]
-        values[:] = piece.T
+    """Slices of the columns as rows, in a buffer that may be overwritten.
+
+    Copied row by row first: rows whose length is a power of two are all in the same lines of the cache, and to read
+    them across took longer than all the rest.
+    """
+    columns, start = min(_columns(rows), rows.shape[1]), 0
+    copied, buffer = np.empty((len(rows), columns)), np.empty((columns, len(rows)))
+    for piece in _pieces(rows, columns):
+        near, values = copied[:, : piece.shape[1]], buffer[: piece.shape[1]]
+        near[:] = piece
+        values[:] = near.T
         yield start, values
         start += len(values)
