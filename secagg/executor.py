@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,16 @@ class Executor(Protocol):
         Raises:
             Exception: what the job or `done` raised; one of them if several did.
         """
+        ...
+
+
+@runtime_checkable
+class Troubled(Protocol):
+    """An executor that may have to do with less than it was made for, and says so."""
+
+    @property
+    def trouble(self) -> str:
+        """Why its last job was done otherwise, in one sentence; empty when it was not."""
         ...
 
 

@@ -17,7 +17,7 @@ import pickle
 import signal
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
 from multiprocessing import get_context, parent_process
@@ -34,12 +34,15 @@ from secagg.executor import INLINE, Job, Words
 # The first word of the shared memory tells workers to stop; the array follows, aligned to a cache line.
 _HEAD_WORDS: Final = 8
 _INTERRUPTIBLE_SECONDS: Final = 0.1
+_ATTEMPTS: Final = 2  # the second with new processes
 
 
 class ProcessExecutor(Workers):
     """Does pieces of work in `workers` processes, which live until `close()`; a context manager closes it.
 
-    Sessions in several threads may share one: their jobs then wait for each other.
+    Sessions in several threads may share one: their jobs then wait for each other. When a worker was killed, or no
+    memory or process is to be had, the job is begun anew with new processes, and if that fails in the caller's thread:
+    slower, with the same bytes.
 
     Args:
         workers: number of processes, at least 1; one for each processor that may be used.
@@ -53,12 +56,20 @@ class ProcessExecutor(Workers):
         self._lock = Lock()
         self._shared: SharedMemory | None = None
         self._unlink: Callable[[], object] | None = None
-        self._pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_begin)
+        self._pool = self._new_pool()
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the last job was not done by processes, in one sentence; empty when it was."""
+        return self._trouble
 
     def run(
         self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
     ) -> None:
         """Do every piece once; see `secagg.executor.Executor.run`. An exception leaves `target` as it was.
+
+        Pieces that are begun anew are not told to `done` again.
 
         Raises:
             ParameterError: the executor is closed.
@@ -68,17 +79,43 @@ class ProcessExecutor(Workers):
         if len(parts) < 2:
             INLINE.run(job, target, pieces, done)
             return
+        told: set[range] = set()
+
+        def tell(piece: range) -> None:
+            if done is not None and piece not in told:
+                told.add(piece)
+                done(piece)
+
         with self._lock:
-            shared = self._room(len(target))
-            array = _array(shared, len(target))
-            try:
-                np.copyto(array, target)
-                self._run(shared, job, len(target), parts, done)
-                np.copyto(target, array)
-            finally:
-                array.fill(0)
-                # A traceback that kept a view would keep close() from releasing the memory.
-                del array
+            for _ in range(_ATTEMPTS):
+                try:
+                    self._share_out(job, target, parts, tell)
+                except (BrokenExecutor, OSError) as error:
+                    # Nothing that a job does raises these, and if it did, it would raise them below, too.
+                    self._trouble = (
+                        f"processes cannot work ({type(error).__name__}: {error}); jobs are done without them"
+                    )
+                    self._pool.shutdown()
+                    self._pool = self._new_pool()
+                else:
+                    self._trouble = ""
+                    return
+        INLINE.run(job, target, pieces, tell)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_begin)
+
+    def _share_out(self, job: Job, target: Words, parts: list[Sequence[range]], done: Callable[[range], None]) -> None:
+        shared = self._room(len(target))
+        array = _array(shared, len(target))
+        try:
+            np.copyto(array, target)
+            self._run(shared, job, len(target), parts, done)
+            np.copyto(target, array)
+        finally:
+            array.fill(0)
+            # A traceback that kept a view would keep close() from releasing the memory.
+            del array
 
     def _run(
         self,
@@ -86,7 +123,7 @@ class ProcessExecutor(Workers):
         job: Job,
         words: int,
         parts: list[Sequence[range]],
-        done: Callable[[range], None] | None,
+        done: Callable[[range], None],
     ) -> None:
         flag = np.ndarray(1, dtype=np.uint64, buffer=shared.buf)
         flag[0] = 0
@@ -99,9 +136,8 @@ class ProcessExecutor(Workers):
                 ended, pending = wait(pending, _INTERRUPTIBLE_SECONDS, FIRST_COMPLETED)
                 for future in ended:
                     future.result()
-                    if done is not None:
-                        for piece in part_of[future]:
-                            done(piece)
+                    for piece in part_of[future]:
+                        done(piece)
         finally:
             flag[0] = 1
             wait(futures)

@@ -33,15 +33,16 @@ from secagg import (
     SuiteId,
     simulate,
 )
+from secagg.compute import processes
 from secagg.compute.processes import ProcessExecutor
 from secagg.compute.threads import ThreadExecutor
 from secagg.crypto.prg import SEGMENT_WORDS, AegisPrg, AesCtrPrg, MaskPrg
 from secagg.crypto.secret import SecretBytes
-from secagg.executor import INLINE, Job, Words
+from secagg.executor import INLINE, Job, Troubled, Words
 from secagg.masking import engine
 from secagg.masking.engine import MaskTerm, add_masks
 from secagg.testing.randomness import DeterministicRandomSource
-from tests.compute.jobs import Counting, Meeting, Telling
+from tests.compute.jobs import Counting, Killing, Meeting, Telling
 from tests.harness import Harness
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +223,77 @@ def test_processes_leave_the_array_as_it_was_when_they_fail() -> None:
         np.testing.assert_array_equal(words, some_words(100))
 
 
+def test_a_worker_that_was_killed_is_replaced() -> None:
+    """Between two jobs: the pool is broken for good, and a new one takes its place."""
+    with ProcessExecutor(2) as executor:
+        for _ in range(2):
+            words = np.zeros(100, dtype=np.uint64)
+            executor.run(Counting(), words, MANY[:100])
+            assert words.tolist() == [1] * 100
+            assert executor.trouble == ""
+            for worker in list(executor._pool._processes.values()):
+                worker.kill()
+                worker.join()
+
+
+def test_a_job_whose_worker_is_killed_is_done_by_new_ones(tmp_path: Path) -> None:
+    told: list[int] = []
+    with ProcessExecutor(2) as executor:
+        words = some_words(100)
+        job = Killing(os.getpid(), at=70, once=str(tmp_path / "killed"))
+        executor.run(job, words, MANY[:100], lambda piece: told.append(piece.start))
+        assert (tmp_path / "killed").exists()
+        np.testing.assert_array_equal(words, some_words(100) + np.uint64(1))
+        assert sorted(told) == list(range(100))
+        assert executor.trouble == ""
+
+
+def test_a_job_that_no_worker_survives_is_done_by_the_caller(tmp_path: Path) -> None:
+    told: list[int] = []
+    with ProcessExecutor(2) as executor:
+        words = some_words(100)
+        executor.run(Killing(os.getpid(), at=70), words, MANY[:100], lambda piece: told.append(piece.start))
+        np.testing.assert_array_equal(words, some_words(100) + np.uint64(1))
+        assert sorted(told) == list(range(100))
+        assert "processes cannot work (BrokenProcessPool" in executor.trouble
+        executor.run(Counting(), words, MANY[:100])
+        np.testing.assert_array_equal(words, some_words(100) + np.uint64(2))
+        assert executor.trouble == ""
+        assert isinstance(executor, Troubled)
+
+
+def test_without_shared_memory_the_caller_does_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any, **options: Any) -> SharedMemory:
+        raise OSError(28, "No space left on device")
+
+    with ProcessExecutor(2) as executor:
+        words = np.zeros(100, dtype=np.uint64)
+        with monkeypatch.context() as patched:
+            patched.setattr(processes, "SharedMemory", full)
+            executor.run(Counting(), words, MANY[:100])
+        assert "No space left" in executor.trouble
+        executor.run(Counting(), words, MANY[:100])
+        assert words.tolist() == [2] * 100
+        assert executor.trouble == ""
+
+
+def test_a_session_does_not_notice_that_workers_are_killed() -> None:
+    """In the middle of a session: the sum is that of its inputs, and nobody starts anything again."""
+    with ProcessExecutor(2) as executor:
+        harness = Harness(4, threshold=2, vectors=VECTOR)
+        harness.server = ServerSession(harness.parameters, executor=executor)
+        harness.run_to(Round.UNMASKING, silent={Round.MASKED_INPUT: {1}})
+        executor.run(Counting(), np.zeros(2, dtype=np.uint64), MANY[:2])
+        broken = executor._pool
+        for worker in list(broken._processes.values()):
+            worker.kill()
+            worker.join()
+        harness.finish()
+        harness.assert_exact()
+        assert executor._pool is not broken
+        assert executor.trouble == ""
+
+
 # Masks.
 
 
@@ -382,6 +454,7 @@ def test_the_server_holds_three_vectors_at_most_with_workers(pair: Pool, clients
 ORPHANS = """
 import sys
 import numpy as np
+from secagg.compute import processes
 from secagg.compute.processes import ProcessExecutor
 from tests.compute.jobs import Counting
 
