@@ -20,6 +20,7 @@ from secagg.hosting.journal import Journal
 from secagg.hosting.keeper import Keeper
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.quotas import Quotas, Space
+from secagg.hosting.readiness import Readiness
 from secagg.hosting.replica import Replica
 from secagg.hosting.replies import EndKind, SessionStatus, unreadable
 from secagg.hosting.schedule import RoundSchedule
@@ -68,6 +69,7 @@ class SessionHost:
             executor=executor,
             threads=ThreadPoolExecutor(workers, thread_name_prefix="secagg-host"),
         )
+        self._readiness = Readiness(self._tools)
         self._wall_clock = wall_clock
         self._sessions: dict[str, HostedSession] = {}
         self._damaged: dict[str, str] = {}
@@ -78,6 +80,15 @@ class SessionHost:
     def observer(self) -> HostObserver:
         """Who is told what happens; a transport tells it of logins."""
         return self._tools.observer
+
+    async def trouble(self) -> str:
+        """Why answers cannot be taken in now, in one sentence; empty when they can. Makes a write durable to know it.
+
+        The sentence may name files: it is for operators.
+        """
+        if not self._running:
+            return "the host does not run"
+        return await self._readiness.check()
 
     async def start(self) -> None:
         """Take up every session of the store: ended ones as they are, the others by a replay of their logs.

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from secagg.errors import AbortReason
+from secagg.executor import Troubled
 from secagg.hosting.book import RoundBook
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
 from secagg.hosting.inbox import Inbox, Sorted, Waiting
@@ -321,8 +322,14 @@ class Keeper:
         if turned and round_ is not None:
             observer.round_closed(self._name, round_, answered, self._timer.open_seconds)
             self._turn(step.view, abort_detail(step.applied[-1]) or "")
+            self._tell_of_executor()
         if turned or dropped:
             self._flash()
+
+    def _tell_of_executor(self) -> None:
+        executor = self._tools.executor
+        if isinstance(executor, Troubled) and executor.trouble:
+            self._tools.observer.executor_failed(executor.trouble)
 
     def _turn(self, view: View, detail: str) -> None:
         """A round has opened, or the session has ended."""

@@ -58,5 +58,11 @@ class HostObserver:
     def step_timed(self, name: str, step: str, seconds: float) -> None:
         """A step took so long: "append", "receive", "close_round" or "finish"."""
 
+    def readiness_changed(self, trouble: str) -> None:
+        """Answers can be taken in from now on (empty), or cannot (why not, in one sentence)."""
+
+    def executor_failed(self, trouble: str) -> None:
+        """Long computations are made otherwise than they should be, in one sentence; sums are as they would be."""
+
     def store_failed(self, name: str, error: Exception) -> None:
         """The store refused an operation; the session is unharmed and tries again."""

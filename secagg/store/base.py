@@ -226,6 +226,14 @@ class SessionStore(Protocol):
         """Bytes of the session's committed uploads, its result included."""
         ...
 
+    def probe(self) -> None:
+        """Demand that the next write can be made durable, by making one that changes nothing.
+
+        Raises:
+            StoreError: it cannot, or there is hardly room for it.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files and locks; the store is not used after this."""
         ...

@@ -25,6 +25,7 @@ from secagg.store.digests import is_upload_id, new_upload_id, upload_digest
 from secagg.store.durable import sync_directory
 
 QUARANTINE_SECONDS: Final = 7 * 24 * 3600.0
+LEAST_FREE_BYTES: Final = 1 << 26
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
 
@@ -131,6 +132,17 @@ class UploadFiles:
                         self._move(path, folder.name)
                 if not uploads:
                     folder.rmdir()
+
+    def require_room(self) -> None:
+        """Demand `LEAST_FREE_BYTES` of room.
+
+        Raises:
+            StoreError: there is less.
+        """
+        with failures("the disk cannot be looked at"):
+            free = shutil.disk_usage(self._root).free
+        if free < LEAST_FREE_BYTES:
+            raise StoreError(f"the disk of {self._root} has {free} bytes left, below {LEAST_FREE_BYTES}; free space")
 
     def expire(self) -> None:
         """Remove what has been in quarantine for `QUARANTINE_SECONDS`."""

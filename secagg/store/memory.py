@@ -115,6 +115,9 @@ class MemoryStore:
         """Bytes of the session's committed uploads, its result included."""
         return sum(map(len, self._kept(name).uploads.values()))
 
+    def probe(self) -> None:
+        """Memory can be written."""
+
     def close(self) -> None:
         """Nothing to let go of: a host that starts with this store again goes on."""
 

@@ -219,6 +219,12 @@ class SqliteStore:
         """Bytes of the session's committed uploads, its result included."""
         return self._files.size(self._session(name))
 
+    def probe(self) -> None:
+        """Demand that the next write can be made durable."""
+        with self._database.transaction("the store cannot be written"):
+            pass
+        self._files.require_room()
+
     def close(self) -> None:
         """Close the database and unlock the directory."""
         self._database.close()

@@ -85,6 +85,16 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.step_timed(name, step, seconds)
 
+    def readiness_changed(self, trouble: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.readiness_changed(trouble)
+
+    def executor_failed(self, trouble: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.executor_failed(trouble)
+
     def store_failed(self, name: str, error: Exception) -> None:
         """Pass it on."""
         for observer in self._observers:

@@ -145,6 +145,17 @@ class LogObserver(HostObserver):
         """Level debug."""
         self._log.debug("step timed", session=name, step=step, seconds=round(seconds, 6))
 
+    def readiness_changed(self, trouble: str) -> None:
+        """Level info when ready, error otherwise."""
+        if trouble:
+            self._log.error("not ready", detail=trouble)
+        else:
+            self._log.info("ready")
+
+    def executor_failed(self, trouble: str) -> None:
+        """Level warning."""
+        self._log.warning("executor failed", detail=trouble)
+
     def store_failed(self, name: str, error: Exception) -> None:
         """Level error."""
         self._log.error("store failed", session=name, detail=str(error))

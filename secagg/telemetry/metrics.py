@@ -54,6 +54,10 @@ class MetricsObserver(HostObserver):
         self._sent = self._counter("sent_bytes", "Bytes of requests that were handed out.")
         self._logins = self._counter("logins", "Logins, by what became of them.", "outcome")
         self._store = self._counter("store_failures", "Operations that the store refused.")
+        self._ready = Gauge(
+            "secagg_ready", "1 when answers can be made durable, as of the last probe.", registry=self.registry
+        )
+        self._executor = self._counter("executor_failures", "Steps whose executor could not work as it should.")
         self._round_seconds = self._histogram("round_seconds", "How long rounds were open.", "round", _LONG)
         self._stage_seconds = self._histogram(
             "stage_seconds", "How long stages of the last round took.", "stage", _LONG
@@ -120,6 +124,14 @@ class MetricsObserver(HostObserver):
     def step_timed(self, name: str, step: str, seconds: float) -> None:
         """Record how long it took."""
         self._step_seconds.labels(step).observe(seconds)
+
+    def readiness_changed(self, trouble: str) -> None:
+        """Set it."""
+        self._ready.set(not trouble)
+
+    def executor_failed(self, trouble: str) -> None:
+        """Count it."""
+        self._executor.inc()
 
     def store_failed(self, name: str, error: Exception) -> None:
         """Count it."""

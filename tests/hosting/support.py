@@ -140,6 +140,12 @@ class Recorder(HostObserver):
     def stage_entered(self, name: str, stage: Stage) -> None:
         self.note("stage", stage)
 
+    def readiness_changed(self, trouble: str) -> None:
+        self.note("readiness", trouble)
+
+    def executor_failed(self, trouble: str) -> None:
+        self.note("executor_failed", trouble)
+
     def store_failed(self, name: str, error: Exception) -> None:
         self.note("store_failed", name, error)
 

@@ -210,6 +210,9 @@ def test_a_full_database_refuses_and_recovers(tmp_path: Path) -> None:
     store.close()
 
 
+UNSYNCHRONIZED = sqlite3.SQLITE_IOERR_FSYNC
+
+
 class FailingCommits:
     """A connection whose transactions are durable, although the disk says that they are not."""
 

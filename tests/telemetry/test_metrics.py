@@ -32,6 +32,8 @@ EXPECTED = {
     ("secagg_logins_total", (("outcome", "accepted"),)): 2,
     ("secagg_logins_total", (("outcome", "SIGNATURE_INVALID"),)): 1,
     ("secagg_store_failures_total", ()): 1,
+    ("secagg_executor_failures_total", ()): 1,
+    ("secagg_ready", ()): 0,
     ("secagg_step_seconds_sum", (("step", "append"),)): 0.002,
     ("secagg_stage_seconds_sum", (("stage", "rebuilding_secrets"),)): 10,
     ("secagg_stage_seconds_count", (("stage", "removing_masks"),)): 1,

@@ -43,6 +43,7 @@ class ServiceLimits:
         uploads: uploads that are taken in at once; others wait for their turn.
         poll_seconds: how long a client may wait for a request in one call.
         stall_seconds: how long an upload may pause, and how long the one request of any other call may take to come.
+        probe_seconds: how often the store is asked whether it can be written; health checks say so.
         upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed.
         nonces: logins in progress; the oldest are forgotten.
         nonce_seconds: how long a login may take.
@@ -60,6 +61,7 @@ class ServiceLimits:
     uploads: int = 32
     poll_seconds: float = 60.0
     stall_seconds: float = 30.0
+    probe_seconds: float = 5.0
     upload_bytes_per_second: float = 1024.0
     nonces: int = 1 << 15
     nonce_seconds: float = 60.0

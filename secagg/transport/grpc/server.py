@@ -100,6 +100,7 @@ class GrpcServer:
         self._closing = asyncio.Event()
         self._server: grpc.aio.Server | None = None
         self._health = health.HealthServicer()
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -134,8 +135,8 @@ class GrpcServer:
             ) from None
         await server.start()
         self._server = server
-        for service in ("", AGGREGATION, ADMINISTRATION):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        await self._say_health()
+        self._watching = loop.create_task(self._watch(limits.probe_seconds), name="secagg readiness")
 
     async def wait(self) -> None:
         """Return when the server has stopped."""
@@ -144,6 +145,9 @@ class GrpcServer:
 
     async def stop(self, grace: float = _GRACE_SECONDS) -> None:
         """Tell health checkers, send waiting clients away, and end; calls in progress have `grace` seconds."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await self._health.enter_graceful_shutdown()
         self._closing.set()
         if self._server is not None:
@@ -157,6 +161,19 @@ class GrpcServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def _watch(self, seconds: float) -> None:
+        """Keep what health checkers hear true."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self._say_health()
+
+    async def _say_health(self) -> None:
+        """Health is that of the store: who cannot make an answer durable does not serve."""
+        trouble = await self._host.trouble()
+        statuses = health_pb2.HealthCheckResponse
+        for service in ("", AGGREGATION, ADMINISTRATION):
+            await self._health.set(service, statuses.NOT_SERVING if trouble else statuses.SERVING)
 
     def _key_of(self, caller: Caller) -> bytes | None:
         if not isinstance(caller, ClientCaller):

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from secagg import DropReason, IdentityKey, ParameterError
 from secagg.hosting import read_result
+from secagg.store.base import StoreError
 from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.limits import server_options
@@ -173,6 +174,29 @@ def test_health_checking_and_reflection() -> None:
                 assert pb.DESCRIPTOR.serialized_pb in replies[1].file_descriptor_response.file_descriptor_proto
                 await network.server.stop(1)
                 assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+    run(play())
+
+
+def test_health_follows_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        async with Network(limits=ServiceLimits(probe_seconds=0.01)) as network:
+            disk = {"full": False}
+
+            def probe() -> None:
+                if disk["full"]:
+                    raise StoreError("the disk is full")
+
+            monkeypatch.setattr(network.store, "probe", probe)
+            channel: Any = grpc.aio.secure_channel(network.address, client_tls().credentials())
+            async with channel:
+                health: Any = HealthStub(channel)
+                statuses = health_pb2.HealthCheckResponse
+                watching = health.Watch(health_pb2.HealthCheckRequest(service=""))
+                for full in (False, True, False):
+                    disk["full"] = full
+                    assert (await watching.read()).status == (statuses.NOT_SERVING if full else statuses.SERVING)
+                watching.cancel()
 
     run(play())
 

@@ -1,0 +1,50 @@
+"""Whether a host can do what it is there for: asked of the store itself, since a file that was open is no proof.
+
+A store that hangs is as good as none. Knows no transports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from secagg.hosting.tools import STORE_FAILURES, Tools
+
+PATIENCE_SECONDS: Final = 10.0
+
+
+class Readiness:
+    """What keeps a host from taking in answers.
+
+    Args:
+        tools: of the host.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._probing: asyncio.Task[str] | None = None
+        self._told: str | None = None
+
+    async def check(self) -> str:
+        """Ask the store to make a write durable; returns what is wrong, in one sentence, or nothing.
+
+        The observer hears of it whenever it has changed.
+        """
+        if self._probing is None:
+            self._probing = asyncio.get_running_loop().create_task(self._probe())
+        done, _ = await asyncio.wait([self._probing], timeout=PATIENCE_SECONDS)
+        if done:
+            found, self._probing = self._probing.result(), None
+        else:
+            found = f"the store has not answered for {PATIENCE_SECONDS:g} s"
+        if found != self._told:
+            self._told = found
+            self._tools.observer.readiness_changed(found)
+        return found
+
+    async def _probe(self) -> str:
+        try:
+            await self._tools.run(self._tools.store.probe)
+        except STORE_FAILURES as error:
+            return str(error)
+        return ""

@@ -1,0 +1,113 @@
+"""A host is ready when its store can make a write durable, and says so when that changes."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secagg import Round
+from secagg.executor import INLINE, Job, Words
+from secagg.hosting import SessionHost, readiness
+from secagg.store.files import LEAST_FREE_BYTES
+from secagg.store.memory import MemoryStore
+from secagg.store.sqlite import SqliteStore
+from tests.hosting.support import FakeClock, Played, Recorder, hosting, run
+from tests.store.test_damage import opened
+from tests.store.test_sqlite import UNSYNCHRONIZED, FailingCommits
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_a_full_disk_is_no_place_to_serve_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        seen = Recorder()
+        with opened(tmp_path) as store:
+            host = hosting(store, observer=seen)
+            assert await host.trouble() == "the host does not run"
+            async with host:
+                assert [await host.trouble(), await host.trouble()] == ["", ""]
+                pages = store._database.connection.execute("PRAGMA page_count").fetchone()[0]
+                store._database.connection.execute(f"PRAGMA max_page_count = {pages}")
+                assert await host.trouble() == ""
+                with monkeypatch.context() as patched:
+                    patched.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 1 << 40, LEAST_FREE_BYTES - 1))
+                    assert f"{LEAST_FREE_BYTES - 1} bytes left" in await host.trouble()
+                assert await host.trouble() == ""
+            assert [bool(*told) for told in seen.all("readiness")] == [False, True, False]
+
+    run(body())
+
+
+def test_a_disk_of_which_nobody_knows_what_it_holds_is_not_ready(tmp_path: Path) -> None:
+    async def body() -> None:
+        store = SqliteStore(tmp_path)
+        async with hosting(store) as host:
+            assert await host.trouble() == ""
+            connection: Any = FailingCommits(store._database.connection, UNSYNCHRONIZED)
+            store._database.connection = connection
+            assert "disk I/O error" in await host.trouble()
+            store._database.connection = connection.connection
+            assert "restart the server" in await host.trouble()
+        store.close()
+        with opened(tmp_path) as again:
+            async with hosting(again) as host:
+                assert await host.trouble() == ""
+
+    run(body())
+
+
+def test_a_store_that_hangs_is_not_ready_and_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(MemoryStore):
+        probes = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.free = threading.Event()
+
+        def probe(self) -> None:
+            self.probes += 1
+            self.free.wait()
+
+    async def body() -> None:
+        monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 0.01)
+        store, seen = Hanging(), Recorder()
+        async with hosting(store, observer=seen) as host:
+            for _ in range(3):
+                assert "has not answered" in await host.trouble()
+            assert store.probes == 1
+            store.free.set()
+            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
+            assert await host.trouble() == ""
+            assert [bool(*told) for told in seen.all("readiness")] == [True, False]
+
+    run(body())
+
+
+class Lame:
+    """Does everything in the caller's thread, and says so."""
+
+    trouble = "processes cannot work"
+
+    def run(
+        self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None
+    ) -> None:
+        INLINE.run(job, target, pieces, done)
+
+
+def test_an_executor_that_cannot_work_is_told_and_harms_nobody() -> None:
+    async def body() -> None:
+        played, seen = Played(), Recorder()
+        async with SessionHost(MemoryStore(), clock=FakeClock(), observer=seen, executor=Lame(), workers=3) as host:
+            session = await played.create(host)
+            await played.run_to(session, Round.UNMASKING)
+            played.assert_exact(await played.finish(session))
+            assert ("processes cannot work",) in seen.all("executor_failed")
+            assert await host.trouble() == ""
+
+    run(body())
