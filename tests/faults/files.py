@@ -53,6 +53,7 @@ class Files:
         session: further keys of the [[sessions]] table.
         listen: further keys of [listen].
         limits: keys of [limits].
+        work: keys of [work].
         plaintext: no TLS, on loopback.
         ca: signs the server's certificate.
     """
@@ -63,6 +64,7 @@ class Files:
     session: Mapping[str, Any] = field(default_factory=dict)
     listen: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+    work: Mapping[str, Any] = field(default_factory=dict)
     plaintext: bool = False
     ca: CertificateAuthority = field(default_factory=CertificateAuthority)
 
@@ -122,6 +124,7 @@ class Files:
             "identities": identities,
             "storage": {"directory": "data"},
             "limits": self.limits,
+            "work": self.work,
             "rounds": rounds,
             "logs": {"file": "log"},
             "sessions": [session],

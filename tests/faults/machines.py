@@ -63,6 +63,19 @@ async def _failed(trial: Trial, before: int) -> bool:
     return True
 
 
+async def workers_killed(directory: Path, seed: int) -> Verdict:
+    """The pool of workers is killed, at even seeds each that follows, too: without any, the server does their work."""
+    pools = 1 if seed % 2 else 100
+    async with Trial(directory, length=LONG, work={"processes": 2}) as trial:
+        await trial.serve(broken_pools=pools)
+        await trial.everybody()
+        verdict = await trial.verdict(pools - await trial.left_over("broken_pools"))
+        alone = "executor failed" in (trial.files / "log").read_text(encoding="utf-8")
+        if alone is bool(seed % 2):
+            verdict.stuck, verdict.detail = 1, f"{verdict.detail}; the operator was told of it: {alone}"
+        return verdict
+
+
 async def clock_jumps(directory: Path) -> Verdict:
     """The wall clock jumps ten years, back and forth, in every round and over a restart in the middle."""
     async with Trial(directory, length=LONG) as trial:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults import killing, machines, points, strangers, wires
+from tests.faults import disks, killing, machines, points, strangers, wires
 from tests.faults.proxy import Cut, Shuffle, Slow, Swap, Twice
 from tests.faults.trial import Verdict
 
@@ -92,6 +92,14 @@ FAULTS: Final = (
     Fault("2000 clients at once", _plain(partial(machines.crowd, clients=2000, processes=4))),
     Fault("bad uploads: slow, long, short, damaged", _plain(machines.bad_uploads), quick=True),
     Fault("disk full in every round", _plain(machines.disk_full), quick=True),
+    Fault("bit flips in an upload of the open round", disks.upload_flipped, quick=True, times=5),
+    *(
+        Fault(name, partial(disks.session_damaged, damage=damage), quick=True, times=5)
+        for name, damage in disks.DAMAGES
+    ),
+    Fault("bit flips in a result", disks.result_flipped, times=5),
+    Fault("write-ahead log damaged, shortened or missing", disks.log_damaged, quick=True, times=6),
+    Fault("worker processes killed while secrets are rebuilt", machines.workers_killed, quick=True, times=2),
     Fault("wall clock jumps ten years", _plain(machines.clock_jumps), quick=True),
     Fault("server's certificate expired", _plain(strangers.certificates_expire), quick=True),
     Fault("clients' certificates expired or missing", _plain(strangers.client_certificates_expire)),

@@ -18,6 +18,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +37,7 @@ from secagg import ThreatModel  # noqa: E402
 from secagg.cli.output import print_json  # noqa: E402
 from secagg.cli.service import serving  # noqa: E402
 from secagg.cli.service.server_config import load_config  # noqa: E402
+from secagg.compute.processes import ProcessExecutor  # noqa: E402
 from secagg.hosting import host as hosting  # noqa: E402
 from secagg.hosting.journal import Journal, Step  # noqa: E402
 from secagg.protocol.transitions import rounds  # noqa: E402
@@ -202,6 +205,18 @@ class FaultyUpload:
         self._upload.discard()
 
 
+class FaultyExecutor(ProcessExecutor):
+    """Its first pools of workers are killed as soon as they work."""
+
+    broken = 0
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        if FaultyExecutor.broken:
+            FaultyExecutor.broken -= 1
+            return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=os.abort)
+        return super()._new_pool()
+
+
 class MovedClock:
     """The event loop's clock, which a trial moves on."""
 
@@ -241,6 +256,8 @@ def inject(settings: Mapping[str, Any]) -> None:
     _wall_offset = settings.get("wall", 0.0)
     FaultyStore.forgetful = settings.get("forgetful", False)
     replaced["SqliteStore"] = FaultyStore
+    FaultyExecutor.broken = settings.get("broken_pools", 0)
+    replaced["ProcessExecutor"] = FaultyExecutor
     clocks: list[MovedClock] = []
 
     def host(*arguments: Any, **options: Any) -> hosting.SessionHost:
@@ -270,7 +287,7 @@ def _obey(loop: asyncio.AbstractEventLoop, clock: MovedClock) -> None:
         for line in sys.stdin:
             for word, value in json.loads(line).items():
                 _do(loop, clock, word, value)
-            _say({"failures": FaultyStore.failures})
+            _say({"failures": FaultyStore.failures, "broken_pools": FaultyExecutor.broken})
 
     threading.Thread(target=read, daemon=True).start()
 

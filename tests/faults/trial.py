@@ -176,6 +176,8 @@ class Trial:
         self.ready = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._words: asyncio.Queue[Any] = asyncio.Queue()
+        # Told how the server ended, while it is down; whether to start it again.
+        self.between: Callable[[int], bool] = lambda code: code == -signal.SIGKILL
         self.on_acknowledged: Callable[[int, ClientPhase], None] = lambda client, phase: None
 
     @property
@@ -219,12 +221,16 @@ class Trial:
 
     async def tell(self, **words: Any) -> int:
         """Say something to the server, and wait until it is done; returns how often its store has failed."""
+        return await self.left_over("failures", **words)
+
+    async def left_over(self, what: str, **words: Any) -> int:
+        """Say something to the server, and wait until it is done; returns one of the numbers that it answers."""
         assert self.server is not None
         assert self.server.process.stdin is not None
         self.server.process.stdin.write(json.dumps(words).encode() + b"\n")
         await self.server.process.stdin.drain()
-        failures: int = (await self._bounded(self._words.get()))["failures"]
-        return failures
+        number: int = (await self._bounded(self._words.get()))[what]
+        return number
 
     def kill_server(self) -> None:
         """Send SIGKILL; the server is started again."""
@@ -383,7 +389,7 @@ class Trial:
             self.patience.progress()
             code = await server.ended()
             self.kills += code == -signal.SIGKILL
-            if code != -signal.SIGKILL:
+            if not await asyncio.to_thread(self.between, code):
                 return
 
     def _config(self) -> Path:
