@@ -285,8 +285,8 @@ class SessionHost:
             )
 
     async def _forget_oldest(self) -> None:
-        """Forget ended sessions, whose results were fetched, above the quota."""
-        over = [name for name, session in self._sessions.items() if not session.occupied]
+        """Forget ended sessions, whose results were fetched, above the quota, but for what is damaged."""
+        over = [name for name, session in self._sessions.items() if not session.occupied and not session.damaged]
         for name in over[: max(0, len(over) - self._tools.quotas.ended_sessions)]:
             await self._discard(self._sessions[name])
 

@@ -13,6 +13,7 @@ from secagg.hosting import (
     EndKind,
     HostedSession,
     HostReason,
+    Quotas,
     ReceiptKind,
     ResultDamagedError,
     ResultNotReadyError,
@@ -151,6 +152,28 @@ def test_a_damaged_log_fails_its_session_and_no_other(tmp_path: Path) -> None:
                 assert "log of session round-1 was damaged" in session.status().detail
                 assert await session.next_request(1, b"", 0) == OVER
                 other.assert_exact(await other.finish(second))
+
+    run(body())
+
+
+def test_what_is_damaged_takes_no_place_and_is_not_forgotten(tmp_path: Path) -> None:
+    async def body() -> None:
+        played, other = players()
+        with opened(tmp_path) as store:
+            async with hosting(store) as host:
+                session, second = await two_sessions(host, played, other)
+                await played.run_to(session, Round.MASKED_INPUT)
+                await second.abort("enough")
+                await second.wait_ended()
+            payload = next(entry.payload for entry in store.entries("round-1") if entry.client == 3)
+        flip_text(tmp_path / DATABASE, payload)
+        with opened(tmp_path) as store:
+            async with hosting(store, quotas=Quotas(sessions=1, ended_sessions=1)) as host:
+                for number in range(3, 6):
+                    session = await Played(Harness(4, threshold=2, seed=number)).create(host, f"round-{number}")
+                    await session.abort("enough")
+                    await session.wait_ended()
+                assert [session.name for session in host.sessions()] == ["round-1", "round-4", "round-5"]
 
     run(body())
 
