@@ -73,7 +73,7 @@ privacy-report: $(STAMP)
 	$(BIN)/secagg privacy report --out build/privacy --into docs/privacy.md
 	cp build/privacy/strip.png build/privacy/strip.svg docs/img/
 
-# Liars against rules over sums, half an hour on two cores: the tables of docs/robustness.md, and its pictures.
+# Liars against rules over sums, a quarter of an hour or two: the tables of docs/robustness.md, and its pictures.
 robustness: $(STAMP)
 	$(BIN)/secagg poisoning run --json bench/results/poisoning.json
 	$(BIN)/secagg poisoning table bench/results/poisoning.json --into docs/robustness.md

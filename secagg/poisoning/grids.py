@@ -28,7 +28,7 @@ _NAMES: Final = {
     "cell_siren_trained": "CellSiren, own direction",
     "rfa": "RFA",
     "iid": "alike",
-    "skew": "labels skewed",
+    "skew": "with labels of their own",
 }
 Scenario = tuple[str, str, int, float]
 """Task, split, clients, and the part of them that attack."""

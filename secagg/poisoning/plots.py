@@ -36,6 +36,8 @@ _FORMS: Final = (
 )
 _EVERY: Final = 5
 _CLIPPED: Final = "siren_clipped"  # stands in the table alone
+# So do rules that are near others: three that are near the median, and two near the same with or without a memory.
+_ALIKE: Final = ("trimmed_mean", "geometric_median", "norm_clipped_mean", "cell_siren", "root_check_trained")
 
 PICTURES: Final = {
     "robustness": "Accuracy and success of backdoors, by defence and attack",
@@ -53,7 +55,7 @@ def draw(results: Results, folder: Path) -> tuple[Path, ...]:
         ParameterError: there is nothing to draw, or the folder cannot be written.
     """
     found = scenarios(results.attacks)
-    main = next(iter(found.values()), [])
+    main = [row for row in next(iter(found.values()), []) if row.defence not in _ALIKE]
     wanted: dict[str, tuple[tuple[float, float], Callable[[Any], None]]] = {}
     if main:
         lines, attacks, _ = grid(main)
@@ -114,13 +116,12 @@ def _field(axes: Any, values: list[list[float]], down: list[str], across: list[s
 
 def _siren(rows: Sequence[AttackRow], figure: Any) -> None:
     """A panel for each attack and part of liars: accuracy by round of the first seed, since a mean hides swings."""
-    panels, seed = _panels(rows), rows[0].seed
-    first = [row for row in rows if row.seed == seed and attacked(row) and row.defence != _CLIPPED]
-    lines = list(dict.fromkeys(map(_ruled, first)))
+    panels, drawn = _panels(rows), [row for row in rows if attacked(row) and row.defence != _CLIPPED]
+    lines = list(dict.fromkeys(map(_ruled, drawn)))
     grid_of = figure.subplots(-(-len(panels) // 2), 2, sharex=True, sharey=True, squeeze=False)
     for axes, panel in zip(grid_of.flat, panels, strict=False):
         for line, (colour, form, marker) in zip(lines, cycle(_FORMS), strict=False):
-            curve = next((row.curve for row in first if _panel(row) == panel and _ruled(row) == line), ())
+            curve = next((row.curve for row in drawn if _panel(row) == panel and _ruled(row) == line), ())
             if curve:
                 axes.plot(
                     np.arange(1, len(curve) + 1),

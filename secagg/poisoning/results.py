@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -38,7 +38,7 @@ class AttackRow:
         rounds: how many.
         accuracy: of the model on test examples, 0 to 1, mean of the last five rounds.
         backdoor: part of marked test examples that are read as the attackers want; None where nothing is marked.
-        curve: accuracy after each round.
+        curve: accuracy after each round; of a run in the suite siren only, which is drawn.
         dirty: cells with an attacker, in the mean over the rounds; None without cells.
         cells: how many; None without cells.
         false_rejections: part of the honest rows that the rule left out; None where it leaves none out.
@@ -178,9 +178,13 @@ def read_results(path: Path) -> Results:
 
 
 def _lines(rows: tuple[AttackRow | LeakRow, ...]) -> str:
-    """A JSON list with a line for each row, which is short and which a person can still read."""
-    listed = ",\n".join(json.dumps(asdict(row), allow_nan=False) for row in rows)
+    """A JSON list with a line for each row, without what is as it is unless given: short, and readable still."""
+    listed = ",\n".join(json.dumps(_given(row), allow_nan=False) for row in rows)
     return f"[\n{listed}\n]"
+
+
+def _given(row: AttackRow | LeakRow) -> dict[str, object]:
+    return {each.name: getattr(row, each.name) for each in fields(row) if getattr(row, each.name) != each.default}
 
 
 def _rows(kind: type[_Row], entries: list[dict[str, Any]]) -> tuple[_Row, ...]:

@@ -10,7 +10,7 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from multiprocessing import get_context
@@ -25,6 +25,7 @@ from secagg.poisoning.results import SUITES, AttackRow, Results, Scalar
 from secagg.poisoning.sessions import SessionFederation
 
 _LEAK: Final = "leak"
+_DRAWN: Final = "siren"
 OnStep = Callable[[str, int, int], None]
 """Called with (what was done, experiments done, experiments in all)."""
 
@@ -104,11 +105,12 @@ class _Job:
 def _jobs(suite: str, quick: bool, seed: int) -> list[_Job]:
     if suite == _LEAK:
         return [_Job(f"{suite}: sums of many rounds", leak.rows, (quick, each)) for each in seeds(quick, seed)]
-    return [_Job(_text(suite, each), _played, (each,)) for each in experiments(suite, quick, seed)]
+    return [_Job(_text(suite, each), _played, (each, suite == _DRAWN)) for each in experiments(suite, quick, seed)]
 
 
-def _played(experiment: Experiment) -> tuple[AttackRow, ...]:
-    return (play(experiment),)
+def _played(experiment: Experiment, drawn: bool) -> tuple[AttackRow, ...]:
+    row = play(experiment)
+    return (row if drawn else replace(row, curve=()),)
 
 
 def _text(suite: str, experiment: Experiment) -> str:

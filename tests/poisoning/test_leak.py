@@ -57,6 +57,13 @@ def test_unions_of_whole_cells_tell_what_their_cells_would(federation: Federatio
     assert joined.auc < 0.85
 
 
+def test_every_round_counts() -> None:
+    numbers = np.random.default_rng(0)
+    made = Federation(numbers.random((CLIENTS, 10)) < 0.2, numbers.normal(size=(7, CLIENTS, 10)))
+    assert told(made, Discipline("alone", 1, rounds=2), 0).cosine > 0.99
+    assert told(made, Discipline("alone", 1, rounds=1), 0).cosine > 0.99
+
+
 def test_fixed_cells_are_the_same_every_round_and_others_are_not() -> None:
     fixed, regrouped = sums_of(FIXED), sums_of(REGROUPED)
     assert len(fixed) == len(regrouped) == 10 * ROUNDS

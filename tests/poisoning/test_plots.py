@@ -26,6 +26,12 @@ def test_a_picture_needs_its_suite(tmp_path: Path) -> None:
         draw(NOTHING, tmp_path)
 
 
+def test_two_lengths_of_a_run_are_no_line(tmp_path: Path) -> None:
+    short = replace(NOTHING, leak=tuple(row for row in RESULTS.leak if row.rounds < 25))
+    with pytest.raises(ParameterError, match="nothing to draw"):
+        draw(short, tmp_path)
+
+
 def test_where_it_cannot_be_drawn_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = tmp_path / "file"
     taken.write_text("mine")

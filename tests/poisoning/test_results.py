@@ -38,6 +38,7 @@ WHOLE = '{"format": 1, "secagg": "", "date": "", "quick": true, "machine": {}, "
         ("{", "no JSON"),
         ("[]", "format 1"),
         ('{"format": 1}', "format 1"),
+        (WHOLE.replace("1", "2", 1) % "{}", "format 1"),
         (WHOLE % "{}", "damaged"),
         (WHOLE % '{"attacks": [{}], "siren": [], "sessions": [], "privacy": [], "leak": []}', "damaged"),
         (WHOLE % '{"attacks": [], "siren": [], "sessions": [], "privacy": [], "leak": [{"speed": 1}]}', "damaged"),

@@ -73,6 +73,7 @@ def test_the_scenario_with_most_rows_comes_first_and_each_has_its_rows_without_a
 
 def test_honest_cells_that_are_left_out() -> None:
     assert line_of(BLOCKS["rejections"](RESULTS), "digits, alike", "cells of 5") == ["root check", "14 %", "0.90"]
+    assert "median" not in BLOCKS["rejections"](RESULTS)
 
 
 def test_siren_stands_once_for_each_way_of_its_liars() -> None:
