@@ -68,6 +68,7 @@ class Database:
         self._directory = directory
         self._noted = True
         self._in_doubt = False
+        self._head = Head(0, b"")
         self._head_file = HeadFile(directory / HEAD)
         with failures(f"{directory} cannot be used"):
             make_directory(directory)
@@ -85,7 +86,7 @@ class Database:
             opened = True
         finally:
             if not opened:
-                self.connection.close()
+                self.close()
         with failures(f"{directory} cannot be used"):
             if self.lost and (directory / KEPT).exists():
                 make_directory(directory / QUARANTINE)
@@ -116,12 +117,12 @@ class Database:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._count()
+                following = self._count()
                 self._commit()
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-            self._noted = False
+            self._head, self._noted = following, False
             try:
                 self._note()
             except StoreError:
@@ -141,6 +142,7 @@ class Database:
         """Close the database and unlock it."""
         with self.lock:
             self.connection.close()
+            self._head_file.close()
 
     def _open(self, schema: str, accept_loss: bool) -> None:
         with database_failures(f"{self._directory} cannot be opened; is another server using it?"):
@@ -162,8 +164,9 @@ class Database:
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-        with failures(f"{self._directory} cannot be used"):
-            self._head_file.write(self._head())
+            row = self.rows("SELECT number, mark FROM head")[0]
+            self._head, self._noted = Head(row["number"], row["mark"]), False
+            self._note()
 
     def _check(self, schema: str, accept_loss: bool) -> None:
         version = self.rows("PRAGMA user_version")[0][0]
@@ -190,6 +193,7 @@ class Database:
         if not accept_loss:
             raise DamagedError(self._difference(row["number"], noted))
         self.lost = True
+        self._head = Head(row["number"], row["mark"])
         self._count()
 
     def _difference(self, number: int, noted: Head | None) -> str:
@@ -211,20 +215,19 @@ class Database:
             except OSError:  # a file system without links
                 shutil.copyfile(log, kept)
 
-    def _count(self) -> None:
+    def _count(self) -> Head:
+        """Count the commit that is being made; returns what is to be noted of it."""
+        following = Head(self._head.number + 1, token_bytes(_MARK_BYTES))
         self.connection.execute(
-            "UPDATE head SET number = number + 1, before = mark, mark = ?", (token_bytes(_MARK_BYTES),)
+            "UPDATE head SET number = ?, before = mark, mark = ?", (following.number, following.mark)
         )
-
-    def _head(self) -> Head:
-        row = self.rows("SELECT number, mark FROM head")[0]
-        return Head(row["number"], row["mark"])
+        return following
 
     def _note(self) -> None:
         """Write down the last commit, if it is not."""
         if not self._noted:
             with failures(f"{self._directory / HEAD} cannot be written"):
-                self._head_file.write(self._head())
+                self._head_file.write(self._head)
             self._noted = True
 
     def _commit(self) -> None:

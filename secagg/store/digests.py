@@ -15,6 +15,8 @@ from typing import Final
 _ID: Final = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}")
 _SHA256_CHARACTERS: Final = 64
 
+_KINDS: Final = {kind: kind.__name__.encode() for kind in (bytes, str, int, float, type(None))}
+
 Value = bytes | str | int | float | None
 
 
@@ -23,8 +25,7 @@ def digest_of(*values: Value) -> bytes:
     hashed = hashlib.sha256()
     for value in values:
         data = value if isinstance(value, bytes) else b"" if value is None else repr(value).encode()
-        hashed.update(f"{type(value).__name__} {len(data)} ".encode())
-        hashed.update(data)
+        hashed.update(b"%b %d %b" % (_KINDS[type(value)], len(data), data))
     return hashed.digest()
 
 

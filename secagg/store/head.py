@@ -19,6 +19,7 @@ from secagg.store.durable import sync_directory
 _PLACE: Final = struct.Struct(">Q32s32s")
 _PLACE_BYTES: Final = 512  # one sector
 _PLACES: Final = 2
+_SYNC: Final = getattr(os, "fdatasync", os.fsync)  # its length does not change
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class HeadFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._descriptor: int | None = None
 
     def blank(self) -> bool:
         """Whether nothing was ever noted, as far as one can see."""
@@ -66,18 +68,27 @@ class HeadFile:
         Raises:
             OSError: it cannot be written; the note of the commit before is as it was.
         """
+        if self._descriptor is None:
+            self._descriptor = self._opened()
+        place = _PLACE_BYTES * (head.number % _PLACES)
+        os.pwrite(self._descriptor, _PLACE.pack(head.number, head.mark, _checksum(head)), place)
+        _SYNC(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _opened(self) -> int:
         new = not self._path.exists()
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if new:
-                os.pwrite(descriptor, bytes(_PLACES * _PLACE_BYTES), 0)
-            checked = _checksum(head)
-            os.pwrite(descriptor, _PLACE.pack(head.number, head.mark, checked), _PLACE_BYTES * (head.number % _PLACES))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         if new:
+            # Its length is durable before anything is noted: from then on only bytes have to be.
+            os.pwrite(descriptor, bytes(_PLACES * _PLACE_BYTES), 0)
+            os.fsync(descriptor)
             sync_directory(self._path.parent)
+        return descriptor
 
 
 def _checksum(head: Head) -> bytes:
