@@ -134,10 +134,10 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 class Server:
     """A `secagg serve` process that said it is ready."""
 
-    def __init__(self, config: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, config: Path, environment: Mapping[str, str] | None = None, *words: str) -> None:
         self.log = config.with_name("log")
         self.process = start(
-            *("serve", "--config", str(config), "--json"),
+            *("serve", "--config", str(config), "--json", *words),
             environment={"SECAGG_LOGS__FILE": "log", **(environment or {})},
         )
         assert self.process.stdout is not None
@@ -160,9 +160,9 @@ class Server:
 
 
 @contextmanager
-def serving(config: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+def serving(config: Path, environment: Mapping[str, str] | None = None, *words: str) -> Iterator[Server]:
     """A server while the block runs."""
-    server = Server(config, environment)
+    server = Server(config, environment, *words)
     try:
         yield server
     finally:

@@ -150,6 +150,25 @@ def test_a_server_that_is_killed_goes_on_and_the_sum_is_exact(site: Deployment) 
         last.stop()
 
 
+def test_a_server_whose_database_lost_commits_starts_only_when_it_is_told_to(site: Deployment, run: Any) -> None:
+    """An operator reads what was lost, then accepts it: here all of it, so that the configured session is a new one."""
+    config = site.configure(session())
+    with serving(config) as server:
+        server.stop()
+    with serving(config) as server:
+        status = run(*site.operate("status", server.address, "--json"))
+        assert [one["state"] for one in json.loads(status.out)["sessions"]] == ["advertise_keys"]
+        server.stop(signal.SIGKILL)
+    for path in (site / "data").glob("secagg.sqlite3*"):
+        path.unlink()
+    refused = finished(start("serve", "--config", str(config), "--json"))
+    assert refused[0] == 1
+    assert "and it was there before" in json.loads(refused[1])["error"]
+    with serving(config, None, "--accept-loss") as again:
+        assert (again.ready["sessions"], again.ready["created"]) == (["first"], ["first"])
+        again.stop()
+
+
 def _answers(server: Server) -> int:
     return sum(event["event"] == "answer" for event in server.events())
 
