@@ -184,9 +184,9 @@ class HostedSession:
 
         Raises:
             NotInCohortError: a client outside the cohort.
-            UploadRefusedError: fewer bytes than announced, another client's upload, or one that has ended.
+            UploadRefusedError: fewer bytes than announced, or another client's upload.
             QuotaExceededError: too many messages wait, or the client sent too many different ones.
-            HostUnavailableError: it is not stored; begin again.
+            HostUnavailableError: it is not stored, or was ended by a newer one; begin again.
         """
         self._require_member(client)
         if upload.client != client or upload.name != self.name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from secagg.hosting.errors import UploadRefusedError
+from secagg.hosting.errors import HostUnavailableError, UploadRefusedError
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.parameters import ClientId
 from secagg.store.base import Upload
@@ -45,9 +45,9 @@ class HostedUpload:
         """Append a piece.
 
         Raises:
-            UploadRefusedError: more bytes than were announced, or an upload that was ended (by a newer one of the
-                same client, for instance).
-            HostUnavailableError: the store failed; begin again later.
+            UploadRefusedError: more bytes than were announced.
+            HostUnavailableError: the store failed, or the upload was ended (by a newer one of the same client, for
+                instance); begin again later.
         """
         async with self._turn:
             upload = self._opened()
@@ -68,8 +68,8 @@ class HostedUpload:
         """Make the bytes durable; the session does this.
 
         Raises:
-            UploadRefusedError: fewer bytes than were announced, or an upload that was ended.
-            HostUnavailableError: the store failed; begin again later.
+            UploadRefusedError: fewer bytes than were announced.
+            HostUnavailableError: the store failed, or the upload was ended; begin again later.
         """
         async with self._turn:
             upload = self._opened()
@@ -93,7 +93,7 @@ class HostedUpload:
 
     def _opened(self) -> Upload:
         if self._upload is None:
-            raise UploadRefusedError(f"this upload of client {self.client} has ended; begin another")
+            raise HostUnavailableError(f"this upload of client {self.client} has ended; begin another")
         return self._upload
 
     async def _drop(self) -> None:

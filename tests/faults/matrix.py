@@ -86,6 +86,11 @@ FAULTS: Final = (
         times=3,
     ),
     Fault(
+        "network duplicates uploads (plaintext)",
+        lambda at, seed: wires.through(at, Twice(seed), plaintext=True),
+        times=10,
+    ),
+    Fault(
         "network cuts while the server is killed",
         lambda at, seed: wires.through(at, Cut(12, 400_000, seed), points=QUICK_POINTS[:5]),
     ),

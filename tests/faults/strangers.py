@@ -179,10 +179,10 @@ async def _by_hand(trial: Trial) -> Remains:
         while (request := await calls.next_request(seen)) is not None:
             phase = session.phase.value
             answer = session.receive(request)
+            seen = hashlib.sha256(request).digest()
             if answer is not None:
                 remains.answers.append(answer)
-                trial.note(1, phase, await calls.answer(answer))
-            seen = hashlib.sha256(request).digest()
+                trial.note(1, phase, await calls.answer(answer, seen))
     return remains
 
 
@@ -203,7 +203,7 @@ async def _replay(trial: Trial, remains: Remains) -> int:
             except grpc.aio.AioRpcError as error:
                 refused += error.code() is grpc.StatusCode.UNAUTHENTICATED
         try:
-            await ParticipantCalls(connection).answer(remains.answers[0])
+            await ParticipantCalls(connection).answer(remains.answers[0], b"")
         except DroppedError:
             refused += 1
     return refused

@@ -14,6 +14,7 @@ from secagg.errors import AbortReason, ParameterError
 from secagg.hosting import (
     Ended,
     EndKind,
+    HostUnavailableError,
     NotInCohortError,
     QuotaExceededError,
     ReceiptKind,
@@ -278,7 +279,7 @@ def test_uploads_are_bounded_before_a_byte_is_stored() -> None:
             taking = await session.begin_upload(1, 10)
             with pytest.raises(UploadRefusedError, match="sends more"):
                 await taking.write(bytes(11))
-            with pytest.raises(UploadRefusedError, match="ended"):
+            with pytest.raises(HostUnavailableError, match="ended"):
                 await taking.write(b"")
             with pytest.raises(UploadRefusedError, match="did not begin"):
                 await session.submit_upload(2, taking)
@@ -298,7 +299,7 @@ def test_a_newer_upload_of_a_client_ends_the_older() -> None:
             older = await session.begin_upload(1, len(answer))
             await older.write(answer[:5])
             assert (await upload(session, 1, answer)).kind is ReceiptKind.ACCEPTED
-            with pytest.raises(UploadRefusedError, match="ended"):
+            with pytest.raises(HostUnavailableError, match="ended"):
                 await older.write(answer[5:])
             await older.discard()
             assert (await upload(session, 1, answer)).kind is ReceiptKind.REPEATED

@@ -172,12 +172,12 @@ async def _play(
     seen = b""
     while (request := await calls.next_request(seen)) is not None:
         found = await asyncio.to_thread(participant.answer, request)
+        seen = hashlib.sha256(request).digest()
         if found is not None:
             phase, answer = found
-            outcome = await calls.answer(answer)
+            outcome = await calls.answer(answer, seen)
             answered.append(phase)
             observer.answered(phase, len(answer), outcome)
-        seen = hashlib.sha256(request).digest()
     if not participant.contributed:
         raise DroppedError(
             "the session has completed, and this process sent no input to it; an input that an earlier process of "

@@ -7,12 +7,14 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Final
 
+import grpc
+
 from secagg.errors import AbortReason, SessionAbortedError
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Metadata
 from secagg.transport.grpc.errors import DroppedError, ServiceError
 from secagg.transport.grpc.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
-from secagg.transport.grpc.status import drop_reason_of, hint, sentence
+from secagg.transport.grpc.status import drop_reason_of, hint, read_detail, sentence
 
 _POLL_SECONDS: Final = 30.0
 _SHORTEST_POLL_SECONDS: Final = 0.5
@@ -83,8 +85,12 @@ class ParticipantCalls:
             # A server that does not wait must not be asked in a tight loop.
             await asyncio.sleep(max(0.0, begun + _SHORTEST_POLL_SECONDS - loop.time()))
 
-    async def answer(self, answer: bytes) -> str:
+    async def answer(self, answer: bytes, request: bytes) -> str:
         """Hand in an answer until the server has it; returns "accepted", "repeated" or "late".
+
+        Args:
+            answer: of any length.
+            request: SHA-256 of the request that it answers.
 
         Raises:
             DroppedError: the server drops this client for it.
@@ -99,13 +105,31 @@ class ParticipantCalls:
             for at in range(0, len(answer), CHUNK_BYTES):
                 yield pb.UploadPart(chunk=bytes(view[at : at + CHUNK_BYTES]))
 
+        unsure = False
+
         async def attempt(metadata: Metadata) -> pb.AnswerReply:
-            reply: pb.AnswerReply = await self._connection.aggregation.UploadAnswer(
-                parts(), metadata=metadata, timeout=CALL_SECONDS + len(answer) / _SLOWEST_BYTES_PER_SECOND
-            )
+            nonlocal unsure
+            if unsure and await self._goes_on(request, metadata):
+                return pb.AnswerReply(outcome=pb.AnswerReply.OUTCOME_LATE)
+            try:
+                reply: pb.AnswerReply = await self._connection.aggregation.UploadAnswer(
+                    parts(), metadata=metadata, timeout=CALL_SECONDS + len(answer) / _SLOWEST_BYTES_PER_SECOND
+                )
+            except grpc.aio.AioRpcError as error:
+                # While parts are on their way, gRPC may put a status of its own in the place of the server's.
+                unsure = read_detail(error) is None
+                raise
             return reply
 
         return _outcome(await self._connection.call("UploadAnswer", attempt))
+
+    async def _goes_on(self, request: bytes, metadata: Metadata) -> bool:
+        """Whether the server has left a request behind: it has the answer, or wants none any more."""
+        asked = pb.NextRequestRequest(seen=request, wait_milliseconds=0)
+        reply: pb.NextRequestReply = await self._connection.aggregation.NextRequest(
+            asked, metadata=metadata, timeout=CALL_SECONDS
+        )
+        return reply.WhichOneof("news") is not None
 
     async def notice(self, notice: bytes) -> None:
         """Tell the server that this client leaves, once, without waiting long."""

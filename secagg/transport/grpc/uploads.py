@@ -37,7 +37,7 @@ class UploadDesk:
         """Read one upload to its end and hand it to the session. A newer one of the same client ends it.
 
         Raises:
-            CallRefusedError: MALFORMED, UPLOAD_REFUSED, UPLOAD_DAMAGED, UPLOAD_STALLED.
+            CallRefusedError: MALFORMED, UPLOAD_DAMAGED, UPLOAD_STALLED; TRY_AGAIN when a newer one took its place.
             HostError: what the session says.
         """
         header = await self._header(parts)
@@ -56,8 +56,9 @@ class UploadDesk:
             caller = asyncio.current_task()
             if caller is None or caller.cancelling():
                 raise
+            # Not for good: the newer one may be a copy that a network made, and this one the client itself.
             raise CallRefusedError(
-                Refusal.UPLOAD_REFUSED, f"a newer upload of client {client} took this one's place"
+                Refusal.TRY_AGAIN, f"a newer upload of client {client} took this one's place; send it again"
             ) from None
         finally:
             if self._taking.get(key) is taking:

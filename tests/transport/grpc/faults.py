@@ -20,12 +20,20 @@ class LosesCalls(grpc.aio.ServerInterceptor):
         method: its name.
         done: whether the call is done first, so that only its reply is lost.
         lose: whether the n-th call of the method, counted from 0, is lost.
+        code: what its caller sees.
     """
 
-    def __init__(self, method: str, done: bool, lose: Callable[[int], bool] = lambda n: n % 2 == 0) -> None:
+    def __init__(
+        self,
+        method: str,
+        done: bool,
+        lose: Callable[[int], bool] = lambda n: n % 2 == 0,
+        code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE,
+    ) -> None:
         self.method = method
         self.done = done
         self.lose = lose
+        self.code = code
         self.calls = 0
 
     async def intercept_service(
@@ -44,7 +52,7 @@ class LosesCalls(grpc.aio.ServerInterceptor):
         async def lost(request: Any, context: Any) -> Any:
             if self.done:
                 await inner(request, context)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+            await context.abort(self.code, "lost")
 
         make: Any = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler

@@ -418,7 +418,7 @@ def test_one_client_cannot_take_the_place_of_all_uploads(monkeypatch: pytest.Mon
         assert detail.rule_id == "S02"
         for call in hanging[:2]:
             code, detail = await call
-            assert (code, detail.reason, detail.retry) == (grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REFUSED", False)
+            assert (code, detail.reason, detail.retry) == (grpc.StatusCode.UNAVAILABLE, "TRY_AGAIN", True)
         assert [upload.end for upload in uploads[:3]] == ["discarded", "discarded", "open"]
         hanging[2].cancel()
 

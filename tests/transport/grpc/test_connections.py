@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
+import grpc
 import pytest
 
-from secagg.transport.grpc import DroppedError, Participation, UnreachableError
+from secagg import DropReason, SessionAbortedError
+from secagg.transport.grpc import DroppedError, Participation, RetryPolicy, UnreachableError
+from secagg.transport.grpc import service_pb2 as pb
 from tests.transport.grpc.faults import LosesCalls, Proxy
-from tests.transport.grpc.network import IMPATIENT, Network, Watch, run, until
+from tests.transport.grpc.network import IMPATIENT, Network, Watch, failure, run, until
+from tests.transport.grpc.test_answers import metadata_of
 
 METHODS = ("Challenge", "Login", "GetOffer", "NextRequest", "Answer", "UploadAnswer")
 # The masked input of this many entries does not fit into one message: it is uploaded.
@@ -26,12 +32,70 @@ def test_every_other_call_of_a_method_gets_lost(method: str, done: bool) -> None
             outcomes = await network.everybody(observer=watch)
             assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
             network.assert_exact(await network.sum())
-            assert loses.calls > 4
+            assert loses.calls >= 4
             assert watch.retries != []
             kinds = {outcome for _, outcome in watch.outcomes}
             assert "accepted" in kinds
             if done and method in ("Answer", "UploadAnswer"):
                 assert kinds & {"repeated", "late"}
+
+    run(play())
+
+
+def test_an_upload_whose_answers_never_arrive_is_asked_about() -> None:
+    """gRPC may put INTERNAL in the place of what a server says while parts are on their way."""
+
+    async def play() -> None:
+        loses = LosesCalls("UploadAnswer", True, lambda n: True, grpc.StatusCode.INTERNAL)
+        async with Network(clients=4, length=LONG, server={"interceptors": (loses,)}) as network:
+            watch = Watch()
+            patient = RetryPolicy(first_seconds=0.01, longest_seconds=0.05, give_up_seconds=20.0)
+            outcomes = await network.everybody(observer=watch, retry=patient)
+            assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
+            network.assert_exact(await network.sum())
+            assert watch.outcomes.count(("masked_input", "late")) == 4
+
+    run(play())
+
+
+def test_a_client_that_was_dropped_hears_so_although_its_uploads_answers_never_arrive() -> None:
+    async def play() -> None:
+        loses = LosesCalls("UploadAnswer", False, lambda n: True, grpc.StatusCode.INTERNAL)
+        async with Network(clients=5, threshold=3, length=LONG, server={"interceptors": (loses,)}) as network:
+            watch = Watch()
+            clients = asyncio.create_task(network.everybody(observer=watch))
+            await until(lambda: ("UploadAnswer", "INTERNAL: lost") in watch.retries)
+            await network.session.drop(1, DropReason.DID_NOT_ANSWER_IN_TIME, "late")
+            await network.session.abort("enough")
+            assert all(isinstance(outcome, SessionAbortedError) for outcome in (await clients).values())
+
+    run(play())
+
+
+def test_a_client_whose_upload_a_copy_supersedes_sends_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that copies connections, or delivers a broken one's bytes late, makes an older upload the newer one."""
+
+    async def play() -> None:
+        async with Network(clients=4, length=LONG) as network, network.connection(1) as connection:
+            metadata = await metadata_of(connection)
+            begin, copies = network.session.begin_upload, list[asyncio.Future[Any]]()
+
+            async def copy() -> AsyncIterator[pb.UploadPart]:
+                yield pb.UploadPart(header=pb.UploadHeader(total_bytes=100, sha256=bytes(32)))
+                await asyncio.Event().wait()
+
+            async def copied(client: int, size: int) -> Any:
+                if client == 1 and not copies:
+                    call = connection.aggregation.UploadAnswer(copy(), metadata=metadata)
+                    copies.append(asyncio.ensure_future(failure(call)))
+                    await asyncio.Event().wait()  # Until the copy has taken the place.
+                return await begin(client, size)
+
+            monkeypatch.setattr(network.session, "begin_upload", copied)
+            outcomes = await network.everybody()
+            assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
+            network.assert_exact(await network.sum())
+            assert (await copies[0])[1].reason == "TRY_AGAIN"
 
     run(play())
 
