@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -126,7 +127,7 @@ def _done(jobs: list[_Job], workers: int, on_step: OnStep | None) -> list[tuple[
             if on_step is not None:
                 on_step(job.text, len(rows), len(jobs))
         return rows
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begun)
     try:
         futures = {pool.submit(job.measure, *job.arguments): job for job in jobs}
         for done, future in enumerate(as_completed(futures), start=1):
@@ -138,9 +139,11 @@ def _done(jobs: list[_Job], workers: int, on_step: OnStep | None) -> list[tuple[
         pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _begun() -> None:
+    """Of a worker: one thread, and an interrupt is for whoever started it, which takes what is not begun back."""
     from threadpoolctl import threadpool_limits
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
 
 
