@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
@@ -30,8 +30,9 @@ class Cells:
 
     Attributes:
         size: clients that each cell has at least.
-        seed: 32 bytes that say who shares a cell. In the active model they are needed, the same that clients have, and
-            from a party that the server does not control, after the ids were settled. None draws them at random.
+        seed: 32 bytes that say who shares a cell, or their 64 hexadecimal digits where settings travel as text. In the
+            active model they are needed, the same that clients have, and from a party that the server does not control,
+            after the ids were settled. None draws them at random.
         epoch: which partition of a run it is. Another one is another partition, which clients refuse unless their
             owners allow it.
         clients: ids of all that are put into cells, there or not; None takes those of the roster in the active model,
@@ -40,14 +41,14 @@ class Cells:
             the server need fewer than in the semi-honest one. Clients have floors of their own.
         norm: largest L2 norm of a client's whole update. Clients scale a longer one down, and a cell whose mean is
             longer has a liar in it, and is left out. None bounds entries alone.
-        alarms: sum, masked, how many of a cell raise an alarm: their apps' metric `secagg-alarm`.
+        alarms: sum, masked, how many of a cell raise an alarm: what their applications return as `secagg-alarm`.
 
     Raises:
         ParameterError: a value outside its range.
     """
 
     size: int
-    seed: bytes | None = None
+    seed: bytes | str | None = None
     epoch: int = 0
     clients: Collection[int] | None = None
     floor: int | None = None
@@ -59,13 +60,29 @@ class Cells:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST:
                 raise ParameterError(f"{name}={value!r} of cells is no whole number of {least} or more; give one")
-        if self.seed is not None:
-            check_seed(self.seed, "seed of cells")
+        if self.seed_bytes is not None:
+            check_seed(self.seed_bytes, "seed of cells")
         norm = 1.0 if self.norm is None else self.norm
         if isinstance(norm, bool) or not isinstance(norm, int | float) or not 0 < norm < inf:
             raise ParameterError(f"norm={self.norm!r} of cells is no length; give the largest L2 norm of an update")
         if not isinstance(self.alarms, bool):
             raise ParameterError(f"alarms={self.alarms!r} of cells is no truth value; give True or False")
+
+    @property
+    def seed_bytes(self) -> bytes | None:
+        """The seed, if there is one.
+
+        Raises:
+            ParameterError: a text that is no hexadecimal digits.
+        """
+        if not isinstance(self.seed, str):
+            return self.seed
+        try:
+            return bytes.fromhex(self.seed)
+        except ValueError:
+            raise ParameterError(
+                f"the seed of cells is {self.seed!r:.80}; give {SEED_BYTES} bytes, or their hexadecimal digits"
+            ) from None
 
     def require(self, model: secagg.ThreatModel) -> None:
         """Refuse what a threat model excludes: cells below the floor, and in the active model a seed of the server's.
@@ -77,13 +94,48 @@ class Cells:
         if self.size < floor:
             raise ParameterError(
                 f"cells of size={self.size} are below floor={floor} of the {model.value} model, and a sum of few tells "
-                "much of each; give a larger size, or a lower floor here and on all clients (secagg-cells-floor)"
+                "much of each; give a larger size, or a lower floor of cells here and on all clients"
             )
         if model is secagg.ThreatModel.ACTIVE and self.seed is None:
             raise ParameterError(
                 "in the active model a server must not choose who shares a cell; give Cells(seed=...), the 32 bytes "
-                "that the clients have (secagg-cells-seed), from a party that the server does not control"
+                "that the clients have of their owners, from a party that the server does not control"
             )
+
+    def require_alone(self, settings: Any, names: Iterable[str]) -> None:
+        """Refuse settings of whole cohorts beside cells.
+
+        Args:
+            settings: a dataclass, of which these are a part.
+            names: of the fields that have no part in cells, and must be as they are unless given.
+
+        Raises:
+            ParameterError: names the first that is not.
+        """
+        usual = {setting.name: setting.default for setting in fields(settings)}
+        for name in names:
+            if (value := getattr(settings, name)) != usual[name]:
+                raise ParameterError(
+                    f"{name}={value!r} is of whole cohorts, and a cell gives a sum of all its clients or none, over a "
+                    "complete graph; leave it out"
+                )
+
+    def require_no_part_in_a_plan(self) -> None:
+        """Refuse what a privacy plan has of its own, or does not cover; raises ParameterError."""
+        if self.norm is not None or self.alarms:
+            raise ParameterError(
+                "Cells(norm=...) and Cells(alarms=True) have no part in a privacy plan, which clips to a norm of its "
+                "own and sums nothing else; leave them out"
+            )
+
+
+def require_clients_of_a_plan(partition: Partition, clients: int) -> None:
+    """Refuse a privacy plan for fewer clients than the largest cell has; raises ParameterError."""
+    if (largest := len(partition.cells[0])) > clients:
+        raise ParameterError(
+            f"a cell has {largest} clients, and the privacy plan is for {clients}; give "
+            f"PrivacySettings(clients={largest}, ...): with cells it is the largest cell"
+        )
 
 
 def check_seed(seed: object, called: str) -> None:
@@ -113,7 +165,7 @@ class CellsOfRun:
         self._cells = cells
         self._require = require
         self._ids = cells.clients if cells.clients is not None else roster
-        self._seed = seed if cells.seed is None else cells.seed
+        self._seed = cells.seed_bytes or seed
         self._partition: Partition | None = None
 
     def partition(self, present: Iterable[int]) -> Partition:
@@ -129,8 +181,8 @@ class CellsOfRun:
             ids = sorted(present if self._ids is None else self._ids)
             if len(ids) < self._cells.size:
                 raise ParameterError(
-                    f"{len(ids)} clients make no cell of size={self._cells.size}; wait for more of them (a larger "
-                    "hello_timeout, more nodes to sample), or name all by Cells(clients=...)"
+                    f"{len(ids)} clients make no cell of size={self._cells.size}; wait longer for more of "
+                    "them, sample more of them, or name all by Cells(clients=...)"
                 )
             drawn = Partition.draw(ids, size=self._cells.size, seed=self._seed, epoch=self._cells.epoch)
             if self._require is not None:

@@ -20,7 +20,7 @@ from secagg.integrations.cells import ROUND, Said, check_seed
 from secagg.robust import CellGuard, Partition, admit_whole_cohort, raise_alarm, round_context
 
 ALARM: Final = "secagg-alarm"
-"""The metric by which an app says that the model it was sent is worse than its own: 0 or 1."""
+"""The name under which an application says that the model it was sent is worse than its own: 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class OwnCells:
         if self.seed is not None:
             check_seed(self.seed, "seed of this client's cells")
         if self.size is None and (self.seed, self.epoch, self.clients) != (None, None, None):
-            raise ParameterError("this client's cells have no size; give secagg-cells-size beside the other settings")
+            raise ParameterError("this client's cells have no size; give their size beside the other settings")
         if self.floor is not None and self.floor < 2:
-            raise ParameterError(f"a floor of {self.floor} is one client's update; give secagg-cells-floor from 2 on")
+            raise ParameterError(f"a floor of {self.floor} is one client's update; give a floor of cells from 2 on")
         if self.size is not None and self.size < (self.floor or 2):
             raise ParameterError(
                 f"this client's cells of {self.size} are below its floor of {self.floor or 2}; give a larger "
-                "secagg-cells-size, or a lower secagg-cells-floor"
+                "size of cells, or a lower floor"
             )
 
     def over(self, roster: Collection[int] | None) -> OwnCells:
@@ -102,13 +102,13 @@ class OwnCells:
                 return None
             raise ParticipationRefusedError(
                 f"this client gives its data to sums of its own cell of {self.size} only, and the session says nothing "
-                "of cells; set SecAggConfig(cells=Cells(...))"
+                "of cells; set cells=Cells(...) on the server"
             )
         said = Said.from_bytes(data)
         if parameters.threat_model is secagg.ThreatModel.ACTIVE and (self.seed is None or self.clients is None):
             raise ParticipationRefusedError(
                 "in the active model a client's cells are those that its owner gave it, and this client has none; give "
-                "it secagg-cells-size and secagg-cells-seed"
+                "it their size and their seed"
             )
         if len(said.clients) > policy.maximum_cohort:
             raise ParticipationRefusedError(
@@ -175,7 +175,7 @@ def alarm_of(metric: object, size: int) -> NDArray[np.int64]:
     """Return a client's input of the vector of alarms. Any number but 0 is an alarm, and nothing else is.
 
     Args:
-        metric: what its app gave as `secagg-alarm`, if anything.
+        metric: what its application gave as `secagg-alarm`, if anything.
         size: clients of its cell.
     """
     raised = isinstance(metric, int | float) and metric == metric and metric != 0

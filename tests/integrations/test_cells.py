@@ -34,11 +34,12 @@ def test_cells_of_a_run_are_drawn_once() -> None:
         (Cells(size=5), range(10), range(10)),
         (Cells(size=5), None, range(40, 50)),
         (Cells(size=5, epoch=3, seed=bytes(32)), None, range(40, 50)),
+        (Cells(size=5, seed="07" * 32), None, range(40, 50)),
     ],
 )
 def test_ids_are_those_named_or_of_the_roster_or_of_whoever_is_there(cells: Cells, roster: Any, ids: range) -> None:
     found = CellsOfRun(cells, roster, SEED).partition(range(40, 50))
-    assert found == Partition.draw(ids, size=5, seed=cells.seed or SEED, epoch=cells.epoch)
+    assert found == Partition.draw(ids, size=5, seed=cells.seed_bytes or SEED, epoch=cells.epoch)
 
 
 def test_cells_that_are_refused_when_drawn_are_not_drawn() -> None:
@@ -59,7 +60,8 @@ def test_cells_that_are_refused_when_drawn_are_not_drawn() -> None:
         ({"size": 5, "epoch": -1}, "epoch=-1 of cells is no whole number of 0 or more"),
         ({"size": 5, "floor": 1}, "floor=1 of cells is no whole number of 2 or more"),
         ({"size": 5, "seed": bytes(31)}, "the seed of cells is 31 bytes; give 32 bytes"),
-        ({"size": 5, "seed": "00" * 32}, "the seed of cells is a str; give 32 bytes"),
+        ({"size": 5, "seed": "zz"}, "the seed of cells is 'zz'; give 32 bytes, or their hexadecimal digits"),
+        ({"size": 5, "seed": "00" * 31}, "the seed of cells is 31 bytes; give 32 bytes"),
         ({"size": 5, "norm": 0.0}, "norm=0.0 of cells is no length"),
         ({"size": 5, "norm": float("nan")}, "norm=nan of cells is no length"),
         ({"size": 5, "norm": float("inf")}, "norm=inf of cells is no length"),
@@ -107,7 +109,7 @@ def test_every_setting_of_an_owner() -> None:
         ({"cells_size": 5, "cells_seed": "xyz"}, "secagg-cells-seed is 'xyz'; give 64 hexadecimal digits"),
         ({"cells_size": 5, "cells_seed": 7}, "secagg-cells-seed is 7; give 64 hexadecimal digits"),
         ({"cells_size": 5, "cells_seed": "00"}, "the seed of this client's cells is 1 bytes; give 32 bytes"),
-        ({"cells_seed": SEED.hex()}, "this client's cells have no size; give secagg-cells-size"),
+        ({"cells_seed": SEED.hex()}, "this client's cells have no size; give their size"),
         ({"cells_clients": "1-9"}, "this client's cells have no size"),
         ({"cells_size": 5, "cells_clients": "1-"}, "secagg-cells-clients has '1-'; give ids, as '1-20,25'"),
         ({"cells_size": 5, "cells_clients": "-4"}, "secagg-cells-clients has '-4'"),

@@ -18,7 +18,7 @@ from flwr.serverapp import Grid
 
 import secagg
 from secagg.errors import AbortReason, InternalError, ParameterError, SessionAbortedError
-from secagg.integrations.cells import ROUND, SEED_BYTES, CellsOfRun, Said
+from secagg.integrations.cells import ROUND, SEED_BYTES, CellsOfRun, Said, require_clients_of_a_plan
 from secagg.integrations.contribution import Report
 from secagg.integrations.flower import records
 from secagg.integrations.flower.config import SecAggConfig
@@ -28,6 +28,7 @@ from secagg.integrations.flower.plan import ModelPlan
 from secagg.integrations.flower.play import Play, Task, play_side_by_side
 from secagg.integrations.flower.private import PrivateModel
 from secagg.integrations.flower.session import DEFAULT_ARRAYS, DEFAULT_WEIGHT, Model, in_roster, task_of, vectors_of
+from secagg.integrations.rows import NO_PART_OF_A_NORM
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
 from secagg.protocol.events import ClientDropped, ServerEvent
@@ -138,10 +139,7 @@ def run_cells(
         grid, instructions, config, timeout=timeout, arrays_key=arrays_key, weight_key=weight_key, clock=clock
     )
     if isinstance(model, ModelPlan) and task.plan.norm is not None and model.whole:
-        raise ParameterError(
-            f"array {model.whole[0]!r} is of whole numbers or truth values, and what training does to these is no part "
-            "of an update's norm; leave it out by only=, or give no Cells(norm=...)"
-        )
+        raise ParameterError(NO_PART_OF_A_NORM.format(model.whole[0]))
     digest = task.digest()
     nodes, run_config = (directory or Directory()).resolve(grid, task.by_node, config, task.clock)
     here = frozenset(in_roster(config, nodes))
@@ -157,12 +155,7 @@ def run_cells(
 def _round(task: Task, model: Model | None, partition: Partition, digest: bytes) -> CellRound:
     config = task.config
     if isinstance(model, PrivateModel):
-        largest = len(partition.cells[0])
-        if largest > model.plan.clients:
-            raise ParameterError(
-                f"a cell has {largest} clients, and the privacy plan is for {model.plan.clients}; give "
-                f"PrivacySettings(clients={largest}, ...): with cells it is the largest cell"
-            )
+        require_clients_of_a_plan(partition, model.plan.clients)
         return CellRound(
             partition, model.plan.vectors, digest, ROUND, config.model, suite=config.suite, plan=model.plan.digest
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 import secagg
@@ -17,7 +17,7 @@ DEFAULT_MAX_WEIGHT: Final = 1 << 24
 METRIC_BITS: Final = 24
 OnFailure = Literal["continue", "raise"]
 _OF_WHOLE_COHORTS: Final = (
-    *("max_dropout", "max_corrupt", "minimum_cohort", "minimum_contributors"),
+    *("max_dropout", "minimum_cohort", "minimum_contributors"),
     *("topology", "degree", "threshold"),
 )
 
@@ -146,25 +146,15 @@ class SecAggConfig:
         if not isinstance(cells, Cells):
             raise ParameterError(f"cells is a {type(cells).__name__}; give Cells(size=...)")
         cells.require(self.model)
-        if self.privacy is not None and (cells.norm is not None or cells.alarms):
-            raise ParameterError(
-                "Cells(norm=...) and Cells(alarms=True) have no part in a privacy plan, which clips to a norm of its "
-                "own and sums nothing else; leave them out"
-            )
+        if self.privacy is not None:
+            cells.require_no_part_in_a_plan()
         if self.max_weight not in (1, DEFAULT_MAX_WEIGHT):
             raise ParameterError(
                 f"max_weight={self.max_weight} would let a liar weigh more than others of its cell; leave it out, and "
                 "cells weigh all nodes alike"
             )
-        usual = {setting.name: setting.default for setting in fields(self)}
-        for name in _OF_WHOLE_COHORTS:
-            if name == "max_corrupt" and self.privacy is not None:
-                continue  # the plan's noise counts on the others
-            if getattr(self, name) != usual[name]:
-                raise ParameterError(
-                    f"{name}={getattr(self, name)!r} is of whole cohorts, and a cell gives a sum of all its nodes or "
-                    "none, over a complete graph; leave it out"
-                )
+        # The noise of a plan counts on those that are not corrupt.
+        cells.require_alone(self, (*_OF_WHOLE_COHORTS, *(() if self.privacy is not None else ("max_corrupt",))))
 
     @property
     def weighted(self) -> bool:

@@ -18,6 +18,7 @@ from secagg.errors import AbortReason, ParameterError, SessionAbortedError
 from secagg.integrations.flower.cells import CellsOutcome
 from secagg.integrations.flower.config import SecAggConfig
 from secagg.integrations.flower.plan import ModelPlan, arrays_of
+from secagg.integrations.rows import NOTHING_TO_JUDGE
 from secagg.robust import Judge, Verdict
 
 ROBUST: Final = (flower.Bulyan, flower.FedMedian, flower.FedTrimmedAvg, flower.Krum, flower.MultiKrum)
@@ -139,11 +140,7 @@ def judge_cells(
     record = arrays_of(instruction.content, arrays_key, "the instruction")
     model = ModelPlan(record, clip=config.clip, bits=config.bits, only=config.only, difference=True)
     if model.whole:
-        raise ParameterError(
-            f"array {model.whole[0]!r} is of whole numbers or truth values, which no judge can weigh against others; "
-            "leave it out by only="
-        )
-
+        raise ParameterError(NOTHING_TO_JUDGE.format(model.whole[0]))
     evaluate = None if root is None else lambda flat: float(root(model.of(flat)))
     verdict = judge.judge(model.flat(), outcome.sums, evaluate)
     return model.of(verdict.model), verdict

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
+from secagg.integrations.rows import row_of, vectors_of_row, whole_arrays
 from secagg.robust import clip_norm
 
 _NAMES_IN_A_LINE: Final = 8
@@ -200,7 +201,7 @@ class ModelPlan:
     @property
     def whole(self) -> tuple[str, ...]:
         """Names of the arrays that have one and are counters or truth values."""
-        return tuple(name for name in self.selected if np.dtype(self._record[name].dtype).kind != "f")
+        return whole_arrays(self._plan)
 
     @property
     def selected(self) -> tuple[str, ...]:
@@ -215,14 +216,11 @@ class ModelPlan:
 
     def flat(self) -> NDArray[np.float64]:
         """Return the model's entries that are summed, in session order, as one vector."""
-        packed = self._plan.pack({name: numpy_of(self._record[name]) for name in self._plan.arrays}, None)
-        return np.concatenate([np.ravel(packed[name]).astype(np.float64) for name in self.specs])
+        return row_of(self._plan, {name: numpy_of(self._record[name]) for name in self._plan.arrays})
 
     def of(self, flat: NDArray[np.float64]) -> ArrayRecord:
         """Return the model with other such entries, in its own dtypes."""
-        ends = np.cumsum([spec.size for spec in self.specs.values()])[:-1]
-        parts = zip(self.specs, np.split(flat, ends), strict=True)
-        found = self._plan.unpack({name: part.reshape(self.specs[name].shape) for name, part in parts}, None)
+        found = self._plan.unpack(vectors_of_row(self._plan, flat), None)
         summed = frozenset(self.selected)
         return ArrayRecord({key: Array(found[key]) if key in summed else array for key, array in self._record.items()})
 

@@ -14,15 +14,21 @@ except ImportError as error:
 
     raise MissingExtraError("secagg.integrations.nvflare needs NVFLARE; run: pip install 'secagg[nvflare]'") from error
 
+from secagg.integrations.cells import Cells
+from secagg.integrations.nvflare.cells import CellsOutcome
 from secagg.integrations.nvflare.controller import SecureController, SecureFedAvg
 from secagg.integrations.nvflare.executor import SecAggExecutor
 from secagg.integrations.nvflare.instruction import Instruction
 from secagg.integrations.nvflare.session import SumOutcome, SumSettings
 from secagg.integrations.nvflare.site import Site, load_site
+from secagg.integrations.own_cells import OwnCells
 from secagg.integrations.private import PrivacySettings
 
 __all__ = [
+    "Cells",
+    "CellsOutcome",
     "Instruction",
+    "OwnCells",
     "PrivacySettings",
     "SecAggExecutor",
     "SecureController",

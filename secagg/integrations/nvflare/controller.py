@@ -5,11 +5,14 @@ Must not know how a session is played.
 
 from __future__ import annotations
 
+import inspect
 import logging
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from nvflare.apis.client import Client
@@ -25,16 +28,21 @@ from nvflare.app_common.app_event_type import AppEventType
 
 import secagg
 from secagg.errors import ParameterError, SecAggError
+from secagg.integrations.cells import SEED_BYTES, CellsOfRun
+from secagg.integrations.nvflare.cells import CellsOutcome, run_cells
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction
 from secagg.integrations.nvflare.messages import TASK
 from secagg.integrations.nvflare.session import Attendance, SumOutcome, SumSettings, run_session
 from secagg.integrations.nvflare.site import load_roster
 from secagg.integrations.private import PrivacySettings
+from secagg.integrations.rows import NO_PART_OF_A_NORM, Root, judged_model, vectors_of_row, whole_arrays
 from secagg.privacy import Plan as PrivacyPlan
+from secagg.robust import Judge
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
 _ATTENDANCE: Final = "secagg.attendance"
+_CELLS: Final = "secagg.cells"
 
 
 class SecureController(Controller, ABC):
@@ -83,13 +91,8 @@ class SecureController(Controller, ABC):
             ParameterError: vectors, instruction and settings that do not fit each other.
             SessionAbortedError: too few sites were left, or the job was aborted; there is no sum.
         """
-        if self._exchange is None:
-            raise ParameterError("secure_sum was called outside of run; call it there")
         return run_session(
-            self._exchange,
-            fl_ctx.get_prop(_ATTENDANCE),
-            fl_ctx.get_job_id(),
-            [client.name for client in fl_ctx.get_engine().get_clients()],
+            *self._of_job("secure_sum", fl_ctx),
             vectors,
             instruction,
             self.settings,
@@ -98,6 +101,49 @@ class SecureController(Controller, ABC):
             max_weight=max_weight,
             privacy=privacy,
         )
+
+    def secure_cells(
+        self,
+        vectors: Mapping[str, secagg.FixedPoint | secagg.Integers],
+        instruction: Instruction,
+        fl_ctx: FLContext,
+        *,
+        difference: bool = False,
+        privacy: PrivacyPlan | None = None,
+    ) -> CellsOutcome:
+        """Have the learners of all sites compute, and return the sum of each cell; settings need cells.
+
+        Cells are those of the job, in all its rounds, whichever of its workflows asks. The arguments are those of
+        :meth:`secure_sum`; all sites weigh alike.
+
+        Raises:
+            ParameterError: vectors, instruction and settings that do not fit each other, or too few sites for a cell.
+            SessionAbortedError: no cell had a sum, or the job was aborted.
+        """
+        of_job, settings = self._of_job("secure_cells", fl_ctx), self.settings
+        if settings.cells is None:
+            raise ParameterError("the settings have no cells; give SumSettings(cells=Cells(size=...))")
+        held = fl_ctx.get_prop(_CELLS)
+        if held is None or held[0] != settings.cells:
+            ids = self._roster if settings.active else None
+            held = (settings.cells, CellsOfRun(settings.cells, ids, os.urandom(SEED_BYTES)))
+            fl_ctx.set_prop(_CELLS, held, private=True, sticky=True)
+        return run_cells(
+            *of_job,
+            vectors,
+            instruction,
+            settings,
+            held[1],
+            roster=self._roster,
+            difference=difference,
+            privacy=privacy,
+        )
+
+    def _of_job(self, called: str, fl_ctx: FLContext) -> tuple[Exchange, Attendance, str, list[str]]:
+        if self._exchange is None:
+            raise ParameterError(f"{called} was called outside of run; call it there")
+        sites = [client.name for client in fl_ctx.get_engine().get_clients()]
+        return self._exchange, fl_ctx.get_prop(_ATTENDANCE), fl_ctx.get_job_id(), sites
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Read the server's roster."""
@@ -148,9 +194,17 @@ class SecureFedAvg(SecureController):
         task_check_period: seconds between NVFLARE's looks at its tasks.
         privacy: average under a privacy plan: whole differences are clipped to its L2 norm and sites add noise. `clip`,
             `bits` and `max_weight` have no part in it.
+        judge: with cells in the settings, what makes the next model of their means, such as
+            :class:`secagg.robust.CellSiren` or :class:`secagg.robust.RuleJudge`. None takes the mean of the cells'
+            means, which a liar moves.
+        root: gives the judge the accuracy, 0 to 1, of a model (name to array) on data that the server owns and trusts.
+            An object of a class that can be called: NVFLARE writes jobs of such.
+
+    Attributes:
+        cells_outcome: of the last round over cells.
 
     Raises:
-        ParameterError: num_rounds below 1, or settings that a privacy plan excludes.
+        ParameterError: num_rounds below 1, or settings that a privacy plan or cells exclude.
     """
 
     def __init__(
@@ -165,6 +219,8 @@ class SecureFedAvg(SecureController):
         settings: SumSettings | None = None,
         task_check_period: float = 0.2,
         privacy: PrivacySettings | None = None,
+        judge: Judge | None = None,
+        root: Root | None = None,
     ) -> None:
         super().__init__(settings, task_check_period)
         if privacy is not None and (clip, bits, max_weight) != (1.0, secagg.FixedPoint.DEFAULT_BITS, 1):
@@ -176,6 +232,24 @@ class SecureFedAvg(SecureController):
             raise ParameterError(
                 f"num_rounds {num_rounds} is above the {privacy.rounds} rounds of the privacy plan; choose it for more"
             )
+        if self.settings.cells is not None and max_weight != 1:
+            raise ParameterError(
+                f"max_weight={max_weight} would let a liar weigh more than others of its cell; leave it out, and cells "
+                "weigh all sites alike"
+            )
+        if self.settings.cells is not None and privacy is not None:
+            self.settings.cells.require_no_part_in_a_plan()
+        if judge is not None and self.settings.cells is None:
+            raise ParameterError(
+                "a judge judges cells, and the settings have none; give SumSettings(cells=Cells(size=...))"
+            )
+        if root is not None and judge is None:
+            raise ParameterError("root= is what a judge evaluates models on, and there is none; give judge=, too")
+        if inspect.isroutine(root):
+            raise ParameterError(
+                f"root is the function {root.__name__}, which no job of NVFLARE can carry; give an object of a class "
+                "that has __call__"
+            )
         if num_rounds < 1:
             raise ParameterError(f"num_rounds {num_rounds} is below 1; give the number of rounds")
         self.num_rounds = num_rounds
@@ -186,6 +260,9 @@ class SecureFedAvg(SecureController):
         self.train_task = train_task
         self.persistor_id = persistor_id
         self.privacy = privacy
+        self.judge = judge
+        self.root = root
+        self.cells_outcome: CellsOutcome | None = None
         self._plan: PrivacyPlan | None = None
 
     def run(self, fl_ctx: FLContext, abort_signal: Signal) -> None:
@@ -208,46 +285,63 @@ class SecureFedAvg(SecureController):
         arrays = dict(model[ModelLearnableKey.WEIGHTS])
         plan = secagg.vectors_for(arrays, clip=self.clip, bits=self.bits, only=self.only)
         summed = {name: planned.vector for name, planned in plan.arrays.items() if planned.vector is not None}
-        if self.privacy is not None:
-            return self._average_under(self.privacy, model, summed, number, fl_ctx)
-        outcome = self.secure_sum(
-            {name: plan.specs[vector] for name, vector in summed.items()},
-            self._instruction(model, number),
-            fl_ctx,
-            difference=True,
-            max_weight=self.max_weight,
-        )
+        private = None if self.privacy is None else self._plan_under(self.privacy, plan)
+        specs = {} if private is not None else {name: plan.specs[vector] for name, vector in summed.items()}
+        told = self._instruction(model, number)
+        if self.settings.cells is not None:
+            found = self._over_cells(plan, arrays, specs, told, fl_ctx, private)
+            return make_model_learnable(found, model.get(ModelLearnableKey.META) or {})
+        outcome = self.secure_sum(specs, told, fl_ctx, difference=True, max_weight=self.max_weight, privacy=private)
         _LOG.info("round %d: mean over %d sites", number, len(outcome.contributors))
         means = {vector: outcome.arrays[name] for name, vector in summed.items()}
         return make_model_learnable(plan.unpack(means, arrays), model.get(ModelLearnableKey.META) or {})
 
-    def _average_under(
-        self, privacy: PrivacySettings, model: ModelLearnable, summed: Collection[str], number: int, fl_ctx: FLContext
-    ) -> ModelLearnable:
-        arrays = {name: np.asarray(value) for name, value in model[ModelLearnableKey.WEIGHTS].items()}
-        whole = [name for name in summed if arrays[name].dtype.kind != "f"]
-        if whole:
+    def _over_cells(
+        self,
+        plan: secagg.VectorPlan,
+        arrays: Mapping[str, Any],
+        specs: Mapping[str, secagg.FixedPoint],
+        told: Instruction,
+        fl_ctx: FLContext,
+        private: PrivacyPlan | None,
+    ) -> dict[str, Any]:
+        if self.settings.cells is not None and self.settings.cells.norm is not None and (whole := whole_arrays(plan)):
+            raise ParameterError(NO_PART_OF_A_NORM.format(whole[0]))
+        outcome = self.secure_cells(specs, told, fl_ctx, difference=True, privacy=private)
+        there = f"{len(outcome.sums.cells)} of {len(outcome.partition.cells)} cells"
+        if self.judge is None:
+            self.cells_outcome = outcome
+            _LOG.warning("the mean of %s, which nobody judged: a site that lies moves it as far as it likes", there)
+            return plan.unpack(vectors_of_row(plan, outcome.sums.rows.mean(axis=0)), arrays)
+        found, verdict = judged_model(self.judge, self.root, plan, arrays, outcome.sums)
+        self.cells_outcome = replace(outcome, verdict=verdict)
+        _LOG.info("the judge took %d of %s, and %.1f alarms", len(verdict.kept), there, verdict.alarms)
+        for cell, why in verdict.rejected.items():
+            if cell not in outcome.sums.rejected:
+                _LOG.warning("cell %d is left out by the judge: %s", cell, why)
+        return found
+
+    def _plan_under(self, privacy: PrivacySettings, plan: secagg.VectorPlan) -> PrivacyPlan:
+        for name in whole_arrays(plan):
             raise ParameterError(
-                f"array {whole[0]!r} is {arrays[whole[0]].dtype}, and what training does to counters and truth values "
+                f"array {name!r} is {plan.arrays[name].dtype}, and what training does to counters and truth values "
                 "would use up the clip of the whole update; leave them out by only="
             )
         if self._plan is None:
             settings = self.settings
+            # A cell gives a sum of all its clients or none.
+            dropout, least = (settings.max_dropout, settings.minimum_contributors)
+            if settings.cells is not None:
+                dropout, least = 0.0, settings.cells.size
             self._plan = privacy.plan(
-                {name: arrays[name].shape for name in summed},
+                {name: planned.shape for name, planned in plan.arrays.items() if planned.vector is not None},
                 threat_model=settings.threat_model,
                 max_corrupt=settings.max_corrupt,
-                max_dropout=settings.max_dropout,
-                minimum_contributors=settings.minimum_contributors,
+                max_dropout=dropout,
+                minimum_contributors=least,
             )
             _LOG.info("under a privacy plan. %s", self._plan.statement)
-        outcome = self.secure_sum({}, self._instruction(model, number), fl_ctx, privacy=self._plan)
-        _LOG.info("round %d: noisy mean over %d sites", number, len(outcome.contributors))
-        moved = {
-            name: np.asarray(arrays[name].astype(np.float64) + mean, dtype=arrays[name].dtype)
-            for name, mean in outcome.arrays.items()
-        }
-        return make_model_learnable({**arrays, **moved}, model.get(ModelLearnableKey.META) or {})
+        return self._plan
 
     def _instruction(self, model: ModelLearnable, number: int) -> Instruction:
         headers = {AppConstants.CURRENT_ROUND: number, AppConstants.NUM_ROUNDS: self.num_rounds}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -45,8 +46,9 @@ from secagg.integrations.contribution import (
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, vector_of
 from secagg.integrations.nvflare.site import Site, load_site
+from secagg.integrations.own_cells import ALARM, Seat, alarm_of
 from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
-from secagg.privacy import Budget
+from secagg.robust import ALARM_VECTOR, alarm_spec
 from secagg.store.base import StoreError
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
@@ -54,13 +56,29 @@ _OWN_FAULT: Final = "this site cannot take part; its own log says why"
 _ENDED: Final = (secagg.ClientPhase.COMPLETED, secagg.ClientPhase.ABORTED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A session that this site is in.
+
+    Attributes:
+        tag: its name.
+        client: this site's side of it.
+        seat: the cell that it is of; None for one of a whole cohort.
+    """
+
+    tag: bytes
+    client: secagg.ClientSession
+    seat: Seat | None
+
+
 class SecAggExecutor(Executor):
     """Answers the task "secagg": `job.to_clients(SecAggExecutor(learner))`.
 
     Args:
         learner: the executor that computes. It is given the instruction's DXO and returns a DXO of the arrays that are
-            summed; its meta NUM_STEPS_CURRENT_ROUND is the weight of a weighted sum. Nothing else of what it returns
-            leaves the site. It gets all events that this executor gets.
+            summed; its meta NUM_STEPS_CURRENT_ROUND is the weight of a weighted sum, and its meta `secagg-alarm` an
+            alarm where the site's owner allows it. Nothing else of what it returns leaves the site. It gets all events
+            that this executor gets.
 
     Raises:
         ParameterError: the learner is no Executor.
@@ -75,14 +93,14 @@ class SecAggExecutor(Executor):
         self._lock = threading.Lock()
         self._site: Site | None = None
         self._ledger = secagg.MemoryLedger()
-        self._held: tuple[bytes, secagg.ClientSession] | None = None
+        self._held: _Open | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Pass an event on to the learner; erase the session when the run ends."""
         fire_event_to_components(event_type, [self.learner], fl_ctx)
         if event_type == EventType.END_RUN:
             with self._lock:
-                self._end(self._held[1] if self._held is not None else None)
+                self._end(self._held)
 
     def add_to_fed_job(self, job: Any, ctx: Any, **kwargs: Any) -> None:
         """Take the task "secagg", unless the job says otherwise."""
@@ -105,14 +123,14 @@ class SecAggExecutor(Executor):
             return self._answer(site, asked, fl_ctx, abort_signal)
 
     def _answer(self, site: Site, asked: messages.Asked, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        held = self._held[1] if self._held is not None and self._held[0] == asked.tag else None
+        held = self._held if self._held is not None and self._held.tag == asked.tag else None
         if held is None and asked.offer is None:
             return messages.refusal_reply(f"this site is in no such session (asked for {asked.stage})")
         session = held
         done = False
         try:
             session = held or self._opened(site, asked)
-            reply = self._advance(session, asked, site.budget, fl_ctx, abort_signal)
+            reply = self._advance(session, asked, site, fl_ctx, abort_signal)
             done = True
         except (ParameterError, LocalProtocolError, StoreError) as error:
             # Its sentence may hold values of the input, or names of files, and a refusal goes to the server in clear.
@@ -129,73 +147,87 @@ class SecAggExecutor(Executor):
                 self._end(session)
         if session is not held:
             # The new session has begun; what was open before is over.
-            self._end(self._held[1] if self._held is not None else None)
-            self._held = (asked.tag, session)
+            self._end(self._held)
+            self._held = session
         return reply
 
-    def _opened(self, site: Site, asked: messages.Asked) -> secagg.ClientSession:
+    def _opened(self, site: Site, asked: messages.Asked) -> _Open:
         """Accept an offer, if the site's policy does."""
         offer = asked.offer or b""
         if messages.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the task names")
+        ledger = self._ledger if site.ledger is None else site.ledger
         session = secagg.ClientSession(
             offer,
             site.client_id,
             identity=site.identity,
             roster=site.roster,
             policy=site.policy,
-            ledger=self._ledger,
+            ledger=ledger,
             participations=site.participations,
         )
-        if accepted_plan(asked.privacy, session.parameters, site.budget, site.policy) is not None:
-            return session
-        known = {vector_of(name): bounds for name, bounds in site.integers.items()}
-        require_counts_that_are_known(session.parameters, known)
-        return session
+        private = accepted_plan(asked.privacy, session.parameters, site.budget, site.policy)
+        if private is None:
+            known = {vector_of(name): bounds for name, bounds in site.integers.items()}
+            if site.alarms and asked.cells is not None:
+                spec = alarm_spec(session.parameters.clients)
+                known[ALARM_VECTOR] = (spec.low, spec.high)
+            require_counts_that_are_known(session.parameters, known)
+        # Last, because a round that is taken is taken: whatever else is wrong with the offer leaves it open.
+        seat = site.cells.admit(
+            asked.cells,
+            site.client_id,
+            session.parameters,
+            ledger=ledger,
+            policy=site.policy,
+            plan=b"" if private is None else private.digest,
+        )
+        return _Open(asked.tag, session, seat)
 
     def _advance(
-        self,
-        session: secagg.ClientSession,
-        asked: messages.Asked,
-        budget: Budget | None,
-        fl_ctx: FLContext,
-        abort_signal: Signal,
+        self, session: _Open, asked: messages.Asked, site: Site, fl_ctx: FLContext, abort_signal: Signal
     ) -> Shareable:
         try:
-            answer = session.receive(asked.request)
+            answer = session.client.receive(asked.request)
         except LocalProtocolError:
             # The input is due: the request is in order, and all shares in it were opened.
             if asked.instruction is None or asked.plan is None:
                 raise
-            self._set_input(session, asked.instruction, asked.plan, budget, fl_ctx, abort_signal)
-            answer = session.receive(asked.request)
+            self._set_input(session, asked.instruction, asked.plan, site, fl_ctx, abort_signal)
+            answer = session.client.receive(asked.request)
         _LOG.debug("secure aggregation: %s is done with %s", fl_ctx.get_identity_name(), asked.stage)
         return messages.answer_reply(answer)
 
     def _set_input(
         self,
-        session: secagg.ClientSession,
+        opened: _Open,
         instruction: Instruction,
         plan: Plan,
-        budget: Budget | None,
+        site: Site,
         fl_ctx: FLContext,
         abort_signal: Signal,
     ) -> None:
         """Have the learner compute, once the instruction is the one that the session is about."""
+        session = opened.client
         context = instruction_digest(fl_ctx.get_job_id(), instruction, plan)
-        private = accepted_plan(plan.privacy, session.parameters, budget)
+        if opened.seat is not None:
+            context = opened.seat.context(context)
+        private = accepted_plan(plan.privacy, session.parameters, site.budget)
         if (context if private is None else private.bind(context)) != session.parameters.context:
             raise PeerMisbehaved(
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
         learn = partial(self._learn, instruction, fl_ctx, abort_signal)
-        if private is not None and budget is not None:
-            contribute_under(private, budget, session, lambda: plan.update(instruction, learn()), _LOG)
+        if private is not None and site.budget is not None:
+            contribute_under(private, site.budget, session, lambda: plan.update(instruction, learn()), _LOG)
             return
 
         def contribution() -> None:
-            vectors, weight, notes = plan.encode(instruction, learn())
+            result = learn()
+            vectors, weight, notes = plan.encode(instruction, result)
+            if ALARM_VECTOR in dict(session.parameters.vectors):
+                vectors[ALARM_VECTOR] = alarm_of(result.get_meta_prop(ALARM), session.parameters.clients)
             for note in notes:
                 _LOG.warning("secure aggregation: %s", note)
             called = {vector: repr(name) for name, vector in plan.vector_names().items()}
@@ -230,13 +262,13 @@ class SecAggExecutor(Executor):
             self._site = load_site(folder, fl_ctx.get_identity_name())
         return self._site
 
-    def _end(self, session: secagg.ClientSession | None) -> None:
+    def _end(self, session: _Open | None) -> None:
         """Erase a session that cannot be needed any more."""
         if session is None:
             return
-        if session.phase not in _ENDED:
-            session.abort()
-        if self._held is not None and self._held[1] is session:
+        if session.client.phase not in _ENDED:
+            session.client.abort()
+        if self._held is session:
             self._held = None
 
 

@@ -7,6 +7,7 @@ that sites which were told different things are in no common sum. Knows data, no
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from nvflare.apis.dxo import DXO, DataKind, MetaKey
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
+from secagg.robust import clip_norm
 
 _CONTEXT_LABEL: Final = b"secagg nvflare instruction v1"
 _MAX_DEPTH: Final = 32
@@ -78,17 +80,20 @@ class Plan:
         difference: arrays travel as result minus instruction, which is small, so that a tight clip loses nothing.
         weighted: the learner's number of steps weighs the site; else each site counts once.
         privacy: bytes of the privacy plan that all of it is under; None without one.
+        norm: largest L2 norm of all arrays together; a site scales longer ones down. None bounds entries alone.
     """
 
     names: tuple[str, ...]
     difference: bool
     weighted: bool
     privacy: bytes | None = None
+    norm: float | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return what travels."""
         told = {"names": list(self.names), "difference": self.difference, "weighted": self.weighted}
-        return told if self.privacy is None else {**told, "privacy": self.privacy}
+        beside = {"privacy": self.privacy, "norm": self.norm}
+        return told | {key: value for key, value in beside.items() if value is not None}
 
     @classmethod
     def from_fields(cls, fields: object) -> Plan:
@@ -97,18 +102,19 @@ class Plan:
         Raises:
             DecodeError: anything else.
         """
-        private = isinstance(fields, dict) and "privacy" in fields
-        expected = _PLAN_FIELDS | {"privacy"} if private else _PLAN_FIELDS
-        found = _mapping(fields, expected, "the plan of what is summed")
+        beside = {"privacy", "norm"} & fields.keys() if isinstance(fields, dict) else set()
+        found = _mapping(fields, _PLAN_FIELDS | beside, "the plan of what is summed")
         names, difference, weighted = found["names"], found["difference"], found["weighted"]
-        privacy = found.get("privacy")
-        if private and not isinstance(privacy, bytes):
+        privacy, norm = found.get("privacy"), found.get("norm")
+        if "privacy" in beside and not isinstance(privacy, bytes):
             raise DecodeError("the plan's privacy is no bytes")
+        if "norm" in beside and not (isinstance(norm, float) and 0 < norm < math.inf):
+            raise DecodeError("the plan's norm is no length")
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise DecodeError("the plan's names are no list of texts")
         if not isinstance(difference, bool) or not isinstance(weighted, bool):
             raise DecodeError("the plan's difference or weighted is no truth value")
-        return cls(tuple(names), difference, weighted, privacy)
+        return cls(tuple(names), difference, weighted, privacy, norm)
 
     def vector_names(self) -> dict[str, str]:
         """Return array name to vector name."""
@@ -133,7 +139,7 @@ class Plan:
             if missing := [name for name in self.names if name not in given]:
                 raise ParameterError(f"the learner's result lacks {missing[0]!r}; return what is summed")
             vectors = {vector: _whole(given[name]) for name, vector in self.vector_names().items()}
-            return vectors, _steps(result) if self.weighted else 1, notes
+            return self._clipped(vectors), _steps(result) if self.weighted else 1, notes
         base = {name: np.asarray(instruction.dxo.data[name]) for name in self.names}
         if unsent := [name for name in self.names if name not in given]:
             notes.append(f"the learner did not return {unsent[0]!r}, which counts as unchanged")
@@ -143,7 +149,10 @@ class Plan:
             vectors = plan.pack(given | still)
         else:
             vectors = plan.pack({name: given.get(name, base[name]) for name in self.names}, base)
-        return vectors, _steps(result) if self.weighted else 1, notes
+        return self._clipped(vectors), _steps(result) if self.weighted else 1, notes
+
+    def _clipped(self, vectors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return vectors if self.norm is None else clip_norm(vectors, self.norm)
 
     def update(self, instruction: Instruction, result: DXO) -> tuple[dict[str, NDArray[np.float64]], int | None]:
         """Return a site's update and weight under a privacy plan; what did not come is unchanged.

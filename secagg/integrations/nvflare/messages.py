@@ -41,6 +41,7 @@ class Asked:
         instruction: comes with the request for the masked input, as does the plan.
         plan: what is summed.
         privacy: bytes of the privacy plan, with the offer of a session under one.
+        cells: what is said of cells, with the offer of a cell's session.
     """
 
     tag: bytes
@@ -50,6 +51,7 @@ class Asked:
     instruction: Instruction | None = None
     plan: Plan | None = None
     privacy: bytes | None = None
+    cells: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,8 @@ def hello_task() -> Shareable:
 def request_task(asked: Asked) -> Shareable:
     """Make the task that carries one message to one site."""
     entry: dict[str, Any] = {"kind": "request", "tag": asked.tag, "stage": asked.stage, "request": asked.request}
-    if asked.offer is not None:
-        entry["offer"] = asked.offer
-    if asked.privacy is not None:
-        entry["privacy"] = asked.privacy
+    beside = {"offer": asked.offer, "privacy": asked.privacy, "cells": asked.cells}
+    entry.update({key: value for key, value in beside.items() if value is not None})
     if asked.instruction is not None and asked.plan is not None:
         entry["instruction"] = asked.instruction.fields()
         entry["plan"] = asked.plan.fields()
@@ -101,22 +101,18 @@ def read_task(task: Shareable) -> Hello | Asked:
         return Hello()
     if kind != "request":
         raise DecodeError("this site answers under secure aggregation only, and the task is none of it")
-    tag, stage, request, offer = (entry.get(key) for key in ("tag", "stage", "request", "offer"))
+    tag, stage, request = (entry.get(key) for key in ("tag", "stage", "request"))
     if not isinstance(tag, bytes) or not isinstance(stage, str) or not isinstance(request, bytes):
         raise DecodeError("the task has no message of the protocol")
-    if offer is not None and not isinstance(offer, bytes):
-        raise DecodeError("the session's offer is no bytes")
-    privacy = entry.get("privacy")
-    if privacy is not None and not isinstance(privacy, bytes):
-        raise DecodeError("the session's privacy plan is no bytes")
+    offer, privacy, cells = (_bytes_or_none(entry, key) for key in ("offer", "privacy", "cells"))
     if ("instruction" in entry) != ("plan" in entry):
         raise DecodeError("the task has one of instruction and plan without the other")
     if "plan" not in entry:
-        return Asked(tag, stage, request, offer, privacy=privacy)
+        return Asked(tag, stage, request, offer, privacy=privacy, cells=cells)
     plan, instruction = Plan.from_fields(entry["plan"]), Instruction.from_fields(entry["instruction"])
     if plan.difference and not set(plan.names) <= set(instruction.dxo.data):
         raise DecodeError("the plan has differences from arrays that the instruction does not have")
-    return Asked(tag, stage, request, offer, instruction, plan)
+    return Asked(tag, stage, request, offer, instruction, plan, privacy, cells)
 
 
 def hello_reply(client: int) -> Shareable:
@@ -156,6 +152,13 @@ def read_reply(reply: Shareable) -> Answer | Refusal:
     if reply.get_return_code() == ReturnCode.OK and entry.get("kind") == "answer" and isinstance(message, bytes):
         return Answer(message)
     return Refusal(_reason_of(reply, entry))
+
+
+def _bytes_or_none(entry: dict[str, Any], key: str) -> bytes | None:
+    value = entry.get(key)
+    if value is not None and not isinstance(value, bytes):
+        raise DecodeError(f"what the task has as {key} is no bytes")
+    return value
 
 
 def _entry(reply: Shareable) -> dict[str, Any]:

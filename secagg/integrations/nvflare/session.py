@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from nvflare.apis.shareable import Shareable
 
 import secagg
-from secagg.errors import AbortReason, DecodeError, DropReason, ParameterError, SessionAbortedError
+from secagg.errors import AbortReason, DecodeError, ParameterError, SessionAbortedError
+from secagg.integrations.cells import Cells
 from secagg.integrations.contribution import Report, with_report
 from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
+from secagg.integrations.nvflare.play import Play, play_side_by_side
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
-from secagg.protocol.events import ClientDropped, ServerEvent
+from secagg.protocol.events import ServerEvent
 
 _LOG: Final = logging.getLogger("secagg.nvflare")
 _Spec = secagg.FixedPoint | secagg.Integers
@@ -47,9 +49,11 @@ class SumSettings:
             its task every two seconds, unless the job says otherwise, so this is rather more than that.
         learning_timeout: seconds for that one.
         suite: cryptographic suite.
+        cells: put sites into cells, each a session of its own; a round has the mean of each cell. Sites weigh alike, a
+            cell gives a sum of all its sites or none, and its graph is complete.
 
     Raises:
-        ParameterError: a value outside its range.
+        ParameterError: a value outside its range, or settings that cells exclude.
     """
 
     threat_model: secagg.ThreatModel | str = secagg.ThreatModel.SEMI_HONEST
@@ -61,6 +65,7 @@ class SumSettings:
     round_timeout: float = 60.0
     learning_timeout: float = 3600.0
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
+    cells: Cells | None = None
 
     def __post_init__(self) -> None:
         names = [model.value for model in secagg.ThreatModel]
@@ -72,6 +77,11 @@ class SumSettings:
             seconds = getattr(self, name)
             if not 0 < seconds < float("inf"):
                 raise ParameterError(f"{name} {seconds} is no positive number of seconds; sites need time to answer")
+        if self.cells is not None:
+            if not isinstance(self.cells, Cells):
+                raise ParameterError(f"cells is a {type(self.cells).__name__}; give Cells(size=...)")
+            self.cells.require(secagg.ThreatModel(self.threat_model))
+            self.cells.require_alone(self, ("max_dropout", "minimum_cohort", "minimum_contributors"))
 
     @property
     def active(self) -> bool:
@@ -167,6 +177,51 @@ class Attendance:
         self._silent.add(site)
 
 
+def required_roster(settings: SumSettings, roster: Mapping[int, bytes] | None) -> Mapping[int, bytes] | None:
+    """Return who may take part in sessions of these settings; None in the semi-honest model, where that is everybody.
+
+    Raises:
+        ParameterError: the active model without a roster.
+    """
+    if settings.active and roster is None:
+        raise ParameterError(
+            "the active model needs a roster: name roster and authority in local/secagg.toml of the server"
+        )
+    return roster if settings.active else None
+
+
+def plan_of(
+    vectors: Mapping[str, _Spec],
+    instruction: Instruction,
+    *,
+    difference: bool,
+    weighted: bool = False,
+    privacy: PrivacyPlan | None = None,
+    norm: float | None = None,
+) -> Plan:
+    """Return what is summed, as the sites are told; the arguments are those of :func:`run_session`.
+
+    Raises:
+        ParameterError: differences from what the instruction does not have.
+    """
+    if privacy is None:
+        plan = Plan(tuple(vectors), difference, weighted, norm=norm)
+    else:
+        plan = Plan(tuple(name for name, _ in privacy.arrays), True, privacy.weights > 0, privacy.to_bytes())
+    if plan.difference and (missing := sorted(set(plan.names) - set(instruction.dxo.data))):
+        raise ParameterError(f"the instruction lacks {missing[0]!r}, from which differences are summed; put it in")
+    return plan
+
+
+def play_with_attendance(exchange: Exchange, attendance: Attendance, plays: Sequence[Play]) -> None:
+    """Play sessions side by side, and remember which sites left one silently."""
+    try:
+        play_side_by_side(exchange, plays)
+    finally:
+        for site in (site for play in plays for site in play.silent):
+            attendance.note_silent(site)
+
+
 def run_session(
     exchange: Exchange,
     attendance: Attendance,
@@ -200,20 +255,11 @@ def run_session(
         ParameterError: vectors, instruction and settings that do not fit each other.
         SessionAbortedError: too few sites were left, or the job was aborted.
     """
-    if settings.active and roster is None:
-        raise ParameterError(
-            "the active model needs a roster: name roster and authority in local/secagg.toml of the server"
-        )
-    if privacy is None:
-        plan = Plan(tuple(vectors), difference, weighted=max_weight > 1)
-    else:
-        summed = tuple(name for name, _ in privacy.arrays)
-        difference, plan = True, Plan(summed, True, privacy.weights > 0, privacy.to_bytes())
-    missing = sorted(set(plan.names) - set(instruction.dxo.data)) if difference else []
-    if missing:
-        raise ParameterError(f"the instruction lacks {missing[0]!r}, from which differences are summed; put it in")
+    if settings.cells is not None:
+        raise ParameterError("the settings put sites into cells, and this is a sum of all; take secure_cells")
+    plan = plan_of(vectors, instruction, difference=difference, weighted=max_weight > 1, privacy=privacy)
     context = instruction_digest(job, instruction, plan)
-    cohort = attendance.call(exchange, sites, settings.attendance_timeout, roster if settings.active else None)
+    cohort = attendance.call(exchange, sites, settings.attendance_timeout, required_roster(settings, roster))
     least = settings.minimum_cohort if privacy is None else max(settings.minimum_cohort, privacy.floor)
     if len(cohort) < least:
         floor = "the floor of the privacy plan" if least > settings.minimum_cohort else "minimum_cohort"
@@ -236,13 +282,9 @@ def run_session(
             suite=settings.suite,
             context=context,
         )
-    play = _Play(exchange, secagg.ServerSession(parameters, roster=roster), cohort, instruction, plan, settings)
-    try:
-        result = play.run()
-    finally:
-        for event in play.events:
-            if isinstance(event, ClientDropped) and event.reason is DropReason.DID_NOT_ANSWER_IN_TIME:
-                attendance.note_silent(cohort[event.client])
+    play = Play(secagg.ServerSession(parameters, roster=roster), cohort, instruction, plan, settings)
+    play_with_attendance(exchange, attendance, [play])
+    result = play.server.result
     release, report = None, Report()
     if privacy is None:
         arrays, report = {name: result.vectors[vector] for name, vector in names.items()}, Report.of(result.vectors)
@@ -265,86 +307,3 @@ def run_session(
         plan=privacy,
         release=release,
     )
-
-
-class _Play:
-    """The rounds of one session."""
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        server: secagg.ServerSession,
-        cohort: Mapping[int, str],
-        instruction: Instruction,
-        plan: Plan,
-        settings: SumSettings,
-    ) -> None:
-        self.events: list[ServerEvent] = []
-        self._exchange = exchange
-        self._server = server
-        self._sites = cohort
-        self._clients = {site: client for client, site in cohort.items()}
-        self._instruction = instruction
-        self._plan = plan
-        self._settings = settings
-        self._tag = messages.session_tag(server.offer)
-
-    def run(self) -> secagg.SessionResult:
-        server, offer = self._server, self._server.offer
-        try:
-            while (round_ := server.round) is not None:
-                self._play_round(round_, offer if round_ is secagg.Round.ADVERTISE_KEYS else None)
-                server.close_round()
-                self._report(server.take_events())
-        finally:
-            if server.round is not None:
-                server.abort("the job was aborted")
-            self._say_goodbye()
-        return server.result
-
-    def _play_round(self, round_: secagg.Round, offer: bytes | None) -> None:
-        computing = round_ is secagg.Round.MASKED_INPUT
-        seconds = self._settings.learning_timeout if computing else self._settings.round_timeout
-        tasks = {}
-        for client, request in self._server.requests.items():
-            asked = messages.Asked(
-                self._tag,
-                round_.value,
-                request,
-                offer,
-                self._instruction if computing else None,
-                self._plan if computing else None,
-                self._plan.privacy if offer is not None else None,
-            )
-            tasks[self._sites[client]] = messages.request_task(asked)
-        self._exchange.run(tasks, seconds, self._take)
-
-    def _take(self, site: str, reply: Shareable | None) -> None:
-        client = self._clients[site]
-        if reply is None:
-            gone = DropReason.DID_NOT_ANSWER_IN_TIME
-            self._report(self._server.drop(client, gone, f"client {client}: NVFLARE gave up its site {site}"))
-            return
-        read = messages.read_reply(reply)
-        if isinstance(read, messages.Answer):
-            self._report(self._server.receive(client, read.message))
-        else:
-            left = DropReason.CLIENT_ABORTED
-            self._report(self._server.drop(client, left, f"client {client}, site {site}: {read.reason}"))
-
-    def _report(self, events: Sequence[ServerEvent]) -> None:
-        for event in events:
-            self.events.append(event)
-            if isinstance(event, ClientDropped):
-                site = self._sites[event.client]
-                _LOG.warning(
-                    "site %s was dropped in %s: %s [%s]", site, event.round.value, event.detail, event.reason.name
-                )
-
-    def _say_goodbye(self) -> None:
-        """After an abort, tell the sites, so that they erase their secrets now; nobody waits for replies."""
-        notices = {
-            self._sites[client]: messages.request_task(messages.Asked(self._tag, "abort", notice))
-            for client, notice in self._server.requests.items()
-        }
-        self._exchange.post(notices, self._settings.round_timeout)

@@ -18,8 +18,10 @@ from secagg.errors import ParameterError
 from secagg.identity.directory import load_directory
 from secagg.identity.files import read_public
 from secagg.identity.keys import load_identity
-from secagg.integrations.settings import POLICY_FIELDS, PRIVACY_FIELDS, Settings
+from secagg.integrations.own_cells import OwnCells
+from secagg.integrations.settings import CELL_FIELDS, POLICY_FIELDS, PRIVACY_FIELDS, Settings
 from secagg.privacy import Budget, Limit, MemoryBudget
+from secagg.store.answers import DirectoryLedger
 
 FILE: Final = "secagg.toml"
 _NVFLARE_FILES: Final = ("resources.json", "resources.json.default")
@@ -32,7 +34,10 @@ _KNOWN: Final = POLICY_FIELDS | {
     "minimum_serial",
     "integers",
     "participations",
+    "ledger",
+    "alarms",
     *PRIVACY_FIELDS,
+    *CELL_FIELDS,
 }
 
 
@@ -50,6 +55,13 @@ class Site:
         integers: names of arrays of whole numbers that may be summed, each with its lowest and highest number.
         budget: what its data may tell in all. With one, it takes part in sums under privacy plans only; without one, in
             none of them.
+        ledger: a record of answers and cells that outlives jobs and processes; needed with cells of a size. None keeps
+            it for as long as the process lives.
+        cells: what its owner says of cells; over the roster's ids unless it names others.
+        alarms: whether it says, masked, in sessions of cells that ask for it, that the model got worse.
+
+    Raises:
+        ParameterError: cells of a size without a ledger.
     """
 
     client_id: int
@@ -59,6 +71,18 @@ class Site:
     participations: secagg.ParticipationLedger | None = None
     integers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     budget: Budget | None = None
+    ledger: secagg.AnswerLedger | None = None
+    cells: OwnCells = field(default_factory=OwnCells)
+    alarms: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", self.cells.over(self.roster))
+        # Each job has processes of its own, and whoever writes jobs would write one more for other cells.
+        if self.cells.size is not None and self.ledger is None:
+            raise ParameterError(
+                f"client {self.client_id} has cells and nothing that remembers them beyond a job; give ledger, the "
+                "path of a directory on this site's disk"
+            )
 
 
 def load_site(folder: Path, name: str) -> Site:
@@ -71,8 +95,11 @@ def load_site(folder: Path, name: str) -> Site:
     roster that is accepted; `integers`: a table of the whole numbers that may be summed, each with its bounds, as
     `digits = [0, 2000]`; `participations`: path of a file that remembers sums, made if it is not there; needed with
     limits on them; `privacy_budget`: path of a file of :class:`secagg.privacy.FileBudget` that was begun for this
-    client, or `privacy_epsilon` and `privacy_delta`: what this process may tell; and fields of
-    :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`), `sums_per_context`,
+    client, or `privacy_epsilon` and `privacy_delta`: what this process may tell; `ledger`: path of a directory that
+    exists, see :class:`secagg.store.answers.DirectoryLedger`; `cells_size`, `cells_seed` (64 hexadecimal digits),
+    `cells_epoch`, `cells_clients` (ids, as `"1-20,25"`; those of the roster unless given), `cells_floor`,
+    `cells_regroupings`: fields of :class:`secagg.integrations.own_cells.OwnCells`; `alarms`: true or false; and fields
+    of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`), `sums_per_context`,
     `minimum_cohort_change`, `max_corrupt`, `max_dropout`, `security_bits`, `minimum_cohort`, `minimum_threshold`,
     `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site takes part in semi-honest
     sessions, under the default policy.
@@ -102,6 +129,9 @@ def load_site(folder: Path, name: str) -> Site:
         participations=given.participations(policy, folder),
         integers=_integers(given) if "integers" in given else {},
         budget=MemoryBudget(budget.epsilon, budget.delta, client=client) if isinstance(budget, Limit) else budget,
+        ledger=DirectoryLedger(folder / given.path("ledger")) if "ledger" in given else None,
+        cells=given.cells(),
+        alarms=_alarms(given),
     )
 
 
@@ -154,6 +184,13 @@ def _roster(folder: Path, given: Settings) -> Mapping[int, bytes] | None:
     serial = given.whole("minimum_serial") if "minimum_serial" in given else 1
     roster, authority = folder / given.path("roster"), folder / given.path("authority")
     return load_directory(roster, authority, minimum_serial=serial).keys
+
+
+def _alarms(given: Settings) -> bool:
+    value = given.given.get("alarms", False)
+    if not isinstance(value, bool):
+        raise ParameterError(f"alarms is {value!r}; give true or false")
+    return value
 
 
 def _integers(given: Settings) -> Mapping[str, tuple[int, int]]:

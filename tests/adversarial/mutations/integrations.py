@@ -1,4 +1,4 @@
-"""Flower's and NVFLARE's clients, in environments of their own: rows 38 to 40."""
+"""Flower's and NVFLARE's clients, in environments of their own: rows 38 to 41."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ EXECUTOR: Final = "integrations/nvflare/executor.py"
 CONTRIBUTION: Final = "integrations/contribution.py"
 OWN_CELLS: Final = "integrations/own_cells.py"
 CELLS: Final = "integrations/flower/cells.py"
+NVFLARE_CELLS: Final = "integrations/nvflare/cells.py"
 
 MUTATIONS: Final = (
     m(
@@ -71,9 +72,9 @@ MUTATIONS: Final = (
         "the learner computes before the shares are opened",
         (
             EXECUTOR,
-            "            answer = session.receive(asked.request)\n        except LocalProtocolError:",
+            "            answer = session.client.receive(asked.request)\n        except LocalProtocolError:",
             "            if asked.plan is not None:\n                raise LocalProtocolError\n"
-            "            answer = session.receive(asked.request)\n        except LocalProtocolError:",
+            "            answer = session.client.receive(asked.request)\n        except LocalProtocolError:",
         ),
     ),
     m("39", "an old roster is taken", ("integrations/nvflare/site.py", "minimum_serial=serial)", "minimum_serial=1)")),
@@ -85,7 +86,7 @@ MUTATIONS: Final = (
     m(
         "39",
         "bounds of counts are the server's",
-        (EXECUTOR, "        require_counts_that_are_known(session.parameters, known)\n", ""),
+        (EXECUTOR, "            require_counts_that_are_known(session.parameters, known)\n", ""),
     ),
     m(
         "40",
@@ -144,5 +145,53 @@ MUTATIONS: Final = (
         "40",
         "too few cells for the strategy",
         ("integrations/flower/grid.py", "            self._fewest.require_this_round(outcome)\n", "            pass\n"),
+    ),
+    m(
+        "41",
+        "cells are no part of what a site admits",
+        (
+            EXECUTOR,
+            "            asked.cells,\n            site.client_id,",
+            "            None,\n            site.client_id,",
+        ),
+    ),
+    m(
+        "41",
+        "a job's process forgets cells",
+        (EXECUTOR, "self._ledger if site.ledger is None else site.ledger", "self._ledger"),
+    ),
+    m(
+        "41",
+        "the instruction is not that of the cell",
+        (EXECUTOR, "context = opened.seat.context(context)", "context = session.parameters.context"),
+    ),
+    m(
+        "41",
+        "alarms that the owner does not know of",
+        (EXECUTOR, "if site.alarms and asked.cells is not None:", "if True:"),
+    ),
+    m(
+        "41",
+        "cells of an owner without what remembers them",
+        (
+            "integrations/nvflare/site.py",
+            "if self.cells.size is not None and self.ledger is None:",
+            "if False:",
+        ),
+    ),
+    m(
+        "41",
+        "long updates go out as they are",
+        (
+            "integrations/nvflare/instruction.py",
+            "vectors if self.norm is None else clip_norm(vectors, self.norm)",
+            "vectors",
+        ),
+    ),
+    m("41", "proofs of a lie are not looked for", (NVFLARE_CELLS, "norm_bound=norm", "norm_bound=None")),
+    m(
+        "41",
+        "a cell goes on without those that are away",
+        (NVFLARE_CELLS, "if absent := [client for client in cell if client not in cohort]:", "if absent := []:"),
     ),
 )

@@ -71,6 +71,14 @@ _NVFLARE: Final = Judges(
     ),
     "nvflare",
 )
+_NVFLARE_CELLS: Final = Judges(
+    (
+        *(f"tests/integrations/nvflare/test_{name}.py" for name in ("lying_about_cells", "cells")),
+        "-k",
+        "lying or away or longer or alarms_are_given",
+    ),
+    "nvflare",
+)
 _ELSEWHERE: Final = {
     "28": Judges(("tests/transport/grpc/test_places.py", "tests/hosting/test_quotas.py")),
     "33": Judges(
@@ -119,6 +127,7 @@ _ELSEWHERE: Final = {
     "38": _FLOWER,
     "39": _NVFLARE,
     "40": _FLOWER_CELLS,
+    "41": _NVFLARE_CELLS,
 }
 
 

@@ -261,7 +261,7 @@ def test_in_the_active_model_cells_come_from_the_owner() -> None:
     over_the_roster = cohort(12, cells=OwnCells(size=4, seed=SEED, floor=4))
     assert ask(over_the_roster, *cell_of(PARTITION, threat_model="active")).has_content()
     sized = cohort(12, cells=OwnCells(size=4, floor=4))
-    assert "has none; give it secagg-cells-size and secagg-cells-seed" in refusal(
+    assert "has none; give it their size and their seed" in refusal(
         ask(sized, *cell_of(PARTITION, threat_model="active"))
     )
 

@@ -293,13 +293,22 @@ def test_the_job_api_writes_all_settings_and_no_more(tmp_path: Path) -> None:
 
 def test_the_code_of_the_page_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "nvflare.md"
-    job, workflow, private = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    job, workflow, private, cells = re.findall(
+        r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     names: dict[str, Any] = {"MyTrainer": lambda: LearnerExecutor("trainer")}
     exec(compile(job + workflow, str(page), "exec"), names)  # noqa: S102 - our own page, which is what is tested
     names["job"].export_job(str(tmp_path))
     names["job"] = FedJob("private", min_clients=80)
     exec(compile(private, str(page), "exec"), names)  # noqa: S102 - as above
     assert names["privacy"].plan({"w": (10,)}, minimum_contributors=75, max_corrupt=0.0).statement.epsilon == 8.0
+    names["job"] = FedJob("cells", min_clients=20)
+    exec(compile(cells, str(page), "exec"), names)  # noqa: S102 - as above
+    names["job"].export_job(str(tmp_path))
+    assert (
+        '"path": "secagg.robust.judges.RuleJudge"'
+        in next(tmp_path.rglob("cells/**/config_fed_server.json")).read_text()
+    )
     network = Network(tmp_path, names_of(4))
     for name in names_of(4):
         network.learners[name].result = lambda site, given: DXO(
