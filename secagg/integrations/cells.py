@@ -181,8 +181,8 @@ class CellsOfRun:
             ids = sorted(present if self._ids is None else self._ids)
             if len(ids) < self._cells.size:
                 raise ParameterError(
-                    f"{len(ids)} clients make no cell of size={self._cells.size}; wait longer for more of "
-                    "them, sample more of them, or name all by Cells(clients=...)"
+                    f"{len(ids)} clients make no cell of size={self._cells.size}; wait for more of them "
+                    "(longer, and sample more), or name all by Cells(clients=...)"
                 )
             drawn = Partition.draw(ids, size=self._cells.size, seed=self._seed, epoch=self._cells.epoch)
             if self._require is not None:

@@ -267,7 +267,10 @@ def test_an_app_without_metrics_raises_no_alarm_and_its_update_counts() -> None:
     ("settings", "sentence"),
     [
         ({"max_weight": 1000}, "max_weight=1000 would let a liar weigh more than others of its cell; leave it out"),
-        ({"max_dropout": 0.0}, "max_dropout=0.0 is of whole cohorts, and a cell gives a sum of all its nodes or none"),
+        (
+            {"max_dropout": 0.0},
+            "max_dropout=0.0 is of whole cohorts, and a cell gives a sum of all its clients or none",
+        ),
         ({"minimum_contributors": 4}, "minimum_contributors=4 is of whole cohorts"),
         ({"topology": "sparse"}, "topology='sparse' is of whole cohorts"),
         ({"threshold": 3}, "threshold=3 is of whole cohorts"),

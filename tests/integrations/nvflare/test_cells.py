@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,11 +20,14 @@ from nvflare.fuel.utils.component_builder import ComponentBuilder
 from nvflare.job_config.api import FedJob
 
 import secagg
+from secagg.encoding.layout import Layout
+from secagg.integrations import contribution
 from secagg.integrations.nvflare import Cells, CellsOutcome, Instruction, PrivacySettings, SecureFedAvg, SumSettings
 from secagg.integrations.own_cells import ALARM
 from secagg.robust import CellSiren, Partition, RuleJudge
 from tests.integrations.nvflare.support import FakeClock, Network, counts_of, enroll, names_of, stage
 from tests.integrations.nvflare.test_controller import Persistor, Stage
+from tests.robust.lying import Lie, garbage, mean_becomes
 
 SEED = bytes(range(32))
 NAMES = names_of(12)
@@ -154,17 +159,56 @@ def test_a_liars_cell_moves_the_mean_and_a_judge_leaves_it_out(
         assert np.array_equal(models[0]["w"], START["w"])
 
 
-def test_only_the_liars_row_is_another(tmp_path: Path) -> None:
+@contextmanager
+def words_changed(lie: Lie) -> Iterator[None]:
+    """One site changes its words after they were encoded: no learner, and no executor, is in its way."""
+
+    def contribute(session: secagg.ClientSession, *given: Any, **options: Any) -> None:
+        contribution.contribute(session, *given, **options)
+        parameters, encoded = session.parameters, session._input
+        if session.client_id == secagg.client_id(LIAR) and encoded is not None:
+            lie(Layout.build(parameters.vectors, parameters.clients, parameters.max_weight), encoded.words)
+
+    with patch("secagg.integrations.nvflare.executor.contribute", contribute):
+        yield
+
+
+def resting(folder: Path) -> Network:
+    """Nobody's training changes anything, so that rounding is in no row, and a liar knows the sum."""
+    network = in_cells(folder)
+    for learner in network.learners.values():
+        learner.result = lambda site, given: moved(given, 0.0)
+    return network
+
+
+def test_a_liar_owns_a_session_and_in_cells_its_own_row(tmp_path: Path) -> None:
     """The containment: whatever it sends, the rows of other cells are as without it."""
-    rows = []
-    for by in (STEP, -80.0):
-        network = in_cells(tmp_path)
-        lying(network, by)
-        rows.append(outcome_of(averaged(network, clip=100.0, bits=24)[1]).sums.rows)
-    honest, lied = rows
-    others = [cell for cell in range(3) if cell != DIRTY]
-    np.testing.assert_allclose(lied[others], honest[others], atol=1e-4)
-    assert np.all(np.abs(lied[DIRTY] - honest[DIRTY]) > 10)
+    target = np.array([[0.9, -0.9, 0.5], [0.1, -0.2, 0.3]])
+    with words_changed(mean_becomes("arrays/w", target.ravel())):
+        whole = averaged(resting(tmp_path), settings=SumSettings(max_corrupt=0.0))[2]
+        stage_, controller, models = averaged(resting(tmp_path), judge=RuleJudge("median"))
+    np.testing.assert_allclose(whole[-1]["w"] - START["w"], target, atol=1e-3)
+    assert not stage_.panicked
+    outcome = outcome_of(controller)
+    for cell, row in zip(outcome.sums.cells, outcome.sums.rows, strict=True):
+        if cell == DIRTY:
+            np.testing.assert_allclose(row[:6], target.ravel(), atol=1e-3)
+        else:
+            assert not row.any()
+    np.testing.assert_array_equal(models[-1]["w"], START["w"])
+
+
+def test_an_impossible_sum_is_proven_and_has_no_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    five = settings(cells={"size": 5})  # of four, any words are a possible sum; these are of six
+    with words_changed(garbage(3)):
+        stage_, controller, models = averaged(resting(tmp_path), model={"w": np.zeros(200)}, settings=five)
+    assert not stage_.panicked
+    outcome = outcome_of(controller)
+    dirty = outcome.partition.cell_of(secagg.client_id(LIAR))
+    assert "honest clients add up to" in outcome.sums.rejected[dirty]
+    assert outcome.sums.cells == (1 - dirty,)
+    assert f"cell {dirty} has a liar in it and is left out: " in caplog.text
+    assert not models[-1]["w"].any()
 
 
 def test_longer_updates_are_scaled_down_and_a_longer_mean_proves_a_liar(
