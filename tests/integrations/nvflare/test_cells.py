@@ -107,7 +107,7 @@ def test_each_cell_has_its_own_mean_and_the_model_the_mean_of_them(active: bool,
         own = f"cells_size = 4\ncells_seed = '{SEED.hex()}'\ncells_floor = 4\nledger = 'ledger'\n"
         enroll(tmp_path, NAMES, own)
     network = in_cells(tmp_path)
-    options = {"settings": settings(threat_model="active")} if active else {}
+    options: dict[str, Any] = {"settings": settings(threat_model="active")} if active else {}
     stage_, controller, models = averaged(network, 2, **options)
     assert not stage_.panicked
     outcome = outcome_of(controller)
@@ -133,7 +133,7 @@ def lying(network: Network, by: float) -> None:
 def test_a_liars_cell_moves_the_mean_and_a_judge_leaves_it_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = {"clip": 100.0, "bits": 24}
+    options: dict[str, Any] = {"clip": 100.0, "bits": 24}
     for judge, root in (
         (None, None),
         (RuleJudge("median"), None),
@@ -327,7 +327,7 @@ def test_cells_under_a_privacy_plan(tmp_path: Path) -> None:
     assert float(np.abs(models[-1]["w"] - START["w"] - 2 * STEP).max()) < 3
     budgets = [executor._site.budget for executor in network.executors.values() if executor._site is not None]
     assert [budget.report().draws for budget in budgets if budget is not None] == [2] * 12
-    small = {"privacy": replace(privacy, clients=5), "settings": settings(cells={"size": 5})}
+    small: dict[str, Any] = {"privacy": replace(privacy, clients=5), "settings": settings(cells={"size": 5})}
     assert "a cell has 6 clients, and the privacy plan is for 5" in str(averaged(network, **small)[0].events)
 
 
@@ -339,7 +339,7 @@ def test_what_cells_and_judges_do_not_go_with() -> None:
         ({"cells": {"seed": None}, "threat_model": "active"}, "a server must not choose who shares a cell"),
     ):
         with pytest.raises(secagg.ParameterError, match=sentence):
-            settings(**change)  # type: ignore[arg-type]
+            settings(**change)
     with pytest.raises(secagg.ParameterError, match="cells is a int"):
         SumSettings(cells=5)  # type: ignore[arg-type]
     privacy = PrivacySettings(epsilon=50.0, delta=1e-3, clip=1.0, rounds=2, clients=4)
@@ -361,7 +361,7 @@ def test_what_no_round_over_cells_can_have_ends_the_job_before_a_site_trains(tmp
         ({"settings": settings(max_corrupt=0.3)}, "max_corrupt=0.3 is of whole cohorts"),
         ({"settings": settings(cells={"norm": 1.0}), "model": whole}, "no part of an update's norm"),
     ):
-        stage_ = averaged(network, **options)[0]  # type: ignore[arg-type]
+        stage_ = averaged(network, **options)[0]
         assert sentence in str(stage_.events)
     assert not any(learner.seen for learner in network.learners.values())
     judged = averaged(network, model=whole, judge=RuleJudge("median"))[0]

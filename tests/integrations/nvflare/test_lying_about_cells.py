@@ -237,18 +237,18 @@ def test_what_arrives_with_the_masked_input_is_what_was_offered(lie: str, tmp_pa
 
 def test_in_the_active_model_cells_come_from_the_owner(tmp_path: Path) -> None:
     roster = enroll(tmp_path, NAMES, "cells_floor = 4\n")
-    active = cell_of(PARTITION, threat_model="active")
-    assert "its owner gave it, and this client has none" in refused(ask(in_cells(tmp_path), *active, roster))
+    parameters, said = cell_of(PARTITION, threat_model="active")
+    assert "its owner gave it, and this client has none" in refused(ask(in_cells(tmp_path), parameters, said, roster))
     (tmp_path / "ledger").mkdir()
     own = tmp_path / f"secagg-{VICTIM}.toml"
     told = own.read_text().split("\n[integers]")[0] + "ledger = 'ledger'\ncells_size = 4\n"
     own.write_text(told)
-    assert "has none; give it their size and their seed" in refused(ask(in_cells(tmp_path), *active, roster))
+    assert "has none; give it their size and their seed" in refused(ask(in_cells(tmp_path), parameters, said, roster))
     own.write_text(told + f"cells_seed = '{SEED.hex()}'\n")
-    assert answered(ask(in_cells(tmp_path), *active, roster))
+    assert answered(ask(in_cells(tmp_path), parameters, said, roster))
     assert load_site(tmp_path, VICTIM).cells.clients == frozenset(IDS)
     own.write_text(told.replace("cells_floor = 4\n", "") + f"cells_seed = '{SEED.hex()}'\n")
-    assert "has 4 members, below floor=8" in refused(ask(in_cells(tmp_path), *active, roster))
+    assert "has 4 members, below floor=8" in refused(ask(in_cells(tmp_path), parameters, said, roster))
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(79), bytes(80), bytes(81), bytes(80 + 16)])
