@@ -81,8 +81,8 @@ ROOMS: Final[dict[str, Room]] = {
     "transport": Room(
         "calls, tokens, TLS, chunks, status codes",
         "what is inside a protocol message",
-        "hosting session.client protocol.roster protocol.transitions identity store encoding.quantization crypto "
-        "parameters executor errors",
+        "hosting session.client protocol.messages protocol.roster protocol.transitions identity store "
+        "encoding.quantization crypto parameters executor errors",
     ),
     "hosting": Room(
         "many sessions: a log written ahead, deadlines, restarts, quotas",

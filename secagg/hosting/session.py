@@ -92,6 +92,10 @@ class HostedSession:
         self._require_member(client)
         return self._keeper.foresee(client, digest)
 
+    def request(self, client: ClientId) -> Request | None:
+        """What the open round asks of a client; None when nothing is asked."""
+        return self._keeper.request(client)
+
     def give_offer(self, client: ClientId) -> bytes:
         """Return the offer to a client.
 

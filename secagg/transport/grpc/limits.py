@@ -40,11 +40,13 @@ class ServiceLimits:
         connections: connections at once, those that have not said anything yet included; fewer where the process may
             not open as many files.
         calls_per_caller: calls at once of one client of a session, or of one operator, over all its connections.
-        uploads: uploads that are taken in at once; others wait for their turn.
+        uploads: masked inputs that are taken in at once, shared out among the sessions that want to; others wait.
+        uploads_of_session: uploads of each session besides, whatever the other sessions do.
         poll_seconds: how long a client may wait for a request in one call.
         stall_seconds: how long an upload may pause, and how long the one request of any other call may take to come.
         probe_seconds: how often the store is asked whether it can be written; health checks say so.
-        upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed.
+        upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed; faster where
+            it would otherwise miss the end of its round.
         nonces: logins in progress; the oldest are forgotten.
         nonce_seconds: how long a login may take.
         tokens_per_caller: logins of one client or operator that are valid at once; the oldest are forgotten.
@@ -59,6 +61,7 @@ class ServiceLimits:
     connections: int = 1 << 20
     calls_per_caller: int = 32
     uploads: int = 32
+    uploads_of_session: int = 2
     poll_seconds: float = 60.0
     stall_seconds: float = 30.0
     probe_seconds: float = 5.0

@@ -11,16 +11,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
-from secagg.hosting import HostedSession, Receipt
+from secagg.hosting import HostedSession, Receipt, Request
 from secagg.parameters import ClientId
+from secagg.protocol.messages import Round
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.limits import MAX_CHUNK_BYTES, SHA256_BYTES, ServiceLimits
 from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.grpc.turns import Turns
 
 
 class UploadDesk:
-    """Takes in so many uploads at once; others wait, and gRPC's flow control holds their bytes back.
+    """Takes in so many uploads of a session at once; others wait, and gRPC's flow control holds their bytes back.
 
     Args:
         limits: how many, how slow.
@@ -30,7 +32,7 @@ class UploadDesk:
     def __init__(self, limits: ServiceLimits, now: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._now = now
-        self._turns = asyncio.Semaphore(limits.uploads)
+        self._turns = Turns(limits.uploads, limits.uploads_of_session)
         self._taking: dict[tuple[str, ClientId], asyncio.Task[Receipt]] = {}
 
     async def take(self, session: HostedSession, client: ClientId, parts: AsyncIterator[pb.UploadPart]) -> Receipt:
@@ -67,10 +69,12 @@ class UploadDesk:
     async def _take(
         self, session: HostedSession, client: ClientId, header: pb.UploadHeader, parts: AsyncIterator[pb.UploadPart]
     ) -> Receipt:
-        async with self._turns:
+        asked = session.request(client)
+        async with self._turns.turn(session.name, shares=asked is not None and asked.round is Round.MASKED_INPUT):
             foreseen = session.foresee(client, header.sha256)
             if foreseen is not None:
                 return foreseen
+            pace = self._least_pace(session.request(client), header.total_bytes)
             upload = await session.begin_upload(client, header.total_bytes)
             try:
                 begun = self._now()
@@ -79,7 +83,7 @@ class UploadDesk:
                     foreseen = session.foresee(client, header.sha256)
                     if foreseen is not None:
                         return foreseen
-                    self._check_pace(upload.received, self._now() - begun)
+                    self._check_pace(upload.received, self._now() - begun, pace)
                 if upload.received == header.total_bytes and upload.sha256 != header.sha256:
                     raise CallRefusedError(
                         Refusal.UPLOAD_DAMAGED, "the upload's bytes do not have its digest; send them again"
@@ -104,12 +108,17 @@ class UploadDesk:
         chunk: bytes = part.chunk
         return chunk
 
-    def _check_pace(self, received: int, seconds: float) -> None:
-        if seconds > self._limits.stall_seconds and received < seconds * self._limits.upload_bytes_per_second:
+    def _least_pace(self, asked: Request | None, total_bytes: int) -> float:
+        """Bytes a second below which an upload that begins now would miss its round, or holds a place for too long."""
+        least = self._limits.upload_bytes_per_second
+        return max(least, total_bytes / asked.seconds_left) if asked is not None and asked.seconds_left else least
+
+    def _check_pace(self, received: int, seconds: float, pace: float) -> None:
+        if seconds > self._limits.stall_seconds and received < seconds * pace:
             raise CallRefusedError(
                 Refusal.UPLOAD_STALLED,
-                f"{received} bytes in {seconds:.0f} s are slower than {self._limits.upload_bytes_per_second:.0f} bytes "
-                "a second; use a faster connection",
+                f"{received} bytes in {seconds:.0f} s are slower than {pace:.0f} bytes a second; "
+                "use a faster connection",
             )
 
     async def _next(self, parts: AsyncIterator[pb.UploadPart]) -> pb.UploadPart | None:

@@ -395,7 +395,7 @@ def test_a_connection_that_breaks_during_an_upload_leaves_nothing(monkeypatch: p
         code, detail = await failure(bare.upload(header(data), *chunks(data)))
         assert (code, detail.rule_id) == (grpc.StatusCode.FAILED_PRECONDITION, "S02")
 
-    play_bare(test, clients=5, threshold=3, limits=ServiceLimits(uploads=1))
+    play_bare(test, clients=5, threshold=3, limits=ServiceLimits(uploads_of_session=1))
 
 
 def test_one_client_cannot_take_the_place_of_all_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
