@@ -315,7 +315,7 @@ class SecureFedAvg(SecureController):
             return plan.unpack(vectors_of_row(plan, outcome.sums.rows.mean(axis=0)), arrays)
         found, verdict = judged_model(self.judge, self.root, plan, arrays, outcome.sums)
         self.cells_outcome = replace(outcome, verdict=verdict)
-        _LOG.info("the judge took %d of %s, and %.1f alarms", len(verdict.kept), there, verdict.alarms)
+        _LOG.info("%s have a sum, and the judge took %d; %.1f alarms", there, len(verdict.kept), verdict.alarms)
         for cell, why in verdict.rejected.items():
             if cell not in outcome.sums.rejected:
                 _LOG.warning("cell %d is left out by the judge: %s", cell, why)
