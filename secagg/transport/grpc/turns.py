@@ -1,7 +1,7 @@
 """Which upload is taken in next, so that no session waits for another's slow clients.
 
-Each session has a few places of its own. The others are shared out among the sessions that collect masked inputs and
-have somebody who uploads or waits: none gets more than its part while others want theirs. Knows no uploads.
+Each session has a few places of its own. The others are for sessions that collect masked inputs: a place that becomes
+free goes to the session that has least, among those that wait. Knows no uploads.
 """
 
 from __future__ import annotations
@@ -48,20 +48,22 @@ class Turns:
             self._hand_out()
 
     def _hand_out(self) -> None:
-        """Give what is free to those who wait: first to the session that has least."""
-        for session, queue in sorted(self._waiting.items(), key=lambda item: self._held[item[0]]):
-            while queue and (queue[0][0].done() or self._may(session, queue[0][1])):
-                given, _ = queue.popleft()
-                if not given.done():
-                    given.set_result(None)
-                    self._held[session] += 1
-            if not queue:
-                del self._waiting[session]
+        """Give what is free to those who wait, one by one: each to the session that has least."""
+        while True:
+            for session, queue in tuple(self._waiting.items()):
+                while queue and queue[0][0].done():
+                    queue.popleft()
+                if not queue:
+                    del self._waiting[session]
+            able = [session for session, queue in self._waiting.items() if self._may(session, queue[0][1])]
+            if not able:
+                return
+            session = min(able, key=lambda each: self._held[each])
+            given, _ = self._waiting[session].popleft()
+            given.set_result(None)
+            self._held[session] += 1
 
     def _may(self, session: str, shares: bool) -> bool:
-        beyond = self._held[session] - self._own
-        if beyond < 0:
+        if self._held[session] < self._own:
             return True
-        used = sum(max(0, held - self._own) for held in self._held.values())
-        part = max(1, self._shared // len(self._held.keys() | self._waiting.keys()))
-        return shares and used < self._shared and beyond < part
+        return shares and sum(max(0, held - self._own) for held in self._held.values()) < self._shared

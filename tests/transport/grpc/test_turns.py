@@ -56,7 +56,7 @@ class Crowd:
 def test_a_session_alone_has_all_places_and_another_its_own_at_once_and_its_part_soon() -> None:
     async def play() -> None:
         crowd = Crowd(Turns(4, 1))
-        await crowd.come("a", 9)
+        await crowd.come("a", 20)
         assert crowd.held == ["a"] * 5
         await crowd.come("b", 9)
         assert crowd.held.count("b") == 1
