@@ -9,6 +9,9 @@ const LIMIT = 1n << 64n;
 const SEED_BYTES = 32;
 const NAME = 'secagg/robust/v1';
 
+/** The vector of alarms (§5). */
+export const ALARMS = 'alarms';
+
 const hashOf = (purpose, ...values) => sha256(c.canonical(`${NAME} ${purpose}`, ...values));
 const isInteger64 = (value) => value >= 0n && value < LIMIT;
 
@@ -32,9 +35,11 @@ export class Partition {
     this.digest = sha256(c.concat(c.canonical(`${NAME} partition`, seed, epoch), encoded));
   }
 
-  /** The number of a client's cell. */
+  /** The number of a client's cell; K10 for a client in none. */
   cellOf(client) {
-    return this.cells.findIndex((cell) => cell.includes(client));
+    const number = this.cells.findIndex((cell) => cell.includes(client));
+    require(number >= 0, 'K10');
+    return number;
   }
 }
 
@@ -59,25 +64,36 @@ export class Guard {
 
   /** Judge the parameters of an offer. */
   check(parameters, round) {
-    const { cohort, complete, context, minimumContributors, threatModel, threshold } = parameters;
+    const { cohort, complete, context, minimumContributors, threatModel, threshold, vectors } = parameters;
     const m = this.members.length;
     require(cohort.length === m && cohort.every((id, i) => id === this.members[i]), 'K11');
     require(Number(minimumContributors) === m && complete && Number(threshold) === m - 1, 'K11');
     require(c.equal(context, this.contextOf(round)), 'K11');
     require(!this.threatModel || this.threatModel === threatModel, 'K11');
+    require(!round.plan.length || vectors.every(({ name }) => name !== ALARMS), 'K39');
   }
 
   /** Record partition and round of an offer that was judged. */
   record(round) {
-    const slots = Array.from({ length: this.regroupings + 1 }, (_, j) => hashOf('partition slot', j));
-    require(slots.some((slot) => this.#claim(slot, 'partition', this.partition.digest)), 'K12');
+    require(takesSlot(this, this.partition.digest), 'K12');
     const once = hashOf('once', round.model, round.number);
-    require(this.#claim(once, 'cell', sha256(this.contextOf(round))), 'K13');
+    require(claim(this, once, 'cell', sha256(this.contextOf(round))), 'K13');
   }
+}
 
-  #claim(session, phase, digest) {
-    const key = `${c.hex(session)} ${this.client} ${phase}`;
-    if (!this.ledger.has(key)) this.ledger.set(key, { session, phase, hash: digest });
-    return c.equal(this.ledger.get(key).hash, digest);
-  }
+/** Record that a client is in a session of no cell. */
+export function recordWholeCohort(who) {
+  require(takesSlot(who, hashOf('whole cohorts')), 'K15');
+}
+
+/** Whether a partition has one of a client's slots, or could take one. */
+function takesSlot(who, digest) {
+  const slots = Array.from({ length: who.regroupings + 1 }, (_, j) => hashOf('partition slot', j));
+  return slots.some((slot) => claim(who, slot, 'partition', digest));
+}
+
+function claim({ ledger, client }, session, phase, digest) {
+  const key = `${c.hex(session)} ${client} ${phase}`;
+  if (!ledger.has(key)) ledger.set(key, { session, client, phase, hash: digest });
+  return c.equal(ledger.get(key).hash, digest);
 }

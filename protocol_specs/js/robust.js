@@ -3,7 +3,7 @@
  * functions of ../vectors/primitives/robust.json as JSON in and JSON out; see primitives.js.
  */
 import { hex, unhex } from './canonical.js';
-import { Guard, Partition, roundContext } from './cells.js';
+import { ALARMS, Guard, Partition, recordWholeCohort, roundContext } from './cells.js';
 import { decodeParameters } from './parameters.js';
 
 const SLOTS = 32;
@@ -24,7 +24,7 @@ function alarmWords(alarm, clients, drawn) {
 
 /** About how many clients of a cell alarmed. */
 function countAlarms(used, clients) {
-  return used === SLOTS ? clients : Math.min(clients, -SLOTS * Math.log(1 - used / SLOTS));
+  return used === SLOTS ? clients : Math.min(clients, SLOTS * Math.log(SLOTS / (SLOTS - used)));
 }
 
 const topOf = ({ bits }) => 2 ** (bits - 1) - 1;
@@ -54,7 +54,7 @@ export function judgeSum(layout, { contributors, words: texts, norm }) {
     const terms = layout.isWeighted(vector) ? totalWeight : BigInt(contributors);
     return { name: vector.name, fields: beyond(layout.sections[i], words, largest * terms) };
   }).filter(({ fields }) => fields);
-  const alarms = vectors.find(({ name }) => name === 'alarms')?.integers ?? [];
+  const alarms = vectors.find(({ name }) => name === ALARMS)?.integers ?? [];
   const means = layout.vectors.map((vector, i) => [vector, vectors[i].reals]).filter(([vector]) => isMean(vector));
   const length = Math.hypot(...means.flatMap(([, reals]) => reals));
   const steps = Math.hypot(...means.flatMap(([vector, reals]) => reals.map(() => vector.clip / topOf(vector))));
@@ -69,21 +69,22 @@ const partitionOf = ({ clients, size, seed, epoch }) => new Partition(
 const roundOf = ({ model, number, plan }) => ({ model: unhex(model), number: BigInt(number), plan: unhex(plan) });
 
 /** Whether each of these offers is admitted, and what is remembered of them. */
-function admissions({ offers, client, regroupings, ...given }) {
+function admissions({ offers, regroupings, ...given }) {
   const ledger = new Map();
+  const limits = { floor: 2, regroupings: Number(regroupings), ledger };
   const admitted = offers.map((offer) => {
-    const partition = partitionOf({ ...given, epoch: offer.epoch });
-    const guard = new Guard(partition, BigInt(client), { floor: 2, regroupings: Number(regroupings), ledger });
+    const client = BigInt(offer.client);
     try {
-      guard.record(roundOf(offer));
+      if (offer.whole_cohort) recordWholeCohort({ ...limits, client });
+      else new Guard(partitionOf({ ...given, epoch: offer.epoch }), client, limits).record(roundOf(offer));
       return true;
     } catch (error) {
       if (error.rule) return false;
       throw error;
     }
   });
-  const records = [...ledger.values()].map(({ session, phase, hash }) => (
-    { session: hex(session), phase, hash: hex(hash) }));
+  const records = [...ledger.values()].map(({ session, client, phase, hash }) => (
+    { session: hex(session), client: `${client}`, phase, hash: hex(hash) }));
   return { admitted, records };
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from protocol_specs.reference.parameters import FixedPoint, Integers, Parameters, Specification
 from protocol_specs.reference.vectors import is_weighted, layout
 
-SLOTS, DRAWN = 32, 17
+ALARMS, SLOTS, DRAWN = "alarms", 32, 17
 
 
 def alarm_vector(clients: int) -> Integers:
@@ -23,11 +23,11 @@ def alarm_words(raised: bool, clients: int, drawn: bytes) -> list[int]:
 def alarms_in(sums: Sequence[int], clients: int) -> float:
     """About how many of a cell's clients alarmed."""
     used = sum(1 for word in sums if word != 0)
-    return clients if used == SLOTS else min(clients, -SLOTS * math.log(1 - used / SLOTS))
+    return clients if used == SLOTS else min(clients, SLOTS * math.log(SLOTS / (SLOTS - used)))
 
 
 def impossible(parameters: Parameters, words: Sequence[int], contributors: int) -> dict[str, int]:
-    """How many fields of each vector no honest inputs add up to; only vectors with some."""
+    """How many fields of each vector no honest inputs add up to; only vectors with some, and no weight section."""
     sections = layout(parameters)
     total_weight = words[-1] % 2 ** sections[-1].width if parameters.max_weight > 1 else contributors
     found: dict[str, int] = {}
@@ -51,7 +51,7 @@ def proves_a_lie(
     clip: float | None,
 ) -> bool:
     """Whether a sum proves that a client lied; `clip` is the norm that honest clients keep to, if they do."""
-    slots = [word for word in decoded.get("alarms", ()) if word != 0]
+    slots = [word for word in decoded.get(ALARMS, ()) if word != 0]
     if impossible(parameters, words, contributors) or len(slots) > contributors:
         return True
     means = {name: its for name, its in parameters.vectors if isinstance(its, FixedPoint) and its.aggregate == "mean"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from protocol_specs.reference.canonical import canonical, client_ids
+from protocol_specs.reference.cell_sums import ALARMS
 from protocol_specs.reference.errors import demand
 from protocol_specs.reference.parameters import Parameters
 
@@ -26,7 +27,8 @@ class Partition:
         return sha256(canonical("secagg/robust/v1 partition", self.seed, self.epoch, packed)).digest()
 
     def cell_of(self, client: int) -> int:
-        """The number of a client's cell."""
+        """The number of a client's cell; raises `Breach("K10")` for a client in none."""
+        demand(any(client in cell for cell in self.cells), "K10")
         return next(number for number, cell in enumerate(self.cells) if client in cell)
 
 
@@ -56,16 +58,20 @@ def round_context(model: bytes, number: int, its: Partition, cell: int, plan: by
     return plan + sha256(canonical("secagg/robust/v1 round", model, number, its.digest, cell)).digest()
 
 
+Ledger = dict[tuple[bytes, int, str], bytes]
+"""(session digest, client, phase) to a hash."""
+
+
 @dataclass(slots=True)
 class Guard:
-    """A client of a partition, and its ledger: (session digest, client, phase) to a hash."""
+    """A client of a partition, and its ledger."""
 
     its: Partition
     client: int
     floor: int = 5
     regroupings: int = 0
     threat_model: str = ""
-    ledger: dict[tuple[bytes, int, str], bytes] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a cell below the floor."""
@@ -88,6 +94,7 @@ class Guard:
             and self.threat_model in ("", p.threat_model)
         )
         demand(kept, "K11")
+        demand(not plan or ALARMS not in dict(p.vectors), "K39")
         return context
 
     def context(self, model: bytes, number: int, plan: bytes = b"") -> bytes:
@@ -96,10 +103,22 @@ class Guard:
 
     def record(self, model: bytes, number: int, context: bytes) -> None:
         """Record partition and round of an offer that was judged."""
-        slots = (sha256(canonical("secagg/robust/v1 partition slot", j)).digest() for j in range(self.regroupings + 1))
-        demand(any(self._claim(slot, "partition", self.its.digest) for slot in slots), "K12")
+        demand(takes_slot(self.ledger, self.client, self.regroupings, self.its.digest), "K12")
         once = sha256(canonical("secagg/robust/v1 once", model, number)).digest()
-        demand(self._claim(once, "cell", sha256(context).digest()), "K13")
+        demand(_claim(self.ledger, self.client, once, "cell", sha256(context).digest()), "K13")
 
-    def _claim(self, session: bytes, phase: str, digest: bytes) -> bool:
-        return self.ledger.setdefault((session, self.client, phase), digest) == digest
+
+def record_whole_cohort(ledger: Ledger, client: int, regroupings: int) -> None:
+    """Record that a client is in a session of no cell."""
+    digest = sha256(canonical("secagg/robust/v1 whole cohorts")).digest()
+    demand(takes_slot(ledger, client, regroupings, digest), "K15")
+
+
+def takes_slot(ledger: Ledger, client: int, regroupings: int, digest: bytes) -> bool:
+    """Whether a partition has a slot, or could take one."""
+    slots = (sha256(canonical("secagg/robust/v1 partition slot", j)).digest() for j in range(regroupings + 1))
+    return any(_claim(ledger, client, slot, "partition", digest) for slot in slots)
+
+
+def _claim(ledger: Ledger, client: int, session: bytes, phase: str, digest: bytes) -> bool:
+    return ledger.setdefault((session, client, phase), digest) == digest

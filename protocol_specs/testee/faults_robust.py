@@ -111,13 +111,13 @@ ROBUST_FAULTS: Final[dict[str, Fault]] = {
     "cells-any-partition": edited(
         "Each partition has slots of its own.",
         "K12",
-        cells.Guard,
-        "record",
+        cells,
+        "takes_slot",
         '"secagg/robust/v1 partition slot", j)',
-        '"secagg/robust/v1 partition slot", self.its.epoch, j)',
+        '"secagg/robust/v1 partition slot", digest, j)',
     ),
     "cells-one-partition-more": edited(
-        "A slot too many.", "K12", cells.Guard, "record", "self.regroupings + 1", "self.regroupings + 2"
+        "A slot too many.", "K12", cells, "takes_slot", "regroupings + 1", "regroupings + 2"
     ),
     "cells-once-for-each-context": edited(
         "A round may be answered in every cell.",
@@ -142,6 +142,38 @@ ROBUST_FAULTS: Final[dict[str, Fault]] = {
         "record",
         '"cell", sha256(context).digest())',
         '"cell", context)',
+    ),
+    "cells-clients-are-one": edited(
+        "Clients that share a ledger share what is remembered.",
+        "K14",
+        cells,
+        "_claim",
+        "(session, client, phase)",
+        "(session, 0, phase)",
+    ),
+    "cells-whole-cohorts-are-free": edited(
+        "Whole cohorts take no slot.",
+        "K15",
+        cells,
+        "record_whole_cohort",
+        'demand(takes_slot(ledger, client, regroupings, digest), "K15")',
+        "takes_slot({}, client, regroupings, digest)",
+    ),
+    "cells-ids-of-any-length": edited(
+        "An id may be wider than 64 bits.",
+        "K01",
+        cells,
+        "partition",
+        "0 <= client <= LARGEST for",
+        "0 <= client for",
+    ),
+    "alarms-under-a-plan": edited(
+        "Alarms may stand beside what a privacy plan protects, without noise.",
+        "K39",
+        cells.Guard,
+        "check",
+        "not plan or ALARMS not in dict(p.vectors)",
+        "True",
     ),
     "alarm-words-of-any-cell": edited(
         "The words of alarms have 63 bits, whatever the cell: those of two clients wrap.",
@@ -178,7 +210,7 @@ ROBUST_FAULTS: Final[dict[str, Fault]] = {
         "K34",
         cell_sums,
         "alarms_in",
-        "-SLOTS * math.log(1 - used / SLOTS)",
+        "SLOTS * math.log(SLOTS / (SLOTS - used))",
         "used",
     ),
     "alarms-without-end": edited(
@@ -186,8 +218,8 @@ ROBUST_FAULTS: Final[dict[str, Fault]] = {
         "K34",
         cell_sums,
         "alarms_in",
-        "min(clients, -SLOTS * math.log(1 - used / SLOTS))",
-        "-SLOTS * math.log(1 - used / SLOTS)",
+        "min(clients, SLOTS * math.log(SLOTS / (SLOTS - used)))",
+        "SLOTS * math.log(SLOTS / (SLOTS - used))",
     ),
     "impossible-of-the-cohort": edited(
         "Fields are held against the cohort, and not against who is in the sum.",
@@ -204,6 +236,14 @@ ROBUST_FAULTS: Final[dict[str, Fault]] = {
         "impossible",
         "(total_weight if",
         "(contributors * parameters.max_weight if",
+    ),
+    "impossible-without-any-weight": edited(
+        "Where nobody has a weight, fields are held against contributors.",
+        "K35",
+        cell_sums,
+        "impossible",
+        "(total_weight if",
+        "((total_weight or contributors) if",
     ),
     "impossible-unused-fields": edited(
         "Fields that no entry has may hold anything.",
@@ -236,6 +276,41 @@ ROBUST_FAULTS: Final[dict[str, Fault]] = {
         "proves_a_lie",
         "len(slots) > contributors",
         "len(slots) >= contributors",
+    ),
+    "alarms-of-any-name": edited(
+        "Whatever has 32 entries is taken for alarms.",
+        "K38",
+        cell_sums,
+        "proves_a_lie",
+        "decoded.get(ALARMS, ())",
+        "next((each for each in decoded.values() if len(each) == SLOTS), ())",
+    ),
+    "norm-steps-of-clip-one": edited(
+        "A step is that of a clip of 1.", "K36", cell_sums, "proves_a_lie", "(its.clip / _top(its))", "(1 / _top(its))"
+    ),
+    "norm-steps-of-sums": edited(
+        "The steps of vectors that are no means are counted, too.",
+        "K36",
+        cell_sums,
+        "proves_a_lie",
+        "for its in means.values()",
+        "for _, its in parameters.vectors if isinstance(its, FixedPoint)",
+    ),
+    "norm-of-the-first-mean": edited(
+        "Each mean is held against the bound by itself.",
+        "K36",
+        cell_sums,
+        "proves_a_lie",
+        "for name in means for x",
+        "for name in list(means)[:1] for x",
+    ),
+    "norm-of-the-first-dimension": edited(
+        "The entries of a vector are those of its first dimension.",
+        "K36",
+        cell_sums,
+        "proves_a_lie",
+        "its.entries *",
+        "its.shape[0] *",
     ),
     "norm-without-steps": edited(
         "A mean is held against the clip alone, and rounding makes honest clients guilty.",

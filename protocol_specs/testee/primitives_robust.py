@@ -39,23 +39,30 @@ def _judge_offer(given: Json) -> Json:
 
 
 def _admissions(given: Json) -> Json:
-    ledger: dict[tuple[bytes, int, str], bytes] = {}
+    ledger: cells.Ledger = {}
     admitted = []
     for offer in given["offers"]:
-        model, plan, number = bytes.fromhex(offer["model"]), bytes.fromhex(offer["plan"]), int(offer["number"])
-        its = _cells(given, offer["epoch"])
-        guard = cells.Guard(its, int(given["client"]), 2, int(given["regroupings"]), "", ledger)
         try:
-            guard.record(model, number, guard.context(model, number, plan))
+            _admit(given, offer, ledger)
         except Breach:
             admitted.append(False)
         else:
             admitted.append(True)
     records = [
-        {"session": session.hex(), "phase": phase, "hash": digest.hex()}
-        for (session, _, phase), digest in ledger.items()
+        {"session": session.hex(), "client": str(client), "phase": phase, "hash": digest.hex()}
+        for (session, client, phase), digest in ledger.items()
     ]
     return {"admitted": admitted, "records": records}
+
+
+def _admit(given: Json, offer: Json, ledger: cells.Ledger) -> None:
+    client, regroupings = int(offer["client"]), int(given["regroupings"])
+    if offer.get("whole_cohort"):
+        cells.record_whole_cohort(ledger, client, regroupings)
+        return
+    model, plan, number = bytes.fromhex(offer["model"]), bytes.fromhex(offer["plan"]), int(offer["number"])
+    guard = cells.Guard(_cells(given, offer["epoch"]), client, 2, regroupings, "", ledger)
+    guard.record(model, number, guard.context(model, number, plan))
 
 
 def _alarm_words(given: Json) -> Json:

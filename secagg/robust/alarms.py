@@ -143,7 +143,7 @@ def count_alarms(total: NDArray[Any], size: int) -> float:
     used = slots_in_use(total)
     if used == ALARM_SLOTS:
         return float(size)
-    return min(float(size), -ALARM_SLOTS * math.log1p(-used / ALARM_SLOTS))
+    return min(float(size), ALARM_SLOTS * math.log(ALARM_SLOTS / (ALARM_SLOTS - used)))
 
 
 def slots_in_use(total: NDArray[Any]) -> int:

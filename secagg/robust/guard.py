@@ -15,6 +15,7 @@ from secagg.errors import ParameterError, ParticipationRefusedError
 from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import as_whole, require_kind
 from secagg.parameters.cohort import check_client_id
+from secagg.robust.alarms import ALARM_VECTOR
 from secagg.robust.partition import Partition, round_context
 from secagg.robust.sizing import default_floor
 from secagg.session.ledger import AnswerLedger
@@ -127,6 +128,10 @@ class CellGuard:
         require_kind("parameters", parameters, SessionParameters, "the SessionParameters of the session")
         context = self.context(model=model, number=number, plan=plan)
         self._check(parameters, context)
+        if plan and ALARM_VECTOR in dict(parameters.vectors):
+            raise ParticipationRefusedError(
+                f"a vector is named {ALARM_VECTOR!r}, and under a privacy plan alarms would get no noise; leave one out"
+            )
         if not _takes_slot(self._ledger, self._client, self._partition.digest, self._partitions):
             raise ParticipationRefusedError(
                 f"this client is in {self._partitions} other partitions already, as many as it may be in, and one more "

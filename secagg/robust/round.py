@@ -103,7 +103,9 @@ class CellRound:
                 "mere count could be subtracted from); leave it out or rename it"
             )
         if self.plan and self.alarms:
-            raise ParameterError("a privacy plan fixes all vectors of a session, and alarms are none of them; take one")
+            raise ParameterError(
+                "alarms=True and a plan do not go together, because nobody adds noise to alarms; leave one of them out"
+            )
         if not self.plan and not self._means:
             raise ParameterError(
                 "no vector is a mean, and rules judge the means of cells; give one FixedPoint(..., aggregate='mean')"

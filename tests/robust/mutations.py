@@ -151,6 +151,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         (GUARD, "hashlib.sha256(context).digest()):", "hashlib.sha256(parameters.encode()).digest()):"),
     ),
     m("guard", "whole cohorts are free", (GUARD, "if not _takes_slot(ledger,", "if False and not _takes_slot(ledger,")),
+    m("guard", "alarms without noise", (GUARD, "if plan and ALARM_VECTOR in", "if False and ALARM_VECTOR in")),
     m("guard", "small cells", (GUARD, "if len(self.members) < least:", "if False:")),
     m(
         "guard",
@@ -210,8 +211,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "    if not raised:\n        return np.zeros(ALARM_SLOTS, dtype=np.int64)\n    drawn = randomness",
         ),
     ),
-    m("alarms", "a slot is an alarm", (ALARMS, "-ALARM_SLOTS * math.log1p(-used / ALARM_SLOTS)", "used")),
-    m("alarms", "a liar is more than its cell", (ALARMS, "min(float(size), -ALARM", "max(0.0, -ALARM")),
+    m("alarms", "a slot is an alarm", (ALARMS, "ALARM_SLOTS * math.log(ALARM_SLOTS / (ALARM_SLOTS - used))", "used")),
+    m("alarms", "a liar is more than its cell", (ALARMS, "min(float(size), ALARM", "max(0.0, ALARM")),
     m("alarms", "a flood is no alarm", (ALARMS, "        return float(size)\n", "        return 0.0\n")),
     m("alarms", "noise alarms", (ALARMS, "worse >= _MORE_MISTAKES and of", "of")),
     m("alarms", "few examples alarm", (ALARMS, " and of >= self.minimum_examples", "")),

@@ -18,8 +18,8 @@ from secagg import MemoryLedger, SessionParameters
 from secagg.canonical import encode_fields
 from secagg.errors import ParameterError, ParticipationRefusedError
 from secagg.parameters import ThreatModel, Topology, TopologyKind
-from secagg.parameters.vectors import FixedPoint
-from secagg.robust import CellGuard, Partition, admit_whole_cohort, round_context
+from secagg.parameters.vectors import FixedPoint, Integers
+from secagg.robust import ALARM_VECTOR, CellGuard, Partition, admit_whole_cohort, alarm_spec, round_context
 from secagg.session.simulation import simulate
 from secagg.store.answers import DirectoryLedger
 
@@ -72,6 +72,13 @@ def test_the_own_cell_is_admitted_round_after_round(threat_model: str) -> None:
     for number in range(3):
         assert guard.context(model=MODEL, number=number) == offered(number).context
         guard.admit(offered(number, threat_model=threat_model), model=MODEL, number=number)
+
+
+def test_alarms_are_refused_under_a_privacy_plan_and_nowhere_else() -> None:
+    guard, vectors = guarded(), {"update": Integers(-9, 9, 3), ALARM_VECTOR: alarm_spec(5)}
+    with pytest.raises(ParticipationRefusedError, match="under a privacy plan alarms would get no noise"):
+        guard.admit(offered(plan=PLAN, vectors=vectors), model=MODEL, number=0, plan=PLAN)
+    guard.admit(offered(vectors=vectors), model=MODEL, number=0)
 
 
 def test_the_whole_cell_may_try_again() -> None:

@@ -101,7 +101,7 @@ def test_contexts_differ_by_cell_round_model_and_plan() -> None:
         ({"model": b"short"}, "model is 5 bytes; give 32 bytes"),
         ({"number": -1}, "number=-1 is no whole number"),
         ({"plan": b"short"}, "plan is 5 bytes; give 32 bytes"),
-        ({"plan": PLAN, "alarms": True}, "a privacy plan fixes all vectors of a session, and alarms are none of them"),
+        ({"plan": PLAN, "alarms": True}, "alarms=True and a plan do not go together, because nobody adds"),
     ],
 )
 def test_a_round_that_cannot_be_is_refused(changes: dict[str, Any], sentence: str) -> None:

@@ -8,10 +8,19 @@ import pytest
 from secagg import MemoryLedger
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import decode_sum
-from secagg.errors import ParameterError, ParticipationRefusedError
+from secagg.errors import DecodeError, ParameterError, ParticipationRefusedError
 from secagg.parameters import SessionParameters
 from secagg.parameters.vectors import FixedPoint
-from secagg.robust import CellGuard, CellRound, Partition, alarm_spec, count_alarms, raise_alarm, round_context
+from secagg.robust import (
+    CellGuard,
+    CellRound,
+    Partition,
+    admit_whole_cohort,
+    alarm_spec,
+    count_alarms,
+    raise_alarm,
+    round_context,
+)
 from secagg.robust.alarms import slots_in_use
 from secagg.robust.sanity import largest_norm, proof_against
 from secagg.testing.tape import TapeRandomSource
@@ -33,7 +42,9 @@ def alarm_words(case: Case) -> None:
 def counted(case: Case) -> None:
     given = case["input"]
     total = np.array(list(map(int, given["sums"])), dtype=np.int64)
-    assert count_alarms(total, int(given["clients"])) == pytest.approx(case["output"]["alarms"], rel=1e-12)
+    alarms = count_alarms(total, int(given["clients"]))
+    assert alarms == pytest.approx(case["output"]["alarms"], rel=1e-12)
+    assert not any(map(np.signbit, (alarms, case["output"]["alarms"])))  # and not -0.0
 
 
 def judge_sum(case: Case) -> None:
@@ -41,6 +52,11 @@ def judge_sum(case: Case) -> None:
     named = specifications(given["vectors"])
     layout = Layout.build(named, int(given["clients"]), int(given["max_weight"]))
     words = np.array(list(map(int, given["words"])), dtype=np.uint64)
+    if "refused" in case:
+        assert case["refused"] == ["A13"]
+        with pytest.raises(DecodeError, match="add up to"):
+            decode_sum(layout, words, given["contributors"])
+        return
     decoded = decode_sum(layout, words, given["contributors"])
     means = {name: spec for name, spec in named if isinstance(spec, FixedPoint) and spec.aggregate == "mean"}
     row = np.concatenate([decoded.vectors[name].reshape(-1) for name in means])
@@ -105,7 +121,7 @@ class Kept(MemoryLedger):
         self.entries: list[Json] = []
 
     def record(self, session: bytes, client: int, phase: str, answer: bytes) -> bool:
-        entry = {"session": session.hex(), "phase": phase, "hash": answer.hex()}
+        entry = {"session": session.hex(), "client": str(client), "phase": phase, "hash": answer.hex()}
         if super().record(session, client, phase, answer):
             self.entries += [entry] if entry not in self.entries else []
             return True
@@ -118,13 +134,8 @@ def admissions(case: Case) -> None:
     def played() -> Json:
         ledger, admitted = Kept(), []
         for offer in given["offers"]:
-            model, plan, number = data(offer["model"]), data(offer["plan"]), int(offer["number"])
-            its = partition_of(given, offer["epoch"])
-            guard = CellGuard(its, int(given["client"]), ledger=ledger, allow_regrouping=int(given["regroupings"]))
-            vectors = {"update": FixedPoint(bits=16, clip=1.0, length=3, aggregate="mean")}
-            offered = CellRound(its, vectors, model, number, plan=plan).parameters(guard.cell)
             try:
-                guard.admit(offered, model=model, number=number, plan=plan)
+                admit(given, offer, ledger)
             except ParticipationRefusedError:
                 admitted.append(False)
             else:
@@ -132,6 +143,19 @@ def admissions(case: Case) -> None:
         return {"admitted": admitted, "records": ledger.entries}
 
     compare(case, played)
+
+
+def admit(given: Case, offer: Case, ledger: Kept) -> None:
+    client, regroupings = int(offer["client"]), int(given["regroupings"])
+    if offer.get("whole_cohort"):
+        admit_whole_cohort(client, ledger=ledger, allow_regrouping=regroupings)
+        return
+    model, plan, number = data(offer["model"]), data(offer["plan"]), int(offer["number"])
+    its = partition_of(given, offer["epoch"])
+    guard = CellGuard(its, client, ledger=ledger, allow_regrouping=regroupings)
+    vectors = {"update": FixedPoint(bits=16, clip=1.0, length=3, aggregate="mean")}
+    offered = CellRound(its, vectors, model, number, plan=plan).parameters(guard.cell)
+    guard.admit(offered, model=model, number=number, plan=plan)
 
 
 CHECKS = {

@@ -5,13 +5,13 @@ No norm is near its bound, where floats could differ. Must not know the library.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from protocol_specs.generate_vectors.primitives.common import Inconsistent, Json, Topic, draw, session, vectors, wide
 from protocol_specs.generate_vectors.primitives.robust_cells import CELL_FLAGS, add_cells
 from protocol_specs.reference import cell_sums
+from protocol_specs.reference.errors import Breach
 from protocol_specs.reference.parameters import FixedPoint, Integers, Parameters, Specification
 from protocol_specs.reference.vectors import decode_sum, layout, session_vector
 
@@ -29,6 +29,10 @@ _FLAGS: Final = {
     "WeightedBound": "Means over a total weight, which bounds their fields, and other vectors beside them.",
     "Slots": "More slots in use than clients, or as many. An honest client uses one at most.",
     "Norm": "A mean longer than honest clients send, of fields that are all possible.",
+    "AnyShape": "Vectors of several dimensions. Whoever counts the entries of one of them judges others.",
+    "NoWeight": "Nobody has a weight. Every mean is 0, and so has every field of one to be.",
+    "AboveRing": "Bits above the ring, which unmasking may leave and which mean nothing.",
+    "WeightSection": "The weight section, of which its one field counts and nothing else.",
     **CELL_FLAGS,
 }
 _NEAR: Final = 1e-6
@@ -117,6 +121,7 @@ def _judgements(topic: Topic) -> None:
     unused = list(honest)
     unused[0] |= 1 << section.width * 5
     _judge(topic, "unused", "A field behind the last entry.", "UnusedField", p, unused)
+    _shapes(topic)
 
     weighted = session(5, named, max_weight=10)
     words = [
@@ -127,6 +132,9 @@ def _judgements(topic: Topic) -> None:
     _judge(
         topic, "weighted-less", "A total weight of 9 for the same.", "WeightedBound", weighted, words, contributors=3
     )
+    _weights(topic, weighted)
+    high_bits = [word | 2**64 - 2**section.ring_bits for word, section in zip(honest, layout(p), strict=True)]
+    _judge(topic, "above-ring", "Every bit above a ring set.", "AboveRing", p, high_bits)
 
     alarmed = session(5, [("w", mean), ("alarms", cell_sums.alarm_vector(5))])
     for used in (5, 6):
@@ -138,14 +146,69 @@ def _judgements(topic: Topic) -> None:
         comment = f"{used} slots of alarms in use, in a cell of five."
         _judge(topic, f"slots-{used}", comment, "Slots", alarmed, words, requirement="K38")
 
+    votes = session(5, [("w", mean), ("votes", cell_sums.alarm_vector(5))])
+    words = [5 * word for word in session_vector(votes, {"w": [0.0] * 5, "votes": [1] * 32}, 1, _draws_nothing)]
+    _judge(topic, "slots-of-another-name", "Slots that are no alarms.", "Slots", votes, words, requirement="K38")
+    _norms(topic, p, most)
+
+
+def _shapes(topic: Topic) -> None:
+    cube, square = FixedPoint((2, 3, 2), 1.0, 6, "nearest", "mean"), Integers(-3, 6, (2, 2))
+    p = session(5, [("w", cube), ("n", square)])
+    words = [5 * word for word in session_vector(p, {"w": [1.0] * 12, "n": [6] * 4}, 1, _draws_nothing)]
+    _judge(topic, "shapes", "Every entry at its upper bound.", "AnyShape", p, words)
+    section = layout(p)[0]
+    last = section.width * (cube.entries - 1 - section.fields_per_word)
+    words[1] += 1 << last
+    _judge(topic, "shapes-last", "The last entry is one more than possible.", "AnyShape", p, words)
+    words[1] += (1 << last + section.width) - (1 << last)
+    _judge(topic, "shapes-unused", "A field behind the last entry.", "AnyShape", p, words)
+
+
+def _weights(topic: Topic, p: Parameters) -> None:
+    """Sums of three clients of five, with weights up to 10."""
+    half: dict[str, Sequence[float]] = {"w": [0.5] * 5, "t": [0.5] * 2, "n": [6] * 4}
+
+    def summed(*weights: int) -> list[int]:
+        return [sum(each) for each in zip(*(session_vector(p, half, w, _draws_nothing) for w in weights), strict=True)]
+
+    for name, norm in (("within", 1.2), ("beyond", 1.0)):
+        comment = f"Means of half the clip over a total weight of 10, of clients that clip to {norm}."
+        words = summed(0, 3, 7)
+        _judge(topic, f"norm-weighted-{name}", comment, "Norm", p, words, contributors=3, norm=norm, requirement="K36")
+    none = summed(0, 0, 0)
+    _judge(topic, "no-weight", "A total weight of 0.", "NoWeight", p, none, contributors=3, norm=1.0)
+    none[0] += 1
+    _judge(topic, "no-weight-one", "A total weight of 0, and a mean of something.", "NoWeight", p, none, contributors=3)
+    words = summed(0, 3, 7)
+    words[-1] |= 1 << layout(p)[-1].width
+    comment = "Something in an unused field of the weight section."
+    _judge(topic, "weight-unused", comment, "WeightSection", p, words, contributors=3)
+    words[-1] = 32 + 10  # the bits of 3 * 10 would not hold the 32
+    _judge(topic, "weight-too-large", "A total weight of 42 of 3.", "WeightSection", p, words, contributors=3)
+
+
+def _norms(topic: Topic, p: Parameters, most: Mapping[str, Sequence[float]]) -> None:
     half = [5 * word for word in session_vector(p, {**most, "w": [0.5] * 5}, 1, _draws_nothing)]
-    step = 1.0 / 31
     for name, norm in (("within", 1.2), ("rounded", 1.1), ("beyond", 1.0)):
-        slack = math.sqrt(5) * step
-        if abs(math.hypot(*[round(0.5 / step) * step] * 5) - norm - slack) < _NEAR:
-            raise Inconsistent(name)
         comment = f"Means of half the clip, of clients that clip to {norm}."
         _judge(topic, f"norm-{name}", comment, "Norm", p, half, norm=norm, requirement="K36")
+    fine = FixedPoint((3,), 2.0, 8, "nearest", "mean")
+    coarse = FixedPoint((2,), 64.0, 2, "nearest", "sum")
+    small = FixedPoint((5,), 0.25, 6, "nearest", "mean")
+    for name, named, norms in (
+        ("small-clip", {"w": small}, {"within": 0.28, "beyond": 0.25}),
+        ("beside-sum", {"w": FixedPoint((5,), 1.0, 6, "nearest", "mean"), "t": coarse}, {"beyond": 1.0}),
+        ("together", {"w": FixedPoint((5,), 1.0, 6, "nearest", "mean"), "v": fine}, {"within": 2.05, "beyond": 2.0}),
+        ("shape", {"w": FixedPoint((2, 3, 2), 1.0, 6, "nearest", "mean")}, {"within": 1.7, "beyond": 1.6}),
+    ):
+        its = session(5, list(named.items()))
+        inputs = {each: [spec.clip / 2] * spec.entries for each, spec in named.items()}
+        words = [5 * word for word in session_vector(its, inputs, 1, _draws_nothing)]
+        for end, norm in norms.items():
+            comment = f"Means of half the clip, of clients that clip to {norm}."
+            flag = "AnyShape" if name == "shape" else "Norm"
+            _judge(topic, f"norm-{name}-{end}", comment, flag, its, words, norm=norm, requirement="K36")
 
 
 def _judge(
@@ -161,8 +224,20 @@ def _judge(
     requirement: str = "K35",
 ) -> None:
     found = cell_sums.impossible(p, words, contributors)
-    decoded = decode_sum(p, words, contributors).vectors
-    proved = cell_sums.proves_a_lie(p, words, contributors, decoded, norm)
+    outcome: dict[str, Any] = {}
+    try:
+        decoded = decode_sum(p, words, contributors).vectors
+    except Breach as breach:
+        requirement, outcome = breach.rule, {"refused": [breach.rule]}
+    else:
+        proved, *near = (
+            cell_sums.proves_a_lie(p, words, contributors, decoded, None if norm is None else norm * factor)
+            for factor in (1, 1 - _NEAR, 1 + _NEAR)
+        )
+        if near != [proved] * 2:
+            raise Inconsistent(name)
+        fields = [{"name": each, "fields": count} for each, count in found.items()]
+        outcome = {"output": {"impossible": fields, "proved": proved}}
     given: Json = {
         "clients": str(len(p.cohort)),
         "max_weight": str(p.max_weight),
@@ -174,10 +249,10 @@ def _judge(
         f"judge-{name}",
         "judge_sum",
         given | ({} if norm is None else {"norm": norm}),
-        output={"impossible": [{"name": each, "fields": count} for each, count in found.items()], "proved": proved},
         comment=comment,
         requirements=[requirement],
         flags=[flag],
+        **outcome,
     )
 
 

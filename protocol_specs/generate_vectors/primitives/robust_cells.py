@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from protocol_specs.generate_vectors.primitives.common import Inconsistent, Json, Topic, draw, session, wide
-from protocol_specs.reference import cells, parameters
+from protocol_specs.reference import cell_sums, cells, parameters
 from protocol_specs.reference.cells import Guard, Partition
 from protocol_specs.reference.errors import Breach
 from protocol_specs.reference.parameters import ACTIVE, SEMI_HONEST, SPARSE, FixedPoint, Parameters
@@ -20,17 +20,21 @@ CELL_FLAGS: Final = {
     "UnevenCells": "Clients that no number of equal cells holds. Whoever rounds otherwise makes other cells.",
     "NoPartition": "Values that make no partition.",
     "UnderPlan": "A privacy plan's digest, in front of the context.",
+    "AlarmsUnderPlan": "A privacy plan with alarms, to which nobody adds noise.",
     "PartOfACell": "Offers whose sum would not be over the whole own cell.",
     "FewCanUnmask": "Graphs and thresholds by which a part of the cell could unmask.",
     "OtherContext": "Offers of another round, model, partition, cell or plan.",
-    "SmallCell": "A partition in which the own cell is small.",
+    "SmallCell": "A partition in which the own cell is small, or none.",
     "SecondCell": "Offers that are right one by one, and two of which would give a client away.",
+    "SharedLedger": "Clients with one ledger. What one of them is in says nothing of the others.",
 }
 _SEED: Final = bytes(range(32))
 _ANY: Final = (2**63, 5, 2**64 - 1, 0, 2**63 - 1, 2**32, 77, 2**53 + 1, 1)
 _MODELS: Final = (draw("robust/model/0", 32), draw("robust/model/1", 32))
 _PLAN: Final = draw("robust/plan", 32)
 _CLIENT: Final = 7
+_Said = tuple[int, int, int, bytes] | None
+_WHOLE: Final = None
 
 
 def add_cells(topic: Topic) -> None:
@@ -74,11 +78,13 @@ def _partitions(topic: Topic) -> None:
         ("too-large", range(4), 5, _SEED),
         ("short-seed", range(4), 2, _SEED[1:]),
         ("long-seed", range(4), 2, _SEED + b"\0"),
+        ("wide-id", [1, 2, 2**64], 3, _SEED),
+        ("wide-epoch", range(4), 2, _SEED),
     ):
         topic.add(
             f"partition-{name}",
             "partition",
-            _shown(ids, size, seed, 0),
+            _shown(ids, size, seed, 2**64 if name == "wide-epoch" else 0),
             refused=["K01"],
             comment="No partition.",
             requirements=["K01"],
@@ -152,10 +158,19 @@ def _offers(topic: Topic) -> None:
         ("unexpected-plan", "OtherContext", _session(its, _CLIENT, _MODELS[0], 3, _PLAN)),
     )
     active = replace(good, threat_model=ACTIVE)
+    planned = _session(its, _CLIENT, _MODELS[0], 3, _PLAN)
+    alarms = (cell_sums.ALARMS, cell_sums.alarm_vector(5))
     for name, flag, p, more_given in (
         ("whole-cell", "Normal", good, {}),
         ("active", "Normal", active, {}),
-        ("plan", "UnderPlan", _session(its, _CLIENT, _MODELS[0], 3, _PLAN), {"plan": _PLAN.hex()}),
+        ("plan", "UnderPlan", planned, {"plan": _PLAN.hex()}),
+        ("alarms", "Normal", replace(good, vectors=(*good.vectors, alarms)), {}),
+        (
+            "plan-and-alarms",
+            "AlarmsUnderPlan",
+            replace(planned, vectors=(*planned.vectors, alarms)),
+            {"plan": _PLAN.hex()},
+        ),
         *((name, flag, p, {}) for name, flag, p in wrong),
         ("missing-plan", "UnderPlan", good, {"plan": _PLAN.hex()}),
         ("active-wanted", "Normal", active, {"threat_model": ACTIVE}),
@@ -163,6 +178,7 @@ def _offers(topic: Topic) -> None:
         ("semi-honest-wanted-only", "FewCanUnmask", active, {"threat_model": SEMI_HONEST}),
         ("at-the-floor", "SmallCell", good, {"floor": "5"}),
         ("below-the-floor", "SmallCell", good, {"floor": "6"}),
+        ("in-no-cell", "SmallCell", good, {"client": "20"}),
     ):
         _offer(topic, name, flag, p, {**_shown(*given), **more_given})
 
@@ -173,24 +189,24 @@ def _offer(topic: Topic, name: str, flag: str, p: Parameters, partition: Json) -
     its = cells.partition(list(map(int, given["clients"])), int(given["size"]), bytes.fromhex(given["seed"]), 0)
     outcome: dict[str, Any] = {"output": {}}
     try:
-        guard = Guard(its, _CLIENT, int(given["floor"]), threat_model=given["threat_model"])
+        guard = Guard(its, int(given["client"]), int(given["floor"]), threat_model=given["threat_model"])
         guard.check(p, _MODELS[0], 3, bytes.fromhex(given["plan"]))
     except Breach as breach:
         outcome = {"refused": [breach.rule]}
-    rule = "K10" if flag == "SmallCell" else "K11"
+    rule = {"SmallCell": "K10", "AlarmsUnderPlan": "K39"}.get(flag, "K11")
     topic.add(f"offer-{name}", "judge_offer", given, comment="An offer.", requirements=[rule], flags=[flag], **outcome)
 
 
 def _admissions(topic: Topic) -> None:
-    """Offers are (epoch of the partition, model, number, plan)."""
-    plain = (0, 0, 0, b"")
-    for name, regroupings, offers, rule, flag in (
-        ("rounds", 0, [plain, (0, 0, 1, b""), (0, 1, 2, b"")], "K14", "Normal"),
-        ("again", 0, [plain, plain, (0, 0, 1, b""), plain], "K13", "Normal"),
+    """Offers are of a client's own cell, (epoch of the partition, model, number, plan), or of a whole cohort, None."""
+    plain, next_round = (0, 0, 0, b""), (0, 0, 1, b"")
+    played: tuple[tuple[str, int, Sequence[_Said], str, str], ...] = (
+        ("rounds", 0, [plain, next_round, (0, 1, 2, b"")], "K14", "Normal"),
+        ("again", 0, [plain, plain, next_round, plain], "K13", "Normal"),
         ("another-plan", 0, [plain, (0, 0, 0, _PLAN), plain], "K13", "SecondCell"),
         ("same-number-other-model", 0, [plain, (0, 1, 0, b"")], "K13", "Normal"),
-        ("regrouped", 0, [plain, (1, 0, 1, b""), (0, 0, 1, b"")], "K12", "SecondCell"),
-        ("regrouped-in-a-round", 1, [plain, (1, 0, 0, b""), (1, 0, 1, b""), (0, 0, 1, b"")], "K13", "SecondCell"),
+        ("regrouped", 0, [plain, (1, 0, 1, b""), next_round], "K12", "SecondCell"),
+        ("regrouped-in-a-round", 1, [plain, (1, 0, 0, b""), (1, 0, 1, b""), next_round], "K13", "SecondCell"),
         (
             "regrouped-once",
             1,
@@ -199,35 +215,61 @@ def _admissions(topic: Topic) -> None:
             "SecondCell",
         ),
         ("regrouped-twice", 2, [(epoch, 0, epoch, b"") for epoch in (0, 1, 2, 3, 0, 2)], "K12", "SecondCell"),
-    ):
-        ledger: dict[tuple[bytes, int, str], bytes] = {}
-        admitted = []
-        for epoch, model, number, plan in offers:
-            guard = Guard(cells.partition(list(range(20)), 5, _SEED, epoch), _CLIENT, 5, regroupings, "", ledger)
-            p = _session(guard.its, _CLIENT, _MODELS[model], number, plan)
-            try:
-                guard.record(_MODELS[model], number, guard.check(p, _MODELS[model], number, plan))
-            except Breach as breach:
-                if breach.rule not in ("K12", "K13"):
-                    raise Inconsistent(name) from breach
-                admitted.append(False)
-            else:
-                admitted.append(True)
-        shown = [
-            {"epoch": str(epoch), "model": _MODELS[model].hex(), "number": str(number), "plan": plan.hex()}
-            for epoch, model, number, plan in offers
-        ]
-        records = [
-            {"session": session_digest.hex(), "phase": phase, "hash": hash_.hex()}
-            for (session_digest, _, phase), hash_ in ledger.items()
-        ]
-        given = {name: value for name, value in _shown(range(20), 5, _SEED, 0).items() if name != "epoch"}
-        topic.add(
-            f"admissions-{name}",
-            "admissions",
-            {**given, "client": str(_CLIENT), "regroupings": str(regroupings), "offers": shown},
-            output={"admitted": admitted, "records": records},
-            comment="Offers one after the other, each of the whole own cell of the epoch's partition.",
-            requirements=[rule] if rule == "K14" else [rule, "K14"],
-            flags=[flag],
-        )
+        ("whole-cohorts", 0, [_WHOLE, plain, _WHOLE], "K15", "SecondCell"),
+        ("whole-cohort-later", 0, [plain, _WHOLE, next_round], "K15", "SecondCell"),
+        ("whole-cohort-allowed", 1, [plain, _WHOLE, (1, 0, 1, b""), _WHOLE, next_round], "K15", "SecondCell"),
+    )
+    for name, regroupings, offers, rule, flag in played:
+        _played(topic, name, regroupings, [(_CLIENT, offer) for offer in offers], rule, flag)
+    its = cells.partition(list(range(20)), 5, _SEED, 0)
+    own = its.cells[its.cell_of(_CLIENT)]
+    mate = next(client for client in own if client != _CLIENT)
+    stranger, *_, idle = (client for client in range(20) if client not in own)
+    together: list[tuple[int, _Said]] = [(_CLIENT, plain), (stranger, plain), (mate, (1, 0, 0, b""))]
+    together += [(_CLIENT, (1, 0, 1, b"")), (mate, next_round), (stranger, _WHOLE), (idle, _WHOLE)]
+    _played(topic, "many-clients", 0, [*together, (stranger, next_round)], "K12", "SharedLedger")
+
+
+def _played(
+    topic: Topic, name: str, regroupings: int, offers: Sequence[tuple[int, _Said]], rule: str, flag: str
+) -> None:
+    ledger: cells.Ledger = {}
+    admitted, shown = [], []
+    for client, offer in offers:
+        try:
+            _admit(ledger, regroupings, client, offer)
+        except Breach as breach:
+            if breach.rule not in ("K12", "K13", "K15"):
+                raise Inconsistent(name) from breach
+            admitted.append(False)
+        else:
+            admitted.append(True)
+        its: Json = {"whole_cohort": True}
+        if offer is not None:
+            epoch, model, number, plan = offer
+            its = {"epoch": str(epoch), "model": _MODELS[model].hex(), "number": str(number), "plan": plan.hex()}
+        shown.append({"client": str(client), **its})
+    records = [
+        {"session": session_digest.hex(), "client": str(client), "phase": phase, "hash": hash_.hex()}
+        for (session_digest, client, phase), hash_ in ledger.items()
+    ]
+    given = {name: value for name, value in _shown(range(20), 5, _SEED, 0).items() if name != "epoch"}
+    topic.add(
+        f"admissions-{name}",
+        "admissions",
+        {**given, "regroupings": str(regroupings), "offers": shown},
+        output={"admitted": admitted, "records": records},
+        comment="Offers one after the other, each of the own cell in the epoch's partition, or of a whole cohort.",
+        requirements=[rule] if rule == "K14" else [rule, "K14"],
+        flags=[flag],
+    )
+
+
+def _admit(ledger: cells.Ledger, regroupings: int, client: int, offer: _Said) -> None:
+    if offer is None:
+        cells.record_whole_cohort(ledger, client, regroupings)
+        return
+    epoch, model, number, plan = offer
+    guard = Guard(cells.partition(list(range(20)), 5, _SEED, epoch), client, 5, regroupings, "", ledger)
+    p = _session(guard.its, client, _MODELS[model], number, plan)
+    guard.record(_MODELS[model], number, guard.check(p, _MODELS[model], number, plan))
