@@ -19,6 +19,9 @@ class HostObserver:
     def session_created(self, name: str, clients: int) -> None:
         """A session was created."""
 
+    def session_refused(self, name: str, error: Exception) -> None:
+        """A session that was to be offered cannot be, or not as it was to be; the others are."""
+
     def session_resumed(self, name: str, entries: int, seconds: float) -> None:
         """A session was rebuilt from a log of `entries` in `seconds`."""
 

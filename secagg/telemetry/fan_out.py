@@ -25,6 +25,11 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.session_created(name, clients)
 
+    def session_refused(self, name: str, error: Exception) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_refused(name, error)
+
     def session_resumed(self, name: str, entries: int, seconds: float) -> None:
         """Pass it on."""
         for observer in self._observers:

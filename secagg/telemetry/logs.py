@@ -92,6 +92,10 @@ class LogObserver(HostObserver):
         """Level info."""
         self._log.info("session created", session=name, clients=clients)
 
+    def session_refused(self, name: str, error: Exception) -> None:
+        """Level error."""
+        self._log.error("session refused", session=name, detail=str(error))
+
     def session_resumed(self, name: str, entries: int, seconds: float) -> None:
         """Level info."""
         self._log.info("session resumed", session=name, entries=entries, seconds=round(seconds, 3))

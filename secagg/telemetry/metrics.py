@@ -42,6 +42,7 @@ class MetricsObserver(HostObserver):
         self._running: set[str] = set()
         self._open = Gauge("secagg_sessions_open", "Sessions that run in this process.", registry=self.registry)
         self._created = self._counter("sessions_created", "Sessions created.")
+        self._refused = self._counter("sessions_refused", "Sessions that were to be offered and cannot be.")
         self._resumed = self._counter("sessions_resumed", "Sessions rebuilt from their log after a restart.")
         self._ended = self._counter(
             "sessions_ended", "Sessions that ended, by outcome and reason.", "outcome", "reason"
@@ -68,6 +69,10 @@ class MetricsObserver(HostObserver):
         """Count it."""
         self._created.inc()
         self._begin(name)
+
+    def session_refused(self, name: str, error: Exception) -> None:
+        """Count it."""
+        self._refused.inc()
 
     def session_resumed(self, name: str, entries: int, seconds: float) -> None:
         """Count it."""

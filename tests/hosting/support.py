@@ -143,6 +143,9 @@ class Recorder(HostObserver):
     def readiness_changed(self, trouble: str) -> None:
         self.note("readiness", trouble)
 
+    def session_refused(self, name: str, error: Exception) -> None:
+        self.note("session_refused", name, str(error))
+
     def executor_failed(self, trouble: str) -> None:
         self.note("executor_failed", trouble)
 

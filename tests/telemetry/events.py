@@ -36,6 +36,7 @@ def play(observer: HostObserver) -> None:
     observer.readiness_changed("")
     observer.readiness_changed("the disk is full")
     observer.executor_failed("processes cannot work")
+    observer.session_refused("another", ValueError("its table is wrong"))
     observer.store_failed("b", StoreError("the disk is full"))
     observer.session_ended("b", Aborted(AbortReason.TOO_FEW_SHARERS.value, "only 1 client is left"))
     observer.session_created("c", 2)

@@ -45,6 +45,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
             "executor failed",
             "ready",
             "not ready",
+            "session refused",
             "login",
         ),
     }
@@ -66,7 +67,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "events"), [("info", 18), ("warning", 6), ("error", 3)], ids=["info", "warning", "error"]
+    ("level", "events"), [("info", 19), ("warning", 7), ("error", 4)], ids=["info", "warning", "error"]
 )
 def test_the_level_is_a_floor(tmp_path: Path, level: Level, events: int) -> None:
     assert len(written(tmp_path / "log", lambda log: play(LogObserver(log)), level)) == events

@@ -1,12 +1,13 @@
 """Makes the sessions of server.toml out of its tables, or recognizes those that the data directory has.
 
 A session draws its nonce once, when it is created; after a restart the stored one goes on, whatever the table says, and
-a running one that the table contradicts is an error. Must not know gRPC.
+a running one that the table contradicts is said to be so, and goes on. Must not know gRPC.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import secagg
@@ -20,56 +21,59 @@ from secagg.identity.directory import Directory, load_directory
 _ENDED: Final = ("completed", "aborted")
 
 
-async def offer_sessions(host: SessionHost, config: ServerConfig) -> list[str]:
-    """Create the sessions of a configuration that the host does not have yet; returns the names of the new ones.
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What became of the tables.
 
-    The roster is read when a session needs it: one that is stored has its keys, and goes on after the roster expired.
-
-    Raises:
-        ParameterError: a roster that is not valid, a cohort that is not in it, parameters that no session may have, or
-            a running session that is configured otherwise than it is.
+    Attributes:
+        created: the names of new sessions.
+        refused: name to why its table makes no session, or is not that of the session that runs, in one sentence.
     """
-    directory: Directory | None = None
-    created = []
+
+    created: list[str]
+    refused: dict[str, str]
+
+
+async def offer_sessions(host: SessionHost, config: ServerConfig) -> Offered:
+    """Create the sessions of a configuration that the host does not have yet.
+
+    A table that cannot be a session keeps no other from running: the observer hears of it. The roster is read when a
+    session needs it: one that is stored has its keys, and goes on after the roster expired.
+    """
+    offered = Offered([], {})
+    read: list[Directory] = []
     for session in config.sessions:
         if session.name in host.damaged:
             continue
-        if host.has(session.name):
-            stored = host.session(session.name)
-            if stored.status().state not in _ENDED:
-                _check_unchanged(session, stored.parameters)
-            continue
-        if directory is None and not config.identities.anonymous:
-            directory = _directory(config)
-        keys: Mapping[int, bytes] = {} if directory is None else directory.keys
-        parameters = session_parameters(session, keys)
-        rounds = config.rounds if session.rounds is None else session.rounds
-        roster = {client: keys[client] for client in parameters.cohort} if keys else {}
-        await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule())
-        created.append(session.name)
-    return created
+        try:
+            if await _offer(host, config, session, read):
+                offered.created.append(session.name)
+        except secagg.SecAggError as error:
+            offered.refused[session.name] = str(error)
+            host.observer.session_refused(session.name, error)
+    return offered
 
 
-def check_sessions(config: ServerConfig) -> str | None:
-    """Make the parameters of all sessions, to see that they can be; nothing is stored.
-
-    Returns:
-        Why the roster cannot be used, or None. A server whose sessions are all stored starts without it.
+async def _offer(host: SessionHost, config: ServerConfig, session: SessionSettings, read: list[Directory]) -> bool:
+    """Create a session, unless it is there; returns whether it is new. The roster is kept in `read`.
 
     Raises:
-        ParameterError: naming the session and what is wrong.
+        SecAggError: a roster that is not valid, a cohort that is not in it, parameters that no session may have, a
+            quota, a store that failed, or a running session that is configured otherwise than it is.
     """
-    keys: Mapping[int, bytes] = {}
-    problem = None
-    if not config.identities.anonymous:
-        try:
-            keys = _directory(config).keys
-        except secagg.ParameterError as error:
-            problem = str(error)
-    for session in config.sessions:
-        if problem is None or session.clients != "roster":
-            session_parameters(session, keys)
-    return problem
+    if host.has(session.name):
+        stored = host.session(session.name)
+        if stored.status().state not in _ENDED:
+            _check_unchanged(session, stored.parameters)
+        return False
+    if not read and not config.identities.anonymous:
+        read.append(load_roster(config))
+    keys: Mapping[int, bytes] = read[0].keys if read else {}
+    parameters = session_parameters(session, keys)
+    rounds = config.rounds if session.rounds is None else session.rounds
+    roster = {client: keys[client] for client in parameters.cohort} if keys else {}
+    await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule())
+    return True
 
 
 def session_parameters(
@@ -141,7 +145,12 @@ def _cohort(session: SessionSettings, keys: Mapping[int, bytes]) -> list[int] | 
     return session.clients
 
 
-def _directory(config: ServerConfig) -> Directory:
+def load_roster(config: ServerConfig) -> Directory:
+    """Read the roster of a configuration.
+
+    Raises:
+        ParameterError: it cannot be read, is not the authority's, not valid now, or empty.
+    """
     identities = config.identities
     if identities.roster is None or identities.authority is None:
         raise secagg.ParameterError("identities.roster and identities.authority are missing; make both first")

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+import secagg
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.cli.service.connecting import needs_service
 
@@ -18,7 +19,7 @@ from secagg.cli.service.connecting import needs_service
 def serve(
     config: Annotated[Path, typer.Option(metavar="FILE.toml", help="What to serve; see docs/operations.md.")],
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether configuration and sessions are in order.")
+        bool, typer.Option("--check", help="Only say whether a start would succeed, with all sessions.")
     ] = False,
     accept_loss: Annotated[
         bool,
@@ -28,23 +29,27 @@ def serve(
 ) -> None:
     """Serve sessions over gRPC until SIGTERM or an interrupt. Logs go to standard error, as JSON lines."""
     with needs_service("serve"):
-        from secagg.cli.service.offering import check_sessions
+        from secagg.cli.service.checking import check_server
         from secagg.cli.service.server_config import load_config
         from secagg.cli.service.serving import run_server
     loaded = load_config(config)
     if check:
-        roster = check_sessions(loaded)
-        _show(
-            {"sessions": [session.name for session in loaded.sessions], "roster_problem": roster},
-            as_json,
-            f"{config} is in order." if roster is None else f"{config} is in order but for the roster: {roster}.",
-        )
+        wrong = check_server(loaded)
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            raise secagg.ParameterError(f"{config} is not in order: {wrong[0]}{more}")
+        _show({"sessions": [session.name for session in loaded.sessions]}, as_json, f"{config} is in order.")
         return
     run_server(
         loaded,
-        lambda record: _show(record, as_json, f"Serving {record['address']}; stop with an interrupt or SIGTERM."),
+        lambda record: _show(record, as_json, _serving(record)),
         accept_loss=accept_loss,
     )
+
+
+def _serving(record: dict[str, Any]) -> str:
+    refused = "".join(f" Not offered: {sentence}." for sentence in record["refused"].values())
+    return f"Serving {record['address']}; stop with an interrupt or SIGTERM.{refused}"
 
 
 def _show(record: dict[str, Any], as_json: bool, sentence: str) -> None:

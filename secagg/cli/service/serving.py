@@ -55,7 +55,7 @@ def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None],
             served = stack.enter_context(metrics_endpoint(metrics.registry, host, port))
             metrics_address = f"{host}:{served}"
         if config.traces.enabled:
-            observers.append(_tracing())
+            observers.append(observer_of_traces())
         store = stack.enter_context(_store(config, accept_loss))
         work = config.work.processes
         executor: secagg.Executor = secagg.InlineExecutor() if work == 1 else stack.enter_context(ProcessExecutor(work))
@@ -72,15 +72,15 @@ async def _serve(
     log: Any,
 ) -> None:
     listen = config.listen
-    operators = {str(path): load_public_key(path) for path in config.identities.operators}
+    operators = operators_of(config)
     quotas = config.limits.quotas()
-    tls = _tls(config)
+    tls = tls_of(config)
     _warn_of_open_key(config, log)
     async with (
         _stop_signals() as stopped,
         SessionHost(store, quotas=quotas, observer=observer, executor=executor) as host,
     ):
-        created = await offer_sessions(host, config)
+        offered = await offer_sessions(host, config)
         few = few_descriptors(max((session.parameters.clients for session in host.sessions()), default=0))
         if few:
             log.warning(few)
@@ -98,7 +98,8 @@ async def _serve(
                 "address": listen.address.rpartition(":")[0] + f":{server.port}",
                 "tls": not listen.plaintext,
                 "sessions": [session.name for session in host.sessions()],
-                "created": created,
+                "created": offered.created,
+                "refused": offered.refused,
                 "metrics": metrics_address,
             }
             log.info("serving", **record)
@@ -132,7 +133,13 @@ def _store(config: ServerConfig, accept_loss: bool) -> Iterator[SessionStore]:
         store.close()
 
 
-def _tls(config: ServerConfig) -> ServerTls | None:
+def operators_of(config: ServerConfig) -> dict[str, bytes]:
+    """Return the operators' keys by file; raises ParameterError for a file that has none."""
+    return {str(path): load_public_key(path) for path in config.identities.operators}
+
+
+def tls_of(config: ServerConfig) -> ServerTls | None:
+    """Return what the server shows, None without TLS; raises ParameterError for files that do not fit."""
     listen = config.listen
     if listen.certificate is None or listen.key is None:
         return None
@@ -158,7 +165,8 @@ def few_descriptors(clients: int) -> str:
     )
 
 
-def _tracing() -> HostObserver:
+def observer_of_traces() -> HostObserver:
+    """Return the observer that traces; raises MissingExtraError without the extra."""
     try:
         from secagg.telemetry.tracing import TracingObserver
     except ImportError as error:

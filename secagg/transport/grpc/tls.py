@@ -6,6 +6,7 @@ Makes gRPC's credentials from PEM bytes. Must not know sessions, logins or calls
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -46,9 +47,21 @@ class ServerTls:
 
     @classmethod
     def from_files(cls, certificate_chain: Path, private_key: Path, client_authority: Path | None = None) -> ServerTls:
-        """Read the PEM files; raises ParameterError for one that cannot be read or is of another kind."""
+        """Read the PEM files.
+
+        Raises:
+            ParameterError: one cannot be read or is of another kind, or the key is another certificate's.
+        """
         authority = None if client_authority is None else pem_file(client_authority, CERTIFICATE)
-        return cls(pem_file(certificate_chain, CERTIFICATE), pem_file(private_key, PRIVATE_KEY), authority)
+        made = cls(pem_file(certificate_chain, CERTIFICATE), pem_file(private_key, PRIVATE_KEY), authority)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_chain, private_key, lambda: b"")
+        except (ssl.SSLError, ValueError) as error:
+            raise ParameterError(
+                f"{private_key} is not the key of {certificate_chain}, or one of them cannot be used ({error}); give a "
+                "certificate and its own key, not encrypted"
+            ) from None
+        return made
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return gRPC's form."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -364,25 +364,86 @@ def test_a_roster_is_valid_when_a_session_is_created(site: Deployment) -> None:
     config = site.configure(session())
     valid = (site / "roster.json").read_bytes()
     site.sign(keys, expires=datetime.now(UTC) - timedelta(hours=1))
-    code, problem = refused(config)
-    assert code == 2
-    assert "roster is valid from" in problem
+    with serving(config) as server:
+        assert server.ready["created"] == []
+        assert "roster is valid from" in server.ready["refused"]["first"]
+        server.stop()
     expired = (site / "roster.json").read_bytes()
     (site / "roster.json").write_bytes(valid)
     with serving(config) as server:
         server.stop()
     (site / "roster.json").write_bytes(expired)
     with serving(config) as server:
-        assert server.ready["created"] == []
+        assert (server.ready["created"], server.ready["refused"]) == ([], {})
         server.stop()
 
 
 def test_a_running_session_does_not_change_under_its_table(site: Deployment) -> None:
     with serving(site.configure(session())) as server:
         server.stop()
-    code, problem = refused(site.configure(session(more="minimum_contributors = 4")))
-    assert code == 2
-    assert "session 'first' runs with other parameters" in problem
+    with serving(site.configure(session(more="minimum_contributors = 4"))) as server:
+        assert (server.ready["sessions"], list(server.ready["refused"])) == (["first"], ["first"])
+        assert "session 'first' runs with other parameters" in server.ready["refused"]["first"]
+        server.stop()
+
+
+def test_a_session_that_cannot_be_keeps_no_other_from_running(site: Deployment) -> None:
+    """One whose file is missing, and one more than the quota allows, beside one that runs."""
+    with serving(site.configure(session())) as server:
+        server.stop()
+    tables = session() + session("second", 'context_file = "missing"') + session("third") + session("fourth")
+    more = '[limits]\nsessions = 2\n[metrics]\naddress = "127.0.0.1:0"'
+    with serving(site.configure(tables, more=more)) as server:
+        assert (server.ready["sessions"], server.ready["created"]) == (["first", "third"], ["third"])
+        assert list(server.ready["refused"]) == ["second", "fourth"]
+        assert "missing" in server.ready["refused"]["second"]
+        assert "of at most 2" in server.ready["refused"]["fourth"]
+        with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=10) as reply:
+            assert "secagg_sessions_refused_total 2.0" in reply.read().decode()
+        server.stop()
+    told = [line["session"] for line in server.events() if line["event"] == "session refused"]
+    assert told == ["second", "fourth"]
+
+
+def _expire(site: Deployment) -> None:
+    keys = {client: load_public_key(site / f"{client}.pub") for client in CLIENTS}
+    site.sign(keys, expires=datetime.now(UTC) - timedelta(hours=1))
+
+
+def _copy(source: str, target: str) -> Callable[[Deployment], object]:
+    return lambda site: (site / target).write_bytes((site / source).read_bytes())
+
+
+CHECKS: Mapping[str, tuple[Callable[[Deployment], object], str, str]] = {
+    "a context file that is missing": (lambda site: None, 'context_file = "missing"', "cannot read"),
+    "a roster that has expired": (_expire, "", "roster is valid from"),
+    "another authority's roster": (_copy("3.pub", "authority.pub"), "", "roster.json"),
+    "a private key among the operators": (_copy("operator.key", "operator.pub"), "", "operator.pub"),
+    "a TLS key of another certificate": (
+        lambda site: (site / "server-key.pem").write_bytes(site.ca.server()[1]),
+        "",
+        "is not the key of",
+    ),
+    "a cohort that is not enrolled": (lambda site: None, "clients = [3, 4, 5, 8]", "client 4 and 0 more"),
+    "more sessions than may be": (lambda site: None, "", "of at most 1"),
+}
+
+
+@pytest.mark.parametrize(("harm", "more", "named"), CHECKS.values(), ids=CHECKS.keys())
+def test_a_check_does_what_a_start_does(
+    site: Deployment, run: Any, harm: Callable[[Deployment], object], more: str, named: str
+) -> None:
+    words = ("serve", "--config", str(site.configure(session())), "--check")
+    assert run(*words).code == 0
+    harm(site)
+    few = "[limits]\nsessions = 1" if named.endswith("1") else ""
+    site.configure(session(more=more) + (session("second") if few else ""), more=few)
+    outcome = run(*words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "server.toml is not in order: " in outcome.err
+    assert named in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not (site / "data").exists()
 
 
 def test_servers_that_cannot_start(site: Deployment, run: Any) -> None:
@@ -402,6 +463,6 @@ def test_servers_that_cannot_start(site: Deployment, run: Any) -> None:
     assert refused(config)[0] == 2
     (site / "roster.json").write_bytes((site / "roster.json").read_bytes().replace(b'"serial": 1', b'"serial": 2'))
     config.write_text(text.replace('"elsewhere"', '"third"'), encoding="utf-8")
-    code, problem = refused(config)
-    assert code == 2
-    assert "changed after the authority signed it" in problem
+    outcome = run("serve", "--config", str(config), "--check")
+    assert outcome.code == 2
+    assert "and 1 more" in outcome.err, "the key, and the roster that was changed after the authority signed it"

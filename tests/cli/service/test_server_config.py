@@ -271,21 +271,8 @@ def test_a_configuration_in_order(run: Any, tmp_path: Path) -> None:
     trial = "[listen]\nplaintext = true\n[identities]\nanonymous = true\n" + DATA + SESSION
     path.write_text(trial + 'threat_model = "semi-honest"\nclients = 4\n' + VECTOR, encoding="utf-8")
     found = json.loads(run("serve", "--config", str(path), "--check", "--json").out)
-    assert found == {"sessions": ["one"], "roster_problem": None}
+    assert found == {"sessions": ["one"]}
     assert run("serve", "--config", str(path), "--check").out == f"{path} is in order.\n"
-
-
-def test_a_check_makes_the_sessions_and_looks_at_the_roster(run: Any, tmp_path: Path) -> None:
-    """A server whose sessions are all stored starts without a roster, so that a missing one is said and is no error."""
-    path = tmp_path / "server.toml"
-    path.write_text(BASE + SESSION + VECTOR, encoding="utf-8")
-    outcome = run("serve", "--config", str(path), "--check")
-    assert outcome.code == 0
-    assert "is in order but for the roster: " in outcome.out
-    path.write_text(BASE + SESSION + "clients = 4\nthreshold = 9\n" + VECTOR, encoding="utf-8")
-    outcome = run("serve", "--config", str(path), "--check", "--json")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "session 'one': threshold is 9" in outcome.err
 
 
 def tables(model: type[BaseModel]) -> list[type[BaseModel]]:
