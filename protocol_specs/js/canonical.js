@@ -68,10 +68,13 @@ export const list = (items) => join([listHead(items.length), ...items]);
 /**
  * canonical(label, v1, v2, …) of §2.2.
  * @param {string} label
- * @param {...(bigint|number|Uint8Array)} values numbers become integers, byte strings bytes
+ * @param {...(bigint|number|string|Uint8Array)} values numbers become integers, strings texts, byte strings bytes
  */
 export function canonical(label, ...values) {
-  const encode = (value) => (value instanceof Uint8Array ? bytes(value) : integer(value));
+  const encode = (value) => {
+    if (typeof value === 'string') return text(value);
+    return value instanceof Uint8Array ? bytes(value) : integer(value);
+  };
   return concat(bytes(new TextEncoder().encode(label)), ...values.map(encode));
 }
 

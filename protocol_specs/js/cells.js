@@ -3,6 +3,7 @@
  */
 import * as c from './canonical.js';
 import { sha256 } from './crypto.js';
+import { encode } from './parameters.js';
 import { require } from './rules.js';
 
 const LIMIT = 1n << 64n;
@@ -50,8 +51,9 @@ export function roundContext(partition, { model, number, cell, plan }) {
 
 /** A client of a partition, with a Map of what it remembers (§4). */
 export class Guard {
-  constructor(partition, client, { floor = 5, threatModel = '', regroupings = 0, ledger = new Map() } = {}) {
-    Object.assign(this, { partition, client, threatModel, regroupings, ledger });
+  constructor(partition, client, given = {}) {
+    const { floor = 5, threatModel = '', regroupings = 0, otherSums = 0, ledger = new Map() } = given;
+    Object.assign(this, { partition, client, threatModel, regroupings, otherSums, ledger });
     this.cell = partition.cellOf(client);
     this.members = partition.cells[this.cell];
     require(this.members.length >= floor, 'K10');
@@ -73,12 +75,20 @@ export class Guard {
     require(!round.plan.length || vectors.every(({ name }) => name !== ALARMS), 'K39');
   }
 
-  /** Record partition and round of an offer that was judged. */
-  record(round) {
-    require(takesSlot(this, this.partition.digest), 'K12');
-    const once = hashOf('once', round.model, round.number);
-    require(claim(this, once, 'cell', sha256(this.contextOf(round))), 'K13');
+  /** Record partition, sum and round of an offer that was judged. */
+  record(parameters, { model, number, plan, kind = '' }) {
+    const { digest } = this.partition;
+    require(takesSlot(this, digest), 'K12');
+    const summed = butForNonce({ ...parameters, context: new Uint8Array() });
+    const slotOf = (j) => hashOf('sum slot', digest, kind, j);
+    require(plan.length || takesOneOf(this, this.otherSums, slotOf, 'sum', summed), 'K16');
+    require(claim(this, hashOf('once', model, number), 'cell', butForNonce(parameters)), 'K13');
   }
+}
+
+/** What a session has in common with another try of it, as a hash. */
+function butForNonce(parameters) {
+  return sha256(encode({ ...parameters, nonce: new Uint8Array(32) }));
 }
 
 /** Record that a client is in a session of no cell. */
@@ -88,8 +98,12 @@ export function recordWholeCohort(who) {
 
 /** Whether a partition has one of a client's slots, or could take one. */
 function takesSlot(who, digest) {
-  const slots = Array.from({ length: who.regroupings + 1 }, (_, j) => hashOf('partition slot', j));
-  return slots.some((slot) => claim(who, slot, 'partition', digest));
+  return takesOneOf(who, who.regroupings, (j) => hashOf('partition slot', j), 'partition', digest);
+}
+
+/** Whether one of the slots 0 … others holds this hash, or is free and takes it. */
+function takesOneOf(who, others, slotOf, phase, digest) {
+  return Array.from({ length: others + 1 }, (_, j) => slotOf(j)).some((slot) => claim(who, slot, phase, digest));
 }
 
 function claim({ ledger, client }, session, phase, digest) {

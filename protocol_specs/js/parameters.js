@@ -103,7 +103,7 @@ export function encodeVector(vector) {
 }
 
 /** The session parameters as §2.2 encodes them. */
-function encode(p) {
+export function encode(p) {
   return c.concat(
     c.integer(p.version), c.integer(p.suite), c.text(p.threatModel), c.text(p.kind), c.integer(p.degree),
     c.bytes(p.permutationSeed), c.integer(p.threshold), c.integer(p.minimumContributors), c.integer(p.maxWeight),

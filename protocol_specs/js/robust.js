@@ -69,14 +69,18 @@ const partitionOf = ({ clients, size, seed, epoch }) => new Partition(
 const roundOf = ({ model, number, plan }) => ({ model: unhex(model), number: BigInt(number), plan: unhex(plan) });
 
 /** Whether each of these offers is admitted, and what is remembered of them. */
-function admissions({ offers, regroupings, ...given }) {
+function admissions({ offers, regroupings, other_sums: otherSums, ...given }) {
   const ledger = new Map();
-  const limits = { floor: 2, regroupings: Number(regroupings), ledger };
+  const limits = { floor: 2, regroupings: Number(regroupings), otherSums: Number(otherSums), ledger };
   const admitted = offers.map((offer) => {
     const client = BigInt(offer.client);
     try {
-      if (offer.whole_cohort) recordWholeCohort({ ...limits, client });
-      else new Guard(partitionOf({ ...given, epoch: offer.epoch }), client, limits).record(roundOf(offer));
+      if (offer.whole_cohort) {
+        recordWholeCohort({ ...limits, client });
+      } else {
+        const guard = new Guard(partitionOf({ ...given, epoch: offer.epoch }), client, limits);
+        guard.record(decodeParameters(unhex(offer.parameters)), { ...roundOf(offer), kind: offer.kind });
+      }
       return true;
     } catch (error) {
       if (error.rule) return false;

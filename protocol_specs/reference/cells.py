@@ -1,13 +1,13 @@
 """Cells (robust-v1.md §2 to §4): who shares one, what its session is bound to, and what a client takes part in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from protocol_specs.reference.canonical import canonical, client_ids
 from protocol_specs.reference.cell_sums import ALARMS
 from protocol_specs.reference.errors import demand
-from protocol_specs.reference.parameters import Parameters
+from protocol_specs.reference.parameters import Parameters, encode
 
 MOST_CLIENTS, LARGEST = 2**29 - 1, 2**64 - 1
 
@@ -71,6 +71,7 @@ class Guard:
     floor: int = 5
     regroupings: int = 0
     threat_model: str = ""
+    other_sums: int = 0
     ledger: Ledger = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,11 +102,21 @@ class Guard:
         """The only context of a round that is admitted."""
         return round_context(model, number, self.its, self.its.cell_of(self.client), plan)
 
-    def record(self, model: bytes, number: int, context: bytes) -> None:
-        """Record partition and round of an offer that was judged."""
+    def record(self, p: Parameters, model: bytes, number: int, plan: bytes = b"", kind: str = "") -> None:
+        """Record partition, sum and round of an offer that was judged."""
         demand(takes_slot(self.ledger, self.client, self.regroupings, self.its.digest), "K12")
+        its, summed = self.its.digest, but_for_nonce(replace(p, context=b""))
+        slots = (
+            sha256(canonical("secagg/robust/v1 sum slot", its, kind, j)).digest() for j in range(self.other_sums + 1)
+        )
+        demand(plan != b"" or any(_claim(self.ledger, self.client, slot, "sum", summed) for slot in slots), "K16")
         once = sha256(canonical("secagg/robust/v1 once", model, number)).digest()
-        demand(_claim(self.ledger, self.client, once, "cell", sha256(context).digest()), "K13")
+        demand(_claim(self.ledger, self.client, once, "cell", but_for_nonce(p)), "K13")
+
+
+def but_for_nonce(p: Parameters) -> bytes:
+    """The digest of all that a session has in common with another try of it."""
+    return sha256(encode(replace(p, nonce=bytes(32)))).digest()
 
 
 def record_whole_cohort(ledger: Ledger, client: int, regroupings: int) -> None:

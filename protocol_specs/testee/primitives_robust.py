@@ -61,8 +61,9 @@ def _admit(given: Json, offer: Json, ledger: cells.Ledger) -> None:
         cells.record_whole_cohort(ledger, client, regroupings)
         return
     model, plan, number = bytes.fromhex(offer["model"]), bytes.fromhex(offer["plan"]), int(offer["number"])
-    guard = cells.Guard(_cells(given, offer["epoch"]), client, 2, regroupings, "", ledger)
-    guard.record(model, number, guard.context(model, number, plan))
+    its, p = _cells(given, offer["epoch"]), parameters.decode(bytes.fromhex(offer["parameters"]))
+    guard = cells.Guard(its, client, 2, regroupings, "", int(given["other_sums"]), ledger)
+    guard.record(p, model, number, plan, offer["kind"])
 
 
 def _alarm_words(given: Json) -> Json:

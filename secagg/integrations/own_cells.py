@@ -51,6 +51,8 @@ class OwnCells:
         clients: ids of all in cells; those of the roster where there is one.
         floor: the client is in no cell below this size; None takes 5, and 8 in the active model.
         regroupings: how many other partitions the client may be in after its first; each tells more of it.
+        other_sums: how often what is summed of one kind of instruction may be something else in a partition, as with
+            another clip; each tells more of single values.
 
     Raises:
         ParameterError: a value outside its range, or settings that do not go together.
@@ -62,6 +64,7 @@ class OwnCells:
     clients: frozenset[int] | None = None
     floor: int | None = None
     regroupings: int = 0
+    other_sums: int = 0
 
     def __post_init__(self) -> None:
         if self.seed is not None:
@@ -140,10 +143,13 @@ class OwnCells:
         ledger: secagg.AnswerLedger,
         policy: secagg.ClientPolicy,
         plan: bytes = b"",
+        kind: str | None,
     ) -> Seat | None:
         """Let a client into an offered session, if that is its cell's of a round in which it is in no other.
 
-        The first session decides what the client is in from then on: one partition, or whole cohorts.
+        The first session decides what the client is in from then on: one partition, or whole cohorts; and, in cells,
+        what is summed of each kind. Ask again with the kind of the instruction that came, before anything is computed:
+        what a server said before may be another one.
 
         Args:
             data: what the server says of cells; None when it says nothing.
@@ -152,6 +158,7 @@ class OwnCells:
             ledger: what must not forget: with one that does not outlive the client's process, a restart does.
             policy: bounds on what an offer may cost.
             plan: digest of the privacy plan that the session is under.
+            kind: what the client is told to compute, as what its application has for it is called; None if not known.
 
         Raises:
             ParticipationRefusedError: the client is not in it; says why, of settings alone.
@@ -163,11 +170,12 @@ class OwnCells:
             return None
         model = parameters.threat_model
         limits: dict[str, Any] = {"floor": self.floor, "allow_regrouping": self.regroupings, "threat_model": model}
+        limits["allow_other_sums"] = self.other_sums
         try:
             guard = CellGuard(seat.partition, client, ledger=ledger, **limits)
         except ParameterError as error:
             raise ParticipationRefusedError(f"this client is not in such cells: {error}") from error
-        guard.admit(parameters, model=Said.from_bytes(data).model, number=ROUND, plan=plan)
+        guard.admit(parameters, model=Said.from_bytes(data).model, number=ROUND, plan=plan, kind=kind)
         return seat
 
 

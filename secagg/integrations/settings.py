@@ -29,7 +29,7 @@ PRIVACY_FIELDS: Final = ("privacy_budget", "privacy_epsilon", "privacy_delta")
 
 CELL_FIELDS: Final = (
     *("cells_size", "cells_seed", "cells_epoch", "cells_clients"),
-    *("cells_floor", "cells_regroupings"),
+    *("cells_floor", "cells_regroupings", "cells_other_sums"),
 )
 
 
@@ -163,7 +163,7 @@ class Settings:
         Raises:
             ParameterError: a value of the wrong type or out of its range, or settings that do not go together.
         """
-        counts = ("size", "epoch", "floor", "regroupings")
+        counts = ("size", "epoch", "floor", "regroupings", "other_sums")
         given: dict[str, Any] = {name: self.whole(f"cells_{name}") for name in counts if f"cells_{name}" in self}
         if "cells_seed" in self:
             given["seed"] = self._seed()

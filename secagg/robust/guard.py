@@ -8,6 +8,7 @@ is the server's or public; a client's data have no part in it.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from secagg.canonical import encode_fields
@@ -22,10 +23,13 @@ from secagg.session.ledger import AnswerLedger
 
 _ONCE: Final = b"secagg/robust/v1 once"
 _SLOT: Final = b"secagg/robust/v1 partition slot"
+_SUM: Final = b"secagg/robust/v1 sum slot"
 _WHOLE_COHORTS: Final = hashlib.sha256(encode_fields(b"secagg/robust/v1 whole cohorts")).digest()
 _CELL_PHASE: Final = "cell"
 _PARTITION_PHASE: Final = "partition"
-_MOST_REGROUPINGS: Final = 1 << 16
+_SUM_PHASE: Final = "sum"
+_NO_NONCE: Final = bytes(32)
+_MOST_SLOTS: Final = 1 << 16
 
 
 class CellGuard:
@@ -41,7 +45,8 @@ class CellGuard:
         session = ClientSession(offer, client, policy=policy, ...)
         guard.admit(session.parameters, model=digest, number=number)
 
-    What is summed, and with which weights, is the policy's business.
+    What is summed at first, and with which weights, is the policy's business. Then it stays: a server that could choose
+    other bounds would count who is above each of them, and so read single values.
 
     Args:
         partition: all cells, computed by this client.
@@ -52,6 +57,8 @@ class CellGuard:
         floor: smallest cell of one's own that is accepted; None takes `default_floor`.
         allow_regrouping: how many further partitions this client may ever be in, with this ledger. Each tells the
             server more of every single client.
+        allow_other_sums: how often, in one partition, what is summed of one kind may ever be something else: vectors,
+            bounds, weights, suite or threat model. Each tells the server more of single values.
         threat_model: the only one accepted, or None for both.
 
     Raises:
@@ -66,6 +73,7 @@ class CellGuard:
         ledger: AnswerLedger,
         floor: int | None = None,
         allow_regrouping: int = 0,
+        allow_other_sums: int = 0,
         threat_model: ThreatModel | str | None = None,
     ) -> None:
         require_kind("partition", partition, Partition, "Partition.draw(ids, size=..., seed=...)")
@@ -77,11 +85,9 @@ class CellGuard:
             raise ParameterError(
                 f"threat_model={threat_model!r:.40} is unknown; give 'active' or 'semi-honest', or None for both"
             )
-        regroupings, client = as_whole(allow_regrouping), check_client_id(client)
-        if regroupings is None or not 0 <= regroupings <= _MOST_REGROUPINGS:
-            raise ParameterError(
-                f"allow_regrouping={allow_regrouping!r:.40} is outside 0 .. {_MOST_REGROUPINGS}; 0 is safest"
-            )
+        client = check_client_id(client)
+        self._partitions = 1 + _allowed("allow_regrouping", allow_regrouping)
+        self._sums = 1 + _allowed("allow_other_sums", allow_other_sums)
         self._model = None if threat_model is None else ThreatModel(threat_model)
         least = as_whole(default_floor(threat_model=self._model or ThreatModel.SEMI_HONEST) if floor is None else floor)
         if least is None or least < 2:
@@ -92,7 +98,7 @@ class CellGuard:
                 f"the cell of client {client} has {len(self.members)} members, below floor={least}; draw the partition "
                 f"with size={least} or more, or accept a smaller floor and less privacy with it"
             )
-        self._ledger, self._partitions = ledger, regroupings + 1
+        self._ledger = ledger
 
     @property
     def cell(self) -> int:
@@ -112,14 +118,19 @@ class CellGuard:
         """
         return round_context(model, number, self._partition, self._cell, plan=plan)
 
-    def admit(self, parameters: SessionParameters, *, model: bytes, number: int, plan: bytes = b"") -> None:
-        """Admit a session of a round, and remember that; the whole cell may try again in that round, in a new session.
+    def admit(
+        self, parameters: SessionParameters, *, model: bytes, number: int, plan: bytes = b"", kind: str | None = ""
+    ) -> None:
+        """Admit a session of a round, and remember that; the whole cell may try the very same sum again in that round.
 
         Args:
             parameters: of the offer that was accepted.
             model: 32-byte digest of what this client starts the round from, computed by itself.
             number: which round the server says it is.
-            plan: 32-byte digest of the privacy plan, or nothing.
+            plan: 32-byte digest of the privacy plan, or nothing. A plan fixes what is summed.
+            kind: what this client's input is, where it gives inputs of several kinds, such as "train" and "evaluate":
+                each kind has vectors of its own. No server may give an input of one kind the name of another: where the
+                kind is not known yet, None, and admit again with it before the input is set.
 
         Raises:
             ParticipationRefusedError: naming what does not fit; nothing may be sent in that session.
@@ -132,17 +143,33 @@ class CellGuard:
             raise ParticipationRefusedError(
                 f"a vector is named {ALARM_VECTOR!r}, and under a privacy plan alarms would get no noise; leave one out"
             )
-        if not _takes_slot(self._ledger, self._client, self._partition.digest, self._partitions):
+        digest = self._partition.digest
+        if not _takes_slot(self._ledger, self._client, digest, self._partitions):
             raise ParticipationRefusedError(
                 f"this client is in {self._partitions} other partitions already, as many as it may be in, and one more "
                 "could give its input away; keep the partition for the whole run"
             )
-        once = hashlib.sha256(encode_fields(_ONCE, model, int(number))).digest()
-        if not self._ledger.record(once, self._client, _CELL_PHASE, hashlib.sha256(context).digest()):
+        if not plan and kind is not None and not self._takes_sum(digest, kind, parameters):
+            of = f" of kind {kind!r:.40}" if kind else ""
             raise ParticipationRefusedError(
-                f"round {number} of this model has this client in another cell or under another plan already, and two "
-                "sums that share clients could give an input away; wait for the next round"
+                f"what is summed{of} is not what it was before in this partition, and sums under other bounds tell "
+                "single values; keep vectors, weights, suite and threat model for the whole run, or allow other sums"
             )
+        once = hashlib.sha256(encode_fields(_ONCE, model, int(number))).digest()
+        if not self._ledger.record(once, self._client, _CELL_PHASE, _but_for_nonce(parameters)):
+            raise ParticipationRefusedError(
+                f"round {number} of this model has this client in another cell, under another plan or in another sum "
+                "already, and two sums with one input could give it away; wait for the next round"
+            )
+
+    def _takes_sum(self, partition: bytes, kind: str, parameters: SessionParameters) -> bool:
+        alike = _but_for_nonce(replace(parameters, context=b""))
+        return any(
+            self._ledger.record(
+                hashlib.sha256(encode_fields(_SUM, partition, kind, slot)).digest(), self._client, _SUM_PHASE, alike
+            )
+            for slot in range(self._sums)
+        )
 
     def _check(self, parameters: SessionParameters, context: bytes) -> None:
         members = self.members
@@ -201,3 +228,15 @@ def _takes_slot(ledger: AnswerLedger, client: ClientId, digest: bytes, slots: in
         ledger.record(hashlib.sha256(encode_fields(_SLOT, slot)).digest(), client, _PARTITION_PHASE, digest)
         for slot in range(slots)
     )
+
+
+def _but_for_nonce(parameters: SessionParameters) -> bytes:
+    """Digest of everything that sessions of one sum have in common."""
+    return hashlib.sha256(replace(parameters, nonce=_NO_NONCE).encode()).digest()
+
+
+def _allowed(name: str, value: int) -> int:
+    whole = as_whole(value)
+    if whole is None or not 0 <= whole <= _MOST_SLOTS:
+        raise ParameterError(f"{name}={value!r:.40} is outside 0 .. {_MOST_SLOTS}; 0 is safest")
+    return whole

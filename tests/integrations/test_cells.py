@@ -92,10 +92,11 @@ def test_every_setting_of_an_owner() -> None:
         "cells_clients": "3, 7-9,20",
         "cells_floor": 4,
         "cells_regroupings": 1,
+        "cells_other_sums": 4,
     }
     own = settings(**given).cells()
     clients = frozenset({3, 7, 8, 9, 20})
-    assert own == OwnCells(size=5, seed=SEED, epoch=2, clients=clients, floor=4, regroupings=1)
+    assert own == OwnCells(size=5, seed=SEED, epoch=2, clients=clients, floor=4, regroupings=1, other_sums=4)
     assert own.over(range(100)) is own
     assert settings(cells_size=5).cells().over(range(9)).clients == frozenset(range(9))
     assert settings().cells().over(range(9)) == OwnCells()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,32 +40,43 @@ def test_partitions_and_contexts(clients: list[int], seed: bytes, epoch: int, mo
     )
 
 
-OFFERS = st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 1), st.sampled_from([b"", SEED]), st.booleans())
+CLIPPED = {"update": FixedPoint(bits=16, clip=0.5, length=3, aggregate="mean")}
+OFFERS = st.tuples(
+    st.integers(0, 2),
+    st.integers(0, 1),
+    st.integers(0, 1),
+    st.sampled_from([b"", SEED]),
+    st.sampled_from(["", "evaluate"]),
+    st.sampled_from([UPDATE, CLIPPED]),
+    st.booleans(),
+)
 
 
-@given(st.lists(OFFERS, max_size=8), st.integers(0, 2), st.integers(0, 19))
-def test_admissions(offers: list[tuple[int, int, int, bytes, bool]], regroupings: int, client: int) -> None:
+@given(st.lists(OFFERS, max_size=8), st.integers(0, 2), st.integers(0, 1), st.integers(0, 19))
+def test_admissions(offers: list[Any], regroupings: int, other_sums: int, client: int) -> None:
     ledger, kept = MemoryLedger(), dict[tuple[bytes, int, str], bytes]()
-    for epoch, model, number, plan, own in offers:
+    for epoch, model, number, plan, kind, vectors, own in offers:
         its = Partition.draw(20, size=5, seed=SEED, epoch=epoch)
-        guard = CellGuard(its, client, ledger=ledger, allow_regrouping=regroupings)
+        guard = CellGuard(its, client, ledger=ledger, allow_regrouping=regroupings, allow_other_sums=other_sums)
         cell = guard.cell if own else (guard.cell + 1) % 4
-        offered = CellRound(its, UPDATE, MODELS[model], number, plan=plan).parameters(cell)
+        offered = CellRound(its, vectors, MODELS[model], number, plan=plan).parameters(cell)
         try:
-            guard.admit(offered, model=MODELS[model], number=number, plan=plan)
+            guard.admit(offered, model=MODELS[model], number=number, plan=plan, kind=kind)
         except ParticipationRefusedError:
             admitted = False
         else:
             admitted = True
-        reference = cells.Guard(cells.partition(range(20), 5, SEED, epoch), client, 5, regroupings, "", kept)
+        ours = cells.partition(range(20), 5, SEED, epoch)
+        reference = cells.Guard(ours, client, 5, regroupings, "", other_sums, kept)
         try:
             decoded = parameters.decode(offered.encode())
-            reference.record(MODELS[model], number, reference.check(decoded, MODELS[model], number, plan))
+            reference.check(decoded, MODELS[model], number, plan)
+            reference.record(decoded, MODELS[model], number, plan, kind)
         except Breach as breach:
             rule = breach.rule
         else:
             rule = ""
         assert admitted is (rule == "")
-        assert rule in (("", "K12", "K13") if own else ("K11",))
+        assert rule in (("", "K12", "K13", "K16") if own else ("K11",))
     assert not any(ledger.record(*key, b"another") for key in kept)
     assert all(ledger.record(*key, digest) for key, digest in kept.items())

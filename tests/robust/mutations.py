@@ -118,7 +118,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         (GUARD, "if parameters.context != context:", "if not parameters.context.startswith(context):"),
     ),
     m("guard", "any partition", (GUARD, "if not _takes_slot(self", "if False and not _takes_slot(self")),
-    m("guard", "one regrouping more", (GUARD, "ledger, regroupings + 1", "ledger, regroupings + 2")),
+    m("guard", "one regrouping more", (GUARD, "self._partitions = 1 +", "self._partitions = 2 +")),
     m(
         "guard",
         "a slot for each partition",
@@ -148,7 +148,39 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     m(
         "guard",
         "a round is never retried",
-        (GUARD, "hashlib.sha256(context).digest()):", "hashlib.sha256(parameters.encode()).digest()):"),
+        (GUARD, "_but_for_nonce(parameters)):", "hashlib.sha256(parameters.encode()).digest()):"),
+    ),
+    m(
+        "guard",
+        "a retry is of any vectors",
+        (GUARD, "_but_for_nonce(parameters)):", "hashlib.sha256(context).digest()):"),
+    ),
+    m(
+        "guard",
+        "a round sums anything",
+        (
+            GUARD,
+            "if not plan and kind is not None and not self._takes_sum",
+            "if False and kind is not None and not self._takes_sum",
+        ),
+    ),
+    m(
+        "guard",
+        "plans are alike",
+        (
+            GUARD,
+            "if not plan and kind is not None and not self._takes_sum",
+            "if kind is not None and not self._takes_sum",
+        ),
+    ),
+    m("guard", "one other sum more", (GUARD, "self._sums = 1 +", "self._sums = 2 +")),
+    m("guard", "all kinds are one", (GUARD, "_SUM, partition, kind, slot", "_SUM, partition, slot")),
+    m("guard", "all partitions sum alike", (GUARD, "_SUM, partition, kind, slot", "_SUM, kind, slot")),
+    m("guard", "a slot for each sum", (GUARD, "_SUM, partition, kind, slot", "_SUM, partition, kind, alike, slot")),
+    m(
+        "guard",
+        "vectors alone stay",
+        (GUARD, 'replace(parameters, context=b"")', 'replace(parameters, context=b"", suite=1)'),
     ),
     m("guard", "whole cohorts are free", (GUARD, "if not _takes_slot(ledger,", "if False and not _takes_slot(ledger,")),
     m("guard", "alarms without noise", (GUARD, "if plan and ALARM_VECTOR in", "if False and ALARM_VECTOR in")),

@@ -43,9 +43,9 @@ def of(cohort: tuple[int, ...], context: bytes) -> SessionParameters:
     )
 
 
-def admits(client: int, parameters: SessionParameters, ledger: MemoryLedger) -> bool:
+def admits(client: int, parameters: SessionParameters, ledger: MemoryLedger, number: int = 7) -> bool:
     try:
-        CellGuard(PARTITION, client, ledger=ledger).admit(parameters, model=MODEL, number=7)
+        CellGuard(PARTITION, client, ledger=ledger).admit(parameters, model=MODEL, number=number)
     except ParticipationRefusedError:
         return False
     return True
@@ -72,19 +72,29 @@ def test_a_member_that_is_exchanged_for_a_stranger_gives_both_away_and_nobody_ad
         assert not any(admits(client, of(exchanged, context), MemoryLedger()) for client in exchanged)
 
 
-def test_retries_with_other_bounds_read_every_value_and_pinned_vectors_refuse_them() -> None:
-    """Each try counts who has more than a threshold. The guard sees the same cell and context every time."""
+@pytest.mark.parametrize("step", [0, 1])
+def test_other_bounds_in_a_retry_or_in_the_next_round_read_every_value_and_no_member_admits_the_second(
+    step: int,
+) -> None:
+    """Each session counts who has more than a threshold, of values that stay the same."""
     values = {client: np.array([10 * rank + 3]) for rank, client in enumerate(CELL)}
+    inputs = {client: {"update": np.zeros(3), "value": values[client]} for client in CELL}
+    ledgers = {client: MemoryLedger() for client in CELL}
     read: list[int] = []
+    admitted: list[int] = []
     for threshold in range(50):
-        spec = Integers(threshold, threshold + 1, 1)
-        counting = CellRound(PARTITION, {"update": UPDATE, "value": spec}, MODEL, 7).parameters(0)
-        inputs = {client: {"update": np.zeros(3), "value": values[client]} for client in CELL}
+        vectors: dict[str, FixedPoint | Integers] = {"update": UPDATE, "value": Integers(threshold, threshold + 1, 1)}
+        number = 7 + step * threshold
+        counting = CellRound(PARTITION, vectors, MODEL, number).parameters(0)
         above = int(play(counting, inputs).vectors["value"][0]) - 5 * threshold
         read += [threshold] * (5 - above - len(read))
+        admitted += [threshold for client in CELL if admits(client, counting, ledgers[client], number)]
     assert read == [3, 13, 23, 33, 43]
-    spec = Integers(0, 50, 1)
-    plan = CellRound(PARTITION, {"update": UPDATE, "value": spec}, MODEL, 7)
+    assert admitted == [0] * 5
+
+
+def test_pinned_vectors_refuse_even_the_first_bounds_of_a_server() -> None:
+    plan = CellRound(PARTITION, {"update": UPDATE, "value": Integers(0, 50, 1)}, MODEL, 7)
     policy = ClientPolicy(vectors=plan.specs(0), max_weight=1, context=round_context(MODEL, 7, PARTITION, 0))
     ClientSession(SessionOffer(plan.parameters(0)), VICTIM, policy=policy)
     narrow = CellRound(PARTITION, {"update": UPDATE, "value": Integers(9, 10, 1)}, MODEL, 7).parameters(0)

@@ -214,6 +214,69 @@ def test_a_round_cannot_change_its_plan() -> None:
         guard.admit(offered(plan=PLAN), model=MODEL, number=0, plan=PLAN)
 
 
+UPDATE = {"update": FixedPoint(bits=16, clip=1.0, length=3)}
+OTHER_SUMS: dict[str, dict[str, Any]] = {
+    "bounds": {"vectors": {"update": FixedPoint(bits=16, clip=0.5, length=3)}},
+    "bits": {"vectors": {"update": FixedPoint(bits=15, clip=1.0, length=3)}},
+    "one vector more": {"vectors": {**UPDATE, "count": Integers(7, 8, length=1)}},
+    "a name": {"vectors": {"delta": UPDATE["update"]}},
+    "weights": {"vectors": {"update": FixedPoint(3, clip=1.0, aggregate="mean")}, "max_weight": 9},
+    "suite": {"suite": 2},
+    "threat model": {"threat_model": "active"},
+}
+
+
+@pytest.mark.parametrize("changes", OTHER_SUMS.values(), ids=OTHER_SUMS)
+def test_what_is_summed_stays_in_every_round_and_in_every_try(changes: dict[str, Any]) -> None:
+    guard = guarded()
+    guard.admit(offered(), model=MODEL, number=0)
+    for number, model in ((0, MODEL), (1, MODEL), (0, OTHER_MODEL)):
+        with pytest.raises(ParticipationRefusedError, match="what is summed is not what it was before"):
+            guard.admit(offered(number, model=model, **changes), model=model, number=number)
+    # Where others are allowed, it is still one sum a round.
+    guard = guarded(allow_other_sums=1)
+    guard.admit(offered(), model=MODEL, number=0)
+    with pytest.raises(ParticipationRefusedError, match="round 0 of this model has this client in another"):
+        guard.admit(offered(**changes), model=MODEL, number=0)
+    guard.admit(offered(1, **changes), model=MODEL, number=1)
+    with pytest.raises(ParticipationRefusedError, match="round 1 of this model has this client in another"):
+        guard.admit(offered(1), model=MODEL, number=1)
+    guard.admit(offered(2), model=MODEL, number=2)
+    with pytest.raises(ParticipationRefusedError, match="what is summed is not what it was before"):
+        guard.admit(offered(3, vectors={"third": UPDATE["update"]}), model=MODEL, number=3)
+
+
+def test_each_kind_of_input_has_a_sum_of_its_own() -> None:
+    guard, counts = guarded(), OTHER_SUMS["one vector more"]
+    guard.admit(offered(), model=MODEL, number=0, kind="train")
+    guard.admit(offered(1, **counts), model=MODEL, number=1, kind="evaluate")
+    with pytest.raises(ParticipationRefusedError, match="what is summed of kind 'train' is not what it was before"):
+        guard.admit(offered(2, **counts), model=MODEL, number=2, kind="train")
+    with pytest.raises(ParticipationRefusedError, match="what is summed of kind 'evaluate' is not what it was before"):
+        guard.admit(offered(2), model=MODEL, number=2, kind="evaluate")
+    with pytest.raises(ParticipationRefusedError, match="round 1 of this model has this client in another"):
+        guard.admit(offered(1), model=MODEL, number=1, kind="train")
+    guard.admit(offered(2), model=MODEL, number=2, kind="train")
+
+
+def test_another_partition_may_sum_something_else_once() -> None:
+    """Cells of another size have other alarms."""
+    ledger, changes = MemoryLedger(), OTHER_SUMS["bounds"]
+    guarded(ledger, allow_regrouping=1).admit(offered(), model=MODEL, number=0)
+    regrouped = guarded(ledger, partition=OTHER, allow_regrouping=1)
+    regrouped.admit(offered(1, partition=OTHER, **changes), model=MODEL, number=1)
+    with pytest.raises(ParticipationRefusedError, match="what is summed is not"):
+        regrouped.admit(offered(2, partition=OTHER), model=MODEL, number=2)
+
+
+def test_under_a_plan_the_plan_says_what_is_summed() -> None:
+    guard, changes = guarded(), OTHER_SUMS["bounds"]
+    guard.admit(offered(plan=PLAN), model=MODEL, number=0, plan=PLAN)
+    guard.admit(offered(1, plan=PLAN, **changes), model=MODEL, number=1, plan=PLAN)
+    with pytest.raises(ParticipationRefusedError, match="round 0 of this model has this client in another"):
+        guard.admit(offered(plan=PLAN, **changes), model=MODEL, number=0, plan=PLAN)
+
+
 def test_regroupings_run_out() -> None:
     ledger = MemoryLedger()
     for number, partition in enumerate((PARTITION, OTHER)):
@@ -251,6 +314,8 @@ def test_after_a_restart_with_a_ledger_on_disk(tmp_path: Path) -> None:
     guarded(DirectoryLedger(tmp_path), allow_regrouping=1).admit(offered(), model=MODEL, number=0)
     again = guarded(DirectoryLedger(tmp_path), allow_regrouping=1)
     again.admit(offered(), model=MODEL, number=0)
+    with pytest.raises(ParticipationRefusedError, match="what is summed is not"):
+        again.admit(offered(1, **OTHER_SUMS["bounds"]), model=MODEL, number=1)
     with pytest.raises(ParticipationRefusedError, match="round 0 of this model"):
         again.admit(offered(plan=PLAN), model=MODEL, number=0, plan=PLAN)
     regrouped = guarded(DirectoryLedger(tmp_path), partition=OTHER, allow_regrouping=1)
@@ -303,6 +368,7 @@ def test_cells_sum_under_guards_and_policies() -> None:
         (lambda: guarded(floor=1), "floor=1 is no size of a cell; give 2 or more"),
         (lambda: guarded(allow_regrouping=-1), "allow_regrouping=-1 is outside 0 .. 65536; 0 is safest"),
         (lambda: guarded(allow_regrouping=True), "allow_regrouping=True is outside 0 .. 65536"),
+        (lambda: guarded(allow_other_sums=65537), "allow_other_sums=65537 is outside 0 .. 65536; 0 is safest"),
         (lambda: guarded(threat_model="lying"), "threat_model='lying' is unknown; give 'active' or 'semi-honest', or"),
         (
             lambda: guarded().admit(CELLS, model=MODEL, number=0),

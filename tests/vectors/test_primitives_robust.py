@@ -13,7 +13,6 @@ from secagg.parameters import SessionParameters
 from secagg.parameters.vectors import FixedPoint
 from secagg.robust import (
     CellGuard,
-    CellRound,
     Partition,
     admit_whole_cohort,
     alarm_spec,
@@ -152,10 +151,10 @@ def admit(given: Case, offer: Case, ledger: Kept) -> None:
         return
     model, plan, number = data(offer["model"]), data(offer["plan"]), int(offer["number"])
     its = partition_of(given, offer["epoch"])
-    guard = CellGuard(its, client, ledger=ledger, allow_regrouping=regroupings)
-    vectors = {"update": FixedPoint(bits=16, clip=1.0, length=3, aggregate="mean")}
-    offered = CellRound(its, vectors, model, number, plan=plan).parameters(guard.cell)
-    guard.admit(offered, model=model, number=number, plan=plan)
+    others = int(given["other_sums"])
+    guard = CellGuard(its, client, ledger=ledger, allow_regrouping=regroupings, allow_other_sums=others)
+    offered = SessionParameters.decode(data(offer["parameters"]))
+    guard.admit(offered, model=model, number=number, plan=plan, kind=offer["kind"])
 
 
 CHECKS = {

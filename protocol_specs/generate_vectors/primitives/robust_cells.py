@@ -6,14 +6,14 @@ Must not know the library.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from protocol_specs.generate_vectors.primitives.common import Inconsistent, Json, Topic, draw, session, wide
 from protocol_specs.reference import cell_sums, cells, parameters
 from protocol_specs.reference.cells import Guard, Partition
 from protocol_specs.reference.errors import Breach
-from protocol_specs.reference.parameters import ACTIVE, SEMI_HONEST, SPARSE, FixedPoint, Parameters
+from protocol_specs.reference.parameters import ACTIVE, SEMI_HONEST, SPARSE, FixedPoint, Integers, Parameters
 
 CELL_FLAGS: Final = {
     "LargeIds": "Ids around 2^63. Signed comparison orders them otherwise, so that cells have another digest.",
@@ -26,6 +26,7 @@ CELL_FLAGS: Final = {
     "OtherContext": "Offers of another round, model, partition, cell or plan.",
     "SmallCell": "A partition in which the own cell is small, or none.",
     "SecondCell": "Offers that are right one by one, and two of which would give a client away.",
+    "OtherSum": "Offers of the same cell that differ in what is summed, and two of which would tell single values.",
     "SharedLedger": "Clients with one ledger. What one of them is in says nothing of the others.",
 }
 _SEED: Final = bytes(range(32))
@@ -33,7 +34,31 @@ _ANY: Final = (2**63, 5, 2**64 - 1, 0, 2**63 - 1, 2**32, 77, 2**53 + 1, 1)
 _MODELS: Final = (draw("robust/model/0", 32), draw("robust/model/1", 32))
 _PLAN: Final = draw("robust/plan", 32)
 _CLIENT: Final = 7
-_Said = tuple[int, int, int, bytes] | None
+_CHANGES: Final[dict[str, dict[str, Any]]] = {
+    "": {},
+    "clip": {"vectors": (("update", FixedPoint((3,), 0.5, 16, "nearest", "mean")),)},
+    "more": {
+        "vectors": (("update", FixedPoint((3,), 1.0, 16, "nearest", "mean")), ("count", Integers(7, 8, (1,)))),
+    },
+    "weight": {"max_weight": 2},
+    "suite": {"suite": 2},
+    "active": {"threat_model": ACTIVE},
+}
+
+
+@dataclass(frozen=True)
+class _Try:
+    """An offer of a client's own cell, with the number of its model, and what of it is another than usual."""
+
+    epoch: int = 0
+    model: int = 0
+    number: int = 0
+    plan: bytes = b""
+    kind: str = ""
+    change: str = ""
+
+
+_Said = _Try | None
 _WHOLE: Final = None
 
 
@@ -43,6 +68,7 @@ def add_cells(topic: Topic) -> None:
     _contexts(topic)
     _offers(topic)
     _admissions(topic)
+    _sums(topic)
 
 
 def _shown(clients: Sequence[int], size: int, seed: bytes, epoch: int) -> Json:
@@ -198,57 +224,107 @@ def _offer(topic: Topic, name: str, flag: str, p: Parameters, partition: Json) -
 
 
 def _admissions(topic: Topic) -> None:
-    """Offers are of a client's own cell, (epoch of the partition, model, number, plan), or of a whole cohort, None."""
-    plain, next_round = (0, 0, 0, b""), (0, 0, 1, b"")
+    plain, next_round = _Try(), _Try(number=1)
     played: tuple[tuple[str, int, Sequence[_Said], str, str], ...] = (
-        ("rounds", 0, [plain, next_round, (0, 1, 2, b"")], "K14", "Normal"),
+        ("rounds", 0, [plain, next_round, _Try(model=1, number=2)], "K14", "Normal"),
         ("again", 0, [plain, plain, next_round, plain], "K13", "Normal"),
-        ("another-plan", 0, [plain, (0, 0, 0, _PLAN), plain], "K13", "SecondCell"),
-        ("same-number-other-model", 0, [plain, (0, 1, 0, b"")], "K13", "Normal"),
-        ("regrouped", 0, [plain, (1, 0, 1, b""), next_round], "K12", "SecondCell"),
-        ("regrouped-in-a-round", 1, [plain, (1, 0, 0, b""), (1, 0, 1, b""), next_round], "K13", "SecondCell"),
+        ("another-plan", 0, [plain, _Try(plan=_PLAN), plain], "K13", "SecondCell"),
+        ("same-number-other-model", 0, [plain, _Try(model=1)], "K13", "Normal"),
+        ("regrouped", 0, [plain, _Try(epoch=1, number=1), next_round], "K12", "SecondCell"),
+        ("regrouped-in-a-round", 1, [plain, _Try(epoch=1), _Try(epoch=1, number=1), next_round], "K13", "SecondCell"),
         (
             "regrouped-once",
             1,
-            [plain, (1, 0, 1, b""), (2, 0, 2, b""), (0, 0, 2, b""), (1, 0, 3, b"")],
+            [plain, _Try(epoch=1, number=1), _Try(epoch=2, number=2), _Try(number=2), _Try(epoch=1, number=3)],
             "K12",
             "SecondCell",
         ),
-        ("regrouped-twice", 2, [(epoch, 0, epoch, b"") for epoch in (0, 1, 2, 3, 0, 2)], "K12", "SecondCell"),
+        ("regrouped-twice", 2, [_Try(epoch=epoch, number=epoch) for epoch in (0, 1, 2, 3, 0, 2)], "K12", "SecondCell"),
         ("whole-cohorts", 0, [_WHOLE, plain, _WHOLE], "K15", "SecondCell"),
         ("whole-cohort-later", 0, [plain, _WHOLE, next_round], "K15", "SecondCell"),
-        ("whole-cohort-allowed", 1, [plain, _WHOLE, (1, 0, 1, b""), _WHOLE, next_round], "K15", "SecondCell"),
+        ("whole-cohort-allowed", 1, [plain, _WHOLE, _Try(epoch=1, number=1), _WHOLE, next_round], "K15", "SecondCell"),
     )
     for name, regroupings, offers, rule, flag in played:
-        _played(topic, name, regroupings, [(_CLIENT, offer) for offer in offers], rule, flag)
+        _played(topic, name, (regroupings, 0), [(_CLIENT, offer) for offer in offers], rule, flag)
     its = cells.partition(list(range(20)), 5, _SEED, 0)
     own = its.cells[its.cell_of(_CLIENT)]
     mate = next(client for client in own if client != _CLIENT)
     stranger, *_, idle = (client for client in range(20) if client not in own)
-    together: list[tuple[int, _Said]] = [(_CLIENT, plain), (stranger, plain), (mate, (1, 0, 0, b""))]
-    together += [(_CLIENT, (1, 0, 1, b"")), (mate, next_round), (stranger, _WHOLE), (idle, _WHOLE)]
-    _played(topic, "many-clients", 0, [*together, (stranger, next_round)], "K12", "SharedLedger")
+    together: list[tuple[int, _Said]] = [(_CLIENT, plain), (stranger, plain), (mate, _Try(epoch=1))]
+    together += [(_CLIENT, _Try(epoch=1, number=1)), (mate, next_round), (stranger, _WHOLE), (idle, _WHOLE)]
+    _played(topic, "many-clients", (0, 0), [*together, (stranger, next_round)], "K12", "SharedLedger")
+
+
+def _sums(topic: Topic) -> None:
+    """What is summed changes; limits are regroupings and other sums."""
+    plain, clipped, more = _Try(), _Try(change="clip"), _Try(change="more")
+    changing = ("", "clip", "more", "", "clip", "weight")
+    played: tuple[tuple[str, tuple[int, int], Sequence[_Said], str], ...] = (
+        *((f"other-{change}", (0, 0), _changed(change), "K16") for change in _CHANGES if change),
+        ("other-first", (0, 0), [clipped, plain, replace(clipped, number=1)], "K16"),
+        (
+            "other-sum-allowed",
+            (0, 1),
+            [plain, clipped, *(_Try(number=1, change=change) for change in ("clip", "", "more", "clip"))],
+            "K13",
+        ),
+        ("other-sums-run-out", (0, 1), [_Try(number=at, change=each) for at, each in enumerate(changing)], "K16"),
+        (
+            "kinds",
+            (0, 0),
+            [
+                replace(plain, kind="train"),
+                replace(more, kind="evaluate", model=1),
+                replace(more, kind="train", number=1),
+                replace(plain, kind="evaluate", number=1),
+                replace(plain, kind="train", number=2),
+                replace(more, kind="evaluate", number=3),
+            ],
+            "K16",
+        ),
+        (
+            "other-sum-regrouped",
+            (1, 0),
+            [plain, replace(clipped, epoch=1, number=1), replace(clipped, number=2), _Try(epoch=1, number=2)],
+            "K16",
+        ),
+        (
+            "plans-fix-sums",
+            (0, 0),
+            [_Try(plan=_PLAN), replace(clipped, plan=_PLAN, number=1), replace(clipped, plan=_PLAN)],
+            "K13",
+        ),
+    )
+    for name, limits, offers, rule in played:
+        _played(topic, name, limits, [(_CLIENT, offer) for offer in offers], rule, "OtherSum")
+
+
+def _changed(change: str) -> list[_Said]:
+    """A session, something else in the same round and in the next one, and the first once more."""
+    return [_Try(), _Try(change=change), _Try(number=1, change=change), _Try()]
 
 
 def _played(
-    topic: Topic, name: str, regroupings: int, offers: Sequence[tuple[int, _Said]], rule: str, flag: str
+    topic: Topic, name: str, limits: tuple[int, int], offers: Sequence[tuple[int, _Said]], rule: str, flag: str
 ) -> None:
     ledger: cells.Ledger = {}
-    admitted, shown = [], []
+    admitted: list[bool] = []
+    shown: list[Json] = []
     for client, offer in offers:
+        its: Json = {"whole_cohort": True}
+        if offer is not None:
+            p = replace(_own_session(client, offer), nonce=draw(f"robust/try/{len(shown)}", 32))
+            its = {"epoch": str(offer.epoch), "model": _MODELS[offer.model].hex(), "number": str(offer.number)}
+            its |= {"plan": offer.plan.hex(), "kind": offer.kind, "parameters": parameters.encode(p).hex()}
+        shown.append({"client": str(client), **its})
         try:
-            _admit(ledger, regroupings, client, offer)
+            _admit(ledger, limits, client, offer)
         except Breach as breach:
-            if breach.rule not in ("K12", "K13", "K15"):
+            if breach.rule not in ("K12", "K13", "K15", "K16"):
                 raise Inconsistent(name) from breach
             admitted.append(False)
         else:
             admitted.append(True)
-        its: Json = {"whole_cohort": True}
-        if offer is not None:
-            epoch, model, number, plan = offer
-            its = {"epoch": str(epoch), "model": _MODELS[model].hex(), "number": str(number), "plan": plan.hex()}
-        shown.append({"client": str(client), **its})
     records = [
         {"session": session_digest.hex(), "client": str(client), "phase": phase, "hash": hash_.hex()}
         for (session_digest, client, phase), hash_ in ledger.items()
@@ -257,7 +333,7 @@ def _played(
     topic.add(
         f"admissions-{name}",
         "admissions",
-        {**given, "regroupings": str(regroupings), "offers": shown},
+        {**given, "regroupings": str(limits[0]), "other_sums": str(limits[1]), "offers": shown},
         output={"admitted": admitted, "records": records},
         comment="Offers one after the other, each of the own cell in the epoch's partition, or of a whole cohort.",
         requirements=[rule] if rule == "K14" else [rule, "K14"],
@@ -265,11 +341,19 @@ def _played(
     )
 
 
-def _admit(ledger: cells.Ledger, regroupings: int, client: int, offer: _Said) -> None:
+def _own_session(client: int, offer: _Try) -> Parameters:
+    its = cells.partition(list(range(20)), 5, _SEED, offer.epoch)
+    p = _session(its, client, _MODELS[offer.model], offer.number, offer.plan)
+    return replace(p, **_CHANGES[offer.change])
+
+
+def _admit(ledger: cells.Ledger, limits: tuple[int, int], client: int, offer: _Said) -> None:
+    regroupings, other_sums = limits
     if offer is None:
         cells.record_whole_cohort(ledger, client, regroupings)
         return
-    epoch, model, number, plan = offer
-    guard = Guard(cells.partition(list(range(20)), 5, _SEED, epoch), client, 5, regroupings, "", ledger)
-    p = _session(guard.its, client, _MODELS[model], number, plan)
-    guard.record(_MODELS[model], number, guard.check(p, _MODELS[model], number, plan))
+    its = cells.partition(list(range(20)), 5, _SEED, offer.epoch)
+    guard = Guard(its, client, 5, regroupings, "", other_sums, ledger)
+    p, model = _own_session(client, offer), _MODELS[offer.model]
+    guard.check(p, model, offer.number, offer.plan)
+    guard.record(p, model, offer.number, offer.plan, offer.kind)

@@ -99,7 +99,8 @@ def node_from_config(
     :class:`secagg.privacy.FileBudget` that was begun for this client), or `secagg-privacy-epsilon` and
     `secagg-privacy-delta` (what a run may cost, counted in Flower's context); `secagg-cells-size`,
     `secagg-cells-seed` (64 hexadecimal digits), `secagg-cells-epoch`, `secagg-cells-clients` (ids, as "1-20,25"; those
-    of the roster unless given), `secagg-cells-floor`, `secagg-cells-regroupings`: fields of
+    of the roster unless given), `secagg-cells-floor`, `secagg-cells-regroupings`,
+    `secagg-cells-other-sums`: fields of
     :class:`secagg.integrations.cells.OwnCells`; and fields of
     :class:`secagg.ClientPolicy`: `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete"
     refuses sparse graphs), `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`,

@@ -30,6 +30,7 @@ from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
+from secagg.privacy import Plan as PrivacyPlan
 from secagg.robust import ALARM_VECTOR, alarm_spec
 
 SESSION: Final = "secagg.session"
@@ -88,15 +89,19 @@ class Step:
         if private is None:
             require_counts_that_are_known(session.parameters, self._alarms(session.parameters))
         # Last, because a round that is taken is taken: whatever else is wrong with the offer leaves it open.
+        self._admit(message, session.parameters, private)
+        return session
+
+    def _admit(self, message: Message, parameters: secagg.SessionParameters, private: PrivacyPlan | None) -> None:
         self._node.cells.admit(
             records.read_cells(message.content),
             self._node.client_id,
-            session.parameters,
+            parameters,
             ledger=self._ledger,
             policy=self._node.policy,
             plan=b"" if private is None else private.digest,
+            kind=message.metadata.message_type,
         )
-        return session
 
     def resumed(self, held: tuple[bytes, secagg.SecretBytes] | None) -> secagg.ClientSession:
         """Go on from the snapshot."""
@@ -146,6 +151,8 @@ class Step:
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
+        # Once more, now that it is known which of the app's functions will answer: the offer may have named another.
+        self._admit(message, session.parameters, private)
         self._require_names(plan)
         # Records of the app's own: what it changes in place stays what it was told, from which differences are taken.
         own = {name: type(record)(dict(record)) for name, record in instruction.items()}  # type: ignore[arg-type]

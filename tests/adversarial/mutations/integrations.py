@@ -93,7 +93,7 @@ MUTATIONS: Final = (
         "cells are admitted unseen",
         (
             OWN_CELLS,
-            "        guard.admit(parameters, model=Said.from_bytes(data).model, number=ROUND, plan=plan)\n",
+            "        guard.admit(parameters, model=Said.from_bytes(data).model, number=ROUND, plan=plan, kind=kind)\n",
             "",
         ),
     ),
@@ -101,6 +101,15 @@ MUTATIONS: Final = (
         "40",
         "whole cohorts leave no record",
         (OWN_CELLS, "            admit_whole_cohort(client, ledger=ledger, allow_regrouping=self.regroupings)\n", ""),
+    ),
+    m(
+        "40",
+        "training under the name of an evaluation",
+        (
+            STEP,
+            "        self._admit(message, session.parameters, private)\n        self._require_names",
+            "        self._require_names",
+        ),
     ),
     m("40", "the owner's cells are not compared", (OWN_CELLS, "if own is not None and own != theirs:", "if False:")),
     m(
@@ -151,7 +160,7 @@ MUTATIONS: Final = (
         "cells are no part of what a site admits",
         (
             EXECUTOR,
-            "            asked.cells,\n            site.client_id,",
+            "            cells,\n            site.client_id,",
             "            None,\n            site.client_id,",
         ),
     ),
@@ -164,6 +173,11 @@ MUTATIONS: Final = (
         "41",
         "the instruction is not that of the cell",
         (EXECUTOR, "context = opened.seat.context(context)", "context = session.parameters.context"),
+    ),
+    m(
+        "41",
+        "a task is summed under any bounds",
+        (EXECUTOR, "        self._seat(site, opened.cells, session.parameters, private, instruction.task)\n", ""),
     ),
     m(
         "41",

@@ -5,6 +5,7 @@ The liar writes offers of its own and sends them to one node; what it may not ge
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,32 @@ OTHER = Partition.draw(range(1, 13), size=4, seed=bytes(32))
 VECTORS = with_report({"arrays/w": secagg.FixedPoint(4, clip=1.0, bits=16, aggregate="mean")})
 
 
-def ask(group: Cohort, parameters: secagg.SessionParameters, said: Said | None, client: int = VICTIM) -> Message:
+def ask(
+    group: Cohort,
+    parameters: secagg.SessionParameters,
+    said: Said | None,
+    client: int = VICTIM,
+    *,
+    kind: str = "train",
+) -> Message:
     """Offer a session to a node."""
     server = secagg.ServerSession(parameters, roster=group.roster)
     asked = records.Asked(records.session_tag(server.offer), server.requests[client], server.offer, "advertise_keys")
     cells = None if said is None else said.to_bytes()
-    return group.grid.ask(
-        100 + client, Message(records.request_content(asked, None, None, cells), 100 + client, "train")
-    )
+    return group.grid.ask(100 + client, Message(records.request_content(asked, None, None, cells), 100 + client, kind))
 
 
-def cell_of(partition: Partition, instruction: int = 1, *, client: int = VICTIM, **what: Any) -> Any:
+def cell_of(
+    partition: Partition,
+    instruction: int = 1,
+    *,
+    client: int = VICTIM,
+    vectors: Mapping[str, Any] = VECTORS,
+    **what: Any,
+) -> Any:
     """Parameters and words of an honest server's offer of one cell."""
     model = bytes([instruction]) * 32
-    round_ = CellRound(partition, VECTORS, model, ROUND, **what)
+    round_ = CellRound(partition, vectors, model, ROUND, **what)
     return round_.parameters(partition.cell_of(client)), Said.of(partition, model)
 
 
@@ -61,11 +74,54 @@ def test_an_honest_offer_is_answered_and_so_is_its_retry() -> None:
 def test_a_second_cell_in_one_round_is_refused_even_where_another_partition_is_allowed() -> None:
     group = cohort(12, active=False, cells=OwnCells(floor=4, regroupings=1))
     assert ask(group, *cell_of(PARTITION)).has_content()
-    assert "in another cell or under another plan already" in refusal(ask(group, *cell_of(OTHER)))
+    assert "has this client in another cell" in refusal(ask(group, *cell_of(OTHER)))
     assert ask(group, *cell_of(OTHER, 2)).has_content()
     assert ask(group, *cell_of(PARTITION, 3)).has_content()
     third = Partition.draw(range(1, 13), size=4, seed=SEED, epoch=1)
     assert "is in 2 other partitions already" in refusal(ask(group, *cell_of(third, 4)))
+
+
+def test_other_bounds_are_refused_in_every_round_and_an_evaluation_has_its_own() -> None:
+    """An instruction of another word is another round, in which an app computes the same once more."""
+    group = in_cells()
+    narrow = with_report({"arrays/w": secagg.FixedPoint(4, clip=0.5, bits=16, aggregate="mean")})
+    assert ask(group, *cell_of(PARTITION)).has_content()
+    for instruction in (1, 2):
+        assert "is not what it was before" in refusal(ask(group, *cell_of(PARTITION, instruction, vectors=narrow)))
+    parameters, said = cell_of(PARTITION, 3, vectors=narrow)
+    assert ask(group, parameters, said, kind="evaluate").has_content()
+    parameters, said = cell_of(PARTITION, 4)
+    assert "of kind 'evaluate' is not what" in refusal(ask(group, parameters, said, kind="evaluate"))
+    assert ask(group, *cell_of(PARTITION, 4)).has_content()
+    allowed = cohort(12, active=False, cells=OwnCells(floor=4, other_sums=1))
+    for instruction, vectors in ((1, VECTORS), (2, narrow), (3, VECTORS)):
+        assert ask(allowed, *cell_of(PARTITION, instruction, vectors=vectors)).has_content()
+
+
+def test_training_is_not_summed_under_the_bounds_of_an_evaluation() -> None:
+    """The offer is of an evaluation, and what comes with the request for the masked input is to be trained on."""
+    group = in_cells()
+    run_cells(group.grid, instructions(group.grid.apps), config(group), cells_of_run(config(group)), clock=group.clock)
+    assert group.trainers[VICTIM].trained
+    group.trainers[VICTIM].trained.clear()
+    lower = config(group, clip=0.25)
+
+    def change(node: int, message: Message) -> Message | None:
+        if stage(message) == "masked_input":
+            return message
+        other = Message(message.content, message.metadata.dst_node_id, "evaluate", group_id=message.metadata.group_id)
+        other.metadata.__dict__["_message_id"] = message.metadata.message_id
+        return other
+
+    group.grid.on_request = change
+    with pytest.raises(secagg.SessionAbortedError):
+        run_cells(
+            group.grid, instructions(group.grid.apps, server_round=2), lower, cells_of_run(lower), clock=group.clock
+        )
+    assert not group.trainers[VICTIM].trained
+    assert any(
+        "of kind 'train' is not what it was before" in refusal(r) for _, r in group.grid.replies if r.has_error()
+    )
 
 
 def test_one_instruction_is_summed_once_where_the_owner_says_so(tmp_path: Path) -> None:
@@ -209,7 +265,7 @@ def test_a_node_with_a_durable_ledger_remembers_after_a_restart(tmp_path: Path, 
         assert "is in 1 other partitions already" in refusal(ask(group, *cell_of(OTHER, 2)))
         assert "is in sums of its own cell" in refusal(ask(group, whole_cohort(list(range(1, 13))), None))
     else:
-        assert "in another cell or under another plan already" in refusal(ask(group, *cell_of(OTHER)))
+        assert "has this client in another cell" in refusal(ask(group, *cell_of(OTHER)))
     assert ask(group, *cell_of(PARTITION, 3)).has_content()
 
 

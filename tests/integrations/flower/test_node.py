@@ -84,13 +84,15 @@ def test_every_setting(keys: Path) -> None:
         "secagg-cells-epoch": 1,
         "secagg-cells-floor": 6,
         "secagg-cells-regroupings": 2,
+        "secagg-cells-other-sums": 3,
     }
     node = node_from_config(context(**settings), secagg.ClientPolicy(minimum_cohort=3, security_bits=30))
     assert node.client_id == 2
     assert node.weight == "rows"
     assert node.metrics == frozenset({"loss", "accuracy"})
     ids = frozenset(range(1, 6))  # those of the roster
-    assert node.cells == OwnCells(size=8, seed=bytes([7]) * 32, epoch=1, clients=ids, floor=6, regroupings=2)
+    own = OwnCells(size=8, seed=bytes([7]) * 32, epoch=1, clients=ids, floor=6, regroupings=2, other_sums=3)
+    assert node.cells == own
     assert node.identity is not None
     assert node.roster is not None
     assert node.roster[2] == node.identity.public

@@ -20,9 +20,10 @@ from secagg.integrations.nvflare.messages import ENTRY
 from secagg.integrations.own_cells import OwnCells
 from secagg.robust import CellRound, Partition
 from tests.integrations.nvflare.support import FakeClock, Learner, Network, enroll, entry, stage
-from tests.integrations.nvflare.test_cells import IDS, NAMES, PARTITION, SEED, averaged, in_cells, outcome_of
+from tests.integrations.nvflare.test_cells import IDS, NAMES, PARTITION, SEED, START, averaged, in_cells, outcome_of
 
 VICTIM = "site-1"
+OTHER_START = {name: array + array.dtype.type(1) for name, array in START.items()}
 ME = secagg.client_id(VICTIM)
 OTHER = Partition.draw(IDS, size=4, seed=bytes(32))
 VECTORS = with_report({"arrays/w": secagg.FixedPoint(4, clip=1.0, bits=16, aggregate="mean")})
@@ -88,7 +89,7 @@ def test_an_honest_offer_is_answered_and_so_is_its_retry(tmp_path: Path) -> None
 def test_a_second_cell_in_one_round_is_refused_even_where_another_partition_is_allowed(tmp_path: Path) -> None:
     network = in_cells(tmp_path, "cells_regroupings = 1\n")
     assert answered(ask(network, *cell_of(PARTITION)))
-    assert "in another cell or under another plan already" in refused(ask(network, *cell_of(OTHER)))
+    assert "has this client in another cell" in refused(ask(network, *cell_of(OTHER)))
     assert answered(ask(network, *cell_of(OTHER, 2)))
     assert answered(ask(network, *cell_of(PARTITION, 3)))
     third = Partition.draw(IDS, size=4, seed=SEED, epoch=1)
@@ -206,7 +207,7 @@ def test_a_site_with_a_durable_ledger_remembers_after_a_restart(when: str, tmp_p
     )
     network.executors[VICTIM] = SecAggExecutor(Learner())
     if when == "the same round":
-        assert "in another cell or under another plan already" in refused(ask(network, *cell_of(OTHER)))
+        assert "has this client in another cell" in refused(ask(network, *cell_of(OTHER)))
     elif when == "a later round":
         assert "is in 1 other partitions already" in refused(ask(network, *cell_of(OTHER, 2)))
     else:
@@ -278,3 +279,22 @@ def test_cells_of_an_owner_need_what_remembers_them(tmp_path: Path) -> None:
         (tmp_path / "secagg.toml").write_text(text)
         with pytest.raises(secagg.ParameterError, match=sentence):
             load_site(tmp_path, VICTIM)
+
+
+@pytest.mark.parametrize(
+    ("start", "why"),
+    [(START, "round 0 of this model has this client in another"), (OTHER_START, "of kind 'train' is not what it was")],
+)
+def test_other_bounds_are_refused_in_a_later_job(
+    start: Any, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kind is the learner's task, which comes with the instruction: nothing is computed before it is judged."""
+    network = owned(tmp_path)
+    averaged(network, clip=1.0)
+    stage_, _, _ = averaged(network, clip=0.5, model=start)
+    assert stage_.panicked
+    assert why in caplog.text
+    assert all(len(learner.seen) == 1 for learner in network.learners.values())
+    third = {name: -array for name, array in START.items()}
+    stage_, _, _ = averaged(network, clip=1.0, model=third)
+    assert not stage_.panicked
