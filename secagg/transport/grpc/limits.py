@@ -26,6 +26,7 @@ _SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
 CLIENT_MESSAGE_BYTES: Final = 1 << 26
 SHA256_BYTES: Final = 32
 _FEWEST_CALLS: Final = 3
+_LONGEST_MILLISECONDS: Final = (1 << 31) - 1  # gRPC's word for never
 OWN_FILES: Final = 128
 """Files of a server that are no connections: the store, uploads being written and read, logs, worker processes."""
 
@@ -39,11 +40,17 @@ class ServiceLimits:
         calls_per_connection: calls at once over one connection.
         connections: connections at once, those that have not said anything yet included; fewer where the process may
             not open as many files.
+        idle_seconds: how long a connection may be open without a call.
+        age_seconds: after how long a connection is ended once its calls are over, so that clients spread anew over the
+            servers behind a balancer; what still goes on after as long again is cut off.
+        ping_seconds: how often the other end of a connection is asked whether it is there, with calls or without; one
+            that does not say so for as long again is gone.
         calls_per_caller: calls at once of one client of a session, or of one operator, over all its connections.
         uploads: masked inputs that are taken in at once, shared out among the sessions that want to; others wait.
         uploads_of_session: uploads of each session besides, whatever the other sessions do.
         poll_seconds: how long a client may wait for a request in one call.
-        stall_seconds: how long an upload may pause, and how long the one request of any other call may take to come.
+        stall_seconds: how long an upload may pause, and how long a connection's handshake, or the one request of any
+            other call, may take to come.
         probe_seconds: how often the store is asked whether it can be written; health checks say so.
         upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed; faster where
             it would otherwise miss the end of its round.
@@ -59,6 +66,9 @@ class ServiceLimits:
     calls: int = 16_384
     calls_per_connection: int = 16
     connections: int = 1 << 20
+    idle_seconds: float = 600.0
+    age_seconds: float = 3600.0
+    ping_seconds: float = 30.0
     calls_per_caller: int = 32
     uploads: int = 32
     uploads_of_session: int = 2
@@ -107,6 +117,10 @@ def open_files() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
+def _milliseconds(seconds: float) -> int:
+    return min(_LONGEST_MILLISECONDS, max(1, round(seconds * 1000)))
+
+
 def server_options(limits: ServiceLimits) -> Options:
     """Options of a server: without those about pending requests, many calls at once are cancelled.
 
@@ -126,9 +140,17 @@ def server_options(limits: ServiceLimits) -> Options:
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
         # Connections that died silently are found, and clients may look for that as often as we do.
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_time_ms", _milliseconds(limits.ping_seconds)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(limits.ping_seconds)),
+        ("grpc.http2.ping_timeout_ms", _milliseconds(limits.ping_seconds)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        # Whoever connects and says nothing, or is done, keeps no place.
+        ("grpc.server_handshake_timeout_ms", _milliseconds(limits.stall_seconds)),
+        ("grpc.max_connection_idle_ms", _milliseconds(limits.idle_seconds)),
+        ("grpc.max_connection_age_ms", _milliseconds(limits.age_seconds)),
+        ("grpc.max_connection_age_grace_ms", _milliseconds(limits.age_seconds)),
         ("grpc.so_reuseport", 0),
     )
 
