@@ -1,8 +1,9 @@
 """A place for every call, taken before anything of the call is read.
 
 gRPC bounds all calls of a server together, whoever makes them. Here each logged-in caller has a few of these places,
-and callers without a login share a part of them, a small one for calls that stay open (`Health.Watch`, reflection); so
-strangers can fill neither the places of those who take part nor, by watching, those for logins. A call also has to say
+and callers without a login share a part of them, a small one for calls that stay open (`Health.Watch`, reflection),
+and half of each part at most from one address; so strangers can fill neither the places of those who take part nor, by
+watching or from one machine, those for logins. A call also has to say
 what it wants: one whose request does not come in time gives its place back. Must not know what calls mean.
 """
 
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc
 
@@ -42,7 +45,7 @@ class Places(grpc.aio.ServerInterceptor):
     def __init__(self, gatekeeper: Gatekeeper, limits: ServiceLimits) -> None:
         self._gatekeeper = gatekeeper
         self._limits = limits
-        self._open: Counter[Caller | str] = Counter()
+        self._open: Counter[Caller | str | tuple[str, str]] = Counter()
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
@@ -71,21 +74,26 @@ class Places(grpc.aio.ServerInterceptor):
         return self._limits.calls_per_caller
 
     @contextmanager
-    def _place(self, who: Caller | str) -> Iterator[None]:
-        if self._open[who] >= self._most(who):
-            raise CallRefusedError(
-                Refusal.QUOTA_EXCEEDED,
-                f"calls open of {_name(who)}: {self._open[who]}, as many as may be; wait for one to end",
-                retry=True,
-                retry_after=_BUSY_SECONDS,
-            )
-        self._open[who] += 1
+    def _place(self, who: Caller | str, context: Context) -> Iterator[None]:
+        seats: dict[Caller | str | tuple[str, str], int] = {who: self._most(who)}
+        if isinstance(who, str):
+            seats[who, address_of(context.peer())] = max(1, self._most(who) // 2)
+        for seat, most in seats.items():
+            if self._open[seat] >= most:
+                raise CallRefusedError(
+                    Refusal.QUOTA_EXCEEDED,
+                    f"calls open of {_name(seat)}: {self._open[seat]}, as many as may be; wait for one to end",
+                    retry=True,
+                    retry_after=_BUSY_SECONDS,
+                )
+        self._open.update(seats.keys())
         try:
             yield
         finally:
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+            self._open.subtract(seats.keys())
+            for seat in seats:
+                if not self._open[seat]:
+                    del self._open[seat]
 
     def _seated(self, method: Method, who: Caller | str, *, unary: bool) -> Method:
         """Return a method that streams requests, whatever the method inside does."""
@@ -93,7 +101,7 @@ class Places(grpc.aio.ServerInterceptor):
 
             async def replies(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
                 try:
-                    with self._place(who):
+                    with self._place(who, context):
                         given = await self._only(requests) if unary else requests
                         async for reply in method(given, context):
                             yield reply
@@ -104,7 +112,7 @@ class Places(grpc.aio.ServerInterceptor):
 
         async def reply(requests: AsyncIterator[Any], context: Context) -> Any:
             try:
-                with self._place(who):
+                with self._place(who, context):
                     return await method(await self._only(requests) if unary else requests, context)
             except CallRefusedError as refusal:
                 await fail(context, refusal)
@@ -124,10 +132,25 @@ class Places(grpc.aio.ServerInterceptor):
             raise CallRefusedError(Refusal.MALFORMED, "the call ended without a request; send one") from None
 
 
-def _name(who: Caller | str) -> str:
+def address_of(peer: str) -> str:
+    """Who is at the other end, of what gRPC says of it: an IPv4 address, or the 64 bits of an IPv6 network."""
+    host = unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+    return str(address)
+
+
+def _name(who: Caller | str | tuple[str, str]) -> str:
     match who:
         case ClientCaller(_, client):
             return f"client {client}"
         case str():
             return who
+        case (str(strangers), _):
+            return f"{strangers}, from this address"
     return "this operator"

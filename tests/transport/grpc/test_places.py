@@ -7,6 +7,7 @@ import hashlib
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import grpc
@@ -20,12 +21,14 @@ from secagg.errors import ParameterError
 from secagg.hosting import Quotas
 from secagg.transport.grpc import ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.gatekeeper import Gatekeeper
 from secagg.transport.grpc.limits import channel_options, server_options
+from secagg.transport.grpc.places import Places, address_of
 from tests.transport.grpc.network import Network, authority, failure, run, until
 from tests.transport.grpc.test_answers import Bare, metadata_of, play_bare
 
 EIGHT = ServiceLimits(calls=8)
-"""Two calls of strangers, and one that watches."""
+"""Two calls of strangers, one of them from this address, and one that watches."""
 HEARD = health_pb2.HealthCheckRequest(service="")
 
 
@@ -136,7 +139,7 @@ def test_clients_keep_their_places_while_strangers_are_silent() -> None:
         async with stranger(bare.network) as channel:
             calls = [silent(channel, "Challenge") for _ in range(10)]
             refused = [asyncio.ensure_future(failure(call)) for call in calls]
-            await until(lambda: sum(each.done() for each in refused) == 8)
+            await until(lambda: sum(each.done() for each in refused) == 9)
             assert (await bare.request()).WhichOneof("news") == "request"
             for call in calls:
                 call.cancel()
@@ -189,6 +192,69 @@ def test_a_request_is_not_handed_out_again_and_again() -> None:
         assert (await failure(asyncio.gather(*offers)))[1].reason == "QUOTA_EXCEEDED"
 
     play_bare(test, quotas=Quotas(client_fetches_per_minute=3))
+
+
+class Abroad:
+    """The context of a call from an address."""
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
+    def peer(self) -> str:
+        return self._peer
+
+    async def abort(self, code: grpc.StatusCode, *said: Any) -> None:
+        raise ConnectionError(code.name)
+
+
+def test_one_address_takes_half_of_the_places_of_strangers() -> None:
+    """Logins from elsewhere go on."""
+
+    async def play() -> None:
+        limits = ServiceLimits(calls=32)
+        places = Places(Gatekeeper(lambda caller: None, {"localhost"}, lambda: 0.0, limits), limits)
+        handler: Any = grpc.unary_unary_rpc_method_handler(waits)
+        details = cast(grpc.HandlerCallDetails, SimpleNamespace(invocation_metadata=(), method="/x/Login"))
+
+        async def found(_: grpc.HandlerCallDetails) -> Any:
+            return handler
+
+        async def sent() -> AsyncIterator[bytes]:
+            yield b""
+
+        async def call(peer: str) -> Any:
+            seated: Any = await places.intercept_service(found, details)
+            return await seated.stream_unary(sent(), Abroad(peer))
+
+        calls = [asyncio.ensure_future(call(f"ipv4:192.0.2.1:{port}")) for port in range(20)]
+        await until(lambda: sum(each.done() for each in calls) == 16)
+        assert {str(each.exception()) for each in calls if each.done()} == {"RESOURCE_EXHAUSTED"}
+        calls += [asyncio.ensure_future(call(f"ipv6:%5B2001:db8::{port}%5D:1")) for port in range(20)]
+        await until(lambda: sum(each.done() for each in calls) == 32)
+        for each in calls:
+            each.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert places._open == {}
+
+    run(play())
+
+
+async def waits(request: Any, context: Any) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.0.2.7:53412", "192.0.2.7"),
+        ("ipv6:%5B2001:db8:1:2:3::9%5D:53412", "2001:db8:1:2::/64"),
+        ("ipv6:[::ffff:192.0.2.7]:1", "192.0.2.7"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:1", "fe80::/64"),
+        ("unix:/run/secagg", ""),
+    ],
+)
+def test_an_address_is_that_of_a_machine_or_its_network(peer: str, address: str) -> None:
+    assert address_of(peer) == address
 
 
 def test_strangers_never_have_all_places() -> None:
