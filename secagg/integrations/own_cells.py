@@ -143,7 +143,7 @@ class OwnCells:
         ledger: secagg.AnswerLedger,
         policy: secagg.ClientPolicy,
         plan: bytes = b"",
-        kind: str | None,
+        kind: str = "",
     ) -> Seat | None:
         """Let a client into an offered session, if that is its cell's of a round in which it is in no other.
 
@@ -158,7 +158,8 @@ class OwnCells:
             ledger: what must not forget: with one that does not outlive the client's process, a restart does.
             policy: bounds on what an offer may cost.
             plan: digest of the privacy plan that the session is under.
-            kind: what the client is told to compute, as what its application has for it is called; None if not known.
+            kind: which of its application's functions the client is told to run. Names by which a server reaches the
+                same function are one kind; where that cannot be told, all are.
 
         Raises:
             ParticipationRefusedError: the client is not in it; says why, of settings alone.

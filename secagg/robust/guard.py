@@ -119,7 +119,7 @@ class CellGuard:
         return round_context(model, number, self._partition, self._cell, plan=plan)
 
     def admit(
-        self, parameters: SessionParameters, *, model: bytes, number: int, plan: bytes = b"", kind: str | None = ""
+        self, parameters: SessionParameters, *, model: bytes, number: int, plan: bytes = b"", kind: str = ""
     ) -> None:
         """Admit a session of a round, and remember that; the whole cell may try the very same sum again in that round.
 
@@ -129,8 +129,8 @@ class CellGuard:
             number: which round the server says it is.
             plan: 32-byte digest of the privacy plan, or nothing. A plan fixes what is summed.
             kind: what this client's input is, where it gives inputs of several kinds, such as "train" and "evaluate":
-                each kind has vectors of its own. No server may give an input of one kind the name of another: where the
-                kind is not known yet, None, and admit again with it before the input is set.
+                each kind has vectors of its own. No server may give an input of one kind the name of another: if it is
+                told only later what to compute, admit once more before the input is set.
 
         Raises:
             ParticipationRefusedError: naming what does not fit; nothing may be sent in that session.
@@ -149,7 +149,7 @@ class CellGuard:
                 f"this client is in {self._partitions} other partitions already, as many as it may be in, and one more "
                 "could give its input away; keep the partition for the whole run"
             )
-        if not plan and kind is not None and not self._takes_sum(digest, kind, parameters):
+        if not plan and not self._takes_sum(digest, kind, parameters):
             of = f" of kind {kind!r:.40}" if kind else ""
             raise ParticipationRefusedError(
                 f"what is summed{of} is not what it was before in this partition, and sums under other bounds tell "

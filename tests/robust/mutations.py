@@ -160,8 +160,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "a round sums anything",
         (
             GUARD,
-            "if not plan and kind is not None and not self._takes_sum",
-            "if False and kind is not None and not self._takes_sum",
+            "if not plan and not self._takes_sum",
+            "if False and not self._takes_sum",
         ),
     ),
     m(
@@ -169,8 +169,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "plans are alike",
         (
             GUARD,
-            "if not plan and kind is not None and not self._takes_sum",
-            "if kind is not None and not self._takes_sum",
+            "if not plan and not self._takes_sum",
+            "if not self._takes_sum",
         ),
     ),
     m("guard", "one other sum more", (GUARD, "self._sums = 1 +", "self._sums = 2 +")),

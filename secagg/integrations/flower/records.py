@@ -67,6 +67,11 @@ def category(message: Message) -> str:
     return str(message.metadata.message_type).partition(".")[0]
 
 
+def kind_of(message: Message) -> str:
+    """Return by which of an app's functions a message is answered: "train" and "train.default" are one."""
+    return str(message.metadata.message_type).removesuffix(".default")
+
+
 def hello_content() -> RecordDict:
     """Make the content that asks a node which client it is."""
     return RecordDict({HEAD: ConfigRecord({"kind": "hello"})})

@@ -100,7 +100,7 @@ class Step:
             ledger=self._ledger,
             policy=self._node.policy,
             plan=b"" if private is None else private.digest,
-            kind=message.metadata.message_type,
+            kind=records.kind_of(message),
         )
 
     def resumed(self, held: tuple[bytes, secagg.SecretBytes] | None) -> secagg.ClientSession:

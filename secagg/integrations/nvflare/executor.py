@@ -48,7 +48,6 @@ from secagg.integrations.nvflare.instruction import Instruction, Plan, instructi
 from secagg.integrations.nvflare.site import Site, load_site
 from secagg.integrations.own_cells import ALARM, Seat, alarm_of
 from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
-from secagg.privacy import Plan as PrivacyPlan
 from secagg.robust import ALARM_VECTOR, alarm_spec
 from secagg.store.base import StoreError
 
@@ -65,13 +64,11 @@ class _Open:
         tag: its name.
         client: this site's side of it.
         seat: the cell that it is of; None for one of a whole cohort.
-        cells: what the server said of cells.
     """
 
     tag: bytes
     client: secagg.ClientSession
     seat: Seat | None
-    cells: bytes | None
 
 
 class SecAggExecutor(Executor):
@@ -159,13 +156,14 @@ class SecAggExecutor(Executor):
         offer = asked.offer or b""
         if messages.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the task names")
+        ledger = self._ledger if site.ledger is None else site.ledger
         session = secagg.ClientSession(
             offer,
             site.client_id,
             identity=site.identity,
             roster=site.roster,
             policy=site.policy,
-            ledger=self._remembers(site),
+            ledger=ledger,
             participations=site.participations,
         )
         private = accepted_plan(asked.privacy, session.parameters, site.budget, site.policy)
@@ -176,29 +174,15 @@ class SecAggExecutor(Executor):
                 known[ALARM_VECTOR] = (spec.low, spec.high)
             require_counts_that_are_known(session.parameters, known)
         # Last, because a round that is taken is taken: whatever else is wrong with the offer leaves it open.
-        seat = self._seat(site, asked.cells, session.parameters, private, None)
-        return _Open(asked.tag, session, seat, asked.cells)
-
-    def _remembers(self, site: Site) -> secagg.AnswerLedger:
-        return self._ledger if site.ledger is None else site.ledger
-
-    def _seat(
-        self,
-        site: Site,
-        cells: bytes | None,
-        parameters: secagg.SessionParameters,
-        private: PrivacyPlan | None,
-        kind: str | None,
-    ) -> Seat | None:
-        return site.cells.admit(
-            cells,
+        seat = site.cells.admit(
+            asked.cells,
             site.client_id,
-            parameters,
-            ledger=self._remembers(site),
+            session.parameters,
+            ledger=ledger,
             policy=site.policy,
             plan=b"" if private is None else private.digest,
-            kind=kind,
         )
+        return _Open(asked.tag, session, seat)
 
     def _advance(
         self, session: _Open, asked: messages.Asked, site: Site, fl_ctx: FLContext, abort_signal: Signal
@@ -234,7 +218,6 @@ class SecAggExecutor(Executor):
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
-        self._seat(site, opened.cells, session.parameters, private, instruction.task)
         learn = partial(self._learn, instruction, fl_ctx, abort_signal)
         if private is not None and site.budget is not None:
             contribute_under(private, site.budget, session, lambda: plan.update(instruction, learn()), _LOG)

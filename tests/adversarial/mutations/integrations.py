@@ -111,6 +111,11 @@ MUTATIONS: Final = (
             "        self._require_names",
         ),
     ),
+    m(
+        "40",
+        "one function of an app by two names",
+        ("integrations/flower/records.py", 'message_type).removesuffix(".default")', "message_type)"),
+    ),
     m("40", "the owner's cells are not compared", (OWN_CELLS, "if own is not None and own != theirs:", "if False:")),
     m(
         "40",
@@ -160,7 +165,7 @@ MUTATIONS: Final = (
         "cells are no part of what a site admits",
         (
             EXECUTOR,
-            "            cells,\n            site.client_id,",
+            "            asked.cells,\n            site.client_id,",
             "            None,\n            site.client_id,",
         ),
     ),
@@ -173,11 +178,6 @@ MUTATIONS: Final = (
         "41",
         "the instruction is not that of the cell",
         (EXECUTOR, "context = opened.seat.context(context)", "context = session.parameters.context"),
-    ),
-    m(
-        "41",
-        "a task is summed under any bounds",
-        (EXECUTOR, "        self._seat(site, opened.cells, session.parameters, private, instruction.task)\n", ""),
     ),
     m(
         "41",

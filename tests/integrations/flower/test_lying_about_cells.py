@@ -93,6 +93,10 @@ def test_other_bounds_are_refused_in_every_round_and_an_evaluation_has_its_own()
     parameters, said = cell_of(PARTITION, 4)
     assert "of kind 'evaluate' is not what" in refusal(ask(group, parameters, said, kind="evaluate"))
     assert ask(group, *cell_of(PARTITION, 4)).has_content()
+    # The same function of the app by its other name.
+    parameters, said = cell_of(PARTITION, 5, vectors=narrow)
+    assert "of kind 'train' is not what" in refusal(ask(group, parameters, said, kind="train.default"))
+    assert ask(group, parameters, said, kind="evaluate.default").has_content()
     allowed = cohort(12, active=False, cells=OwnCells(floor=4, other_sums=1))
     for instruction, vectors in ((1, VECTORS), (2, narrow), (3, VECTORS)):
         assert ask(allowed, *cell_of(PARTITION, instruction, vectors=vectors)).has_content()
