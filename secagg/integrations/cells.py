@@ -110,15 +110,15 @@ class Cells:
             names: of the fields that have no part in cells, and must be as they are unless given.
 
         Raises:
-            ParameterError: names the first that is not.
+            ParameterError: names all that are not.
         """
         usual = {setting.name: setting.default for setting in fields(settings)}
-        for name in names:
-            if (value := getattr(settings, name)) != usual[name]:
-                raise ParameterError(
-                    f"{name}={value!r} is of whole cohorts, and a cell gives a sum of all its clients or none, over a "
-                    "complete graph; leave it out"
-                )
+        if found := [f"{name}={value!r}" for name in names if (value := getattr(settings, name)) != usual[name]]:
+            one = len(found) == 1
+            raise ParameterError(
+                f"{', '.join(found)} {'is' if one else 'are'} of whole cohorts, and a cell gives a sum of all its "
+                f"clients or none, over a complete graph; leave {'it' if one else 'them'} out"
+            )
 
     def require_no_part_in_a_plan(self) -> None:
         """Refuse what a privacy plan has of its own, or does not cover; raises ParameterError."""

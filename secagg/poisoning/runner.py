@@ -51,7 +51,7 @@ def run(
         seed: the first one.
 
     Raises:
-        ParameterError: an unknown suite, or no workers.
+        ParameterError: an unknown suite, no workers, or a seed below 0.
         MissingExtraError: scikit-learn is not installed.
     """
     for name in suites:
@@ -59,6 +59,8 @@ def run(
             raise ParameterError(f"there is no suite {name!r}; choose from {', '.join(SUITES)}")
     if workers < 1:
         raise ParameterError(f"workers={workers}; give 1 or more")
+    if seed < 0:
+        raise ParameterError(f"seed={seed} is below 0; give a whole number from 0 on")
     began = datetime.now(UTC).isoformat(timespec="seconds")
     chosen = [suite for suite in SUITES if not suites or suite in suites]
     jobs = {suite: _jobs(suite, quick, seed) for suite in chosen}

@@ -190,7 +190,7 @@ def machine_line(results: Results) -> str:
 
 BLOCKS: Final[Mapping[str, Callable[[Results], str]]] = MappingProxyType(
     {
-        "summary": summary_table,
+        "worst": summary_table,
         "attacks": attacks_table,
         "others": others_table,
         "rejections": rejections_table,
@@ -212,7 +212,14 @@ _HEADINGS: Final = {
     "sizes": "What one round tells",
     "leak": "What many rounds tell",
 }
-_SUITE_OF: Final = {"rejections": "attacks", "sizes": "leak"}
+SUITE_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("worst", "attacks", "others", "rejections"), "attacks"),
+        **dict.fromkeys(("sizes", "leak"), "leak"),
+        **{name: name for name in ("siren", "sessions", "privacy")},
+    }
+)
+"""The suite whose rows a block shows."""
 
 
 def everything(results: Results) -> str:
@@ -222,7 +229,7 @@ def everything(results: Results) -> str:
     parts += [
         f"### {title}\n\n{BLOCKS[name](results)}"
         for name, title in _HEADINGS.items()
-        if getattr(results, _SUITE_OF.get(name, name))
+        if getattr(results, SUITE_OF[name])
     ]
     return "\n\n".join((*parts, machine_line(results)))
 

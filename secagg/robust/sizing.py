@@ -28,6 +28,7 @@ _WANTED_SLACK: Final = Fraction(6, 5)
 _WORTH: Final = Fraction(3, 4)
 _LARGEST_ADVICE: Final = Fraction(1, 4)
 _LEAST_FAILURE: Final = 1e-12
+_RAREST: Final = 10**12
 _UP: Final = 1 + 1e-9  # more than the logarithms' errors
 
 
@@ -318,7 +319,10 @@ def _choice(
 
 def _odds(probability: Fraction) -> str:
     """How often, in words, rounded up."""
-    return f"happens at most once in {math.floor(1 / probability)} partitions" if probability else "cannot happen"
+    if not probability:
+        return "cannot happen"
+    once = math.floor(1 / probability)
+    return f"happens at most once in {once if once < _RAREST else '10^12'} partitions"
 
 
 def _conflict(clients: int, counted: tuple[int, int, int], rule: str, limit: Fraction, least: int) -> str:

@@ -68,6 +68,8 @@ def test_pictures_are_files(run: Run, made: str, tmp_path: Path) -> None:
     [
         (("run", "--suite", "speed"), "there is no suite 'speed'; choose from attacks, "),
         (("run", "--suite", "siren", "--workers", "0"), "workers=0"),
+        (("run", "--suite", "siren", "--seed", "-1"), "seed=-1 is below 0; give a whole number"),
+        (("run", "--suite", "siren", "--json", "."), "--json . is a folder; name a file"),
         (("plot", "no.json", "--out", "x"), "no.json cannot be read"),
         (("table", "no.json"), "no.json cannot be read"),
         (("table", "{made}", "--into", "no.md"), "no.md cannot be written"),
@@ -90,6 +92,23 @@ def test_a_page_may_ask_only_for_tables_that_there_are(run: Run, made: str, tmp_
     page = tmp_path / "page.md"
     page.write_text("<!-- bench: speed -->\n<!-- end of bench -->\n")
     assert "no table is called 'speed'" in run("poisoning", "table", made, "--into", str(page)).err
+
+
+def test_a_page_keeps_its_tables_when_results_lack_a_suite(run: Run, tmp_path: Path) -> None:
+    write_results(replace(RESULTS, siren=()), tmp_path / "part.json")
+    page = tmp_path / "page.md"
+    before = "".join(f"<!-- bench: {name} -->\nof before\n<!-- end of bench -->\n" for name in ("sizes", "siren"))
+    page.write_text(before)
+    outcome = run("poisoning", "table", str(tmp_path / "part.json"), "--into", str(page))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{page} has tables of the suite siren, which these results have not" in outcome.err
+    assert page.read_text() == before
+
+
+def test_the_readme_has_no_table_of_this_tool(run: Run, made: str, tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text((Path(__file__).resolve().parents[2] / "README.md").read_text())
+    assert "no table is called 'summary'" in run("poisoning", "table", made, "--into", str(page)).err
 
 
 def test_without_matplotlib_it_is_one_sentence(

@@ -44,7 +44,7 @@ def test_what_was_not_run_is_a_dash() -> None:
 
 
 def test_the_summary_names_the_worst_of_each_line() -> None:
-    table = BLOCKS["summary"](RESULTS)
+    table = BLOCKS["worst"](RESULTS)
     assert line_of(table, "cells of 5", "median", *CELL) == ["0.92", "**0.10** (sign flip)", "**0.90** (backdoor)"]
     assert line_of(table, "one session", "mean", "one, the whole sum")[2] == "–"
 

@@ -157,6 +157,12 @@ def test_the_largest_cells_are_chosen() -> None:
     )
 
 
+def test_what_is_rarer_than_once_in_a_million_million_is_not_spelt_out() -> None:
+    choice = choose_size(1_000_000, 0.01, 0.1, "median")
+    assert 0 < choice.exposure < 1e-60
+    assert choice.explanation.endswith("than the 1 that it needs happens at most once in 10^12 partitions.")
+
+
 def test_no_larger_cells_would_do() -> None:
     for malicious in (0.02, 0.05, 0.1):
         for rule in ("median", "multi_krum", "root_check"):

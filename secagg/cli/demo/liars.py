@@ -68,6 +68,7 @@ class Scenario:
         Raises:
             ParameterError: names or numbers that there are not, or no size of cells at which the rule works.
         """
+        defence = defence.replace("_", "-")
         for option, name, known in (("--attack", attack, tuple(ATTACKS)), ("--defence", defence, DEFENCES)):
             if name not in known:
                 raise secagg.ParameterError(f"{option} {name} is unknown; take one of {', '.join(known)}")
@@ -77,6 +78,8 @@ class Scenario:
                 "look, and more take this machine too long in one session"
             )
         rule = _rule_of(defence)
+        if malicious is not None:
+            count_of(clients, "--malicious", malicious)
         share, choice = malicious or 0.0, None
         if rule is not None:
             share, choice = _cells_for(rule, clients, _SHARES if malicious is None else (malicious,))
@@ -197,8 +200,17 @@ def _cells_for(rule: str, clients: int, shares: tuple[float, ...]) -> tuple[floa
         try:
             return share, choose_size(clients, share, _COLLUDING, rule)
         except secagg.ParameterError as error:
-            problem = f"{error}; for this demo take --clients {MAXIMUM_CLIENTS} or a smaller --malicious"
+            problem = f"{error}; for this demo take a smaller --malicious{_or_more(rule, clients, share)}"
     raise secagg.ParameterError(problem)
+
+
+def _or_more(rule: str, clients: int, share: float) -> str:
+    """More clients, if that helps: in words."""
+    try:
+        choose_size(MAXIMUM_CLIENTS, share, _COLLUDING, rule)
+    except secagg.ParameterError:
+        return ""
+    return f", or --clients {MAXIMUM_CLIENTS}" if clients < MAXIMUM_CLIENTS else ""
 
 
 def _rule_of(defence: str) -> str | None:

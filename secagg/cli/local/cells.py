@@ -13,6 +13,7 @@ from rich.table import Table
 
 import secagg
 from secagg.cli.output import print_json, print_sentences, result_console
+from secagg.parameters.graph_conditions import count_of
 from secagg.robust import CellRound, Partition, choose_size, default_floor
 
 _FAILURE: Final = 1e-3
@@ -40,8 +41,14 @@ def print_cells(
             "--cells needs to know which fraction of the clients may lie and which rule judges the sums of cells; give "
             "both, such as --malicious 0.1 --rule root_check"
         )
-    if not 0 <= max_dropout < 1:
-        raise secagg.ParameterError(f"max_dropout={max_dropout} is outside 0 .. 1; give the fraction that leaves")
+    for option, share in (("--max-corrupt", max_corrupt), ("--max-dropout", max_dropout)):
+        count_of(clients, option, share)
+    if clients > 0 and count_of(clients, "--malicious", malicious) == 0 < malicious:
+        raise secagg.ParameterError(
+            f"--malicious {malicious:g} of {clients} clients is nobody, since a part of a client does not count; give "
+            "a larger fraction, or 0"
+        )
+    rule = rule.replace("-", "_")
     limit = _FAILURE if failure is None else failure
     least = default_floor(max_corrupt, threat_model) if floor is None else floor
     choice = choose_size(clients, malicious, max_corrupt, rule, limit, least, threat_model)
@@ -65,8 +72,8 @@ def print_cells(
         print_json(record)
         return
     print_sentences(
-        f"Partition.draw(clients, size={choice.size}, seed=...) puts {clients} clients into {choice.cells} cells, each "
-        "a session of its own."
+        f"Partition.draw(clients, size={choice.size}, seed=...) puts {clients} clients into {choice.cells} "
+        f"{'cell' if choice.cells == 1 else 'cells'}, each a session of its own."
     )
     table = Table(show_header=False)
     table.add_row("rule", f"{rule}, bears up to {choice.bears} spoiled cells of {choice.cells}")

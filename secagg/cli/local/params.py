@@ -61,7 +61,9 @@ def params(
     ] = None,
     rule: Annotated[
         MaybeText,
-        typer.Option(help="With --cells: what judges their sums: root_check, fltrust, median, multi_krum, and others."),
+        typer.Option(
+            help="With --cells: what judges their sums: root_check (for CellSiren, too), fltrust, median, and others."
+        ),
     ] = None,
     failure: Annotated[
         MaybeFloat,

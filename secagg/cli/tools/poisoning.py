@@ -20,7 +20,7 @@ from secagg.cli.output import JsonFlag, print_files, print_tables, step_progress
 from secagg.poisoning.plots import draw
 from secagg.poisoning.results import SUITES, Results, read_results, write_results
 from secagg.poisoning.runner import run as play
-from secagg.poisoning.tables import BLOCKS, everything
+from secagg.poisoning.tables import BLOCKS, SUITE_OF, everything
 
 app = typer.Typer(help="Play liars against rules over sums: a test tool, on small data sets.", no_args_is_help=True)
 
@@ -41,6 +41,8 @@ def run(
     workers: Annotated[MaybeInt, typer.Option(help="Processes that play; one for each processor.")] = None,
 ) -> None:
     """Let clients lie and rules judge, say how sums of many rounds give clients away, and print it all as tables."""
+    if json_file is not None and json_file.is_dir():
+        raise secagg.ParameterError(f"--json {json_file} is a folder; name a file, in it or elsewhere")
     processes = workers if workers is not None else os.cpu_count() or 1
     with step_progress() as on_step:
         results = play(
@@ -75,6 +77,15 @@ def plot(
 
 
 def _filled(results: Results, page: Path) -> bool:
-    """Fill the marked blocks of a page; returns whether that changed it."""
+    """Fill the marked blocks of a page, all or none; returns whether that changed it."""
     contents = {name: partial(block, results) for name, block in BLOCKS.items()}
+
+    def absent(suite: str) -> str:
+        raise secagg.ParameterError(
+            f"{page} has tables of the suite {suite}, which these results have not; give results of a run with it"
+        )
+
+    for name, suite in SUITE_OF.items():
+        if not getattr(results, suite):
+            contents[name] = partial(absent, suite)
     return rewrite(page, lambda text: fill(text, contents))

@@ -206,7 +206,9 @@ def _outcome(
     if not sums.cells:
         first = (missing | dict(sums.rejected))[0]
         raise SessionAbortedError(
-            f"none of {len(round_.partition.cells)} cells has a sum; cell 0: {first}", AbortReason.TOO_FEW_CONTRIBUTORS
+            f"none of {len(round_.partition.cells)} cells has a sum; cell 0: {first}; warnings before this say who was "
+            "dropped, and why",
+            AbortReason.TOO_FEW_CONTRIBUTORS,
         )
     reports = {index: _report(results[index], model) for index in sums.cells}
     for index, report in reports.items():

@@ -64,6 +64,10 @@ def test_without_an_attack_nobody_is_said_to_lie(run: Any) -> None:
     assert "penalty" not in outcome.out
 
 
+def test_a_defence_may_have_underscores_as_rules_do() -> None:
+    assert Scenario.of("none", "multi_krum", 50, None, 1, 1) == Scenario.of("none", "multi-krum", 50, None, 1, 1)
+
+
 def test_a_seed_repeats_a_training(scenario: Scenario) -> None:
     first, second = ([each.curve for each in learn(scenario, "liars", cells=True)] for _ in range(2))
     assert first == second
@@ -92,7 +96,15 @@ def test_every_defence_has_cells_and_a_judge(defence: str) -> None:
         (["--attack", "none", "--seed", "-1"], "--seed -1 is outside 0 .. 2^64-1"),
         (["--attack", "sign-flip", "--malicious", "0.01"], "--malicious 0.01 of 50 clients is nobody"),
         (["--attack", "sign-flip", "--malicious", "0.3"], "15 malicious of 50 clients leave no cell size of 5 or more"),
-        (["--attack", "sign-flip", "--malicious", "2"], "malicious is 2.0"),
+        (
+            ["--attack", "sign-flip", "--clients", "20", "--malicious", "0.2"],
+            "; for this demo take a smaller --malicious, or --clients 100\n",
+        ),
+        (
+            ["--attack", "sign-flip", "--clients", "20", "--malicious", "0.3"],
+            "; for this demo take a smaller --malicious\n",
+        ),
+        (["--attack", "sign-flip", "--malicious", "2"], "--malicious is 2.0, outside [0, 1): give a fraction"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(run: Any, words: list[str], sentence: str) -> None:

@@ -49,6 +49,18 @@ def test_a_probability_is_never_shown_better_than_it_is(run: Any) -> None:
     assert probability - 1e-6 < float(line.split()[-2]) <= probability < 1
 
 
+def test_a_rule_may_have_hyphens_as_in_the_demo(run: Any) -> None:
+    words = ("params", "--cells", "--clients", "50", "--malicious", "0.05", "--json", "--rule")
+    outcome = run(*words, "multi-krum")
+    assert outcome.code == 0
+    assert outcome.out == run(*words, "multi_krum").out
+
+
+def test_one_cell_of_all(run: Any) -> None:
+    outcome = run("params", "--cells", "--clients", "6", "--malicious", "0", "--rule", "root_check")
+    assert "puts 6 clients into 1 cell, each a session" in outcome.out
+
+
 def test_no_size_at_all_says_why_and_what_to_do(run: Any) -> None:
     outcome = run("params", "--clients", "50", "--cells", "--malicious", "0.2", "--rule", "median")
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
@@ -73,11 +85,13 @@ def test_the_active_model_has_a_higher_floor_unless_one_is_given(run: Any) -> No
         (["--cells"], "which fraction of the clients may lie and which rule"),
         (["--cells", "--rule", "median"], "give both, such as --malicious 0.1 --rule root_check"),
         (["--cells", "--malicious", "0.1", "--rule", "best"], "rule='best' is unknown; take one of"),
-        (["--cells", "--malicious", "1.5", "--rule", "median"], "malicious is 1.5"),
+        (["--cells", "--malicious", "1.5", "--rule", "median"], r"--malicious is 1.5, outside [0, 1)"),
         ([*ASKED[1:], "--topology", "sparse"], "--topology has no meaning with --cells"),
         ([*ASKED[1:], "--security-bits", "40"], "--security-bits has no meaning with --cells"),
         ([*ASKED[1:], "--cost"], "--cost has no meaning with --cells"),
-        ([*ASKED[1:], "--max-dropout", "1"], "max_dropout=1.0 is outside 0 .. 1"),
+        ([*ASKED[1:], "--max-dropout", "1"], "--max-dropout is 1.0, outside [0, 1)"),
+        ([*ASKED[1:], "--max-corrupt", "2"], "--max-corrupt is 2.0, outside [0, 1)"),
+        ([*ASKED[1:], "--malicious", "0.01"], "--malicious 0.01 of 53 clients is nobody"),
         (["--rule", "median"], "--rule is about cells; add --cells, or leave it out"),
         (["--floor", "5"], "--floor is about cells"),
     ],
