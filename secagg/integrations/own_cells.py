@@ -49,7 +49,8 @@ class OwnCells:
         seed: 32 bytes, from a party that the server does not control.
         epoch: which partition.
         clients: ids of all in cells; those of the roster where there is one.
-        floor: the client is in no cell below this size; None takes 5, and 8 in the active model.
+        floor: the client is in no cell below this size; None takes 5, and 8 in the active model. It counts members,
+            honest or not: ids that the server says may all be its own.
         regroupings: how many other partitions the client may be in after its first; each tells more of it.
         other_sums: how often what is summed of one kind of instruction may be something else in a partition, as with
             another clip; each tells more of single values.

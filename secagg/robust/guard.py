@@ -54,7 +54,7 @@ class CellGuard:
         ledger: a record that is durable and never rolled back, such as `secagg.store.answers.DirectoryLedger`; one for
             all guards of this client, whatever processes they are in. What is remembered holds as long as the ledger:
             give another one only for other data.
-        floor: smallest cell of one's own that is accepted; None takes `default_floor`.
+        floor: smallest cell of one's own that is accepted, honest members or not; None takes `default_floor`.
         allow_regrouping: how many further partitions this client may ever be in, with this ledger. Each tells the
             server more of every single client.
         allow_other_sums: how often, in one partition, what is summed of one kind may ever be something else: vectors,

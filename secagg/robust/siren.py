@@ -40,7 +40,8 @@ class CellSiren:
     the end of the run, without a look, **and its honest clients with it**. Three rejections give no penalty, because a
     liar could bring them about for others: for the direction alone, which the owner of the best row chooses; of a round
     in which no cell is near the best model so far; and of one that is rolled back. A missing cell has neither penalty
-    nor award.
+    nor award. What is left to a liar is to be better than all others by more than the tolerance, as often as the limit:
+    then they are blacklisted, and it is not. `RuleJudge("root_check")` has no memory that could be used so.
 
     The model goes back to the one before only if alarms reach `quorum` and the root data confirm that it scored less
     than 1 - tolerance of that; never twice in a row. When no cell is kept it stays as it is.

@@ -6,11 +6,23 @@ import hashlib
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from secagg import ClientPolicy, ClientSession, FixedPoint, Integers, MemoryLedger, PeerMisbehaved, SessionParameters
+from secagg.encoding.layout import Layout
 from secagg.errors import ParticipationRefusedError, Violation
 from secagg.protocol.messages import SessionOffer
-from secagg.robust import ALARM_SLOTS, ALARM_VECTOR, CellGuard, CellRound, Partition, raise_alarm, round_context
+from secagg.robust import (
+    ALARM_SLOTS,
+    ALARM_VECTOR,
+    CellGuard,
+    CellRound,
+    Partition,
+    RuleJudge,
+    raise_alarm,
+    round_context,
+)
+from secagg.session.simulation import simulate
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.robust.lying import Inputs, adds, play
 
@@ -147,3 +159,45 @@ def test_a_liar_reads_its_mates_sum_off_what_it_is_told_and_a_server_that_is_sil
         result = play(plan.parameters(0), inputs, {liar: adds("update", np.array([shift]))})
         low, high = (middle + 1, high) if plan.collect({0: result}).rejected else (low, middle)
     assert low == secret
+
+
+def test_the_next_model_tells_a_liar_the_same_by_a_mark_that_it_leaves_in_its_cell() -> None:
+    """A server that is silent cannot hide what it builds the next model from: the mark is in it, or it is not."""
+    spec = FixedPoint(1, clip=1.0, bits=8, rounding="nearest", aggregate="mean")
+    plan = CellRound(PARTITION, {"update": spec, "mark": spec}, MODEL, 7)
+    inputs = {client: {"update": np.array([(rank - 2) / 10]), "mark": np.zeros(1)} for rank, client in enumerate(CELL)}
+    others = {client: {"update": np.zeros(1), "mark": np.zeros(1)} for client in PARTITION.cells[1]}
+    honest = play(plan.parameters(1), others)
+    secret = sum(round((rank - 2) / 10 * spec.top) + spec.top for rank in range(4))
+
+    def asked(middle: int) -> float:
+        def lie(layout: Layout, words: NDArray[np.uint64]) -> None:
+            own = round(0.2 * spec.top) + spec.top
+            adds("update", np.array([5 * spec.largest - middle - own]))(layout, words)
+            adds("mark", np.array([spec.top]))(layout, words)
+
+        sums = plan.collect({0: play(plan.parameters(0), inputs, {CELL[-1]: lie}), 1: honest})
+        return float(RuleJudge("norm_clipped_mean").judge(np.zeros(2), sums).model[1])
+
+    low, high = 0, 4 * spec.largest
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if asked(middle) != 0 else (middle + 1, high)
+    assert low == secret
+
+
+def test_many_tries_of_one_sum_tell_what_rounding_hid_and_are_over_the_whole_cell() -> None:
+    """A round may be tried again, and there are as many rounds as a server likes."""
+    spec = FixedPoint(1, clip=1.0, bits=4, aggregate="mean")
+    inputs = {client: {"update": np.array([0.05 * rank])} for rank, client in enumerate(CELL)}
+    mean, step = 0.1, 1 / spec.top
+    ledgers = {client: MemoryLedger() for client in CELL}
+    read: list[float] = []
+    for number in range(60):
+        parameters = CellRound(PARTITION, {"update": spec}, MODEL, number).parameters(0)
+        assert all(admits(client, parameters, ledgers[client], number) for client in CELL)
+        read.append(
+            float(simulate(parameters, inputs, randomness=DeterministicRandomSource(number).fork).vectors["update"][0])
+        )
+    assert max(abs(value - mean) for value in read) > step / 5
+    assert abs(np.mean(read) - mean) < step / 10

@@ -136,6 +136,20 @@ def test_the_owner_of_the_best_row_cannot_have_others_blacklisted() -> None:
         assert set(verdict.penalties.values()) == {0.0}
 
 
+def test_whoever_is_better_by_a_tenth_often_enough_has_all_others_blacklisted() -> None:
+    """No defence, and said so: the others are no harm to the model, and are rejected for what one cell can do."""
+    siren, model = siren_of(rounds=4), START - 0.6
+    for _ in range(siren.limit):
+        before = near(model)
+        verdict = siren.judge(model, sums_of(0.8, 0.3, 0.3, 0.3), near)
+        assert near(model + 0.3) > before
+        assert verdict.rejected == {1: WORSE, 2: WORSE, 3: WORSE}
+        model = verdict.model
+    verdict = siren.judge(model, sums_of(0.0, 0.1, 0.1, 0.1), near)
+    assert verdict.kept == (0,)
+    assert verdict.rejected == dict.fromkeys((1, 2, 3), BLACKLISTED)
+
+
 def test_an_update_of_the_server_takes_the_direction_from_the_owner_of_the_best_row() -> None:
     rows = np.array([[0.01, -0.02, 0, 0], *[[-0.03, 0.03, 0.0, 0.0]] * 3])
     siren = CellSiren.restore(siren_of().snapshot(), train=lambda model: rows[1])
