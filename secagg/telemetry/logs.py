@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -30,18 +30,21 @@ _NAME: Final = "secagg"
 
 
 @contextmanager
-def json_logs(level: Level = "info", file: Path | None = None) -> Iterator[structlog.stdlib.BoundLogger]:
+def json_logs(
+    level: Level = "info", file: Path | None = None, stream: TextIO | None = None
+) -> Iterator[structlog.stdlib.BoundLogger]:
     """Write logs as JSON lines while the block runs, those of other libraries from `warning` on too.
 
     Args:
         level: the least that is written.
-        file: appended to; standard error unless given.
+        file: appended to.
+        stream: where lines go without a file; standard error unless given.
 
     Raises:
         ParameterError: the file cannot be opened.
     """
     try:
-        handler = logging.StreamHandler() if file is None else logging.FileHandler(file, encoding="utf-8")
+        handler = logging.StreamHandler(stream) if file is None else logging.FileHandler(file, encoding="utf-8")
     except OSError as error:
         raise ParameterError(
             f"cannot write logs to {file}: {error.strerror}; give a file in a directory there"

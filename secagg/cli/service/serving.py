@@ -24,6 +24,7 @@ from secagg.store.base import SessionStore
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
 from secagg.telemetry.fan_out import FanOut
+from secagg.telemetry.foreign import foreign_lines, own_standard_error
 from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.transport.grpc import GrpcServer, ServerTls
@@ -45,7 +46,9 @@ def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None],
         SecAggError: it cannot start.
     """
     with ExitStack() as stack:
-        log = stack.enter_context(json_logs(config.logs.level, config.logs.file))
+        own = stack.enter_context(own_standard_error())
+        log = stack.enter_context(json_logs(config.logs.level, config.logs.file, own))
+        stack.enter_context(foreign_lines())
         observers: list[HostObserver] = [LogObserver(log)]
         metrics_address = None
         if config.metrics.address is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -200,6 +201,21 @@ def test_masks_are_made_in_processes_of_their_own(site: Deployment, run: Any) ->
         threads = list(Path(f"/proc/{server.process.pid}/task").glob("*/children"))
         if threads:  # Linux
             assert sum(len(thread.read_text().split()) for thread in threads) >= 2
+
+
+def test_what_grpc_itself_has_to_say_is_json_or_nothing(site: Deployment, run: Any) -> None:
+    """It tells of a client that speaks no TLS on standard error, past the logging of Python."""
+    for verbosity, told in (("", []), ("INFO", ["Log level INFO is not suitable"])):
+        with serving(site.configure(session()), {"GRPC_VERBOSITY": verbosity}) as server:
+            host, port = server.address.rsplit(":", 1)
+            with socket.create_connection((host, int(port)), timeout=60) as stranger:
+                stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                while stranger.recv(1024):
+                    pass
+            assert server.stop() == (0, "", "")
+        foreign = [line["event"] for line in server.events() if line.get("logger") == "stderr"]
+        assert [part for part in told if part not in "".join(foreign)] == []
+        (server.log).unlink()
 
 
 def test_mutual_tls_is_asked_in_addition(site: Deployment, run: Any) -> None:
