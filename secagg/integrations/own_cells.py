@@ -170,6 +170,11 @@ class OwnCells:
         if seat is None or data is None:
             admit_whole_cohort(client, ledger=ledger, allow_regrouping=self.regroupings)
             return None
+        if parameters.max_weight > 1 and not plan:
+            raise ParticipationRefusedError(
+                f"max_weight={parameters.max_weight} lets one client outweigh the rest of its cell, and the sum is "
+                "then nearly its own; in cells all weigh alike: give 1"
+            )
         model = parameters.threat_model
         limits: dict[str, Any] = {"floor": self.floor, "allow_regrouping": self.regroupings, "threat_model": model}
         limits["allow_other_sums"] = self.other_sums

@@ -49,11 +49,13 @@ class DirectoryLedger:
             try:
                 # A link, unlike a rename, fails when the name exists: of two processes one wins, with a whole file.
                 os.link(written, place)
+                known = True
             except FileExistsError:
-                return place.read_bytes() == answer
+                known = place.read_bytes() == answer
             finally:
                 written.unlink()
+            # Also for what another process wrote, which may have ended, or be about to end, before it got here.
             sync_directory(self._path)
         except OSError as error:
             raise ParameterError(f"the ledger {self._path} cannot be written: {error.strerror}") from error
-        return True
+        return known

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import secagg
-from secagg.errors import DecodeError, ParameterError
-from secagg.integrations.cells import Cells, CellsOfRun, Said
+from secagg.errors import DecodeError, ParameterError, ParticipationRefusedError
+from secagg.integrations.cells import ROUND, Cells, CellsOfRun, Said
 from secagg.integrations.own_cells import OwnCells, alarm_of
 from secagg.integrations.settings import Settings
-from secagg.robust import Partition, count_alarms
+from secagg.robust import CellRound, Partition, count_alarms
 
 SEED = bytes(range(32))
 
@@ -145,3 +146,18 @@ def test_a_seat_is_bound_to_the_instruction_and_the_cell() -> None:
         assert seat is not None
         contexts.add(seat.context(bytes([model]) * 32))
     assert len(contexts) == 3
+
+
+def test_a_client_is_in_no_cell_where_some_weigh_more() -> None:
+    """With weights of 1 and 1000, the mean of a cell is the heavy client's input but for a part of it."""
+    partition = Partition.draw(10, size=5, seed=SEED)
+    weighted = {"x": secagg.FixedPoint(1, clip=1.0, bits=16, aggregate="mean")}
+    round_ = CellRound(partition, weighted, bytes(32), ROUND)
+    said, policy, ledger = Said.of(partition, bytes(32)).to_bytes(), secagg.ClientPolicy(), secagg.MemoryLedger()
+    parameters = round_.parameters(partition.cell_of(0))
+    heavy = replace(parameters, max_weight=1000)
+    with pytest.raises(ParticipationRefusedError, match="max_weight=1000 lets one client outweigh the rest"):
+        OwnCells().admit(said, 0, heavy, ledger=ledger, policy=policy)
+    seat = OwnCells().admit(said, 0, parameters, ledger=ledger, policy=policy)
+    assert seat is not None
+    assert seat.cell == partition.cell_of(0)

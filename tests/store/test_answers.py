@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import secagg
+from secagg.store import answers
 from secagg.store.answers import DirectoryLedger
+from secagg.store.durable import sync_directory
 
 SESSION, OTHER = b"s" * 32, b"t" * 32
 ONE, TWO = b"1" * 32, b"2" * 32
@@ -40,10 +42,10 @@ def _claim(path: Path, answer: bytes) -> bool:
 
 
 def test_of_many_processes_one_wins(tmp_path: Path) -> None:
-    answers = [bytes([number]) * 32 for number in range(16)]
+    hashes = [bytes([number]) * 32 for number in range(16)]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(4, mp_context=spawn) as pool:
-        claimed = list(pool.map(_claim, [tmp_path] * len(answers), answers))
+        claimed = list(pool.map(_claim, [tmp_path] * len(hashes), hashes))
     assert claimed.count(True) == 1
 
 
@@ -65,3 +67,19 @@ def test_a_directory_that_went_away(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(secagg.ParameterError, match="ledger is no directory; make it, for the client's user alone"):
         DirectoryLedger(tmp_path / "ledger")
+
+
+def test_what_another_process_wrote_is_on_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have made the file and ended before the directory was written."""
+    synced: list[Path] = []
+
+    def noted(path: Path) -> None:
+        synced.append(path)
+        sync_directory(path)
+
+    monkeypatch.setattr(answers, "sync_directory", noted)
+    for answer in (b"one", b"one", b"two"):
+        assert DirectoryLedger(tmp_path).record(bytes(32), 1, "cell", answer) is (answer == b"one")
+    assert synced == [tmp_path] * 3

@@ -116,6 +116,7 @@ MUTATIONS: Final = (
         "one function of an app by two names",
         ("integrations/flower/records.py", 'message_type).removesuffix(".default")', "message_type)"),
     ),
+    m("40", "one client outweighs its cell", (OWN_CELLS, "if parameters.max_weight > 1 and not plan:", "if False:")),
     m("40", "the owner's cells are not compared", (OWN_CELLS, "if own is not None and own != theirs:", "if False:")),
     m(
         "40",

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flwr.app import Message
 from flwr.serverapp.strategy import FedAvg, FedMedian
 
 import secagg
 from secagg.integrations.flower import Cells, OwnCells, PrivacySettings, SecAgg, SecAggConfig
 from secagg.integrations.flower.cells import cells_of_run, run_cells
 from secagg.privacy import MemoryBudget
-from secagg.robust import RuleJudge
-from tests.integrations.flower.support import MODEL, Cohort, cohort, instructions, model, refusal
+from secagg.robust import Partition, RuleJudge
+from tests.integrations.flower.support import MODEL, Cohort, cohort, instructions, model, refusal, stage
 from tests.integrations.flower.test_cells import SEED
 
 CLIENTS = 11
@@ -91,3 +92,19 @@ def test_a_plan_for_smaller_cells_is_refused_and_so_is_what_has_no_part_in_one()
     assert settings(max_corrupt=0.2).max_corrupt == 0.2
     with pytest.raises(secagg.ParameterError, match=r"max_corrupt=0\.2 is of whole cohorts"):
         SecAggConfig(cells=CELLS, max_corrupt=0.2)
+
+
+def test_every_try_is_paid_for_whether_its_sum_was_released_or_not() -> None:
+    """Noise of many tries averages away, and a server may say of any of them that it failed."""
+    group, held = group_of()
+    cells = cells_of_run(settings())
+    lost = Partition.draw(range(1, CLIENTS + 1), size=5, seed=SEED).cells[0]
+
+    def change(node: int, message: Message) -> Message | None:
+        return None if node - 100 in lost and stage(message) == "unmasking" else message
+
+    group.grid.on_request = change
+    for tried in (1, 2):
+        outcome = run_cells(group.grid, instructions(group.grid.apps), settings(), cells, clock=group.clock)
+        assert tuple(outcome.missing) == (0,)
+        assert [budget.report().draws for budget in held.values()] == [tried] * CLIENTS
