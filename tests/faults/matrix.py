@@ -110,5 +110,6 @@ FAULTS: Final = (
     Fault("clients' certificates expired or missing", _plain(strangers.client_certificates_expire)),
     Fault("roster expired during the session", _plain(strangers.roster_expires)),
     Fault("unknown clients and wrong keys", _plain(strangers.unknown_clients), quick=True),
+    Fault("callers without a login watch", _plain(strangers.watchers), quick=True),
     Fault("older session replayed", _plain(strangers.session_replayed), quick=True),
 )

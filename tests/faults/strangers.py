@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from secagg import ClientSession, RemoteProtocolError
 from secagg.crypto.login import client_login_text
@@ -27,6 +29,10 @@ from tests.faults.trial import RETRY, Notes, Trial, Verdict
 _YESTERDAY: Final = timedelta(days=1)
 _IMPATIENT: Final = RetryPolicy(first_seconds=0.05, longest_seconds=0.2, give_up_seconds=1.0)
 STRANGER: Final = 99
+# Places of the server, of which watchers may have two; and what they try, with as many calls as a connection may have.
+_CALLS: Final = 128
+_CHANNELS: Final = 10
+_EACH: Final = 16
 
 
 def _yesterday() -> datetime:
@@ -120,6 +126,34 @@ async def unknown_clients(directory: Path) -> Verdict:
         if len(refused) < len(strangers):
             verdict.wrong, verdict.detail = 1, f"let in: {found}"
         return verdict
+
+
+async def watchers(directory: Path) -> Verdict:
+    """Callers without a login watch the server's health over many connections, and never stop; clients take part."""
+    async with Trial(directory, limits={"calls": _CALLS}) as trial, AsyncExitStack() as stack:
+        await trial.serve()
+        endpoint = Endpoint(trial.address, ClientTls(trial.files.ca.pem), insecure=False)
+        channels = [await stack.enter_async_context(endpoint.open()) for _ in range(_CHANNELS)]
+        calls = [_health(channel).Watch(health_pb2.HealthCheckRequest()) for channel in channels for _ in range(_EACH)]
+        stack.callback(lambda: [call.cancel() for call in calls])
+        heard = [await _heard(call) for call in calls]
+        await trial.everybody()
+        verdict = await trial.verdict(heard.count(False))
+        if not 0 < heard.count(True) <= _CALLS // 64:
+            verdict.stuck, verdict.detail = 1, f"{heard.count(True)} watch"
+        return verdict
+
+
+def _health(channel: Any) -> Any:
+    return HealthStub(channel)
+
+
+async def _heard(call: Any) -> bool:
+    """Whether a call that watches was let in."""
+    try:
+        return await call.read() is not grpc.aio.EOF
+    except grpc.aio.AioRpcError:
+        return False
 
 
 @dataclass
