@@ -102,6 +102,14 @@ def test_other_bounds_are_refused_in_every_round_and_an_evaluation_has_its_own()
         assert ask(allowed, *cell_of(PARTITION, instruction, vectors=vectors)).has_content()
 
 
+def test_weights_are_refused_in_a_cell() -> None:
+    """Not only by an honest server's settings: a node with many examples would be the mean of its cell."""
+    group = in_cells()
+    parameters, said = cell_of(PARTITION)
+    assert "max_weight=1000 lets one client outweigh" in refusal(ask(group, replace(parameters, max_weight=1000), said))
+    assert ask(group, parameters, said).has_content()
+
+
 def test_training_is_not_summed_under_the_bounds_of_an_evaluation() -> None:
     """The offer is of an evaluation, and what comes with the request for the masked input is to be trained on."""
     group = in_cells()
