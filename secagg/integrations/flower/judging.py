@@ -79,7 +79,7 @@ class Fewest:
         if cells < self.cells:
             raise ParameterError(
                 f"{self.why} needs {self.cells} cells, and there are {cells}: over cells it counts cells, of which one "
-                "liar spoils one, and not nodes; expect fewer dirty ones, or make smaller cells"
+                "liar spoils one, and not nodes; have more nodes, make smaller cells, or expect fewer dirty ones"
             )
 
     def require_this_round(self, outcome: CellsOutcome) -> None:
