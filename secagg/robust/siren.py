@@ -25,6 +25,7 @@ from secagg.robust.rules import MAX_ENTRY, check_rows, check_vector, clipped_mea
 _LIMIT_SHARE: Final = 0.45
 _LABEL: Final = b"secagg/robust/v1 cell siren"
 
+HARMFUL: Final = "its model scores too far below the one that the round started from"
 WORSE: Final = "its model scores too far below the best"
 ASTRAY: Final = "it points away from the best row, or from the server's own update"
 FALLEN: Final = "no cell's model is near the best so far"
@@ -35,13 +36,13 @@ ROLLED_BACK: Final = "the round was dropped with the model it started from"
 class CellSiren:
     """Judges the rounds of one run; holds what it needs of earlier ones.
 
-    A round goes through the root check. Each cell that it finds bad, or that is proven to lie, gets a penalty of 1;
-    each that has a part loses `award`. A cell whose penalty has reached floor(0.45 rounds) is blacklisted: rejected to
-    the end of the run, without a look, **and its honest clients with it**. Three rejections give no penalty, because a
-    liar could bring them about for others: for the direction alone, which the owner of the best row chooses; of a round
-    in which no cell is near the best model so far; and of one that is rolled back. A missing cell has neither penalty
-    nor award. What is left to a liar is to be better than all others by more than the tolerance, as often as the limit:
-    then they are blacklisted, and it is not. `RuleJudge("root_check")` has no memory that could be used so.
+    A round goes through the root check. Each rejected cell whose model scores less than 1 - tolerance of the one that
+    the round started from, and each that is proven to lie, gets a penalty of 1; each that has a part loses `award`. A
+    cell whose penalty has reached floor(0.45 rounds) is blacklisted: rejected to the end of the run, without a look,
+    **and its honest clients with it**. Other rejections give no penalty, because a liar could bring them about for
+    others: for falling behind the best cell, which may be the liar's; for the direction, which the owner of the best
+    row chooses; of a round in which no cell is near the best model so far; and of one that is rolled back. A missing
+    cell has neither penalty nor award. `RuleJudge("root_check")` judges alike, without a memory.
 
     The model goes back to the one before only if alarms reach `quorum` and the root data confirm that it scored less
     than 1 - tolerance of that; never twice in a row. When no cell is kept it stays as it is.
@@ -121,7 +122,9 @@ class CellSiren:
             scored = score_rows(model, sums.rows, evaluate, self._tolerance, allowed, direction, score, peak)
             kept = scored.kept
             vector = clipped_mean(sums.rows, kept).vector
-            reasons |= {cell: self._reason(cell, at, scored) for at, cell in enumerate(sums.cells) if not kept[at]}
+            harm = scored.scores < (1 - self._tolerance) * score
+            out = [(cell, at) for at, cell in enumerate(sums.cells) if not kept[at]]
+            reasons |= {cell: self._reason(cell, at, scored, bool(harm[at])) for cell, at in out}
         self._previous, self._peak = model.copy(), peak
         taken = tuple(cell for cell, keep in zip(sums.cells, kept, strict=True) if keep)
         self._count(taken, reasons, sums.rejected)
@@ -180,18 +183,20 @@ class CellSiren:
         reasons = dict.fromkeys(sums.cells, ROLLED_BACK) | dict(sums.rejected)
         return Verdict(previous, (), reasons, self._shown(), True, alarms, unconfirmed=False)
 
-    def _reason(self, cell: int, row: int, scored: RootScores) -> str:
+    def _reason(self, cell: int, row: int, scored: RootScores, harmful: bool) -> str:
         if self._penalties[cell] >= self._limit:
             return BLACKLISTED
         if scored.fallen:
             return FALLEN
+        if harmful:
+            return HARMFUL
         return ASTRAY if scored.good[row] else WORSE
 
     def _count(self, kept: tuple[int, ...], reasons: Mapping[int, str], proven: Mapping[int, str]) -> None:
         for cell in kept:
             self._penalties[cell] = max(0.0, self._penalties[cell] - self._award)
         for cell, reason in reasons.items():
-            if cell in proven or reason == WORSE:
+            if cell in proven or reason == HARMFUL:
                 self._penalties[cell] += 1
 
     def _shown(self) -> dict[int, float]:
