@@ -55,7 +55,7 @@ class Database:
 
     Attributes:
         lock: held during whatever is done with the connection.
-        lost: whether it had lost commits, which was accepted.
+        lost: whether it had lost commits, which was accepted; it counts as lost until the next transaction is made.
 
     Raises:
         DamagedError: it has lost commits.
@@ -164,8 +164,6 @@ class Database:
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-            row = self.rows("SELECT number, mark FROM head")[0]
-            self._head, self._noted = Head(row["number"], row["mark"]), False
             self._note()
 
     def _check(self, schema: str, accept_loss: bool) -> None:
@@ -178,7 +176,8 @@ class Database:
                 raise DamagedError(f"{self._directory / DATABASE} is empty, and it was not before; {WAY_OUT}")
             for statement in (*schema.split(";\n"), _SCHEMA):
                 self.connection.execute(statement)
-            self.connection.execute("INSERT INTO head VALUES (1, 1, ?, ?)", (token_bytes(_MARK_BYTES), b""))
+            self._head, self._noted = Head(1, token_bytes(_MARK_BYTES)), False
+            self.connection.execute("INSERT INTO head VALUES (1, 1, ?, ?)", (self._head.mark, b""))
             self.connection.execute(f"PRAGMA user_version = {_VERSION}")
             self.lost = not self._head_file.blank()
             return
@@ -189,12 +188,13 @@ class Database:
             if noted is None and self._head_file.blank()
             else noted is not None and noted.number + 1 == row["number"] and noted.mark == row["before"]
         ):
+            self._head, self._noted = Head(row["number"], row["mark"]), False
             return
         if not accept_loss:
             raise DamagedError(self._difference(row["number"], noted))
         self.lost = True
-        self._head = Head(row["number"], row["mark"])
-        self._count()
+        # Noted with the next transaction, which ends what ran: a start that dies before has accepted nothing.
+        self._head = Head(max(row["number"], 0 if noted is None else noted.number), row["mark"])
 
     def _difference(self, number: int, noted: Head | None) -> str:
         if noted is None:

@@ -131,6 +131,32 @@ def test_a_loss_that_is_accepted_ends_what_ran(tmp_path: Path, what: str) -> Non
         assert [record.name for record in store.sessions()] == [*names, "four"]
 
 
+@pytest.mark.parametrize("what", [what for what in LOSSES if not what.startswith("database")])
+@pytest.mark.parametrize("made", [True, False])
+def test_a_loss_is_accepted_when_what_ran_has_ended_and_not_before(tmp_path: Path, what: str, made: bool) -> None:
+    """A start that dies on the way has ended nothing: the next must not go on with what clients know better."""
+    directory, _, _, _ = crashed(tmp_path)
+    lose(directory, what)
+    source = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from secagg.store.sqlite import SqliteStore\n"
+        "end = SqliteStore._end_all\n"
+        "def dying(*arguments):\n"
+        "    if sys.argv[2] == 'True': end(*arguments)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "SqliteStore._end_all = dying\n"
+        "SqliteStore(Path(sys.argv[1]), accept_loss=True)\n"
+    )
+    died = subprocess.run([sys.executable, "-c", source, str(directory), str(made)], check=False)
+    assert died.returncode == -9
+    if not made:
+        with pytest.raises(DamagedError):
+            SqliteStore(directory)
+    store = SqliteStore(directory, accept_loss=not made)
+    assert isinstance(store.outcome("one"), Aborted)
+    store.close()
+
+
 @pytest.mark.parametrize("noted", [True, False])
 def test_a_process_that_dies_between_commit_and_note_lost_nothing(tmp_path: Path, noted: bool) -> None:
     source = (
