@@ -15,6 +15,7 @@ import io
 import os
 import pickle
 import signal
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
@@ -22,6 +23,7 @@ from functools import lru_cache
 from itertools import pairwise
 from multiprocessing import get_context, parent_process
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Final
 
@@ -34,6 +36,7 @@ from secagg.executor import INLINE, Job, Words
 # The first word of the shared memory tells workers to stop; the array follows, aligned to a cache line.
 _HEAD_WORDS: Final = 8
 _INTERRUPTIBLE_SECONDS: Final = 0.1
+_SHARED: Final = Path("/dev/shm")  # noqa: S108 - where Linux has shared memory
 _ATTEMPTS: Final = 2  # the second with new processes
 
 
@@ -151,6 +154,11 @@ class ProcessExecutor(Workers):
             self._shared = SharedMemory(create=True, size=needed)
             # Also when nobody calls close(): the memory has a name, and would outlive this process.
             self._unlink = weakref.finalize(self, _unlink, self._shared)
+            try:
+                _claim(self._shared)
+            except OSError:
+                self._release()
+                raise
         return self._shared
 
     def _release(self) -> None:
@@ -190,6 +198,17 @@ def _parts(pieces: Sequence[range], workers: int) -> list[Sequence[range]]:
 
 def _array(shared: SharedMemory, words: int) -> Words:
     return np.ndarray(words, dtype=np.uint64, buffer=shared.buf, offset=8 * _HEAD_WORDS)
+
+
+def _claim(shared: SharedMemory) -> None:
+    """Have all of the memory, or an OSError: it is promised only, and the kernel kills who writes where none is left.
+
+    A container has 64 MiB of it unless told otherwise.
+    """
+    path = _SHARED / shared.name
+    if sys.platform == "linux" and path.is_file():
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, shared.size)
 
 
 def _unlink(shared: SharedMemory) -> None:

@@ -277,6 +277,29 @@ def test_without_shared_memory_the_caller_does_the_job(monkeypatch: pytest.Monke
         assert executor.trouble == ""
 
 
+def test_shared_memory_is_had_before_it_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes where none is left is killed, and with it all sessions: a container has 64 MiB."""
+    claimed: list[int] = []
+
+    def claim(descriptor: int, offset: int, size: int) -> None:
+        claimed.append(size)
+        raise OSError(28, "No space left on device")
+
+    with ProcessExecutor(2) as executor:
+        words = np.zeros(100, dtype=np.uint64)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "posix_fallocate", claim)
+            patched.setattr(sys, "platform", "linux")
+            executor.run(Counting(), words, MANY[:100])
+        if Path("/dev/shm").is_dir():  # noqa: S108
+            assert min(claimed) >= 800
+            assert "No space left" in executor.trouble
+        assert executor._shared is None or not claimed
+        executor.run(Counting(), words, MANY[:100])
+        assert words.tolist() == [2] * 100
+        assert executor.trouble == ""
+
+
 def test_a_session_does_not_notice_that_workers_are_killed() -> None:
     """In the middle of a session: the sum is that of its inputs, and nobody starts anything again."""
     with ProcessExecutor(2) as executor:
