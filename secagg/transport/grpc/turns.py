@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
@@ -24,15 +24,16 @@ class Turns:
         self._shared = shared
         self._own = own
         self._held: Counter[str] = Counter()
-        self._waiting: dict[str, deque[tuple[asyncio.Future[None], bool]]] = {}
+        self._waiting: dict[str, deque[tuple[asyncio.Future[None], Callable[[], bool]]]] = {}
 
     @asynccontextmanager
-    async def turn(self, session: str, *, shares: bool) -> AsyncIterator[None]:
+    async def turn(self, session: str, *, shares: Callable[[], bool]) -> AsyncIterator[None]:
         """Wait for a place and hold it.
 
         Args:
             session: whose.
-            shares: whether the session may have more than its own places.
+            shares: whether the session may have more than its own places; asked whenever a place is free, since who
+                came before a round has to wait no longer for it, and keeps nobody behind.
         """
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(session, deque()).append((given, shares))
@@ -55,7 +56,7 @@ class Turns:
                     queue.popleft()
                 if not queue:
                     del self._waiting[session]
-            able = [session for session, queue in self._waiting.items() if self._may(session, queue[0][1])]
+            able = [session for session, queue in self._waiting.items() if self._may(session, queue[0][1]())]
             if not able:
                 return
             session = min(able, key=lambda each: self._held[each])

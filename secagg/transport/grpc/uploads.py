@@ -69,8 +69,7 @@ class UploadDesk:
     async def _take(
         self, session: HostedSession, client: ClientId, header: pb.UploadHeader, parts: AsyncIterator[pb.UploadPart]
     ) -> Receipt:
-        asked = session.request(client)
-        async with self._turns.turn(session.name, shares=asked is not None and asked.round is Round.MASKED_INPUT):
+        async with self._turns.turn(session.name, shares=lambda: _collects(session)):
             foreseen = session.foresee(client, header.sha256)
             if foreseen is not None:
                 return foreseen
@@ -129,3 +128,7 @@ class UploadDesk:
             raise CallRefusedError(
                 Refusal.UPLOAD_STALLED, f"nothing came for {self._limits.stall_seconds:g} s; send the upload again"
             ) from None
+
+
+def _collects(session: HostedSession) -> bool:
+    return session.status().state == Round.MASKED_INPUT.value

@@ -23,6 +23,7 @@ class Crowd:
     def __init__(self, turns: Turns) -> None:
         self.turns = turns
         self.held: list[str] = []
+        self.early: set[str] = set()
         self.tasks: list[asyncio.Task[None]] = []
         self.ends: list[tuple[str, asyncio.Event]] = []
 
@@ -40,7 +41,7 @@ class Crowd:
             await asyncio.sleep(0)
 
     async def _hold(self, session: str, shares: bool) -> None:
-        async with self.turns.turn(session, shares=shares):
+        async with self.turns.turn(session, shares=lambda: shares and session not in self.early):
             end = asyncio.Event()
             self.ends.append((session, end))
             self.held.append(session)
@@ -77,6 +78,20 @@ def test_a_session_that_collects_no_inputs_has_its_own_places_only() -> None:
         crowd = Crowd(Turns(4, 2))
         await crowd.come("a", 9, shares=False)
         assert crowd.held == ["a"] * 2
+        await crowd.leave()
+
+    run(play())
+
+
+def test_who_came_before_the_round_keeps_nobody_behind_from_the_shared_places() -> None:
+    async def play() -> None:
+        crowd = Crowd(Turns(4, 2))
+        crowd.early.add("a")
+        await crowd.come("a", 3)
+        assert crowd.held == ["a"] * 2
+        crowd.early.clear()
+        await crowd.come("a", 1)
+        assert crowd.held == ["a"] * 4
         await crowd.leave()
 
     run(play())
