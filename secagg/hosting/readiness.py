@@ -32,9 +32,12 @@ class Readiness:
         """
         if self._probing is None:
             self._probing = asyncio.get_running_loop().create_task(self._probe())
-        done, _ = await asyncio.wait([self._probing], timeout=PATIENCE_SECONDS)
+        probing = self._probing
+        done, _ = await asyncio.wait([probing], timeout=PATIENCE_SECONDS)
         if done:
-            found, self._probing = self._probing.result(), None
+            found = probing.result()
+            if self._probing is probing:  # and not of somebody else who waited for it
+                self._probing = None
         else:
             found = f"the store has not answered for {PATIENCE_SECONDS:g} s"
         if found != self._told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 from collections import namedtuple
@@ -85,6 +86,15 @@ def test_a_store_that_hangs_is_not_ready_and_is_asked_once(monkeypatch: pytest.M
             monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
             assert await host.trouble() == ""
             assert [bool(*told) for told in seen.all("readiness")] == [True, False]
+
+    run(body())
+
+
+def test_several_may_ask_at_once() -> None:
+    async def body() -> None:
+        async with hosting(MemoryStore()) as host:
+            assert set(await asyncio.gather(host.trouble(), host.trouble(), host.trouble())) == {""}
+            assert await host.trouble() == ""
 
     run(body())
 
