@@ -8,6 +8,7 @@ sessions and ids of files, not what names them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
 import os
@@ -66,10 +67,10 @@ class UploadFiles:
         """Map a committed file into memory, read-only.
 
         Raises:
-            DamagedError: other bytes than were committed, or no such file.
+            DamagedError: other bytes than were committed, or none that can be read.
         """
         path = self.path(session, upload)
-        with failures(f"upload {upload[:32]} cannot be read"), path.open("rb") as file:
+        with _reading(upload), path.open("rb") as file:
             # Read and not mapped: the pages of files that wait for their turn would count as this process' memory.
             found = hashlib.file_digest(file, "sha256").digest()
             size = file.tell()
@@ -87,7 +88,7 @@ class UploadFiles:
     def read(self, session: int, upload: str, offset: int, count: int) -> bytes:
         """A range of a committed file, which is compared with nothing."""
         path = self.path(session, upload)
-        with failures(f"upload {upload[:32]} cannot be read"), path.open("rb") as file:
+        with _reading(upload), path.open("rb") as file:
             file.seek(offset)
             return file.read(count)
 
@@ -245,6 +246,18 @@ def failures(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"{what}: {error.strerror or error}; free space or check the disk, then try again") from error
+
+
+@contextmanager
+def _reading(upload: str) -> Iterator[None]:
+    """A part of the disk that cannot be read is damage: waiting for it would keep a session from going on for ever."""
+    with failures(f"upload {upload[:32]} cannot be read"):
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            raise DamagedError(f"upload {upload[:32]!r} cannot be read from the disk: {error.strerror}") from error
 
 
 def make_directory(path: Path) -> None:

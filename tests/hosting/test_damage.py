@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,8 +56,27 @@ async def two_sessions(host: SessionHost, played: Played, other: Played) -> tupl
     return await played.create(host), await other.create(host, "round-2")
 
 
+UNREADABLE: set[Path] = set()
+
+
+@pytest.fixture(autouse=True)
+def _bad_sectors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    digest = hashlib.file_digest
+
+    def read(file: Any, name: str) -> Any:
+        if Path(file.name) in UNREADABLE:
+            raise OSError(errno.EIO, "Input/output error")
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", read)
+    yield
+    UNREADABLE.clear()
+
+
 @pytest.mark.parametrize(
-    "damage", [lambda path: flip(path, path.stat().st_size - 1), Path.unlink], ids=["flipped", "missing"]
+    "damage",
+    [lambda path: flip(path, path.stat().st_size - 1), Path.unlink, UNREADABLE.add],
+    ids=["flipped", "missing", "unreadable"],
 )
 def test_a_damaged_upload_of_the_open_round_drops_its_client_by_name(
     tmp_path: Path, damage: Callable[[Path], None]
