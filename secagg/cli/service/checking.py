@@ -7,7 +7,9 @@ became of its roster, is looked at in the same way. Must not know terminals.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import secagg
 from secagg.cli.service.offering import load_roster, offer_sessions
@@ -19,7 +21,11 @@ from secagg.store.memory import MemoryStore
 
 def check_server(config: ServerConfig) -> list[str]:
     """Return what keeps a server with this configuration, or a session of it, from starting: sentences."""
-    steps: list[Callable[[], object]] = [lambda: tls_of(config), lambda: operators_of(config)]
+    steps: list[Callable[[], object]] = [
+        lambda: tls_of(config),
+        lambda: operators_of(config),
+        lambda: _require_log(config.logs.file),
+    ]
     if not config.identities.anonymous:
         steps.append(lambda: load_roster(config))
     if config.traces.enabled:
@@ -32,6 +38,12 @@ def check_server(config: ServerConfig) -> list[str]:
             found.append(str(error))
     # A roster that is wrong is said once, not by each session.
     return list(dict.fromkeys([*found, *asyncio.run(_refused(config)).values()]))
+
+
+def _require_log(file: Path | None) -> None:
+    """Demand that logs can be written; does not open the file, which would then be of whoever checks."""
+    if file is not None and (file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK)):
+        raise secagg.ParameterError(f"cannot write logs to {file}; give a file in a directory there")
 
 
 async def _refused(config: ServerConfig) -> dict[str, str]:

@@ -441,6 +441,11 @@ CHECKS: Mapping[str, tuple[Callable[[Deployment], object], str, str]] = {
         "is not the key of",
     ),
     "a cohort that is not enrolled": (lambda site: None, "clients = [3, 4, 5, 8]", "client 4 and 0 more"),
+    "logs in a directory that is missing": (
+        lambda site: None,
+        '[logs]\nfile = "missing/server.log"',
+        "cannot write logs",
+    ),
     "more sessions than may be": (lambda site: None, "", "of at most 1"),
 }
 
