@@ -60,10 +60,11 @@ def foreign_lines() -> Iterator[None]:
 def _read(reading: int, end: str) -> None:
     log = logging.getLogger(FOREIGN)
     with open(reading, encoding="utf-8", errors="replace") as lines:
-        for written in lines:
+        # A line without an end must not be kept whole: it comes in parts.
+        while written := lines.readline(_MOST):
             line = written.rstrip()
             if line == end:
                 return
             if line:
                 found = _PREFIX.match(line)
-                log.log(logging.WARNING if found is None else _LEVELS[found[1]], "%s", line[:_MOST])
+                log.log(logging.WARNING if found is None else _LEVELS[found[1]], "%s", line)

@@ -19,6 +19,7 @@ with own_standard_error() as stream, json_logs("info", {file}, stream) as log, f
     os.write(2, b"E0000 00:00:1764450000.1 7 tls.cc:1] Handshake failed\\n\\n")
     os.write(2, b"I0000 00:00:1764450000.1 7 x.cc:1] nothing\\n")
     print("plain", file=sys.stderr)
+    os.write(2, b"x" * 5000 + b"\\n")
     os.write(2, b"\\xff no end of line")
 os.write(2, b"afterwards\\n")
 """
@@ -44,6 +45,8 @@ def test_lines_of_others_are_json_on_standard_error_and_in_a_file(tmp_path: Path
         assert [(line["event"], line["level"], line["logger"]) for line in lines[1:]] == [
             ("E0000 00:00:1764450000.1 7 tls.cc:1] Handshake failed", "error", "stderr"),
             ("plain", "warning", "stderr"),
+            ("x" * 4096, "warning", "stderr"),
+            ("x" * 904, "warning", "stderr"),
             ("\ufffd no end of line", "warning", "stderr"),
         ]
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import numpy as np
 from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 import secagg
-from secagg.errors import AbortReason, InternalError, ParameterError, SessionAbortedError
+from secagg.errors import InternalError, ParameterError
+from secagg.integrations.cell_sessions import Released, servers_of
 from secagg.integrations.cells import ROUND, SEED_BYTES, CellsOfRun, Said, require_clients_of_a_plan
 from secagg.integrations.contribution import Report
 from secagg.integrations.flower import records
@@ -52,7 +52,8 @@ class CellsOutcome:
         summed: names of the arrays that were summed; the others are as they were.
         nodes: Flower's node id of each client of cells that had a session.
         clear_metrics: by client, metrics that its node shows in clear on purpose.
-        reports: cell to how many of its clients had no input, and how much was limited, for the rows.
+        reports: cell to how many of its clients had no input, and how much was limited, for the rows; none under a
+            privacy plan.
         events: cell to everything that its session reported.
         plan: what was promised to the clients; None without privacy settings.
         releases: cell to the noisy mean under it.
@@ -171,81 +172,36 @@ def _plays(
     task: Task, round_: CellRound, here: frozenset[int], nodes: Mapping[int, int]
 ) -> tuple[dict[int, Play], dict[int, str]]:
     said = Said.of(round_.partition, round_.model).to_bytes()
-    plays: dict[int, Play] = {}
-    missing: dict[int, str] = {}
-    for index, cell in enumerate(round_.partition.cells):
-        if absent := [client for client in cell if client not in here]:
-            missing[index] = f"clients {absent} are not there, and a cell gives a sum of all its clients or none"
-            continue
-        server = secagg.ServerSession(round_.parameters(index), roster=task.config.roster)
-        plays[index] = Play(task, server, nodes, name=f"cell {index}: ", cells=said)
+    servers, missing = servers_of(round_, here, task.config.roster)
+    plays = {index: Play(task, server, nodes, name=f"cell {index}: ", cells=said) for index, server in servers.items()}
     return plays, missing
 
 
 def _outcome(
-    task: Task, model: Model | None, round_: CellRound, plays: Mapping[int, Play], missing: dict[int, str]
+    task: Task, model: Model | None, round_: CellRound, plays: Mapping[int, Play], missing: Mapping[int, str]
 ) -> CellsOutcome:
-    results: dict[int, secagg.SessionResult] = {}
-    releases: dict[int, Release] = {}
-    for index, play in plays.items():
-        try:
-            result = play.server.result
-            if isinstance(model, PrivateModel):
-                releases[index] = model.plan.decode(result, parameters=play.server.parameters)
-            results[index] = result
-        except SessionAbortedError as error:
-            missing[index] = str(error)
-        except ParameterError as error:
-            # A total weight that may be noise alone: this cell has no mean.
-            missing[index] = str(error)
-    for index, why in sorted(missing.items()):
-        _LOG.warning("cell %d has no sum this round: %s", index, why)
-    sums = _sums(task, model, round_, results, releases)
-    for index, why in sums.rejected.items():
-        _LOG.warning("cell %d has a liar in it and is left out: %s", index, why)
-    if not sums.cells:
-        first = (missing | dict(sums.rejected))[0]
-        raise SessionAbortedError(
-            f"none of {len(round_.partition.cells)} cells has a sum; cell 0: {first}; warnings before this say who was "
-            "dropped, and why",
-            AbortReason.TOO_FEW_CONTRIBUTORS,
-        )
-    reports = {index: _report(results[index], model) for index in sums.cells}
-    for index, report in reports.items():
-        for sentence in report.sentences(len(round_.partition.cells[index]), 1):
-            _LOG.warning("cell %d: %s", index, sentence)
-    private = isinstance(model, PrivateModel)
+    private = model if isinstance(model, PrivateModel) else None
+    plan = None if private is None else private.plan
+    released = Released.of({index: play.server for index, play in plays.items()}, missing, plan, _LOG)
+    # Of arrays alone: metrics and the report are no part of an update.
+    rows_of = replace(round_, vectors=dict(model.specs)) if isinstance(model, ModelPlan) else round_
+    names = () if private is None else private.selected
+    sums = released.sums(rows_of, _LOG, norm=None if private else task.plan.norm, names=names)
+    results, releases = released.results, released.releases
     return CellsOutcome(
         partition=round_.partition,
         sums=sums,
         arrays={index: _model(model, results[index], releases.get(index)) for index in sums.cells} if model else {},
         metrics={index: {} if private else task.plan.decode_metrics(results[index].vectors) for index in sums.cells},
-        missing=missing,
+        missing=released.missing,
         summed=task.plan.selected,
         nodes={client: node for play in plays.values() for client, node in play.nodes.items()},
         clear_metrics={client: shown for play in plays.values() for client, shown in play.clear_metrics.items()},
-        reports=reports,
+        reports=released.reports(round_, sums, _LOG),
         events={index: tuple(play.events) for index, play in plays.items()},
-        plan=model.plan if isinstance(model, PrivateModel) else None,
+        plan=plan,
         releases=releases,
     )
-
-
-def _sums(
-    task: Task,
-    model: Model | None,
-    round_: CellRound,
-    results: Mapping[int, secagg.SessionResult],
-    releases: Mapping[int, Release],
-) -> CellSums:
-    if isinstance(model, PrivateModel):
-        sums = round_.collect(results)
-        rows = [np.concatenate([np.ravel(releases[c].mean[name]) for name in model.selected]) for c in sums.cells]
-        return replace(sums, rows=np.array(rows, dtype=np.float64)) if rows else sums
-    if model is None:
-        return round_.collect(results)
-    # Of arrays alone: metrics and the report are no part of an update.
-    return replace(round_, vectors=dict(model.specs)).collect(results, norm_bound=task.plan.norm)
 
 
 def _model(model: Model, result: secagg.SessionResult, release: Release | None) -> ArrayRecord:
@@ -254,7 +210,3 @@ def _model(model: Model, result: secagg.SessionResult, release: Release | None) 
     if release is None:
         raise InternalError("a cell with a sum under a privacy plan has no release")
     return model.decode(release)
-
-
-def _report(result: secagg.SessionResult, model: Model | None) -> Report:
-    return Report() if isinstance(model, PrivateModel) else Report.of(result.vectors)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 import secagg
-from secagg.errors import AbortReason, ParameterError, SessionAbortedError
+from secagg.errors import ParameterError
+from secagg.integrations.cell_sessions import Released, servers_of
 from secagg.integrations.cells import ROUND, Cells, CellsOfRun, Said, require_clients_of_a_plan
 from secagg.integrations.contribution import Report, with_report
 from secagg.integrations.nvflare.exchange import Exchange
@@ -165,14 +165,11 @@ def _plays(
     settings: SumSettings,
 ) -> tuple[dict[int, Play], dict[int, str]]:
     said = Said.of(round_.partition, round_.model).to_bytes()
-    plays: dict[int, Play] = {}
-    missing: dict[int, str] = {}
-    for index, cell in enumerate(round_.partition.cells):
-        if absent := [client for client in cell if client not in cohort]:
-            missing[index] = f"clients {absent} are not there, and a cell gives a sum of all its clients or none"
-            continue
-        server = secagg.ServerSession(round_.parameters(index), roster=roster)
-        plays[index] = Play(server, cohort, instruction, plan, settings, name=f"cell {index}: ", cells=said)
+    servers, missing = servers_of(round_, cohort, roster)
+    plays = {
+        index: Play(server, cohort, instruction, plan, settings, name=f"cell {index}: ", cells=said)
+        for index, server in servers.items()
+    }
     return plays, missing
 
 
@@ -185,35 +182,9 @@ def _outcome(
     privacy: PrivacyPlan | None,
     norm: float | None,
 ) -> CellsOutcome:
-    results: dict[int, secagg.SessionResult] = {}
-    releases: dict[int, Release] = {}
-    for index, play in plays.items():
-        try:
-            result = play.server.result
-            if privacy is not None:
-                releases[index] = privacy.decode(result, parameters=play.server.parameters)
-            results[index] = result
-        except (SessionAbortedError, ParameterError) as error:
-            # A ParameterError: a total weight that may be noise alone, so that this cell has no mean.
-            missing[index] = str(error)
-    for index, why in sorted(missing.items()):
-        _LOG.warning("cell %d has no sum this round: %s", index, why)
-    sums = round_.collect(results, norm_bound=norm)
-    for index, why in sums.rejected.items():
-        _LOG.warning("cell %d has a liar in it and is left out: %s", index, why)
-    cells = round_.partition.cells
-    if not sums.cells:
-        first = (missing | dict(sums.rejected))[0]
-        raise SessionAbortedError(
-            f"none of {len(cells)} cells has a sum; cell 0: {first}", AbortReason.TOO_FEW_CONTRIBUTORS
-        )
-    if privacy is not None:
-        rows = [np.concatenate([np.ravel(releases[cell].mean[name]) for name in plan.names]) for cell in sums.cells]
-        sums = replace(sums, rows=np.array(rows, dtype=np.float64))
-    reports = {} if privacy is not None else {cell: Report.of(results[cell].vectors) for cell in sums.cells}
-    for index, report in reports.items():
-        for sentence in report.sentences(len(cells[index]), 1):
-            _LOG.warning("cell %d: %s", index, sentence)
+    released = Released.of({index: play.server for index, play in plays.items()}, missing, privacy, _LOG)
+    sums = released.sums(round_, _LOG, norm=norm, names=tuple(plan.names))
+    results, releases, cells = released.results, released.releases, round_.partition.cells
     names = plan.vector_names()
     arrays = {
         cell: {name: results[cell].vectors[vector] for name, vector in names.items()}
@@ -225,10 +196,10 @@ def _outcome(
         partition=round_.partition,
         sums=sums,
         arrays=arrays,
-        missing=missing,
+        missing=released.missing,
         contributors=tuple(sorted(cohort[client] for index in sums.cells for client in cells[index])),
         cohort={site: client for client, site in cohort.items() if client in round_.partition.clients},
-        reports=reports,
+        reports=released.reports(round_, sums, _LOG),
         events={index: tuple(play.events) for index, play in plays.items()},
         plan=privacy,
         releases=releases,

@@ -10,6 +10,7 @@ STEP: Final = "integrations/flower/step.py"
 EXECUTOR: Final = "integrations/nvflare/executor.py"
 CONTRIBUTION: Final = "integrations/contribution.py"
 OWN_CELLS: Final = "integrations/own_cells.py"
+CELL_SESSIONS: Final = "integrations/cell_sessions.py"
 CELLS: Final = "integrations/flower/cells.py"
 NVFLARE_CELLS: Final = "integrations/nvflare/cells.py"
 
@@ -150,11 +151,11 @@ MUTATIONS: Final = (
         "long updates go out as they are",
         ("integrations/flower/plan.py", "packed if self.norm is None else clip_norm(packed, self.norm)", "packed"),
     ),
-    m("40", "proofs of a lie are not looked for", (CELLS, "norm_bound=task.plan.norm", "norm_bound=None")),
+    m("40", "proofs of a lie are not looked for", (CELLS, "norm=None if private else task.plan.norm", "norm=None")),
     m(
         "40",
         "a cell goes on without those that are away",
-        (CELLS, "if absent := [client for client in cell if client not in here]:", "if absent := []:"),
+        (CELL_SESSIONS, "if absent := [client for client in cell if client not in here]:", "if absent := []:"),
     ),
     m(
         "40",
@@ -203,10 +204,10 @@ MUTATIONS: Final = (
             "vectors",
         ),
     ),
-    m("41", "proofs of a lie are not looked for", (NVFLARE_CELLS, "norm_bound=norm", "norm_bound=None")),
+    m("41", "proofs of a lie are not looked for", (NVFLARE_CELLS, "_LOG, norm=norm,", "_LOG, norm=None,")),
     m(
         "41",
         "a cell goes on without those that are away",
-        (NVFLARE_CELLS, "if absent := [client for client in cell if client not in cohort]:", "if absent := []:"),
+        (CELL_SESSIONS, "if absent := [client for client in cell if client not in here]:", "if absent := []:"),
     ),
 )
