@@ -30,6 +30,10 @@ class StoreConflictError(StoreError):
     """A session of this name exists with other content."""
 
 
+class FencedError(StoreError):
+    """The lease under which a session was to be changed has passed to another replica; nothing was changed."""
+
+
 class DamagedError(StoreError):
     """What was read back is not what was written: its digest is another one, or it is gone. Trying again is no use."""
 
@@ -174,16 +178,26 @@ class SessionStore(Protocol):
         """
         ...
 
-    def append(self, name: str, entries: Sequence[Entry]) -> None:
+    def append(self, name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
         """Append to a log: all entries or none, and they are durable when this returns.
 
+        Args:
+            name: of the session.
+            entries: what comes next.
+            epoch: of the lease (`secagg.store.shared`); 0 in a store that one process has for itself.
+
         Raises:
+            FencedError: the lease has passed on.
             StoreError: no such session, one that has ended, or an UPLOAD entry whose file is not there.
         """
         ...
 
-    def finish(self, name: str, outcome: Outcome) -> None:
-        """Keep how a session ended, durably, and remove its log and its uploads but for the result."""
+    def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
+        """Keep how a session ended, durably, and remove its log and its uploads but for the result.
+
+        Raises:
+            FencedError: the lease of this epoch has passed on.
+        """
         ...
 
     def outcome(self, name: str) -> Outcome | None:

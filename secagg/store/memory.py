@@ -54,7 +54,7 @@ class MemoryStore:
         """The log of a session, oldest first."""
         return iter(tuple(self._kept(name).log))
 
-    def append(self, name: str, entries: Sequence[Entry]) -> None:
+    def append(self, name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
         """Append to a log, all or nothing."""
         kept = self._running(name)
         for entry in entries:
@@ -62,7 +62,7 @@ class MemoryStore:
                 _require(kept, entry.payload.decode("ascii"))
         kept.log.extend(entries)
 
-    def finish(self, name: str, outcome: Outcome) -> None:
+    def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
         """Keep how a session ended, and remove its log and uploads but for the result."""
         kept = self._running(name)
         result = outcome.result if isinstance(outcome, Completed) else None

@@ -141,7 +141,7 @@ class SqliteStore:
                 "under another name"
             )
 
-    def append(self, name: str, entries: Sequence[Entry]) -> None:
+    def append(self, name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
         """Append to a log, durably and all or nothing."""
         with self._database.transaction(f"the log of session {name} cannot be written"):
             state = self._running(name)
@@ -158,7 +158,7 @@ class SqliteStore:
             )
             self._database.connection.execute("UPDATE logs SET last = ? WHERE session = ?", (digest, session))
 
-    def finish(self, name: str, outcome: Outcome) -> None:
+    def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
         """Keep how a session ended, and remove its log and uploads but for the result."""
         with self._database.transaction(f"the outcome of session {name} cannot be written"):
             state = self._running(name)

@@ -119,19 +119,19 @@ class FaultyStore(SqliteStore):
         if found:
             self.reaper.reach("replay/last")
 
-    def append(self, name: str, entries: Sequence[Entry]) -> None:
+    def append(self, name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
         progress = self.progress(name)
         prefix = self.prefix(name, entries)
         self.reaper.reach(f"{prefix}/unwritten")
         if not self.forgetful:
-            self._within(prefix, super().append, name, entries)
+            self._within(prefix, super().append, name, entries, epoch)
         self.reaper.reach(f"{prefix}/durable")
         for entry in entries:
             progress.note(entry)
 
-    def finish(self, name: str, outcome: Outcome) -> None:
+    def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
         self.reaper.reach("finish/committed")
-        self._within("finish", super().finish, name, outcome)
+        self._within("finish", super().finish, name, outcome, epoch)
         self.reaper.reach("finish/tidied")
 
     def release_result(self, name: str) -> None:

@@ -94,13 +94,13 @@ class CrashingStore(SqliteStore):
         with self._points.around("create"):
             super().create(record)
 
-    def append(self, name: str, entries: Sequence[Entry]) -> None:
+    def append(self, name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
         with self._points.around("append"):
-            super().append(name, entries)
+            super().append(name, entries, epoch)
 
-    def finish(self, name: str, outcome: Outcome) -> None:
+    def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
         with self._points.around("finish"):
-            super().finish(name, outcome)
+            super().finish(name, outcome, epoch)
 
     def release_result(self, name: str) -> None:
         with self._points.around("release"):

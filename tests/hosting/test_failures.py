@@ -41,15 +41,15 @@ class FailingStore(MemoryStore):
         self._try("create")
         super().create(record)
 
-    def append(self, name: str, entries: Sequence[Entry]) -> None:
+    def append(self, name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
         self._try("append")
         if any(entry.kind is EntryKind.CLOSE_ROUND for entry in entries):
             self._try("close")
-        super().append(name, entries)
+        super().append(name, entries, epoch)
 
-    def finish(self, name: str, outcome: Outcome) -> None:
+    def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
         self._try("finish")
-        super().finish(name, outcome)
+        super().finish(name, outcome, epoch)
 
     def begin_upload(self, name: str, limit: int) -> Upload:
         self._try("begin")

@@ -189,9 +189,9 @@ def test_waiting_messages_are_written_together() -> None:
     class Counting(MemoryStore):
         batches: list[int] = []  # noqa: RUF012
 
-        def append(self, name: str, entries: Any) -> None:
+        def append(self, name: str, entries: Any, epoch: int = 0) -> None:
             self.batches.append(len(entries))
-            super().append(name, entries)
+            super().append(name, entries, epoch)
 
     async def body() -> None:
         played, store = Played(Harness(40, threshold=20)), Counting()

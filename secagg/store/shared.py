@@ -1,0 +1,143 @@
+"""The seam between replicas of one service: what they share besides sessions. They meet here, and nowhere else.
+
+One replica at a time goes on with a session, by a lease; the others hand it letters and read what it publishes. A lease
+is not proof: its holder may have been asleep. So each change of a session names the lease's epoch, and a store refuses
+an older one. Time is the store's own, whatever the clocks of replicas say. Must not know what a letter, a state or a
+receipt says; its methods block, like those of `SessionStore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from secagg.parameters import ClientId
+from secagg.store.base import EntryKind, SessionRecord, SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to go on with a session until it passes to another.
+
+    Attributes:
+        name: of the session.
+        epoch: counts the leases of the session; what its holder changes names it.
+        open_seconds: how long the open round had been open under all leases, as last renewed: time in which nobody
+            held one does not count.
+    """
+
+    name: str
+    epoch: int
+    open_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a replica asks the holder of a session to append to its log.
+
+    Attributes:
+        kind: of the entry: MESSAGE, UPLOAD, DROP or ABORT.
+        client: whose it is; None for ABORT.
+        payload: as in `Entry`.
+        sha256: of the client's message; of the payload where there is none.
+        size: bytes of the message.
+    """
+
+    kind: EntryKind
+    client: ClientId | None
+    payload: bytes = field(repr=False)
+    sha256: bytes
+    size: int
+
+
+class SharedStore(SessionStore, Protocol):
+    """A store that many replicas use at once. `append`, `finish` and `publish` demand the epoch of a lease and raise
+    FencedError for one that has passed on; what they were to change is then as it was."""
+
+    def acquire(self, replica: str, seconds: float, most: int, name: str | None = None) -> Sequence[Lease]:
+        """Take leases on at most `most` sessions that have not ended and that nobody holds, those of this replica
+        included, the longest free first; each with an epoch above all before. Others may do the same at once.
+
+        Args:
+            replica: unique to the caller's process; counted as alive for as long as a lease lasts.
+            seconds: how long each lease lasts unless renewed.
+            most: 0 only says that the replica is alive.
+            name: only this session.
+        """
+        ...
+
+    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> frozenset[str]:
+        """Make leases last `seconds` from now, and note their `open_seconds`; the names of those that have not passed
+        on. The others are lost."""
+        ...
+
+    def release(self, held: Collection[Lease]) -> None:
+        """Give leases back, their `open_seconds` noted: another replica may take them at once."""
+        ...
+
+    def replicas(self) -> int:
+        """How many replicas are alive."""
+        ...
+
+    def names(self) -> Mapping[str, bool]:
+        """All sessions, in the order of their creation, and whether each has ended. Cheap."""
+        ...
+
+    def record(self, name: str) -> SessionRecord | None:
+        """One session's record, or None when there is none.
+
+        Raises:
+            DamagedError: it is not what was written.
+        """
+        ...
+
+    def send(self, name: str, letter: Letter, most: int) -> int | None:
+        """Leave a letter, durably, and wake the holder; the same client's same message is left once.
+
+        Args:
+            name: of the session.
+            letter: for its holder.
+            most: letters of one client that may be there, answered or not.
+
+        Returns:
+            The letter's number; None when the session has ended, or there is no room for another letter of the client.
+        """
+        ...
+
+    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter]]:
+        """The oldest unanswered letters with numbers above `after`.
+
+        Raises:
+            DamagedError: one is not what was written.
+        """
+        ...
+
+    def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
+        """Say what the session is now, answer letters (number to receipt), and wake all replicas: all or nothing."""
+        ...
+
+    def state(self, name: str) -> bytes | None:
+        """What was published last, after the session's end, too; None before anything was.
+
+        Raises:
+            DamagedError: it is not what was published.
+        """
+        ...
+
+    def receipts(self, numbers: Collection[int]) -> Mapping[int, bytes]:
+        """The receipts of those letters that are answered."""
+        ...
+
+    def news(self, seconds: float) -> frozenset[str] | None:
+        """Wait until something was created, sent, published, finished or discarded, at most so long; the names of the
+        sessions concerned. None when something may have been missed, as after a lost connection: look at everything."""
+        ...
+
+    def secret(self) -> bytes:
+        """32 random bytes, the same for all replicas for as long as the store lives."""
+        ...
+
+    def spend(self, nonce: bytes, seconds: float) -> bool:
+        """Whether this is the first time that somebody spends this nonce; remembered for `seconds` at least."""
+        ...
