@@ -13,6 +13,9 @@ import pytest
 from hypothesis import settings
 
 from secagg import MissingExtraError
+from tests.postgres import postgres
+
+__all__ = ["postgres"]
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile("dev", derandomize=False, deadline=None, max_examples=500)

@@ -1,0 +1,167 @@
+"""A throwaway PostgreSQL: initialized into a temporary directory, reached by a socket there and by a port of loopback.
+
+It refuses to run as root, and runs as the user `postgres` then. Tests of faults stop, kill, pause and start it again:
+its port, its directory and what it holds stay the same.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+USER: Final = "postgres"
+_WAIT_SECONDS: Final = "60"
+_BINARIES: Final = ("initdb", "pg_ctl")
+
+
+def binaries() -> Path | None:
+    """Where PostgreSQL's programs are, the newest that is installed, or None."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name.zfill(4), reverse=True)
+    on_path = shutil.which("initdb")
+    for place in ([] if on_path is None else [Path(on_path).resolve().parent]) + places:
+        if all((place / name).is_file() for name in _BINARIES):
+            return place
+    return None
+
+
+class Postgres:
+    """One server; trusts whoever connects.
+
+    Args:
+        fsync: whether commits outlive a power failure, which costs what it costs on real disks.
+
+    Attributes:
+        directory: where it keeps everything; its socket, too.
+        port: of 127.0.0.1.
+    """
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        place = binaries()
+        if place is None:
+            pytest.skip("PostgreSQL is not installed: no initdb and pg_ctl on PATH or in /usr/lib/postgresql")
+        self._binaries = place
+        self._numbers = count(1)
+        self._paused: tuple[int, ...] = ()
+        self.directory = Path(tempfile.mkdtemp(prefix="secagg-postgres-"))
+        self.port = _free_port()
+        if os.geteuid() == 0:
+            if not any(user.pw_name == USER for user in pwd.getpwall()):
+                shutil.rmtree(self.directory)
+                pytest.skip(f"PostgreSQL refuses to run as root, and there is no user {USER}")
+            shutil.chown(self.directory, USER, USER)
+        data = self.directory / "data"
+        self._run("initdb", "--no-sync", "--auth=trust", f"--username={USER}", "--no-locale", "--encoding=UTF8", data)
+        settings = {
+            "listen_addresses": "'127.0.0.1'",
+            "port": self.port,
+            "unix_socket_directories": f"'{self.directory}'",
+            "fsync": "on" if fsync else "off",
+            "full_page_writes": "on" if fsync else "off",
+            "shared_buffers": "'32MB'",
+            "max_connections": 200,
+        }
+        with (data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        self.start()
+
+    def conninfo(self, database: str = USER) -> str:
+        """How a database of this server is reached, by TCP."""
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def create(self, template: str = "template1", name: str = "") -> str:
+        """Make a database, a copy of another that nobody is connected to, and say how it is reached."""
+        import psycopg
+        from psycopg import sql
+
+        name = name or f"test{next(self._numbers)}"
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(made.format(sql.Identifier(name), sql.Identifier(template)))
+        return self.conninfo(name)
+
+    def start(self) -> None:
+        """Start it; it serves when this returns."""
+        log = self.directory / "log"
+        self._run("pg_ctl", "start", "--wait", "--timeout", _WAIT_SECONDS, "--log", log, "--pgdata", self._data)
+
+    def stop(self) -> None:
+        """Stop it in order: connections are cut, and what is committed is written."""
+        self._run("pg_ctl", "stop", "--wait", "--timeout", _WAIT_SECONDS, "--mode", "fast", "--pgdata", self._data)
+
+    def restart(self) -> None:
+        """Stop it in order, and start it."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """Let it die at once, as in a crash: the next start recovers."""
+        self._run("pg_ctl", "stop", "--wait", "--timeout", _WAIT_SECONDS, "--mode", "immediate", "--pgdata", self._data)
+
+    def pause(self) -> None:
+        """Freeze all its processes: it takes connections, and answers nothing."""
+        keeper = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+        self._paused = (keeper, *map(int, children))
+        for process in self._paused:
+            os.kill(process, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        for process in self._paused:
+            os.kill(process, signal.SIGCONT)
+        self._paused = ()
+
+    def remove(self) -> None:
+        """Let it die, and remove everything."""
+        self.resume()
+        if (self._data / "postmaster.pid").exists():
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        user = USER if os.geteuid() == 0 else None
+        # A file, because the server keeps what it inherits open.
+        with tempfile.TemporaryFile() as output:
+            done = subprocess.run(
+                [self._binaries / program, *arguments],
+                cwd=self.directory,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else (),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            output.seek(0)
+            assert done.returncode == 0, f"{program}: {output.read().decode(errors='replace')}"
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server for all tests of this process; who breaks it starts it again."""
+    server = Postgres()
+    yield server
+    server.remove()
