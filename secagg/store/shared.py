@@ -53,11 +53,18 @@ class Letter:
 
 class SharedStore(SessionStore, Protocol):
     """A store that many replicas use at once. `append`, `finish` and `publish` demand the epoch of a lease and raise
-    FencedError for one that has passed on; what they were to change is then as it was."""
+    FencedError for one that has passed on; what they were to change is then as it was.
+
+    A connection may be lost in the middle of a change, so that a StoreError of theirs leaves open whether it was made.
+    Whoever has to know releases the lease, acquires another, which waits for what is under way, and reads.
+
+    Uploads of a session that has not ended stay until they are discarded, whoever names them: a letter may, or what was
+    published. `release` takes back only the leases that it is given, by their epochs.
+    """
 
     def acquire(self, replica: str, seconds: float, most: int, name: str | None = None) -> Sequence[Lease]:
-        """Take leases on at most `most` sessions that have not ended and that nobody holds, those of this replica
-        included, the longest free first; each with an epoch above all before. Others may do the same at once.
+        """Take leases on at most `most` sessions that have not ended and that nobody holds, this replica neither, the
+        longest free first; each with an epoch above all before. Others may do the same at once.
 
         Args:
             replica: unique to the caller's process; counted as alive for as long as a lease lasts.
@@ -126,7 +133,7 @@ class SharedStore(SessionStore, Protocol):
         ...
 
     def receipts(self, numbers: Collection[int]) -> Mapping[int, bytes]:
-        """The receipts of those letters that are answered."""
+        """The receipts of those letters that are answered; after the session's end, too, until it is discarded."""
         ...
 
     def news(self, seconds: float) -> frozenset[str] | None:
