@@ -1,0 +1,277 @@
+"""Replicas in one process, over memory: for tests of several hosts, and for whoever embeds more than one.
+
+Each host has a store of its own, `SharedMemoryStore.another()`, since each hears news on its own. Nothing of it
+outlives the process. Must not know what a letter, a state or a receipt says.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from secagg.store.base import (
+    Entry,
+    FencedError,
+    Outcome,
+    SessionRecord,
+    StoreError,
+)
+from secagg.store.memory import MemoryStore
+from secagg.store.shared import Lease, Letter
+
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(slots=True)
+class _Post:
+    """What replicas share about one session.
+
+    Attributes:
+        owner: who had the last lease, or nobody.
+        epoch: of the last lease.
+        until: when it ends or ended, or since when nobody has one.
+        open_seconds: as it was last noted.
+        state: what was published last.
+        letters: by number.
+        numbers: client and digest to number.
+        receipts: by number.
+    """
+
+    owner: str | None
+    until: float
+    epoch: int = 0
+    open_seconds: float = 0.0
+    state: bytes | None = None
+    letters: dict[int, Letter] = field(default_factory=dict)
+    numbers: dict[tuple[int | None, bytes], int] = field(default_factory=dict)
+    receipts: dict[int, bytes] = field(default_factory=dict)
+
+
+class _Office:
+    """What all stores of one memory share; `changed` guards it and wakes who waits for news."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.changed = threading.Condition(threading.RLock())
+        self.posts: dict[str, _Post] = {}
+        self.alive: dict[str, float] = {}
+        self.spent: dict[bytes, float] = {}
+        self.secret = secrets.token_bytes(_SECRET_BYTES)
+        self.letters = 0
+        self.listeners: list[set[str]] = []
+
+    def tell(self, name: str) -> None:
+        """Wake everybody who waits for news."""
+        for unheard in self.listeners:
+            unheard.add(name)
+        self.changed.notify_all()
+
+    def held(self, name: str, epoch: int) -> _Post:
+        """Demand that no later lease was taken, and that this one has not been given back."""
+        post = self.post(name)
+        if post.epoch != epoch or post.owner is None:
+            raise FencedError(f"session {name} has passed to another replica")
+        return post
+
+    def post(self, name: str) -> _Post:
+        """What is shared about a session."""
+        if name not in self.posts:
+            raise StoreError(f"session {name[:40]!r} is not in the store")
+        return self.posts[name]
+
+
+class SharedMemoryStore(MemoryStore):
+    """Keeps sessions in memory for many replicas; see `SharedStore` for what the methods promise.
+
+    Args:
+        now: the store's clock: seconds that only grow.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._office = _Office(now)
+        self._unheard: set[str] = set()
+        self._office.listeners.append(self._unheard)
+
+    def another(self) -> SharedMemoryStore:
+        """The same sessions for one more host."""
+        store = SharedMemoryStore(self._office.now)
+        store._sessions, store._office = self._sessions, self._office
+        with self._office.changed:
+            self._office.listeners.append(store._unheard)
+        return store
+
+    def create(self, record: SessionRecord) -> None:
+        """Keep a new session, which nobody holds; the same record again changes nothing."""
+        office = self._office
+        with office.changed:
+            super().create(record)
+            if record.name not in office.posts:
+                office.posts[record.name] = _Post(None, office.now())
+                office.tell(record.name)
+
+    def sessions(self) -> Sequence[SessionRecord]:
+        """All sessions in the order of their creation."""
+        with self._office.changed:
+            return super().sessions()
+
+    def append(self, name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
+        """Append to a log, all or nothing, under a lease."""
+        with self._office.changed:
+            self._office.held(name, epoch)
+            super().append(name, entries)
+
+    def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
+        """Keep how a session ended, under a lease, and remove its log, its uploads but for the result, and letters."""
+        with self._office.changed:
+            post = self._office.held(name, epoch)
+            super().finish(name, outcome)
+            post.letters.clear()
+            self._office.tell(name)
+
+    def release_result(self, name: str) -> None:
+        """Remove the result of a completed session; its outcome stays."""
+        with self._office.changed:
+            super().release_result(name)
+
+    def discard(self, name: str) -> None:
+        """Remove everything about a session."""
+        with self._office.changed:
+            super().discard(name)
+            if self._office.posts.pop(name, None) is not None:
+                self._office.tell(name)
+
+    def acquire(self, replica: str, seconds: float, most: int, name: str | None = None) -> Sequence[Lease]:
+        """Take leases on sessions that nobody holds, the longest free first."""
+        office = self._office
+        with office.changed:
+            now = office.now()
+            office.alive[replica] = now + seconds
+            free = [
+                each
+                for each, post in office.posts.items()
+                if name in (None, each)
+                and (post.owner is None or post.until <= now)
+                and self._sessions[each].outcome is None
+            ]
+            taken = []
+            for each in sorted(free, key=lambda each: office.posts[each].until)[:most]:
+                post = office.posts[each]
+                post.owner, post.epoch, post.until = replica, post.epoch + 1, now + seconds
+                taken.append(Lease(each, post.epoch, post.open_seconds))
+            return taken
+
+    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> frozenset[str]:
+        """Make leases last from now; the names of those that have not passed on."""
+        office = self._office
+        with office.changed:
+            now = office.now()
+            office.alive[replica] = now + seconds
+            kept = set()
+            for lease in held:
+                post = office.posts.get(lease.name)
+                if post is not None and post.epoch == lease.epoch and post.owner == replica:
+                    post.until, post.open_seconds = now + seconds, lease.open_seconds
+                    kept.add(lease.name)
+            return frozenset(kept)
+
+    def release(self, held: Collection[Lease]) -> None:
+        """Give leases back: another replica may take them at once."""
+        office = self._office
+        with office.changed:
+            for lease in held:
+                post = office.posts.get(lease.name)
+                if post is not None and post.epoch == lease.epoch and post.owner is not None:
+                    post.owner, post.until, post.open_seconds = None, office.now(), lease.open_seconds
+                    office.tell(lease.name)
+
+    def replicas(self) -> int:
+        """How many replicas are alive."""
+        with self._office.changed:
+            now = self._office.now()
+            return sum(until > now for until in self._office.alive.values())
+
+    def names(self) -> Mapping[str, bool]:
+        """All sessions, in the order of their creation, and whether each has ended."""
+        with self._office.changed:
+            return {name: kept.outcome is not None for name, kept in self._sessions.items()}
+
+    def record(self, name: str) -> SessionRecord | None:
+        """One session's record, or None when there is none."""
+        with self._office.changed:
+            kept = self._sessions.get(name)
+            return None if kept is None else kept.record
+
+    def send(self, name: str, letter: Letter, most: int) -> int | None:
+        """Leave a letter; the same client's same message is left once."""
+        office = self._office
+        with office.changed:
+            post = office.post(name)
+            key = letter.client, letter.sha256
+            known = post.numbers.get(key)
+            if known is not None:
+                return known
+            if self._sessions[name].outcome is not None:
+                return None
+            if sum(client == letter.client for client, _ in post.numbers) >= most:
+                return None
+            office.letters += 1
+            post.letters[office.letters] = letter
+            post.numbers[key] = office.letters
+            office.tell(name)
+            return office.letters
+
+    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter]]:
+        """The oldest unanswered letters with numbers above `after`."""
+        with self._office.changed:
+            letters = self._office.post(name).letters
+            return [(number, letters[number]) for number in sorted(letters) if number > after][:most]
+
+    def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
+        """Say what the session is now, and answer letters, under a lease."""
+        with self._office.changed:
+            post = self._office.held(name, epoch)
+            post.state, post.open_seconds = state, open_seconds
+            for number, receipt in receipts.items():
+                post.letters.pop(number, None)
+                post.receipts[number] = receipt
+            self._office.tell(name)
+
+    def state(self, name: str) -> bytes | None:
+        """What was published last; None before anything was."""
+        with self._office.changed:
+            return self._office.post(name).state
+
+    def receipts(self, numbers: Collection[int]) -> Mapping[int, bytes]:
+        """The receipts of those letters that are answered."""
+        with self._office.changed:
+            posts = self._office.posts.values()
+            return {number: post.receipts[number] for post in posts for number in numbers if number in post.receipts}
+
+    def news(self, seconds: float) -> frozenset[str] | None:
+        """Wait until something happened, at most so long in real time; the names of the sessions concerned."""
+        with self._office.changed:
+            self._office.changed.wait_for(lambda: self._unheard, seconds)
+            heard = frozenset(self._unheard)
+            self._unheard.clear()
+            return heard
+
+    def secret(self) -> bytes:
+        """32 random bytes, the same for all stores of one memory."""
+        return self._office.secret
+
+    def spend(self, nonce: bytes, seconds: float) -> bool:
+        """Whether this is the first time that somebody spends this nonce."""
+        office = self._office
+        with office.changed:
+            now = office.now()
+            for old in [old for old, until in office.spent.items() if until < now]:
+                del office.spent[old]
+            if nonce in office.spent:
+                return False
+            office.spent[nonce] = now + seconds
+            return True
