@@ -82,7 +82,7 @@ ROOMS: Final[dict[str, Room]] = {
         "calls, tokens, TLS, chunks, status codes",
         "what is inside a protocol message",
         "hosting session.client protocol.messages protocol.roster protocol.transitions identity store "
-        "encoding.quantization crypto parameters executor errors",
+        "encoding.quantization crypto parameters canonical executor errors",
     ),
     "hosting": Room(
         "many sessions: a log written ahead, deadlines, restarts, quotas",

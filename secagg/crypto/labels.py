@@ -34,6 +34,8 @@ class Label(bytes, Enum):
         SNAPSHOT: checksum of a session's snapshot.
         ROSTER: signature of an authority over a roster file.
         LOGIN: signature by which a caller of the network service proves who it is.
+        LOGIN_NONCE: key of the seal by which a server knows its nonces again.
+        LOGIN_TOKEN: key of the seal by which a server knows its tokens again.
     """
 
     SESSION_DIGEST = b"secagg/v1 session digest"
@@ -55,3 +57,5 @@ class Label(bytes, Enum):
     SNAPSHOT = b"secagg/v1 snapshot"
     ROSTER = b"secagg/v1 roster"
     LOGIN = b"secagg/v1 login"
+    LOGIN_NONCE = b"secagg/v1 nonce of a login"
+    LOGIN_TOKEN = b"secagg/v1 token of a login"

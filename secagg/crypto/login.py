@@ -12,7 +12,9 @@ from typing import Final
 from secagg.canonical import encode_fields
 from secagg.crypto.labels import Label
 
-NONCE_BYTES: Final = 32
+FEWEST_NONCE_BYTES: Final = 32
+MOST_NONCE_BYTES: Final = 512
+"""What a caller signs of a server's choice: its form is the server's business."""
 
 
 def client_login_text(server_name: str, session: str, client: int, nonce: bytes) -> bytes:

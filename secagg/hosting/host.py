@@ -18,6 +18,7 @@ from secagg.hosting.clock import Clock, LoopClock
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError, ResultNotReadyError, UnknownSessionError
 from secagg.hosting.journal import Journal
 from secagg.hosting.keeper import Keeper
+from secagg.hosting.logins import Logins, OwnLogins
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.quotas import Quotas, Space
 from secagg.hosting.readiness import Readiness
@@ -46,7 +47,7 @@ class SessionHost:
         executor: who does the long computations of sessions.
         clock: monotonic seconds; the event loop's by default.
         workers: threads for blocking calls.
-        wall_clock: seconds since 1970, for people only.
+        wall_clock: seconds since 1970, for people and for logins.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class SessionHost:
         )
         self._readiness = Readiness(self._tools)
         self._wall_clock = wall_clock
+        self._logins = OwnLogins(wall_clock)
         self._sessions: dict[str, HostedSession] = {}
         self._damaged: dict[str, str] = {}
         self._running = False
@@ -80,6 +82,11 @@ class SessionHost:
     def observer(self) -> HostObserver:
         """Who is told what happens; a transport tells it of logins."""
         return self._tools.observer
+
+    @property
+    def logins(self) -> Logins:
+        """What a transport needs to know its nonces and tokens again."""
+        return self._logins
 
     async def trouble(self) -> str:
         """Why answers cannot be taken in now, in one sentence; empty when they can. Makes a write durable to know it.

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from secagg.crypto.login import NONCE_BYTES, client_login_text, operator_login_text
+from secagg.crypto.login import FEWEST_NONCE_BYTES, MOST_NONCE_BYTES, client_login_text, operator_login_text
 from secagg.crypto.signing import IdentityKey
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.calls import AUTHORIZATION, BEARER
@@ -177,8 +177,11 @@ class Connection:
     def _sign(self, nonce: bytes) -> bytes:
         if self._identity is None:
             return b""
-        if len(nonce) != NONCE_BYTES:
-            raise ServiceError(f"{self._endpoint.address} gave a nonce of {len(nonce)} bytes, not {NONCE_BYTES}")
+        if not FEWEST_NONCE_BYTES <= len(nonce) <= MOST_NONCE_BYTES:
+            raise ServiceError(
+                f"{self._endpoint.address} gave a nonce of {len(nonce)} bytes, not {FEWEST_NONCE_BYTES} .. "
+                f"{MOST_NONCE_BYTES}"
+            )
         name = self._endpoint.server_name
         if isinstance(self._caller, ClientCaller):
             return self._identity.sign(client_login_text(name, self._caller.session, self._caller.client, nonce))

@@ -1,28 +1,38 @@
 """Who calls: nonces, signatures and tokens (the server's half of a login).
 
-A nonce is good for one caller and one try. A token is 32 random bytes; the server keeps its hash, in memory only, so
-that a restart asks everybody to log in again. Both are bounded in number and in time. Must not know gRPC.
+Both are texts that the server has sealed, so that every replica knows them again and none keeps a table: a nonce says
+whose it is and until when it is good, a token besides for which key it was given. A nonce is spent by the login that it
+was signed for, once in all replicas. Times are wall clock, and clocks may differ a little. Must not know gRPC.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+import hmac
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from secagg.crypto.login import NONCE_BYTES, client_login_text, operator_login_text
+from secagg.canonical import Reader, Writer
+from secagg.crypto.labels import Label
+from secagg.crypto.login import client_login_text, operator_login_text
 from secagg.crypto.randomness import RandomSource, SystemRandomSource
+from secagg.crypto.seals import Seal
+from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
-from secagg.errors import SecAggError
+from secagg.hosting.logins import Logins
 from secagg.parameters import ClientId
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.limits import ServiceLimits
 from secagg.transport.grpc.status import CallRefusedError
 
-TOKEN_BYTES: Final = 32
-_FIRST_SWEEP: Final = 4096
+SKEW_SECONDS: Final = 60
+"""How far the clocks of replicas may differ."""
+_RANDOM_BYTES: Final = 16
+_DIGEST_BYTES: Final = 32
+_NO_KEY: Final = bytes(_DIGEST_BYTES)
+_CLIENT: Final = "client"
+_OPERATOR: Final = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +62,9 @@ class Gatekeeper:
     Args:
         key_of: who has to sign with which key.
         names: the names by which clients may have dialled this server.
-        now: seconds that only grow.
-        limits: how many nonces and tokens, and how long they live.
+        logins: what all replicas of the service have in common.
+        now: seconds since 1970.
+        limits: how long nonces and tokens live.
         randomness: source of nonces and tokens.
     """
 
@@ -61,43 +72,48 @@ class Gatekeeper:
         self,
         key_of: KeyOf,
         names: Collection[str],
+        logins: Logins,
         now: Callable[[], float],
         limits: ServiceLimits,
         randomness: RandomSource | None = None,
     ) -> None:
         self._key_of = key_of
         self._names = frozenset(names)
+        self._logins = logins
         self._now = now
         self._limits = limits
         self._randomness = randomness or SystemRandomSource()
-        self._nonces: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
-        self._tokens: dict[bytes, tuple[Caller, bytes | None, float]] = {}
-        self._held: dict[Caller, list[bytes]] = {}
-        self._sweep_at = _FIRST_SWEEP
+        secret = SecretBytes(logins.secret())
+        self._nonces = Seal(secret, Label.LOGIN_NONCE)
+        self._tokens = Seal(secret, Label.LOGIN_TOKEN)
 
     def challenge(self, caller: Caller) -> bytes:
         """Return a nonce for one login of this caller; raises what `key_of` raises."""
         self._key_of(caller)
-        nonce = bytes(self._randomness.secret(NONCE_BYTES).expose())
-        while len(self._nonces) >= self._limits.nonces:
-            self._nonces.popitem(last=False)
-        self._nonces[nonce] = (caller, self._now() + self._limits.nonce_seconds)
-        return nonce
+        return self._nonces.seal(self._text(caller, self._limits.nonce_seconds).finish())
 
-    def login(self, nonce: bytes, server_name: str, signature: bytes) -> bytes:
+    async def login(self, nonce: bytes, server_name: str, signature: bytes) -> bytes:
         """Spend a nonce and return a token.
 
         Raises:
             CallRefusedError: NONCE_UNKNOWN for one that was never given, is spent or too old; SERVER_NAME_WRONG;
-                SIGNATURE_INVALID. The nonce is spent in any case.
+                SIGNATURE_INVALID. Only a login that is let in spends its nonce, so that strangers cost no memory.
+            HostUnavailableError: nobody can say now whether the nonce is spent.
         """
-        caller, until = self._nonces.pop(nonce, (None, 0.0))
-        if caller is None or self._now() > until:
-            raise CallRefusedError(Refusal.NONCE_UNKNOWN, "this nonce is unknown, used or too old; ask for another")
+        text = self._nonces.open(nonce)
+        if text is None:
+            raise CallRefusedError(Refusal.NONCE_UNKNOWN, "this nonce was not given by this service; ask for another")
+        reader = Reader(text)
+        caller, until = _read(reader)
+        self._require_time(Refusal.NONCE_UNKNOWN, "nonce", until, self._limits.nonce_seconds)
         key = self._key_of(caller)
         if key is not None:
             self._check(caller, key, nonce, server_name, signature)
-        return self._admit(caller, key)
+        # Whose clock is behind takes it for longer than we do.
+        left = until + 2 * SKEW_SECONDS - self._now()
+        if not await self._logins.spend(hashlib.sha256(nonce).digest(), left):
+            raise CallRefusedError(Refusal.NONCE_UNKNOWN, "this nonce is used or too old; ask for another")
+        return self._tokens.seal(self._text(caller, self._limits.token_seconds).data(_digest(key)).finish())
 
     def caller(self, token: bytes) -> Caller:
         """Return who holds a token; raises what `key_of` raises.
@@ -105,10 +121,39 @@ class Gatekeeper:
         Raises:
             CallRefusedError: TOKEN_UNKNOWN, also for a caller who has another key by now.
         """
-        caller, key, until = self._tokens.get(_hashed(token), (None, None, 0.0))
-        if caller is None or self._now() > until or self._key_of(caller) != key:
-            raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no valid token; log in again")
+        text = self._tokens.open(token)
+        if text is None:
+            raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no token of this service; log in again")
+        reader = Reader(text)
+        caller, until = _read(reader)
+        self._require_time(Refusal.TOKEN_UNKNOWN, "token", until, self._limits.token_seconds)
+        if not hmac.compare_digest(reader.data(_DIGEST_BYTES), _digest(self._key_of(caller))):
+            raise CallRefusedError(
+                Refusal.TOKEN_UNKNOWN, "this token was given for another key than is enrolled now; log in again"
+            )
         return caller
+
+    def _text(self, caller: Caller, seconds: float) -> Writer:
+        """Whose it is, until when it is good, and what makes it different from any other."""
+        writer = Writer()
+        match caller:
+            case ClientCaller(session, client):
+                writer.text(_CLIENT).text(session).integer(client)
+            case OperatorCaller(public_key):
+                writer.text(_OPERATOR).data(public_key)
+        random = bytes(self._randomness.secret(_RANDOM_BYTES).expose())
+        return writer.integer(round(self._now() + seconds)).data(random)
+
+    def _require_time(self, refusal: Refusal, what: str, until: int, seconds: float) -> None:
+        now = self._now()
+        if now > until + SKEW_SECONDS:
+            raise CallRefusedError(refusal, f"this {what} is too old; log in again")
+        if now < until - seconds - SKEW_SECONDS - 1:
+            raise CallRefusedError(
+                refusal,
+                f"this {what} is from the future: the clocks of two servers, or of one before and after it was set, "
+                f"differ by more than {SKEW_SECONDS} s; set them, and log in again",
+            )
 
     def _check(self, caller: Caller, key: bytes, nonce: bytes, server_name: str, signature: bytes) -> None:
         if server_name not in self._names:
@@ -128,38 +173,18 @@ class Gatekeeper:
                 Refusal.SIGNATURE_INVALID, f"the login is not signed with the key of {who}; use the one enrolled"
             )
 
-    def _admit(self, caller: Caller, key: bytes | None) -> bytes:
-        if len(self._tokens) >= self._sweep_at:
-            self._sweep()
-        token = bytes(self._randomness.secret(TOKEN_BYTES).expose())
-        hashed = _hashed(token)
-        held = self._held.setdefault(caller, [])
-        self._tokens[hashed] = (caller, key, self._now() + self._limits.token_seconds)
-        held.append(hashed)
-        while len(held) > self._limits.tokens_per_caller:
-            self._tokens.pop(held.pop(0), None)
-        return token
 
-    def _sweep(self) -> None:
-        """Forget tokens that are too old, and those of callers who may not call any more: their session is gone."""
-        now = self._now()
-        for caller, held in list(self._held.items()):
-            kept = [hashed for hashed in held if self._tokens[hashed][2] >= now and self._may_call(caller)]
-            for hashed in set(held) - set(kept):
-                del self._tokens[hashed]
-            if kept:
-                self._held[caller] = kept
-            else:
-                del self._held[caller]
-        self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._tokens))
-
-    def _may_call(self, caller: Caller) -> bool:
-        try:
-            self._key_of(caller)
-        except SecAggError:
-            return False
-        return True
+def _read(reader: Reader) -> tuple[Caller, int]:
+    """Whose a text is, and until when it is good; what was sealed has the form that `Gatekeeper` gave it."""
+    caller: Caller
+    if reader.text() == _CLIENT:
+        caller = ClientCaller(reader.text(), reader.integer())
+    else:
+        caller = OperatorCaller(reader.data())
+    until = reader.integer()
+    reader.data(_RANDOM_BYTES)
+    return caller, until
 
 
-def _hashed(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
+def _digest(key: bytes | None) -> bytes:
+    return _NO_KEY if key is None else hashlib.sha256(key).digest()

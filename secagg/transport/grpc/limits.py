@@ -54,9 +54,7 @@ class ServiceLimits:
         probe_seconds: how often the store is asked whether it can be written; health checks say so.
         upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed; faster where
             it would otherwise miss the end of its round.
-        nonces: logins in progress; the oldest are forgotten.
         nonce_seconds: how long a login may take.
-        tokens_per_caller: logins of one client or operator that are valid at once; the oldest are forgotten.
         token_seconds: how long a login is valid.
 
     Raises:
@@ -76,9 +74,7 @@ class ServiceLimits:
     stall_seconds: float = 30.0
     probe_seconds: float = 5.0
     upload_bytes_per_second: float = 1024.0
-    nonces: int = 1 << 15
     nonce_seconds: float = 60.0
-    tokens_per_caller: int = 4
     token_seconds: float = 24 * 3600.0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
@@ -112,7 +113,7 @@ class GrpcServer:
         UNFORKED.require()
         loop = asyncio.get_running_loop()
         limits = self._limits or _roomy(self._host)
-        gatekeeper = Gatekeeper(self._key_of, self._names, loop.time, limits)
+        gatekeeper = Gatekeeper(self._key_of, self._names, self._host.logins, time.time, limits)
         server = grpc.aio.server(
             interceptors=(Places(gatekeeper, limits), *self._interceptors, Parser()),
             options=server_options(limits),

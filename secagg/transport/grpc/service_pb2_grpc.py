@@ -79,7 +79,7 @@ class SecureAggregationServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """The second half: the signature for a token. The token dies with the server's process.
+        """The second half: the signature for a token, which any server of the service knows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,8 @@ class Servicer(SecureAggregationServicer):
         """Take a signature for a token."""
         outcome = _ACCEPTED
         try:
-            return pb.LoginReply(token=self._gatekeeper.login(request.nonce, request.server_name, request.signature))
+            token = await self._gatekeeper.login(request.nonce, request.server_name, request.signature)
+            return pb.LoginReply(token=token)
         except SecAggError as error:
             outcome = refused(error).refusal.value
             raise

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from secagg.errors import ParameterError
 from secagg.hosting import Quotas
+from secagg.hosting.logins import OwnLogins
 from secagg.transport.grpc import ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.gatekeeper import Gatekeeper
@@ -212,7 +213,7 @@ def test_one_address_takes_half_of_the_places_of_strangers() -> None:
 
     async def play() -> None:
         limits = ServiceLimits(calls=32)
-        places = Places(Gatekeeper(lambda caller: None, {"localhost"}, lambda: 0.0, limits), limits)
+        places = Places(Gatekeeper(lambda caller: None, {"localhost"}, OwnLogins(), lambda: 0.0, limits), limits)
         handler: Any = grpc.unary_unary_rpc_method_handler(waits)
         details = cast(grpc.HandlerCallDetails, SimpleNamespace(invocation_metadata=(), method="/x/Login"))
 
