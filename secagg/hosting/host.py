@@ -31,7 +31,14 @@ from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import SessionOffer
 from secagg.protocol.transitions import rounds
-from secagg.store.base import DamagedError, SessionRecord, SessionStore, StoreConflictError, check_session_name
+from secagg.store.base import (
+    DamagedError,
+    SessionRecord,
+    SessionStore,
+    StoreConflictError,
+    check_session_name,
+    check_tenant,
+)
 from secagg.wire.codec import decode_offer, encode_offer
 
 _DEFAULT_QUOTAS: Final = Quotas()
@@ -47,7 +54,7 @@ class SessionHost:
         executor: who does the long computations of sessions.
         clock: monotonic seconds; the event loop's by default.
         workers: threads for blocking calls.
-        wall_clock: seconds since 1970, for people and for logins.
+        wall_clock: seconds since 1970: for people, for logins, and for how long something is kept.
     """
 
     def __init__(
@@ -69,9 +76,9 @@ class SessionHost:
             space=Space(quotas.upload_bytes),
             executor=executor,
             threads=ThreadPoolExecutor(workers, thread_name_prefix="secagg-host"),
+            wall_clock=wall_clock,
         )
         self._readiness = Readiness(self._tools)
-        self._wall_clock = wall_clock
         self._logins = OwnLogins(wall_clock)
         self._sessions: dict[str, HostedSession] = {}
         self._damaged: dict[str, str] = {}
@@ -138,6 +145,7 @@ class SessionHost:
         *,
         roster: Mapping[ClientId, bytes] | None = None,
         schedule: RoundSchedule,
+        tenant: str = "",
     ) -> HostedSession:
         """Host a new session; the same again returns the session that is there, ended or not.
 
@@ -149,18 +157,20 @@ class SessionHost:
             roster: client id to 32-byte Ed25519 key: needed in an active session, and by transports that
                 authenticate clients with it. Keys of others than the cohort are left out.
             schedule: deadlines for all rounds of the session.
+            tenant: whose session it is; see `secagg.store.base.check_tenant`.
 
         Raises:
-            ParameterError: a bad name, a roster without a client, a schedule without a round.
+            ParameterError: a bad name or tenant, a roster without a client, a schedule without a round.
             StoreConflictError: the name is taken by a session with other content.
             QuotaExceededError: too many sessions, too large a cohort, or too long messages.
             HostUnavailableError: the store failed, or the host does not run.
         """
         check_session_name(name)
+        check_tenant(tenant)
         schedule.require(rounds(parameters.threat_model))
         keys = {client: bytes((roster or {})[client]) for client in parameters.cohort if client in (roster or {})}
         record = SessionRecord(
-            name, encode_offer(SessionOffer(parameters)), keys, schedule.encode(), self._wall_clock()
+            name, encode_offer(SessionOffer(parameters)), keys, schedule.encode(), self._tools.wall_clock(), tenant
         )
         async with self._changing:
             if not self._running:

@@ -167,7 +167,7 @@ class Journal:
             return Step(tuple(applied), self._replica.view(), appended - started, finished - appended)
 
     def finish(
-        self, result: SessionResult | None, abort: Aborted | None, dropped: Mapping[str, int]
+        self, result: SessionResult | None, abort: Aborted | None, dropped: Mapping[str, int], ended_at: float
     ) -> tuple[Outcome, int]:
         """Store how the session ended and let go of its log; returns the outcome and the bytes of its result.
 
@@ -175,6 +175,7 @@ class Journal:
             result: the sum, or None.
             abort: without a sum, why.
             dropped: id of a reason to the number of clients that were dropped for it.
+            ended_at: seconds since 1970.
 
         Raises:
             StoreError, OSError: the store refused; call it again.
@@ -182,11 +183,11 @@ class Journal:
         if result is None:
             if abort is None:
                 raise InternalError("a session that ended has neither a sum nor a reason")
-            ended = replace(abort, dropped=dropped)
+            ended = replace(abort, dropped=dropped, ended_at=ended_at)
             self._store.finish(self._name, ended)
             return ended, 0
         number, size = self._result or self._write(result)
-        outcome = Completed(number, dropped)
+        outcome = Completed(number, dropped, ended_at)
         self._store.finish(self._name, outcome)
         return outcome, size
 

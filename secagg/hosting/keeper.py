@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from secagg.errors import AbortReason
@@ -125,7 +126,8 @@ class Keeper:
 
     def released(self) -> None:
         """Note that the result is gone from the store."""
-        self.outcome = Completed(None)
+        if isinstance(self.outcome, Completed):
+            self.outcome = replace(self.outcome, result=None)
         self._tools.space.add(-self._stored)
         self._stored = 0
 
@@ -228,6 +230,8 @@ class Keeper:
             detail=detail,
             created_at=self._record.created_at,
             contributors=self._contributors,
+            tenant=self._record.tenant,
+            ended_at=0.0 if self.outcome is None else self.outcome.ended_at,
         )
 
     async def look(self) -> None:
@@ -268,7 +272,8 @@ class Keeper:
         started = tools.clock.now()
         while self.outcome is None:
             try:
-                outcome, size = await tools.run(journal.finish, result, self._aborted, self._dropped())
+                now = tools.wall_clock()
+                outcome, size = await tools.run(journal.finish, result, self._aborted, self._dropped(), now)
             except STORE_FAILURES as error:
                 tools.observer.store_failed(self._name, error)
                 await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)

@@ -119,6 +119,8 @@ class SessionStatus:
         detail: one sentence about the end; empty before.
         created_at: seconds since 1970.
         contributors: clients in the sum, ascending; None unless this process saw the session complete.
+        tenant: whose session it is; empty without tenants.
+        ended_at: seconds since 1970 when its end was stored; 0 before, and where nobody noted it.
     """
 
     name: str
@@ -136,6 +138,8 @@ class SessionStatus:
     detail: str
     created_at: float
     contributors: tuple[ClientId, ...] | None
+    tenant: str = ""
+    ended_at: float = 0.0
 
 
 def departure_of(reason: str) -> Departure:

@@ -34,6 +34,7 @@ class Tools:
         space: bytes of all uploads.
         executor: who does the long computations of a session.
         threads: who makes blocking calls.
+        wall_clock: seconds since 1970: for people, and for how long something is kept.
     """
 
     store: SessionStore
@@ -43,6 +44,7 @@ class Tools:
     space: Space
     executor: Executor
     threads: ThreadPoolExecutor
+    wall_clock: Callable[[], float]
 
     async def run(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Make a blocking call in a thread; it goes on when the caller is cancelled."""

@@ -73,6 +73,7 @@ class SessionRecord:
         roster: client id to 32-byte Ed25519 key; empty when the session has none.
         schedule: the host's deadlines, in the host's own encoding.
         created_at: seconds since 1970, for people; not part of what makes two records the same.
+        tenant: whose session it is, where one service has several; see `check_tenant`.
     """
 
     name: str
@@ -80,6 +81,7 @@ class SessionRecord:
     roster: Mapping[ClientId, bytes] = field(repr=False)
     schedule: bytes
     created_at: float = field(compare=False)
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,12 @@ class Completed:
     Attributes:
         result: id of the committed upload that holds the sum; None once the result was fetched and released.
         dropped: id of a reason to the number of clients that were dropped for it.
+        ended_at: seconds since 1970, 0 when nobody noted it; not part of what makes two outcomes the same.
     """
 
     result: str | None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    ended_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,13 @@ class Aborted:
         reason: id of the reason (`AbortReason.value`).
         detail: one sentence for a person.
         dropped: id of a reason to the number of clients that were dropped for it.
+        ended_at: as in `Completed`.
     """
 
     reason: str
     detail: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+    ended_at: float = field(default=0.0, compare=False)
 
 
 Outcome = Completed | Aborted
@@ -266,3 +272,20 @@ def check_session_name(name: str) -> str:
             "underscores, the first a letter or digit"
         )
     return name
+
+
+def check_tenant(tenant: str) -> str:
+    """Return the name of a tenant: empty, for a service that has none, or like the name of a session.
+
+    Raises:
+        ParameterError: another text.
+    """
+    if tenant == "" or (
+        isinstance(tenant, str) and len(tenant) <= MAX_NAME_CHARACTERS and _NAME.fullmatch(tenant) is not None
+    ):
+        return tenant
+    shown = tenant[:40] if isinstance(tenant, str) else type(tenant).__name__
+    raise ParameterError(
+        f"{shown!r} is no tenant: at most {MAX_NAME_CHARACTERS} ASCII letters, digits, dots, dashes and underscores, "
+        "the first a letter or digit; empty without tenants"
+    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_bytes, token_hex
@@ -31,7 +31,9 @@ KEPT: Final = f"{WAL}.found"
 WAY_OUT: Final = (
     "put back what is missing and start again, or start with --accept-loss, which ends the sessions that ran"
 )
-_VERSION: Final = 3
+_VERSION: Final = 4
+_INCREMENTAL: Final = 2
+_FREE: Final = 4  # a file of which more than one page in so many is free is made smaller
 _LOCK_SECONDS: Final = 1.0
 _NOT_SYNCHRONIZED: Final = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 _SCHEMA: Final = """
@@ -52,6 +54,7 @@ class Database:
         directory: made when it is missing, readable by its owner only.
         schema: statements that make the tables of a new one, each ended by ";" and a line's end.
         accept_loss: open it although it has lost commits, or is lost itself.
+        upgrades: layout to what brings its tables to the next, inside of a transaction.
 
     Attributes:
         lock: held during whatever is done with the connection.
@@ -62,10 +65,17 @@ class Database:
         StoreError: another process has it open, it was written by another release, or it cannot be read.
     """
 
-    def __init__(self, directory: Path, schema: str, accept_loss: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        schema: str,
+        accept_loss: bool,
+        upgrades: Mapping[int, Callable[[sqlite3.Connection], None]],
+    ) -> None:
         self.lock = Lock()
         self.lost = False
         self._directory = directory
+        self._upgrades = upgrades
         self._noted = True
         self._in_doubt = False
         self._head = Head(0, b"")
@@ -138,6 +148,19 @@ class Database:
         if self._in_doubt:
             raise StoreError("the disk failed and what it holds is not known; check it, then restart the server")
 
+    def give_back(self) -> None:
+        """Empty the write-ahead log, in which deleted bytes are, and make the file smaller when much of it is free.
+
+        Raises:
+            sqlite3.Error: it cannot be done; nothing is lost.
+        """
+        with self.lock:
+            free, pages = (self.rows(f"PRAGMA {count}")[0][0] for count in ("freelist_count", "page_count"))
+            if free * _FREE > pages:
+                # A page for each step, and `execute` makes one.
+                self.connection.executescript("PRAGMA incremental_vacuum")
+            self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the database and unlock it."""
         with self.lock:
@@ -152,6 +175,8 @@ class Database:
             # Before anything is read: the lock is then taken at once and kept, and no other process can interfere.
             for setting in (
                 "locking_mode = EXCLUSIVE",
+                # Of a new file only: an old one would be written to before anybody has looked at it.
+                *(("auto_vacuum = INCREMENTAL",) if not (self._directory / DATABASE).stat().st_size else ()),
                 "journal_mode = WAL",
                 "synchronous = FULL",
                 "secure_delete = ON",
@@ -165,12 +190,25 @@ class Database:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
             self._note()
+            if self.rows("PRAGMA auto_vacuum")[0][0] != _INCREMENTAL:
+                self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Write the file anew, as one that can become smaller; where that fails, it is tried again at the next start.
+
+        Not one that is damaged: what SQLite cannot find in it would be gone for good.
+        """
+        try:
+            if [row[0] for row in self.rows("PRAGMA integrity_check(1)")] == ["ok"]:
+                self.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                self.connection.execute("VACUUM")
+        except sqlite3.Error:
+            return
 
     def _check(self, schema: str, accept_loss: bool) -> None:
         version = self.rows("PRAGMA user_version")[0][0]
-        if version not in (0, _VERSION):
+        if version not in (0, _VERSION, *self._upgrades):
             raise StoreError(f"{self._directory} was written by another release (layout {version}); use that one")
-        noted = self._head_file.read()
         if version == 0:
             if not self._head_file.blank() and not accept_loss:
                 raise DamagedError(f"{self._directory / DATABASE} is empty, and it was not before; {WAY_OUT}")
@@ -181,7 +219,14 @@ class Database:
             self.connection.execute(f"PRAGMA user_version = {_VERSION}")
             self.lost = not self._head_file.blank()
             return
-        row = self.rows("SELECT number, mark, before FROM head")[0]
+        self._require_head(accept_loss)
+        while version != _VERSION:
+            self._upgrades[version](self.connection)
+            version += 1
+            self.connection.execute(f"PRAGMA user_version = {version}")
+
+    def _require_head(self, accept_loss: bool) -> None:
+        noted, row = self._head_file.read(), self.rows("SELECT number, mark, before FROM head")[0]
         # The process may have died between a commit and its note.
         if noted == Head(row["number"], row["mark"]) or (
             row["number"] == 1

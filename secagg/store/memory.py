@@ -18,6 +18,7 @@ from secagg.store.base import (
     StoreError,
     Upload,
     check_session_name,
+    check_tenant,
 )
 from secagg.store.digests import new_upload_id
 
@@ -39,6 +40,7 @@ class MemoryStore:
     def create(self, record: SessionRecord) -> None:
         """Keep a new session; the same record again changes nothing."""
         check_session_name(record.name)
+        check_tenant(record.tenant)
         if self._sessions.setdefault(record.name, _Kept(record)).record != record:
             raise StoreConflictError(f"session {record.name} exists with other content; choose another name")
 

@@ -11,6 +11,7 @@ stands beside the log: what leads from the record to the last digest is the log,
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -30,6 +31,7 @@ from secagg.store.base import (
     StoreError,
     Upload,
     check_session_name,
+    check_tenant,
 )
 from secagg.store.database import DATABASE, HEAD, QUARANTINE, Database
 from secagg.store.digests import digest_of
@@ -38,20 +40,30 @@ from secagg.store.head import HeadFile
 from secagg.store.tables import (
     DAMAGED,
     ENTRIES,
+    NAMES,
     RECORDS,
     RUNNING,
     SCHEMA,
     STATE,
     is_state,
     is_whole,
+    outcome_digest,
     outcome_of,
     outcome_values,
+    record_digest,
     record_of,
     record_values,
 )
+from secagg.store.upgrades import UPGRADES
 
 UPLOADS: Final = "uploads"
 _PAGE: Final = 256
+_DISCARD: Final = (
+    "DELETE FROM entries WHERE session = ?",
+    "DELETE FROM logs WHERE session = ?",
+    "DELETE FROM names WHERE session = ?",
+    "DELETE FROM sessions WHERE id = ?",
+)
 
 
 class SqliteStore:
@@ -69,7 +81,7 @@ class SqliteStore:
     def __init__(self, directory: Path, *, accept_loss: bool = False) -> None:
         if not accept_loss:
             _require_nobodys(directory)
-        self._database = Database(directory, SCHEMA, accept_loss)
+        self._database = Database(directory, f"{SCHEMA}{NAMES}", accept_loss, UPGRADES)
         opened = False
         try:
             with failures(f"{directory} cannot be used"):
@@ -85,22 +97,26 @@ class SqliteStore:
     def create(self, record: SessionRecord) -> None:
         """Keep a new session; the same record again changes nothing."""
         check_session_name(record.name)
+        check_tenant(record.tenant)
         with self._database.transaction(f"session {record.name} cannot be created"):
-            known = self._database.rows(f"{RECORDS} WHERE name = ?", record.name)
-            if known:
-                if not is_whole(known[0]):
+            known = self._number(record.name)
+            if known is not None:
+                row = self._database.rows(f"{RECORDS} WHERE id = ?", known)[0]
+                if row["name"] != record.name or not is_whole(row):
                     raise DamagedError(DAMAGED.format(name=record.name))
-                if record_of(known[0]) != record:
+                if record_of(row) != record:
                     raise StoreConflictError(f"session {record.name} exists with other content; choose another name")
                 return
             values = record_values(record)
-            digest = digest_of(*values)
-            inserted = self._database.connection.execute(
-                "INSERT INTO sessions (name, offer, roster, schedule, created_at, record, outcome) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*values, digest, digest_of(digest, *RUNNING)),
+            digest = record_digest(*values)
+            execute = self._database.connection.execute
+            inserted = execute(
+                "INSERT INTO sessions (name, offer, roster, schedule, created_at, tenant, record, outcome) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, digest, outcome_digest(digest, *RUNNING)),
             )
-            self._database.connection.execute("INSERT INTO logs VALUES (?, ?)", (inserted.lastrowid, digest))
+            execute("INSERT INTO logs VALUES (?, ?)", (inserted.lastrowid, digest))
+            execute("INSERT INTO names VALUES (?, ?, ?)", (inserted.lastrowid, record.name, digest_of(record.name)))
 
     def sessions(self) -> Sequence[SessionRecord]:
         """All sessions in the order of their creation, but for those that are damaged."""
@@ -108,7 +124,14 @@ class SqliteStore:
 
     def damaged(self) -> Mapping[str, str]:
         """Sessions whose record is not what was written, and that in one sentence."""
-        damaged = [str(row["name"]) for row in self._records() if not is_whole(row)]
+        rows = [row for row in self._records() if not is_whole(row)]
+        with self._database.reading("the names of sessions cannot be read"):
+            known = {
+                row["session"]: row["name"]
+                for row in self._database.rows("SELECT session, name, digest FROM names")
+                if digest_of(row["name"]) == row["digest"]
+            }
+        damaged = [str(known.get(row["id"], row["name"])) for row in rows]
         return {name: DAMAGED.format(name=name) for name in damaged}
 
     def entries(self, name: str) -> Iterator[Entry]:
@@ -187,13 +210,12 @@ class SqliteStore:
     def discard(self, name: str) -> None:
         """Remove everything about a session."""
         with self._database.transaction(f"session {name} cannot be removed"):
-            rows = self._database.rows("SELECT id FROM sessions WHERE name = ?", name)
-            for row in rows:
-                self._database.connection.execute("DELETE FROM entries WHERE session = ?", (row["id"],))
-                self._database.connection.execute("DELETE FROM logs WHERE session = ?", (row["id"],))
-                self._database.connection.execute("DELETE FROM sessions WHERE id = ?", (row["id"],))
-        for row in rows:
-            self._tidy(row["id"], None)
+            number = self._number(name)
+            if number is not None:
+                for statement in _DISCARD:
+                    self._database.connection.execute(statement, (number,))
+        if number is not None:
+            self._tidy(number, None)
 
     def begin_upload(self, name: str, limit: int) -> Upload:
         """Begin to take in at most `limit` bytes."""
@@ -233,9 +255,10 @@ class SqliteStore:
         """End the sessions that ran: nobody knows what their clients were told."""
         detail = "the server's database lost what clients had been told is safe, and its operator accepted that"
         with self._database.transaction("sessions cannot be ended"):
+            ended = Aborted(AbortReason.ABORTED_BY_CALLER.value, detail, ended_at=time.time())
             for row in self._database.rows(f"{STATE} WHERE ended IS NULL"):
                 if is_state(row):
-                    self._close_log(row, Aborted(AbortReason.ABORTED_BY_CALLER.value, detail))
+                    self._close_log(row, ended)
 
     def _wanted(self) -> Mapping[int, set[str]]:
         wanted: dict[int, set[str]] = {}
@@ -257,8 +280,7 @@ class SqliteStore:
         try:
             self._files.keep_only(session, () if result is None else (result,))
             self._files.expire()
-            with self._database.lock:
-                self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._database.give_back()
         except (StoreError, sqlite3.Error):
             return
 
@@ -268,13 +290,22 @@ class SqliteStore:
 
     def _state(self, name: str) -> sqlite3.Row:
         """What a session is known by and how it ended, as it was written."""
-        rows = self._database.rows(f"{STATE} WHERE name = ?", name)
-        if not rows:
+        number = self._number(name)
+        if number is None:
             raise StoreError(f"session {name[:40]!r} is not in the store")
-        if not is_state(rows[0]):
+        row: sqlite3.Row = self._database.rows(f"{STATE} WHERE id = ?", number)[0]
+        if row["name"] != name or not is_state(row):
             raise DamagedError(DAMAGED.format(name=name))
-        row: sqlite3.Row = rows[0]
         return row
+
+    def _number(self, name: str) -> int | None:
+        """Which session has a name, also when one of the two places where it stands is damaged."""
+        rows = self._database.rows("SELECT id, name FROM sessions WHERE name = ?", name)
+        # An index may lead to a row of another name.
+        rows = [row for row in rows if row["name"] == name] or self._database.rows(
+            "SELECT id FROM sessions WHERE id IN (SELECT session FROM names WHERE digest = ?)", digest_of(name)
+        )
+        return int(rows[0]["id"]) if rows else None
 
     def _close_log(self, state: sqlite3.Row, outcome: Outcome) -> None:
         """Write how a session ended, and remove its log."""
@@ -287,8 +318,9 @@ class SqliteStore:
         """Write how a session ended, with its digest."""
         values = outcome_values(outcome)
         self._database.connection.execute(
-            "UPDATE sessions SET ended = ?, result = ?, reason = ?, detail = ?, dropped = ?, outcome = ? WHERE id = ?",
-            (*values, digest_of(state["record"], *values), state["id"]),
+            "UPDATE sessions SET ended = ?, result = ?, reason = ?, detail = ?, dropped = ?, ended_at = ?, outcome = ? "
+            "WHERE id = ?",
+            (*values, outcome_digest(state["record"], *values), state["id"]),
         )
 
     def _last(self, state: sqlite3.Row) -> bytes:
