@@ -15,9 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -39,12 +37,12 @@ from secagg.transport.grpc import (
 )
 from tests.faults.files import POLICY, ROUND_SECONDS, SEMI_HONEST, SESSION, Files, identity_of, input_of
 from tests.patience import Patience
+from tests.ports import free_port
 
 T = TypeVar("T")
 LIMIT: Final = 120.0
 ROOT: Final = Path(__file__).parents[2]
 RETRY: Final = RetryPolicy(first_seconds=0.05, longest_seconds=0.5, give_up_seconds=LIMIT)
-_PORTS: Final = range(20_000, 32_000)  # below those that the system gives to connections of its own
 
 
 @dataclass
@@ -91,16 +89,6 @@ class Notes(ParticipationObserver):
 
     def retrying(self, call: str, reason: str, seconds: float) -> None:
         self.retries += 1
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on, the same for all restarts of a server."""
-    start = int.from_bytes(os.urandom(2), "big") % len(_PORTS)
-    for number in (*_PORTS[start:], *_PORTS[:start]):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", number)):
-                return int(number)
-    raise AssertionError("no port is free")
 
 
 class Process:
