@@ -15,4 +15,4 @@ __all__ = ["seaweed"]
 def test_strangers_read_nothing(seaweed: Seaweed) -> None:
     assert seaweed.environment["AWS_ACCESS_KEY_ID"]
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{seaweed.endpoint}/bucket/key", timeout=60)
+        urllib.request.urlopen(f"{seaweed.endpoint}/bucket/key", timeout=60)  # noqa: S310
