@@ -10,7 +10,7 @@ from typing import Final
 
 from secagg.hosting.tools import STORE_FAILURES, Tools
 
-PATIENCE_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 4.0
 
 
 class Readiness:
@@ -47,7 +47,8 @@ class Readiness:
 
     async def _probe(self) -> str:
         try:
-            await self._tools.run(self._tools.store.probe)
+            # Not in a thread of the host: all of them may be at work for longer than a store may hang.
+            await asyncio.to_thread(self._tools.store.probe)
         except STORE_FAILURES as error:
             return str(error)
         return ""

@@ -27,6 +27,8 @@ from secagg.store.durable import sync_directory
 
 QUARANTINE_SECONDS: Final = 7 * 24 * 3600.0
 LEAST_FREE_BYTES: Final = 1 << 26
+FREE_AGAIN_BYTES: Final = 1 << 27
+"""A disk that was full has room again from here on: what is about to be removed and written moves it to and fro."""
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
 
@@ -42,6 +44,7 @@ class UploadFiles:
     def __init__(self, root: Path, quarantine: Path) -> None:
         self._root = root
         self._quarantine = quarantine
+        self._full = False
         make_directory(root)
 
     def begin(self, session: int, limit: int) -> UploadFile:
@@ -135,15 +138,17 @@ class UploadFiles:
                     folder.rmdir()
 
     def require_room(self) -> None:
-        """Demand `LEAST_FREE_BYTES` of room.
+        """Demand `LEAST_FREE_BYTES` of room, and `FREE_AGAIN_BYTES` after there was less.
 
         Raises:
             StoreError: there is less.
         """
         with failures("the disk cannot be looked at"):
             free = shutil.disk_usage(self._root).free
-        if free < LEAST_FREE_BYTES:
-            raise StoreError(f"the disk of {self._root} has {free} bytes left, below {LEAST_FREE_BYTES}; free space")
+        least = FREE_AGAIN_BYTES if self._full else LEAST_FREE_BYTES
+        self._full = free < least
+        if self._full:
+            raise StoreError(f"the disk of {self._root} has {free} bytes left, below {least}; free space")
 
     def expire(self) -> None:
         """Remove what has been in quarantine for `QUARANTINE_SECONDS`."""

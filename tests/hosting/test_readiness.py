@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import threading
 from collections import namedtuple
@@ -15,7 +16,7 @@ import pytest
 from secagg import Round
 from secagg.executor import INLINE, Job, Words
 from secagg.hosting import SessionHost, readiness
-from secagg.store.files import LEAST_FREE_BYTES
+from secagg.store.files import FREE_AGAIN_BYTES, LEAST_FREE_BYTES
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
 from tests.hosting.support import FakeClock, Played, Recorder, hosting, run
@@ -41,6 +42,46 @@ def test_a_full_disk_is_no_place_to_serve_from(tmp_path: Path, monkeypatch: pyte
                     assert f"{LEAST_FREE_BYTES - 1} bytes left" in await host.trouble()
                 assert await host.trouble() == ""
             assert [bool(*told) for told in seen.all("readiness")] == [False, True, False]
+
+    run(body())
+
+
+def test_a_disk_that_was_full_has_room_again_when_it_has_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is written and removed at the mark would take the server in and out of a balancer all the time."""
+
+    async def body() -> None:
+        seen = Recorder()
+        with opened(tmp_path) as store:
+            async with hosting(store, observer=seen) as host:
+                for free, ready in (
+                    (LEAST_FREE_BYTES, True),
+                    (LEAST_FREE_BYTES - 1, False),
+                    (LEAST_FREE_BYTES, False),
+                    (FREE_AGAIN_BYTES - 1, False),
+                    (FREE_AGAIN_BYTES, True),
+                    (LEAST_FREE_BYTES, True),
+                ):
+                    monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: Usage(1 << 40, 1 << 40, free))
+                    assert (await host.trouble() == "") is ready, free
+        told = [bool(*told) for told in seen.all("readiness")]
+        assert [trouble for trouble, _ in itertools.groupby(told)] == [False, True, False]
+
+    run(body())
+
+
+def test_a_host_whose_threads_are_all_at_work_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unmasking takes a thread for longer than a store may hang."""
+
+    async def body() -> None:
+        free = threading.Event()
+        async with SessionHost(MemoryStore(), workers=1) as host:
+            working = asyncio.ensure_future(host._tools.run(free.wait))
+            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
+            try:
+                assert await asyncio.wait_for(host.trouble(), 10) == ""
+            finally:
+                free.set()
+                await working
 
     run(body())
 

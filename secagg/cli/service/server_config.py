@@ -26,6 +26,7 @@ from pydantic_settings import (
 import secagg
 from secagg.cli.service.server_settings import (
     FixedPointSettings,
+    HealthSettings,
     IdentitySettings,
     IntegersSettings,
     LimitSettings,
@@ -72,6 +73,7 @@ class ServerConfig(BaseSettings):
     work: WorkSettings = Field(default=WorkSettings(), description="a table")
     rounds: RoundSettings = Field(default=RoundSettings(), description="a table")
     metrics: MetricsSettings = Field(default=MetricsSettings(), description="a table")
+    health: HealthSettings = Field(default=HealthSettings(), description="a table")
     logs: LogSettings = Field(default=LogSettings(), description="a table")
     traces: TraceSettings = Field(default=TraceSettings(), description="a table")
     sessions: list[SessionSettings] = Field(default_factory=list, description="a list of tables [[sessions]]")

@@ -155,6 +155,14 @@ class MetricsSettings(Section):
     )
 
 
+class HealthSettings(Section):
+    """Health checks on ports of their own."""
+
+    address: Address | None = Field(
+        default=None, description="host:port for gRPC health checks alone, without TLS; none, only at [listen]"
+    )
+
+
 class LogSettings(Section):
     """Structured logs: one JSON object a line."""
 

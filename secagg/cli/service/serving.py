@@ -95,21 +95,28 @@ async def _serve(
             insecure=listen.plaintext,
             operators=operators,
             anonymous=config.identities.anonymous,
+            health_address=config.health.address,
         )
         async with server:
             record = {
-                "address": listen.address.rpartition(":")[0] + f":{server.port}",
+                "address": _with_port(listen.address, server.port),
                 "tls": not listen.plaintext,
                 "sessions": [session.name for session in host.sessions()],
                 "created": offered.created,
                 "refused": offered.refused,
                 "metrics": metrics_address,
+                "health": _with_port(config.health.address, server.health_port),
             }
             log.info("serving", **record)
             announce(record)
             await stopped.wait()
             log.info("stopping")
     log.info("stopped")
+
+
+def _with_port(address: str | None, port: int | None) -> str | None:
+    """An address as it is listened on: port 0 has become another."""
+    return None if address is None else f"{address.rpartition(':')[0]}:{port}"
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ class ServiceLimits:
     uploads_of_session: int = 2
     poll_seconds: float = 60.0
     stall_seconds: float = 30.0
-    probe_seconds: float = 5.0
+    probe_seconds: float = 3.0
     upload_bytes_per_second: float = 1024.0
     nonce_seconds: float = 60.0
     token_seconds: float = 24 * 3600.0
@@ -103,6 +103,10 @@ class ServiceLimits:
             )
 
 
+HEALTH_LIMITS: Final = ServiceLimits(calls=1024, calls_per_connection=64, connections=64, idle_seconds=60.0)
+"""Bounds of a port for health checks alone: 256 checks at once, 16 of them watching, half of each from one address."""
+
+
 def open_files() -> int | None:
     """Return how many files this process may have open, connections among them; None where nothing says so."""
     if sys.platform == "win32":
@@ -117,14 +121,20 @@ def _milliseconds(seconds: float) -> int:
     return min(_LONGEST_MILLISECONDS, max(1, round(seconds * 1000)))
 
 
-def server_options(limits: ServiceLimits) -> Options:
+def server_options(limits: ServiceLimits, elsewhere: int = 0) -> Options:
     """Options of a server: without those about pending requests, many calls at once are cancelled.
 
     Without a bound on connections whoever opens many, and need not even speak TLS, takes the files that the store needs
     for the uploads of others.
+
+    Args:
+        limits: of this server.
+        elsewhere: connections that another server of this process may have.
     """
     files = open_files()
-    connections = limits.connections if files is None else min(limits.connections, max(1, files - OWN_FILES))
+    connections = (
+        limits.connections if files is None else min(limits.connections, max(1, files - OWN_FILES - elsewhere))
+    )
     return (
         ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.server.max_pending_requests", limits.calls),

@@ -10,10 +10,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
-from grpc_health.v1.health import aio as health
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
 from grpc_reflection.v1alpha.reflection import enable_server_reflection
 
@@ -25,7 +22,8 @@ from secagg.transport.grpc.administration import Administrator
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.forks import UNFORKED
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
-from secagg.transport.grpc.limits import ServiceLimits, server_options
+from secagg.transport.grpc.health import Health, HealthPort, listening
+from secagg.transport.grpc.limits import HEALTH_LIMITS, ServiceLimits, server_options
 from secagg.transport.grpc.parsing import Parser
 from secagg.transport.grpc.places import Places
 from secagg.transport.grpc.service_pb2_grpc import (
@@ -59,9 +57,12 @@ class GrpcServer:
         limits: bounds of calls, uploads and logins; unless given, with room for two calls of every client that the
             host has at the start: one that waits, one that answers.
         interceptors: gRPC's, for metrics and traces.
+        health_address: `host:port` for health checks alone, without TLS on any address; they are answered at `address`
+            in any case.
 
     Attributes:
         port: the port that it listens on, once it was started.
+        health_port: the port for health checks alone, once it was started; None without one.
 
     Raises:
         ParameterError: TLS missing or forbidden, an impossible address, a key that is not 32 bytes.
@@ -79,6 +80,7 @@ class GrpcServer:
         anonymous: bool = False,
         limits: ServiceLimits | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        health_address: str | None = None,
     ) -> None:
         encrypted = check_security(address, tls, insecure)
         if anonymous and encrypted:
@@ -87,6 +89,8 @@ class GrpcServer:
         if wrong:
             raise ParameterError(f"the key of operator {wrong[0]!r} is not 32 bytes; give IdentityKey.public")
         self.port = split_address(address)[1]
+        self.health_port = None if health_address is None else split_address(health_address)[1]
+        self._health_address = health_address
         self._host = host
         self._address = address
         self._tls = tls
@@ -100,8 +104,8 @@ class GrpcServer:
             raise ParameterError("the server has no name; give names={...}, the hosts that clients dial")
         self._closing = asyncio.Event()
         self._server: grpc.aio.Server | None = None
-        self._health = health.HealthServicer()
-        self._watching: asyncio.Task[None] | None = None
+        self._health: Health | None = None
+        self._checks: HealthPort | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -111,33 +115,30 @@ class GrpcServer:
                 forked from one that had used gRPC.
         """
         UNFORKED.require()
-        loop = asyncio.get_running_loop()
         limits = self._limits or _roomy(self._host)
         gatekeeper = Gatekeeper(self._key_of, self._names, self._host.logins, time.time, limits)
         server = grpc.aio.server(
             interceptors=(Places(gatekeeper, limits), *self._interceptors, Parser()),
-            options=server_options(limits),
+            options=server_options(limits, 0 if self._health_address is None else HEALTH_LIMITS.connections),
             maximum_concurrent_rpcs=limits.calls,
         )
         add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
             Servicer(self._host, gatekeeper, limits, self._closing), server
         )
         add_AdministrationServicer_to_server(Administrator(self._host, gatekeeper), server)  # type: ignore[no-untyped-call]
-        add_HealthServicer_to_server(self._health, server)
+        health = Health(self._host, ("", AGGREGATION, ADMINISTRATION), limits.probe_seconds)
+        health.add_to(server)
         enable_server_reflection((AGGREGATION, ADMINISTRATION, HEALTH, REFLECTION), server)
-        try:
-            if self._tls is None:
-                self.port = server.add_insecure_port(self._address)
-            else:
-                self.port = server.add_secure_port(self._address, self._tls.credentials())
-        except RuntimeError as error:
-            raise ParameterError(
-                f"{self._address!r} cannot be served ({error}); give a free port, and a certificate with its own key"
-            ) from None
+        self.port = listening(self._address, lambda: self._add_port(server))
+        if self._health_address is not None:
+            self._checks = HealthPort(self._health_address, health, Places(gatekeeper, HEALTH_LIMITS))
+            self.health_port = self._checks.listen()
         await server.start()
         self._server = server
-        await self._say_health()
-        self._watching = loop.create_task(self._watch(limits.probe_seconds), name="secagg readiness")
+        self._health = health
+        await health.start()
+        if self._checks is not None:
+            await self._checks.start()
 
     async def wait(self) -> None:
         """Return when the server has stopped."""
@@ -146,13 +147,13 @@ class GrpcServer:
 
     async def stop(self, grace: float = _GRACE_SECONDS) -> None:
         """Tell health checkers, send waiting clients away, and end; calls in progress have `grace` seconds."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
-        await self._health.enter_graceful_shutdown()
+        if self._health is not None:
+            await self._health.stop()
         self._closing.set()
         if self._server is not None:
             await self._server.stop(grace)
+        if self._checks is not None:
+            await self._checks.stop(0)
 
     async def __aenter__(self) -> GrpcServer:
         await self.start()
@@ -163,18 +164,10 @@ class GrpcServer:
     ) -> None:
         await self.stop()
 
-    async def _watch(self, seconds: float) -> None:
-        """Keep what health checkers hear true."""
-        while True:
-            await asyncio.sleep(seconds)
-            await self._say_health()
-
-    async def _say_health(self) -> None:
-        """Health is that of the store: who cannot make an answer durable does not serve."""
-        trouble = await self._host.trouble()
-        statuses = health_pb2.HealthCheckResponse
-        for service in ("", AGGREGATION, ADMINISTRATION):
-            await self._health.set(service, statuses.NOT_SERVING if trouble else statuses.SERVING)
+    def _add_port(self, server: grpc.aio.Server) -> int:
+        if self._tls is None:
+            return server.add_insecure_port(self._address)
+        return server.add_secure_port(self._address, self._tls.credentials())
 
     def _key_of(self, caller: Caller) -> bytes | None:
         if not isinstance(caller, ClientCaller):

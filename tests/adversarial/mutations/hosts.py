@@ -61,7 +61,7 @@ MUTATIONS: Final = (
     m(
         "28",
         "connections take the store's files",
-        (LIMITS, "min(limits.connections, max(1, files - OWN_FILES))", "limits.connections"),
+        (LIMITS, "min(limits.connections, max(1, files - OWN_FILES - elsewhere))", "limits.connections"),
     ),
     m(
         "28",

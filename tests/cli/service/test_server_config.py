@@ -42,6 +42,7 @@ def test_defaults_and_paths_of_the_files_directory(tmp_path: Path) -> None:
         [],
     )
     assert config.limits.quotas() == Quotas()
+    assert config.health.address is None
 
 
 def test_everything_can_be_set(tmp_path: Path) -> None:
@@ -64,6 +65,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         [rounds]
         share_keys = 5
         session_seconds = 100.5
+        [health]
+        address = "0.0.0.0:97"
         [metrics]
         address = "localhost:9464"
         [logs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +18,12 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from secagg import DropReason, IdentityKey, ParameterError
 from secagg.hosting import read_result
 from secagg.store.base import StoreError
-from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
+from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits, limits
 from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.limits import server_options
+from secagg.transport.grpc.limits import HEALTH_LIMITS, OWN_FILES, server_options
 from secagg.transport.grpc.server import _roomy
-from tests.transport.grpc.network import SESSION, Network, client_tls, run
+from secagg.transport.grpc.service_pb2_grpc import SecureAggregationStub
+from tests.transport.grpc.network import SESSION, Network, client_tls, failure, run
 
 
 def test_status_before_and_after() -> None:
@@ -201,6 +203,53 @@ def test_health_follows_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     run(play())
 
 
+def test_health_has_a_port_of_its_own_with_places_of_its_own() -> None:
+    """Whoever watches there takes no place of those who watch, check or log in at the service's own port."""
+
+    async def play() -> None:
+        async with Network(server={"health_address": "127.0.0.1:0"}) as network:
+            here: Any = grpc.aio.insecure_channel(f"127.0.0.1:{network.server.health_port}")
+            there: Any = grpc.aio.secure_channel(network.address, client_tls().credentials())
+            async with here, there:
+                own: Any = HealthStub(here)
+                main: Any = HealthStub(there)
+                calls: Any = SecureAggregationStub(here)  # type: ignore[no-untyped-call]
+                asked = health_pb2.HealthCheckRequest(service="secagg.service.v1.SecureAggregation")
+                serving = health_pb2.HealthCheckResponse.SERVING
+                watching = [own.Watch(asked) for _ in range(HEALTH_LIMITS.watching_strangers // 2)]
+                for watch in watching:
+                    assert (await watch.read()).status == serving
+                code, detail = await failure(own.Watch(asked).read())
+                assert (code.name, detail.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+                assert (await own.Check(asked)).status == serving
+                assert (await main.Watch(asked).read()).status == serving
+                code, _ = await failure(calls.Challenge(pb.ChallengeRequest()))
+                assert code is grpc.StatusCode.UNIMPLEMENTED
+                await network.server.stop(1)
+                assert (await watching[0].read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+    run(play())
+
+
+def test_a_port_for_health_that_is_taken_keeps_a_server_from_starting() -> None:
+    async def play() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            with pytest.raises(ParameterError, match=f"'{address}' cannot be served"):
+                await Network(server={"health_address": address}).__aenter__()
+
+    run(play())
+
+
+def test_files_of_connections_for_health_checks_are_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "open_files", lambda: 1000)
+    for elsewhere in (0, 64):
+        options = dict(server_options(ServiceLimits(), elsewhere))
+        assert options["grpc.max_allowed_incoming_connections"] == 1000 - OWN_FILES - elsewhere
+
+
 def test_a_server_takes_as_many_calls_at_once_as_its_limit_says() -> None:
     options = dict(server_options(ServiceLimits(calls=5000)))
     assert options["grpc.server.max_pending_requests"] == 5000
@@ -213,7 +262,7 @@ def test_a_server_has_room_for_all_clients_of_its_host(clients: int, calls: int)
     assert _roomy(host).calls == calls
 
 
-@pytest.mark.parametrize("changes", [{"calls": 0}, {"stall_seconds": -1.0}, {"uploads": 1.5}, {"nonces": True}])
+@pytest.mark.parametrize("changes", [{"calls": 0}, {"stall_seconds": -1.0}, {"uploads": 1.5}, {"poll_seconds": True}])
 def test_limits_that_are_none(changes: dict[str, float]) -> None:
     with pytest.raises(ParameterError, match=next(iter(changes))):
         ServiceLimits(**changes)  # type: ignore[arg-type]
