@@ -104,6 +104,10 @@ class SessionHost:
             return "the host does not run"
         return await self._readiness.check()
 
+    def known_trouble(self, seconds: float) -> str | None:
+        """What `trouble` found in the last `seconds`; None when nobody asked. May be called by any thread."""
+        return self._readiness.known(seconds)
+
     async def start(self) -> None:
         """Take up every session of the store: ended ones as they are, the others by a replay of their logs.
 

@@ -6,6 +6,7 @@ A store that hangs is as good as none. Knows no transports.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from secagg.hosting.tools import STORE_FAILURES, Tools
@@ -24,6 +25,11 @@ class Readiness:
         self._tools = tools
         self._probing: asyncio.Task[str] | None = None
         self._told: str | None = None
+        self._told_at = 0.0
+
+    def known(self, seconds: float) -> str | None:
+        """What was found last, if that was in the last `seconds`: an event loop that hangs does not ask. Any thread."""
+        return self._told if time.monotonic() - self._told_at < seconds else None
 
     async def check(self) -> str:
         """Ask the store to make a write durable; returns what is wrong, in one sentence, or nothing.
@@ -40,8 +46,9 @@ class Readiness:
                 self._probing = None
         else:
             found = f"the store has not answered for {PATIENCE_SECONDS:g} s"
-        if found != self._told:
-            self._told = found
+        changed = found != self._told
+        self._told, self._told_at = found, time.monotonic()
+        if changed:
             self._tools.observer.readiness_changed(found)
         return found
 

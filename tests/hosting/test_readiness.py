@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import shutil
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -127,6 +128,21 @@ def test_a_store_that_hangs_is_not_ready_and_is_asked_once(monkeypatch: pytest.M
             monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
             assert await host.trouble() == ""
             assert [bool(*told) for told in seen.all("readiness")] == [True, False]
+
+    run(body())
+
+
+def test_what_is_known_is_not_older_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks from another thread learns that the event loop hangs."""
+
+    async def body() -> None:
+        async with hosting(MemoryStore()) as host:
+            assert host.known_trouble(3600) is None
+            await host.trouble()
+            assert host.known_trouble(3600) == ""
+            now = time.monotonic()
+            monkeypatch.setattr(time, "monotonic", lambda: now + 15)
+            assert (host.known_trouble(3600), host.known_trouble(15)) == ("", None)
 
     run(body())
 

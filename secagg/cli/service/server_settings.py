@@ -161,6 +161,7 @@ class HealthSettings(Section):
     address: Address | None = Field(
         default=None, description="host:port for gRPC health checks alone, without TLS; none, only at [listen]"
     )
+    http: Address | None = Field(default=None, description="host:port for /ready and /live over HTTP; none, no pages")
 
 
 class LogSettings(Section):

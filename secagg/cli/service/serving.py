@@ -27,11 +27,15 @@ from secagg.telemetry.fan_out import FanOut
 from secagg.telemetry.foreign import foreign_lines, own_standard_error
 from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
+from secagg.telemetry.pages import pages_endpoint
 from secagg.transport.grpc import GrpcServer, ServerTls
 from secagg.transport.grpc.limits import OWN_FILES, open_files
 from secagg.transport.grpc.tls import split_address
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# A host that was not asked for so long has an event loop that hangs: probes come every few seconds.
+_NEWS_SECONDS: Final = 15.0
+_LIVE_SECONDS: Final = 60.0
 
 
 def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None], *, accept_loss: bool = False) -> None:
@@ -97,7 +101,7 @@ async def _serve(
             anonymous=config.identities.anonymous,
             health_address=config.health.address,
         )
-        async with server:
+        async with server, _pages(host, config.health.http) as pages:
             record = {
                 "address": _with_port(listen.address, server.port),
                 "tls": not listen.plaintext,
@@ -106,12 +110,27 @@ async def _serve(
                 "refused": offered.refused,
                 "metrics": metrics_address,
                 "health": _with_port(config.health.address, server.health_port),
+                "pages": _with_port(config.health.http, pages),
             }
             log.info("serving", **record)
             announce(record)
             await stopped.wait()
             log.info("stopping")
     log.info("stopped")
+
+
+@asynccontextmanager
+async def _pages(host: SessionHost, address: str | None) -> AsyncIterator[int | None]:
+    """Serve `/ready` and `/live`; gives the port."""
+    if address is None:
+        yield None
+        return
+    pages = {
+        "/ready": lambda: host.known_trouble(_NEWS_SECONDS) == "",
+        "/live": lambda: host.known_trouble(_LIVE_SECONDS) is not None,
+    }
+    with pages_endpoint(pages, *split_address(address)) as port:
+        yield port
 
 
 def _with_port(address: str | None, port: int | None) -> str | None:

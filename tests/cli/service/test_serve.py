@@ -11,8 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from secagg.identity.keys import create_identity, load_identity, load_public_key
 from tests.cli.deployment import Deployment, Server, finished, serving, start, until
@@ -60,7 +63,8 @@ def check_sum(path: Path, clients: tuple[int, ...] = CLIENTS) -> None:
 
 
 def test_processes_over_tls_give_the_exact_sum(site: Deployment, run: Any) -> None:
-    config = site.configure(session(), more='[metrics]\naddress = "127.0.0.1:0"\n[logs]\nlevel = "debug"')
+    ports = '[metrics]\naddress = "127.0.0.1:0"\n[health]\naddress = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\n'
+    config = site.configure(session(), more=f'{ports}[logs]\nlevel = "debug"')
     with serving(config) as server:
         assert server.ready["tls"] is True
         assert (server.ready["sessions"], server.ready["created"]) == (["first"], ["first"])
@@ -101,6 +105,12 @@ def test_processes_over_tls_give_the_exact_sum(site: Deployment, run: Any) -> No
         assert 'secagg_sessions_ended_total{outcome="completed",reason=""} 1.0' in metrics
         assert 'secagg_stage_seconds_count{stage="removing_masks"} 1.0' in metrics
         assert 'secagg_answers_total{outcome="accepted",round="masked_input"} 4.0' in metrics
+        for page in ("ready", "live"):
+            with urllib.request.urlopen(f"http://{server.ready['pages']}/{page}", timeout=10) as reply:
+                assert reply.status == 200
+        with grpc.insecure_channel(server.ready["health"]) as channel:
+            health: Any = HealthStub(channel)
+            assert health.Check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
         received = sum(record["sent_bytes"] for record in records)
         assert f"secagg_received_bytes_total {float(received)}" in metrics
         assert server.stop() == (0, "", "")

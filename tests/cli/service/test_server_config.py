@@ -42,7 +42,7 @@ def test_defaults_and_paths_of_the_files_directory(tmp_path: Path) -> None:
         [],
     )
     assert config.limits.quotas() == Quotas()
-    assert config.health.address is None
+    assert config.health.address is config.health.http is None
 
 
 def test_everything_can_be_set(tmp_path: Path) -> None:
@@ -67,6 +67,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         session_seconds = 100.5
         [health]
         address = "0.0.0.0:97"
+        http = "0.0.0.0:96"
         [metrics]
         address = "localhost:9464"
         [logs]
