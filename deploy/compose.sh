@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what compose.yaml needs besides an operator's own files: passwords, and a certificate for the database with the
-# authority that replicas believe. Run it as root, once, before the first `up`; it overwrites nothing.
+# Makes what compose.yaml needs besides an operator's own files: passwords, and certificates of the database and the blob
+# store, with the authority that replicas believe. Run it as root, once, before the first `up`; it overwrites nothing.
 set -eu
 umask 077
 cd "$(dirname "$0")"
@@ -17,13 +17,16 @@ printf '{"identities": [{"name": "secagg", "credentials": [{"accessKey": "%s", "
 elliptic='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
 openssl req -x509 $elliptic -keyout secrets/ca.key -out etc/tls/internal-ca.pem -days 3650 -subj "/CN=inside" \
 	-addext "keyUsage=critical,keyCertSign,cRLSign" 2> /dev/null
-openssl req -new $elliptic -keyout secrets/database-key.pem -out secrets/database.csr -subj "/CN=database" 2> /dev/null
-printf 'basicConstraints=critical,CA:false\nextendedKeyUsage=serverAuth\nsubjectAltName=DNS:database\n' > secrets/database.ext
-openssl x509 -req -in secrets/database.csr -CA etc/tls/internal-ca.pem -CAkey secrets/ca.key -days 3650 \
-	-extfile secrets/database.ext -out secrets/database.pem 2> /dev/null
-rm secrets/database.csr secrets/database.ext secrets/ca.key # it signs nothing else
+for server in database blobs; do
+	openssl req -new $elliptic -keyout secrets/$server-key.pem -out secrets/csr -subj "/CN=$server" 2> /dev/null
+	printf 'basicConstraints=critical,CA:false\nextendedKeyUsage=serverAuth\nsubjectAltName=DNS:%s\n' $server > secrets/ext
+	openssl x509 -req -in secrets/csr -CA etc/tls/internal-ca.pem -CAkey secrets/ca.key -days 3650 -extfile secrets/ext \
+		-out secrets/$server.pem 2> /dev/null
+done
+rm secrets/csr secrets/ext secrets/ca.key # it signs nothing else
 
 cp server-replicas.toml etc/server.toml
-chmod 644 secrets/database.pem secrets/blobs.json etc/server.toml etc/tls/internal-ca.pem
+chmod 644 secrets/database.pem secrets/blobs.pem secrets/blobs-key.pem secrets/blobs.json \
+	etc/server.toml etc/tls/internal-ca.pem
 chmod 755 etc etc/tls
 chown 999:999 secrets/database-key.pem # the user of the image postgres

@@ -61,7 +61,7 @@ def test_compose_has_all_parts_and_mounts_what_there_is() -> None:
     used = {name for each in services.values() for name in each.get("secrets", [])}
     assert used == compose["secrets"].keys()
     assert {name for each in services.values() for name in each["networks"]} == compose["networks"].keys()
-    mounted = [volume.split(":")[0] for each in services.values() for volume in each["volumes"]]
+    mounted = [volume.split(":")[0] for each in services.values() for volume in each["volumes"] if ":" in volume]
     assert {name for name in mounted if not name.startswith("./")} == compose["volumes"].keys()
     assert {name for name in mounted if name.startswith("./")} == {"./haproxy.cfg", "./etc"}
     for each in services.values():
@@ -75,7 +75,7 @@ def test_the_names_inside_are_those_that_the_configuration_dials() -> None:
     assert database is not None
     assert database[1] in services
     assert services[database[1]]["environment"]["POSTGRES_DB"] == database[3]
-    blobs = re.fullmatch(r"http://([\w.-]+):(\d+)", SERVER["storage"]["s3_endpoint"])
+    blobs = re.fullmatch(r"https://([\w.-]+):(\d+)", SERVER["storage"]["s3_endpoint"])
     assert blobs is not None
     assert f"-s3.port={blobs[2]}" in services[blobs[1]]["command"]
     assert f"-ip={blobs[1]}" in services[blobs[1]]["command"]
