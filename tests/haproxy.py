@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ class Balancer:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def up(self) -> list[str]:
+        """The servers that get connections now."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=_START_SECONDS) as reply:
+            text = reply.read().decode()
+        return re.findall(r'^haproxy_server_status{proxy="replicas",server="(\S+)",state="UP"} 1$', text, re.MULTILINE)
+
 
 def program() -> str | None:
     """HAProxy's program, which Debian has where only root looks."""
@@ -48,23 +55,25 @@ def missing() -> str:
     return "" if program() else "HAProxy is not installed here: apt-get install haproxy"
 
 
-def configured(port: int, metrics: int, servers: Sequence[int]) -> str:
-    """The deployed configuration for these ports on loopback, and for whoever runs it."""
+def configured(port: int, metrics: int, servers: Sequence[tuple[int, int]]) -> str:
+    """The deployed configuration on loopback, for whoever runs it; of each server the port and that of its health."""
     text = DEPLOYED.read_text(encoding="utf-8")
     text, users = re.subn(r"^    (user|group) .*\n", "", text, flags=re.MULTILINE)
     text, room = re.subn(r"^    maxconn 20000 .*$", "    maxconn 2000", text, flags=re.MULTILINE)  # of descriptors
     text, binds = re.subn(r"^    bind :8470$", f"    bind 127.0.0.1:{port}", text, flags=re.MULTILINE)
     text, measured = re.subn(r"^    bind 127\.0\.0\.1:8404$", f"    bind 127.0.0.1:{metrics}", text, flags=re.MULTILINE)
     text, removed = re.subn(r"^    server replica-[2-9] .*\n", "", text, flags=re.MULTILINE)
-    lines = "\n".join(f"    server replica-{at} 127.0.0.1:{each}" for at, each in enumerate(servers, 1))
+    lines = "\n".join(
+        f"    server replica-{at} 127.0.0.1:{port} port {health}" for at, (port, health) in enumerate(servers, 1)
+    )
     text, first = re.subn(r"^    server replica-1 replica-1:8470$", lines, text, flags=re.MULTILINE)
     assert (users, room, binds, measured, removed, first) == (2, 1, 1, 1, 2, 1), "deploy/haproxy.cfg has another form"
     return text
 
 
 @contextmanager
-def balancing(directory: Path, servers: Sequence[int]) -> Iterator[Balancer]:
-    """Balance servers on these ports of loopback, whether or not they are there yet."""
+def balancing(directory: Path, servers: Sequence[tuple[int, int]]) -> Iterator[Balancer]:
+    """Balance servers on loopback, of each its port and that of its health, whether or not they are there yet."""
     port, metrics = free_port(), free_port()
     file = directory / "haproxy.cfg"
     file.write_text(configured(port, metrics, servers), encoding="utf-8")

@@ -6,12 +6,17 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import grpc
 import pytest
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from tests import haproxy
 from tests.haproxy import Balancer, balancing
@@ -60,10 +65,23 @@ def tls_server(authority: CertificateAuthority, directory: Path, port: int) -> I
 
 
 @pytest.fixture
-def balancer(tmp_path: Path) -> Iterator[tuple[Balancer, ssl.SSLContext]]:
+def health() -> Iterator[tuple[HealthServicer, int]]:
+    """What a replica's health port says, and the port."""
+    servicer = HealthServicer()
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield servicer, port
+    server.stop(None)
+
+
+@pytest.fixture
+def balancer(tmp_path: Path, health: tuple[HealthServicer, int]) -> Iterator[tuple[Balancer, ssl.SSLContext]]:
     """Two servers, of which one is not there, and what a client believes."""
-    authority, ports = CertificateAuthority(), [free_port(), free_port()]
-    with tls_server(authority, tmp_path, ports[0]), balancing(tmp_path, ports) as found:
+    authority, port = CertificateAuthority(), free_port()
+    servers = [(port, health[1]), (free_port(), free_port())]
+    with tls_server(authority, tmp_path, port), balancing(tmp_path, servers) as found:
         (tmp_path / "client.pem").write_bytes(b"".join(authority.client()))
         context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
         context.set_alpn_protocols(["h2"])
@@ -106,6 +124,28 @@ def test_one_address_has_so_many_connections(balancer: tuple[Balancer, ssl.SSLCo
     finally:
         for each in kept:
             each.close()
+
+
+def test_a_server_that_is_not_ready_gets_nobody(
+    balancer: tuple[Balancer, ssl.SSLContext], health: tuple[HealthServicer, int]
+) -> None:
+    (found, context), (servicer, _) = balancer, health
+    until(lambda: found.up() == ["replica-1"])
+    servicer.set("", HealthCheckResponse.NOT_SERVING)
+    until(lambda: found.up() == [])
+    with pytest.raises(OSError, match=r"reset|EOF"):
+        said(found, context)
+    servicer.set("", HealthCheckResponse.SERVING)
+    until(lambda: found.up() == ["replica-1"])
+    assert said(found, context) == b"unknown"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what HAProxy finds out in its own time."""
+    end = time.monotonic() + _LIMIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def once_there_is_room(balancer: Balancer, context: ssl.SSLContext) -> bytes:
