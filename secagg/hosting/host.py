@@ -31,6 +31,7 @@ from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import SessionOffer
 from secagg.protocol.transitions import rounds
+from secagg.session.server import message_limit_of
 from secagg.store.base import (
     DamagedError,
     SessionRecord,
@@ -188,8 +189,8 @@ class SessionHost:
                 return known
             self._require_room(parameters)
             await self._forget_oldest()
+            self._require_length(message_limit_of(parameters))
             replica = await self._tools.run(self._replica(name, parameters, keys))
-            self._require_length(replica)
             try:
                 await self._tools.run(self._tools.store.create, record)
             except StoreConflictError:
@@ -260,21 +261,30 @@ class SessionHost:
         try:
             parameters = decode_offer(record.offer).parameters
             schedule = RoundSchedule.decode(record.schedule)
-            replica = await self._tools.run(self._replica(record.name, parameters, record.roster))
+            making = self._replica(record.name, parameters, record.roster)
+            replica = await self._tools.run(self._replica_to_run, record.name, making)
         except (SecAggError, OSError) as error:
             self._tools.observer.session_failed(record.name, error)
             self._damaged[record.name] = f"session {record.name} cannot be taken up: {error}"
             return None
         return await self._open(record, parameters, schedule, replica)
 
+    def _replica_to_run(self, name: str, making: Callable[[], Replica]) -> Replica | None:
+        """A new session, unless it has ended: of those there may be thousands."""
+        try:
+            ended = self._tools.store.outcome(name) is not None
+        except STORE_FAILURES:
+            ended = False  # said by `_open`, which reads it again
+        return None if ended else making()
+
     async def _open(
-        self, record: SessionRecord, parameters: SessionParameters, schedule: RoundSchedule, replica: Replica
+        self, record: SessionRecord, parameters: SessionParameters, schedule: RoundSchedule, replica: Replica | None
     ) -> HostedSession:
         tools, outcome = self._tools, None
         try:
             outcome = await tools.run(tools.store.outcome, record.name)
             keeper = Keeper(tools, record, parameters.clients, schedule, outcome)
-            if outcome is None:
+            if outcome is None and replica is not None:
                 await keeper.open(Journal(tools.store, record.name, replica))
             else:
                 keeper.count_stored(await tools.run(tools.store.upload_bytes, record.name))
@@ -282,7 +292,7 @@ class SessionHost:
             tools.observer.session_failed(record.name, error)
             keeper = Keeper(tools, record, parameters.clients, schedule, outcome)
             keeper.fail(error)
-        return HostedSession(tools, record, parameters, replica.session.message_limit, keeper)
+        return HostedSession(tools, record, parameters, message_limit_of(parameters), keeper)
 
     def _replica(
         self, name: str, parameters: SessionParameters, roster: Mapping[ClientId, bytes]
@@ -307,8 +317,8 @@ class SessionHost:
                 f"a cohort of {parameters.clients} clients is above {quotas.clients}; raise the quota clients"
             )
 
-    def _require_length(self, replica: Replica) -> None:
-        limit, most = replica.session.message_limit, self._tools.quotas.message_bytes
+    def _require_length(self, limit: int) -> None:
+        most = self._tools.quotas.message_bytes
         if limit > most:
             raise QuotaExceededError(
                 f"the session's messages have up to {limit} bytes, above {most}; raise the quota message_bytes"

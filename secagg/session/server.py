@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from secagg.crypto.secret import SecretBytes
+from secagg.encoding.layout import Layout
 from secagg.errors import (
     AbortReason,
     DecodeError,
@@ -39,6 +40,12 @@ from secagg.wire.limits import check_length, client_message_limit
 _INTERRUPTED = ServerAborted(AbortReason.INTERNAL_ERROR, "an unexpected exception ended an earlier call")
 
 
+def message_limit_of(parameters: SessionParameters) -> int:
+    """The longest message, in bytes, that a client of such a session may send."""
+    layout = Layout.build(parameters.vectors, parameters.clients, parameters.max_weight)
+    return client_message_limit(parameters, layout.packed_bytes)
+
+
 class ServerSession(SingleUse):
     """A single-use server session.
 
@@ -65,7 +72,7 @@ class ServerSession(SingleUse):
         context = session_context(parameters, keys, executor)
         step = open_session(context)
         self._parameters = parameters
-        self._limit = client_message_limit(parameters, context.layout.packed_bytes)
+        self._limit = message_limit_of(parameters)
         self._state: ServerState = step.state
         self._events: list[ServerEvent] = []
         self._on_stage = on_stage
@@ -237,7 +244,7 @@ class ServerSession(SingleUse):
         session = cls.__new__(cls)
         context = session_context(loaded.parameters, _checked_roster(loaded.parameters, roster), executor)
         session._parameters = loaded.parameters
-        session._limit = client_message_limit(loaded.parameters, context.layout.packed_bytes)
+        session._limit = message_limit_of(loaded.parameters)
         session._state = loaded.state(context)
         session._events = []
         session._on_stage = on_stage
