@@ -16,8 +16,19 @@ from secagg.hosting.errors import (
 from secagg.hosting.host import SessionHost
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.quotas import Quotas
-from secagg.hosting.replies import Departure, Ended, EndKind, HostReason, Receipt, ReceiptKind, Request, SessionStatus
+from secagg.hosting.replies import (
+    Departure,
+    Ended,
+    EndKind,
+    Expired,
+    HostReason,
+    Receipt,
+    ReceiptKind,
+    Request,
+    SessionStatus,
+)
 from secagg.hosting.results import ReleasedSum, read_result
+from secagg.hosting.retention import Retention
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
 from secagg.hosting.upload import HostedUpload
@@ -26,6 +37,7 @@ __all__ = [
     "Departure",
     "EndKind",
     "Ended",
+    "Expired",
     "HostError",
     "HostObserver",
     "HostReason",
@@ -41,6 +53,7 @@ __all__ = [
     "Request",
     "ResultDamagedError",
     "ResultNotReadyError",
+    "Retention",
     "RoundSchedule",
     "SessionHost",
     "SessionStatus",

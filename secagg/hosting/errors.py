@@ -45,5 +45,5 @@ class ResultDamagedError(HostError):
 
 
 class ResultNotReadyError(HostError):
-    """There is no result to fetch: the session runs, ended without a sum, or the result was released
+    """There is no result to fetch: the session runs, ended without a sum, or the result was released or expired
     (FAILED_PRECONDITION)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Final
@@ -24,6 +24,7 @@ from secagg.hosting.quotas import Quotas, Space
 from secagg.hosting.readiness import Readiness
 from secagg.hosting.replica import Replica
 from secagg.hosting.replies import EndKind, SessionStatus, unreadable
+from secagg.hosting.retention import Expiry, Retention
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
 from secagg.hosting.tools import STORE_FAILURES, Tools
@@ -43,6 +44,7 @@ from secagg.store.base import (
 from secagg.wire.codec import decode_offer, encode_offer
 
 _DEFAULT_QUOTAS: Final = Quotas()
+_KEEP_ALL: Final = Retention()
 
 
 class SessionHost:
@@ -56,6 +58,11 @@ class SessionHost:
         clock: monotonic seconds; the event loop's by default.
         workers: threads for blocking calls.
         wall_clock: seconds since 1970: for people, for logins, and for how long something is kept.
+        retention: how long ended sessions are kept.
+        pinned: names of sessions that are never forgotten: whoever offers sessions by name would make them anew.
+
+    Attributes:
+        pinned: as given; may be changed.
     """
 
     def __init__(
@@ -68,6 +75,8 @@ class SessionHost:
         clock: Clock | None = None,
         workers: int = 8,
         wall_clock: Callable[[], float] = time.time,
+        retention: Retention = _KEEP_ALL,
+        pinned: Collection[str] = frozenset(),
     ) -> None:
         self._tools = Tools(
             store=store,
@@ -83,6 +92,9 @@ class SessionHost:
         self._logins = OwnLogins(wall_clock)
         self._sessions: dict[str, HostedSession] = {}
         self._damaged: dict[str, str] = {}
+        self.pinned = pinned
+        self._expiry = Expiry(self._tools, self, retention)
+        self._expiring: asyncio.Task[None] | None = None
         self._running = False
         self._changing = asyncio.Lock()
 
@@ -126,10 +138,14 @@ class SessionHost:
             opened = await asyncio.gather(*(self._take_up(record) for record in records))
             self._sessions = {session.name: session for session in opened if session is not None}
             self._running = True
+            self._expiring = asyncio.get_running_loop().create_task(self._expiry.run(), name="secagg retention")
 
     async def stop(self) -> None:
         """Stop all sessions after the steps that are being made; what is durable stays."""
         self._running = False
+        if self._expiring is not None:
+            self._expiring.cancel()
+            await asyncio.wait([self._expiring])
         async with self._changing:
             await asyncio.gather(*(session.close() for session in self._sessions.values()))
         await asyncio.to_thread(self._tools.threads.shutdown)
@@ -255,7 +271,15 @@ class SessionHost:
             HostUnavailableError: the store failed.
         """
         async with self._changing:
-            await self._discard(self.session(name))
+            if name not in self._damaged:
+                await self._discard(self.session(name))
+                return
+            await self._remove(name)
+            del self._damaged[name]
+
+    def retain(self, retention: Retention) -> None:
+        """Keep ended sessions for so long from now on."""
+        self._expiry.change(retention)
 
     async def _take_up(self, record: SessionRecord) -> HostedSession | None:
         try:
@@ -327,6 +351,7 @@ class SessionHost:
     async def _forget_oldest(self) -> None:
         """Forget ended sessions, whose results were fetched, above the quota, but for what is damaged."""
         over = [name for name, session in self._sessions.items() if not session.occupied and not session.damaged]
+        over = [name for name in over if name not in self.pinned]
         for name in over[: max(0, len(over) - self._tools.quotas.ended_sessions)]:
             await self._discard(self._sessions[name])
 
@@ -335,9 +360,12 @@ class SessionHost:
             if session.status().state not in (EndKind.COMPLETED.value, EndKind.ABORTED.value):
                 raise ResultNotReadyError(f"session {session.name} has not ended; abort it first")
             await session.wait_ended()
-        try:
-            await self._tools.run(self._tools.store.discard, session.name)
-        except STORE_FAILURES as error:
-            raise self._tools.unavailable(session.name, error) from error
+        await self._remove(session.name)
         session.discarded()
         del self._sessions[session.name]
+
+    async def _remove(self, name: str) -> None:
+        try:
+            await self._tools.run(self._tools.store.discard, name)
+        except STORE_FAILURES as error:
+            raise self._tools.unavailable(name, error) from error

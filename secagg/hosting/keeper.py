@@ -209,7 +209,7 @@ class Keeper:
             state = "failed"
         elif self.end is not None:
             state = "completed" if aborted is None else "aborted"
-            detail = "the session has completed" if aborted is None else aborted.detail
+            detail = _completed(self.outcome) if aborted is None else aborted.detail
         elif self._stopped or round_ is None:
             state = "failed" if self._stopped else "starting"
         else:
@@ -410,3 +410,9 @@ def _told(aborted: Aborted | None) -> Ended:
     if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:
         return Ended(EndKind.COMPLETED)
     return Ended(EndKind.ABORTED, AbortReason(aborted.reason))
+
+
+def _completed(outcome: Outcome | None) -> str:
+    if isinstance(outcome, Completed) and outcome.expired:
+        return "the session has completed; its result expired, since nobody fetched it in time"
+    return "the session has completed"

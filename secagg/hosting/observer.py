@@ -6,7 +6,7 @@ a key or a vector. What is replayed after a restart is not told again.
 
 from __future__ import annotations
 
-from secagg.hosting.replies import Departure, ReceiptKind
+from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -27,6 +27,9 @@ class HostObserver:
 
     def session_ended(self, name: str, outcome: Outcome) -> None:
         """A session ended, and the outcome is stored."""
+
+    def session_expired(self, name: str, what: Expired) -> None:
+        """What was kept of a session for as long as it was to be kept is removed."""
 
     def session_failed(self, name: str, error: BaseException) -> None:
         """A session stopped on an unexpected exception; its log is as it was, and a restart replays it.

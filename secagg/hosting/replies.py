@@ -28,6 +28,15 @@ class HostReason(Enum):
 Departure = DropReason | HostReason
 
 
+class Expired(Enum):
+    """What a host removed because it was kept long enough: a result that nobody fetched, a session that ended, one that
+    is damaged."""
+
+    RESULT = "result"
+    SESSION = "session"
+    DAMAGED = "damaged"
+
+
 class ReceiptKind(Enum):
     """What became of a client's message.
 

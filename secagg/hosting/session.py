@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
 
 from secagg.hosting.errors import (
@@ -25,7 +26,7 @@ from secagg.hosting.seat import Seat
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.hosting.upload import HostedUpload
 from secagg.parameters import ClientId, SessionParameters
-from secagg.store.base import Completed, DamagedError, Entry, EntryKind, SessionRecord
+from secagg.store.base import Completed, DamagedError, Entry, EntryKind, Outcome, SessionRecord
 from secagg.store.digests import upload_digest
 
 _P = ParamSpec("_P")
@@ -62,6 +63,7 @@ class HostedSession:
         self._fetches = FetchRates(tools.quotas.client_fetches_per_minute)
         self._uploads: dict[ClientId, HostedUpload] = {}
         self._working: set[asyncio.Task[Any]] = set()
+        self._fetching = 0
 
     def includes(self, client: ClientId) -> bool:
         """Whether a client is in the session's cohort."""
@@ -71,6 +73,11 @@ class HostedSession:
     def occupied(self) -> bool:
         """Whether the session runs or is to run, or has a result that nobody has released."""
         return not self.damaged and (self._seat.outcome is None or self.status().result_ready)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the session ended, as far as that is stored."""
+        return self._seat.outcome
 
     @property
     def damaged(self) -> bool:
@@ -261,9 +268,13 @@ class HostedSession:
         """
         await self._seat.look()
         offset, hashed = 0, hashlib.sha256()
-        while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
-            offset += len(chunk)
-            yield chunk
+        self._fetching += 1
+        try:
+            while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
+                offset += len(chunk)
+                yield chunk
+        finally:
+            self._fetching -= 1
         if hashed.digest() != self.result_sha256():
             raise self._result_damaged()
 
@@ -288,6 +299,26 @@ class HostedSession:
         self._result_id()
         await self._stored(self._tools.store.release_result, self.name)
         self._seat.released()
+
+    async def expire_result(self) -> bool:
+        """Remove a result that nobody fetched in time, unless somebody is fetching it; says whether it was removed.
+
+        Raises:
+            HostUnavailableError: the store failed; the result is still there.
+        """
+        await self._seat.look()
+        outcome = self._seat.outcome
+        if self._fetching or not isinstance(outcome, Completed) or outcome.result is None:
+            return False
+        # From now on nobody begins to fetch it.
+        self._seat.outcome = replace(outcome, expired=True)
+        try:
+            await self._stored(self._tools.store.release_result, self.name, True)
+        except HostUnavailableError:
+            self._seat.outcome = outcome
+            raise
+        self._seat.released()
+        return True
 
     def discarded(self) -> None:
         """Note that the store has nothing of this session any more. The host does this."""
@@ -380,6 +411,11 @@ class HostedSession:
     def _result_id(self) -> str:
         self._require_whole()
         outcome = self._seat.outcome
+        if isinstance(outcome, Completed) and outcome.expired:
+            raise ResultNotReadyError(
+                f"the result of session {self.name} expired: nobody fetched it in time; run the session again under "
+                "another name"
+            )
         if isinstance(outcome, Completed) and outcome.result is not None:
             return outcome.result
         if isinstance(outcome, Completed):

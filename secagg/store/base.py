@@ -92,11 +92,13 @@ class Completed:
         result: id of the committed upload that holds the sum; None once the result was fetched and released.
         dropped: id of a reason to the number of clients that were dropped for it.
         ended_at: seconds since 1970, 0 when nobody noted it; not part of what makes two outcomes the same.
+        expired: the result was removed because nobody fetched it in time.
     """
 
     result: str | None
     dropped: Mapping[str, int] = field(default_factory=dict)
     ended_at: float = field(default=0.0, compare=False)
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +212,9 @@ class SessionStore(Protocol):
         """How a session ended, or None while it runs."""
         ...
 
-    def release_result(self, name: str) -> None:
-        """Remove the result of a completed session, which somebody has fetched; its outcome stays."""
+    def release_result(self, name: str, expired: bool = False) -> None:
+        """Remove the result of a completed session, which somebody has fetched or, `expired`, nobody in time; its
+        outcome stays. One without a result stays as it is."""
         ...
 
     def discard(self, name: str) -> None:

@@ -77,12 +77,13 @@ class MemoryStore:
         """How a session ended, or None while it runs."""
         return self._kept(name).outcome
 
-    def release_result(self, name: str) -> None:
+    def release_result(self, name: str, expired: bool = False) -> None:
         """Remove the result of a completed session; its outcome stays."""
         kept = self._kept(name)
         if not isinstance(kept.outcome, Completed):
             raise StoreError(f"session {name} has no result to release")
-        kept.uploads, kept.outcome = {}, replace(kept.outcome, result=None)
+        if kept.outcome.result is not None:
+            kept.uploads, kept.outcome = {}, replace(kept.outcome, result=None, expired=expired)
 
     def discard(self, name: str) -> None:
         """Remove everything about a session."""

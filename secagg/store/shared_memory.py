@@ -133,10 +133,10 @@ class SharedMemoryStore(MemoryStore):
             post.letters.clear()
             self._office.tell(name)
 
-    def release_result(self, name: str) -> None:
+    def release_result(self, name: str, expired: bool = False) -> None:
         """Remove the result of a completed session; its outcome stays."""
         with self._office.changed:
-            super().release_result(name)
+            super().release_result(name, expired)
 
     def discard(self, name: str) -> None:
         """Remove everything about a session."""

@@ -197,14 +197,15 @@ class SqliteStore:
         with self._database.reading(f"session {name} cannot be read"):
             return outcome_of(self._state(name))
 
-    def release_result(self, name: str) -> None:
+    def release_result(self, name: str, expired: bool = False) -> None:
         """Remove the result of a completed session; its outcome stays."""
         with self._database.transaction(f"session {name} cannot be written"):
             state = self._state(name)
             outcome = outcome_of(state)
             if not isinstance(outcome, Completed):
                 raise StoreError(f"session {name} has no result to release")
-            self._put(state, replace(outcome, result=None))
+            if outcome.result is not None:
+                self._put(state, replace(outcome, result=None, expired=expired))
         self._tidy(state["id"], None)
 
     def discard(self, name: str) -> None:

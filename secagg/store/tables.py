@@ -57,6 +57,7 @@ CREATE TABLE names (
 """
 _RECORD: Final = ("name", "offer", "roster", "schedule", "created_at")
 _OUTCOME: Final = ("ended", "result", "reason", "detail", "dropped")
+_EXPIRED: Final = "expired"  # the reason of a session that completed
 RUNNING: Final = (None,) * (len(_OUTCOME) + 1)  # the time included
 DAMAGED: Final = "session {name} was damaged on the disk; run it again under another name"
 ENTRIES: Final = "SELECT position, kind, client, payload, digest FROM entries"
@@ -81,7 +82,8 @@ def outcome_of(row: sqlite3.Row) -> Outcome | None:
     """How the session of a row ended, which `is_state` says is as it was written; None while it runs."""
     match row["ended"]:
         case "completed":
-            return Completed(row["result"], json.loads(row["dropped"]), row["ended_at"] or 0.0)
+            expired = row["reason"] == _EXPIRED
+            return Completed(row["result"], json.loads(row["dropped"]), row["ended_at"] or 0.0, expired)
         case "aborted":
             return Aborted(row["reason"], row["detail"], json.loads(row["dropped"]), row["ended_at"] or 0.0)
     return None
@@ -114,7 +116,8 @@ def outcome_values(outcome: Outcome) -> tuple[Value, ...]:
     """An outcome as its columns hold it."""
     dropped = json.dumps(dict(outcome.dropped), sort_keys=True)
     if isinstance(outcome, Completed):
-        return "completed", outcome.result, None, None, dropped, float(outcome.ended_at) or None
+        reason = _EXPIRED if outcome.expired else None
+        return "completed", outcome.result, reason, None, dropped, float(outcome.ended_at) or None
     return "aborted", None, outcome.reason, outcome.detail, dropped, float(outcome.ended_at) or None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.replies import Departure, ReceiptKind
+from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -39,6 +39,11 @@ class FanOut(HostObserver):
         """Pass it on."""
         for observer in self._observers:
             observer.session_ended(name, outcome)
+
+    def session_expired(self, name: str, what: Expired) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_expired(name, what)
 
     def session_failed(self, name: str, error: BaseException) -> None:
         """Pass it on."""

@@ -19,7 +19,7 @@ from structlog.typing import Processor
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.replies import Departure, ReceiptKind
+from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -109,6 +109,11 @@ class LogObserver(HostObserver):
             self._log.info("session completed", session=name)
         else:
             self._log.warning("session aborted", session=name, reason=outcome.reason, detail=outcome.detail)
+
+    def session_expired(self, name: str, what: Expired) -> None:
+        """Level warning for a result, which nobody fetched, info otherwise."""
+        tell = self._log.warning if what is Expired.RESULT else self._log.info
+        tell("expired", session=name, what=what.value)
 
     def session_failed(self, name: str, error: BaseException) -> None:
         """Level error, with a traceback."""

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from secagg.errors import ParameterError
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.replies import Departure, ReceiptKind
+from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
@@ -47,6 +47,7 @@ class MetricsObserver(HostObserver):
         self._ended = self._counter(
             "sessions_ended", "Sessions that ended, by outcome and reason.", "outcome", "reason"
         )
+        self._expired = self._counter("expired", "What was kept long enough and removed.", "what")
         self._failed = self._counter("sessions_failed", "Sessions that stopped on an unexpected exception.")
         self._rounds = self._counter("rounds_closed", "Rounds that closed.", "round")
         self._dropped = self._counter("clients_dropped", "Clients dropped, by round and rule.", "round", "reason")
@@ -88,6 +89,10 @@ class MetricsObserver(HostObserver):
             reason="" if isinstance(outcome, Completed) else outcome.reason,
         ).inc()
         self._finish(name)
+
+    def session_expired(self, name: str, what: Expired) -> None:
+        """Count it by what was removed."""
+        self._expired.labels(what=what.value).inc()
 
     def session_failed(self, name: str, error: BaseException) -> None:
         """Count it."""

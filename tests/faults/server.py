@@ -134,9 +134,9 @@ class FaultyStore(SqliteStore):
         self._within("finish", super().finish, name, outcome, epoch)
         self.reaper.reach("finish/tidied")
 
-    def release_result(self, name: str) -> None:
+    def release_result(self, name: str, expired: bool = False) -> None:
         self.reaper.reach("release/unwritten")
-        self._within("release", super().release_result, name)
+        self._within("release", super().release_result, name, expired)
         self.reaper.reach("release/durable")
 
     def begin_upload(self, name: str, limit: int) -> Upload:

@@ -20,6 +20,7 @@ from secagg import ClientPhase, ClientSession, Round
 from secagg.hosting import (
     Departure,
     Ended,
+    Expired,
     HostedSession,
     HostObserver,
     Quotas,
@@ -27,6 +28,7 @@ from secagg.hosting import (
     ReceiptKind,
     ReleasedSum,
     Request,
+    Retention,
     RoundSchedule,
     SessionHost,
     read_result,
@@ -38,6 +40,7 @@ from tests.harness import Harness
 PATIENCE: Final = 20.0  # seconds of real time until a test that waits for something fails
 SCHEDULE: Final = RoundSchedule.uniform(60.0)
 CHUNK: Final = 37
+KEEP_ALL: Final = Retention()
 
 
 def run(body: Coroutine[Any, Any, None]) -> None:
@@ -113,6 +116,9 @@ class Recorder(HostObserver):
     def session_ended(self, name: str, outcome: Outcome) -> None:
         self.note("ended", name, outcome)
 
+    def session_expired(self, name: str, what: Expired) -> None:
+        self.note("expired", name, what)
+
     def session_failed(self, name: str, error: BaseException) -> None:
         self.note("failed", name, error)
 
@@ -158,6 +164,8 @@ def hosting(
     clock: FakeClock | None = None,
     observer: HostObserver | None = None,
     quotas: Quotas | None = None,
+    wall_clock: Callable[[], float] = lambda: 1.5e9,
+    retention: Retention = KEEP_ALL,
 ) -> SessionHost:
     """A host with few threads; its clock stands unless another is given."""
     return SessionHost(
@@ -166,7 +174,8 @@ def hosting(
         observer=observer,
         quotas=Quotas() if quotas is None else quotas,
         workers=3,
-        wall_clock=lambda: 1.5e9,
+        wall_clock=wall_clock,
+        retention=retention,
     )
 
 

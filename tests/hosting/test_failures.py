@@ -67,9 +67,9 @@ class FailingStore(MemoryStore):
         self._try("discard")
         super().discard_upload(name, upload)
 
-    def release_result(self, name: str) -> None:
+    def release_result(self, name: str, expired: bool = False) -> None:
         self._try("release")
-        super().release_result(name)
+        super().release_result(name, expired)
 
     def discard(self, name: str) -> None:
         self._try("discard_session")

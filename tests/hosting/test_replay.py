@@ -279,6 +279,33 @@ def test_ended_sessions_are_there_after_a_restart(tmp_path: Path) -> None:
     run(body())
 
 
+def test_a_start_makes_no_session_of_what_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those there may be thousands, and a session of a large cohort takes its time."""
+
+    async def body() -> None:
+        store = MemoryStore()
+        async with hosting(store) as host:
+            for number in range(3):
+                await Played(Harness(4, threshold=2, seed=number)).create(host, f"s{number}")
+            for name in ("s0", "s2"):
+                await host.session(name).abort("why")
+                await host.session(name).wait_ended()
+        made: list[Replica] = []
+
+        def counting(*arguments: Any, **options: Any) -> Replica:
+            made.append(Replica(*arguments, **options))
+            return made[-1]
+
+        monkeypatch.setattr("secagg.hosting.host.Replica", counting)
+        async with hosting(store) as host:
+            assert len(made) == 1
+            assert [session.name for session in host.sessions()] == ["s0", "s1", "s2"]
+            assert len({session.message_limit for session in host.sessions()}) == 1
+            assert (await host.session("s2").submit(1, b"late")).kind is ReceiptKind.LATE
+
+    run(body())
+
+
 def test_results_are_plain_arrays() -> None:
     async def body() -> None:
         played = Played()

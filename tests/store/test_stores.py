@@ -204,9 +204,28 @@ def test_a_session_ends_with_its_result_only(store: SessionStore) -> None:
     store.create(RECORD)
     store.release_result("one")
     assert store.outcome("one") == Completed(None)
+    store.release_result("one", True)
+    assert store.outcome("one") == Completed(None)
     assert store.upload_bytes("one") == 0
     store.discard("one")
     assert store.sessions() == []
+
+
+def test_a_result_that_expired_is_told_from_one_that_was_fetched(store: SessionStore) -> None:
+    store.create(replace(RECORD, tenant="clinic"))
+    store.finish("one", Completed(uploaded(store, b"result"), {"S01": 1}, 12.5))
+    ended = store.outcome("one")
+    assert ended is not None
+    assert ended.ended_at == 12.5
+    store.release_result("one", expired=True)
+    store.release_result("one")
+    ended = store.outcome("one")
+    assert ended == Completed(None, {"S01": 1}, expired=True)
+    assert ended.ended_at == 12.5
+    assert store.upload_bytes("one") == 0
+    assert [record.tenant for record in store.sessions()] == ["clinic"]
+    with pytest.raises(StoreConflictError):
+        store.create(RECORD)
 
 
 def test_an_aborted_session_says_why(store: SessionStore) -> None:

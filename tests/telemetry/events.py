@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secagg.errors import AbortReason, DropReason
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.replies import ReceiptKind
+from secagg.hosting.replies import Expired, ReceiptKind
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
 from secagg.store.base import Aborted, Completed, StoreError
@@ -31,6 +31,8 @@ def play(observer: HostObserver) -> None:
     observer.stage_entered("a", Stage.REMOVING_MASKS)
     observer.round_closed("a", Round.UNMASKING, 3, 2.5)
     observer.session_ended("a", Completed("result"))
+    observer.session_expired("a", Expired.RESULT)
+    observer.session_expired("a", Expired.SESSION)
     observer.answer("a", None, 2, ReceiptKind.LATE)
     observer.session_resumed("b", 17, 0.5)
     observer.readiness_changed("")

@@ -46,6 +46,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
             "ready",
             "not ready",
             "session refused",
+            "expired",
             "login",
         ),
     }
@@ -67,7 +68,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "events"), [("info", 19), ("warning", 7), ("error", 4)], ids=["info", "warning", "error"]
+    ("level", "events"), [("info", 21), ("warning", 8), ("error", 4)], ids=["info", "warning", "error"]
 )
 def test_the_level_is_a_floor(tmp_path: Path, level: Level, events: int) -> None:
     assert len(written(tmp_path / "log", lambda log: play(LogObserver(log)), level)) == events

@@ -65,7 +65,7 @@ def test_open_sessions_are_a_gauge() -> None:
 def test_no_client_and_no_session_has_a_series_of_its_own() -> None:
     metrics = played()
     names = {label for metric in metrics.registry.collect() for sample in metric.samples for label in sample.labels}
-    assert names == {"outcome", "reason", "round", "step", "stage", "le"}
+    assert names == {"outcome", "reason", "round", "step", "stage", "what", "le"}
     lines = len(generate_latest(metrics.registry).splitlines())
     for number in range(100):
         metrics.session_created(f"s{number}", 3)

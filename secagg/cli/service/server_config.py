@@ -33,6 +33,7 @@ from secagg.cli.service.server_settings import (
     ListenSettings,
     LogSettings,
     MetricsSettings,
+    RetentionSettings,
     RoundSettings,
     SessionSettings,
     StorageSettings,
@@ -70,6 +71,7 @@ class ServerConfig(BaseSettings):
     identities: IdentitySettings = Field(default=IdentitySettings(), description="a table")
     storage: StorageSettings = Field(default=StorageSettings(), description="a table")
     limits: LimitSettings = Field(default=LimitSettings(), description="a table")
+    retention: RetentionSettings = Field(default=RetentionSettings(), description="a table")
     work: WorkSettings = Field(default=WorkSettings(), description="a table")
     rounds: RoundSettings = Field(default=RoundSettings(), description="a table")
     metrics: MetricsSettings = Field(default=MetricsSettings(), description="a table")

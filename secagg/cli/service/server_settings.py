@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 
 import secagg
 from secagg.hosting.quotas import Quotas
+from secagg.hosting.retention import Retention
 from secagg.hosting.schedule import MAX_SECONDS, RoundSchedule
 from secagg.store.base import check_session_name
 from secagg.transport.grpc.tls import is_loopback, split_address
@@ -121,6 +122,24 @@ class LimitSettings(Section):
     def quotas(self) -> Quotas:
         """Return the bounds as a host takes them."""
         return Quotas(**self.model_dump())
+
+
+class RetentionSettings(Section):
+    """How long ended sessions are kept."""
+
+    results_seconds: Seconds | None = Field(
+        default=None, description="a result that nobody fetched, from the end of its session on; none, until fetched"
+    )
+    ended_seconds: Seconds | None = Field(
+        default=None, description="an ended session without a result, from its end on; none, up to `ended_sessions`"
+    )
+    failed_seconds: Seconds | None = Field(
+        default=None, description="a session damaged on the disk, from when a start found it so; none, for good"
+    )
+
+    def retention(self) -> Retention:
+        """Return the policy as a host takes it."""
+        return Retention(**self.model_dump())
 
 
 class WorkSettings(Section):

@@ -85,7 +85,14 @@ async def _serve(
     _warn_of_open_key(config, log)
     async with (
         _stop_signals() as stopped,
-        SessionHost(store, quotas=quotas, observer=observer, executor=executor) as host,
+        SessionHost(
+            store,
+            quotas=quotas,
+            observer=observer,
+            executor=executor,
+            retention=config.retention.retention(),
+            pinned={session.name for session in config.sessions},
+        ) as host,
     ):
         offered = await offer_sessions(host, config)
         few = few_descriptors(max((session.parameters.clients for session in host.sessions()), default=0))
