@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test soak test-flower flower-env test-nvflare nvflare-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
+.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -18,6 +18,10 @@ quick: lint
 
 test: $(STAMP)
 	$(BIN)/pytest -n auto --dist worksteal
+
+# What three replicas behind HAProxy do over PostgreSQL, beyond the quick part that `make test` has.
+test-cluster: $(STAMP)
+	$(BIN)/pytest -q -m cluster
 
 # Every fault of the network service, in minutes: what was lost, as a table and in build/soak.json.
 soak: $(STAMP)

@@ -32,3 +32,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         if importlib.util.find_spec("pyaegis") is None:
             pytest.skip(str(missing))
         raise
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless `-m` asks for it."""
+    if "cluster" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("cluster")])
+        items[:] = [item for item in items if not item.get_closest_marker("cluster")]

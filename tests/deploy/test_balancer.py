@@ -7,16 +7,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-import grpc
 import pytest
-from grpc_health.v1.health import HealthServicer
-from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from tests import haproxy
 from tests.haproxy import Balancer, balancing
@@ -64,23 +61,35 @@ def tls_server(authority: CertificateAuthority, directory: Path, port: int) -> I
         listener.close()
 
 
-@pytest.fixture
-def health() -> Iterator[tuple[HealthServicer, int]]:
-    """What a replica's health port says, and the port."""
-    servicer = HealthServicer()
-    server = grpc.server(ThreadPoolExecutor(2))
-    add_HealthServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield servicer, port
-    server.stop(None)
+@dataclass
+class Health:
+    """What a replica says when it is asked at /ready, and at which port."""
+
+    port: int
+    status: int = 200
 
 
 @pytest.fixture
-def balancer(tmp_path: Path, health: tuple[HealthServicer, int]) -> Iterator[tuple[Balancer, ssl.SSLContext]]:
+def health() -> Iterator[Health]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(found.status if self.path == "/ready" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found = Health(server.server_port)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield found
+        server.shutdown()
+
+
+@pytest.fixture
+def balancer(tmp_path: Path, health: Health) -> Iterator[tuple[Balancer, ssl.SSLContext]]:
     """Two servers, of which one is not there, and what a client believes."""
     authority, port = CertificateAuthority(), free_port()
-    servers = [(port, health[1]), (free_port(), free_port())]
+    servers = [(port, health.port), (free_port(), free_port())]
     with tls_server(authority, tmp_path, port), balancing(tmp_path, servers) as found:
         (tmp_path / "client.pem").write_bytes(b"".join(authority.client()))
         context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
@@ -126,16 +135,14 @@ def test_one_address_has_so_many_connections(balancer: tuple[Balancer, ssl.SSLCo
             each.close()
 
 
-def test_a_server_that_is_not_ready_gets_nobody(
-    balancer: tuple[Balancer, ssl.SSLContext], health: tuple[HealthServicer, int]
-) -> None:
-    (found, context), (servicer, _) = balancer, health
+def test_a_server_that_is_not_ready_gets_nobody(balancer: tuple[Balancer, ssl.SSLContext], health: Health) -> None:
+    found, context = balancer
     until(lambda: found.up() == ["replica-1"])
-    servicer.set("", HealthCheckResponse.NOT_SERVING)
+    health.status = 503
     until(lambda: found.up() == [])
     with pytest.raises(OSError, match=r"reset|EOF"):
         said(found, context)
-    servicer.set("", HealthCheckResponse.SERVING)
+    health.status = 200
     until(lambda: found.up() == ["replica-1"])
     assert said(found, context) == b"unknown"
 

@@ -22,7 +22,7 @@ KUBERNETES: Final = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 SECRET_NAMES: Final = {"PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 SERVER: Final = tomllib.loads((DEPLOY / "server-replicas.toml").read_text(encoding="utf-8"))
 PORT: Final = int(SERVER["listen"]["address"].rpartition(":")[2])
-HEALTH: Final = int(SERVER["health"]["address"].rpartition(":")[2])
+HEALTH: Final = int(SERVER["health"]["http"].rpartition(":")[2])
 
 
 def loaded(path: Path) -> Any:
@@ -85,7 +85,7 @@ def test_the_names_inside_are_those_that_the_configuration_dials() -> None:
         (name, name, PORT) for name in services if name.startswith("replica-")
     ]
     assert re.findall(r" check port (\d+) ", haproxy.DEPLOYED.read_text(encoding="utf-8")) == [str(HEALTH)]
-    assert all(f":{HEALTH}'" in services[name]["healthcheck"]["test"][-1] for name, _, _ in balanced)
+    assert all(f":{HEALTH}/ready" in services[name]["healthcheck"]["test"][-1] for name, _, _ in balanced)
     assert services["balancer"]["ports"] == [f"{PORT}:{PORT}"]
 
 
@@ -129,7 +129,7 @@ def test_kubernetes_resources_name_each_other() -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["grpc"] == PORT
     assert {port["targetPort"] for port in service["ports"]} <= ports.keys()
-    assert set(values(deployment, "port")) <= {*ports.keys(), HEALTH}
+    assert set(values(deployment, "port")) == {"health"}
     assert ports["health"] == HEALTH
     assert {each["name"] for each in values(list(resources.values()), "secretRef")} == {"secagg-environment"}
     assert resources["Secret", "secagg-environment"]["stringData"].keys() == SECRET_NAMES
@@ -162,7 +162,7 @@ def test_the_template_gives_each_instance_its_ports(monkeypatch: pytest.MonkeyPa
     settings = [line.partition("=")[2] for line in lines if line.startswith("Environment=")]
     environment = dict(word.split("=", 1) for line in settings for word in shlex.split(line))
     assert environment["SECAGG_LISTEN__ADDRESS"] == "0.0.0.0:847%i"
-    assert environment["SECAGG_HEALTH__ADDRESS"] == "0.0.0.0:848%i"
+    assert environment["SECAGG_HEALTH__HTTP"] == "0.0.0.0:848%i"
     assert environment["SECAGG_METRICS__ADDRESS"] == "127.0.0.1:947%i"
     credential, _, _ = unit()["LoadCredential"].partition(":")
     assert environment["SECAGG_LISTEN__KEY"] == f"%d/{credential}"
