@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.ports import free_port
 
 USER: Final = "postgres"
 _WAIT_SECONDS: Final = "60"
@@ -52,9 +53,10 @@ class Postgres:
             pytest.skip("PostgreSQL is not installed: no initdb and pg_ctl on PATH or in /usr/lib/postgresql")
         self._binaries = place
         self._numbers = count(1)
+        self._migrated = False
         self._paused: tuple[int, ...] = ()
         self.directory = Path(tempfile.mkdtemp(prefix="secagg-postgres-"))
-        self.port = _free_port()
+        self.port = free_port()
         if os.geteuid() == 0:
             if not any(user.pw_name == USER for user in pwd.getpwall()):
                 shutil.rmtree(self.directory)
@@ -89,6 +91,15 @@ class Postgres:
             made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
             connection.execute(made.format(sql.Identifier(name), sql.Identifier(template)))
         return self.conninfo(name)
+
+    def migrated(self) -> str:
+        """Make a database that has the tables of the store, and say how it is reached."""
+        from secagg.store.layout import upgrade
+
+        if not self._migrated:
+            upgrade(self.create(name="migrated"))
+            self._migrated = True
+        return self.create("migrated")
 
     def start(self) -> None:
         """Start it; it serves when this returns."""
@@ -150,13 +161,6 @@ class Postgres:
             )
             output.seek(0)
             assert done.returncode == 0, f"{program}: {output.read().decode(errors='replace')}"
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -210,6 +210,11 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "grpc_health": ("transport",),
     "grpc_reflection": ("transport",),
     "tenacity": ("transport",),
+    "psycopg": ("store",),
+    "psycopg_pool": ("store",),
+    "alembic": ("store",),
+    "sqlalchemy": ("store",),  # with Alembic
+    "obstore": ("store",),
     "junitparser": ("conformance",),
     "flwr": ("integrations",),
     "nvflare": ("integrations",),

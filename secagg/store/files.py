@@ -15,8 +15,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final
@@ -30,7 +30,11 @@ LEAST_FREE_BYTES: Final = 1 << 26
 FREE_AGAIN_BYTES: Final = 1 << 27
 """A disk that was full has room again from here on: what is about to be removed and written moves it to and fro."""
 _PART: Final = ".part"
+_MARK: Final = "secagg.database"
 _PRIVATE: Final = 0o700
+
+Kept = Callable[[int, Collection[str]], Collection[str]]
+"""Given a session and ids of its uploads, which of them stay."""
 
 
 class UploadFiles:
@@ -121,6 +125,55 @@ class UploadFiles:
                 self._move(path, session)
                 sync_directory(path.parent)
 
+    def require(self, session: int, uploads: Collection[str]) -> None:
+        """Demand that committed files are there.
+
+        Raises:
+            DamagedError: one is not, or this is no id.
+        """
+        for upload in uploads:
+            self.path(session, upload)
+
+    def claim(self, mark: str, new: bool) -> None:
+        """Demand that the directory has this mark; see `Blobs.claim`."""
+        path = self._root / _MARK
+        with failures(f"{self._root} cannot be used"):
+            if not path.exists():
+                if not new:
+                    raise StoreError(
+                        f"{path} is missing: this is not the directory in which the uploads of the database's sessions "
+                        f"are, or it is not mounted; if they are lost for good, write {mark} into that file"
+                    )
+                part = self._root / (secrets.token_hex(16) + _PART)
+                with part.open("x", encoding="ascii") as file:
+                    file.write(mark)
+                    file.flush()
+                    os.fsync(file.fileno())
+                # Another replica may have been first, and then it must be the same mark.
+                with suppress(FileExistsError):
+                    os.link(part, path)
+                part.unlink()
+                sync_directory(self._root)
+            found = path.read_text(encoding="ascii", errors="replace").strip()
+        if found != mark:
+            raise StoreError(f"{self._root} has the uploads of another database; give each its own directory")
+
+    def collect(self, seconds: float, kept: Kept) -> None:
+        """Put old files that are not kept into quarantine; see `Blobs.collect`."""
+        before = time.time() - seconds
+        with failures("orphaned uploads cannot be set aside"):
+            for folder in list(self._root.iterdir()):
+                if not folder.name.isdecimal():
+                    continue
+                old = {path.name: path for path in folder.iterdir() if path.stat().st_mtime < before}
+                wanted = kept(int(folder.name), old.keys()) if old else ()
+                for name, path in old.items():
+                    if name.endswith(_PART):
+                        path.unlink(missing_ok=True)
+                    elif name not in wanted:
+                        self._move(path, folder.name)
+        self.expire()
+
     def sweep(self, wanted: Mapping[int, Collection[str]]) -> None:
         """Put everything but the wanted files of each session into quarantine; what never was whole is removed."""
         with failures("orphaned uploads cannot be set aside"):
@@ -137,7 +190,7 @@ class UploadFiles:
                 if not uploads:
                     folder.rmdir()
 
-    def require_room(self) -> None:
+    def probe(self) -> None:
         """Demand `LEAST_FREE_BYTES` of room, and `FREE_AGAIN_BYTES` after there was less.
 
         Raises:
@@ -160,7 +213,7 @@ class UploadFiles:
                     if path.is_dir() and not path.is_symlink():
                         shutil.rmtree(path)
                     else:
-                        path.unlink()
+                        path.unlink(missing_ok=True)
 
     def size(self, session: int) -> int:
         """Bytes of the session's committed files."""

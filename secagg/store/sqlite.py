@@ -246,7 +246,7 @@ class SqliteStore:
         """Demand that the next write can be made durable."""
         with self._database.transaction("the store cannot be written"):
             pass
-        self._files.require_room()
+        self._files.probe()
 
     def close(self) -> None:
         """Close the database and unlock the directory."""

@@ -7,9 +7,8 @@ a text. Knows rows, not connections.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, Protocol
 
 from secagg.parameters import ClientId
 from secagg.store.base import Aborted, Completed, Outcome, SessionRecord
@@ -66,19 +65,27 @@ RECORDS: Final = "SELECT id, name, offer, roster, schedule, created_at, tenant, 
 STATE: Final = "SELECT id, name, record, ended, result, reason, detail, dropped, ended_at, outcome FROM sessions"
 
 
-def is_whole(row: sqlite3.Row) -> bool:
+class Row(Protocol):
+    """Values of columns, by name."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """The value of a column, as it was read."""
+        ...
+
+
+def is_whole(row: Row) -> bool:
     """Whether a session's record is what was written."""
     return bool(record_digest(*(row[column] for column in _RECORD), row["tenant"]) == row["record"])
 
 
-def record_of(row: sqlite3.Row) -> SessionRecord:
+def record_of(row: Row) -> SessionRecord:
     """The record in a row that is whole."""
     return SessionRecord(
         row["name"], row["offer"], _load_roster(row["roster"]), row["schedule"], row["created_at"], row["tenant"]
     )
 
 
-def outcome_of(row: sqlite3.Row) -> Outcome | None:
+def outcome_of(row: Row) -> Outcome | None:
     """How the session of a row ended, which `is_state` says is as it was written; None while it runs."""
     match row["ended"]:
         case "completed":
@@ -89,7 +96,7 @@ def outcome_of(row: sqlite3.Row) -> Outcome | None:
     return None
 
 
-def is_state(row: sqlite3.Row) -> bool:
+def is_state(row: Row) -> bool:
     """Whether how a session ended, or that it runs, is what was written."""
     return bool(outcome_digest(row["record"], *(row[column] for column in _OUTCOME), row["ended_at"]) == row["outcome"])
 

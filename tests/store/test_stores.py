@@ -22,16 +22,46 @@ from secagg.store.base import (
     StoreError,
     check_session_name,
 )
+from secagg.store.blobs import Blobs, blobs_at
 from secagg.store.memory import MemoryStore
+from secagg.store.postgres import PostgresStore
 from secagg.store.sqlite import SqliteStore
+from tests.postgres import Postgres
+from tests.seaweed import Seaweed
 
 RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32, 2**64 - 1: b"l" * 32}, b"{}", 12.5)
-KINDS: dict[str, Callable[[Path], SessionStore]] = {"memory": lambda path: MemoryStore(), "sqlite": SqliteStore}
+Maker = Callable[[Path], SessionStore]
+
+
+def _postgres(request: pytest.FixtureRequest, blobs: Callable[[Path], Blobs]) -> Maker:
+    server: Postgres = request.getfixturevalue("postgres")
+    return lambda path: PostgresStore(server.migrated(), blobs(path))
+
+
+def _postgres_s3(request: pytest.FixtureRequest) -> Maker:
+    server: Seaweed = request.getfixturevalue("seaweed")
+    patched: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    for name, value in server.environment.items():
+        patched.setenv(name, value)
+    return _postgres(request, lambda path: blobs_at(f"s3://uploads/{path.parent.name}-{path.name}", server.endpoint))
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest], Maker]] = {
+    "memory": lambda request: lambda path: MemoryStore(),
+    "sqlite": lambda request: SqliteStore,
+    "postgres-directory": lambda request: _postgres(request, lambda path: blobs_at(str(path))),
+    "postgres-s3": _postgres_s3,
+}
 
 
 @pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SessionStore]:
-    made: SessionStore = KINDS[request.param](tmp_path / "data")
+def maker(request: pytest.FixtureRequest) -> Maker:
+    return KINDS[request.param](request)
+
+
+@pytest.fixture
+def store(maker: Maker, tmp_path: Path) -> Iterator[SessionStore]:
+    made = maker(tmp_path / "data")
     yield made
     made.close()
 
@@ -259,13 +289,12 @@ ENTRIES = st.lists(
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @given(batches=st.lists(ENTRIES, max_size=6))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_was_appended_is_read(
-    kind: str, batches: list[list[Entry]], tmp_path_factory: pytest.TempPathFactory
+    maker: Maker, batches: list[list[Entry]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    store: SessionStore = KINDS[kind](tmp_path_factory.mktemp("data"))
+    store = maker(tmp_path_factory.mktemp("data"))
     store.create(RECORD)
     for batch in batches:
         store.append("one", batch)
