@@ -35,7 +35,7 @@ from secagg.encoding.layout import Layout
 from secagg.hosting import read_result
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
-from secagg.transport.grpc import AdminClient, ClientTls, RetryPolicy, participate
+from secagg.transport.grpc import ClientTls, Operator, RetryPolicy, participate
 
 SUITE: Final = "network"
 _RISE: Final = "server, peak above its start"
@@ -94,7 +94,7 @@ async def measure(case: Case, processes: int) -> Measured:
         started: list[Process] = [server]
         try:
             address = json.loads(await _line(server))["address"]
-            operator = AdminClient(
+            operator = Operator(
                 address, identity=load_identity(files / "operator.key"), tls=ClientTls.from_files(files / "server.pem")
             )
             async with asyncio.timeout(_LIMIT_SECONDS), operator:

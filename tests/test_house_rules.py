@@ -18,7 +18,7 @@ PACKAGE: Final = Path(secagg.__file__).parent
 MODULES: Final = {
     path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
     for path in sorted(PACKAGE.rglob("*.py"))
-    if not path.name.endswith("_pb2.py")
+    if not path.name.endswith(("_pb2.py", "_pb2_grpc.py"))
 }
 MAX_LINES: Final = 600
 

@@ -22,6 +22,11 @@ def client_login_text(server_name: str, session: str, client: int, nonce: bytes)
     return encode_fields(Label.LOGIN, "client", server_name, session, client, nonce)
 
 
+def member_login_text(server_name: str, client: int, nonce: bytes) -> bytes:
+    """What somebody in a server's roster signs who waits for a session."""
+    return encode_fields(Label.LOGIN, "member", server_name, client, nonce)
+
+
 def operator_login_text(server_name: str, public_key: bytes, nonce: bytes) -> bytes:
     """What an operator of a server signs."""
     return encode_fields(Label.LOGIN, "operator", server_name, public_key, nonce)

@@ -12,9 +12,11 @@ from secagg.hosting.errors import (
     ResultNotReadyError,
     UnknownSessionError,
     UploadRefusedError,
+    unknown_session,
 )
 from secagg.hosting.host import SessionHost
 from secagg.hosting.observer import HostObserver
+from secagg.hosting.offers import offer_of, parameters_of
 from secagg.hosting.quotas import Quotas
 from secagg.hosting.replies import (
     Departure,
@@ -59,5 +61,8 @@ __all__ = [
     "SessionStatus",
     "UnknownSessionError",
     "UploadRefusedError",
+    "offer_of",
+    "parameters_of",
     "read_result",
+    "unknown_session",
 ]

@@ -13,6 +13,11 @@ class UnknownSessionError(HostError):
     """No session of this name is hosted here (gRPC: NOT_FOUND)."""
 
 
+def unknown_session(name: str) -> UnknownSessionError:
+    """What is said of a name that no session has, or none that the caller may know of."""
+    return UnknownSessionError(f"no session {name[:40]!r} is hosted here; check its name")
+
+
 class NotInCohortError(HostError):
     """The client is not in the session's cohort (PERMISSION_DENIED)."""
 

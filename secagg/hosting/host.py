@@ -9,18 +9,26 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Final
 
 from secagg.errors import SecAggError
 from secagg.executor import INLINE, Executor
 from secagg.hosting.clock import Clock, LoopClock
-from secagg.hosting.errors import HostUnavailableError, QuotaExceededError, ResultNotReadyError, UnknownSessionError
+from secagg.hosting.errors import (
+    HostUnavailableError,
+    QuotaExceededError,
+    ResultNotReadyError,
+    UnknownSessionError,
+    unknown_session,
+)
 from secagg.hosting.journal import Journal
 from secagg.hosting.keeper import Keeper
+from secagg.hosting.listing import Place, page
 from secagg.hosting.logins import Logins, OwnLogins
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.quotas import Quotas, Space
+from secagg.hosting.quotas import FetchRates, Quotas, Space
 from secagg.hosting.readiness import Readiness
 from secagg.hosting.replica import Replica
 from secagg.hosting.replies import EndKind, SessionStatus, unreadable
@@ -45,6 +53,7 @@ from secagg.wire.codec import decode_offer, encode_offer
 
 _DEFAULT_QUOTAS: Final = Quotas()
 _KEEP_ALL: Final = Retention()
+_FIRST: Final = Place()
 
 
 class SessionHost:
@@ -97,6 +106,8 @@ class SessionHost:
         self._expiring: asyncio.Task[None] | None = None
         self._running = False
         self._changing = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._polls = FetchRates(quotas.client_fetches_per_minute)
 
     @property
     def observer(self) -> HostObserver:
@@ -146,6 +157,7 @@ class SessionHost:
         if self._expiring is not None:
             self._expiring.cancel()
             await asyncio.wait([self._expiring])
+        self._tell_of_sessions()
         async with self._changing:
             await asyncio.gather(*(session.close() for session in self._sessions.values()))
         await asyncio.to_thread(self._tools.threads.shutdown)
@@ -216,6 +228,7 @@ class SessionHost:
             self._tools.observer.session_created(name, parameters.clients)
             session = await self._open(record, parameters, schedule, replica)
             self._sessions[name] = session
+            self._tell_of_sessions()
             return session
 
     def has(self, name: str) -> bool:
@@ -231,7 +244,7 @@ class SessionHost:
         if name in self._damaged:
             raise UnknownSessionError(self._damaged[name])
         if name not in self._sessions:
-            raise UnknownSessionError(f"no session {name[:40]!r} is hosted here; check its name")
+            raise unknown_session(name)
         return self._sessions[name]
 
     async def find(self, name: str) -> HostedSession:
@@ -262,6 +275,55 @@ class SessionHost:
             return unreadable(name, self._damaged[name])
         return self.session(name).status()
 
+    def statuses(
+        self, tenant: str, *, after: Place = _FIRST, most: int | None = None, states: Collection[str] = ()
+    ) -> Sequence[SessionStatus]:
+        """The sessions of a tenant in the order of their creation; those in `damaged`, of which nobody knows whose they
+        are, are shown to the tenant "".
+
+        Args:
+            tenant: whose.
+            after: the place of the last one that was shown.
+            most: how many at most; None for all.
+            states: only sessions in one of these (`secagg.hosting.listing.STATES`); empty for all.
+        """
+        own = [
+            (Place(session.record.created_at, session.name), session.status)
+            for session in self._sessions.values()
+            if session.record.tenant == tenant
+        ]
+        lost = [(Place(0.0, name), partial(self.status, name)) for name in self._damaged] if not tenant else []
+        return page([*lost, *own], after, most, states)
+
+    async def next_sessions(
+        self, client: ClientId, key: bytes | None, seen: Collection[str], wait: float
+    ) -> Sequence[str]:
+        """Return all sessions that run with a client, as soon as there is one that it has not seen.
+
+        Args:
+            client: who asks.
+            key: its 32-byte Ed25519 key; sessions that have another one of it are left out.
+            seen: what it was told.
+            wait: seconds to wait for another one; negative is 0.
+
+        Raises:
+            QuotaExceededError: the client fetches again and again what it has.
+            HostUnavailableError: the host stops; ask again later.
+        """
+        clock = self._tools.clock
+        until = clock.now() + max(0.0, wait)
+        while True:
+            news = self._news
+            if not self._running:
+                raise HostUnavailableError("the host does not run; come again later")
+            found = [session.name for session in self._sessions.values() if session.open_to(client, key)]
+            if not set(found) <= set(seen):
+                self._polls.take(client, clock.now())
+                return found
+            if clock.now() >= until:
+                return found
+            await clock.wait(news, until)
+
     async def discard(self, name: str) -> None:
         """Forget a session that has ended or is damaged, its result included.
 
@@ -280,6 +342,10 @@ class SessionHost:
     def retain(self, retention: Retention) -> None:
         """Keep ended sessions for so long from now on."""
         self._expiry.change(retention)
+
+    def _tell_of_sessions(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
     async def _take_up(self, record: SessionRecord) -> HostedSession | None:
         try:

@@ -20,9 +20,11 @@ class HostReason(Enum):
     """Why a host goes on without a client, for a reason of its own. In the session such a client did not answer (S01).
 
     ANSWER_DAMAGED: what it had sent is not any more what the store was given.
+    REMOVED_BY_OPERATOR: an operator said so.
     """
 
     ANSWER_DAMAGED = "H01"
+    REMOVED_BY_OPERATOR = "H02"
 
 
 Departure = DropReason | HostReason

@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 _BURST_MESSAGES: Final = 4
 _BURST_BYTES: Final = 1 << 16
 _CHUNK_BYTES: Final = 1 << 20
+_LOOK_SECONDS: Final = 1.0
 
 
 class HostedSession:
@@ -83,6 +84,18 @@ class HostedSession:
     def damaged(self) -> bool:
         """Whether the store has the session damaged: it ended here, and without a sum."""
         return bool(self._seat.damage)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the session has ended, and how is stored or, where it is damaged, will never be."""
+        return self.damaged or self._seat.outcome is not None
+
+    def open_to(self, client: ClientId, key: bytes | None) -> bool:
+        """Whether the session runs with this client, under this key."""
+        seat = self._seat
+        return (
+            seat.end is None and self.includes(client) and self.roster.get(client) == key and seat.gone(client) is None
+        )
 
     def foresee(self, client: ClientId, digest: bytes) -> Receipt | None:
         """What a message would be answered that cannot change the session; None when it has to be sent.
@@ -235,6 +248,27 @@ class HostedSession:
     def status(self) -> SessionStatus:
         """The session as its operator sees it."""
         return self._seat.status()
+
+    async def next_status(self, seen: SessionStatus | None, wait: float) -> SessionStatus | None:
+        """Return the status as soon as more differs from one that was seen than the time that is left.
+
+        Args:
+            seen: the last that the caller has, or None.
+            wait: seconds to wait for another one; negative is 0.
+
+        Returns:
+            The status, or None when the time passed.
+        """
+        clock = self._tools.clock
+        until = clock.now() + max(0.0, wait)
+        while True:
+            news, status = self._seat.news, self.status()
+            if seen is None or replace(status, seconds_left=seen.seconds_left) != seen:
+                return status
+            if clock.now() >= until:
+                return None
+            # Answers are no news to clients, and come by the thousand.
+            await clock.wait(news, min(until, clock.now() + _LOOK_SECONDS))
 
     async def wait_ended(self) -> None:
         """Wait until the session has ended and its outcome is stored.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secagg.crypto.login import client_login_text, operator_login_text
+from secagg.crypto.login import client_login_text, member_login_text, operator_login_text
 
 NONCE = bytes(range(32))
 LABEL = b"\x02\x00\x00\x00\x0fsecagg/v1 login"
@@ -27,6 +27,12 @@ def test_the_text_of_a_client() -> None:
 def test_the_text_of_an_operator() -> None:
     expected = LABEL + text("operator") + text("sums.example.org") + data(bytes(32)) + data(NONCE)
     assert operator_login_text("sums.example.org", bytes(32), NONCE) == expected
+
+
+def test_the_text_of_a_member() -> None:
+    client = b"\x01" + (17).to_bytes(8, "big")
+    expected = LABEL + text("member") + text("sums.example.org") + client + data(NONCE)
+    assert member_login_text("sums.example.org", 17, NONCE) == expected
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ import numpy as np
 from secagg import ClientPhase, SecAggError
 from secagg.hosting import ReleasedSum, SessionStatus, read_result
 from secagg.transport.grpc import (
-    AdminClient,
     ClientTls,
+    Operator,
     Participation,
     ParticipationObserver,
     RetryPolicy,
@@ -311,9 +311,9 @@ class Trial:
                 await asyncio.sleep(0.02)
             return status
 
-    def admin(self) -> AdminClient:
+    def admin(self) -> Operator:
         tls = {"insecure": True} if self.files.plaintext else {"tls": self.tls}
-        return AdminClient(self.address, identity=identity_of("operator"), retry=RETRY, **tls)
+        return Operator(self.address, identity=identity_of("operator"), retry=RETRY, **tls)
 
     async def verdict(self, injected: int | None = None) -> Verdict:
         """Fetch the sum and hold it against the inputs; says what is wrong."""

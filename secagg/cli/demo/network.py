@@ -26,7 +26,7 @@ from secagg.cli.demo.deployment import SESSION, deploy
 from secagg.cli.output import print_json, print_sentences
 from secagg.hosting import read_result
 from secagg.identity.keys import load_identity
-from secagg.transport.grpc import AdminClient, ClientTls
+from secagg.transport.grpc import ClientTls, Operator
 
 _LENGTH: Final = 10_000
 # A round is open for as long as this many starts of a process take, so that a machine with much to do drops nobody.
@@ -168,8 +168,8 @@ class Play:
         self._processes.append(process)
         return process
 
-    def _operator(self) -> AdminClient:
-        return AdminClient(
+    def _operator(self) -> Operator:
+        return Operator(
             self._address,
             identity=load_identity(self._directory / "operator.key"),
             tls=ClientTls.from_files(self._directory / "server.pem"),

@@ -18,7 +18,7 @@ from secagg.cli.options import MaybePath, MaybeText
 from secagg.identity.keys import load_identity
 
 if TYPE_CHECKING:
-    from secagg.transport.grpc import AdminClient, ClientTls, RetryPolicy
+    from secagg.transport.grpc import ClientTls, Operator, RetryPolicy
 
 OPERATOR_GIVE_UP_SECONDS: Final = 30.0
 
@@ -85,15 +85,15 @@ def operator_client(
     server_name: str | None,
     plaintext: bool,
     give_up: float,
-) -> AdminClient:
+) -> Operator:
     """Return what an operator's command asks a server through.
 
     Raises:
         ParameterError: a missing package, options that exclude each other, or a file that is not right.
     """
     with needs_service(command):
-        from secagg.transport.grpc import AdminClient
-    return AdminClient(
+        from secagg.transport.grpc import Operator
+    return Operator(
         server,
         identity=load_identity(identity),
         tls=client_tls(ca, certificate, key, server_name, plaintext),

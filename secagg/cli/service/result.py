@@ -28,7 +28,7 @@ from secagg.cli.service.connecting import (
 
 if TYPE_CHECKING:
     from secagg.hosting import ReleasedSum
-    from secagg.transport.grpc import AdminClient
+    from secagg.transport.grpc import Operator
 
 
 def result(
@@ -75,7 +75,7 @@ def result(
         print_sentences(f"{count} fields of {name} hold more than honest inputs add up to: a client lied.")
 
 
-async def _fetch(client: AdminClient, session: str, out: Path, keep: bool) -> ReleasedSum:
+async def _fetch(client: Operator, session: str, out: Path, keep: bool) -> ReleasedSum:
     from secagg.hosting import read_result
 
     async with client:

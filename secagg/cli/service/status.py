@@ -25,7 +25,7 @@ from secagg.cli.service.connecting import (
 
 if TYPE_CHECKING:
     from secagg.hosting import SessionStatus
-    from secagg.transport.grpc import AdminClient
+    from secagg.transport.grpc import Operator
 
 
 def status(
@@ -60,10 +60,9 @@ def status(
             print_sentences(f"{one.name}: {one.detail}")
 
 
-async def _ask(client: AdminClient, session: str | None) -> list[SessionStatus]:
+async def _ask(client: Operator, session: str | None) -> list[SessionStatus]:
     async with client:
-        names = await client.sessions() if session is None else (session,)
-        return [await client.status(name) for name in names]
+        return list(await client.sessions()) if session is None else [await client.status(session)]
 
 
 def _record(one: SessionStatus) -> dict[str, Any]:
@@ -82,6 +81,7 @@ def _record(one: SessionStatus) -> dict[str, Any]:
         "abort_reason": None if one.abort_reason is None else one.abort_reason.value,
         "detail": one.detail,
         "created_at": one.created_at,
+        "ended_at": one.ended_at,
         "contributors": None if one.contributors is None else list(one.contributors),
     }
 

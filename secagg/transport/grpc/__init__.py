@@ -25,29 +25,32 @@ except ImportError as missing:
         f"the network service needs the package {missing.name}, which is not installed: pip install 'secagg[grpc]'"
     ) from None
 
-from secagg.transport.grpc.admin_client import AdminClient
 from secagg.transport.grpc.blocking import participate_blocking
 from secagg.transport.grpc.client import Participation, participate
 from secagg.transport.grpc.errors import DroppedError, Refusal, ServiceError, UnreachableError
 from secagg.transport.grpc.limits import ServiceLimits
+from secagg.transport.grpc.operator_client import Operator
 from secagg.transport.grpc.participant import Inputs
 from secagg.transport.grpc.progress import ParticipationObserver
 from secagg.transport.grpc.retries import RetryPolicy
+from secagg.transport.grpc.rights import OperatorRights, Role
 from secagg.transport.grpc.server import GrpcServer
 from secagg.transport.grpc.state import ParticipantState
 from secagg.transport.grpc.tls import ClientTls, ServerTls
 
 __all__ = [
-    "AdminClient",
     "ClientTls",
     "DroppedError",
     "GrpcServer",
     "Inputs",
+    "Operator",
+    "OperatorRights",
     "ParticipantState",
     "Participation",
     "ParticipationObserver",
     "Refusal",
     "RetryPolicy",
+    "Role",
     "ServerTls",
     "ServiceError",
     "ServiceLimits",

@@ -1,16 +1,76 @@
-"""The calls of operators: which sessions there are, how far they are, and their sums."""
+"""The calls of operators: sessions are made, watched, ended, and their sums fetched.
+
+Every call passes `admitted`, the one place that knows who calls and whether its role is enough; a session is reached
+through `_own`, to which sessions of another tenant do not exist.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
-from secagg.hosting import SessionHost, SessionStatus
+from secagg.errors import SecAggError
+from secagg.hosting import (
+    EndKind,
+    HostedSession,
+    HostReason,
+    NotInCohortError,
+    SessionHost,
+    UnknownSessionError,
+    parameters_of,
+    unknown_session,
+)
+from secagg.parameters import ClientId, SessionParameters
+from secagg.store.base import StoreConflictError
 from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.calls import Context, answered, operator_of, streamed
+from secagg.transport.grpc.admission import Admission
+from secagg.transport.grpc.calls import Context, fail, operator_of, unless
+from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Gatekeeper
-from secagg.transport.grpc.limits import CHUNK_BYTES
+from secagg.transport.grpc.limits import CHUNK_BYTES, MAX_OFFER_BYTES, ServiceLimits
+from secagg.transport.grpc.pages import MOST_IN_PAGE, filled, place_in, require_states, token_of
+from secagg.transport.grpc.rights import OperatorRights
 from secagg.transport.grpc.service_pb2_grpc import AdministrationServicer
-from secagg.transport.grpc.status import sentence
+from secagg.transport.grpc.status import CallRefusedError, refused
+from secagg.transport.grpc.statuses import deadlines_in, status_message
+
+_MOST_DETAIL = 500
+
+Given = TypeVar("Given")
+Returned = TypeVar("Returned")
+
+
+def admitted(
+    handler: Callable[[Administrator, Given, OperatorRights], Awaitable[Returned]],
+) -> Callable[[Administrator, Given, Context], Awaitable[Returned]]:
+    """Give a handler the rights of the operator that calls, if these are enough for a call of its name."""
+
+    @functools.wraps(handler)
+    async def guarded(self: Administrator, request: Given, context: Context) -> Returned:
+        try:
+            return await handler(self, request, self.rights(context, handler.__name__))
+        except SecAggError as error:
+            await fail(context, refused(error))
+
+    return guarded
+
+
+def admitted_stream(
+    handler: Callable[[Administrator, Given, OperatorRights], AsyncIterator[Returned]],
+) -> Callable[[Administrator, Given, Context], AsyncIterator[Returned]]:
+    """The same for a handler that yields its replies."""
+
+    @functools.wraps(handler)
+    async def guarded(self: Administrator, request: Given, context: Context) -> AsyncIterator[Returned]:
+        try:
+            async for reply in handler(self, request, self.rights(context, handler.__name__)):
+                yield reply
+        except SecAggError as error:
+            await fail(context, refused(error))
+
+    return guarded
 
 
 class Administrator(AdministrationServicer):
@@ -19,64 +79,195 @@ class Administrator(AdministrationServicer):
     Args:
         host: has the sessions.
         gatekeeper: knows the callers.
+        admission: knows their rights, and the roster.
+        limits: bounds of waiting.
+        closing: set when the server stops, so that nobody waits any longer.
     """
 
-    def __init__(self, host: SessionHost, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self,
+        host: SessionHost,
+        gatekeeper: Gatekeeper,
+        admission: Admission,
+        limits: ServiceLimits,
+        closing: asyncio.Event,
+    ) -> None:
         self._host = host
         self._gatekeeper = gatekeeper
+        self._admission = admission
+        self._limits = limits
+        self._closing = closing
 
-    @answered
-    async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsReply:
-        """Name all sessions."""
-        operator_of(self._gatekeeper, context)
-        names = (*(session.name for session in self._host.sessions()), *self._host.damaged)
-        return pb.ListSessionsReply(sessions=names)
+    def rights(self, context: Context, call: str) -> OperatorRights:
+        """Return the rights of whoever makes a call.
 
-    @answered
-    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusReply:
+        Raises:
+            CallRefusedError: no operator, or none that may make this call.
+        """
+        rights = self._admission.rights_of(operator_of(self._gatekeeper, context))
+        rights.require(call)
+        return rights
+
+    @admitted
+    async def ListSessions(self, request: pb.ListSessionsRequest, rights: OperatorRights) -> pb.ListSessionsReply:
+        """List the sessions of a tenant: a page with how far they are, or all names."""
+        states = require_states(request.states)
+        if not request.page_size:
+            named = self._host.statuses(rights.tenant, states=states)
+            return pb.ListSessionsReply(sessions=[status.name for status in named])
+        after, most = place_in(request.page_token), min(request.page_size, MOST_IN_PAGE)
+        found = self._host.statuses(rights.tenant, after=after, most=most + 1, states=states)
+        shown = filled(found[:most])
+        more = token_of(shown[-1]) if len(shown) < len(found) else ""
+        return pb.ListSessionsReply(statuses=[status_message(status) for status in shown], next_page_token=more)
+
+    @admitted
+    async def GetStatus(self, request: pb.GetStatusRequest, rights: OperatorRights) -> pb.GetStatusReply:
         """Say how far a session is."""
-        operator_of(self._gatekeeper, context)
-        if request.session not in self._host.damaged:
-            await self._host.find(request.session)
-        return _status(self._host.status(request.session))
+        if request.session in self._host.damaged and not rights.tenant:
+            return status_message(self._host.status(request.session))
+        return status_message((await self._own(request.session, rights)).status())
 
-    @streamed
-    async def GetResult(self, request: pb.GetResultRequest, context: Context) -> AsyncIterator[pb.ResultPart]:
+    @admitted_stream
+    async def WatchSession(
+        self, request: pb.WatchSessionRequest, rights: OperatorRights
+    ) -> AsyncIterator[pb.WatchSessionReply]:
+        """Say how far a session is, whenever that changes."""
+        session = await self._own(request.session, rights)
+        loop = asyncio.get_running_loop()
+        until, seen = loop.time() + self._limits.poll_seconds, None
+        while (status := await unless(self._closing, session.next_status(seen, until - loop.time()))) is not None:
+            settled, seen = session.settled, status
+            yield pb.WatchSessionReply(status=status_message(status), last=settled)
+            if settled:
+                return
+
+    @admitted
+    async def CreateSession(self, request: pb.CreateSessionRequest, rights: OperatorRights) -> pb.CreateSessionReply:
+        """Offer a session with the keys that the roster has for its cohort."""
+        name = request.session
+        if len(request.offer) > MAX_OFFER_BYTES:
+            raise CallRefusedError(
+                Refusal.MALFORMED,
+                f"an offer of {len(request.offer)} bytes is above {MAX_OFFER_BYTES}; list the session in the server's "
+                "configuration",
+            )
+        parameters, schedule = parameters_of(request.offer), deadlines_in(request.deadlines)
+        known = await self._known(name)
+        if known is None:
+            try:
+                keys = self._keys(parameters)
+                known = await self._host.create(name, parameters, roster=keys, schedule=schedule, tenant=rights.tenant)
+            except StoreConflictError:
+                raise _taken(name) from None
+        if known.record.tenant != rights.tenant:
+            raise _taken(name)
+        if (known.offer, known.record.schedule) != (request.offer, schedule.encode()):
+            raise CallRefusedError(
+                Refusal.NAME_TAKEN,
+                f"session {name} exists with another offer or other deadlines; choose another name",
+            )
+        return pb.CreateSessionReply(status=status_message(known.status()))
+
+    @admitted
+    async def AbortSession(self, request: pb.AbortSessionRequest, rights: OperatorRights) -> pb.AbortSessionReply:
+        """End a session without a sum."""
+        session = await self._own(request.session, rights)
+        await session.abort(_detail(request.detail, "an operator aborted the session"))
+        if session.status().state == EndKind.COMPLETED.value:
+            raise CallRefusedError(
+                Refusal.SESSION_ENDED, f"session {session.name} has completed; fetch its result, or discard it"
+            )
+        return pb.AbortSessionReply()
+
+    @admitted
+    async def DropClient(self, request: pb.DropClientRequest, rights: OperatorRights) -> pb.DropClientReply:
+        """Go on without a client."""
+        session, client = await self._own(request.session, rights), request.client
+        if session.settled:
+            raise CallRefusedError(
+                Refusal.SESSION_ENDED, f"session {session.name} has ended; no client can be dropped from it"
+            )
+        detail = _detail(request.detail, "an operator removed the client")
+        try:
+            await session.drop(client, HostReason.REMOVED_BY_OPERATOR, f"client {client}: {detail}")
+        except NotInCohortError as error:
+            raise CallRefusedError(Refusal.UNKNOWN_CLIENT, f"{error}; check its id") from None
+        return pb.DropClientReply()
+
+    @admitted
+    async def DiscardResult(self, request: pb.DiscardResultRequest, rights: OperatorRights) -> pb.DiscardResultReply:
+        """Forget a session that has ended, or is damaged."""
+        if rights.tenant or request.session not in self._host.damaged:
+            await self._own(request.session, rights)
+        await self._host.discard(request.session)
+        return pb.DiscardResultReply()
+
+    @admitted
+    async def ListClients(self, request: pb.ListClientsRequest, rights: OperatorRights) -> pb.ListClientsReply:
+        """List the clients that the server has keys for."""
+        return pb.ListClientsReply(clients=sorted(self._admission.roster()))
+
+    @admitted_stream
+    async def GetResult(self, request: pb.GetResultRequest, rights: OperatorRights) -> AsyncIterator[pb.ResultPart]:
         """Give the sum, chunk by chunk."""
-        operator_of(self._gatekeeper, context)
-        session = await self._host.find(request.session)
+        session = await self._own(request.session, rights)
         total = 0
         async for chunk in session.result_chunks(CHUNK_BYTES):
             total += len(chunk)
             yield pb.ResultPart(chunk=chunk)
         yield pb.ResultPart(end=pb.ResultEnd(total_bytes=total, sha256=session.result_sha256()))
 
-    @answered
+    @admitted
     async def AcknowledgeResult(
-        self, request: pb.AcknowledgeResultRequest, context: Context
+        self, request: pb.AcknowledgeResultRequest, rights: OperatorRights
     ) -> pb.AcknowledgeResultReply:
         """Let go of a result that is safe elsewhere."""
-        operator_of(self._gatekeeper, context)
-        await (await self._host.find(request.session)).acknowledge_result()
+        session = await self._own(request.session, rights)
+        await session.acknowledge_result()
         return pb.AcknowledgeResultReply()
 
+    async def _own(self, name: str, rights: OperatorRights) -> HostedSession:
+        """Return a session of the operator's tenant.
 
-def _status(status: SessionStatus) -> pb.GetStatusReply:
-    known = status.contributors is not None
-    return pb.GetStatusReply(
-        session=status.name,
-        state=status.state,
-        clients=status.clients,
-        expected=status.expected,
-        answered=status.answered,
-        pending=status.pending,
-        dropped=[pb.DropCount(reason_id=reason.value, clients=count) for reason, count in status.dropped.items()],
-        seconds_left=status.seconds_left,
-        log_entries=status.log_entries,
-        stored_bytes=status.stored_bytes,
-        result_ready=status.result_ready,
-        abort_reason_id="" if status.abort_reason is None else status.abort_reason.value,
-        detail=sentence(status.detail),
-        created_at=status.created_at,
-        contributors=pb.Contributors(clients=status.contributors or ()) if known else None,
-    )
+        Raises:
+            UnknownSessionError: there is none, whether or not another tenant has one of this name.
+        """
+        if rights.tenant and name in self._host.damaged:
+            raise unknown_session(name)
+        session = await self._host.find(name)
+        if session.record.tenant != rights.tenant:
+            raise unknown_session(name)
+        return session
+
+    async def _known(self, name: str) -> HostedSession | None:
+        if name in self._host.damaged:
+            raise _taken(name)
+        try:
+            return await self._host.find(name)
+        except UnknownSessionError:
+            return None
+
+    def _keys(self, parameters: SessionParameters) -> dict[ClientId, bytes]:
+        """Return the keys of a cohort.
+
+        Raises:
+            CallRefusedError: the roster lacks a client, or is not valid.
+        """
+        keys = self._admission.roster()
+        missing = [client for client in parameters.cohort if client not in keys]
+        if missing and (keys or not self._admission.anonymous):
+            more = f" and {len(missing) - 1} more of the cohort" if len(missing) > 1 else ""
+            raise CallRefusedError(
+                Refusal.UNKNOWN_CLIENT,
+                f"client {missing[0]}{more}: not in the roster of this server; enroll them or leave them out",
+            )
+        return {client: keys[client] for client in parameters.cohort if client in keys}
+
+
+def _taken(name: str) -> CallRefusedError:
+    return CallRefusedError(Refusal.NAME_TAKEN, f"the name {name[:40]!r} is taken; choose another name")
+
+
+def _detail(given: str, otherwise: str) -> str:
+    return given[:_MOST_DETAIL] or otherwise

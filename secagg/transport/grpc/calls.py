@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import grpc
 
 from secagg.errors import SecAggError
 from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.gatekeeper import ClientCaller, Gatekeeper, OperatorCaller
+from secagg.transport.grpc.gatekeeper import ClientCaller, Gatekeeper, MemberCaller, OperatorCaller
 from secagg.transport.grpc.status import CODES, DETAIL_KEY, CallRefusedError, detail_of, refused, sentence
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -37,22 +38,6 @@ def answered(
     return guarded
 
 
-def streamed(
-    handler: Callable[[Self, Given, Context], AsyncIterator[Returned]],
-) -> Callable[[Self, Given, Context], AsyncIterator[Returned]]:
-    """Make a handler that yields its replies fail with a status where it raises an error of ours."""
-
-    @functools.wraps(handler)
-    async def guarded(self: Self, request: Given, context: Context) -> AsyncIterator[Returned]:
-        try:
-            async for reply in handler(self, request, context):
-                yield reply
-        except SecAggError as error:
-            await fail(context, refused(error))
-
-    return guarded
-
-
 async def fail(context: Context, refusal: CallRefusedError) -> NoReturn:
     """End a call with a status."""
     detail = detail_of(refusal).SerializeToString()
@@ -63,11 +48,23 @@ def client_of(gatekeeper: Gatekeeper, context: Context) -> ClientCaller:
     """Return the client that makes a call.
 
     Raises:
-        CallRefusedError: no valid token, or an operator's.
+        CallRefusedError: no valid token, or one of another kind.
     """
     caller = gatekeeper.caller(token_in(context.invocation_metadata()))
     if not isinstance(caller, ClientCaller):
-        raise CallRefusedError(Refusal.NOT_IN_COHORT, "an operator takes no part in sessions; log in as a client")
+        raise CallRefusedError(Refusal.NOT_IN_COHORT, "only a client of a session takes part in it; log in as one")
+    return caller
+
+
+def member_of(gatekeeper: Gatekeeper, context: Context) -> MemberCaller:
+    """Return the member that makes a call.
+
+    Raises:
+        CallRefusedError: no valid token, or one of another kind.
+    """
+    caller = gatekeeper.caller(token_in(context.invocation_metadata()))
+    if not isinstance(caller, MemberCaller):
+        raise CallRefusedError(Refusal.NOT_IN_ROSTER, "this call is for members of the roster; log in as a member")
     return caller
 
 
@@ -81,6 +78,24 @@ def operator_of(gatekeeper: Gatekeeper, context: Context) -> OperatorCaller:
     if not isinstance(caller, OperatorCaller):
         raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "a client administers nothing; log in as an operator")
     return caller
+
+
+async def unless(closing: asyncio.Event, waiting: Coroutine[Any, Any, Returned]) -> Returned:
+    """Wait for news, and no longer than the server runs.
+
+    Raises:
+        CallRefusedError: the server stops.
+    """
+    news = asyncio.ensure_future(waiting)
+    stopped = asyncio.ensure_future(closing.wait())
+    try:
+        await asyncio.wait((news, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not news.done():
+            raise CallRefusedError(Refusal.TRY_AGAIN, "the server is stopping; ask again soon")
+        return news.result()
+    finally:
+        news.cancel()
+        stopped.cancel()
 
 
 def token_in(metadata: Any) -> bytes:

@@ -14,13 +14,19 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from secagg.crypto.login import FEWEST_NONCE_BYTES, MOST_NONCE_BYTES, client_login_text, operator_login_text
+from secagg.crypto.login import (
+    FEWEST_NONCE_BYTES,
+    MOST_NONCE_BYTES,
+    client_login_text,
+    member_login_text,
+    operator_login_text,
+)
 from secagg.crypto.signing import IdentityKey
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.calls import AUTHORIZATION, BEARER
 from secagg.transport.grpc.errors import DroppedError, Refusal, ServiceError, UnreachableError
 from secagg.transport.grpc.forks import UNFORKED
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller
+from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
 from secagg.transport.grpc.limits import channel_options
 from secagg.transport.grpc.progress import ParticipationObserver
 from secagg.transport.grpc.retries import RetryPolicy
@@ -158,11 +164,7 @@ class Connection:
     async def _logged_in(self) -> str:
         async with self._login:
             if self._token is None:
-                challenge = pb.ChallengeRequest()
-                if isinstance(self._caller, ClientCaller):
-                    challenge.client.session, challenge.client.client = self._caller.session, self._caller.client
-                else:
-                    challenge.operator.public_key = self._caller.public_key
+                challenge = _claim(self._caller)
                 given: pb.ChallengeReply = await self.aggregation.Challenge(challenge, timeout=CALL_SECONDS)
                 signed = pb.LoginRequest(
                     nonce=given.nonce,
@@ -183,9 +185,14 @@ class Connection:
                 f"{MOST_NONCE_BYTES}"
             )
         name = self._endpoint.server_name
-        if isinstance(self._caller, ClientCaller):
-            return self._identity.sign(client_login_text(name, self._caller.session, self._caller.client, nonce))
-        return self._identity.sign(operator_login_text(name, self._caller.public_key, nonce))
+        match self._caller:
+            case ClientCaller(session, client):
+                text = client_login_text(name, session, client, nonce)
+            case MemberCaller(client):
+                text = member_login_text(name, client, nonce)
+            case OperatorCaller(public_key):
+                text = operator_login_text(name, public_key, nonce)
+        return self._identity.sign(text)
 
     def _hint(self, said: str) -> str:
         """What a failure that looks like a broken line may be, when one side speaks TLS and the other does not."""
@@ -219,6 +226,16 @@ class Connection:
                 error.code().name,
             )
         return ServiceError(f"{self._endpoint.address} refused {name}: {_shown(error)}", error.code().name, refusal)
+
+
+def _claim(caller: Caller) -> pb.ChallengeRequest:
+    match caller:
+        case ClientCaller(session, client):
+            return pb.ChallengeRequest(client=pb.ClientSubject(session=session, client=client))
+        case MemberCaller(client):
+            return pb.ChallengeRequest(member=pb.MemberSubject(client=client))
+        case OperatorCaller(public_key):
+            return pb.ChallengeRequest(operator=pb.OperatorSubject(public_key=public_key))
 
 
 def _shown(error: grpc.aio.AioRpcError) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 
 from secagg.canonical import Reader, Writer
 from secagg.crypto.labels import Label
-from secagg.crypto.login import client_login_text, operator_login_text
+from secagg.crypto.login import client_login_text, member_login_text, operator_login_text
 from secagg.crypto.randomness import RandomSource, SystemRandomSource
 from secagg.crypto.seals import Seal
 from secagg.crypto.secret import SecretBytes
@@ -32,6 +32,7 @@ _RANDOM_BYTES: Final = 16
 _DIGEST_BYTES: Final = 32
 _NO_KEY: Final = bytes(_DIGEST_BYTES)
 _CLIENT: Final = "client"
+_MEMBER: Final = "member"
 _OPERATOR: Final = "operator"
 
 
@@ -44,13 +45,20 @@ class ClientCaller:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberCaller:
+    """Somebody in the server's roster who waits for a session."""
+
+    client: ClientId
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorCaller:
     """An operator of the server."""
 
     public_key: bytes = field(repr=False)
 
 
-Caller = ClientCaller | OperatorCaller
+Caller = ClientCaller | MemberCaller | OperatorCaller
 
 KeyOf = Callable[[Caller], bytes | None]
 """The 32-byte key a caller has to sign with; None for one that need not; raises for one that may not call."""
@@ -139,6 +147,8 @@ class Gatekeeper:
         match caller:
             case ClientCaller(session, client):
                 writer.text(_CLIENT).text(session).integer(client)
+            case MemberCaller(client):
+                writer.text(_MEMBER).integer(client)
             case OperatorCaller(public_key):
                 writer.text(_OPERATOR).data(public_key)
         random = bytes(self._randomness.secret(_RANDOM_BYTES).expose())
@@ -165,6 +175,9 @@ class Gatekeeper:
             case ClientCaller(session, client):
                 text = client_login_text(server_name, session, client, nonce)
                 who = f"client {client} of session {session!r}"
+            case MemberCaller(client):
+                text = member_login_text(server_name, client, nonce)
+                who = f"member {client}"
             case OperatorCaller(public_key):
                 text = operator_login_text(server_name, public_key, nonce)
                 who = "this operator"
@@ -177,8 +190,11 @@ class Gatekeeper:
 def _read(reader: Reader) -> tuple[Caller, int]:
     """Whose a text is, and until when it is good; what was sealed has the form that `Gatekeeper` gave it."""
     caller: Caller
-    if reader.text() == _CLIENT:
+    role = reader.text()
+    if role == _CLIENT:
         caller = ClientCaller(reader.text(), reader.integer())
+    elif role == _MEMBER:
+        caller = MemberCaller(reader.integer())
     else:
         caller = OperatorCaller(reader.data())
     until = reader.integer()

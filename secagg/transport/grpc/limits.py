@@ -21,6 +21,8 @@ WINDOW_BYTES: Final = 1 << 17
 UNARY_ANSWER_BYTES: Final = 1 << 18
 """The longest answer that travels in one piece; longer ones are uploaded."""
 MAX_CHUNK_BYTES: Final = 1 << 20
+MAX_OFFER_BYTES: Final = MAX_CHUNK_BYTES - (1 << 10)
+"""The longest offer of an operator: a cohort of 130,000. A caller without a login must not fill more memory."""
 _SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
 # The longest offer and request: cohorts of 2^17 with a signature each, or an offer of many vectors.
 CLIENT_MESSAGE_BYTES: Final = 1 << 26

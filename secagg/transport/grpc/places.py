@@ -23,7 +23,7 @@ import grpc
 from secagg.errors import SecAggError
 from secagg.transport.grpc.calls import Context, fail, token_in
 from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
+from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, MemberCaller
 from secagg.transport.grpc.limits import ServiceLimits
 from secagg.transport.grpc.status import CallRefusedError
 
@@ -147,7 +147,7 @@ def address_of(peer: str) -> str:
 
 def _name(who: Caller | str | tuple[str, str]) -> str:
     match who:
-        case ClientCaller(_, client):
+        case ClientCaller(_, client) | MemberCaller(client):
             return f"client {client}"
         case str():
             return who

@@ -15,23 +15,22 @@ from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
 from grpc_reflection.v1alpha.reflection import enable_server_reflection
 
 from secagg.errors import ParameterError
-from secagg.hosting import NotInCohortError, SessionHost
-from secagg.parameters import ThreatModel
+from secagg.hosting import SessionHost
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.administration import Administrator
-from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.admission import Admission, RosterSource
 from secagg.transport.grpc.forks import UNFORKED
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper
+from secagg.transport.grpc.gatekeeper import Gatekeeper
 from secagg.transport.grpc.health import Health, HealthPort, listening
 from secagg.transport.grpc.limits import HEALTH_LIMITS, ServiceLimits, server_options
 from secagg.transport.grpc.parsing import Parser
 from secagg.transport.grpc.places import Places
+from secagg.transport.grpc.rights import OperatorRights
 from secagg.transport.grpc.service_pb2_grpc import (
     add_AdministrationServicer_to_server,
     add_SecureAggregationServicer_to_server,
 )
 from secagg.transport.grpc.servicer import Servicer
-from secagg.transport.grpc.status import CallRefusedError
 from secagg.transport.grpc.tls import ServerTls, check_security, is_loopback, split_address
 
 AGGREGATION: Final = pb.DESCRIPTOR.services_by_name["SecureAggregation"].full_name
@@ -52,7 +51,8 @@ class GrpcServer:
             it is good for no other server. The loopback names are allowed besides when the address is on loopback.
         tls: what the server shows and asks for.
         insecure: serve without TLS; on loopback addresses only.
-        operators: name to 32-byte Ed25519 key of those who may see the status and fetch results.
+        operators: name to rights of those who may administer; a 32-byte Ed25519 key alone has all rights.
+        roster: the keys of all clients, for sessions that operators create and for members who wait for one.
         anonymous: let clients of semi-honest sessions that have no roster in without a signature; needs `insecure`.
         limits: bounds of calls, uploads and logins; unless given, with room for two calls of every client that the
             host has at the start: one that waits, one that answers.
@@ -76,7 +76,8 @@ class GrpcServer:
         names: Collection[str] = (),
         tls: ServerTls | None = None,
         insecure: bool = False,
-        operators: Mapping[str, bytes] = MappingProxyType({}),
+        operators: Mapping[str, OperatorRights | bytes] = MappingProxyType({}),
+        roster: RosterSource = dict,
         anonymous: bool = False,
         limits: ServiceLimits | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
@@ -85,17 +86,14 @@ class GrpcServer:
         encrypted = check_security(address, tls, insecure)
         if anonymous and encrypted:
             raise ParameterError("anonymous clients are for tests on loopback; they go with insecure=True only")
-        wrong = [name for name, key in operators.items() if len(key) != 32]
-        if wrong:
-            raise ParameterError(f"the key of operator {wrong[0]!r} is not 32 bytes; give IdentityKey.public")
         self.port = split_address(address)[1]
         self.health_port = None if health_address is None else split_address(health_address)[1]
         self._health_address = health_address
         self._host = host
         self._address = address
         self._tls = tls
-        self._operators = frozenset(operators.values())
-        self._anonymous = anonymous
+        rights = {name: OperatorRights(one) if isinstance(one, bytes) else one for name, one in operators.items()}
+        self._admission = Admission(host, rights, roster, anonymous)
         self._limits = limits
         self._interceptors = tuple(interceptors)
         loopback = LOOPBACK_NAMES if is_loopback(split_address(address)[0]) else frozenset()
@@ -116,16 +114,18 @@ class GrpcServer:
         """
         UNFORKED.require()
         limits = self._limits or _roomy(self._host)
-        gatekeeper = Gatekeeper(self._key_of, self._names, self._host.logins, time.time, limits)
+        gatekeeper = Gatekeeper(self._admission.key_of, self._names, self._host.logins, time.time, limits)
         server = grpc.aio.server(
             interceptors=(Places(gatekeeper, limits), *self._interceptors, Parser()),
             options=server_options(limits, 0 if self._health_address is None else HEALTH_LIMITS.connections),
             maximum_concurrent_rpcs=limits.calls,
         )
         add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
-            Servicer(self._host, gatekeeper, limits, self._closing), server
+            Servicer(self._host, gatekeeper, self._admission, limits, self._closing), server
         )
-        add_AdministrationServicer_to_server(Administrator(self._host, gatekeeper), server)  # type: ignore[no-untyped-call]
+        add_AdministrationServicer_to_server(  # type: ignore[no-untyped-call]
+            Administrator(self._host, gatekeeper, self._admission, limits, self._closing), server
+        )
         health = Health(self._host, ("", AGGREGATION, ADMINISTRATION), limits.probe_seconds)
         health.add_to(server)
         enable_server_reflection((AGGREGATION, ADMINISTRATION, HEALTH, REFLECTION), server)
@@ -168,24 +168,6 @@ class GrpcServer:
         if self._tls is None:
             return server.add_insecure_port(self._address)
         return server.add_secure_port(self._address, self._tls.credentials())
-
-    def _key_of(self, caller: Caller) -> bytes | None:
-        if not isinstance(caller, ClientCaller):
-            if caller.public_key not in self._operators:
-                raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "this key is no operator's; add it to the operators")
-            return caller.public_key
-        session = self._host.session(caller.session)
-        if not session.includes(caller.client):
-            raise NotInCohortError(f"client {caller.client} is not in the cohort of session {caller.session!r}")
-        key = session.roster.get(caller.client)
-        if key is None:
-            open_to_all = self._anonymous and session.parameters.threat_model is ThreatModel.SEMI_HONEST
-            if not open_to_all or session.roster:
-                raise CallRefusedError(
-                    Refusal.NOT_IN_COHORT,
-                    f"session {caller.session!r} has no key for client {caller.client}; enroll the client",
-                )
-        return key
 
 
 def _roomy(host: SessionHost) -> ServiceLimits:

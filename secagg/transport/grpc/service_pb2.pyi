@@ -21,13 +21,21 @@ class OperatorSubject(_message.Message):
     public_key: bytes
     def __init__(self, public_key: _Optional[bytes] = ...) -> None: ...
 
+class MemberSubject(_message.Message):
+    __slots__ = ("client",)
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    client: int
+    def __init__(self, client: _Optional[int] = ...) -> None: ...
+
 class ChallengeRequest(_message.Message):
-    __slots__ = ("client", "operator")
+    __slots__ = ("client", "operator", "member")
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
     client: ClientSubject
     operator: OperatorSubject
-    def __init__(self, client: _Optional[_Union[ClientSubject, _Mapping]] = ..., operator: _Optional[_Union[OperatorSubject, _Mapping]] = ...) -> None: ...
+    member: MemberSubject
+    def __init__(self, client: _Optional[_Union[ClientSubject, _Mapping]] = ..., operator: _Optional[_Union[OperatorSubject, _Mapping]] = ..., member: _Optional[_Union[MemberSubject, _Mapping]] = ...) -> None: ...
 
 class ChallengeReply(_message.Message):
     __slots__ = ("nonce",)
@@ -135,15 +143,130 @@ class AnswerReply(_message.Message):
     outcome: AnswerReply.Outcome
     def __init__(self, outcome: _Optional[_Union[AnswerReply.Outcome, str]] = ...) -> None: ...
 
-class ListSessionsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+class NextSessionRequest(_message.Message):
+    __slots__ = ("seen", "wait_milliseconds")
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    seen: _containers.RepeatedScalarFieldContainer[str]
+    wait_milliseconds: int
+    def __init__(self, seen: _Optional[_Iterable[str]] = ..., wait_milliseconds: _Optional[int] = ...) -> None: ...
 
-class ListSessionsReply(_message.Message):
+class NextSessionReply(_message.Message):
     __slots__ = ("sessions",)
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     sessions: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, sessions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListSessionsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "states")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    states: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListSessionsReply(_message.Message):
+    __slots__ = ("sessions", "statuses", "next_page_token")
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedScalarFieldContainer[str]
+    statuses: _containers.RepeatedCompositeFieldContainer[GetStatusReply]
+    next_page_token: str
+    def __init__(self, sessions: _Optional[_Iterable[str]] = ..., statuses: _Optional[_Iterable[_Union[GetStatusReply, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchSessionRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class WatchSessionReply(_message.Message):
+    __slots__ = ("status", "last")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    status: GetStatusReply
+    last: bool
+    def __init__(self, status: _Optional[_Union[GetStatusReply, _Mapping]] = ..., last: bool = ...) -> None: ...
+
+class CreateSessionRequest(_message.Message):
+    __slots__ = ("session", "offer", "deadlines")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    DEADLINES_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    offer: bytes
+    deadlines: RoundDeadlines
+    def __init__(self, session: _Optional[str] = ..., offer: _Optional[bytes] = ..., deadlines: _Optional[_Union[RoundDeadlines, _Mapping]] = ...) -> None: ...
+
+class RoundDeadlines(_message.Message):
+    __slots__ = ("seconds", "session_seconds")
+    class SecondsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    seconds: _containers.ScalarMap[str, float]
+    session_seconds: float
+    def __init__(self, seconds: _Optional[_Mapping[str, float]] = ..., session_seconds: _Optional[float] = ...) -> None: ...
+
+class CreateSessionReply(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: GetStatusReply
+    def __init__(self, status: _Optional[_Union[GetStatusReply, _Mapping]] = ...) -> None: ...
+
+class AbortSessionRequest(_message.Message):
+    __slots__ = ("session", "detail")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    detail: str
+    def __init__(self, session: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class AbortSessionReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DropClientRequest(_message.Message):
+    __slots__ = ("session", "client", "detail")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    client: int
+    detail: str
+    def __init__(self, session: _Optional[str] = ..., client: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class DropClientReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DiscardResultRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class DiscardResultReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListClientsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListClientsReply(_message.Message):
+    __slots__ = ("clients",)
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    clients: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, clients: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ("session",)
@@ -152,7 +275,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ...) -> None: ...
 
 class GetStatusReply(_message.Message):
-    __slots__ = ("session", "state", "clients", "expected", "answered", "pending", "dropped", "seconds_left", "log_entries", "stored_bytes", "result_ready", "abort_reason_id", "detail", "created_at", "contributors")
+    __slots__ = ("session", "state", "clients", "expected", "answered", "pending", "dropped", "seconds_left", "log_entries", "stored_bytes", "result_ready", "abort_reason_id", "detail", "created_at", "contributors", "ended_at")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +291,7 @@ class GetStatusReply(_message.Message):
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     session: str
     state: str
     clients: int
@@ -183,7 +307,8 @@ class GetStatusReply(_message.Message):
     detail: str
     created_at: float
     contributors: Contributors
-    def __init__(self, session: _Optional[str] = ..., state: _Optional[str] = ..., clients: _Optional[int] = ..., expected: _Optional[int] = ..., answered: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[_Iterable[_Union[DropCount, _Mapping]]] = ..., seconds_left: _Optional[float] = ..., log_entries: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., result_ready: bool = ..., abort_reason_id: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[float] = ..., contributors: _Optional[_Union[Contributors, _Mapping]] = ...) -> None: ...
+    ended_at: float
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[str] = ..., clients: _Optional[int] = ..., expected: _Optional[int] = ..., answered: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[_Iterable[_Union[DropCount, _Mapping]]] = ..., seconds_left: _Optional[float] = ..., log_entries: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., result_ready: bool = ..., abort_reason_id: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[float] = ..., contributors: _Optional[_Union[Contributors, _Mapping]] = ..., ended_at: _Optional[float] = ...) -> None: ...
 
 class DropCount(_message.Message):
     __slots__ = ("reason_id", "clients")

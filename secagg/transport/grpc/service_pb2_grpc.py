@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SecureAggregationStub(object):
-    """For the members of a session's cohort.
+    """For the members of a session's cohort, and for members of the roster who wait for a session.
     """
 
     def __init__(self, channel):
@@ -65,10 +65,15 @@ class SecureAggregationStub(object):
                 request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.UploadPart.SerializeToString,
                 response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.AnswerReply.FromString,
                 _registered_method=True)
+        self.NextSession = channel.unary_unary(
+                '/secagg.service.v1.SecureAggregation/NextSession',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionReply.FromString,
+                _registered_method=True)
 
 
 class SecureAggregationServicer(object):
-    """For the members of a session's cohort.
+    """For the members of a session's cohort, and for members of the roster who wait for a session.
     """
 
     def Challenge(self, request, context):
@@ -113,6 +118,13 @@ class SecureAggregationServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NextSession(self, request, context):
+        """Which sessions are open to a member, when there is one that it has not seen; waits for it. Members only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecureAggregationServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +158,11 @@ def add_SecureAggregationServicer_to_server(servicer, server):
                     request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.UploadPart.FromString,
                     response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.AnswerReply.SerializeToString,
             ),
+            'NextSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.NextSession,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionReply.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'secagg.service.v1.SecureAggregation', rpc_method_handlers)
@@ -155,7 +172,7 @@ def add_SecureAggregationServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SecureAggregation(object):
-    """For the members of a session's cohort.
+    """For the members of a session's cohort, and for members of the roster who wait for a session.
     """
 
     @staticmethod
@@ -320,9 +337,37 @@ class SecureAggregation(object):
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def NextSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.SecureAggregation/NextSession',
+            secagg_dot_service_dot_v1_dot_service__pb2.NextSessionRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.NextSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class AdministrationStub(object):
-    """For operators, who log in with a key of their own.
+    """For operators, who log in with a key of their own. An operator has a role, which says what it may call, and a tenant:
+    sessions of other tenants are unknown to it. Every call but DiscardResult may be repeated and changes nothing then.
     """
 
     def __init__(self, channel):
@@ -341,6 +386,36 @@ class AdministrationStub(object):
                 request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.GetStatusReply.FromString,
                 _registered_method=True)
+        self.WatchSession = channel.unary_stream(
+                '/secagg.service.v1.Administration/WatchSession',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.WatchSessionRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.WatchSessionReply.FromString,
+                _registered_method=True)
+        self.CreateSession = channel.unary_unary(
+                '/secagg.service.v1.Administration/CreateSession',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.CreateSessionRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.CreateSessionReply.FromString,
+                _registered_method=True)
+        self.AbortSession = channel.unary_unary(
+                '/secagg.service.v1.Administration/AbortSession',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.AbortSessionRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.AbortSessionReply.FromString,
+                _registered_method=True)
+        self.DropClient = channel.unary_unary(
+                '/secagg.service.v1.Administration/DropClient',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.DropClientRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.DropClientReply.FromString,
+                _registered_method=True)
+        self.DiscardResult = channel.unary_unary(
+                '/secagg.service.v1.Administration/DiscardResult',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.DiscardResultRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.DiscardResultReply.FromString,
+                _registered_method=True)
+        self.ListClients = channel.unary_unary(
+                '/secagg.service.v1.Administration/ListClients',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.ListClientsRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.ListClientsReply.FromString,
+                _registered_method=True)
         self.GetResult = channel.unary_stream(
                 '/secagg.service.v1.Administration/GetResult',
                 request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.GetResultRequest.SerializeToString,
@@ -354,11 +429,12 @@ class AdministrationStub(object):
 
 
 class AdministrationServicer(object):
-    """For operators, who log in with a key of their own.
+    """For operators, who log in with a key of their own. An operator has a role, which says what it may call, and a tenant:
+    sessions of other tenants are unknown to it. Every call but DiscardResult may be repeated and changes nothing then.
     """
 
     def ListSessions(self, request, context):
-        """The names of all sessions that the server knows, those with a kept result included.
+        """The sessions of the tenant in the order of their creation, those with a kept result included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -366,6 +442,50 @@ class AdministrationServicer(object):
 
     def GetStatus(self, request, context):
         """How far a session is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSession(self, request, context):
+        """How far a session is, now and whenever that changes, until it has ended. The server ends the stream after a while:
+        who wants more calls again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSession(self, request, context):
+        """Offers a session; the same again is the session that is there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortSession(self, request, context):
+        """Ends a session without a sum. One that was aborted before stays so; one that has completed is an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropClient(self, request, context):
+        """Goes on without a client, which is told so (H02). One that was dropped before stays so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiscardResult(self, request, context):
+        """Forgets a session that has ended, with its result, though nobody may have fetched it. The second time there is no
+        such session any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClients(self, request, context):
+        """The clients that the server has keys for, to choose cohorts from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -398,6 +518,36 @@ def add_AdministrationServicer_to_server(servicer, server):
                     request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.GetStatusRequest.FromString,
                     response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.GetStatusReply.SerializeToString,
             ),
+            'WatchSession': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSession,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.WatchSessionRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.WatchSessionReply.SerializeToString,
+            ),
+            'CreateSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSession,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.CreateSessionRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.CreateSessionReply.SerializeToString,
+            ),
+            'AbortSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortSession,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.AbortSessionRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.AbortSessionReply.SerializeToString,
+            ),
+            'DropClient': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropClient,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.DropClientRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.DropClientReply.SerializeToString,
+            ),
+            'DiscardResult': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardResult,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.DiscardResultRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.DiscardResultReply.SerializeToString,
+            ),
+            'ListClients': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClients,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.ListClientsRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.ListClientsReply.SerializeToString,
+            ),
             'GetResult': grpc.unary_stream_rpc_method_handler(
                     servicer.GetResult,
                     request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.GetResultRequest.FromString,
@@ -417,7 +567,8 @@ def add_AdministrationServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Administration(object):
-    """For operators, who log in with a key of their own.
+    """For operators, who log in with a key of their own. An operator has a role, which says what it may call, and a tenant:
+    sessions of other tenants are unknown to it. Every call but DiscardResult may be repeated and changes nothing then.
     """
 
     @staticmethod
@@ -464,6 +615,168 @@ class Administration(object):
             '/secagg.service.v1.Administration/GetStatus',
             secagg_dot_service_dot_v1_dot_service__pb2.GetStatusRequest.SerializeToString,
             secagg_dot_service_dot_v1_dot_service__pb2.GetStatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/secagg.service.v1.Administration/WatchSession',
+            secagg_dot_service_dot_v1_dot_service__pb2.WatchSessionRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.WatchSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.Administration/CreateSession',
+            secagg_dot_service_dot_v1_dot_service__pb2.CreateSessionRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.CreateSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.Administration/AbortSession',
+            secagg_dot_service_dot_v1_dot_service__pb2.AbortSessionRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.AbortSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropClient(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.Administration/DropClient',
+            secagg_dot_service_dot_v1_dot_service__pb2.DropClientRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.DropClientReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardResult(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.Administration/DiscardResult',
+            secagg_dot_service_dot_v1_dot_service__pb2.DiscardResultRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.DiscardResultReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClients(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.Administration/ListClients',
+            secagg_dot_service_dot_v1_dot_service__pb2.ListClientsRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.ListClientsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Final
 
 from secagg.errors import SecAggError
 from secagg.hosting import Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
 from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.calls import Context, answered, client_of
+from secagg.transport.grpc.admission import Admission
+from secagg.transport.grpc.calls import Context, answered, client_of, member_of, unless
 from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, OperatorCaller
+from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, MemberCaller, OperatorCaller
 from secagg.transport.grpc.limits import SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
 from secagg.transport.grpc.status import CallRefusedError, refused
@@ -23,6 +25,8 @@ _OUTCOMES = {
 }
 _KEY_BYTES = 32
 _ACCEPTED = "accepted"
+MOST_SEEN: Final = 1024
+"""How many sessions a member is told of, and says that it was told of."""
 
 
 class Servicer(SecureAggregationServicer):
@@ -31,15 +35,22 @@ class Servicer(SecureAggregationServicer):
     Args:
         host: has the sessions.
         gatekeeper: knows the callers.
+        admission: knows the roster.
         limits: bounds of waiting and uploads.
         closing: set when the server stops, so that nobody waits any longer.
     """
 
     def __init__(
-        self, host: SessionHost, gatekeeper: Gatekeeper, limits: ServiceLimits, closing: asyncio.Event
+        self,
+        host: SessionHost,
+        gatekeeper: Gatekeeper,
+        admission: Admission,
+        limits: ServiceLimits,
+        closing: asyncio.Event,
     ) -> None:
         self._host = host
         self._gatekeeper = gatekeeper
+        self._admission = admission
         self._limits = limits
         self._closing = closing
         self._desk = UploadDesk(limits)
@@ -78,7 +89,7 @@ class Servicer(SecureAggregationServicer):
         if len(request.seen) not in (0, SHA256_BYTES):
             raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
         wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
-        match await self._wait(session, caller, request.seen, wait):
+        match await unless(self._closing, session.next_request(caller.client, request.seen, wait)):
             case Request() as found:
                 return pb.NextRequestReply(request=found.message)
             case Ended() as end:
@@ -102,34 +113,35 @@ class Servicer(SecureAggregationServicer):
         caller, session = await self._called(context)
         return _receipt(await self._desk.take(session, caller.client, request))
 
+    @answered
+    async def NextSession(self, request: pb.NextSessionRequest, context: Context) -> pb.NextSessionReply:
+        """Wait for a session that a member may take part in."""
+        member = member_of(self._gatekeeper, context)
+        if len(request.seen) > MOST_SEEN:
+            raise CallRefusedError(Refusal.MALFORMED, f"`seen` names {len(request.seen)} sessions, above {MOST_SEEN}")
+        wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
+        key = self._admission.roster().get(member.client)
+        names = await unless(self._closing, self._host.next_sessions(member.client, key, request.seen, wait))
+        return pb.NextSessionReply(sessions=names[:MOST_SEEN])
+
     async def _called(self, context: Context) -> tuple[ClientCaller, HostedSession]:
         """Return who calls, and its session."""
         caller = client_of(self._gatekeeper, context)
         return caller, await self._host.find(caller.session)
-
-    async def _wait(
-        self, session: HostedSession, caller: ClientCaller, seen: bytes, wait: float
-    ) -> Request | Ended | None:
-        news = asyncio.ensure_future(session.next_request(caller.client, seen, wait))
-        closing = asyncio.ensure_future(self._closing.wait())
-        try:
-            await asyncio.wait((news, closing), return_when=asyncio.FIRST_COMPLETED)
-            if not news.done():
-                raise CallRefusedError(Refusal.TRY_AGAIN, "the server is stopping; ask again soon")
-            return news.result()
-        finally:
-            news.cancel()
-            closing.cancel()
 
 
 def _claimed(request: pb.ChallengeRequest) -> Caller:
     match request.WhichOneof("subject"):
         case "client":
             return ClientCaller(request.client.session, request.client.client)
+        case "member":
+            return MemberCaller(request.member.client)
         case "operator":
             if len(request.operator.public_key) == _KEY_BYTES:
                 return OperatorCaller(request.operator.public_key)
-    raise CallRefusedError(Refusal.MALFORMED, "a challenge names a client of a session, or an operator's 32-byte key")
+    raise CallRefusedError(
+        Refusal.MALFORMED, "a challenge names a client of a session, a member, or an operator's 32-byte key"
+    )
 
 
 def _receipt(receipt: Receipt) -> pb.AnswerReply:

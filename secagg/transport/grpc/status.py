@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 import grpc
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
-from secagg.errors import DropReason, ParameterError, SecAggError
+from secagg.errors import DecodeError, DropReason, ParameterError, SecAggError
 from secagg.hosting import (
     Departure,
     HostError,
@@ -38,7 +38,13 @@ CODES: Final[Mapping[Refusal, grpc.StatusCode]] = MappingProxyType(
         Refusal.MALFORMED: _Code.INVALID_ARGUMENT,
         Refusal.UNKNOWN_SESSION: _Code.NOT_FOUND,
         Refusal.NOT_IN_COHORT: _Code.PERMISSION_DENIED,
+        Refusal.NOT_IN_ROSTER: _Code.PERMISSION_DENIED,
         Refusal.NOT_AN_OPERATOR: _Code.PERMISSION_DENIED,
+        Refusal.ROLE_TOO_LOW: _Code.PERMISSION_DENIED,
+        Refusal.ROSTER_NOT_VALID: _Code.FAILED_PRECONDITION,
+        Refusal.NAME_TAKEN: _Code.ALREADY_EXISTS,
+        Refusal.UNKNOWN_CLIENT: _Code.NOT_FOUND,
+        Refusal.SESSION_ENDED: _Code.FAILED_PRECONDITION,
         Refusal.NONCE_UNKNOWN: _Code.UNAUTHENTICATED,
         Refusal.SERVER_NAME_WRONG: _Code.UNAUTHENTICATED,
         Refusal.SIGNATURE_INVALID: _Code.UNAUTHENTICATED,
@@ -113,7 +119,7 @@ def refused(error: SecAggError) -> CallRefusedError:
             return CallRefusedError(Refusal.RESULT_NOT_READY, str(error))
         case HostUnavailableError():
             return CallRefusedError(Refusal.TRY_AGAIN, str(error))
-        case ParameterError():
+        case ParameterError() | DecodeError():
             return CallRefusedError(Refusal.MALFORMED, str(error))
         case HostError():
             return CallRefusedError(Refusal.TRY_AGAIN, str(error))

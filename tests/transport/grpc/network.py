@@ -27,9 +27,9 @@ from secagg.hosting import HostedSession, HostObserver, Quotas, ReleasedSum, Rou
 from secagg.store.memory import MemoryStore
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.transport.grpc import (
-    AdminClient,
     ClientTls,
     GrpcServer,
+    Operator,
     Participation,
     ParticipationObserver,
     RetryPolicy,
@@ -38,8 +38,10 @@ from secagg.transport.grpc import (
     participate,
 )
 from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.admission import RosterSource
 from secagg.transport.grpc.connection import Connection, Endpoint
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller
+from secagg.transport.grpc.rights import OperatorRights, Role
 from tests.identity.authority import CertificateAuthority
 
 LIMIT: Final = 600.0
@@ -140,8 +142,10 @@ class Network:
         self.ids = tuple(range(1, clients + 1))
         self.identities = {client: IdentityKey.generate(source.fork(f"identity {client}")) for client in self.ids}
         self.operator = IdentityKey.generate(source.fork("operator"))
+        self.operators: dict[str, OperatorRights | bytes] = {"op": self.operator.public}
         self.roster = {client: key.public for client, key in self.identities.items()}
         self.enrolled = self.roster if enroll else None
+        self.keys: RosterSource = lambda: self.enrolled or {}
         choices = {"max_dropout": 0.0, "max_corrupt": 0.0, "topology": "complete", **options}
         self.parameters = SessionParameters.choose(
             clients=self.ids,
@@ -182,7 +186,8 @@ class Network:
             self.host,
             f"localhost:{self.port}",
             limits=self.limits,
-            operators={"op": self.operator.public},
+            operators=self.operators,
+            roster=lambda: self.keys(),
             **self.security,
         )
         await self.server.start()
@@ -238,9 +243,15 @@ class Network:
         outcomes = await asyncio.gather(*(self.client(c, **changes) for c in chosen), return_exceptions=True)
         return dict(zip(chosen, outcomes, strict=True))
 
-    def admin(self, **changes: Any) -> AdminClient:
+    def admin(self, **changes: Any) -> Operator:
         arguments = {"identity": self.operator, "tls": client_tls(), "retry": QUICK, **changes}
-        return AdminClient(self.address, **arguments)
+        return Operator(self.address, **arguments)
+
+    def add_operator(self, role: Role, tenant: str = "") -> IdentityKey:
+        """List another operator, before the start; returns its key."""
+        key = IdentityKey.generate(DeterministicRandomSource(len(self.operators)).fork(f"{role.value} {tenant}"))
+        self.operators[f"{role.value} of {tenant!r}"] = OperatorRights(key.public, role, tenant)
+        return key
 
     async def sum(self) -> ReleasedSum:
         await self.session.wait_ended()

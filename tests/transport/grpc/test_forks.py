@@ -8,7 +8,7 @@ import os
 import pytest
 
 from secagg import ParameterError
-from secagg.transport.grpc import AdminClient
+from secagg.transport.grpc import Operator
 from secagg.transport.grpc.connection import Endpoint
 from secagg.transport.grpc.forks import ForkGuard
 from tests.faults.files import identity_of
@@ -26,7 +26,7 @@ def test_a_process_may_use_it_again_and_a_child_may_not() -> None:
 
 def test_a_forked_child_is_told() -> None:
     async def use() -> None:
-        async with AdminClient("127.0.0.1:1", identity=identity_of("operator"), insecure=True):
+        async with Operator("127.0.0.1:1", identity=identity_of("operator"), insecure=True):
             pass
 
     asyncio.run(use())

@@ -11,7 +11,7 @@ import pytest
 from secagg import ParameterError
 from secagg.hosting import SessionHost
 from secagg.store.memory import MemoryStore
-from secagg.transport.grpc import AdminClient, ClientTls, GrpcServer, Participation, Refusal, ServerTls, ServiceError
+from secagg.transport.grpc import ClientTls, GrpcServer, Operator, Participation, Refusal, ServerTls, ServiceError
 from secagg.transport.grpc.tls import check_security, is_loopback, split_address
 from tests.identity.authority import CertificateAuthority
 from tests.transport.grpc.network import IMPATIENT, Network, Watch, authority, client_tls, run, server_tls
@@ -94,7 +94,7 @@ def test_clients_refuse_plaintext_beyond_loopback() -> None:
             with pytest.raises(ParameterError, match="not a loopback"):
                 await network.client(1, server="example.org:1", tls=None, insecure=True)
             with pytest.raises(ParameterError, match="not a loopback"):
-                AdminClient("example.org:1", identity=network.operator, insecure=True)
+                Operator("example.org:1", identity=network.operator, insecure=True)
 
     run(play())
 

@@ -1,0 +1,386 @@
+"""What operators do with sessions: make, list, watch, end and discard them, each within its role and its tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import grpc
+import pytest
+
+from secagg import Integers, SessionParameters
+from secagg.errors import AbortReason, ParameterError
+from secagg.hosting import HostReason, Quotas, RoundSchedule, SessionStatus, offer_of, read_result
+from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits
+from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.limits import MAX_OFFER_BYTES
+from secagg.transport.grpc.rights import LEAST_ROLE, OperatorRights, Role
+from secagg.transport.grpc.server import GrpcServer
+from tests.transport.grpc.network import SESSION, Network, run
+
+SCHEDULE = RoundSchedule.uniform(30.0)
+Call = Callable[[Operator], Awaitable[Any]]
+
+
+async def refusal(call: Awaitable[Any]) -> tuple[Refusal | None, str, str]:
+    """The refusal, the status code and the sentence with which a call is refused."""
+    with pytest.raises(ServiceError) as caught:
+        await call
+    text = str(caught.value)
+    assert "\n" not in text
+    return caught.value.refusal, caught.value.code, text
+
+
+def test_a_session_is_made_played_fetched_and_discarded() -> None:
+    async def play() -> None:
+        async with Network(create=False) as network, network.admin() as operator:
+            assert await operator.sessions() == ()
+            assert await operator.clients() == network.ids
+            created = await operator.create(SESSION, network.parameters, SCHEDULE)
+            assert (created.name, created.state, created.clients) == (SESSION, "advertise_keys", 4)
+            assert network.session.roster == network.roster
+            await network.everybody()
+            states = [status.state async for status in operator.watch(SESSION)]
+            assert states[-1] == "completed"
+            network.assert_exact(read_result(await operator.result(SESSION)))
+            await operator.discard(SESSION)
+            assert await operator.sessions() == ()
+            found = await refusal(operator.discard(SESSION))
+            assert found[:2] == (Refusal.UNKNOWN_SESSION, "NOT_FOUND")
+
+    run(play())
+
+
+def test_the_same_session_again_is_the_same_and_another_of_its_name_is_refused() -> None:
+    async def play() -> None:
+        async with Network(create=False) as network, network.admin() as operator:
+            first = await operator.create(SESSION, network.parameters, SCHEDULE)
+            # A client that was enrolled meanwhile changes nothing.
+            network.enrolled = {**network.roster, 1: network.roster[2]}
+            again = await operator.create(SESSION, network.parameters, SCHEDULE)
+            assert replace(again, seconds_left=first.seconds_left) == first
+            other = network.parameters.renew()
+            for parameters, schedule in ((other, SCHEDULE), (network.parameters, RoundSchedule.uniform(31.0))):
+                found, code, text = await refusal(operator.create(SESSION, parameters, schedule))
+                assert (found, code) == (Refusal.NAME_TAKEN, "ALREADY_EXISTS")
+                assert SESSION in text
+            await operator.create("round-8", other, SCHEDULE)
+            assert [status.name for status in await operator.sessions()] == [SESSION, "round-8"]
+
+    run(play())
+
+
+def test_what_cannot_be_a_session_is_refused_in_a_sentence() -> None:
+    async def play() -> None:
+        async with Network(create=False, quotas=Quotas(sessions=1)) as network, network.admin() as operator:
+            stranger = SessionParameters.choose(clients=(1, 2, 8, 9), vectors={"v": Integers(0, 1, length=1)})
+            for name, parameters, schedule, expected, named in (
+                ("../x", network.parameters, SCHEDULE, ("MALFORMED", "INVALID_ARGUMENT"), "no session name"),
+                (SESSION, stranger, SCHEDULE, ("UNKNOWN_CLIENT", "NOT_FOUND"), "client 8 and 1 more"),
+                (SESSION, network.parameters, RoundSchedule({}), ("MALFORMED", "INVALID_ARGUMENT"), "advertise_keys"),
+            ):
+                found, code, text = await refusal(operator.create(name, parameters, schedule))
+                assert found is not None
+                assert ((found.value, code), named in text) == (expected, True), text
+            asked = operator._ask("CreateSession", pb.CreateSessionRequest(session=SESSION, offer=b"\x01"))
+            assert (await refusal(asked))[:2] == (Refusal.MALFORMED, "INVALID_ARGUMENT")
+            deadlines = pb.RoundDeadlines(seconds={"tea": 1.0})
+            request = pb.CreateSessionRequest(session=SESSION, offer=offer_of(network.parameters), deadlines=deadlines)
+            found, code, text = await refusal(operator._ask("CreateSession", request))
+            assert (found, code) == (Refusal.MALFORMED, "INVALID_ARGUMENT")
+            assert "no round 'tea'" in text
+            request = pb.CreateSessionRequest(session=SESSION, offer=bytes(MAX_OFFER_BYTES + 1))
+            found, code, text = await refusal(operator._ask("CreateSession", request))
+            assert (found, code) == (Refusal.MALFORMED, "INVALID_ARGUMENT")
+            assert str(MAX_OFFER_BYTES) in text
+            large = SessionParameters.choose(clients=140_000, vectors={"v": Integers(0, 1, length=1)})
+            with pytest.raises(ParameterError, match=str(MAX_OFFER_BYTES)):
+                await operator.create(SESSION, large, SCHEDULE)
+            assert await operator.sessions() == ()
+            await operator.create(SESSION, network.parameters, SCHEDULE)
+            found, code, text = await refusal(operator.create("second", network.parameters.renew(), SCHEDULE))
+            assert (found, code) == (Refusal.QUOTA_EXCEEDED, "RESOURCE_EXHAUSTED")
+            assert "of at most 1" in text
+
+    run(play())
+
+
+def test_a_roster_that_is_not_valid_keeps_sessions_from_being_made_and_no_other_call() -> None:
+    def expired() -> dict[int, bytes]:
+        raise ParameterError("roster.json expired on 2026-01-01; have it signed again")
+
+    async def play() -> None:
+        network = Network()
+        network.keys = expired
+        async with network, network.admin() as operator:
+            for call in (operator.create("x", network.parameters.renew(), SCHEDULE), operator.clients()):
+                found, code, text = await refusal(call)
+                assert (found, code) == (Refusal.ROSTER_NOT_VALID, "FAILED_PRECONDITION")
+                assert "signed again" in text
+            assert (await operator.status(SESSION)).state == "advertise_keys"
+
+    run(play())
+
+
+def test_an_aborted_session_stays_so_and_a_completed_one_is_not_aborted() -> None:
+    async def play() -> None:
+        async with Network() as network, network.admin() as operator:
+            found, code, text = await refusal(operator.discard(SESSION))
+            assert (found, code) == (Refusal.RESULT_NOT_READY, "FAILED_PRECONDITION")
+            assert "has not ended" in text
+            await operator.abort(SESSION, "the model was wrong")
+            await operator.abort(SESSION, "again")
+            status = await operator.status(SESSION)
+            assert (status.state, status.abort_reason) == ("aborted", AbortReason.ABORTED_BY_CALLER)
+            assert "the model was wrong" in status.detail
+            found, code, text = await refusal(operator.result(SESSION))
+            assert (found, code) == (Refusal.RESULT_NOT_READY, "FAILED_PRECONDITION")
+            found, code, text = await refusal(operator.drop(SESSION, 1))
+            assert (found, code) == (Refusal.SESSION_ENDED, "FAILED_PRECONDITION")
+            await operator.create("round-8", network.parameters.renew(), SCHEDULE)
+            await network.everybody(session="round-8")
+            await network.host.session("round-8").wait_ended()
+            found, code, text = await refusal(operator.abort("round-8"))
+            assert (found, code) == (Refusal.SESSION_ENDED, "FAILED_PRECONDITION")
+            assert "has completed" in text
+            network.assert_exact(read_result(await operator.result("round-8")))
+
+    run(play())
+
+
+def test_a_client_that_is_dropped_hears_why_and_the_others_go_on() -> None:
+    async def play() -> None:
+        async with Network(clients=5, threshold=3) as network, network.admin() as operator:
+            found, code, text = await refusal(operator.drop(SESSION, 9))
+            assert (found, code) == (Refusal.UNKNOWN_CLIENT, "NOT_FOUND")
+            assert "client 9 is not in the cohort" in text
+            await operator.drop(SESSION, 5, "it was stolen")
+            await operator.drop(SESSION, 5)
+            outcomes = await network.everybody()
+            assert isinstance(outcomes[5], DroppedError)
+            assert outcomes[5].drop_reason is HostReason.REMOVED_BY_OPERATOR
+            network.assert_exact(await network.sum(), (1, 2, 3, 4))
+            assert (await operator.status(SESSION)).dropped == {HostReason.REMOVED_BY_OPERATOR: 1}
+
+    run(play())
+
+
+def test_sessions_come_in_pages_and_by_state() -> None:
+    async def play() -> None:
+        async with Network(create=False) as network, network.admin() as operator:
+            names = [f"s{number}" for number in range(7)]
+            for name in names:
+                await operator.create(name, network.parameters.renew(), SCHEDULE)
+            for name in names[1::2]:
+                await operator.abort(name)
+
+            async def page(**asked: Any) -> tuple[list[str], str]:
+                reply = await operator._ask("ListSessions", pb.ListSessionsRequest(**asked))
+                assert not reply.sessions
+                return [status.session for status in reply.statuses], reply.next_page_token
+
+            first, token = await page(page_size=3)
+            assert first == names[:3]
+            # What is removed between two pages moves none of the others.
+            await network.host.session("s1").wait_ended()
+            await operator.discard("s1")
+            second, token = await page(page_size=3, page_token=token)
+            assert second == names[3:6]
+            assert await page(page_size=3, page_token=token) == (names[6:], "")
+            left = [name for name in names if name != "s1"]
+            assert await page(page_size=6) == (left, "")
+            assert await page(page_size=2, states=["aborted"]) == (["s3", "s5"], "")
+            assert [status.name for status in await operator.sessions(["advertise_keys"])] == names[::2]
+            # As operators of earlier releases ask.
+            reply = await operator._ask("ListSessions", pb.ListSessionsRequest())
+            assert (list(reply.sessions), list(reply.statuses)) == (left, [])
+            for wrong, named in (({"page_token": "x"}, "no page"), ({"states": ["tired"]}, "no state 'tired'")):
+                found, code, text = await refusal(page(page_size=1, **wrong))
+                assert (found, code) == (Refusal.MALFORMED, "INVALID_ARGUMENT")
+                assert named in text
+
+    run(play())
+
+
+def test_a_page_with_many_contributors_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secagg.transport.grpc.pages._MOST_CONTRIBUTORS", 7)
+
+    async def play() -> None:
+        async with Network(clients=4) as network, network.admin() as operator:
+            await operator.create("round-8", network.parameters.renew(), SCHEDULE)
+            for name in (SESSION, "round-8"):
+                await network.everybody(session=name)
+                await network.host.session(name).wait_ended()
+            reply = await operator._ask("ListSessions", pb.ListSessionsRequest(page_size=9))
+            assert [status.session for status in reply.statuses] == [SESSION]
+            assert [status.contributors for status in await operator.sessions()] == [network.ids, network.ids]
+
+    run(play())
+
+
+def test_watching_goes_on_over_ends_of_the_stream_and_restarts_until_the_end() -> None:
+    async def play() -> None:
+        async with Network(clients=4, limits=ServiceLimits(poll_seconds=0.2)) as network, network.admin() as operator:
+            seen: list[SessionStatus] = []
+            stream = operator.watch(SESSION)
+            seen.append(await anext(stream))
+            await network.restart()
+            await network.everybody((1, 2))
+            seen += [status async for status in stream]
+            assert (seen[0].state, seen[-1].state) == ("advertise_keys", "aborted")
+            shown = [replace(status, seconds_left=None) for status in seen]
+            assert all(earlier != later for earlier, later in pairwise(shown))
+            assert [status.state async for status in operator.watch(SESSION)] == ["aborted"]
+            assert (await refusal(anext(operator.watch("other"))))[0] is Refusal.UNKNOWN_SESSION
+
+    async def bounded() -> None:
+        async with Network(clients=4, limits=ServiceLimits(poll_seconds=0.05)) as network, network.admin() as operator:
+
+            async def attempt(metadata: Any) -> list[tuple[str, bool]]:
+                asked = pb.WatchSessionRequest(session=SESSION)
+                stream = operator._connection.administration.WatchSession(asked, metadata=metadata)
+                return [(part.status.state, part.last) async for part in stream]
+
+            assert await operator._connection.call("WatchSession", attempt) == [("advertise_keys", False)]
+
+    run(play())
+    run(bounded())
+
+
+REQUESTS: dict[str, Any] = {
+    "ListSessions": pb.ListSessionsRequest(page_size=5),
+    "GetStatus": pb.GetStatusRequest(session=SESSION),
+    "WatchSession": pb.WatchSessionRequest(session=SESSION),
+    "ListClients": pb.ListClientsRequest(),
+    "CreateSession": pb.CreateSessionRequest(session=SESSION),
+    "AbortSession": pb.AbortSessionRequest(session=SESSION),
+    "DropClient": pb.DropClientRequest(session=SESSION, client=1),
+    "GetResult": pb.GetResultRequest(session=SESSION),
+    "AcknowledgeResult": pb.AcknowledgeResultRequest(session=SESSION),
+    "DiscardResult": pb.DiscardResultRequest(session=SESSION),
+}
+
+
+def test_every_call_of_operators_is_in_the_table_of_roles() -> None:
+    calls = {method.name for method in pb.DESCRIPTOR.services_by_name["Administration"].methods}
+    assert calls == set(LEAST_ROLE) == set(REQUESTS)
+
+
+async def ask(operator: Operator, call: str) -> str:
+    """Make a call; code and sentence of its failure, or nothing."""
+    method = pb.DESCRIPTOR.services_by_name["Administration"].methods_by_name[call]
+
+    async def attempt(metadata: Any) -> str:
+        found = getattr(operator._connection.administration, call)(REQUESTS[call], metadata=metadata)
+        try:
+            if method.server_streaming:
+                async for _ in found:
+                    break
+            else:
+                await found
+        except grpc.aio.AioRpcError as error:
+            return f"{error.code().name}: {error.details()}"
+        return ""
+
+    return await operator._connection.call(call, attempt)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_makes_the_calls_of_its_own_and_of_those_before(role: Role) -> None:
+    async def play() -> None:
+        network = Network()
+        key = network.add_operator(role)
+        allowed = tuple(Role)[: tuple(Role).index(role) + 1]
+        async with network, network.admin(identity=key) as operator:
+            for call, needed in LEAST_ROLE.items():
+                found = await ask(operator, call)
+                refused = found.startswith(f"PERMISSION_DENIED: {call} needs the role {needed.value}, and this")
+                assert refused == (needed not in allowed), (call, found)
+            if role is Role.VIEWER:
+                assert network.session.status().state == "advertise_keys"
+
+    run(play())
+
+
+def test_sessions_of_another_tenant_are_unknown() -> None:
+    async def play() -> None:
+        network = Network()
+        ours, theirs = network.add_operator(Role.ADMIN, "ours"), network.add_operator(Role.ADMIN, "theirs")
+        async with network, network.admin(identity=ours) as us, network.admin(identity=theirs) as them:
+            await us.create("mine", network.parameters.renew(), SCHEDULE)
+            assert network.host.session("mine").record.tenant == "ours"
+            async with network.admin() as nobodys:
+                assert [status.name for status in await nobodys.sessions()] == [SESSION]
+                assert (await refusal(nobodys.status("mine")))[0] is Refusal.UNKNOWN_SESSION
+            assert [status.name for status in await us.sessions()] == ["mine"]
+            assert await them.sessions() == ()
+            assert list((await them._ask("ListSessions", pb.ListSessionsRequest())).sessions) == []
+            for name in ("status", "result", "acknowledge", "abort", "discard"):
+                foreign = await refusal(getattr(them, name)("mine"))
+                unknown = await refusal(getattr(them, name)("none"))
+                assert foreign[:2] == (Refusal.UNKNOWN_SESSION, "NOT_FOUND")
+                assert foreign[2].replace("mine", "none") == unknown[2]
+            for foreign_call in (them.drop("mine", 1), anext(them.watch("mine"))):
+                assert (await refusal(foreign_call))[0] is Refusal.UNKNOWN_SESSION
+            parameters = SessionParameters.decode(network.host.session("mine").parameters.encode())
+            found, code, text = await refusal(them.create("mine", parameters, SCHEDULE))
+            assert (found, code) == (Refusal.NAME_TAKEN, "ALREADY_EXISTS")
+            assert text.endswith("the name 'mine' is taken; choose another name")
+            await network.everybody(session="mine")
+            assert (await us.status("mine")).state == "completed"
+
+    run(play())
+
+
+def test_a_damaged_session_is_shown_to_who_has_no_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        network = Network()
+        ours = network.add_operator(Role.ADMIN, "ours")
+        async with network, network.admin(identity=ours) as us, network.admin() as operator:
+            network.host._damaged["lost"] = "session lost: its record is not what was written"
+            assert [status.name for status in await operator.sessions()] == ["lost", SESSION]
+            assert (await operator.status("lost")).state == "failed"
+            assert await us.sessions() == ()
+            assert (await refusal(us.status("lost")))[2].endswith("no session 'lost' is hosted here; check its name")
+            found, _, text = await refusal(us.create("lost", network.parameters, SCHEDULE))
+            assert (found, "is taken" in text) == (Refusal.NAME_TAKEN, True)
+            assert (await refusal(us.discard("lost")))[0] is Refusal.UNKNOWN_SESSION
+            await operator.discard("lost")
+            assert [status.name for status in await operator.sessions()] == [SESSION]
+
+    run(play())
+
+
+def test_a_key_has_one_set_of_rights() -> None:
+    network = Network()
+    key = network.operator.public
+    for wrong, named in (
+        ({"a": OperatorRights(key, Role.VIEWER), "b": OperatorRights(key)}, "'b'"),
+        ({"a": b"short"}, "not 32 bytes"),
+    ):
+        with pytest.raises(ParameterError, match=named):
+            GrpcServer(network.host, "localhost:0", insecure=True, operators=wrong)
+    with pytest.raises(ParameterError):
+        OperatorRights(key, tenant="../x")
+
+
+def test_a_discard_whose_reply_was_lost_is_done() -> None:
+    async def play() -> None:
+        async with Network() as network, network.admin() as operator:
+            await operator.abort(SESSION)
+            await network.session.wait_ended()
+            real, calls = network.host.discard, []
+
+            async def forgetful(name: str) -> None:
+                await real(name)
+                calls.append(name)
+                raise OSError("the line broke")
+
+            network.host.discard = forgetful  # type: ignore[method-assign]
+            await operator.discard(SESSION)
+            assert calls == [SESSION]
+            assert await operator.sessions() == ()
+
+    run(play())
