@@ -85,7 +85,7 @@ class Database:
             if not (directory / DATABASE).exists() and not self._head_file.blank() and not accept_loss:
                 raise DamagedError(f"{directory / DATABASE} is missing, and it was there before; {WAY_OUT}")
             (directory / DATABASE).touch(mode=0o600)
-            self._keep_log()
+            kept = self._keep_log()
         with database_failures(f"{directory} cannot be opened; is another server using it?"):
             self.connection = sqlite3.connect(
                 directory / DATABASE, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
@@ -94,6 +94,11 @@ class Database:
         try:
             self._open(schema, accept_loss)
             opened = True
+        except StoreError as error:
+            # The log of a server that runs was not found: it goes on, and would not be what a later start finds.
+            if kept and getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                (directory / KEPT).unlink(missing_ok=True)
+            raise
         finally:
             if not opened:
                 self.close()
@@ -251,14 +256,20 @@ class Database:
             )
         return f"{self._directory / DATABASE} and {HEAD} beside it are not of one time; {WAY_OUT}"
 
-    def _keep_log(self) -> None:
-        """Keep another name for the write-ahead log: SQLite removes it when it closes, with what it could not read."""
+    def _keep_log(self) -> bool:
+        """Keep another name for the write-ahead log: SQLite removes it when it closes, with what it could not read.
+
+        Returns:
+            Whether there is one now that was not there before.
+        """
         log, kept = self._directory / WAL, self._directory / KEPT
-        if not kept.exists() and log.exists() and log.stat().st_size:
-            try:
-                os.link(log, kept)
-            except OSError:  # a file system without links
-                shutil.copyfile(log, kept)
+        if kept.exists() or not log.exists() or not log.stat().st_size:
+            return False
+        try:
+            os.link(log, kept)
+        except OSError:  # a file system without links
+            shutil.copyfile(log, kept)
+        return True
 
     def _count(self) -> Head:
         """Count the commit that is being made; returns what is to be noted of it."""

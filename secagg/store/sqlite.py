@@ -79,8 +79,7 @@ class SqliteStore:
     """
 
     def __init__(self, directory: Path, *, accept_loss: bool = False) -> None:
-        if not accept_loss:
-            _require_nobodys(directory)
+        _require_nobodys(directory)
         self._database = Database(directory, f"{SCHEMA}{NAMES}", accept_loss, UPGRADES)
         opened = False
         try:

@@ -157,6 +157,35 @@ def test_a_loss_is_accepted_when_what_ran_has_ended_and_not_before(tmp_path: Pat
     store.close()
 
 
+@pytest.mark.parametrize("accept_loss", [True, False])
+def test_who_is_refused_beside_a_server_that_runs_leaves_nothing(tmp_path: Path, accept_loss: bool) -> None:
+    """A log that goes on is not what a start found: kept, it would hide the one that a later start does find."""
+    running = SqliteStore(tmp_path)
+    running.create(RECORD)
+    before = {path.name for path in tmp_path.iterdir()}
+    assert WAL in before
+    code = (
+        "import sys; from pathlib import Path; from secagg.store.sqlite import SqliteStore\n"
+        "SqliteStore(Path(sys.argv[1]), accept_loss=sys.argv[2] == 'True')\n"
+    )
+    second = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), str(accept_loss)], capture_output=True, text=True, check=False
+    )
+    assert "is another server using it?" in second.stderr
+    assert {path.name for path in tmp_path.iterdir()} == before
+    running.close()
+
+
+def test_uploads_of_another_program_are_left_alone_whatever_is_accepted(tmp_path: Path) -> None:
+    foreign = tmp_path / "uploads" / "17" / "letter.pdf"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"dear")
+    for accept_loss in (False, True):
+        with pytest.raises(StoreError, match="uploads and no database beside it"):
+            SqliteStore(tmp_path, accept_loss=accept_loss)
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [foreign]
+
+
 @pytest.mark.parametrize("noted", [True, False])
 def test_a_process_that_dies_between_commit_and_note_lost_nothing(tmp_path: Path, noted: bool) -> None:
     source = (
