@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import secagg
 from secagg.cli.service.offering import load_roster, offer_sessions
 from secagg.cli.service.server_config import ServerConfig
-from secagg.cli.service.serving import observer_of_traces, operators_of, tls_of
+from secagg.cli.service.serving import few_descriptors, largest_cohort, observer_of_traces, operators_of, tls_of
 from secagg.hosting import SessionHost
 from secagg.store.memory import MemoryStore
 
 
-def check_server(config: ServerConfig) -> list[str]:
-    """Return what keeps a server with this configuration, or a session of it, from starting: sentences."""
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a start would say, in sentences.
+
+    Attributes:
+        wrong: what keeps the server, or a session of it, from starting.
+        warnings: what it would start in spite of.
+    """
+
+    wrong: list[str]
+    warnings: list[str]
+
+
+def check_server(config: ServerConfig) -> Check:
+    """Try what a server with this configuration does at its start."""
     steps: list[Callable[[], object]] = [
         lambda: tls_of(config),
         lambda: operators_of(config),
@@ -36,8 +50,10 @@ def check_server(config: ServerConfig) -> list[str]:
             step()
         except secagg.SecAggError as error:
             found.append(str(error))
+    clients, refused = asyncio.run(_tried(config))
+    few = few_descriptors(clients, config)
     # A roster that is wrong is said once, not by each session.
-    return list(dict.fromkeys([*found, *asyncio.run(_refused(config)).values()]))
+    return Check(list(dict.fromkeys([*found, *refused.values()])), [few] if few else [])
 
 
 def _require_log(file: Path | None) -> None:
@@ -46,6 +62,8 @@ def _require_log(file: Path | None) -> None:
         raise secagg.ParameterError(f"cannot write logs to {file}; give a file in a directory there")
 
 
-async def _refused(config: ServerConfig) -> dict[str, str]:
+async def _tried(config: ServerConfig) -> tuple[int, Mapping[str, str]]:
+    """The largest cohort, and what sessions cannot be offered."""
     async with SessionHost(MemoryStore(), quotas=config.limits.quotas()) as host:
-        return (await offer_sessions(host, config)).refused
+        refused = (await offer_sessions(host, config)).refused
+        return largest_cohort(host), refused

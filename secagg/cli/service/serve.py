@@ -34,11 +34,12 @@ def serve(
         from secagg.cli.service.serving import run_server
     loaded = load_config(config)
     if check:
-        wrong = check_server(loaded)
-        if wrong:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            raise secagg.ParameterError(f"{config} is not in order: {wrong[0]}{more}")
-        _show({"sessions": [session.name for session in loaded.sessions]}, as_json, f"{config} is in order.")
+        found = check_server(loaded)
+        if found.wrong:
+            more = f" (and {len(found.wrong) - 1} more)" if len(found.wrong) > 1 else ""
+            raise secagg.ParameterError(f"{config} is not in order: {found.wrong[0]}{more}")
+        record = {"sessions": [session.name for session in loaded.sessions], "warnings": found.warnings}
+        _show(record, as_json, " ".join([f"{config} is in order.", *(f"But {each}." for each in found.warnings)]))
         return
     run_server(
         loaded,

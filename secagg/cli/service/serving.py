@@ -29,7 +29,7 @@ from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.telemetry.pages import pages_endpoint
 from secagg.transport.grpc import GrpcServer, ServerTls
-from secagg.transport.grpc.limits import OWN_FILES, open_files
+from secagg.transport.grpc.limits import HEALTH_LIMITS, OWN_FILES, open_files
 from secagg.transport.grpc.tls import split_address
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -95,7 +95,7 @@ async def _serve(
         ) as host,
     ):
         offered = await offer_sessions(host, config)
-        few = few_descriptors(max((session.parameters.clients for session in host.sessions()), default=0))
+        few = few_descriptors(largest_cohort(host), config)
         if few:
             log.warning(few)
         server = GrpcServer(
@@ -190,9 +190,15 @@ def _warn_of_open_key(config: ServerConfig, log: Any) -> None:
         log.warning("everybody on this machine can open the key of TLS", file=str(key), mode=f"{mode:04o}")
 
 
-def few_descriptors(clients: int) -> str:
+def largest_cohort(host: SessionHost) -> int:
+    """Clients of the largest session."""
+    return max((session.parameters.clients for session in host.sessions()), default=0)
+
+
+def few_descriptors(clients: int, config: ServerConfig) -> str:
     """Return what is wrong when this process may open fewer files than a cohort has connections; "" when it may."""
-    files, needed = open_files(), clients + OWN_FILES
+    checks = 0 if config.health.address is None else HEALTH_LIMITS.connections
+    files, needed = open_files(), clients + OWN_FILES + checks
     if files is None or files >= needed:
         return ""
     return (

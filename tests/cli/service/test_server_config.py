@@ -275,7 +275,7 @@ def test_a_configuration_in_order(run: Any, tmp_path: Path) -> None:
     trial = "[listen]\nplaintext = true\n[identities]\nanonymous = true\n" + DATA + SESSION
     path.write_text(trial + 'threat_model = "semi-honest"\nclients = 4\n' + VECTOR, encoding="utf-8")
     found = json.loads(run("serve", "--config", str(path), "--check", "--json").out)
-    assert found == {"sessions": ["one"]}
+    assert found == {"sessions": ["one"], "warnings": []}
     assert run("serve", "--config", str(path), "--check").out == f"{path} is in order.\n"
 
 
