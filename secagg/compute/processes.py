@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from threading import Lock, Thread
@@ -29,6 +29,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from secagg.compute.stopped import Watched
 from secagg.compute.workers import Workers
 from secagg.crypto.secret import SecretBytes
 from secagg.executor import INLINE, Job, Words
@@ -43,9 +44,9 @@ _ATTEMPTS: Final = 2  # the second with new processes
 class ProcessExecutor(Workers):
     """Does pieces of work in `workers` processes, which live until `close()`; a context manager closes it.
 
-    Sessions in several threads may share one: their jobs then wait for each other. When a worker was killed, or no
-    memory or process is to be had, the job is begun anew with new processes, and if that fails in the caller's thread:
-    slower, with the same bytes.
+    Sessions in several threads may share one: their jobs then wait for each other. When a worker was killed, or stopped
+    for seconds (and then killed), or no memory or process is to be had, the job is begun anew with new ones, and if
+    that fails in the caller's thread: slower, with the same bytes.
 
     Args:
         workers: number of processes, at least 1; one for each processor that may be used.
@@ -59,6 +60,8 @@ class ProcessExecutor(Workers):
         self._lock = Lock()
         self._shared: SharedMemory | None = None
         self._unlink: Callable[[], object] | None = None
+        self._context = Watched()
+        weakref.finalize(self, self._context.end.set)
         self._pool = self._new_pool()
         self._trouble = ""
 
@@ -106,7 +109,7 @@ class ProcessExecutor(Workers):
         INLINE.run(job, target, pieces, tell)
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_begin)
+        return ProcessPoolExecutor(self.workers, mp_context=self._context, initializer=_begin)
 
     def _share_out(self, job: Job, target: Words, parts: list[Sequence[range]], done: Callable[[range], None]) -> None:
         shared = self._room(len(target))
@@ -171,6 +174,7 @@ class ProcessExecutor(Workers):
         super().close()
         with self._lock:
             self._pool.shutdown()
+            self._context.end.set()
             self._release()
 
 

@@ -75,22 +75,26 @@ class Telling:
 class Killing:
     """Adds 1 to every word of a piece; each worker process kills itself at `at`, or only the first that comes there.
 
+    It is killed, or stopped by another signal.
+
     Attributes:
         parent: process that does not.
         at: where a piece begins.
         once: file that is there from the first time on; "" for every time.
+        by: the signal.
     """
 
     parent: int
     at: int
     once: str = ""
+    by: int = signal.SIGKILL
 
     def start(self, target: Words) -> Callable[[range], None]:
         def count(piece: range) -> None:
             if piece.start == self.at and os.getpid() != self.parent and not (self.once and Path(self.once).exists()):
                 if self.once:
                     Path(self.once).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self.by)
             target[piece.start : piece.stop] += 1
 
         return count

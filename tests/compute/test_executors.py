@@ -33,7 +33,7 @@ from secagg import (
     SuiteId,
     simulate,
 )
-from secagg.compute import processes
+from secagg.compute import processes, stopped
 from secagg.compute.processes import ProcessExecutor
 from secagg.compute.threads import ThreadExecutor
 from secagg.crypto.prg import SEGMENT_WORDS, AegisPrg, AesCtrPrg, MaskPrg
@@ -53,6 +53,7 @@ PRGS: list[MaskPrg] = [AesCtrPrg(), AegisPrg()]
 VECTOR = {"v": Integers(0, 1000, length=6 * SEGMENT_WORDS)}
 MANY = [range(index, index + 1) for index in range(10_000)]
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="what a process does is seen in /proc")
 both_prgs = pytest.mark.parametrize("prg", PRGS, ids=["AES-128-CTR", "AEGIS-128X2"])
 
 
@@ -246,6 +247,81 @@ def test_a_job_whose_worker_is_killed_is_done_by_new_ones(tmp_path: Path) -> Non
         np.testing.assert_array_equal(words, some_words(100) + np.uint64(1))
         assert sorted(told) == list(range(100))
         assert executor.trouble == ""
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopped, "_STOPPED_SECONDS", 0.0)
+    monkeypatch.setattr(stopped, "_LOOK_SECONDS", 0.01)
+
+
+@linux
+@pytest.mark.usefixtures("impatient")
+def test_a_job_whose_worker_is_stopped_is_done_by_new_ones(tmp_path: Path) -> None:
+    """It would never end: nobody waits for a worker that is stopped, whoever else works."""
+    told: list[int] = []
+    with ProcessExecutor(2) as executor:
+        words = some_words(100)
+        job = Killing(os.getpid(), at=70, once=str(tmp_path / "stopped"), by=signal.SIGSTOP)
+        bounded(lambda: executor.run(job, words, MANY[:100], lambda piece: told.append(piece.start)))
+        assert (tmp_path / "stopped").exists()
+        np.testing.assert_array_equal(words, some_words(100) + np.uint64(1))
+        assert sorted(told) == list(range(100))
+
+
+@linux
+@pytest.mark.usefixtures("impatient")
+def test_a_job_that_every_worker_stops_at_is_done_by_the_caller() -> None:
+    with ProcessExecutor(2) as executor:
+        words = some_words(100)
+        bounded(lambda: executor.run(Killing(os.getpid(), at=70, by=signal.SIGSTOP), words, MANY[:100]))
+        np.testing.assert_array_equal(words, some_words(100) + np.uint64(1))
+        assert "processes cannot work (BrokenProcessPool" in executor.trouble
+
+
+@linux
+@pytest.mark.usefixtures("impatient")
+def test_workers_that_are_stopped_do_not_keep_an_executor_from_its_end() -> None:
+    executor = ProcessExecutor(2)
+    words = np.zeros(100, dtype=np.uint64)
+    executor.run(Counting(), words, MANY[:100])
+    for worker in list(executor._pool._processes.values()):
+        os.kill(worker.pid or 0, signal.SIGSTOP)
+    bounded(executor.close)
+
+
+@linux
+def test_a_worker_that_was_stopped_for_a_moment_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopped, "_LOOK_SECONDS", 0.01)
+    looks: list[str] = []
+    state = stopped._state
+
+    def looked(pid: int) -> str:
+        looks.append(state(pid))
+        return looks[-1]
+
+    monkeypatch.setattr(stopped, "_state", looked)
+    with ProcessExecutor(2) as executor:
+        words = np.zeros(100, dtype=np.uint64)
+        executor.run(Counting(), words, MANY[:100])
+        workers = list(executor._pool._processes.values())
+        for worker in workers:
+            os.kill(worker.pid or 0, signal.SIGSTOP)
+        while looks.count("T") < 4:
+            workers[0].join(0.01)
+        for worker in workers:
+            os.kill(worker.pid or 0, signal.SIGCONT)
+        executor.run(Counting(), words, MANY[:100])
+        assert list(executor._pool._processes.values()) == workers
+        assert words.tolist() == [2] * 100
+
+
+def bounded(call: Callable[[], object]) -> None:
+    """Make a call that may hang."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(300)
+    assert not thread.is_alive()
 
 
 def test_a_job_that_no_worker_survives_is_done_by_the_caller(tmp_path: Path) -> None:
@@ -477,7 +553,7 @@ def test_the_server_holds_three_vectors_at_most_with_workers(pair: Pool, clients
 ORPHANS = """
 import sys
 import numpy as np
-from secagg.compute import processes
+from secagg.compute import processes, stopped
 from secagg.compute.processes import ProcessExecutor
 from tests.compute.jobs import Counting
 
