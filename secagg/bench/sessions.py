@@ -20,7 +20,7 @@ from secagg.encoding.session_vector import encode_input, reduce_to_ring
 from secagg.errors import InternalError, ParameterError, SessionAbortedError
 from secagg.parameters import ClientId, SessionParameters
 from secagg.parameters.vectors import FixedPoint
-from secagg.protocol.events import ShareInconsistent, Stage
+from secagg.protocol.events import Progress, ShareInconsistent, Stage
 from secagg.protocol.messages import AdvertiseKeysResponse, Advertisement, Round, SessionOffer
 from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
@@ -137,7 +137,7 @@ class _Run:
     def run(self, server_options: Mapping[str, Any]) -> Spent:
         crowd = self._crowd
         with self._server_time(Round.ADVERTISE_KEYS):
-            server = ServerSession(self._parameters, on_stage=self._on_stage, **server_options)
+            server = ServerSession(self._parameters, on_progress=self._on_progress, **server_options)
         advertisements: list[Advertisement] = []
 
         def advertised(client: ClientId, answer: bytes) -> None:
@@ -229,10 +229,11 @@ class _Run:
         spent = self.spent.clients[client]
         spent[round_] = spent.get(round_, 0.0) + time.process_time() - started
 
-    def _on_stage(self, stage: Stage) -> None:
-        now = time.process_time()
-        self._end_stage(now)
-        self._stage = (stage, now)
+    def _on_progress(self, progress: Progress) -> None:
+        if not progress.done:
+            now = time.process_time()
+            self._end_stage(now)
+            self._stage = (progress.stage, now)
 
     def _end_stage(self, now: float) -> None:
         if self._stage is not None:

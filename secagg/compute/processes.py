@@ -34,8 +34,9 @@ from secagg.compute.workers import Workers
 from secagg.crypto.secret import SecretBytes
 from secagg.executor import INLINE, Job, Words
 
-# The first word of the shared memory tells workers to stop; the array follows, aligned to a cache line.
-_HEAD_WORDS: Final = 8
+# The first word of the shared memory tells workers to stop, and each has one for the pieces that it has done; the array
+# follows, aligned to a cache line.
+_LINE_WORDS: Final = 8
 _INTERRUPTIBLE_SECONDS: Final = 0.1
 _SHARED: Final = Path("/dev/shm")  # noqa: S108 - where Linux has shared memory
 _ATTEMPTS: Final = 2  # the second with new processes
@@ -57,6 +58,7 @@ class ProcessExecutor(Workers):
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers, "processes")
+        self._head = -(-(1 + self.workers) // _LINE_WORDS) * _LINE_WORDS
         self._lock = Lock()
         self._shared: SharedMemory | None = None
         self._unlink: Callable[[], object] | None = None
@@ -113,7 +115,7 @@ class ProcessExecutor(Workers):
 
     def _share_out(self, job: Job, target: Words, parts: list[Sequence[range]], done: Callable[[range], None]) -> None:
         shared = self._room(len(target))
-        array = _array(shared, len(target))
+        array = _words(shared, self._head, len(target))
         try:
             np.copyto(array, target)
             self._run(shared, job, len(target), parts, done)
@@ -131,27 +133,33 @@ class ProcessExecutor(Workers):
         parts: list[Sequence[range]],
         done: Callable[[range], None],
     ) -> None:
-        flag = np.ndarray(1, dtype=np.uint64, buffer=shared.buf)
-        flag[0] = 0
-        data = _dumps(job)
+        head = _words(shared, 0, self._head)
+        head.fill(0)
+        data, told = _dumps(job), [0] * len(parts)
         futures: list[Future[None]] = []
+
         try:
-            futures.extend(self._pool.submit(_work, shared.name, words, data, part) for part in parts)
-            part_of, pending = dict(zip(futures, parts, strict=True)), set(futures)
+            for number, part in enumerate(parts):
+                futures.append(self._pool.submit(_work, shared.name, self._head, words, data, part, 1 + number))
+            pending = set(futures)
             while pending:
                 ended, pending = wait(pending, _INTERRUPTIBLE_SECONDS, FIRST_COMPLETED)
                 for future in ended:
                     future.result()
-                    for piece in part_of[future]:
+                for number, part in enumerate(parts):
+                    finished = int(head[1 + number])
+                    for piece in part[told[number] : finished]:
                         done(piece)
+                    told[number] = finished
         finally:
-            flag[0] = 1
+            head[0] = 1
             wait(futures)
-            del flag
+            head[1:] = 0
+            del head
 
     def _room(self, words: int) -> SharedMemory:
         """Shared memory for so many words; kept for the next call."""
-        needed = 8 * (_HEAD_WORDS + words)
+        needed = 8 * (self._head + words)
         if self._shared is None or self._shared.size < needed:
             self._release()
             self._shared = SharedMemory(create=True, size=needed)
@@ -200,8 +208,8 @@ def _parts(pieces: Sequence[range], workers: int) -> list[Sequence[range]]:
     return [pieces[start:stop] for start, stop in pairwise(bounds)]
 
 
-def _array(shared: SharedMemory, words: int) -> Words:
-    return np.ndarray(words, dtype=np.uint64, buffer=shared.buf, offset=8 * _HEAD_WORDS)
+def _words(shared: SharedMemory, at: int, count: int) -> Words:
+    return np.ndarray(count, dtype=np.uint64, buffer=shared.buf, offset=8 * at)
 
 
 def _claim(shared: SharedMemory) -> None:
@@ -240,13 +248,14 @@ def _attached(name: str) -> SharedMemory:
     return SharedMemory(name)
 
 
-def _work(name: str, words: int, data: bytes, pieces: Sequence[range]) -> None:
-    """In a worker: do these pieces, unless told to stop."""
+def _work(name: str, head: int, words: int, data: bytes, pieces: Sequence[range], counted_at: int) -> None:
+    """In a worker: do these pieces, unless told to stop, and count them."""
     shared = _attached(name)
-    flag = np.ndarray(1, dtype=np.uint64, buffer=shared.buf)
+    flags = _words(shared, 0, head)
     job: Job = pickle.loads(data)  # noqa: S301 - from the process that started this one
-    do = job.start(_array(shared, words))
+    do = job.start(_words(shared, head, words))
     for piece in pieces:
-        if flag[0]:
+        if flags[0]:
             return
         do(piece)
+        flags[counted_at] += 1

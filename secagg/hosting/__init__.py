@@ -34,6 +34,7 @@ from secagg.hosting.retention import Retention
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
 from secagg.hosting.upload import HostedUpload
+from secagg.protocol.events import Progress, Stage
 
 __all__ = [
     "Departure",
@@ -47,6 +48,7 @@ __all__ = [
     "HostedSession",
     "HostedUpload",
     "NotInCohortError",
+    "Progress",
     "QuotaExceededError",
     "Quotas",
     "Receipt",
@@ -59,6 +61,7 @@ __all__ = [
     "RoundSchedule",
     "SessionHost",
     "SessionStatus",
+    "Stage",
     "UnknownSessionError",
     "UploadRefusedError",
     "offer_of",

@@ -37,7 +37,7 @@ from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.parameters import ClientId, SessionParameters
-from secagg.protocol.events import Stage
+from secagg.protocol.events import Progress
 from secagg.protocol.messages import SessionOffer
 from secagg.protocol.transitions import rounds
 from secagg.session.server import message_limit_of
@@ -65,7 +65,7 @@ class SessionHost:
         observer: told what happens, for logs and metrics.
         executor: who does the long computations of sessions.
         clock: monotonic seconds; the event loop's by default.
-        workers: threads for blocking calls.
+        workers: threads for blocking calls, and as many for the ends of last rounds, which may take long.
         wall_clock: seconds since 1970: for people, for logins, and for how long something is kept.
         retention: how long ended sessions are kept.
         pinned: names of sessions that are never forgotten: whoever offers sessions by name would make them anew.
@@ -96,6 +96,7 @@ class SessionHost:
             executor=executor,
             threads=ThreadPoolExecutor(workers, thread_name_prefix="secagg-host"),
             wall_clock=wall_clock,
+            unmasking=ThreadPoolExecutor(workers, thread_name_prefix="secagg-unmasking"),
         )
         self._readiness = Readiness(self._tools)
         self._logins = OwnLogins(wall_clock)
@@ -160,7 +161,8 @@ class SessionHost:
         self._tell_of_sessions()
         async with self._changing:
             await asyncio.gather(*(session.close() for session in self._sessions.values()))
-        await asyncio.to_thread(self._tools.threads.shutdown)
+        for threads in (self._tools.unmasking, self._tools.threads):
+            await asyncio.to_thread(threads.shutdown)
 
     async def __aenter__(self) -> SessionHost:
         await self.start()
@@ -387,13 +389,15 @@ class SessionHost:
     def _replica(
         self, name: str, parameters: SessionParameters, roster: Mapping[ClientId, bytes]
     ) -> Callable[[], Replica]:
-        """What makes a new session, in a thread; its stages are told on the event loop."""
+        """What makes a new session, in a thread; its progress is told on the event loop."""
         loop, observer = asyncio.get_running_loop(), self._tools.observer
 
-        def tell(stage: Stage) -> None:
-            loop.call_soon_threadsafe(observer.stage_entered, name, stage)
+        def tell(progress: Progress) -> None:
+            if not progress.done:
+                loop.call_soon_threadsafe(observer.stage_entered, name, progress.stage)
+            loop.call_soon_threadsafe(observer.unmasking_progressed, name, progress)
 
-        return lambda: Replica(parameters, roster, on_stage=tell, executor=self._tools.executor)
+        return lambda: Replica(parameters, roster, on_progress=tell, executor=self._tools.executor)
 
     def _require_room(self, parameters: SessionParameters) -> None:
         quotas, occupied = self._tools.quotas, sum(session.occupied for session in self._sessions.values())

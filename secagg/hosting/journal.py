@@ -18,6 +18,7 @@ from secagg.hosting.replica import Applied, Replica, View, abort_detail
 from secagg.hosting.results import result_limit, write_result
 from secagg.hosting.tools import STORE_FAILURES
 from secagg.parameters import ClientId
+from secagg.protocol.events import Progress
 from secagg.protocol.results import SessionResult
 from secagg.store.base import (
     Aborted,
@@ -91,6 +92,11 @@ class Journal:
         self._replica = replica
         # Written once, however often the store refuses the outcome that names it.
         self._result: tuple[str, int] | None = None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the step that closes the last round is, while a thread makes it."""
+        return self._replica.progress
 
     def replay(self) -> Replayed:
         """Show the new session everything that is in the log.

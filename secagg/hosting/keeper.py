@@ -69,6 +69,7 @@ class Keeper:
         self._in_hand: tuple[Waiting, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
+        self._journal: Journal | None = None
         self._book: RoundBook | None = None
         self._view: View | None = None
         self._digests: dict[int, bytes] = {}
@@ -86,6 +87,7 @@ class Keeper:
         Raises:
             SecAggError, OSError: the log cannot be read, or is not one of this session.
         """
+        self._journal = journal
         replayed = await self._tools.run(journal.replay)
         if replayed.book.entries:
             self._tools.observer.session_resumed(self._name, replayed.book.entries, replayed.seconds)
@@ -232,6 +234,7 @@ class Keeper:
             contributors=self._contributors,
             tenant=self._record.tenant,
             ended_at=0.0 if self.outcome is None else self.outcome.ended_at,
+            progress=None if self._journal is None or not open_ else self._journal.progress,
         )
 
     async def look(self) -> None:
@@ -304,8 +307,10 @@ class Keeper:
 
     async def _commit(self, journal: Journal, book: RoundBook, batch: list[Waiting]) -> bool:
         """Make entries durable and show them to the session; says whether that was done."""
+        tools, entries = self._tools, [waiting.entry for waiting in batch]
+        last = self._timer.round is Round.UNMASKING and entries[-1].kind is EntryKind.CLOSE_ROUND
         try:
-            step = await self._tools.run(journal.commit, [waiting.entry for waiting in batch])
+            step = await tools.run_in(tools.unmasking if last else tools.threads, journal.commit, entries)
         except NotLoggedError as error:
             refusal = self._tools.unavailable(self._name, error)
             await self._forget(batch)

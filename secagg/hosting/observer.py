@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
-from secagg.protocol.events import Stage
+from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
 from secagg.store.base import Outcome
 
@@ -60,6 +60,9 @@ class HostObserver:
 
     def stage_entered(self, name: str, stage: Stage) -> None:
         """The last round's end entered a stage."""
+
+    def unmasking_progressed(self, name: str, progress: Progress) -> None:
+        """A stage began, or another hundredth of it is done."""
 
     def step_timed(self, name: str, step: str, seconds: float) -> None:
         """A step took so long: "append", "receive", "close_round" or "finish"."""

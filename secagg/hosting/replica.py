@@ -22,10 +22,10 @@ from secagg.protocol.events import (
     AnswerRepeated,
     ClientDropped,
     LateMessageRefused,
+    Progress,
     RoundClosed,
     ServerEvent,
     SessionAborted,
-    Stage,
 )
 from secagg.protocol.messages import Round
 from secagg.protocol.results import SessionResult
@@ -101,8 +101,11 @@ class Replica:
     Args:
         parameters: what was offered.
         roster: client id to key; needed in the active model.
-        on_stage: told what the last close does.
+        on_progress: told how far the last close is, in the thread that makes it.
         executor: who does the long computations.
+
+    Attributes:
+        progress: how far the last close is; None before it. May be read while another thread makes it.
 
     Raises:
         ParameterError: an active session whose roster lacks a client.
@@ -113,10 +116,18 @@ class Replica:
         parameters: SessionParameters,
         roster: Mapping[ClientId, bytes],
         *,
-        on_stage: Callable[[Stage], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         executor: Executor = INLINE,
     ) -> None:
-        self._session = ServerSession(parameters, roster=roster or None, on_stage=on_stage, executor=executor)
+        self.progress: Progress | None = None
+        self._tell = on_progress
+        self._session = ServerSession(parameters, roster=roster or None, on_progress=self._note, executor=executor)
+
+    def _note(self, progress: Progress) -> None:
+        before, self.progress = self.progress, progress
+        moved = before is None or not progress.done or _percent(before) != _percent(progress)
+        if self._tell is not None and moved:
+            self._tell(progress)
 
     @property
     def session(self) -> ServerSession:
@@ -205,6 +216,10 @@ def abort_detail(applied: Applied) -> str | None:
 def closed_round(applied: Applied) -> RoundClosed | None:
     """The event that tells of a round's end, if the entry ended one and the session went on or completed."""
     return next((event for event in applied.events if isinstance(event, RoundClosed)), None)
+
+
+def _percent(progress: Progress) -> int:
+    return 100 * progress.done // progress.whole
 
 
 def _receipt(client: ClientId, events: tuple[ServerEvent, ...]) -> Receipt:

@@ -12,6 +12,7 @@ from enum import Enum, unique
 
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
+from secagg.protocol.events import Progress
 from secagg.protocol.messages import Round
 
 
@@ -132,6 +133,7 @@ class SessionStatus:
         contributors: clients in the sum, ascending; None unless this process saw the session complete.
         tenant: whose session it is; empty without tenants.
         ended_at: seconds since 1970 when its end was stored; 0 before, and where nobody noted it.
+        progress: how far the last round's end is; None but while it is made.
     """
 
     name: str
@@ -151,6 +153,7 @@ class SessionStatus:
     contributors: tuple[ClientId, ...] | None
     tenant: str = ""
     ended_at: float = 0.0
+    progress: Progress | None = None
 
 
 def departure_of(reason: str) -> Departure:

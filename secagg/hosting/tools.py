@@ -35,6 +35,7 @@ class Tools:
         executor: who does the long computations of a session.
         threads: who makes blocking calls.
         wall_clock: seconds since 1970: for people, and for how long something is kept.
+        unmasking: who closes last rounds, which would keep short calls of other sessions waiting.
     """
 
     store: SessionStore
@@ -45,10 +46,16 @@ class Tools:
     executor: Executor
     threads: ThreadPoolExecutor
     wall_clock: Callable[[], float]
+    unmasking: ThreadPoolExecutor
 
     async def run(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Make a blocking call in a thread; it goes on when the caller is cancelled."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: call(*args, **kwargs))
+        return await self.run_in(self.threads, call, *args, **kwargs)
+
+    @staticmethod
+    async def run_in(threads: ThreadPoolExecutor, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """The same, in a thread of these."""
+        return await asyncio.get_running_loop().run_in_executor(threads, lambda: call(*args, **kwargs))
 
     def unavailable(self, name: str, error: Exception) -> HostUnavailableError:
         """Tell the observer of a store that failed, and make the error for whoever waits, a client perhaps.

@@ -11,11 +11,26 @@ from secagg.protocol.messages import Round
 
 
 class Stage(Enum):
-    """What a server does while it closes the last round, which may take long; told to its observer."""
+    """What a server does while it closes the last round, which may take long; told as `Progress`."""
 
     REBUILDING_SECRETS = "rebuilding_secrets"
     REMOVING_MASKS = "removing_masks"
     DECODING_SUM = "decoding_sum"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a server is with a stage: numbers of the cohort and its vector, which no input has a part in.
+
+    Attributes:
+        stage: what it does.
+        done: work that is done; 0 when the stage begins.
+        whole: all work of the stage, at least 1: secrets and lots of key agreements, then words of masks, then one sum.
+    """
+
+    stage: Stage
+    done: int
+    whole: int
 
 
 @dataclass(frozen=True, slots=True)

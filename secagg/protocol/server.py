@@ -18,10 +18,10 @@ from secagg.protocol.events import (
     AnswerRepeated,
     ClientDropped,
     LateMessageRefused,
+    Progress,
     RoundClosed,
     ServerEvent,
     SessionAborted,
-    Stage,
 )
 from secagg.protocol.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage
 from secagg.protocol.server_input import (
@@ -148,12 +148,12 @@ def drop(state: ServerState, client: ClientId, reason: DropReason, detail: str) 
     return ServerStep(state, events=(ClientDropped(client, round_, reason, detail),))
 
 
-def close_round(state: ServerState, observe: Callable[[Stage], None]) -> ServerStep:
+def close_round(state: ServerState, observe: Callable[[Progress], None]) -> ServerStep:
     """End the open round: whoever has not answered is dropped, and the next requests go out.
 
     Args:
         state: current state, given up by the caller.
-        observe: told the stages of the last round's end.
+        observe: told how far the last round's end is.
     """
     state = collecting(state)
     round_ = ROUND_OF_SERVER_PHASE[state.phase]

@@ -48,19 +48,23 @@ def rebuild_seeds(state: CollectingUnmaskingShares, inconsistent: list[ShareInco
         yield seed
 
 
-def rebuild_mask_keys(
-    state: CollectingUnmaskingShares, inconsistent: list[ShareInconsistent]
-) -> Iterator[tuple[ClientId, AgreementKey]]:
-    """The mask key of every dropped sharer with a contributor among its neighbours; each gives its public key.
-
-    Arguments and errors are those of :func:`rebuild_seeds`.
-    """
+def mask_key_owners(state: CollectingUnmaskingShares) -> list[ClientId]:
+    """Every dropped sharer with a contributor among its neighbours."""
     contributors = frozenset(state.contributors)
+    return [owner for owner in state.dropped_sharers if not contributors.isdisjoint(state.context.graph.of(owner))]
+
+
+def rebuild_mask_keys(
+    state: CollectingUnmaskingShares, owners: Sequence[ClientId], inconsistent: list[ShareInconsistent]
+) -> Iterator[tuple[ClientId, AgreementKey]]:
+    """The mask keys of owners; each gives its public key.
+
+    Other arguments and errors are those of :func:`rebuild_seeds`.
+    """
 
     def advertised(owner: ClientId, secret: SecretBytes) -> bool:
         return AgreementKey.from_secret(secret).public == state.advertisements[owner].mask_public
 
-    owners = [owner for owner in state.dropped_sharers if not contributors.isdisjoint(state.context.graph.of(owner))]
     shares = _Holdings({holder: answer.mask_key_shares for holder, answer in state.revealed.items()})
     for owner, secret in _rebuild(state, owners, shares, advertised, inconsistent):
         yield owner, AgreementKey.from_secret(secret)

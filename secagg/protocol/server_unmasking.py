@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -16,10 +16,10 @@ from secagg.encoding.session_vector import decode_sum, reduce_to_ring
 from secagg.errors import AbortReason, DecodeError, DropReason
 from secagg.masking.engine import MaskTerm, add_masks
 from secagg.parameters import ClientId
-from secagg.protocol.events import SessionCompleted, ShareInconsistent, Stage
+from secagg.protocol.events import Progress, SessionCompleted, ShareInconsistent, Stage
 from secagg.protocol.messages import UnmaskingResponse
 from secagg.protocol.results import SessionResult
-from secagg.protocol.server_rebuilding import rebuild_mask_keys, rebuild_seeds
+from secagg.protocol.server_rebuilding import mask_key_owners, rebuild_mask_keys, rebuild_seeds
 from secagg.protocol.server_states import (
     CannotContinueError,
     CollectingUnmaskingShares,
@@ -52,32 +52,41 @@ def take_revealed_shares(state: CollectingUnmaskingShares, client: ClientId, mes
     state.revealed[client] = message
 
 
-def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Stage], None]) -> ServerStep:
+def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Progress], None]) -> ServerStep:
     """Rebuild and verify every secret that is needed, remove the masks and decode the sum.
 
     Args:
         state: all shares that came.
-        observe: told each stage as it begins.
+        observe: told each stage as it begins, and how far it is.
 
     Raises:
         CannotContinueError: too few holders answered, or the shares of a secret do not lead back to it.
     """
     context = state.context
     inconsistent: list[ShareInconsistent] = []
-    observe(Stage.REBUILDING_SECRETS)
+    owners = mask_key_owners(state)
+    pairs = _pairs(state, owners)
+    lots = [range(at, min(at + _PAIRS, len(pairs))) for at in range(0, len(pairs), _PAIRS)]
+    rebuilding = _Stage(observe, Stage.REBUILDING_SECRETS, len(state.contributors) + len(owners) + len(lots))
     terms: list[MaskTerm] = []
     for seed in rebuild_seeds(state, inconsistent):
         terms.append(MaskTerm(key_schedule.self_mask_key(seed, context.session), negative=True))
         seed.wipe()
-    terms += _pairwise_terms(state, dict(rebuild_mask_keys(state, inconsistent)))
-    observe(Stage.REMOVING_MASKS)
-    add_masks(state.accumulator, terms, context.suite.prg, executor=context.executor)
+        rebuilding.did(1)
+    keys: dict[ClientId, AgreementKey] = {}
+    for owner, key in rebuild_mask_keys(state, owners, inconsistent):
+        keys[owner] = key
+        rebuilding.did(1)
+    terms += _pairwise_terms(state, keys, pairs, lots, lambda lot: rebuilding.did(1))
+    removing = _Stage(observe, Stage.REMOVING_MASKS, len(terms) * len(state.accumulator))
+    add_masks(state.accumulator, terms, context.suite.prg, executor=context.executor, progress=removing.did)
     reduce_to_ring(context.layout, state.accumulator)
-    observe(Stage.DECODING_SUM)
+    decoding = _Stage(observe, Stage.DECODING_SUM, 1)
     try:
         decoded = decode_sum(context.layout, state.accumulator, len(state.contributors))
     except DecodeError as error:
         raise CannotContinueError(AbortReason.RESULT_NOT_DECODABLE, str(error)) from error
+    decoding.did(1)
     result = SessionResult(
         decoded.vectors, state.contributors, decoded.total_weight, state.accumulator, decoded.impossible
     )
@@ -85,15 +94,39 @@ def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Stage],
     return ServerStep(ServerCompleted(context, result), {}, (*inconsistent, completed))
 
 
-def _pairwise_terms(state: CollectingUnmaskingShares, keys: Mapping[ClientId, AgreementKey]) -> list[MaskTerm]:
+class _Stage:
+    """Counts the work of one stage, and tells of it from its beginning on."""
+
+    def __init__(self, observe: Callable[[Progress], None], stage: Stage, whole: int) -> None:
+        self._observe = observe
+        self._progress = Progress(stage, 0, whole)
+        observe(self._progress)
+
+    def did(self, work: int) -> None:
+        self._progress = replace(self._progress, done=self._progress.done + work)
+        self._observe(self._progress)
+
+
+def _pairs(state: CollectingUnmaskingShares, owners: Sequence[ClientId]) -> tuple[tuple[ClientId, ClientId], ...]:
+    """Each of these dropped sharers with each contributor among its neighbours."""
+    contributors = frozenset(state.contributors)
+    return tuple((owner, peer) for owner in owners for peer in state.context.graph.of(owner) if peer in contributors)
+
+
+def _pairwise_terms(
+    state: CollectingUnmaskingShares,
+    keys: Mapping[ClientId, AgreementKey],
+    pairs: tuple[tuple[ClientId, ClientId], ...],
+    lots: Sequence[range],
+    done: Callable[[range], None],
+) -> list[MaskTerm]:
     """The opposite of what contributors did for these dropped sharers; the keys are wiped."""
-    context, contributors = state.context, frozenset(state.contributors)
-    pairs = tuple((owner, peer) for owner in keys for peer in context.graph.of(owner) if peer in contributors)
+    context = state.context
     publics = {peer: state.advertisements[peer].mask_public for _, peer in pairs}
     job = _PairwiseKeys(keys, publics, context.session, state.binding, pairs)
     words = np.zeros(_KEY_WORDS * len(pairs), dtype=np.uint64)
     count = len(pairs)
-    context.executor.run(job, words, [range(at, min(at + _PAIRS, count)) for at in range(0, count, _PAIRS)])
+    context.executor.run(job, words, lots, done)
     octets = words.view(np.uint8).reshape(count, 8 * _KEY_WORDS)
     # The survivor added this mask if its own id is the lower one, and subtracted it otherwise.
     terms = [MaskTerm(SecretBytes(row.data), peer < owner) for row, (owner, peer) in zip(octets, pairs, strict=True)]

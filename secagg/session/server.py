@@ -25,7 +25,7 @@ from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.parameters.arguments import require_kind
 from secagg.protocol import server as machine
 from secagg.protocol.context import session_context
-from secagg.protocol.events import ServerEvent, Stage
+from secagg.protocol.events import Progress, ServerEvent
 from secagg.protocol.messages import Round, ServerMessage, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.roster import Roster, require_cohort, session_roster
@@ -52,7 +52,7 @@ class ServerSession(SingleUse):
     Args:
         parameters: what is offered to the cohort.
         roster: client id to 32-byte Ed25519 key; needed in the active model.
-        on_stage: told what the last :meth:`close_round` does, which may take long.
+        on_progress: told how far the last :meth:`close_round` is, which may take long, in its thread.
         executor: who adds inputs up and removes masks; the sum does not depend on it.
 
     Raises:
@@ -64,7 +64,7 @@ class ServerSession(SingleUse):
         parameters: SessionParameters,
         *,
         roster: Roster | None = None,
-        on_stage: Callable[[Stage], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         executor: Executor = INLINE,
     ) -> None:
         require_kind("parameters", parameters, SessionParameters, "SessionParameters, of SessionParameters.choose(...)")
@@ -75,7 +75,7 @@ class ServerSession(SingleUse):
         self._limit = message_limit_of(parameters)
         self._state: ServerState = step.state
         self._events: list[ServerEvent] = []
-        self._on_stage = on_stage
+        self._on_progress = on_progress
         self._requests: Mapping[ClientId, bytes] = _encode_all(step.outbound)
 
     @property
@@ -231,7 +231,7 @@ class ServerSession(SingleUse):
         snapshot: SecretBytes,
         *,
         roster: Roster | None = None,
-        on_stage: Callable[[Stage], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         executor: Executor = INLINE,
     ) -> ServerSession:
         """Go on from a snapshot (Specification §9).
@@ -247,13 +247,13 @@ class ServerSession(SingleUse):
         session._limit = message_limit_of(loaded.parameters)
         session._state = loaded.state(context)
         session._events = []
-        session._on_stage = on_stage
+        session._on_progress = on_progress
         session._requests = loaded.requests
         return session
 
-    def _observe(self, stage: Stage) -> None:
-        if self._on_stage is not None:
-            self._on_stage(stage)
+    def _observe(self, progress: Progress) -> None:
+        if self._on_progress is not None:
+            self._on_progress(progress)
 
     def _run(self, handler: Callable[[ServerState], ServerStep]) -> tuple[ServerEvent, ...]:
         state, self._state = self._state, _INTERRUPTED

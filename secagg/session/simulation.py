@@ -26,6 +26,7 @@ from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.parameters.arguments import require_kind
 from secagg.parameters.policy import ClientPolicy
+from secagg.protocol.events import Progress as StageProgress
 from secagg.protocol.events import ServerEvent, Stage
 from secagg.protocol.messages import Round, SessionOffer
 from secagg.protocol.results import SessionResult
@@ -183,7 +184,7 @@ class _Simulation:
         clients, roster = self._enroll()
         with self._meter.measure(Round.ADVERTISE_KEYS):
             server = ServerSession(
-                self._parameters, roster=roster, on_stage=self._meter.on_stage, executor=self._executor
+                self._parameters, roster=roster, on_progress=self._meter.on_progress, executor=self._executor
             )
         requests = dict(server.requests)
         events: list[ServerEvent] = []
@@ -302,11 +303,13 @@ class _Meter:
                 tracemalloc.stop()
                 self._held += left
 
-    def on_stage(self, stage: Stage) -> None:
+    def on_progress(self, progress: StageProgress) -> None:
         """Note the time of the stage before; from the removal of masks on, allocations are the vectors'."""
+        if progress.done:
+            return
         self._end_stage()
-        self._stage = (stage, time.process_time())
-        if self.memory and stage is Stage.REMOVING_MASKS:
+        self._stage = (progress.stage, time.process_time())
+        if self.memory and progress.stage is Stage.REMOVING_MASKS:
             self._note_peak(0)
             self._base, _ = tracemalloc.get_traced_memory()
             tracemalloc.reset_peak()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
-from secagg.protocol.events import Stage
+from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
 from secagg.store.base import Outcome
 
@@ -89,6 +89,11 @@ class FanOut(HostObserver):
         """Pass it on."""
         for observer in self._observers:
             observer.stage_entered(name, stage)
+
+    def unmasking_progressed(self, name: str, progress: Progress) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.unmasking_progressed(name, progress)
 
     def step_timed(self, name: str, step: str, seconds: float) -> None:
         """Pass it on."""

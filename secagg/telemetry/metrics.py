@@ -17,7 +17,7 @@ from secagg.errors import ParameterError
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
-from secagg.protocol.events import Stage
+from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome
 
@@ -40,7 +40,8 @@ class MetricsObserver(HostObserver):
         self._clock = clock
         self._stages: dict[str, tuple[Stage, float]] = {}
         self._running: set[str] = set()
-        self._open = Gauge("secagg_sessions_open", "Sessions that run in this process.", registry=self.registry)
+        self._unmasking: dict[str, Progress] = {}
+        self._open = self._gauge("sessions_open", "Sessions that run in this process.")
         self._created = self._counter("sessions_created", "Sessions created.")
         self._refused = self._counter("sessions_refused", "Sessions that were to be offered and cannot be.")
         self._resumed = self._counter("sessions_resumed", "Sessions rebuilt from their log after a restart.")
@@ -56,14 +57,18 @@ class MetricsObserver(HostObserver):
         self._sent = self._counter("sent_bytes", "Bytes of requests that were handed out.")
         self._logins = self._counter("logins", "Logins, by what became of them.", "outcome")
         self._store = self._counter("store_failures", "Operations that the store refused.")
-        self._ready = Gauge(
-            "secagg_ready", "1 when answers can be made durable, as of the last probe.", registry=self.registry
-        )
+        self._ready = self._gauge("ready", "1 when answers can be made durable, as of the last probe.")
         self._executor = self._counter("executor_failures", "Steps whose executor could not work as it should.")
         self._round_seconds = self._histogram("round_seconds", "How long rounds were open.", "round", _LONG)
         self._stage_seconds = self._histogram(
             "stage_seconds", "How long stages of the last round took.", "stage", _LONG
         )
+        self._work_done = self._gauge(
+            "unmasking_work_done", "Work of last rounds' ends that are being made: what is done.", "stage"
+        )
+        self._work = self._gauge("unmasking_work", "Work of last rounds' ends that are being made: all.", "stage")
+        for stage in Stage:
+            self._show_work(stage)
         self._step_seconds = self._histogram("step_seconds", "How long steps of a session took.", "step", _SHORT)
 
     def session_created(self, name: str, clients: int) -> None:
@@ -97,12 +102,14 @@ class MetricsObserver(HostObserver):
     def session_failed(self, name: str, error: BaseException) -> None:
         """Count it."""
         self._stages.pop(name, None)
+        self._end_work(name)
         self._failed.inc()
         self._finish(name)
 
     def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
         """Count it, and how long it was open."""
         self._end_stage(name)
+        self._end_work(name)
         self._rounds.labels(round=round_.value).inc()
         self._round_seconds.labels(round_.value).observe(seconds)
 
@@ -131,6 +138,13 @@ class MetricsObserver(HostObserver):
         self._end_stage(name)
         self._stages[name] = (stage, self._clock())
 
+    def unmasking_progressed(self, name: str, progress: Progress) -> None:
+        """Set how far the ends of last rounds are together."""
+        before = self._unmasking.get(name)
+        self._unmasking[name] = progress
+        for stage in {progress.stage, progress.stage if before is None else before.stage}:
+            self._show_work(stage)
+
     def step_timed(self, name: str, step: str, seconds: float) -> None:
         """Record how long it took."""
         self._step_seconds.labels(step).observe(seconds)
@@ -155,6 +169,16 @@ class MetricsObserver(HostObserver):
         self._running.discard(name)
         self._open.set(len(self._running))
 
+    def _end_work(self, name: str) -> None:
+        progress = self._unmasking.pop(name, None)
+        if progress is not None:
+            self._show_work(progress.stage)
+
+    def _show_work(self, stage: Stage) -> None:
+        work = [progress for progress in self._unmasking.values() if progress.stage is stage]
+        self._work_done.labels(stage.value).set(sum(progress.done for progress in work))
+        self._work.labels(stage.value).set(sum(progress.whole for progress in work))
+
     def _end_stage(self, name: str) -> None:
         if name in self._stages:
             stage, since = self._stages.pop(name)
@@ -162,6 +186,9 @@ class MetricsObserver(HostObserver):
 
     def _counter(self, name: str, help_: str, *labels: str) -> Counter:
         return Counter(f"secagg_{name}", help_, labels, registry=self.registry)
+
+    def _gauge(self, name: str, help_: str, *labels: str) -> Gauge:
+        return Gauge(f"secagg_{name}", help_, labels, registry=self.registry)
 
     def _histogram(self, name: str, help_: str, label: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"secagg_{name}", help_, (label,), buckets=buckets, registry=self.registry)

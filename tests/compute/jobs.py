@@ -58,6 +58,29 @@ class Meeting:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Its last piece waits for a file.
+
+    Attributes:
+        file: that is made when the caller hears of another piece.
+        last: where the last piece begins.
+    """
+
+    file: str
+    last: int
+
+    def start(self, target: Words) -> Callable[[range], None]:
+        def wait(piece: range) -> None:
+            ends = time.monotonic() + 300
+            while piece.start == self.last and not Path(self.file).exists():
+                if time.monotonic() > ends:
+                    raise TimeoutError
+                time.sleep(0.001)
+
+        return wait
+
+
+@dataclass(frozen=True)
 class Telling:
     """Writes a secret's bytes."""
 

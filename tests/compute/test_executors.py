@@ -42,7 +42,7 @@ from secagg.executor import INLINE, Job, Troubled, Words
 from secagg.masking import engine
 from secagg.masking.engine import MaskTerm, add_masks
 from secagg.testing.randomness import DeterministicRandomSource
-from tests.compute.jobs import Counting, Killing, Meeting, Telling
+from tests.compute.jobs import Counting, Killing, Meeting, Telling, Waiting
 from tests.harness import Harness
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +98,17 @@ def test_every_piece_is_done_once_and_reported_to_the_caller(crew: Pool, count: 
     crew.run(Counting(), words, MANY[:count], lambda piece: told.append((piece.start, threading.get_ident())))
     assert words.tolist() == [1] * count
     assert sorted(told) == [(index, threading.get_ident()) for index in range(count)]
+
+
+def test_the_caller_hears_of_pieces_before_the_last_is_done(crew: Pool, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def tell(piece: range) -> None:
+        told.append(piece.start)
+        (tmp_path / "told").touch()
+
+    crew.run(Waiting(str(tmp_path / "told"), last=39), np.zeros(40, dtype=np.uint64), MANY[:40], tell)
+    assert sorted(told) == list(range(40))
 
 
 def test_pieces_run_side_by_side(pair: Pool) -> None:

@@ -33,7 +33,7 @@ from secagg.hosting import (
     SessionHost,
     read_result,
 )
-from secagg.protocol.events import Stage
+from secagg.protocol.events import Progress, Stage
 from secagg.store.base import Outcome, SessionStore
 from tests.harness import Harness
 
@@ -145,6 +145,9 @@ class Recorder(HostObserver):
 
     def stage_entered(self, name: str, stage: Stage) -> None:
         self.note("stage", stage)
+
+    def unmasking_progressed(self, name: str, progress: Progress) -> None:
+        self.note("progress", name, progress)
 
     def readiness_changed(self, trouble: str) -> None:
         self.note("readiness", trouble)

@@ -25,7 +25,7 @@ from secagg import (
     SessionAbortedError,
 )
 from secagg.protocol import server as machine
-from secagg.protocol.events import ClientDropped, LateMessageRefused, RoundClosed, SessionAborted, Stage
+from secagg.protocol.events import ClientDropped, LateMessageRefused, Progress, RoundClosed, SessionAborted, Stage
 from secagg.protocol.messages import Abort
 from secagg.wire.codec import decode_offer
 from tests.harness import Harness, decode_request, forge
@@ -326,7 +326,7 @@ def test_a_defect_never_leaves_a_session_half_advanced(
 
 def test_a_caller_that_fails_while_the_sum_is_made_ends_the_session() -> None:
     harness = harness_of()
-    harness.server = ServerSession(harness.parameters, on_stage=explode)
+    harness.server = ServerSession(harness.parameters, on_progress=explode)
     harness.run_to(Round.UNMASKING)
     with pytest.raises(ZeroDivisionError):
         harness.play_round()
@@ -334,13 +334,31 @@ def test_a_caller_that_fails_while_the_sum_is_made_ends_the_session() -> None:
 
 
 def test_the_stages_of_the_last_round_are_told_in_order() -> None:
-    stages: list[Stage] = []
+    told: list[Progress] = []
     harness = harness_of()
-    harness.server = ServerSession(harness.parameters, on_stage=stages.append)
-    harness.run_to(Round.UNMASKING)
-    assert stages == []
-    harness.finish().assert_exact(harness.cohort)
-    assert stages == list(Stage)
+    harness.server = ServerSession(harness.parameters, on_progress=told.append)
+    harness.run_to(Round.UNMASKING, silent={Round.MASKED_INPUT: {2}})
+    assert told == []
+    harness.finish().assert_exact({1, 3, 4, 5})
+    assert [progress.stage for progress in told if not progress.done] == list(Stage)
+    for stage in Stage:
+        done = [progress.done for progress in told if progress.stage is stage]
+        assert done == sorted(done)
+        assert {progress.whole for progress in told if progress.stage is stage} == {done[-1]}
+
+
+def test_progress_says_nothing_about_inputs() -> None:
+    told: list[list[Progress]] = []
+    for seed, lowest in ((1, False), (2, True)):
+        harness = harness_of(seed=seed)
+        if lowest:
+            for vector in harness.inputs.values():
+                vector["v"][:] = -50
+        told.append([])
+        harness.server = ServerSession(harness.parameters, on_progress=told[-1].append)
+        harness.run_to(Round.UNMASKING, silent={Round.MASKED_INPUT: {2}})
+        harness.finish()
+    assert told[0] == told[1] != []
 
 
 def test_an_active_session_needs_the_key_of_every_client() -> None:

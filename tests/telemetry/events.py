@@ -5,7 +5,7 @@ from __future__ import annotations
 from secagg.errors import AbortReason, DropReason
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Expired, ReceiptKind
-from secagg.protocol.events import Stage
+from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
 from secagg.store.base import Aborted, Completed, StoreError
 
@@ -28,7 +28,9 @@ def play(observer: HostObserver) -> None:
     observer.round_closed("a", Round.ADVERTISE_KEYS, 3, 1.5)
     observer.round_opened("a", Round.UNMASKING, 3, 60.0)
     observer.stage_entered("a", Stage.REBUILDING_SECRETS)
+    observer.unmasking_progressed("a", Progress(Stage.REBUILDING_SECRETS, 4, 4))
     observer.stage_entered("a", Stage.REMOVING_MASKS)
+    observer.unmasking_progressed("a", Progress(Stage.REMOVING_MASKS, 1, 8))
     observer.round_closed("a", Round.UNMASKING, 3, 2.5)
     observer.session_ended("a", Completed("result"))
     observer.session_expired("a", Expired.RESULT)

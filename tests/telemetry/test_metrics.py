@@ -11,6 +11,8 @@ from prometheus_client import generate_latest
 
 from secagg.errors import ParameterError
 from secagg.hosting.observer import HostObserver
+from secagg.protocol.events import Progress, Stage
+from secagg.protocol.messages import Round
 from secagg.telemetry.fan_out import FanOut
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from tests.telemetry.events import play
@@ -37,6 +39,7 @@ EXPECTED = {
     ("secagg_step_seconds_sum", (("step", "append"),)): 0.002,
     ("secagg_stage_seconds_sum", (("stage", "rebuilding_secrets"),)): 10,
     ("secagg_stage_seconds_count", (("stage", "removing_masks"),)): 1,
+    ("secagg_unmasking_work", (("stage", "removing_masks"),)): 0,
 }
 
 
@@ -60,6 +63,23 @@ def test_open_sessions_are_a_gauge() -> None:
     assert metrics.registry.get_sample_value("secagg_sessions_open") == 2
     metrics.session_failed("a", ZeroDivisionError())
     assert metrics.registry.get_sample_value("secagg_sessions_open") == 1
+
+
+def test_progress_is_that_of_all_sessions_together() -> None:
+    def work(stage: Stage) -> tuple[float | None, float | None]:
+        labels = {"stage": stage.value}
+        done = metrics.registry.get_sample_value("secagg_unmasking_work_done", labels)
+        return done, metrics.registry.get_sample_value("secagg_unmasking_work", labels)
+
+    metrics = MetricsObserver()
+    metrics.unmasking_progressed("a", Progress(Stage.REBUILDING_SECRETS, 1, 5))
+    metrics.unmasking_progressed("b", Progress(Stage.REBUILDING_SECRETS, 2, 7))
+    assert work(Stage.REBUILDING_SECRETS) == (3, 12)
+    metrics.unmasking_progressed("a", Progress(Stage.REMOVING_MASKS, 10, 100))
+    assert (work(Stage.REBUILDING_SECRETS), work(Stage.REMOVING_MASKS)) == ((2, 7), (10, 100))
+    metrics.round_closed("a", Round.UNMASKING, 3, 1.0)
+    metrics.session_failed("b", ZeroDivisionError())
+    assert (work(Stage.REBUILDING_SECRETS), work(Stage.REMOVING_MASKS)) == ((0, 0), (0, 0))
 
 
 def test_no_client_and_no_session_has_a_series_of_its_own() -> None:

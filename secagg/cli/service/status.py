@@ -24,7 +24,7 @@ from secagg.cli.service.connecting import (
 )
 
 if TYPE_CHECKING:
-    from secagg.hosting import SessionStatus
+    from secagg.hosting import Progress, SessionStatus
     from secagg.transport.grpc import Operator
 
 
@@ -83,13 +83,26 @@ def _record(one: SessionStatus) -> dict[str, Any]:
         "created_at": one.created_at,
         "ended_at": one.ended_at,
         "contributors": None if one.contributors is None else list(one.contributors),
+        "progress": None if one.progress is None else _progress(one.progress),
     }
+
+
+def _progress(progress: Progress) -> dict[str, Any]:
+    return {"stage": progress.stage.value, "done": progress.done, "whole": progress.whole}
+
+
+def _state(one: SessionStatus) -> str:
+    """The open round, or what its end does."""
+    if one.progress is None:
+        return one.state.replace("_", " ")
+    percent = 100 * one.progress.done // one.progress.whole
+    return f"{one.progress.stage.value.replace('_', ' ')}, {percent} %"
 
 
 def _cells(one: SessionStatus) -> tuple[str, ...]:
     return (
         shown(one.name),
-        shown(one.state.replace("_", " ")),
+        shown(_state(one)),
         f"{one.answered} of {one.expected}" if one.expected else "",
         f"{sum(one.dropped.values())} of {one.clients}",
         "" if one.seconds_left is None else f"{one.seconds_left:.0f}",

@@ -275,7 +275,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ...) -> None: ...
 
 class GetStatusReply(_message.Message):
-    __slots__ = ("session", "state", "clients", "expected", "answered", "pending", "dropped", "seconds_left", "log_entries", "stored_bytes", "result_ready", "abort_reason_id", "detail", "created_at", "contributors", "ended_at")
+    __slots__ = ("session", "state", "clients", "expected", "answered", "pending", "dropped", "seconds_left", "log_entries", "stored_bytes", "result_ready", "abort_reason_id", "detail", "created_at", "contributors", "ended_at", "progress")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +292,7 @@ class GetStatusReply(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     session: str
     state: str
     clients: int
@@ -308,7 +309,18 @@ class GetStatusReply(_message.Message):
     created_at: float
     contributors: Contributors
     ended_at: float
-    def __init__(self, session: _Optional[str] = ..., state: _Optional[str] = ..., clients: _Optional[int] = ..., expected: _Optional[int] = ..., answered: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[_Iterable[_Union[DropCount, _Mapping]]] = ..., seconds_left: _Optional[float] = ..., log_entries: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., result_ready: bool = ..., abort_reason_id: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[float] = ..., contributors: _Optional[_Union[Contributors, _Mapping]] = ..., ended_at: _Optional[float] = ...) -> None: ...
+    progress: Progress
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[str] = ..., clients: _Optional[int] = ..., expected: _Optional[int] = ..., answered: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[_Iterable[_Union[DropCount, _Mapping]]] = ..., seconds_left: _Optional[float] = ..., log_entries: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., result_ready: bool = ..., abort_reason_id: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[float] = ..., contributors: _Optional[_Union[Contributors, _Mapping]] = ..., ended_at: _Optional[float] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("stage", "done", "whole")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    done: int
+    whole: int
+    def __init__(self, stage: _Optional[str] = ..., done: _Optional[int] = ..., whole: _Optional[int] = ...) -> None: ...
 
 class DropCount(_message.Message):
     __slots__ = ("reason_id", "clients")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secagg.errors import AbortReason, ParameterError
-from secagg.hosting import RoundSchedule, SessionStatus
+from secagg.hosting import Progress, RoundSchedule, SessionStatus, Stage
 from secagg.protocol.messages import Round
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.status import drop_reason_of, sentence
@@ -28,6 +28,7 @@ def status_message(status: SessionStatus) -> pb.GetStatusReply:
         detail=sentence(status.detail),
         created_at=status.created_at,
         contributors=pb.Contributors(clients=status.contributors or ()) if known else None,
+        progress=None if status.progress is None else _sent(status.progress),
         ended_at=status.ended_at,
     )
 
@@ -51,6 +52,7 @@ def status_in(reply: pb.GetStatusReply) -> SessionStatus:
         detail=reply.detail,
         created_at=reply.created_at,
         contributors=tuple(reply.contributors.clients) if reply.HasField("contributors") else None,
+        progress=_read(reply.progress) if reply.HasField("progress") else None,
         ended_at=reply.ended_at,
     )
 
@@ -73,3 +75,13 @@ def deadlines_in(message: pb.RoundDeadlines) -> RoundSchedule:
         raise ParameterError(f"there is no round {strange[0][:40]!r}; give seconds for {', '.join(known)}")
     seconds = {known[name]: value for name, value in message.seconds.items()}
     return RoundSchedule(seconds, message.session_seconds if message.HasField("session_seconds") else None)
+
+
+def _sent(progress: Progress) -> pb.Progress:
+    return pb.Progress(stage=progress.stage.value, done=progress.done, whole=progress.whole)
+
+
+def _read(reply: pb.Progress) -> Progress | None:
+    """None for a stage that this release does not know."""
+    stages = {stage.value: stage for stage in Stage}
+    return Progress(stages[reply.stage], reply.done, max(1, reply.whole)) if reply.stage in stages else None
