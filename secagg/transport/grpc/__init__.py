@@ -25,6 +25,7 @@ except ImportError as missing:
         f"the network service needs the package {missing.name}, which is not installed: pip install 'secagg[grpc]'"
     ) from None
 
+from secagg.transport.grpc.attendance import Attendance, OpenSession
 from secagg.transport.grpc.blocking import participate_blocking
 from secagg.transport.grpc.client import Participation, participate
 from secagg.transport.grpc.errors import DroppedError, Refusal, ServiceError, UnreachableError
@@ -39,10 +40,12 @@ from secagg.transport.grpc.state import ParticipantState
 from secagg.transport.grpc.tls import ClientTls, ServerTls
 
 __all__ = [
+    "Attendance",
     "ClientTls",
     "DroppedError",
     "GrpcServer",
     "Inputs",
+    "OpenSession",
     "Operator",
     "OperatorRights",
     "ParticipantState",

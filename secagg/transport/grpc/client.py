@@ -116,14 +116,44 @@ async def participate(
     caller = ClientCaller(check_session_name(session), check_client_id(client_id))
     endpoint = Endpoint(server, tls, insecure)
     watched = observer or ParticipationObserver()
+    return await take_part(
+        Connection(endpoint, caller, identity, retry, watched),
+        caller,
+        inputs,
+        identity=identity,
+        weight=weight,
+        roster=roster,
+        policy=policy,
+        state=state,
+        observer=watched,
+        executor=executor,
+        strict=strict,
+    )
+
+
+async def take_part(
+    connection: Connection,
+    caller: ClientCaller,
+    inputs: Inputs,
+    *,
+    identity: IdentityKey | None,
+    weight: int | None,
+    roster: Roster | None,
+    policy: ClientPolicy | None,
+    state: Path | None,
+    observer: ParticipationObserver,
+    executor: Executor,
+    strict: bool,
+) -> Participation:
+    """Take part over a connection that logs in as this client; it is opened and closed here. See `participate`."""
     if state is None and policy is not None and (policy.sums_per_context or policy.minimum_cohort_change):
         raise ParameterError(
             "sums_per_context and minimum_cohort_change need a record beyond this session; give state=, a directory"
         )
-    kept = None if state is None else ParticipantState(state, session, caller.client)
+    kept = None if state is None else ParticipantState(state, caller.session, caller.client)
     participations = None if state is None else ParticipationFile(state / f"{caller.client}.participations")
     try:
-        async with Connection(endpoint, caller, identity, retry, watched) as connection:
+        async with connection:
             calls = ParticipantCalls(connection)
             offer = await calls.offer()
             participant = await asyncio.to_thread(
@@ -140,11 +170,11 @@ async def participate(
                 participations=participations,
                 executor=executor,
             )
-            watched.offer_accepted(participant.parameters, participant.resumed)
+            observer.offer_accepted(participant.parameters, participant.resumed)
             if participant.reports:
-                watched.input_encoded(participant.reports, participant.weight_clipped)
+                observer.input_encoded(participant.reports, participant.weight_clipped)
             try:
-                answered = await _play(calls, participant, watched)
+                answered = await _play(calls, participant, observer)
             except (ServiceError, StoreError):
                 # The session may go on without us, or with us in another process: nothing is over here.
                 raise
@@ -153,7 +183,7 @@ async def participate(
                 raise
             await asyncio.to_thread(participant.erase)
         return Participation(
-            session,
+            caller.session,
             caller.client,
             participant.parameters,
             answered,

@@ -93,6 +93,7 @@ class Connection:
         identity: the key to sign logins with; None logs in without a signature.
         retry: when to try again.
         observer: told about logins and repeats.
+        channel: an open one, which stays open at the end; None opens one.
     """
 
     def __init__(
@@ -102,7 +103,9 @@ class Connection:
         identity: IdentityKey | None,
         retry: RetryPolicy,
         observer: ParticipationObserver,
+        channel: grpc.aio.Channel | None = None,
     ) -> None:
+        self._shared = channel
         self._endpoint = endpoint
         self._caller = caller
         self._identity = identity
@@ -112,7 +115,7 @@ class Connection:
         self._login = asyncio.Lock()
 
     async def __aenter__(self) -> Connection:
-        self._channel = self._endpoint.open()
+        self._channel = self._shared or self._endpoint.open()
         # The generated stubs have no types.
         self.aggregation: Any = SecureAggregationStub(self._channel)  # type: ignore[no-untyped-call]
         self.administration: Any = AdministrationStub(self._channel)  # type: ignore[no-untyped-call]
@@ -121,7 +124,12 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._channel.close()
+        if self._shared is None:
+            await self._channel.close()
+
+    def beside(self, caller: Caller) -> Connection:
+        """Return the calls of another caller with the same key over this channel, which has to be open."""
+        return Connection(self._endpoint, caller, self._identity, self._retry, self._observer, self._channel)
 
     async def call(self, name: str, attempt: Callable[[Metadata], Awaitable[Reply]], *, once: bool = False) -> Reply:
         """Make a call until it succeeds, fails for good, or the retry policy gives up.

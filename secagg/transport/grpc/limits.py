@@ -27,6 +27,8 @@ _SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
 # The longest offer and request: cohorts of 2^17 with a signature each, or an offer of many vectors.
 CLIENT_MESSAGE_BYTES: Final = 1 << 26
 SHA256_BYTES: Final = 32
+MOST_SEEN: Final = 1024
+"""How many sessions a member is told of, and says that it was told of."""
 _FEWEST_CALLS: Final = 3
 _LONGEST_MILLISECONDS: Final = (1 << 31) - 1  # gRPC's word for never
 OWN_FILES: Final = 128

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
 
 from secagg.errors import SecAggError
 from secagg.hosting import Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
@@ -13,7 +12,7 @@ from secagg.transport.grpc.admission import Admission
 from secagg.transport.grpc.calls import Context, answered, client_of, member_of, unless
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, MemberCaller, OperatorCaller
-from secagg.transport.grpc.limits import SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
+from secagg.transport.grpc.limits import MOST_SEEN, SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
 from secagg.transport.grpc.status import CallRefusedError, refused
 from secagg.transport.grpc.uploads import UploadDesk
@@ -25,8 +24,6 @@ _OUTCOMES = {
 }
 _KEY_BYTES = 32
 _ACCEPTED = "accepted"
-MOST_SEEN: Final = 1024
-"""How many sessions a member is told of, and says that it was told of."""
 
 
 class Servicer(SecureAggregationServicer):

@@ -27,6 +27,7 @@ from secagg.hosting import HostedSession, HostObserver, Quotas, ReleasedSum, Rou
 from secagg.store.memory import MemoryStore
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.transport.grpc import (
+    Attendance,
     ClientTls,
     GrpcServer,
     Operator,
@@ -229,6 +230,19 @@ class Network:
         server = arguments.pop("server", self.address)
         inputs = arguments.pop("inputs", {"v": self.inputs.get(client, self.inputs[1])})
         return await participate(server, inputs, **arguments)
+
+    def attendance(self, client: int, **changes: Any) -> Attendance:
+        """Wait for sessions as one client; `changes` replace arguments of `Attendance`."""
+        arguments: dict[str, Any] = {
+            "client_id": client,
+            "identity": self.identities.get(client),
+            "roster": self.roster if self.active else None,
+            "policy": self.policy(),
+            "tls": client_tls(),
+            "retry": QUICK,
+            **changes,
+        }
+        return Attendance(self.address, **arguments)
 
     def policy(self, **changes: Any) -> ClientPolicy:
         """The lowest floor; `changes` raise it."""

@@ -10,12 +10,25 @@ import grpc
 import pytest
 
 from secagg import IdentityKey, SecAggError, SecretBytes
-from secagg.crypto.login import FEWEST_NONCE_BYTES, MOST_NONCE_BYTES, client_login_text, operator_login_text
+from secagg.crypto.login import (
+    FEWEST_NONCE_BYTES,
+    MOST_NONCE_BYTES,
+    client_login_text,
+    member_login_text,
+    operator_login_text,
+)
 from secagg.hosting import UnknownSessionError
 from secagg.hosting.logins import Logins, OwnLogins
 from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.gatekeeper import SKEW_SECONDS, Caller, ClientCaller, Gatekeeper, OperatorCaller
+from secagg.transport.grpc.gatekeeper import (
+    SKEW_SECONDS,
+    Caller,
+    ClientCaller,
+    Gatekeeper,
+    MemberCaller,
+    OperatorCaller,
+)
 from secagg.transport.grpc.status import CallRefusedError
 from tests.hosting.support import Recorder
 from tests.transport.grpc.network import SESSION, Network, Watch, client_tls, failure, run
@@ -26,7 +39,7 @@ BOB = ClientCaller("s", 2)
 KEY = IdentityKey.from_seed(SecretBytes(b"a" * 32))
 OTHER = IdentityKey.from_seed(SecretBytes(b"b" * 32))
 OPERATOR = OperatorCaller(OTHER.public)
-CALLERS = [ALICE, OPERATOR, ClientCaller("x" * 128, 2**64 - 1)]
+CALLERS = [ALICE, OPERATOR, MemberCaller(1), ClientCaller("x" * 128, 2**64 - 1)]
 
 
 def refused(call: Callable[[], Any]) -> Refusal:
@@ -116,6 +129,24 @@ def test_a_signature_of_another_role_is_refused() -> None:
     nonce = gate.challenge(OPERATOR)
     as_client = OTHER.sign(client_login_text("here", "s", 2, nonce))
     assert refused(lambda: gate.login(nonce, "here", as_client)) is Refusal.SIGNATURE_INVALID
+
+
+def test_a_member_signs_as_a_member() -> None:
+    gate = Gate(key_of=lambda _: KEY.public)
+    texts: dict[Caller, bytes] = {
+        MemberCaller(1): member_login_text("here", 1, b""),
+        ALICE: client_login_text("here", "s", 1, b""),
+        OPERATOR: operator_login_text("here", OTHER.public, b""),
+    }
+    for caller in texts:
+        nonce = gate.challenge(caller)
+        for signer, text in texts.items():
+            # The nonce is what every one of these texts ends with.
+            signature = KEY.sign(text[:-4] + len(nonce).to_bytes(4, "big") + nonce)
+            if signer == caller:
+                assert gate.caller(gate.login(nonce, "here", signature)) == caller
+                break
+            assert refused(functools.partial(gate.login, nonce, "here", signature)) is Refusal.SIGNATURE_INVALID
 
 
 def test_a_nonce_of_another_caller_is_refused() -> None:
