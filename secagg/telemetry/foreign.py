@@ -1,27 +1,28 @@
 """What libraries in C write to standard error becomes lines of the log: gRPC writes there past everything of Python.
 
-The descriptor of standard error is put aside for the log's own handler, and a pipe takes its place, of which a thread
-reads. Whoever uses it has a process of its own: see `secagg serve`.
+The descriptor of standard error is put aside for the log's own handler, and a pipe takes its place, of which a process
+reads. A thread would not do: the last words of a process that aborts come when its threads are gone, and a writer that
+holds the interpreter's lock would wait for a reader that waits for the lock. Whoever uses it has a process of its own:
+see `secagg serve`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import secrets
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final, TextIO
 
-FOREIGN: Final = "stderr"
-"""The name of the logger of such lines."""
+from secagg.errors import ParameterError
+from secagg.telemetry import relay
+from secagg.telemetry.logs import Level, number
+
 _STANDARD_ERROR: Final = 2
-_MOST: Final = 4096
-# As gRPC's library for logs begins its lines: the level, month and day, the time.
-_PREFIX: Final = re.compile(r"^([IWEF])\d{4} \d\d:\d\d:\d\d")
-_LEVELS: Final = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
 
 
 @contextmanager
@@ -32,39 +33,42 @@ def own_standard_error() -> Iterator[TextIO]:
 
 
 @contextmanager
-def foreign_lines() -> Iterator[None]:
-    """Hand every line that is written to standard error to the logger FOREIGN while the block runs.
+def foreign_lines(stream: TextIO, level: Level = "info", file: Path | None = None) -> Iterator[None]:
+    """Log every line that is written to standard error while the block runs, from `warning` on.
 
-    A handler of that logger must not write to standard error itself.
+    Args:
+        stream, level, file: as `logs.json_logs` has them.
+
+    Raises:
+        ParameterError: no process can be started.
     """
-    before, complains = os.dup(_STANDARD_ERROR), logging.raiseExceptions
-    # A handler that cannot write says so on standard error: each complaint would be a line, and each line a complaint.
-    logging.raiseExceptions = False
-    reading, writing = os.pipe()
-    os.dup2(writing, _STANDARD_ERROR)
     # Child processes may hold the pipe open for longer than this one: a word ends it.
     end = secrets.token_hex(16)
-    reader = threading.Thread(target=_read, args=(reading, end), name="secagg standard error", daemon=True)
-    reader.start()
+    least = max(logging.WARNING, number(level))
+    reading, writing = os.pipe()
+    try:
+        reader = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-I", "-S", relay.__file__, end, str(least), "" if file is None else str(file.absolute())],
+            stdin=reading,
+            stdout=stream if file is None else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(writing)
+        raise ParameterError(
+            f"no process can be started that reads standard error: {error.strerror}; raise the limit of processes"
+        ) from error
+    finally:
+        os.close(reading)
+    before = os.dup(_STANDARD_ERROR)
+    os.dup2(writing, _STANDARD_ERROR)
     try:
         yield
     finally:
         os.dup2(before, _STANDARD_ERROR)
         os.close(before)
-        os.write(writing, f"\n{end}\n".encode())
+        with suppress(BrokenPipeError):  # somebody killed it
+            os.write(writing, f"\n{end}\n".encode())
         os.close(writing)
-        reader.join()
-        logging.raiseExceptions = complains
-
-
-def _read(reading: int, end: str) -> None:
-    log = logging.getLogger(FOREIGN)
-    with open(reading, encoding="utf-8", errors="replace") as lines:
-        # A line without an end must not be kept whole: it comes in parts.
-        while written := lines.readline(_MOST):
-            line = written.rstrip()
-            if line == end:
-                return
-            if line:
-                found = _PREFIX.match(line)
-                log.log(logging.WARNING if found is None else _LEVELS[found[1]], "%s", line)
+        reader.wait()

@@ -61,8 +61,8 @@ def json_logs(
     root, own = logging.getLogger(), logging.getLogger(_NAME)
     before = (root.level, own.level)
     root.addHandler(handler)
-    root.setLevel(max(logging.WARNING, _number(level)))
-    own.setLevel(_number(level))
+    root.setLevel(max(logging.WARNING, number(level)))
+    own.setLevel(number(level))
     try:
         yield structlog.wrap_logger(
             own,
@@ -199,5 +199,6 @@ def _from_elsewhere(_logger: Any, _method: str, event: MutableMapping[str, Any])
     return event
 
 
-def _number(level: Level) -> int:
+def number(level: Level) -> int:
+    """A level as `logging` counts them."""
     return logging.getLevelNamesMapping()[level.upper()]

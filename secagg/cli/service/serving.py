@@ -52,7 +52,7 @@ def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None],
     with ExitStack() as stack:
         own = stack.enter_context(own_standard_error())
         log = stack.enter_context(json_logs(config.logs.level, config.logs.file, own))
-        stack.enter_context(foreign_lines())
+        stack.enter_context(foreign_lines(own, config.logs.level, config.logs.file))
         observers: list[HostObserver] = [LogObserver(log)]
         metrics_address = None
         if config.metrics.address is not None:
