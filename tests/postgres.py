@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -75,6 +75,22 @@ class Postgres:
         }
         with (data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        # The server outlives whoever started it. This ends with its standard input, however this process dies.
+        self._guard = subprocess.Popen(
+            [
+                "sh",
+                "-c",
+                'read -r _; "$0" stop -m immediate -D "$1/data"; rm -rf "$1"',
+                place / "pg_ctl",
+                self.directory,
+            ],
+            cwd=self.directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **_as_user(),
+        )
         self.start()
 
     def conninfo(self, database: str = USER) -> str:
@@ -136,8 +152,7 @@ class Postgres:
     def remove(self) -> None:
         """Let it die, and remove everything."""
         self.resume()
-        if (self._data / "postmaster.pid").exists():
-            self.kill()
+        self._guard.communicate()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
@@ -145,22 +160,23 @@ class Postgres:
         return self.directory / "data"
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        user = USER if os.geteuid() == 0 else None
         # A file, because the server keeps what it inherits open.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
                 [self._binaries / program, *arguments],
                 cwd=self.directory,
-                user=user,
-                group=user,
-                extra_groups=None if user is None else (),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
+                **_as_user(),
             )
             output.seek(0)
             assert done.returncode == 0, f"{program}: {output.read().decode(errors='replace')}"
+
+
+def _as_user() -> dict[str, Any]:
+    return {"user": USER, "group": USER, "extra_groups": ()} if os.geteuid() == 0 else {}
 
 
 @pytest.fixture(scope="session")

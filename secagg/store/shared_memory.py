@@ -62,6 +62,7 @@ class _Office:
         self.spent: dict[bytes, float] = {}
         self.secret = secrets.token_bytes(_SECRET_BYTES)
         self.letters = 0
+        self.epochs = 0
         self.listeners: list[set[str]] = []
 
     def tell(self, name: str) -> None:
@@ -161,7 +162,9 @@ class SharedMemoryStore(MemoryStore):
             taken = []
             for each in sorted(free, key=lambda each: office.posts[each].until)[:most]:
                 post = office.posts[each]
-                post.owner, post.epoch, post.until = replica, post.epoch + 1, now + seconds
+                # Of all sessions together: one that is removed and made anew lets no holder of before in.
+                office.epochs += 1
+                post.owner, post.epoch, post.until = replica, office.epochs, now + seconds
                 taken.append(Lease(each, post.epoch, post.open_seconds))
             return taken
 
