@@ -26,7 +26,7 @@ from secagg.parameters import ClientId, SessionParameters
 from secagg.store.base import StoreConflictError
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.admission import Admission
-from secagg.transport.grpc.calls import Context, fail, operator_of, unless
+from secagg.transport.grpc.calls import Context, fail, operator_of
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Gatekeeper
 from secagg.transport.grpc.limits import CHUNK_BYTES, MAX_OFFER_BYTES, ServiceLimits
@@ -35,6 +35,7 @@ from secagg.transport.grpc.rights import OperatorRights
 from secagg.transport.grpc.service_pb2_grpc import AdministrationServicer
 from secagg.transport.grpc.status import CallRefusedError, refused
 from secagg.transport.grpc.statuses import deadlines_in, status_message
+from secagg.transport.grpc.waits import Waits
 
 _MOST_DETAIL = 500
 
@@ -81,7 +82,7 @@ class Administrator(AdministrationServicer):
         gatekeeper: knows the callers.
         admission: knows their rights, and the roster.
         limits: bounds of waiting.
-        closing: set when the server stops, so that nobody waits any longer.
+        waits: ends the waiting when the server stops.
     """
 
     def __init__(
@@ -90,13 +91,13 @@ class Administrator(AdministrationServicer):
         gatekeeper: Gatekeeper,
         admission: Admission,
         limits: ServiceLimits,
-        closing: asyncio.Event,
+        waits: Waits,
     ) -> None:
         self._host = host
         self._gatekeeper = gatekeeper
         self._admission = admission
         self._limits = limits
-        self._closing = closing
+        self._waits = waits
 
     def rights(self, context: Context, call: str) -> OperatorRights:
         """Return the rights of whoever makes a call.
@@ -136,7 +137,7 @@ class Administrator(AdministrationServicer):
         session = await self._own(request.session, rights)
         loop = asyncio.get_running_loop()
         until, seen = loop.time() + self._limits.poll_seconds, None
-        while (status := await unless(self._closing, session.next_status(seen, until - loop.time()))) is not None:
+        while (status := await self._waits.until_end(session.next_status(seen, until - loop.time()))) is not None:
             settled, seen = session.settled, status
             yield pb.WatchSessionReply(status=status_message(status), last=settled)
             if settled:

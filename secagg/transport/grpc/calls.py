@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -78,24 +77,6 @@ def operator_of(gatekeeper: Gatekeeper, context: Context) -> OperatorCaller:
     if not isinstance(caller, OperatorCaller):
         raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "a client administers nothing; log in as an operator")
     return caller
-
-
-async def unless(closing: asyncio.Event, waiting: Coroutine[Any, Any, Returned]) -> Returned:
-    """Wait for news, and no longer than the server runs.
-
-    Raises:
-        CallRefusedError: the server stops.
-    """
-    news = asyncio.ensure_future(waiting)
-    stopped = asyncio.ensure_future(closing.wait())
-    try:
-        await asyncio.wait((news, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if not news.done():
-            raise CallRefusedError(Refusal.TRY_AGAIN, "the server is stopping; ask again soon")
-        return news.result()
-    finally:
-        news.cancel()
-        stopped.cancel()
 
 
 def token_in(metadata: Any) -> bytes:

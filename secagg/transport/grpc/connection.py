@@ -112,6 +112,7 @@ class Connection:
         self._retry = retry
         self._observer = observer
         self._token: str | None = None
+        self._welcome: pb.LoginReply | None = None
         self._login = asyncio.Lock()
 
     async def __aenter__(self) -> Connection:
@@ -160,6 +161,13 @@ class Connection:
             raise self._final(name, error) from None
         raise UnreachableError(f"{self._endpoint.address} was not called")
 
+    def take_welcome(self) -> pb.LoginReply:
+        """What the server gave besides at the first login; once, and nothing before or where it gives nothing."""
+        welcome = self._welcome or pb.LoginReply()
+        if self._welcome is not None:
+            self._welcome = pb.LoginReply()
+        return welcome
+
     async def _attempt(self, attempt: Callable[[Metadata], Awaitable[Reply]]) -> Reply:
         token = await self._logged_in()
         try:
@@ -179,8 +187,12 @@ class Connection:
                     server_name=self._endpoint.server_name,
                     signature=self._sign(given.nonce),
                 )
+                if isinstance(self._caller, ClientCaller) and self._welcome is None:
+                    signed.next.SetInParent()
                 reply: pb.LoginReply = await self.aggregation.Login(signed, timeout=CALL_SECONDS)
                 self._token = reply.token.hex()
+                if self._welcome is None:
+                    self._welcome = reply
                 self._observer.logged_in()
             return self._token
 

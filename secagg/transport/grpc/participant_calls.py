@@ -37,11 +37,16 @@ class ParticipantCalls:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._given: pb.NextRequestReply | None = None
 
     async def offer(self) -> bytes:
         """Fetch the session's offer."""
 
         async def attempt(metadata: Metadata) -> bytes:
+            welcome = self._connection.take_welcome()
+            if welcome.offer:
+                self._note(welcome)
+                return welcome.offer
             reply: pb.GetOfferReply = await self._connection.aggregation.GetOffer(
                 pb.GetOfferRequest(), metadata=metadata, timeout=CALL_SECONDS
             )
@@ -56,7 +61,7 @@ class ParticipantCalls:
             SessionAbortedError: it ended without a sum.
             DroppedError: the server dropped this client.
         """
-        asked = pb.NextRequestRequest(seen=seen, wait_milliseconds=int(_POLL_SECONDS * 1000))
+        asked = _wait_for(seen)
 
         async def attempt(metadata: Metadata) -> pb.NextRequestReply:
             reply: pb.NextRequestReply = await self._connection.aggregation.NextRequest(
@@ -67,7 +72,8 @@ class ParticipantCalls:
         loop = asyncio.get_running_loop()
         while True:
             begun = loop.time()
-            reply = await self._connection.call("NextRequest", attempt)
+            given, self._given = self._given, None
+            reply = await self._connection.call("NextRequest", attempt) if given is None else given
             match reply.WhichOneof("news"):
                 case "request":
                     if hashlib.sha256(reply.request).digest() == seen:
@@ -96,8 +102,9 @@ class ParticipantCalls:
             DroppedError: the server drops this client for it.
         """
         if len(answer) <= UNARY_ANSWER_BYTES:
-            return await self._answer_whole(answer)
-        header = pb.UploadHeader(total_bytes=len(answer), sha256=await asyncio.to_thread(_digest, answer))
+            return await self._answer_whole(pb.AnswerRequest(answer=answer, next=_wait_for(request)))
+        sha256 = await asyncio.to_thread(_digest, answer)
+        header = pb.UploadHeader(total_bytes=len(answer), sha256=sha256, next=_wait_for(request))
 
         async def parts() -> AsyncIterator[pb.UploadPart]:
             yield pb.UploadPart(header=header)
@@ -113,7 +120,9 @@ class ParticipantCalls:
                 return pb.AnswerReply(outcome=pb.AnswerReply.OUTCOME_LATE)
             try:
                 reply: pb.AnswerReply = await self._connection.aggregation.UploadAnswer(
-                    parts(), metadata=metadata, timeout=CALL_SECONDS + len(answer) / _SLOWEST_BYTES_PER_SECOND
+                    parts(),
+                    metadata=metadata,
+                    timeout=CALL_SECONDS + _POLL_SECONDS + len(answer) / _SLOWEST_BYTES_PER_SECOND,
                 )
             except grpc.aio.AioRpcError as error:
                 # While parts are on their way, gRPC may put a status of its own in the place of the server's.
@@ -121,7 +130,7 @@ class ParticipantCalls:
                 raise
             return reply
 
-        return _outcome(await self._connection.call("UploadAnswer", attempt))
+        return self._outcome(await self._connection.call("UploadAnswer", attempt))
 
     async def _goes_on(self, request: bytes, metadata: Metadata) -> bool:
         """Whether the server has left a request behind: it has the answer, or wants none any more."""
@@ -133,26 +142,36 @@ class ParticipantCalls:
 
     async def notice(self, notice: bytes) -> None:
         """Tell the server that this client leaves, once, without waiting long."""
-        await self._answer_whole(notice, once=True, seconds=_NOTICE_SECONDS)
+        await self._answer_whole(pb.AnswerRequest(answer=notice), once=True, seconds=_NOTICE_SECONDS)
 
-    async def _answer_whole(self, answer: bytes, *, once: bool = False, seconds: float = CALL_SECONDS) -> str:
+    async def _answer_whole(
+        self, answer: pb.AnswerRequest, *, once: bool = False, seconds: float = CALL_SECONDS + _POLL_SECONDS
+    ) -> str:
         async def attempt(metadata: Metadata) -> pb.AnswerReply:
             reply: pb.AnswerReply = await self._connection.aggregation.Answer(
-                pb.AnswerRequest(answer=answer), metadata=metadata, timeout=seconds
+                answer, metadata=metadata, timeout=seconds
             )
             return reply
 
-        return _outcome(await self._connection.call("Answer", attempt, once=once))
+        return self._outcome(await self._connection.call("Answer", attempt, once=once))
+
+    def _outcome(self, reply: pb.AnswerReply) -> str:
+        if reply.outcome not in _OUTCOMES:
+            raise ServiceError(f"the server gave outcome {reply.outcome}, which this release does not know; update it")
+        self._note(reply)
+        return _OUTCOMES[reply.outcome]
+
+    def _note(self, reply: pb.LoginReply | pb.AnswerReply) -> None:
+        """Keep what came with a reply, for when it is asked for."""
+        self._given = reply.next if reply.next.WhichOneof("news") else None
+
+
+def _wait_for(seen: bytes) -> pb.NextRequestRequest:
+    return pb.NextRequestRequest(seen=seen, wait_milliseconds=int(_POLL_SECONDS * 1000))
 
 
 def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
-
-
-def _outcome(reply: pb.AnswerReply) -> str:
-    if reply.outcome not in _OUTCOMES:
-        raise ServiceError(f"the server gave outcome {reply.outcome}, which this release does not know; update it")
-    return _OUTCOMES[reply.outcome]
 
 
 def _dropped(dropped: pb.Dropped) -> DroppedError:

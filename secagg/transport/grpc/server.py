@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +31,7 @@ from secagg.transport.grpc.service_pb2_grpc import (
 )
 from secagg.transport.grpc.servicer import Servicer
 from secagg.transport.grpc.tls import ServerTls, check_security, is_loopback, split_address
+from secagg.transport.grpc.waits import Waits
 
 AGGREGATION: Final = pb.DESCRIPTOR.services_by_name["SecureAggregation"].full_name
 ADMINISTRATION: Final = pb.DESCRIPTOR.services_by_name["Administration"].full_name
@@ -100,7 +100,7 @@ class GrpcServer:
         self._names = frozenset(names) | loopback
         if not self._names:
             raise ParameterError("the server has no name; give names={...}, the hosts that clients dial")
-        self._closing = asyncio.Event()
+        self._waits = Waits()
         self._server: grpc.aio.Server | None = None
         self._health: Health | None = None
         self._checks: HealthPort | None = None
@@ -121,10 +121,10 @@ class GrpcServer:
             maximum_concurrent_rpcs=limits.calls,
         )
         add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
-            Servicer(self._host, gatekeeper, self._admission, limits, self._closing), server
+            Servicer(self._host, gatekeeper, self._admission, limits, self._waits), server
         )
         add_AdministrationServicer_to_server(  # type: ignore[no-untyped-call]
-            Administrator(self._host, gatekeeper, self._admission, limits, self._closing), server
+            Administrator(self._host, gatekeeper, self._admission, limits, self._waits), server
         )
         health = Health(self._host, ("", AGGREGATION, ADMINISTRATION), limits.probe_seconds)
         health.add_to(server)
@@ -149,7 +149,7 @@ class GrpcServer:
         """Tell health checkers, send waiting clients away, and end; calls in progress have `grace` seconds."""
         if self._health is not None:
             await self._health.stop()
-        self._closing.set()
+        self._waits.end()
         if self._server is not None:
             await self._server.stop(grace)
         if self._checks is not None:

@@ -44,20 +44,26 @@ class ChallengeReply(_message.Message):
     def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
 
 class LoginRequest(_message.Message):
-    __slots__ = ("nonce", "server_name", "signature")
+    __slots__ = ("nonce", "server_name", "signature", "next")
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     nonce: bytes
     server_name: str
     signature: bytes
-    def __init__(self, nonce: _Optional[bytes] = ..., server_name: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    next: NextRequestRequest
+    def __init__(self, nonce: _Optional[bytes] = ..., server_name: _Optional[str] = ..., signature: _Optional[bytes] = ..., next: _Optional[_Union[NextRequestRequest, _Mapping]] = ...) -> None: ...
 
 class LoginReply(_message.Message):
-    __slots__ = ("token",)
+    __slots__ = ("token", "offer", "next")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     token: bytes
-    def __init__(self, token: _Optional[bytes] = ...) -> None: ...
+    offer: bytes
+    next: NextRequestReply
+    def __init__(self, token: _Optional[bytes] = ..., offer: _Optional[bytes] = ..., next: _Optional[_Union[NextRequestReply, _Mapping]] = ...) -> None: ...
 
 class GetOfferRequest(_message.Message):
     __slots__ = ()
@@ -106,10 +112,12 @@ class Dropped(_message.Message):
     def __init__(self, reason_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("answer",)
+    __slots__ = ("answer", "next")
     ANSWER_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     answer: bytes
-    def __init__(self, answer: _Optional[bytes] = ...) -> None: ...
+    next: NextRequestRequest
+    def __init__(self, answer: _Optional[bytes] = ..., next: _Optional[_Union[NextRequestRequest, _Mapping]] = ...) -> None: ...
 
 class UploadPart(_message.Message):
     __slots__ = ("header", "chunk")
@@ -120,15 +128,17 @@ class UploadPart(_message.Message):
     def __init__(self, header: _Optional[_Union[UploadHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class UploadHeader(_message.Message):
-    __slots__ = ("total_bytes", "sha256")
+    __slots__ = ("total_bytes", "sha256", "next")
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     total_bytes: int
     sha256: bytes
-    def __init__(self, total_bytes: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
+    next: NextRequestRequest
+    def __init__(self, total_bytes: _Optional[int] = ..., sha256: _Optional[bytes] = ..., next: _Optional[_Union[NextRequestRequest, _Mapping]] = ...) -> None: ...
 
 class AnswerReply(_message.Message):
-    __slots__ = ("outcome",)
+    __slots__ = ("outcome", "next")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OUTCOME_UNSPECIFIED: _ClassVar[AnswerReply.Outcome]
@@ -140,8 +150,10 @@ class AnswerReply(_message.Message):
     OUTCOME_REPEATED: AnswerReply.Outcome
     OUTCOME_LATE: AnswerReply.Outcome
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     outcome: AnswerReply.Outcome
-    def __init__(self, outcome: _Optional[_Union[AnswerReply.Outcome, str]] = ...) -> None: ...
+    next: NextRequestReply
+    def __init__(self, outcome: _Optional[_Union[AnswerReply.Outcome, str]] = ..., next: _Optional[_Union[NextRequestReply, _Mapping]] = ...) -> None: ...
 
 class NextSessionRequest(_message.Message):
     __slots__ = ("seen", "wait_milliseconds")

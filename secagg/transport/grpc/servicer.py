@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
-from secagg.errors import SecAggError
-from secagg.hosting import Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
+from secagg.errors import AbortReason, SecAggError
+from secagg.hosting import Departure, Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
+from secagg.parameters import ClientId
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.admission import Admission
-from secagg.transport.grpc.calls import Context, answered, client_of, member_of, unless
+from secagg.transport.grpc.calls import Context, answered, client_of, member_of
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, MemberCaller, OperatorCaller
 from secagg.transport.grpc.limits import MOST_SEEN, SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
 from secagg.transport.grpc.status import CallRefusedError, refused
 from secagg.transport.grpc.uploads import UploadDesk
+from secagg.transport.grpc.waits import Waits
 
 _OUTCOMES = {
     ReceiptKind.ACCEPTED: pb.AnswerReply.OUTCOME_ACCEPTED,
@@ -34,7 +36,7 @@ class Servicer(SecureAggregationServicer):
         gatekeeper: knows the callers.
         admission: knows the roster.
         limits: bounds of waiting and uploads.
-        closing: set when the server stops, so that nobody waits any longer.
+        waits: ends the waiting when the server stops.
     """
 
     def __init__(
@@ -43,13 +45,13 @@ class Servicer(SecureAggregationServicer):
         gatekeeper: Gatekeeper,
         admission: Admission,
         limits: ServiceLimits,
-        closing: asyncio.Event,
+        waits: Waits,
     ) -> None:
         self._host = host
         self._gatekeeper = gatekeeper
         self._admission = admission
         self._limits = limits
-        self._closing = closing
+        self._waits = waits
         self._desk = UploadDesk(limits)
 
     @answered
@@ -65,8 +67,12 @@ class Servicer(SecureAggregationServicer):
         """Take a signature for a token."""
         outcome = _ACCEPTED
         try:
+            following = _wait_of(request.next) if request.HasField("next") else None
             token = await self._gatekeeper.login(request.nonce, request.server_name, request.signature)
-            return pb.LoginReply(token=token)
+            reply = pb.LoginReply(token=token)
+            if following is not None:
+                await self._welcome(self._gatekeeper.caller(token), following, reply)
+            return reply
         except SecAggError as error:
             outcome = refused(error).refusal.value
             raise
@@ -83,15 +89,9 @@ class Servicer(SecureAggregationServicer):
     async def NextRequest(self, request: pb.NextRequestRequest, context: Context) -> pb.NextRequestReply:
         """Wait for the next request."""
         caller, session = await self._called(context)
-        if len(request.seen) not in (0, SHA256_BYTES):
-            raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
-        wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
-        match await unless(self._closing, session.next_request(caller.client, request.seen, wait)):
-            case Request() as found:
-                return pb.NextRequestReply(request=found.message)
-            case Ended() as end:
-                return _end(end)
-        return pb.NextRequestReply()
+        reply = pb.NextRequestReply()
+        await self._tell_news(session, caller.client, _wait_of(request), reply)
+        return reply
 
     @answered
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> pb.AnswerReply:
@@ -102,13 +102,18 @@ class Servicer(SecureAggregationServicer):
                 Refusal.UPLOAD_REFUSED,
                 f"an answer of {len(request.answer)} bytes is above {UNARY_ANSWER_BYTES}; upload it in chunks",
             )
-        return _receipt(await session.submit(caller.client, request.answer))
+        following = _wait_of(request.next) if request.HasField("next") else None
+        reply = _receipt(await session.submit(caller.client, request.answer))
+        return await self._with_news(session, caller.client, reply, following)
 
     @answered
     async def UploadAnswer(self, request: AsyncIterator[pb.UploadPart], context: Context) -> pb.AnswerReply:
         """Take an answer in chunks."""
         caller, session = await self._called(context)
-        return _receipt(await self._desk.take(session, caller.client, request))
+        header = await self._desk.header(request)
+        following = _wait_of(header.next) if header.HasField("next") else None
+        reply = _receipt(await self._desk.take(session, caller.client, header, request))
+        return await self._with_news(session, caller.client, reply, following)
 
     @answered
     async def NextSession(self, request: pb.NextSessionRequest, context: Context) -> pb.NextSessionReply:
@@ -118,13 +123,51 @@ class Servicer(SecureAggregationServicer):
             raise CallRefusedError(Refusal.MALFORMED, f"`seen` names {len(request.seen)} sessions, above {MOST_SEEN}")
         wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
         key = self._admission.roster().get(member.client)
-        names = await unless(self._closing, self._host.next_sessions(member.client, key, request.seen, wait))
+        names = await self._waits.until_end(self._host.next_sessions(member.client, key, request.seen, wait))
         return pb.NextSessionReply(sessions=names[:MOST_SEEN])
 
     async def _called(self, context: Context) -> tuple[ClientCaller, HostedSession]:
         """Return who calls, and its session."""
         caller = client_of(self._gatekeeper, context)
         return caller, await self._host.find(caller.session)
+
+    async def _welcome(self, caller: Caller, asked: pb.NextRequestRequest, reply: pb.LoginReply) -> None:
+        """Give who has logged in what it asks for next; what cannot be given now, it asks for and hears why."""
+        if isinstance(caller, ClientCaller):
+            with suppress(SecAggError):
+                session = await self._host.find(caller.session)
+                reply.offer = session.give_offer(caller.client)
+                await self._tell_news(session, caller.client, pb.NextRequestRequest(seen=asked.seen), reply.next)
+
+    async def _with_news(
+        self, session: HostedSession, client: ClientId, reply: pb.AnswerReply, asked: pb.NextRequestRequest | None
+    ) -> pb.AnswerReply:
+        """Add what the client is asked next, unless it has to ask for it: the answer is taken in any case."""
+        if asked is not None:
+            with suppress(SecAggError):
+                await self._tell_news(session, client, asked, reply.next)
+        return reply
+
+    async def _tell_news(
+        self, session: HostedSession, client: ClientId, asked: pb.NextRequestRequest, reply: pb.NextRequestReply
+    ) -> None:
+        """Wait for what the client is asked next, and write it into a reply."""
+        wait = min(asked.wait_milliseconds / 1000, self._limits.poll_seconds)
+        match await self._waits.until_end(session.next_request(client, asked.seen, wait)):
+            case Request() as found:
+                reply.request = found.message
+            case Ended(EndKind.DROPPED, reason):
+                reply.dropped.reason_id, reply.dropped.reason = _ids(reason)
+            case Ended(kind, reason):
+                reply.ended.completed = kind is EndKind.COMPLETED
+                reply.ended.reason_id, reply.ended.reason = _ids(reason)
+
+
+def _wait_of(asked: pb.NextRequestRequest) -> pb.NextRequestRequest:
+    """Check what a client waits for, before anything of its call is done."""
+    if len(asked.seen) not in (0, SHA256_BYTES):
+        raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
+    return asked
 
 
 def _claimed(request: pb.ChallengeRequest) -> Caller:
@@ -148,9 +191,5 @@ def _receipt(receipt: Receipt) -> pb.AnswerReply:
     return pb.AnswerReply(outcome=_OUTCOMES[receipt.kind])
 
 
-def _end(end: Ended) -> pb.NextRequestReply:
-    reason_id, reason = ("", "") if end.reason is None else (end.reason.value, end.reason.name)
-    if end.kind is EndKind.DROPPED:
-        return pb.NextRequestReply(dropped=pb.Dropped(reason_id=reason_id, reason=reason))
-    completed = end.kind is EndKind.COMPLETED
-    return pb.NextRequestReply(ended=pb.Ended(completed=completed, reason_id=reason_id, reason=reason))
+def _ids(reason: AbortReason | Departure | None) -> tuple[str, str]:
+    return ("", "") if reason is None else (reason.value, reason.name)

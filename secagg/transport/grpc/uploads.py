@@ -35,14 +35,28 @@ class UploadDesk:
         self._turns = Turns(limits.uploads, limits.uploads_of_session)
         self._taking: dict[tuple[str, ClientId], asyncio.Task[Receipt]] = {}
 
-    async def take(self, session: HostedSession, client: ClientId, parts: AsyncIterator[pb.UploadPart]) -> Receipt:
+    async def header(self, parts: AsyncIterator[pb.UploadPart]) -> pb.UploadHeader:
+        """Read what an upload begins with.
+
+        Raises:
+            CallRefusedError: MALFORMED, UPLOAD_STALLED.
+        """
+        part = await self._next(parts)
+        if part is None or part.WhichOneof("part") != "header":
+            raise CallRefusedError(Refusal.MALFORMED, "an upload begins with its header; send it first")
+        if len(part.header.sha256) != SHA256_BYTES:
+            raise CallRefusedError(Refusal.MALFORMED, f"an upload's header has a digest of {SHA256_BYTES} bytes")
+        return part.header
+
+    async def take(
+        self, session: HostedSession, client: ClientId, header: pb.UploadHeader, parts: AsyncIterator[pb.UploadPart]
+    ) -> Receipt:
         """Read one upload to its end and hand it to the session. A newer one of the same client ends it.
 
         Raises:
             CallRefusedError: MALFORMED, UPLOAD_DAMAGED, UPLOAD_STALLED; TRY_AGAIN when a newer one took its place.
             HostError: what the session says.
         """
-        header = await self._header(parts)
         foreseen = session.foresee(client, header.sha256)
         if foreseen is not None:
             return foreseen
@@ -90,14 +104,6 @@ class UploadDesk:
                 return await session.submit_upload(client, upload)
             finally:
                 await upload.discard()
-
-    async def _header(self, parts: AsyncIterator[pb.UploadPart]) -> pb.UploadHeader:
-        part = await self._next(parts)
-        if part is None or part.WhichOneof("part") != "header":
-            raise CallRefusedError(Refusal.MALFORMED, "an upload begins with its header; send it first")
-        if len(part.header.sha256) != SHA256_BYTES:
-            raise CallRefusedError(Refusal.MALFORMED, f"an upload's header has a digest of {SHA256_BYTES} bytes")
-        return part.header
 
     def _chunk(self, part: pb.UploadPart) -> bytes:
         if part.WhichOneof("part") != "chunk" or not 0 < len(part.chunk) <= MAX_CHUNK_BYTES:

@@ -63,6 +63,30 @@ class LosesCalls(grpc.aio.ServerInterceptor):
         return made
 
 
+class TellsNothing(grpc.aio.ServerInterceptor):
+    """Replies to logins and answers as a server does that gives nothing besides: with a token, or an outcome."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Given, Returned] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Given, Returned] | None:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.rpartition("/")[2] not in ("Login", "Answer", "UploadAnswer"):
+            return handler  # type: ignore[no-any-return]
+        kind = "stream_unary" if handler.request_streaming else "unary_unary"
+        inner: Any = getattr(handler, kind)
+
+        async def terse(request: Any, context: Any) -> Any:
+            reply = await inner(request, context)
+            for field in ("offer", "next"):
+                if field in reply.DESCRIPTOR.fields_by_name:
+                    reply.ClearField(field)
+            return reply
+
+        return handler._replace(**{kind: terse})  # type: ignore[no-any-return]
+
+
 class Proxy:
     """Forwards bytes to a port; cuts its n-th connection once so many bytes have passed, the rest never.
 

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from secagg import ClientSession, DropReason, SecAggError
-from secagg.hosting import Quotas, ReceiptKind, UploadRefusedError
+from secagg.hosting import Quotas, Receipt, ReceiptKind, UploadRefusedError
 from secagg.store.base import Upload
 from secagg.transport.grpc import ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
@@ -71,6 +71,11 @@ def header(data: bytes, total: int | None = None, digest: bytes | None = None) -
 
 def chunks(data: bytes, size: int = CHUNK_BYTES) -> Iterable[pb.UploadPart]:
     return [pb.UploadPart(chunk=data[at : at + size]) for at in range(0, len(data), size)]
+
+
+async def take(desk: UploadDesk, session: Any, client: int, parts: AsyncIterator[pb.UploadPart]) -> Receipt:
+    """An upload from its header to its receipt."""
+    return await desk.take(session, client, await desk.header(parts), parts)
 
 
 def play_bare(test: Any, **options: Any) -> None:
@@ -369,7 +374,7 @@ def test_an_upload_that_crawls_is_cut_off(
             yield pb.UploadPart(chunk=bytes(size))
 
         with pytest.raises(SecAggError) as caught:
-            await desk.take(bare.network.session, 1, crawls())
+            await take(desk, bare.network.session, 1, crawls())
         assert isinstance(caught.value, UploadRefusedError if fast_enough else CallRefusedError)
         assert ("are slower than 1024 bytes a second" in str(caught.value)) is not fast_enough
         assert [upload.end for upload in uploads] == ["discarded"]
@@ -440,7 +445,7 @@ def test_an_upload_that_cannot_count_any_more_is_not_read_to_its_end(monkeypatch
                     await bare.network.session.drop(1, DropReason.DID_NOT_ANSWER_IN_TIME, "late")
                 yield pb.UploadPart(chunk=b"x")
 
-        receipt = await UploadDesk(ServiceLimits()).take(bare.network.session, 1, goes_on())
+        receipt = await take(UploadDesk(ServiceLimits()), bare.network.session, 1, goes_on())
         assert (receipt.kind, receipt.reason) == (ReceiptKind.LATE, DropReason.DID_NOT_ANSWER_IN_TIME)
         assert read == 3
         assert [upload.end for upload in uploads] == ["discarded"]

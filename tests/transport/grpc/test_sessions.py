@@ -124,11 +124,11 @@ def test_a_client_hears_what_the_offers_range_cuts_off_its_input() -> None:
 
 def test_a_client_that_never_comes_is_left_out() -> None:
     async def play() -> None:
-        counts = LosesCalls("NextRequest", done=True, lose=lambda _: False)
+        counts = LosesCalls("Answer", done=True, lose=lambda _: False)
         async with Network(clients=5, threshold=3, seconds=1.0, server={"interceptors": (counts,)}) as network:
             outcomes = await network.everybody((1, 2, 4, 5))
-            # One for each of four requests and one for the end: clients wait, they do not ask again and again.
-            assert counts.calls == 4 * 5
+            # One for each of four answers, which waits for the next request: nobody asks again and again.
+            assert counts.calls == 4 * 4
             assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
             network.assert_exact(await network.sum(), (1, 2, 4, 5))
             with pytest.raises(DroppedError):

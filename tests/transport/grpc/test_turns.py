@@ -14,7 +14,7 @@ from secagg.transport.grpc.status import CallRefusedError
 from secagg.transport.grpc.turns import Turns
 from secagg.transport.grpc.uploads import UploadDesk
 from tests.transport.grpc.network import run, until
-from tests.transport.grpc.test_answers import Bare, chunks, header, play_bare
+from tests.transport.grpc.test_answers import Bare, chunks, header, play_bare, take
 
 
 class Crowd:
@@ -114,12 +114,12 @@ def test_slow_members_of_one_session_keep_no_other_from_uploading() -> None:
         other = await network.host.create("other", network.parameters, roster=network.roster, schedule=network.schedule)
         desk = UploadDesk(ServiceLimits(uploads=2))
         slow = [
-            asyncio.create_task(desk.take(network.session, client, _hangs([header(bytes(100))])))
+            asyncio.create_task(take(desk, network.session, client, _hangs([header(bytes(100))])))
             for client in network.ids
         ]
         await until(lambda: len(network.session._uploads) == 2)
         data = b"no message"
-        receipt: Receipt = await desk.take(other, 1, _given([header(data), *chunks(data)]))
+        receipt: Receipt = await take(desk, other, 1, _given([header(data), *chunks(data)]))
         assert receipt.kind is ReceiptKind.REFUSED
         for task in slow:
             task.cancel()
@@ -143,6 +143,6 @@ def test_an_upload_that_would_miss_its_round_gives_its_place_back(size: int, in_
 
         refusal = (UploadRefusedError, "announced") if in_time else (CallRefusedError, "slower than 400 bytes")
         with pytest.raises(refusal[0], match=refusal[1]):
-            await desk.take(bare.network.session, 1, crawls())
+            await take(desk, bare.network.session, 1, crawls())
 
     play_bare(test, length=3_000_000, seconds=10_000)
