@@ -33,6 +33,11 @@ class VerifiedCertificate:
     not_after: datetime
 
 
+def expiry_of(chain: bytes) -> datetime:
+    """When the first certificate of a chain in PEM ends, UTC; raises ParameterError when there is none."""
+    return _load(chain, "the chain")[0].not_valid_after_utc
+
+
 def verify_client_certificates(bundle: bytes, authority: bytes, at: datetime) -> Iterator[VerifiedCertificate]:
     """Verify every client certificate of a bundle; certificates of authorities in it serve as intermediates.
 

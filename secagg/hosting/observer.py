@@ -73,5 +73,14 @@ class HostObserver:
     def executor_failed(self, trouble: str) -> None:
         """Long computations are made otherwise than they should be, in one sentence; sums are as they would be."""
 
+    def lease_taken(self, name: str, epoch: int) -> None:
+        """This process goes on with a session that many host; its leases are counted."""
+
+    def lease_lost(self, name: str, epoch: int, why: str) -> None:
+        """Another process may go on with a session, in one sentence why; nothing of it is lost."""
+
+    def expiry_known(self, what: str, at: float) -> None:
+        """The server's "certificate" or "roster" ends at `at`, in seconds since 1970."""
+
     def store_failed(self, name: str, error: Exception) -> None:
         """The store refused an operation; the session is unharmed and tries again."""

@@ -110,6 +110,21 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.executor_failed(trouble)
 
+    def lease_taken(self, name: str, epoch: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.lease_taken(name, epoch)
+
+    def lease_lost(self, name: str, epoch: int, why: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.lease_lost(name, epoch, why)
+
+    def expiry_known(self, what: str, at: float) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.expiry_known(what, at)
+
     def store_failed(self, name: str, error: Exception) -> None:
         """Pass it on."""
         for observer in self._observers:

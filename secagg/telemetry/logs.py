@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
@@ -167,6 +168,18 @@ class LogObserver(HostObserver):
     def executor_failed(self, trouble: str) -> None:
         """Level warning."""
         self._log.warning("executor failed", detail=trouble)
+
+    def lease_taken(self, name: str, epoch: int) -> None:
+        """Level info."""
+        self._log.info("lease taken", session=name, epoch=epoch)
+
+    def lease_lost(self, name: str, epoch: int, why: str) -> None:
+        """Level warning."""
+        self._log.warning("lease lost", session=name, epoch=epoch, detail=why)
+
+    def expiry_known(self, what: str, at: float) -> None:
+        """Level info."""
+        self._log.info("expiry known", what=what, at=datetime.fromtimestamp(at, UTC).isoformat())
 
     def store_failed(self, name: str, error: Exception) -> None:
         """Level error."""

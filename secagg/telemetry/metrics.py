@@ -6,14 +6,19 @@ grow without bound, and tell whoever reads metrics who took part.
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from secagg.errors import ParameterError
+from secagg.errors import AbortReason, ParameterError
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
@@ -23,6 +28,22 @@ from secagg.store.base import Completed, Outcome
 
 _LONG: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 14400)
 _SHORT: Final = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
+
+
+@dataclass(slots=True)
+class _Collecting:
+    """An open round: whom it waits for, since when, for how long, and whether all answers are counted."""
+
+    round: Round
+    clients: int
+    opened: float
+    seconds: float
+    counted: bool
+    answered: int = 0
+
+    def late(self, now: float) -> bool:
+        """Whether three quarters of the time brought fewer than half of the answers."""
+        return self.counted and now - self.opened > 0.75 * self.seconds and 2 * self.answered < self.clients
 
 
 class MetricsObserver(HostObserver):
@@ -41,6 +62,8 @@ class MetricsObserver(HostObserver):
         self._stages: dict[str, tuple[Stage, float]] = {}
         self._running: set[str] = set()
         self._unmasking: dict[str, Progress] = {}
+        self._collecting: dict[str, _Collecting] = {}
+        self._just_resumed: set[str] = set()
         self._open = self._gauge("sessions_open", "Sessions that run in this process.")
         self._created = self._counter("sessions_created", "Sessions created.")
         self._refused = self._counter("sessions_refused", "Sessions that were to be offered and cannot be.")
@@ -49,8 +72,21 @@ class MetricsObserver(HostObserver):
             "sessions_ended", "Sessions that ended, by outcome and reason.", "outcome", "reason"
         )
         self._expired = self._counter("expired", "What was kept long enough and removed.", "what")
+        # A series that begins with 1 has never grown: what alerts look at is there from the start.
+        self._ended.labels("completed", "")
+        for reason in AbortReason:
+            self._ended.labels("aborted", reason.value)
+        for what in Expired:
+            self._expired.labels(what.value)
         self._failed = self._counter("sessions_failed", "Sessions that stopped on an unexpected exception.")
         self._rounds = self._counter("rounds_closed", "Rounds that closed.", "round")
+        self._rounds_open = self._gauge("rounds_open", "Open rounds of sessions in this process.", "round")
+        behind = self._gauge(
+            "rounds_behind", "Open rounds that lack half of their answers in the last quarter of their time.", "round"
+        )
+        for round_ in Round:
+            self._rounds_open.labels(round_.value).set_function(partial(self._count, round_, late=False))
+            behind.labels(round_.value).set_function(partial(self._count, round_, late=True))
         self._dropped = self._counter("clients_dropped", "Clients dropped, by round and rule.", "round", "reason")
         self._answers = self._counter("answers", "Answers, by round and what became of them.", "round", "outcome")
         self._bytes = self._counter("received_bytes", "Bytes of messages that came in.")
@@ -58,6 +94,12 @@ class MetricsObserver(HostObserver):
         self._logins = self._counter("logins", "Logins, by what became of them.", "outcome")
         self._store = self._counter("store_failures", "Operations that the store refused.")
         self._ready = self._gauge("ready", "1 when answers can be made durable, as of the last probe.")
+        self._expiries = {
+            what: self._gauge(f"{what}_expiry_timestamp_seconds", f"When the {what} ends; 0 when there is none.")
+            for what in ("certificate", "roster")
+        }
+        self._leases_taken = self._counter("leases_taken", "Sessions that this replica went on with.")
+        self._leases_lost = self._counter("leases_lost", "Sessions that passed to another replica against its will.")
         self._executor = self._counter("executor_failures", "Steps whose executor could not work as it should.")
         self._round_seconds = self._histogram("round_seconds", "How long rounds were open.", "round", _LONG)
         self._stage_seconds = self._histogram(
@@ -83,6 +125,7 @@ class MetricsObserver(HostObserver):
     def session_resumed(self, name: str, entries: int, seconds: float) -> None:
         """Count it."""
         self._resumed.inc()
+        self._just_resumed.add(name)
         self._begin(name)
 
     def session_ended(self, name: str, outcome: Outcome) -> None:
@@ -106,8 +149,15 @@ class MetricsObserver(HostObserver):
         self._failed.inc()
         self._finish(name)
 
+    def round_opened(self, name: str, round_: Round, clients: int, seconds: float) -> None:
+        """Watch how its answers come in."""
+        counted = name not in self._just_resumed  # of a session that was resumed, some came in before
+        self._just_resumed.discard(name)
+        self._collecting[name] = _Collecting(round_, clients, self._clock(), seconds, counted)
+
     def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
         """Count it, and how long it was open."""
+        self._collecting.pop(name, None)
         self._end_stage(name)
         self._end_work(name)
         self._rounds.labels(round=round_.value).inc()
@@ -120,6 +170,8 @@ class MetricsObserver(HostObserver):
     def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
         """Count it by what became of it."""
         self._answers.labels(round="" if round_ is None else round_.value, outcome=kind.value).inc()
+        if kind is ReceiptKind.ACCEPTED and name in self._collecting:
+            self._collecting[name].answered += 1
 
     def bytes_received(self, name: str, client: ClientId, count: int) -> None:
         """Add them."""
@@ -153,6 +205,26 @@ class MetricsObserver(HostObserver):
         """Set it."""
         self._ready.set(not trouble)
 
+    def expiry_known(self, what: str, at: float) -> None:
+        """Set it."""
+        self._expiries[what].set(at)
+
+    def lease_taken(self, name: str, epoch: int) -> None:
+        """Count it."""
+        self._leases_taken.inc()
+
+    def lease_lost(self, name: str, epoch: int, why: str) -> None:
+        """Count it; the session runs elsewhere."""
+        self._leases_lost.inc()
+        self._stages.pop(name, None)
+        self._end_work(name)
+        self._finish(name)
+
+    def watch_disk(self, directory: Path) -> None:
+        """Show what is free where the data directory is, whenever it is asked for."""
+        free = self._gauge("disk_free_bytes", "What is free on the disk of the data directory.")
+        free.set_function(lambda: _free(directory))
+
     def executor_failed(self, trouble: str) -> None:
         """Count it."""
         self._executor.inc()
@@ -161,11 +233,18 @@ class MetricsObserver(HostObserver):
         """Count it."""
         self._store.inc()
 
+    def _count(self, round_: Round, *, late: bool) -> int:
+        """Asked by the endpoint's thread."""
+        now, rounds = self._clock(), list(self._collecting.values())
+        return sum(each.round is round_ and (not late or each.late(now)) for each in rounds)
+
     def _begin(self, name: str) -> None:
         self._running.add(name)
         self._open.set(len(self._running))
 
     def _finish(self, name: str) -> None:
+        self._collecting.pop(name, None)
+        self._just_resumed.discard(name)
         self._running.discard(name)
         self._open.set(len(self._running))
 
@@ -192,6 +271,14 @@ class MetricsObserver(HostObserver):
 
     def _histogram(self, name: str, help_: str, label: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"secagg_{name}", help_, (label,), buckets=buckets, registry=self.registry)
+
+
+def _free(directory: Path) -> float:
+    """Bytes, as whoever may write them sees it; NaN when the disk is gone, which must not end the answer."""
+    try:
+        return float(shutil.disk_usage(directory).free)
+    except OSError:
+        return math.nan
 
 
 @contextmanager

@@ -43,6 +43,9 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
             "step timed",
             "store failed",
             "executor failed",
+            "lease taken",
+            "lease lost",
+            "expiry known",
             "ready",
             "not ready",
             "session refused",
@@ -68,7 +71,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "events"), [("info", 21), ("warning", 8), ("error", 4)], ids=["info", "warning", "error"]
+    ("level", "events"), [("info", 24), ("warning", 9), ("error", 4)], ids=["info", "warning", "error"]
 )
 def test_the_level_is_a_floor(tmp_path: Path, level: Level, events: int) -> None:
     assert len(written(tmp_path / "log", lambda log: play(LogObserver(log)), level)) == events

@@ -15,6 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import secagg
+from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.compute.processes import ProcessExecutor
@@ -58,6 +59,8 @@ def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None],
         if config.metrics.address is not None:
             metrics = MetricsObserver()
             observers.append(metrics)
+            if config.storage.directory is not None:
+                metrics.watch_disk(config.storage.directory)
             host, port = split_address(config.metrics.address)
             served = stack.enter_context(metrics_endpoint(metrics.registry, host, port))
             metrics_address = f"{host}:{served}"
@@ -83,6 +86,7 @@ async def _serve(
     quotas = config.limits.quotas()
     tls = tls_of(config)
     _warn_of_open_key(config, log)
+    tell_expiries(config, tls, observer)
     async with (
         _stop_signals() as stopped,
         SessionHost(

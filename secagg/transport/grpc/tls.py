@@ -8,11 +8,13 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import grpc
 
+from secagg.crypto.certificates import expiry_of
 from secagg.errors import ParameterError
 from secagg.identity.files import read_public
 
@@ -62,6 +64,11 @@ class ServerTls:
                 "certificate and its own key, not encrypted"
             ) from None
         return made
+
+    @property
+    def expires(self) -> datetime:
+        """When the server's certificate ends, UTC; raises ParameterError for one that cannot be read."""
+        return expiry_of(self.certificate_chain)
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return gRPC's form."""
