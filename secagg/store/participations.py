@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from secagg.parameters import ClientId
 from secagg.parameters.cohort import unpack_ids
 from secagg.store.base import StoreError
+from secagg.store.database import database_failures
+from secagg.store.whole import Whole
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS claimed (
@@ -22,6 +25,10 @@ CREATE TABLE IF NOT EXISTS claimed (
     PRIMARY KEY (client, context, run)
 ) WITHOUT ROWID;
 """
+_ROWS: Final = ("SELECT * FROM claimed ORDER BY client, context, run",)
+_DAMAGED: Final = (
+    "nobody knows what this client's inputs went into: take part with other data under another file, and check the disk"
+)
 _WAIT_SECONDS: Final = 60.0
 
 
@@ -33,10 +40,12 @@ class ParticipationFile:
 
     Raises:
         StoreError: the file cannot be used.
+        DamagedError: it does not hold what was written; also raised by whatever reads or writes it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._whole = Whole(path, _ROWS, _DAMAGED)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
@@ -50,25 +59,16 @@ class ParticipationFile:
         Raises:
             StoreError: the file cannot be used; the session must not go on.
         """
-        try:
-            database = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
-            try:
-                # EXTRA: a journal that a power cut brings back would undo the claim.
-                database.executescript("PRAGMA synchronous = EXTRA;" + _SCHEMA)
-                database.execute("BEGIN IMMEDIATE")
-                if claim:
-                    database.execute(
-                        "INSERT OR IGNORE INTO claimed VALUES (?, ?, ?, ?)", (str(client), context, run, cohort)
-                    )
-                rows = database.execute(
-                    "SELECT cohort FROM claimed WHERE client = ? AND context = ? AND substr(run, 1, ?) != ?",
-                    (str(client), context, len(run), run),
-                ).fetchall()
-                database.execute("COMMIT")
-            finally:
-                database.close()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path} cannot be used: {error}") from error
+        with self._opened() as database:
+            if claim:
+                database.execute(
+                    "INSERT OR IGNORE INTO claimed VALUES (?, ?, ?, ?)", (str(client), context, run, cohort)
+                )
+                self._whole.note(database)
+            rows = database.execute(
+                "SELECT cohort FROM claimed WHERE client = ? AND context = ? AND substr(run, 1, ?) != ?",
+                (str(client), context, len(run), run),
+            ).fetchall()
         return [bytes(row[0]) for row in rows]
 
     def cohorts(self, client: ClientId) -> list[tuple[ClientId, ...]]:
@@ -77,13 +77,21 @@ class ParticipationFile:
         Raises:
             StoreError: the file cannot be used.
         """
-        try:
+        with self._opened() as database:
+            rows = database.execute("SELECT cohort FROM claimed WHERE client = ?", (str(client),)).fetchall()
+        return [unpack_ids(bytes(row[0])) for row in rows]
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """One transaction over the whole file."""
+        with database_failures(f"{self._path} cannot be used"):
             database = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
             try:
-                database.executescript(_SCHEMA)
-                rows = database.execute("SELECT cohort FROM claimed WHERE client = ?", (str(client),)).fetchall()
+                # EXTRA: a journal that a power cut brings back would undo the claim.
+                database.executescript("PRAGMA synchronous = EXTRA;" + _SCHEMA)
+                database.execute("BEGIN IMMEDIATE")
+                self._whole.require(database)
+                yield database
+                database.execute("COMMIT")
             finally:
                 database.close()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path} cannot be used: {error}") from error
-        return [unpack_ids(bytes(row[0])) for row in rows]

@@ -20,6 +20,8 @@ from secagg.crypto.secret import SecretBytes
 from secagg.errors import RemoteProtocolError
 from secagg.parameters import ClientId
 from secagg.store.base import StoreError, check_session_name
+from secagg.store.database import database_failures
+from secagg.store.whole import Whole
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS bound (one INTEGER PRIMARY KEY CHECK (one = 1), session BLOB NOT NULL);
@@ -29,6 +31,9 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (session, client, phase)
 ) WITHOUT ROWID;
 """
+# The snapshot has a checksum of its own.
+_ROWS: Final = ("SELECT * FROM bound ORDER BY one", "SELECT * FROM answers ORDER BY session, client, phase")
+_DAMAGED: Final = "nobody knows what this client has answered: take part in this session no more, and check the disk"
 _FIND: Final = "SELECT digest FROM answers WHERE session = ? AND client = ? AND phase = ?"
 
 
@@ -43,10 +48,12 @@ class ParticipantState:
     Raises:
         ParameterError: a name that is no session's.
         StoreError: the directory or file cannot be used, or others can open the file.
+        DamagedError: it does not hold what was written; also raised by whatever reads or writes it.
     """
 
     def __init__(self, directory: Path, session: str, client: ClientId) -> None:
         self.path = directory / f"{check_session_name(session)}-{client}.sqlite"
+        self._whole = Whole(self.path, _ROWS, _DAMAGED)
         self._staged: dict[tuple[bytes, str, str], bytes] = {}
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,6 +70,8 @@ class ParticipantState:
             self._database.executescript(
                 "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;" + _SCHEMA
             )
+            with self._transaction():
+                pass
 
     def bind(self, session: bytes) -> None:
         """Take part in the session with this digest, and in no other under the same name.
@@ -72,6 +81,7 @@ class ParticipantState:
         """
         with self._reported(), self._transaction():
             self._database.execute("INSERT OR IGNORE INTO bound VALUES (1, ?)", (session,))
+            self._whole.note(self._database)
             (bound,) = self._database.execute("SELECT session FROM bound").fetchone()
         if bound != session:
             raise RemoteProtocolError(
@@ -88,7 +98,7 @@ class ParticipantState:
     def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
         """Claim an answer; it is durable after `save`, before which the answer must not leave."""
         key = (session, str(client), phase)
-        with self._reported():
+        with self._reported(), self._transaction():
             row = self._database.execute(_FIND, key).fetchone()
         if row is not None:
             return bool(row[0] == answer)
@@ -96,7 +106,7 @@ class ParticipantState:
 
     def answered(self, session: bytes, client: ClientId, phase: str) -> bool:
         """Whether an answer of this phase has been made durable."""
-        with self._reported():
+        with self._reported(), self._transaction():
             return self._database.execute(_FIND, (session, str(client), phase)).fetchone() is not None
 
     @property
@@ -119,6 +129,7 @@ class ParticipantState:
                 if self._database.execute(_FIND, key).fetchone()[0] != digest:
                     self._database.execute("ROLLBACK")
                     return False
+            self._whole.note(self._database)
             if snapshot is not None:
                 self._database.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?)", (snapshot.expose(),))
         self._staged.clear()
@@ -137,6 +148,7 @@ class ParticipantState:
     def _transaction(self) -> Iterator[None]:
         self._database.execute("BEGIN IMMEDIATE")
         try:
+            self._whole.require(self._database)
             yield
             if self._database.in_transaction:
                 self._database.execute("COMMIT")
@@ -146,7 +158,5 @@ class ParticipantState:
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        try:
+        with database_failures(f"{self.path} cannot be used"):
             yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path} cannot be used: {error}") from error

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from secagg import AbortReason, ClientPhase, ParameterError, RemoteProtocolError, SecretBytes, SessionAbortedError
-from secagg.store.base import StoreError
+from secagg.store.base import DamagedError, StoreError
 from secagg.transport.grpc import ParticipantState, Participation
+from tests.store.test_damage import flip
 from tests.transport.grpc.network import SESSION, Network, Watch, authority, run
 
 DIGEST = bytes(range(32))
@@ -53,6 +54,59 @@ def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
     assert again.snapshot() is None
     assert again.answered(DIGEST, 7, "share_keys")
     again.close()
+
+
+def test_no_bit_that_flips_makes_a_second_answer(tmp_path: Path) -> None:
+    """In a key it would hide the row: the client would be free to answer again, with something else."""
+    state = held(tmp_path)
+    state.bind(DIGEST)
+    for phase in PHASES:
+        assert state.record(DIGEST, 7, phase, phase.encode().ljust(32))
+    state.save(SecretBytes(b"frozen"))
+    state.close()
+    whole = state.path.read_bytes()
+    damaged = 0
+    for place in [place for place, byte in enumerate(whole) if byte]:
+        state.path.write_bytes(whole)
+        flip(state.path, place, place % 8)
+        try:
+            again = held(tmp_path)
+        except StoreError:
+            damaged += 1
+            continue
+        for phase in PHASES:
+            try:
+                assert not again.record(DIGEST, 7, phase, b"other".ljust(32)), place
+                assert again.record(DIGEST, 7, phase, phase.encode().ljust(32)), place
+            except StoreError:
+                damaged += 1
+        again.close()
+    assert damaged > 300
+    position = whole.index(b"7masked_input")
+    state.path.write_bytes(whole)
+    flip(state.path, position)
+    with pytest.raises(DamagedError, match="does not hold what was written to it; nobody knows what this client"):
+        held(tmp_path)
+
+
+def test_a_file_of_an_older_release_is_believed_once(tmp_path: Path) -> None:
+    state = held(tmp_path)
+    state.record(DIGEST, 7, "share_keys", b"a" * 32)
+    state.save(None)
+    state.close()
+    database = sqlite3.connect(state.path)
+    database.executescript("DROP TABLE whole; PRAGMA user_version = 0")
+    database.close()
+    for _ in range(2):
+        again = held(tmp_path)
+        assert not again.record(DIGEST, 7, "share_keys", b"b" * 32)
+        again.close()
+    database = sqlite3.connect(state.path)
+    database.execute("DELETE FROM answers")
+    database.commit()
+    database.close()
+    with pytest.raises(DamagedError):
+        held(tmp_path)
 
 
 def test_what_was_not_saved_was_never_claimed(tmp_path: Path) -> None:
