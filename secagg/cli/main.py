@@ -60,12 +60,14 @@ def _service(app: typer.Typer) -> None:
     from secagg.cli.service.join import join
     from secagg.cli.service.result import result
     from secagg.cli.service.serve import serve
+    from secagg.cli.service.session import app as session
     from secagg.cli.service.status import status
 
     app.command(short_help="Serve sessions over gRPC.")(serve)
     app.command(short_help="Take part in a session with one input.")(join)
     app.command(short_help="Show rounds, answers and dropouts of a server.")(status)
     app.command(short_help="Fetch the sum of a completed session.")(result)
+    app.add_typer(session, name="session", short_help="Make, watch, end and discard sessions of a server.")
 
 
 def _conformance(app: typer.Typer) -> None:
@@ -96,7 +98,7 @@ _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("simulate", "params"), _local),
     "demo": _demo,
     **dict.fromkeys(("keygen", "enroll", "key", "roster"), _keys),
-    **dict.fromkeys(("serve", "join", "status", "result"), _service),
+    **dict.fromkeys(("serve", "join", "status", "result", "session"), _service),
     "conformance": _conformance,
     "bench": _bench,
     "poisoning": _poisoning,

@@ -6,7 +6,7 @@ a running one that the table contradicts is said to be so, and goes on. Must not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,8 +14,8 @@ import secagg
 from secagg.cli.service.context import context_of
 from secagg.cli.service.private import load_plan
 from secagg.cli.service.server_config import ServerConfig
-from secagg.cli.service.server_settings import SessionSettings
-from secagg.hosting import SessionHost
+from secagg.cli.service.server_settings import RoundSettings, SessionSettings
+from secagg.hosting import RoundSchedule, SessionHost
 from secagg.identity.directory import Directory, load_directory
 
 _ENDED: Final = ("completed", "aborted")
@@ -74,6 +74,27 @@ async def _offer(host: SessionHost, config: ServerConfig, session: SessionSettin
     roster = {client: keys[client] for client in parameters.cohort} if keys else {}
     await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule())
     return True
+
+
+def offered_by_call(
+    session: SessionSettings, rounds: RoundSettings, enrolled: Collection[int]
+) -> tuple[str, secagg.SessionParameters, RoundSchedule]:
+    """Return name, parameters and deadlines of a session that an operator offers.
+
+    Args:
+        session: its table.
+        rounds: deadlines, where the table has none.
+        enrolled: the clients that the server has keys for; none where clients are anonymous.
+
+    Raises:
+        ParameterError: naming the session and what is wrong.
+    """
+    if session.clients == "roster" and not enrolled:
+        raise secagg.ParameterError(
+            f"session {session.name!r} is for the whole roster, and the server has none; give the number of clients"
+        )
+    parameters = session_parameters(session, dict.fromkeys(enrolled, b""))
+    return session.name, parameters, (session.rounds or rounds).schedule()
 
 
 def session_parameters(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -60,6 +60,15 @@ _BOUNDS: Final[Mapping[str, str]] = {
 }
 
 
+class SessionTables(BaseModel):
+    """Sessions that are made by call: the tables of server.toml that describe one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rounds: RoundSettings = Field(default=RoundSettings(), description="a table")
+    sessions: list[SessionSettings] = Field(description="a list of tables [[sessions]]", min_length=1)
+
+
 class ServerConfig(BaseSettings):
     """Everything that `secagg serve` is told."""
 
@@ -99,16 +108,7 @@ def load_config(path: Path) -> ServerConfig:
     Raises:
         ParameterError: the file cannot be read, or a key, a value or their combination is wrong.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-        if len(content) > _MAX_FILE_BYTES:
-            raise secagg.ParameterError(f"{path} has more than {_MAX_FILE_BYTES} bytes; list fewer sessions")
-        written = tomllib.loads(content.decode("utf-8"))
-    except OSError as error:
-        raise secagg.ParameterError(f"cannot read {path}: {error.strerror}; give the path of a file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise secagg.ParameterError(f"{path} is no TOML: {error}; correct the file") from error
+    written = _written(path)
     _check_environment(path)
     try:
         config = ServerConfig(**written)
@@ -120,6 +120,46 @@ def load_config(path: Path) -> ServerConfig:
     for wrong in _contradictions(config):
         raise secagg.ParameterError(f"{path}: {wrong}")
     return config
+
+
+def load_sessions(path: Path, name: str | None = None) -> SessionTables:
+    """Read and check the sessions of a file that has nothing else.
+
+    Args:
+        path: of the file.
+        name: takes the place of the name in the file, which has one session then.
+
+    Raises:
+        ParameterError: the file cannot be read, or a key, a value or their combination is wrong.
+    """
+    written = _written(path)
+    if name is not None:
+        listed = written.get("sessions")
+        if not isinstance(listed, list) or len(listed) != 1 or not isinstance(listed[0], dict):
+            raise secagg.ParameterError(f"--name {name} needs one table [[sessions]] in {path}; give one session there")
+        written["sessions"] = [{**listed[0], "name": name}]
+    try:
+        tables = SessionTables(**written)
+    except ValidationError as error:
+        raise secagg.ParameterError(f"{path}: {_sentence(error)}") from None
+    tables = tables.model_copy(update=_with_paths(dict(tables), path.absolute().parent))
+    for wrong in _session_contradictions(tables.sessions):
+        raise secagg.ParameterError(f"{path}: {wrong}")
+    return tables
+
+
+def _written(path: Path) -> dict[str, Any]:
+    """Return what stands in a file."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        if len(content) > _MAX_FILE_BYTES:
+            raise secagg.ParameterError(f"{path} has more than {_MAX_FILE_BYTES} bytes; list fewer sessions")
+        return tomllib.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise secagg.ParameterError(f"cannot read {path}: {error.strerror}; give the path of a file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise secagg.ParameterError(f"{path} is no TOML: {error}; correct the file") from error
 
 
 def _contradictions(config: ServerConfig) -> Iterator[str]:
@@ -147,8 +187,18 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
         yield f"identities.{lacking} is missing; make both with `secagg enroll`"
     if storage.memory == (storage.directory is not None):
         yield "storage needs exactly one of storage.directory and storage.memory = true; give the directory to keep all"
-    names = [session.name for session in config.sessions]
+    yield from _session_contradictions(config.sessions)
     for index, session in enumerate(config.sessions):
+        if identities.anonymous and session.threat_model is secagg.ThreatModel.ACTIVE:
+            yield f"sessions.{index}.threat_model = 'active' needs a roster; set 'semi-honest' for an anonymous trial"
+        if identities.anonymous and session.clients == "roster":
+            yield f"sessions.{index}.clients = 'roster' needs a roster; give the number of clients"
+
+
+def _session_contradictions(sessions: Sequence[SessionSettings]) -> Iterator[str]:
+    """Sentences about values of sessions that do not fit each other."""
+    names = [session.name for session in sessions]
+    for index, session in enumerate(sessions):
         if session.name in names[:index]:
             yield f"sessions.{index}.name = {session.name!r} is used twice; every session has a name of its own"
         if not session.vectors and session.privacy is None:
@@ -160,10 +210,6 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
                 f"sessions.{index}.max_weight = {session.max_weight} sums weights without noise beside privacy; remove "
                 "it, and choose a plan with weights"
             )
-        if identities.anonymous and session.threat_model is secagg.ThreatModel.ACTIVE:
-            yield f"sessions.{index}.threat_model = 'active' needs a roster; set 'semi-honest' for an anonymous trial"
-        if identities.anonymous and session.clients == "roster":
-            yield f"sessions.{index}.clients = 'roster' needs a roster; give the number of clients"
 
 
 def _check_environment(path: Path) -> None:

@@ -15,7 +15,7 @@ import secagg
 from secagg.hosting.quotas import Quotas
 from secagg.hosting.retention import Retention
 from secagg.hosting.schedule import MAX_SECONDS, RoundSchedule
-from secagg.store.base import check_session_name
+from secagg.store.base import check_session_name, check_tenant
 from secagg.transport.grpc.tls import is_loopback, split_address
 
 _DEFAULTS: Final = Quotas()
@@ -45,9 +45,14 @@ def _cohort(value: Any) -> Any:
     return value
 
 
+def _tenant(tenant: str) -> str:
+    return check_tenant(tenant)
+
+
 Address = Annotated[str, AfterValidator(_address)]
 LoopbackAddress = Annotated[str, AfterValidator(_loopback_address)]
 SessionName = Annotated[str, AfterValidator(_session_name)]
+Tenant = Annotated[str, AfterValidator(_tenant)]
 Cohort = Annotated[int | list[int] | Literal["roster"], PlainValidator(_cohort)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -75,6 +80,16 @@ class ListenSettings(Section):
     plaintext: bool = Field(default=False, description="true only for trials on loopback, without TLS")
 
 
+class OperatorSettings(Section):
+    """An operator whose rights are fewer."""
+
+    key: Path = Field(description="public key file of this operator")
+    role: Literal["viewer", "operator", "admin"] = Field(
+        description="'viewer' sees, 'operator' also runs sessions and has sums, 'admin' also discards"
+    )
+    tenant: Tenant = Field(default="", description="whose sessions it knows and makes; other tenants have theirs")
+
+
 class IdentitySettings(Section):
     """Who may take part and who may fetch results."""
 
@@ -86,7 +101,12 @@ class IdentitySettings(Section):
     anonymous: bool = Field(
         default=False, description="true only for semi-honest trials on loopback, without identities"
     )
-    operators: list[Path] = Field(default_factory=list, description="public key files of those who fetch results")
+    operators: list[Path] = Field(
+        default_factory=list, description="public key files of operators with all rights, of the tenant ''"
+    )
+    operator: list[OperatorSettings] = Field(
+        default_factory=list, description="a list of tables [[identities.operator]]: operators with a role and a tenant"
+    )
 
 
 class StorageSettings(Section):

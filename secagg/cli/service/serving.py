@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import secagg
 from secagg.cli.service.expiring import tell_expiries
+from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.compute.processes import ProcessExecutor
@@ -29,7 +30,7 @@ from secagg.telemetry.foreign import foreign_lines, own_standard_error
 from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.telemetry.pages import pages_endpoint
-from secagg.transport.grpc import GrpcServer, ServerTls
+from secagg.transport.grpc import GrpcServer, OperatorRights, Role, ServerTls
 from secagg.transport.grpc.limits import HEALTH_LIMITS, OWN_FILES, open_files
 from secagg.transport.grpc.tls import split_address
 
@@ -99,6 +100,9 @@ async def _serve(
         ) as host,
     ):
         offered = await offer_sessions(host, config)
+        enrolled = await asyncio.to_thread(Enrolled, config)
+        if enrolled.trouble:
+            log.warning("no session can be made by call", reason=enrolled.trouble)
         few = few_descriptors(largest_cohort(host), config)
         if few:
             log.warning(few)
@@ -109,6 +113,7 @@ async def _serve(
             tls=tls,
             insecure=listen.plaintext,
             operators=operators,
+            roster=enrolled,
             anonymous=config.identities.anonymous,
             health_address=config.health.address,
         )
@@ -173,9 +178,20 @@ def _store(config: ServerConfig, accept_loss: bool) -> Iterator[SessionStore]:
         store.close()
 
 
-def operators_of(config: ServerConfig) -> dict[str, bytes]:
-    """Return the operators' keys by file; raises ParameterError for a file that has none."""
-    return {str(path): load_public_key(path) for path in config.identities.operators}
+def operators_of(config: ServerConfig) -> dict[str, OperatorRights]:
+    """Return the operators by file; raises ParameterError for a file that has no key, or one that is listed twice."""
+    listed = [(path, Role.ADMIN, "") for path in config.identities.operators]
+    listed += [(one.key, Role(one.role), one.tenant) for one in config.identities.operator]
+    found: dict[str, OperatorRights] = {}
+    for path, role, tenant in listed:
+        rights = OperatorRights(load_public_key(path), role, tenant)
+        for other, known in found.items():
+            if known.key == rights.key and known != rights:
+                raise secagg.ParameterError(
+                    f"{path} has the key of {other}, with another role or tenant; list each operator once"
+                )
+        found[str(path)] = rights
+    return found
 
 
 def tls_of(config: ServerConfig) -> ServerTls | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,9 +43,13 @@ def status(
 ) -> None:
     """Show the open round, the answers and the dropouts of a server's sessions."""
     client = operator_client("status", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    found = asyncio.run(_ask(client, session))
+    show_statuses(asyncio.run(_ask(client, session)), as_json)
+
+
+def show_statuses(found: Sequence[SessionStatus], as_json: bool) -> None:
+    """Print how far sessions are: a table and what there is to say of ends, or one object."""
     if as_json:
-        print_json({"sessions": [_record(one) for one in found]})
+        print_json({"sessions": [record_of(one) for one in found]})
         return
     if not found:
         print_sentences("The server has no sessions.")
@@ -60,12 +65,13 @@ def status(
             print_sentences(f"{one.name}: {one.detail}")
 
 
-async def _ask(client: Operator, session: str | None) -> list[SessionStatus]:
+async def _ask(client: Operator, session: str | None) -> Sequence[SessionStatus]:
     async with client:
-        return list(await client.sessions()) if session is None else [await client.status(session)]
+        return await client.sessions() if session is None else [await client.status(session)]
 
 
-def _record(one: SessionStatus) -> dict[str, Any]:
+def record_of(one: SessionStatus) -> dict[str, Any]:
+    """Return how far a session is as JSON has it."""
     return {
         "session": one.name,
         "state": one.state,

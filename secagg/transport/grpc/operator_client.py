@@ -16,7 +16,7 @@ import grpc
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import ParameterError
 from secagg.hosting import RoundSchedule, SessionStatus, offer_of
-from secagg.parameters import ClientId, SessionParameters
+from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.store.durable import sync_directory
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Endpoint, Metadata
@@ -117,8 +117,12 @@ class Operator:
             session: its name.
             client: who is told that it was removed (H02).
             detail: one sentence for operators.
+
+        Raises:
+            ParameterError: no client's id.
         """
-        await self._ask("DropClient", pb.DropClientRequest(session=session, client=client, detail=detail))
+        asked = pb.DropClientRequest(session=session, client=check_client_id(client), detail=detail)
+        await self._ask("DropClient", asked)
 
     async def discard(self, session: str) -> None:
         """Forget a session that has ended, with its result, though nobody may have fetched it."""

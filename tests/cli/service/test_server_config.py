@@ -140,6 +140,7 @@ def test_the_environment_comes_before_the_file(tmp_path: Path, monkeypatch: pyte
     assert config.identities.operators == [tmp_path / "x.pub"]
 
 
+OPERATOR = BASE + '[[identities.operator]]\nkey = "viewer.pub"\nrole = "viewer"\n'
 WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "no TOML": ("[listen", ("is no TOML", "Expected")),
     "no UTF-8": ("\udcff", ("is no TOML",)),
@@ -170,6 +171,18 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "plaintext and TLS": (TLS + "plaintext = true\n" + ROSTER + DATA, ("listen.plaintext", "listen.certificate")),
     "no name for all addresses": (TLS + 'address = "0.0.0.0:1"\n' + ROSTER + DATA, ("listen.names", "clients dial")),
+    "a role that there is not": (
+        OPERATOR.replace("viewer", "king"),
+        ("identities.operator.0.role = 'king'", "'viewer', 'operator' or 'admin'"),
+    ),
+    "an operator without a role": (
+        OPERATOR.replace('role = "viewer"\n', ""),
+        ("identities.operator.0.role is missing",),
+    ),
+    "a tenant that is none": (
+        OPERATOR + 'tenant = "../x"\n',
+        ("identities.operator.0.tenant = '../x'", "no tenant"),
+    ),
     "no roster": (TLS + DATA, ("identities.roster is missing", "secagg enroll")),
     "no authority": (TLS + '[identities]\nroster = "r"\n' + DATA, ("identities.authority is missing",)),
     "anonymous over TLS": (TLS + "[identities]\nanonymous = true\n" + DATA, ("identities.anonymous", "plaintext")),

@@ -36,10 +36,13 @@ def test_every_command_stands_in_the_operators_page(command: str) -> None:
     assert f"secagg {command} --" in OPERATIONS
 
 
-@pytest.mark.parametrize("command", ["join", "status", "result", "enroll", "keygen"])
+SESSIONS = [f"session {command}" for command in ("create", "list", "watch", "abort", "drop", "discard")]
+
+
+@pytest.mark.parametrize("command", ["join", "status", "result", "enroll", "keygen", *SESSIONS])
 def test_every_option_that_the_page_names_exists(run: Any, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    known = set(re.findall(r"--[a-z-]+", run(command, "--help").out))
+    known = set(re.findall(r"--[a-z-]+", run(*command.split(), "--help").out))
     text = OPERATIONS.replace("\\\n", " ")
     lines = [line.split("#")[0] for line in text.splitlines() if line.startswith(f"secagg {command} ")]
     assert lines != []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -266,6 +268,12 @@ REQUESTS: dict[str, Any] = {
 def test_every_call_of_operators_is_in_the_table_of_roles() -> None:
     calls = {method.name for method in pb.DESCRIPTOR.services_by_name["Administration"].methods}
     assert calls == set(LEAST_ROLE) == set(REQUESTS)
+
+
+def test_the_table_of_roles_stands_in_the_operators_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (viewer|operator|admin) \|$", page, re.MULTILINE)
+    assert rows == [(call, role.value) for call, role in LEAST_ROLE.items()]
 
 
 async def ask(operator: Operator, call: str) -> str:

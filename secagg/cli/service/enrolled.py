@@ -1,0 +1,62 @@
+"""The keys of all clients, as a server that runs holds them: from which sessions are made by call and members let in.
+
+Read once, and valid no longer than the roster says. Must not know who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import secagg
+from secagg.cli.service.offering import load_roster
+from secagg.cli.service.server_config import ServerConfig
+from secagg.identity.directory import Directory
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Enrolled:
+    """Gives the keys of the roster.
+
+    Args:
+        config: names the roster.
+        now: the time, with a time zone.
+
+    Attributes:
+        trouble: why there is no roster, in one sentence; empty when there is one, or none is needed.
+    """
+
+    def __init__(self, config: ServerConfig, now: Callable[[], datetime] = _now) -> None:
+        self._file = config.identities.roster
+        self._now = now
+        self._directory: Directory | None = None
+        self.trouble = ""
+        if not config.identities.anonymous:
+            try:
+                self._directory = load_roster(config)
+            except secagg.ParameterError as error:
+                self.trouble = str(error)
+
+    def take(self, directory: Directory) -> None:
+        """Hold another one from now on."""
+        self._directory, self.trouble = directory, ""
+
+    def __call__(self) -> Mapping[int, bytes]:
+        """Client id to 32-byte key; nothing where clients are anonymous.
+
+        Raises:
+            ParameterError: the roster could not be read, or has expired.
+        """
+        if self.trouble:
+            raise secagg.ParameterError(self.trouble)
+        if self._directory is None:
+            return {}
+        expires = self._directory.expires
+        if expires is not None and expires <= self._now():
+            raise secagg.ParameterError(
+                f"{self._file} expired at {expires:%Y-%m-%d %H:%M} UTC; have it signed again with `secagg enroll`"
+            )
+        return self._directory.keys

@@ -1,0 +1,216 @@
+"""`secagg session`: an operator makes sessions, watches, ends and discards them while the server runs.
+
+A session is described as in server.toml. Its parameters are chosen here, and the server adds the keys of its roster.
+Must not know what a session sums.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from secagg.cli.options import MaybeText, Words
+from secagg.cli.output import JsonFlag, print_json, print_sentences, shown
+from secagg.cli.service.connecting import (
+    OPERATOR_GIVE_UP_SECONDS,
+    CaFile,
+    CertificateFile,
+    GiveUp,
+    KeyFile,
+    OperatorKey,
+    Plaintext,
+    Server,
+    ServerName,
+    needs_service,
+    operator_client,
+)
+from secagg.cli.service.status import record_of, show_statuses
+
+if TYPE_CHECKING:
+    from secagg.hosting import SessionStatus
+    from secagg.transport.grpc import Operator
+
+NO_SUM = 1
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Make, watch, end and discard the sessions of a server that runs."
+)
+SessionName = Annotated[str, typer.Option("--session", metavar="NAME", help="The session.")]
+Detail = Annotated[str, typer.Option("--detail", metavar="TEXT", help="Why, in one sentence for operators.")]
+
+
+@app.command(short_help="Offer sessions to their cohorts.")
+def create(
+    server: Server,
+    identity: OperatorKey,
+    config: Annotated[
+        Path, typer.Option(metavar="FILE.toml", help="Tables [[sessions]], and perhaps [rounds], as in server.toml.")
+    ],
+    name: Annotated[
+        MaybeText, typer.Option(metavar="NAME", help="The session's name, in the place of the one in the file.")
+    ] = None,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Offer sessions to their cohorts. Each draws its own randomness: the same command again finds its name taken."""
+    with needs_service("session create"):
+        from secagg.cli.service.offering import offered_by_call
+        from secagg.cli.service.server_config import load_sessions
+    client = operator_client("session create", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+    tables = load_sessions(config, name)
+
+    async def make(operator: Operator) -> list[SessionStatus]:
+        enrolled = await operator.clients()
+        # All are chosen before the first one is made.
+        chosen = [offered_by_call(session, tables.rounds, enrolled) for session in tables.sessions]
+        return [await operator.create(each, parameters, schedule) for each, parameters, schedule in chosen]
+
+    made = _asked(client, make)
+    if as_json:
+        print_json({"sessions": [record_of(one) for one in made]})
+        return
+    for one in made:
+        print_sentences(f"Session {one.name} is offered to {one.clients} clients.")
+
+
+@app.command("list", short_help="Show sessions.")
+def list_(
+    server: Server,
+    identity: OperatorKey,
+    state: Annotated[
+        Words, typer.Option("--state", metavar="STATE", help="Only these: completed, masked_input, …; may be repeated.")
+    ] = None,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the sessions of this operator's tenant, as `secagg status` does."""
+    client = operator_client("session list", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+    show_statuses(_asked(client, lambda operator: operator.sessions(state or ())), as_json)
+
+
+@app.command(short_help="Show how far a session is until its end.")
+def watch(
+    server: Server,
+    identity: OperatorKey,
+    session: SessionName,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> int:
+    """Show each change of a session until it has ended; exit code 1 when there is no sum. With --json, only the end."""
+    client = operator_client("session watch", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+
+    async def follow(operator: Operator) -> SessionStatus | None:
+        status = None
+        async for status in operator.watch(session):
+            if not as_json:
+                sys.stdout.write(f"{shown(_line(status))}\n")
+                sys.stdout.flush()
+        return status
+
+    last = _asked(client, follow)
+    if as_json and last is not None:
+        print_json(record_of(last))
+    return 0 if last is not None and last.state == "completed" and last.abort_reason is None else NO_SUM
+
+
+@app.command(short_help="End a session without a sum.")
+def abort(
+    server: Server,
+    identity: OperatorKey,
+    session: SessionName,
+    detail: Detail = "",
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """End a session without a sum. One that was aborted stays so; one that has completed is an error."""
+    client = operator_client("session abort", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+    _asked(client, lambda operator: operator.abort(session, detail))
+    _said({"session": session, "aborted": True}, f"Session {session} is aborted.", as_json)
+
+
+@app.command(short_help="Let a session go on without a client.")
+def drop(
+    server: Server,
+    identity: OperatorKey,
+    session: SessionName,
+    client: Annotated[int, typer.Option("--client", metavar="ID", help="Who is removed.")],
+    detail: Detail = "",
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a session go on without a client, which is told so (H02)."""
+    asker = operator_client("session drop", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+    _asked(asker, lambda operator: operator.drop(session, client, detail))
+    _said({"session": session, "dropped": client}, f"Session {session} goes on without client {client}.", as_json)
+
+
+@app.command(short_help="Forget a session that has ended, and its result.")
+def discard(
+    server: Server,
+    identity: OperatorKey,
+    session: SessionName,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Forget a session that has ended, with its result, though nobody may have fetched it. Its name is free again."""
+    client = operator_client("session discard", server, identity, ca, certificate, key, server_name, plaintext, give_up)
+    _asked(client, lambda operator: operator.discard(session))
+    _said({"session": session, "discarded": True}, f"Session {session} is forgotten.", as_json)
+
+
+def _asked(client: Operator, ask: Callable[[Operator], Awaitable[Any]]) -> Any:
+    async def connected() -> Any:
+        async with client as operator:
+            return await ask(operator)
+
+    return asyncio.run(connected())
+
+
+def _said(record: dict[str, object], sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(record)
+    else:
+        print_sentences(sentence)
+
+
+def _line(status: SessionStatus) -> str:
+    answered = f", {status.answered} of {status.expected} answered" if status.expected else ""
+    dropped = sum(status.dropped.values())
+    gone = f", {dropped} of {status.clients} dropped" if dropped else ""
+    detail = f": {status.detail}" if status.detail else ""
+    return f"{status.state.replace('_', ' ')}{answered}{gone}{detail}"
