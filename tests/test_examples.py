@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import runpy
 import subprocess
 import sys
@@ -121,9 +122,33 @@ def test_a_client_of_the_example_takes_part_in_its_own_cell_only() -> None:
     assert np.linalg.norm(client.answer(plan.parameters(0), model, 0)["update"]) <= program.NORM or client.lies
 
 
+def test_sessions_over_the_service_learn_what_plain_rounds_learn() -> None:
+    program = example("federated_rounds.py")
+    tables = program.made_up_tables()
+    learned = asyncio.run(program.learn(tables, rounds=3))
+    model = np.zeros(program.UPDATE.shape)
+    for secure in learned:
+        # Each round rounds by a step at most.
+        assert np.allclose(secure, model, atol=3 * 2 * program.UPDATE.clip / 2**program.UPDATE.bits)
+        model = model + np.mean([program.local_update(model, table) for table in tables.values()], axis=0)
+    losses = [program.loss(model, tables) for model in learned]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_a_client_refuses_a_model_that_is_another_one() -> None:
+    models = example("federated_rounds.py").Models()
+    digest = models.publish(np.ones(3))
+    assert models.fetch(digest).tolist() == [1.0] * 3
+    models._files[digest] = np.zeros(3).tobytes()
+    for unknown in (digest, bytes(32)):
+        with pytest.raises(secagg.ParameterError, match="no model"):
+            models.fetch(unknown)
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
+        ("federated_rounds.py", "after 10 rounds: loss 0.0"),
         ("histogram.py", "rows of 19 clients"),
         ("mean_and_variance.py", "over 19 clients"),
         ("private_histogram.py", "refused: client 0 on 'ages' has spent"),

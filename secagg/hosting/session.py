@@ -249,7 +249,7 @@ class HostedSession:
         """The session as its operator sees it."""
         return self._seat.status()
 
-    async def next_status(self, seen: SessionStatus | None, wait: float) -> SessionStatus | None:
+    async def next_status(self, seen: SessionStatus | None, wait: float) -> tuple[SessionStatus, bool] | None:
         """Return the status as soon as more differs from one that was seen than the time that is left.
 
         Args:
@@ -257,14 +257,14 @@ class HostedSession:
             wait: seconds to wait for another one; negative is 0.
 
         Returns:
-            The status, or None when the time passed.
+            The status, and whether it is the last (`settled`); None when the time passed.
         """
         clock = self._tools.clock
         until = clock.now() + max(0.0, wait)
         while True:
             news, status = self._seat.news, self.status()
             if seen is None or replace(status, seconds_left=seen.seconds_left) != seen:
-                return status
+                return status, self.settled
             if clock.now() >= until:
                 return None
             # Answers are no news to clients, and come by the thousand.

@@ -15,8 +15,8 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import secagg
-from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.enrolled import Enrolled
+from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.compute.processes import ProcessExecutor

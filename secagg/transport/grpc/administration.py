@@ -137,10 +137,10 @@ class Administrator(AdministrationServicer):
         session = await self._own(request.session, rights)
         loop = asyncio.get_running_loop()
         until, seen = loop.time() + self._limits.poll_seconds, None
-        while (status := await self._waits.until_end(session.next_status(seen, until - loop.time()))) is not None:
-            settled, seen = session.settled, status
-            yield pb.WatchSessionReply(status=status_message(status), last=settled)
-            if settled:
+        while (news := await self._waits.until_end(session.next_status(seen, until - loop.time()))) is not None:
+            seen, last = news
+            yield pb.WatchSessionReply(status=status_message(seen), last=last)
+            if last:
                 return
 
     @admitted

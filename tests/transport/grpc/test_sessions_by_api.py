@@ -15,7 +15,7 @@ import pytest
 from secagg import Integers, SessionParameters
 from secagg.errors import AbortReason, ParameterError
 from secagg.hosting import HostReason, Quotas, RoundSchedule, SessionStatus, offer_of, read_result
-from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits
+from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, pages
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.limits import MAX_OFFER_BYTES
 from secagg.transport.grpc.rights import LEAST_ROLE, OperatorRights, Role
@@ -207,7 +207,7 @@ def test_sessions_come_in_pages_and_by_state() -> None:
 
 
 def test_a_page_with_many_contributors_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secagg.transport.grpc.pages._MOST_CONTRIBUTORS", 7)
+    monkeypatch.setattr(pages, "_MOST_CONTRIBUTORS", 7)
 
     async def play() -> None:
         async with Network(clients=4) as network, network.admin() as operator:
