@@ -88,6 +88,7 @@ class Keeper:
             SecAggError, OSError: the log cannot be read, or is not one of this session.
         """
         self._journal = journal
+        self._tools.observer.session_opened(self._name, hashlib.sha256(self._record.offer).digest())
         replayed = await self._tools.run(journal.replay)
         if replayed.book.entries:
             self._tools.observer.session_resumed(self._name, replayed.book.entries, replayed.seconds)
@@ -120,6 +121,8 @@ class Keeper:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+            if self.outcome is None:
+                self._tools.observer.session_left(self._name)
 
     def count_stored(self, size: int) -> None:
         """Count bytes that the store has of an ended session."""

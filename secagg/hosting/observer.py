@@ -19,6 +19,12 @@ class HostObserver:
     def session_created(self, name: str, clients: int) -> None:
         """A session was created."""
 
+    def session_opened(self, name: str, digest: bytes) -> None:
+        """This process goes on with a session; SHA-256 of its offer, the same wherever and whenever that is."""
+
+    def session_left(self, name: str) -> None:
+        """This process stops with a session that has not ended; it goes on later, or elsewhere."""
+
     def session_refused(self, name: str, error: Exception) -> None:
         """A session that was to be offered cannot be, or not as it was to be; the others are."""
 

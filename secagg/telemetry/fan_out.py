@@ -25,6 +25,16 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.session_created(name, clients)
 
+    def session_opened(self, name: str, digest: bytes) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_opened(name, digest)
+
+    def session_left(self, name: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.session_left(name)
+
     def session_refused(self, name: str, error: Exception) -> None:
         """Pass it on."""
         for observer in self._observers:

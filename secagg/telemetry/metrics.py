@@ -142,12 +142,16 @@ class MetricsObserver(HostObserver):
         """Count it by what was removed."""
         self._expired.labels(what=what.value).inc()
 
-    def session_failed(self, name: str, error: BaseException) -> None:
-        """Count it."""
+    def session_left(self, name: str) -> None:
+        """It does not run here."""
         self._stages.pop(name, None)
         self._end_work(name)
-        self._failed.inc()
         self._finish(name)
+
+    def session_failed(self, name: str, error: BaseException) -> None:
+        """Count it."""
+        self._failed.inc()
+        self.session_left(name)
 
     def round_opened(self, name: str, round_: Round, clients: int, seconds: float) -> None:
         """Watch how its answers come in."""
@@ -216,9 +220,7 @@ class MetricsObserver(HostObserver):
     def lease_lost(self, name: str, epoch: int, why: str) -> None:
         """Count it; the session runs elsewhere."""
         self._leases_lost.inc()
-        self._stages.pop(name, None)
-        self._end_work(name)
-        self._finish(name)
+        self.session_left(name)
 
     def watch_disk(self, directory: Path) -> None:
         """Show what is free where the data directory is, whenever it is asked for."""

@@ -1,14 +1,29 @@
 """OpenTelemetry traces of sessions: one span for a session, below it one for each round and each stage.
 
+The trace of a session follows from its offer: wherever it goes on, after a restart or on another replica, its spans
+belong to the same one, without anybody telling anybody. They lie below a span that nobody made, which a trace's reader
+shows as missing.
+
 Needs opentelemetry-api, which says nothing until somebody sets a provider up: `opentelemetry-instrument secagg serve`.
 Names, numbers and reasons only.
 """
 
 from __future__ import annotations
 
+import hashlib
+
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, Status, StatusCode, TracerProvider, set_span_in_context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TracerProvider,
+    set_span_in_context,
+)
 
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Departure
@@ -27,17 +42,35 @@ class TracingObserver(HostObserver):
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._tracer = trace.get_tracer("secagg", tracer_provider=provider)
+        self._clients: dict[str, int] = {}
         self._sessions: dict[str, Span] = {}
         self._rounds: dict[str, Span] = {}
         self._stages: dict[str, Span] = {}
 
     def session_created(self, name: str, clients: int) -> None:
-        """Open the session's span."""
-        self._begin(name, {"secagg.clients": clients})
+        """Keep it for the session's span."""
+        self._clients[name] = clients
+
+    def session_opened(self, name: str, digest: bytes) -> None:
+        """Open the session's span, or one for what is left of it."""
+        self._sessions[name] = span = self._tracer.start_span(
+            "session", attributes={"secagg.session": name}, context=_trace_of(digest)
+        )
+        if name in self._clients:
+            span.set_attribute("secagg.clients", self._clients.pop(name))
 
     def session_resumed(self, name: str, entries: int, seconds: float) -> None:
-        """Open a span for what is left of the session."""
-        self._begin(name, {"secagg.resumed_entries": entries})
+        """Note it in the session's span."""
+        if name in self._sessions:
+            self._sessions[name].set_attribute("secagg.resumed_entries", entries)
+
+    def session_left(self, name: str) -> None:
+        """Close all spans of the session: whoever goes on with it opens its own."""
+        self._finish(name, Status(StatusCode.UNSET))
+
+    def lease_lost(self, name: str, epoch: int, why: str) -> None:
+        """The same, in error."""
+        self._finish(name, Status(StatusCode.ERROR, "lease lost"))
 
     def session_ended(self, name: str, outcome: Outcome) -> None:
         """Close all spans of the session."""
@@ -71,11 +104,6 @@ class TracingObserver(HostObserver):
         self._end(self._stages, name)
         self._stages[name] = self._below(self._rounds.get(name) or self._sessions.get(name), f"stage {stage.value}", {})
 
-    def _begin(self, name: str, attributes: dict[str, int]) -> None:
-        self._sessions[name] = self._tracer.start_span(
-            "session", attributes={"secagg.session": name, **attributes}, context=Context()
-        )
-
     def _below(self, parent: Span | None, name: str, attributes: dict[str, int]) -> Span:
         context = None if parent is None else set_span_in_context(parent)
         return self._tracer.start_span(name, context=context, attributes=attributes)
@@ -92,3 +120,15 @@ class TracingObserver(HostObserver):
         span = spans.pop(name, None)
         if span is not None:
             span.end()
+
+
+def _trace_of(digest: bytes) -> Context:
+    """The context of a session's trace; says that it is sampled, since nobody is there to ask."""
+    drawn = hashlib.sha256(b"secagg trace\0" + digest).digest()
+    parent = SpanContext(
+        trace_id=int.from_bytes(drawn[:16]) or 1,
+        span_id=int.from_bytes(drawn[16:24]) or 1,
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )
+    return set_span_in_context(NonRecordingSpan(parent), Context())

@@ -13,6 +13,7 @@ from secagg.store.base import Aborted, Completed, StoreError
 def play(observer: HostObserver) -> None:
     """A session that completes, one that is resumed and aborted, and one that fails."""
     observer.session_created("a", 4)
+    observer.session_opened("a", bytes(32))
     observer.round_opened("a", Round.ADVERTISE_KEYS, 4, 60.0)
     observer.bytes_received("a", 1, 100)
     observer.bytes_received("a", 2, 23)
@@ -36,6 +37,7 @@ def play(observer: HostObserver) -> None:
     observer.session_expired("a", Expired.RESULT)
     observer.session_expired("a", Expired.SESSION)
     observer.answer("a", None, 2, ReceiptKind.LATE)
+    observer.session_opened("b", bytes(31) + b"b")
     observer.session_resumed("b", 17, 0.5)
     observer.readiness_changed("")
     observer.readiness_changed("the disk is full")
@@ -47,5 +49,6 @@ def play(observer: HostObserver) -> None:
     observer.store_failed("b", StoreError("the disk is full"))
     observer.session_ended("b", Aborted(AbortReason.TOO_FEW_SHARERS.value, "only 1 client is left"))
     observer.session_created("c", 2)
+    observer.session_opened("c", bytes(31) + b"c")
     observer.round_opened("c", Round.ADVERTISE_KEYS, 2, 60.0)
     observer.session_failed("c", ZeroDivisionError("a defect"))
