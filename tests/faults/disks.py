@@ -89,7 +89,7 @@ async def session_damaged(directory: Path, seed: int, damage: Callable[[Path, in
         trial.between = lambda code: _hit(code, hit, lambda: damage(trial.files / "data", seed))
         await trial.serve(["consistency_check/message/durable"])
         await trial.everybody()
-        status = await trial.until(_over)
+        status = await trial.until(over)
         verdict = Verdict(len(hit), detail=f"{status.state}: {status.detail}")
         verdict.wrong = int(status.result_ready)
         loud = status.state == "failed" and "damaged on the disk" in status.detail
@@ -131,7 +131,7 @@ async def log_damaged(directory: Path, seed: int) -> Verdict:
             log, kept = data / WAL, directory / "kept-log"
             if code == _KILLED:
                 shutil.copyfile(log, kept)
-                _lose(log, seed)
+                lose(log, seed)
                 return True
             refused.append("--accept-loss" in (trial.files / "errors").read_text(encoding="utf-8"))
             shutil.copyfile(kept, log)
@@ -147,7 +147,8 @@ async def log_damaged(directory: Path, seed: int) -> Verdict:
         return verdict
 
 
-def _lose(log: Path, seed: int) -> None:
+def lose(log: Path, seed: int) -> None:
+    """Remove, damage or shorten a write-ahead log."""
     size = log.stat().st_size
     match seed % 3:
         case 0:
@@ -164,7 +165,8 @@ def _hit(code: int, hit: list[int], damage: Callable[[], int]) -> bool:
     return code == _KILLED
 
 
-def _over(status: SessionStatus) -> bool:
+def over(status: SessionStatus) -> bool:
+    """Whether a session has ended in any way."""
     return status.result_ready or status.state in ("aborted", "failed")
 
 

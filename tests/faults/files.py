@@ -5,7 +5,7 @@ Every process of a trial makes the same keys and inputs from the ids, so that no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,6 +54,7 @@ class Files:
         listen: further keys of [listen].
         limits: keys of [limits].
         work: keys of [work].
+        others: further keys of the tables of more sessions, their names among them.
         plaintext: no TLS, on loopback.
         ca: signs the server's certificate.
     """
@@ -65,6 +66,7 @@ class Files:
     listen: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     work: Mapping[str, Any] = field(default_factory=dict)
+    others: Sequence[Mapping[str, Any]] = ()
     plaintext: bool = False
     ca: CertificateAuthority = field(default_factory=CertificateAuthority)
 
@@ -112,7 +114,6 @@ class Files:
             "topology": "complete",
             "max_corrupt": 0.0,
             "vectors": {"v": {"kind": "integers", "shape": [self.length], "low": 0, "high": HIGHEST}},
-            **self.session,
         }
         identities = {"roster": "roster.json", "authority": "authority.pub", "operators": ["operator.pub"]}
         # Rounds end by answers, or when the trial moves the server's clock: never because a machine is slow.
@@ -127,7 +128,7 @@ class Files:
             "work": self.work,
             "rounds": rounds,
             "logs": {"file": "log"},
-            "sessions": [session],
+            "sessions": [{**session, **keys} for keys in (self.session, *self.others)],
         }
         lines = [f"{name} = {_toml(table)}" for name, table in tables.items()]
         (self / "server.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")

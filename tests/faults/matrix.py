@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults import disks, killing, machines, points, strangers, wires
+from tests.faults import disks, killing, machines, neighbours, points, strangers, wires
 from tests.faults.proxy import Cut, Shuffle, Slow, Swap, Twice
 from tests.faults.trial import Verdict
 
@@ -111,5 +111,10 @@ FAULTS: Final = (
     Fault("roster expired during the session", _plain(strangers.roster_expires)),
     Fault("unknown clients and wrong keys", _plain(strangers.unknown_clients), quick=True),
     Fault("callers without a login watch", _plain(strangers.watchers), quick=True),
+    Fault("slow members of another session", _plain(neighbours.slow_members), quick=True),
+    Fault("connections that are idle, silent or dead", _plain(neighbours.useless_connections), quick=True),
+    Fault("wrong tables and an expired roster at restarts", _plain(neighbours.tables_are_wrong), quick=True),
+    Fault("server crashes in each round, with last words", _plain(neighbours.server_crashes)),
+    Fault("lost commits are accepted", neighbours.loss_is_accepted, quick=True, times=3),
     Fault("older session replayed", _plain(strangers.session_replayed), quick=True),
 )

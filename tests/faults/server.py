@@ -3,7 +3,8 @@
     python -m tests.faults.server '{"config": "server.toml", "kill": "masked_input/message/durable"}'
 
 Everything of the real command runs, but that the store, the clock and the bounds of the service are wrapped. Lines of
-JSON on standard input change the world: {"advance": seconds}, {"wall": seconds}, {"file_bytes": bytes or null}.
+JSON on standard input change the world: {"advance": seconds}, {"wall": seconds}, {"file_bytes": bytes or null}, or end
+it: {"crash": last words}.
 """
 
 from __future__ import annotations
@@ -299,6 +300,9 @@ def _do(loop: asyncio.AbstractEventLoop, clock: MovedClock, word: str, value: An
             loop.call_soon_threadsafe(clock.advance, value)
         case "wall":
             _wall_offset += value
+        case "crash":
+            os.write(sys.stderr.fileno(), value.encode() + b"\n")
+            os.abort()
         case "file_bytes":
             _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard if value is None else value, hard))

@@ -35,16 +35,16 @@ _CHANNELS: Final = 10
 _EACH: Final = 16
 
 
-def _yesterday() -> datetime:
+def yesterday() -> datetime:
     return datetime.now(UTC) - _YESTERDAY
 
 
 @asynccontextmanager
-async def connected(trial: Trial, client: int) -> AsyncIterator[tuple[Connection, Metadata]]:
+async def connected(trial: Trial, client: int, session: str = SESSION) -> AsyncIterator[tuple[Connection, Metadata]]:
     """A bare connection as a client, and the token of a login."""
     connection = Connection(
         Endpoint(trial.address, ClientTls(trial.files.ca.pem), insecure=False),
-        ClientCaller(SESSION, client),
+        ClientCaller(session, client),
         identity_of(client),
         RETRY,
         Notes(lambda phase, outcome: None),
@@ -60,7 +60,7 @@ async def connected(trial: Trial, client: int) -> AsyncIterator[tuple[Connection
 async def certificates_expire(directory: Path) -> Verdict:
     """The server's certificate has expired: nobody connects. With another one the session goes on."""
     async with Trial(directory) as trial:
-        trial.files.certify(until=_yesterday())
+        trial.files.certify(until=yesterday())
         await trial.serve()
         await trial.everybody(retry=_IMPATIENT)
         refused = sum(isinstance(outcome, ServiceError) for outcome in trial.outcomes.values())
@@ -77,7 +77,7 @@ async def client_certificates_expire(directory: Path) -> Verdict:
     async with Trial(directory, listen={"client_ca": "ca.pem"}) as trial:
         ca = trial.files.ca
         await trial.serve()
-        for shown in (ca.client(until=_yesterday()), (None, None)):
+        for shown in (ca.client(until=yesterday()), (None, None)):
             await trial.everybody(retry=_IMPATIENT, tls=ClientTls(ca.pem, *shown))
         refused = sum(isinstance(outcome, ServiceError) for outcome in trial.outcomes.values())
         let_in = len(trial.acks)
@@ -95,7 +95,7 @@ async def roster_expires(directory: Path) -> Verdict:
         clients = asyncio.create_task(trial.everybody())
         try:
             await trial.until(lambda status: status.answered > 0 or status.state != "advertise_keys")
-            await trial.restart(lambda: trial.files.sign(expires=_yesterday()))
+            await trial.restart(lambda: trial.files.sign(expires=yesterday()))
             await clients
         finally:
             clients.cancel()

@@ -213,12 +213,18 @@ class Trial:
 
     async def left_over(self, what: str, **words: Any) -> int:
         """Say something to the server, and wait until it is done; returns one of the numbers that it answers."""
+        self.say(**words)
         assert self.server is not None
         assert self.server.process.stdin is not None
-        self.server.process.stdin.write(json.dumps(words).encode() + b"\n")
         await self.server.process.stdin.drain()
         number: int = (await self._bounded(self._words.get()))[what]
         return number
+
+    def say(self, **words: Any) -> None:
+        """Say something to the server, which may not live to answer."""
+        assert self.server is not None
+        assert self.server.process.stdin is not None
+        self.server.process.stdin.write(json.dumps(words).encode() + b"\n")
 
     def kill_server(self) -> None:
         """Send SIGKILL; the server is started again."""
