@@ -38,8 +38,11 @@ class Neighbourhoods:
         if self._topology.kind is TopologyKind.COMPLETE:
             return self._ring[:position] + self._ring[position + 1 :]
         size, half = len(self._ring), self._topology.degree // 2
-        found = {self._ring[(position + step) % size] for step in range(1, half + 1)}
-        found |= {self._ring[(position - step) % size] for step in range(1, half + 1)}
+        around = self._ring[max(0, position - half) : position + half + 1]
+        found = {*around, *self._ring[: max(0, position + half + 1 - size)]}
+        if position < half:
+            found.update(self._ring[position - half :])
+        found.discard(client)
         if self._topology.degree % 2:
             found.add(self._ring[(position + size // 2) % size])
         return tuple(sorted(found))

@@ -90,7 +90,8 @@ class LogObserver(HostObserver):
     """
 
     def __init__(self, logger: structlog.stdlib.BoundLogger) -> None:
-        self._log = logger
+        # Bound once: for a call that is not written, the binding would be most of what it costs.
+        self._log: structlog.stdlib.BoundLogger = logger.bind()
 
     def session_created(self, name: str, clients: int) -> None:
         """Level info."""
@@ -142,13 +143,19 @@ class LogObserver(HostObserver):
 
     def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
         """Level debug."""
-        self._log.debug(
-            "answer", session=name, round=None if round_ is None else round_.value, client=client, outcome=kind.value
-        )
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug(
+                "answer",
+                session=name,
+                round=None if round_ is None else round_.value,
+                client=client,
+                outcome=kind.value,
+            )
 
     def login_answered(self, outcome: str) -> None:
         """Level debug: strangers must not be able to fill a log."""
-        self._log.debug("login", outcome=outcome)
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug("login", outcome=outcome)
 
     def stage_entered(self, name: str, stage: Stage) -> None:
         """Level info."""
@@ -156,7 +163,8 @@ class LogObserver(HostObserver):
 
     def step_timed(self, name: str, step: str, seconds: float) -> None:
         """Level debug."""
-        self._log.debug("step timed", session=name, step=step, seconds=round(seconds, 6))
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug("step timed", session=name, step=step, seconds=round(seconds, 6))
 
     def readiness_changed(self, trouble: str) -> None:
         """Level info when ready, error otherwise."""

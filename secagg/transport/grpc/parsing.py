@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from secagg.transport.grpc.calls import Context, fail
 from secagg.transport.grpc.errors import Refusal
+from secagg.transport.grpc.handlers import Handlers
 from secagg.transport.grpc.status import CallRefusedError
 
 _KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
@@ -23,6 +24,9 @@ _KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 class Parser(grpc.aio.ServerInterceptor):
     """Reads requests in place of gRPC."""
 
+    def __init__(self) -> None:
+        self._handlers = Handlers(self._around)
+
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
@@ -30,6 +34,9 @@ class Parser(grpc.aio.ServerInterceptor):
         handler = await continuation(details)
         if handler is None or handler.request_deserializer is None:
             return handler
+        return self._handlers.of(details.method, handler)
+
+    def _around(self, handler: Any) -> Any:
         streams, parse = handler.request_streaming, handler.request_deserializer
 
         async def read(raw: Any, context: Context) -> Any:

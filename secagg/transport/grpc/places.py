@@ -21,9 +21,10 @@ from urllib.parse import unquote
 import grpc
 
 from secagg.errors import SecAggError
-from secagg.transport.grpc.calls import Context, fail, token_in
+from secagg.transport.grpc.calls import SEATED, Context, fail, token_in
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, MemberCaller
+from secagg.transport.grpc.handlers import Handlers
 from secagg.transport.grpc.limits import ServiceLimits
 from secagg.transport.grpc.status import CallRefusedError
 
@@ -46,27 +47,32 @@ class Places(grpc.aio.ServerInterceptor):
         self._gatekeeper = gatekeeper
         self._limits = limits
         self._open: Counter[Caller | str | tuple[str, str]] = Counter()
+        self._handlers = Handlers(self._around)
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
         """Return the method's handler, with taking a place and the waiting for its request around it."""
         handler = await continuation(details)
-        if handler is None:
-            return None
-        who = self._who(details, handler.response_streaming)
+        return None if handler is None else self._handlers.of(details.method, handler)
+
+    def _around(self, handler: Any) -> Any:
         method = handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
         # gRPC reads the one request of a unary call before it calls the handler, for as long as that takes.
-        seated = self._seated(method, who, unary=not handler.request_streaming)
+        seated = self._seated(
+            method, _WATCHERS if handler.response_streaming else _STRANGERS, unary=not handler.request_streaming
+        )
         kind = "stream_stream" if handler.response_streaming else "stream_unary"
         nothing = {"unary_unary": None, "unary_stream": None, "stream_unary": None, "stream_stream": None}
         return handler._replace(request_streaming=True, **{**nothing, kind: seated})
 
-    def _who(self, details: grpc.HandlerCallDetails, watches: bool) -> Caller | str:
+    def _who(self, context: Context, stranger: str) -> Caller | str:
         try:
-            return self._gatekeeper.caller(token_in(details.invocation_metadata))
+            caller = self._gatekeeper.caller(token_in(context.invocation_metadata()))
         except SecAggError:
-            return _WATCHERS if watches else _STRANGERS
+            return stranger
+        SEATED.set(caller)
+        return caller
 
     def _most(self, who: Caller | str) -> int:
         if isinstance(who, str):
@@ -95,13 +101,13 @@ class Places(grpc.aio.ServerInterceptor):
                 if not self._open[seat]:
                     del self._open[seat]
 
-    def _seated(self, method: Method, who: Caller | str, *, unary: bool) -> Method:
+    def _seated(self, method: Method, stranger: str, *, unary: bool) -> Method:
         """Return a method that streams requests, whatever the method inside does."""
         if inspect.isasyncgenfunction(method):
 
             async def replies(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
                 try:
-                    with self._place(who, context):
+                    with self._place(self._who(context, stranger), context):
                         given = await self._only(requests) if unary else requests
                         async for reply in method(given, context):
                             yield reply
@@ -112,7 +118,7 @@ class Places(grpc.aio.ServerInterceptor):
 
         async def reply(requests: AsyncIterator[Any], context: Context) -> Any:
             try:
-                with self._place(who, context):
+                with self._place(self._who(context, stranger), context):
                     return await method(await self._only(requests) if unary else requests, context)
             except CallRefusedError as refusal:
                 await fail(context, refusal)

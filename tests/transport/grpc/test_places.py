@@ -204,6 +204,9 @@ class Abroad:
     def peer(self) -> str:
         return self._peer
 
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
     async def abort(self, code: grpc.StatusCode, *said: Any) -> None:
         raise ConnectionError(code.name)
 
