@@ -39,7 +39,7 @@ class Address:
     Args:
         conninfo: a URI or keywords and values, as PostgreSQL's programs take them; the environment and the password
             file fill in what it leaves out.
-        seconds: what connecting may take, and a statement, and waiting for a lock.
+        seconds: what connecting may take, and a statement; waiting for a lock, half of it.
 
     Attributes:
         place: the database and its host, for people.
@@ -65,10 +65,16 @@ class Address:
         self.place = f"database {given.get('dbname') or 'of its user'} at {host or 'its default host'}"
         self.place += f":{port}" if port else ""
         milliseconds = int(1000 * seconds)
-        limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        limits = {
+            "statement_timeout": milliseconds,
+            "lock_timeout": milliseconds // 2,
+            "idle_in_transaction_session_timeout": milliseconds,
+        }
         self.conninfo = conninfo
         self.arguments: dict[str, Any] = {
-            "options": " ".join([str(given.get("options") or ""), *(f"-c {name}={milliseconds}" for name in limits)]),
+            "options": " ".join(
+                [str(given.get("options") or ""), *(f"-c {name}={limit}" for name, limit in limits.items())]
+            ),
             "connect_timeout": max(2, int(seconds)),
             "tcp_user_timeout": milliseconds,
             "keepalives_idle": max(1, int(seconds)),
@@ -93,7 +99,7 @@ class Address:
             yield
         except psycopg.Error as error:
             lines = (error.diag.message_primary or str(error)).strip().splitlines()
-            reason = lines[-1] if lines else type(error).__name__
+            reason = lines[0] if lines else type(error).__name__
             if self._password:
                 reason = reason.replace(self._password, "***")
             kind = DamagedError if error.sqlstate in _DAMAGE else StoreError
@@ -123,7 +129,6 @@ class Connections:
             timeout=seconds,
             # Given up before a caller's patience ends: the next caller tries at once, however long it was away.
             reconnect_timeout=seconds / 2,
-            check=self._check,
             configure=_configure,
             open=True,
             name="secagg",
@@ -136,7 +141,7 @@ class Connections:
         Raises:
             StoreError: it begins with `what`; there is none to be had within `seconds`, or the database refused.
         """
-        with self.address.failures(what), self._pool.connection() as connection, self._watch.over(connection):
+        with self.address.failures(what), self._borrowed() as connection, self._watch.over(connection):
             yield connection
 
     @contextmanager
@@ -166,9 +171,21 @@ class Connections:
         self._pool.close()
         self._watch.close()
 
-    def _check(self, connection: Connection) -> None:
-        with self._watch.over(connection):
-            ConnectionPool.check_connection(connection)
+    @contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
+        connection = self._pool.getconn()
+        try:
+            with self._watch.over(connection):
+                ConnectionPool.check_connection(connection)
+        except psycopg.Error:
+            # The pool would look at the others one after the other, and longer each time: none is better than this.
+            self._pool.putconn(connection)
+            self._pool.drain()
+            connection = self._pool.getconn()
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
 
 
 def _configure(connection: Connection) -> None:

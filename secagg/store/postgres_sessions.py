@@ -296,7 +296,7 @@ class PostgresSessions:
             connection.execute("SELECT 1 FROM sessions WHERE name = %s FOR NO KEY UPDATE", (name,))
             session = self._state(connection, name)["id"]
             named = self._named(connection, session, [upload])
-        if not named:
+        if upload not in named:
             self._blobs.discard(session, upload)
 
     def upload_bytes(self, name: str) -> int:

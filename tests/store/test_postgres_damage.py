@@ -1,0 +1,155 @@
+"""One bit flips in a row of the database: what is read is what was written, or an error says that it is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from secagg.store.base import Aborted, DamagedError, Entry, EntryKind, SessionRecord, StoreError
+from secagg.store.blobs import blobs_at
+from secagg.store.layout import upgrade
+from secagg.store.postgres import PostgresStore
+from secagg.store.shared import Lease, Letter
+from tests.postgres import Postgres
+
+RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32}, b"{}", 12.5)
+LONG = 600.0
+BYTES = "set_bit({0}, 1, 1 - get_bit({0}, 1))"
+TEXT = "overlay({0} placing chr(ascii({0}) # 1) from 1 for 1)"
+NUMBER = "{0} + 1"
+MORE = "{0} || 'x'::bytea"
+
+Read = Callable[[PostgresStore, Lease, int, int], object]
+
+
+@pytest.fixture
+def conninfo(postgres: Postgres) -> str:
+    return postgres.migrated()
+
+
+@pytest.fixture
+def store(conninfo: str, tmp_path: Path) -> Iterator[PostgresStore]:
+    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)))) as store:
+        yield store
+
+
+def letter(client: int) -> Letter:
+    return Letter(EntryKind.MESSAGE, client, b"letter", hashlib.sha256(b"letter").digest(), 6)
+
+
+def append(store: PostgresStore, lease: Lease, first: int, second: int) -> None:
+    store.append("one", [Entry(EntryKind.MESSAGE, 1, b"")], lease.epoch)
+
+
+def acquire(store: PostgresStore, lease: Lease, first: int, second: int) -> None:
+    (again,) = store.acquire("b", LONG, 1)
+    store.renew("b", LONG, [again])
+    store.append("one", [Entry(EntryKind.MESSAGE, 1, b"")], again.epoch)
+
+
+PLACES: list[tuple[str, str, str, Read]] = [
+    ("sessions", "name", TEXT, lambda store, lease, first, second: store.record("one")),
+    ("sessions", "name", TEXT, lambda store, lease, first, second: store.create(RECORD)),
+    ("sessions", "offer", BYTES, lambda store, lease, first, second: store.record("one")),
+    ("sessions", "roster", TEXT, lambda store, lease, first, second: store.create(RECORD)),
+    ("sessions", "tenant", "'a'", lambda store, lease, first, second: store.record("one")),
+    ("sessions", "record", BYTES, lambda store, lease, first, second: store.outcome("one")),
+    ("sessions", "outcome", BYTES, append),
+    ("logs", "last", BYTES, lambda store, lease, first, second: list(store.entries("one"))),
+    ("logs", "count", "2", lambda store, lease, first, second: list(store.entries("one"))),
+    ("entries", "kind", "'drop'", lambda store, lease, first, second: list(store.entries("one"))),
+    ("entries", "client", TEXT, lambda store, lease, first, second: list(store.entries("one"))),
+    ("entries", "payload", BYTES, lambda store, lease, first, second: list(store.entries("one"))),
+    ("entries", "digest", BYTES, lambda store, lease, first, second: list(store.entries("one"))),
+    ("leases", "epoch", NUMBER, append),
+    ("leases", "open_seconds", NUMBER, acquire),
+    ("leases", "name", TEXT, append),
+    ("letters", "payload", MORE, lambda store, lease, first, second: store.letters("one", 0, 9)),
+    ("letters", "client", TEXT, lambda store, lease, first, second: store.letters("one", 0, 9)),
+    ("letters", "sha256", BYTES, lambda store, lease, first, second: store.letters("one", 0, 9)),
+    ("letters", "size", NUMBER, lambda store, lease, first, second: store.letters("one", 0, 9)),
+    ("letters", "receipt", BYTES, lambda store, lease, first, second: store.receipts([first])),
+    ("states", "state", BYTES, lambda store, lease, first, second: store.state("one")),
+    ("secrets", "secret", BYTES, lambda store, lease, first, second: store.secret()),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "flip", "read"), PLACES)
+def test_a_flipped_bit_is_damage(
+    store: PostgresStore, conninfo: str, table: str, column: str, flip: str, read: Read
+) -> None:
+    store.create(RECORD)
+    (lease,) = store.acquire("a", 0.0, 1)
+    store.append("one", [Entry(EntryKind.MESSAGE, client, b"x") for client in (1, 2, 3)], lease.epoch)
+    first, second = store.send("one", letter(1), 1), store.send("one", letter(2), 1)
+    assert first is not None
+    assert second is not None
+    store.publish("one", lease.epoch, b"state", {first: b"receipt"}, 1.5)
+    with psycopg.connect(conninfo) as connection:
+        flipped = connection.execute(f"UPDATE {table} SET {column} = {flip.format(column)}")  # noqa: S608
+        assert flipped.rowcount > 0
+    with pytest.raises(DamagedError, match="damaged"):
+        read(store, lease, first, second)
+
+
+def test_a_damaged_outcome_is_told(store: PostgresStore, conninfo: str) -> None:
+    store.create(RECORD)
+    store.finish("one", Aborted("A10", "2 of 5 contributed"))
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("UPDATE sessions SET detail = '4 of 5 contributed'")
+    with pytest.raises(DamagedError, match="damaged"):
+        store.outcome("one")
+
+
+def test_damaged_sessions_are_told_from_others(store: PostgresStore, conninfo: str) -> None:
+    store.create(RECORD)
+    store.create(replace(RECORD, name="two"))
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("UPDATE sessions SET created_at = 13.5 WHERE name = 'two'")
+    assert store.sessions() == [RECORD]
+    assert list(store.damaged()) == ["two"]
+
+
+def test_entries_of_another_session_are_not_read(store: PostgresStore, conninfo: str) -> None:
+    for name in ("one", "two"):
+        store.create(replace(RECORD, name=name))
+        store.append(name, [Entry(EntryKind.MESSAGE, 1, name.encode())])
+    with psycopg.connect(conninfo) as connection:
+        connection.execute(
+            "UPDATE entries SET (payload, digest) = "
+            "(SELECT payload, digest FROM entries AS other WHERE other.session = 3 - entries.session)"
+        )
+    with pytest.raises(DamagedError, match="behind its entry 0"):
+        list(store.entries("one"))
+
+
+def test_uploads_of_another_database_are_not_used(postgres: Postgres, store: PostgresStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="another database"):
+        PostgresStore(postgres.migrated(), blobs_at(str(tmp_path)))
+
+
+def test_uploads_that_are_not_mounted_are_missed(store: PostgresStore, conninfo: str, tmp_path: Path) -> None:
+    store.create(RECORD)
+    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)))):
+        pass
+    with pytest.raises(StoreError, match="not mounted"):
+        PostgresStore(conninfo, blobs_at(str(tmp_path / "other")))
+
+
+def test_a_text_with_a_null_is_kept_but_for_that(store: PostgresStore) -> None:
+    store.create(RECORD)
+    store.finish("one", Aborted("A10", "a\x00b"))
+    assert store.outcome("one") == Aborted("A10", "a\ufffdb")
+
+
+def test_a_database_in_another_encoding_is_refused(postgres: Postgres) -> None:
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    with pytest.raises(StoreError, match="LATIN1"):
+        upgrade(postgres.conninfo("latin"))

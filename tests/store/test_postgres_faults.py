@@ -1,0 +1,233 @@
+"""A database that goes away, hangs, or takes a commit whose answer is lost: an error, and nothing wrong afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from secagg.store.base import Aborted, Completed, Entry, EntryKind, FencedError, SessionRecord, StoreError
+from secagg.store.blobs import blobs_at
+from secagg.store.postgres import PostgresStore
+from secagg.store.shared import Lease, Letter
+from tests.postgres import Postgres
+from tests.store.wire import Cut, Wire, wire_to
+
+RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32}, b"{}", 12.5)
+LONG = 600.0
+SECONDS = 1.0  # before a call gives up
+TRIES = 30  # until a database that came back is found
+
+
+@pytest.fixture
+def conninfo(postgres: Postgres) -> str:
+    return postgres.migrated()
+
+
+@pytest.fixture
+def wire(postgres: Postgres) -> Iterator[Wire]:
+    with wire_to(postgres.port) as wire:
+        yield wire
+
+
+@pytest.fixture
+def store(postgres: Postgres, conninfo: str, wire: Wire, tmp_path: Path) -> Iterator[PostgresStore]:
+    """A store behind the wire, with a session."""
+    behind = conninfo.replace(f":{postgres.port}/", f":{wire.port}/")
+    with closing(PostgresStore(behind, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
+        store.create(RECORD)
+        yield store
+
+
+def entry(client: int, payload: bytes = b"x", kind: EntryKind = EntryKind.MESSAGE) -> Entry:
+    return Entry(kind, client, payload)
+
+
+def leased(store: PostgresStore) -> Lease:
+    (lease,) = store.acquire("a", LONG, 1)
+    assert list(store.entries("one")) == []
+    return lease
+
+
+def log(store: PostgresStore) -> list[int | None]:
+    return [each.client for each in store.entries("one")]
+
+
+def uploaded(store: PostgresStore, data: bytes) -> str:
+    upload = store.begin_upload("one", len(data))
+    upload.write(data)
+    return upload.commit()
+
+
+def in_doubt(wire: Wire, cut: Cut, call: Callable[[], object]) -> None:
+    """Make a call whose commit is cut."""
+    wire.cut = cut
+    with pytest.raises(StoreError, match="database test") as caught:
+        call()
+    assert not isinstance(caught.value, FencedError)
+    assert wire.cut is None
+
+
+def test_entries_that_were_made_are_not_made_twice(store: PostgresStore, wire: Wire) -> None:
+    epoch = leased(store).epoch
+    store.append("one", [entry(1)], epoch)
+    in_doubt(wire, Cut.ANSWER, lambda: store.append("one", [entry(2), entry(3)], epoch))
+    store.append("one", [entry(2), entry(3)], epoch)
+    store.append("one", [entry(4)], epoch)
+    assert log(store) == [1, 2, 3, 4]
+
+
+def test_who_has_not_seen_the_log_is_fenced_until_it_replays(store: PostgresStore, wire: Wire) -> None:
+    lease = leased(store)
+    in_doubt(wire, Cut.ANSWER, lambda: store.append("one", [entry(1)], lease.epoch))
+    calls: list[Callable[[], object]] = [
+        lambda: store.append("one", [entry(2)], lease.epoch),
+        lambda: store.append("one", [], lease.epoch),
+        lambda: store.finish("one", Aborted("A10", ""), lease.epoch),
+    ]
+    for call in calls * 2:
+        with pytest.raises(FencedError, match="replay"):
+            call()
+    store.release([lease])
+    (again,) = store.acquire("a", LONG, 1)
+    assert log(store) == [1]
+    store.append("one", [entry(2)], again.epoch)
+    assert log(store) == [1, 2]
+
+
+@pytest.mark.parametrize("cut", [Cut.COMMIT, Cut.SILENCE])
+def test_after_a_commit_that_did_not_arrive_everything_goes_on(store: PostgresStore, wire: Wire, cut: Cut) -> None:
+    epoch = leased(store).epoch
+    in_doubt(wire, cut, lambda: store.append("one", [entry(1)], epoch))
+    for number in range(TRIES):
+        # The server may hold the lock of the lost transaction until it gives up on its client.
+        try:
+            store.append("one", [entry(2)], epoch)
+            break
+        except FencedError:
+            raise
+        except StoreError:
+            assert number < TRIES - 1
+    assert log(store) == [2]
+
+
+def test_an_end_that_was_made_is_not_made_twice(store: PostgresStore, wire: Wire) -> None:
+    epoch = leased(store).epoch
+    result = uploaded(store, b"result")
+    other = uploaded(store, b"masked")
+    store.append("one", [entry(1, other.encode(), EntryKind.UPLOAD)], epoch)
+    in_doubt(wire, Cut.ANSWER, lambda: store.finish("one", Completed(result, ended_at=1.0), epoch))
+    assert store.upload_bytes("one") == 12
+    store.finish("one", Completed(result, ended_at=2.0), epoch)
+    assert store.upload_bytes("one") == 6
+    assert store.outcome("one") == Completed(result)
+    with pytest.raises(StoreError, match="ended"):
+        store.finish("one", Aborted("A10", ""), epoch)
+
+
+def test_an_upload_stays_that_a_lost_commit_may_name(store: PostgresStore, wire: Wire) -> None:
+    epoch = leased(store).epoch
+    made, sent, free = (uploaded(store, data) for data in (b"1", b"2", b"3"))
+    in_doubt(wire, Cut.ANSWER, lambda: store.append("one", [entry(1, made.encode(), EntryKind.UPLOAD)], epoch))
+    letter = Letter(EntryKind.UPLOAD, 2, sent.encode(), hashlib.sha256(b"2").digest(), 1)
+    in_doubt(wire, Cut.ANSWER, lambda: store.send("one", letter, 1))
+    for upload in (made, sent, free):
+        store.discard_upload("one", upload)
+    with store.open_upload("one", made) as view:
+        assert bytes(view) == b"1"
+    ((number, found),) = store.letters("one", 0, 1)
+    assert found == letter
+    assert store.send("one", letter, 1) == number
+    assert store.upload_bytes("one") == 2
+    store.publish("one", epoch, b"", {number: b"refused"}, 0.0)
+    assert store.upload_bytes("one") == 1
+
+
+def test_a_database_that_was_away_is_found_again(
+    postgres: Postgres, conninfo: str, store: PostgresStore, tmp_path: Path
+) -> None:
+    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)), seconds=SECONDS)) as other:
+        lease = leased(other)
+        assert other.news(0.0) is None
+        postgres.kill()
+        for call in (lambda: other.append("one", [entry(1)], lease.epoch), lambda: other.replicas()):
+            with pytest.raises(StoreError, match=r"database test\d+ at 127\.0\.0\.1:"):
+                call()
+        assert other.news(0.0) is None
+        with pytest.raises(StoreError, match="news"):
+            other.news(0.0)
+        postgres.start()
+        other.append("one", [entry(1)], lease.epoch)
+        assert log(other) == [1]
+        assert other.news(0.0) is None
+        store.create(SessionRecord("two", b"", {}, b"", 0.0))
+        assert other.news(60.0) == frozenset({"two"})
+
+
+def test_a_restart_between_two_calls_is_not_noticed(postgres: Postgres, conninfo: str, tmp_path: Path) -> None:
+    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
+        store.create(RECORD)
+        postgres.restart()
+        assert store.sessions() == [RECORD]
+
+
+def test_a_database_that_hangs_hangs_nobody(postgres: Postgres, conninfo: str, tmp_path: Path) -> None:
+    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
+        store.create(RECORD)
+        postgres.pause()
+        try:
+            with pytest.raises(StoreError, match="database test"):
+                store.append("one", [entry(1)])
+        finally:
+            postgres.resume()
+        for number in range(TRIES):
+            try:
+                found = store.sessions()
+                break
+            except StoreError:
+                assert number < TRIES - 1
+        assert found == [RECORD]
+
+
+def test_a_lock_that_others_hold_is_not_waited_for_for_ever(conninfo: str, store: PostgresStore) -> None:
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("SELECT 1 FROM leases FOR UPDATE")
+        with pytest.raises(StoreError, match="lock timeout"):
+            store.append("one", [entry(1)])
+        assert store.acquire("b", LONG, 1) == []
+    store.append("one", [entry(1)])
+    assert log(store) == [1]
+
+
+def test_a_commit_is_waited_for_where_the_database_would_not(conninfo: str, tmp_path: Path) -> None:
+    def waits() -> str:
+        with (
+            closing(PostgresStore(conninfo, blobs_at(str(tmp_path)))) as store,
+            store._connections.use("it cannot be seen") as connection,
+        ):
+            return str(connection.execute("SHOW synchronous_commit").fetchall()[0]["synchronous_commit"])
+
+    for setting, used in (("off", "on"), ("remote_apply", "remote_apply")):
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            name = connection.info.dbname
+            connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = {setting}")
+        assert waits() == used
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "match"),
+    [
+        ("postgresql://secagg:hunter2@127.0.0.1:1/rounds", "database rounds at 127.0.0.1:1: .*refused"),
+        ("host=127.0.0.1 port=1 dbname=rounds password=hunter2", "database rounds at 127.0.0.1:1: .*refused"),
+        ("postgresql://secagg:hunter2@ten@127.0.0.1/rounds", "%40"),
+        ("postgresql://secagg:hunter2@127.0.0.1/rounds?hunter2=1", "cannot be read"),
+    ],
+)
+def test_an_error_names_the_database_and_never_its_password(conninfo: str, match: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=match) as caught:
+        PostgresStore(conninfo, blobs_at(str(tmp_path)))
+    assert "hunter2" not in str(caught.value)
