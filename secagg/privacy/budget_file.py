@@ -26,6 +26,7 @@ from secagg.privacy.limits import BudgetReport, Limit, Observer
 from secagg.privacy.mechanism import Neighbours
 from secagg.store.base import StoreError
 from secagg.store.durable import sync_directory
+from secagg.store.whole import Whole
 
 _VERSION: Final = 1
 _WAIT_SECONDS: Final = 60.0
@@ -41,6 +42,12 @@ CREATE TABLE IF NOT EXISTS spendings (
     series BLOB NOT NULL, session BLOB NOT NULL, m2 REAL NOT NULL, eta REAL NOT NULL
 ) WITHOUT ROWID;
 """
+_ROWS: Final = (
+    "SELECT * FROM file",
+    "SELECT * FROM budgets ORDER BY client, data_set",
+    "SELECT * FROM spendings ORDER BY draw",
+)
+_DAMAGED: Final = "nobody knows what was spent: spend nothing more on these data, and check the disk"
 
 
 class FileBudget(Budget):
@@ -59,7 +66,7 @@ class FileBudget(Budget):
     def __init__(self, path: Path | str, *, client: ClientId = 0, data_set: str = "") -> None:
         path = Path(path)
         check_owner(client, data_set)
-        with _reported(path), closing(_opened(path)) as database:
+        with _reading(path) as database:
             row = database.execute(
                 "SELECT epsilon, delta, neighbours, observer FROM budgets WHERE client = ? AND data_set = ?",
                 (str(client), data_set),
@@ -106,7 +113,7 @@ class FileBudget(Budget):
             sync_directory(path.parent)
             with closing(_opened(path)) as database:
                 database.executescript(_SCHEMA)
-                database.execute("BEGIN IMMEDIATE")
+            with _writing(path) as database:
                 database.execute("INSERT OR IGNORE INTO file VALUES (1, ?, ?)", (_VERSION, _place(path)))
                 _require_place(database, path)
                 row = (str(client), data_set, limit.epsilon, limit.delta, str(limit.neighbours), str(limit.observer))
@@ -115,7 +122,6 @@ class FileBudget(Budget):
                         f"{path} has a budget of client {client} for {data_set!r} already; open it with "
                         "FileBudget(path), or give it another limit with change_limit"
                     )
-                database.execute("COMMIT")
         return cls(path, client=client, data_set=data_set)
 
     def change_limit(self, epsilon: float, delta: float) -> FileBudget:
@@ -126,25 +132,21 @@ class FileBudget(Budget):
             StoreError: the file cannot be used.
         """
         limit = Limit(epsilon, delta, self.limit.neighbours, self.limit.observer)
-        with _reported(self._path), closing(_opened(self._path)) as database:
-            database.execute("BEGIN IMMEDIATE")
+        with _writing(self._path) as database:
             _require_place(database, self._path)
             database.execute(
                 "UPDATE budgets SET epsilon = ?, delta = ? WHERE client = ? AND data_set = ?",
                 (limit.epsilon, limit.delta, str(self.client), self.data_set),
             )
-            database.execute("COMMIT")
         return type(self)(self._path, client=self.client, data_set=self.data_set)
 
     @contextmanager
     def _book(self) -> Iterator[Book]:
-        with _reported(self._path), closing(_opened(self._path)) as database:
-            database.execute("BEGIN IMMEDIATE")
+        with _writing(self._path) as database:
             yield _Rows(database, self._path, str(self.client), self.data_set)
-            database.execute("COMMIT")
 
     def _spendings(self) -> list[Spending]:
-        with _reported(self._path), closing(_opened(self._path)) as database:
+        with _reading(self._path) as database:
             return list(_Rows(database, self._path, str(self.client), self.data_set).spendings)
 
 
@@ -155,7 +157,7 @@ def read_reports(path: Path | str) -> tuple[BudgetReport, ...]:
         StoreError: the file cannot be used.
     """
     path = Path(path)
-    with _reported(path), closing(_opened(path)) as database:
+    with _reading(path) as database:
         rows = database.execute("SELECT client, data_set FROM budgets ORDER BY client, data_set").fetchall()
     return tuple(FileBudget(path, client=int(client), data_set=data_set).report() for client, data_set in rows)
 
@@ -167,7 +169,7 @@ def adopt(path: Path | str) -> None:
         StoreError: the file cannot be used.
     """
     path = Path(path)
-    with _reported(path), closing(_opened(path)) as database:
+    with _writing(path) as database:
         database.execute("UPDATE file SET place = ?", (_place(path),))
 
 
@@ -206,6 +208,29 @@ class _Rows:
                 *(spending.loss.m2, spending.loss.eta),
             ),
         )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """What a file holds at one time."""
+    with _reported(path), closing(_opened(path)) as database:
+        database.execute("BEGIN")
+        Whole(path, _ROWS, _DAMAGED).require(database)
+        yield database
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """One change of a file, or none."""
+    whole = Whole(path, _ROWS, _DAMAGED)
+    with _reported(path), closing(_opened(path)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        whole.require(database)
+        before = database.total_changes
+        yield database
+        if database.total_changes != before:
+            whole.note(database)
+        database.execute("COMMIT")
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -256,5 +281,5 @@ def _reported(path: Path) -> Iterator[None]:
             f"the budget file {path} cannot be used: {error.strerror}; give a file of this user, which "
             "FileBudget.begin makes"
         ) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(f"the budget file {path} cannot be used: {error}") from error

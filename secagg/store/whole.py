@@ -18,7 +18,7 @@ _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS whole (one INTEGER PRIMARY KEY CHEC
 # A column of another type finds other rows.
 _TABLES: Final = "SELECT name, sql FROM sqlite_master ORDER BY name"
 _NOTED: Final = 1
-"""The user_version of a file with a digest; those of older releases have 0, and are believed once."""
+"""The user_version of a file with a digest; older releases left 0, which is believed until the first change."""
 
 
 class Whole:
@@ -42,7 +42,6 @@ class Whole:
             DamagedError: they are not.
         """
         if database.execute("PRAGMA user_version").fetchone()[0] != _NOTED:
-            self.note(database)
             return
         if database.execute("SELECT digest FROM whole").fetchall() != [(self._digest(database),)]:
             raise DamagedError(f"{self._path} is damaged, it does not hold what was written to it; {self._then}")

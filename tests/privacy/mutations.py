@@ -267,8 +267,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "nothing is durable",
         (
             BUDGET_FILE,
-            'str(self.client), self.data_set)\n            database.execute("COMMIT")',
-            "str(self.client), self.data_set)",
+            '            whole.note(database)\n        database.execute("COMMIT")',
+            "            whole.note(database)",
         ),
     ),
     m("budget_file", "processes do not wait for each other", (BUDGET_FILE, '"BEGIN IMMEDIATE"', '"BEGIN DEFERRED"')),

@@ -20,9 +20,11 @@ from secagg.privacy import budget_file
 from secagg.privacy.budget_file import FileBudget, adopt, read_reports
 from secagg.privacy.limits import Limit, Observer
 from secagg.privacy.mechanism import Neighbours
-from secagg.store.base import StoreError
+from secagg.store.base import DamagedError, StoreError
+from secagg.store.whole import Whole
 from tests.privacy.priced import PARAMETERS, Price, drawn
 from tests.privacy.spending import PLAN, spend_and_die, spend_what_there_is
+from tests.store.test_damage import flip
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.privacy.spending"])
@@ -47,10 +49,15 @@ def process(target: Callable[..., None], *arguments: Any) -> Iterator[tuple[Conn
         ours.close()
 
 
+DRAW = 0x1234567890
+
+
 def change(path: Path, statement: str, *values: Any) -> None:
+    """Change a file, as somebody does who writes digests, too."""
     database = sqlite3.connect(path)
     with database:
         database.execute(statement, values)
+        Whole(path, budget_file._ROWS, "").note(database)
     database.close()
 
 
@@ -133,7 +140,7 @@ def test_nobody_writes_between_what_a_spending_reads_and_what_it_writes(
 
 def test_a_process_that_dies_has_handed_out_nothing_that_is_not_counted(path: Path) -> None:
     reached = []
-    for statement in range(1, 20):
+    for statement in range(1, 40):
         before = FileBudget(path).report().draws
         with process(spend_and_die, path, statement) as (pipe, child):
             reached.append(pipe.recv())
@@ -321,6 +328,27 @@ def test_a_limit_that_none_can_be_is_refused(path: Path, statement: str) -> None
     change(path, statement)
     with pytest.raises(StoreError, match="a limit that none can be"):
         FileBudget(path)
+
+
+def test_no_bit_that_flips_makes_a_budget_larger(path: Path) -> None:
+    kept = FileBudget(path)
+    kept.spend(PLAN, drawn(DRAW), PARAMETERS)
+    report, whole = kept.report(), path.read_bytes()
+    damaged = 0
+    for place in [place for place, byte in enumerate(whole) if byte][::3]:
+        flip(path, place, place % 8)
+        try:
+            assert FileBudget(path).report() == report, place
+        except StoreError:
+            damaged += 1
+        flip(path, place, place % 8)
+    assert damaged > 100
+    flip(path, whole.index(DRAW.to_bytes(16, "big")))
+    for refused in (kept.report, lambda: kept.spend(PLAN, drawn(1), PARAMETERS), lambda: kept.change_limit(9.0, 0.1)):
+        with pytest.raises(DamagedError, match="does not hold what was written to it; nobody knows what was spent"):
+            refused()
+    flip(path, whole.index(DRAW.to_bytes(16, "big")))
+    assert path.read_bytes() == whole, "nothing was written to what is damaged"
 
 
 def test_a_file_of_a_later_release_is_refused(path: Path) -> None:

@@ -76,7 +76,7 @@ MUTATIONS: Final = (
     m(
         "35",
         "whom a deadline drops is not told of the abort",
-        (HOSTED, "if keeper.end is not None and keeper.end.kind is EndKind.ABORTED:", "if False:"),
+        (HOSTED, "if seat.end is not None and seat.end.kind is EndKind.ABORTED:", "if False:"),
     ),
     m(
         "35",

@@ -89,7 +89,7 @@ def test_no_bit_that_flips_makes_a_second_answer(tmp_path: Path) -> None:
         held(tmp_path)
 
 
-def test_a_file_of_an_older_release_is_believed_once(tmp_path: Path) -> None:
+def test_a_file_of_an_older_release_is_believed_until_it_is_written_to(tmp_path: Path) -> None:
     state = held(tmp_path)
     state.record(DIGEST, 7, "share_keys", b"a" * 32)
     state.save(None)
@@ -97,9 +97,11 @@ def test_a_file_of_an_older_release_is_believed_once(tmp_path: Path) -> None:
     database = sqlite3.connect(state.path)
     database.executescript("DROP TABLE whole; PRAGMA user_version = 0")
     database.close()
-    for _ in range(2):
+    for phase in ("masked_input", "unmasking"):
         again = held(tmp_path)
         assert not again.record(DIGEST, 7, "share_keys", b"b" * 32)
+        assert again.record(DIGEST, 7, phase, b"c" * 32)
+        assert again.save(None)
         again.close()
     database = sqlite3.connect(state.path)
     database.execute("DELETE FROM answers")
