@@ -46,7 +46,7 @@ MUTATIONS: Final = (
     m(
         "28",
         "watchers take the places of all strangers",
-        (PLACES, "return _WATCHERS if watches else _STRANGERS", "return _STRANGERS"),
+        (PLACES, "_WATCHERS if handler.response_streaming else _STRANGERS", "_STRANGERS"),
     ),
     m("28", "strangers may take all places", (LIMITS, "return max(1, self.calls // 4)", "return self.calls")),
     m(
@@ -54,8 +54,8 @@ MUTATIONS: Final = (
         "a client's calls are nobody's",
         (
             PLACES,
-            "            return self._gatekeeper.caller(token_in(details.invocation_metadata))",
-            "            self._gatekeeper.caller(token_in(details.invocation_metadata))\n            return _STRANGERS",
+            "        SEATED.set(caller)\n        return caller",
+            "        SEATED.set(caller)\n        return stranger",
         ),
     ),
     m(
