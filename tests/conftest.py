@@ -13,10 +13,10 @@ import pytest
 from hypothesis import settings
 
 from secagg import MissingExtraError
-from tests.postgres import postgres
+from tests.postgres import database, postgres
 from tests.seaweed import seaweed
 
-__all__ = ["postgres", "seaweed"]
+__all__ = ["database", "postgres", "seaweed"]
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile("dev", derandomize=False, deadline=None, max_examples=500)

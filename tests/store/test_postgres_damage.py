@@ -29,13 +29,8 @@ Read = Callable[[PostgresStore, Lease, int, int], object]
 
 
 @pytest.fixture
-def conninfo(postgres: Postgres) -> str:
-    return postgres.migrated()
-
-
-@pytest.fixture
-def store(conninfo: str, tmp_path: Path) -> Iterator[PostgresStore]:
-    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)))) as store:
+def store(database: str, tmp_path: Path) -> Iterator[PostgresStore]:
+    with closing(PostgresStore(database, blobs_at(str(tmp_path)))) as store:
         yield store
 
 
@@ -82,7 +77,7 @@ PLACES: list[tuple[str, str, str, Read]] = [
 
 @pytest.mark.parametrize(("table", "column", "flip", "read"), PLACES)
 def test_a_flipped_bit_is_damage(
-    store: PostgresStore, conninfo: str, table: str, column: str, flip: str, read: Read
+    store: PostgresStore, database: str, table: str, column: str, flip: str, read: Read
 ) -> None:
     store.create(RECORD)
     (lease,) = store.acquire("a", 0.0, 1)
@@ -91,36 +86,36 @@ def test_a_flipped_bit_is_damage(
     assert first is not None
     assert second is not None
     store.publish("one", lease.epoch, b"state", {first: b"receipt"}, 1.5)
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(database) as connection:
         flipped = connection.execute(f"UPDATE {table} SET {column} = {flip.format(column)}")  # noqa: S608
         assert flipped.rowcount > 0
     with pytest.raises(DamagedError, match="damaged"):
         read(store, lease, first, second)
 
 
-def test_a_damaged_outcome_is_told(store: PostgresStore, conninfo: str) -> None:
+def test_a_damaged_outcome_is_told(store: PostgresStore, database: str) -> None:
     store.create(RECORD)
     store.finish("one", Aborted("A10", "2 of 5 contributed"))
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(database) as connection:
         connection.execute("UPDATE sessions SET detail = '4 of 5 contributed'")
     with pytest.raises(DamagedError, match="damaged"):
         store.outcome("one")
 
 
-def test_damaged_sessions_are_told_from_others(store: PostgresStore, conninfo: str) -> None:
+def test_damaged_sessions_are_told_from_others(store: PostgresStore, database: str) -> None:
     store.create(RECORD)
     store.create(replace(RECORD, name="two"))
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(database) as connection:
         connection.execute("UPDATE sessions SET created_at = 13.5 WHERE name = 'two'")
     assert store.sessions() == [RECORD]
     assert list(store.damaged()) == ["two"]
 
 
-def test_entries_of_another_session_are_not_read(store: PostgresStore, conninfo: str) -> None:
+def test_entries_of_another_session_are_not_read(store: PostgresStore, database: str) -> None:
     for name in ("one", "two"):
         store.create(replace(RECORD, name=name))
         store.append(name, [Entry(EntryKind.MESSAGE, 1, name.encode())])
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(database) as connection:
         connection.execute(
             "UPDATE entries SET (payload, digest) = "
             "(SELECT payload, digest FROM entries AS other WHERE other.session = 3 - entries.session)"
@@ -134,12 +129,12 @@ def test_uploads_of_another_database_are_not_used(postgres: Postgres, store: Pos
         PostgresStore(postgres.migrated(), blobs_at(str(tmp_path)))
 
 
-def test_uploads_that_are_not_mounted_are_missed(store: PostgresStore, conninfo: str, tmp_path: Path) -> None:
+def test_uploads_that_are_not_mounted_are_missed(store: PostgresStore, database: str, tmp_path: Path) -> None:
     store.create(RECORD)
-    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)))):
+    with closing(PostgresStore(database, blobs_at(str(tmp_path)))):
         pass
     with pytest.raises(StoreError, match="not mounted"):
-        PostgresStore(conninfo, blobs_at(str(tmp_path / "other")))
+        PostgresStore(database, blobs_at(str(tmp_path / "other")))
 
 
 def test_a_text_with_a_null_is_kept_but_for_that(store: PostgresStore) -> None:

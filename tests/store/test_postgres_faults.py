@@ -24,20 +24,15 @@ TRIES = 30  # until a database that came back is found
 
 
 @pytest.fixture
-def conninfo(postgres: Postgres) -> str:
-    return postgres.migrated()
-
-
-@pytest.fixture
 def wire(postgres: Postgres) -> Iterator[Wire]:
     with wire_to(postgres.port) as wire:
         yield wire
 
 
 @pytest.fixture
-def store(postgres: Postgres, conninfo: str, wire: Wire, tmp_path: Path) -> Iterator[PostgresStore]:
+def store(postgres: Postgres, database: str, wire: Wire, tmp_path: Path) -> Iterator[PostgresStore]:
     """A store behind the wire, with a session."""
-    behind = conninfo.replace(f":{postgres.port}/", f":{wire.port}/")
+    behind = database.replace(f":{postgres.port}/", f":{wire.port}/")
     with closing(PostgresStore(behind, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
         store.create(RECORD)
         yield store
@@ -148,9 +143,9 @@ def test_an_upload_stays_that_a_lost_commit_may_name(store: PostgresStore, wire:
 
 
 def test_a_database_that_was_away_is_found_again(
-    postgres: Postgres, conninfo: str, store: PostgresStore, tmp_path: Path
+    postgres: Postgres, database: str, store: PostgresStore, tmp_path: Path
 ) -> None:
-    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)), seconds=SECONDS)) as other:
+    with closing(PostgresStore(database, blobs_at(str(tmp_path)), seconds=SECONDS)) as other:
         lease = leased(other)
         assert other.news(0.0) is None
         postgres.kill()
@@ -168,15 +163,15 @@ def test_a_database_that_was_away_is_found_again(
         assert other.news(60.0) == frozenset({"two"})
 
 
-def test_a_restart_between_two_calls_is_not_noticed(postgres: Postgres, conninfo: str, tmp_path: Path) -> None:
-    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
+def test_a_restart_between_two_calls_is_not_noticed(postgres: Postgres, database: str, tmp_path: Path) -> None:
+    with closing(PostgresStore(database, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
         store.create(RECORD)
         postgres.restart()
         assert store.sessions() == [RECORD]
 
 
-def test_a_database_that_hangs_hangs_nobody(postgres: Postgres, conninfo: str, tmp_path: Path) -> None:
-    with closing(PostgresStore(conninfo, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
+def test_a_database_that_hangs_hangs_nobody(postgres: Postgres, database: str, tmp_path: Path) -> None:
+    with closing(PostgresStore(database, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
         store.create(RECORD)
         postgres.pause()
         try:
@@ -193,8 +188,8 @@ def test_a_database_that_hangs_hangs_nobody(postgres: Postgres, conninfo: str, t
         assert found == [RECORD]
 
 
-def test_a_lock_that_others_hold_is_not_waited_for_for_ever(conninfo: str, store: PostgresStore) -> None:
-    with psycopg.connect(conninfo) as connection:
+def test_a_lock_that_others_hold_is_not_waited_for_for_ever(database: str, store: PostgresStore) -> None:
+    with psycopg.connect(database) as connection:
         connection.execute("SELECT 1 FROM leases FOR UPDATE")
         with pytest.raises(StoreError, match="lock timeout"):
             store.append("one", [entry(1)])
@@ -203,7 +198,9 @@ def test_a_lock_that_others_hold_is_not_waited_for_for_ever(conninfo: str, store
     assert log(store) == [1]
 
 
-def test_a_commit_is_waited_for_where_the_database_would_not(conninfo: str, tmp_path: Path) -> None:
+def test_a_commit_is_waited_for_where_the_database_would_not(postgres: Postgres, tmp_path: Path) -> None:
+    conninfo = postgres.migrated()
+
     def waits() -> str:
         with (
             closing(PostgresStore(conninfo, blobs_at(str(tmp_path)))) as store,

@@ -16,7 +16,6 @@ from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
 from secagg.store.shared import Lease, Letter, SharedStore
 from secagg.store.shared_memory import SharedMemoryStore
-from tests.postgres import Postgres
 
 RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32}, b"{}", 12.5)
 LONG = 600.0
@@ -25,9 +24,8 @@ Another = Callable[[], SharedStore]
 
 
 def _postgres(request: pytest.FixtureRequest) -> Another:
-    server: Postgres = request.getfixturevalue("postgres")
+    conninfo: str = request.getfixturevalue("database")
     directory: Path = request.getfixturevalue("tmp_path")
-    conninfo = server.migrated()
     return lambda: PostgresStore(conninfo, blobs_at(str(directory)))
 
 

@@ -26,42 +26,34 @@ from secagg.store.blobs import Blobs, blobs_at
 from secagg.store.memory import MemoryStore
 from secagg.store.postgres import PostgresStore
 from secagg.store.sqlite import SqliteStore
-from tests.postgres import Postgres
 from tests.seaweed import Seaweed
 
 RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32, 2**64 - 1: b"l" * 32}, b"{}", 12.5)
-Maker = Callable[[Path], SessionStore]
 
 
-def _postgres(request: pytest.FixtureRequest, blobs: Callable[[Path], Blobs]) -> Maker:
-    server: Postgres = request.getfixturevalue("postgres")
-    return lambda path: PostgresStore(server.migrated(), blobs(path))
+def _postgres(request: pytest.FixtureRequest, blobs: Blobs) -> SessionStore:
+    return PostgresStore(request.getfixturevalue("database"), blobs)
 
 
-def _postgres_s3(request: pytest.FixtureRequest) -> Maker:
+def _postgres_s3(request: pytest.FixtureRequest, path: Path) -> SessionStore:
     server: Seaweed = request.getfixturevalue("seaweed")
     patched: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
     for name, value in server.environment.items():
         patched.setenv(name, value)
-    return _postgres(request, lambda path: blobs_at(f"s3://uploads/{path.parent.name}-{path.name}", server.endpoint))
+    return _postgres(request, blobs_at(f"s3://uploads/{path.parent.name}", server.endpoint))
 
 
-KINDS: dict[str, Callable[[pytest.FixtureRequest], Maker]] = {
-    "memory": lambda request: lambda path: MemoryStore(),
-    "sqlite": lambda request: SqliteStore,
-    "postgres-directory": lambda request: _postgres(request, lambda path: blobs_at(str(path))),
+KINDS: dict[str, Callable[[pytest.FixtureRequest, Path], SessionStore]] = {
+    "memory": lambda request, path: MemoryStore(),
+    "sqlite": lambda request, path: SqliteStore(path),
+    "postgres-directory": lambda request, path: _postgres(request, blobs_at(str(path))),
     "postgres-s3": _postgres_s3,
 }
 
 
 @pytest.fixture(params=KINDS)
-def maker(request: pytest.FixtureRequest) -> Maker:
-    return KINDS[request.param](request)
-
-
-@pytest.fixture
-def store(maker: Maker, tmp_path: Path) -> Iterator[SessionStore]:
-    made = maker(tmp_path / "data")
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SessionStore]:
+    made = KINDS[request.param](request, tmp_path / "data")
     yield made
     made.close()
 
@@ -291,12 +283,9 @@ ENTRIES = st.lists(
 
 @given(batches=st.lists(ENTRIES, max_size=6))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_was_appended_is_read(
-    maker: Maker, batches: list[list[Entry]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    store = maker(tmp_path_factory.mktemp("data"))
-    store.create(RECORD)
+def test_what_was_appended_is_read(store: SessionStore, batches: list[list[Entry]]) -> None:
+    name = f"session-{len(store.sessions())}"
+    store.create(replace(RECORD, name=name))
     for batch in batches:
-        store.append("one", batch)
-    assert list(store.entries("one")) == [written for batch in batches for written in batch]
-    store.close()
+        store.append(name, batch)
+    assert list(store.entries(name)) == [written for batch in batches for written in batch]
