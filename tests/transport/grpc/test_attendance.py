@@ -78,7 +78,8 @@ def test_clients_take_part_in_one_session_after_another_over_one_connection(tmp_
 
 def test_a_client_hears_only_of_sessions_that_run_with_it_under_its_key() -> None:
     async def play() -> None:
-        async with Network(clients=4) as network, network.admin() as operator, network.attendance(1) as seat:
+        network = Network(clients=5, threshold=3)
+        async with network, network.admin() as operator, network.attendance(1) as seat:
             assert await told(seat) == SESSION
             others = SessionParameters.choose(clients=(2, 3, 4), vectors={"v": Integers(0, 1, length=1)})
             await operator.create("others", others, SCHEDULE)

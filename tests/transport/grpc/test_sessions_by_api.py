@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ import pytest
 from secagg import Integers, SessionParameters
 from secagg.errors import AbortReason, ParameterError
 from secagg.hosting import HostReason, Quotas, RoundSchedule, SessionStatus, offer_of, read_result
-from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, pages
+from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, operator_client, pages
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.limits import MAX_OFFER_BYTES
 from secagg.transport.grpc.rights import LEAST_ROLE, OperatorRights, Role
@@ -224,7 +225,8 @@ def test_a_page_with_many_contributors_ends_early(monkeypatch: pytest.MonkeyPatc
 
 def test_watching_goes_on_over_ends_of_the_stream_and_restarts_until_the_end() -> None:
     async def play() -> None:
-        async with Network(clients=4, limits=ServiceLimits(poll_seconds=0.2)) as network, network.admin() as operator:
+        network = Network(clients=4, seconds=1.0, limits=ServiceLimits(poll_seconds=0.2))
+        async with network, network.admin() as operator:
             seen: list[SessionStatus] = []
             stream = operator.watch(SESSION)
             seen.append(await anext(stream))
@@ -249,6 +251,43 @@ def test_watching_goes_on_over_ends_of_the_stream_and_restarts_until_the_end() -
 
     run(play())
     run(bounded())
+
+
+class Broken:
+    """A stream that says how far a session is, and then that the line broke."""
+
+    def __init__(self, *replies: pb.WatchSessionReply) -> None:
+        self._replies = iter(replies)
+
+    async def read(self) -> pb.WatchSessionReply:
+        for reply in self._replies:
+            return reply
+        raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+    def cancel(self) -> None:
+        self._replies = iter(())
+
+
+def test_a_stream_that_breaks_is_begun_again_however_long_it_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_client, "_SHORTEST_WATCH_SECONDS", 0.0)
+    first = pb.WatchSessionReply(status=pb.GetStatusReply(session=SESSION, state="share_keys"))
+    last = pb.WatchSessionReply(status=pb.GetStatusReply(session=SESSION, state="completed"), last=True)
+
+    async def once(name: str, attempt: Callable[[Any], Awaitable[Any]]) -> Any:
+        """As when the retry policy gives up after what took so long."""
+        return await attempt(())
+
+    async def play() -> None:
+        operator = Network().admin()
+        streams = iter([Broken(first), Broken(first, last)])
+        stub = SimpleNamespace(WatchSession=lambda *_, **__: next(streams))
+        monkeypatch.setattr(operator, "_connection", SimpleNamespace(call=once, administration=stub))
+        assert [status.state async for status in operator.watch(SESSION)] == ["share_keys", "completed"]
+        streams = iter([Broken()])
+        with pytest.raises(grpc.aio.AioRpcError):
+            await anext(operator.watch(SESSION))
+
+    run(play())
 
 
 REQUESTS: dict[str, Any] = {
