@@ -187,7 +187,7 @@ def discard(
     give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
-    """Forget a session that has ended, with its result, though nobody may have fetched it. Its name is free again."""
+    """Forget a session that has ended, with its result, though nobody may have fetched it."""
     client = operator_client("session discard", server, identity, ca, certificate, key, server_name, plaintext, give_up)
     _asked(client, lambda operator: operator.discard(session))
     _said({"session": session, "discarded": True}, f"Session {session} is forgotten.", as_json)
