@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
+.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -107,6 +107,16 @@ nvflare-env:
 
 test-nvflare: nvflare-env
 	$(NVFLARE)/pytest tests/integrations/nvflare $(NVFLARE_TESTS)
+
+# Ray is 250 MB and starts servers, so it has an environment of its own.
+RAY := build/ray/bin
+ray-env:
+	test -x $(RAY)/python || $(PYTHON) -m venv build/ray
+	$(RAY)/pip install --quiet --disable-pip-version-check --editable '.[ray]' 'pytest>=8,<10' 'hypothesis>=6.100,<7'
+	$(RAY)/pip check
+
+test-ray: ray-env
+	$(RAY)/pytest tests/ray
 
 # Somebody else's robust rules, which ours are held against. Without what it trains with: several GB, for rules in NumPy.
 BYZFL := build/byzfl/bin

@@ -26,6 +26,19 @@ class Job(Protocol):
         ...
 
 
+@runtime_checkable
+class Divisible(Job, Protocol):
+    """A job of which a part can be done far away: it travels with the words that it needs, and no others."""
+
+    def rebased(self, whole: range) -> tuple[Job, range]:
+        """Return what does the pieces of a run of neighbours, which then count from 0, and the words it does them on.
+
+        Args:
+            whole: from the first piece's start to the last one's stop.
+        """
+        ...
+
+
 class Executor(Protocol):
     """Runs the pieces of a job, one after the other or side by side."""
 

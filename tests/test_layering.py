@@ -130,7 +130,7 @@ ROOMS: Final[dict[str, Room]] = {
         "encoding masking crypto parameters canonical executor errors",
     ),
     "compute": Room(
-        "threads, processes, shared memory",
+        "threads, processes, shared memory, clusters of Ray",
         "masks and sessions",
         "crypto.secret parameters.arguments executor errors",
     ),
@@ -224,6 +224,7 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "threadpoolctl": ("poisoning",),
     "matplotlib": ("cli", "bench", "privacy.lab"),
     "pyperf": ("bench",),
+    "ray": ("compute",),
     "pydantic": ("cli",),
     "pydantic_core": ("cli",),
     "pydantic_settings": ("cli",),

@@ -11,7 +11,6 @@ a script that uses this guards its own doings with `if __name__ == "__main__":`.
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import signal
@@ -25,13 +24,13 @@ from multiprocessing import parent_process
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from secagg.compute.pickling import dumps
 from secagg.compute.stopped import Watched
 from secagg.compute.workers import Workers
-from secagg.crypto.secret import SecretBytes
 from secagg.executor import INLINE, Job, Words
 
 # The first word of the shared memory tells workers to stop, and each has one for the pieces that it has done; the array
@@ -135,7 +134,7 @@ class ProcessExecutor(Workers):
     ) -> None:
         head = _words(shared, 0, self._head)
         head.fill(0)
-        data, told = _dumps(job), [0] * len(parts)
+        data, told = dumps(job), [0] * len(parts)
         futures: list[Future[None]] = []
 
         try:
@@ -184,21 +183,6 @@ class ProcessExecutor(Workers):
             self._pool.shutdown()
             self._context.end.set()
             self._release()
-
-
-class _Pickler(pickle.Pickler):
-    """Sends secrets, too, which do not let themselves be pickled elsewhere."""
-
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, SecretBytes):
-            return SecretBytes, (bytes(value.expose()),)
-        return NotImplemented
-
-
-def _dumps(job: Job) -> bytes:
-    stream = io.BytesIO()
-    _Pickler(stream, protocol=pickle.HIGHEST_PROTOCOL).dump(job)
-    return stream.getvalue()
 
 
 def _parts(pieces: Sequence[range], workers: int) -> list[Sequence[range]]:

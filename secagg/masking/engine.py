@@ -12,7 +12,7 @@ Must not know where keys come from, what the accumulator holds, how it is laid o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
 from typing import Final
@@ -96,6 +96,10 @@ class _Batch:
                     np.add(piece, mask, out=piece)
 
         return add
+
+    def rebased(self, whole: range) -> tuple[_Batch, range]:
+        """The masks begin further on, and the slice is its own accumulator."""
+        return replace(self, word_offset=self.word_offset + whole.start), whole
 
 
 def _slices(word_offset: int, words: int, segment: int) -> list[range]:

@@ -160,3 +160,11 @@ class _PairwiseKeys:
                 mask.wipe()
 
         return derive
+
+    def rebased(self, whole: range) -> tuple[_PairwiseKeys, range]:
+        """These pairs with their keys only."""
+        pairs = self.pairs[whole.start : whole.stop]
+        keys = {owner: self.keys[owner] for owner, _ in pairs}
+        publics = {peer: self.publics[peer] for _, peer in pairs}
+        words = range(_KEY_WORDS * whole.start, _KEY_WORDS * whole.stop)
+        return replace(self, keys=keys, publics=publics, pairs=pairs), words

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from secagg.crypto.secret import SecretBytes
@@ -121,3 +121,6 @@ class Killing:
             target[piece.start : piece.stop] += 1
 
         return count
+
+    def rebased(self, whole: range) -> tuple[Killing, range]:
+        return replace(self, at=self.at - whole.start), whole

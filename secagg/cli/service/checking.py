@@ -16,6 +16,7 @@ import secagg
 from secagg.cli.service.offering import load_roster, offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.cli.service.serving import few_descriptors, largest_cohort, observer_of_traces, operators_of, tls_of
+from secagg.compute.ray import require_ray
 from secagg.hosting import SessionHost
 from secagg.store.memory import MemoryStore
 
@@ -42,6 +43,8 @@ def check_server(config: ServerConfig) -> Check:
     ]
     if not config.identities.anonymous:
         steps.append(lambda: load_roster(config))
+    if config.work.ray:
+        steps.append(require_ray)
     if config.traces.enabled:
         steps.append(observer_of_traces)
     found = []

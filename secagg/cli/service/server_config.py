@@ -185,6 +185,8 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
     elif identities.roster is None or identities.authority is None:
         lacking = "roster" if identities.roster is None else "authority"
         yield f"identities.{lacking} is missing; make both with `secagg enroll`"
+    if config.work.ray and config.work.processes > 1:
+        yield f"work.processes = {config.work.processes} does not go with work.ray; remove one of them"
     if storage.memory == (storage.directory is not None):
         yield "storage needs exactly one of storage.directory and storage.memory = true; give the directory to keep all"
     yield from _session_contradictions(config.sessions)

@@ -162,11 +162,21 @@ class RetentionSettings(Section):
         return Retention(**self.model_dump())
 
 
+def _cluster(value: Any) -> Any:
+    if not isinstance(value, bool) and not (isinstance(value, str) and value):
+        raise ValueError("it is neither true, false nor an address")
+    return value
+
+
 class WorkSettings(Section):
     """Who computes."""
 
     processes: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=1, description="processes that share out masks and key agreements; 1 does them in the server's own"
+    )
+    ray: Annotated[bool | str, PlainValidator(_cluster)] = Field(
+        default=False,
+        description="true for a cluster of Ray on this machine, or the address of one, instead of processes",
     )
 
 

@@ -20,6 +20,7 @@ from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.compute.processes import ProcessExecutor
+from secagg.compute.ray import LOCAL, RayExecutor
 from secagg.hosting import HostObserver, SessionHost
 from secagg.identity.keys import load_public_key
 from secagg.store.base import SessionStore
@@ -68,8 +69,7 @@ def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None],
         if config.traces.enabled:
             observers.append(observer_of_traces())
         store = stack.enter_context(_store(config, accept_loss))
-        work = config.work.processes
-        executor: secagg.Executor = secagg.InlineExecutor() if work == 1 else stack.enter_context(ProcessExecutor(work))
+        executor = stack.enter_context(executor_of(config))
         asyncio.run(_serve(config, store, executor, FanOut(*observers), metrics_address, announce, log))
 
 
@@ -225,6 +225,20 @@ def few_descriptors(clients: int, config: ServerConfig) -> str:
         f"this process may open {files} files, and a cohort of {clients} clients takes {needed}, one for each "
         f"connection: raise the limit (ulimit -n {needed}, or LimitNOFILE= of systemd), or clients cannot connect"
     )
+
+
+@contextmanager
+def executor_of(config: ServerConfig) -> Iterator[secagg.Executor]:
+    """Who does the long computations; raises MissingExtraError for a cluster of Ray without the extra."""
+    work = config.work
+    if work.ray:
+        with RayExecutor(work.ray if isinstance(work.ray, str) else LOCAL) as cluster:
+            yield cluster
+    elif work.processes > 1:
+        with ProcessExecutor(work.processes) as processes:
+            yield processes
+    else:
+        yield secagg.InlineExecutor()
 
 
 def observer_of_traces() -> HostObserver:

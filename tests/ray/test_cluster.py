@@ -1,0 +1,90 @@
+"""A real cluster on this machine gives the bytes of one thread, and what becomes of it harms no session."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secagg import Integers, Round, ServerSession
+from secagg.compute import ray as seam
+from secagg.compute.ray import RayExecutor
+from secagg.crypto.prg import SEGMENT_WORDS, AesCtrPrg
+from secagg.executor import INLINE
+from secagg.masking.engine import MaskTerm, _Batch, _slices, add_masks
+from secagg.testing.randomness import DeterministicRandomSource
+from tests.compute.jobs import Killing
+from tests.harness import Harness
+
+
+def terms_of(count: int) -> list[MaskTerm]:
+    return [MaskTerm(DeterministicRandomSource(n).secret(16), negative=n % 3 == 0) for n in range(count)]
+
+
+@settings(derandomize=True, deadline=None, max_examples=6)
+@given(
+    words=st.integers(2 * SEGMENT_WORDS, 5 * SEGMENT_WORDS),
+    offset=st.integers(0, 2 * SEGMENT_WORDS),
+    masks=st.integers(1, 300),
+    most=st.sampled_from([1, SEGMENT_WORDS, 1 << 19]),
+)
+def test_masks_are_those_of_one_thread(cluster: RayExecutor, words: int, offset: int, masks: int, most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seam, "_MOST_WORDS", most)
+        expected = np.arange(words, dtype=np.uint64)
+        made = expected.copy()
+        add_masks(expected, terms_of(masks), AesCtrPrg(), offset, executor=INLINE)
+        add_masks(made, terms_of(masks), AesCtrPrg(), offset, executor=cluster)
+    np.testing.assert_array_equal(made, expected)
+    assert cluster.trouble == ""
+    assert cluster._driver is not None
+
+
+def test_a_session_with_dropouts_is_exact(cluster: RayExecutor) -> None:
+    harness = Harness(12, threshold=5, vectors={"v": Integers(0, 1000, length=6 * SEGMENT_WORDS)})
+    harness.server = ServerSession(harness.parameters, executor=cluster)
+    harness.run_to(Round.UNMASKING, silent={Round.MASKED_INPUT: set(range(1, 5))})
+    harness.finish()
+    harness.assert_exact()
+    assert cluster.trouble == ""
+
+
+def test_a_driver_that_is_killed_costs_time_only(cluster: RayExecutor) -> None:
+    job = _Batch(tuple(terms_of(3)), AesCtrPrg(), 0)
+    slices = _slices(0, 4 * SEGMENT_WORDS, SEGMENT_WORDS)
+    expected = np.zeros(4 * SEGMENT_WORDS, dtype=np.uint64)
+    INLINE.run(job, expected, slices)
+    with RayExecutor() as own:
+        for killed in (False, True, False):
+            if killed:
+                assert own._driver is not None
+                own._driver._process.kill()
+                own._driver._process.join()
+            made, told = np.zeros_like(expected), list[range]()
+            own.run(job, made, slices, told.append)
+            np.testing.assert_array_equal(made, expected)
+            assert sorted(told, key=lambda piece: piece.start) == slices
+            assert bool(own.trouble) == killed
+
+
+def test_without_a_cluster_at_an_address_the_caller_does_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seam, "_REACH_SECONDS", 3.0)
+    words = np.zeros(3 * SEGMENT_WORDS, dtype=np.uint64)
+    expected = words.copy()
+    add_masks(expected, terms_of(3), AesCtrPrg())
+    with RayExecutor("127.0.0.1:1") as executor:
+        add_masks(words, terms_of(3), AesCtrPrg(), executor=executor)
+        assert "nothing came from the cluster for 3 s" in executor.trouble
+        assert executor._away_until > 0
+        assert executor._driver is None
+    np.testing.assert_array_equal(words, expected)
+
+
+def test_a_worker_that_dies_each_time_costs_time_only(cluster: RayExecutor) -> None:
+    words = np.zeros(100, dtype=np.uint64)
+    cluster.run(Killing(os.getpid(), at=70), words, [range(index, index + 1) for index in range(100)])
+    assert words.tolist() == [1] * 100
+    assert "WorkerCrashedError" in cluster.trouble
