@@ -84,6 +84,11 @@ ROOMS: Final[dict[str, Room]] = {
         "hosting session.client protocol.messages protocol.roster protocol.transitions identity store "
         "encoding.quantization crypto parameters canonical executor errors",
     ),
+    "hosting.replicas": Room(
+        "hosts that meet in one store: leases, letters, what is published",
+        "transports and disks",
+        "hosting session.server parameters protocol store executor errors",
+    ),
     "hosting": Room(
         "many sessions: a log written ahead, deadlines, restarts, quotas",
         "transports and disks",

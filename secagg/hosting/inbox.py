@@ -31,12 +31,14 @@ class Waiting:
         digest: SHA-256 of its message; empty when it has none.
         size: bytes reserved for it.
         answer: resolved when it is durable and the session has seen it.
+        letter: whether another process left it in the store, where it stays until it is answered.
     """
 
     entry: Entry
     digest: bytes
     size: int
     answer: asyncio.Future[Receipt] = field(repr=False)
+    letter: bool = False
 
     def resolve(self, receipt: Receipt) -> None:
         """Answer, unless the caller has gone away."""

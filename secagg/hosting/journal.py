@@ -26,6 +26,7 @@ from secagg.store.base import (
     DamagedError,
     Entry,
     EntryKind,
+    FencedError,
     Outcome,
     SessionStore,
     StoreError,
@@ -33,7 +34,22 @@ from secagg.store.base import (
 
 
 class NotLoggedError(StoreError):
-    """The store refused entries: they are not in the log, and the session has not seen them."""
+    """The store refused entries: they are not in the log, and the session has not seen them.
+
+    Attributes:
+        damaged: the entry whose upload is damaged, if that is why.
+    """
+
+    def __init__(self, message: str, damaged: Entry | None = None) -> None:
+        super().__init__(message)
+        self.damaged = damaged
+
+    def __reduce__(self) -> tuple[type[NotLoggedError], tuple[str, Entry | None]]:
+        return type(self), (str(self), self.damaged)
+
+
+class InDoubtError(StoreError):
+    """A store that others use, too, did not say whether it made a change: only a replay under a new lease tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +100,13 @@ class Journal:
         store: where the log is.
         name: of the session.
         replica: the session, new.
+        epoch: of the lease under which it is changed; 0 in a store that one process has for itself.
     """
 
-    def __init__(self, store: SessionStore, name: str, replica: Replica) -> None:
+    def __init__(self, store: SessionStore, name: str, replica: Replica, epoch: int = 0) -> None:
         self._store = store
+        self._epoch = epoch
+        self._uploads: set[str] = set()
         self._name = name
         self._replica = replica
         # Written once, however often the store refuses the outcome that names it.
@@ -97,6 +116,10 @@ class Journal:
     def progress(self) -> Progress | None:
         """How far the step that closes the last round is, while a thread makes it."""
         return self._replica.progress
+
+    def names(self, entry: Entry) -> bool:
+        """Whether the log has an upload of this id."""
+        return entry.kind is EntryKind.UPLOAD and entry.payload.decode("ascii") in self._uploads
 
     def replay(self) -> Replayed:
         """Show the new session everything that is in the log.
@@ -114,6 +137,7 @@ class Journal:
         stored, running, detail = 0, 0.0, ""
         damaged: dict[ClientId, Entry] = {}
         for entry in self._store.entries(self._name):
+            self._note(entry)
             if entry.kind is EntryKind.DROP and entry.client is not None:
                 damaged.pop(entry.client, None)
             if entry.kind is EntryKind.CLOSE_ROUND and damaged:
@@ -149,21 +173,30 @@ class Journal:
         """Append entries in one transaction, then show them to the session.
 
         Raises:
-            NotLoggedError: the store refused; the session has seen none of them. Whatever else is raised is a defect:
-                the log then has entries that the session has not, and only a replay brings them together.
+            NotLoggedError: the store refused; the session has seen none of them.
+            FencedError: so it did, since the lease has passed on.
+            InDoubtError: the log may have them. As after whatever else is raised, which is a defect, only a replay
+                brings log and session together.
         """
         with ExitStack() as stack:
             started = perf_counter()
             # All are opened before anything is written: from the append on, nothing may fail. Each is closed as soon
             # as the session has seen it, so that the pages of one upload at a time are in memory.
             opened = [stack.enter_context(ExitStack()) for _ in entries]
+            messages: deque[bytes | memoryview] = deque()
+            for each, entry in zip(opened, entries, strict=True):
+                try:
+                    messages.append(each.enter_context(self._message(entry)))
+                except STORE_FAILURES as error:
+                    raise NotLoggedError(str(error), entry if isinstance(error, DamagedError) else None) from error
             try:
-                messages = deque(
-                    each.enter_context(self._message(entry)) for each, entry in zip(opened, entries, strict=True)
-                )
-                self._store.append(self._name, entries)
+                self._store.append(self._name, entries, self._epoch)
+            except FencedError:
+                raise
             except STORE_FAILURES as error:
-                raise NotLoggedError(str(error)) from error
+                raise (InDoubtError if self._epoch else NotLoggedError)(str(error)) from error
+            for entry in entries:
+                self._note(entry)
             appended = perf_counter()
             applied: list[Applied] = []
             for each, entry in zip(opened, entries, strict=True):
@@ -184,18 +217,29 @@ class Journal:
             ended_at: seconds since 1970.
 
         Raises:
+            FencedError, InDoubtError: as from `commit`.
             StoreError, OSError: the store refused; call it again.
         """
         if result is None:
             if abort is None:
                 raise InternalError("a session that ended has neither a sum nor a reason")
             ended = replace(abort, dropped=dropped, ended_at=ended_at)
-            self._store.finish(self._name, ended)
+            self._finish(ended)
             return ended, 0
         number, size = self._result or self._write(result)
         outcome = Completed(number, dropped, ended_at)
-        self._store.finish(self._name, outcome)
+        self._finish(outcome)
         return outcome, size
+
+    def _finish(self, outcome: Outcome) -> None:
+        try:
+            self._store.finish(self._name, outcome, self._epoch)
+        except FencedError:
+            raise
+        except STORE_FAILURES as error:
+            if not self._epoch:
+                raise
+            raise InDoubtError(str(error)) from error
 
     def _write(self, result: SessionResult) -> tuple[str, int]:
         """Make the result's file durable; returns its id and its bytes."""
@@ -206,6 +250,10 @@ class Journal:
         finally:
             upload.discard()
         return written
+
+    def _note(self, entry: Entry) -> None:
+        if entry.kind is EntryKind.UPLOAD:
+            self._uploads.add(entry.payload.decode("ascii"))
 
     def _message(self, entry: Entry) -> AbstractContextManager[bytes | memoryview]:
         if entry.kind is EntryKind.UPLOAD:

@@ -18,7 +18,8 @@ from secagg.executor import Troubled
 from secagg.hosting.book import RoundBook
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
 from secagg.hosting.inbox import Inbox, Sorted, Waiting
-from secagg.hosting.journal import Journal, NotLoggedError, Step
+from secagg.hosting.journal import InDoubtError, Journal, NotLoggedError, Step
+from secagg.hosting.relay import Account, Relay
 from secagg.hosting.replica import ENDED, CloseCause, View, abort_detail, abort_entry, close_entry, drop_entry
 from secagg.hosting.replies import (
     Departure,
@@ -35,7 +36,7 @@ from secagg.hosting.timer import Timer
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
-from secagg.store.base import Aborted, Completed, DamagedError, Entry, EntryKind, Outcome, SessionRecord
+from secagg.store.base import Aborted, Completed, DamagedError, Entry, EntryKind, FencedError, Outcome, SessionRecord
 
 RETRY_SECONDS: Final = 1.0
 
@@ -49,6 +50,7 @@ class Keeper:
         clients: size of its cohort.
         schedule: its deadlines.
         outcome: how it ended, if it has ended; it is then only looked at.
+        relay: to other processes that host the same session, if there are any.
 
     Attributes:
         news: set, and replaced by another, whenever a client may be asked something else.
@@ -58,7 +60,13 @@ class Keeper:
     """
 
     def __init__(
-        self, tools: Tools, record: SessionRecord, clients: int, schedule: RoundSchedule, outcome: Outcome | None
+        self,
+        tools: Tools,
+        record: SessionRecord,
+        clients: int,
+        schedule: RoundSchedule,
+        outcome: Outcome | None,
+        relay: Relay | None = None,
     ) -> None:
         self._tools = tools
         self._record = record
@@ -69,9 +77,12 @@ class Keeper:
         self._in_hand: tuple[Waiting, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
+        self._relay = relay
         self._journal: Journal | None = None
         self._book: RoundBook | None = None
         self._view: View | None = None
+        self._shown: View | None = None
+        self._turned = False
         self._digests: dict[int, bytes] = {}
         self._stored = 0
         self._contributors: tuple[ClientId, ...] | None = None
@@ -79,7 +90,7 @@ class Keeper:
         self.outcome = outcome
         self.damage = ""
         self._aborted = outcome if isinstance(outcome, Aborted) else None
-        self.end = None if outcome is None else _told(self._aborted)
+        self.end = self._over = None if outcome is None else _told(self._aborted)
 
     async def open(self, journal: Journal) -> None:
         """Replay the log and go on from there, without clients whose answer is damaged.
@@ -96,6 +107,8 @@ class Keeper:
         self.count_stored(replayed.stored_bytes)
         self._timer.resume(replayed.running_seconds)
         self._turn(replayed.view, replayed.abort_detail)
+        if self._relay is not None:
+            self._timer.backdate(self._relay.open_before(replayed.view.round))
         if replayed.damaged:
             detail = "its upload was damaged on the disk of the server"
             drops = [
@@ -103,6 +116,9 @@ class Keeper:
                 for client in replayed.damaged
             ]
             self._follow(replayed.book, await self._tools.run(journal.commit, drops))
+        self._turned = True
+        if self._relay is None:
+            self._shown, self.end = self._view, self._over
         keeping = self._keep(journal, replayed.book)
         self._task = asyncio.get_running_loop().create_task(keeping, name=f"secagg session {self._name}")
         self._task.add_done_callback(self._done)
@@ -112,8 +128,17 @@ class Keeper:
         is over, when what it needs is damaged. Nothing is removed."""
         if isinstance(error, DamagedError):
             self.damage = str(error)
-            self.end = Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER)
+            self.end = self._over = Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER)
         self._give_up()
+
+    @property
+    def open_seconds(self) -> float:
+        """How long the open round has been open."""
+        return self._timer.open_seconds
+
+    def wake(self) -> None:
+        """Look whether there is something to do."""
+        self._inbox.arrived.set()
 
     async def stop(self) -> None:
         """Stop after the step that is being made; whoever waits is told to come again."""
@@ -142,7 +167,8 @@ class Keeper:
         Raises:
             HostUnavailableError: the host stops, or the session failed.
         """
-        if self._stopped and self.outcome is None and not self.damage:
+        passed = self._relay is not None and not self._relay.holds
+        if (self._stopped or passed) and self.outcome is None and not self.damage:
             raise self._stopping()
 
     async def take(self, entry: Entry, digest: bytes, size: int) -> Receipt:
@@ -161,7 +187,7 @@ class Keeper:
         if len(self._inbox) >= self._tools.quotas.queued_messages:
             await self._forget([waiting])
             raise QuotaExceededError(f"{len(self._inbox)} messages wait in session {self._name}; send it again", 1.0)
-        if self._stopped or self.end is not None:
+        if self._stopped or self._over is not None:
             await self._forget([waiting])
             self.require_running()
             return self.answered(waiting, self._afterwards(waiting))
@@ -172,7 +198,12 @@ class Keeper:
         """The answer to a message that cannot change the session, or None."""
         if self._book is not None:
             return self._book.foresee(client, digest)
-        return ENDED if self.end is not None else None
+        return ENDED if self._over is not None else None
+
+    @property
+    def counted(self) -> int:
+        """Bytes of the session that are counted in this process."""
+        return self._stored
 
     @property
     def seconds_left(self) -> float | None:
@@ -181,7 +212,9 @@ class Keeper:
 
     async def request(self, client: ClientId, seen: bytes = b"") -> Request | None:
         """What the open round asks of a client."""
-        view = self._view
+        view = self._shown
+        if self._view is None or view is None or self._view.round is not view.round:
+            return None  # Others may know more already than is shown here.
         message = None if view is None else view.requests.get(client)
         if view is None or view.round is None or message is None:
             return None
@@ -208,11 +241,11 @@ class Keeper:
     def status(self) -> SessionStatus:
         """The session as its operator sees it."""
         book, aborted, round_ = self._book, self._aborted, None if self._view is None else self._view.round
-        open_ = book is not None and round_ is not None and self.end is None
+        open_ = book is not None and round_ is not None and self._over is None
         detail, dropped = self.damage, self._dropped()
         if self.damage:
             state = "failed"
-        elif self.end is not None:
+        elif self._over is not None:
             state = "completed" if aborted is None else "aborted"
             detail = _completed(self.outcome) if aborted is None else aborted.detail
         elif self._stopped or round_ is None:
@@ -245,15 +278,24 @@ class Keeper:
 
     async def _keep(self, journal: Journal, book: RoundBook) -> None:
         try:
-            while self.end is None:
+            await self._show()
+            while self._over is None:
                 await self._advance(journal, book)
             await self._conclude(journal)
+            if self._relay is not None:
+                self._relay.left(None)
+        except (FencedError, InDoubtError) as error:
+            if self._relay is None:
+                raise
+            self._relay.left(error)
         finally:
             self._give_up()
 
     async def _advance(self, journal: Journal, book: RoundBook) -> None:
         """Make one transaction, or wait for something to do."""
-        clock, arrived = self._tools.clock, self._inbox.arrived
+        clock, arrived, relay = self._tools.clock, self._inbox.arrived, self._relay
+        if relay is not None:
+            await relay.collect(self._inbox)
         found = self._inbox.sort(book)
         self._in_hand = (*found.batch, *found.unlogged)
         await self._answer_unlogged(found)
@@ -263,7 +305,9 @@ class Keeper:
         else:
             closing = self._due(book)
             if closing is None:
-                await clock.wait(arrived, self._timer.deadline)
+                await self._show()
+                if relay is None or not relay.due:
+                    await clock.wait(arrived, self._timer.deadline)
             elif not await self._commit(journal, book, [self._own(closing)]):
                 await clock.wait(arrived, clock.now() + RETRY_SECONDS)
         self._in_hand = ()
@@ -271,22 +315,25 @@ class Keeper:
     async def _conclude(self, journal: Journal) -> None:
         """Answer who still waits, and store the outcome, however often the store refuses it."""
         tools, result = self._tools, None if self._view is None else self._view.result
+        if self._relay is not None:
+            await self._relay.collect(self._inbox)
         self._in_hand = tuple(self._inbox.empty())
         await self._answer_unlogged(Sorted([], [(waiting, self._afterwards(waiting)) for waiting in self._in_hand], []))
-        if result is not None:
-            self._contributors = result.contributors
+        await self._show()
         started = tools.clock.now()
         while self.outcome is None:
             try:
                 now = tools.wall_clock()
                 outcome, size = await tools.run(journal.finish, result, self._aborted, self._dropped(), now)
+            except (FencedError, InDoubtError):
+                raise
             except STORE_FAILURES as error:
                 tools.observer.store_failed(self._name, error)
                 await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
                 continue
             tools.observer.step_timed(self._name, "finish", tools.clock.now() - started)
             self.count_stored(size - self._stored)
-            self.outcome, self._view = outcome, None
+            self.outcome, self._view, self._shown = outcome, None, None
             tools.observer.session_ended(self._name, outcome)
             self._flash()
 
@@ -316,15 +363,57 @@ class Keeper:
             step = await tools.run_in(tools.unmasking if last else tools.threads, journal.commit, entries)
         except NotLoggedError as error:
             refusal = self._tools.unavailable(self._name, error)
-            await self._forget(batch)
-            for waiting in batch:
+            local = [waiting for waiting in batch if not waiting.letter]
+            await self._forget(local)
+            for waiting in local:
                 waiting.refuse(refusal)
+            if len(local) < len(batch):
+                await self._put_back([waiting for waiting in batch if waiting.letter], error.damaged)
             return False
+        except FencedError:
+            await self._forget(waiting for waiting in batch if not waiting.letter)
+            raise
         self._follow(book, step)
         for waiting, applied in zip(batch, step.applied, strict=True):
             self._stored += waiting.size
             waiting.resolve(self.answered(waiting, applied.receipt))
+        self._in_hand = ()
+        await self._show()
         return True
+
+    async def _put_back(self, letters: list[Waiting], damaged: Entry | None) -> None:
+        """Try letters again that could not be read: whose upload is damaged did not answer."""
+        self._in_hand = ()
+        for waiting in letters:
+            client = waiting.entry.client
+            if waiting.entry is damaged and client is not None:
+                detail = f"client {client}: its upload was damaged on the disk of the server"
+                self._inbox.put(self._own(drop_entry(client, HostReason.ANSWER_DAMAGED, detail)))
+            self._inbox.put(waiting)
+        if damaged is None:
+            await self._tools.clock.wait(asyncio.Event(), self._tools.clock.now() + RETRY_SECONDS)
+
+    async def _show(self) -> None:
+        """Let clients see what the session is now, those of other processes first."""
+        if self._relay is not None:
+            await self._relay.publish(self.account(), self._turned)
+        self._shown, self.end = self._view, self._over
+        if self._turned:
+            self._turned = False
+            self._flash()
+
+    def account(self) -> Account:
+        """What others are told."""
+        view, book = self._view, self._book
+        return Account(
+            round=None if view is None else view.round,
+            requests={} if view is None or view.round is None else view.requests,
+            gone={} if book is None else book.gone,
+            end=self._over,
+            damage=self.damage,
+            status=self.status(),
+            open_seconds=self._timer.open_seconds,
+        )
 
     def _follow(self, book: RoundBook, step: Step) -> None:
         """Take over what a step did, and tell the observer."""
@@ -344,8 +433,7 @@ class Keeper:
             observer.round_closed(self._name, round_, answered, self._timer.open_seconds)
             self._turn(step.view, abort_detail(step.applied[-1]) or "")
             self._tell_of_executor()
-        if turned or dropped:
-            self._flash()
+        self._turned = self._turned or turned or dropped
 
     def _tell_of_executor(self) -> None:
         executor = self._tools.executor
@@ -359,9 +447,11 @@ class Keeper:
         if view.round is not None:
             self._tools.observer.round_opened(self._name, view.round, len(view.requests), seconds)
         else:
+            if view.result is not None:
+                self._contributors = view.result.contributors
             if view.abort_reason is not None:
                 self._aborted = Aborted(view.abort_reason.value, detail)
-            self.end = _told(self._aborted)
+            self._over = _told(self._aborted)
 
     def _due(self, book: RoundBook) -> Entry | None:
         """What the host itself has to do now, if anything."""
@@ -383,10 +473,11 @@ class Keeper:
 
     async def _forget(self, unlogged: Iterable[Waiting]) -> None:
         """Give back what was reserved for entries that do not get into the log."""
-        tools = self._tools
+        tools, journal = self._tools, self._journal
         for waiting in unlogged:
             tools.space.add(-waiting.size)
-            if waiting.entry.kind is EntryKind.UPLOAD:
+            # A letter that is read again after a failover may be in the log.
+            if waiting.entry.kind is EntryKind.UPLOAD and not (journal is not None and journal.names(waiting.entry)):
                 try:
                     await tools.run(tools.store.discard_upload, self._name, waiting.entry.payload.decode("ascii"))
                 except STORE_FAILURES as error:
@@ -399,7 +490,11 @@ class Keeper:
 
     def _give_up(self) -> None:
         self._stopped = True
-        for waiting in (*self._in_hand, *self._inbox.empty()):
+        left = (*self._in_hand, *self._inbox.empty())
+        if self._relay is not None:
+            self._tools.space.add(-self._stored - sum(waiting.size for waiting in left))
+            self._stored = 0
+        for waiting in left:
             waiting.refuse(self._stopping())
         self._in_hand = ()
         self._flash()
@@ -411,6 +506,8 @@ class Keeper:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._tools.observer.session_failed(self._name, error)
+            if self._relay is not None:
+                self._relay.failed()
 
 
 def _told(aborted: Aborted | None) -> Ended:

@@ -127,11 +127,16 @@ class Space:
 
     Args:
         limit: how many there may be.
+
+    Attributes:
+        used: what is counted here.
+        elsewhere: what other processes have stored, as last seen.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.used = 0
+        self.elsewhere = 0
 
     def reserve(self, count: int) -> None:
         """Take bytes before anything is written.
@@ -139,7 +144,7 @@ class Space:
         Raises:
             QuotaExceededError: not that many are left. Nothing was taken.
         """
-        if self.used + count > self._limit:
+        if self.used + self.elsewhere + count > self._limit:
             raise QuotaExceededError(
                 f"{count} bytes do not fit beside what is stored; the server's operator has to fetch results, or to "
                 "raise the quota upload_bytes"

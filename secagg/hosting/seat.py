@@ -18,19 +18,30 @@ class Seat(Protocol):
 
     Attributes:
         news: set, and replaced by another, whenever a client may be asked something else.
-        end: how the session ended, or None.
-        outcome: the same as the store has it, or None while the session runs or its end is being written.
-        damage: that the store has the session damaged, in one sentence, or empty: there will be no sum.
+        outcome: how the session ended, as the store has it, or None while it runs or its end is being written.
     """
 
     news: asyncio.Event
-    end: Ended | None
     outcome: Outcome | None
-    damage: str
+
+    @property
+    def end(self) -> Ended | None:
+        """How the session ended, or None."""
+        ...
+
+    @property
+    def damage(self) -> str:
+        """That the store has the session damaged, in one sentence, or empty: there will be no sum."""
+        ...
 
     @property
     def seconds_left(self) -> float | None:
         """Until the deadline of the open round, or None when none is open."""
+        ...
+
+    @property
+    def counted(self) -> int:
+        """Bytes of the session that are counted in this process."""
         ...
 
     def require_running(self) -> None:

@@ -97,6 +97,11 @@ class HostedSession:
             seat.end is None and self.includes(client) and self.roster.get(client) == key and seat.gone(client) is None
         )
 
+    @property
+    def stored_here(self) -> int:
+        """Bytes of the session that this process counts: those of a session that it goes on with."""
+        return self._seat.counted
+
     def foresee(self, client: ClientId, digest: bytes) -> Receipt | None:
         """What a message would be answered that cannot change the session; None when it has to be sent.
 
@@ -120,7 +125,8 @@ class HostedSession:
     def sit(self, seat: Seat) -> Seat:
         """Give the seat to another, and return the one before; whoever waits looks again. The host does this."""
         before, self._seat = self._seat, seat
-        before.news.set()
+        news, before.news = before.news, asyncio.Event()
+        news.set()
         return before
 
     def give_offer(self, client: ClientId) -> bytes:
@@ -467,6 +473,8 @@ class HostedSession:
         try:
             return await self._tools.run(call, *args, **kwargs)
         except DamagedError:
+            await self._seat.look()
+            self._result_id()  # raises where another process has let go of it
             raise self._result_damaged() from None
         except STORE_FAILURES as error:
             raise self._tools.unavailable(self.name, error) from error

@@ -1,7 +1,7 @@
 """When the open round of a session closes: durations of its schedule on the host's clock. Knows no messages.
 
-A restart gives the open round its time again; the budget of the whole session counts running time, as far as the log
-notes it: until the last round that was closed.
+A restart of the only process gives the open round its time again; the budget of the whole session counts running time,
+as far as the log notes it: until the last round that was closed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ class Timer:
         """A round opens now, or the session has ended (None); returns the round's seconds."""
         self.round, self._opened = round_, self._clock.now()
         return 0.0 if round_ is None else self._schedule.seconds[round_]
+
+    def backdate(self, seconds: float) -> None:
+        """Count seconds for which the round was open before, in another process."""
+        self._opened -= seconds
+        self._started -= seconds
 
     @property
     def open_seconds(self) -> float:

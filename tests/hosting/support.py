@@ -158,6 +158,12 @@ class Recorder(HostObserver):
     def executor_failed(self, trouble: str) -> None:
         self.note("executor_failed", trouble)
 
+    def lease_taken(self, name: str, epoch: int) -> None:
+        self.note("lease_taken", name, epoch)
+
+    def lease_lost(self, name: str, epoch: int, why: str) -> None:
+        self.note("lease_lost", name, epoch, why)
+
     def store_failed(self, name: str, error: Exception) -> None:
         self.note("store_failed", name, error)
 

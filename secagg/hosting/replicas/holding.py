@@ -1,0 +1,215 @@
+"""A lease on a session, and what its holder does for the others: it answers letters and publishes the session.
+
+The relay of a keeper. A lease that may have run out, by this process' own clock from before it was asked for, counts as
+lost, whatever the store would say: another may go on already. Knows no callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from secagg.errors import DecodeError
+from secagg.hosting.inbox import Inbox, Waiting
+from secagg.hosting.keeper import RETRY_SECONDS, Keeper
+from secagg.hosting.relay import Account
+from secagg.hosting.replicas.letters import entry_of, reply_to
+from secagg.hosting.replicas.publishing import Published
+from secagg.hosting.replicas.requests import Pointer, check_requests, write_requests
+from secagg.hosting.tools import STORE_FAILURES, Tools
+from secagg.protocol.messages import Round
+from secagg.store.base import DamagedError, FencedError
+from secagg.store.shared import Lease, SharedStore
+
+_LETTERS: Final = 512
+_LAZY_SECONDS: Final = 1.0  # how old numbers may be that others show
+_CHECK_SECONDS: Final = 60.0
+
+
+class Holding:
+    """One lease.
+
+    Args:
+        tools: of the host.
+        store: that the replicas share.
+        lease: as it was acquired.
+        until: when it may have run out, on the host's clock.
+        left: told when the keeper keeps the session no longer, and why: None after its end.
+        failed: told when the keeper stopped on an unexpected exception.
+
+    Attributes:
+        name: of the session.
+        until: moved by each renewal.
+        due: whether letters may have come.
+        keeper: who goes on with the session, once it has been replayed.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        store: SharedStore,
+        lease: Lease,
+        until: float,
+        left: Callable[[Holding, Exception | None], None],
+        failed: Callable[[Holding], None],
+    ) -> None:
+        self._tools = tools
+        self._store = store
+        self._left = left
+        self._failed = failed
+        self.name = lease.name
+        self.epoch = lease.epoch
+        self.until = until
+        self.due = True
+        self.keeper: Keeper | None = None
+        self._before = lease.open_seconds
+        self._taken_over: Published | None = None
+        self._requests: Pointer | None = None
+        self._round: Round | None = None
+        self._old: Pointer | None = None
+        self._in_hand: dict[int, Waiting] = {}
+        self._published = b""
+        self._published_at = self._checked_at = tools.clock.now()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the lease cannot have run out."""
+        return self._tools.clock.now() < self.until
+
+    def lease(self) -> Lease:
+        """The lease as it is to be renewed or released: with the time for which the round has been open."""
+        return Lease(self.name, self.epoch, self._before if self.keeper is None else self.keeper.open_seconds)
+
+    async def take_over(self) -> None:
+        """Read what the holder before has published.
+
+        Raises:
+            StoreError: it cannot be read now.
+        """
+        try:
+            state = await self._tools.run(self._store.state, self.name)
+            self._taken_over = None if state is None else Published.decode(state)
+        except (DamagedError, DecodeError) as error:
+            self._tools.observer.store_failed(self.name, error)
+        if self._taken_over is not None:
+            self._old = self._taken_over.requests
+
+    def open_before(self, round_: Round | None) -> float:
+        """Seconds that this round was open under leases before; unknown when its holder has not said that it opened."""
+        known = self._taken_over is not None and self._taken_over.round is round_
+        return self._before if known and round_ is not None else 0.0
+
+    def heard(self) -> None:
+        """Something was sent, or published; or time has passed."""
+        self.due = True
+        if self.keeper is not None:
+            self.keeper.wake()
+
+    async def collect(self, inbox: Inbox) -> None:
+        """Put letters that came into the keeper's inbox."""
+        if not self.due:
+            return
+        self.due = False
+        try:
+            found = await self._tools.run(self._store.letters, self.name, 0, _LETTERS)
+        except STORE_FAILURES as error:
+            self._tools.observer.store_failed(self.name, error)
+            return
+        for number, letter in found:
+            if number not in self._in_hand:
+                entry, digest = entry_of(letter)
+                answer = asyncio.get_running_loop().create_future()
+                waiting = self._in_hand[number] = Waiting(entry, digest, letter.size, answer, letter=True)
+                self._tools.space.add(letter.size)
+                inbox.put(waiting)
+        self.due = len(found) == _LETTERS
+
+    async def publish(self, account: Account, urgent: bool) -> None:
+        """Tell others what is new, and answer letters; see `Relay`."""
+        receipts, clock = self._receipts(), self._tools.clock
+        if not receipts and not urgent and clock.now() - self._published_at < _LAZY_SECONDS:
+            return
+        while True:
+            try:
+                await self._write(account)
+                state = Published.of(account, self._requests).encode()
+                if receipts or state != self._published:
+                    await self._tools.run(
+                        self._store.publish, self.name, self.epoch, state, receipts, account.open_seconds
+                    )
+                break
+            except FencedError:
+                raise
+            except STORE_FAILURES as error:
+                self._tools.observer.store_failed(self.name, error)
+                await clock.wait(asyncio.Event(), clock.now() + RETRY_SECONDS)
+        self._published, self._published_at = state, clock.now()
+        for number in receipts:
+            del self._in_hand[number]
+        await self._let_go()
+
+    def left(self, error: Exception | None) -> None:
+        """The keeper keeps the session no longer."""
+        self._left(self, error)
+
+    def failed(self) -> None:
+        """The keeper stopped on an unexpected exception: the lease is kept, for another would stop on it, too."""
+        self._failed(self)
+
+    def close(self) -> None:
+        """Forget letters, which stay in the store for the next holder."""
+        for waiting in self._in_hand.values():
+            if waiting.answer.done():
+                waiting.answer.exception()  # Looked at: nobody waits for it here.
+        self._in_hand.clear()
+
+    async def publish_failure(self) -> None:
+        """Tell others that this session cannot go on here.
+
+        Raises:
+            StoreError: they could not be told.
+        """
+        if self.keeper is not None:
+            state = Published.of(self.keeper.account(), None).encode()
+            await self._tools.run(self._store.publish, self.name, self.epoch, state, {}, 0.0)
+
+    def _receipts(self) -> dict[int, bytes]:
+        """What letters in hand were answered; those that are to be read again are let go."""
+        receipts = {}
+        for number, waiting in list(self._in_hand.items()):
+            if not waiting.answer.done():
+                continue
+            reply = reply_to(waiting.entry, waiting.answer.exception() or waiting.answer.result())
+            if reply is None:
+                del self._in_hand[number]
+                self.due = True
+            else:
+                receipts[number] = reply.encode()
+        return receipts
+
+    async def _write(self, account: Account) -> None:
+        """Make the requests of the open round durable, once, and again when they were damaged."""
+        if account.round is not self._round:
+            self._old = self._old or self._requests
+            self._requests = None
+            if account.requests:
+                self._requests = await self._tools.run(write_requests, self._store, self.name, account.requests)
+            self._round, self._checked_at = account.round, self._tools.clock.now()
+        elif self._requests is not None and self._tools.clock.now() - self._checked_at >= _CHECK_SECONDS:
+            self._checked_at = self._tools.clock.now()
+            try:
+                await self._tools.run(check_requests, self._store, self.name, self._requests)
+            except DamagedError as error:
+                self._tools.observer.store_failed(self.name, error)
+                self._old = self._requests
+                self._requests = await self._tools.run(write_requests, self._store, self.name, account.requests)
+
+    async def _let_go(self) -> None:
+        """Remove the requests that are not published any more."""
+        old, self._old = self._old, None
+        if old is not None:
+            try:
+                await self._tools.run(self._store.discard_upload, self.name, old.upload)
+            except STORE_FAILURES as error:
+                self._tools.observer.store_failed(self.name, error)

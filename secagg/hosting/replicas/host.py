@@ -1,0 +1,414 @@
+"""A host of sessions that other processes host, too: any of them answers any caller.
+
+It follows every session of the store, and goes on with those on which it has a lease. Replicas meet in the store only;
+what one does, the others hear by its news, and see at the latest when they poll. Must not know transports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from secagg.errors import SecAggError
+from secagg.executor import INLINE, Executor
+from secagg.hosting.clock import Clock
+from secagg.hosting.errors import HostUnavailableError, UnknownSessionError
+from secagg.hosting.host import SessionHost
+from secagg.hosting.journal import InDoubtError, Journal
+from secagg.hosting.keeper import Keeper
+from secagg.hosting.logins import Logins
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.quotas import Quotas
+from secagg.hosting.replica import Replica
+from secagg.hosting.replicas.follower import Follower
+from secagg.hosting.replicas.holding import Holding
+from secagg.hosting.replicas.leases import Leases
+from secagg.hosting.replicas.logins import SharedLogins
+from secagg.hosting.retention import Retention
+from secagg.hosting.schedule import RoundSchedule
+from secagg.hosting.session import HostedSession
+from secagg.hosting.tools import STORE_FAILURES
+from secagg.parameters import ClientId, SessionParameters
+from secagg.session.server import message_limit_of
+from secagg.store.base import DamagedError, FencedError, SessionRecord
+from secagg.store.shared import Lease, SharedStore
+
+LEASE_SECONDS: Final = 10.0
+_DEFAULT_QUOTAS: Final = Quotas()
+_KEEP_ALL: Final = Retention()
+_NEWS_SECONDS: Final = 0.25  # a thread waits for so long; the end of a host waits for the thread
+_POLL_SECONDS: Final = 1.0
+
+
+class SharedHost(SessionHost):
+    """Hosts the sessions of a store together with other processes; see `SessionHost`.
+
+    Args:
+        store: of this process alone, and where all of them meet.
+        lease_seconds: after how long others go on with the sessions of a process that died.
+        quotas: bounds, over all processes; rates are each process' own.
+        observer: told what happens here.
+        executor: who does the long computations of sessions.
+        clock: monotonic seconds; the event loop's by default.
+        workers: threads for blocking calls.
+        wall_clock: seconds since 1970.
+        retention: how long ended sessions are kept.
+        pinned: names of sessions that are never forgotten.
+    """
+
+    def __init__(
+        self,
+        store: SharedStore,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        quotas: Quotas = _DEFAULT_QUOTAS,
+        observer: HostObserver | None = None,
+        executor: Executor = INLINE,
+        clock: Clock | None = None,
+        workers: int = 16,
+        wall_clock: Callable[[], float] = time.time,
+        retention: Retention = _KEEP_ALL,
+        pinned: Collection[str] = frozenset(),
+    ) -> None:
+        super().__init__(
+            store,
+            quotas=quotas,
+            observer=observer,
+            executor=executor,
+            clock=clock,
+            workers=workers,
+            wall_clock=wall_clock,
+            retention=retention,
+            pinned=pinned,
+        )
+        self._shared = store
+        self._lease_seconds = lease_seconds
+        self._replica_name = secrets.token_hex(16)
+        self._ears = ThreadPoolExecutor(1, thread_name_prefix="secagg-news")
+        self._leases: Leases | None = None
+        self._shared_logins: SharedLogins | None = None
+        self._followers: dict[str, Follower] = {}
+        self._opening: dict[str, asyncio.Task[object]] = {}
+        self._hurried = self._counted = -math.inf
+        self._listening: asyncio.Task[None] | None = None
+        self._work: set[asyncio.Task[object]] = set()
+
+    @property
+    def logins(self) -> Logins:
+        """Those of all replicas, once the host was started."""
+        return super().logins if self._shared_logins is None else self._shared_logins
+
+    async def trouble(self) -> str:
+        """Why answers cannot be taken in now, in one sentence; empty when they can."""
+        if self._running and self._leases is not None and self._leases.trouble:
+            return self._leases.trouble
+        if self._running and (self._listening is None or self._listening.done()):
+            return "this process does not hear of other replicas any more; restart it"
+        return await super().trouble()
+
+    async def start(self) -> None:
+        """Follow every session of the store, and take a share of those that nobody goes on with.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        tools = self._tools
+        secret = await tools.run(self._shared.secret)
+        self._shared_logins = SharedLogins(tools, self._shared, secret)
+        self._leases = Leases(
+            tools, self._shared, self._replica_name, self._lease_seconds, self._take_lease, self._lose
+        )
+        await super().start()
+        await self._leases.start()
+        self._listening = asyncio.get_running_loop().create_task(self._listen(), name="secagg news")
+
+    async def stop(self) -> None:
+        """Stop all sessions after the steps that are being made, and let other processes go on with them at once."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+        held = [] if self._leases is None else await self._leases.stop()
+        for task in tuple(self._opening.values()):
+            task.cancel()
+        while self._work:
+            await asyncio.wait(self._work)
+        for follower in self._followers.values():  # Some may have callers and no seat: it was left for a keeper.
+            await follower.stop()
+        await super().stop()
+        await asyncio.to_thread(self._ears.shutdown)
+        if held:
+            try:
+                await asyncio.to_thread(self._shared.release, held)
+            except STORE_FAILURES as error:
+                self.observer.store_failed("", error)
+
+    async def create(
+        self,
+        name: str,
+        parameters: SessionParameters,
+        *,
+        roster: Mapping[ClientId, bytes] | None = None,
+        schedule: RoundSchedule,
+        tenant: str = "",
+    ) -> HostedSession:
+        """Host a new session here and everywhere; see `SessionHost.create`."""
+        if self._running:
+            try:
+                await self._poll(missed=False)
+            except STORE_FAILURES as error:
+                raise self._tools.unavailable(name, error) from error
+        session = await super().create(name, parameters, roster=roster, schedule=schedule, tenant=tenant)
+        if self._leases is not None and name not in self._leases.held and session.status().state == "starting":
+            try:
+                await self._leases.acquire(name)
+            except STORE_FAILURES as error:
+                self.observer.store_failed(name, error)
+            opening = self._opening.get(name)
+            if opening is not None:
+                await asyncio.wait([opening])
+        return session
+
+    async def find(self, name: str) -> HostedSession:
+        """Return a session by its name, one that another process has just created, too."""
+        if self._running and name not in self._sessions and name not in self._damaged:
+            await self._learn(name)
+        return self.session(name)
+
+    async def _open(
+        self, record: SessionRecord, parameters: SessionParameters, schedule: RoundSchedule, replica: Replica | None
+    ) -> HostedSession:
+        follower = Follower(self._tools, self._shared, record, parameters.clients)
+        self._followers[record.name] = follower
+        follower.over = True  # Asked for once, whatever was published.
+        await follower.heard()
+        follower.over = follower.outcome is not None
+        return HostedSession(self._tools, record, parameters, message_limit_of(parameters), follower)
+
+    def _replica_to_run(self, name: str, making: Callable[[], Replica]) -> None:
+        """None: who follows needs no session."""
+
+    async def _learn(self, name: str) -> None:
+        """Follow a session that the store has and this host does not know.
+
+        Raises:
+            HostUnavailableError: the store cannot be read.
+        """
+        async with self._changing:
+            if name in self._sessions or name in self._damaged or not self._running:
+                return
+            try:
+                record = await self._tools.run(self._shared.record, name)
+            except DamagedError as error:
+                self._damaged[name] = str(error)
+                self.observer.session_failed(name, error)
+                return
+            except STORE_FAILURES as error:
+                raise self._tools.unavailable(name, error) from error
+            if record is None:
+                return
+            session = await self._take_up(record)
+            if session is not None:
+                self._sessions[name] = session
+                self._tell_of_sessions()
+
+    def _take_lease(self, lease: Lease, until: float) -> None:
+        """A lease was acquired: replay the session, and go on with it."""
+        leases = self._leases
+        if leases is not None:
+            holding = Holding(self._tools, self._shared, lease, until, self._left, self._fail)
+            leases.hold(holding)
+            self.observer.lease_taken(lease.name, lease.epoch)
+            task = self._opening[lease.name] = self._spawn(lease.name, self._go_on(holding))
+            task.add_done_callback(lambda _: self._opening.pop(lease.name, None))
+
+    async def _go_on(self, holding: Holding) -> None:
+        name, tools = holding.name, self._tools
+        keeper: Keeper | None = None
+        try:
+            if name not in self._sessions:
+                await self._learn(name)
+            session = self.session(name)
+            record = session.record
+            schedule = RoundSchedule.decode(record.schedule)
+            await holding.take_over()
+            replica = await tools.run(self._replica(name, session.parameters, record.roster))
+            keeper = Keeper(tools, record, session.parameters.clients, schedule, None, relay=holding)
+            holding.keeper = keeper
+            await keeper.open(Journal(self._shared, name, replica, holding.epoch))
+        except (FencedError, InDoubtError, HostUnavailableError) as error:
+            self._lose(holding, error)
+        except UnknownSessionError:
+            await self._give_back(holding)
+        except DamagedError as error:
+            await self._cannot_go_on(holding, keeper, error)
+        except STORE_FAILURES as error:
+            tools.observer.store_failed(name, error)
+            self._lose(holding, error)
+        except SecAggError as error:
+            await self._cannot_go_on(holding, keeper, error)
+        else:
+            if self._leases is not None and self._leases.held.get(name) is holding:
+                self._sit(name, keeper)
+            else:
+                await keeper.stop()
+
+    async def _cannot_go_on(self, holding: Holding, keeper: Keeper | None, error: SecAggError) -> None:
+        """Keep the lease of a session that nobody can go on with, and say so to all."""
+        self.observer.session_failed(holding.name, error)
+        if keeper is not None and holding.name in self._sessions:
+            keeper.fail(error)
+            self._sit(holding.name, keeper)
+            self._fail(holding)
+
+    def _fail(self, holding: Holding) -> None:
+        self._spawn(holding.name, self._tell_failure(holding))
+
+    async def _tell_failure(self, holding: Holding) -> None:
+        try:
+            await holding.publish_failure()
+        except STORE_FAILURES as error:
+            self.observer.store_failed(holding.name, error)
+
+    def _left(self, holding: Holding, error: Exception | None) -> None:
+        """A keeper keeps its session no longer: it has ended, or somebody else may go on with it."""
+        if error is None:
+            follower = self._followers.get(holding.name)
+            if self._leases is not None and self._leases.drop(holding) and follower is not None:
+                follower.over = True
+                holding.close()
+                self._spawn(holding.name, self._retire(holding, follower))
+        else:
+            self._lose(holding, error)
+
+    async def _retire(self, holding: Holding, follower: Follower) -> None:
+        """Follow a session that ended here, since another process may release its result."""
+        await follower.heard()
+        if follower.outcome is not None and holding.name in self._sessions:
+            self._sit(holding.name, follower)
+
+    def _lose(self, holding: Holding, error: Exception) -> None:
+        """Follow a session whose lease is lost, or whose log may have more than its keeper has seen."""
+        if self._leases is None or not self._leases.drop(holding):
+            return
+        self.observer.lease_lost(holding.name, holding.epoch, str(error))
+        follower = self._followers.get(holding.name)
+        if follower is not None and holding.name in self._sessions:
+            self._sit(holding.name, follower)
+            self._spawn(holding.name, follower.heard())
+        self._spawn(holding.name, self._let_go(holding, again=isinstance(error, InDoubtError)))
+
+    async def _let_go(self, holding: Holding, again: bool) -> None:
+        if holding.keeper is not None:
+            await holding.keeper.stop()
+        holding.close()
+        await self._give_back(holding)
+        if again:
+            self._hurry()
+
+    async def _give_back(self, holding: Holding) -> None:
+        if self._leases is not None:
+            await self._leases.give_back(holding)
+
+    def _sit(self, name: str, seat: Keeper | Follower) -> None:
+        self._sessions[name].sit(seat)
+
+    async def _listen(self) -> None:
+        """Hear what other processes do; look at everything every second, whatever was heard."""
+        clock, loop = self._tools.clock, asyncio.get_running_loop()
+        polled = clock.now()
+        while True:
+            try:
+                heard = await loop.run_in_executor(self._ears, self._shared.news, _NEWS_SECONDS)
+                if heard is None or clock.now() - polled >= _POLL_SECONDS:
+                    polled = clock.now()
+                    await self._poll(heard is None)
+                for name in heard or ():
+                    await self._hear(name)
+            except STORE_FAILURES as error:
+                self.observer.store_failed("", error)
+                await clock.wait(asyncio.Event(), clock.now() + _POLL_SECONDS)
+            except HostUnavailableError:
+                continue  # The observer has heard of it.
+
+    async def _poll(self, missed: bool) -> None:
+        """Learn of new sessions, forget those that are gone, look for letters and receipts."""
+        clock, names = self._tools.clock, await self._tools.run(self._shared.names)
+        for name in [name for name in self._sessions if name not in names]:
+            self._forget(name)
+        for name, over in names.items():
+            follower = self._followers.get(name)
+            if follower is None:
+                await self._hear(name)
+                continue
+            follower.over = follower.over or over
+            holding = None if self._leases is None else self._leases.held.get(name)
+            if holding is not None and (missed or (self._leases is not None and self._leases.replicas > 1)):
+                holding.heard()
+            if missed or follower.waiting or (over and follower.outcome is None):
+                self._spawn(name, follower.heard())
+        if clock.now() - self._counted >= self._lease_seconds / 3:
+            self._counted = clock.now()
+            await self._count()
+
+    async def _count(self) -> None:
+        """Count what the store has of all sessions that take space, and see which results others released."""
+        tools, stored, counted = self._tools, 0, 0
+        for name, session in tuple(self._sessions.items()):
+            follower = self._followers.get(name)
+            if session.occupied and follower is not None:
+                if session.status().result_ready:
+                    await follower.look()
+                stored += await tools.run(self._shared.upload_bytes, name)
+                counted += session.stored_here
+        tools.space.elsewhere = max(0, stored - counted)
+
+    def _hurry(self) -> None:
+        """See whether there is a lease to take, once a second at most."""
+        now = self._tools.clock.now()
+        if self._leases is not None and now - self._hurried >= _POLL_SECONDS:
+            self._hurried = now
+            self._leases.hurry()
+
+    async def _hear(self, name: str) -> None:
+        holding = None if self._leases is None else self._leases.held.get(name)
+        follower = self._followers.get(name)
+        if holding is not None:
+            holding.heard()
+        if follower is None:
+            await self._learn(name)
+        elif holding is None or follower.waiting:  # Letters that were left here before it had the lease.
+            self._spawn(name, self._hear_follower(follower))
+
+    async def _hear_follower(self, follower: Follower) -> None:
+        if not await follower.heard() and follower.end is None and not follower.waiting:
+            self._hurry()  # It was neither published nor answered: perhaps a lease was given back.
+
+    async def _discard(self, session: HostedSession) -> None:
+        await super()._discard(session)
+        self._followers.pop(session.name, None)
+
+    def _forget(self, name: str) -> None:
+        """A session was discarded by another process."""
+        session = self._sessions.pop(name, None)
+        self._followers.pop(name, None)
+        if session is not None:
+            self._spawn(name, session.close())
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        """Begin what is waited for at the end; a defect of it is one of this session."""
+
+        def worked(task: asyncio.Task[object]) -> None:
+            self._work.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                self.observer.session_failed(name, error)
+
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(worked)
+        return task

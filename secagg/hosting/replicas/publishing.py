@@ -1,0 +1,224 @@
+"""What the holder of a session publishes, as bytes: all that a follower needs to answer its callers.
+
+JSON, of which a reader takes the fields that it knows: two releases can serve the same sessions. Must not know stores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from secagg.errors import AbortReason, DecodeError
+from secagg.hosting.relay import Account
+from secagg.hosting.replicas.requests import Pointer
+from secagg.hosting.replies import Departure, Ended, EndKind, SessionStatus, departure_of
+from secagg.parameters import ClientId
+from secagg.protocol.messages import Round
+from secagg.store.base import Completed, Outcome, SessionRecord
+
+_FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A session as others are told of it.
+
+    Attributes:
+        round: the open round, or None.
+        requests: where its requests are, or None.
+        gone: why each client was dropped.
+        end: how it ended, or None.
+        damage: that the store has it damaged, in one sentence, or empty.
+        state: as in `SessionStatus`, and so on.
+    """
+
+    round: Round | None
+    requests: Pointer | None
+    gone: Mapping[ClientId, Departure]
+    end: Ended | None
+    damage: str
+    state: str
+    expected: int
+    answered: int
+    pending: int
+    dropped: Mapping[Departure, int]
+    seconds_left: float | None
+    log_entries: int
+    stored_bytes: int
+    abort_reason: AbortReason | None
+    detail: str
+    contributors: tuple[ClientId, ...] | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the holder cannot go on, and nobody else will before it is restarted."""
+        return self.state == _FAILED
+
+    @classmethod
+    def of(cls, account: Account, requests: Pointer | None) -> Published:
+        """What a keeper tells of its session."""
+        status = account.status
+        return cls(
+            round=account.round,
+            requests=requests,
+            gone=dict(account.gone),
+            end=account.end,
+            damage=account.damage,
+            state=status.state,
+            expected=status.expected,
+            answered=status.answered,
+            pending=status.pending,
+            dropped=status.dropped,
+            seconds_left=status.seconds_left,
+            log_entries=status.log_entries,
+            stored_bytes=status.stored_bytes,
+            abort_reason=status.abort_reason,
+            detail=status.detail,
+            contributors=status.contributors,
+        )
+
+    def encode(self) -> bytes:
+        """Return its bytes."""
+        requests = None
+        if self.requests is not None:
+            pointer = self.requests
+            requests = [pointer.upload, pointer.index_at, pointer.index_bytes, pointer.index_sha256.hex()]
+        end = None
+        if self.end is not None:
+            end = [self.end.kind.value, None if self.end.reason is None else self.end.reason.value]
+        fields = {
+            "round": None if self.round is None else self.round.value,
+            "requests": requests,
+            "gone": {str(client): reason.value for client, reason in self.gone.items()},
+            "end": end,
+            "damage": self.damage,
+            "state": self.state,
+            "expected": self.expected,
+            "answered": self.answered,
+            "pending": self.pending,
+            "dropped": {reason.value: count for reason, count in self.dropped.items()},
+            "seconds_left": self.seconds_left,
+            "log_entries": self.log_entries,
+            "stored_bytes": self.stored_bytes,
+            "abort_reason": None if self.abort_reason is None else self.abort_reason.value,
+            "detail": self.detail,
+            "contributors": self.contributors,
+        }
+        return json.dumps(fields, sort_keys=True).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Published:
+        """Read what `encode` wrote.
+
+        Raises:
+            DecodeError: other bytes.
+        """
+        try:
+            fields = json.loads(data)
+            return cls(
+                round=None if fields["round"] is None else Round(fields["round"]),
+                requests=_pointer(fields["requests"]),
+                gone={int(client): departure_of(reason) for client, reason in fields["gone"].items()},
+                end=_end(fields["end"]),
+                damage=fields["damage"],
+                state=fields["state"],
+                expected=fields["expected"],
+                answered=fields["answered"],
+                pending=fields["pending"],
+                dropped={departure_of(reason): count for reason, count in fields["dropped"].items()},
+                seconds_left=fields["seconds_left"],
+                log_entries=fields["log_entries"],
+                stored_bytes=fields["stored_bytes"],
+                abort_reason=None if fields["abort_reason"] is None else AbortReason(fields["abort_reason"]),
+                detail=fields["detail"],
+                contributors=None if fields["contributors"] is None else tuple(fields["contributors"]),
+            )
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise DecodeError(f"{len(data)} bytes are no state of a session that this release knows") from error
+
+    def status(
+        self, record: SessionRecord, clients: int, outcome: Outcome | None, passed_seconds: float
+    ) -> SessionStatus:
+        """The session as its operator sees it, so many seconds after this was published."""
+        left = None if self.seconds_left is None else max(0.0, self.seconds_left - passed_seconds)
+        return SessionStatus(
+            name=record.name,
+            state=self.state,
+            clients=clients,
+            expected=self.expected,
+            answered=self.answered,
+            pending=self.pending,
+            dropped=self.dropped,
+            seconds_left=left,
+            log_entries=self.log_entries if outcome is None else 0,
+            stored_bytes=self.stored_bytes,
+            result_ready=isinstance(outcome, Completed) and outcome.result is not None,
+            abort_reason=self.abort_reason,
+            detail=self.detail,
+            created_at=record.created_at,
+            contributors=self.contributors,
+            tenant=record.tenant,
+            ended_at=0.0 if outcome is None else outcome.ended_at,
+        )
+
+
+STARTING = Published(
+    round=None,
+    requests=None,
+    gone={},
+    end=None,
+    damage="",
+    state="starting",
+    expected=0,
+    answered=0,
+    pending=0,
+    dropped={},
+    seconds_left=None,
+    log_entries=0,
+    stored_bytes=0,
+    abort_reason=None,
+    detail="",
+    contributors=None,
+)
+
+
+def ended(published: Published, outcome: Outcome) -> Published:
+    """What is known of a session that has ended, whatever was published last."""
+    if published.end is not None:
+        return published
+    if isinstance(outcome, Completed):
+        end, state, reason, detail = Ended(EndKind.COMPLETED), "completed", None, "the session has completed"
+    else:
+        reason, detail = AbortReason(outcome.reason), outcome.detail
+        told = reason is AbortReason.RESULT_NOT_DECODABLE
+        end, state = Ended(EndKind.COMPLETED) if told else Ended(EndKind.ABORTED, reason), "aborted"
+    return replace(
+        published,
+        round=None,
+        requests=None,
+        end=end,
+        state=state,
+        seconds_left=None,
+        expected=0,
+        answered=0,
+        pending=0,
+        abort_reason=reason,
+        detail=detail,
+        dropped={departure_of(each): count for each, count in outcome.dropped.items()},
+    )
+
+
+def _pointer(fields: Any) -> Pointer | None:
+    if fields is None:
+        return None
+    upload, at, count, digest = fields
+    return Pointer(upload, at, count, bytes.fromhex(digest))
+
+
+def _end(fields: Any) -> Ended | None:
+    if fields is None:
+        return None
+    kind, reason = EndKind(fields[0]), fields[1]
+    return Ended(kind, None if reason is None else AbortReason(reason))
