@@ -58,12 +58,14 @@ def _keys(app: typer.Typer) -> None:
 
 def _service(app: typer.Typer) -> None:
     from secagg.cli.service.join import join
+    from secagg.cli.service.reload import reload
     from secagg.cli.service.result import result
     from secagg.cli.service.serve import serve
     from secagg.cli.service.session import app as session
     from secagg.cli.service.status import status
 
     app.command(short_help="Serve sessions over gRPC.")(serve)
+    app.command(short_help="Have a running server read its configuration again.")(reload)
     app.command(short_help="Take part in a session with one input.")(join)
     app.command(short_help="Show rounds, answers and dropouts of a server.")(status)
     app.command(short_help="Fetch the sum of a completed session.")(result)

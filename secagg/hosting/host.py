@@ -105,6 +105,7 @@ class SessionHost:
         self.pinned = pinned
         self._expiry = Expiry(self._tools, self, retention)
         self._expiring: asyncio.Task[None] | None = None
+        self._keys: Mapping[ClientId, bytes] | None = None
         self._running = False
         self._changing = asyncio.Lock()
         self._news = asyncio.Event()
@@ -340,6 +341,29 @@ class SessionHost:
                 return
             await self._remove(name)
             del self._damaged[name]
+
+    async def revoke(self, keys: Mapping[ClientId, bytes]) -> int:
+        """Take these keys for all that are valid: clients with others are let in no more, and dropped where they take
+        part. Returns how many were dropped, one in two sessions twice.
+
+        Args:
+            keys: client id to 32-byte Ed25519 key.
+
+        Raises:
+            HostUnavailableError: not all are dropped; they are let in no more even so. Try again.
+        """
+        self._keys = dict(keys)
+        return sum([await session.revoke(self._keys) for session in self.sessions()])
+
+    def is_revoked(self, session: HostedSession, client: ClientId) -> bool:
+        """Whether a client's key in a session is known not to be valid any more."""
+        key = session.roster.get(client)
+        return self._keys is not None and key is not None and self._keys.get(client) != key
+
+    def limit(self, quotas: Quotas) -> None:
+        """Take other bounds from now on; those of one client hold in sessions that are created from now on."""
+        self._tools.quotas = quotas
+        self._tools.space.bound(quotas.upload_bytes)
 
     def retain(self, retention: Retention) -> None:
         """Keep ended sessions for so long from now on."""

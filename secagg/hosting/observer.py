@@ -88,5 +88,8 @@ class HostObserver:
     def expiry_known(self, what: str, at: float) -> None:
         """The server's "certificate" or "roster" ends at `at`, in seconds since 1970."""
 
+    def reloaded(self, trouble: str) -> None:
+        """The configuration was read again and taken over (empty), or changed nothing (why, in one sentence)."""
+
     def store_failed(self, name: str, error: Exception) -> None:
         """The store refused an operation; the session is unharmed and tries again."""

@@ -154,3 +154,7 @@ class Space:
     def add(self, count: int) -> None:
         """Count bytes that are there already, or, negative, that are gone."""
         self.used += count
+
+    def bound(self, limit: int) -> None:
+        """Allow so many from now on; what is there stays."""
+        self._limit = limit

@@ -22,10 +22,12 @@ class HostReason(Enum):
 
     ANSWER_DAMAGED: what it had sent is not any more what the store was given.
     REMOVED_BY_OPERATOR: an operator said so.
+    REVOKED: its key is not valid any more.
     """
 
     ANSWER_DAMAGED = "H01"
     REMOVED_BY_OPERATOR = "H02"
+    REVOKED = "H03"
 
 
 Departure = DropReason | HostReason

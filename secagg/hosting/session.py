@@ -21,7 +21,7 @@ from secagg.hosting.errors import (
 )
 from secagg.hosting.quotas import FetchRates, SendingRates
 from secagg.hosting.replica import abort_entry, drop_entry
-from secagg.hosting.replies import Departure, Ended, EndKind, Receipt, Request, SessionStatus
+from secagg.hosting.replies import Departure, Ended, EndKind, HostReason, Receipt, Request, SessionStatus
 from secagg.hosting.seat import Seat
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.hosting.upload import HostedUpload
@@ -242,6 +242,29 @@ class HostedSession:
         """
         self._require_member(client)
         return await self._seat.take(drop_entry(client, reason, detail), b"", 0)
+
+    async def revoke(self, keys: Mapping[ClientId, bytes]) -> int:
+        """Go on without the clients whose key in this session is not theirs in `keys`; returns how many there were.
+
+        An input that is in the sum already stays there, and its sender is asked nothing more. Does nothing in a session
+        without a roster, and after the end.
+
+        Raises:
+            HostUnavailableError: not all are dropped; try again.
+        """
+        if self._seat.end is not None or self.damaged:
+            return 0
+        revoked = [
+            client for client, key in self.roster.items() if keys.get(client) != key and self._seat.gone(client) is None
+        ]
+        for client in revoked:
+            if client in self._uploads:
+                await self._uploads[client].discard()
+        detail = "its key was revoked: it is not the client's in the roster that is valid now"
+        await asyncio.gather(
+            *(self.drop(client, HostReason.REVOKED, f"client {client}: {detail}") for client in revoked)
+        )
+        return len(revoked)
 
     async def abort(self, detail: str) -> None:
         """End the session without a sum; does nothing after its end.

@@ -22,7 +22,7 @@ _R = TypeVar("_R")
 STORE_FAILURES: Final = (StoreError, OSError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tools:
     """Shared by the sessions of a host.
 
@@ -30,7 +30,7 @@ class Tools:
         store: where sessions are kept.
         clock: monotonic seconds.
         observer: told what happens.
-        quotas: bounds.
+        quotas: bounds, which may change.
         space: bytes of all uploads.
         executor: who does the long computations of a session.
         threads: who makes blocking calls.

@@ -135,6 +135,11 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.expiry_known(what, at)
 
+    def reloaded(self, trouble: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.reloaded(trouble)
+
     def store_failed(self, name: str, error: Exception) -> None:
         """Pass it on."""
         for observer in self._observers:

@@ -44,12 +44,8 @@ def json_logs(
     Raises:
         ParameterError: the file cannot be opened.
     """
-    try:
-        handler = logging.StreamHandler(stream) if file is None else logging.FileHandler(file, encoding="utf-8")
-    except OSError as error:
-        raise ParameterError(
-            f"cannot write logs to {file}: {error.strerror}; give a file in a directory there"
-        ) from error
+    handler = _Handler(stream)
+    handler.write_to(None if file is None else open_log(file))
     shared: list[Processor] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     last: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -62,8 +58,7 @@ def json_logs(
     root, own = logging.getLogger(), logging.getLogger(_NAME)
     before = (root.level, own.level)
     root.addHandler(handler)
-    root.setLevel(max(logging.WARNING, number(level)))
-    own.setLevel(number(level))
+    _set_level(level)
     try:
         yield structlog.wrap_logger(
             own,
@@ -80,6 +75,54 @@ def json_logs(
         handler.close()
         root.setLevel(before[0])
         own.setLevel(before[1])
+
+
+def open_log(file: Path) -> TextIO:
+    """Open a file for logs.
+
+    Raises:
+        ParameterError: it cannot be opened.
+    """
+    try:
+        return open(file, "a", encoding="utf-8")
+    except OSError as error:
+        raise ParameterError(
+            f"cannot write logs to {file}: {error.strerror}; give a file in a directory there"
+        ) from error
+
+
+def switch_logs(level: Level, opened: TextIO | None) -> None:
+    """Write on to another file, as when the one before was moved away; inside of the block of `json_logs`.
+
+    Args:
+        level: the least that is written from now on.
+        opened: by `open_log`; None for the stream that was given at the start.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler):
+            handler.write_to(opened)
+    _set_level(level)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to a file, which may be replaced, or to the stream that it was made with."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__(stream)
+        self._own = self.stream
+        self._file: TextIO | None = None
+
+    def write_to(self, file: TextIO | None) -> None:
+        """Write to this file and close the one before; None for the stream."""
+        before, self._file = self._file, file
+        self.setStream(self._own if file is None else file)
+        if before is not None:
+            before.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.write_to(None)
+        super().close()
 
 
 class LogObserver(HostObserver):
@@ -189,6 +232,13 @@ class LogObserver(HostObserver):
         """Level info."""
         self._log.info("expiry known", what=what, at=datetime.fromtimestamp(at, UTC).isoformat())
 
+    def reloaded(self, trouble: str) -> None:
+        """Level info, error for one that changed nothing."""
+        if trouble:
+            self._log.error("reload refused", detail=trouble)
+        else:
+            self._log.info("reloaded")
+
     def store_failed(self, name: str, error: Exception) -> None:
         """Level error."""
         self._log.error("store failed", session=name, detail=str(error))
@@ -218,6 +268,11 @@ def _from_elsewhere(_logger: Any, _method: str, event: MutableMapping[str, Any])
     record = event["_record"]
     event["logger"] = record.name
     return event
+
+
+def _set_level(level: Level) -> None:
+    logging.getLogger().setLevel(max(logging.WARNING, number(level)))
+    logging.getLogger(_NAME).setLevel(number(level))
 
 
 def number(level: Level) -> int:

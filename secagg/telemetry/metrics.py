@@ -100,6 +100,7 @@ class MetricsObserver(HostObserver):
         }
         self._leases_taken = self._counter("leases_taken", "Sessions that this replica went on with.")
         self._leases_lost = self._counter("leases_lost", "Sessions that passed to another replica against its will.")
+        self._reloads = self._counter("reloads", "Configurations read again.", "outcome")
         self._executor = self._counter("executor_failures", "Steps whose executor could not work as it should.")
         self._round_seconds = self._histogram("round_seconds", "How long rounds were open.", "round", _LONG)
         self._stage_seconds = self._histogram(
@@ -230,6 +231,10 @@ class MetricsObserver(HostObserver):
     def executor_failed(self, trouble: str) -> None:
         """Count it."""
         self._executor.inc()
+
+    def reloaded(self, trouble: str) -> None:
+        """Count it by what became of it."""
+        self._reloads.labels(outcome="refused" if trouble else "done").inc()
 
     def store_failed(self, name: str, error: Exception) -> None:
         """Count it."""

@@ -171,7 +171,7 @@ def test_the_template_gives_each_instance_its_ports(monkeypatch: pytest.MonkeyPa
 def test_the_template_is_as_strict_as_the_unit() -> None:
     single = Repeated(strict=False)
     single.read(DEPLOY / "secagg.service", encoding="utf-8")
-    own = {"ExecStartPre", "ExecStart", "Environment", "LoadCredential", "EnvironmentFile", "User"}
+    own = {"ExecStartPre", "ExecStart", "ExecReload", "Environment", "LoadCredential", "EnvironmentFile", "User"}
     assert {k: v for k, v in unit().items() if k not in own} == {
         k: v for k, v in single["Service"].items() if k not in own
     }

@@ -41,6 +41,8 @@ def play(observer: HostObserver) -> None:
     observer.session_resumed("b", 17, 0.5)
     observer.readiness_changed("")
     observer.readiness_changed("the disk is full")
+    observer.reloaded("")
+    observer.reloaded("its file is no TOML")
     observer.executor_failed("processes cannot work")
     observer.lease_taken("d", 3)
     observer.lease_lost("d", 3, "the lease has passed on")

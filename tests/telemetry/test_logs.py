@@ -50,6 +50,8 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
             "not ready",
             "session refused",
             "expired",
+            "reloaded",
+            "reload refused",
             "login",
         ),
     }
@@ -71,7 +73,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "events"), [("info", 24), ("warning", 9), ("error", 4)], ids=["info", "warning", "error"]
+    ("level", "events"), [("info", 26), ("warning", 10), ("error", 5)], ids=["info", "warning", "error"]
 )
 def test_the_level_is_a_floor(tmp_path: Path, level: Level, events: int) -> None:
     assert len(written(tmp_path / "log", lambda log: play(LogObserver(log)), level)) == events

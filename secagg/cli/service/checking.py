@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import secagg
+from secagg.cli.service.credentials import operators_of, tls_of
 from secagg.cli.service.offering import load_roster, offer_sessions
 from secagg.cli.service.server_config import ServerConfig
-from secagg.cli.service.serving import few_descriptors, largest_cohort, observer_of_traces, operators_of, tls_of
+from secagg.cli.service.serving import few_descriptors, largest_cohort, observer_of_traces
 from secagg.compute.ray import require_ray
 from secagg.hosting import SessionHost
 from secagg.store.memory import MemoryStore

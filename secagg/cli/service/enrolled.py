@@ -40,6 +40,11 @@ class Enrolled:
             except secagg.ParameterError as error:
                 self.trouble = str(error)
 
+    @property
+    def serial(self) -> int | None:
+        """Of the signed roster that is held, or None."""
+        return None if self._directory is None else self._directory.serial
+
     def take(self, directory: Directory) -> None:
         """Hold another one from now on."""
         self._directory, self.trouble = directory, ""

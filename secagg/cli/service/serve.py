@@ -45,6 +45,7 @@ def serve(
         loaded,
         lambda record: _show(record, as_json, _serving(record)),
         accept_loss=accept_loss,
+        path=config,
     )
 
 

@@ -7,22 +7,24 @@ running, the sessions, and at last the port, so that no client meets a server th
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import secagg
+from secagg.cli.service.credentials import operators_of, tls_of, warn_of_open_key
 from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import offer_sessions
+from secagg.cli.service.process_file import ProcessFile, process_file
+from secagg.cli.service.reloading import Reloading
 from secagg.cli.service.server_config import ServerConfig
 from secagg.compute.processes import ProcessExecutor
 from secagg.compute.ray import LOCAL, RayExecutor
 from secagg.hosting import HostObserver, SessionHost
-from secagg.identity.keys import load_public_key
 from secagg.store.base import SessionStore
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
@@ -31,28 +33,37 @@ from secagg.telemetry.foreign import foreign_lines, own_standard_error
 from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.telemetry.pages import pages_endpoint
-from secagg.transport.grpc import GrpcServer, OperatorRights, Role, ServerTls
+from secagg.transport.grpc import GrpcServer
 from secagg.transport.grpc.limits import HEALTH_LIMITS, OWN_FILES, open_files
 from secagg.transport.grpc.tls import split_address
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_RELOAD_SIGNALS: Final = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 # A host that was not asked for so long has an event loop that hangs: probes come every few seconds.
 _NEWS_SECONDS: Final = 15.0
 _LIVE_SECONDS: Final = 60.0
 
 
-def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None], *, accept_loss: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT.
+def run_server(
+    config: ServerConfig,
+    announce: Callable[[dict[str, Any]], None],
+    *,
+    accept_loss: bool = False,
+    path: Path | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP has the configuration read again.
 
     Args:
         config: what to serve.
         announce: told once, when clients can connect, where and what is served.
         accept_loss: start although the database lost commits; the sessions that ran are then aborted.
+        path: of the configuration; None to read it never again.
 
     Raises:
         SecAggError: it cannot start.
     """
     with ExitStack() as stack:
+        stack.enter_context(_deaf_to_hangups())
         own = stack.enter_context(own_standard_error())
         log = stack.enter_context(json_logs(config.logs.level, config.logs.file, own))
         stack.enter_context(foreign_lines(own, config.logs.level, config.logs.file))
@@ -70,10 +81,11 @@ def run_server(config: ServerConfig, announce: Callable[[dict[str, Any]], None],
             observers.append(observer_of_traces())
         store = stack.enter_context(_store(config, accept_loss))
         executor = stack.enter_context(executor_of(config))
-        asyncio.run(_serve(config, store, executor, FanOut(*observers), metrics_address, announce, log))
+        asyncio.run(_serve(path, config, store, executor, FanOut(*observers), metrics_address, announce, log))
 
 
 async def _serve(
+    path: Path | None,
     config: ServerConfig,
     store: SessionStore,
     executor: secagg.Executor,
@@ -86,10 +98,10 @@ async def _serve(
     operators = operators_of(config)
     quotas = config.limits.quotas()
     tls = tls_of(config)
-    _warn_of_open_key(config, log)
+    warn_of_open_key(config, log)
     tell_expiries(config, tls, observer)
     async with (
-        _stop_signals() as stopped,
+        _signals(_STOP_SIGNALS) as stopped,
         SessionHost(
             store,
             quotas=quotas,
@@ -99,10 +111,12 @@ async def _serve(
             pinned={session.name for session in config.sessions},
         ) as host,
     ):
-        offered = await offer_sessions(host, config)
         enrolled = await asyncio.to_thread(Enrolled, config)
         if enrolled.trouble:
-            log.warning("no session can be made by call", reason=enrolled.trouble)
+            log.warning("no session can be made by call, and nobody is revoked", reason=enrolled.trouble)
+        elif not config.identities.anonymous:
+            await _revoke(host, enrolled, log)
+        offered = await offer_sessions(host, config)
         few = few_descriptors(largest_cohort(host), config)
         if few:
             log.warning(few)
@@ -129,9 +143,12 @@ async def _serve(
                 "pages": _with_port(config.health.http, pages),
             }
             log.info("serving", **record)
-            announce(record)
-            await stopped.wait()
-            log.info("stopping")
+            with process_file(config.storage.directory) as file:
+                announce(record)
+                reloading = None if path is None else Reloading(path, config, host, server, enrolled, log)
+                async with _signals(_RELOAD_SIGNALS, partial(_reload, reloading, file)):
+                    await stopped.wait()
+                log.info("stopping")
     log.info("stopped")
 
 
@@ -154,18 +171,54 @@ def _with_port(address: str | None, port: int | None) -> str | None:
     return None if address is None else f"{address.rpartition(':')[0]}:{port}"
 
 
-@asynccontextmanager
-async def _stop_signals() -> AsyncIterator[asyncio.Event]:
-    """Turn the signals that end a service into an event."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, stopped.set)
+async def _revoke(host: SessionHost, enrolled: Enrolled, log: Any) -> None:
+    """Drop who was taken out of the roster while the server was down."""
     try:
-        yield stopped
+        await host.revoke(enrolled())
+    except secagg.SecAggError as error:
+        log.warning("not all who are revoked are dropped", detail=str(error))
+
+
+async def _reload(reloading: Reloading | None, file: ProcessFile | None) -> None:
+    trouble = "this server has no file to read again" if reloading is None else await reloading.reload()
+    if file is not None:
+        file.reloaded(trouble)
+
+
+@contextmanager
+def _deaf_to_hangups() -> Iterator[None]:
+    """Let SIGHUP do nothing where no handler is set: it must not end a server that is about to start, or to stop."""
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in _RELOAD_SIGNALS]
+    try:
+        yield
     finally:
-        for number in _STOP_SIGNALS:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+@asynccontextmanager
+async def _signals(
+    numbers: Collection[int], react: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> AsyncIterator[asyncio.Event]:
+    """Turn signals into an event, and react to each."""
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    reactions: set[asyncio.Task[None]] = set()
+
+    def take() -> None:
+        came.set()
+        if react is not None:
+            reactions.add(task := loop.create_task(react()))
+            task.add_done_callback(reactions.discard)
+
+    for number in numbers:
+        loop.add_signal_handler(number, take)
+    try:
+        yield came
+    finally:
+        for number in numbers:
             loop.remove_signal_handler(number)
+        if reactions:
+            await asyncio.wait(set(reactions))
 
 
 @contextmanager
@@ -176,38 +229,6 @@ def _store(config: ServerConfig, accept_loss: bool) -> Iterator[SessionStore]:
         yield store
     finally:
         store.close()
-
-
-def operators_of(config: ServerConfig) -> dict[str, OperatorRights]:
-    """Return the operators by file; raises ParameterError for a file that has no key, or one that is listed twice."""
-    listed = [(path, Role.ADMIN, "") for path in config.identities.operators]
-    listed += [(one.key, Role(one.role), one.tenant) for one in config.identities.operator]
-    found: dict[str, OperatorRights] = {}
-    for path, role, tenant in listed:
-        rights = OperatorRights(load_public_key(path), role, tenant)
-        for other, known in found.items():
-            if known.key == rights.key and known != rights:
-                raise secagg.ParameterError(
-                    f"{path} has the key of {other}, with another role or tenant; list each operator once"
-                )
-        found[str(path)] = rights
-    return found
-
-
-def tls_of(config: ServerConfig) -> ServerTls | None:
-    """Return what the server shows, None without TLS; raises ParameterError for files that do not fit."""
-    listen = config.listen
-    if listen.certificate is None or listen.key is None:
-        return None
-    return ServerTls.from_files(listen.certificate, listen.key, listen.client_ca)
-
-
-def _warn_of_open_key(config: ServerConfig, log: Any) -> None:
-    """Say so when all users of this machine can read the key of TLS; not refused, since containers mount keys so."""
-    key = config.listen.key
-    mode = 0 if key is None else stat.S_IMODE(key.stat().st_mode)
-    if os.name == "posix" and mode & stat.S_IRWXO:
-        log.warning("everybody on this machine can open the key of TLS", file=str(key), mode=f"{mode:04o}")
 
 
 def largest_cohort(host: SessionHost) -> int:

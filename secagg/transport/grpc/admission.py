@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from secagg.errors import ParameterError
-from secagg.hosting import NotInCohortError, SessionHost
+from secagg.hosting import HostReason, NotInCohortError, SessionHost
 from secagg.parameters import ClientId, ThreatModel
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
@@ -36,14 +36,13 @@ class Admission:
         self, host: SessionHost, operators: Mapping[str, OperatorRights], roster: RosterSource, anonymous: bool
     ) -> None:
         self._host = host
-        self._rights: dict[bytes, OperatorRights] = {}
-        for name, rights in operators.items():
-            if len(rights.key) != _KEY_BYTES:
-                raise ParameterError(f"the key of operator {name!r} is not 32 bytes; give IdentityKey.public")
-            if self._rights.setdefault(rights.key, rights) != rights:
-                raise ParameterError(f"the key of operator {name!r} is listed with other rights, too; list it once")
+        self._rights = rights_by_key(operators)
         self._roster = roster
         self._anonymous = anonymous
+
+    def change(self, rights: Mapping[bytes, OperatorRights]) -> None:
+        """Know these operators from now on, by their keys; tokens of others are good for nothing any more."""
+        self._rights = rights
 
     @property
     def anonymous(self) -> bool:
@@ -99,6 +98,12 @@ class Admission:
         if not session.includes(client):
             raise NotInCohortError(f"client {client} is not in the cohort of session {name!r}")
         key = session.roster.get(client)
+        if self._host.is_revoked(session, client):
+            raise CallRefusedError(
+                Refusal.DROPPED,
+                f"the key of client {client} was revoked: it is not the client's in the roster that is valid now",
+                drop_reason=HostReason.REVOKED,
+            )
         if key is None:
             open_to_all = self._anonymous and session.parameters.threat_model is ThreatModel.SEMI_HONEST
             if not open_to_all or session.roster:
@@ -106,3 +111,18 @@ class Admission:
                     Refusal.NOT_IN_COHORT, f"session {name!r} has no key for client {client}; enroll the client"
                 )
         return key
+
+
+def rights_by_key(operators: Mapping[str, OperatorRights]) -> Mapping[bytes, OperatorRights]:
+    """Return the rights of operators by their keys.
+
+    Raises:
+        ParameterError: a key of another length, or one with two sets of rights.
+    """
+    found: dict[bytes, OperatorRights] = {}
+    for name, rights in operators.items():
+        if len(rights.key) != _KEY_BYTES:
+            raise ParameterError(f"the key of operator {name!r} is not 32 bytes; give IdentityKey.public")
+        if found.setdefault(rights.key, rights) != rights:
+            raise ParameterError(f"the key of operator {name!r} is listed with other rights, too; list it once")
+    return found

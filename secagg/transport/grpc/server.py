@@ -17,7 +17,7 @@ from secagg.errors import ParameterError
 from secagg.hosting import SessionHost
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.administration import Administrator
-from secagg.transport.grpc.admission import Admission, RosterSource
+from secagg.transport.grpc.admission import Admission, RosterSource, rights_by_key
 from secagg.transport.grpc.forks import UNFORKED
 from secagg.transport.grpc.gatekeeper import Gatekeeper
 from secagg.transport.grpc.health import Health, HealthPort, listening
@@ -30,7 +30,7 @@ from secagg.transport.grpc.service_pb2_grpc import (
     add_SecureAggregationServicer_to_server,
 )
 from secagg.transport.grpc.servicer import Servicer
-from secagg.transport.grpc.tls import ServerTls, check_security, is_loopback, split_address
+from secagg.transport.grpc.tls import ServerTls, Shown, check_security, is_loopback, split_address
 from secagg.transport.grpc.waits import Waits
 
 AGGREGATION: Final = pb.DESCRIPTOR.services_by_name["SecureAggregation"].full_name
@@ -91,9 +91,8 @@ class GrpcServer:
         self._health_address = health_address
         self._host = host
         self._address = address
-        self._tls = tls
-        rights = {name: OperatorRights(one) if isinstance(one, bytes) else one for name, one in operators.items()}
-        self._admission = Admission(host, rights, roster, anonymous)
+        self._shown = None if tls is None else Shown(tls)
+        self._admission = Admission(host, _rights_of(operators), roster, anonymous)
         self._limits = limits
         self._interceptors = tuple(interceptors)
         loopback = LOOPBACK_NAMES if is_loopback(split_address(address)[0]) else frozenset()
@@ -140,6 +139,23 @@ class GrpcServer:
         if self._checks is not None:
             await self._checks.start()
 
+    def change(self, *, tls: ServerTls | None, operators: Mapping[str, OperatorRights | bytes]) -> None:
+        """Serve on with other certificates, which whoever connects from now on is shown, and other operators, of whom
+        those who are gone have no token any more. Calls in progress go on.
+
+        Args:
+            tls: what to show; None without TLS, and for what is shown already.
+            operators: as for a new server.
+
+        Raises:
+            ParameterError: an operator that a new server would refuse, or client certificates are asked for now and
+                were not before, or the other way round. Nothing is changed.
+        """
+        rights = rights_by_key(_rights_of(operators))
+        if tls is not None and self._shown is not None:
+            self._shown.change(tls)
+        self._admission.change(rights)
+
     async def wait(self) -> None:
         """Return when the server has stopped."""
         if self._server is not None:
@@ -165,9 +181,13 @@ class GrpcServer:
         await self.stop()
 
     def _add_port(self, server: grpc.aio.Server) -> int:
-        if self._tls is None:
+        if self._shown is None:
             return server.add_insecure_port(self._address)
-        return server.add_secure_port(self._address, self._tls.credentials())
+        return server.add_secure_port(self._address, self._shown.credentials())
+
+
+def _rights_of(operators: Mapping[str, OperatorRights | bytes]) -> dict[str, OperatorRights]:
+    return {name: OperatorRights(one) if isinstance(one, bytes) else one for name, one in operators.items()}
 
 
 def _roomy(host: SessionHost) -> ServiceLimits:

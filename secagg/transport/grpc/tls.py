@@ -10,7 +10,7 @@ import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -72,10 +72,47 @@ class ServerTls:
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return gRPC's form."""
-        return grpc.ssl_server_credentials(
-            [(self.private_key, self.certificate_chain)],
-            root_certificates=self.client_authority,
-            require_client_auth=self.client_authority is not None,
+        return Shown(self).credentials()
+
+
+class Shown:
+    """What a server shows to those who connect from now on; connections that are there go on.
+
+    Args:
+        tls: what it shows first.
+    """
+
+    def __init__(self, tls: ServerTls) -> None:
+        self._tls = tls
+        self._changed = False
+
+    def change(self, tls: ServerTls) -> None:
+        """Show this to whoever connects from now on.
+
+        Raises:
+            ParameterError: clients are asked for certificates now and were not before, or the other way round.
+        """
+        if (tls.client_authority is None) != (self._tls.client_authority is None):
+            raise ParameterError("whether clients need a TLS certificate (listen.client_ca) takes a restart")
+        self._tls, self._changed = tls, True
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Return gRPC's form."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(), self._next, require_client_authentication=self._tls.client_authority is not None
+        )
+
+    def _next(self) -> Any:
+        """Asked by gRPC at each handshake, in a thread of its own; None for no change."""
+        if not self._changed:
+            return None
+        self._changed = False
+        return self._configuration()
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        tls = self._tls
+        return grpc.ssl_server_certificate_configuration(
+            [(tls.private_key, tls.certificate_chain)], root_certificates=tls.client_authority
         )
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from secagg.cli.service.credentials import tls_of
 from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.server_config import load_config
-from secagg.cli.service.serving import tls_of
 from secagg.hosting import HostObserver
 from tests.cli.deployment import Deployment
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import secagg
+from secagg.cli.service.credentials import operators_of
 from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.server_config import load_config, load_sessions
-from secagg.cli.service.serving import operators_of
 from secagg.identity.keys import create_identity, load_public_key
 from secagg.transport.grpc import Role
 from tests.cli.deployment import Deployment, Server, finished, serving

@@ -1,0 +1,134 @@
+"""Reads server.toml again while the server runs, and takes over what can be: all of it, or nothing.
+
+Everything is read and checked first, in a thread, and then taken over without waiting; only who is in the roster no
+more is dropped afterwards, session by session. What needs a restart keeps its old value, and the log says so in one
+line. Must not know signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import secagg
+from secagg.cli.service.credentials import operators_of, tls_of, warn_of_open_key
+from secagg.cli.service.enrolled import Enrolled
+from secagg.cli.service.offering import load_roster, offer_sessions
+from secagg.cli.service.server_config import ServerConfig, load_config
+from secagg.hosting import SessionHost
+from secagg.identity.directory import Directory
+from secagg.telemetry.logs import open_log, switch_logs
+from secagg.transport.grpc import GrpcServer, OperatorRights, ServerTls
+
+_FIXED: Final = (
+    *("listen.address", "listen.names", "listen.plaintext", "identities.anonymous"),
+    *("storage", "work", "metrics", "health", "traces"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Everything that a configuration names."""
+
+    config: ServerConfig
+    tls: ServerTls | None
+    operators: Mapping[str, OperatorRights]
+    roster: Directory | None
+    log: TextIO | None
+
+
+class Reloading:
+    """Takes over server.toml as it is now, again and again.
+
+    Args:
+        path: of server.toml.
+        started: the configuration as it was read at the start.
+        host: has the sessions.
+        server: serves them.
+        enrolled: has the roster.
+        log: where it is said what needs a restart.
+    """
+
+    def __init__(
+        self, path: Path, started: ServerConfig, host: SessionHost, server: GrpcServer, enrolled: Enrolled, log: Any
+    ) -> None:
+        self._path = path
+        self._started = started
+        self._host = host
+        self._server = server
+        self._log = log
+        self._enrolled = enrolled
+        self._turn = asyncio.Lock()
+
+    async def reload(self) -> str:
+        """Take over the configuration; returns why that was not done, in one sentence, or nothing.
+
+        One at a time. Sessions that cannot be made, and clients that cannot be dropped now, are said, and undo nothing.
+        """
+        async with self._turn:
+            return await self._reload()
+
+    async def _reload(self) -> str:
+        trouble = ""
+        try:
+            read = await asyncio.to_thread(self._read)
+            self._take_over(read)
+        except secagg.SecAggError as error:
+            trouble = str(error)
+        self._host.observer.reloaded(trouble)
+        if trouble:
+            return trouble
+        try:
+            if read.roster is not None:
+                await self._host.revoke(read.roster.keys)
+        except secagg.SecAggError as error:
+            trouble = f"revoked clients are let in no more, but not all are dropped, reload again: {error}"
+        await offer_sessions(self._host, read.config)
+        return trouble
+
+    def _read(self) -> _Read:
+        config = load_config(self._path)
+        tls, operators = tls_of(config), operators_of(config)
+        roster = None if config.identities.anonymous else load_roster(config)
+        serial, before = None if roster is None else roster.serial, self._enrolled.serial
+        if serial is not None and before is not None and serial < before:
+            raise secagg.ParameterError(
+                f"{config.identities.roster} has serial {serial}, and {before} was read before; give the newer roster"
+            )
+        # Opened last: nothing after it can fail.
+        log = None if config.logs.file is None else open_log(config.logs.file)
+        return _Read(config, tls, operators, roster, log)
+
+    def _take_over(self, read: _Read) -> None:
+        """Raises ParameterError before anything is changed."""
+        started, config = self._started, read.config
+        try:
+            self._server.change(tls=None if started.listen.plaintext else read.tls, operators=read.operators)
+        except secagg.ParameterError:
+            if read.log is not None:
+                read.log.close()
+            raise
+        switch_logs(config.logs.level, read.log)
+        self._host.limit(config.limits.quotas())
+        self._host.retain(config.retention.retention())
+        self._host.pinned = frozenset(session.name for session in config.sessions)
+        warn_of_open_key(config, self._log)
+        fixed = [name for name in _FIXED if _value(config, name) != _value(started, name)]
+        if fixed:
+            self._log.warning("a restart is needed for what changed", keys=fixed)
+        if read.tls is not None:
+            self._host.observer.expiry_known("certificate", read.tls.expires.timestamp())
+        if read.roster is not None:
+            self._enrolled.take(read.roster)
+        if read.roster is not None and read.roster.expires is not None:
+            self._host.observer.expiry_known("roster", read.roster.expires.timestamp())
+
+
+def _value(config: ServerConfig, name: str) -> Any:
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
