@@ -57,6 +57,7 @@ def _keys(app: typer.Typer) -> None:
 
 
 def _service(app: typer.Typer) -> None:
+    from secagg.cli.service.audit import app as audit
     from secagg.cli.service.join import join
     from secagg.cli.service.reload import reload
     from secagg.cli.service.result import result
@@ -65,6 +66,7 @@ def _service(app: typer.Typer) -> None:
     from secagg.cli.service.status import status
 
     app.command(short_help="Serve sessions over gRPC.")(serve)
+    app.add_typer(audit, name="audit", short_help="Say whether an audit log is whole.")
     app.command(short_help="Have a running server read its configuration again.")(reload)
     app.command(short_help="Take part in a session with one input.")(join)
     app.command(short_help="Show rounds, answers and dropouts of a server.")(status)

@@ -64,6 +64,17 @@ class HostObserver:
     def login_answered(self, outcome: str) -> None:
         """Somebody logged in over a transport ("accepted"), or was refused (the refusal's name)."""
 
+    def logged_in(self, actor: str, session: str, client: ClientId | None) -> None:
+        """Somebody was let in: the fingerprint of a key, empty without one; a client of a session, a member of the
+        roster (no session), or an operator (neither)."""
+
+    def operator_called(self, call: str, actor: str, session: str) -> None:
+        """A call of an operator was answered; `actor` is the fingerprint of its key."""
+
+    def trouble(self) -> str:
+        """Why what is told is not kept now, in one sentence; empty when it is. A host that is told so is not ready."""
+        return ""
+
     def stage_entered(self, name: str, stage: Stage) -> None:
         """The last round's end entered a stage."""
 

@@ -58,4 +58,4 @@ class Readiness:
             await asyncio.to_thread(self._tools.store.probe)
         except STORE_FAILURES as error:
             return str(error)
-        return ""
+        return self._tools.observer.trouble()

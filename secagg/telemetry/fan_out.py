@@ -95,6 +95,20 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.login_answered(outcome)
 
+    def logged_in(self, actor: str, session: str, client: ClientId | None) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.logged_in(actor, session, client)
+
+    def operator_called(self, call: str, actor: str, session: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.operator_called(call, actor, session)
+
+    def trouble(self) -> str:
+        """The first trouble that one of them has."""
+        return next(filter(None, (observer.trouble() for observer in self._observers)), "")
+
     def stage_entered(self, name: str, stage: Stage) -> None:
         """Pass it on."""
         for observer in self._observers:

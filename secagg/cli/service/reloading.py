@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 import secagg
 from secagg.cli.service.credentials import operators_of, tls_of, warn_of_open_key
@@ -20,6 +20,7 @@ from secagg.cli.service.offering import load_roster, offer_sessions
 from secagg.cli.service.server_config import ServerConfig, load_config
 from secagg.hosting import SessionHost
 from secagg.identity.directory import Directory
+from secagg.telemetry.audit import AuditLog, open_audit
 from secagg.telemetry.logs import open_log, switch_logs
 from secagg.transport.grpc import GrpcServer, OperatorRights, ServerTls
 
@@ -38,6 +39,7 @@ class _Read:
     operators: Mapping[str, OperatorRights]
     roster: Directory | None
     log: TextIO | None
+    audit: BinaryIO | None
 
 
 class Reloading:
@@ -50,10 +52,18 @@ class Reloading:
         server: serves them.
         enrolled: has the roster.
         log: where it is said what needs a restart.
+        audit: the audit log, if there is one.
     """
 
     def __init__(
-        self, path: Path, started: ServerConfig, host: SessionHost, server: GrpcServer, enrolled: Enrolled, log: Any
+        self,
+        path: Path,
+        started: ServerConfig,
+        host: SessionHost,
+        server: GrpcServer,
+        enrolled: Enrolled,
+        log: Any,
+        audit: AuditLog | None,
     ) -> None:
         self._path = path
         self._started = started
@@ -61,6 +71,7 @@ class Reloading:
         self._server = server
         self._log = log
         self._enrolled = enrolled
+        self._audit = audit
         self._turn = asyncio.Lock()
 
     async def reload(self) -> str:
@@ -98,9 +109,9 @@ class Reloading:
             raise secagg.ParameterError(
                 f"{config.identities.roster} has serial {serial}, and {before} was read before; give the newer roster"
             )
-        # Opened last: nothing after it can fail.
+        audit = None if config.audit.file is None or self._audit is None else open_audit(config.audit.file)
         log = None if config.logs.file is None else open_log(config.logs.file)
-        return _Read(config, tls, operators, roster, log)
+        return _Read(config, tls, operators, roster, log, audit)
 
     def _take_over(self, read: _Read) -> None:
         """Raises ParameterError before anything is changed."""
@@ -108,15 +119,20 @@ class Reloading:
         try:
             self._server.change(tls=None if started.listen.plaintext else read.tls, operators=read.operators)
         except secagg.ParameterError:
-            if read.log is not None:
-                read.log.close()
+            for opened in (read.log, read.audit):
+                if opened is not None:
+                    opened.close()
             raise
         switch_logs(config.logs.level, read.log)
+        if self._audit is not None and read.audit is not None:
+            self._audit.switch(read.audit)
         self._host.limit(config.limits.quotas())
         self._host.retain(config.retention.retention())
         self._host.pinned = frozenset(session.name for session in config.sessions)
         warn_of_open_key(config, self._log)
         fixed = [name for name in _FIXED if _value(config, name) != _value(started, name)]
+        if (config.audit.file is None) != (started.audit.file is None):
+            fixed.append("audit")
         if fixed:
             self._log.warning("a restart is needed for what changed", keys=fixed)
         if read.tls is not None:

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 import secagg
 from secagg.cli.service.server_settings import (
+    AuditSettings,
     FixedPointSettings,
     HealthSettings,
     IdentitySettings,
@@ -86,6 +87,7 @@ class ServerConfig(BaseSettings):
     metrics: MetricsSettings = Field(default=MetricsSettings(), description="a table")
     health: HealthSettings = Field(default=HealthSettings(), description="a table")
     logs: LogSettings = Field(default=LogSettings(), description="a table")
+    audit: AuditSettings = Field(default=AuditSettings(), description="a table")
     traces: TraceSettings = Field(default=TraceSettings(), description="a table")
     sessions: list[SessionSettings] = Field(default_factory=list, description="a list of tables [[sessions]]")
 

@@ -220,6 +220,12 @@ class LogSettings(Section):
     file: Path | None = Field(default=None, description="a file to append to; standard error unless given")
 
 
+class AuditSettings(Section):
+    """Who did what."""
+
+    file: Path | None = Field(default=None, description="a file of chained lines to append to; none, no audit log")
+
+
 class TraceSettings(Section):
     """OpenTelemetry traces."""
 

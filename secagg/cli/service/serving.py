@@ -28,6 +28,7 @@ from secagg.hosting import HostObserver, SessionHost
 from secagg.store.base import SessionStore
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
+from secagg.telemetry.audit import AuditLog, AuditObserver, audit_log
 from secagg.telemetry.fan_out import FanOut
 from secagg.telemetry.foreign import foreign_lines, own_standard_error
 from secagg.telemetry.logs import LogObserver, json_logs
@@ -79,9 +80,12 @@ def run_server(
             metrics_address = f"{host}:{served}"
         if config.traces.enabled:
             observers.append(observer_of_traces())
+        audit = None if config.audit.file is None else stack.enter_context(audit_log(config.audit.file))
+        if audit is not None:
+            observers.append(AuditObserver(audit))
         store = stack.enter_context(_store(config, accept_loss))
         executor = stack.enter_context(executor_of(config))
-        asyncio.run(_serve(path, config, store, executor, FanOut(*observers), metrics_address, announce, log))
+        asyncio.run(_serve(path, config, store, executor, FanOut(*observers), metrics_address, announce, log, audit))
 
 
 async def _serve(
@@ -93,6 +97,7 @@ async def _serve(
     metrics_address: str | None,
     announce: Callable[[dict[str, Any]], None],
     log: Any,
+    audit: AuditLog | None,
 ) -> None:
     listen = config.listen
     operators = operators_of(config)
@@ -145,7 +150,7 @@ async def _serve(
             log.info("serving", **record)
             with process_file(config.storage.directory) as file:
                 announce(record)
-                reloading = None if path is None else Reloading(path, config, host, server, enrolled, log)
+                reloading = None if path is None else Reloading(path, config, host, server, enrolled, log, audit)
                 async with _signals(_RELOAD_SIGNALS, partial(_reload, reloading, file)):
                     await stopped.wait()
                 log.info("stopping")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from secagg.errors import SecAggError
 from secagg.hosting import (
@@ -22,6 +22,7 @@ from secagg.hosting import (
     parameters_of,
     unknown_session,
 )
+from secagg.identity.fingerprints import fingerprint
 from secagg.parameters import ClientId, SessionParameters
 from secagg.store.base import StoreConflictError
 from secagg.transport.grpc import service_pb2 as pb
@@ -51,7 +52,10 @@ def admitted(
     @functools.wraps(handler)
     async def guarded(self: Administrator, request: Given, context: Context) -> Returned:
         try:
-            return await handler(self, request, self.rights(context, handler.__name__))
+            rights = self.rights(context, handler.__name__)
+            reply = await handler(self, request, rights)
+            self.tell_of(handler.__name__, rights, request)
+            return reply
         except SecAggError as error:
             await fail(context, refused(error))
 
@@ -66,8 +70,10 @@ def admitted_stream(
     @functools.wraps(handler)
     async def guarded(self: Administrator, request: Given, context: Context) -> AsyncIterator[Returned]:
         try:
-            async for reply in handler(self, request, self.rights(context, handler.__name__)):
+            rights = self.rights(context, handler.__name__)
+            async for reply in handler(self, request, rights):
                 yield reply
+            self.tell_of(handler.__name__, rights, request)
         except SecAggError as error:
             await fail(context, refused(error))
 
@@ -108,6 +114,10 @@ class Administrator(AdministrationServicer):
         rights = self._admission.rights_of(operator_of(self._gatekeeper, context))
         rights.require(call)
         return rights
+
+    def tell_of(self, call: str, rights: OperatorRights, request: Any) -> None:
+        """Tell the observer of a call that was answered."""
+        self._host.observer.operator_called(call, fingerprint(rights.key), getattr(request, "session", ""))
 
     @admitted
     async def ListSessions(self, request: pb.ListSessionsRequest, rights: OperatorRights) -> pb.ListSessionsReply:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from secagg.errors import AbortReason, SecAggError
 from secagg.hosting import Departure, Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
+from secagg.identity.fingerprints import fingerprint
 from secagg.parameters import ClientId
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.admission import Admission
@@ -70,6 +71,7 @@ class Servicer(SecureAggregationServicer):
             following = _wait_of(request.next) if request.HasField("next") else None
             token = await self._gatekeeper.login(request.nonce, request.server_name, request.signature)
             reply = pb.LoginReply(token=token)
+            self._tell_of(self._gatekeeper.caller(token))
             if following is not None:
                 await self._welcome(self._gatekeeper.caller(token), following, reply)
             return reply
@@ -78,6 +80,12 @@ class Servicer(SecureAggregationServicer):
             raise
         finally:
             self._host.observer.login_answered(outcome)
+
+    def _tell_of(self, caller: Caller) -> None:
+        key = self._admission.key_of(caller)
+        session = caller.session if isinstance(caller, ClientCaller) else ""
+        client = None if isinstance(caller, OperatorCaller) else caller.client
+        self._host.observer.logged_in("" if key is None else fingerprint(key), session, client)
 
     @answered
     async def GetOffer(self, request: pb.GetOfferRequest, context: Context) -> pb.GetOfferReply:

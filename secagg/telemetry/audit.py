@@ -1,0 +1,301 @@
+"""Who did what: JSON lines, each with the digest of the line before, so that none can be changed or taken out.
+
+A thread writes, so that nobody waits for its disk. Lines are made durable together, at the latest when those that came
+before them are: a machine that crashes loses what came in that moment, and no session waits for it. What cannot be
+written is kept, up to a bound, and the host is not ready. Names, ids and fingerprints of public keys are written; never
+a secret, and no sentence, which could say something about an input. Must not know sessions or transports.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from enum import Enum, unique
+from pathlib import Path
+from threading import Event, Thread
+from types import MappingProxyType
+from typing import Any, BinaryIO, Final
+
+from secagg.errors import DecodeError, ParameterError
+from secagg.hosting.observer import HostObserver
+from secagg.hosting.replies import Departure, Expired, HostReason
+from secagg.parameters import ClientId
+from secagg.protocol.messages import Round
+from secagg.store.base import Completed, Outcome
+
+_MOST_LINE_BYTES: Final = 1 << 14
+_MOST_WAITING: Final = 100_000
+_RETRY_SECONDS: Final = 1.0
+_NOBODY: Final = MappingProxyType({"actor": "", "session": "", "client": None})
+FIRST: Final = "0" * 64
+"""What stands for the digest of the line before the first."""
+
+
+@unique
+class AuditEvent(Enum):
+    """Everything that is written."""
+
+    STARTED = "server started"
+    RELOADED = "configuration reloaded"
+    RELOAD_REFUSED = "configuration refused"
+    LOGGED_IN = "logged in"
+    CREATED = "session created"
+    COMPLETED = "session completed"
+    ABORTED = "session aborted"
+    FAILED = "session failed"
+    DROPPED = "client dropped"
+    REVOKED = "client revoked"
+    EXPIRED = "expired"
+    CREATE_CALLED = "operator created a session"
+    ABORT_CALLED = "operator aborted a session"
+    DROP_CALLED = "operator dropped a client"
+    FETCHED = "operator fetched a result"
+    ACKNOWLEDGED = "operator acknowledged a result"
+    DISCARDED = "operator discarded a result"
+    LINES_LOST = "lines lost"
+
+
+CALLS: Final[Mapping[str, AuditEvent]] = MappingProxyType(
+    {
+        "CreateSession": AuditEvent.CREATE_CALLED,
+        "AbortSession": AuditEvent.ABORT_CALLED,
+        "DropClient": AuditEvent.DROP_CALLED,
+        "GetResult": AuditEvent.FETCHED,
+        "AcknowledgeResult": AuditEvent.ACKNOWLEDGED,
+        "DiscardResult": AuditEvent.DISCARDED,
+    }
+)
+"""Calls of operators that are written; the others only look."""
+
+
+class AuditLog:
+    """Appends lines to a file, in a thread of its own.
+
+    Args:
+        path: the file; its chain is continued.
+
+    Raises:
+        ParameterError: it cannot be opened, or its last line is none of an audit log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_audit(path)
+        try:
+            self._sequence, self._previous, torn = _end_of(self._file, path)
+        except ParameterError:
+            self._file.close()
+            raise
+        self._trouble = ""
+        self._lost = 0
+        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._moved: queue.Queue[BinaryIO] = queue.Queue()
+        self._closing = Event()
+        self._thread = Thread(target=self._run, name="secagg audit", daemon=True)
+        self._thread.start()
+        self.put(AuditEvent.STARTED, detail="the line before was cut off" if torn else "")
+
+    @property
+    def trouble(self) -> str:
+        """Why lines are not written now, in one sentence; empty when they are."""
+        return self._trouble
+
+    def put(
+        self, event: AuditEvent, *, actor: str = "", session: str = "", client: ClientId | None = None, detail: str = ""
+    ) -> None:
+        """Have a line written, without waiting for it."""
+        if self._waiting.qsize() >= _MOST_WAITING:
+            self._lost += 1
+            return
+        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._waiting.put(
+            {"time": time, "event": event.value, "actor": actor, "session": session, "client": client, "detail": detail}
+        )
+
+    def switch(self, opened: BinaryIO) -> None:
+        """Write on to another file, opened by `open_audit`; the chain goes on."""
+        self._moved.put(opened)
+        self._waiting.put(None)
+
+    def close(self) -> None:
+        """Write what waits, as far as that can be done now, and let go of the file."""
+        self._closing.set()
+        self._waiting.put(None)
+        self._thread.join()
+        self._file.close()
+
+    def _run(self) -> None:
+        while not (self._closing.is_set() and self._waiting.empty()):
+            taken = [self._waiting.get()]
+            while len(taken) < _MOST_WAITING and not self._waiting.empty():
+                taken.append(self._waiting.get())
+            lines = [line for line in taken if line is not None]
+            while not self._written(lines) and not self._closing.is_set():
+                self._closing.wait(_RETRY_SECONDS)
+
+    def _written(self, lines: list[dict[str, Any]]) -> bool:
+        """Write lines and make them durable, all or none; says whether that was done."""
+        while not self._moved.empty():
+            self._file.close()
+            self._file = self._moved.get()
+        lost = self._lost
+        if lost and lines:
+            lines = [*lines, {**lines[-1], **_NOBODY, "event": AuditEvent.LINES_LOST.value, "detail": str(lost)}]
+        chained, sequence, previous = b"", self._sequence, self._previous
+        for line in lines:
+            sequence += 1
+            text = json.dumps({"sequence": sequence, **line, "previous": previous}).encode()
+            previous = hashlib.sha256(text).hexdigest()
+            chained += text + b"\n"
+        size = None
+        try:
+            size = os.fstat(self._file.fileno()).st_size
+            written = self._file.write(chained)
+            if written != len(chained):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._trouble = f"the audit log cannot be written: {error.strerror}; free space or check its disk"
+            if size is not None:
+                with suppress(OSError):  # said already; half a line is found by whoever verifies
+                    self._file.truncate(size)
+            return False
+        self._sequence, self._previous, self._trouble = sequence, previous, ""
+        self._lost -= lost if lines else 0
+        return True
+
+
+class AuditObserver(HostObserver):
+    """Writes what happens to sessions, clients and operators.
+
+    Args:
+        log: where it is written.
+    """
+
+    def __init__(self, log: AuditLog) -> None:
+        self._log = log
+
+    def trouble(self) -> str:
+        """Why nothing is written now."""
+        return self._log.trouble
+
+    def session_created(self, name: str, clients: int) -> None:
+        """Write it."""
+        self._log.put(AuditEvent.CREATED, session=name)
+
+    def session_ended(self, name: str, outcome: Outcome) -> None:
+        """Write it, with the id of the reason."""
+        if isinstance(outcome, Completed):
+            self._log.put(AuditEvent.COMPLETED, session=name)
+        else:
+            self._log.put(AuditEvent.ABORTED, session=name, detail=outcome.reason)
+
+    def session_failed(self, name: str, error: BaseException) -> None:
+        """Write it, without a word of why."""
+        self._log.put(AuditEvent.FAILED, session=name)
+
+    def session_expired(self, name: str, what: Expired) -> None:
+        """Write what was removed."""
+        self._log.put(AuditEvent.EXPIRED, session=name, detail=what.value)
+
+    def client_dropped(self, name: str, client: ClientId, round_: Round, reason: Departure, detail: str) -> None:
+        """Write it, with the id of the reason."""
+        event = AuditEvent.REVOKED if reason is HostReason.REVOKED else AuditEvent.DROPPED
+        self._log.put(event, session=name, client=client, detail=reason.value)
+
+    def logged_in(self, actor: str, session: str, client: ClientId | None) -> None:
+        """Write who it was."""
+        self._log.put(AuditEvent.LOGGED_IN, actor=actor, session=session, client=client)
+
+    def operator_called(self, call: str, actor: str, session: str) -> None:
+        """Write what changes or gives away something."""
+        if call in CALLS:
+            self._log.put(CALLS[call], actor=actor, session=session)
+
+    def reloaded(self, trouble: str) -> None:
+        """Write it, without a word of why not."""
+        self._log.put(AuditEvent.RELOAD_REFUSED if trouble else AuditEvent.RELOADED)
+
+
+@contextmanager
+def audit_log(path: Path) -> Iterator[AuditLog]:
+    """Keep an audit log while the block runs; raises ParameterError where that cannot be done."""
+    log = AuditLog(path)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def open_audit(path: Path) -> BinaryIO:
+    """Open a file for an audit log.
+
+    Raises:
+        ParameterError: it cannot be opened.
+    """
+    try:
+        return open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+    except OSError as error:
+        raise ParameterError(f"cannot write the audit log {path}: {error.strerror}; give a file there") from error
+
+
+def verify_audit(files: Sequence[Path]) -> tuple[int, str]:
+    """Follow the chain through files, the oldest first; returns number and digest of the last line.
+
+    Args:
+        files: without a gap between them; the first need not have the beginning.
+
+    Raises:
+        DecodeError: naming the first line that does not follow the one before, or is none.
+        ParameterError: a file cannot be read, or there is no line.
+    """
+    sequence, previous = 0, ""
+    for path in files:
+        for number, line in enumerate(_lines(path), 1):
+            try:
+                fields = json.loads(line)
+                found = int(fields["sequence"]), str(fields["previous"])
+                AuditEvent(fields["event"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise DecodeError(f"line {number} of {path} is no line of an audit log, or was cut off") from error
+            follows = found == (sequence + 1, previous) or (not previous and (found[0] > 1 or found == (1, FIRST)))
+            if not follows or not line.endswith(b"\n"):
+                raise DecodeError(
+                    f"line {number} of {path} does not follow the one before: something was changed, taken out or added"
+                )
+            sequence, previous = found[0], hashlib.sha256(line[:-1]).hexdigest()
+    if not previous:
+        raise ParameterError(f"{files[0]} has no lines; give the files of an audit log, the oldest first")
+    return sequence, previous
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with open(path, "rb") as file:
+            while line := file.readline(_MOST_LINE_BYTES):
+                yield line
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror}; give an audit log") from error
+
+
+def _end_of(file: BinaryIO, path: Path) -> tuple[int, str, bool]:
+    """Number and digest of the last line, and whether half a line behind it was cut off, as by a crash."""
+    size = file.seek(0, os.SEEK_END)
+    begin = max(0, size - 2 * _MOST_LINE_BYTES)
+    file.seek(begin)
+    tail = file.read(2 * _MOST_LINE_BYTES)
+    whole, newline, rest = tail.rpartition(b"\n")
+    if rest:
+        file.truncate(size - len(rest))
+    if not newline:
+        return 0, FIRST, bool(rest)
+    last = whole.rpartition(b"\n")[2]
+    try:
+        return int(json.loads(last)["sequence"]), hashlib.sha256(last).hexdigest(), bool(rest)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParameterError(f"{path} does not end in a line of an audit log; move it away, or give another") from error

@@ -1,0 +1,181 @@
+"""An audit log says who did what, in lines of which none can be changed or taken out unnoticed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secagg import Round
+from secagg.errors import DecodeError, DropReason, ParameterError
+from secagg.hosting import Expired, HostReason
+from secagg.store.base import Aborted, Completed
+from secagg.telemetry import audit
+from secagg.telemetry.audit import FIRST, AuditEvent, AuditLog, AuditObserver, audit_log, open_audit, verify_audit
+from secagg.telemetry.fan_out import FanOut
+from tests.cli.deployment import until
+
+SECRET = "what follows from an input: 42"
+
+
+def play(observer: FanOut) -> None:
+    """Everything that is written but a start and a loss."""
+    observer.reloaded("")
+    observer.reloaded(SECRET)
+    observer.logged_in("ab-cd", "s", 2**64 - 1)
+    observer.session_created("s", 4)
+    observer.client_dropped("s", 3, Round.MASKED_INPUT, DropReason.DID_NOT_ANSWER_IN_TIME, SECRET)
+    observer.client_dropped("s", 2, Round.MASKED_INPUT, HostReason.REVOKED, SECRET)
+    observer.session_ended("s", Completed("result"))
+    observer.session_ended("t", Aborted("A10", SECRET))
+    observer.session_failed("u", ValueError(SECRET))
+    observer.session_expired("s", Expired.RESULT)
+    for call in ("CreateSession", "AbortSession", "DropClient", "GetResult", "AcknowledgeResult", "DiscardResult"):
+        observer.operator_called(call, "ef-01", "s")
+    observer.operator_called("ListSessions", "ef-01", "")
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def written(path: Path, lines: int = 5) -> list[bytes]:
+    with audit_log(path) as log:
+        for number in range(1, lines):
+            log.put(AuditEvent.CREATED, session=f"s{number}")
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def test_each_event_is_written_and_nothing_that_is_said_in_sentences(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    with audit_log(path) as log:
+        play(FanOut(AuditObserver(log)))
+        log._lost = 1
+        log.put(AuditEvent.CREATED, session="after")
+    found = lines_of(path)
+    assert {line["event"] for line in found} == {event.value for event in AuditEvent}
+    assert SECRET not in path.read_text(encoding="utf-8")
+    assert [line["sequence"] for line in found] == list(range(1, len(found) + 1))
+    login = next(line for line in found if line["event"] == "logged in")
+    assert (login["actor"], login["session"], login["client"]) == ("ab-cd", "s", 2**64 - 1)
+    fetched = next(line for line in found if line["event"] == AuditEvent.FETCHED.value)
+    assert (fetched["actor"], fetched["session"]) == ("ef-01", "s")
+    assert verify_audit([path])[0] == len(found)
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (lambda lines: [lines[0], lines[1].replace(b"s1", b"s9"), *lines[2:]], 3),
+        (lambda lines: [lines[0], *lines[2:]], 2),
+        (lambda lines: lines[1:], None),
+        (lambda lines: [*lines[:3], lines[2], *lines[3:]], 4),
+        (lambda lines: [lines[1], lines[0], *lines[2:]], 2),
+        (lambda lines: [*lines[:-1], lines[-1][:-9]], 5),
+        (lambda lines: [*lines[:2], b"no line\n", *lines[2:]], 3),
+        (lambda lines: [lines[0].replace(FIRST.encode(), b"1" * 64), *lines[1:]], 1),
+    ],
+)
+def test_what_was_changed_is_found_at_the_first_line(
+    tmp_path: Path, change: Callable[[list[bytes]], list[bytes]], broken: int | None
+) -> None:
+    path = tmp_path / "audit"
+    lines = written(path)
+    assert verify_audit([path])[0] == 5
+    path.write_bytes(b"".join(change(lines)))
+    if broken is None:  # the beginning may have been put away
+        assert verify_audit([path])[0] == 5
+        return
+    with pytest.raises(DecodeError, match=f"line {broken} of "):
+        verify_audit([path])
+
+
+def test_a_start_continues_the_chain_and_cuts_half_a_line_off(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    written(path)
+    with path.open("ab") as file:
+        file.write(b'{"sequence": 6, "ti')
+    written(path)
+    assert [line["sequence"] for line in lines_of(path)] == list(range(1, 11))
+    assert [line["detail"] for line in lines_of(path) if line["event"] == "server started"] == [
+        "",
+        "the line before was cut off",
+    ]
+    assert verify_audit([path])[0] == 10
+
+
+def test_the_chain_goes_on_in_another_file(tmp_path: Path) -> None:
+    first, second = tmp_path / "audit.1", tmp_path / "audit"
+    with audit_log(second) as log:
+        log.put(AuditEvent.CREATED, session="a")
+        until(lambda: second.stat().st_size > 0 and len(lines_of(second)) == 2)
+        second.rename(first)
+        log.switch(open_audit(second))
+        log.put(AuditEvent.CREATED, session="b")
+    assert [line["sequence"] for line in lines_of(first) + lines_of(second)] == [1, 2, 3]
+    assert verify_audit([first, second])[0] == 3
+    with pytest.raises(DecodeError, match=r"line 1 of .*does not follow"):
+        verify_audit([second, first])
+
+
+def test_a_full_disk_stops_nobody_and_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit"
+    monkeypatch.setattr(audit, "_RETRY_SECONDS", 0.001)
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with audit_log(path) as log:
+        observer = FanOut(AuditObserver(log))
+        until(lambda: path.stat().st_size > 0)
+        monkeypatch.setattr(os, "fsync", full)
+        observer.session_created("a", 4)
+        until(lambda: bool(log.trouble))
+        assert (
+            observer.trouble()
+            == "the audit log cannot be written: No space left on device; free space or check its disk"
+        )
+        observer.session_created("b", 4)
+        monkeypatch.setattr(os, "fsync", real)
+        until(lambda: not log.trouble)
+    assert [line["session"] for line in lines_of(path)] == ["", "a", "b"]
+    assert verify_audit([path])[0] == 3
+
+
+def test_above_a_bound_lines_are_counted_instead_of_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit"
+    with audit_log(path) as log:
+        until(lambda: path.stat().st_size > 0)
+        monkeypatch.setattr(audit, "_MOST_WAITING", 0)
+        for _ in range(3):
+            log.put(AuditEvent.CREATED, session="lost")
+        monkeypatch.undo()
+        log.put(AuditEvent.CREATED, session="kept")
+    found = lines_of(path)
+    assert [(line["event"], line["session"], line["detail"]) for line in found[1:]] == [
+        ("session created", "kept", ""),
+        ("lines lost", "", "3"),
+    ]
+    assert verify_audit([path])[0] == 3
+
+
+def test_what_is_no_audit_log_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other"
+    path.write_text("a diary\n", encoding="utf-8")
+    with pytest.raises(ParameterError, match="does not end in a line of an audit log"):
+        AuditLog(path)
+    assert path.read_text(encoding="utf-8") == "a diary\n"
+    with pytest.raises(ParameterError, match="cannot write the audit log"):
+        AuditLog(tmp_path / "missing" / "audit")
+    with pytest.raises(ParameterError, match="cannot read"):
+        verify_audit([tmp_path / "missing"])
+    (tmp_path / "empty").touch()
+    with pytest.raises(ParameterError, match="has no lines"):
+        verify_audit([tmp_path / "empty"])
