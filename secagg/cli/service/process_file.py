@@ -47,6 +47,11 @@ class ProcessFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._noted = Noted(os.getpid())
+        # What another process left must not be read as this one's.
+        os.ftruncate(descriptor, 0)
+
+    def begin(self) -> None:
+        """Say which process this is, once it takes signals."""
         self._write()
 
     def reloaded(self, trouble: str) -> None:

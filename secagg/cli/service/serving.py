@@ -149,9 +149,11 @@ async def _serve(
             }
             log.info("serving", **record)
             with process_file(config.storage.directory) as file:
-                announce(record)
                 reloading = None if path is None else Reloading(path, config, host, server, enrolled, log, audit)
                 async with _signals(_RELOAD_SIGNALS, partial(_reload, reloading, file)):
+                    if file is not None:
+                        file.begin()
+                    announce(record)
                     await stopped.wait()
                 log.info("stopping")
     log.info("stopped")

@@ -138,8 +138,7 @@ def test_without_a_directory_the_process_is_named(site: Deployment, run: Any) ->
     assert (gone.code, "cannot signal process" in gone.err) == (2, True)
 
 
-def test_a_hangup_while_a_server_starts_does_not_end_it(site: Deployment) -> None:
-    """From the moment on at which its log is open: signals go to whoever starts it, before."""
+def test_a_server_that_says_it_is_ready_hears_hangups_and_none_ends_it(site: Deployment) -> None:
     with serving(site.configure(session())) as server:
         for _ in range(20):
             server.process.send_signal(signal.SIGHUP)
@@ -150,6 +149,9 @@ def test_a_hangup_while_a_server_starts_does_not_end_it(site: Deployment) -> Non
 def test_the_file_of_a_process_that_died_names_nobody(tmp_path: Path) -> None:
     with process_file(tmp_path) as file:
         assert file is not None
+        with pytest.raises(ParameterError, match="no server runs"):
+            read_process_file(tmp_path)
+        file.begin()
         noted = read_process_file(tmp_path)
         assert (noted.reloads, noted.trouble) == (0, "")
         file.reloaded("x" * 100_000)
