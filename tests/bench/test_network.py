@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.network import Case, Measured, measure, rows_of, table
+from bench.many_sessions import Kept, measure_kept
+from bench.network import Case, Measured, measure, measure_cpu, rows_of, rows_of_kept, speed_table, table
+from bench.processes import ROOT
 from secagg.bench.blocks import fill_blocks
 from secagg.bench.rows import Report, read_report, write_report
-from tests.bench.conftest import MACHINE
+from secagg.parameters import ThreatModel
+from tests.bench.conftest import MACHINE, report_of
 
-ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
 
 
@@ -45,6 +47,28 @@ def test_a_small_session_is_exact_and_measured() -> None:
     assert found.seconds > 0
 
 
+def test_cpu_time_is_compared_with_another_checkout_in_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    played: list[Path] = []
+
+    async def measured(case: Case, processes: int, tree: Path) -> Measured:
+        played.append(tree)
+        return Measured(1.0, 2.0 if tree == tmp_path else 1.5, 0, 0, 1, cpu_before=1.0)
+
+    monkeypatch.setattr("bench.network.measure", measured)
+    row = measure_cpu(Case(100, 1000, ThreatModel.SEMI_HONEST), 1, 2, tmp_path)
+    assert played == [tmp_path, ROOT] * 2
+    assert (row.samples, row.floor, row.unit) == ((5.0, 5.0), 10.0, "ms")
+    kept = rows_of_kept(7, [Kept(0.5, 0.0), Kept(0.7, 0.0)], [Kept(1.6, 0.25)])
+    lines = speed_table(report_of(row, *kept)).splitlines()
+    assert lines[2].endswith("n=100, semi-honest | 5.0 ms | 10.0 ms | 0.50 |")
+    assert lines[3].endswith("7 sessions | 1.00 s |  |  |")
+    assert lines[4].endswith("7 sessions | 0.25 s |  |  |")
+
+
+def test_a_server_starts_with_ended_sessions_and_names_them_all() -> None:
+    assert asyncio.run(measure_kept(3)).status > 0
+
+
 def test_a_wrong_sum_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.network.input_of", lambda client, length: length * 0 + client)
     with pytest.raises(AssertionError, match="a wrong sum"):
@@ -54,8 +78,8 @@ def test_a_wrong_sum_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_page_has_the_recorded_figures() -> None:
     recorded = read_report(ROOT / "bench/results/network.json")
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert fill_blocks(page, recorded, {"network": table}) == page
-    slope = recorded.rows[-1]
+    assert fill_blocks(page, recorded, {"network": table, "service": speed_table}) == page
+    slope = next(row for row in reversed(recorded.rows) if row.unit == "session vectors")
     assert slope.unit == "session vectors"
     assert slope.measured is not None
     assert slope.measured <= 4

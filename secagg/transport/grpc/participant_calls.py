@@ -16,7 +16,7 @@ from secagg.transport.grpc.errors import DroppedError, ServiceError
 from secagg.transport.grpc.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
 from secagg.transport.grpc.status import drop_reason_of, hint, read_detail, sentence
 
-_POLL_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 50.0
 _SHORTEST_POLL_SECONDS: Final = 0.5
 _NOTICE_SECONDS: Final = 5.0
 # An upload slower than this is cut off and begun again.

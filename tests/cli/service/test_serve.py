@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from secagg.cli.service.serving import look_for_cycles_seldom
 from secagg.identity.keys import create_identity, load_identity, load_public_key
 from tests.cli.deployment import Deployment, Server, finished, serving, start, until
 
@@ -497,3 +499,14 @@ def test_servers_that_cannot_start(site: Deployment, run: Any) -> None:
     outcome = run("serve", "--config", str(config), "--check")
     assert outcome.code == 2
     assert "and 1 more" in outcome.err, "the key, and the roster that was changed after the authority signed it"
+
+
+def test_a_server_that_serves_looks_for_cycles_seldom() -> None:
+    before = gc.get_threshold()
+    try:
+        look_for_cycles_seldom()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold() == (20_000, *before[1:])
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
