@@ -69,6 +69,7 @@ class SessionHost:
         wall_clock: seconds since 1970: for people, for logins, and for how long something is kept.
         retention: how long ended sessions are kept.
         pinned: names of sessions that are never forgotten: whoever offers sessions by name would make them anew.
+        gather_seconds: how long an answer may wait for those of others who are awaited, to become durable with them.
 
     Attributes:
         pinned: as given; may be changed.
@@ -86,6 +87,7 @@ class SessionHost:
         wall_clock: Callable[[], float] = time.time,
         retention: Retention = _KEEP_ALL,
         pinned: Collection[str] = frozenset(),
+        gather_seconds: float = 0.0,
     ) -> None:
         self._tools = Tools(
             store=store,
@@ -97,6 +99,7 @@ class SessionHost:
             threads=ThreadPoolExecutor(workers, thread_name_prefix="secagg-host"),
             wall_clock=wall_clock,
             unmasking=ThreadPoolExecutor(workers, thread_name_prefix="secagg-unmasking"),
+            gather_seconds=gather_seconds,
         )
         self._readiness = Readiness(self._tools)
         self._logins = OwnLogins(wall_clock)

@@ -294,6 +294,7 @@ class Keeper:
     async def _advance(self, journal: Journal, book: RoundBook) -> None:
         """Make one transaction, or wait for something to do."""
         clock, arrived, relay = self._tools.clock, self._inbox.arrived, self._relay
+        await self._gather(book)
         if relay is not None:
             await relay.collect(self._inbox)
         found = self._inbox.sort(book)
@@ -311,6 +312,17 @@ class Keeper:
             elif not await self._commit(journal, book, [self._own(closing)]):
                 await clock.wait(arrived, clock.now() + RETRY_SECONDS)
         self._in_hand = ()
+
+    async def _gather(self, book: RoundBook) -> None:
+        """Leave others a moment to answer, too: a transaction costs nearly the same for one answer as for many.
+
+        The round has to wait for them in any case; an answer that is the last one waits for nobody.
+        """
+        clock, inbox = self._tools.clock, self._inbox
+        until = min(clock.now() + self._tools.gather_seconds, self._timer.deadline)
+        while 0 < len(inbox) < len(book.pending) and clock.now() < until:
+            inbox.arrived.clear()
+            await clock.wait(inbox.arrived, until)
 
     async def _conclude(self, journal: Journal) -> None:
         """Answer who still waits, and store the outcome, however often the store refuses it."""

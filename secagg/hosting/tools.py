@@ -36,6 +36,7 @@ class Tools:
         threads: who makes blocking calls.
         wall_clock: seconds since 1970: for people, and for how long something is kept.
         unmasking: who closes last rounds, which would keep short calls of other sessions waiting.
+        gather_seconds: how long an answer may wait for those of others, to become durable with them.
     """
 
     store: SessionStore
@@ -47,6 +48,7 @@ class Tools:
     threads: ThreadPoolExecutor
     wall_clock: Callable[[], float]
     unmasking: ThreadPoolExecutor
+    gather_seconds: float = 0.0
 
     async def run(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Make a blocking call in a thread; it goes on when the caller is cancelled."""

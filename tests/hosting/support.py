@@ -175,6 +175,7 @@ def hosting(
     quotas: Quotas | None = None,
     wall_clock: Callable[[], float] = lambda: 1.5e9,
     retention: Retention = KEEP_ALL,
+    gather_seconds: float = 0.0,
 ) -> SessionHost:
     """A host with few threads; its clock stands unless another is given."""
     return SessionHost(
@@ -185,6 +186,7 @@ def hosting(
         workers=3,
         wall_clock=wall_clock,
         retention=retention,
+        gather_seconds=gather_seconds,
     )
 
 

@@ -40,6 +40,7 @@ from secagg.transport.grpc.limits import HEALTH_LIMITS, OWN_FILES, open_files
 from secagg.transport.grpc.tls import split_address
 
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
+_GATHER_SECONDS: Final = 0.05
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _RELOAD_SIGNALS: Final = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 # A host that was not asked for so long has an event loop that hangs: probes come every few seconds.
@@ -116,6 +117,7 @@ async def _serve(
             executor=executor,
             retention=config.retention.retention(),
             pinned={session.name for session in config.sessions},
+            gather_seconds=_GATHER_SECONDS,
         ) as host,
     ):
         enrolled = await asyncio.to_thread(Enrolled, config)
