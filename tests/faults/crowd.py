@@ -21,7 +21,7 @@ from secagg.cli.output import print_json
 from secagg.transport.grpc import ClientTls, RetryPolicy, participate
 from secagg.transport.grpc.participant import Participant
 from tests.faults.files import POLICY, SEMI_HONEST, SESSION, identity_of, input_of, roster_of
-from tests.faults.trial import Notes
+from tests.faults.trial import Notes, hears_soon
 
 
 def _say(**words: Any) -> None:
@@ -75,7 +75,8 @@ async def _main(settings: Mapping[str, Any]) -> None:
     phase, _, when = settings.get("kill", "").partition("/")
     if when == "before":
         _die_before(phase)
-    await asyncio.gather(*(_take_part(settings, client) for client in settings["ids"]))
+    with hears_soon():
+        await asyncio.gather(*(_take_part(settings, client) for client in settings["ids"]))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ from secagg.transport.grpc import (
     Participation,
     ParticipationObserver,
     RetryPolicy,
+    participant_calls,
     participate,
 )
 from tests.faults.files import POLICY, ROUND_SECONDS, SEMI_HONEST, SESSION, Files, identity_of, input_of
@@ -67,6 +68,17 @@ class Verdict:
     def clean(self) -> bool:
         """Whether the fault was there, and did no harm."""
         return self.injected > 0 and not (self.wrong or self.lost or self.stuck)
+
+
+@contextlib.contextmanager
+def hears_soon() -> Iterator[None]:
+    """Let clients hear that an answer counts, although its round goes on: they wait for the next request in calls of
+    their own, each a short one."""
+    before, participant_calls._POLL_SECONDS = participant_calls._POLL_SECONDS, 0.05  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        participant_calls._POLL_SECONDS = before  # type: ignore[misc]
 
 
 class Notes(ParticipationObserver):
@@ -155,6 +167,7 @@ class Trial:
         self.limits = limits or {}
         self.settings: dict[str, Any] = {"quorum": clients // 2}
         self.acknowledged: set[int] = set()
+        self._waits = hears_soon()
         self.outcomes: dict[int, Participation | BaseException] = {}
         self.kills = 0
         self.server: Process | None = None
@@ -177,11 +190,13 @@ class Trial:
         return f"127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Trial:
+        self._waits.__enter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._waits.__exit__(kind, error, traceback)
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
