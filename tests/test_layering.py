@@ -43,8 +43,8 @@ ROOMS: Final[dict[str, Room]] = {
     "cli": Room(
         "terminals, configuration files, the demo",
         "anything inside of a session",
-        "poisoning privacy.lab bench conformance telemetry transport hosting secagg testing privacy robust compute "
-        "identity store parameters",
+        "poisoning privacy.lab bench conformance telemetry transport hosting.replicas hosting secagg testing privacy "
+        "robust compute identity store parameters",
     ),
     "poisoning": Room(
         "NO SECURITY: clients that lie, rules that judge sums, what sums of many rounds tell",

@@ -74,6 +74,12 @@ def _service(app: typer.Typer) -> None:
     app.add_typer(session, name="session", short_help="Make, watch, end and discard sessions of a server.")
 
 
+def _database(app: typer.Typer) -> None:
+    from secagg.cli.service.database import app as database
+
+    app.add_typer(database, name="database", short_help="Look after the database that several servers share.")
+
+
 def _conformance(app: typer.Typer) -> None:
     from secagg.cli.tools.conformance import app as conformance
 
@@ -103,6 +109,7 @@ _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     "demo": _demo,
     **dict.fromkeys(("keygen", "enroll", "key", "roster"), _keys),
     **dict.fromkeys(("serve", "join", "status", "result", "session"), _service),
+    "database": _database,
     "conformance": _conformance,
     "bench": _bench,
     "poisoning": _poisoning,

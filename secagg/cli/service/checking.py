@@ -46,6 +46,8 @@ def check_server(config: ServerConfig) -> Check:
         steps.append(lambda: load_roster(config))
     if config.work.ray:
         steps.append(require_ray)
+    if config.storage.postgres is not None:
+        steps.append(lambda: _require_database(str(config.storage.postgres)))
     if config.traces.enabled:
         steps.append(observer_of_traces)
     found = []
@@ -58,6 +60,17 @@ def check_server(config: ServerConfig) -> Check:
     few = few_descriptors(clients, config)
     # A roster that is wrong is said once, not by each session.
     return Check(list(dict.fromkeys([*found, *refused.values()])), [few] if few else [])
+
+
+def _require_database(conninfo: str) -> None:
+    """Demand that the database of several servers can be reached, and has the layout of this release."""
+    try:
+        from secagg.store.layout import pending
+    except ImportError as error:
+        raise secagg.MissingExtraError("storage.postgres needs psycopg: pip install 'secagg[postgres]'") from error
+    waits = pending(conninfo)
+    if waits:
+        raise secagg.ParameterError(waits)
 
 
 def _require_log(file: Path | None) -> None:

@@ -17,6 +17,7 @@ from secagg.cli.service.server_config import ServerConfig
 from secagg.cli.service.server_settings import RoundSettings, SessionSettings
 from secagg.hosting import RoundSchedule, SessionHost
 from secagg.identity.directory import Directory, load_directory
+from secagg.store.base import StoreConflictError
 
 _ENDED: Final = ("completed", "aborted")
 
@@ -62,18 +63,28 @@ async def _offer(host: SessionHost, config: ServerConfig, session: SessionSettin
             quota, a store that failed, or a running session that is configured otherwise than it is.
     """
     if host.has(session.name):
-        stored = host.session(session.name)
-        if stored.status().state not in _ENDED:
-            _check_unchanged(session, stored.parameters)
-        return False
+        return _known(host, session)
     if not read and not config.identities.anonymous:
         read.append(load_roster(config))
     keys: Mapping[int, bytes] = read[0].keys if read else {}
     parameters = session_parameters(session, keys)
     rounds = config.rounds if session.rounds is None else session.rounds
     roster = {client: keys[client] for client in parameters.cohort} if keys else {}
-    await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule())
+    try:
+        await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule())
+    except StoreConflictError:
+        # Another server of the service made it first, with a nonce of its own.
+        await host.find(session.name)
+        return _known(host, session)
     return True
+
+
+def _known(host: SessionHost, session: SessionSettings) -> bool:
+    """Demand that a session that runs is what its table says; it is not new."""
+    stored = host.session(session.name)
+    if stored.status().state not in _ENDED:
+        _check_unchanged(session, stored.parameters)
+    return False
 
 
 def offered_by_call(

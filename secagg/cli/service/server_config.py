@@ -189,8 +189,13 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
         yield f"identities.{lacking} is missing; make both with `secagg enroll`"
     if config.work.ray and config.work.processes > 1:
         yield f"work.processes = {config.work.processes} does not go with work.ray; remove one of them"
-    if storage.memory == (storage.directory is not None):
-        yield "storage needs exactly one of storage.directory and storage.memory = true; give the directory to keep all"
+    if [storage.memory, storage.directory is not None, storage.postgres is not None].count(True) != 1:
+        yield (
+            "storage needs exactly one of storage.directory, storage.postgres and storage.memory = true; give the "
+            "directory to keep all"
+        )
+    if (storage.postgres is None) != (storage.blobs is None):
+        yield "storage.postgres and storage.blobs go together: records are in the database, uploads beside it"
     yield from _session_contradictions(config.sessions)
     for index, session in enumerate(config.sessions):
         if identities.anonymous and session.threat_model is secagg.ThreatModel.ACTIVE:

@@ -114,6 +114,16 @@ class StorageSettings(Section):
 
     directory: Path | None = Field(default=None, description="a directory for this server alone, on a local disk")
     memory: bool = Field(default=False, description="true to keep nothing: a restart loses all sessions")
+    postgres: str | None = Field(
+        default=None, description="postgresql://… of the database that several servers of one service share"
+    )
+    blobs: str | None = Field(
+        default=None, description="with postgres: a directory that all of them share, or s3://bucket/prefix"
+    )
+    s3_endpoint: str | None = Field(default=None, description="URL of an S3-compatible server, unless it is Amazon's")
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=10.0, description="with postgres: after how long other servers go on with the sessions of one that died"
+    )
 
 
 class LimitSettings(Section):

@@ -23,12 +23,11 @@ from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.process_file import ProcessFile, process_file
 from secagg.cli.service.reloading import Reloading
 from secagg.cli.service.server_config import ServerConfig
+from secagg.cli.service.storing import host_of, opened_store
 from secagg.compute.processes import ProcessExecutor
 from secagg.compute.ray import LOCAL, RayExecutor
 from secagg.hosting import HostObserver, SessionHost
 from secagg.store.base import SessionStore
-from secagg.store.memory import MemoryStore
-from secagg.store.sqlite import SqliteStore
 from secagg.telemetry.audit import AuditLog, AuditObserver, audit_log
 from secagg.telemetry.fan_out import FanOut
 from secagg.telemetry.foreign import foreign_lines, own_standard_error
@@ -86,7 +85,7 @@ def run_server(
         audit = None if config.audit.file is None else stack.enter_context(audit_log(config.audit.file))
         if audit is not None:
             observers.append(AuditObserver(audit))
-        store = stack.enter_context(_store(config, accept_loss))
+        store = stack.enter_context(opened_store(config, accept_loss))
         executor = stack.enter_context(executor_of(config))
         asyncio.run(_serve(path, config, store, executor, FanOut(*observers), metrics_address, announce, log, audit))
 
@@ -110,7 +109,8 @@ async def _serve(
     tell_expiries(config, tls, observer)
     async with (
         _signals(_STOP_SIGNALS) as stopped,
-        SessionHost(
+        host_of(
+            config,
             store,
             quotas=quotas,
             observer=observer,
@@ -242,16 +242,6 @@ async def _signals(
             loop.remove_signal_handler(number)
         if reactions:
             await asyncio.wait(set(reactions))
-
-
-@contextmanager
-def _store(config: ServerConfig, accept_loss: bool) -> Iterator[SessionStore]:
-    directory = config.storage.directory
-    store: SessionStore = MemoryStore() if directory is None else SqliteStore(directory, accept_loss=accept_loss)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def largest_cohort(host: SessionHost) -> int:
