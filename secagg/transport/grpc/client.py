@@ -170,6 +170,8 @@ async def take_part(
                 participations=participations,
                 executor=executor,
             )
+            if participant.resumed is not None:
+                calls.ask_anew()
             observer.offer_accepted(participant.parameters, participant.resumed)
             if participant.reports:
                 observer.input_encoded(participant.reports, participant.weight_clipped)

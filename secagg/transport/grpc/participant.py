@@ -15,7 +15,7 @@ from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.quantization import QuantizationReport
-from secagg.errors import AbortReason, SecAggError, SessionAbortedError
+from secagg.errors import AbortReason, RemoteProtocolError, SecAggError, SessionAbortedError
 from secagg.executor import Executor
 from secagg.parameters import ClientId, SessionParameters
 from secagg.parameters.policy import ClientPolicy
@@ -75,6 +75,7 @@ class Participant:
         self._participations = participations
         self._executor = executor
         self._notice: bytes | None = None
+        self._overtaken = False
         self._arrays: Mapping[str, NDArray[Any]] | None = None
         self.reports: tuple[QuantizationReport, ...] = ()
         self.weight_clipped = False
@@ -112,16 +113,13 @@ class Participant:
     @property
     def contributed(self) -> bool:
         """Whether the masked input was made, by this process or by an earlier one."""
-        session = session_digest(self.parameters.encode())
-        if self._state is not None and self._state.answered(session, self.client, ClientPhase.MASKED_INPUT.value):
-            return True
-        return self.phase not in (*_BEFORE_INPUT, ClientPhase.ABORTED)
+        return self._recorded(ClientPhase.MASKED_INPUT) or self.phase not in (*_BEFORE_INPUT, ClientPhase.ABORTED)
 
     @property
     def notice(self) -> bytes | None:
         """What tells the server that this client will not answer any more, or None."""
-        # With A12 another process of this client goes on; the server must not hear that it left.
-        if self._session.abort_reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT:
+        # Another process of this client goes on; the server must not hear that it left.
+        if self._overtaken:
             return None
         return self._notice or self._session.abort_notice()
 
@@ -133,16 +131,27 @@ class Participant:
 
         Raises:
             RemoteProtocolError: the server misbehaved.
-            SessionAbortedError: another process of this client answered the request with other content.
+            SessionAbortedError: another process of this client answered the request with other content, or an earlier
+                one that this process has not met.
             ParameterError: an input that was changed since it was checked.
             StoreError: the state cannot be written; the answer must not be sent.
         """
         if self._state is not None and self.phase is ClientPhase.MASKED_INPUT and self._arrays is not None:
             self._set_input(self._arrays)
         waited_for = self.phase
-        answer = self._session.receive(request)
-        if self._state is not None and self._state.unsaved:
-            self._freeze(self._state)
+        try:
+            answer = self._session.receive(request)
+            if self._state is not None and self._state.unsaved:
+                self._freeze(self._state)
+        except SessionAbortedError as error:
+            self._overtaken = error.reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT
+            raise
+        except RemoteProtocolError as error:
+            # The server goes on from what the other process answered: it has broken no rule.
+            self._overtaken = self._recorded(waited_for)
+            if not self._overtaken:
+                raise
+            raise _overtaken(self.client) from error
         if self.phase not in _BEFORE_INPUT:
             self._arrays = None
         if answer is None:
@@ -151,12 +160,17 @@ class Participant:
         return (self._before(waited_for) if self.phase is waited_for else waited_for), answer
 
     def erase(self) -> None:
-        """Forget the secrets: the session has ended for this client."""
-        if self._state is not None:
+        """Forget the secrets: the session has ended for this client, or goes on in another process, with its state."""
+        if self._state is not None and not self._overtaken:
             self._state.erase()
         if self.phase not in _OVER:
             self._session.abort()
         self._arrays = None
+
+    def _recorded(self, phase: ClientPhase) -> bool:
+        """Whether some process of this client has answered in a phase, as far as the state knows."""
+        session = session_digest(self.parameters.encode())
+        return self._state is not None and self._state.answered(session, self.client, phase.value)
 
     def _before(self, phase: ClientPhase) -> ClientPhase:
         table = CLIENT_TRANSITIONS[self.parameters.threat_model]
@@ -193,9 +207,12 @@ class Participant:
     def _freeze(self, state: ParticipantState) -> None:
         frozen = None if self.phase in _OVER else self._session.snapshot()
         if not state.save(frozen):
-            raise SessionAbortedError(
-                f"another process answered this request as client {self.client}; let it go on",
-                AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT,
-            )
+            raise _overtaken(self.client)
         if frozen is not None:
             self._session = self._thaw(state, frozen)
+
+
+def _overtaken(client: ClientId) -> SessionAbortedError:
+    return SessionAbortedError(
+        f"another process answered as client {client}; let it go on", AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT
+    )

@@ -54,6 +54,10 @@ class ParticipantCalls:
 
         return await self._connection.call("GetOffer", attempt)
 
+    def ask_anew(self) -> None:
+        """Let go of the request that came with the login: the state was read after it, and may be further."""
+        self._given = None
+
     async def next_request(self, seen: bytes) -> bytes | None:
         """Wait for the request after the one with this digest; None when the session has completed.
 
