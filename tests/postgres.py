@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -80,6 +80,7 @@ class Postgres:
         # The server outlives whoever started it. This ends with its standard input, however this process dies.
         self._guard = subprocess.Popen(
             [
+                *_as_user(),
                 "sh",
                 "-c",
                 'read -r _; "$0" stop -m immediate -D "$1/data"; rm -rf "$1"',
@@ -91,7 +92,6 @@ class Postgres:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            **_as_user(),
         )
         self.start()
 
@@ -183,20 +183,20 @@ class Postgres:
         # A file, because the server keeps what it inherits open.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
-                [self._binaries / program, *arguments],
+                [*_as_user(), self._binaries / program, *arguments],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
-                **_as_user(),
             )
             output.seek(0)
             assert done.returncode == 0, f"{program}: {output.read().decode(errors='replace')}"
 
 
-def _as_user() -> dict[str, Any]:
-    return {"user": USER, "group": USER, "extra_groups": ()} if os.geteuid() == 0 else {}
+def _as_user() -> list[str]:
+    # Not `user=` of subprocess: that forks, and a process in which gRPC runs may be hurt by it.
+    return ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
 
 
 @pytest.fixture(scope="session")
