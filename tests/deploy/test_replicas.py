@@ -15,8 +15,11 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from secagg.cli.service.offering import session_parameters
+from secagg.cli.service.server_config import load_config
 from tests import haproxy
 from tests.deploy.test_deploy import DEPLOY, Repeated
+from tests.faults.files import roster_of
 
 KUBERNETES: Final = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 SECRET_NAMES: Final = {"PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -51,6 +54,15 @@ def values(of: Any, key: str) -> Iterator[Any]:
     elif isinstance(of, list):
         for each in of:
             yield from values(each, key)
+
+
+def test_the_configuration_is_one() -> None:
+    config = load_config(DEPLOY / "server-replicas.toml")
+    assert config.storage.postgres == SERVER["storage"]["postgres"]
+    assert config.storage.blobs == "s3://secagg/service"
+    (session,) = config.sessions
+    parameters = session_parameters(session, roster_of(tuple(range(50))))
+    assert parameters.clients <= config.limits.clients
 
 
 def test_compose_has_all_parts_and_mounts_what_there_is() -> None:

@@ -119,6 +119,10 @@ def load_config(path: Path) -> ServerConfig:
     except SettingsError as error:
         raise secagg.ParameterError(f"{path}: {error}: give JSON for a table or list in the environment") from None
     config = config.model_copy(update=_with_paths(dict(config), path.absolute().parent))
+    blobs = config.storage.blobs
+    if blobs is not None and "://" not in blobs:
+        storage = config.storage.model_copy(update={"blobs": str(path.absolute().parent / blobs)})
+        config = config.model_copy(update={"storage": storage})
     for wrong in _contradictions(config):
         raise secagg.ParameterError(f"{path}: {wrong}")
     return config

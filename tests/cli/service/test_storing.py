@@ -1,0 +1,80 @@
+"""`[storage]` of many replicas: the tables come first, several start at once, and what is missing is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secagg.cli.service.server_config import load_config
+from tests.cli.deployment import Deployment, finished, start
+from tests.postgres import Postgres
+
+SESSION = """
+[[sessions]]
+name = "first"
+[sessions.vectors.counts]
+kind = "integers"
+shape = [10]
+low = 0
+high = 50
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Deployment:
+    return Deployment(tmp_path, (3, 5, 8))
+
+
+def configured(site: Deployment, postgres: str, blobs: str = "blobs") -> Path:
+    path = site.configure(SESSION)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('directory = "data"', f'postgres = "{postgres}"\nblobs = "{blobs}"'), encoding="utf-8")
+    return path
+
+
+def test_a_directory_of_blobs_is_one_of_the_files_and_a_bucket_is_none(site: Deployment) -> None:
+    assert load_config(configured(site, "postgresql://x@y/z")).storage.blobs == str(site / "blobs")
+    assert load_config(configured(site, "postgresql://x@y/z", "s3://a/b")).storage.blobs == "s3://a/b"
+
+
+def test_a_server_waits_for_its_tables(site: Deployment, postgres: Postgres, run: Any) -> None:
+    config = str(configured(site, postgres.create()))
+    for words in (("serve", "--config", config, "--check"), ("serve", "--config", config)):
+        refused = run(*words)
+        assert refused.code in (1, 2)
+        assert "secagg database upgrade --config server.toml" in refused.err
+    for _ in range(2):
+        assert json.loads(run("database", "upgrade", "--config", config, "--json").out) == {"upgraded": True}
+    assert run("serve", "--config", config, "--check").code == 0
+
+
+def test_a_database_that_is_away_is_said(site: Deployment, postgres: Postgres, run: Any) -> None:
+    config = str(configured(site, postgres.conninfo("there_is_none")))
+    for words in (("serve", "--config", config), ("database", "upgrade", "--config", config)):
+        outcome = run(*words)
+        assert outcome.code in (1, 2)
+        assert "there_is_none" in outcome.err
+
+
+def test_a_directory_has_no_tables_to_upgrade(site: Deployment, run: Any) -> None:
+    outcome = run("database", "upgrade", "--config", str(site.configure(SESSION)))
+    assert outcome.code == 2
+    assert "has no storage.postgres" in outcome.err
+
+
+def test_replicas_that_start_at_once_make_a_session_once(site: Deployment, postgres: Postgres) -> None:
+    config = configured(site, postgres.migrated())
+    processes = [start("serve", "--config", str(config), "--json") for _ in range(3)]
+    try:
+        ready = [json.loads(process.stdout.readline()) for process in processes if process.stdout is not None]
+        assert [each["sessions"] for each in ready] == [["first"]] * 3
+        assert sorted(each["created"] for each in ready) == [[], [], ["first"]]
+        assert [each["refused"] for each in ready] == [{}] * 3
+    finally:
+        for process in processes:
+            process.terminate()
+        codes = [finished(process)[0] for process in processes]
+    assert codes == [0, 0, 0]
