@@ -41,6 +41,13 @@ def demo(
             "--network", help="Instead: a server process and a process for each client over TLS, some killed."
         ),
     ] = False,
+    cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help="Instead: the same with three servers behind HAProxy over PostgreSQL, of which one dies for good.",
+        ),
+    ] = False,
     privacy: Annotated[
         MaybeText,
         typer.Option(
@@ -72,7 +79,7 @@ def demo(
 ) -> None:
     """Train a real model under secure aggregation while clients leave, beside the same training without it."""
     asked = {"--attack": (attack, defence, malicious) != (None, None, None), "--privacy": privacy is not None}
-    chosen = [option for option, is_asked in (asked | {"--network": network}).items() if is_asked]
+    chosen = [option for option, is_asked in (asked | {"--network": network, "--cluster": cluster}).items() if is_asked]
     if len(chosen) > 1:
         raise secagg.ParameterError(f"{chosen[0]} and {chosen[1]} are two demos; give one of them")
     if asked["--attack"]:
@@ -91,6 +98,11 @@ def demo(
         with needs_service("demo --network"):
             from secagg.cli.demo.network import network_demo
         network_demo(clients, as_json)
+        return
+    if cluster:
+        with needs_service("demo --cluster"):
+            from secagg.cli.demo.cluster import cluster_demo
+        cluster_demo(clients, as_json)
         return
     started = time.perf_counter()
     _check(rounds, seed, output)

@@ -31,7 +31,7 @@ authority = "authority.pub"
 operators = ["operator.pub"]
 
 [storage]
-directory = "data"
+{storage}
 
 [rounds]
 advertise_keys = {joining}
@@ -59,6 +59,7 @@ def deploy(
     *,
     highest: int = HIGHEST,
     inputs: bool = True,
+    storage: str = 'directory = "data"',
 ) -> dict[int, NDArray[Any]]:
     """Write everything into a directory; returns every client's input.
 
@@ -70,6 +71,7 @@ def deploy(
         seconds: deadline of each round but the first.
         highest: of the entries.
         inputs: draw inputs and write them; without it nothing is returned.
+        storage: the lines of [storage].
     """
     create_loopback_certificate(directory / "server.pem", directory / "server-key.pem")
     ids = range(1, clients + 1)
@@ -86,6 +88,7 @@ def deploy(
         session=SESSION,
         length=length,
         highest=highest,
+        storage=storage,
     )
     (directory / "server.toml").write_text(text, encoding="utf-8")
     if not inputs:

@@ -15,11 +15,14 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 import secagg
 from secagg.cli.demo.deployment import SESSION, deploy
@@ -28,7 +31,7 @@ from secagg.hosting import read_result
 from secagg.identity.keys import load_identity
 from secagg.transport.grpc import ClientTls, Operator
 
-_LENGTH: Final = 10_000
+LENGTH: Final = 10_000
 # A round is open for as long as this many starts of a process take, so that a machine with much to do drops nobody.
 _ROUND_STARTS: Final = 5.0
 _SHORTEST_ROUND_SECONDS: Final = 3.0
@@ -47,13 +50,17 @@ def network_demo(clients: int, as_json: bool) -> None:
         ParameterError: too few clients for the dropouts.
         SecAggError: the session ended without a sum.
     """
+    shown(Play, clients, as_json)
+
+
+def shown(kind: type[Play], clients: int, as_json: bool) -> None:
+    """Run one kind of play and print what happened; see `network_demo`."""
     if clients < 20:
         raise secagg.ParameterError(f"--clients {clients} is below 20; five of 20 are killed")
     started = time.perf_counter()
     say: Callable[[str], None] = (lambda sentence: None) if as_json else print_sentences
     with tempfile.TemporaryDirectory(prefix="secagg-demo-") as directory:
-        play = Play(Path(directory), clients, say)
-        record = asyncio.run(play.run())
+        record = asyncio.run(kind(Path(directory), clients, say).run())
     seconds = time.perf_counter() - started
     if as_json:
         print_json(record | {"wall_seconds": seconds})
@@ -79,44 +86,49 @@ class Play:
         directory: empty, for all files.
         clients: how many.
         say: told what happens, in sentences.
+
+    Attributes:
+        ids: of the clients.
+        directory: of all files.
+        address: where clients connect.
+        facts: what there is to tell about servers at the end.
     """
 
     def __init__(self, directory: Path, clients: int, say: Callable[[str], None]) -> None:
-        self._directory = directory
-        self._ids = range(1, clients + 1)
-        self._say = say
+        self.directory = directory
+        self.ids = range(1, clients + 1)
+        self.say = say
         # One client for each round, spread over the ids.
         self._doomed = {1 + at * clients // len(_ROUNDS): round_ for at, round_ in enumerate(_ROUNDS)}
         self._killed: dict[str, int] = {}
         self._acknowledged: set[int] = set()
         self._ends: dict[int, str] = {}
         self._processes: list[Process] = []
-        self._server_kills = 0
+        self._struck = False
+        self.facts: dict[str, Any] = {}
 
     async def run(self) -> dict[str, Any]:
         """Play; returns what happened."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._address = f"127.0.0.1:{probe.getsockname()[1]}"
+        (port,) = free_ports(1)
+        self.address = f"127.0.0.1:{port}"
         try:
             seconds = max(_SHORTEST_ROUND_SECONDS, _ROUND_STARTS * await self._pace())
-            inputs = await asyncio.to_thread(deploy, self._directory, len(self._ids), _LENGTH, self._address, seconds)
-            await self._start_server()
-            self._say(f"A server process listens on {self._address} with TLS; {len(self._ids)} client processes join.")
-            await asyncio.gather(*(self._client(client) for client in self._ids))
+            inputs = await asyncio.to_thread(self.deploy, seconds)
+            await self.open()
+            await asyncio.gather(*(self._client(client) for client in self.ids))
             async with self._operator() as operator:
                 status = await operator.status(SESSION)
                 released = read_result(await operator.result(SESSION))
         finally:
             for process in self._processes:
-                await _end(process)
+                await end(process)
         expected = sum(inputs[client] for client in released.contributors)
         lost = self._acknowledged - set(released.contributors)
         return {
-            "clients": len(self._ids),
-            "entries": _LENGTH,
+            "clients": len(self.ids),
+            "entries": LENGTH,
             "killed": self._killed,
-            "server_kills": self._server_kills,
+            **self.facts,
             "dropped": {reason.value: count for reason, count in status.dropped.items()},
             "acknowledged": sorted(self._acknowledged),
             "contributors": list(released.contributors),
@@ -128,19 +140,37 @@ class Play:
     async def _pace(self) -> float:
         """Seconds that a process takes to start on this machine, with what else it has to do now."""
         started = time.perf_counter()
-        probe = await self._start(("-c", "import secagg.cli.demo.participant"))
+        probe = await self.start(("-c", "import secagg.cli.demo.participant"))
         await probe.wait()
         return time.perf_counter() - started
 
-    async def _start_server(self) -> None:
-        words = ("-m", "secagg.cli.main", "serve", "--config", str(self._directory / "server.toml"), "--json")
-        self._server = await self._start(words)
-        if await _line(self._server) is None:
+    def deploy(self, seconds: float) -> dict[int, NDArray[Any]]:
+        """Make all files for rounds of so many seconds; returns the inputs. Blocks."""
+        return deploy(self.directory, len(self.ids), LENGTH, self.address, seconds)
+
+    async def open(self) -> None:
+        """Have clients served, and say so."""
+        self._server = await self.start_server({})
+        self.say(f"A server process listens on {self.address} with TLS; {len(self.ids)} client processes join.")
+
+    async def strike(self) -> None:
+        """Kill a server process, and have clients served again."""
+        self.facts["server_kills"] = 1
+        await end(self._server)
+        self.say("masked input: the server process is killed, and started again from its data directory.")
+        self._server = await self.start_server({})
+
+    async def start_server(self, environment: Mapping[str, str]) -> Process:
+        """Start a server process that differs from others by its environment; returns when it serves."""
+        words = ("-m", "secagg.cli.main", "serve", "--config", str(self.directory / "server.toml"), "--json")
+        server = await self.start(words, environment)
+        if await _line(server) is None:
             raise secagg.SecAggError("the server process did not start")
+        return server
 
     async def _client(self, client: int) -> None:
-        words = ("-m", "secagg.cli.demo.participant", str(self._directory), str(client), self._address)
-        process = await self._start(words)
+        words = ("-m", "secagg.cli.demo.participant", str(self.directory), str(client), self.address)
+        process = await self.start(words)
         while (line := await _line(process)) is not None:
             if "ended" in line:
                 self._ends[client] = line["ended"]
@@ -150,30 +180,41 @@ class Play:
     async def _acknowledge(self, client: int, process: Process, round_: str) -> None:
         if round_ == _SERVER_DIES:
             self._acknowledged.add(client)
+            if not self._struck:
+                self._struck = True
+                await self.strike()
         if self._doomed.get(client) == round_:
             process.kill()
             self._killed[round_] = client
-            self._say(f"{round_.replace('_', ' ')}: client {client} has answered and is killed.")
-        if round_ == _SERVER_DIES and not self._server_kills:
-            self._server_kills += 1
-            await _end(self._server)
-            self._say("masked input: the server process is killed, and started again from its data directory.")
-            await self._start_server()
+            self.say(f"{round_.replace('_', ' ')}: client {client} has answered and is killed.")
 
-    async def _start(self, words: Sequence[str]) -> Process:
-        environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
+    async def start(self, words: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> Process:
+        """Start a Python process, which is killed at the end of the play."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *words, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=environment
+            *(sys.executable, *words),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env={**os.environ, "GRPC_VERBOSITY": "NONE", **environment},
         )
         self._processes.append(process)
         return process
 
     def _operator(self) -> Operator:
         return Operator(
-            self._address,
-            identity=load_identity(self._directory / "operator.key"),
-            tls=ClientTls.from_files(self._directory / "server.pem"),
+            self.address,
+            identity=load_identity(self.directory / "operator.key"),
+            tls=ClientTls.from_files(self.directory / "server.pem"),
         )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 async def _line(process: Process) -> Any:
@@ -184,7 +225,8 @@ async def _line(process: Process) -> Any:
     return json.loads(line) if line else None
 
 
-async def _end(process: Process) -> None:
+async def end(process: Process) -> None:
+    """Kill a process that may have ended."""
     with contextlib.suppress(ProcessLookupError):
         process.kill()
     await process.wait()
