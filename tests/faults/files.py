@@ -55,6 +55,7 @@ class Files:
         limits: keys of [limits].
         work: keys of [work].
         others: further keys of the tables of more sessions, their names among them.
+        storage: keys of [storage].
         plaintext: no TLS, on loopback.
         ca: signs the server's certificate.
     """
@@ -67,6 +68,7 @@ class Files:
     limits: Mapping[str, Any] = field(default_factory=dict)
     work: Mapping[str, Any] = field(default_factory=dict)
     others: Sequence[Mapping[str, Any]] = ()
+    storage: Mapping[str, Any] = field(default_factory=lambda: {"directory": "data"})
     plaintext: bool = False
     ca: CertificateAuthority = field(default_factory=CertificateAuthority)
 
@@ -123,7 +125,7 @@ class Files:
         tables = {
             "listen": listen,
             "identities": identities,
-            "storage": {"directory": "data"},
+            "storage": self.storage,
             "limits": self.limits,
             "work": self.work,
             "rounds": rounds,

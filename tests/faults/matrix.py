@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults import disks, killing, machines, neighbours, points, strangers, wires
+from tests.faults import cluster_matrix, disks, killing, machines, neighbours, points, strangers, wires
+from tests.faults.fault import Fault
 from tests.faults.proxy import Cut, Shuffle, Slow, Swap, Twice
 from tests.faults.trial import Verdict
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One row of the table.
-
-    Attributes:
-        name: for people.
-        trial: one session under the fault, in a new directory.
-        quick: part of `make test`.
-        times: trials in a soak, with different draws where the fault draws.
-    """
-
-    name: str
-    trial: Callable[[Path, int], Coroutine[Any, Any, Verdict]]
-    quick: bool = False
-    times: int = 1
 
 
 def _killed(*where: str) -> Callable[[Path, int], Coroutine[Any, Any, Verdict]]:
@@ -117,4 +100,5 @@ FAULTS: Final = (
     Fault("server crashes in each round, with last words", _plain(neighbours.server_crashes)),
     Fault("lost commits are accepted", neighbours.loss_is_accepted, quick=True, times=3),
     Fault("older session replayed", _plain(strangers.session_replayed), quick=True),
+    *cluster_matrix.FAULTS,
 )

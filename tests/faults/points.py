@@ -13,6 +13,7 @@ from secagg import Round
 
 ROUNDS: Final = tuple(round_.value for round_ in Round)
 MESSAGE: Final = ("unwritten", "uncommitted", "durable", "seen")
+PUBLISH: Final = ("unwritten", "uncommitted", "durable")
 CLOSE: Final = ("unwritten", "uncommitted", "durable", "seen")
 UPLOAD: Final = ("upload/begun", "upload/partial", "upload/whole", "upload/committed")
 FINISH: Final = ("finish/begun", "finish/partial", "finish/whole", "finish/committed", "finish/uncommitted")
@@ -30,6 +31,11 @@ def message_points(how_far: str) -> tuple[str, ...]:
 def close_points(how_far: str) -> tuple[str, ...]:
     """One point in each round: its end came so far."""
     return tuple(f"{round_}/close/{how_far}" for round_ in ROUNDS)
+
+
+def publish_points(how_far: str) -> tuple[str, ...]:
+    """One point in each round: news of it to other replicas that came so far."""
+    return tuple(f"{round_}/publish/{how_far}" for round_ in ROUNDS)
 
 
 ALL: Final = (

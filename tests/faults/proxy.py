@@ -9,7 +9,7 @@ import asyncio
 import random
 from contextlib import suppress
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 _PIECE: Final = 1 << 14
 
@@ -161,6 +161,28 @@ class Twice(Wire):
         await line.send(piece)
 
 
+class Partition(Wire):
+    """While it is cut, nothing arrives on either side and nobody hears that; afterwards everything does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = asyncio.Event()
+        self._whole.set()
+
+    def cut(self) -> None:
+        """Let nothing through from now on."""
+        self.injected += 1
+        self._whole.clear()
+
+    def heal(self) -> None:
+        """Let everything through that waited."""
+        self._whole.set()
+
+    async def carry(self, line: Line, piece: bytes) -> None:
+        await self._whole.wait()
+        await line.send(piece)
+
+
 class Proxy:
     """Listens on a free port and connects to `target` for each client.
 
@@ -175,11 +197,20 @@ class Proxy:
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def target(self) -> int:
+        """The port that the next connection goes to."""
+        return self._target
+
+    def cut(self) -> None:
+        """End all connections that there are."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    async def __aenter__(self) -> Proxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
         return self
 
@@ -187,8 +218,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
+        self.cut()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -200,7 +230,8 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
         try:
-            servers = [await asyncio.open_connection("127.0.0.1", self._target) for _ in range(self._wire.copies)]
+            target = self.target()
+            servers = [await asyncio.open_connection("127.0.0.1", target) for _ in range(self._wire.copies)]
             number, self._number = self._number, self._number + 1
             writers += [server for _, server in servers]
             down = Line(number, False, writer)

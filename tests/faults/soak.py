@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.matrix import FAULTS, Fault
+from tests.faults.fault import Fault
+from tests.faults.matrix import FAULTS
 from tests.faults.trial import Verdict
 
 _TRIAL_SECONDS: Final = 1800.0
@@ -56,6 +57,9 @@ def main(words: Sequence[str] | None = None) -> int:
     sys.stdout.write(_row("fault", _COLUMNS) + "\n")
     for fault in FAULTS:
         if chosen.only not in fault.name:
+            continue
+        if missing := fault.missing():
+            sys.stdout.write(f"{fault.name}: SKIPPED: {missing}\n")
             continue
         times = chosen.times or fault.times
         found, seconds = asyncio.run(soaked(fault, times))

@@ -11,16 +11,27 @@ import numpy as np
 import pytest
 
 from secagg.hosting import ReleasedSum
-from tests.faults import points, soak
+from tests.faults import cluster_matrix, points, soak
+from tests.faults.fault import Fault
 from tests.faults.files import input_of
-from tests.faults.matrix import FAULTS, Fault
+from tests.faults.matrix import FAULTS
 from tests.faults.trial import Trial, Verdict
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.quick], ids=lambda fault: fault.name)
 def test_a_fault_does_no_harm(fault: Fault, tmp_path: Path) -> None:
+    if missing := fault.missing():
+        pytest.skip(missing)
     verdict = asyncio.run(fault.trial(tmp_path / "trial", 1))
     assert verdict.clean, verdict
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    "fault", [fault for fault in cluster_matrix.FAULTS if not fault.quick], ids=lambda fault: fault.name
+)
+def test_a_fault_of_replicas_does_no_harm(fault: Fault, tmp_path: Path) -> None:
+    test_a_fault_does_no_harm(fault, tmp_path)
 
 
 def test_the_server_dies_at_more_than_twenty_points_in_all_rounds() -> None:

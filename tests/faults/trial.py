@@ -129,6 +129,11 @@ class Process:
         line = await self.process.stdout.readline()
         return json.loads(line) if line else None
 
+    def tell(self, words: Any) -> None:
+        """Write a line of JSON to it, if it is there."""
+        if self.process.returncode is None and self.process.stdin is not None:
+            self.process.stdin.write(json.dumps(words).encode() + b"\n")
+
     async def ended(self) -> int:
         """Wait for the end; returns the exit code."""
         code: int = await self.process.wait()
@@ -229,17 +234,13 @@ class Trial:
     async def left_over(self, what: str, **words: Any) -> int:
         """Say something to the server, and wait until it is done; returns one of the numbers that it answers."""
         self.say(**words)
-        assert self.server is not None
-        assert self.server.process.stdin is not None
-        await self.server.process.stdin.drain()
         number: int = (await self._bounded(self._words.get()))[what]
         return number
 
     def say(self, **words: Any) -> None:
         """Say something to the server, which may not live to answer."""
         assert self.server is not None
-        assert self.server.process.stdin is not None
-        self.server.process.stdin.write(json.dumps(words).encode() + b"\n")
+        self.server.tell(words)
 
     def kill_server(self) -> None:
         """Send SIGKILL; the server is started again."""
@@ -342,7 +343,7 @@ class Trial:
         try:
             await self._judge(found)
         except (TimeoutError, SecAggError) as error:
-            found.stuck, found.detail = 1, f"{type(error).__name__}: {error}; {self._last_words()}"
+            found.stuck, found.detail = 1, f"{type(error).__name__}: {error}; {self.last_words()}"
         unhappy = {client: each for client, each in self.outcomes.items() if isinstance(each, BaseException)}
         if unhappy:
             # Whoever takes part honestly gets to the end, too.
@@ -363,7 +364,7 @@ class Trial:
         self.compare(released, found)
         found.detail = f"{len(released.contributors)} of {len(self.ids)} in the sum"
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         """How the server is, for the report of a session that is stuck."""
         code = None if self.server is None else self.server.process.returncode
         said = [
@@ -392,7 +393,7 @@ class Trial:
                 self.patience.progress()
                 if "address" in line:
                     self.ready.set()
-                else:
+                elif "reached" not in line:
                     self._words.put_nowait(line)
             self.ready.clear()
             self.patience.progress()
