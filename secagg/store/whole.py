@@ -17,8 +17,11 @@ from secagg.store.digests import Value, digest_of
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS whole (one INTEGER PRIMARY KEY CHECK (one = 1), digest BLOB NOT NULL)"
 # A column of another type finds other rows.
 _TABLES: Final = "SELECT name, sql FROM sqlite_master ORDER BY name"
+_FIND: Final = "SELECT 1 FROM sqlite_master WHERE name = 'whole'"
 _NOTED: Final = 1
-"""The user_version of a file with a digest; older releases left 0, which is believed until the first change."""
+"""The user_version of a file with a digest."""
+_OLDER: Final = 0
+"""What older releases left; without a digest, such a file is believed until the first change."""
 
 
 class Whole:
@@ -41,9 +44,11 @@ class Whole:
         Raises:
             DamagedError: they are not.
         """
-        if database.execute("PRAGMA user_version").fetchone()[0] != _NOTED:
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        # The version alone must not say so: a bit of it that flipped would have any rows believed.
+        if version == _OLDER and not database.execute(_FIND).fetchone():
             return
-        if database.execute("SELECT digest FROM whole").fetchall() != [(self._digest(database),)]:
+        if version != _NOTED or database.execute("SELECT digest FROM whole").fetchall() != [(self._digest(database),)]:
             raise DamagedError(f"{self._path} is damaged, it does not hold what was written to it; {self._then}")
 
     def note(self, database: sqlite3.Connection) -> None:

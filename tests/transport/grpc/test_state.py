@@ -24,6 +24,9 @@ DIGEST = bytes(range(32))
 PHASES = ("advertise_keys", "share_keys", "masked_input", "consistency_check", "unmasking")
 
 
+_LAST_BYTE_OF_VERSION = 63  # of user_version, in the header of a file of SQLite
+
+
 class KilledError(BaseException):
     """Stands for the end of a process: nothing in the library catches it."""
 
@@ -86,6 +89,18 @@ def test_no_bit_that_flips_makes_a_second_answer(tmp_path: Path) -> None:
     state.path.write_bytes(whole)
     flip(state.path, position)
     with pytest.raises(DamagedError, match="does not hold what was written to it; nobody knows what this client"):
+        held(tmp_path)
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_version_that_flipped_has_no_rows_believed(tmp_path: Path, bit: int) -> None:
+    """Whatever SQLite's version says: a file that has a digest is compared with it."""
+    state = held(tmp_path)
+    state.record(DIGEST, 7, "share_keys", b"a" * 32)
+    state.save(None)
+    state.close()
+    flip(state.path, _LAST_BYTE_OF_VERSION, bit)
+    with pytest.raises(DamagedError, match="does not hold what was written"):
         held(tmp_path)
 
 
