@@ -56,21 +56,45 @@ def _keys(app: typer.Typer) -> None:
     app.add_typer(roster, name="roster", short_help="Show who is in a roster.")
 
 
-def _service(app: typer.Typer) -> None:
-    from secagg.cli.service.audit import app as audit
-    from secagg.cli.service.join import join
-    from secagg.cli.service.reload import reload
-    from secagg.cli.service.result import result
+def _serve(app: typer.Typer) -> None:
     from secagg.cli.service.serve import serve
-    from secagg.cli.service.session import app as session
-    from secagg.cli.service.status import status
 
     app.command(short_help="Serve sessions over gRPC.")(serve)
+
+
+def _audit(app: typer.Typer) -> None:
+    from secagg.cli.service.audit import app as audit
+
     app.add_typer(audit, name="audit", short_help="Say whether an audit log is whole.")
+
+
+def _reload(app: typer.Typer) -> None:
+    from secagg.cli.service.reload import reload
+
     app.command(short_help="Have a running server read its configuration again.")(reload)
+
+
+def _join(app: typer.Typer) -> None:
+    from secagg.cli.service.join import join
+
     app.command(short_help="Take part in a session with one input.")(join)
+
+
+def _status(app: typer.Typer) -> None:
+    from secagg.cli.service.status import status
+
     app.command(short_help="Show rounds, answers and dropouts of a server.")(status)
+
+
+def _result(app: typer.Typer) -> None:
+    from secagg.cli.service.result import result
+
     app.command(short_help="Fetch the sum of a completed session.")(result)
+
+
+def _session(app: typer.Typer) -> None:
+    from secagg.cli.service.session import app as session
+
     app.add_typer(session, name="session", short_help="Make, watch, end and discard sessions of a server.")
 
 
@@ -108,7 +132,13 @@ _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("simulate", "params"), _local),
     "demo": _demo,
     **dict.fromkeys(("keygen", "enroll", "key", "roster"), _keys),
-    **dict.fromkeys(("serve", "join", "status", "result", "session"), _service),
+    "serve": _serve,
+    "audit": _audit,
+    "reload": _reload,
+    "join": _join,
+    "status": _status,
+    "result": _result,
+    "session": _session,
     "database": _database,
     "conformance": _conformance,
     "bench": _bench,
@@ -120,7 +150,7 @@ _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
 def application(words: Sequence[str] = ("--help",)) -> typer.Typer:
     """Return the command line for these words: with all commands, or with the room of the one that is called.
 
-    A room is imported when it is needed: the version and the help of a key must not wait for what measures and plots.
+    What a command needs is imported when it is called: the version and the help of a key must not wait for what plots.
     """
     # Plain help: tables of eighty columns cut the names of options.
     app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

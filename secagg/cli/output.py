@@ -84,6 +84,15 @@ def print_files(files: Sequence[Path], as_json: bool) -> None:
         sys.stdout.write(f"{file}\n")
 
 
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of texts in columns, the first row above a rule; of thousands of rows, too, in no time to speak of."""
+    texts = [[shown(text) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    texts.insert(1, ["-" * width for width in widths])
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in texts)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
 def print_sentences(text: str) -> None:
     """Print sentences on standard output: wrapped on a terminal, on one line in a pipe."""
     lines = "\n".join(shown(line) for line in text.split("\n"))

@@ -223,6 +223,8 @@ def test_the_version_is_said_without_loading_what_computes() -> None:
         (("enroll", "--help"), ()),
         (("join", "--help"), ()),
         (("status", "--help"), ()),
+        (("session", "--help"), ()),
+        (("reload", "--help"), ()),
         (("serve", "--help"), ()),
     ],
     ids=" ".join,
@@ -238,3 +240,12 @@ def test_a_command_imports_what_it_needs(words: tuple[str, ...], allowed: tuple[
     loaded = set(done.stderr.rpartition("loaded ")[2].split())
     assert "secagg.cli.main" in loaded
     assert {name for name in HEAVY if name in loaded} <= set(allowed)
+
+
+@pytest.mark.parametrize("command", ["serve", "audit", "reload", "status", "result", "session", "database"])
+def test_a_command_of_the_service_computes_nothing_before_it_talks(command: str) -> None:
+    program = f"import sys\nfrom secagg.cli.main import main\nmain([{command!r}, '--help'])\nprint(*sys.modules)\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "secagg.cli.main" in loaded
+    assert {"numpy", "secagg.public", "rich.table"} & loaded == set()

@@ -10,6 +10,7 @@ import pytest
 
 import secagg
 from secagg.cli.output import (
+    print_columns,
     print_json,
     print_problem,
     print_sentences,
@@ -93,3 +94,13 @@ def test_what_a_server_says_cannot_steer_a_terminal(capsys: pytest.CaptureFixtur
     assert captured.err == f"secagg: {shown} secagg: all is well é\n"
     assert captured.out == f"{shown} \ufffd\nsecagg: all is well é\n"
     assert terminal.getvalue() == f"Answer failed ({shown} \ufffd\ufffdsecagg: all is well é); again in 1.0 s\n"
+
+
+def test_columns_are_as_wide_as_their_longest_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_columns([("session", "state"), ("round-12", "completed"), ("r\x1b[2J", "")])
+    assert capsys.readouterr().out.splitlines() == [
+        "session   state",
+        "--------  ---------",
+        "round-12  completed",
+        "r\ufffd[2J",
+    ]

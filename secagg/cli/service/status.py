@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from secagg.cli.options import MaybeText
-from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console, shown
+from secagg.cli.output import JsonFlag, print_columns, print_json, print_sentences, readable_bytes
 from secagg.cli.service.connecting import (
     OPERATOR_GIVE_UP_SECONDS,
     CaFile,
@@ -27,6 +26,8 @@ from secagg.cli.service.connecting import (
 if TYPE_CHECKING:
     from secagg.hosting import Progress, SessionStatus
     from secagg.transport.grpc import Operator
+
+_COLUMNS: Final = ("session", "state", "answered", "dropped", "seconds left", "on disk", "result")
 
 
 def status(
@@ -54,15 +55,10 @@ def show_statuses(found: Sequence[SessionStatus], as_json: bool) -> None:
     if not found:
         print_sentences("The server has no sessions.")
         return
-    table = Table()
-    for column in ("session", "state", "answered", "dropped", "seconds left", "on disk", "result"):
-        table.add_column(column)
-    for one in found:
-        table.add_row(*_cells(one))
-    result_console().print(table)
-    for one in found:
-        if one.detail:
-            print_sentences(f"{one.name}: {one.detail}")
+    print_columns([_COLUMNS, *(_cells(one) for one in found)])
+    details = [f"{one.name}: {one.detail}" for one in found if one.detail]
+    if details:
+        print_sentences("\n".join(details))
 
 
 async def _ask(client: Operator, session: str | None) -> Sequence[SessionStatus]:
@@ -107,8 +103,8 @@ def _state(one: SessionStatus) -> str:
 
 def _cells(one: SessionStatus) -> tuple[str, ...]:
     return (
-        shown(one.name),
-        shown(_state(one)),
+        one.name,
+        _state(one),
         f"{one.answered} of {one.expected}" if one.expected else "",
         f"{sum(one.dropped.values())} of {one.clients}",
         "" if one.seconds_left is None else f"{one.seconds_left:.0f}",
