@@ -201,7 +201,7 @@ class UploadFiles:
         least = FREE_AGAIN_BYTES if self._full else LEAST_FREE_BYTES
         self._full = free < least
         if self._full:
-            raise StoreError(f"the disk of {self._root} has {free} bytes left, below {least}; free space")
+            raise StoreError(f"the disk of {self._root} is nearly full; free {FREE_AGAIN_BYTES >> 20} MiB of it")
 
     def expire(self) -> None:
         """Remove what has been in quarantine for `QUARANTINE_SECONDS`."""

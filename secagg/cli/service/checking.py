@@ -14,7 +14,8 @@ from pathlib import Path
 
 import secagg
 from secagg.cli.service.credentials import operators_of, tls_of
-from secagg.cli.service.offering import load_roster, offer_sessions
+from secagg.cli.service.enrolled import Enrolled
+from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.cli.service.serving import few_descriptors, largest_cohort, observer_of_traces
 from secagg.compute.ray import require_ray
@@ -37,13 +38,13 @@ class Check:
 
 def check_server(config: ServerConfig) -> Check:
     """Try what a server with this configuration does at its start."""
+    enrolled = Enrolled(config)
     steps: list[Callable[[], object]] = [
         lambda: tls_of(config),
         lambda: operators_of(config),
         lambda: _require_log(config.logs.file),
+        enrolled,
     ]
-    if not config.identities.anonymous:
-        steps.append(lambda: load_roster(config))
     if config.work.ray:
         steps.append(require_ray)
     if config.storage.postgres is not None:
@@ -56,7 +57,7 @@ def check_server(config: ServerConfig) -> Check:
             step()
         except secagg.SecAggError as error:
             found.append(str(error))
-    clients, refused = asyncio.run(_tried(config))
+    clients, refused = asyncio.run(_tried(config, enrolled))
     few = few_descriptors(clients, config)
     # A roster that is wrong is said once, not by each session.
     return Check(list(dict.fromkeys([*found, *refused.values()])), [few] if few else [])
@@ -79,8 +80,8 @@ def _require_log(file: Path | None) -> None:
         raise secagg.ParameterError(f"cannot write logs to {file}; give a file in a directory there")
 
 
-async def _tried(config: ServerConfig) -> tuple[int, Mapping[str, str]]:
+async def _tried(config: ServerConfig, enrolled: Enrolled) -> tuple[int, Mapping[str, str]]:
     """The largest cohort, and what sessions cannot be offered."""
     async with SessionHost(MemoryStore(), quotas=config.limits.quotas()) as host:
-        refused = (await offer_sessions(host, config)).refused
+        refused = (await offer_sessions(host, config, enrolled)).refused
         return largest_cohort(host), refused

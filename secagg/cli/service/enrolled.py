@@ -1,6 +1,6 @@
 """The keys of all clients, as a server that runs holds them: from which sessions are made by call and members let in.
 
-Read once, and valid no longer than the roster says. Must not know who asks.
+Read once for all who need it, and valid no longer than the roster says. Must not know who asks.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Enrolled:
                 self.trouble = str(error)
 
     @property
+    def expires(self) -> datetime | None:
+        """When the signed roster that is held ends, or None."""
+        return None if self._directory is None else self._directory.expires
+
+    @property
     def serial(self) -> int | None:
         """Of the signed roster that is held, or None."""
         return None if self._directory is None else self._directory.serial
@@ -59,7 +64,7 @@ class Enrolled:
             raise secagg.ParameterError(self.trouble)
         if self._directory is None:
             return {}
-        expires = self._directory.expires
+        expires = self.expires
         if expires is not None and expires <= self._now():
             raise secagg.ParameterError(
                 f"{self._file} expired at {expires:%Y-%m-%d %H:%M} UTC; have it signed again with `secagg enroll`"

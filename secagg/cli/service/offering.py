@@ -6,7 +6,7 @@ a running one that the table contradicts is said to be so, and goes on. Must not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,19 +35,25 @@ class Offered:
     refused: dict[str, str]
 
 
-async def offer_sessions(host: SessionHost, config: ServerConfig) -> Offered:
+async def offer_sessions(
+    host: SessionHost, config: ServerConfig, enrolled: Callable[[], Mapping[int, bytes]]
+) -> Offered:
     """Create the sessions of a configuration that the host does not have yet.
 
-    A table that cannot be a session keeps no other from running: the observer hears of it. The roster is read when a
-    session needs it: one that is stored has its keys, and goes on after the roster expired.
+    A table that cannot be a session keeps no other from running: the observer hears of it.
+
+    Args:
+        host: gets them.
+        config: has their tables.
+        enrolled: gives the keys of the roster, or raises ParameterError; asked when a session needs them: one that is
+            stored has its keys, and goes on after the roster expired.
     """
     offered = Offered([], {})
-    read: list[Directory] = []
     for session in config.sessions:
         if session.name in host.damaged:
             continue
         try:
-            if await _offer(host, config, session, read):
+            if await _offer(host, config, session, enrolled):
                 offered.created.append(session.name)
         except secagg.SecAggError as error:
             offered.refused[session.name] = str(error)
@@ -55,8 +61,13 @@ async def offer_sessions(host: SessionHost, config: ServerConfig) -> Offered:
     return offered
 
 
-async def _offer(host: SessionHost, config: ServerConfig, session: SessionSettings, read: list[Directory]) -> bool:
-    """Create a session, unless it is there; returns whether it is new. The roster is kept in `read`.
+async def _offer(
+    host: SessionHost,
+    config: ServerConfig,
+    session: SessionSettings,
+    enrolled: Callable[[], Mapping[int, bytes]],
+) -> bool:
+    """Create a session, unless it is there; returns whether it is new.
 
     Raises:
         SecAggError: a roster that is not valid, a cohort that is not in it, parameters that no session may have, a
@@ -64,9 +75,7 @@ async def _offer(host: SessionHost, config: ServerConfig, session: SessionSettin
     """
     if host.has(session.name):
         return _known(host, session)
-    if not read and not config.identities.anonymous:
-        read.append(load_roster(config))
-    keys: Mapping[int, bytes] = read[0].keys if read else {}
+    keys = enrolled()
     parameters = session_parameters(session, keys)
     rounds = config.rounds if session.rounds is None else session.rounds
     roster = {client: keys[client] for client in parameters.cohort} if keys else {}

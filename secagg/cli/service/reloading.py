@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, TextIO
 import secagg
 from secagg.cli.service.credentials import operators_of, tls_of, warn_of_open_key
 from secagg.cli.service.enrolled import Enrolled
+from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import load_roster, offer_sessions
 from secagg.cli.service.server_config import ServerConfig, load_config
 from secagg.hosting import SessionHost
@@ -97,7 +98,7 @@ class Reloading:
                 await self._host.revoke(read.roster.keys)
         except secagg.SecAggError as error:
             trouble = f"revoked clients are let in no more, but not all are dropped, reload again: {error}"
-        await offer_sessions(self._host, read.config)
+        await offer_sessions(self._host, read.config, self._enrolled)
         return trouble
 
     def _read(self) -> _Read:
@@ -135,12 +136,9 @@ class Reloading:
             fixed.append("audit")
         if fixed:
             self._log.warning("a restart is needed for what changed", keys=fixed)
-        if read.tls is not None:
-            self._host.observer.expiry_known("certificate", read.tls.expires.timestamp())
         if read.roster is not None:
             self._enrolled.take(read.roster)
-        if read.roster is not None and read.roster.expires is not None:
-            self._host.observer.expiry_known("roster", read.roster.expires.timestamp())
+        tell_expiries(read.tls, self._enrolled, self._host.observer)
 
 
 def _value(config: ServerConfig, name: str) -> Any:

@@ -106,7 +106,8 @@ async def _serve(
     quotas = config.limits.quotas()
     tls = tls_of(config)
     warn_of_open_key(config, log)
-    tell_expiries(config, tls, observer)
+    enrolled = await asyncio.to_thread(Enrolled, config)
+    tell_expiries(tls, enrolled, observer)
     async with (
         _signals(_STOP_SIGNALS) as stopped,
         host_of(
@@ -120,12 +121,11 @@ async def _serve(
             gather_seconds=_GATHER_SECONDS,
         ) as host,
     ):
-        enrolled = await asyncio.to_thread(Enrolled, config)
         if enrolled.trouble:
             log.warning("no session can be made by call, and nobody is revoked", reason=enrolled.trouble)
         elif not config.identities.anonymous:
             await _revoke(host, enrolled, log)
-        offered = await offer_sessions(host, config)
+        offered = await offer_sessions(host, config, enrolled)
         few = few_descriptors(largest_cohort(host), config)
         if few:
             log.warning(few)
