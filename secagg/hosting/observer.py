@@ -69,7 +69,7 @@ class HostObserver:
         roster (no session), or an operator (neither)."""
 
     def operator_called(self, call: str, actor: str, session: str) -> None:
-        """A call of an operator was answered; `actor` is the fingerprint of its key."""
+        """A call of an operator is answered; `actor` is the fingerprint of its key."""
 
     def trouble(self) -> str:
         """Why what is told is not kept now, in one sentence; empty when it is. A host that is told so is not ready."""

@@ -29,6 +29,11 @@ from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome
 
+try:
+    import fcntl
+except ImportError:  # a platform without: there nothing keeps two servers apart
+    fcntl = None  # type: ignore[assignment]
+
 _MOST_LINE_BYTES: Final = 1 << 14
 _MOST_WAITING: Final = 100_000
 _RETRY_SECONDS: Final = 1.0
@@ -81,12 +86,14 @@ class AuditLog:
         path: the file; its chain is continued.
 
     Raises:
-        ParameterError: it cannot be opened, or its last line is none of an audit log.
+        ParameterError: it cannot be opened, another process writes it, or its last line is none of an audit log.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = open_audit(path)
         try:
+            if not _alone(self._file):
+                raise ParameterError(f"another server writes the audit log {path}; give each a file of its own")
             self._sequence, self._previous, torn = _end_of(self._file, path)
         except ParameterError:
             self._file.close()
@@ -152,6 +159,9 @@ class AuditLog:
             text = json.dumps({"sequence": sequence, **line, "previous": previous}).encode()
             previous = hashlib.sha256(text).hexdigest()
             chained += text + b"\n"
+        if not _alone(self._file):
+            self._trouble = "the audit log cannot be written: another server writes it; give each a file of its own"
+            return False
         size = None
         try:
             size = os.fstat(self._file.fileno()).st_size
@@ -242,6 +252,18 @@ def open_audit(path: Path) -> BinaryIO:
         return open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
     except OSError as error:
         raise ParameterError(f"cannot write the audit log {path}: {error.strerror}; give a file there") from error
+
+
+def _alone(file: BinaryIO) -> bool:
+    """Have a file for this process until it is closed; says whether no other has it. Two would break the chain."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def verify_audit(files: Sequence[Path]) -> tuple[int, str]:

@@ -110,6 +110,27 @@ def test_a_start_continues_the_chain_and_cuts_half_a_line_off(tmp_path: Path) ->
     assert verify_audit([path])[0] == 10
 
 
+def test_a_second_server_is_refused_before_it_writes_into_the_chain(tmp_path: Path) -> None:
+    """Two that count on from the same line would leave a file in which lines seem to be added."""
+    path, other = tmp_path / "audit", tmp_path / "other"
+    with audit_log(path) as log:
+        until(lambda: len(lines_of(path)) == 1)
+        with pytest.raises(ParameterError, match=f"another server writes the audit log {path}; give each a file"):
+            AuditLog(path)
+        log.put(AuditEvent.CREATED, session="a")
+        with audit_log(other) as second:
+            second.switch(open_audit(path))
+            until(lambda: "another server writes it" in second.trouble)
+            second.switch(open_audit(other))
+            until(lambda: not second.trouble)
+        # The same file again, as a reload opens it, is no other server's.
+        log.switch(open_audit(path))
+        log.put(AuditEvent.CREATED, session="b")
+    assert [line["session"] for line in lines_of(path)] == ["", "a", "b"]
+    assert verify_audit([path])[0] == 3
+    assert verify_audit([other])[0] == 1
+
+
 def test_the_chain_goes_on_in_another_file(tmp_path: Path) -> None:
     first, second = tmp_path / "audit.1", tmp_path / "audit"
     with audit_log(second) as log:

@@ -70,10 +70,13 @@ def admitted_stream(
     @functools.wraps(handler)
     async def guarded(self: Administrator, request: Given, context: Context) -> AsyncIterator[Returned]:
         try:
-            rights = self.rights(context, handler.__name__)
+            rights, told = self.rights(context, handler.__name__), False
             async for reply in handler(self, request, rights):
+                # Before the first reply: who hangs up before the last has what was in the others.
+                if not told:
+                    self.tell_of(handler.__name__, rights, request)
+                    told = True
                 yield reply
-            self.tell_of(handler.__name__, rights, request)
         except SecAggError as error:
             await fail(context, refused(error))
 
@@ -116,7 +119,7 @@ class Administrator(AdministrationServicer):
         return rights
 
     def tell_of(self, call: str, rights: OperatorRights, request: Any) -> None:
-        """Tell the observer of a call that was answered."""
+        """Tell the observer of a call that is answered."""
         self._host.observer.operator_called(call, fingerprint(rights.key), getattr(request, "session", ""))
 
     @admitted

@@ -15,9 +15,12 @@ import pytest
 
 from secagg import Integers, SessionParameters
 from secagg.errors import AbortReason, ParameterError
-from secagg.hosting import HostReason, Quotas, RoundSchedule, SessionStatus, offer_of, read_result
+from secagg.hosting import HostObserver, HostReason, Quotas, RoundSchedule, SessionStatus, offer_of, read_result
+from secagg.identity.fingerprints import fingerprint
 from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, operator_client, pages
 from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.connection import Metadata
+from secagg.transport.grpc.gatekeeper import OperatorCaller
 from secagg.transport.grpc.limits import MAX_OFFER_BYTES
 from secagg.transport.grpc.rights import LEAST_ROLE, OperatorRights, Role
 from secagg.transport.grpc.server import GrpcServer
@@ -411,6 +414,41 @@ def test_a_key_has_one_set_of_rights() -> None:
             GrpcServer(network.host, "localhost:0", insecure=True, operators=wrong)
     with pytest.raises(ParameterError):
         OperatorRights(key, tenant="../x")
+
+
+def test_who_has_the_sum_but_hangs_up_before_its_digest_has_fetched_it() -> None:
+    """What an audit log says: the bytes are out, whether or not the call came to its end."""
+
+    class Heard(HostObserver):
+        def __init__(self) -> None:
+            self.calls: list[tuple[str, str, str]] = []
+
+        def operator_called(self, call: str, actor: str, session: str) -> None:
+            self.calls.append((call, actor, session))
+
+    async def play() -> None:
+        heard = Heard()
+        async with Network(observer=heard) as network:
+            await network.everybody()
+            whole = await network.session.result()
+            connection = network.connection(caller=OperatorCaller(network.operator.public), identity=network.operator)
+            async with connection:
+
+                async def hangs_up(metadata: Metadata) -> bytes:
+                    stream = connection.administration.GetResult(
+                        pb.GetResultRequest(session=SESSION), metadata=metadata
+                    )
+                    part = await stream.read()
+                    assert heard.calls == [("GetResult", fingerprint(network.operator.public), SESSION)]
+                    stream.cancel()
+                    return bytes(part.chunk)
+
+                assert await connection.call("GetResult", hangs_up) == whole
+            async with network.admin() as operator:
+                await operator.result(SESSION)
+            assert len(heard.calls) == 2
+
+    run(play())
 
 
 def test_a_discard_whose_reply_was_lost_is_done() -> None:
