@@ -101,6 +101,8 @@ class MetricsObserver(HostObserver):
         self._leases_taken = self._counter("leases_taken", "Sessions that this replica went on with.")
         self._leases_lost = self._counter("leases_lost", "Sessions that passed to another replica against its will.")
         self._reloads = self._counter("reloads", "Configurations read again.", "outcome")
+        for outcome in ("done", "refused"):
+            self._reloads.labels(outcome)
         self._executor = self._counter("executor_failures", "Steps whose executor could not work as it should.")
         self._round_seconds = self._histogram("round_seconds", "How long rounds were open.", "round", _LONG)
         self._stage_seconds = self._histogram(
