@@ -356,7 +356,13 @@ class SessionHost:
             HostUnavailableError: not all are dropped; they are let in no more even so. Try again.
         """
         self._keys = dict(keys)
-        return sum([await session.revoke(self._keys) for session in self.sessions()])
+        # All at once: one that fails, or is in a long step, keeps nobody in the others.
+        revoking = (session.revoke(self._keys) for session in self.sessions())
+        found = await asyncio.gather(*revoking, return_exceptions=True)
+        for error in found:
+            if isinstance(error, BaseException):
+                raise error
+        return sum(count for count in found if isinstance(count, int))
 
     def is_revoked(self, session: HostedSession, client: ClientId) -> bool:
         """Whether a client's key in a session is known not to be valid any more."""

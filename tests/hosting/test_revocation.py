@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,7 @@ from secagg.hosting import (
     QuotaExceededError,
     Quotas,
     ReceiptKind,
+    Request,
     SessionHost,
 )
 from secagg.store.base import StoreError
@@ -130,6 +134,45 @@ def test_a_store_that_fails_keeps_nobody_in(monkeypatch: pytest.MonkeyPatch) -> 
                     await host.revoke(without(gone, None))
             assert host.is_revoked(session, gone)
             assert await host.revoke(without(gone, None)) == 1
+
+    run(body())
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_session_that_fails_or_takes_long_keeps_nobody_in_the_others(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """A session that failed does so at every reload, and unmasking may take minutes."""
+
+    async def body() -> None:
+        store, loop, release = MemoryStore(), asyncio.get_running_loop(), threading.Event()
+        async with hosting(store) as host:
+            players = {name: Played(Harness(4, threshold=2, seed=seed)) for seed, name in enumerate(("a", "b"))}
+            sessions = {name: await created(host, played, name) for name, played in players.items()}
+            gone, append, begun = players["a"].cohort[0], store.append, asyncio.Event()
+
+            def troubled(name: str, *arguments: Any) -> Any:
+                if name == "a":
+                    loop.call_soon_threadsafe(begun.set)
+                    if fails:
+                        raise StoreError("the disk is full")
+                    release.wait()
+                return append(name, *arguments)
+
+            monkeypatch.setattr(store, "append", troubled)
+            asked = await sessions["b"].next_request(gone, b"", 0)
+            assert isinstance(asked, Request)
+            revoking = asyncio.create_task(host.revoke(without(gone, None)))
+            await begun.wait()
+            try:
+                assert await sessions["b"].next_request(gone, asked.digest, 1.0) == REVOKED
+            finally:
+                release.set()
+            if fails:
+                with pytest.raises(HostUnavailableError):
+                    await revoking
+            else:
+                assert await revoking == 2
 
     run(body())
 
