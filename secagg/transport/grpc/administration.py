@@ -52,7 +52,7 @@ def admitted(
     @functools.wraps(handler)
     async def guarded(self: Administrator, request: Given, context: Context) -> Returned:
         try:
-            rights = self.rights(context, handler.__name__)
+            rights = await self.rights(context, handler.__name__)
             reply = await handler(self, request, rights)
             self.tell_of(handler.__name__, rights, request)
             return reply
@@ -70,7 +70,7 @@ def admitted_stream(
     @functools.wraps(handler)
     async def guarded(self: Administrator, request: Given, context: Context) -> AsyncIterator[Returned]:
         try:
-            rights, told = self.rights(context, handler.__name__), False
+            rights, told = await self.rights(context, handler.__name__), False
             async for reply in handler(self, request, rights):
                 # Before the first reply: who hangs up before the last has what was in the others.
                 if not told:
@@ -108,13 +108,13 @@ class Administrator(AdministrationServicer):
         self._limits = limits
         self._waits = waits
 
-    def rights(self, context: Context, call: str) -> OperatorRights:
+    async def rights(self, context: Context, call: str) -> OperatorRights:
         """Return the rights of whoever makes a call.
 
         Raises:
             CallRefusedError: no operator, or none that may make this call.
         """
-        rights = self._admission.rights_of(operator_of(self._gatekeeper, context))
+        rights = self._admission.rights_of(await operator_of(self._gatekeeper, context))
         rights.require(call)
         return rights
 

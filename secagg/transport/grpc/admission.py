@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from secagg.errors import ParameterError
-from secagg.hosting import HostReason, NotInCohortError, SessionHost
+from secagg.hosting import HostedSession, HostReason, NotInCohortError, SessionHost
 from secagg.parameters import ClientId, ThreatModel
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
@@ -71,7 +71,7 @@ class Admission:
             raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "this key is no operator's; add it to the operators")
         return rights
 
-    def key_of(self, caller: Caller) -> bytes | None:
+    async def key_of(self, caller: Caller) -> bytes | None:
         """The key that a caller has to sign with; None for one that need not.
 
         Raises:
@@ -83,7 +83,7 @@ class Admission:
             case MemberCaller(client):
                 return self._key_of_member(client)
             case ClientCaller(session, client):
-                return self._key_of_client(session, client)
+                return self._key_of_client(await self._host.find(session), client)
 
     def _key_of_member(self, client: ClientId) -> bytes | None:
         key = self.roster().get(client)
@@ -93,8 +93,8 @@ class Admission:
             )
         return key
 
-    def _key_of_client(self, name: str, client: ClientId) -> bytes | None:
-        session = self._host.session(name)
+    def _key_of_client(self, session: HostedSession, client: ClientId) -> bytes | None:
+        name = session.name
         if not session.includes(client):
             raise NotInCohortError(f"client {client} is not in the cohort of session {name!r}")
         key = session.roster.get(client)

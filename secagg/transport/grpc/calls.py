@@ -46,44 +46,44 @@ async def fail(context: Context, refusal: CallRefusedError) -> NoReturn:
     await context.abort(CODES[refusal.refusal], sentence(str(refusal)), ((DETAIL_KEY, detail),))
 
 
-def client_of(gatekeeper: Gatekeeper, context: Context) -> ClientCaller:
+async def client_of(gatekeeper: Gatekeeper, context: Context) -> ClientCaller:
     """Return the client that makes a call.
 
     Raises:
         CallRefusedError: no valid token, or one of another kind.
     """
-    caller = _caller_of(gatekeeper, context)
+    caller = await _caller_of(gatekeeper, context)
     if not isinstance(caller, ClientCaller):
         raise CallRefusedError(Refusal.NOT_IN_COHORT, "only a client of a session takes part in it; log in as one")
     return caller
 
 
-def member_of(gatekeeper: Gatekeeper, context: Context) -> MemberCaller:
+async def member_of(gatekeeper: Gatekeeper, context: Context) -> MemberCaller:
     """Return the member that makes a call.
 
     Raises:
         CallRefusedError: no valid token, or one of another kind.
     """
-    caller = _caller_of(gatekeeper, context)
+    caller = await _caller_of(gatekeeper, context)
     if not isinstance(caller, MemberCaller):
         raise CallRefusedError(Refusal.NOT_IN_ROSTER, "this call is for members of the roster; log in as a member")
     return caller
 
 
-def operator_of(gatekeeper: Gatekeeper, context: Context) -> OperatorCaller:
+async def operator_of(gatekeeper: Gatekeeper, context: Context) -> OperatorCaller:
     """Return the operator that makes a call.
 
     Raises:
         CallRefusedError: no valid token, or a client's.
     """
-    caller = _caller_of(gatekeeper, context)
+    caller = await _caller_of(gatekeeper, context)
     if not isinstance(caller, OperatorCaller):
         raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "a client administers nothing; log in as an operator")
     return caller
 
 
-def _caller_of(gatekeeper: Gatekeeper, context: Context) -> Caller:
-    return SEATED.get() or gatekeeper.caller(token_in(context.invocation_metadata()))
+async def _caller_of(gatekeeper: Gatekeeper, context: Context) -> Caller:
+    return SEATED.get() or await gatekeeper.caller(token_in(context.invocation_metadata()))
 
 
 def token_in(metadata: Any) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,7 +60,7 @@ class OperatorCaller:
 
 Caller = ClientCaller | MemberCaller | OperatorCaller
 
-KeyOf = Callable[[Caller], bytes | None]
+KeyOf = Callable[[Caller], Awaitable[bytes | None]]
 """The 32-byte key a caller has to sign with; None for one that need not; raises for one that may not call."""
 
 
@@ -95,9 +95,9 @@ class Gatekeeper:
         self._nonces = Seal(secret, Label.LOGIN_NONCE)
         self._tokens = Seal(secret, Label.LOGIN_TOKEN)
 
-    def challenge(self, caller: Caller) -> bytes:
+    async def challenge(self, caller: Caller) -> bytes:
         """Return a nonce for one login of this caller; raises what `key_of` raises."""
-        self._key_of(caller)
+        await self._key_of(caller)
         return self._nonces.seal(self._text(caller, self._limits.nonce_seconds).finish())
 
     async def login(self, nonce: bytes, server_name: str, signature: bytes) -> bytes:
@@ -114,7 +114,7 @@ class Gatekeeper:
         reader = Reader(text)
         caller, until = _read(reader)
         self._require_time(Refusal.NONCE_UNKNOWN, "nonce", until, self._limits.nonce_seconds)
-        key = self._key_of(caller)
+        key = await self._key_of(caller)
         if key is not None:
             self._check(caller, key, nonce, server_name, signature)
         # Whose clock is behind takes it for longer than we do.
@@ -123,7 +123,7 @@ class Gatekeeper:
             raise CallRefusedError(Refusal.NONCE_UNKNOWN, "this nonce is used or too old; ask for another")
         return self._tokens.seal(self._text(caller, self._limits.token_seconds).data(_digest(key)).finish())
 
-    def caller(self, token: bytes) -> Caller:
+    async def caller(self, token: bytes) -> Caller:
         """Return who holds a token; raises what `key_of` raises.
 
         Raises:
@@ -135,7 +135,7 @@ class Gatekeeper:
         reader = Reader(text)
         caller, until = _read(reader)
         self._require_time(Refusal.TOKEN_UNKNOWN, "token", until, self._limits.token_seconds)
-        if not hmac.compare_digest(reader.data(_DIGEST_BYTES), _digest(self._key_of(caller))):
+        if not hmac.compare_digest(reader.data(_DIGEST_BYTES), _digest(await self._key_of(caller))):
             raise CallRefusedError(
                 Refusal.TOKEN_UNKNOWN, "this token was given for another key than is enrolled now; log in again"
             )

@@ -66,9 +66,9 @@ class Places(grpc.aio.ServerInterceptor):
         nothing = {"unary_unary": None, "unary_stream": None, "stream_unary": None, "stream_stream": None}
         return handler._replace(request_streaming=True, **{**nothing, kind: seated})
 
-    def _who(self, context: Context, stranger: str) -> Caller | str:
+    async def _who(self, context: Context, stranger: str) -> Caller | str:
         try:
-            caller = self._gatekeeper.caller(token_in(context.invocation_metadata()))
+            caller = await self._gatekeeper.caller(token_in(context.invocation_metadata()))
         except SecAggError:
             return stranger
         SEATED.set(caller)
@@ -107,7 +107,7 @@ class Places(grpc.aio.ServerInterceptor):
 
             async def replies(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
                 try:
-                    with self._place(self._who(context, stranger), context):
+                    with self._place(await self._who(context, stranger), context):
                         given = await self._only(requests) if unary else requests
                         async for reply in method(given, context):
                             yield reply
@@ -118,7 +118,7 @@ class Places(grpc.aio.ServerInterceptor):
 
         async def reply(requests: AsyncIterator[Any], context: Context) -> Any:
             try:
-                with self._place(self._who(context, stranger), context):
+                with self._place(await self._who(context, stranger), context):
                     return await method(await self._only(requests) if unary else requests, context)
             except CallRefusedError as refusal:
                 await fail(context, refusal)

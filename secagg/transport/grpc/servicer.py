@@ -58,10 +58,7 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def Challenge(self, request: pb.ChallengeRequest, context: Context) -> pb.ChallengeReply:
         """Give a nonce."""
-        claimed = _claimed(request)
-        if isinstance(claimed, ClientCaller):
-            await self._host.find(claimed.session)
-        return pb.ChallengeReply(nonce=self._gatekeeper.challenge(claimed))
+        return pb.ChallengeReply(nonce=await self._gatekeeper.challenge(_claimed(request)))
 
     @answered
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginReply:
@@ -71,9 +68,10 @@ class Servicer(SecureAggregationServicer):
             following = _wait_of(request.next) if request.HasField("next") else None
             token = await self._gatekeeper.login(request.nonce, request.server_name, request.signature)
             reply = pb.LoginReply(token=token)
-            self._tell_of(self._gatekeeper.caller(token))
+            caller = await self._gatekeeper.caller(token)
+            await self._tell_of(caller)
             if following is not None:
-                await self._welcome(self._gatekeeper.caller(token), following, reply)
+                await self._welcome(caller, following, reply)
             return reply
         except SecAggError as error:
             outcome = refused(error).refusal.value
@@ -81,8 +79,8 @@ class Servicer(SecureAggregationServicer):
         finally:
             self._host.observer.login_answered(outcome)
 
-    def _tell_of(self, caller: Caller) -> None:
-        key = self._admission.key_of(caller)
+    async def _tell_of(self, caller: Caller) -> None:
+        key = await self._admission.key_of(caller)
         session = caller.session if isinstance(caller, ClientCaller) else ""
         client = None if isinstance(caller, OperatorCaller) else caller.client
         self._host.observer.logged_in("" if key is None else fingerprint(key), session, client)
@@ -126,7 +124,7 @@ class Servicer(SecureAggregationServicer):
     @answered
     async def NextSession(self, request: pb.NextSessionRequest, context: Context) -> pb.NextSessionReply:
         """Wait for a session that a member may take part in."""
-        member = member_of(self._gatekeeper, context)
+        member = await member_of(self._gatekeeper, context)
         if len(request.seen) > MOST_SEEN:
             raise CallRefusedError(Refusal.MALFORMED, f"`seen` names {len(request.seen)} sessions, above {MOST_SEEN}")
         wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
@@ -136,7 +134,7 @@ class Servicer(SecureAggregationServicer):
 
     async def _called(self, context: Context) -> tuple[ClientCaller, HostedSession]:
         """Return who calls, and its session."""
-        caller = client_of(self._gatekeeper, context)
+        caller = await client_of(self._gatekeeper, context)
         return caller, await self._host.find(caller.session)
 
     async def _welcome(self, caller: Caller, asked: pb.NextRequestRequest, reply: pb.LoginReply) -> None:

@@ -10,8 +10,7 @@ import pytest
 from secagg import Round
 from secagg.hosting import RoundSchedule
 from tests.harness import Harness
-from tests.hosting.replicas.support import LEASE, LONG, Replicas, Wandering
-from tests.hosting.support import run
+from tests.hosting.replicas.support import LEASE, LONG, Replicas, Wandering, run
 
 NAME = "round-1"
 FAST = {("append", 2), ("publish", 1), ("publish", 4), ("finish", 1), ("letters", 2)}

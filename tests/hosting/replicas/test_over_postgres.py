@@ -13,8 +13,7 @@ from secagg.hosting import Ended, Request, read_result
 from secagg.hosting.replicas import SharedHost
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
-from tests.hosting.replicas.support import LONG, Wandering
-from tests.hosting.support import run
+from tests.hosting.replicas.support import LONG, Wandering, run
 
 NAME = "round-1"
 

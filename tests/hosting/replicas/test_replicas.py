@@ -6,8 +6,7 @@ import pytest
 
 from secagg import ThreatModel
 from tests.harness import Harness
-from tests.hosting.replicas.support import LONG, Replicas, Wandering
-from tests.hosting.support import run
+from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
 
 NAME = "round-1"
 

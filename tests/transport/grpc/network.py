@@ -16,7 +16,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import grpc
 import numpy as np
@@ -206,7 +206,7 @@ class Network:
         await self.server.stop(0)
         await self.host.stop()
 
-    async def __aenter__(self) -> Network:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

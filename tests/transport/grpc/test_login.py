@@ -73,9 +73,18 @@ class Gate:
     ) -> None:
         keys = {ALICE: KEY.public, BOB: OTHER.public, OPERATOR: OTHER.public, ClientCaller("t", 1): KEY.public}
         clock = clock or Clock()
-        known = Gatekeeper(key_of or keys.get, {"here"}, logins or OwnLogins(clock), clock, ServiceLimits(**limits))
-        self.challenge, self.caller = known.challenge, known.caller
-        self._known = known
+        known = key_of or keys.get
+
+        async def found(caller: Caller) -> bytes | None:
+            return known(caller)
+
+        self._known = Gatekeeper(found, {"here"}, logins or OwnLogins(clock), clock, ServiceLimits(**limits))
+
+    def challenge(self, caller: Caller) -> bytes:
+        return run(self._known.challenge(caller))
+
+    def caller(self, token: bytes) -> Caller:
+        return run(self._known.caller(token))
 
     def login(self, nonce: bytes, server_name: str, signature: bytes) -> bytes:
         return run(self._known.login(nonce, server_name, signature))

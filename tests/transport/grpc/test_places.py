@@ -22,7 +22,7 @@ from secagg.hosting import Quotas
 from secagg.hosting.logins import OwnLogins
 from secagg.transport.grpc import ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.gatekeeper import Gatekeeper
+from secagg.transport.grpc.gatekeeper import Caller, Gatekeeper
 from secagg.transport.grpc.limits import channel_options, server_options
 from secagg.transport.grpc.places import Places, address_of
 from tests.transport.grpc.network import Network, authority, failure, run, until
@@ -216,7 +216,11 @@ def test_one_address_takes_half_of_the_places_of_strangers() -> None:
 
     async def play() -> None:
         limits = ServiceLimits(calls=32)
-        places = Places(Gatekeeper(lambda caller: None, {"localhost"}, OwnLogins(), lambda: 0.0, limits), limits)
+
+        async def key_of(_: Caller) -> None:
+            return None
+
+        places = Places(Gatekeeper(key_of, {"localhost"}, OwnLogins(), lambda: 0.0, limits), limits)
         handler: Any = grpc.unary_unary_rpc_method_handler(waits)
         details = cast(grpc.HandlerCallDetails, SimpleNamespace(invocation_metadata=(), method="/x/Login"))
 
