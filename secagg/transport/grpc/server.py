@@ -92,6 +92,7 @@ class GrpcServer:
         self._host = host
         self._address = address
         self._shown = None if tls is None else Shown(tls)
+        self._roster = roster
         self._admission = Admission(host, _rights_of(operators), roster, anonymous)
         self._limits = limits
         self._interceptors = tuple(interceptors)
@@ -112,7 +113,7 @@ class GrpcServer:
                 forked from one that had used gRPC.
         """
         UNFORKED.require()
-        limits = self._limits or _roomy(self._host)
+        limits = self._limits or _roomy(self._host, self._roster)
         gatekeeper = Gatekeeper(self._admission.key_of, self._names, self._host.logins, time.time, limits)
         server = grpc.aio.server(
             interceptors=(Places(gatekeeper, limits), *self._interceptors, Parser()),
@@ -190,7 +191,12 @@ def _rights_of(operators: Mapping[str, OperatorRights | bytes]) -> dict[str, Ope
     return {name: OperatorRights(one) if isinstance(one, bytes) else one for name, one in operators.items()}
 
 
-def _roomy(host: SessionHost) -> ServiceLimits:
+def _roomy(host: SessionHost, roster: RosterSource) -> ServiceLimits:
+    """Two calls for each client of the sessions that run now, and for each of those who may join later ones."""
     limits = ServiceLimits()
-    clients = sum(session.parameters.clients for session in host.sessions())
-    return replace(limits, calls=max(limits.calls, 2 * clients))
+    try:
+        members = len(roster())
+    except ParameterError:
+        members = 0  # said by whoever read it; nobody can join a new session
+    clients = sum(session.parameters.clients for session in host.sessions() if not session.settled)
+    return replace(limits, calls=max(limits.calls, 2 * clients, 2 * members))

@@ -257,10 +257,24 @@ def test_a_server_takes_as_many_calls_at_once_as_its_limit_says() -> None:
     assert options["grpc.server.max_pending_requests_hard_limit"] == 10_000
 
 
-@pytest.mark.parametrize(("clients", "calls"), [(100, 16_384), (20_000, 80_000)])
-def test_a_server_has_room_for_all_clients_of_its_host(clients: int, calls: int) -> None:
-    host: Any = SimpleNamespace(sessions=lambda: [SimpleNamespace(parameters=SimpleNamespace(clients=clients))] * 2)
-    assert _roomy(host).calls == calls
+@pytest.mark.parametrize(
+    ("clients", "ended", "members", "calls"),
+    [(100, 20_000, 0, 16_384), (20_000, 9, 0, 80_000), (20_000, 9, 50_000, 100_000)],
+    ids=["few", "sessions", "a roster"],
+)
+def test_a_server_has_room_for_all_clients_that_may_come(clients: int, ended: int, members: int, calls: int) -> None:
+    runs = SimpleNamespace(parameters=SimpleNamespace(clients=clients), settled=False)
+    over = SimpleNamespace(parameters=SimpleNamespace(clients=ended), settled=True)
+    host: Any = SimpleNamespace(sessions=lambda: [runs, over, runs])
+    assert _roomy(host, lambda: dict.fromkeys(range(members), b"")).calls == calls
+
+
+def test_without_a_roster_there_is_room_for_what_runs() -> None:
+    def expired() -> dict[int, bytes]:
+        raise ParameterError("the roster expired")
+
+    host: Any = SimpleNamespace(sessions=tuple)
+    assert _roomy(host, expired) == ServiceLimits()
 
 
 @pytest.mark.parametrize("changes", [{"calls": 0}, {"stall_seconds": -1.0}, {"uploads": 1.5}, {"poll_seconds": True}])
