@@ -49,6 +49,7 @@ class Waiting:
         """Raise an error at the caller, unless it has gone away."""
         if not self.answer.done():
             self.answer.set_exception(error)
+            self.answer.exception()  # Looked at: of the host's own entries, and of letters, nobody waits here.
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,9 +171,11 @@ def serving(config: Path, environment: Mapping[str, str] | None = None, *words: 
             finished(server.process)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, for a bounded time."""
+def until(condition: Callable[[], bool], server: Server | None = None) -> None:
+    """Wait for a condition, for a bounded time, and no longer than a server lives that has to bring it about."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline
+        if server is not None and server.process.poll() is not None:
+            raise AssertionError(f"the server has ended: {finished(server.process)}")
         select.select([], [], [], 0.05)

@@ -11,6 +11,7 @@ async with hosting(MemoryStore(), clock=clock, observer=seen) as host:
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any, Final
 
@@ -44,13 +45,17 @@ KEEP_ALL: Final = Retention()
 
 
 def run(body: Coroutine[Any, Any, None]) -> None:
-    """Run an asynchronous test."""
+    """Run an asynchronous test, of whose errors asyncio has to find none that nobody looked at."""
+    complaints: list[dict[str, Any]] = []
 
     async def bounded() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
         async with asyncio.timeout(PATIENCE):
             await body
 
     asyncio.run(bounded())
+    gc.collect()  # Errors hold frames, and frames hold futures.
+    assert complaints == []
 
 
 class FakeClock:

@@ -159,9 +159,6 @@ class Holding:
 
     def close(self) -> None:
         """Forget letters, which stay in the store for the next holder."""
-        for waiting in self._in_hand.values():
-            if waiting.answer.done():
-                waiting.answer.exception()  # Looked at: nobody waits for it here.
         self._in_hand.clear()
 
     async def publish_failure(self) -> None:

@@ -40,7 +40,7 @@ def test_a_reload_takes_over_everything_and_a_session_goes_on(site: Deployment, 
     more = '[logs]\nlevel = "debug"\n'
     with serving(site.configure(session(), more=more)) as server:
         waiting = [site.join(server.address, client) for client in CLIENTS[:-1]]
-        until(lambda: len(events(server, "answer")) == len(waiting))
+        until(lambda: len(events(server, "answer")) == len(waiting), server)
 
         before = shown(server)
         certificate, key = site.ca.server()
@@ -76,7 +76,7 @@ def test_a_client_that_is_taken_out_of_the_roster_is_dropped_from_what_runs(site
     with serving(site.configure(offered, more='[logs]\nlevel = "debug"\n')) as server:
         model = ("--threat-model", "semi-honest")
         waiting = [site.join(server.address, client, *model) for client in CLIENTS[:-1]]
-        until(lambda: len(events(server, "answer")) == len(waiting))
+        until(lambda: len(events(server, "answer")) == len(waiting), server)
         site.sign({client: keys[client] for client in others}, serial=2)
         assert run("reload", "--config", str(site / "server.toml")).code == 0
         code, _, err = finished(waiting.pop(0))
@@ -111,7 +111,7 @@ def test_a_configuration_that_is_wrong_changes_nothing_and_is_said(site: Deploym
         unread = run("reload", "--config", str(config))
         assert (unread.code, "is no TOML" in unread.err) == (2, True)
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: len(events(server, "reload refused")) == 2)
+        until(lambda: len(events(server, "reload refused")) == 2, server)
         assert server.process.poll() is None
         assert shown(server) == before
 
@@ -132,7 +132,7 @@ def test_without_a_directory_the_process_is_named(site: Deployment, run: Any) ->
         asked = run("reload", "--config", str(config))
         assert (asked.code, "give --pid" in asked.err) == (2, True)
         assert run("reload", "--config", str(config), "--pid", str(server.process.pid)).code == 0
-        until(lambda: len(events(server, "reloaded")) == 1)
+        until(lambda: len(events(server, "reloaded")) == 1, server)
         server.stop()
     gone = run("reload", "--config", str(config), "--pid", str(server.process.pid))
     assert (gone.code, "cannot signal process" in gone.err) == (2, True)
@@ -142,7 +142,7 @@ def test_a_server_that_says_it_is_ready_hears_hangups_and_none_ends_it(site: Dep
     with serving(site.configure(session())) as server:
         for _ in range(20):
             server.process.send_signal(signal.SIGHUP)
-        until(lambda: len(events(server, "reloaded")) >= 1)
+        until(lambda: len(events(server, "reloaded")) >= 1, server)
         assert server.stop()[0] == 0
 
 

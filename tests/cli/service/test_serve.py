@@ -145,7 +145,7 @@ def test_a_server_that_is_killed_goes_on_and_the_sum_is_exact(site: Deployment) 
     config = site.configure(session(), more='[logs]\nlevel = "debug"')
     with serving(config) as server:
         early = [site.join(server.address, client) for client in CLIENTS[:-1]]
-        until(lambda: _answers(server) == len(CLIENTS) - 1)
+        until(lambda: _answers(server) == len(CLIENTS) - 1, server)
         server.stop(signal.SIGKILL)
     assert all(process.poll() is None for process in early)
     with serving(config, {"SECAGG_LISTEN__ADDRESS": server.address}) as again:
