@@ -17,6 +17,7 @@ from secagg.hosting import (
     HostedSession,
     HostReason,
     NotInCohortError,
+    ReceiptKind,
     SessionHost,
     UnknownSessionError,
     parameters_of,
@@ -198,15 +199,19 @@ class Administrator(AdministrationServicer):
     async def DropClient(self, request: pb.DropClientRequest, rights: OperatorRights) -> pb.DropClientReply:
         """Go on without a client."""
         session, client = await self._own(request.session, rights), request.client
+        ended = CallRefusedError(
+            Refusal.SESSION_ENDED, f"session {session.name} has ended; no client can be dropped from it"
+        )
         if session.settled:
-            raise CallRefusedError(
-                Refusal.SESSION_ENDED, f"session {session.name} has ended; no client can be dropped from it"
-            )
+            raise ended
         detail = _detail(request.detail, "an operator removed the client")
         try:
-            await session.drop(client, HostReason.REMOVED_BY_OPERATOR, f"client {client}: {detail}")
+            receipt = await session.drop(client, HostReason.REMOVED_BY_OPERATOR, f"client {client}: {detail}")
         except NotInCohortError as error:
             raise CallRefusedError(Refusal.UNKNOWN_CLIENT, f"{error}; check its id") from None
+        # Late, and not because the client was dropped before: its end is being stored.
+        if receipt.kind is ReceiptKind.LATE and receipt.reason is None:
+            raise ended
         return pb.DropClientReply()
 
     @admitted

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -24,7 +26,7 @@ from secagg.transport.grpc.gatekeeper import OperatorCaller
 from secagg.transport.grpc.limits import MAX_OFFER_BYTES
 from secagg.transport.grpc.rights import LEAST_ROLE, OperatorRights, Role
 from secagg.transport.grpc.server import GrpcServer
-from tests.transport.grpc.network import SESSION, Network, run
+from tests.transport.grpc.network import SESSION, Network, run, until
 
 SCHEDULE = RoundSchedule.uniform(30.0)
 Call = Callable[[Operator], Awaitable[Any]]
@@ -152,6 +154,34 @@ def test_an_aborted_session_stays_so_and_a_completed_one_is_not_aborted() -> Non
             assert (found, code) == (Refusal.SESSION_ENDED, "FAILED_PRECONDITION")
             assert "has completed" in text
             network.assert_exact(read_result(await operator.result("round-8")))
+
+    run(play())
+
+
+def test_a_client_is_not_said_to_be_dropped_when_the_session_ended_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end is being stored: it is no outcome yet, and changes no more."""
+
+    async def play() -> None:
+        async with Network() as network, network.admin() as operator:
+            begun, release = threading.Event(), threading.Event()
+            finish = network.store.finish
+
+            def slow(*arguments: Any) -> None:
+                begun.set()
+                release.wait()
+                finish(*arguments)
+
+            monkeypatch.setattr(network.store, "finish", slow)
+            playing = asyncio.create_task(network.everybody())
+            await until(begun.is_set)
+            try:
+                found, code, text = await refusal(operator.drop(SESSION, 1))
+            finally:
+                release.set()
+            assert (found, code) == (Refusal.SESSION_ENDED, "FAILED_PRECONDITION")
+            assert text.endswith(f"session {SESSION} has ended; no client can be dropped from it")
+            await playing
+            network.assert_exact(await network.sum())
 
     run(play())
 
