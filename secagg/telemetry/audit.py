@@ -38,6 +38,7 @@ _MOST_LINE_BYTES: Final = 1 << 14
 _MOST_WAITING: Final = 100_000
 _RETRY_SECONDS: Final = 1.0
 _NOBODY: Final = MappingProxyType({"actor": "", "session": "", "client": None})
+_BEGINNING: Final = b'{"sequence": '
 FIRST: Final = "0" * 64
 """What stands for the digest of the line before the first."""
 
@@ -95,6 +96,8 @@ class AuditLog:
             if not _alone(self._file):
                 raise ParameterError(f"another server writes the audit log {path}; give each a file of its own")
             self._sequence, self._previous, torn = _end_of(self._file, path)
+            if torn:
+                self._file.truncate(self._file.seek(0, os.SEEK_END) - torn)
         except ParameterError:
             self._file.close()
             raise
@@ -246,12 +249,18 @@ def open_audit(path: Path) -> BinaryIO:
     """Open a file for an audit log.
 
     Raises:
-        ParameterError: it cannot be opened.
+        ParameterError: it cannot be opened, or is no audit log; then it stays as it is.
     """
     try:
-        return open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+b", buffering=0)
     except OSError as error:
         raise ParameterError(f"cannot write the audit log {path}: {error.strerror}; give a file there") from error
+    try:
+        _end_of(file, path)
+    except ParameterError:
+        file.close()
+        raise
+    return file
 
 
 def _alone(file: BinaryIO) -> bool:
@@ -305,19 +314,20 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise ParameterError(f"cannot read {path}: {error.strerror}; give an audit log") from error
 
 
-def _end_of(file: BinaryIO, path: Path) -> tuple[int, str, bool]:
-    """Number and digest of the last line, and whether half a line behind it was cut off, as by a crash."""
-    size = file.seek(0, os.SEEK_END)
-    begin = max(0, size - 2 * _MOST_LINE_BYTES)
+def _end_of(file: BinaryIO, path: Path) -> tuple[int, str, int]:
+    """Number and digest of the last line, and the bytes of half a line behind it, as a crash leaves one.
+
+    Raises:
+        ParameterError: it is no audit log.
+    """
+    begin = max(0, file.seek(0, os.SEEK_END) - 2 * _MOST_LINE_BYTES)
     file.seek(begin)
-    tail = file.read(2 * _MOST_LINE_BYTES)
-    whole, newline, rest = tail.rpartition(b"\n")
-    if rest:
-        file.truncate(size - len(rest))
-    if not newline:
-        return 0, FIRST, bool(rest)
+    whole, newline, half = file.read(2 * _MOST_LINE_BYTES).rpartition(b"\n")
     last = whole.rpartition(b"\n")[2]
     try:
-        return int(json.loads(last)["sequence"]), hashlib.sha256(last).hexdigest(), bool(rest)
+        sequence = int(json.loads(last)["sequence"]) if newline else 0
+        if not _BEGINNING.startswith(half[: len(_BEGINNING)]) or (begin and not newline):
+            raise ValueError(half)
     except (ValueError, KeyError, TypeError) as error:
         raise ParameterError(f"{path} does not end in a line of an audit log; move it away, or give another") from error
+    return sequence, hashlib.sha256(last).hexdigest() if newline else FIRST, len(half)

@@ -110,6 +110,36 @@ def test_a_start_continues_the_chain_and_cuts_half_a_line_off(tmp_path: Path) ->
     assert verify_audit([path])[0] == 10
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----",
+        b"32 bytes of a key, without a line",
+        b"x" * 40_000,
+        b'no line of an audit log\n{"sequence": 6, "ti',
+        b'{"name": "a roster"}',
+    ],
+)
+def test_a_file_that_is_no_audit_log_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    """Half a line is cut off an audit log only."""
+    path = tmp_path / "audit"
+    path.write_bytes(content)
+    # Either opens it: a start, and a reload.
+    for opening in (AuditLog, open_audit):
+        with pytest.raises(ParameterError, match="does not end in a line of an audit log"):
+            opening(path)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("half", [b"{", b'{"sequence"', b'{"sequence": 1, "time": "20'])
+def test_half_of_the_first_line_is_cut_off_too(tmp_path: Path, half: bytes) -> None:
+    path = tmp_path / "audit"
+    path.write_bytes(half)
+    with audit_log(path):
+        pass
+    assert [(line["sequence"], line["detail"]) for line in lines_of(path)] == [(1, "the line before was cut off")]
+
+
 def test_a_second_server_is_refused_before_it_writes_into_the_chain(tmp_path: Path) -> None:
     """Two that count on from the same line would leave a file in which lines seem to be added."""
     path, other = tmp_path / "audit", tmp_path / "other"
