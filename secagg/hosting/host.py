@@ -343,7 +343,7 @@ class SessionHost:
                 await self._discard(self.session(name))
                 return
             await self._remove(name)
-            del self._damaged[name]
+            self._damaged.pop(name, None)
 
     async def revoke(self, keys: Mapping[ClientId, bytes]) -> int:
         """Take these keys for all that are valid: clients with others are let in no more, and dropped where they take
@@ -453,10 +453,10 @@ class SessionHost:
 
     async def _forget_oldest(self) -> None:
         """Forget ended sessions, whose results were fetched, above the quota, but for what is damaged."""
-        over = [name for name, session in self._sessions.items() if not session.occupied and not session.damaged]
-        over = [name for name in over if name not in self.pinned]
-        for name in over[: max(0, len(over) - self._tools.quotas.ended_sessions)]:
-            await self._discard(self._sessions[name])
+        over = [session for session in self._sessions.values() if not session.occupied and not session.damaged]
+        over = [session for session in over if session.name not in self.pinned]
+        for session in over[: max(0, len(over) - self._tools.quotas.ended_sessions)]:
+            await self._discard(session)
 
     async def _discard(self, session: HostedSession) -> None:
         if not session.damaged:
@@ -465,7 +465,8 @@ class SessionHost:
             await session.wait_ended()
         await self._remove(session.name)
         session.discarded()
-        del self._sessions[session.name]
+        if self._sessions.get(session.name) is session:  # otherwise another process has discarded it meanwhile
+            del self._sessions[session.name]
 
     async def _remove(self, name: str) -> None:
         try:

@@ -132,9 +132,9 @@ class Keeper:
         self._give_up()
 
     @property
-    def open_seconds(self) -> float:
-        """How long the open round has been open."""
-        return self._timer.open_seconds
+    def open_seconds(self) -> float | None:
+        """How long the open round has been open; None as long as the log is not replayed."""
+        return None if self._task is None else self._timer.open_seconds
 
     def wake(self) -> None:
         """Look whether there is something to do."""

@@ -49,7 +49,8 @@ class Follower:
         self._published = STARTING
         self._read_at = tools.clock.now()
         self._reading = asyncio.Lock()
-        self._begun = 0
+        self._begun = self._looked = 0
+        self._failed = self._asked = False
         self._index: tuple[Pointer, dict[ClientId, Piece]] | None = None
         self._common: dict[bytes, bytes] = {}
         self._letters: dict[int, set[asyncio.Future[Reply]]] = {}
@@ -72,6 +73,11 @@ class Follower:
     def waiting(self) -> bool:
         """Whether somebody waits for the answer to a letter."""
         return bool(self._letters)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody may wait for what is published next, or for the answer to a letter."""
+        return self._asked or self.waiting
 
     @property
     def seconds_left(self) -> float | None:
@@ -116,15 +122,27 @@ class Follower:
             self.outcome = replace(self.outcome, result=None)
 
     async def look(self) -> None:
-        """Read what was published last, and how the session ended; several callers read once."""
+        """Read what was published last, and how the session ended; several callers read once.
+
+        Raises:
+            HostUnavailableError: it cannot be read now.
+        """
         wanted = self._begun + 1
         async with self._reading:
-            if self._begun < wanted:
-                self._begun += 1
-                await self._look()
+            if self._looked < wanted:
+                self._begun = begun = self._begun + 1
+                try:
+                    await self._look()
+                except HostUnavailableError:
+                    self._looked, self._failed = begun, True
+                    raise
+                self._looked, self._failed = begun, False  # Who is cancelled has not looked for others.
+            elif self._failed:
+                raise self._unavailable()
 
     async def request(self, client: ClientId, seen: bytes = b"") -> Request | None:
         """What the open round asks of a client; None when that has the digest `seen`."""
+        self._asked = True
         piece = None if self._index is None else self._index[1].get(client)
         current = self._index is not None and self._index[0] == self._published.requests
         if current and piece is not None and piece.sha256 == seen:
@@ -285,6 +303,7 @@ class Follower:
         return (None if entry.client is None else self.foresee(entry.client, b"")) or ENDED
 
     def _flash(self) -> None:
+        self._asked = False
         news, self.news = self.news, asyncio.Event()
         news.set()
 

@@ -79,7 +79,8 @@ class Holding:
 
     def lease(self) -> Lease:
         """The lease as it is to be renewed or released: with the time for which the round has been open."""
-        return Lease(self.name, self.epoch, self._before if self.keeper is None else self.keeper.open_seconds)
+        opened = None if self.keeper is None else self.keeper.open_seconds
+        return Lease(self.name, self.epoch, self._before if opened is None else opened)
 
     async def take_over(self) -> None:
         """Read what the holder before has published.

@@ -96,6 +96,7 @@ class SharedHost(SessionHost):
         self._opening: dict[str, asyncio.Task[object]] = {}
         self._hurried = self._counted = -math.inf
         self._listening: asyncio.Task[None] | None = None
+        self._counting: asyncio.Task[object] | None = None
         self._work: set[asyncio.Task[object]] = set()
 
     @property
@@ -132,7 +133,8 @@ class SharedHost(SessionHost):
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
-        held = [] if self._leases is None else await self._leases.stop()
+        if self._leases is not None:
+            await self._leases.stop()
         for task in tuple(self._opening.values()):
             task.cancel()
         while self._work:
@@ -141,11 +143,8 @@ class SharedHost(SessionHost):
             await follower.stop()
         await super().stop()
         await asyncio.to_thread(self._ears.shutdown)
-        if held:
-            try:
-                await asyncio.to_thread(self._shared.release, held)
-            except STORE_FAILURES as error:
-                self.observer.store_failed("", error)
+        if self._leases is not None:
+            await self._leases.leave()
 
     async def create(
         self,
@@ -216,6 +215,23 @@ class SharedHost(SessionHost):
                 self._sessions[name] = session
                 self._tell_of_sessions()
 
+    async def _require_same(self, name: str) -> None:
+        """Forget a session whose name another one has in the store: it was discarded, and its name given again.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        session = self._sessions.get(name)
+        if session is None:
+            return
+        try:
+            record = await self._tools.run(self._shared.record, name)
+        except DamagedError:
+            return  # said by whoever needs it
+        if record is not None and record != session.record and self._sessions.get(name) is session:
+            self._forget(name)
+            await self._learn(name)
+
     def _take_lease(self, lease: Lease, until: float) -> None:
         """A lease was acquired: replay the session, and go on with it."""
         leases = self._leases
@@ -230,6 +246,8 @@ class SharedHost(SessionHost):
         name, tools = holding.name, self._tools
         keeper: Keeper | None = None
         try:
+            if name in self._sessions:
+                await self._require_same(name)
             if name not in self._sessions:
                 await self._learn(name)
             session = self.session(name)
@@ -337,35 +355,50 @@ class SharedHost(SessionHost):
 
     async def _poll(self, missed: bool) -> None:
         """Learn of new sessions, forget those that are gone, look for letters and receipts."""
-        clock, names = self._tools.clock, await self._tools.run(self._shared.names)
-        for name in [name for name in self._sessions if name not in names]:
-            self._forget(name)
+        known = tuple(self._sessions.items())
+        names = await self._tools.run(self._shared.names)
+        for name, session in known:
+            # What was made since the store was asked is not missed in its answer.
+            if name not in names and self._sessions.get(name) is session:
+                self._forget(name)
         for name, over in names.items():
             follower = self._followers.get(name)
             if follower is None:
                 await self._hear(name)
                 continue
+            if missed or (follower.over and not over):
+                await self._require_same(name)
+                follower = self._followers.get(name, follower)
             follower.over = follower.over or over
             holding = None if self._leases is None else self._leases.held.get(name)
             if holding is not None and (missed or (self._leases is not None and self._leases.replicas > 1)):
                 holding.heard()
-            if missed or follower.waiting or (over and follower.outcome is None):
+            if missed or follower.awaited or (over and follower.outcome is None):
                 self._spawn(name, follower.heard())
-        if clock.now() - self._counted >= self._lease_seconds / 3:
-            self._counted = clock.now()
-            await self._count()
+        now = self._tools.clock.now()
+        if self._counting is None and now - self._counted >= self._lease_seconds / 3:
+            self._counted = now
+            self._counting = self._spawn("", self._count())
 
     async def _count(self) -> None:
         """Count what the store has of all sessions that take space, and see which results others released."""
         tools, stored, counted = self._tools, 0, 0
-        for name, session in tuple(self._sessions.items()):
-            follower = self._followers.get(name)
-            if session.occupied and follower is not None:
-                if session.status().result_ready:
-                    await follower.look()
-                stored += await tools.run(self._shared.upload_bytes, name)
-                counted += session.stored_here
-        tools.space.elsewhere = max(0, stored - counted)
+        try:
+            for name, session in tuple(self._sessions.items()):
+                follower = self._followers.get(name)
+                if session.occupied and follower is not None:
+                    if session.status().result_ready:
+                        await follower.look()
+                    stored += await tools.run(self._shared.upload_bytes, name)
+                    counted += session.stored_here
+            tools.space.elsewhere = max(0, stored - counted)
+        except STORE_FAILURES as error:
+            if name in self._sessions:  # otherwise it was discarded meanwhile
+                self.observer.store_failed(name, error)
+        except HostUnavailableError:
+            return  # The observer has heard of it.
+        finally:
+            self._counting = None
 
     def _hurry(self) -> None:
         """See whether there is a lease to take, once a second at most."""

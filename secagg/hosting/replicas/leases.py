@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, ParamSpec, TypeVar
 
 from secagg.hosting.replicas.holding import Holding
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.store.base import FencedError, StoreError
 from secagg.store.shared import Lease, SharedStore
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _PARTS: Final = 3  # a lease outlives this many renewals but one
 
 
@@ -54,6 +57,8 @@ class Leases:
         self._changed = asyncio.Event()
         self._renewed_at = tools.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
+        # Its own: logs that are replayed, or uploads that hang, may have all others for longer than a lease lasts.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="secagg-leases")
         self.held: dict[str, Holding] = {}
         self.replicas = 1
 
@@ -78,13 +83,23 @@ class Leases:
             loop.create_task(self._fence(), name="secagg fence"),
         ]
 
-    async def stop(self) -> list[Lease]:
-        """Renew nothing any more; returns what is held."""
+    async def stop(self) -> None:
+        """Renew nothing any more."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        return [holding.lease() for holding in self.held.values()]
+
+    async def leave(self) -> None:
+        """Give back what is held, after `stop`; others do not count this process any more."""
+        held = [holding.lease() for holding in self.held.values()]
+        self.held.clear()
+        await asyncio.to_thread(self._thread.shutdown)
+        try:
+            await asyncio.to_thread(self._store.acquire, self._replica, 0.0, 0)
+            await asyncio.to_thread(self._store.release, held)
+        except STORE_FAILURES as error:
+            self._tools.observer.store_failed("", error)
 
     def hurry(self) -> None:
         """Look at once: there may be something to take."""
@@ -106,7 +121,7 @@ class Leases:
         """Let others take it; when they cannot be told, they can when it has run out."""
         self.drop(holding)
         try:
-            await self._tools.run(self._store.release, [holding.lease()])
+            await self._run(self._store.release, [holding.lease()])
         except STORE_FAILURES as error:
             self._tools.observer.store_failed(holding.name, error)
 
@@ -117,7 +132,7 @@ class Leases:
             StoreError: the store cannot be reached.
         """
         until = self._tools.clock.now() + self._seconds
-        for lease in await self._tools.run(self._store.acquire, self._replica, self._seconds, 1, name):
+        for lease in await self._run(self._store.acquire, self._replica, self._seconds, 1, name):
             self._taken(lease, until)
 
     async def tick(self) -> None:
@@ -126,22 +141,26 @@ class Leases:
         Raises:
             StoreError: the store cannot be reached.
         """
-        tools, store, begun = self._tools, self._store, self._tools.clock.now()
+        clock, store = self._tools.clock, self._store
+        begun = clock.now()
         holdings = tuple(self.held.values())
         leases = [holding.lease() for holding in holdings]
-        kept = await tools.run(store.renew, self._replica, self._seconds, leases)
+        kept = await self._run(store.renew, self._replica, self._seconds, leases)
         self._renewed_at = begun
         for holding in holdings:
             if holding.name in kept:
                 holding.until = begun + self._seconds
             elif self.held.get(holding.name) is holding:
                 self._lost(holding, FencedError(f"session {holding.name} has passed to another replica"))
-        running = sum(not ended for ended in (await tools.run(store.names)).values())
-        self.replicas = max(1, await tools.run(store.replicas))
+        running = sum(not ended for ended in (await self._run(store.names)).values())
+        self.replicas = max(1, await self._run(store.replicas))
         room = math.ceil(running / self.replicas) - len(self.held)
-        until = tools.clock.now() + self._seconds
-        for lease in await tools.run(store.acquire, self._replica, self._seconds, max(0, room)):
+        until = clock.now() + self._seconds
+        for lease in await self._run(store.acquire, self._replica, self._seconds, max(0, room)):
             self._taken(lease, until)
+
+    async def _run(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return await self._tools.run_in(self._thread, call, *args, **kwargs)
 
     async def _renew(self) -> None:
         clock = self._tools.clock

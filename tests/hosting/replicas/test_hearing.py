@@ -1,0 +1,75 @@
+"""What followers hear of a session: at once by news, in time without them, and never less than they say they looked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from secagg.hosting import Ended, HostUnavailableError, Request
+from tests.harness import Harness
+from tests.hosting.replicas.support import LONG, Replicas
+from tests.hosting.support import Played, run
+
+NAME = "round-1"
+
+
+def silence(seconds: float) -> frozenset[str]:
+    """News that do not come."""
+    threading.Event().wait(seconds / 10)
+    return frozenset()
+
+
+def test_news_that_are_lost_keep_nobody_waiting() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            replicas.stores[1].__dict__["news"] = silence
+            played = Played(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            holding, following = replicas.hosts[0].session(NAME), await replicas.hosts[1].find(NAME)
+            while not isinstance(await played.turned(following, played.cohort[0]), Ended):
+                await played.play_round(holding)
+            await following.wait_ended()
+
+    run(body())
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_a_look_that_others_did_not_finish_is_none(how: str) -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Played(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            following = await replicas.hosts[1].find(NAME)
+            first = await following.next_request(played.cohort[0], b"", 1e9)
+            store, gate = replicas.stores[1], replicas.stores[1].gate
+            # Another process knows the next round; this one has not heard of it when three callers ask for a request.
+            replicas.stores[1].__dict__["news"] = silence
+            gate.clear()
+            one, two, three = (
+                asyncio.ensure_future(following.next_request(client, b"", 1e9)) for client in played.cohort[:3]
+            )
+            await asyncio.sleep(0)
+            holding = replicas.hosts[0].session(NAME)
+            await played.play_round(holding)
+            await played.turned(holding, played.cohort[0])
+            if how == "cancelled":
+                one.cancel()
+                await asyncio.sleep(0.02)
+                two.cancel()
+                await asyncio.sleep(0.02)
+                gate.set()
+            else:
+                store.plan = lambda point: point == "before state"
+                gate.set()
+                await asyncio.wait([one])
+                store.plan = lambda _: False
+            found = await asyncio.gather(one, two, three, return_exceptions=True)
+            assert isinstance(first, Request)
+            for each in found:
+                if not isinstance(each, HostUnavailableError | asyncio.CancelledError):
+                    assert isinstance(each, Request)
+                    assert each.round is not first.round, "a request was handed out that is not the last one"
+
+    run(body())
