@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from secagg.hosting import HostReason
 from secagg.hosting.listing import Place
@@ -44,7 +43,8 @@ def test_any_replica_lists_watches_drops_and_aborts() -> None:
                 assert found is not None
                 seen, last = found
             assert seen.state == "aborted"
-            ended = [replace((await host.find("one")).status(), seconds_left=None) for host in replicas.hosts]
-            assert {status.state for status in ended} == {"aborted"}
+            await replicas.until(
+                lambda: all(host.session("one").status().state == "aborted" for host in replicas.hosts)
+            )
 
     run(play())
