@@ -277,7 +277,7 @@ class Follower:
                 self._letters.pop(number, None)
 
     async def _read_receipts(self) -> None:
-        """Read the receipts that somebody waits for."""
+        """Read the receipts that somebody waits for; who is answered finds a state here that is as new."""
         if not self._letters:
             return
         try:
@@ -285,6 +285,8 @@ class Follower:
             replies = {number: Reply.decode(receipt) for number, receipt in found.items()}
         except (*STORE_FAILURES, DecodeError) as error:
             raise self._tools.unavailable(self._name, error) from error
+        if replies:
+            await self.look()
         for number, reply in replies.items():
             for answer in self._letters.pop(number, set()):
                 if not answer.done():

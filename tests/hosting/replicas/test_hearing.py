@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -71,5 +72,40 @@ def test_a_look_that_others_did_not_finish_is_none(how: str) -> None:
                 if not isinstance(each, HostUnavailableError | asyncio.CancelledError):
                     assert isinstance(each, Request)
                     assert each.round is not first.round, "a request was handed out that is not the last one"
+
+    run(body())
+
+
+def test_who_is_answered_finds_the_session_as_its_answer_left_it() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Played(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            store, following = replicas.stores[1], await replicas.hosts[1].find(NAME)
+            store.__dict__["news"] = silence
+            state, holding = store.state, replicas.hosts[0].session(NAME)
+
+            def late(name: str) -> bytes | None:
+                found = state(name)
+                if sent.is_set():
+                    # It is read before the answer, and arrives after it.
+                    published.wait(10)
+                return found
+
+            sent, published = threading.Event(), threading.Event()
+            store.__dict__["state"] = late
+            send = store.send
+
+            def told(*arguments: Any) -> int | None:
+                number = send(*arguments)
+                sent.set()
+                return number
+
+            store.__dict__["send"] = told
+            aborting = asyncio.ensure_future(following.abort("enough"))
+            await replicas.until(lambda: holding.status().state == "aborted")
+            published.set()
+            await aborting
+            assert following.status().state == "aborted"
 
     run(body())

@@ -43,8 +43,7 @@ def test_any_replica_lists_watches_drops_and_aborts() -> None:
                 assert found is not None
                 seen, last = found
             assert seen.state == "aborted"
-            await replicas.until(
-                lambda: all(host.session("one").status().state == "aborted" for host in replicas.hosts)
-            )
+            seats = [await host.find("one") for host in replicas.hosts]
+            await replicas.until(lambda: all(session.status().state == "aborted" for session in seats))
 
     run(play())
