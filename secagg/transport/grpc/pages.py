@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -52,6 +53,10 @@ def place_in(token: str) -> Place:
         return Place()
     created_at, _, name = token.partition(" ")
     try:
-        return Place(float(created_at), name)
+        place = Place(float(created_at), name)
+        # Nothing is behind such a time, and the list would seem to end there.
+        if not math.isfinite(place.created_at):
+            raise ValueError(created_at)
+        return place
     except ValueError:
         raise ParameterError(f"{token[:40]!r} is no page; give the token of the page before") from None

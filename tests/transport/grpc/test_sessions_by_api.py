@@ -232,7 +232,9 @@ def test_sessions_come_in_pages_and_by_state() -> None:
             # As operators of earlier releases ask.
             reply = await operator._ask("ListSessions", pb.ListSessionsRequest())
             assert (list(reply.sessions), list(reply.statuses)) == (left, [])
-            for wrong, named in (({"page_token": "x"}, "no page"), ({"states": ["tired"]}, "no state 'tired'")):
+            wrongs: list[tuple[dict[str, Any], str]] = [({"states": ["tired"]}, "no state 'tired'")]
+            wrongs += [({"page_token": text}, "is no page") for text in ("x", "nan s1", "inf s1")]
+            for wrong, named in wrongs:
                 found, code, text = await refusal(page(page_size=1, **wrong))
                 assert (found, code) == (Refusal.MALFORMED, "INVALID_ARGUMENT")
                 assert named in text
