@@ -19,7 +19,8 @@ from secagg.store.base import DamagedError, EntryKind, StoreError
 from secagg.store.blobs import Blobs
 from secagg.store.digests import digest_of
 from secagg.store.postgres_pool import CHANNEL, SECONDS
-from secagg.store.postgres_sessions import PostgresSessions, lease_digest
+from secagg.store.postgres_rows import lease_digest, leased_state, named_uploads, state_of
+from secagg.store.postgres_sessions import PostgresSessions
 from secagg.store.shared import Lease, Letter
 
 _DAY: float = 24 * 3600.0
@@ -109,7 +110,7 @@ class PostgresStore(PostgresSessions):
         client = "" if letter.client is None else str(letter.client)
         with self._connections.transaction(f"session {name[:40]!r} cannot be sent to", tell=name) as connection:
             connection.execute("SELECT 1 FROM sessions WHERE name = %s FOR NO KEY UPDATE", (name,))
-            state = self._state(connection, name)
+            state = state_of(connection, name)
             session = state["id"]
             sent = connection.execute(
                 "SELECT number, sha256 FROM letters WHERE session = %s AND client = %s", (session, client)
@@ -132,7 +133,7 @@ class PostgresStore(PostgresSessions):
     def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter]]:
         """The oldest unanswered letters with numbers above `after`."""
         with self._connections.use(f"the letters to session {name[:40]!r} cannot be read") as connection:
-            state = self._state(connection, name)
+            state = state_of(connection, name)
             if state["ended"] is not None:
                 return []
             rows = connection.execute(
@@ -154,7 +155,7 @@ class PostgresStore(PostgresSessions):
     def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
         """Say what the session is now, and answer letters: all or nothing."""
         with self._connections.transaction(f"session {name[:40]!r} cannot be published", tell=name) as connection:
-            session = self._leased(connection, name, epoch)["id"]
+            session = leased_state(connection, name, epoch)["id"]
             connection.execute(
                 "UPDATE leases SET open_seconds = %s, digest = %s WHERE session = %s",
                 (open_seconds, lease_digest(name, epoch, open_seconds), session),
@@ -178,7 +179,7 @@ class PostgresStore(PostgresSessions):
                     ],
                 )
             answered = [row["payload"].decode("ascii", "replace") for row in uploads]
-            named = self._named(connection, session, answered) if answered else set()
+            named = named_uploads(connection, session, answered) if answered else set()
         for upload in answered:
             if upload not in named:
                 self._forget(session, upload)
@@ -186,7 +187,7 @@ class PostgresStore(PostgresSessions):
     def state(self, name: str) -> bytes | None:
         """What was published last."""
         with self._connections.use(f"session {name[:40]!r} cannot be read") as connection:
-            session = self._state(connection, name)["id"]
+            session = state_of(connection, name)["id"]
             row = connection.execute("SELECT state, digest FROM states WHERE session = %s", (session,)).fetchone()
         if row is None:
             return None

@@ -43,18 +43,28 @@ from secagg.store.base import (
 from secagg.store.blobs import ORPHAN_SECONDS, Blobs
 from secagg.store.digests import digest_of
 from secagg.store.layout import pending
-from secagg.store.postgres_pool import SECONDS, Connection, Connections, Row
+from secagg.store.postgres_pool import SECONDS, Connections, Row
+from secagg.store.postgres_rows import (
+    BY_NAME,
+    DISCARD,
+    lease_digest,
+    leased_state,
+    lock_lease,
+    log_of,
+    named_uploads,
+    put_outcome,
+    require_running,
+    running_state,
+    state_of,
+)
 from secagg.store.tables import (
     DAMAGED,
     ENTRIES,
     RECORDS,
     RUNNING,
-    STATE,
-    is_state,
     is_whole,
     outcome_digest,
     outcome_of,
-    outcome_values,
     record_digest,
     record_of,
     record_values,
@@ -63,10 +73,6 @@ from secagg.store.tables import (
 _PAGE: Final = 256
 _SECRET_BYTES: Final = 32
 _COLLECT_SECONDS: Final = 3600.0
-_DISCARD: Final = (
-    "DELETE FROM sessions WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s) RETURNING id"
-)
-_BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
 
 
 class PostgresSessions:
@@ -155,7 +161,7 @@ class PostgresSessions:
     def record(self, name: str) -> SessionRecord | None:
         """One session's record, or None when there is none."""
         with self._connections.use(f"session {name[:40]!r} cannot be read") as connection:
-            row = connection.execute(f"{RECORDS} {_BY_NAME}", {"name": name}).fetchone()
+            row = connection.execute(f"{RECORDS} {BY_NAME}", {"name": name}).fetchone()
         if row is None:
             return None
         if row["name"] != name or not is_whole(row):
@@ -172,8 +178,8 @@ class PostgresSessions:
         """The log of a session, oldest first."""
         what = f"the log of session {name[:40]!r} cannot be read"
         with self._connections.use(what) as connection:
-            state = self._state(connection, name)
-            log = self._log(connection, state)
+            state = state_of(connection, name)
+            log = log_of(connection, state)
         digest, position, yielded = state["record"], 0, 0
         while position < log["count"]:
             with self._connections.use(what) as connection:
@@ -193,7 +199,7 @@ class PostgresSessions:
             position = rows[-1]["position"]
         if digest != log["last"]:
             with self._connections.use(what) as connection:
-                if self._log(connection, self._state(connection, name)) != log:
+                if log_of(connection, state_of(connection, name)) != log:
                     raise StoreError(f"the log of session {name} was changed while it was read; read it again")
             raise DamagedError(
                 f"the log of session {name} was damaged on the disk behind its entry {yielded}; run the session again "
@@ -205,8 +211,8 @@ class PostgresSessions:
         """Append to a log, durably and all or nothing."""
         self._require(name, [entry.payload for entry in entries if entry.kind is EntryKind.UPLOAD])
         with self._connections.transaction(f"the log of session {name} cannot be written") as connection:
-            state = self._running(connection, name, epoch)
-            log = self._log(connection, state)
+            state = running_state(connection, name, epoch)
+            log = log_of(connection, state)
             known = self._heads.setdefault(name, log["last"])
             digest, rows = known, list[tuple[int, int, str, str | None, bytes, bytes]]()
             for position, entry in enumerate(entries, log["count"] + 1):
@@ -229,14 +235,14 @@ class PostgresSessions:
         result = outcome.result if isinstance(outcome, Completed) else None
         self._require(name, [] if result is None else [result.encode()])
         with self._connections.transaction(f"the outcome of session {name} cannot be written", name) as connection:
-            state = self._leased(connection, name, epoch)
+            state = leased_state(connection, name, epoch)
             # The same again: the answer to an earlier call was lost, and what follows the commit has to be done.
             if outcome_of(state) != outcome:
-                self._require_running(state)
-                log = self._log(connection, state)
+                require_running(state)
+                log = log_of(connection, state)
                 if self._heads.get(name, log["last"]) != log["last"]:
                     raise self._behind(name)
-                self._put(connection, state, outcome)
+                put_outcome(connection, state, outcome)
                 connection.execute("DELETE FROM entries WHERE session = %s", (state["id"],))
                 connection.execute(
                     "UPDATE logs SET count = 0, last = %s WHERE session = %s", (state["record"], state["id"])
@@ -250,25 +256,25 @@ class PostgresSessions:
     def outcome(self, name: str) -> Outcome | None:
         """How a session ended, or None while it runs."""
         with self._connections.use(f"session {name[:40]!r} cannot be read") as connection:
-            return outcome_of(self._state(connection, name))
+            return outcome_of(state_of(connection, name))
 
     def release_result(self, name: str, expired: bool = False) -> None:
         """Remove the result of a completed session; its outcome stays."""
         with self._connections.transaction(f"session {name[:40]!r} cannot be written") as connection:
-            self._lease(connection, name)
-            state = self._state(connection, name)
+            lock_lease(connection, name)
+            state = state_of(connection, name)
             outcome = outcome_of(state)
             if not isinstance(outcome, Completed):
                 raise StoreError(f"session {name} has no result to release")
             if outcome.result is not None:
-                self._put(connection, state, replace(outcome, result=None, expired=expired))
+                put_outcome(connection, state, replace(outcome, result=None, expired=expired))
         self._tidy(name, state["id"], None)
 
     def discard(self, name: str) -> None:
         """Remove everything about a session."""
         with self._connections.transaction(f"session {name[:40]!r} cannot be removed", tell=name) as connection:
-            self._lease(connection, name)
-            rows = connection.execute(_DISCARD, {"name": name}).fetchall()
+            lock_lease(connection, name)
+            rows = connection.execute(DISCARD, {"name": name}).fetchall()
         for row in rows:
             self._tidy(name, row["id"], None)
 
@@ -292,10 +298,10 @@ class PostgresSessions:
         """Remove a committed upload that nothing names; one that is named stays."""
         with self._connections.transaction(f"upload {upload[:32]!r} cannot be removed") as connection:
             # Both locks: what was being appended or sent is decided then, and here to be seen.
-            self._lease(connection, name)
+            lock_lease(connection, name)
             connection.execute("SELECT 1 FROM sessions WHERE name = %s FOR NO KEY UPDATE", (name,))
-            session = self._state(connection, name)["id"]
-            named = self._named(connection, session, [upload])
+            session = state_of(connection, name)["id"]
+            named = named_uploads(connection, session, [upload])
         if upload not in named:
             self._blobs.discard(session, upload)
 
@@ -321,87 +327,15 @@ class PostgresSessions:
 
     def _session(self, name: str) -> int:
         with self._connections.use(f"session {name[:40]!r} cannot be read") as connection:
-            number: int = self._state(connection, name)["id"]
+            number: int = state_of(connection, name)["id"]
             return number
-
-    def _state(self, connection: Connection, name: str) -> Row:
-        """What a session is known by and how it ended, as it was written."""
-        row = connection.execute(f"{STATE} {_BY_NAME}", {"name": name}).fetchone()
-        if row is None:
-            raise StoreError(f"session {name[:40]!r} is not in the store")
-        if row["name"] != name or not is_state(row):
-            raise DamagedError(DAMAGED.format(name=name))
-        return row
-
-    def _lease(self, connection: Connection, name: str) -> Row | None:
-        """Lock a session's lease until the transaction ends."""
-        return connection.execute(
-            "SELECT session, epoch, open_seconds, digest, replica FROM leases WHERE name = %s FOR UPDATE", (name,)
-        ).fetchone()
-
-    def _leased(self, connection: Connection, name: str, epoch: int) -> Row:
-        """The state of a session whose lease has this epoch, locked."""
-        lease = self._lease(connection, name)
-        # A statement of its own: what it sees is not older than the lock.
-        state = self._state(connection, name)
-        if (
-            lease is None
-            or lease["session"] != state["id"]
-            or lease_digest(name, lease["epoch"], lease["open_seconds"]) != lease["digest"]
-        ):
-            raise DamagedError(DAMAGED.format(name=name))
-        if lease["epoch"] != epoch:
-            raise FencedError(
-                f"session {name} has passed on: its lease has epoch {lease['epoch']}, and this one had {epoch}"
-            )
-        if epoch and lease["replica"] is None:
-            raise FencedError(f"the lease of epoch {epoch} on session {name} was given back")
-        return state
-
-    def _running(self, connection: Connection, name: str, epoch: int) -> Row:
-        state = self._leased(connection, name, epoch)
-        self._require_running(state)
-        return state
-
-    def _require_running(self, state: Row) -> None:
-        if state["ended"] is not None:
-            raise StoreError(f"session {state['name']} has ended; its log is closed")
 
     def _behind(self, name: str) -> FencedError:
         return FencedError(f"the log of session {name} has entries that its replica has not seen; replay it")
 
-    def _log(self, connection: Connection, state: Row) -> Row:
-        row = connection.execute("SELECT count, last FROM logs WHERE session = %s", (state["id"],)).fetchone()
-        if row is None:
-            raise DamagedError(DAMAGED.format(name=state["name"]))
-        return row
-
-    def _put(self, connection: Connection, state: Row, outcome: Outcome) -> None:
-        """Write how a session ended, with its digest."""
-        # PostgreSQL's texts hold every character but this one.
-        values = [
-            value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in outcome_values(outcome)
-        ]
-        connection.execute(
-            "UPDATE sessions SET ended = %s, result = %s, reason = %s, detail = %s, dropped = %s, ended_at = %s, "
-            "outcome = %s WHERE id = %s",
-            (*values, outcome_digest(state["record"], *values), state["id"]),
-        )
-
     def _require(self, name: str, uploads: Sequence[bytes]) -> None:
         if uploads:
             self._blobs.require(self._session(name), [upload.decode("ascii", "replace") for upload in uploads])
-
-    def _named(self, connection: Connection, session: int, uploads: Collection[str]) -> set[str]:
-        """Which of these uploads an entry, a letter that waits or an outcome names."""
-        rows = connection.execute(
-            "SELECT payload FROM entries "
-            "WHERE session = %(session)s AND kind = 'upload' AND payload = ANY(%(uploads)s) "
-            "UNION SELECT payload FROM letters WHERE session = %(session)s AND kind = 'upload' AND receipt IS NULL "
-            "UNION SELECT convert_to(result, 'UTF8') FROM sessions WHERE id = %(session)s AND result IS NOT NULL",
-            {"session": session, "uploads": [upload.encode() for upload in uploads]},
-        ).fetchall()
-        return {row["payload"].decode("ascii", "replace") for row in rows}
 
     def _tidy(self, name: str, session: int, result: str | None) -> None:
         """Remove blobs after the transaction that let go of them; what fails is collected when it is old."""
@@ -427,8 +361,3 @@ class PostgresSessions:
         if row is None:
             return ()
         return uploads if row["ended"] is None else (row["result"],)
-
-
-def lease_digest(name: str, epoch: int, open_seconds: float) -> bytes:
-    """The digest of what a lease is; who holds it, and until when, is no promise."""
-    return digest_of("lease", name, epoch, float(open_seconds))

@@ -1,0 +1,113 @@
+"""What stands in PostgreSQL about one session, read and locked inside a transaction that somebody else makes.
+
+A session's lease is locked first and compared, then its state is read: a statement of its own, which sees nothing older
+than the lock. Must not know connections' ends, nor blobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from secagg.store.base import DamagedError, FencedError, Outcome, StoreError
+from secagg.store.digests import digest_of
+from secagg.store.postgres_pool import Connection, Row
+from secagg.store.tables import DAMAGED, STATE, is_state, outcome_digest, outcome_values
+
+DISCARD: Final = (
+    "DELETE FROM sessions WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s) RETURNING id"
+)
+BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
+"""A session by its name, also when one of the two places where it stands is damaged."""
+
+
+def state_of(connection: Connection, name: str) -> Row:
+    """What a session is known by and how it ended, as it was written."""
+    row = connection.execute(f"{STATE} {BY_NAME}", {"name": name}).fetchone()
+    if row is None:
+        raise StoreError(f"session {name[:40]!r} is not in the store")
+    if row["name"] != name or not is_state(row):
+        raise DamagedError(DAMAGED.format(name=name))
+    return row
+
+
+def lock_lease(connection: Connection, name: str) -> Row | None:
+    """Lock a session's lease until the transaction ends."""
+    return connection.execute(
+        "SELECT session, epoch, open_seconds, digest, replica FROM leases WHERE name = %s FOR UPDATE", (name,)
+    ).fetchone()
+
+
+def leased_state(connection: Connection, name: str, epoch: int) -> Row:
+    """The state of a session whose lease has this epoch, locked.
+
+    Raises:
+        FencedError: the lease has passed on, or was given back.
+        DamagedError: state or lease are not what was written.
+        StoreError: there is no such session.
+    """
+    lease = lock_lease(connection, name)
+    # A statement of its own: what it sees is not older than the lock.
+    state = state_of(connection, name)
+    if (
+        lease is None
+        or lease["session"] != state["id"]
+        or lease_digest(name, lease["epoch"], lease["open_seconds"]) != lease["digest"]
+    ):
+        raise DamagedError(DAMAGED.format(name=name))
+    if lease["epoch"] != epoch:
+        raise FencedError(
+            f"session {name} has passed on: its lease has epoch {lease['epoch']}, and this one had {epoch}"
+        )
+    if epoch and lease["replica"] is None:
+        raise FencedError(f"the lease of epoch {epoch} on session {name} was given back")
+    return state
+
+
+def running_state(connection: Connection, name: str, epoch: int) -> Row:
+    """The same, of a session that has not ended."""
+    state = leased_state(connection, name, epoch)
+    require_running(state)
+    return state
+
+
+def require_running(state: Row) -> None:
+    """Demand that a session has not ended."""
+    if state["ended"] is not None:
+        raise StoreError(f"session {state['name']} has ended; its log is closed")
+
+
+def log_of(connection: Connection, state: Row) -> Row:
+    """How long a session's log is, and the digest at its end."""
+    row = connection.execute("SELECT count, last FROM logs WHERE session = %s", (state["id"],)).fetchone()
+    if row is None:
+        raise DamagedError(DAMAGED.format(name=state["name"]))
+    return row
+
+
+def put_outcome(connection: Connection, state: Row, outcome: Outcome) -> None:
+    """Write how a session ended, with its digest."""
+    # PostgreSQL's texts hold every character but this one.
+    values = [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in outcome_values(outcome)]
+    connection.execute(
+        "UPDATE sessions SET ended = %s, result = %s, reason = %s, detail = %s, dropped = %s, ended_at = %s, "
+        "outcome = %s WHERE id = %s",
+        (*values, outcome_digest(state["record"], *values), state["id"]),
+    )
+
+
+def named_uploads(connection: Connection, session: int, uploads: Collection[str]) -> set[str]:
+    """Which of these uploads an entry, a letter that waits or an outcome names."""
+    rows = connection.execute(
+        "SELECT payload FROM entries "
+        "WHERE session = %(session)s AND kind = 'upload' AND payload = ANY(%(uploads)s) "
+        "UNION SELECT payload FROM letters WHERE session = %(session)s AND kind = 'upload' AND receipt IS NULL "
+        "UNION SELECT convert_to(result, 'UTF8') FROM sessions WHERE id = %(session)s AND result IS NOT NULL",
+        {"session": session, "uploads": [upload.encode() for upload in uploads]},
+    ).fetchall()
+    return {row["payload"].decode("ascii", "replace") for row in rows}
+
+
+def lease_digest(name: str, epoch: int, open_seconds: float) -> bytes:
+    """The digest of what a lease is; who holds it, and until when, is no promise."""
+    return digest_of("lease", name, epoch, float(open_seconds))
