@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
-from secagg.hosting.errors import (
-    HostUnavailableError,
-    NotInCohortError,
-    ResultDamagedError,
-    ResultNotReadyError,
-    UploadRefusedError,
-)
+from secagg.hosting.errors import HostUnavailableError, NotInCohortError, UploadRefusedError
+from secagg.hosting.hosted_result import HostedResult
 from secagg.hosting.quotas import FetchRates, SendingRates
 from secagg.hosting.replica import abort_entry, drop_entry
 from secagg.hosting.replies import Departure, Ended, EndKind, HostReason, Receipt, Request, SessionStatus
@@ -26,18 +21,15 @@ from secagg.hosting.seat import Seat
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.hosting.upload import HostedUpload
 from secagg.parameters import ClientId, SessionParameters
-from secagg.store.base import Completed, DamagedError, Entry, EntryKind, Outcome, SessionRecord
-from secagg.store.digests import upload_digest
+from secagg.store.base import Entry, EntryKind, Outcome, SessionRecord
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 _BURST_MESSAGES: Final = 4
 _BURST_BYTES: Final = 1 << 16
-_CHUNK_BYTES: Final = 1 << 20
 _LOOK_SECONDS: Final = 1.0
 
 
-class HostedSession:
+class HostedSession(HostedResult):
     """A session of a host; made by `SessionHost`.
 
     Attributes:
@@ -51,20 +43,17 @@ class HostedSession:
     def __init__(
         self, tools: Tools, record: SessionRecord, parameters: SessionParameters, message_limit: int, seat: Seat
     ) -> None:
-        self.name = record.name
+        super().__init__(tools, record.name, seat)
         self.record = record
         self.parameters = parameters
         self.offer = record.offer
         self.roster: Mapping[ClientId, bytes] = record.roster
         self.message_limit = message_limit
-        self._tools = tools
-        self._seat = seat
         burst = _BURST_MESSAGES * message_limit + _BURST_BYTES
         self._rates = SendingRates(tools.quotas.client_bytes_per_second, burst)
         self._fetches = FetchRates(tools.quotas.client_fetches_per_minute)
         self._uploads: dict[ClientId, HostedUpload] = {}
         self._working: set[asyncio.Task[Any]] = set()
-        self._fetching = 0
 
     def includes(self, client: ClientId) -> bool:
         """Whether a client is in the session's cohort."""
@@ -79,11 +68,6 @@ class HostedSession:
     def outcome(self) -> Outcome | None:
         """How the session ended, as far as that is stored."""
         return self._seat.outcome
-
-    @property
-    def damaged(self) -> bool:
-        """Whether the store has the session damaged: it ended here, and without a sum."""
-        return bool(self._seat.damage)
 
     @property
     def settled(self) -> bool:
@@ -274,10 +258,6 @@ class HostedSession:
         """
         await self._seat.take(abort_entry(detail), b"", 0)
 
-    def status(self) -> SessionStatus:
-        """The session as its operator sees it."""
-        return self._seat.status()
-
     async def next_status(self, seen: SessionStatus | None, wait: float) -> tuple[SessionStatus, bool] | None:
         """Return the status as soon as more differs from one that was seen than the time that is left.
 
@@ -310,78 +290,6 @@ class HostedSession:
             self._seat.require_running()
             self._require_whole()
             await self._seat.news.wait()
-
-    async def result(self) -> bytes:
-        """The sum as the bytes of a .npz file (`read_result` reads them); see `result_chunks` for a long one.
-
-        Raises:
-            ResultNotReadyError: the session runs, was aborted, or its result was released.
-            ResultDamagedError: it is not what was stored.
-            HostUnavailableError: the store failed.
-        """
-        return b"".join([chunk async for chunk in self.result_chunks()])
-
-    async def result_chunks(self, chunk_bytes: int = _CHUNK_BYTES) -> AsyncIterator[bytes]:
-        """The bytes of `result`, in pieces.
-
-        Raises:
-            ResultNotReadyError: at the first piece, or when the result is released meanwhile.
-            ResultDamagedError: behind the last piece: together they are not what was stored. Use none of them.
-            HostUnavailableError: the store failed.
-        """
-        await self._seat.look()
-        offset, hashed = 0, hashlib.sha256()
-        self._fetching += 1
-        try:
-            while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
-                offset += len(chunk)
-                yield chunk
-        finally:
-            self._fetching -= 1
-        if hashed.digest() != self.result_sha256():
-            raise self._result_damaged()
-
-    def result_sha256(self) -> bytes:
-        """SHA-256 of the result, as it was when it was stored.
-
-        Raises:
-            ResultNotReadyError: there is none.
-        """
-        return upload_digest(self._result_id())
-
-    async def acknowledge_result(self) -> None:
-        """Release the result, which the caller has; how the session ended stays known. May be repeated.
-
-        Raises:
-            ResultNotReadyError: the session runs or was aborted.
-            HostUnavailableError: the store failed; the result is still there.
-        """
-        await self._seat.look()
-        if isinstance(self._seat.outcome, Completed) and self._seat.outcome.result is None:
-            return
-        self._result_id()
-        await self._stored(self._tools.store.release_result, self.name)
-        self._seat.released()
-
-    async def expire_result(self) -> bool:
-        """Remove a result that nobody fetched in time, unless somebody is fetching it; says whether it was removed.
-
-        Raises:
-            HostUnavailableError: the store failed; the result is still there.
-        """
-        await self._seat.look()
-        outcome = self._seat.outcome
-        if self._fetching or not isinstance(outcome, Completed) or outcome.result is None:
-            return False
-        # From now on nobody begins to fetch it.
-        self._seat.outcome = replace(outcome, expired=True)
-        try:
-            await self._stored(self._tools.store.release_result, self.name, True)
-        except HostUnavailableError:
-            self._seat.outcome = outcome
-            raise
-        self._seat.released()
-        return True
 
     def discarded(self) -> None:
         """Note that the store has nothing of this session any more. The host does this."""
@@ -458,51 +366,3 @@ class HostedSession:
                 f"client {client} sends {length} bytes; the messages of session {self.name} have at most "
                 f"{self.message_limit}"
             )
-
-    def _require_whole(self) -> None:
-        if self.damaged:
-            raise ResultNotReadyError(f"{self._seat.damage}; it has no sum")
-
-    def _result_damaged(self) -> ResultDamagedError:
-        error = ResultDamagedError(
-            f"the result of session {self.name} was damaged on the disk and is lost; run the session again under "
-            "another name"
-        )
-        self._tools.observer.store_failed(self.name, error)
-        return error
-
-    def _result_id(self) -> str:
-        self._require_whole()
-        outcome = self._seat.outcome
-        if isinstance(outcome, Completed) and outcome.expired:
-            raise ResultNotReadyError(
-                f"the result of session {self.name} expired: nobody fetched it in time; run the session again under "
-                "another name"
-            )
-        if isinstance(outcome, Completed) and outcome.result is not None:
-            return outcome.result
-        if isinstance(outcome, Completed):
-            raise ResultNotReadyError(f"the result of session {self.name} was fetched and released")
-        if outcome is not None:
-            raise ResultNotReadyError(f"session {self.name} was aborted ({outcome.reason}): {outcome.detail}")
-        status = self.status()
-        if status.abort_reason is not None:
-            raise ResultNotReadyError(f"session {self.name} was aborted: {status.detail}")
-        if self._seat.end is not None:
-            raise HostUnavailableError(f"the sum of session {self.name} is being stored; ask again soon")
-        raise ResultNotReadyError(f"session {self.name} is still {status.state}; wait for its end")
-
-    async def _stored(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            return await self._tools.run(call, *args, **kwargs)
-        except DamagedError:
-            await self._seat.look()
-            self._result_id()  # raises where another process has let go of it
-            raise self._result_damaged() from None
-        except STORE_FAILURES as error:
-            raise self._tools.unavailable(self.name, error) from error
-
-    def _read_result(self, upload: str, offset: int, count: int, hashed: Any) -> bytes:
-        chunk = self._tools.store.read_range(self.name, upload, offset, count)
-        hashed.update(chunk)
-        return chunk

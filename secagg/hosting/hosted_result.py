@@ -1,0 +1,167 @@
+"""The sum of a hosted session: it is handed out in pieces, and let go of once somebody has it, or nobody came in time.
+
+What is handed out is compared with its digest behind the last piece. Must not know what is in a sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any, Final, ParamSpec, TypeVar
+
+from secagg.hosting.errors import HostUnavailableError, ResultDamagedError, ResultNotReadyError
+from secagg.hosting.replies import SessionStatus
+from secagg.hosting.seat import Seat
+from secagg.hosting.tools import STORE_FAILURES, Tools
+from secagg.store.base import Completed, DamagedError
+from secagg.store.digests import upload_digest
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class HostedResult:
+    """The part of a hosted session that is about its sum.
+
+    Args:
+        tools: of the host.
+        name: of the session.
+        seat: who answers for it here; may be given to another.
+    """
+
+    def __init__(self, tools: Tools, name: str, seat: Seat) -> None:
+        self.name = name
+        self._tools = tools
+        self._seat = seat
+        self._fetching = 0
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the store has the session damaged: it ended here, and without a sum."""
+        return bool(self._seat.damage)
+
+    def status(self) -> SessionStatus:
+        """The session as its operator sees it."""
+        return self._seat.status()
+
+    async def result(self) -> bytes:
+        """The sum as the bytes of a .npz file (`read_result` reads them); see `result_chunks` for a long one.
+
+        Raises:
+            ResultNotReadyError: the session runs, was aborted, or its result was released.
+            ResultDamagedError: it is not what was stored.
+            HostUnavailableError: the store failed.
+        """
+        return b"".join([chunk async for chunk in self.result_chunks()])
+
+    async def result_chunks(self, chunk_bytes: int = _CHUNK_BYTES) -> AsyncIterator[bytes]:
+        """The bytes of `result`, in pieces.
+
+        Raises:
+            ResultNotReadyError: at the first piece, or when the result is released meanwhile.
+            ResultDamagedError: behind the last piece: together they are not what was stored. Use none of them.
+            HostUnavailableError: the store failed.
+        """
+        await self._seat.look()
+        offset, hashed = 0, hashlib.sha256()
+        self._fetching += 1
+        try:
+            while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
+                offset += len(chunk)
+                yield chunk
+        finally:
+            self._fetching -= 1
+        if hashed.digest() != self.result_sha256():
+            raise self._result_damaged()
+
+    def result_sha256(self) -> bytes:
+        """SHA-256 of the result, as it was when it was stored.
+
+        Raises:
+            ResultNotReadyError: there is none.
+        """
+        return upload_digest(self._result_id())
+
+    async def acknowledge_result(self) -> None:
+        """Release the result, which the caller has; how the session ended stays known. May be repeated.
+
+        Raises:
+            ResultNotReadyError: the session runs or was aborted.
+            HostUnavailableError: the store failed; the result is still there.
+        """
+        await self._seat.look()
+        if isinstance(self._seat.outcome, Completed) and self._seat.outcome.result is None:
+            return
+        self._result_id()
+        await self._stored(self._tools.store.release_result, self.name)
+        self._seat.released()
+
+    async def expire_result(self) -> bool:
+        """Remove a result that nobody fetched in time, unless somebody is fetching it; says whether it was removed.
+
+        Raises:
+            HostUnavailableError: the store failed; the result is still there.
+        """
+        await self._seat.look()
+        outcome = self._seat.outcome
+        if self._fetching or not isinstance(outcome, Completed) or outcome.result is None:
+            return False
+        # From now on nobody begins to fetch it.
+        self._seat.outcome = replace(outcome, expired=True)
+        try:
+            await self._stored(self._tools.store.release_result, self.name, True)
+        except HostUnavailableError:
+            self._seat.outcome = outcome
+            raise
+        self._seat.released()
+        return True
+
+    def _require_whole(self) -> None:
+        if self.damaged:
+            raise ResultNotReadyError(f"{self._seat.damage}; it has no sum")
+
+    def _result_damaged(self) -> ResultDamagedError:
+        error = ResultDamagedError(
+            f"the result of session {self.name} was damaged on the disk and is lost; run the session again under "
+            "another name"
+        )
+        self._tools.observer.store_failed(self.name, error)
+        return error
+
+    def _result_id(self) -> str:
+        self._require_whole()
+        outcome = self._seat.outcome
+        if isinstance(outcome, Completed) and outcome.expired:
+            raise ResultNotReadyError(
+                f"the result of session {self.name} expired: nobody fetched it in time; run the session again under "
+                "another name"
+            )
+        if isinstance(outcome, Completed) and outcome.result is not None:
+            return outcome.result
+        if isinstance(outcome, Completed):
+            raise ResultNotReadyError(f"the result of session {self.name} was fetched and released")
+        if outcome is not None:
+            raise ResultNotReadyError(f"session {self.name} was aborted ({outcome.reason}): {outcome.detail}")
+        status = self.status()
+        if status.abort_reason is not None:
+            raise ResultNotReadyError(f"session {self.name} was aborted: {status.detail}")
+        if self._seat.end is not None:
+            raise HostUnavailableError(f"the sum of session {self.name} is being stored; ask again soon")
+        raise ResultNotReadyError(f"session {self.name} is still {status.state}; wait for its end")
+
+    async def _stored(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return await self._tools.run(call, *args, **kwargs)
+        except DamagedError:
+            await self._seat.look()
+            self._result_id()  # raises where another process has let go of it
+            raise self._result_damaged() from None
+        except STORE_FAILURES as error:
+            raise self._tools.unavailable(self.name, error) from error
+
+    def _read_result(self, upload: str, offset: int, count: int, hashed: Any) -> bytes:
+        chunk = self._tools.store.read_range(self.name, upload, offset, count)
+        hashed.update(chunk)
+        return chunk
