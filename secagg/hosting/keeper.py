@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from secagg.errors import AbortReason
@@ -19,29 +18,19 @@ from secagg.hosting.book import RoundBook
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
 from secagg.hosting.inbox import Inbox, Sorted, Waiting
 from secagg.hosting.journal import InDoubtError, Journal, NotLoggedError, Step
-from secagg.hosting.relay import Account, Relay
-from secagg.hosting.replica import ENDED, CloseCause, View, abort_detail, abort_entry, close_entry, drop_entry
-from secagg.hosting.replies import (
-    Departure,
-    Ended,
-    EndKind,
-    HostReason,
-    Receipt,
-    Request,
-    SessionStatus,
-    departure_of,
-)
+from secagg.hosting.kept import Kept, told
+from secagg.hosting.relay import Relay
+from secagg.hosting.replica import CloseCause, View, abort_detail, abort_entry, close_entry, drop_entry
+from secagg.hosting.replies import Ended, EndKind, HostReason, Receipt
 from secagg.hosting.schedule import RoundSchedule
-from secagg.hosting.timer import Timer
 from secagg.hosting.tools import STORE_FAILURES, Tools
-from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
-from secagg.store.base import Aborted, Completed, DamagedError, Entry, EntryKind, FencedError, Outcome, SessionRecord
+from secagg.store.base import Aborted, DamagedError, Entry, EntryKind, FencedError, Outcome, SessionRecord
 
 RETRY_SECONDS: Final = 1.0
 
 
-class Keeper:
+class Keeper(Kept):
     """Drives one session from its first round to its stored outcome.
 
     Args:
@@ -51,12 +40,6 @@ class Keeper:
         schedule: its deadlines.
         outcome: how it ended, if it has ended; it is then only looked at.
         relay: to other processes that host the same session, if there are any.
-
-    Attributes:
-        news: set, and replaced by another, whenever a client may be asked something else.
-        end: how the session ended, or None.
-        outcome: the same as the store has it, or None while the session runs or its end is being written.
-        damage: that the store has the session damaged, in one sentence, or empty: there will be no sum.
     """
 
     def __init__(
@@ -68,29 +51,12 @@ class Keeper:
         outcome: Outcome | None,
         relay: Relay | None = None,
     ) -> None:
-        self._tools = tools
-        self._record = record
-        self._name = record.name
-        self._clients = clients
-        self._timer = Timer(tools.clock, schedule)
+        super().__init__(tools, record, clients, schedule, outcome)
         self._inbox = Inbox()
         self._in_hand: tuple[Waiting, ...] = ()
         self._task: asyncio.Task[None] | None = None
-        self._stopped = False
         self._relay = relay
-        self._journal: Journal | None = None
-        self._book: RoundBook | None = None
-        self._view: View | None = None
-        self._shown: View | None = None
         self._turned = False
-        self._digests: dict[int, bytes] = {}
-        self._stored = 0
-        self._contributors: tuple[ClientId, ...] | None = None
-        self.news = asyncio.Event()
-        self.outcome = outcome
-        self.damage = ""
-        self._aborted = outcome if isinstance(outcome, Aborted) else None
-        self.end = self._over = None if outcome is None else _told(self._aborted)
 
     async def open(self, journal: Journal) -> None:
         """Replay the log and go on from there, without clients whose answer is damaged.
@@ -149,18 +115,6 @@ class Keeper:
             if self.outcome is None:
                 self._tools.observer.session_left(self._name)
 
-    def count_stored(self, size: int) -> None:
-        """Count bytes that the store has of an ended session."""
-        self._stored += size
-        self._tools.space.add(size)
-
-    def released(self) -> None:
-        """Note that the result is gone from the store."""
-        if isinstance(self.outcome, Completed):
-            self.outcome = replace(self.outcome, result=None)
-        self._tools.space.add(-self._stored)
-        self._stored = 0
-
     def require_running(self) -> None:
         """Demand that the session goes on, or has ended.
 
@@ -193,85 +147,6 @@ class Keeper:
             return self.answered(waiting, self._afterwards(waiting))
         self._inbox.put(waiting)
         return await waiting.answer
-
-    def foresee(self, client: ClientId, digest: bytes) -> Receipt | None:
-        """The answer to a message that cannot change the session, or None."""
-        if self._book is not None:
-            return self._book.foresee(client, digest)
-        return ENDED if self._over is not None else None
-
-    @property
-    def counted(self) -> int:
-        """Bytes of the session that are counted in this process."""
-        return self._stored
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Until the deadline of the open round, or None when none is open."""
-        return None if self._view is None or self._view.round is None else self._timer.seconds_left
-
-    async def request(self, client: ClientId, seen: bytes = b"") -> Request | None:
-        """What the open round asks of a client."""
-        view = self._shown
-        if self._view is None or view is None or self._view.round is not view.round:
-            return None  # Others may know more already than is shown here.
-        message = None if view is None else view.requests.get(client)
-        if view is None or view.round is None or message is None:
-            return None
-        digest = self._digests.get(id(message))
-        if digest is None:
-            digest = self._digests[id(message)] = hashlib.sha256(message).digest()
-        return Request(view.round, message, digest, self._timer.seconds_left)
-
-    def gone(self, client: ClientId) -> Departure | None:
-        """Why a client was dropped, as far as this process knows."""
-        return None if self._book is None else self._book.gone.get(client)
-
-    def answered(self, waiting: Waiting, receipt: Receipt) -> Receipt:
-        """Tell the observer of an answer to a client's message."""
-        if waiting.entry.client is not None and waiting.digest:
-            self.observe_answer(waiting.entry.client, receipt)
-        return receipt
-
-    def observe_answer(self, client: ClientId, receipt: Receipt) -> None:
-        """Tell the observer what a client was answered."""
-        round_ = None if self._view is None else self._view.round
-        self._tools.observer.answer(self._name, round_, client, receipt.kind)
-
-    def status(self) -> SessionStatus:
-        """The session as its operator sees it."""
-        book, aborted, round_ = self._book, self._aborted, None if self._view is None else self._view.round
-        open_ = book is not None and round_ is not None and self._over is None
-        detail, dropped = self.damage, self._dropped()
-        if self.damage:
-            state = "failed"
-        elif self._over is not None:
-            state = "completed" if aborted is None else "aborted"
-            detail = _completed(self.outcome) if aborted is None else aborted.detail
-        elif self._stopped or round_ is None:
-            state = "failed" if self._stopped else "starting"
-        else:
-            state = round_.value
-        return SessionStatus(
-            name=self._name,
-            state=state,
-            clients=self._clients,
-            expected=0 if self._view is None or not open_ else len(self._view.requests),
-            answered=0 if book is None or not open_ else book.answered,
-            pending=0 if book is None or not open_ else len(book.pending),
-            dropped={departure_of(reason): count for reason, count in dropped.items()},
-            seconds_left=self._timer.seconds_left if open_ else None,
-            log_entries=0 if book is None or self.outcome is not None else book.entries,
-            stored_bytes=self._stored,
-            result_ready=isinstance(self.outcome, Completed) and self.outcome.result is not None,
-            abort_reason=None if aborted is None else AbortReason(aborted.reason),
-            detail=detail,
-            created_at=self._record.created_at,
-            contributors=self._contributors,
-            tenant=self._record.tenant,
-            ended_at=0.0 if self.outcome is None else self.outcome.ended_at,
-            progress=None if self._journal is None or not open_ else self._journal.progress,
-        )
 
     async def look(self) -> None:
         """Nobody else changes the session."""
@@ -349,17 +224,6 @@ class Keeper:
             tools.observer.session_ended(self._name, outcome)
             self._flash()
 
-    def _dropped(self) -> dict[str, int]:
-        """How many clients were dropped for which reason, before a restart, too."""
-        if self._book is not None:
-            return {reason.value: count for reason, count in self._book.dropped.items()}
-        return {} if self.outcome is None else dict(self.outcome.dropped)
-
-    def _afterwards(self, waiting: Waiting) -> Receipt:
-        """The answer to what comes after the session's end."""
-        client = waiting.entry.client
-        return (None if client is None else self.foresee(client, waiting.digest)) or ENDED
-
     async def _answer_unlogged(self, found: Sorted) -> None:
         await self._forget(found.unlogged)
         for waiting, receipt in found.idle:
@@ -414,19 +278,6 @@ class Keeper:
             self._turned = False
             self._flash()
 
-    def account(self) -> Account:
-        """What others are told."""
-        view, book = self._view, self._book
-        return Account(
-            round=None if view is None else view.round,
-            requests={} if view is None or view.round is None else view.requests,
-            gone={} if book is None else book.gone,
-            end=self._over,
-            damage=self.damage,
-            status=self.status(),
-            open_seconds=self._timer.open_seconds,
-        )
-
     def _follow(self, book: RoundBook, step: Step) -> None:
         """Take over what a step did, and tell the observer."""
         observer, before, answered = self._tools.observer, self._view, book.answered
@@ -463,7 +314,7 @@ class Keeper:
                 self._contributors = view.result.contributors
             if view.abort_reason is not None:
                 self._aborted = Aborted(view.abort_reason.value, detail)
-            self._over = _told(self._aborted)
+            self._over = told(self._aborted)
 
     def _due(self, book: RoundBook) -> Entry | None:
         """What the host itself has to do now, if anything."""
@@ -520,16 +371,3 @@ class Keeper:
             self._tools.observer.session_failed(self._name, error)
             if self._relay is not None:
                 self._relay.failed()
-
-
-def _told(aborted: Aborted | None) -> Ended:
-    """What clients hear of an end: nothing that depends on inputs, as it does whether the sum can be decoded."""
-    if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:
-        return Ended(EndKind.COMPLETED)
-    return Ended(EndKind.ABORTED, AbortReason(aborted.reason))
-
-
-def _completed(outcome: Outcome | None) -> str:
-    if isinstance(outcome, Completed) and outcome.expired:
-        return "the session has completed; its result expired, since nobody fetched it in time"
-    return "the session has completed"

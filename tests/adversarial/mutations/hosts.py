@@ -38,7 +38,7 @@ MUTATIONS: Final = (
         "31",
         "a host tells of A13",
         (
-            "hosting/keeper.py",
+            "hosting/kept.py",
             "if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:",
             "if aborted is None:",
         ),
