@@ -30,6 +30,7 @@ import numpy as np
 
 import secagg
 from bench.many_sessions import Kept, measure_kept
+from bench.pages import OPERATIONS
 from bench.players import HIGHEST, input_of
 from bench.processes import ROOT, cpu_seconds_of, line_of, memory_of, start
 from secagg.bench.blocks import write_into
@@ -282,7 +283,7 @@ def main(words: Sequence[str]) -> None:
                 write_report(Report(date, secagg.__version__, False, machine, every), chosen.json)
     report = read_report(chosen.json)
     for page in chosen.into:
-        write_into(page, report, {"network": table, "service": speed_table})
+        write_into(page, report, {"network": table, "service": speed_table}, OPERATIONS)
     print(table(report))
     print(speed_table(report))
 

@@ -7,7 +7,7 @@ twice changes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,20 +19,27 @@ from secagg.errors import ParameterError
 _BLOCK: Final = re.compile(r"<!-- bench: (?P<name>[a-z]+) -->\n(?:.*?\n)??<!-- end of bench -->", re.DOTALL)
 
 
-def fill_blocks(text: str, report: Report, blocks: Mapping[str, Callable[[Report], str]] = BLOCKS) -> str:
-    """Return a page with the content of its blocks written anew.
+def fill_blocks(
+    text: str,
+    report: Report,
+    blocks: Mapping[str, Callable[[Report], str]] = BLOCKS,
+    others: Collection[str] = (),
+) -> str:
+    """Return a page with the content of its blocks written anew, but for those of others.
 
     Raises:
         ParameterError: a page without a block, or a block of a name that no table has.
     """
-    return fill(text, {name: partial(table, report) for name, table in blocks.items()})
+    return fill(text, {name: partial(table, report) for name, table in blocks.items()}, others)
 
 
-def fill(text: str, contents: Mapping[str, Callable[[], str]]) -> str:
+def fill(text: str, contents: Mapping[str, Callable[[], str]], others: Collection[str] = ()) -> str:
     """Return a page with the blocks of these names written anew; see :func:`fill_blocks`."""
 
     def made(found: re.Match[str]) -> str:
         name = found["name"]
+        if name in others and name not in contents:
+            return found[0]
         if name not in contents:
             raise ParameterError(f"no table is called {name!r}; a block may be one of {', '.join(contents)}")
         return f"<!-- bench: {name} -->\n{contents[name]()}\n<!-- end of bench -->"
@@ -46,13 +53,18 @@ def fill(text: str, contents: Mapping[str, Callable[[], str]]) -> str:
     return written
 
 
-def write_into(page: Path, report: Report, blocks: Mapping[str, Callable[[Report], str]] = BLOCKS) -> bool:
-    """Fill the blocks of a file; returns whether that changed it.
+def write_into(
+    page: Path,
+    report: Report,
+    blocks: Mapping[str, Callable[[Report], str]] = BLOCKS,
+    others: Collection[str] = (),
+) -> bool:
+    """Fill the blocks of a file, but for those of others; returns whether that changed it.
 
     Raises:
         ParameterError: no such file, or see :func:`fill_blocks`.
     """
-    return rewrite(page, partial(fill_blocks, report=report, blocks=blocks))
+    return rewrite(page, partial(fill_blocks, report=report, blocks=blocks, others=others))
 
 
 def rewrite(page: Path, change: Callable[[str], str]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from secagg.bench.blocks import fill_blocks, write_into
+from secagg.bench.blocks import fill, fill_blocks, write_into
 from secagg.bench.tables import BLOCKS
 from secagg.errors import ParameterError
 from tests.bench.conftest import report_of, time_row
@@ -68,3 +68,9 @@ def test_text_between_empty_blocks_stays() -> None:
     made = "<!-- bench: machine -->\nmade\n<!-- end of bench -->\n"
     assert written == f"{made}Text of a person.\n{made}"
     assert fill_blocks(written, report_of(), {"machine": lambda report: "made"}) == written
+
+
+def test_the_blocks_of_other_runs_stay() -> None:
+    page = "<!-- bench: mine -->\nold\n<!-- end of bench -->\n<!-- bench: theirs -->\nkept\n<!-- end of bench -->\n"
+    written = fill(page, {"mine": lambda: "new"}, ("mine", "theirs"))
+    assert written == page.replace("old", "new")

@@ -137,10 +137,8 @@ def _run(programs: Path, user: str | None, program: str, *words: str | Path) -> 
     # A file, because the server keeps what it inherits open.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(  # noqa: S603
-            [programs / program, *words],
-            user=user,
-            group=user,
-            extra_groups=None if user is None else (),
+            # Not `user=`: that forks, and a process in which gRPC runs may be hurt by it.
+            [*(() if user is None else ("runuser", "-u", user, "--")), programs / program, *words],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=output,
