@@ -18,7 +18,6 @@ from secagg.executor import INLINE, Executor
 from secagg.hosting.clock import Clock, LoopClock
 from secagg.hosting.errors import (
     HostUnavailableError,
-    QuotaExceededError,
     ResultNotReadyError,
     UnknownSessionError,
     unknown_session,
@@ -221,9 +220,10 @@ class SessionHost:
                 if known.record != record:
                     raise StoreConflictError(f"session {name} exists with other content; choose another name")
                 return known
-            self._require_room(parameters)
+            occupied = [session.record.tenant for session in self._sessions.values() if session.occupied]
+            self._tools.quotas.require_room(occupied, tenant, parameters.clients)
             await self._forget_oldest()
-            self._require_length(message_limit_of(parameters))
+            self._tools.quotas.require_length(message_limit_of(parameters))
             replica = await self._tools.run(self._replica(name, parameters, keys))
             try:
                 await self._tools.run(self._tools.store.create, record)
@@ -431,25 +431,6 @@ class SessionHost:
             loop.call_soon_threadsafe(observer.unmasking_progressed, name, progress)
 
         return lambda: Replica(parameters, roster, on_progress=tell, executor=self._tools.executor)
-
-    def _require_room(self, parameters: SessionParameters) -> None:
-        quotas, occupied = self._tools.quotas, sum(session.occupied for session in self._sessions.values())
-        if occupied >= quotas.sessions:
-            raise QuotaExceededError(
-                f"{occupied} sessions run or have results that nobody fetched, of at most {quotas.sessions}; fetch and "
-                "acknowledge results, or raise the quota sessions"
-            )
-        if parameters.clients > quotas.clients:
-            raise QuotaExceededError(
-                f"a cohort of {parameters.clients} clients is above {quotas.clients}; raise the quota clients"
-            )
-
-    def _require_length(self, limit: int) -> None:
-        most = self._tools.quotas.message_bytes
-        if limit > most:
-            raise QuotaExceededError(
-                f"the session's messages have up to {limit} bytes, above {most}; raise the quota message_bytes"
-            )
 
     async def _forget_oldest(self) -> None:
         """Forget ended sessions, whose results were fetched, above the quota, but for what is damaged."""

@@ -5,6 +5,7 @@ A bucket for each client holds what it may still send; it fills with time, up to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from secagg.errors import ParameterError
@@ -19,6 +20,7 @@ class Quotas:
 
     Attributes:
         sessions: sessions that run or whose result nobody has fetched.
+        sessions_of_tenant: how many of these one tenant may have.
         clients: the largest cohort.
         message_bytes: the longest message of a session.
         upload_bytes: all uploads and results together, committed or not.
@@ -34,6 +36,7 @@ class Quotas:
     """
 
     sessions: int = 64
+    sessions_of_tenant: int = 1_000_000
     clients: int = 100_000
     message_bytes: int = 1 << 33
     upload_bytes: int = 1 << 40
@@ -49,6 +52,38 @@ class Quotas:
             if whole is None or whole < 1:
                 raise ParameterError(f"quota {bound.name} is {value!r}; give a whole number from 1 on")
             object.__setattr__(self, bound.name, whole)
+
+    def require_room(self, occupied: Sequence[str], tenant: str, clients: int) -> None:
+        """Demand room for another session.
+
+        Args:
+            occupied: the tenant of each session that runs or has a result.
+            tenant: whose session it is to be.
+            clients: size of its cohort.
+
+        Raises:
+            QuotaExceededError: too many sessions, or too large a cohort.
+        """
+        whose = f" of tenant {tenant!r}" if tenant else ""
+        for found, most, of, quota in (
+            (len(occupied), self.sessions, "", "sessions"),
+            (occupied.count(tenant), self.sessions_of_tenant, whose, "sessions_of_tenant"),
+        ):
+            if found >= most:
+                raise QuotaExceededError(
+                    f"{found} sessions{of} run or have results that nobody fetched, of at most {most}; fetch and "
+                    f"acknowledge results, or raise the quota {quota}"
+                )
+        if clients > self.clients:
+            raise QuotaExceededError(f"a cohort of {clients} clients is above {self.clients}; raise the quota clients")
+
+    def require_length(self, limit: int) -> None:
+        """Demand that a session's messages may be so long; raises QuotaExceededError."""
+        if limit > self.message_bytes:
+            raise QuotaExceededError(
+                f"the session's messages have up to {limit} bytes, above {self.message_bytes}; raise the quota "
+                "message_bytes"
+            )
 
 
 class _Buckets:

@@ -205,10 +205,10 @@ class Played:
         self.answers: dict[int, bytes] = {}
 
     async def create(
-        self, host: SessionHost, name: str = "round-1", schedule: RoundSchedule = SCHEDULE
+        self, host: SessionHost, name: str = "round-1", schedule: RoundSchedule = SCHEDULE, tenant: str = ""
     ) -> HostedSession:
         roster = self.harness.roster if self.harness.active else None
-        return await host.create(name, self.harness.parameters, roster=roster, schedule=schedule)
+        return await host.create(name, self.harness.parameters, roster=roster, schedule=schedule, tenant=tenant)
 
     def client(self, client: int) -> ClientSession:
         return self.harness.clients[client]

@@ -39,6 +39,25 @@ def test_sessions_that_run_or_wait_to_be_fetched_are_bounded() -> None:
     run(body())
 
 
+def test_no_tenant_takes_all_places() -> None:
+    async def body() -> None:
+        played = [Played(Harness(4, threshold=2, seed=seed)) for seed in range(5)]
+        async with hosting(MemoryStore(), quotas=Quotas(sessions=4, sessions_of_tenant=2)) as host:
+            for seed in range(2):
+                await played[seed].create(host, f"a{seed}", tenant="a")
+            with pytest.raises(QuotaExceededError, match=r"2 sessions of tenant 'a' run .*of_tenant$"):
+                await played[2].create(host, "a2", tenant="a")
+            await played[3].create(host, "b", tenant="b")
+            ended = host.session("a0")
+            await ended.abort("over")
+            await ended.wait_ended()
+            await played[2].create(host, "a2", tenant="a")
+            with pytest.raises(QuotaExceededError, match="2 sessions of tenant 'a'"):
+                await played[4].create(host, "a3", tenant="a")
+
+    run(body())
+
+
 def test_ended_sessions_are_forgotten_from_the_oldest() -> None:
     async def body() -> None:
         store = MemoryStore()
@@ -50,6 +69,9 @@ def test_ended_sessions_are_forgotten_from_the_oldest() -> None:
                     await session.wait_ended()
             assert [session.name for session in host.sessions()] == ["s1", "s2", "s3", "s4"]
             assert [record.name for record in store.sessions()] == ["s1", "s2", "s3", "s4"]
+            # There is no list of names that were forgotten, which would grow for good.
+            again = await Played(Harness(4, threshold=2, seed=9)).create(host, "s0")
+            assert again.status().state == "advertise_keys"
 
     run(body())
 

@@ -132,6 +132,9 @@ class LimitSettings(Section):
     sessions: Count = Field(
         default=_DEFAULTS.sessions, description="sessions that run or whose result nobody has fetched"
     )
+    sessions_of_tenant: Count = Field(
+        default=_DEFAULTS.sessions_of_tenant, description="how many of these one tenant may have"
+    )
     clients: Count = Field(default=_DEFAULTS.clients, description="the largest cohort")
     message_bytes: Count = Field(default=_DEFAULTS.message_bytes, description="the longest message")
     upload_bytes: Count = Field(
