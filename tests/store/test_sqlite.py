@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -320,27 +319,6 @@ def test_a_file_of_too_many_bytes_for_the_disk_is_refused(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", source, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "an upload cannot be written: File too large" in done.stdout
     assert files_of(tmp_path) == ["1"]
-
-
-def test_sessions_are_used_from_many_threads(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path)
-    names = [f"s{number}" for number in range(6)]
-
-    def work(name: str) -> None:
-        store.create(replace(RECORD, name=name))
-        for client in range(20):
-            number = uploaded(store, b"x" * client, name)
-            store.append(name, [entry(client, number.encode(), EntryKind.UPLOAD)])
-
-    threads = [Thread(target=work, args=(name,)) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for name in names:
-        assert [logged.client for logged in store.entries(name)] == list(range(20))
-        assert store.upload_bytes(name) == sum(range(20))
-    store.close()
 
 
 def test_tidying_up_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

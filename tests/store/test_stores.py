@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +249,23 @@ def test_a_result_that_expired_is_told_from_one_that_was_fetched(store: SessionS
     assert [record.tenant for record in store.sessions()] == ["clinic"]
     with pytest.raises(StoreConflictError):
         store.create(RECORD)
+
+
+def test_different_sessions_are_used_at_once(store: SessionStore) -> None:
+    names = [f"s{number}" for number in range(6)]
+
+    def work(name: str) -> None:
+        store.create(replace(RECORD, name=name))
+        for client in range(20):
+            number = uploaded(store, b"x" * client, name)
+            store.append(name, [entry(client, number.encode(), EntryKind.UPLOAD)])
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        for done in [threads.submit(work, name) for name in names]:
+            done.result()
+    for name in names:
+        assert [logged.client for logged in store.entries(name)] == list(range(20))
+        assert store.upload_bytes(name) == sum(range(20))
 
 
 def test_an_aborted_session_says_why(store: SessionStore) -> None:
