@@ -101,7 +101,7 @@ class SessionHost:
             gather_seconds=gather_seconds,
         )
         self._readiness = Readiness(self._tools)
-        self._logins = OwnLogins(wall_clock)
+        self._logins = OwnLogins()
         self._sessions: dict[str, HostedSession] = {}
         self._damaged: dict[str, str] = {}
         self.pinned = pinned

@@ -19,6 +19,10 @@ _MOST_SPENT: Final = 1 << 16
 class Logins(Protocol):
     """Common to all replicas of a service."""
 
+    def now(self) -> float:
+        """Seconds by which nonces and tokens grow old, the same for all replicas but for what their clocks differ."""
+        ...
+
     def secret(self) -> bytes:
         """32 random bytes; whoever may log in keeps its token for as long as they stay the same. Does not block."""
         ...
@@ -39,20 +43,25 @@ class Logins(Protocol):
 class OwnLogins:
     """Those of one process, in memory: a restart asks everybody to log in again.
 
-    What is too old is forgotten, and above `most` the oldest; a nonce as old as what was forgotten counts as spent.
+    What is too old is forgotten, and above `most` the oldest; a nonce as old as what was forgotten counts as spent. So
+    a clock that was set back would keep everybody out: it goes by running time.
 
     Args:
-        now: seconds since 1970.
+        now: seconds that only grow.
         most: nonces that are remembered.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time, most: int = _MOST_SPENT) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, most: int = _MOST_SPENT) -> None:
         self._now = now
         self._most = most
         self._secret = secrets.token_bytes(SECRET_BYTES)
         self._spent: set[bytes] = set()
         self._by_age: list[tuple[int, bytes]] = []
         self._forgotten = 0
+
+    def now(self) -> float:
+        """Seconds of this process."""
+        return self._now()
 
     def secret(self) -> bytes:
         """32 random bytes, drawn when this was made."""

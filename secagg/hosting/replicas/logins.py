@@ -20,6 +20,10 @@ class SharedLogins:
         self._store = store
         self._secret = secret
 
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._tools.wall_clock()
+
     def secret(self) -> bytes:
         """32 random bytes, the same for all replicas."""
         return self._secret

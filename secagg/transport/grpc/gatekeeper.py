@@ -2,7 +2,7 @@
 
 Both are texts that the server has sealed, so that every replica knows them again and none keeps a table: a nonce says
 whose it is and until when it is good, a token besides for which key it was given. A nonce is spent by the login that it
-was signed for, once in all replicas. Times are wall clock, and clocks may differ a little. Must not know gRPC.
+was signed for, once in all replicas. Clocks of replicas may differ a little. Must not know gRPC.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Gatekeeper:
         key_of: who has to sign with which key.
         names: the names by which clients may have dialled this server.
         logins: what all replicas of the service have in common.
-        now: seconds since 1970.
+        now: seconds, by the clock of `logins`.
         limits: how long nonces and tokens live.
         randomness: source of nonces and tokens.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
@@ -114,7 +113,7 @@ class GrpcServer:
         """
         UNFORKED.require()
         limits = self._limits or _roomy(self._host, self._roster)
-        gatekeeper = Gatekeeper(self._admission.key_of, self._names, self._host.logins, time.time, limits)
+        gatekeeper = Gatekeeper(self._admission.key_of, self._names, self._host.logins, self._host.logins.now, limits)
         server = grpc.aio.server(
             interceptors=(Places(gatekeeper, limits), *self._interceptors, Parser()),
             options=server_options(limits, 0 if self._health_address is None else HEALTH_LIMITS.connections),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,11 @@ from secagg.crypto.login import (
     member_login_text,
     operator_login_text,
 )
-from secagg.hosting import UnknownSessionError
+from secagg.hosting import SessionHost, UnknownSessionError
 from secagg.hosting.logins import Logins, OwnLogins
 from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
 from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport.grpc.connection import Connection, Metadata
 from secagg.transport.grpc.gatekeeper import (
     SKEW_SECONDS,
     Caller,
@@ -31,7 +33,7 @@ from secagg.transport.grpc.gatekeeper import (
 )
 from secagg.transport.grpc.status import CallRefusedError
 from tests.hosting.support import Recorder
-from tests.transport.grpc.network import SESSION, Network, Watch, client_tls, failure, run
+from tests.transport.grpc.network import IMPATIENT, SESSION, Network, Watch, client_tls, failure, run
 
 STRANGER = IdentityKey.from_seed(SecretBytes(bytes(32)))
 ALICE = ClientCaller("s", 1)
@@ -487,6 +489,44 @@ def test_a_login_that_was_recorded_is_worthless() -> None:
             for empty in (pb.ChallengeRequest(), pb.ChallengeRequest(operator=pb.OperatorSubject(public_key=b"short"))):
                 code, detail = await failure(stubs.Challenge(empty))
                 assert (code, detail.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED")
+
+    run(play())
+
+
+async def offer_by(connection: Connection) -> bytes:
+    async def offer(metadata: Metadata) -> bytes:
+        reply = await connection.aggregation.GetOffer(pb.GetOfferRequest(), metadata=metadata)
+        return bytes(reply.offer)
+
+    return await connection.call("GetOffer", offer)
+
+
+def test_a_clock_that_is_set_keeps_nobody_out_of_a_server_of_its_own() -> None:
+    """Set back, it made each new nonce look as old as those that were used, for as long as it was set back."""
+
+    async def play() -> None:
+        wall, watch, network = Clock(), Watch(), Network()
+        network.host = SessionHost(network.store, wall_clock=wall)
+        async with network, network.connection(1, observer=watch) as first:
+            for step in (0.0, 86_400.0, -86_400.0, -86_400.0):
+                wall.time += step
+                async with network.connection(2, retry=IMPATIENT) as second:
+                    assert await offer_by(second) == await offer_by(first) == network.session.offer
+            assert watch.logins == 1
+
+    run(play())
+
+
+def test_a_server_goes_by_the_clock_of_its_logins(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = Clock(0.0)
+    monkeypatch.setattr(OwnLogins, "now", lambda self: time.monotonic() + ahead())
+
+    async def play() -> None:
+        watch = Watch()
+        async with Network() as network, network.connection(1, observer=watch) as connection:
+            for ahead.time in (0.0, 60.0, 2 * 86_400.0):
+                await offer_by(connection)
+            assert watch.logins == 2
 
     run(play())
 
