@@ -195,7 +195,7 @@ def test_a_server_that_restarts_goes_on_with_its_clients() -> None:
             first = network.everybody((1, 2, 3), observer=watch)
 
             early = asyncio.create_task(first)
-            await until(lambda: len(watch.outcomes) == 3)
+            await until(lambda: network.session.status().answered == 3)
             await network.restart()
             last = await network.client(4)
             assert isinstance(last, Participation)
