@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
 
 from secagg.errors import AbortReason
 from secagg.executor import Troubled
@@ -169,6 +169,8 @@ class Keeper(Kept):
     async def _advance(self, journal: Journal, book: RoundBook) -> None:
         """Make one transaction, or wait for something to do."""
         clock, arrived, relay = self._tools.clock, self._inbox.arrived, self._relay
+        if relay is not None:
+            await relay.collect(self._inbox)
         await self._gather(book)
         if relay is not None:
             await relay.collect(self._inbox)
@@ -236,7 +238,8 @@ class Keeper(Kept):
         tools, entries = self._tools, [waiting.entry for waiting in batch]
         last = self._timer.round is Round.UNMASKING and entries[-1].kind is EntryKind.CLOSE_ROUND
         try:
-            step = await tools.run_in(tools.unmasking if last else tools.threads, journal.commit, entries)
+            committing = tools.run_in(tools.unmasking if last else tools.threads, journal.commit, entries)
+            step = await (self._mentioning(committing) if last and self._relay is not None else committing)
         except NotLoggedError as error:
             refusal = self._tools.unavailable(self._name, error)
             local = [waiting for waiting in batch if not waiting.letter]
@@ -256,6 +259,18 @@ class Keeper(Kept):
         self._in_hand = ()
         await self._show()
         return True
+
+    async def _mentioning(self, committing: Coroutine[Any, Any, Step]) -> Step:
+        """Wait for the end of the last round, and tell others now and then how far it is."""
+        clock, relay, done = self._tools.clock, self._relay, asyncio.Event()
+        task = asyncio.get_running_loop().create_task(committing)
+        task.add_done_callback(lambda _: done.set())
+        try:
+            while not await clock.wait(done, clock.now() + RETRY_SECONDS) and relay is not None:
+                await relay.mention(self.account())
+            return await task
+        finally:
+            task.cancel()
 
     async def _put_back(self, letters: list[Waiting], damaged: Entry | None) -> None:
         """Try letters again that could not be read: whose upload is damaged did not answer."""

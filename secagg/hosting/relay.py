@@ -72,6 +72,10 @@ class Relay(Protocol):
         """
         ...
 
+    async def mention(self, account: Account) -> None:
+        """Say how far the end of the last round is, which others may miss."""
+        ...
+
     def left(self, error: Exception | None) -> None:
         """The keeper keeps the session no longer: because of this, or because it has ended and that is stored."""
         ...

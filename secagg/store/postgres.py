@@ -18,7 +18,7 @@ import psycopg
 from secagg.store.base import DamagedError, EntryKind, StoreError
 from secagg.store.blobs import Blobs
 from secagg.store.digests import digest_of
-from secagg.store.postgres_pool import CHANNEL, SECONDS
+from secagg.store.postgres_pool import CHANNEL, SECONDS, Row
 from secagg.store.postgres_rows import lease_digest, leased_state, named_uploads, state_of
 from secagg.store.postgres_sessions import PostgresSessions
 from secagg.store.shared import Lease, Letter
@@ -113,15 +113,18 @@ class PostgresStore(PostgresSessions):
             state = state_of(connection, name)
             session = state["id"]
             sent = connection.execute(
-                "SELECT number, sha256 FROM letters WHERE session = %s AND client = %s", (session, client)
+                "SELECT number, sha256, receipt, answer FROM letters WHERE session = %s AND client = %s",
+                (session, client),
             ).fetchall()
-            for row in sent:
-                if row["sha256"] == letter.sha256:
-                    return int(row["number"])
+            same = [row for row in sent if row["sha256"] == letter.sha256]
+            if same and (same[0]["receipt"] is None or _receipt(same[0])):
+                return int(same[0]["number"])
             if state["ended"] is not None:
                 return None
-            if len(sent) >= most:
+            if len(sent) - len(same) >= most:
                 return None
+            for row in same:
+                connection.execute("DELETE FROM letters WHERE session = %s AND number = %s", (session, row["number"]))
             values = (letter.kind.value, client, letter.payload, letter.sha256, letter.size)
             made = connection.execute(
                 "INSERT INTO letters (session, kind, client, payload, sha256, size, digest) "
@@ -130,7 +133,7 @@ class PostgresStore(PostgresSessions):
             ).fetchall()
             return int(made[0]["number"])
 
-    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter]]:
+    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter | None]]:
         """The oldest unanswered letters with numbers above `after`."""
         with self._connections.use(f"the letters to session {name[:40]!r} cannot be read") as connection:
             state = state_of(connection, name)
@@ -141,16 +144,7 @@ class PostgresStore(PostgresSessions):
                 "WHERE session = %s AND receipt IS NULL AND number > %s ORDER BY number LIMIT %s",
                 (state["id"], after, most),
             ).fetchall()
-        letters = []
-        for row in rows:
-            values = (row["kind"], row["client"], row["payload"], row["sha256"], row["size"])
-            if digest_of("letter", name, *values) != row["digest"]:
-                raise DamagedError(f"letter {row['number']} to session {name} was damaged on the disk")
-            client = int(row["client"]) if row["client"] else None
-            letters.append(
-                (row["number"], Letter(EntryKind(row["kind"]), client, row["payload"], row["sha256"], row["size"]))
-            )
-        return letters
+        return [(row["number"], _letter(name, row)) for row in rows]
 
     def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
         """Say what the session is now, and answer letters: all or nothing."""
@@ -202,10 +196,7 @@ class PostgresStore(PostgresSessions):
                 "SELECT number, receipt, answer FROM letters WHERE number = ANY(%s) AND receipt IS NOT NULL",
                 (list(numbers),),
             ).fetchall()
-        for row in rows:
-            if digest_of("receipt", row["number"], row["receipt"]) != row["answer"]:
-                raise DamagedError(f"the receipt of letter {row['number']} was damaged on the disk")
-        return {row["number"]: row["receipt"] for row in rows}
+        return {row["number"]: _receipt(row) for row in rows}
 
     def news(self, seconds: float) -> frozenset[str] | None:
         """Wait for news on a connection of its own; None when it is new, or was lost."""
@@ -254,6 +245,21 @@ class PostgresStore(PostgresSessions):
             self._blobs.discard(session, upload)
         except StoreError:
             return  # it is collected when it is old
+
+
+def _letter(name: str, row: Row) -> Letter | None:
+    """A letter, or None when it is not what was written."""
+    values = (row["kind"], row["client"], row["payload"], row["sha256"], row["size"])
+    if digest_of("letter", name, *values) != row["digest"]:
+        return None
+    client = int(row["client"]) if row["client"] else None
+    return Letter(EntryKind(row["kind"]), client, row["payload"], row["sha256"], row["size"])
+
+
+def _receipt(row: Row) -> bytes:
+    """A receipt; empty when it is not what was written."""
+    receipt: bytes = row["receipt"]
+    return receipt if digest_of("receipt", row["number"], receipt) == row["answer"] else b""
 
 
 def _columns(held: Collection[Lease]) -> tuple[list[str], list[int], list[float], list[bytes]]:

@@ -100,7 +100,8 @@ class SharedStore(SessionStore, Protocol):
         ...
 
     def send(self, name: str, letter: Letter, most: int) -> int | None:
-        """Leave a letter, durably, and wake the holder; the same client's same message is left once.
+        """Leave a letter, durably, and wake the holder; the same client's same message is left once, and once more
+        when its receipt is empty or damaged.
 
         Args:
             name: of the session.
@@ -112,16 +113,15 @@ class SharedStore(SessionStore, Protocol):
         """
         ...
 
-    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter]]:
-        """The oldest unanswered letters with numbers above `after`.
-
-        Raises:
-            DamagedError: one is not what was written.
-        """
+    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter | None]]:
+        """The oldest unanswered letters with numbers above `after`; None for one that is not what was written."""
         ...
 
     def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
-        """Say what the session is now, answer letters (number to receipt), and wake all replicas: all or nothing."""
+        """Say what the session is now, answer letters (number to receipt), and wake all replicas: all or nothing.
+
+        An empty receipt is for a letter that could not be read: whoever left it may leave it again.
+        """
         ...
 
     def state(self, name: str) -> bytes | None:
@@ -133,7 +133,8 @@ class SharedStore(SessionStore, Protocol):
         ...
 
     def receipts(self, numbers: Collection[int]) -> Mapping[int, bytes]:
-        """The receipts of those letters that are answered; after the session's end, too, until it is discarded."""
+        """The receipts of those letters that are answered; after the session's end, too, until it is discarded. One
+        that is not what was written is empty."""
         ...
 
     def news(self, seconds: float) -> frozenset[str] | None:

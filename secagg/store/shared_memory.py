@@ -46,7 +46,7 @@ class _Post:
     epoch: int = 0
     open_seconds: float = 0.0
     state: bytes | None = None
-    letters: dict[int, Letter] = field(default_factory=dict)
+    letters: dict[int, Letter | None] = field(default_factory=dict)
     numbers: dict[tuple[int | None, bytes], int] = field(default_factory=dict)
     receipts: dict[int, bytes] = field(default_factory=dict)
 
@@ -216,11 +216,11 @@ class SharedMemoryStore(MemoryStore):
             post = office.post(name)
             key = letter.client, letter.sha256
             known = post.numbers.get(key)
-            if known is not None:
+            if known is not None and post.receipts.get(known) != b"":
                 return known
             if self._sessions[name].outcome is not None:
                 return None
-            if sum(client == letter.client for client, _ in post.numbers) >= most:
+            if known is None and sum(client == letter.client for client, _ in post.numbers) >= most:
                 return None
             office.letters += 1
             post.letters[office.letters] = letter
@@ -228,7 +228,7 @@ class SharedMemoryStore(MemoryStore):
             office.tell(name)
             return office.letters
 
-    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter]]:
+    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter | None]]:
         """The oldest unanswered letters with numbers above `after`."""
         with self._office.changed:
             letters = self._office.post(name).letters

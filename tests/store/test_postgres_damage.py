@@ -65,11 +65,6 @@ PLACES: list[tuple[str, str, str, Read]] = [
     ("leases", "epoch", NUMBER, append),
     ("leases", "open_seconds", NUMBER, acquire),
     ("leases", "name", TEXT, append),
-    ("letters", "payload", MORE, lambda store, lease, first, second: store.letters("one", 0, 9)),
-    ("letters", "client", TEXT, lambda store, lease, first, second: store.letters("one", 0, 9)),
-    ("letters", "sha256", BYTES, lambda store, lease, first, second: store.letters("one", 0, 9)),
-    ("letters", "size", NUMBER, lambda store, lease, first, second: store.letters("one", 0, 9)),
-    ("letters", "receipt", BYTES, lambda store, lease, first, second: store.receipts([first])),
     ("states", "state", BYTES, lambda store, lease, first, second: store.state("one")),
     ("secrets", "secret", BYTES, lambda store, lease, first, second: store.secret()),
 ]
@@ -91,6 +86,37 @@ def test_a_flipped_bit_is_damage(
         assert flipped.rowcount > 0
     with pytest.raises(DamagedError, match="damaged"):
         read(store, lease, first, second)
+
+
+@pytest.mark.parametrize(
+    ("column", "flip"), [("payload", MORE), ("client", TEXT), ("sha256", BYTES), ("size", NUMBER), ("kind", "'drop'")]
+)
+def test_a_damaged_letter_is_told_from_others(store: PostgresStore, database: str, column: str, flip: str) -> None:
+    store.create(RECORD)
+    (lease,) = store.acquire("a", 0.0, 1)
+    first, second = store.send("one", letter(1), 9), store.send("one", letter(2), 9)
+    assert first is not None
+    with psycopg.connect(database) as connection:
+        connection.execute(f"UPDATE letters SET {column} = {flip.format(column)} WHERE number = %s", [first])  # noqa: S608
+    assert store.letters("one", 0, 9) == [(first, None), (second, letter(2))]
+    store.publish("one", lease.epoch, b"state", {first: b""}, 1.5)
+    again = store.send("one", letter(1), 9)
+    assert store.letters("one", 0, 9) == [(second, letter(2)), (again, letter(1))]
+
+
+def test_a_damaged_receipt_is_asked_for_again(store: PostgresStore, database: str) -> None:
+    store.create(RECORD)
+    (lease,) = store.acquire("a", 0.0, 1)
+    first, second = store.send("one", letter(1), 1), store.send("one", letter(2), 1)
+    assert first is not None
+    assert second is not None
+    store.publish("one", lease.epoch, b"state", {first: b"receipt", second: b"another"}, 1.5)
+    with psycopg.connect(database) as connection:
+        connection.execute(f"UPDATE letters SET receipt = {BYTES.format('receipt')} WHERE number = %s", [first])  # noqa: S608
+    assert store.receipts([first, second]) == {first: b"", second: b"another"}
+    again = store.send("one", letter(1), 1)
+    assert again not in (None, first)
+    assert store.letters("one", 0, 9) == [(again, letter(1))]
 
 
 def test_a_damaged_outcome_is_told(store: PostgresStore, database: str) -> None:

@@ -212,6 +212,18 @@ def test_a_letter_is_left_once_and_read_until_it_is_answered(store: SharedStore,
     assert store.receipts([]) == {}
 
 
+def test_a_letter_that_could_not_be_read_is_left_again(store: SharedStore) -> None:
+    store.create(RECORD)
+    lease = held(store)
+    first = store.send("one", letter(1), 1)
+    assert first is not None
+    store.publish("one", lease.epoch, b"", {first: b""}, 0.0)
+    again = store.send("one", letter(1), 1)
+    assert again not in (None, first)
+    assert store.send("one", letter(1), 1) == again
+    assert store.letters("one", 0, 10) == [(again, letter(1))]
+
+
 def test_a_client_has_room_for_so_many_letters(store: SharedStore) -> None:
     store.create(RECORD)
     lease = held(store)

@@ -41,7 +41,6 @@ def host_of(config: ServerConfig, store: SessionStore, **options: Any) -> Sessio
     """Return the host of a store: one of many, where the store is shared."""
     if config.storage.postgres is None:
         return SessionHost(store, **options)
-    options.pop("gather_seconds", None)
     return SharedHost(cast("PostgresStore", store), lease_seconds=config.storage.lease_seconds, **options)
 
 

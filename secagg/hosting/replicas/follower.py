@@ -7,23 +7,25 @@ already at another process, and a request of an earlier round would end its sess
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from secagg.errors import DecodeError
 from secagg.hosting.errors import HostError, HostUnavailableError, QuotaExceededError
 from secagg.hosting.replica import ENDED
-from secagg.hosting.replicas.letters import LETTERS_OF_CLIENT, Reply, letter_of
+from secagg.hosting.replicas.letters import COMPLAINT, LETTERS_OF_CLIENT, UNREAD, Reply, letter_of
 from secagg.hosting.replicas.publishing import STARTING, Published, ended
 from secagg.hosting.replicas.requests import Piece, Pointer, read_index, read_request
 from secagg.hosting.replies import Departure, Ended, Receipt, ReceiptKind, Request, SessionStatus
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
-from secagg.store.base import Completed, Entry, EntryKind, Outcome, SessionRecord
+from secagg.store.base import Completed, DamagedError, Entry, EntryKind, Outcome, SessionRecord
 from secagg.store.shared import SharedStore
 
 _TRIES: Final = 3
+_COMPLAIN_SECONDS: Final = 1.0
 
 
 class Follower:
@@ -53,6 +55,7 @@ class Follower:
         self._failed = self._asked = False
         self._index: tuple[Pointer, dict[ClientId, Piece]] | None = None
         self._common: dict[bytes, bytes] = {}
+        self._complained_at = -math.inf
         self._letters: dict[int, set[asyncio.Future[Reply]]] = {}
         self._stopped = False
         self.over = False
@@ -157,6 +160,8 @@ class Follower:
             except STORE_FAILURES as error:
                 await self.look()
                 if self._published.requests == published.requests:
+                    if isinstance(error, DamagedError):
+                        await self._complain()
                     raise self._tools.unavailable(self._name, error) from error
         raise self._unavailable()
 
@@ -188,15 +193,21 @@ class Follower:
         self._flash()
 
     async def _look(self) -> None:
-        tools = self._tools
+        tools, damaged = self._tools, cast("DamagedError | None", None)
         try:
-            state = await tools.run(self._store.state, self._name)
+            try:
+                state = await tools.run(self._store.state, self._name)
+            except DamagedError as error:
+                state, damaged = None, error
             published = STARTING if state is None else Published.decode(state)
             outcome = None
-            if published.end is not None or self.over:
+            if published.end is not None or self.over or damaged is not None:
                 outcome = await tools.run(self._store.outcome, self._name)
         except (*STORE_FAILURES, DecodeError) as error:
             raise tools.unavailable(self._name, error) from error
+        if damaged is not None and outcome is None:
+            await self._complain()
+            raise tools.unavailable(self._name, damaged)
         if outcome is not None:
             self.over = True
             published = ended(published, outcome)
@@ -282,7 +293,7 @@ class Follower:
             return
         try:
             found = await self._tools.run(self._store.receipts, tuple(self._letters))
-            replies = {number: Reply.decode(receipt) for number, receipt in found.items()}
+            replies = {number: Reply.decode(receipt) for number, receipt in found.items() if receipt != UNREAD}
         except (*STORE_FAILURES, DecodeError) as error:
             raise self._tools.unavailable(self._name, error) from error
         if replies:
@@ -291,6 +302,20 @@ class Follower:
             for answer in self._letters.pop(number, set()):
                 if not answer.done():
                     answer.set_result(reply)
+        for number in found.keys() - replies.keys():
+            for answer in self._letters.pop(number, set()):
+                if not answer.done():
+                    answer.set_exception(self._unavailable())
+
+    async def _complain(self) -> None:
+        """Ask the holder to publish again what is damaged; it looks by itself as well, though seldom."""
+        now = self._tools.clock.now()
+        if now - self._complained_at >= _COMPLAIN_SECONDS:
+            self._complained_at = now
+            try:
+                await self._tools.run(self._store.send, self._name, COMPLAINT, LETTERS_OF_CLIENT)
+            except STORE_FAILURES as error:
+                self._tools.observer.store_failed(self._name, error)
 
     async def _forget(self, entry: Entry) -> None:
         """Remove the upload of an entry that nobody will append."""

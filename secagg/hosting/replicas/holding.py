@@ -7,6 +7,7 @@ lost, whatever the store would say: another may go on already. Knows no callers.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +15,7 @@ from secagg.errors import DecodeError
 from secagg.hosting.inbox import Inbox, Waiting
 from secagg.hosting.keeper import RETRY_SECONDS, Keeper
 from secagg.hosting.relay import Account
-from secagg.hosting.replicas.letters import entry_of, reply_to
+from secagg.hosting.replicas.letters import COMPLAINT, UNREAD, entry_of, reply_to
 from secagg.hosting.replicas.publishing import Published
 from secagg.hosting.replicas.requests import Pointer, check_requests, write_requests
 from secagg.hosting.tools import STORE_FAILURES, Tools
@@ -69,6 +70,7 @@ class Holding:
         self._round: Round | None = None
         self._old: Pointer | None = None
         self._in_hand: dict[int, Waiting] = {}
+        self._unread: set[int] = set()
         self._published = b""
         self._published_at = self._checked_at = tools.clock.now()
 
@@ -108,7 +110,7 @@ class Holding:
             self.keeper.wake()
 
     async def collect(self, inbox: Inbox) -> None:
-        """Put letters that came into the keeper's inbox."""
+        """Put letters that came into the keeper's inbox; those that are damaged keep none of the others waiting."""
         if not self.due:
             return
         self.due = False
@@ -118,7 +120,16 @@ class Holding:
             self._tools.observer.store_failed(self.name, error)
             return
         for number, letter in found:
-            if number not in self._in_hand:
+            if number in self._unread:
+                continue
+            if letter is None:
+                damaged = DamagedError(f"letter {number} to session {self.name} was damaged; its sender is asked again")
+                self._tools.observer.store_failed(self.name, damaged)
+                self._unread.add(number)
+            elif letter == COMPLAINT:
+                self._checked_at = -math.inf
+                self._unread.add(number)
+            elif number not in self._in_hand:
                 entry, digest = entry_of(letter)
                 answer = asyncio.get_running_loop().create_future()
                 waiting = self._in_hand[number] = Waiting(entry, digest, letter.size, answer, letter=True)
@@ -128,7 +139,7 @@ class Holding:
 
     async def publish(self, account: Account, urgent: bool) -> None:
         """Tell others what is new, and answer letters; see `Relay`."""
-        receipts, clock = self._receipts(), self._tools.clock
+        receipts, clock = {**self._receipts(), **dict.fromkeys(self._unread, UNREAD)}, self._tools.clock
         if not receipts and not urgent and clock.now() - self._published_at < _LAZY_SECONDS:
             return
         while True:
@@ -147,8 +158,17 @@ class Holding:
                 await clock.wait(asyncio.Event(), clock.now() + RETRY_SECONDS)
         self._published, self._published_at = state, clock.now()
         for number in receipts:
-            del self._in_hand[number]
+            self._unread.discard(number)
+            self._in_hand.pop(number, None)
         await self._let_go()
+
+    async def mention(self, account: Account) -> None:
+        """Say how far the end of the last round is; see `Relay`."""
+        try:
+            state = Published.of(account, self._requests).encode()
+            await self._tools.run(self._store.publish, self.name, self.epoch, state, {}, account.open_seconds)
+        except STORE_FAILURES as error:
+            self._tools.observer.store_failed(self.name, error)
 
     def left(self, error: Exception | None) -> None:
         """The keeper keeps the session no longer."""

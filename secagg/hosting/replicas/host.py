@@ -59,6 +59,7 @@ class SharedHost(SessionHost):
         wall_clock: seconds since 1970.
         retention: how long ended sessions are kept.
         pinned: names of sessions that are never forgotten.
+        gather_seconds: how long an answer may wait for those of others who are awaited.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class SharedHost(SessionHost):
         wall_clock: Callable[[], float] = time.time,
         retention: Retention = _KEEP_ALL,
         pinned: Collection[str] = frozenset(),
+        gather_seconds: float = 0.0,
     ) -> None:
         super().__init__(
             store,
@@ -85,6 +87,7 @@ class SharedHost(SessionHost):
             wall_clock=wall_clock,
             retention=retention,
             pinned=pinned,
+            gather_seconds=gather_seconds,
         )
         self._shared = store
         self._lease_seconds = lease_seconds

@@ -1,7 +1,8 @@
 """Letters to the holder of a session, and its receipts, as entries and bytes. Must not know stores, nor who waits.
 
 A receipt is for good, since the same message is the same letter: what would be answered otherwise later has none yet.
-It names the upload that the letter had: who left the same message once more has one that nobody needs.
+It names the upload that the letter had: who left the same message once more has one that nobody needs. An empty
+receipt is for a letter that cannot be read, whose sender is to leave it again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from secagg.store.shared import Letter
 
 # An honest client sends one message in a round, and an abort notice; a host that drops clients or aborts, a few more.
 LETTERS_OF_CLIENT: Final = 24
+
+COMPLAINT: Final = Letter(EntryKind.MESSAGE, None, b"", hashlib.sha256(b"").digest(), 0)
+"""Asks the holder to look at what it has published, and to publish it again; answered with an empty receipt."""
+UNREAD: Final = b""
 
 
 @dataclass(frozen=True, slots=True)

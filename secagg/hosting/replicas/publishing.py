@@ -15,6 +15,7 @@ from secagg.hosting.relay import Account
 from secagg.hosting.replicas.requests import Pointer
 from secagg.hosting.replies import Departure, Ended, EndKind, SessionStatus, departure_of
 from secagg.parameters import ClientId
+from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome, SessionRecord
 
@@ -50,6 +51,7 @@ class Published:
     abort_reason: AbortReason | None
     detail: str
     contributors: tuple[ClientId, ...] | None
+    progress: Progress | None = None
 
     @property
     def failed(self) -> bool:
@@ -77,6 +79,7 @@ class Published:
             abort_reason=status.abort_reason,
             detail=status.detail,
             contributors=status.contributors,
+            progress=status.progress,
         )
 
     def encode(self) -> bytes:
@@ -88,6 +91,9 @@ class Published:
         end = None
         if self.end is not None:
             end = [self.end.kind.value, None if self.end.reason is None else self.end.reason.value]
+        progress = None
+        if self.progress is not None:
+            progress = [self.progress.stage.value, self.progress.done, self.progress.whole]
         fields = {
             "round": None if self.round is None else self.round.value,
             "requests": requests,
@@ -105,6 +111,7 @@ class Published:
             "abort_reason": None if self.abort_reason is None else self.abort_reason.value,
             "detail": self.detail,
             "contributors": self.contributors,
+            "progress": progress,
         }
         return json.dumps(fields, sort_keys=True).encode()
 
@@ -134,6 +141,7 @@ class Published:
                 abort_reason=None if fields["abort_reason"] is None else AbortReason(fields["abort_reason"]),
                 detail=fields["detail"],
                 contributors=None if fields["contributors"] is None else tuple(fields["contributors"]),
+                progress=_progress(fields.get("progress")),
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise DecodeError(f"{len(data)} bytes are no state of a session that this release knows") from error
@@ -161,6 +169,7 @@ class Published:
             contributors=self.contributors,
             tenant=record.tenant,
             ended_at=0.0 if outcome is None else outcome.ended_at,
+            progress=self.progress,
         )
 
 
@@ -204,10 +213,18 @@ def ended(published: Published, outcome: Outcome) -> Published:
         expected=0,
         answered=0,
         pending=0,
+        progress=None,
         abort_reason=reason,
         detail=detail,
         dropped={departure_of(each): count for each, count in outcome.dropped.items()},
     )
+
+
+def _progress(fields: Any) -> Progress | None:
+    if fields is None:
+        return None
+    stage, done, whole = fields
+    return Progress(Stage(stage), done, whole)
 
 
 def _pointer(fields: Any) -> Pointer | None:
