@@ -330,8 +330,8 @@ class SessionHost:
                 return found
             await clock.wait(news, until)
 
-    async def discard(self, name: str) -> None:
-        """Forget a session that has ended or is damaged, its result included.
+    async def discard(self, name: str) -> bool:
+        """Forget a session that has ended or is damaged, its result included; says whether it was still there.
 
         Raises:
             UnknownSessionError: there is none.
@@ -340,10 +340,10 @@ class SessionHost:
         """
         async with self._changing:
             if name not in self._damaged:
-                await self._discard(self.session(name))
-                return
-            await self._remove(name)
+                return await self._discard(self.session(name))
+            removed = await self._remove(name)
             self._damaged.pop(name, None)
+            return removed
 
     async def revoke(self, keys: Mapping[ClientId, bytes]) -> int:
         """Take these keys for all that are valid: clients with others are let in no more, and dropped where they take
@@ -439,18 +439,19 @@ class SessionHost:
         for session in over[: max(0, len(over) - self._tools.quotas.ended_sessions)]:
             await self._discard(session)
 
-    async def _discard(self, session: HostedSession) -> None:
+    async def _discard(self, session: HostedSession) -> bool:
         if not session.damaged:
             if session.status().state not in (EndKind.COMPLETED.value, EndKind.ABORTED.value):
                 raise ResultNotReadyError(f"session {session.name} has not ended; abort it first")
             await session.wait_ended()
-        await self._remove(session.name)
+        removed = await self._remove(session.name)
         session.discarded()
         if self._sessions.get(session.name) is session:  # otherwise another process has discarded it meanwhile
             del self._sessions[session.name]
+        return removed
 
-    async def _remove(self, name: str) -> None:
+    async def _remove(self, name: str) -> bool:
         try:
-            await self._tools.run(self._tools.store.discard, name)
+            return await self._tools.run(self._tools.store.discard, name)
         except STORE_FAILURES as error:
             raise self._tools.unavailable(name, error) from error

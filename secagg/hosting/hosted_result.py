@@ -111,12 +111,12 @@ class HostedResult:
         # From now on nobody begins to fetch it.
         self._seat.outcome = replace(outcome, expired=True)
         try:
-            await self._stored(self._tools.store.release_result, self.name, True)
+            removed = await self._stored(self._tools.store.release_result, self.name, True)
         except HostUnavailableError:
             self._seat.outcome = outcome
             raise
         self._seat.released()
-        return True
+        return removed
 
     def _require_whole(self) -> None:
         if self.damaged:

@@ -68,8 +68,8 @@ class Keeping(Protocol):
         """All others."""
         ...
 
-    async def discard(self, name: str) -> None:
-        """Forget a session that has ended or is damaged."""
+    async def discard(self, name: str) -> bool:
+        """Forget a session that has ended or is damaged; says whether it was still there."""
         ...
 
 
@@ -121,8 +121,9 @@ class Expiry:
             if isinstance(outcome, Completed) and outcome.result is not None:
                 if keep.results_seconds is not None and age >= keep.results_seconds and await session.expire_result():
                     self._tools.observer.session_expired(session.name, Expired.RESULT)
-            elif keep.ended_seconds is not None and age >= keep.ended_seconds and session.name not in self._host.pinned:
-                await self._host.discard(session.name)
+            elif keep.ended_seconds is None or age < keep.ended_seconds or session.name in self._host.pinned:
+                return
+            elif await self._host.discard(session.name):
                 self._tools.observer.session_expired(session.name, Expired.SESSION)
         except HostError:
             return  # told by whoever raised it
@@ -135,7 +136,8 @@ class Expiry:
             if keep is None or now - since < keep or name in self._host.pinned:
                 continue
             try:
-                await self._host.discard(name)
+                removed = await self._host.discard(name)
             except HostError:
                 continue
-            self._tools.observer.session_expired(name, Expired.DAMAGED)
+            if removed:
+                self._tools.observer.session_expired(name, Expired.DAMAGED)

@@ -212,13 +212,13 @@ class SessionStore(Protocol):
         """How a session ended, or None while it runs."""
         ...
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session, which somebody has fetched or, `expired`, nobody in time; its
-        outcome stays. One without a result stays as it is."""
+        outcome stays. One without a result stays as it is, and that is False."""
         ...
 
-    def discard(self, name: str) -> None:
-        """Remove everything about a session; does nothing when there is none."""
+    def discard(self, name: str) -> bool:
+        """Remove everything about a session; does nothing when there is none, and that is False."""
         ...
 
     def begin_upload(self, name: str, limit: int) -> Upload:

@@ -77,17 +77,19 @@ class MemoryStore:
         """How a session ended, or None while it runs."""
         return self._kept(name).outcome
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session; its outcome stays."""
         kept = self._kept(name)
         if not isinstance(kept.outcome, Completed):
             raise StoreError(f"session {name} has no result to release")
-        if kept.outcome.result is not None:
-            kept.uploads, kept.outcome = {}, replace(kept.outcome, result=None, expired=expired)
+        if kept.outcome.result is None:
+            return False
+        kept.uploads, kept.outcome = {}, replace(kept.outcome, result=None, expired=expired)
+        return True
 
-    def discard(self, name: str) -> None:
+    def discard(self, name: str) -> bool:
         """Remove everything about a session."""
-        self._sessions.pop(name, None)
+        return self._sessions.pop(name, None) is not None
 
     def begin_upload(self, name: str, limit: int) -> Upload:
         """Begin to take in at most `limit` bytes."""

@@ -258,7 +258,7 @@ class PostgresSessions:
         with self._connections.use(f"session {name[:40]!r} cannot be read") as connection:
             return outcome_of(state_of(connection, name))
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session; its outcome stays."""
         with self._connections.transaction(f"session {name[:40]!r} cannot be written") as connection:
             lock_lease(connection, name)
@@ -269,14 +269,16 @@ class PostgresSessions:
             if outcome.result is not None:
                 put_outcome(connection, state, replace(outcome, result=None, expired=expired))
         self._tidy(name, state["id"], None)
+        return outcome.result is not None
 
-    def discard(self, name: str) -> None:
+    def discard(self, name: str) -> bool:
         """Remove everything about a session."""
         with self._connections.transaction(f"session {name[:40]!r} cannot be removed", tell=name) as connection:
             lock_lease(connection, name)
             rows = connection.execute(DISCARD, {"name": name}).fetchall()
         for row in rows:
             self._tidy(name, row["id"], None)
+        return bool(rows)
 
     def begin_upload(self, name: str, limit: int) -> Upload:
         """Begin to take in at most `limit` bytes."""

@@ -134,17 +134,17 @@ class SharedMemoryStore(MemoryStore):
             post.letters.clear()
             self._office.tell(name)
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session; its outcome stays."""
         with self._office.changed:
-            super().release_result(name, expired)
+            return super().release_result(name, expired)
 
-    def discard(self, name: str) -> None:
+    def discard(self, name: str) -> bool:
         """Remove everything about a session."""
         with self._office.changed:
-            super().discard(name)
             if self._office.posts.pop(name, None) is not None:
                 self._office.tell(name)
+            return super().discard(name)
 
     def acquire(self, replica: str, seconds: float, most: int, name: str | None = None) -> Sequence[Lease]:
         """Take leases on sessions that nobody holds, the longest free first."""

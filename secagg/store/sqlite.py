@@ -196,7 +196,7 @@ class SqliteStore:
         with self._database.reading(f"session {name} cannot be read"):
             return outcome_of(self._state(name))
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session; its outcome stays."""
         with self._database.transaction(f"session {name} cannot be written"):
             state = self._state(name)
@@ -206,8 +206,9 @@ class SqliteStore:
             if outcome.result is not None:
                 self._put(state, replace(outcome, result=None, expired=expired))
         self._tidy(state["id"], None)
+        return outcome.result is not None
 
-    def discard(self, name: str) -> None:
+    def discard(self, name: str) -> bool:
         """Remove everything about a session."""
         with self._database.transaction(f"session {name} cannot be removed"):
             number = self._number(name)
@@ -216,6 +217,7 @@ class SqliteStore:
                     self._database.connection.execute(statement, (number,))
         if number is not None:
             self._tidy(number, None)
+        return number is not None
 
     def begin_upload(self, name: str, limit: int) -> Upload:
         """Begin to take in at most `limit` bytes."""

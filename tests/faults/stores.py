@@ -8,13 +8,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from secagg import ThreatModel
 from secagg.protocol.transitions import rounds
 from secagg.store.base import Entry, EntryKind, Outcome, SessionRecord, SessionStore, StoreError, Upload
 from secagg.store.sqlite import SqliteStore
 from secagg.wire.codec import decode_offer
+
+T = TypeVar("T")
 
 MESSAGES: Final = (EntryKind.MESSAGE, EntryKind.UPLOAD)
 
@@ -118,10 +120,11 @@ class FaultyStore:
         self._within("finish", self.store.finish, name, outcome, epoch)
         self.reaper.reach("finish/tidied")
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         self.reaper.reach("release/unwritten")
-        self._within("release", self.store.release_result, name, expired)
+        released = self._within("release", self.store.release_result, name, expired)
         self.reaper.reach("release/durable")
+        return released
 
     def begin_upload(self, name: str, limit: int) -> Upload:
         where = "finish" if self.progress(name).where == "finish" else "upload"
@@ -143,10 +146,10 @@ class FaultyStore:
     def _pass(self, where: str, how_far: str) -> None:
         self.reaper.reach(f"{where}/{how_far}")
 
-    def _within(self, what: str, call: Callable[..., None], *arguments: Any) -> None:
+    def _within(self, what: str, call: Callable[..., T], *arguments: Any) -> T:
         self._now.inside = what
         try:
-            call(*arguments)
+            return call(*arguments)
         except StoreError:
             FaultyStore.failures += 1
             raise

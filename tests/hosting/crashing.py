@@ -102,9 +102,9 @@ class CrashingStore(SqliteStore):
         with self._points.around("finish"):
             super().finish(name, outcome, epoch)
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         with self._points.around("release"):
-            super().release_result(name, expired)
+            return super().release_result(name, expired)
 
     def begin_upload(self, name: str, limit: int) -> Upload:
         with self._points.around("begin"):

@@ -67,13 +67,13 @@ class FailingStore(MemoryStore):
         self._try("discard")
         super().discard_upload(name, upload)
 
-    def release_result(self, name: str, expired: bool = False) -> None:
+    def release_result(self, name: str, expired: bool = False) -> bool:
         self._try("release")
-        super().release_result(name, expired)
+        return super().release_result(name, expired)
 
-    def discard(self, name: str) -> None:
+    def discard(self, name: str) -> bool:
         self._try("discard_session")
-        super().discard(name)
+        return super().discard(name)
 
 
 class _FailingUpload:

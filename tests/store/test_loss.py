@@ -230,7 +230,7 @@ def test_a_note_that_cannot_be_written_is_made_up_before_the_next_commit(
 def test_each_commit_is_noted_behind_it(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         heads = [HeadFile(tmp_path / HEAD).read()]
-        changes: list[Callable[[], None]] = [
+        changes: list[Callable[[], object]] = [
             lambda: store.create(RECORD),
             lambda: store.append("one", [entry(1)]),
             lambda: store.finish("one", Completed(None)),

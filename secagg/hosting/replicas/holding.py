@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from secagg.errors import DecodeError
@@ -25,6 +26,7 @@ from secagg.store.shared import Lease, SharedStore
 
 _LETTERS: Final = 512
 _LAZY_SECONDS: Final = 1.0  # how old numbers may be that others show
+_OLD_SECONDS: Final = 10.0  # who begins to follow takes a deadline for later than it is by so much at most
 _CHECK_SECONDS: Final = 60.0
 
 
@@ -71,8 +73,8 @@ class Holding:
         self._old: Pointer | None = None
         self._in_hand: dict[int, Waiting] = {}
         self._unread: set[int] = set()
-        self._published = b""
-        self._published_at = self._checked_at = tools.clock.now()
+        self._published: Published | None = None
+        self._looked_at = self._published_at = self._checked_at = tools.clock.now()
 
     @property
     def holds(self) -> bool:
@@ -140,23 +142,25 @@ class Holding:
     async def publish(self, account: Account, urgent: bool) -> None:
         """Tell others what is new, and answer letters; see `Relay`."""
         receipts, clock = {**self._receipts(), **dict.fromkeys(self._unread, UNREAD)}, self._tools.clock
-        if not receipts and not urgent and clock.now() - self._published_at < _LAZY_SECONDS:
+        if not receipts and not urgent and clock.now() - self._looked_at < _LAZY_SECONDS:
             return
         while True:
             try:
                 await self._write(account)
-                state = Published.of(account, self._requests).encode()
-                if receipts or state != self._published:
+                told = Published.of(account, self._requests)
+                timeless, old = replace(told, seconds_left=None), clock.now() - self._published_at >= _OLD_SECONDS
+                if receipts or old or timeless != self._published:
                     await self._tools.run(
-                        self._store.publish, self.name, self.epoch, state, receipts, account.open_seconds
+                        self._store.publish, self.name, self.epoch, told.encode(), receipts, account.open_seconds
                     )
+                    self._published, self._published_at = timeless, clock.now()
                 break
             except FencedError:
                 raise
             except STORE_FAILURES as error:
                 self._tools.observer.store_failed(self.name, error)
                 await clock.wait(asyncio.Event(), clock.now() + RETRY_SECONDS)
-        self._published, self._published_at = state, clock.now()
+        self._looked_at = clock.now()
         for number in receipts:
             self._unread.discard(number)
             self._in_hand.pop(number, None)

@@ -424,9 +424,12 @@ class SharedHost(SessionHost):
         if not await follower.heard() and follower.end is None and not follower.waiting:
             self._hurry()  # It was neither published nor answered: perhaps a lease was given back.
 
-    async def _discard(self, session: HostedSession) -> None:
-        await super()._discard(session)
-        self._followers.pop(session.name, None)
+    async def _discard(self, session: HostedSession) -> bool:
+        try:
+            return await super()._discard(session)
+        finally:
+            if session.name not in self._sessions:
+                self._followers.pop(session.name, None)
 
     def _forget(self, name: str) -> None:
         """A session was discarded by another process."""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from secagg import Round
+from secagg.executor import INLINE, Executor
 from secagg.hosting import (
     Ended,
     HostedSession,
@@ -102,9 +103,23 @@ class Replicas:
         count: how many.
         quotas: of all.
         seed: of who is asked next.
+        gather_seconds, executor: of all.
+
+    Attributes:
+        wall: the wall clock of all.
     """
 
-    def __init__(self, count: int = 3, quotas: Quotas | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        count: int = 3,
+        quotas: Quotas | None = None,
+        seed: int = 0,
+        gather_seconds: float = 0.0,
+        executor: Executor = INLINE,
+    ) -> None:
+        self.wall = 1.5e9
+        self.gather_seconds = gather_seconds
+        self.executor = executor
         self.time = FakeClock()
         self.memory = SharedMemoryStore(self.time.now)
         self.random = random.Random(seed)
@@ -129,7 +144,9 @@ class Replicas:
             observer=self.seen[-1],
             clock=self.clocks[-1],
             workers=6,
-            wall_clock=lambda: 1.5e9,
+            wall_clock=lambda: self.wall,
+            gather_seconds=self.gather_seconds,
+            executor=self.executor,
         )
         self.hosts.append(host)
         return host

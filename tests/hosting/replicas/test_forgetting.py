@@ -50,10 +50,11 @@ def test_several_hosts_discard_a_session_at_once() -> None:
             store, gone, go_on = replicas.stores[0], threading.Event(), threading.Event()
             discard = store.discard
 
-            def slow(name: str) -> None:
-                discard(name)
+            def slow(name: str) -> bool:
+                removed: bool = discard(name)
                 gone.set()
                 go_on.wait(10)
+                return removed
 
             store.__dict__["discard"] = slow
             discarding = asyncio.ensure_future(replicas.hosts[0].discard(NAME))

@@ -490,7 +490,7 @@ def test_a_discard_whose_reply_was_lost_is_done() -> None:
             await network.session.wait_ended()
             real, calls = network.host.discard, []
 
-            async def forgetful(name: str) -> None:
+            async def forgetful(name: str) -> bool:
                 await real(name)
                 calls.append(name)
                 raise OSError("the line broke")

@@ -1,0 +1,90 @@
+"""Bits flip in what replicas tell each other: whoever finds it says so, it is told again, and nobody else waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from secagg.hosting import HostUnavailableError, ReceiptKind
+from secagg.store.base import DamagedError
+from tests.harness import Harness
+from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
+
+NAME = "round-1"
+
+
+def test_a_damaged_letter_keeps_no_other_waiting_and_is_left_again() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            session, post = await replicas.hosts[1].find(NAME), replicas.memory._office.post(NAME)
+            answers = {client: await played.answer(session, client) for client in played.cohort}
+            replicas.stores[0].gate.clear()
+            victim, *others = played.cohort
+            first = asyncio.ensure_future(session.submit(victim, answers[victim]))
+            await replicas.until(lambda: bool(post.letters))
+            for number in post.letters:
+                post.letters[number] = None
+            second = [asyncio.ensure_future(session.submit(client, answers[client])) for client in others[:2]]
+            await replicas.until(lambda: len(post.numbers) == 3)
+            replicas.stores[0].gate.set()
+            with pytest.raises(HostUnavailableError):
+                await first
+            assert {(await each).kind for each in second} == {ReceiptKind.ACCEPTED}
+            told = [what for seen in replicas.seen for what in seen.all("store_failed")]
+            assert any(isinstance(error, DamagedError) and "letter" in str(error) for _, error in told)
+            assert (await session.submit(victim, answers[victim])).kind is ReceiptKind.ACCEPTED
+            await played.play_round(replicas.spread(NAME))
+            played.assert_exact(await played.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
+def test_damaged_news_is_told_again_when_somebody_complains() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            session, told = await replicas.hosts[1].find(NAME), asyncio.Event()
+            await played.answer(session, played.cohort[0])
+
+            def again(point: str) -> bool:
+                if point == "after publish":
+                    replicas.loop.call_soon_threadsafe(told.set)
+                return False
+
+            def damaged(point: str) -> bool:
+                if point == "before state" and not told.is_set():
+                    raise DamagedError("what was published of session round-1 was damaged on the disk")
+                return False
+
+            replicas.stores[0].plan, replicas.stores[1].plan = again, damaged
+            with pytest.raises(HostUnavailableError):
+                await session.next_request(played.cohort[0], b"", 0)
+            assert "send" in replicas.stores[1].calls
+            await told.wait()
+            await played.play_round(replicas.spread(NAME))
+            played.assert_exact(await played.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
+def test_requests_that_are_lost_are_written_again_when_somebody_complains() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            session = await replicas.hosts[1].find(NAME)
+            await replicas.until(lambda: session.status().state != "starting")
+            begun = replicas.time.now()
+            replicas.memory._sessions[NAME].uploads.clear()
+            with pytest.raises(HostUnavailableError):
+                await session.next_request(played.cohort[1], b"", 0)
+            assert "send" in replicas.stores[1].calls
+            await replicas.until(lambda: bool(replicas.memory._sessions[NAME].uploads))
+            assert replicas.time.now() - begun < 50
+            played.assert_exact(await played.finish(replicas.spread(NAME)))
+
+    run(body())
