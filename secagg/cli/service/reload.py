@@ -54,7 +54,9 @@ def reload(
 def _signal(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGHUP)
-    except (OSError, OverflowError) as error:
+    except (ProcessLookupError, OverflowError) as error:
+        raise secagg.ParameterError(f"there is no process {pid}; give that of a server that runs") from error
+    except OSError as error:
         raise secagg.ParameterError(f"cannot signal process {pid}: {error}; run this as the server's user") from error
 
 

@@ -100,7 +100,11 @@ def list_(
 ) -> None:
     """Show the sessions of this operator's tenant, as `secagg status` does."""
     client = operator_client("session list", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    show_statuses(_asked(client, lambda operator: operator.sessions(state or ())), as_json)
+    found = _asked(client, lambda operator: operator.sessions(state or ()))
+    if state:
+        show_statuses(found, as_json, f"No session is in state {' or '.join(state)}.")
+    else:
+        show_statuses(found, as_json)
 
 
 @app.command(short_help="Show how far a session is until its end.")
@@ -120,11 +124,13 @@ def watch(
     client = operator_client("session watch", server, identity, ca, certificate, key, server_name, plaintext, give_up)
 
     async def follow(operator: Operator) -> SessionStatus | None:
-        status = None
+        status, before = None, ""
         async for status in operator.watch(session):
-            if not as_json:
-                sys.stdout.write(f"{shown(_line(status))}\n")
+            line = shown(_line(status))
+            if not as_json and line != before:
+                sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()
+            before = line
         return status
 
     last = _asked(client, follow)

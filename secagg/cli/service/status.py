@@ -47,13 +47,13 @@ def status(
     show_statuses(asyncio.run(_ask(client, session)), as_json)
 
 
-def show_statuses(found: Sequence[SessionStatus], as_json: bool) -> None:
-    """Print how far sessions are: a table and what there is to say of ends, or one object."""
+def show_statuses(found: Sequence[SessionStatus], as_json: bool, none: str = "The server has no sessions.") -> None:
+    """Print how far sessions are: a table and what there is to say of ends, or one object; `none` is said of none."""
     if as_json:
         print_json({"sessions": [record_of(one) for one in found]})
         return
     if not found:
-        print_sentences("The server has no sessions.")
+        print_sentences(none)
         return
     print_columns([_COLUMNS, *(_cells(one) for one in found)])
     details = [f"{one.name}: {one.detail}" for one in found if one.detail]

@@ -81,6 +81,7 @@ def test_a_session_is_made_joined_watched_and_fetched(session: Site, run: Any, t
     watched = session("watch", "--session", "whole")
     assert watched.code == 0
     assert watched.out.splitlines()[-1] == "completed: the session has completed"
+    assert watched.out.count("completed: ") == 1
     assert [finished(client)[0] for client in clients] == [0, 0, 0]
     last = session("watch", "--session", "whole", "--json")
     assert (last.code, json.loads(last.out)["contributors"]) == (0, list(CLIENTS))
@@ -107,6 +108,8 @@ def test_a_session_is_aborted_and_its_clients_dropped(session: Site) -> None:
         assert json.loads(session("abort", "--session", "worse", "--json").out) == {"session": "worse", "aborted": True}
     assert session.states("--state", "aborted").items() >= {("bad", "aborted"), ("worse", "aborted")}
     assert session.states("--state", "completed", "--state", "masked_input") == {}
+    none = session("list", "--state", "completed", "--state", "masked_input")
+    assert none.out == "No session is in state completed or masked_input.\n"
     assert "worse" in session("list").out
 
 
