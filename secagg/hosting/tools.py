@@ -56,8 +56,16 @@ class Tools:
 
     @staticmethod
     async def run_in(threads: ThreadPoolExecutor, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """The same, in a thread of these."""
-        return await asyncio.get_running_loop().run_in_executor(threads, lambda: call(*args, **kwargs))
+        """The same, in a thread of these.
+
+        Raises:
+            HostUnavailableError: the host has stopped, and has no threads any more.
+        """
+        try:
+            called = asyncio.get_running_loop().run_in_executor(threads, lambda: call(*args, **kwargs))
+        except RuntimeError as error:  # of the pool, and not of what is called
+            raise HostUnavailableError("the host has stopped; nothing was lost, come again later") from error
+        return await called
 
     def unavailable(self, name: str, error: Exception) -> HostUnavailableError:
         """Tell the observer of a store that failed, and make the error for whoever waits, a client perhaps.

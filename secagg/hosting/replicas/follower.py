@@ -244,8 +244,10 @@ class Follower:
                 self.observe_answer(entry.client, foreseen)
             return foreseen
         letter = letter_of(entry, digest, size)
+        # A client that has left as many as it may can be dropped even so.
+        most = LETTERS_OF_CLIENT if digest else 2 * LETTERS_OF_CLIENT
         try:
-            number = await self._tools.run(self._store.send, self._name, letter, LETTERS_OF_CLIENT)
+            number = await self._tools.run(self._store.send, self._name, letter, most)
         except STORE_FAILURES as error:
             raise self._tools.unavailable(self._name, error) from error
         if number is None:

@@ -177,8 +177,11 @@ class SharedHost(SessionHost):
 
     async def find(self, name: str) -> HostedSession:
         """Return a session by its name, one that another process has just created, too."""
-        if self._running and name not in self._sessions and name not in self._damaged:
+        if name not in self._sessions and name not in self._damaged:
             await self._learn(name)
+            if name not in self._sessions and not self._running:
+                # Others may have created it: who is told that there is none does not come again.
+                raise HostUnavailableError("the host does not run; come again later")
         return self.session(name)
 
     async def _open(

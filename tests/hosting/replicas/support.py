@@ -13,7 +13,7 @@ import random
 import threading
 from collections.abc import Callable, Collection, Coroutine
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from secagg import Round
 from secagg.executor import INLINE, Executor
@@ -151,7 +151,7 @@ class Replicas:
         self.hosts.append(host)
         return host
 
-    async def __aenter__(self) -> Replicas:
+    async def __aenter__(self) -> Self:
         for host in self.hosts:
             await host.start()
         self.loop = asyncio.get_running_loop()

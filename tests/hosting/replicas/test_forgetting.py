@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from secagg.hosting import UnknownSessionError
+import pytest
+
+from secagg.hosting import HostReason, HostUnavailableError, ReceiptKind, UnknownSessionError
+from secagg.hosting.replicas.letters import LETTERS_OF_CLIENT
+from secagg.store.base import EntryKind
+from secagg.store.shared import Letter
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering
 from tests.hosting.support import run
@@ -90,5 +95,43 @@ def test_a_name_that_is_given_again_is_another_session_everywhere() -> None:
                 assert replicas.time.now() < begun + 60, "it offers a session that was discarded"
                 await asyncio.sleep(0.01)
             again.assert_exact(await again.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
+def test_who_stops_knows_not_that_there_is_no_such_session() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            await replicas.hosts[1].stop()
+            await Wandering(Harness(4, threshold=2)).create(replicas.hosts[0], schedule=LONG)
+            with pytest.raises(HostUnavailableError):
+                await replicas.hosts[1].find(NAME)
+
+    run(body())
+
+
+def test_a_client_that_left_as_many_letters_as_it_may_can_be_dropped() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            following, client = await replicas.hosts[1].find(NAME), played.cohort[0]
+            for number in range(LETTERS_OF_CLIENT):
+                letter = Letter(EntryKind.MESSAGE, client, b"", bytes([number]) * 32, 0)
+                assert replicas.memory.send(NAME, letter, LETTERS_OF_CLIENT) is not None
+            receipt = await following.drop(client, HostReason.REMOVED_BY_OPERATOR, "floods")
+            assert receipt.kind in (ReceiptKind.ACCEPTED, ReceiptKind.LATE)
+
+    run(body())
+
+
+def test_who_still_asks_a_host_that_has_stopped_is_sent_away() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            await Wandering(Harness(4, threshold=2)).create(replicas.hosts[0], schedule=LONG)
+            following = await replicas.hosts[1].find(NAME)
+            await replicas.hosts[1].stop()
+            with pytest.raises(HostUnavailableError):
+                await following.acknowledge_result()
 
     run(body())

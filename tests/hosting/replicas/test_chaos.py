@@ -1,0 +1,173 @@
+"""Hosts die, sleep, lose their way to the store or an answer of it, and stop, in any order, while clients play.
+
+Whatever happens, the log is the only truth: no client is asked two things in one round, all are told of the same
+contributors, who was acknowledged and not dropped is in the sum, and the sum is exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from secagg import Round
+from secagg.hosting import Ended, HostReason, Receipt, ReceiptKind, ReleasedSum, Request, read_result
+from secagg.protocol.messages import ConsistencyCheckRequest, UnmaskingRequest
+from secagg.store.base import StoreError
+from secagg.wire.codec import decode_server_message
+from tests.harness import Harness
+from tests.hosting.replicas.support import LEASE, LONG, Replicas, Wandering
+from tests.hosting.support import run
+
+NAME: Final = "round-1"
+KEPT: Final = (ReceiptKind.ACCEPTED, ReceiptKind.REPEATED)
+LOST: Final = ("append", "publish", "send", "finish", "release", "acquire", "renew")
+Step = tuple[str, int, float]
+
+steps = st.tuples(
+    st.sampled_from(["die", "sleep", "wake", "part", "heal", "stop", "drop", *(f"lose {call}" for call in LOST)]),
+    st.integers(0, 2),
+    st.floats(0.1, LEASE * 1.2),
+)
+
+
+class Struck(Replicas):
+    """Hosts that are asked as long as they live, although they may have lost their way to the store."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(3, seed=seed)
+        self.dead: set[int] = set()
+
+    def reachable(self) -> list[int]:
+        return [number for number in range(len(self.hosts)) if number not in self.dead | self.asleep]
+
+    async def strike(self, what: str, number: int) -> None:
+        """Do something to the host that is the `number`-th of those that live."""
+        living = [each for each in range(len(self.hosts)) if each not in self.dead]
+        number = living[number % len(living)]
+        store = self.stores[number]
+        if what in ("die", "stop"):
+            if what == "stop":
+                self.wake()
+                await self.hosts[number].stop()
+            self.dead.add(number)
+            self.asleep.discard(number)
+            store.cut = True
+            store.gate.set()
+            await self.add().start()
+        elif what == "sleep" and len(self.reachable()) > 1:
+            self.pause(number)
+        elif what == "wake":
+            self.wake()
+        elif what in ("part", "heal"):
+            store.cut = what == "part"
+        elif what.startswith("lose "):
+            lose = once(f"after {what.removeprefix('lose ')}")
+            for each in self.stores:
+                each.plan = lose
+
+    def wake(self) -> None:
+        for number in tuple(self.asleep):
+            self.resume(number)
+
+    def calm(self) -> None:
+        """Nothing more happens: who lives goes on."""
+        self.wake()
+        for number in self.reachable():
+            self.stores[number].cut = False
+
+
+def once(point: str) -> Callable[[str], bool]:
+    """Lose the answer of the next call of a kind."""
+    left = [1]
+
+    def lose(what: str) -> bool:
+        if what == point and left:
+            left.clear()
+            raise StoreError("the answer was lost")
+        return False
+
+    return lose
+
+
+class Watched(Wandering):
+    """Clients that remember what they were asked and answered."""
+
+    def __init__(self, harness: Harness) -> None:
+        super().__init__(harness)
+        self.asked: dict[tuple[int, Round], set[bytes]] = defaultdict(set)
+        self.contributors: set[tuple[int, ...]] = set()
+        self.survivors: set[int] = set()
+        self.dropped: set[int] = set()
+        self.counted: set[int] = set()
+
+    def reply(self, client: int, request: Request) -> bytes:
+        self.asked[client, request.round].add(request.message)
+        message = decode_server_message(request.message)
+        if isinstance(message, ConsistencyCheckRequest):
+            self.contributors.add(message.contributors)
+        elif isinstance(message, UnmaskingRequest):
+            self.survivors.update(message.survivors)
+            self.dropped.update(message.dropped)
+        return super().reply(client, request)
+
+    async def live(self, session: object, client: int) -> Ended:
+        """Play one client to its end."""
+        while True:
+            found = await self.turned(session, client)  # type: ignore[arg-type]
+            if isinstance(found, Ended):
+                return found
+            answer = self.reply(client, found)
+            receipt: Receipt = await self.give(session, client, found.round.value, answer)
+            if found.round is Round.MASKED_INPUT and receipt.kind in KEPT:
+                self.counted.add(client)
+
+
+async def chaos(model: str, seed: int, script: list[Step]) -> None:
+    async with Struck(seed) as replicas:
+        played = Watched(Harness(6, threshold=4 if model == "active" else 2, threat_model=model))
+        await played.create(replicas.hosts[0], schedule=LONG)
+        spread = replicas.spread(NAME)
+        clients = [asyncio.ensure_future(played.live(spread, client)) for client in played.cohort]
+        dropping: list[asyncio.Future[Receipt]] = []
+        for what, number, seconds in script:
+            if what == "drop" and not dropping:
+                dropping.append(
+                    asyncio.ensure_future(spread.drop(played.cohort[0], HostReason.REMOVED_BY_OPERATOR, "drawn"))
+                )
+            elif what != "drop":
+                await replicas.strike(what, number)
+            begun = replicas.time.now()
+            await replicas.until(lambda begun=begun, seconds=seconds: replicas.time.now() > begun + seconds)  # type: ignore[misc]
+            if all(client.done() for client in clients):
+                break
+        replicas.calm()
+        await asyncio.gather(*clients, *dropping)
+        await spread.wait_ended()
+        released: ReleasedSum = read_result(await spread.result())
+        dropped = {played.cohort[0]} if dropping else set()
+        played.assert_exact(released, released.contributors)
+        assert played.counted - dropped <= set(released.contributors), "an acknowledged input is not in the sum"
+        assert set(released.contributors) >= set(played.cohort) - dropped
+        assert all(len(requests) == 1 for requests in played.asked.values()), "a client was asked two things"
+        assert played.survivors <= set(released.contributors)
+        assert not played.survivors & played.dropped, "both kinds of shares of one client were asked for"
+        assert len(played.contributors) == (model == "active"), "clients were told of different contributors"
+
+
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(["semi-honest", "active"]), st.integers(0, 1 << 16), st.lists(steps, min_size=1, max_size=4))
+def test_nothing_is_lost_and_nobody_is_told_two_things(model: str, seed: int, script: list[Step]) -> None:
+    run(chaos(model, seed, script))
+
+
+@pytest.mark.thorough
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(["semi-honest", "active"]), st.integers(0, 1 << 16), st.lists(steps, min_size=2, max_size=8))
+def test_nor_in_long_stories(model: str, seed: int, script: list[Step]) -> None:
+    run(chaos(model, seed, script))
