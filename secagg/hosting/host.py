@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -19,18 +18,16 @@ from secagg.hosting.clock import Clock, LoopClock
 from secagg.hosting.errors import (
     HostUnavailableError,
     ResultNotReadyError,
-    UnknownSessionError,
-    unknown_session,
 )
+from secagg.hosting.index import SessionIndex
 from secagg.hosting.journal import Journal
 from secagg.hosting.keeper import Keeper
-from secagg.hosting.listing import Place, page
 from secagg.hosting.logins import Logins, OwnLogins
 from secagg.hosting.observer import HostObserver
-from secagg.hosting.quotas import FetchRates, Quotas, Space
+from secagg.hosting.quotas import Quotas, Space
 from secagg.hosting.readiness import Readiness
 from secagg.hosting.replica import Replica
-from secagg.hosting.replies import EndKind, SessionStatus, unreadable
+from secagg.hosting.replies import EndKind
 from secagg.hosting.retention import Expiry, Retention
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
@@ -52,10 +49,9 @@ from secagg.wire.codec import decode_offer, encode_offer
 
 _DEFAULT_QUOTAS: Final = Quotas()
 _KEEP_ALL: Final = Retention()
-_FIRST: Final = Place()
 
 
-class SessionHost:
+class SessionHost(SessionIndex):
     """Hosts sessions: `async with SessionHost(store) as host`, or `start` and `stop`.
 
     Args:
@@ -88,7 +84,7 @@ class SessionHost:
         pinned: Collection[str] = frozenset(),
         gather_seconds: float = 0.0,
     ) -> None:
-        self._tools = Tools(
+        tools = Tools(
             store=store,
             clock=LoopClock() if clock is None else clock,
             observer=HostObserver() if observer is None else observer,
@@ -100,18 +96,13 @@ class SessionHost:
             unmasking=ThreadPoolExecutor(workers, thread_name_prefix="secagg-unmasking"),
             gather_seconds=gather_seconds,
         )
+        super().__init__(tools)
         self._readiness = Readiness(self._tools)
         self._logins = OwnLogins()
-        self._sessions: dict[str, HostedSession] = {}
-        self._damaged: dict[str, str] = {}
         self.pinned = pinned
         self._expiry = Expiry(self._tools, self, retention)
         self._expiring: asyncio.Task[None] | None = None
-        self._keys: Mapping[ClientId, bytes] | None = None
-        self._running = False
         self._changing = asyncio.Lock()
-        self._news = asyncio.Event()
-        self._polls = FetchRates(quotas.client_fetches_per_minute)
 
     @property
     def observer(self) -> HostObserver:
@@ -237,22 +228,6 @@ class SessionHost:
             self._tell_of_sessions()
             return session
 
-    def has(self, name: str) -> bool:
-        """Whether a session of this name is hosted, ended or not."""
-        return name in self._sessions
-
-    def session(self, name: str) -> HostedSession:
-        """Return a session by its name.
-
-        Raises:
-            UnknownSessionError: there is none, or it is damaged.
-        """
-        if name in self._damaged:
-            raise UnknownSessionError(self._damaged[name])
-        if name not in self._sessions:
-            raise unknown_session(name)
-        return self._sessions[name]
-
     async def find(self, name: str) -> HostedSession:
         """Return a session by its name, one that this host has not heard of yet, too.
 
@@ -261,74 +236,6 @@ class SessionHost:
             HostUnavailableError: the store failed.
         """
         return self.session(name)
-
-    def sessions(self) -> Sequence[HostedSession]:
-        """All sessions, ended ones included, in the order of their creation, but for those in `damaged`."""
-        return tuple(self._sessions.values())
-
-    @property
-    def damaged(self) -> Mapping[str, str]:
-        """Sessions that cannot be taken up: name to what is wrong, in one sentence. Their names stay taken."""
-        return self._damaged
-
-    def status(self, name: str) -> SessionStatus:
-        """A session as its operator sees it, one in `damaged`, too.
-
-        Raises:
-            UnknownSessionError: there is none.
-        """
-        if name in self._damaged:
-            return unreadable(name, self._damaged[name])
-        return self.session(name).status()
-
-    def statuses(
-        self, tenant: str, *, after: Place = _FIRST, most: int | None = None, states: Collection[str] = ()
-    ) -> Sequence[SessionStatus]:
-        """The sessions of a tenant in the order of their creation; those in `damaged`, of which nobody knows whose they
-        are, are shown to the tenant "".
-
-        Args:
-            tenant: whose.
-            after: the place of the last one that was shown.
-            most: how many at most; None for all.
-            states: only sessions in one of these (`secagg.hosting.listing.STATES`); empty for all.
-        """
-        own = [
-            (Place(session.record.created_at, session.name), session.status)
-            for session in self._sessions.values()
-            if session.record.tenant == tenant
-        ]
-        lost = [(Place(0.0, name), partial(self.status, name)) for name in self._damaged] if not tenant else []
-        return page([*lost, *own], after, most, states)
-
-    async def next_sessions(
-        self, client: ClientId, key: bytes | None, seen: Collection[str], wait: float
-    ) -> Sequence[str]:
-        """Return all sessions that run with a client, as soon as there is one that it has not seen.
-
-        Args:
-            client: who asks.
-            key: its 32-byte Ed25519 key; sessions that have another one of it are left out.
-            seen: what it was told.
-            wait: seconds to wait for another one; negative is 0.
-
-        Raises:
-            QuotaExceededError: the client fetches again and again what it has.
-            HostUnavailableError: the host stops; ask again later.
-        """
-        clock = self._tools.clock
-        until = clock.now() + max(0.0, wait)
-        while True:
-            news = self._news
-            if not self._running:
-                raise HostUnavailableError("the host does not run; come again later")
-            found = [session.name for session in self._sessions.values() if session.open_to(client, key)]
-            if not set(found) <= set(seen):
-                self._polls.take(client, clock.now())
-                return found
-            if clock.now() >= until:
-                return found
-            await clock.wait(news, until)
 
     async def discard(self, name: str) -> bool:
         """Forget a session that has ended or is damaged, its result included; says whether it was still there.
@@ -364,11 +271,6 @@ class SessionHost:
                 raise error
         return sum(count for count in found if isinstance(count, int))
 
-    def is_revoked(self, session: HostedSession, client: ClientId) -> bool:
-        """Whether a client's key in a session is known not to be valid any more."""
-        key = session.roster.get(client)
-        return self._keys is not None and key is not None and self._keys.get(client) != key
-
     def limit(self, quotas: Quotas) -> None:
         """Take other bounds from now on; those of one client hold in sessions that are created from now on."""
         self._tools.quotas = quotas
@@ -377,10 +279,6 @@ class SessionHost:
     def retain(self, retention: Retention) -> None:
         """Keep ended sessions for so long from now on."""
         self._expiry.change(retention)
-
-    def _tell_of_sessions(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
 
     async def _take_up(self, record: SessionRecord) -> HostedSession | None:
         try:
