@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from secagg.errors import DecodeError
 from secagg.hosting.errors import HostError, HostUnavailableError, QuotaExceededError
-from secagg.hosting.replica import ENDED
+from secagg.hosting.replica import ACCEPTED, ENDED, REPEATED
 from secagg.hosting.replicas.letters import COMPLAINT, LETTERS_OF_CLIENT, UNREAD, Reply, letter_of
 from secagg.hosting.replicas.publishing import STARTING, Published, ended
 from secagg.hosting.replicas.requests import Piece, Pointer, read_index, read_request
@@ -56,6 +56,7 @@ class Follower:
         self._index: tuple[Pointer, dict[ClientId, Piece]] | None = None
         self._common: dict[bytes, bytes] = {}
         self._complained_at = -math.inf
+        self._accepted: set[tuple[ClientId, bytes]] = set()  # Of what came here: none of it is uploaded twice.
         self._letters: dict[int, set[asyncio.Future[Reply]]] = {}
         self._stopped = False
         self.over = False
@@ -101,6 +102,8 @@ class Follower:
         """The answer to a message that cannot change the session, or None."""
         if client in self._published.gone:
             return Receipt(ReceiptKind.LATE, self._published.gone[client])
+        if (client, digest) in self._accepted:
+            return REPEATED
         return ENDED if self.end is not None else None
 
     def gone(self, client: ClientId) -> Departure | None:
@@ -264,7 +267,10 @@ class Follower:
             return self._afterwards(entry)
         if entry.kind is EntryKind.UPLOAD and reply.payload != entry.payload.decode("ascii"):
             await self._forget(entry)
-        return reply.told()
+        receipt = reply.told()
+        if receipt == ACCEPTED and digest and entry.client is not None:
+            self._accepted.add((entry.client, digest))
+        return receipt
 
     async def _answered(self, number: int, entry: Entry) -> Reply | None:
         """Wait until a letter is answered; None when the session has ended without that."""
