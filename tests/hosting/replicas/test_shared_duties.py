@@ -113,9 +113,19 @@ def test_who_follows_tells_how_far_the_end_of_a_last_round_is() -> None:
 
 def test_answers_of_followers_become_durable_together() -> None:
     async def body() -> None:
-        async with Replicas(2, gather_seconds=1.0) as replicas:
+        async with Replicas(2, gather_seconds=3.0) as replicas:
             played = Wandering(Harness(6, threshold=2))
             await played.create(replicas.hosts[0], schedule=LONG)
+            session = await replicas.hosts[1].find(NAME)
+            answers = {client: await played.answer(session, client) for client in played.cohort}
+            replicas.stores[0].calls.clear()
+            given = []
+            for client, answer in answers.items():
+                given.append(asyncio.ensure_future(session.submit(client, answer)))
+                now = replicas.time.now()
+                await replicas.until(lambda now=now: replicas.time.now() > now + 0.3)  # type: ignore[misc]
+            await asyncio.wait(given)
+            assert replicas.stores[0].calls.count("append") < len(answers) / 2
             played.assert_exact(await played.finish(replicas.spread(NAME)))
 
     run(body())
