@@ -8,6 +8,7 @@ that says which database, and no password. Must not know tables.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from itertools import count
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -30,6 +32,7 @@ Connection = psycopg.Connection[Row]
 CHANNEL: Final = "secagg"
 SECONDS: Final = 10.0
 _CONNECTIONS: Final = 8
+_FRESH_SECONDS: Final = 1.0
 _DAMAGE: Final = ("XX001", "XX002")  # data_corrupted, index_corrupted
 
 
@@ -120,6 +123,7 @@ class Connections:
     def __init__(self, conninfo: str, seconds: float = SECONDS) -> None:
         self.address = Address(conninfo, seconds)
         self._watch = _Watch(2 * seconds)
+        self._used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo,
             kwargs={**self.address.arguments, "autocommit": True, "row_factory": dict_row},
@@ -175,8 +179,9 @@ class Connections:
     def _borrowed(self) -> Iterator[Connection]:
         connection = self._pool.getconn()
         try:
-            with self._watch.over(connection):
-                ConnectionPool.check_connection(connection)
+            if self._may_be_dead(connection):
+                with self._watch.over(connection):
+                    ConnectionPool.check_connection(connection)
         except psycopg.Error:
             # The pool would look at the others one after the other, and longer each time: none is better than this.
             self._pool.putconn(connection)
@@ -185,7 +190,16 @@ class Connections:
         try:
             yield connection
         finally:
+            self._used[connection] = monotonic()
             self._pool.putconn(connection)
+
+    def _may_be_dead(self, connection: Connection) -> bool:
+        """Whether a connection was idle for long, or has something to say unasked, as one has that was closed."""
+        if monotonic() - self._used.get(connection, 0.0) > _FRESH_SECONDS:
+            return True
+        unasked = select.poll()  # A server has many descriptors, and select() takes none above 1023.
+        unasked.register(connection, select.POLLIN)
+        return bool(unasked.poll(0))
 
 
 def _configure(connection: Connection) -> None:
@@ -232,7 +246,6 @@ class _Watch:
         number = next(self._numbers)
         with self._changed:
             self._calls[number] = (monotonic() + self._seconds, wire)
-            self._changed.notify()
         try:
             yield
         finally:
@@ -252,7 +265,8 @@ class _Watch:
                 # All have as long, so the first to come is the first to end.
                 number = next(iter(self._calls), None)
                 if number is None:
-                    self._changed.wait()
+                    # Whatever begins meanwhile ends later than this: nobody has to wake it.
+                    self._changed.wait(self._seconds)
                     continue
                 end, wire = self._calls[number]
                 left = end - monotonic()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, FencedError, SessionRecord, StoreError
 from secagg.store.blobs import blobs_at
@@ -228,3 +229,31 @@ def test_an_error_names_the_database_and_never_its_password(conninfo: str, match
     with pytest.raises(StoreError, match=match) as caught:
         PostgresStore(conninfo, blobs_at(str(tmp_path)))
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_connection_is_asked_whether_it_lives_when_it_was_closed_or_idle_and_not_each_time(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    check = ConnectionPool.check_connection
+
+    def counted(connection: psycopg.Connection[object]) -> None:
+        asked.append(connection)
+        check(connection)
+
+    with closing(PostgresStore(database, blobs_at(str(tmp_path)), seconds=LONG)) as store:
+        monkeypatch.setattr(ConnectionPool, "check_connection", staticmethod(counted))
+        monkeypatch.setattr("secagg.store.postgres_pool._FRESH_SECONDS", LONG)
+        store.create(RECORD)
+        for _ in range(5):
+            assert store.sessions() == [RECORD]
+        assert not asked
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'secagg'"
+            )
+        assert store.sessions() == [RECORD]
+        assert len(asked) == 1
+        monkeypatch.setattr("secagg.store.postgres_pool._FRESH_SECONDS", 0.0)
+        assert store.sessions() == [RECORD]
+        assert len(asked) == 2
