@@ -119,7 +119,11 @@ class MetricsObserver(HostObserver):
     def session_created(self, name: str, clients: int) -> None:
         """Count it."""
         self._created.inc()
-        self._begin(name)
+
+    def session_opened(self, name: str, digest: bytes) -> None:
+        """It runs here."""
+        self._running.add(name)
+        self._open.set(len(self._running))
 
     def session_refused(self, name: str, error: Exception) -> None:
         """Count it."""
@@ -129,7 +133,6 @@ class MetricsObserver(HostObserver):
         """Count it."""
         self._resumed.inc()
         self._just_resumed.add(name)
-        self._begin(name)
 
     def session_ended(self, name: str, outcome: Outcome) -> None:
         """Count it by how it ended."""
@@ -246,10 +249,6 @@ class MetricsObserver(HostObserver):
         """Asked by the endpoint's thread."""
         now, rounds = self._clock(), list(self._collecting.values())
         return sum(each.round is round_ and (not late or each.late(now)) for each in rounds)
-
-    def _begin(self, name: str) -> None:
-        self._running.add(name)
-        self._open.set(len(self._running))
 
     def _finish(self, name: str) -> None:
         self._collecting.pop(name, None)

@@ -65,7 +65,9 @@ def test_what_is_counted(series: tuple[str, tuple[tuple[str, str], ...]], value:
 
 def test_open_sessions_are_a_gauge() -> None:
     metrics = MetricsObserver()
-    metrics.session_created("a", 4)
+    metrics.session_created("elsewhere", 4)
+    metrics.session_opened("a", bytes(32))
+    metrics.session_opened("b", bytes(32))
     metrics.session_resumed("b", 1, 0.1)
     assert metrics.registry.get_sample_value("secagg_sessions_open") == 2
     metrics.session_failed("a", ZeroDivisionError())
@@ -115,7 +117,9 @@ def test_a_round_whose_answers_came_before_a_restart_is_not_called_behind() -> N
 def test_a_session_that_passed_to_another_replica_does_not_run_here() -> None:
     metrics = MetricsObserver()
     metrics.lease_taken("a", 2)
+    metrics.session_opened("a", bytes(32))
     metrics.session_resumed("a", 7, 0.1)
+    assert metrics.registry.get_sample_value("secagg_sessions_open") == 1
     metrics.round_opened("a", Round.UNMASKING, 5, 100.0)
     metrics.unmasking_progressed("a", Progress(Stage.REMOVING_MASKS, 1, 9))
     metrics.lease_lost("a", 2, "it was asleep")

@@ -39,6 +39,7 @@ class Follower:
 
     Attributes:
         over: whether the store is known to have its end.
+        stored_bytes: what the store had of it when the host counted last, or None.
     """
 
     def __init__(self, tools: Tools, store: SharedStore, record: SessionRecord, clients: int) -> None:
@@ -60,6 +61,7 @@ class Follower:
         self._letters: dict[int, set[asyncio.Future[Reply]]] = {}
         self._stopped = False
         self.over = False
+        self.stored_bytes: int | None = None
         self.news = asyncio.Event()
         self.outcome: Outcome | None = None
 
@@ -117,7 +119,7 @@ class Follower:
     def status(self) -> SessionStatus:
         """The session as its operator sees it, at most as old as the news of it."""
         passed = self._tools.clock.now() - self._read_at
-        return self._published.status(self._record, self._clients, self.outcome, passed)
+        return self._published.status(self._record, self._clients, self.outcome, passed, self.stored_bytes)
 
     def count_stored(self, size: int) -> None:
         """Nothing: the host counts what the store has of sessions that others hold."""
@@ -182,7 +184,7 @@ class Follower:
             await self.look()
             await self._read_receipts()
         except HostUnavailableError:
-            return True  # The observer has heard of it, and there is more news to come.
+            return True  # The observer has heard of a store that failed, and there is more news to come.
         return self.news is not before or len(self._letters) != waiting
 
     async def stop(self) -> None:
@@ -207,6 +209,8 @@ class Follower:
             if published.end is not None or self.over or damaged is not None:
                 outcome = await tools.run(self._store.outcome, self._name)
         except (*STORE_FAILURES, DecodeError) as error:
+            if await self._discarded():
+                raise HostUnavailableError(f"session {self._name} was just discarded; ask again") from error
             raise tools.unavailable(self._name, error) from error
         if damaged is not None and outcome is None:
             await self._complain()
@@ -220,6 +224,13 @@ class Follower:
         self.outcome = outcome
         if changed:
             self._flash()
+
+    async def _discarded(self) -> bool:
+        """Whether the store is well and has no such session: the host is about to forget it."""
+        try:
+            return await self._tools.run(self._store.record, self._name) is None
+        except STORE_FAILURES:
+            return False
 
     async def _request(self, round_: Round, pointer: Pointer, client: ClientId, seen: bytes) -> Request | None:
         tools, store = self._tools, self._store

@@ -395,7 +395,9 @@ class SharedHost(SessionHost):
                 if session.occupied and follower is not None:
                     if session.status().result_ready:
                         await follower.look()
-                    stored += await tools.run(self._shared.upload_bytes, name)
+                    size = await tools.run(self._shared.upload_bytes, name)
+                    follower.stored_bytes = None if follower.outcome is None else size
+                    stored += size
                     counted += session.stored_here
             tools.space.elsewhere = max(0, stored - counted)
         except STORE_FAILURES as error:

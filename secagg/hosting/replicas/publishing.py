@@ -147,9 +147,18 @@ class Published:
             raise DecodeError(f"{len(data)} bytes are no state of a session that this release knows") from error
 
     def status(
-        self, record: SessionRecord, clients: int, outcome: Outcome | None, passed_seconds: float
+        self,
+        record: SessionRecord,
+        clients: int,
+        outcome: Outcome | None,
+        passed_seconds: float,
+        result_bytes: int | None,
     ) -> SessionStatus:
-        """The session as its operator sees it, so many seconds after this was published."""
+        """The session as its operator sees it, so many seconds after this was published; `result_bytes` if known."""
+        result_ready = isinstance(outcome, Completed) and outcome.result is not None
+        stored = self.stored_bytes if outcome is None else 0
+        if result_ready:
+            stored = self.stored_bytes if result_bytes is None else result_bytes
         left = None if self.seconds_left is None else max(0.0, self.seconds_left - passed_seconds)
         return SessionStatus(
             name=record.name,
@@ -161,8 +170,8 @@ class Published:
             dropped=self.dropped,
             seconds_left=left,
             log_entries=self.log_entries if outcome is None else 0,
-            stored_bytes=self.stored_bytes,
-            result_ready=isinstance(outcome, Completed) and outcome.result is not None,
+            stored_bytes=stored,
+            result_ready=result_ready,
             abort_reason=self.abort_reason,
             detail=self.detail,
             created_at=record.created_at,

@@ -135,3 +135,35 @@ def test_who_still_asks_a_host_that_has_stopped_is_sent_away() -> None:
                 await following.acknowledge_result()
 
     run(body())
+
+
+def test_what_others_show_of_a_session_that_ended_is_what_the_store_has_of_it() -> None:
+    async def body() -> None:
+        async with Replicas(3) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            await played.finish(replicas.spread(NAME))
+            seats = await replicas.everywhere(NAME)
+            kept = replicas.memory.upload_bytes(NAME)
+            assert kept > 0
+            await replicas.until(lambda: {session.status().stored_bytes for session in seats} == {kept})
+            await seats[1].acknowledge_result()
+            await replicas.until(lambda: {session.status().stored_bytes for session in seats} == {0})
+
+    run(body())
+
+
+def test_a_session_that_another_process_discards_is_no_failure_of_the_store() -> None:
+    async def body() -> None:
+        async with Replicas(3) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            await played.finish(replicas.spread(NAME))
+            seats = await replicas.everywhere(NAME)
+            await replicas.until(lambda: all(session.settled for session in seats))
+            await replicas.hosts[0].session(NAME).acknowledge_result()
+            await replicas.hosts[0].discard(NAME)
+            await replicas.until(lambda: not any(host.has(NAME) for host in replicas.hosts))
+            assert [seen.all("store_failed") for seen in replicas.seen] == [[], [], []]
+
+    run(body())
