@@ -32,6 +32,7 @@ def reload(
         from secagg.cli.service.server_config import load_config
     directory = load_config(config).storage.directory
     if pid is not None:
+        _require_server(pid)
         _signal(pid)
         _show(pid, as_json, f"Told process {pid}; its log says what came of it.")
         return
@@ -49,6 +50,16 @@ def reload(
     if noted.trouble:
         raise secagg.ParameterError(f"the server goes on as before: {noted.trouble}")
     _show(noted.pid, as_json, f"Process {noted.pid} goes on with {config} as it is now.")
+
+
+def _require_server(pid: int) -> None:
+    """Refuse another program, which the signal would end, where the system says what a process was started with."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return
+    if b"serve" not in words:
+        raise secagg.ParameterError(f"process {pid} is no `secagg serve`, and the signal would end it; give a server's")
 
 
 def _signal(pid: int) -> None:

@@ -25,9 +25,17 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_store(config: ServerConfig, accept_loss: bool) -> Iterator[SessionStore]:
-    """The store of a configuration, until the end of the block."""
+    """The store of a configuration, until the end of the block.
+
+    Raises:
+        ParameterError: a loss is accepted of PostgreSQL, which does not know of one.
+    """
     directory, store = config.storage.directory, cast("SessionStore | None", None)
     if config.storage.postgres is not None:
+        if accept_loss:
+            raise secagg.ParameterError(
+                "--accept-loss is for storage.directory; abort the sessions that ran with `secagg session abort`"
+            )
         store = _shared(config.storage)
     else:
         store = MemoryStore() if directory is None else SqliteStore(directory, accept_loss=accept_loss)

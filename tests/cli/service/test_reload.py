@@ -6,6 +6,8 @@ import json
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,14 @@ def test_without_a_directory_the_process_is_named(site: Deployment, run: Any) ->
         server.stop()
     gone = run("reload", "--config", str(config), "--pid", str(server.process.pid))
     assert (gone.code, "there is no process" in gone.err) == (2, True)
+
+
+def test_another_program_is_not_signalled(site: Deployment, run: Any) -> None:
+    config = site.configure(session())
+    with subprocess.Popen((sys.executable, "-c", "input()"), stdin=subprocess.PIPE) as other:
+        refused = run("reload", "--config", str(config), "--pid", str(other.pid))
+        other.communicate(b"\n")
+    assert (refused.code, "is no `secagg serve`" in refused.err, other.returncode) == (2, True, 0)
 
 
 def test_a_server_that_says_it_is_ready_hears_hangups_and_none_ends_it(site: Deployment) -> None:

@@ -40,6 +40,11 @@ def test_a_directory_of_blobs_is_one_of_the_files_and_a_bucket_is_none(site: Dep
     assert load_config(configured(site, "postgresql://x@y/z", "s3://a/b")).storage.blobs == "s3://a/b"
 
 
+def test_a_loss_is_accepted_of_a_directory_only(site: Deployment, run: Any) -> None:
+    refused = run("serve", "--config", str(configured(site, "postgresql://x@y/z")), "--accept-loss")
+    assert (refused.code, "--accept-loss is for storage.directory" in refused.err) == (2, True)
+
+
 def test_a_server_waits_for_its_tables(site: Deployment, postgres: Postgres, run: Any) -> None:
     config = str(configured(site, postgres.create()))
     for words in (("serve", "--config", config, "--check"), ("serve", "--config", config)):
