@@ -302,8 +302,8 @@ def test_equal_randomness_gives_equal_bytes() -> None:
 def test_an_inexact_sum_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """`exact` compares with what the clients encoded, not with what the server says."""
 
-    def one_mask_short(words: NDArray[np.uint64], terms: list[Any], prg: Any, executor: Executor) -> None:
-        add_masks(words, terms[1:], prg, executor=executor)
+    def one_mask_short(words: NDArray[np.uint64], terms: list[Any], prg: Any, **how: Any) -> None:
+        add_masks(words, terms[1:], prg, **how)
 
     monkeypatch.setattr("secagg.protocol.server_unmasking.add_masks", one_mask_short)
     assert not simulate(parameters_of(), INPUTS).report.exact

@@ -245,6 +245,9 @@ def test_a_connection_is_asked_whether_it_lives_when_it_was_closed_or_idle_and_n
         monkeypatch.setattr(ConnectionPool, "check_connection", staticmethod(counted))
         monkeypatch.setattr("secagg.store.postgres_pool._FRESH_SECONDS", LONG)
         store.create(RECORD)
+        for _ in range(5):  # Each connection that the pool has by now was used.
+            store.sessions()
+        asked.clear()
         for _ in range(5):
             assert store.sessions() == [RECORD]
         assert not asked
@@ -253,7 +256,8 @@ def test_a_connection_is_asked_whether_it_lives_when_it_was_closed_or_idle_and_n
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'secagg'"
             )
         assert store.sessions() == [RECORD]
-        assert len(asked) == 1
+        assert asked
+        asked.clear()
         monkeypatch.setattr("secagg.store.postgres_pool._FRESH_SECONDS", 0.0)
         assert store.sessions() == [RECORD]
-        assert len(asked) == 2
+        assert len(asked) == 1
