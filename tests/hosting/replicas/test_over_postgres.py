@@ -1,7 +1,10 @@
-"""Two hosts over a real PostgreSQL: one session, asked here and there, and a holder that stops in the middle."""
+"""Two hosts over a real PostgreSQL: one session, asked here and there, and a holder that stops in the middle, also for
+one of a later release, whose tables are others."""
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -9,13 +12,36 @@ import pytest
 
 pytest.importorskip("psycopg")
 
-from secagg.hosting import Ended, Request, read_result
+from alembic.config import Config
+
+from secagg.hosting import Ended, HostedSession, Request, read_result
 from secagg.hosting.replicas import SharedHost
+from secagg.store import layout, migrations
+from secagg.store.base import StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
 from tests.hosting.replicas.support import LONG, Wandering, run
+from tests.postgres import Postgres
 
 NAME = "round-1"
+LATER = """
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.execute("ALTER TABLE sessions ADD COLUMN note text NOT NULL DEFAULT ''")
+"""
+
+
+async def answer(played: Wandering, session: HostedSession) -> None:
+    """All clients answer what they are asked."""
+    for client in played.cohort:
+        request = await session.next_request(client, b"", 10)
+        assert isinstance(request, Request)
+        await session.submit(client, played.reply(client, request))
 
 
 def test_a_session_goes_on_at_another_host(database: str, tmp_path: Path) -> None:
@@ -35,11 +61,55 @@ def test_a_session_goes_on_at_another_host(database: str, tmp_path: Path) -> Non
                 await played.turned(session, played.cohort[0])
                 await first.stop()
                 while not isinstance(await played.turned(session, played.cohort[0]), Ended):
-                    for client in played.cohort:
-                        request = await session.next_request(client, b"", 10)
-                        assert isinstance(request, Request)
-                        await session.submit(client, played.reply(client, request))
+                    await answer(played, session)
                 await session.wait_ended()
                 played.assert_exact(read_result(await session.result()))
 
     run(body())
+
+
+def test_a_session_goes_on_while_replicas_are_replaced_by_those_of_another_layout(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, blobs = postgres.create(), str(tmp_path / "blobs")
+    layout.upgrade(database)
+    later = tmp_path / "later"
+    shutil.copytree(Path(str(migrations.__file__)).parent, later, ignore=shutil.ignore_patterns("__pycache__"))
+    (later / "versions" / "later.py").write_text(LATER, encoding="utf-8")
+    ours = layout._config
+
+    async def body() -> None:
+        played = Wandering()
+        with closing(PostgresStore(database, blobs_at(blobs))) as one:
+            first = SharedHost(one)
+            await first.start()
+            await played.create(first, schedule=LONG)
+            session = await first.find(NAME)
+            await answer(played, session)
+            await played.turned(session, played.cohort[0])
+
+            with monkeypatch.context() as release:
+                release.setattr(layout, "_config", lambda: located(ours(), later))
+                with pytest.raises(StoreError, match="has layout 0001, and this release has 0002; stop no replica"):
+                    PostgresStore(database, blobs_at(blobs))
+                await asyncio.to_thread(layout.upgrade, database)
+                with closing(PostgresStore(database, blobs_at(blobs))) as two:
+                    async with SharedHost(two) as second:
+                        # The earlier release goes on with the session over tables that are later than it.
+                        await answer(played, session)
+                        await played.turned(session, played.cohort[0])
+                        await first.stop()
+                        session = await second.find(NAME)
+                        while not isinstance(await played.turned(session, played.cohort[0]), Ended):
+                            await answer(played, session)
+                        await session.wait_ended()
+                        played.assert_exact(read_result(await session.result()))
+        with pytest.raises(StoreError, match="layout 0002 of a later release"):
+            PostgresStore(database, blobs_at(blobs))
+
+    run(body())
+
+
+def located(config: Config, scripts: Path) -> Config:
+    config.set_main_option("script_location", str(scripts))
+    return config
