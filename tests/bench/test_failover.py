@@ -34,7 +34,7 @@ def test_the_page_has_the_recorded_figures_and_the_round_went_on_in_time() -> No
     assert max(samples) <= TARGET_SECONDS
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_an_owner_is_killed_and_the_sum_is_exact() -> None:
     if missing := throwaway.missing():
         pytest.skip(missing)

@@ -58,7 +58,7 @@ def test_sessions_that_cannot_be_are_no_figure() -> None:
         asyncio.run(measure(ALONE, Work(1, 4, 10)))
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_sessions_of_three_replicas_are_exact() -> None:
     if missing := throwaway.missing():
         pytest.skip(missing)

@@ -14,7 +14,7 @@ from secagg.cli.demo import throwaway
 from secagg.cli.demo.replicas import Replica
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_the_owner_is_killed_and_the_sum_is_right() -> None:
     if missing := throwaway.missing():
         pytest.skip(missing)
