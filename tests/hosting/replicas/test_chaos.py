@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pytest
@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from secagg import Round
 from secagg.hosting import Ended, HostReason, Receipt, ReceiptKind, ReleasedSum, Request, read_result
+from secagg.hosting.replicas import SharedHost
 from secagg.protocol.messages import ConsistencyCheckRequest, UnmaskingRequest
-from secagg.store.base import StoreError
+from secagg.store.base import Entry, StoreError
+from secagg.store.shared_memory import SharedMemoryStore
 from secagg.wire.codec import decode_server_message
 from tests.harness import Harness
 from tests.hosting.replicas.support import LEASE, LONG, Replicas, Wandering
@@ -27,10 +29,18 @@ from tests.hosting.support import run
 NAME: Final = "round-1"
 KEPT: Final = (ReceiptKind.ACCEPTED, ReceiptKind.REPEATED)
 LOST: Final = ("append", "publish", "send", "finish", "release", "acquire", "renew")
+POINTS: Final = tuple(
+    f"{how} at {side} {call}"
+    for how in ("sleep", "part")
+    for side in ("before", "after")
+    for call in ("append", "publish", "finish")
+)
 Step = tuple[str, int, float]
 
 steps = st.tuples(
-    st.sampled_from(["die", "sleep", "wake", "part", "heal", "stop", "drop", *(f"lose {call}" for call in LOST)]),
+    st.sampled_from(
+        ["die", "sleep", "wake", "part", "heal", "stop", "drop", *(f"lose {call}" for call in LOST), *POINTS]
+    ),
     st.integers(0, 2),
     st.floats(0.1, LEASE * 1.2),
 )
@@ -40,8 +50,20 @@ class Struck(Replicas):
     """Hosts that are asked as long as they live, although they may have lost their way to the store."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__(3, seed=seed)
+        self.epochs: list[int] = []
         self.dead: set[int] = set()
+        super().__init__(3, seed=seed)
+
+    def add(self) -> SharedHost:
+        host, store = super().add(), self.stores[-1]
+
+        def noted(name: str, entries: Sequence[Entry], epoch: int = 0) -> None:
+            with store._office.changed:
+                SharedMemoryStore.append(store, name, entries, epoch)
+                self.epochs.append(epoch)
+
+        store.__dict__["append"] = noted
+        return host
 
     def reachable(self) -> list[int]:
         return [number for number in range(len(self.hosts)) if number not in self.dead | self.asleep]
@@ -70,6 +92,25 @@ class Struck(Replicas):
             lose = once(f"after {what.removeprefix('lose ')}")
             for each in self.stores:
                 each.plan = lose
+        elif what.startswith(("sleep at ", "part at ")):
+            how, _, point = what.partition(" at ")
+            for struck, way in enumerate(self.stores):
+                way.plan = self._at(struck, how, point)
+
+    def _at(self, number: int, how: str, point: str) -> Callable[[str], bool]:
+        """Whoever comes to this point first falls asleep in the middle of the call, or loses its way to the store."""
+
+        def reached(what: str) -> bool:
+            if what != point or (how == "sleep" and len(self.reachable()) < 2):
+                return False
+            for store in self.stores:
+                store.plan = lambda _: False
+            if how == "sleep":
+                self.pause(number)
+                self.stores[number].gate.wait(10)
+            return how == "part"
+
+        return reached
 
     def wake(self) -> None:
         for number in tuple(self.asleep):
@@ -155,6 +196,7 @@ async def chaos(model: str, seed: int, script: list[Step]) -> None:
         assert played.counted - dropped <= set(released.contributors), "an acknowledged input is not in the sum"
         assert set(released.contributors) >= set(played.cohort) - dropped
         assert all(len(requests) == 1 for requests in played.asked.values()), "a client was asked two things"
+        assert replicas.epochs == sorted(replicas.epochs), "a former holder wrote behind a later one"
         assert played.survivors <= set(released.contributors)
         assert not played.survivors & played.dropped, "both kinds of shares of one client were asked for"
         assert len(played.contributors) == (model == "active"), "clients were told of different contributors"
