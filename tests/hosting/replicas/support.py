@@ -60,7 +60,7 @@ class Cut(SharedMemoryStore):
     Attributes:
         cut: whether nothing gets through.
         gate: set unless calls hang.
-        plan: asked before ("before append") and after each call; True cuts.
+        plan: asked before ("before append") and after each call, one call at a time; True cuts.
         calls: what got through, in order.
     """
 
@@ -71,7 +71,7 @@ class Cut(SharedMemoryStore):
         self.cut = False
         self.gate = threading.Event()
         self.gate.set()
-        self.plan: Callable[[str], bool] = lambda _: False
+        self.plan: Callable[[str], bool] = never
         self.calls: list[str] = []
         self._on_their_way: list[str] = []
 
@@ -100,10 +100,17 @@ class Cut(SharedMemoryStore):
 
     def _pass(self, point: str) -> None:
         self.gate.wait()
-        if not self.cut and self.plan(point):
-            self.cut = True
+        with self._office.changed:
+            if not self.cut and self.plan(point):
+                self.cut = True
+        self.gate.wait()  # The plan may have closed it.
         if self.cut:
             raise StoreError("the store cannot be reached")
+
+
+def never(_: str) -> bool:
+    """The plan of a way that nothing happens to."""
+    return False
 
 
 class Replicas:
@@ -171,6 +178,7 @@ class Replicas:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.plan(never)
         for store in self.stores:
             store.gate.set()
         for host in self.hosts:
@@ -190,6 +198,12 @@ class Replicas:
     async def everywhere(self, name: str) -> list[HostedSession]:
         """The session at each host that can be asked."""
         return [await self.hosts[number].find(name) for number in self.reachable()]
+
+    def plan(self, *plans: Callable[[str], bool]) -> None:
+        """Plan something for the way of each host, or the same for all; none follows its old plan any more."""
+        with self.memory._office.changed:
+            for number, store in enumerate(self.stores):
+                store.plan = plans[number % len(plans)]
 
     def pause(self, number: int) -> None:
         """Stop a host as SIGSTOP does: it does not see its clock go on, and its store waits."""
