@@ -19,7 +19,7 @@ quick: lint
 test: $(STAMP)
 	$(BIN)/pytest -n auto --dist worksteal
 
-# What three replicas behind HAProxy do over PostgreSQL, beyond the quick part that `make test` has.
+# What replicas do under faults, in one process and over PostgreSQL, beyond the quick part that `make test` has.
 test-cluster: $(STAMP)
 	$(BIN)/pytest -q -m cluster
 
