@@ -147,6 +147,11 @@ async def log_damaged(directory: Path, seed: int) -> Verdict:
         return verdict
 
 
+def gone(seed: int) -> bool:
+    """Whether `lose` leaves nothing of a log."""
+    return seed % 3 == 0
+
+
 def lose(log: Path, seed: int) -> None:
     """Remove, damage or shorten a write-ahead log."""
     size = log.stat().st_size
