@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from secagg import ClientPhase, ClientSession, SessionAbortedError
+from secagg import ClientPhase, ClientSession, PeerMisbehaved, SessionAbortedError
 from secagg.store.database import QUARANTINE, WAL
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import Connection, Metadata
@@ -189,10 +189,14 @@ async def loss_is_accepted(directory: Path, seed: int) -> Verdict:
         status = await trial.until(over)
         kept = list((trial.files / "data" / QUARANTINE).iterdir())
         verdict = Verdict(len(starts), wrong=int(status.result_ready), detail=f"{status.state}: {status.detail}")
-        heard = [isinstance(end, SessionAbortedError) for end in trial.outcomes.values()]
-        # Without any log the database does not even know the session: its table makes another, in which clients, who
-        # remember the first, take no part.
-        said = "0 of 6 clients" if gone(seed) else "its operator accepted that"
+        refused = gone(seed)
+        heard = [
+            isinstance(end, SessionAbortedError) or (refused and isinstance(end, PeerMisbehaved))
+            for end in trial.outcomes.values()
+        ]
+        # Without any log the database does not even know the session: its table makes another, which clients, who
+        # remember the first, refuse (C12).
+        said = "0 of 6 clients" if refused else "its operator accepted that"
         loud = status.state == "aborted" and said in status.detail
         verdict.lost = int(not any(path.stat().st_size > LONG for path in kept))
         verdict.stuck = int(not loud or not all(heard) or starts != [True])
