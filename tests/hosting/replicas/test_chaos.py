@@ -225,7 +225,7 @@ def test_nothing_is_lost_and_nobody_is_told_two_things(model: str, seed: int, sc
 
 
 @pytest.mark.cluster
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["semi-honest", "active"]), st.integers(0, 1 << 16), st.lists(steps, min_size=2, max_size=8))
 def test_nor_in_long_stories(model: str, seed: int, script: list[Step]) -> None:
     run(chaos(model, seed, script))
