@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from secagg.cli.demo.throwaway import haproxy_program
 from tests.ports import free_port
 
 DEPLOYED: Final = Path(__file__).parents[1] / "deploy" / "haproxy.cfg"
@@ -45,14 +45,9 @@ class Balancer:
         return re.findall(r'^haproxy_server_status{proxy="replicas",server="(\S+)",state="UP"} 1$', text, re.MULTILINE)
 
 
-def program() -> str | None:
-    """HAProxy's program, which Debian has where only root looks."""
-    return shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-
-
 def missing() -> str:
     """Why there is no HAProxy here, in a sentence; "" where it is installed."""
-    return "" if program() else "HAProxy is not installed here: apt-get install haproxy"
+    return "" if haproxy_program() else "HAProxy is not installed here: apt-get install haproxy"
 
 
 def configured(port: int, metrics: int, servers: Sequence[tuple[int, int]]) -> str:
@@ -78,7 +73,7 @@ def balancing(directory: Path, servers: Sequence[tuple[int, int]]) -> Iterator[B
     file = directory / "haproxy.cfg"
     file.write_text(configured(port, metrics, servers), encoding="utf-8")
     with open(directory / "haproxy.log", "wb") as log:
-        process = subprocess.Popen([program() or "haproxy", "-db", "-f", str(file)], stdout=log, stderr=log)
+        process = subprocess.Popen([haproxy_program() or "haproxy", "-db", "-f", str(file)], stdout=log, stderr=log)
     try:
         end = time.monotonic() + _START_SECONDS
         while not _listens(port):

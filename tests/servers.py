@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from secagg.cli.demo.throwaway import postgres_programs
 from tests import haproxy, seaweed
-from tests.postgres import binaries
 
 
 def missing_database() -> str:
     """Why there is no PostgreSQL here, in a sentence; "" where it is installed."""
-    return "" if binaries() else "PostgreSQL is not installed here: apt-get install postgresql"
+    return "" if postgres_programs() else "PostgreSQL is not installed here: apt-get install postgresql"
 
 
 def missing() -> tuple[str, ...]:

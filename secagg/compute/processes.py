@@ -30,7 +30,7 @@ import numpy as np
 
 from secagg.compute.pickling import dumps
 from secagg.compute.stopped import Watched
-from secagg.compute.workers import Workers
+from secagg.compute.workers import Workers, once
 from secagg.executor import INLINE, Job, Words
 
 # The first word of the shared memory tells workers to stop, and each has one for the pieces that it has done; the array
@@ -86,13 +86,7 @@ class ProcessExecutor(Workers):
         if len(parts) < 2:
             INLINE.run(job, target, pieces, done)
             return
-        told: set[range] = set()
-
-        def tell(piece: range) -> None:
-            if done is not None and piece not in told:
-                told.add(piece)
-                done(piece)
-
+        tell = once(done)
         with self._lock:
             for _ in range(_ATTEMPTS):
                 try:

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from secagg.compute.pickling import dumps
+from secagg.compute.workers import once
 from secagg.errors import MissingExtraError, ParameterError
 from secagg.executor import INLINE, Divisible, Job, Words
 
@@ -95,13 +96,7 @@ class RayExecutor:
         if away or len(pieces) < 2 or not isinstance(job, Divisible):
             INLINE.run(job, target, pieces, done)
             return
-        told: set[range] = set()
-
-        def tell(piece: range) -> None:
-            if done is not None and piece not in told:
-                told.add(piece)
-                done(piece)
-
+        tell = once(done)
         with self._lock:
             try:
                 results = self._results(job, target, pieces, tell)

@@ -1,10 +1,11 @@
-"""What the executors share: a number of workers that is checked, an end, and a context manager around both.
+"""What the executors share: workers that are counted and end, and pieces that are told once, however often begun.
 
 Must not know what a worker is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -50,3 +51,15 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def once(done: Callable[[range], None] | None) -> Callable[[range], None]:
+    """Return what tells `done` of each piece the first time only."""
+    told: set[range] = set()
+
+    def tell(piece: range) -> None:
+        if done is not None and piece not in told:
+            told.add(piece)
+            done(piece)
+
+    return tell

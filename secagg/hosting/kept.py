@@ -127,7 +127,7 @@ class Kept:
             state = "failed"
         elif self._over is not None:
             state = "completed" if aborted is None else "aborted"
-            detail = _completed(self.outcome) if aborted is None else aborted.detail
+            detail = completed(self.outcome) if aborted is None else aborted.detail
         elif self._stopped or round_ is None:
             state = "failed" if self._stopped else "starting"
         else:
@@ -185,7 +185,8 @@ def told(aborted: Aborted | None) -> Ended:
     return Ended(EndKind.ABORTED, AbortReason(aborted.reason))
 
 
-def _completed(outcome: Outcome | None) -> str:
+def completed(outcome: Outcome | None) -> str:
+    """What operators hear of a session that has completed."""
     if isinstance(outcome, Completed) and outcome.expired:
         return "the session has completed; its result expired, since nobody fetched it in time"
     return "the session has completed"

@@ -23,7 +23,6 @@ from secagg.protocol.events import (
     ClientDropped,
     LateMessageRefused,
     Progress,
-    RoundClosed,
     ServerEvent,
     SessionAborted,
 )
@@ -211,11 +210,6 @@ def abort_detail(applied: Applied) -> str | None:
         if cause is CloseCause.DEADLINE:
             return f"closed at its deadline: {ends[0]}"
     return ends[0]
-
-
-def closed_round(applied: Applied) -> RoundClosed | None:
-    """The event that tells of a round's end, if the entry ended one and the session went on or completed."""
-    return next((event for event in applied.events if isinstance(event, RoundClosed)), None)
 
 
 def _percent(progress: Progress) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from secagg.cli.demo.throwaway import haproxy_program
 from secagg.cli.service.offering import session_parameters
 from secagg.cli.service.server_config import load_config
 from tests import haproxy
@@ -192,11 +193,11 @@ def test_the_template_is_as_strict_as_the_unit() -> None:
 @pytest.mark.skipif(haproxy.missing() != "", reason=haproxy.missing())
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     deployed = subprocess.run(
-        [haproxy.program() or "", "-c", "-f", str(haproxy.DEPLOYED)], check=False, capture_output=True, text=True
+        [haproxy_program() or "", "-c", "-f", str(haproxy.DEPLOYED)], check=False, capture_output=True, text=True
     )
     # Outside of compose nobody knows the replicas' names; HAProxy then begins without them and asks again.
     assert deployed.returncode == 0, deployed.stderr
     file = tmp_path / "haproxy.cfg"
     file.write_text(haproxy.configured(21_000, 21_001, [(21_002, 21_003), (21_004, 21_005)]), encoding="utf-8")
-    strict = [haproxy.program() or "", "-c", "-dW", "-f", str(file)]  # no warnings either
+    strict = [haproxy_program() or "", "-c", "-dW", "-f", str(file)]  # no warnings either
     assert subprocess.run(strict, check=False, capture_output=True).returncode == 0

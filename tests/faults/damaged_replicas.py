@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from secagg import ClientPhase, SessionAbortedError
-from secagg.hosting import HostReason
-from secagg.transport.grpc import DroppedError, Refusal, ServiceError
+from secagg.transport.grpc import Refusal, ServiceError
 from tests.faults.cluster import Cluster
-from tests.faults.disks import over
+from tests.faults.disks import dropped_by_name, hit_once, over
 from tests.faults.files import SESSION
 from tests.faults.killing import LONG
 from tests.faults.replicas import Turns
 from tests.faults.trial import Verdict
 from tests.store.test_damage import flip
-
-_KILLED: Final = -9
 
 
 def flip_entry(cluster: Cluster, seed: int) -> None:
@@ -75,24 +71,7 @@ def remove_upload(cluster: Cluster, seed: int) -> int:
 async def upload_damaged(directory: Path, seed: int, damage: Callable[[Cluster, int], int]) -> Verdict:
     """While its round is open, and before another replica goes on: the client is dropped by name, the others summed."""
     async with Cluster(directory, length=LONG) as cluster:
-        hit: list[int] = []
-        cluster.between = lambda code: _once(code, hit, lambda: damage(cluster, seed))
-        await cluster.serve(["masked_input/message/durable"])
-        await cluster.everybody()
-        named = {
-            client
-            for client, end in cluster.outcomes.items()
-            if isinstance(end, DroppedError) and end.drop_reason is HostReason.ANSWER_DAMAGED
-        }
-        status = await cluster.until(lambda status: status.result_ready or status.state in ("aborted", "failed"))
-        for client in named:
-            del cluster.outcomes[client]
-        cluster.acknowledged -= named
-        verdict = await cluster.verdict(len(hit))
-        if named != set(hit) or status.dropped.get(HostReason.ANSWER_DAMAGED) != len(hit):
-            verdict.lost += 1
-            verdict.detail += f"; damaged {hit}, named {named}, the operator was told {status.dropped}"
-        return verdict
+        return await dropped_by_name(cluster, lambda: damage(cluster, seed))
 
 
 async def session_damaged(directory: Path, seed: int, damage: Callable[[Cluster, int], object]) -> Verdict:
@@ -104,7 +83,7 @@ async def session_damaged(directory: Path, seed: int, damage: Callable[[Cluster,
             damage(cluster, seed)
             return seed
 
-        cluster.between = lambda code: _once(code, hit, once)
+        cluster.between = lambda code: hit_once(code, hit, once)
         await cluster.serve(["consistency_check/message/durable"])
         await cluster.everybody()
         status = await cluster.until(over)
@@ -154,9 +133,3 @@ async def result_flipped(directory: Path, seed: int) -> Verdict:
             except ServiceError as error:
                 told.append(error.refusal is Refusal.RESULT_DAMAGED and not file.exists())
         return Verdict(1, wrong=int(len(told) < len(cluster.members)), stuck=int(not all(told)), detail=str(told))
-
-
-def _once(code: int, hit: list[int], damage: Callable[[], int]) -> bool:
-    if code == _KILLED and not hit:
-        hit.append(damage())
-    return code == _KILLED

@@ -62,31 +62,41 @@ def flip_entry(data: Path, seed: int) -> int:
 async def upload_flipped(directory: Path, seed: int) -> Verdict:
     """While its round is open: the client is dropped by name, and the sum is that of the others."""
     async with Trial(directory, length=LONG) as trial:
-        hit: list[int] = []
-        trial.between = lambda code: _hit(code, hit, lambda: flip_upload(trial.files / "data", seed))
-        await trial.serve(["masked_input/message/durable"])
-        await trial.everybody()
-        named = {
-            client
-            for client, end in trial.outcomes.items()
-            if isinstance(end, DroppedError) and end.drop_reason is HostReason.ANSWER_DAMAGED
-        }
-        status = await trial.until(lambda status: status.result_ready or status.state in ("aborted", "failed"))
-        for client in named:
-            del trial.outcomes[client]
-        trial.acknowledged -= named
-        verdict = await trial.verdict(len(hit))
-        if named != set(hit) or status.dropped.get(HostReason.ANSWER_DAMAGED) != len(hit):
-            verdict.lost += 1
-            verdict.detail += f"; damaged {hit}, named {named}, the operator was told {status.dropped}"
-        return verdict
+        return await dropped_by_name(trial, lambda: flip_upload(trial.files / "data", seed))
+
+
+async def dropped_by_name(trial: Trial, damage: Callable[[], int]) -> Verdict:
+    """One upload of the open round is damaged when the server dies: whose it was is told so, and the others are summed.
+
+    Args:
+        trial: new.
+        damage: does it, and returns whose it was.
+    """
+    hit: list[int] = []
+    trial.between = lambda code: hit_once(code, hit, damage)
+    await trial.serve(["masked_input/message/durable"])
+    await trial.everybody()
+    named = {
+        client
+        for client, end in trial.outcomes.items()
+        if isinstance(end, DroppedError) and end.drop_reason is HostReason.ANSWER_DAMAGED
+    }
+    status = await trial.until(over)
+    for client in named:
+        del trial.outcomes[client]
+    trial.acknowledged -= named
+    verdict = await trial.verdict(len(hit))
+    if named != set(hit) or status.dropped.get(HostReason.ANSWER_DAMAGED) != len(hit):
+        verdict.lost += 1
+        verdict.detail += f"; damaged {hit}, named {named}, the operator was told {status.dropped}"
+    return verdict
 
 
 async def session_damaged(directory: Path, seed: int, damage: Callable[[Path, int], int]) -> Verdict:
     """What a session cannot do without: it fails, and says so to everybody."""
     async with Trial(directory, length=LONG) as trial:
         hit: list[int] = []
-        trial.between = lambda code: _hit(code, hit, lambda: damage(trial.files / "data", seed))
+        trial.between = lambda code: hit_once(code, hit, lambda: damage(trial.files / "data", seed))
         await trial.serve(["consistency_check/message/durable"])
         await trial.everybody()
         status = await trial.until(over)
@@ -108,7 +118,7 @@ async def result_flipped(directory: Path, seed: int) -> Verdict:
 
     async with Trial(directory, length=LONG) as trial:
         hit: list[int] = []
-        trial.between = lambda code: _hit(code, hit, lambda: damage(trial.files / "data"))
+        trial.between = lambda code: hit_once(code, hit, lambda: damage(trial.files / "data"))
         await trial.serve(["finish/tidied"])
         await trial.everybody()
         await trial.until(lambda status: status.result_ready)
@@ -164,7 +174,8 @@ def lose(log: Path, seed: int) -> None:
             os.truncate(log, size // 2)
 
 
-def _hit(code: int, hit: list[int], damage: Callable[[], int]) -> bool:
+def hit_once(code: int, hit: list[int], damage: Callable[[], int]) -> bool:
+    """Do damage once, when the server was killed; says whether to start it again."""
     if code == _KILLED and not hit:
         hit.append(damage())
     return code == _KILLED

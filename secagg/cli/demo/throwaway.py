@@ -49,7 +49,9 @@ listen clients
 
 def missing() -> str:
     """What has to be installed first, in one sentence; "" when nothing has."""
-    lacking = [name for name, found in (("PostgreSQL", _programs()), ("HAProxy", _haproxy())) if found is None]
+    lacking = [
+        name for name, found in (("PostgreSQL", postgres_programs()), ("HAProxy", haproxy_program())) if found is None
+    ]
     if not lacking:
         return ""
     verb, packages = "is" if len(lacking) == 1 else "are", " ".join(name.lower() for name in lacking)
@@ -63,7 +65,7 @@ def database() -> Iterator[str]:
     Raises:
         SecAggError: it does not start.
     """
-    programs, user = _programs(), _POSTGRES_USER if os.geteuid() == 0 else None  # it refuses to run as root
+    programs, user = postgres_programs(), _POSTGRES_USER if os.geteuid() == 0 else None  # it refuses to run as root
     if programs is None:
         raise secagg.InternalError("PostgreSQL is not installed")
     directory = Path(tempfile.mkdtemp(prefix="secagg-demo-"))
@@ -109,7 +111,7 @@ def balancer(directory: Path, address: str, servers: Sequence[tuple[int, int]]) 
     file = directory / "haproxy.cfg"
     file.write_text(_BALANCER.format(address=address) + "\n".join(lines) + "\n", encoding="utf-8")
     with subprocess.Popen(  # noqa: S603
-        [_haproxy() or "haproxy", "-db", "-f", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [haproxy_program() or "haproxy", "-db", "-f", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             yield
@@ -117,11 +119,12 @@ def balancer(directory: Path, address: str, servers: Sequence[tuple[int, int]]) 
             process.kill()
 
 
-def _haproxy() -> str | None:
+def haproxy_program() -> str | None:
+    """Where HAProxy is, or None."""
     return shutil.which("haproxy") or shutil.which("haproxy", path=_ELSEWHERE)
 
 
-def _programs() -> Path | None:
+def postgres_programs() -> Path | None:
     """Where the newest PostgreSQL is that is installed; None, too, when there is nobody to run it but root."""
     if os.geteuid() == 0 and not any(user.pw_name == _POSTGRES_USER for user in pwd.getpwall()):
         return None

@@ -5,11 +5,13 @@ Must not know what the commands ask the server.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
 
@@ -20,7 +22,8 @@ from secagg.identity.keys import load_identity
 if TYPE_CHECKING:
     from secagg.transport.grpc import ClientTls, Operator, RetryPolicy
 
-OPERATOR_GIVE_UP_SECONDS: Final = 30.0
+_Told = TypeVar("_Told")
+_OPERATOR_GIVE_UP_SECONDS: Final = 30.0
 
 Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="The server.")]
 CaFile = Annotated[
@@ -77,14 +80,14 @@ def client_tls(
 
 def operator_client(
     command: str,
-    server: str,
-    identity: Path,
-    ca: Path | None,
-    certificate: Path | None,
-    key: Path | None,
-    server_name: str | None,
-    plaintext: bool,
-    give_up: float,
+    server: Server,
+    identity: OperatorKey,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = _OPERATOR_GIVE_UP_SECONDS,
 ) -> Operator:
     """Return what an operator's command asks a server through.
 
@@ -100,6 +103,36 @@ def operator_client(
         insecure=plaintext,
         retry=retry_policy(give_up),
     )
+
+
+def operated(command: str) -> Callable[[Callable[..., _Told]], Callable[..., _Told]]:
+    """Give a command the options of `operator_client`; it is called with what that returns, and then its own options.
+
+    Typer reads a command's options from its signature, so that the result has one with both: those that say where the
+    server is first, the other ones of the connection last but for --json.
+    """
+
+    def decorate(ask: Callable[..., _Told]) -> Callable[..., _Told]:
+        reach, own = _options_of(operator_client), _options_of(ask)
+        options = [*reach[:2], *own, *reach[2:]]
+        options.sort(key=lambda option: option.name == "as_json")
+
+        @functools.wraps(ask)
+        def asked(**given: Any) -> _Told:
+            return ask(operator_client(command, **{each.name: given.pop(each.name) for each in reach}), **given)
+
+        asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        asked.__annotations__ = {option.name: option.annotation for option in options}
+        return asked
+
+    return decorate
+
+
+def _options_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters behind the first one, by keyword, with their annotations as types."""
+    hints = get_type_hints(function, localns={"Operator": object}, include_extras=True)
+    behind = list(inspect.signature(function).parameters.values())[1:]
+    return [each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name]) for each in behind]
 
 
 def retry_policy(give_up: float) -> RetryPolicy:

@@ -13,36 +13,19 @@ import typer
 
 import secagg
 from secagg.cli.output import JsonFlag, print_json, print_sentences
-from secagg.cli.service.connecting import (
-    OPERATOR_GIVE_UP_SECONDS,
-    CaFile,
-    CertificateFile,
-    GiveUp,
-    KeyFile,
-    OperatorKey,
-    Plaintext,
-    Server,
-    ServerName,
-    operator_client,
-)
+from secagg.cli.service.connecting import operated
 
 if TYPE_CHECKING:
     from secagg.hosting import ReleasedSum
     from secagg.transport.grpc import Operator
 
 
+@operated("result")
 def result(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     session: Annotated[str, typer.Option(metavar="NAME", help="The session.")],
     out: Annotated[Path, typer.Option(metavar="FILE.npz", help="New file for the sum: its vectors and @contributors.")],
     keep: Annotated[bool, typer.Option("--keep", help="Leave the result on the server too.")] = False,
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Fetch the sum of a completed session, and release it on the server once it is safe here."""
@@ -50,8 +33,7 @@ def result(
         raise secagg.ParameterError(f"{out} exists already and is not overwritten; give another path")
     if not out.parent.is_dir():
         raise secagg.ParameterError(f"--out {out} is in no existing directory; make it, or give another path")
-    client = operator_client("result", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    released = asyncio.run(_fetch(client, session, out, keep))
+    released = asyncio.run(_fetch(operator, session, out, keep))
     if as_json:
         print_json(
             {
@@ -75,12 +57,12 @@ def result(
         print_sentences(f"{count} fields of {name} hold more than honest inputs add up to: a client lied.")
 
 
-async def _fetch(client: Operator, session: str, out: Path, keep: bool) -> ReleasedSum:
+async def _fetch(operator: Operator, session: str, out: Path, keep: bool) -> ReleasedSum:
     from secagg.hosting import read_result
 
-    async with client:
-        await client.save_result(session, out)
+    async with operator:
+        await operator.save_result(session, out)
         released = await asyncio.to_thread(read_result, out)
         if not keep:
-            await client.acknowledge(session)
+            await operator.acknowledge(session)
         return released

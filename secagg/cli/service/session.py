@@ -16,19 +16,7 @@ import typer
 
 from secagg.cli.options import MaybeText, Words
 from secagg.cli.output import JsonFlag, print_json, print_sentences, shown
-from secagg.cli.service.connecting import (
-    OPERATOR_GIVE_UP_SECONDS,
-    CaFile,
-    CertificateFile,
-    GiveUp,
-    KeyFile,
-    OperatorKey,
-    Plaintext,
-    Server,
-    ServerName,
-    needs_service,
-    operator_client,
-)
+from secagg.cli.service.connecting import needs_service, operated
 from secagg.cli.service.status import record_of, show_statuses
 
 if TYPE_CHECKING:
@@ -45,28 +33,21 @@ Detail = Annotated[str, typer.Option("--detail", metavar="TEXT", help="Why, in o
 
 
 @app.command(short_help="Offer sessions to their cohorts.")
+@operated("session create")
 def create(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     config: Annotated[
         Path, typer.Option(metavar="FILE.toml", help="Tables [[sessions]], and perhaps [rounds], as in server.toml.")
     ],
     name: Annotated[
         MaybeText, typer.Option(metavar="NAME", help="The session's name, in the place of the one in the file.")
     ] = None,
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Offer sessions to their cohorts. Each draws its own randomness: the same command again finds its name taken."""
     with needs_service("session create"):
         from secagg.cli.service.offering import offered_by_call
         from secagg.cli.service.server_config import load_sessions
-    client = operator_client("session create", server, identity, ca, certificate, key, server_name, plaintext, give_up)
     tables = load_sessions(config, name)
 
     async def make(operator: Operator) -> list[SessionStatus]:
@@ -75,7 +56,7 @@ def create(
         chosen = [offered_by_call(session, tables.rounds, enrolled) for session in tables.sessions]
         return [await operator.create(each, parameters, schedule) for each, parameters, schedule in chosen]
 
-    made = _asked(client, make)
+    made = _asked(operator, make)
     if as_json:
         print_json({"sessions": [record_of(one) for one in made]})
         return
@@ -84,23 +65,16 @@ def create(
 
 
 @app.command("list", short_help="Show sessions.")
+@operated("session list")
 def list_(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     state: Annotated[
         Words, typer.Option("--state", metavar="STATE", help="Only these: completed, masked_input, …; may be repeated.")
     ] = None,
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the sessions of this operator's tenant, as `secagg status` does."""
-    client = operator_client("session list", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    found = _asked(client, lambda operator: operator.sessions(state or ()))
+    found = _asked(operator, lambda operator: operator.sessions(state or ()))
     if state:
         show_statuses(found, as_json, f"No session is in state {' or '.join(state)}.")
     else:
@@ -108,20 +82,13 @@ def list_(
 
 
 @app.command(short_help="Show how far a session is until its end.")
+@operated("session watch")
 def watch(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     session: SessionName,
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> int:
     """Show each change of a session until it has ended; exit code 1 when there is no sum. With --json, only the end."""
-    client = operator_client("session watch", server, identity, ca, certificate, key, server_name, plaintext, give_up)
 
     async def follow(operator: Operator) -> SessionStatus | None:
         status, before = None, ""
@@ -133,75 +100,54 @@ def watch(
             before = line
         return status
 
-    last = _asked(client, follow)
+    last = _asked(operator, follow)
     if as_json and last is not None:
         print_json(record_of(last))
     return 0 if last is not None and last.state == "completed" and last.abort_reason is None else NO_SUM
 
 
 @app.command(short_help="End a session without a sum.")
+@operated("session abort")
 def abort(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     session: SessionName,
     detail: Detail = "",
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """End a session without a sum. One that was aborted stays so; one that has completed is an error."""
-    client = operator_client("session abort", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    _asked(client, lambda operator: operator.abort(session, detail))
+    _asked(operator, lambda operator: operator.abort(session, detail))
     _said({"session": session, "aborted": True}, f"Session {session} is aborted.", as_json)
 
 
 @app.command(short_help="Let a session go on without a client.")
+@operated("session drop")
 def drop(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     session: SessionName,
     client: Annotated[int, typer.Option("--client", metavar="ID", help="Who is removed.")],
     detail: Detail = "",
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Let a session go on without a client, which is told so (H02)."""
-    asker = operator_client("session drop", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    _asked(asker, lambda operator: operator.drop(session, client, detail))
+    _asked(operator, lambda operator: operator.drop(session, client, detail))
     _said({"session": session, "dropped": client}, f"Session {session} goes on without client {client}.", as_json)
 
 
 @app.command(short_help="Forget a session that has ended, and its result.")
+@operated("session discard")
 def discard(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     session: SessionName,
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Forget a session that has ended, with its result, though nobody may have fetched it."""
-    client = operator_client("session discard", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    _asked(client, lambda operator: operator.discard(session))
+    _asked(operator, lambda operator: operator.discard(session))
     _said({"session": session, "discarded": True}, f"Session {session} is forgotten.", as_json)
 
 
-def _asked(client: Operator, ask: Callable[[Operator], Awaitable[Any]]) -> Any:
+def _asked(operator: Operator, ask: Callable[[Operator], Awaitable[Any]]) -> Any:
     async def connected() -> Any:
-        async with client as operator:
+        async with operator:
             return await ask(operator)
 
     return asyncio.run(connected())

@@ -10,18 +10,7 @@ import typer
 
 from secagg.cli.options import MaybeText
 from secagg.cli.output import JsonFlag, print_columns, print_json, print_sentences, readable_bytes
-from secagg.cli.service.connecting import (
-    OPERATOR_GIVE_UP_SECONDS,
-    CaFile,
-    CertificateFile,
-    GiveUp,
-    KeyFile,
-    OperatorKey,
-    Plaintext,
-    Server,
-    ServerName,
-    operator_client,
-)
+from secagg.cli.service.connecting import operated
 
 if TYPE_CHECKING:
     from secagg.hosting import Progress, SessionStatus
@@ -30,21 +19,14 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("session", "state", "answered", "dropped", "seconds left", "on disk", "result")
 
 
+@operated("status")
 def status(
-    server: Server,
-    identity: OperatorKey,
+    operator: Operator,
     session: Annotated[MaybeText, typer.Option(metavar="NAME", help="This session; all of them unless given.")] = None,
-    ca: CaFile = None,
-    certificate: CertificateFile = None,
-    key: KeyFile = None,
-    server_name: ServerName = None,
-    plaintext: Plaintext = False,
-    give_up: GiveUp = OPERATOR_GIVE_UP_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the open round, the answers and the dropouts of a server's sessions."""
-    client = operator_client("status", server, identity, ca, certificate, key, server_name, plaintext, give_up)
-    show_statuses(asyncio.run(_ask(client, session)), as_json)
+    show_statuses(asyncio.run(_ask(operator, session)), as_json)
 
 
 def show_statuses(found: Sequence[SessionStatus], as_json: bool, none: str = "The server has no sessions.") -> None:
@@ -61,9 +43,9 @@ def show_statuses(found: Sequence[SessionStatus], as_json: bool, none: str = "Th
         print_sentences("\n".join(details))
 
 
-async def _ask(client: Operator, session: str | None) -> Sequence[SessionStatus]:
-    async with client:
-        return await client.sessions() if session is None else [await client.status(session)]
+async def _ask(operator: Operator, session: str | None) -> Sequence[SessionStatus]:
+    async with operator:
+        return await operator.sessions() if session is None else [await operator.status(session)]
 
 
 def record_of(one: SessionStatus) -> dict[str, Any]:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from secagg.errors import AbortReason, DecodeError
+from secagg.hosting.kept import completed, told
 from secagg.hosting.relay import Account
 from secagg.hosting.replicas.requests import Pointer
 from secagg.hosting.replies import Departure, Ended, EndKind, SessionStatus, departure_of
 from secagg.parameters import ClientId
 from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
-from secagg.store.base import Completed, Outcome, SessionRecord
+from secagg.store.base import Aborted, Completed, Outcome, SessionRecord
 
 _FAILED = "failed"
 
@@ -27,30 +28,30 @@ class Published:
     """A session as others are told of it.
 
     Attributes:
+        state: as in `SessionStatus`, as what is not named here is.
         round: the open round, or None.
         requests: where its requests are, or None.
         gone: why each client was dropped.
         end: how it ended, or None.
         damage: that the store has it damaged, in one sentence, or empty.
-        state: as in `SessionStatus`, and so on.
     """
 
-    round: Round | None
-    requests: Pointer | None
-    gone: Mapping[ClientId, Departure]
-    end: Ended | None
-    damage: str
     state: str
-    expected: int
-    answered: int
-    pending: int
-    dropped: Mapping[Departure, int]
-    seconds_left: float | None
-    log_entries: int
-    stored_bytes: int
-    abort_reason: AbortReason | None
-    detail: str
-    contributors: tuple[ClientId, ...] | None
+    round: Round | None = None
+    requests: Pointer | None = None
+    gone: Mapping[ClientId, Departure] = field(default_factory=dict)
+    end: Ended | None = None
+    damage: str = ""
+    expected: int = 0
+    answered: int = 0
+    pending: int = 0
+    dropped: Mapping[Departure, int] = field(default_factory=dict)
+    seconds_left: float | None = None
+    log_entries: int = 0
+    stored_bytes: int = 0
+    abort_reason: AbortReason | None = None
+    detail: str = ""
+    contributors: tuple[ClientId, ...] | None = None
     progress: Progress | None = None
 
     @property
@@ -182,49 +183,27 @@ class Published:
         )
 
 
-STARTING = Published(
-    round=None,
-    requests=None,
-    gone={},
-    end=None,
-    damage="",
-    state="starting",
-    expected=0,
-    answered=0,
-    pending=0,
-    dropped={},
-    seconds_left=None,
-    log_entries=0,
-    stored_bytes=0,
-    abort_reason=None,
-    detail="",
-    contributors=None,
-)
+STARTING = Published("starting")
 
 
 def ended(published: Published, outcome: Outcome) -> Published:
     """What is known of a session that has ended, whatever was published last."""
     if published.end is not None:
         return published
-    if isinstance(outcome, Completed):
-        end, state, reason, detail = Ended(EndKind.COMPLETED), "completed", None, "the session has completed"
-    else:
-        reason, detail = AbortReason(outcome.reason), outcome.detail
-        told = reason is AbortReason.RESULT_NOT_DECODABLE
-        end, state = Ended(EndKind.COMPLETED) if told else Ended(EndKind.ABORTED, reason), "aborted"
+    aborted = outcome if isinstance(outcome, Aborted) else None
     return replace(
         published,
         round=None,
         requests=None,
-        end=end,
-        state=state,
+        end=told(aborted),
+        state="completed" if aborted is None else "aborted",
         seconds_left=None,
         expected=0,
         answered=0,
         pending=0,
         progress=None,
-        abort_reason=reason,
-        detail=detail,
+        abort_reason=None if aborted is None else AbortReason(aborted.reason),
+        detail=completed(outcome) if aborted is None else aborted.detail,
         dropped={departure_of(each): count for each, count in outcome.dropped.items()},
     )
 

@@ -36,8 +36,8 @@ def test_the_owner_is_killed_and_the_sum_is_right() -> None:
 
 
 def test_without_the_servers_of_others_it_says_what_to_install(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throwaway, "_haproxy", lambda: None)
-    monkeypatch.setattr(throwaway, "_programs", lambda: None)
+    monkeypatch.setattr(throwaway, "haproxy_program", lambda: None)
+    monkeypatch.setattr(throwaway, "postgres_programs", lambda: None)
     outcome = run("demo", "--cluster")
     assert outcome.code == 0
     assert "SKIPPED: PostgreSQL and HAProxy are not installed here: apt-get install postgresql haproxy" in outcome.out
