@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ from secagg.protocol.events import Progress, Stage
 from secagg.store.base import Outcome, SessionStore
 from tests.harness import Harness
 
-PATIENCE: Final = 20.0  # seconds of real time until a test that waits for something fails
+PATIENCE: Final = 300.0  # seconds of real time until a test that waits for what never comes fails; none takes one
 SCHEDULE: Final = RoundSchedule.uniform(60.0)
 CHUNK: Final = 37
 KEEP_ALL: Final = Retention()
@@ -59,11 +60,13 @@ def run(body: Coroutine[Any, Any, None]) -> None:
 
 
 class FakeClock:
-    """Time that stands still until a test moves it."""
+    """Time that stands still until a test moves it: once somebody waits for it, however long a busy machine takes."""
 
     def __init__(self) -> None:
         self._now = 1000.0
         self._timers: list[tuple[float, asyncio.Event]] = []
+        self._waits: Counter[float] = Counter()
+        self._more = asyncio.Event()
 
     def now(self) -> float:
         return self._now
@@ -74,6 +77,8 @@ class FakeClock:
         timer = asyncio.Event()
         if until is not None:
             self._timers.append((until, timer))
+            self._waits[until] += 1
+            self._more.set()
         waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(timer.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -81,6 +86,12 @@ class FakeClock:
             for task in waits:
                 task.cancel()
         return event.is_set()
+
+    async def awaited(self, until: float, times: int = 1) -> None:
+        """Return when somebody has begun so often to wait for this time."""
+        while self._waits[until] < times:
+            self._more.clear()
+            await self._more.wait()
 
     def advance(self, seconds: float) -> None:
         self._now += seconds

@@ -31,13 +31,13 @@ def test_answers_of_a_moment_become_durable_together_and_the_last_at_once() -> N
         played, clock, store, seen = Played(), FakeClock(), Counting(), Recorder()
         async with hosting(store, clock, seen, gather_seconds=0.05) as host:
             session = await played.create(host)
+            until = clock.now() + 0.05
             first = asyncio.ensure_future(played.send(session, 1))
-            # Many times what a transaction takes.
-            assert (await asyncio.wait([first], timeout=0.2))[0] == set()
+            await clock.awaited(until)
             second = asyncio.ensure_future(played.send(session, 2))
-            while not (first.done() and second.done()):
-                clock.advance(0.05)
-                await asyncio.sleep(0)
+            await clock.awaited(until, times=2)
+            assert (first.done(), second.done(), store.appended) == (False, False, [])
+            clock.advance(0.05)
             assert [(await each).kind for each in (first, second)] == [ReceiptKind.ACCEPTED] * 2
             assert store.appended == [2]
             # Nobody is awaited besides these, so the clock need not move.
@@ -51,11 +51,11 @@ def test_answers_of_a_moment_become_durable_together_and_the_last_at_once() -> N
 
 def test_a_host_that_stops_sends_away_who_waits_for_others() -> None:
     async def body() -> None:
-        played, store = Played(), Counting()
-        async with hosting(store, gather_seconds=60.0) as host:
+        played, clock, store = Played(), FakeClock(), Counting()
+        async with hosting(store, clock, gather_seconds=30.0) as host:
             session = await played.create(host)
             waiting = asyncio.ensure_future(played.send(session, 1))
-            assert (await asyncio.wait([waiting], timeout=0.05))[0] == set()
+            await clock.awaited(clock.now() + 30.0)
         with pytest.raises(HostUnavailableError):
             await waiting
         assert store.appended == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,28 +32,34 @@ HOUR = 3600.0
 
 
 class Times:
-    """Both clocks of a host, which go together."""
+    """Both clocks of a host, which go together, and when it looks at what it keeps."""
 
     def __init__(self) -> None:
         self.clock, self.wall = FakeClock(), 1.7e9
+        self._pause: float | None = None
+        self._next = 0.0
+
+    async def start(self, pause: float | None) -> None:
+        """A host has started that looks so often: wait until it has looked."""
+        self._pause = pause
+        await self._looked()
 
     async def pass_(self, seconds: float) -> None:
         self.wall += seconds
         self.clock.advance(seconds)
-        await settled()
+        if self.clock.now() >= self._next:
+            await self._looked()
 
-
-async def settled() -> None:
-    """Let a task that woke up get as far as it can, threads included."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-        await asyncio.to_thread(lambda: None)
+    async def _looked(self) -> None:
+        if self._pause is not None:
+            self._next = self.clock.now() + self._pause
+            await self.clock.awaited(self._next)
 
 
 @asynccontextmanager
 async def kept(store: SessionStore, times: Times, seen: Recorder, retention: Retention) -> AsyncIterator[SessionHost]:
     async with hosting(store, times.clock, seen, wall_clock=lambda: times.wall, retention=retention) as host:
-        await settled()
+        await times.start(retention.look_seconds)
         yield host
 
 
