@@ -34,8 +34,17 @@ class TopologyChoice(StrEnum):
     AUTO = "auto"
     COMPLETE = "complete"
     SPARSE = "sparse"
+    CHOSEN = "chosen"
 
     @property
     def kind(self) -> secagg.TopologyKind | None:
-        """The graph, or None to let the calculator choose."""
+        """The graph, or None to let the calculator choose.
+
+        Raises:
+            ParameterError: the experimental graph, which no session has.
+        """
+        if self is TopologyChoice.CHOSEN:
+            raise secagg.ParameterError(
+                "topology 'chosen' is experimental, and no session has it; `secagg params` alone computes it"
+            )
         return None if self is TopologyChoice.AUTO else secagg.TopologyKind(self.value)

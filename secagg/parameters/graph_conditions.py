@@ -25,6 +25,9 @@ MAX_SHARE_HOLDERS: Final = 65_520
 MAX_CLIENTS: Final = 2**40
 """Largest cohort that the calculator answers for: the rounding rule of fractions ends there."""
 
+SECURITY_BITS: Final = 40
+"""Default security bits of a sparse graph."""
+
 MAX_BITS: Final = 4096
 """Most security and correctness bits."""
 

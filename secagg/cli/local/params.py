@@ -6,6 +6,7 @@ lie are a question of their own, and stand in `cells`.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,8 +15,9 @@ from rich.table import Table
 import secagg
 from secagg.cli.options import MaybeFloat, MaybeInt, MaybePath, MaybeText, TopologyChoice
 from secagg.cli.output import JsonFlag, print_json, print_sentences, readable_bytes, result_console
+from secagg.parameters.chosen_graph import CHOSEN_SECURITY_BITS, chosen_graph
 from secagg.parameters.graph_choice import choose_graph
-from secagg.parameters.graph_conditions import count_of, may_leave
+from secagg.parameters.graph_conditions import SECURITY_BITS, count_of, may_leave
 from secagg.parameters.session import default_minimum
 
 _COST_HELP: Final = (
@@ -35,9 +37,15 @@ def params(
         secagg.ThreatModel, typer.Option(help="What the server and corrupt clients may do.")
     ] = secagg.ThreatModel.SEMI_HONEST,
     topology: Annotated[
-        TopologyChoice, typer.Option(help="Masking graph; auto takes the smaller one that qualifies.")
+        TopologyChoice,
+        typer.Option(
+            help="Masking graph; auto takes the smaller one that qualifies, and never chosen, which is experimental."
+        ),
     ] = TopologyChoice.AUTO,
-    security_bits: Annotated[int, typer.Option(help="A sparse graph leaks with probability 2^-bits at most.")] = 40,
+    security_bits: Annotated[
+        MaybeInt,
+        typer.Option(help="A sparse graph leaks with probability 2^-bits at most: 40; a chosen one, per offer: 64."),
+    ] = None,
     correctness_bits: Annotated[
         int, typer.Option(help="A sparse graph loses the sum to dropouts with probability below 2^-bits.")
     ] = 20,
@@ -82,6 +90,12 @@ def params(
 
         print_cells(clients, malicious, rule, max_corrupt, max_dropout, threat_model, failure, floor, as_json=as_json)
         return
+    if topology is TopologyChoice.CHOSEN:
+        if cost:
+            raise secagg.ParameterError("--cost has no formula for the experimental topology 'chosen'; leave it out")
+        _print_chosen(clients, max_corrupt, max_dropout, threat_model, security_bits, correctness_bits, as_json=as_json)
+        return
+    security_bits = SECURITY_BITS if security_bits is None else security_bits
     choice = choose_graph(
         clients,
         max_corrupt,
@@ -142,6 +156,38 @@ def params(
         print_sentences(
             f"CPU time is a floor, at {costs['rates']}: what handling messages in Python costs is not in it."
         )
+
+
+def _print_chosen(
+    clients: int,
+    max_corrupt: float,
+    max_dropout: float,
+    threat_model: secagg.ThreatModel,
+    security_bits: int | None,
+    correctness_bits: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the experimental graph in which each client draws its own holders."""
+    if threat_model is not secagg.ThreatModel.ACTIVE:
+        raise secagg.ParameterError("topology 'chosen' is for the active model; add --threat-model active")
+    bits = CHOSEN_SECURITY_BITS if security_bits is None else security_bits
+    graph = chosen_graph(clients, max_corrupt, max_dropout, bits, correctness_bits)
+    if as_json:
+        asked = {"max_corrupt": max_corrupt, "max_dropout": max_dropout, "threat_model": threat_model.value}
+        print_json(
+            {"topology": "chosen", "experimental": True}
+            | asdict(graph)
+            | asked
+            | {"security_bits": bits, "correctness_bits": correctness_bits}
+        )
+        return
+    print_sentences(
+        f"EXPERIMENTAL: nobody outside of this project has reviewed it. Of {clients} clients each draws {graph.degree} "
+        f"that hold its shares, any {graph.threshold} of which can rebuild them; about as many drew it. But for "
+        f"2^-{bits} an offer, every sum that can be read has {graph.smallest_sum} or more of the {graph.honest} honest "
+        "inputs."
+    )
 
 
 def _check_options(context: typer.Context, *, cells: bool) -> None:

@@ -79,3 +79,31 @@ def test_people_read_one_plain_sentence_first(run: Any) -> None:
         f"Of 10 clients each shares its secrets with 9 others, and any {record['threshold']} of these can rebuild them."
     )
     assert outcome.out.splitlines()[0] == first
+
+
+def test_the_experimental_graph_is_shown_by_name_only(run: Any) -> None:
+    asked = ("--clients", "1000", "--max-corrupt", "0.05", "--max-dropout", "0.05", "--threat-model", "active")
+    assert json.loads(run("params", *asked, "--json").out)["topology"] == "complete"
+    record = json.loads(run("params", *asked, "--topology", "chosen", "--json").out)
+    assert (record["topology"], record["experimental"], record["degree"], record["threshold"]) == (
+        *("chosen", True),
+        *(115, 93),
+    )
+    assert record["security_bits"] == 64
+    assert "EXPERIMENTAL" in run("params", *asked, "--topology", "chosen").out
+    assert "experimental" in run("params", "--help").out
+    forty = run("params", *asked, "--topology", "chosen", "--security-bits", "40", "--json")
+    assert json.loads(forty.out)["degree"] == 95
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--topology", "chosen"], "add --threat-model active"),
+        (["--topology", "chosen", "--threat-model", "active", "--cost"], "--cost has no formula"),
+    ],
+)
+def test_the_experimental_graph_has_limits(run: Any, options: list[str], sentence: str) -> None:
+    outcome = run("params", *options)
+    assert outcome.code != 0
+    assert sentence in outcome.err
