@@ -210,6 +210,7 @@ FOREIGN: Final[dict[str, tuple[str, ...]]] = {
     "cryptography": ("crypto", "bench"),  # bare, as floors
     "nacl": ("crypto", "bench"),
     "pyaegis": ("crypto", "bench"),
+    "kyber_py": ("testing",),  # encapsulation with given randomness, for tapes
     "google": ("wire", "conformance", "transport"),
     "grpc": ("transport", "conformance"),
     "grpc_health": ("transport",),

@@ -7,8 +7,14 @@ on randomness). Must not know what is drawn.
 
 from __future__ import annotations
 
+from typing import Final
+
+from secagg.crypto import kem
 from secagg.crypto.randomness import check_length
 from secagg.crypto.secret import SecretBytes
+from secagg.errors import MissingExtraError, ParameterError
+
+_ENCAPSULATION_BYTES: Final = 32
 
 
 class TapeExhaustedError(Exception):
@@ -44,6 +50,26 @@ class TapeRandomSource:
         drawn = self._tape[self._at : self._at + length]
         self._at += length
         return SecretBytes(drawn)
+
+    def encapsulate(self, public: bytes) -> tuple[SecretBytes, bytes]:
+        """Encapsulate as FIPS 203, algorithm 17 does, with the next 32 bytes of the tape.
+
+        Raises:
+            MissingExtraError: the `conformance` extra is not installed.
+            ParameterError: `public` is no encapsulation key.
+            TapeExhaustedError: the tape has fewer bytes left.
+        """
+        try:
+            from kyber_py.ml_kem import ML_KEM_768
+        except ImportError as error:
+            raise MissingExtraError(
+                "tapes of hybrid suites need the 'conformance' extra: pip install 'secagg[conformance]'"
+            ) from error
+        if not kem.is_canonical(public):
+            raise ParameterError(f"{len(public)} bytes are no ML-KEM-768 encapsulation key")
+        drawn = self.secret(_ENCAPSULATION_BYTES)
+        shared, ciphertext = ML_KEM_768._encaps_internal(public, bytes(drawn.expose()))
+        return SecretBytes(shared), ciphertext
 
     @property
     def left(self) -> int:

@@ -17,9 +17,12 @@ import pytest
 from secagg.crypto.aead import AuthenticationError, open_sealed, seal
 from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_low_order
 from secagg.crypto.kdf import derive
+from secagg.crypto.kem import CIPHERTEXT_BYTES, PUBLIC_BYTES, SEED_BYTES, KemKey, encapsulate, is_canonical
+from secagg.crypto.randomness import SystemRandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
 from secagg.errors import ParameterError
+from secagg.testing.tape import TapeRandomSource
 
 DEFAULT_FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "wycheproof"
 FOLDER = Path(os.environ.get("SECAGG_WYCHEPROOF", DEFAULT_FOLDER))
@@ -170,3 +173,48 @@ def test_xchacha20_poly1305() -> None:
         ("ModifiedTag", "does not open"),
         ("InvalidNonceSize", "refuses the nonce"),
     }
+
+
+def ml_kem_outcome(vector: Vector) -> str:
+    seed, ciphertext = secret(vector, "seed"), data(vector, "c")
+    try:
+        key = KemKey(seed)
+        shared = key.decapsulate(ciphertext)
+    except ParameterError:
+        return "refuses" if (len(seed), len(ciphertext)) != (SEED_BYTES, CIPHERTEXT_BYTES) else "refuses another"
+    return "decapsulates" if (shared, key.public) == (secret(vector, "K"), data(vector, "ek")) else "differs"
+
+
+def test_ml_kem_keys_and_decapsulation() -> None:
+    document = json.loads((FOLDER / "mlkem_768_test.json").read_text(encoding="utf-8"))
+    vectors = [vector for group in document["testGroups"] for vector in group["tests"]]
+    assert {group["parameterSet"] for group in document["testGroups"]} == {"ML-KEM-768"}
+    results = [(vector, ml_kem_outcome(vector)) for vector in vectors]
+    assert outcomes(results) == {("valid", "decapsulates"): 153, ("invalid", "refuses"): 40}
+
+
+def ml_kem_public_outcome(vector: Vector) -> str:
+    public = data(vector, "ek")
+    try:
+        if not is_canonical(public):
+            return "not canonical"
+        shared, ciphertext = encapsulate(public, TapeRandomSource(data(vector, "m")))
+        drawn, its = encapsulate(public, SystemRandomSource())
+    except ParameterError:
+        return "refuses" if len(public) != PUBLIC_BYTES else "refuses another"
+    assert (len(drawn), len(its)) == (len(shared), len(ciphertext))
+    return "encapsulates" if (shared, ciphertext) == (secret(vector, "K"), data(vector, "c")) else "differs"
+
+
+def test_ml_kem_encapsulation() -> None:
+    pytest.importorskip("kyber_py")
+    document = json.loads((FOLDER / "mlkem_768_encaps_test.json").read_text(encoding="utf-8"))
+    vectors = [vector for group in document["testGroups"] for vector in group["tests"]]
+    results = [(vector, ml_kem_public_outcome(vector)) for vector in vectors]
+    assert outcomes(results) == {
+        ("valid", "encapsulates"): 133,
+        ("invalid", "not canonical"): 112,
+        ("invalid", "refuses"): 20,
+    }
+    overflow = {outcome for vector, outcome in results if "ModulusOverflow" in vector["flags"]}
+    assert overflow == {"not canonical"}
