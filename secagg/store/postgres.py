@@ -1,9 +1,8 @@
 """The store of many replicas over PostgreSQL: leases, letters and what is published, beside the sessions themselves.
 
 Time is the database's. Epochs come from one sequence, so no two leases have the same, those of a session that was
-removed and made anew included. Letters get their numbers under the lock of their session, in the order in which they
-can be read: who has read up to a number has missed none below. Listeners are woken by NOTIFY after the commit, which
-may be lost with the process: who waits for news looks for itself once in a while.
+removed and made anew included. Letters get their numbers under the lock of their session. Listeners are woken by NOTIFY
+after the commit, which may be lost with the process: who waits for news looks for itself once in a while.
 
 Must not know what letters, receipts and states say.
 """
@@ -15,13 +14,14 @@ from threading import Lock
 
 import psycopg
 
-from secagg.store.base import DamagedError, EntryKind, StoreError
+from secagg.store.base import StoreError
 from secagg.store.blobs import Blobs
 from secagg.store.digests import digest_of
-from secagg.store.postgres_pool import CHANNEL, SECONDS, Row
-from secagg.store.postgres_rows import lease_digest, leased_state, named_uploads, state_of
+from secagg.store.postgres_letters import answer, leave, receipts_of, unanswered
+from secagg.store.postgres_pool import ANSWERED, CHANGED, CHANNEL, SECONDS, SENT
+from secagg.store.postgres_rows import STANDING, lease_digest, leased_state, named_uploads, standing_of
 from secagg.store.postgres_sessions import PostgresSessions
-from secagg.store.shared import Lease, Letter
+from secagg.store.shared import Addressed, Lease, Left, Letter, News, Sight
 
 _DAY: float = 24 * 3600.0
 _HEARTBEAT = (
@@ -97,7 +97,7 @@ class PostgresStore(PostgresSessions):
             released = connection.execute(_RELEASE, _columns(held)).fetchall()
         for row in released:
             self._heads.pop(row["name"], None)
-            self._connections.tell(row["name"])
+            self._connections.tell((CHANGED, row["name"]))
 
     def replicas(self) -> int:
         """How many replicas are alive."""
@@ -105,50 +105,23 @@ class PostgresStore(PostgresSessions):
             rows = connection.execute("SELECT count(*) AS alive FROM replicas WHERE until > now()").fetchall()
         return int(rows[0]["alive"])
 
-    def send(self, name: str, letter: Letter, most: int) -> int | None:
-        """Leave a letter, durably, and wake the holder."""
-        client = "" if letter.client is None else str(letter.client)
-        with self._connections.transaction(f"session {name[:40]!r} cannot be sent to", tell=name) as connection:
-            connection.execute("SELECT 1 FROM sessions WHERE name = %s FOR NO KEY UPDATE", (name,))
-            state = state_of(connection, name)
-            session = state["id"]
-            sent = connection.execute(
-                "SELECT number, sha256, receipt, answer FROM letters WHERE session = %s AND client = %s",
-                (session, client),
-            ).fetchall()
-            same = [row for row in sent if row["sha256"] == letter.sha256]
-            if same and (same[0]["receipt"] is None or _receipt(same[0])):
-                return int(same[0]["number"])
-            if state["ended"] is not None:
-                return None
-            if len(sent) - len(same) >= most:
-                return None
-            for row in same:
-                connection.execute("DELETE FROM letters WHERE session = %s AND number = %s", (session, row["number"]))
-            values = (letter.kind.value, client, letter.payload, letter.sha256, letter.size)
-            made = connection.execute(
-                "INSERT INTO letters (session, kind, client, payload, sha256, size, digest) "
-                "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING number",
-                (session, *values, digest_of("letter", name, *values)),
-            ).fetchall()
-            return int(made[0]["number"])
+    def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+        """Leave letters, durably, and wake the holders."""
+        news = sorted({(SENT, each.name) for each in letters})
+        with self._connections.transaction("letters cannot be left", news) as connection:
+            return leave(connection, letters)
 
-    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter | None]]:
-        """The oldest unanswered letters with numbers above `after`."""
-        with self._connections.use(f"the letters to session {name[:40]!r} cannot be read") as connection:
-            state = state_of(connection, name)
-            if state["ended"] is not None:
-                return []
-            rows = connection.execute(
-                "SELECT number, kind, client, payload, sha256, size, digest FROM letters "
-                "WHERE session = %s AND receipt IS NULL AND number > %s ORDER BY number LIMIT %s",
-                (state["id"], after, most),
-            ).fetchall()
-        return [(row["number"], _letter(name, row)) for row in rows]
+    def letters(self, names: Collection[str], most: int) -> Mapping[str, Sequence[tuple[int, Letter | None]]]:
+        """The oldest unanswered letters of sessions that run."""
+        with self._connections.use("letters cannot be read") as connection:
+            return unanswered(connection, names, most)
 
-    def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
+    def publish(
+        self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float, wake: bool = True
+    ) -> None:
         """Say what the session is now, and answer letters: all or nothing."""
-        with self._connections.transaction(f"session {name[:40]!r} cannot be published", tell=name) as connection:
+        what, news = f"session {name[:40]!r} cannot be published", [(CHANGED if wake else ANSWERED, name)]
+        with self._connections.transaction(what, news if wake or receipts else ()) as connection:
             session = leased_state(connection, name, epoch)["id"]
             connection.execute(
                 "UPDATE leases SET open_seconds = %s, digest = %s WHERE session = %s",
@@ -159,46 +132,20 @@ class PostgresStore(PostgresSessions):
                 "ON CONFLICT (session) DO UPDATE SET state = EXCLUDED.state, digest = EXCLUDED.digest",
                 (session, state, digest_of("state", name, state)),
             )
-            uploads = connection.execute(
-                "SELECT payload FROM letters WHERE session = %s AND kind = 'upload' AND number = ANY(%s)",
-                (session, list(receipts)),
-            ).fetchall()
-            with connection.cursor() as cursor:
-                # What was answered is in the log, or not needed; only that it was sent is remembered.
-                cursor.executemany(
-                    "UPDATE letters SET receipt = %s, answer = %s, payload = '' WHERE session = %s AND number = %s",
-                    [
-                        (receipt, digest_of("receipt", number, receipt), session, number)
-                        for number, receipt in receipts.items()
-                    ],
-                )
-            answered = [row["payload"].decode("ascii", "replace") for row in uploads]
-            named = named_uploads(connection, session, answered) if answered else set()
-        for upload in answered:
+            uploads = answer(connection, session, receipts) if receipts else []
+            named = named_uploads(connection, session, uploads) if uploads else set()
+        for upload in uploads:
             if upload not in named:
                 self._forget(session, upload)
 
-    def state(self, name: str) -> bytes | None:
-        """What was published last."""
-        with self._connections.use(f"session {name[:40]!r} cannot be read") as connection:
-            session = state_of(connection, name)["id"]
-            row = connection.execute("SELECT state, digest FROM states WHERE session = %s", (session,)).fetchone()
-        if row is None:
-            return None
-        if digest_of("state", name, row["state"]) != row["digest"]:
-            raise DamagedError(f"what was published of session {name} was damaged on the disk")
-        return bytes(row["state"])
+    def look(self, names: Collection[str], numbers: Collection[int]) -> Sight:
+        """What stands here about these sessions, and the receipts of these letters."""
+        with self._connections.use("sessions cannot be looked at") as connection:
+            receipts = receipts_of(connection, numbers)
+            rows = connection.execute(STANDING, (list(names),)).fetchall()
+        return Sight({row["known"]: standing_of(row) for row in rows}, receipts)
 
-    def receipts(self, numbers: Collection[int]) -> Mapping[int, bytes]:
-        """The receipts of those letters that are answered."""
-        with self._connections.use("receipts cannot be read") as connection:
-            rows = connection.execute(
-                "SELECT number, receipt, answer FROM letters WHERE number = ANY(%s) AND receipt IS NOT NULL",
-                (list(numbers),),
-            ).fetchall()
-        return {row["number"]: _receipt(row) for row in rows}
-
-    def news(self, seconds: float) -> frozenset[str] | None:
+    def news(self, seconds: float) -> News | None:
         """Wait for news on a connection of its own; None when it is new, or was lost."""
         with self._listening:
             listener = self._listener
@@ -210,28 +157,31 @@ class PostgresStore(PostgresSessions):
                 self._listener = listener
                 return None
             try:
-                names = {notice.payload for notice in listener.notifies(timeout=seconds, stop_after=1)}
+                told = {notice.payload for notice in listener.notifies(timeout=seconds, stop_after=1)}
                 # What came with it.
-                names.update(notice.payload for notice in listener.notifies(timeout=0.0))
+                told.update(notice.payload for notice in listener.notifies(timeout=0.0))
             except psycopg.Error:
                 listener.close()
                 self._listener = None
                 return None
-            return frozenset(names)
+        names = {kind: frozenset(each[1:] for each in told if each[0] == kind) for kind in (SENT, ANSWERED, CHANGED)}
+        return News(names[SENT], names[ANSWERED], names[CHANGED])
 
-    def spend(self, nonce: bytes, seconds: float) -> bool:
-        """Whether this is the first time that somebody spends this nonce."""
-        with self._connections.transaction("a nonce cannot be spent") as connection:
+    def spend(self, nonces: Collection[bytes], seconds: float) -> Collection[bytes]:
+        """Those of these nonces that nobody has spent before."""
+        with self._connections.transaction("nonces cannot be spent") as connection:
             spent = connection.execute(
-                "INSERT INTO nonces VALUES (%s, clock_timestamp() + make_interval(secs => %s)) ON CONFLICT DO NOTHING",
-                (nonce, seconds),
-            )
+                "INSERT INTO nonces SELECT nonce, clock_timestamp() + make_interval(secs => %s) "
+                "FROM unnest(%s::bytea[]) AS nonce ORDER BY nonce ON CONFLICT DO NOTHING RETURNING nonce",
+                (seconds, sorted(nonces)),
+            ).fetchall()
             # A few old ones each time: more go than come.
             connection.execute(
                 "DELETE FROM nonces WHERE nonce IN "
-                "(SELECT nonce FROM nonces WHERE until < now() ORDER BY until LIMIT 4 FOR UPDATE SKIP LOCKED)"
+                "(SELECT nonce FROM nonces WHERE until < now() ORDER BY until LIMIT %s FOR UPDATE SKIP LOCKED)",
+                (4 * len(nonces),),
             )
-            return spent.rowcount == 1
+        return [row["nonce"] for row in spent]
 
     def close(self) -> None:
         """Close all connections."""
@@ -245,21 +195,6 @@ class PostgresStore(PostgresSessions):
             self._blobs.discard(session, upload)
         except StoreError:
             return  # it is collected when it is old
-
-
-def _letter(name: str, row: Row) -> Letter | None:
-    """A letter, or None when it is not what was written."""
-    values = (row["kind"], row["client"], row["payload"], row["sha256"], row["size"])
-    if digest_of("letter", name, *values) != row["digest"]:
-        return None
-    client = int(row["client"]) if row["client"] else None
-    return Letter(EntryKind(row["kind"]), client, row["payload"], row["sha256"], row["size"])
-
-
-def _receipt(row: Row) -> bytes:
-    """A receipt; empty when it is not what was written."""
-    receipt: bytes = row["receipt"]
-    return receipt if digest_of("receipt", row["number"], receipt) == row["answer"] else b""
 
 
 def _columns(held: Collection[Lease]) -> tuple[list[str], list[int], list[float], list[bytes]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from threading import Condition, Thread
@@ -30,6 +30,10 @@ Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
 
 CHANNEL: Final = "secagg"
+SENT, ANSWERED, CHANGED = "s", "a", "c"
+"""What a notice is about; the name of the session follows."""
+News = tuple[str, str]
+
 SECONDS: Final = 10.0
 _CONNECTIONS: Final = 8
 _FRESH_SECONDS: Final = 1.0
@@ -149,12 +153,12 @@ class Connections:
             yield connection
 
     @contextmanager
-    def transaction(self, what: str, tell: str = "") -> Iterator[Connection]:
+    def transaction(self, what: str, tell: Collection[News] = ()) -> Iterator[Connection]:
         """Everything inside, or nothing; durable when it ends.
 
         Args:
             what: could not be done, for the error.
-            tell: the name to wake listeners with afterwards; they look for themselves when that fails.
+            tell: what to wake listeners with afterwards; they look for themselves when that fails.
 
         Raises:
             StoreError: it was not made. Or the connection was lost while it was committed, and nobody knows.
@@ -165,10 +169,10 @@ class Connections:
             if tell:
                 _wake(connection, tell)
 
-    def tell(self, name: str) -> None:
-        """Wake listeners with a name; they look for themselves when that fails."""
+    def tell(self, *news: News) -> None:
+        """Wake listeners; they look for themselves when that fails."""
         with suppress(StoreError), self.use("listeners cannot be woken") as connection:
-            _wake(connection, name)
+            _wake(connection, news)
 
     def close(self) -> None:
         """Close all connections."""
@@ -209,7 +213,7 @@ def _configure(connection: Connection) -> None:
         connection.execute("SET synchronous_commit = on")
 
 
-def _wake(connection: Connection, name: str) -> None:
+def _wake(connection: Connection, news: Collection[News]) -> None:
     """Tell listeners, in a transaction of its own that nobody waits for.
 
     Transactions that notify commit one after the other in the whole database: with a log that is synchronized each
@@ -217,9 +221,10 @@ def _wake(connection: Connection, name: str) -> None:
     """
     try:
         connection.execute(
-            sql.SQL("BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_notify({}, {}); COMMIT").format(
-                CHANNEL, name
-            ),
+            sql.SQL(
+                "BEGIN; SET LOCAL synchronous_commit = off; "
+                "SELECT pg_notify({}, told) FROM unnest({}::text[]) AS told; COMMIT"
+            ).format(CHANNEL, [kind + name for kind, name in news]),
             prepare=False,
         )
     except psycopg.Error:

@@ -12,13 +12,19 @@ from typing import Final
 from secagg.store.base import DamagedError, FencedError, Outcome, StoreError
 from secagg.store.digests import digest_of
 from secagg.store.postgres_pool import Connection, Row
-from secagg.store.tables import DAMAGED, STATE, is_state, outcome_digest, outcome_values
+from secagg.store.shared import Standing
+from secagg.store.tables import DAMAGED, STATE, is_state, outcome_digest, outcome_of, outcome_values
 
 DISCARD: Final = (
     "DELETE FROM sessions WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s) RETURNING id"
 )
 BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
 """A session by its name, also when one of the two places where it stands is damaged."""
+
+_KNOWN: Final = "SELECT known, found.*, states.state, states.digest FROM unnest(%s::text[]) AS known JOIN LATERAL"
+_BY_KNOWN: Final = "WHERE name = known OR id = (SELECT session FROM leases WHERE name = known)"
+STANDING: Final = f"{_KNOWN} ({STATE} {_BY_KNOWN}) AS found ON true LEFT JOIN states ON states.session = found.id"
+"""For each of some names, as `known`, what `standing_of` reads."""
 
 
 def state_of(connection: Connection, name: str) -> Row:
@@ -29,6 +35,16 @@ def state_of(connection: Connection, name: str) -> Row:
     if row["name"] != name or not is_state(row):
         raise DamagedError(DAMAGED.format(name=name))
     return row
+
+
+def standing_of(row: Row) -> Standing:
+    """What a row of STANDING says to those who follow the session."""
+    name = row["known"]
+    if row["name"] != name or not is_state(row):
+        return Standing(None, None, DAMAGED.format(name=name))
+    if row["state"] is not None and digest_of("state", name, row["state"]) != row["digest"]:
+        return Standing(None, outcome_of(row), f"what was published of session {name} was damaged on the disk")
+    return Standing(row["state"], outcome_of(row))
 
 
 def lock_lease(connection: Connection, name: str) -> Row | None:

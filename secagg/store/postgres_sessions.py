@@ -43,7 +43,7 @@ from secagg.store.base import (
 from secagg.store.blobs import ORPHAN_SECONDS, Blobs
 from secagg.store.digests import digest_of
 from secagg.store.layout import pending
-from secagg.store.postgres_pool import SECONDS, Connections, Row
+from secagg.store.postgres_pool import CHANGED, SECONDS, Connections, Row
 from secagg.store.postgres_rows import (
     BY_NAME,
     DISCARD,
@@ -95,6 +95,7 @@ class PostgresSessions:
         self._connections = Connections(conninfo, seconds)
         self._blobs = blobs
         self._heads: dict[str, bytes] = {}
+        self._numbers: dict[str, int] = {}
         self._collecting = Lock()
         self._collected = monotonic()
         opened = False
@@ -123,7 +124,7 @@ class PostgresSessions:
         """Keep a new session; the same record again changes nothing."""
         name = check_session_name(record.name)
         check_tenant(record.tenant)
-        with self._connections.transaction(f"session {name} cannot be created", tell=name) as connection:
+        with self._connections.transaction(f"session {name} cannot be created", [(CHANGED, name)]) as connection:
             values = record_values(record)
             digest = record_digest(*values)
             made = connection.execute(
@@ -234,7 +235,9 @@ class PostgresSessions:
         """Keep how a session ended, and remove its log and uploads but for the result."""
         result = outcome.result if isinstance(outcome, Completed) else None
         self._require(name, [] if result is None else [result.encode()])
-        with self._connections.transaction(f"the outcome of session {name} cannot be written", name) as connection:
+        with self._connections.transaction(
+            f"the outcome of session {name} cannot be written", [(CHANGED, name)]
+        ) as connection:
             state = leased_state(connection, name, epoch)
             # The same again: the answer to an earlier call was lost, and what follows the commit has to be done.
             if outcome_of(state) != outcome:
@@ -273,7 +276,7 @@ class PostgresSessions:
 
     def discard(self, name: str) -> bool:
         """Remove everything about a session."""
-        with self._connections.transaction(f"session {name[:40]!r} cannot be removed", tell=name) as connection:
+        with self._connections.transaction(f"session {name[:40]!r} cannot be removed", [(CHANGED, name)]) as connection:
             lock_lease(connection, name)
             rows = connection.execute(DISCARD, {"name": name}).fetchall()
         for row in rows:
@@ -290,6 +293,12 @@ class PostgresSessions:
 
     def read_range(self, name: str, upload: str, offset: int, count: int) -> bytes:
         """At most `count` bytes of a committed upload."""
+        known = self._numbers.get(name)
+        if known is not None:
+            try:
+                return self._blobs.read(known, upload, offset, count)
+            except DamagedError:
+                self._numbers.pop(name, None)  # The name may have been given again.
         return self._blobs.read(self._session(name), upload, offset, count)
 
     def set_aside(self, name: str, upload: str) -> None:
@@ -330,7 +339,8 @@ class PostgresSessions:
     def _session(self, name: str) -> int:
         with self._connections.use(f"session {name[:40]!r} cannot be read") as connection:
             number: int = state_of(connection, name)["id"]
-            return number
+        self._numbers[name] = number
+        return number
 
     def _behind(self, name: str) -> FencedError:
         return FencedError(f"the log of session {name} has entries that its replica has not seen; replay it")
@@ -342,6 +352,7 @@ class PostgresSessions:
     def _tidy(self, name: str, session: int, result: str | None) -> None:
         """Remove blobs after the transaction that let go of them; what fails is collected when it is old."""
         self._heads.pop(name, None)
+        self._numbers.pop(name, None)
         try:
             self._blobs.keep_only(session, () if result is None else (result,))
             self._collect()

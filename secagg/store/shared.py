@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from secagg.parameters import ClientId
-from secagg.store.base import EntryKind, SessionRecord, SessionStore
+from secagg.store.base import EntryKind, Outcome, SessionRecord, SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,82 @@ class Letter:
     payload: bytes = field(repr=False)
     sha256: bytes
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """A letter on its way.
+
+    Attributes:
+        name: of the session whose holder it is for.
+        letter: what it asks.
+        most: letters of one client that may be there, answered or not.
+    """
+
+    name: str
+    letter: Letter
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A letter that was left.
+
+    Attributes:
+        number: of the letter.
+        answered: whether it has been answered: it was left before.
+    """
+
+    number: int
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands in a store about a session for those who follow it.
+
+    Attributes:
+        state: what was published last, after the end, too; None before anything was, and when it is damaged.
+        outcome: how the session ended, or None while it runs.
+        damage: what is not as it was written, in one sentence, or empty.
+    """
+
+    state: bytes | None = field(repr=False)
+    outcome: Outcome | None
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look into a store found.
+
+    Attributes:
+        sessions: by name, without those that are not there.
+        receipts: of letters that are answered, by number; one that is not what was written is empty. No receipt is
+            newer than what stands here of its session.
+    """
+
+    sessions: Mapping[str, Standing]
+    receipts: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Names of sessions of which somebody has to hear.
+
+    Attributes:
+        sent: letters were left, which concerns who holds the session.
+        answered: letters were answered, which concerns who left them.
+        changed: the session was created, published, given back, finished or discarded.
+    """
+
+    sent: frozenset[str] = frozenset()
+    answered: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.sent or self.answered or self.changed)
 
 
 class SharedStore(SessionStore, Protocol):
@@ -99,53 +175,45 @@ class SharedStore(SessionStore, Protocol):
         """
         ...
 
-    def send(self, name: str, letter: Letter, most: int) -> int | None:
-        """Leave a letter, durably, and wake the holder; the same client's same message is left once, and once more
-        when its receipt is empty or damaged.
-
-        Args:
-            name: of the session.
-            letter: for its holder.
-            most: letters of one client that may be there, answered or not.
+    def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+        """Leave letters, durably, and wake the holders; the same client's same message is left once, and once more
+        when its receipt is empty or damaged. All or nothing.
 
         Returns:
-            The letter's number; None when the session has ended, or there is no room for another letter of the client.
+            What became of each letter, in their order; None when its session has ended, is not there or damaged, or
+            there is no room for another letter of the client.
         """
         ...
 
-    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter | None]]:
-        """The oldest unanswered letters with numbers above `after`; None for one that is not what was written."""
+    def letters(self, names: Collection[str], most: int) -> Mapping[str, Sequence[tuple[int, Letter | None]]]:
+        """The oldest unanswered letters of sessions that run, at most so many of each, with their numbers; None for
+        one that is not what was written."""
         ...
 
-    def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
-        """Say what the session is now, answer letters (number to receipt), and wake all replicas: all or nothing.
+    def publish(
+        self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float, wake: bool = True
+    ) -> None:
+        """Say what the session is now, answer letters (number to receipt), and wake all replicas, or without `wake`
+        only those that wait for the answers: all or nothing.
 
         An empty receipt is for a letter that could not be read: whoever left it may leave it again.
         """
         ...
 
-    def state(self, name: str) -> bytes | None:
-        """What was published last, after the session's end, too; None before anything was.
-
-        Raises:
-            DamagedError: it is not what was published.
-        """
+    def look(self, names: Collection[str], numbers: Collection[int]) -> Sight:
+        """What stands here about these sessions, and the receipts of these letters; after the session's end, too,
+        until it is discarded."""
         ...
 
-    def receipts(self, numbers: Collection[int]) -> Mapping[int, bytes]:
-        """The receipts of those letters that are answered; after the session's end, too, until it is discarded. One
-        that is not what was written is empty."""
-        ...
-
-    def news(self, seconds: float) -> frozenset[str] | None:
-        """Wait until something was created, sent, published, finished or discarded, at most so long; the names of the
-        sessions concerned. None when something may have been missed, as after a lost connection: look at everything."""
+    def news(self, seconds: float) -> News | None:
+        """Wait until there is news, at most so long. None when something may have been missed, as after a lost
+        connection: look at everything."""
         ...
 
     def secret(self) -> bytes:
         """32 random bytes, the same for all replicas for as long as the store lives."""
         ...
 
-    def spend(self, nonce: bytes, seconds: float) -> bool:
-        """Whether this is the first time that somebody spends this nonce; remembered for `seconds` at least."""
+    def spend(self, nonces: Collection[bytes], seconds: float) -> Collection[bytes]:
+        """Those of these nonces that nobody has spent before; remembered for `seconds` at least."""
         ...

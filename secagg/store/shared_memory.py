@@ -21,7 +21,7 @@ from secagg.store.base import (
     StoreError,
 )
 from secagg.store.memory import MemoryStore
-from secagg.store.shared import Lease, Letter
+from secagg.store.shared import Addressed, Lease, Left, Letter, News, Sight, Standing
 
 _SECRET_BYTES: Final = 32
 
@@ -63,12 +63,12 @@ class _Office:
         self.secret = secrets.token_bytes(_SECRET_BYTES)
         self.letters = 0
         self.epochs = 0
-        self.listeners: list[set[str]] = []
+        self.listeners: list[set[tuple[str, str]]] = []
 
-    def tell(self, name: str) -> None:
+    def tell(self, name: str, kind: str = "changed") -> None:
         """Wake everybody who waits for news."""
         for unheard in self.listeners:
-            unheard.add(name)
+            unheard.add((kind, name))
         self.changed.notify_all()
 
     def held(self, name: str, epoch: int) -> _Post:
@@ -95,7 +95,7 @@ class SharedMemoryStore(MemoryStore):
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._office = _Office(now)
-        self._unheard: set[str] = set()
+        self._unheard: set[tuple[str, str]] = set()
         self._office.listeners.append(self._unheard)
 
     def another(self) -> SharedMemoryStore:
@@ -209,32 +209,24 @@ class SharedMemoryStore(MemoryStore):
             kept = self._sessions.get(name)
             return None if kept is None else kept.record
 
-    def send(self, name: str, letter: Letter, most: int) -> int | None:
-        """Leave a letter; the same client's same message is left once."""
-        office = self._office
-        with office.changed:
-            post = office.post(name)
-            key = letter.client, letter.sha256
-            known = post.numbers.get(key)
-            if known is not None and post.receipts.get(known) != b"":
-                return known
-            if self._sessions[name].outcome is not None:
-                return None
-            if known is None and sum(client == letter.client for client, _ in post.numbers) >= most:
-                return None
-            office.letters += 1
-            post.letters[office.letters] = letter
-            post.numbers[key] = office.letters
-            office.tell(name)
-            return office.letters
-
-    def letters(self, name: str, after: int, most: int) -> Sequence[tuple[int, Letter | None]]:
-        """The oldest unanswered letters with numbers above `after`."""
+    def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+        """Leave letters; the same client's same message is left once."""
         with self._office.changed:
-            letters = self._office.post(name).letters
-            return [(number, letters[number]) for number in sorted(letters) if number > after][:most]
+            return [self._send(each) for each in letters]
 
-    def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
+    def letters(self, names: Collection[str], most: int) -> Mapping[str, Sequence[tuple[int, Letter | None]]]:
+        """The oldest unanswered letters of sessions that run."""
+        with self._office.changed:
+            posts = {name: self._office.posts[name] for name in names if name in self._office.posts}
+            return {
+                name: [(number, post.letters[number]) for number in sorted(post.letters)][:most]
+                for name, post in posts.items()
+                if post.letters and self._sessions[name].outcome is None
+            }
+
+    def publish(
+        self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float, wake: bool = True
+    ) -> None:
         """Say what the session is now, and answer letters, under a lease."""
         with self._office.changed:
             post = self._office.held(name, epoch)
@@ -242,39 +234,56 @@ class SharedMemoryStore(MemoryStore):
             for number, receipt in receipts.items():
                 post.letters.pop(number, None)
                 post.receipts[number] = receipt
-            self._office.tell(name)
+            self._office.tell(name, "changed" if wake else "answered")
 
-    def state(self, name: str) -> bytes | None:
-        """What was published last; None before anything was."""
+    def look(self, names: Collection[str], numbers: Collection[int]) -> Sight:
+        """What stands here about these sessions, and the receipts of these letters."""
         with self._office.changed:
-            return self._office.post(name).state
+            posts = self._office.posts
+            return Sight(
+                {name: Standing(posts[name].state, self._sessions[name].outcome) for name in names if name in posts},
+                {each: post.receipts[each] for post in posts.values() for each in numbers if each in post.receipts},
+            )
 
-    def receipts(self, numbers: Collection[int]) -> Mapping[int, bytes]:
-        """The receipts of those letters that are answered."""
-        with self._office.changed:
-            posts = self._office.posts.values()
-            return {number: post.receipts[number] for post in posts for number in numbers if number in post.receipts}
-
-    def news(self, seconds: float) -> frozenset[str] | None:
-        """Wait until something happened, at most so long in real time; the names of the sessions concerned."""
+    def news(self, seconds: float) -> News | None:
+        """Wait until there is news, at most so long in real time."""
         with self._office.changed:
             self._office.changed.wait_for(lambda: self._unheard, seconds)
             heard = frozenset(self._unheard)
             self._unheard.clear()
-            return heard
+        kinds = ("sent", "answered", "changed")
+        return News(**{kind: frozenset(name for told, name in heard if told == kind) for kind in kinds})
 
     def secret(self) -> bytes:
         """32 random bytes, the same for all stores of one memory."""
         return self._office.secret
 
-    def spend(self, nonce: bytes, seconds: float) -> bool:
-        """Whether this is the first time that somebody spends this nonce."""
+    def spend(self, nonces: Collection[bytes], seconds: float) -> Collection[bytes]:
+        """Those of these nonces that nobody has spent before."""
         office = self._office
         with office.changed:
             now = office.now()
             for old in [old for old, until in office.spent.items() if until < now]:
                 del office.spent[old]
-            if nonce in office.spent:
-                return False
-            office.spent[nonce] = now + seconds
-            return True
+            new = set(nonces) - office.spent.keys()
+            office.spent.update(dict.fromkeys(new, now + seconds))
+            return new
+
+    def _send(self, addressed: Addressed) -> Left | None:
+        office, name, letter = self._office, addressed.name, addressed.letter
+        post = office.posts.get(name)
+        if post is None:
+            return None
+        key = letter.client, letter.sha256
+        known = post.numbers.get(key)
+        if known is not None and post.receipts.get(known) != b"":
+            return Left(known, known in post.receipts)
+        if self._sessions[name].outcome is not None:
+            return None
+        if known is None and sum(client == letter.client for client, _ in post.numbers) >= addressed.most:
+            return None
+        office.letters += 1
+        post.letters[office.letters] = letter
+        post.numbers[key] = office.letters
+        office.tell(name, "sent")
+        return Left(office.letters, answered=False)

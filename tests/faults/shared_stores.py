@@ -63,11 +63,13 @@ class FaultyShared(FaultyStore):
         where = "finish" if name in self._held and self.progress(name).where == "finish" else "upload"
         return self.faulty_upload(where, name, limit)
 
-    def publish(self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float) -> None:
+    def publish(
+        self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float, wake: bool = True
+    ) -> None:
         try:
             prefix = f"{self.progress(name).where}/publish"
         except DamagedError:
             prefix = ""  # what is published is that the log is damaged
         self.reaper.reach(f"{prefix}/unwritten")
-        self._within(prefix, self.store.publish, name, epoch, state, receipts, open_seconds)
+        self._within(prefix, self.store.publish, name, epoch, state, receipts, open_seconds, wake)
         self.reaper.reach(f"{prefix}/durable")

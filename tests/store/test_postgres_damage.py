@@ -17,6 +17,7 @@ from secagg.store.layout import upgrade
 from secagg.store.postgres import PostgresStore
 from secagg.store.shared import Lease, Letter
 from tests.postgres import Postgres
+from tests.store.shared import letters, receipts, send, standing
 
 RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32}, b"{}", 12.5)
 LONG = 600.0
@@ -65,7 +66,7 @@ PLACES: list[tuple[str, str, str, Read]] = [
     ("leases", "epoch", NUMBER, append),
     ("leases", "open_seconds", NUMBER, acquire),
     ("leases", "name", TEXT, append),
-    ("states", "state", BYTES, lambda store, lease, first, second: store.state("one")),
+    ("states", "state", BYTES, lambda store, lease, first, second: standing(store).state),
     ("secrets", "secret", BYTES, lambda store, lease, first, second: store.secret()),
 ]
 
@@ -77,7 +78,7 @@ def test_a_flipped_bit_is_damage(
     store.create(RECORD)
     (lease,) = store.acquire("a", 0.0, 1)
     store.append("one", [Entry(EntryKind.MESSAGE, client, b"x") for client in (1, 2, 3)], lease.epoch)
-    first, second = store.send("one", letter(1), 1), store.send("one", letter(2), 1)
+    first, second = send(store, "one", letter(1), 1), send(store, "one", letter(2), 1)
     assert first is not None
     assert second is not None
     store.publish("one", lease.epoch, b"state", {first: b"receipt"}, 1.5)
@@ -94,29 +95,29 @@ def test_a_flipped_bit_is_damage(
 def test_a_damaged_letter_is_told_from_others(store: PostgresStore, database: str, column: str, flip: str) -> None:
     store.create(RECORD)
     (lease,) = store.acquire("a", 0.0, 1)
-    first, second = store.send("one", letter(1), 9), store.send("one", letter(2), 9)
+    first, second = send(store, "one", letter(1), 9), send(store, "one", letter(2), 9)
     assert first is not None
     with psycopg.connect(database) as connection:
         connection.execute(f"UPDATE letters SET {column} = {flip.format(column)} WHERE number = %s", [first])  # noqa: S608
-    assert store.letters("one", 0, 9) == [(first, None), (second, letter(2))]
+    assert letters(store, "one", 9) == [(first, None), (second, letter(2))]
     store.publish("one", lease.epoch, b"state", {first: b""}, 1.5)
-    again = store.send("one", letter(1), 9)
-    assert store.letters("one", 0, 9) == [(second, letter(2)), (again, letter(1))]
+    again = send(store, "one", letter(1), 9)
+    assert letters(store, "one", 9) == [(second, letter(2)), (again, letter(1))]
 
 
 def test_a_damaged_receipt_is_asked_for_again(store: PostgresStore, database: str) -> None:
     store.create(RECORD)
     (lease,) = store.acquire("a", 0.0, 1)
-    first, second = store.send("one", letter(1), 1), store.send("one", letter(2), 1)
+    first, second = send(store, "one", letter(1), 1), send(store, "one", letter(2), 1)
     assert first is not None
     assert second is not None
     store.publish("one", lease.epoch, b"state", {first: b"receipt", second: b"another"}, 1.5)
     with psycopg.connect(database) as connection:
         connection.execute(f"UPDATE letters SET receipt = {BYTES.format('receipt')} WHERE number = %s", [first])  # noqa: S608
-    assert store.receipts([first, second]) == {first: b"", second: b"another"}
-    again = store.send("one", letter(1), 1)
+    assert receipts(store, [first, second]) == {first: b"", second: b"another"}
+    again = send(store, "one", letter(1), 1)
     assert again not in (None, first)
-    assert store.letters("one", 0, 9) == [(again, letter(1))]
+    assert letters(store, "one", 9) == [(again, letter(1))]
 
 
 def test_a_damaged_outcome_is_told(store: PostgresStore, database: str) -> None:

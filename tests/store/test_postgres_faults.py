@@ -14,8 +14,9 @@ from psycopg_pool import ConnectionPool
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, FencedError, SessionRecord, StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
-from secagg.store.shared import Lease, Letter
+from secagg.store.shared import Lease, Letter, News
 from tests.postgres import Postgres
+from tests.store.shared import letters, send
 from tests.store.wire import Cut, Wire, wire_to
 
 RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32}, b"{}", 12.5)
@@ -130,14 +131,14 @@ def test_an_upload_stays_that_a_lost_commit_may_name(store: PostgresStore, wire:
     made, sent, free = (uploaded(store, data) for data in (b"1", b"2", b"3"))
     in_doubt(wire, Cut.ANSWER, lambda: store.append("one", [entry(1, made.encode(), EntryKind.UPLOAD)], epoch))
     letter = Letter(EntryKind.UPLOAD, 2, sent.encode(), hashlib.sha256(b"2").digest(), 1)
-    in_doubt(wire, Cut.ANSWER, lambda: store.send("one", letter, 1))
+    in_doubt(wire, Cut.ANSWER, lambda: send(store, "one", letter, 1))
     for upload in (made, sent, free):
         store.discard_upload("one", upload)
     with store.open_upload("one", made) as view:
         assert bytes(view) == b"1"
-    ((number, found),) = store.letters("one", 0, 1)
+    ((number, found),) = letters(store, "one", 1)
     assert found == letter
-    assert store.send("one", letter, 1) == number
+    assert send(store, "one", letter, 1) == number
     assert store.upload_bytes("one") == 2
     store.publish("one", epoch, b"", {number: b"refused"}, 0.0)
     assert store.upload_bytes("one") == 1
@@ -161,7 +162,7 @@ def test_a_database_that_was_away_is_found_again(
         assert log(other) == [1]
         assert other.news(0.0) is None
         store.create(SessionRecord("two", b"", {}, b"", 0.0))
-        assert other.news(60.0) == frozenset({"two"})
+        assert other.news(60.0) == News(changed=frozenset({"two"}))
 
 
 def test_a_restart_between_two_calls_is_not_noticed(postgres: Postgres, database: str, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import pytest
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, FencedError, SessionRecord, StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
-from secagg.store.shared import Lease, Letter, SharedStore
+from secagg.store.shared import Addressed, Lease, Left, Letter, News, SharedStore, Standing
 from secagg.store.shared_memory import SharedMemoryStore
+from tests.store.shared import letters, receipts, send, spend, standing
 
 RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32}, b"{}", 12.5)
 LONG = 600.0
@@ -130,7 +131,7 @@ def test_who_lost_the_lease_changes_nothing(store: SharedStore, another: Another
     other.append("one", [entry(3)], new.epoch)
     assert [each.client for each in other.entries("one")] == [1, 3]
     assert other.outcome("one") is None
-    assert other.state("one") is None
+    assert standing(other).state is None
     other.release([new])
     with pytest.raises(FencedError, match="one"):
         other.append("one", [entry(4)], new.epoch)
@@ -198,92 +199,134 @@ def test_a_letter_is_left_once_and_read_until_it_is_answered(store: SharedStore,
     lease = held(other, "b")
     drop = letter(5, b"{}", EntryKind.DROP)
     sent = [letter(2**64 - 1, b"\x00\xff"), drop, letter(None, b"{}", EntryKind.ABORT)]
-    numbers = [store.send("one", each, 2) for each in sent]
-    assert [store.send("one", each, 2) for each in sent] == numbers
-    assert store.send("two", drop, 2) not in numbers
+    numbers = [send(store, "one", each, 2) for each in sent]
+    assert [send(store, "one", each, 2) for each in sent] == numbers
+    assert send(store, "two", drop, 2) not in numbers
     known = [number for number in numbers if number is not None]
     assert known == sorted(known)
-    assert list(other.letters("one", 0, 10)) == list(zip(known, sent, strict=True))
-    assert [number for number, _ in other.letters("one", known[0], 1)] == known[1:2]
+    assert list(letters(other, "one", 10)) == list(zip(known, sent, strict=True))
+    assert [number for number, _ in letters(other, "one", 1)] == known[:1]
     other.publish("one", lease.epoch, b"state", {known[1]: b"receipt", known[0]: b""}, 1.0)
-    assert [number for number, _ in other.letters("one", 0, 10)] == known[2:]
-    assert store.receipts(known) == {known[1]: b"receipt", known[0]: b""}
-    assert store.send("one", drop, 2) == known[1]
-    assert store.receipts([]) == {}
+    assert [number for number, _ in letters(other, "one", 10)] == known[2:]
+    assert receipts(store, known) == {known[1]: b"receipt", known[0]: b""}
+    assert send(store, "one", drop, 2) == known[1]
+    assert receipts(store, []) == {}
 
 
 def test_a_letter_that_could_not_be_read_is_left_again(store: SharedStore) -> None:
     store.create(RECORD)
     lease = held(store)
-    first = store.send("one", letter(1), 1)
+    first = send(store, "one", letter(1), 1)
     assert first is not None
     store.publish("one", lease.epoch, b"", {first: b""}, 0.0)
-    again = store.send("one", letter(1), 1)
+    again = send(store, "one", letter(1), 1)
     assert again not in (None, first)
-    assert store.send("one", letter(1), 1) == again
-    assert store.letters("one", 0, 10) == [(again, letter(1))]
+    assert send(store, "one", letter(1), 1) == again
+    assert letters(store, "one", 10) == [(again, letter(1))]
 
 
 def test_a_client_has_room_for_so_many_letters(store: SharedStore) -> None:
     store.create(RECORD)
     lease = held(store)
-    first, second = (store.send("one", letter(1, payload), 2) for payload in (b"1", b"2"))
+    first, second = (send(store, "one", letter(1, payload), 2) for payload in (b"1", b"2"))
     assert first is not None
     store.publish("one", lease.epoch, b"", {first: b"r"}, 0.0)
-    assert store.send("one", letter(1, b"3"), 2) is None
-    assert store.send("one", letter(1, b"2"), 2) == second
-    assert store.send("one", letter(2, b"3"), 2) is not None
+    assert send(store, "one", letter(1, b"3"), 2) is None
+    assert send(store, "one", letter(1, b"2"), 2) == second
+    assert send(store, "one", letter(2, b"3"), 2) is not None
 
 
 def test_an_ended_session_takes_no_letters_and_keeps_its_receipts(store: SharedStore) -> None:
     store.create(RECORD)
     lease = held(store)
-    first, second = (store.send("one", letter(1, payload), 5) for payload in (b"1", b"2"))
+    first, second = (send(store, "one", letter(1, payload), 5) for payload in (b"1", b"2"))
     assert first is not None
     assert second is not None
     store.publish("one", lease.epoch, b"before", {first: b"first"}, 0.0)
     store.finish("one", Completed(None), lease.epoch)
-    assert store.letters("one", 0, 10) == []
+    assert letters(store, "one", 10) == []
     store.publish("one", lease.epoch, b"after", {second: b"second"}, 0.0)
-    assert store.send("one", letter(1, b"3"), 5) is None
-    assert store.send("one", letter(1, b"1"), 5) == first
-    assert store.receipts([first, second]) == {first: b"first", second: b"second"}
-    assert store.state("one") == b"after"
+    assert send(store, "one", letter(1, b"3"), 5) is None
+    assert send(store, "one", letter(1, b"1"), 5) == first
+    assert receipts(store, [first, second]) == {first: b"first", second: b"second"}
+    assert standing(store).state == b"after"
     store.release([lease])
     assert store.acquire("a", LONG, 5) == []
     store.discard("one")
-    assert store.receipts([first, second]) == {}
+    assert receipts(store, [first, second]) == {}
 
 
 def test_what_was_published_last_is_read(store: SharedStore, another: Another) -> None:
     other = another()
     store.create(RECORD)
     lease = held(store, "a", 0.0)
-    assert other.state("one") is None
+    assert standing(other).state is None
     store.publish("one", lease.epoch, b"first", {}, 1.0)
     store.publish("one", lease.epoch, b"\x00" * 100_000, {}, 3.0)
-    assert other.state("one") == b"\x00" * 100_000
+    assert standing(other).state == b"\x00" * 100_000
     assert held(other, "b").open_seconds == 3.0
-    for call in (store.state, lambda name: store.letters(name, 0, 1), lambda name: store.send(name, letter(1), 1)):
-        with pytest.raises(StoreError, match="none"):
-            call("none")
+    assert store.look(["none", "one"], []).sessions.keys() == {"one"}
+    assert send(store, "none", letter(1), 1) is None
+    assert letters(store, "none") == []
+
+
+def test_many_letters_are_left_at_once_and_each_for_itself(store: SharedStore, another: Another) -> None:
+    other = another()
+    for name in ("one", "two", "ended"):
+        store.create(replace(RECORD, name=name))
+    lease = held(store)
+    store.finish("ended", Aborted("A10", ""), held(store, name="ended").epoch)
+    before = send(store, "one", letter(1), 9)
+    assert before is not None
+    store.publish("one", lease.epoch, b"state", {before: b"receipt"}, 0.0)
+    sent = [
+        Addressed("two", letter(1), 1),
+        Addressed("one", letter(2), 1),
+        Addressed("two", letter(1), 1),
+        Addressed("two", letter(1, b"another"), 1),
+        Addressed("ended", letter(1), 1),
+        Addressed("none", letter(1), 1),
+        Addressed("one", letter(1), 1),
+    ]
+    left = other.send(sent)
+    assert [each and each.answered for each in left] == [False, False, False, None, None, None, True]
+    assert left[0] == left[2]
+    assert left[6] == Left(before, answered=True)
+    first, second = (each.number for each in left[:2] if each is not None)
+    assert store.letters(["one", "two", "ended", "none"], 9) == {
+        "one": [(second, letter(2))],
+        "two": [(first, letter(1))],
+    }
+    assert other.send([]) == []
+
+
+def test_one_look_sees_many_sessions(store: SharedStore) -> None:
+    aborted = Aborted("A10", "")
+    for name in ("one", "two"):
+        store.create(replace(RECORD, name=name))
+    lease = held(store)
+    store.publish("one", lease.epoch, b"state", {}, 0.0)
+    store.finish("two", aborted, held(store, name="two").epoch)
+    assert store.look(["one", "two"], []).sessions == {"one": Standing(b"state", None), "two": Standing(None, aborted)}
+    assert not store.look([], []).sessions
 
 
 def test_news_comes_of_all_that_others_do(store: SharedStore, another: Another) -> None:
     other = another()
     other.news(0.0)
     lease: list[Lease] = []
-    steps: list[Callable[[], object]] = [
-        lambda: store.create(RECORD),
-        lambda: lease.append(held(store)) or store.send("one", letter(1), 1),  # type: ignore[func-returns-value]
-        lambda: store.publish("one", lease[0].epoch, b"", {}, 0.0),
-        lambda: store.finish("one", Aborted("A10", ""), lease[0].epoch),
-        lambda: store.discard("one"),
+    steps: list[tuple[str, Callable[[], object]]] = [
+        ("changed", lambda: store.create(RECORD)),
+        ("sent", lambda: lease.append(held(store)) or send(store, "one", letter(1), 1)),  # type: ignore[func-returns-value]
+        ("changed", lambda: store.publish("one", lease[0].epoch, b"", {}, 0.0)),
+        ("answered", lambda: store.publish("one", lease[0].epoch, b"", {1: b"r"}, 0.0, wake=False)),
+        ("changed", lambda: store.finish("one", Aborted("A10", ""), lease[0].epoch)),
+        ("changed", lambda: store.discard("one")),
     ]
-    for step in steps:
+    for kind, step in steps:
         step()
-        assert other.news(60.0) == frozenset({"one"})
-        assert other.news(0.0) == frozenset()
+        assert other.news(60.0) == News(**{kind: frozenset({"one"})})
+        assert other.news(0.0) == News()
 
 
 def test_all_have_the_same_secret(store: SharedStore, another: Another) -> None:
@@ -293,13 +336,14 @@ def test_all_have_the_same_secret(store: SharedStore, another: Another) -> None:
 
 def test_a_nonce_is_spent_once(store: SharedStore, another: Another) -> None:
     other = another()
-    assert store.spend(b"nonce", LONG)
-    assert not other.spend(b"nonce", LONG)
-    assert not store.spend(b"nonce", LONG)
-    assert store.spend(b"other", LONG)
+    assert spend(store, b"nonce", LONG)
+    assert not spend(other, b"nonce", LONG)
+    assert not spend(store, b"nonce", LONG)
+    assert spend(store, b"other", LONG)
     with ThreadPoolExecutor(4) as threads:
-        spent = list(threads.map(lambda number: (store, other)[number % 2].spend(b"at once", LONG), range(8)))
+        spent = list(threads.map(lambda number: spend((store, other)[number % 2], b"at once", LONG), range(8)))
     assert sum(spent) == 1
+    assert set(store.spend([b"one", b"two", b"nonce"], LONG)) == {b"one", b"two"}
 
 
 def test_replicas_are_alive_for_as_long_as_their_leases_last(store: SharedStore, another: Another) -> None:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 from secagg.errors import DecodeError
 from secagg.hosting.errors import HostError, HostUnavailableError, QuotaExceededError
 from secagg.hosting.replica import ACCEPTED, ENDED, REPEATED
+from secagg.hosting.replicas.exchange import Exchange
 from secagg.hosting.replicas.letters import COMPLAINT, LETTERS_OF_CLIENT, UNREAD, Reply, letter_of
 from secagg.hosting.replicas.publishing import STARTING, Published, ended
-from secagg.hosting.replicas.requests import Piece, Pointer, read_index, read_request
+from secagg.hosting.replicas.requests import Pointer, Requests, read_request, read_requests
 from secagg.hosting.replies import Departure, Ended, Receipt, ReceiptKind, Request, SessionStatus
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
 from secagg.store.base import Completed, DamagedError, Entry, EntryKind, Outcome, SessionRecord
-from secagg.store.shared import SharedStore
+from secagg.store.shared import Addressed, Left, SharedStore, Standing
 
 _TRIES: Final = 3
 _COMPLAIN_SECONDS: Final = 1.0
@@ -34,33 +35,37 @@ class Follower:
     Args:
         tools: of the host.
         store: that the replicas share.
+        exchange: with it.
         record: of the session.
         clients: size of its cohort.
 
     Attributes:
         over: whether the store is known to have its end.
+        answers: how often there was news that may be of answers to letters.
         stored_bytes: what the store had of it when the host counted last, or None.
     """
 
-    def __init__(self, tools: Tools, store: SharedStore, record: SessionRecord, clients: int) -> None:
+    def __init__(
+        self, tools: Tools, store: SharedStore, exchange: Exchange, record: SessionRecord, clients: int
+    ) -> None:
         self._tools = tools
         self._store = store
+        self._exchange = exchange
         self._record = record
         self._name = record.name
         self._clients = clients
         self._state: bytes | None = None
         self._published = STARTING
         self._read_at = tools.clock.now()
-        self._reading = asyncio.Lock()
-        self._begun = self._looked = 0
-        self._failed = self._asked = False
-        self._index: tuple[Pointer, dict[ClientId, Piece]] | None = None
-        self._common: dict[bytes, bytes] = {}
+        self._asked = False
+        self._fetching = asyncio.Lock()
+        self._requests: Requests | None = None
         self._complained_at = -math.inf
         self._accepted: set[tuple[ClientId, bytes]] = set()  # Of what came here: none of it is uploaded twice.
         self._letters: dict[int, set[asyncio.Future[Reply]]] = {}
         self._stopped = False
         self.over = False
+        self.answers = 0
         self.stored_bytes: int | None = None
         self.news = asyncio.Event()
         self.outcome: Outcome | None = None
@@ -130,30 +135,41 @@ class Follower:
             self.outcome = replace(self.outcome, result=None)
 
     async def look(self) -> None:
-        """Read what was published last, and how the session ended; several callers read once.
+        """Read what was published last, how the session ended, and the answers to letters.
 
         Raises:
             HostUnavailableError: it cannot be read now.
         """
-        wanted = self._begun + 1
-        async with self._reading:
-            if self._looked < wanted:
-                self._begun = begun = self._begun + 1
-                try:
-                    await self._look()
-                except HostUnavailableError:
-                    self._looked, self._failed = begun, True
-                    raise
-                self._looked, self._failed = begun, False  # Who is cancelled has not looked for others.
-            elif self._failed:
-                raise self._unavailable()
+        try:
+            sight = await self._exchange.look(self._name, tuple(self._letters))
+            standing = sight.sessions.get(self._name)
+            if standing is None:
+                raise HostUnavailableError(f"session {self._name} was just discarded; ask again")
+            published = STARTING if standing.state is None else Published.decode(standing.state)
+            replies = {
+                number: None if sight.receipts[number] == UNREAD else Reply.decode(sight.receipts[number])
+                for number in self._letters.keys() & sight.receipts.keys()
+            }
+        except (*STORE_FAILURES, DecodeError) as error:
+            raise self._tools.unavailable(self._name, error) from error
+        if standing.damage and standing.outcome is None:
+            await self._complain()
+            raise self._tools.unavailable(self._name, DamagedError(standing.damage))
+        self._take_over(standing, published)
+        for number, reply in replies.items():
+            for answer in self._letters.pop(number, set()):
+                if answer.done():
+                    continue
+                if reply is None:
+                    answer.set_exception(self._unavailable())
+                else:
+                    answer.set_result(reply)
 
     async def request(self, client: ClientId, seen: bytes = b"") -> Request | None:
         """What the open round asks of a client; None when that has the digest `seen`."""
         self._asked = True
-        piece = None if self._index is None else self._index[1].get(client)
-        current = self._index is not None and self._index[0] == self._published.requests
-        if current and piece is not None and piece.sha256 == seen:
+        requests = self._requests
+        if requests is not None and requests.pointer == self._published.requests and requests.digest(client) == seen:
             return None
         for _ in range(_TRIES):
             await self.look()
@@ -182,7 +198,6 @@ class Follower:
         before, waiting = self.news, len(self._letters)
         try:
             await self.look()
-            await self._read_receipts()
         except HostUnavailableError:
             return True  # The observer has heard of a store that failed, and there is more news to come.
         return self.news is not before or len(self._letters) != waiting
@@ -197,55 +212,31 @@ class Follower:
         self._letters.clear()
         self._flash()
 
-    async def _look(self) -> None:
-        tools, damaged = self._tools, cast("DamagedError | None", None)
-        try:
-            try:
-                state = await tools.run(self._store.state, self._name)
-            except DamagedError as error:
-                state, damaged = None, error
-            published = STARTING if state is None else Published.decode(state)
-            outcome = None
-            if published.end is not None or self.over or damaged is not None:
-                outcome = await tools.run(self._store.outcome, self._name)
-        except (*STORE_FAILURES, DecodeError) as error:
-            if await self._discarded():
-                raise HostUnavailableError(f"session {self._name} was just discarded; ask again") from error
-            raise tools.unavailable(self._name, error) from error
-        if damaged is not None and outcome is None:
-            await self._complain()
-            raise tools.unavailable(self._name, damaged)
+    def _take_over(self, standing: Standing, published: Published) -> None:
+        """Know what the store has."""
+        state, outcome = standing.state, standing.outcome
         if outcome is not None:
             self.over = True
             published = ended(published, outcome)
         changed = state != self._state or outcome != self.outcome
         if state != self._state or published.end is not self._published.end:
-            self._state, self._published, self._read_at = state, published, tools.clock.now()
+            self._state, self._published, self._read_at = state, published, self._tools.clock.now()
         self.outcome = outcome
         if changed:
             self._flash()
 
-    async def _discarded(self) -> bool:
-        """Whether the store is well and has no such session: the host is about to forget it."""
-        try:
-            return await self._tools.run(self._store.record, self._name) is None
-        except STORE_FAILURES:
-            return False
-
     async def _request(self, round_: Round, pointer: Pointer, client: ClientId, seen: bytes) -> Request | None:
-        tools, store = self._tools, self._store
-        if self._index is None or self._index[0] != pointer:
-            self._index = pointer, await tools.run(read_index, store, self._name, pointer)
-            self._common.clear()
-        piece = self._index[1].get(client)
-        if piece is None or piece.sha256 == seen:
+        async with self._fetching:
+            requests = self._requests
+            if requests is None or requests.pointer != pointer:
+                requests = self._requests = await self._tools.run(read_requests, self._store, self._name, pointer)
+        digest = requests.digest(client)
+        if digest is None or digest == seen:
             return None
-        message = self._common.get(piece.sha256)
+        message = requests.at_hand(client)
         if message is None:
-            message = await tools.run(read_request, store, self._name, pointer, piece)
-            if piece.offset == 0:  # What all are asked alike stands first; kept, since all will come for it.
-                self._common = {piece.sha256: message}
-        return Request(round_, message, piece.sha256, self.seconds_left or 0.0)
+            message = await self._tools.run(read_request, self._store, self._name, requests, client)
+        return Request(round_, message, digest, self.seconds_left or 0.0)
 
     async def _take(self, entry: Entry, digest: bytes, size: int) -> Receipt:
         foreseen = None if entry.client is None else self.foresee(entry.client, digest)
@@ -260,11 +251,12 @@ class Follower:
         letter = letter_of(entry, digest, size)
         # A client that has left as many as it may can be dropped even so.
         most = LETTERS_OF_CLIENT if digest else 2 * LETTERS_OF_CLIENT
+        heard = self.answers
         try:
-            number = await self._tools.run(self._store.send, self._name, letter, most)
+            left = await self._exchange.send(Addressed(self._name, letter, most))
         except STORE_FAILURES as error:
             raise self._tools.unavailable(self._name, error) from error
-        if number is None:
+        if left is None:
             await self._forget(entry)
             await self.look()
             if self.end is not None:
@@ -273,7 +265,7 @@ class Follower:
                 f"{LETTERS_OF_CLIENT} messages of one client were left for the holder of session {self._name}; an "
                 "honest client sends one in a round"
             )
-        reply = await self._answered(number, entry)
+        reply = await self._answered(left, heard)
         if reply is None:
             return self._afterwards(entry)
         if entry.kind is EntryKind.UPLOAD and reply.payload != entry.payload.decode("ascii"):
@@ -283,15 +275,21 @@ class Follower:
             self._accepted.add((entry.client, digest))
         return receipt
 
-    async def _answered(self, number: int, entry: Entry) -> Reply | None:
-        """Wait until a letter is answered; None when the session has ended without that."""
+    async def _answered(self, left: Left, heard: int) -> Reply | None:
+        """Wait until a letter is answered; None when the session has ended without that.
+
+        Args:
+            left: the letter.
+            heard: how often there had been news of answers before.
+        """
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._letters.setdefault(number, set()).add(answer)
+        self._letters.setdefault(left.number, set()).add(answer)
         try:
-            await self._read_receipts()
+            if left.answered or heard != self.answers:
+                await self.look()  # Nobody has waited for it yet when there was news of its answer.
             while not answer.done():
                 if self.end is not None:
-                    await self._read_receipts()
+                    await self.look()
                     return answer.result() if answer.done() else None
                 self.require_running()
                 news = asyncio.ensure_future(self.news.wait())
@@ -301,30 +299,10 @@ class Follower:
                     news.cancel()
             return answer.result()
         finally:
-            waiting = self._letters.get(number, set())
+            waiting = self._letters.get(left.number, set())
             waiting.discard(answer)
             if not waiting:
-                self._letters.pop(number, None)
-
-    async def _read_receipts(self) -> None:
-        """Read the receipts that somebody waits for; who is answered finds a state here that is as new."""
-        if not self._letters:
-            return
-        try:
-            found = await self._tools.run(self._store.receipts, tuple(self._letters))
-            replies = {number: Reply.decode(receipt) for number, receipt in found.items() if receipt != UNREAD}
-        except (*STORE_FAILURES, DecodeError) as error:
-            raise self._tools.unavailable(self._name, error) from error
-        if replies:
-            await self.look()
-        for number, reply in replies.items():
-            for answer in self._letters.pop(number, set()):
-                if not answer.done():
-                    answer.set_result(reply)
-        for number in found.keys() - replies.keys():
-            for answer in self._letters.pop(number, set()):
-                if not answer.done():
-                    answer.set_exception(self._unavailable())
+                self._letters.pop(left.number, None)
 
     async def _complain(self) -> None:
         """Ask the holder to publish again what is damaged; it looks by itself as well, though seldom."""
@@ -332,7 +310,7 @@ class Follower:
         if now - self._complained_at >= _COMPLAIN_SECONDS:
             self._complained_at = now
             try:
-                await self._tools.run(self._store.send, self._name, COMPLAINT, LETTERS_OF_CLIENT)
+                await self._exchange.send(Addressed(self._name, COMPLAINT, LETTERS_OF_CLIENT))
             except STORE_FAILURES as error:
                 self._tools.observer.store_failed(self._name, error)
 

@@ -16,6 +16,7 @@ from secagg.errors import DecodeError
 from secagg.hosting.inbox import Inbox, Waiting
 from secagg.hosting.keeper import RETRY_SECONDS, Keeper
 from secagg.hosting.relay import Account
+from secagg.hosting.replicas.exchange import MOST_LETTERS, Exchange
 from secagg.hosting.replicas.letters import COMPLAINT, UNREAD, entry_of, reply_to
 from secagg.hosting.replicas.publishing import Published
 from secagg.hosting.replicas.requests import Pointer, check_requests, write_requests
@@ -24,7 +25,6 @@ from secagg.protocol.messages import Round
 from secagg.store.base import DamagedError, FencedError
 from secagg.store.shared import Lease, SharedStore
 
-_LETTERS: Final = 512
 _LAZY_SECONDS: Final = 1.0  # how old numbers may be that others show
 _OLD_SECONDS: Final = 10.0  # who begins to follow takes a deadline for later than it is by so much at most
 _CHECK_SECONDS: Final = 60.0
@@ -36,6 +36,7 @@ class Holding:
     Args:
         tools: of the host.
         store: that the replicas share.
+        exchange: with it.
         lease: as it was acquired.
         until: when it may have run out, on the host's clock.
         left: told when the keeper keeps the session no longer, and why: None after its end.
@@ -52,6 +53,7 @@ class Holding:
         self,
         tools: Tools,
         store: SharedStore,
+        exchange: Exchange,
         lease: Lease,
         until: float,
         left: Callable[[Holding, Exception | None], None],
@@ -59,6 +61,7 @@ class Holding:
     ) -> None:
         self._tools = tools
         self._store = store
+        self._exchange = exchange
         self._left = left
         self._failed = failed
         self.name = lease.name
@@ -93,8 +96,11 @@ class Holding:
             StoreError: it cannot be read now.
         """
         try:
-            state = await self._tools.run(self._store.state, self.name)
-            self._taken_over = None if state is None else Published.decode(state)
+            standing = (await self._exchange.look(self.name, ())).sessions.get(self.name)
+            if standing is not None and standing.damage:
+                raise DamagedError(standing.damage)
+            if standing is not None and standing.state is not None:
+                self._taken_over = Published.decode(standing.state)
         except (DamagedError, DecodeError) as error:
             self._tools.observer.store_failed(self.name, error)
         if self._taken_over is not None:
@@ -117,7 +123,7 @@ class Holding:
             return
         self.due = False
         try:
-            found = await self._tools.run(self._store.letters, self.name, 0, _LETTERS)
+            found = await self._exchange.letters(self.name)
         except STORE_FAILURES as error:
             self._tools.observer.store_failed(self.name, error)
             return
@@ -137,7 +143,7 @@ class Holding:
                 waiting = self._in_hand[number] = Waiting(entry, digest, letter.size, answer, letter=True)
                 self._tools.space.add(letter.size)
                 inbox.put(waiting)
-        self.due = len(found) == _LETTERS
+        self.due = self.due or len(found) == MOST_LETTERS
 
     async def publish(self, account: Account, urgent: bool) -> None:
         """Tell others what is new, and answer letters; see `Relay`."""
@@ -150,8 +156,9 @@ class Holding:
                 told = Published.of(account, self._requests)
                 timeless, old = replace(told, seconds_left=None), clock.now() - self._published_at >= _OLD_SECONDS
                 if receipts or old or timeless != self._published:
+                    wake = self._published is None or timeless.uncounted() != self._published.uncounted()
                     await self._tools.run(
-                        self._store.publish, self.name, self.epoch, told.encode(), receipts, account.open_seconds
+                        self._store.publish, self.name, self.epoch, told.encode(), receipts, account.open_seconds, wake
                     )
                     self._published, self._published_at = timeless, clock.now()
                 break

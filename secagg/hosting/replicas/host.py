@@ -25,6 +25,7 @@ from secagg.hosting.logins import Logins
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.quotas import Quotas
 from secagg.hosting.replica import Replica
+from secagg.hosting.replicas.exchange import Exchange
 from secagg.hosting.replicas.follower import Follower
 from secagg.hosting.replicas.holding import Holding
 from secagg.hosting.replicas.leases import Leases
@@ -36,7 +37,7 @@ from secagg.hosting.tools import STORE_FAILURES
 from secagg.parameters import ClientId, SessionParameters
 from secagg.session.server import message_limit_of
 from secagg.store.base import DamagedError, FencedError, SessionRecord
-from secagg.store.shared import Lease, SharedStore
+from secagg.store.shared import Lease, News, SharedStore
 
 LEASE_SECONDS: Final = 10.0
 _DEFAULT_QUOTAS: Final = Quotas()
@@ -90,6 +91,7 @@ class SharedHost(SessionHost):
             gather_seconds=gather_seconds,
         )
         self._shared = store
+        self._exchange = Exchange(self._tools, store)
         self._lease_seconds = lease_seconds
         self._replica_name = secrets.token_hex(16)
         self._ears = ThreadPoolExecutor(1, thread_name_prefix="secagg-news")
@@ -123,7 +125,7 @@ class SharedHost(SessionHost):
         """
         tools = self._tools
         secret = await tools.run(self._shared.secret)
-        self._shared_logins = SharedLogins(tools, self._shared, secret)
+        self._shared_logins = SharedLogins(tools, self._exchange, secret)
         self._leases = Leases(
             tools, self._shared, self._replica_name, self._lease_seconds, self._take_lease, self._lose
         )
@@ -187,7 +189,7 @@ class SharedHost(SessionHost):
     async def _open(
         self, record: SessionRecord, parameters: SessionParameters, schedule: RoundSchedule, replica: Replica | None
     ) -> HostedSession:
-        follower = Follower(self._tools, self._shared, record, parameters.clients)
+        follower = Follower(self._tools, self._shared, self._exchange, record, parameters.clients)
         self._followers[record.name] = follower
         follower.over = True  # Asked for once, whatever was published.
         await follower.heard()
@@ -242,7 +244,7 @@ class SharedHost(SessionHost):
         """A lease was acquired: replay the session, and go on with it."""
         leases = self._leases
         if leases is not None:
-            holding = Holding(self._tools, self._shared, lease, until, self._left, self._fail)
+            holding = Holding(self._tools, self._shared, self._exchange, lease, until, self._left, self._fail)
             leases.hold(holding)
             self.observer.lease_taken(lease.name, lease.epoch)
             task = self._opening[lease.name] = self._spawn(lease.name, self._go_on(holding))
@@ -351,8 +353,8 @@ class SharedHost(SessionHost):
                 if heard is None or clock.now() - polled >= _POLL_SECONDS:
                     polled = clock.now()
                     await self._poll(heard is None)
-                for name in heard or ():
-                    await self._hear(name)
+                if heard is not None:
+                    await self._hear_news(heard)
             except STORE_FAILURES as error:
                 self.observer.store_failed("", error)
                 await clock.wait(asyncio.Event(), clock.now() + _POLL_SECONDS)
@@ -415,6 +417,19 @@ class SharedHost(SessionHost):
             self._hurried = now
             self._leases.hurry()
 
+    async def _hear_news(self, news: News) -> None:
+        held = {} if self._leases is None else self._leases.held
+        for name in news.sent & held.keys():
+            held[name].heard()
+        for name in news.answered - news.changed:
+            follower = self._followers.get(name)
+            if follower is not None:
+                follower.answers += 1
+                if follower.waiting:
+                    self._spawn(name, follower.heard())
+        for name in news.changed:
+            await self._hear(name)
+
     async def _hear(self, name: str) -> None:
         holding = None if self._leases is None else self._leases.held.get(name)
         follower = self._followers.get(name)
@@ -422,7 +437,9 @@ class SharedHost(SessionHost):
             holding.heard()
         if follower is None:
             await self._learn(name)
-        elif holding is None or follower.waiting:  # Letters that were left here before it had the lease.
+            return
+        follower.answers += 1
+        if holding is None or follower.waiting:  # Letters that were left here before it had the lease.
             self._spawn(name, self._hear_follower(follower))
 
     async def _hear_follower(self, follower: Follower) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from secagg.hosting.replicas.exchange import Exchange
 from secagg.hosting.tools import STORE_FAILURES, Tools
-from secagg.store.shared import SharedStore
 
 
 class SharedLogins:
@@ -11,13 +11,13 @@ class SharedLogins:
 
     Args:
         tools: of the host.
-        store: that the replicas share.
-        secret: of the store, read once.
+        exchange: with the store that the replicas share.
+        secret: of that store, read once.
     """
 
-    def __init__(self, tools: Tools, store: SharedStore, secret: bytes) -> None:
+    def __init__(self, tools: Tools, exchange: Exchange, secret: bytes) -> None:
         self._tools = tools
-        self._store = store
+        self._exchange = exchange
         self._secret = secret
 
     def now(self) -> float:
@@ -31,6 +31,6 @@ class SharedLogins:
     async def spend(self, nonce: bytes, seconds: float) -> bool:
         """Whether nobody has spent this nonce before, at any replica."""
         try:
-            return await self._tools.run(self._store.spend, nonce, seconds)
+            return await self._exchange.spend(nonce, seconds)
         except STORE_FAILURES as error:
             raise self._tools.unavailable("", error) from error

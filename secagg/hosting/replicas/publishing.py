@@ -83,6 +83,10 @@ class Published:
             progress=status.progress,
         )
 
+    def uncounted(self) -> Published:
+        """Only what clients may wait for: without time, and numbers that operators look at now and then."""
+        return replace(self, seconds_left=None, answered=0, pending=0, log_entries=0, stored_bytes=0, progress=None)
+
     def encode(self) -> bytes:
         """Return its bytes."""
         requests = None

@@ -17,6 +17,7 @@ from secagg.parameters import ClientId
 from secagg.store.base import DamagedError, SessionStore
 
 _ROW: Final = struct.Struct(">QQQ32s")
+_AT_HAND_BYTES: Final = 1 << 18  # of requests that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,32 @@ class Piece:
     sha256: bytes
 
 
+@dataclass(slots=True)
+class Requests:
+    """The requests of one round, as far as they were read.
+
+    Attributes:
+        pointer: where they are.
+        pieces: by client.
+        kept: the first bytes of the upload, perhaps none.
+    """
+
+    pointer: Pointer
+    pieces: Mapping[ClientId, Piece]
+    kept: bytes
+
+    def digest(self, client: ClientId) -> bytes | None:
+        """The digest of a client's request, or None when it is asked nothing."""
+        piece = self.pieces.get(client)
+        return None if piece is None else piece.sha256
+
+    def at_hand(self, client: ClientId) -> bytes | None:
+        """A client's request, if it was read and is what was written."""
+        piece = self.pieces[client]
+        message = self.kept[piece.offset : piece.offset + piece.length]
+        return message if hashlib.sha256(message).digest() == piece.sha256 else None
+
+
 def write_requests(store: SessionStore, name: str, requests: Mapping[ClientId, bytes]) -> Pointer:
     """Make the requests of a round durable; blocks.
 
@@ -69,29 +96,34 @@ def write_requests(store: SessionStore, name: str, requests: Mapping[ClientId, b
         upload.discard()
 
 
-def read_index(store: SessionStore, name: str, pointer: Pointer) -> dict[ClientId, Piece]:
-    """Where each client's request is; blocks.
+def read_requests(store: SessionStore, name: str, pointer: Pointer) -> Requests:
+    """Where each client's request is, and the requests themselves where they are short; blocks.
 
     Raises:
-        DamagedError: it is not what was written, or not there.
+        DamagedError: the index is not what was written, or not there.
         StoreError: it cannot be read.
     """
-    index = store.read_range(name, pointer.upload, pointer.index_at, pointer.index_bytes)
+    start = 0 if pointer.index_at <= _AT_HAND_BYTES else pointer.index_at
+    data = store.read_range(name, pointer.upload, start, pointer.index_at + pointer.index_bytes - start)
+    body, index = data[: pointer.index_at - start], data[pointer.index_at - start :]
     if hashlib.sha256(index).digest() != pointer.index_sha256:
         raise DamagedError(f"the requests of session {name} are not what was written")
-    return {client: Piece(*piece) for client, *piece in _ROW.iter_unpack(index)}
+    return Requests(pointer, {client: Piece(*piece) for client, *piece in _ROW.iter_unpack(index)}, body)
 
 
-def read_request(store: SessionStore, name: str, pointer: Pointer, piece: Piece) -> bytes:
+def read_request(store: SessionStore, name: str, requests: Requests, client: ClientId) -> bytes:
     """One client's request; blocks.
 
     Raises:
         DamagedError: it is not what was written, or not there.
         StoreError: it cannot be read.
     """
-    message = store.read_range(name, pointer.upload, piece.offset, piece.length)
+    piece = requests.pieces[client]
+    message = store.read_range(name, requests.pointer.upload, piece.offset, piece.length)
     if hashlib.sha256(message).digest() != piece.sha256:
         raise DamagedError(f"a request of session {name} is not what was written")
+    if piece.offset == 0:  # What all are asked alike stands first; kept, since all will come for it.
+        requests.kept = message
     return message
 
 

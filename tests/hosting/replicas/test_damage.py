@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
 from secagg.hosting import HostUnavailableError, ReceiptKind
 from secagg.store.base import DamagedError
+from secagg.store.shared import Sight, Standing
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
 
@@ -55,12 +57,16 @@ def test_damaged_news_is_told_again_when_somebody_complains() -> None:
                     replicas.loop.call_soon_threadsafe(told.set)
                 return False
 
-            def damaged(point: str) -> bool:
-                if point == "before state" and not told.is_set():
-                    raise DamagedError("what was published of session round-1 was damaged on the disk")
-                return False
+            look = replicas.stores[1].look
 
-            replicas.stores[0].plan, replicas.stores[1].plan = again, damaged
+            def damaged(names: Collection[str], numbers: Collection[int]) -> Sight:
+                found: Sight = look(names, numbers)
+                if told.is_set():
+                    return found
+                return Sight({NAME: Standing(None, None, "what was published was damaged on the disk")}, found.receipts)
+
+            replicas.stores[1].__dict__["look"] = damaged
+            replicas.stores[0].plan = again
             with pytest.raises(HostUnavailableError):
                 await session.next_request(played.cohort[0], b"", 0)
             assert "send" in replicas.stores[1].calls

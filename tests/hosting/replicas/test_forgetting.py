@@ -11,7 +11,7 @@ import pytest
 from secagg.hosting import HostReason, HostUnavailableError, ReceiptKind, UnknownSessionError
 from secagg.hosting.replicas.letters import LETTERS_OF_CLIENT
 from secagg.store.base import EntryKind
-from secagg.store.shared import Letter
+from secagg.store.shared import Addressed, Letter
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering
 from tests.hosting.support import run
@@ -120,7 +120,7 @@ def test_a_client_that_left_as_many_letters_as_it_may_can_be_dropped() -> None:
             following, client = await replicas.hosts[1].find(NAME), played.cohort[0]
             for number in range(LETTERS_OF_CLIENT):
                 letter = Letter(EntryKind.MESSAGE, client, b"", bytes([number]) * 32, 0)
-                assert replicas.memory.send(NAME, letter, LETTERS_OF_CLIENT) is not None
+                assert replicas.memory.send([Addressed(NAME, letter, LETTERS_OF_CLIENT)]) != [None]
             receipt = await following.drop(client, HostReason.REMOVED_BY_OPERATOR, "floods")
             assert receipt.kind in (ReceiptKind.ACCEPTED, ReceiptKind.LATE)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from secagg.hosting import Ended, HostUnavailableError, Request
+from secagg.store.shared import Left, News, Sight
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas
 from tests.hosting.support import Played, run
@@ -16,10 +18,10 @@ from tests.hosting.support import Played, run
 NAME = "round-1"
 
 
-def silence(seconds: float) -> frozenset[str]:
+def silence(seconds: float) -> News:
     """News that do not come."""
     threading.Event().wait(seconds / 10)
-    return frozenset()
+    return News()
 
 
 def test_news_that_are_lost_keep_nobody_waiting() -> None:
@@ -62,7 +64,7 @@ def test_a_look_that_others_did_not_finish_is_none(how: str) -> None:
                 await asyncio.sleep(0.02)
                 gate.set()
             else:
-                store.plan = lambda point: point == "before state"
+                store.plan = lambda point: point == "before look"
                 gate.set()
                 await asyncio.wait([one])
                 store.plan = lambda _: False
@@ -83,23 +85,23 @@ def test_who_is_answered_finds_the_session_as_its_answer_left_it() -> None:
             await played.create(replicas.hosts[0], schedule=LONG)
             store, following = replicas.stores[1], await replicas.hosts[1].find(NAME)
             store.__dict__["news"] = silence
-            state, holding = store.state, replicas.hosts[0].session(NAME)
+            look, holding = store.look, replicas.hosts[0].session(NAME)
 
-            def late(name: str) -> bytes | None:
-                found = state(name)
+            def late(*asked: Any) -> Sight:
+                found: Sight = look(*asked)
                 if sent.is_set():
                     # It is read before the answer, and arrives after it.
                     published.wait(10)
                 return found
 
             sent, published = threading.Event(), threading.Event()
-            store.__dict__["state"] = late
+            store.__dict__["look"] = late
             send = store.send
 
-            def told(*arguments: Any) -> int | None:
-                number = send(*arguments)
+            def told(*arguments: Any) -> Sequence[Left | None]:
+                left: Sequence[Left | None] = send(*arguments)
                 sent.set()
-                return number
+                return left
 
             store.__dict__["send"] = told
             aborting = asyncio.ensure_future(following.abort("enough"))
