@@ -42,6 +42,7 @@ from secagg.hosting.journal import Journal, Step  # noqa: E402
 from secagg.hosting.replicas import SharedHost  # noqa: E402
 from secagg.store.base import Entry  # noqa: E402
 from secagg.transport.grpc import GrpcServer, ServiceLimits  # noqa: E402
+from tests.clock import MovedClock  # noqa: E402
 from tests.faults.stores import FaultyStore, Reaper, faulty_sqlite  # noqa: E402
 
 
@@ -55,35 +56,6 @@ class FaultyExecutor(ProcessExecutor):
             FaultyExecutor.broken -= 1
             return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=os.abort)
         return super()._new_pool()
-
-
-class MovedClock:
-    """The event loop's clock, which a trial moves on."""
-
-    def __init__(self) -> None:
-        self._offset = 0.0
-        self._moved = asyncio.Event()
-
-    def now(self) -> float:
-        return asyncio.get_running_loop().time() + self._offset
-
-    def advance(self, seconds: float) -> None:
-        self._offset += seconds
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
-
-    async def wait(self, event: asyncio.Event, until: float | None) -> bool:
-        while not event.is_set():
-            left = None if until is None else until - self.now()
-            if left is not None and left <= 0:
-                break
-            waiting = [asyncio.ensure_future(each.wait()) for each in (event, self._moved)]
-            try:
-                await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in waiting:
-                    task.cancel()
-        return event.is_set()
 
 
 def inject(settings: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import ClientPolicy, FixedPoint, IdentityKey, Integers, SessionParameters
+from secagg import ClientPolicy, FixedPoint, IdentityKey, Integers, Round, SessionParameters
 from secagg.hosting import HostedSession, HostObserver, Quotas, ReleasedSum, RoundSchedule, SessionHost, read_result
 from secagg.store.memory import MemoryStore
 from secagg.testing.randomness import DeterministicRandomSource
@@ -43,6 +43,7 @@ from secagg.transport.grpc.admission import RosterSource
 from secagg.transport.grpc.connection import Connection, Endpoint
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller
 from secagg.transport.grpc.rights import OperatorRights, Role
+from tests.clock import MovedClock
 from tests.identity.authority import CertificateAuthority
 
 LIMIT: Final = 600.0
@@ -117,7 +118,7 @@ class Network:
         clients: how many, with ids 1 .. n.
         threat_model: of the session.
         length: of the one vector, of integers; `vector` is another one of this length.
-        threshold, seconds: of the session and its rounds.
+        threshold: of the session.
         server: further arguments of GrpcServer.
         options: further arguments of SessionParameters.choose.
     """
@@ -130,7 +131,6 @@ class Network:
         length: int = 16,
         vector: FixedPoint | Integers | None = None,
         threshold: int | None = None,
-        seconds: float = 30.0,
         limits: ServiceLimits | None = None,
         quotas: Quotas | None = None,
         observer: HostObserver | None = None,
@@ -159,9 +159,10 @@ class Network:
         self.active = threat_model == "active"
         values = np.random.default_rng(3).integers(0, 1000, (clients, length))
         self.inputs: dict[int, NDArray[Any]] = dict(zip(self.ids, values, strict=True))
-        self.schedule = RoundSchedule.uniform(seconds)
+        self.schedule = RoundSchedule.uniform(LIMIT)
         self.store = MemoryStore()
-        self.host = SessionHost(self.store, quotas=quotas or Quotas(), observer=observer)
+        self.clock = MovedClock()
+        self.host = SessionHost(self.store, quotas=quotas or Quotas(), observer=observer, clock=self.clock)
         self.limits = limits or ServiceLimits()
         self.security: dict[str, Any] = {"tls": server_tls(), **(server or {})}
         self.create = create
@@ -198,9 +199,19 @@ class Network:
         """End server and host, and let others go on with the same store and port."""
         await self.server.stop(0)
         await self.host.stop()
-        self.host = SessionHost(self.store)
+        self.host = SessionHost(self.store, clock=self.clock)
         await self.host.start()
         await self.serve()
+
+    async def end_round(self, round_: Round, answered: int) -> None:
+        """Let the time of a round pass as soon as so many clients have answered in it, or all."""
+
+        def due() -> bool:
+            status = self.session.status()
+            return self.session.settled or (status.state, status.answered) == (round_.value, answered)
+
+        await until(due)
+        self.clock.advance(self.schedule.seconds[round_])
 
     async def stop(self) -> None:
         await self.server.stop(0)

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from secagg import DropReason, SessionAbortedError
+from secagg import DropReason, Round, SessionAbortedError
 from secagg.transport.grpc import DroppedError, Participation, RetryPolicy, UnreachableError
 from secagg.transport.grpc import service_pb2 as pb
 from tests.transport.grpc.faults import LosesCalls, Proxy, TellsNothing
@@ -134,12 +134,13 @@ def test_a_client_that_stays_away_after_its_input_still_counts() -> None:
     """Its masked input was acknowledged: it is in the sum, once, although the client never comes back."""
 
     async def play() -> None:
-        async with Network(clients=5, threshold=3, seconds=2.0) as network:
+        async with Network(clients=5, threshold=3) as network:
             watch = Watch()
             leaving = asyncio.create_task(network.client(2, observer=watch))
             others = asyncio.create_task(network.everybody((1, 3, 4, 5)))
             await until(lambda: ("masked_input", "accepted") in watch.outcomes)
             leaving.cancel()
+            await network.end_round(Round.UNMASKING, 4)
             outcomes = await others
             assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
             network.assert_exact(await network.sum())
@@ -149,9 +150,10 @@ def test_a_client_that_stays_away_after_its_input_still_counts() -> None:
 
 def test_a_client_that_was_dropped_is_told_why() -> None:
     async def play() -> None:
-        async with Network(clients=5, threshold=3, seconds=1.0) as network:
+        async with Network(clients=5, threshold=3) as network:
             watch = Watch()
-            await network.everybody((1, 2, 3, 4), observer=watch)
+            others = network.everybody((1, 2, 3, 4), observer=watch)
+            await asyncio.gather(others, network.end_round(Round.ADVERTISE_KEYS, 4))
             with pytest.raises(DroppedError) as caught:
                 await network.client(5)
             assert caught.value.drop_reason is None or caught.value.drop_reason.value == "S01"

@@ -15,6 +15,7 @@ from secagg import (
     ParameterError,
     ParticipationRefusedError,
     PeerMisbehaved,
+    Round,
     SessionParameters,
     Violation,
 )
@@ -125,8 +126,9 @@ def test_a_client_hears_what_the_offers_range_cuts_off_its_input() -> None:
 def test_a_client_that_never_comes_is_left_out() -> None:
     async def play() -> None:
         counts = LosesCalls("Answer", done=True, lose=lambda _: False)
-        async with Network(clients=5, threshold=3, seconds=1.0, server={"interceptors": (counts,)}) as network:
-            outcomes = await network.everybody((1, 2, 4, 5))
+        async with Network(clients=5, threshold=3, server={"interceptors": (counts,)}) as network:
+            others = network.everybody((1, 2, 4, 5))
+            outcomes, _ = await asyncio.gather(others, network.end_round(Round.ADVERTISE_KEYS, 4))
             # One for each of four answers, which waits for the next request: nobody asks again and again.
             assert counts.calls == 4 * 4
             assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
@@ -156,7 +158,7 @@ def test_an_upload_and_a_result_above_the_message_limit_of_grpc(threat_model: st
 def test_hundreds_of_clients_at_once_lose_nobody() -> None:
     async def play() -> None:
         options: dict[str, Any] = {"topology": "sparse", "degree": 8, "permutation_seed": bytes(32)}
-        async with Network(clients=250, threshold=5, seconds=50.0, **options) as network:
+        async with Network(clients=250, threshold=5, **options) as network:
             outcomes = await network.everybody()
             assert [outcome for outcome in outcomes.values() if not isinstance(outcome, Participation)] == []
             network.assert_exact(await network.sum())

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import pytest
 
-from secagg import Integers, SessionParameters
+from secagg import Integers, Round, SessionParameters
 from secagg.errors import AbortReason, ParameterError
 from secagg.hosting import HostObserver, HostReason, Quotas, RoundSchedule, SessionStatus, offer_of, read_result
 from secagg.identity.fingerprints import fingerprint
@@ -260,13 +260,13 @@ def test_a_page_with_many_contributors_ends_early(monkeypatch: pytest.MonkeyPatc
 
 def test_watching_goes_on_over_ends_of_the_stream_and_restarts_until_the_end() -> None:
     async def play() -> None:
-        network = Network(clients=4, seconds=1.0, limits=ServiceLimits(poll_seconds=0.2))
+        network = Network(clients=4, limits=ServiceLimits(poll_seconds=0.2))
         async with network, network.admin() as operator:
             seen: list[SessionStatus] = []
             stream = operator.watch(SESSION)
             seen.append(await anext(stream))
             await network.restart()
-            await network.everybody((1, 2))
+            await asyncio.gather(network.everybody((1, 2)), network.end_round(Round.ADVERTISE_KEYS, 2))
             seen += [status async for status in stream]
             assert (seen[0].state, seen[-1].state) == ("advertise_keys", "aborted")
             shown = [replace(status, seconds_left=None) for status in seen]

@@ -1,0 +1,34 @@
+"""A clock that goes on by itself and can be moved: deadlines come when a test says so, however slow the machine is."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class MovedClock:
+    """The event loop's clock, which a test moves on."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+        self._moved = asyncio.Event()
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        self._offset += seconds
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def wait(self, event: asyncio.Event, until: float | None) -> bool:
+        while not event.is_set():
+            left = None if until is None else until - self.now()
+            if left is not None and left <= 0:
+                break
+            waiting = [asyncio.ensure_future(each.wait()) for each in (event, self._moved)]
+            try:
+                await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waiting:
+                    task.cancel()
+        return event.is_set()
