@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from secagg.errors import AbortReason
 from secagg.store.base import (
@@ -34,7 +34,7 @@ from secagg.store.base import (
     check_tenant,
 )
 from secagg.store.database import DATABASE, HEAD, QUARANTINE, Database
-from secagg.store.digests import digest_of
+from secagg.store.digests import Value, digest_of
 from secagg.store.files import UploadFiles, failures
 from secagg.store.head import HeadFile
 from secagg.store.tables import (
@@ -53,6 +53,7 @@ from secagg.store.tables import (
     record_digest,
     record_of,
     record_values,
+    why_unread,
 )
 from secagg.store.upgrades import UPGRADES
 
@@ -72,13 +73,15 @@ class SqliteStore:
     Args:
         directory: made when it is missing, readable by its owner only.
         accept_loss: open a database that lost commits, too: the sessions that ran are then aborted.
+        expected: names of sessions that it may have had. Those that are lost with the commits are then `damaged`, so
+            that nobody makes them anew and has clients take part twice.
 
     Raises:
         DamagedError: the database lost commits, or is missing.
         StoreError: another process has the directory open, it was written by another release, or it cannot be read.
     """
 
-    def __init__(self, directory: Path, *, accept_loss: bool = False) -> None:
+    def __init__(self, directory: Path, *, accept_loss: bool = False, expected: Collection[str] = ()) -> None:
         _require_nobodys(directory)
         self._database = Database(directory, f"{SCHEMA}{NAMES}", accept_loss, UPGRADES)
         opened = False
@@ -86,7 +89,7 @@ class SqliteStore:
             with failures(f"{directory} cannot be used"):
                 self._files = UploadFiles(directory / UPLOADS, directory / QUARANTINE)
             if self._database.lost:
-                self._end_all()
+                self._end_all(expected)
             self._files.sweep(self._wanted())
             opened = True
         finally:
@@ -102,20 +105,14 @@ class SqliteStore:
             if known is not None:
                 row = self._database.rows(f"{RECORDS} WHERE id = ?", known)[0]
                 if row["name"] != record.name or not is_whole(row):
-                    raise DamagedError(DAMAGED.format(name=record.name))
+                    raise DamagedError(why_unread(row, record.name))
                 if record_of(row) != record:
                     raise StoreConflictError(f"session {record.name} exists with other content; choose another name")
                 return
             values = record_values(record)
             digest = record_digest(*values)
-            execute = self._database.connection.execute
-            inserted = execute(
-                "INSERT INTO sessions (name, offer, roster, schedule, created_at, tenant, record, outcome) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, digest, outcome_digest(digest, *RUNNING)),
-            )
-            execute("INSERT INTO logs VALUES (?, ?)", (inserted.lastrowid, digest))
-            execute("INSERT INTO names VALUES (?, ?, ?)", (inserted.lastrowid, record.name, digest_of(record.name)))
+            session = self._insert(values, digest)
+            self._database.connection.execute("INSERT INTO logs VALUES (?, ?)", (session, digest))
 
     def sessions(self) -> Sequence[SessionRecord]:
         """All sessions in the order of their creation, but for those that are damaged."""
@@ -130,8 +127,8 @@ class SqliteStore:
                 for row in self._database.rows("SELECT session, name, digest FROM names")
                 if digest_of(row["name"]) == row["digest"]
             }
-        damaged = [str(known.get(row["id"], row["name"])) for row in rows]
-        return {name: DAMAGED.format(name=name) for name in damaged}
+        damaged = [(str(known.get(row["id"], row["name"])), row) for row in rows]
+        return {name: why_unread(row, name) for name, row in damaged}
 
     def entries(self, name: str) -> Iterator[Entry]:
         """The log of a session, oldest first."""
@@ -253,14 +250,30 @@ class SqliteStore:
         """Close the database and unlock the directory."""
         self._database.close()
 
-    def _end_all(self) -> None:
-        """End the sessions that ran: nobody knows what their clients were told."""
+    def _end_all(self, expected: Collection[str]) -> None:
+        """End the sessions that ran, since nobody knows what their clients were told, and keep the names of others."""
         detail = "the server's database lost what clients had been told is safe, and its operator accepted that"
         with self._database.transaction("sessions cannot be ended"):
             ended = Aborted(AbortReason.ABORTED_BY_CALLER.value, detail, ended_at=time.time())
             for row in self._database.rows(f"{STATE} WHERE ended IS NULL"):
                 if is_state(row):
                     self._close_log(row, ended)
+            for name in expected:
+                if self._number(name) is None:
+                    check_session_name(name)
+                    self._insert((name, b"", "", b"", ended.ended_at, ""), b"")
+
+    def _insert(self, values: tuple[Value, ...], digest: bytes) -> int:
+        """Write a session's record, or, without a digest, that there is none."""
+        execute = self._database.connection.execute
+        inserted = execute(
+            "INSERT INTO sessions (name, offer, roster, schedule, created_at, tenant, record, outcome) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, digest, outcome_digest(digest, *RUNNING)),
+        )
+        session, name = cast("int", inserted.lastrowid), str(values[0])
+        execute("INSERT INTO names VALUES (?, ?, ?)", (session, name, digest_of(name)))
+        return session
 
     def _wanted(self) -> Mapping[int, set[str]]:
         wanted: dict[int, set[str]] = {}

@@ -59,6 +59,7 @@ _OUTCOME: Final = ("ended", "result", "reason", "detail", "dropped")
 _EXPIRED: Final = "expired"  # the reason of a session that completed
 RUNNING: Final = (None,) * (len(_OUTCOME) + 1)  # the time included
 DAMAGED: Final = "session {name} was damaged on the disk; run it again under another name"
+LOST: Final = "session {name} may have run before the server's database lost it; run it again under another name"
 ENTRIES: Final = "SELECT position, kind, client, payload, digest FROM entries"
 RECORDS: Final = "SELECT id, name, offer, roster, schedule, created_at, tenant, record FROM sessions"
 # Without what a session is made of, which may be megabytes.
@@ -76,6 +77,11 @@ class Row(Protocol):
 def is_whole(row: Row) -> bool:
     """Whether a session's record is what was written."""
     return bool(record_digest(*(row[column] for column in _RECORD), row["tenant"]) == row["record"])
+
+
+def why_unread(row: Row, name: str) -> str:
+    """Why the record of a row that is not whole cannot be read, in one sentence. One that was lost has no digest."""
+    return (DAMAGED if row["record"] else LOST).format(name=name)
 
 
 def record_of(row: Row) -> SessionRecord:

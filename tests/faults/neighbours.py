@@ -15,8 +15,9 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from secagg import ClientPhase, ClientSession, PeerMisbehaved, SessionAbortedError
+from secagg import ClientPhase, ClientSession, SessionAbortedError
 from secagg.store.database import QUARANTINE, WAL
+from secagg.transport.grpc import ServiceError
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import Connection, Metadata
 from secagg.transport.grpc.limits import CHUNK_BYTES
@@ -190,14 +191,10 @@ async def loss_is_accepted(directory: Path, seed: int) -> Verdict:
         kept = list((trial.files / "data" / QUARANTINE).iterdir())
         verdict = Verdict(len(starts), wrong=int(status.result_ready), detail=f"{status.state}: {status.detail}")
         refused = gone(seed)
-        heard = [
-            isinstance(end, SessionAbortedError) or (refused and isinstance(end, PeerMisbehaved))
-            for end in trial.outcomes.values()
-        ]
-        # Without any log the database does not even know the session: its table makes another, which clients, who
-        # remember the first, refuse (C12).
-        said = "0 of 6 clients" if refused else "its operator accepted that"
-        loud = status.state == "aborted" and said in status.detail
+        # Without any log the database does not even know the session, and its table makes no other.
+        state, said = ("failed", "may have run before") if refused else ("aborted", "its operator accepted that")
+        heard = [isinstance(end, ServiceError if refused else SessionAbortedError) for end in trial.outcomes.values()]
+        loud = status.state == state and said in status.detail
         verdict.lost = int(not any(path.stat().st_size > LONG for path in kept))
         verdict.stuck = int(not loud or not all(heard) or starts != [True])
         return verdict

@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -157,9 +157,9 @@ class FaultyStore:
             self._now.inside = ""
 
 
-def faulty_sqlite(directory: Path, *, accept_loss: bool = False) -> FaultyStore:
+def faulty_sqlite(directory: Path, *, accept_loss: bool, expected: Collection[str]) -> FaultyStore:
     """A SqliteStore with the points of its commits."""
-    store = SqliteStore(directory, accept_loss=accept_loss)
+    store = SqliteStore(directory, accept_loss=accept_loss, expected=expected)
     faulty = FaultyStore(store)
 
     def traced(statement: str) -> None:

@@ -131,6 +131,36 @@ def test_a_loss_that_is_accepted_ends_what_ran(tmp_path: Path, what: str) -> Non
         assert [record.name for record in store.sessions()] == [*names, "four"]
 
 
+@pytest.mark.parametrize("what", LOSSES)
+def test_a_session_that_may_be_lost_is_not_made_anew(tmp_path: Path, what: str) -> None:
+    """Clients that kept nothing would take part in it twice."""
+    directory, _, _, _ = crashed(tmp_path)
+    lose(directory, what)
+    store = SqliteStore(directory, accept_loss=True, expected=["one", "two", "lost"])
+    known = [record.name for record in store.sessions()]
+    for accepted in (False, True):
+        assert set(store.damaged()) == {"one", "two", "lost"} - set(known)
+        assert "may have run before the server's database lost it" in store.damaged()["lost"]
+        with pytest.raises(DamagedError, match="session lost may have run"):
+            store.create(replace(RECORD, name="lost"))
+        store.close()
+        if accepted:
+            lose(directory, "head missing")
+        store = SqliteStore(directory, accept_loss=accepted, expected=["lost"])
+    assert store.discard("lost")
+    store.create(replace(RECORD, name="lost"))
+    store.close()
+    with opened(directory) as whole:
+        assert [record.name for record in whole.sessions()] == [*known, "lost"]
+
+
+def test_a_session_that_is_expected_of_a_whole_database_is_new(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, accept_loss=True, expected=["new"])
+    assert store.damaged() == {}
+    store.create(replace(RECORD, name="new"))
+    store.close()
+
+
 @pytest.mark.parametrize("what", [what for what in LOSSES if not what.startswith("database")])
 @pytest.mark.parametrize("made", [True, False])
 def test_a_loss_is_accepted_when_what_ran_has_ended_and_not_before(tmp_path: Path, what: str, made: bool) -> None:

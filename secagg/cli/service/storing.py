@@ -38,7 +38,8 @@ def opened_store(config: ServerConfig, accept_loss: bool) -> Iterator[SessionSto
             )
         store = _shared(config.storage)
     else:
-        store = MemoryStore() if directory is None else SqliteStore(directory, accept_loss=accept_loss)
+        tables = {session.name for session in config.sessions}
+        store = MemoryStore() if directory is None else SqliteStore(directory, accept_loss=accept_loss, expected=tables)
     try:
         yield store
     finally:

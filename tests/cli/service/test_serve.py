@@ -164,7 +164,7 @@ def test_a_server_that_is_killed_goes_on_and_the_sum_is_exact(site: Deployment) 
 
 
 def test_a_server_whose_database_lost_commits_starts_only_when_it_is_told_to(site: Deployment, run: Any) -> None:
-    """An operator reads what was lost, then accepts it: here all of it, so that the configured session is a new one."""
+    """An operator reads what was lost, then accepts it: all of it. A session that may have run is not made anew."""
     config = site.configure(session())
     with serving(config) as server:
         server.stop()
@@ -177,9 +177,13 @@ def test_a_server_whose_database_lost_commits_starts_only_when_it_is_told_to(sit
     refused = finished(start("serve", "--config", str(config), "--json"))
     assert refused[0] == 1
     assert "and it was there before" in json.loads(refused[1])["error"]
-    with serving(config, None, "--accept-loss") as again:
-        assert (again.ready["sessions"], again.ready["created"]) == (["first"], ["first"])
-        again.stop()
+    for options in (["--accept-loss"], []):
+        with serving(config, None, *options) as again:
+            assert (again.ready["sessions"], again.ready["created"]) == ([], [])
+            (kept,) = json.loads(run(*site.operate("status", again.address, "--json")).out)["sessions"]
+            assert (kept["session"], kept["state"]) == ("first", "failed")
+            assert "may have run before the server's database lost it" in kept["detail"]
+            again.stop()
 
 
 def _answers(server: Server) -> int:
