@@ -68,8 +68,8 @@ class HostObserver:
         """Somebody was let in: the fingerprint of a key, empty without one; a client of a session, a member of the
         roster (no session), or an operator (neither)."""
 
-    def operator_called(self, call: str, actor: str, session: str) -> None:
-        """A call of an operator is answered; `actor` is the fingerprint of its key."""
+    def operator_called(self, call: str, actor: str, session: str, client: ClientId | None) -> None:
+        """A call of an operator is answered; `actor` is the fingerprint of its key, `client` whom it is about."""
 
     def trouble(self) -> str:
         """Why what is told is not kept now, in one sentence; empty when it is. A host that is told so is not ready."""

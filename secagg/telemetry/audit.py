@@ -1,9 +1,10 @@
 """Who did what: JSON lines, each with the digest of the line before, so that none can be changed or taken out.
 
-A thread writes, so that nobody waits for its disk. Lines are made durable together, at the latest when those that came
-before them are: a machine that crashes loses what came in that moment, and no session waits for it. What cannot be
-written is kept, up to a bound, and the host is not ready. Names, ids and fingerprints of public keys are written; never
-a secret, and no sentence, which could say something about an input. Must not know sessions or transports.
+A thread writes, so that nobody waits for its disk. Lines of a moment are made durable together, so that who logs in
+again and again costs the disk no more than anybody. A machine that crashes loses what came in that moment, and no
+session waits for it. What cannot be written is kept, up to a bound, and the host is not ready. Names, ids and
+fingerprints of public keys are written; never a secret, and no sentence, which could say something about an input.
+Must not know sessions or transports.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ except ImportError:  # a platform without: there nothing keeps two servers apart
 
 _MOST_LINE_BYTES: Final = 1 << 14
 _MOST_WAITING: Final = 100_000
+_GATHER_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 1.0
 _NOBODY: Final = MappingProxyType({"actor": "", "session": "", "client": None})
 _BEGINNING: Final = b'{"sequence": '
+_NEW: Final = "begins a new chain: what was there before was moved away while no server ran, or was taken out"
+_CHANGED: Final = "does not follow the one before: something was changed, taken out or added"
 FIRST: Final = "0" * 64
 """What stands for the digest of the line before the first."""
 
@@ -86,6 +90,9 @@ class AuditLog:
     Args:
         path: the file; its chain is continued.
 
+    Attributes:
+        begun: whether this is a new chain: the file was not there, or empty.
+
     Raises:
         ParameterError: it cannot be opened, another process writes it, or its last line is none of an audit log.
     """
@@ -101,6 +108,7 @@ class AuditLog:
         except ParameterError:
             self._file.close()
             raise
+        self.begun = not self._sequence
         self._trouble = ""
         self._lost = 0
         self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -108,7 +116,8 @@ class AuditLog:
         self._closing = Event()
         self._thread = Thread(target=self._run, name="secagg audit", daemon=True)
         self._thread.start()
-        self.put(AuditEvent.STARTED, detail="the line before was cut off" if torn else "")
+        began = "a new chain" if self.begun else ""
+        self.put(AuditEvent.STARTED, detail="the line before was cut off" if torn else began)
 
     @property
     def trouble(self) -> str:
@@ -142,6 +151,7 @@ class AuditLog:
     def _run(self) -> None:
         while not (self._closing.is_set() and self._waiting.empty()):
             taken = [self._waiting.get()]
+            self._closing.wait(_GATHER_SECONDS)
             while len(taken) < _MOST_WAITING and not self._waiting.empty():
                 taken.append(self._waiting.get())
             lines = [line for line in taken if line is not None]
@@ -225,10 +235,10 @@ class AuditObserver(HostObserver):
         """Write who it was."""
         self._log.put(AuditEvent.LOGGED_IN, actor=actor, session=session, client=client)
 
-    def operator_called(self, call: str, actor: str, session: str) -> None:
+    def operator_called(self, call: str, actor: str, session: str, client: ClientId | None) -> None:
         """Write what changes or gives away something."""
         if call in CALLS:
-            self._log.put(CALLS[call], actor=actor, session=session)
+            self._log.put(CALLS[call], actor=actor, session=session, client=client)
 
     def reloaded(self, trouble: str) -> None:
         """Write it, without a word of why not."""
@@ -275,17 +285,18 @@ def _alone(file: BinaryIO) -> bool:
     return True
 
 
-def verify_audit(files: Sequence[Path]) -> tuple[int, str]:
+def verify_audit(files: Sequence[Path], after: str = "") -> tuple[int, str]:
     """Follow the chain through files, the oldest first; returns number and digest of the last line.
 
     Args:
         files: without a gap between them; the first need not have the beginning.
+        after: the digest of the line before the first, if it is known; FIRST where there is none.
 
     Raises:
         DecodeError: naming the first line that does not follow the one before, or is none.
         ParameterError: a file cannot be read, or there is no line.
     """
-    sequence, previous = 0, ""
+    sequence, previous = 0, after
     for path in files:
         for number, line in enumerate(_lines(path), 1):
             try:
@@ -294,13 +305,14 @@ def verify_audit(files: Sequence[Path]) -> tuple[int, str]:
                 AuditEvent(fields["event"])
             except (ValueError, KeyError, TypeError) as error:
                 raise DecodeError(f"line {number} of {path} is no line of an audit log, or was cut off") from error
-            follows = found == (sequence + 1, previous) or (not previous and (found[0] > 1 or found == (1, FIRST)))
+            if sequence:
+                follows = found == (sequence + 1, previous)
+            else:
+                follows = (found[0] == 1) == (found[1] == FIRST) and found[1] == (after or found[1])
             if not follows or not line.endswith(b"\n"):
-                raise DecodeError(
-                    f"line {number} of {path} does not follow the one before: something was changed, taken out or added"
-                )
+                raise DecodeError(f"line {number} of {path} {_NEW if found == (1, FIRST) else _CHANGED}")
             sequence, previous = found[0], hashlib.sha256(line[:-1]).hexdigest()
-    if not previous:
+    if not sequence:
         raise ParameterError(f"{files[0]} has no lines; give the files of an audit log, the oldest first")
     return sequence, previous
 

@@ -100,10 +100,10 @@ class FanOut(HostObserver):
         for observer in self._observers:
             observer.logged_in(actor, session, client)
 
-    def operator_called(self, call: str, actor: str, session: str) -> None:
+    def operator_called(self, call: str, actor: str, session: str, client: ClientId | None) -> None:
         """Pass it on."""
         for observer in self._observers:
-            observer.operator_called(call, actor, session)
+            observer.operator_called(call, actor, session, client)
 
     def trouble(self) -> str:
         """The first trouble that one of them has."""

@@ -36,8 +36,8 @@ def play(observer: FanOut) -> None:
     observer.session_failed("u", ValueError(SECRET))
     observer.session_expired("s", Expired.RESULT)
     for call in ("CreateSession", "AbortSession", "DropClient", "GetResult", "AcknowledgeResult", "DiscardResult"):
-        observer.operator_called(call, "ef-01", "s")
-    observer.operator_called("ListSessions", "ef-01", "")
+        observer.operator_called(call, "ef-01", "s", 3 if call == "DropClient" else None)
+    observer.operator_called("ListSessions", "ef-01", "", None)
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -64,7 +64,9 @@ def test_each_event_is_written_and_nothing_that_is_said_in_sentences(tmp_path: P
     login = next(line for line in found if line["event"] == "logged in")
     assert (login["actor"], login["session"], login["client"]) == ("ab-cd", "s", 2**64 - 1)
     fetched = next(line for line in found if line["event"] == AuditEvent.FETCHED.value)
-    assert (fetched["actor"], fetched["session"]) == ("ef-01", "s")
+    assert (fetched["actor"], fetched["session"], fetched["client"]) == ("ef-01", "s", None)
+    dropped = next(line for line in found if line["event"] == AuditEvent.DROP_CALLED.value)
+    assert (dropped["session"], dropped["client"]) == ("s", 3)
     assert verify_audit([path])[0] == len(found)
     assert path.stat().st_mode & 0o077 == 0
 
@@ -104,7 +106,7 @@ def test_a_start_continues_the_chain_and_cuts_half_a_line_off(tmp_path: Path) ->
     written(path)
     assert [line["sequence"] for line in lines_of(path)] == list(range(1, 11))
     assert [line["detail"] for line in lines_of(path) if line["event"] == "server started"] == [
-        "",
+        "a new chain",
         "the line before was cut off",
     ]
     assert verify_audit([path])[0] == 10
@@ -171,8 +173,43 @@ def test_the_chain_goes_on_in_another_file(tmp_path: Path) -> None:
         log.put(AuditEvent.CREATED, session="b")
     assert [line["sequence"] for line in lines_of(first) + lines_of(second)] == [1, 2, 3]
     assert verify_audit([first, second])[0] == 3
-    with pytest.raises(DecodeError, match=r"line 1 of .*does not follow"):
+    with pytest.raises(DecodeError, match=r"line 1 of .*begins a new chain"):
         verify_audit([second, first])
+    _, head = verify_audit([first])
+    assert verify_audit([second], head) == verify_audit([first, second], FIRST)
+    for files, after in (([second], "0" * 63 + "1"), ([second], FIRST), ([first], head)):
+        with pytest.raises(DecodeError, match=r"line 1 of "):
+            verify_audit(files, after)
+
+
+def test_lines_of_a_moment_cost_the_disk_one_synchronization(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real, synchronized = tmp_path / "audit", os.fsync, list[int]()
+
+    def counted(descriptor: int) -> None:
+        synchronized.append(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    monkeypatch.setattr(audit, "_GATHER_SECONDS", 600.0)
+    with audit_log(path) as log:
+        until(lambda: log._waiting.empty())
+        for _ in range(50):
+            log.put(AuditEvent.LOGGED_IN, actor="a member")
+    assert (len(lines_of(path)), len(synchronized)) == (51, 1)
+
+
+def test_a_file_that_was_moved_away_begins_a_new_chain_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    for begun in (True, False):
+        with audit_log(path) as log:
+            assert log.begun is begun
+    before, head = path.rename(tmp_path / "audit.1"), verify_audit([tmp_path / "audit.1"])[1]
+    with audit_log(path) as log:
+        assert log.begun
+    assert [line["detail"] for line in lines_of(path)] == ["a new chain"]
+    for files, after in (([before, path], ""), ([path], head)):
+        with pytest.raises(DecodeError, match=r"line 1 of .* begins a new chain: what was there before was moved away"):
+            verify_audit(files, after)
 
 
 def test_a_full_disk_stops_nobody_and_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

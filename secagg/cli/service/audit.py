@@ -17,6 +17,9 @@ app = typer.Typer(help="Look at audit logs.", no_args_is_help=True)
 @app.command(short_help="Say whether an audit log is whole.")
 def verify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="The log's files, the oldest first.")],
+    after: Annotated[
+        str, typer.Option(help="The digest of the last line before these files, as noted elsewhere.")
+    ] = "",
     head: Annotated[
         str | None, typer.Option(help="The digest of the last line, as noted elsewhere: says what was cut off.")
     ] = None,
@@ -25,7 +28,7 @@ def verify(
     """Follow the digests of an audit log through its files; exit code 1 and the first line that does not follow."""
     with needs_service("audit verify"):
         from secagg.telemetry.audit import verify_audit
-    sequence, digest = verify_audit(files)
+    sequence, digest = verify_audit(files, after)
     if head is not None and head != digest:
         raise secagg.DecodeError(
             f"{files[-1]} ends at line {sequence} with the digest {digest} and not {head}: lines were cut off, or added"

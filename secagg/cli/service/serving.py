@@ -85,6 +85,10 @@ def run_server(
         audit = None if config.audit.file is None else stack.enter_context(audit_log(config.audit.file))
         if audit is not None:
             observers.append(AuditObserver(audit))
+            if audit.begun:
+                log.warning(
+                    "a new chain of the audit log begins: was the file moved away?", file=str(config.audit.file)
+                )
         store = stack.enter_context(opened_store(config, accept_loss))
         executor = stack.enter_context(executor_of(config))
         asyncio.run(_serve(path, config, store, executor, FanOut(*observers), metrics_address, announce, log, audit))

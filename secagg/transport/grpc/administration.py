@@ -121,7 +121,8 @@ class Administrator(AdministrationServicer):
 
     def tell_of(self, call: str, rights: OperatorRights, request: Any) -> None:
         """Tell the observer of a call that is answered."""
-        self._host.observer.operator_called(call, fingerprint(rights.key), getattr(request, "session", ""))
+        session, client = getattr(request, "session", ""), getattr(request, "client", None)
+        self._host.observer.operator_called(call, fingerprint(rights.key), session, client)
 
     @admitted
     async def ListSessions(self, request: pb.ListSessionsRequest, rights: OperatorRights) -> pb.ListSessionsReply:

@@ -453,10 +453,10 @@ def test_who_has_the_sum_but_hangs_up_before_its_digest_has_fetched_it() -> None
 
     class Heard(HostObserver):
         def __init__(self) -> None:
-            self.calls: list[tuple[str, str, str]] = []
+            self.calls: list[tuple[str, str, str, int | None]] = []
 
-        def operator_called(self, call: str, actor: str, session: str) -> None:
-            self.calls.append((call, actor, session))
+        def operator_called(self, call: str, actor: str, session: str, client: int | None) -> None:
+            self.calls.append((call, actor, session, client))
 
     async def play() -> None:
         heard = Heard()
@@ -471,7 +471,7 @@ def test_who_has_the_sum_but_hangs_up_before_its_digest_has_fetched_it() -> None
                         pb.GetResultRequest(session=SESSION), metadata=metadata
                     )
                     part = await stream.read()
-                    assert heard.calls == [("GetResult", fingerprint(network.operator.public), SESSION)]
+                    assert heard.calls == [("GetResult", fingerprint(network.operator.public), SESSION, None)]
                     stream.cancel()
                     return bytes(part.chunk)
 
