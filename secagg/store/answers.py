@@ -1,6 +1,7 @@
 """A ledger of answers that outlives processes: small files in a directory, of sessions and of cells.
 
-It holds digests of answers and of contexts; nothing of an input. It must never be rolled back.
+It holds digests of answers and of contexts; nothing of an input. It must never be rolled back. Each file ends in a
+digest of its name and content: one that a disk returns otherwise says nothing about what was answered, and nothing is.
 """
 
 from __future__ import annotations
@@ -8,13 +9,20 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.store.base import DamagedError
+from secagg.store.digests import digest_of
 from secagg.store.durable import sync_directory
+
+_DIGEST_BYTES: Final = 32
+_OLDER_BYTES: Final = 32
+"""What earlier releases left: an answer's digest alone, which is believed."""
 
 
 class DirectoryLedger:
-    """A `secagg.AnswerLedger` of files of 32 bytes in a directory, durable and safe between processes.
+    """A `secagg.AnswerLedger` of files of 64 bytes in a directory, durable and safe between processes.
 
     One directory for one client. It must never be rolled back, as by a restored backup. Files may be deleted once
     nobody can send a message of their session any more; those of a `secagg.robust.CellGuard` once the data are no
@@ -37,13 +45,14 @@ class DirectoryLedger:
 
         Raises:
             ParameterError: the directory cannot be written.
+            DamagedError: what was answered in this phase cannot be read any more.
         """
         name = hashlib.sha256(b"%d:%s:%s" % (client, session.hex().encode(), phase.encode())).hexdigest()
         place = self._path / name
         written = self._path / f".{name}.{os.getpid()}.{os.urandom(8).hex()}"
         try:
             with open(written, "xb") as file:
-                file.write(answer)
+                file.write(answer + digest_of(name, answer))
                 file.flush()
                 os.fsync(file.fileno())
             try:
@@ -51,7 +60,7 @@ class DirectoryLedger:
                 os.link(written, place)
                 known = True
             except FileExistsError:
-                known = place.read_bytes() == answer
+                known = _read(place) == answer
             finally:
                 written.unlink()
             # Also for what another process wrote, which may have ended, or be about to end, before it got here.
@@ -59,3 +68,21 @@ class DirectoryLedger:
         except OSError as error:
             raise ParameterError(f"the ledger {self._path} cannot be written: {error.strerror}") from error
         return known
+
+
+def _read(place: Path) -> bytes:
+    """The answer in a file.
+
+    Raises:
+        DamagedError: it is not what was written there.
+    """
+    content = place.read_bytes()
+    answer, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if len(content) == _OLDER_BYTES:
+        return content
+    if digest != digest_of(place.name, answer):
+        raise DamagedError(
+            f"the ledger's file {place} is damaged, so that nobody knows what this client answered in its session: "
+            "take part in another one, and check the disk"
+        )
+    return answer

@@ -12,6 +12,7 @@ import pytest
 import secagg
 from secagg.store import answers
 from secagg.store.answers import DirectoryLedger
+from secagg.store.base import DamagedError
 from secagg.store.durable import sync_directory
 
 SESSION, OTHER = b"s" * 32, b"t" * 32
@@ -34,7 +35,37 @@ def test_a_directory_leaves_no_other_files(tmp_path: Path) -> None:
     for answer in (ONE, TWO, ONE):
         ledger.record(SESSION, 1, "share_keys", answer)
     (file,) = tmp_path.iterdir()
-    assert file.read_bytes() == ONE
+    assert (len(file.read_bytes()), file.read_bytes()[:32]) == (64, ONE)
+
+
+def test_a_record_that_a_disk_returns_otherwise_is_refused_and_stays(tmp_path: Path) -> None:
+    ledger = DirectoryLedger(tmp_path)
+    ledger.record(SESSION, 1, "share_keys", ONE)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    flips = (whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in range(len(whole)))
+    for damaged in (*flips, b"", bytes(64), whole[:-1], whole + b"\0"):
+        file.write_bytes(damaged)
+        for answer in (ONE, TWO):
+            with pytest.raises(DamagedError, match="is damaged, so that nobody knows what this client answered"):
+                ledger.record(SESSION, 1, "share_keys", answer)
+        assert (list(tmp_path.iterdir()), file.read_bytes()) == ([file], damaged)
+    file.write_bytes(whole)
+    assert ledger.record(SESSION, 1, "share_keys", ONE)
+    ledger.record(OTHER, 1, "share_keys", TWO)
+    (other,) = set(tmp_path.iterdir()) - {file}
+    file.write_bytes(other.read_bytes())
+    with pytest.raises(DamagedError, match="take part in another one, and check the disk"):
+        ledger.record(SESSION, 1, "share_keys", TWO)
+
+
+def test_a_record_of_an_earlier_release_is_believed(tmp_path: Path) -> None:
+    ledger = DirectoryLedger(tmp_path)
+    ledger.record(SESSION, 1, "share_keys", ONE)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(ONE)
+    assert ledger.record(SESSION, 1, "share_keys", ONE)
+    assert not ledger.record(SESSION, 1, "share_keys", TWO)
 
 
 def _claim(path: Path, answer: bytes) -> bool:
