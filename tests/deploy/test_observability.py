@@ -23,6 +23,7 @@ DASHBOARD: Final = ROOT / "deploy" / "grafana" / "secagg.json"
 OPERATIONS: Final = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 TARGET: Final = frozenset({"instance", "job"})  # Prometheus gives them to every series
 OTHERS: Final[Mapping[str, frozenset[str]]] = {"up": frozenset()}
+CASES: Final = Path(__file__).with_name("secagg.rules.test.yml")
 PROMTOOL: Final = shutil.which("promtool")
 
 
@@ -139,10 +140,16 @@ def test_panels_are_apart() -> None:
     assert len(set(places)) == len(places) == len({panel["id"] for panel in panels()})
 
 
+def test_every_alert_is_tried_in_a_case_in_which_it_fires() -> None:
+    cases = yaml.safe_load(CASES.read_text(encoding="utf-8"))["tests"]
+    tried = {each["alertname"] for case in cases for each in case["alert_rule_test"] if each.get("exp_alerts")}
+    assert tried == {rule["alert"] for rule in alerts()}
+
+
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
 def test_alerts_fire_when_they_should() -> None:
     run = subprocess.run(
-        [str(PROMTOOL), "test", "rules", str(Path(__file__).with_name("secagg.rules.test.yml"))],
+        [str(PROMTOOL), "test", "rules", str(CASES)],
         capture_output=True,
         text=True,
         check=False,
