@@ -26,6 +26,7 @@ from secagg.encoding.session_vector import pack_vector
 from secagg.errors import AbortReason, DropReason, LocalProtocolError, SecAggError, SessionAbortedError
 from secagg.protocol.events import ClientDropped, RoundClosed, ServerEvent
 from secagg.protocol.messages import (
+    SEALED_BYTES,
     Abort,
     AdvertiseKeysResponse,
     Advertisement,
@@ -44,7 +45,6 @@ from secagg.protocol.messages import (
 from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
 from secagg.session.server import ServerSession
 from secagg.wire.codec import decode_client_message, decode_server_message, encode
-from secagg.wire.tables import SEALED_BYTES
 
 MAX_STEPS: Final = 48
 STEPS: Final = 13

@@ -327,5 +327,5 @@ def test_the_phases_of_the_architecture() -> None:
 
 def test_the_threat_models_and_suites() -> None:
     assert {model.value for model in secagg.ThreatModel} == {"semi-honest", "active"}
-    assert {int(suite) for suite in secagg.SuiteId} == {1, 2}
+    assert {int(suite) for suite in secagg.SuiteId} == {0x0001, 0x0002, 0x0101, 0x0102}
     assert {kind.value for kind in secagg.TopologyKind} == {"complete", "sparse"}

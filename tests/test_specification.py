@@ -14,7 +14,7 @@ import pytest
 
 from protocol_specs import generate_tables
 from secagg import AbortReason, DropReason, Violation
-from secagg.crypto import aead, field, prg, shamir
+from secagg.crypto import aead, agreement, field, hybrid, kem, prg, shamir
 from secagg.crypto.labels import Label
 from secagg.encoding import layout
 from secagg.parameters import cohort, graph_conditions, session, vectors
@@ -22,7 +22,6 @@ from secagg.parameters.suite_ids import SuiteId
 from secagg.privacy import Plan
 from secagg.privacy.promise import NUMBERS
 from secagg.protocol import messages
-from secagg.wire import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = generate_tables.SPECIFICATION.read_text(encoding="utf-8")
@@ -34,7 +33,11 @@ CONSTANTS = {
     "permutation seed, bytes": cohort.PERMUTATION_SEED_BYTES,
     "longest context, bytes": session.MAX_CONTEXT_BYTES,
     "digest, bytes": messages.DIGEST_BYTES,
-    "public key, bytes": messages.PUBLIC_KEY_BYTES,
+    "public key, bytes": agreement.KEY_BYTES,
+    "public key of a hybrid suite, bytes": hybrid.PUBLIC_BYTES,
+    "private key of a hybrid suite, bytes": hybrid.PRIVATE_BYTES,
+    "ML-KEM-768 ciphertext, bytes": kem.CIPHERTEXT_BYTES,
+    "longest parcel, bytes": messages.LONGEST_PARCEL_BYTES,
     "commitment, bytes": messages.COMMITMENT_BYTES,
     "signature, bytes": messages.SIGNATURE_BYTES,
     "shared secret, bytes": shamir.SECRET_BYTES,
@@ -45,7 +48,7 @@ CONSTANTS = {
     "most holders of a secret": shamir.MAX_HOLDERS,
     "AEAD nonce, bytes": aead.NONCE_BYTES,
     "AEAD tag, bytes": aead.TAG_BYTES,
-    "sealed pair of shares, bytes": tables.SEALED_BYTES,
+    "sealed pair of shares, bytes": messages.SEALED_BYTES,
     "mask PRG key, bytes": prg.AesCtrPrg().key_bytes,
     "PRG segment, words": prg.SEGMENT_WORDS,
     "longest mask stream, words": prg.MAX_STREAM_WORDS,

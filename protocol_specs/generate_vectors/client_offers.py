@@ -92,7 +92,7 @@ def _heads() -> list[Json]:
                 (0, "no suite", "R10"),
                 (3, "no suite", "R10"),
                 (0x0100, "reserved", "R10"),
-                (0x0101, "reserved", "R10"),
+                (0x0103, "reserved", "R10"),
                 (0x01FF, "reserved", "R10"),
                 (0x10001, "0x0001 only in its low 16 bits", "R10"),
                 (2**32 + 1, "0x0001 only in its low 32 bits", "R10"),

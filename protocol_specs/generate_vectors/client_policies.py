@@ -222,6 +222,10 @@ def _choices() -> list[Json]:
         _within("complete", "complete graphs alone", "C16", SEMI_HONEST, {"topologies": ["complete"]}),
         _beyond("suite-1", "suite 0x0001, the client allows 0x0002", "C06", SEMI_HONEST, {"suites": [2]}),
         _beyond("suite-2", "suite 0x0002, the client allows 0x0001", "C06", SEMI_HONEST, {"suites": [1]}, suite=2),
+        _beyond(
+            "suite-hybrid", "suite 0x0101, the client allows 0x0001", "C06", SEMI_HONEST, {"suites": [1]}, suite=0x0101
+        ),
+        _beyond("suite-not-hybrid", "suite 0x0001, the client allows 0x0101", "C06", SEMI_HONEST, {"suites": [0x0101]}),
         _within("suite-1", "suite 0x0001 alone", "C06", SEMI_HONEST, {"suites": [1]}),
         _within("context", "the context that was expected", "C08", SEMI_HONEST, {"context": context}),
         _within(

@@ -17,6 +17,7 @@ from protocol_specs.generate_vectors import (
     client_states,
     client_unmasking,
     client_wire,
+    hybrid,
 )
 from protocol_specs.generate_vectors.script import Json
 
@@ -67,6 +68,7 @@ _FILES: Final[dict[str, tuple[str, tuple[Callable[[], list[Json]], ...]]]] = {
     "unmasking": ("Contributors, and requests for shares (§6.5, §6.6).", (client_unmasking.cases,)),
     "wire": ("Bytes that are no message (§6).", (client_wire.cases,)),
     "states": ("Messages in every phase (§7.1), ends and failures.", (client_states.cases,)),
+    "hybrid": ("Keys of two parts and parcels of the hybrid suites (§6.3, §6.4).", (hybrid.client_cases,)),
     "snapshots": ("Snapshots and the ledger of answers (§9).", (client_snapshots.cases,)),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from protocol_specs.generate_vectors import (
+    hybrid,
     server_confirmations,
     server_creation,
     server_ends,
@@ -114,6 +115,7 @@ _TOPICS: Final[dict[str, tuple[str, Callable[[], list[Json]]]]] = {
     "states": ("The state tables, second answers, late messages, strangers, the host's ends.", server_states.cases),
     "ends": ("Ends for want of clients, just below and at the bounds; impossible weights.", server_ends.cases),
     "creation": ("Parameters with which a server must not be made, and the edges of the rules.", server_creation.cases),
+    "hybrid": ("Keys of two parts and parcels of the hybrid suites.", hybrid.server_cases),
     "snapshots": ("Snapshots in every phase.", server_snapshots.cases),
 }
 

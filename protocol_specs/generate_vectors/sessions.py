@@ -24,7 +24,14 @@ from protocol_specs.generate_vectors.server_honest import many_vectors, tape_sta
 from protocol_specs.generate_vectors.world import CONFUSED, VECTORS, World
 from protocol_specs.reference import parameters as parameters_
 from protocol_specs.reference.canonical import canonical
-from protocol_specs.reference.parameters import SUITE_AEGIS, FixedPoint, Integers, Specification
+from protocol_specs.reference.parameters import (
+    SUITE_AEGIS,
+    SUITE_HYBRID_AEGIS,
+    SUITE_HYBRID_AES,
+    FixedPoint,
+    Integers,
+    Specification,
+)
 from secagg.conformance.form import to_json
 
 Json = dict[str, Any]
@@ -63,6 +70,7 @@ def session_files() -> dict[str, Json]:
         "sessions/semi-honest.json": _file("Semi-honest sessions in complete graphs.", _semi_honest()),
         "sessions/active.json": _file("Active sessions.", _active()),
         "sessions/sparse.json": _file("Semi-honest sessions in sparse graphs.", _sparse()),
+        "sessions/hybrid.json": _file("Sessions of the hybrid suites.", _hybrid()),
     }
 
 
@@ -253,6 +261,58 @@ def _sparse() -> list[Json]:
             "Two that leave leave a third with too few neighbours.",
             World("G/some", eight, threshold=2, degree=3),
             {"AdvertiseKeys": _prunes_one(World("G/some", eight, threshold=2, degree=3))},
+        ),
+    ]
+
+
+def _hybrid() -> list[Json]:
+    """Whoever drops has partners above and below: one secret comes out of a wrap, the other of a decapsulation."""
+    four, five = (1, 2, 3, 4), (1, 2, 3, 4, 5)
+    aes, aegis = ({"suite": suite} for suite in (SUITE_HYBRID_AES, SUITE_HYBRID_AEGIS))
+    return [
+        session("hybrid", "Everybody stays.", World("H/plain", four, threshold=2, options=aes), needs=aes),
+        session(
+            "hybrid-dropout-every-round",
+            "One client leaves in every round.",
+            World("H/everywhere", (1, 2, 3, 4, 5, 6, 7), threshold=2, options=aes),
+            {"AdvertiseKeys": (1,), "ShareKeys": (7,), "MaskedInputCollection": (4,), "Unmasking": (2,)},
+            needs=aes,
+        ),
+        session(
+            "hybrid-half",
+            "Two neighbours in the order of ids send no input, and the first and the last do.",
+            World("H/half", five, threshold=1, vectors=VECTORS, max_weight=10, options=aes),
+            {"MaskedInputCollection": (2, 3)},
+            needs=aes,
+        ),
+        session(
+            "hybrid-active",
+            "The active model; one sends no input.",
+            World("H/active", five, active=True, options=aes),
+            {"MaskedInputCollection": (3,)},
+            needs=aes,
+        ),
+        session(
+            "hybrid-sparse",
+            "Degree 4 of eight; two send no input.",
+            World("H/sparse", tuple(range(1, 9)), threshold=2, degree=4, options=aes),
+            {"MaskedInputCollection": (2, 6)},
+            needs=aes,
+        ),
+        session(
+            "hybrid-ids",
+            "Ids that binary64 or signed integers confuse; 2^63 sends no input.",
+            World("H/ids", CONFUSED, threshold=2, options=aes),
+            {"MaskedInputCollection": (2**63,)},
+            flags=("ExtremeIds",),
+            needs=aes,
+        ),
+        session(
+            "hybrid-aegis",
+            "Masks of AEGIS-128X2; one sends no input.",
+            World("H/aegis", (1, 2, 3), threshold=1, options=aegis),
+            {"MaskedInputCollection": (2,)},
+            needs=aegis,
         ),
     ]
 

@@ -19,6 +19,7 @@ from protocol_specs.reference.parameters import (
     COMPLETE,
     SEMI_HONEST,
     SPARSE,
+    SUITES,
     FixedPoint,
     Integers,
     Parameters,
@@ -49,9 +50,9 @@ def draw(label: str, length: int) -> bytes:
 class World:
     """A cohort and one session's parameters.
 
-    `options` replace fields of the parameters; `tape_starts` puts bytes at the start of a client's tape (its channel
-    private key, mask private key and self-mask seed are bytes 0, 32 and 64); `alike` are vectors of which all clients
-    have the same.
+    `options` replace fields of the parameters; `tape_starts` puts bytes at the start of a client's tape (without a KEM
+    its channel private key, mask private key and self-mask seed are bytes 0, 32 and 64); `alike` are vectors of which
+    all clients have the same.
     """
 
     name: str
@@ -111,6 +112,8 @@ class World:
         """A client's randomness: enough for all neighbours."""
         start = self.tape_starts.get(client, b"")
         length = 32 * 4 + sealing.NONCE_BYTES * self.parameters.degree
+        if self.parameters.hybrid:
+            length += 64 + 2 * 32 * self.parameters.degree
         return start + draw(f"{self.name}/tape of {client}", length)[len(start) :]
 
     def weight(self, client: int) -> int:
@@ -142,7 +145,7 @@ class World:
             largest_cohort=65521,
             smallest_threshold=1,
             smallest_minimum_contributors=2,
-            suites=[1, 2],
+            suites=list(SUITES) if self.parameters.hybrid else [1, 2],
             largest_vector=2**27,
             dropout_fraction=0.0,
             security_bits=40,
@@ -277,9 +280,15 @@ class Insider:
     """A corrupt client's keys, with which it makes what an honest one would not."""
 
     def __init__(self, play: Play, client: int) -> None:
-        tape = play.world.tape(client)
+        tape, hybrid = play.world.tape(client), play.world.parameters.hybrid
         self.play, self.client, self.world = play, client, play.world
-        self.channel_private, self.mask_private, self.self_mask_seed = tape[:32], tape[32:64], tape[64:96]
+        at = 96 if hybrid else 32
+        self.channel_private, self.mask_secret, self.self_mask_seed = (
+            tape[:at],
+            tape[at : at + 32],
+            tape[at + 32 : at + 64],
+        )
+        self.mask_private = keys.mask_private(self.mask_secret, play.world.session, hybrid)
 
     def advertisement(self, *, signs_for: bytes | None = None, **changes: Any) -> Advertisement:
         """Its advertisement with some fields replaced, signed by itself over them (or over another session)."""
@@ -314,11 +323,20 @@ class Insider:
         return digests.binding(self.world.parameters, self.world.session, self.advertisements.values())
 
     def seal(self, receiver: int, plaintext: bytes, *, sender: int | None = None, nonce: bytes = bytes(24)) -> bytes:
-        """A sealed pair of any 72 bytes under its true channel key to a receiver."""
+        """A parcel to a receiver, with a sealed pair of any 72 bytes under its true channel key."""
         own, other = self.advertisements[self.client], self.advertisements[receiver]
         key = keys.channel_key(keys.agree(self.channel_private, other.channel_public), self.binding, own, other)
-        pair = (plaintext[:36], plaintext[36:])
-        return sealing.seal(key, nonce, self.binding, self.client if sender is None else sender, receiver, pair)
+        pair, named = (plaintext[:36], plaintext[36:]), self.client if sender is None else sender
+        channel_ciphertext = mask_ciphertext = wrap = b""
+        if self.world.parameters.hybrid:
+            sent = keys.encapsulate(other.channel_public, bytes(32))
+            key, channel_ciphertext = keys.hybrid_key(key, sent, self.binding), sent[1]
+            if self.client < receiver:
+                kept = keys.encapsulate(other.mask_public, bytes(32))
+                mask_ciphertext = kept[1]
+                wrap = keys.mask_wrap(self.mask_secret, self.binding, self.client, receiver, kept)
+        sealed = sealing.seal(key, nonce, self.binding, named, receiver, pair, mask_ciphertext)
+        return sealing.Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap).join()
 
     def confirm(self, contributors: Iterable[int], binding: bytes | None = None) -> bytes:
         """Its signature over any contributors."""

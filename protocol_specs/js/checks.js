@@ -3,9 +3,10 @@
  *
  * Each function takes the server, the sender, and the body of the response.
  */
-import { ascending, equal, hex } from './canonical.js';
+import { ascending, hex } from './canonical.js';
 import * as crypto from './crypto.js';
 import { unpack } from './packing.js';
+import { checkPublicKeys, splitParcel } from './parcels.js';
 import { DecodeError, Violation, require } from './rules.js';
 import { elementsOf } from './sharing.js';
 
@@ -13,24 +14,30 @@ import { elementsOf } from './sharing.js';
 export function acceptAdvertiseKeys({ parameters, state, roster }, sender, { advertisement }) {
   const keys = [advertisement.channelPublic, advertisement.maskPublic];
   require(advertisement.client === sender, 'S10');
-  require(!equal(...keys) && !keys.some((key) => state.keys.has(hex(key))), 'S12');
+  checkPublicKeys(parameters, advertisement);
+  const parts = keys.flatMap(crypto.partsOf).map(hex);
+  require(new Set(parts).size === parts.length && !parts.some((part) => state.keys.has(part)), 'S12');
   require(keys.every(crypto.isCanonicalKey), 'S15');
   require(!keys.some(crypto.isLowOrder), 'S13');
   if (parameters.active) {
     const statement = crypto.advertisementToSign(parameters.digest, advertisement);
     require(crypto.verify(roster.get(sender), advertisement.signature, statement), 'S11');
   }
-  keys.forEach((key) => state.keys.add(hex(key)));
+  parts.forEach((part) => state.keys.add(part));
   state.advertisements.set(sender, advertisement);
 }
 
 const sameIds = (one, other) => one.length === other.length && one.every((id, i) => id === other[i]);
 
 /** §6.3 */
-export function acceptShareKeys({ state, topology }, sender, { ciphertexts }) {
+export function acceptShareKeys({ parameters, state, topology }, sender, { ciphertexts }) {
   const receivers = topology.neighbours(sender).filter((id) => state.advertised.has(id));
   require(sameIds(ciphertexts.map(({ client }) => client), receivers), 'S20');
-  state.ciphertexts.set(sender, new Map(ciphertexts.map(({ client, ciphertext }) => [client, ciphertext])));
+  const parcels = ciphertexts.map(({ client, ciphertext }) =>
+    [client, splitParcel(parameters.hybrid, sender, client, ciphertext, true)]);
+  state.ciphertexts.set(sender, new Map(parcels.map(([client, { forwarded }]) => [client, forwarded])));
+  const wrapped = ({ wrap, maskCiphertext }) => ({ secret: wrap, ciphertext: maskCiphertext });
+  state.encapsulated.set(sender, new Map(parcels.map(([client, parcel]) => [client, wrapped(parcel)])));
 }
 
 /** §6.4 */

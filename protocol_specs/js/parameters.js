@@ -6,7 +6,8 @@ import { sha256 } from './crypto.js';
 import { DecodeError, require } from './rules.js';
 import { Layout } from './vectors.js';
 
-const SUITES = [1n, 2n];
+const SUITES = [1n, 2n, 0x0101n, 0x0102n];
+const HYBRID_SUITES = [0x0101n, 0x0102n];
 const ROUNDINGS = ['stochastic', 'nearest'];
 const AGGREGATES = ['sum', 'mean'];
 const SHARE_HOLDERS = 65520n;
@@ -36,6 +37,7 @@ export class Parameters {
     this.n = this.cohort.length;
     this.active = this.threatModel === 'active';
     this.complete = this.kind === 'complete';
+    this.hybrid = HYBRID_SUITES.includes(this.suite);
     this.layout = new Layout(this);
     this.encoded = encode(this);
     this.digest = sha256(c.canonical('secagg/v1 session digest', this.encoded));

@@ -7,7 +7,7 @@ import { encodeVector } from './parameters.js';
 import { LocalError, require } from './rules.js';
 
 /** The suites that this implementation has (§3). */
-export const IMPLEMENTED_SUITES = [1];
+export const IMPLEMENTED_SUITES = [1, 0x0101];
 
 /**
  * @typedef {object} Policy

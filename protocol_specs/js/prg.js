@@ -1,5 +1,5 @@
 /**
- * The mask PRG of suite 0x0001 (§3.4), and adding its stream to vectors.
+ * The mask PRG of suites 0x0001 and 0x0101 (§3.4), and adding its stream to vectors.
  */
 import { createCipheriv } from 'node:crypto';
 

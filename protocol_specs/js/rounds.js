@@ -8,22 +8,25 @@ import { ascending, concat, equal, hex } from './canonical.js';
 import * as crypto from './crypto.js';
 import { pack } from './packing.js';
 import { addMask } from './prg.js';
+import { checkPublicKeys, splitParcel } from './parcels.js';
 import { DecodeError, Violation, require } from './rules.js';
 import { Coefficients, elementsOf, polynomialsOf, shareAt } from './sharing.js';
 
 const KEY = 32;
+const HYBRID_KEY = 96;
 const NONCE = 24;
 const SHARE = 36;
 
 function erasable(value) {
-  if (value instanceof Map) return [...value.values()];
+  if (value instanceof Map) return [...value.values()].map((each) => each.secret ?? each);
   return ArrayBuffer.isView(value) ? [value] : [];
 }
 
 /** Erases all secrets of a session that stand in its state (R04). */
 export function eraseSecrets(state) {
-  const { channelPrivate, maskPrivate, seed, channelKeys, shares, input } = state;
-  crypto.erase(...[channelPrivate, maskPrivate, seed, channelKeys, shares, input].flatMap(erasable));
+  const { channelPrivate, maskPrivate, maskSecret, seed, channelKeys, encapsulated, shares, input } = state;
+  const secrets = [channelPrivate, maskPrivate, maskSecret, seed, channelKeys, encapsulated, shares, input];
+  crypto.erase(...secrets.flatMap(erasable));
 }
 
 function forget(state, ...names) {
@@ -35,8 +38,11 @@ function forget(state, ...names) {
 
 /** §6.2 */
 export function answerAdvertiseKeys({ parameters, state, randomness, identityKey }) {
-  state.channelPrivate = randomness.draw(KEY);
-  state.maskPrivate = randomness.draw(KEY);
+  state.channelPrivate = randomness.draw(parameters.hybrid ? HYBRID_KEY : KEY);
+  state.maskSecret = randomness.draw(KEY);
+  state.maskPrivate = parameters.hybrid
+    ? crypto.maskPrivateKey(state.maskSecret, parameters.digest)
+    : state.maskSecret.slice();
   state.seed = randomness.draw(KEY);
   const advertisement = {
     client: state.client,
@@ -61,7 +67,8 @@ function checkAdvertisements({ parameters, state, points, threshold, roster }, a
   require(sameAdvertisement(own, state.advertisement), 'C23');
   require(others.every(({ client }) => points.has(client)), 'C20');
   require(others.length >= threshold, 'C27');
-  const keys = advertisements.flatMap(({ channelPublic, maskPublic }) => [hex(channelPublic), hex(maskPublic)]);
+  others.forEach((each) => checkPublicKeys(parameters, each));
+  const keys = advertisements.flatMap((each) => [each.channelPublic, each.maskPublic].flatMap(crypto.partsOf)).map(hex);
   require(new Set(keys).size === keys.length, 'C24');
   require(others.every((each) => [each.channelPublic, each.maskPublic].every(crypto.isCanonicalKey)), 'C28');
   if (parameters.active) {
@@ -82,6 +89,27 @@ function agreeOnChannels({ state }, others) {
   return agreed;
 }
 
+/** What a parcel has in hybrid suites beside the sealed pair, and the key for that (§3.2, §3.3). */
+function encapsulateTo({ parameters, state, randomness }, derived, { receiver, channelPublic, maskPublic }) {
+  const none = new Uint8Array(0);
+  const parcel = { outgoing: derived, channelCiphertext: none, maskCiphertext: none, wrap: none };
+  if (!parameters.hybrid) return parcel;
+  const sent = crypto.encapsulate(channelPublic, randomness.draw(KEY));
+  Object.assign(parcel, {
+    outgoing: crypto.hybridKey(derived, sent, state.binding),
+    channelCiphertext: sent.ciphertext,
+  });
+  if (state.client < receiver) {
+    const kept = crypto.encapsulate(maskPublic, randomness.draw(KEY));
+    state.encapsulated.set(receiver, kept);
+    Object.assign(parcel, {
+      maskCiphertext: kept.ciphertext,
+      wrap: crypto.maskWrap(state.maskSecret, state.binding, state.client, receiver, kept),
+    });
+  }
+  return parcel;
+}
+
 /** §6.3 */
 export function answerShareKeys(client, { advertisements }) {
   const { parameters, state, points, threshold, randomness } = client;
@@ -90,38 +118,51 @@ export function answerShareKeys(client, { advertisements }) {
   state.binding = bindingOf(parameters, new Map(advertisements.map((each) => [each.client, each])));
   state.maskPublics = new Map(others.map((each) => [each.client, each.maskPublic]));
   state.channelKeys = new Map();
+  state.encapsulated = new Map();
 
   const coefficients = new Coefficients(randomness.draw(KEY), threshold);
   const seedPolynomials = polynomialsOf(state.seed, threshold, coefficients, 0);
-  const maskKeyPolynomials = polynomialsOf(state.maskPrivate, threshold, coefficients, 1);
+  const maskKeyPolynomials = polynomialsOf(state.maskSecret, threshold, coefficients, 1);
   coefficients.erase();
 
   const own = [state.client, state.advertisement.channelPublic];
-  const ciphertexts = others.map(({ client: receiver, channelPublic }, i) => {
+  const ciphertexts = others.map(({ client: receiver, channelPublic, maskPublic }, i) => {
     const theirs = [receiver, channelPublic];
     const x = points.get(receiver);
     const plaintext = concat(shareAt(seedPolynomials, x), shareAt(maskKeyPolynomials, x));
-    const outgoing = crypto.channelKey(agreed[i], state.binding, ...own, ...theirs);
+    const derived = crypto.channelKey(agreed[i], state.binding, ...own, ...theirs);
     state.channelKeys.set(receiver, crypto.channelKey(agreed[i], state.binding, ...theirs, ...own));
+    const { outgoing, channelCiphertext, maskCiphertext, wrap } =
+      encapsulateTo(client, derived, { receiver, channelPublic, maskPublic });
     const nonce = randomness.draw(NONCE);
-    const ciphertext = crypto.seal(outgoing, nonce, state.binding, state.client, receiver, plaintext);
+    const sealed = crypto.seal(outgoing, nonce, state.binding, state.client, receiver, plaintext, maskCiphertext);
+    const ciphertext = concat(channelCiphertext, sealed, maskCiphertext, wrap);
     crypto.erase(outgoing, plaintext, agreed[i]);
     return { client: receiver, ciphertext };
   });
   for (const polynomial of [...seedPolynomials, ...maskKeyPolynomials]) polynomial.fill(0);
-  forget(state, 'channelPrivate');
+  forget(state, 'maskSecret', ...(parameters.hybrid ? [] : ['channelPrivate']));
   return { ciphertexts };
 }
 
 /** §6.4, checks 1 to 4 */
-export function openShares({ state, threshold }, ciphertexts) {
+export function openShares({ parameters, state, threshold }, ciphertexts) {
   require(ciphertexts.length >= threshold, 'C33');
   require(ciphertexts.every(({ client }) => state.channelKeys.has(client)), 'C30');
   state.shares = new Map();
   for (const { client, ciphertext } of ciphertexts) {
-    const pair = crypto.open(state.channelKeys.get(client), ciphertext, state.binding, client, state.client);
+    const parcel = splitParcel(parameters.hybrid, client, state.client, ciphertext, false);
+    let key = state.channelKeys.get(client);
+    if (parameters.hybrid) {
+      const received = crypto.decapsulate(state.channelPrivate, parcel.channelCiphertext);
+      key = crypto.hybridKey(key.slice(), received, state.binding);
+    }
+    const pair = crypto.open(key, parcel.sealed, state.binding, client, state.client, parcel.maskCiphertext);
     require(pair !== null, 'C31');
     state.shares.set(client, pair);
+    if (parcel.maskCiphertext.length) {
+      state.encapsulated.set(client, crypto.decapsulate(state.maskPrivate, parcel.maskCiphertext));
+    }
   }
   for (const pair of state.shares.values()) checkShares(pair);
 }
@@ -140,7 +181,8 @@ function pairwiseKeyWith({ parameters, state }, other) {
   const shared = crypto.agree(state.maskPrivate, maskPublic);
   require(shared !== null, 'C25');
   const theirs = { client: other, maskPublic };
-  return crypto.pairwiseKey(shared, state.binding, parameters.digest, state.advertisement, theirs);
+  const encapsulated = state.encapsulated.get(other);
+  return crypto.pairwiseKey(shared, state.binding, parameters.digest, state.advertisement, theirs, encapsulated);
 }
 
 /** §6.4 */
@@ -156,7 +198,7 @@ export function answerMaskedInputCollection(client, { ciphertexts }) {
     addMask(masked, key, sharer > state.client ? 1 : -1);
     crypto.erase(key);
   }
-  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'maskPublics');
+  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'maskPublics', 'channelPrivate', 'encapsulated');
   return { payload: pack(parameters.layout, masked) };
 }
 

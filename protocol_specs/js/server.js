@@ -66,6 +66,7 @@ export class Server {
       keys: new Set(),
       advertisements: new Map(),
       ciphertexts: new Map(),
+      encapsulated: new Map(),
       sum: new BigUint64Array(parameters.layout.words),
       contributors: new Set(),
       confirmations: new Map(),

@@ -9,11 +9,24 @@ import { SessionEnd } from './rules.js';
 import { rebuild } from './sharing.js';
 import { sharePoints } from './topology.js';
 
+const maskPrivateOf = ({ hybrid, digest }, secret) => (hybrid ? crypto.maskPrivateKey(secret, digest) : secret);
+
+/** What was encapsulated between a client whose secret was rebuilt and another, in hybrid suites (§6.7). */
+function encapsulatedBetween({ parameters, state }, owner, secret, other) {
+  if (!parameters.hybrid) return undefined;
+  if (owner > other) {
+    const { ciphertext } = state.encapsulated.get(other).get(owner);
+    return crypto.decapsulate(maskPrivateOf(parameters, secret), ciphertext);
+  }
+  const wrapped = state.encapsulated.get(owner).get(other);
+  return { ...wrapped, secret: crypto.maskWrap(secret, state.binding, owner, other, wrapped) };
+}
+
 /** Whether a secret of the owner is the one that it advertised (§5.3). */
 function verifierOf({ parameters, state }, owner) {
   const advertisement = state.advertisements.get(owner);
   if (!state.contributors.has(owner)) {
-    return (secret) => equal(crypto.agreementPublicKey(secret), advertisement.maskPublic);
+    return (secret) => equal(crypto.agreementPublicKey(maskPrivateOf(parameters, secret)), advertisement.maskPublic);
   }
   return (secret) => equal(crypto.commitment(parameters.digest, owner, secret), advertisement.commitment);
 }
@@ -38,12 +51,17 @@ function removeSelfMask({ parameters }, sum, seed) {
   crypto.erase(key);
 }
 
-function removePairwiseMasks({ parameters, state, topology }, sum, owner, maskPrivate) {
+function removePairwiseMasks(server, sum, owner, secret) {
+  const { parameters, state, topology } = server;
+  const maskPrivate = maskPrivateOf(parameters, secret);
   const ownAdvertisement = state.advertisements.get(owner);
   for (const contributor of topology.neighbours(owner).filter((id) => state.contributors.has(id))) {
     const advertisement = state.advertisements.get(contributor);
     const shared = crypto.agree(maskPrivate, advertisement.maskPublic);
-    const key = crypto.pairwiseKey(shared, state.binding, parameters.digest, ownAdvertisement, advertisement);
+    const encapsulated = encapsulatedBetween(server, owner, secret, contributor);
+    const key = crypto.pairwiseKey(
+      shared, state.binding, parameters.digest, ownAdvertisement, advertisement, encapsulated,
+    );
     addMask(sum, key, contributor < owner ? -1 : 1);
     crypto.erase(key);
   }

@@ -6,12 +6,13 @@ import { decodeStrictly, encode, oneOf, repeated, single } from './protobuf.js';
 import { DecodeError, isAbortReason } from './rules.js';
 
 const SESSION = 32;
-const PUBLIC_KEY = 32;
+const PUBLIC_KEYS = [32, 1216];
 const COMMITMENT = 32;
 const SIGNATURE = 64;
-const SEALED_PAIR = 112;
+const PARCELS = [112, 1200, 2288, 2320];
 const SHARE = 36;
 const LONGEST_ITEM = 256;
+const LONGEST_HYBRID_ITEM = 2640;
 
 const Offer = [single(1, 'parameters', 'bytes')];
 
@@ -53,19 +54,20 @@ function check(condition, what) {
   if (!condition) throw new DecodeError(what);
 }
 
-const checkLength = (data, length) => check(data.length === length, 'a field has another length');
+const checkLength = (data, ...lengths) => check(lengths.includes(data.length), 'a field has another length');
+const longestItem = ({ hybrid }) => (hybrid ? LONGEST_HYBRID_ITEM : LONGEST_ITEM);
 const checkAscending = (ids) => check(isAscending(ids), 'a list is not ascending');
 
 function checkAdvertisement(advertisement) {
-  checkLength(advertisement.channelPublic, PUBLIC_KEY);
-  checkLength(advertisement.maskPublic, PUBLIC_KEY);
+  checkLength(advertisement.channelPublic, ...PUBLIC_KEYS);
+  checkLength(advertisement.maskPublic, ...PUBLIC_KEYS);
   checkLength(advertisement.commitment, COMMITMENT);
   if (advertisement.signature.length) checkLength(advertisement.signature, SIGNATURE);
 }
 
 function checkSealed({ ciphertexts }) {
   checkAscending(ciphertexts.map(({ client }) => client));
-  ciphertexts.forEach(({ ciphertext }) => checkLength(ciphertext, SEALED_PAIR));
+  ciphertexts.forEach(({ ciphertext }) => checkLength(ciphertext, ...PARCELS));
 }
 
 function checkRevealed(shares) {
@@ -136,7 +138,7 @@ function decodeMessage(data, longest, suffix) {
  * @throws {DecodeError} A08
  */
 export function decodeForClient(data, parameters) {
-  return decodeMessage(data, LONGEST_ITEM * (parameters.n + 4), 'Request');
+  return decodeMessage(data, longestItem(parameters) * (parameters.n + 4), 'Request');
 }
 
 /**
@@ -144,6 +146,6 @@ export function decodeForClient(data, parameters) {
  * @throws {DecodeError} S02
  */
 export function decodeForServer(data, parameters) {
-  const longest = parameters.layout.bytes + LONGEST_ITEM * (Number(parameters.degree) + 4);
+  const longest = parameters.layout.bytes + longestItem(parameters) * (Number(parameters.degree) + 4);
   return decodeMessage(data, longest, 'Response');
 }

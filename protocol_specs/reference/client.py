@@ -44,8 +44,12 @@ class Secrets:
 
     channel_private: bytes | None = None
     mask_private: bytes | None = None
+    mask_secret: bytes | None = None
     self_mask_seed: bytes | None = None
     incoming_channel_keys: dict[int, bytes] | None = None
+    """In a hybrid suite from X25519 alone; the second half of `channel_private` is for what comes."""
+    encapsulated: dict[int, keys.Encapsulated] | None = None
+    """To the mask keys of neighbours with higher ids; from MaskedInput on, also from those with lower ones."""
     seed_shares: dict[int, bytes] | None = None
     mask_key_shares: dict[int, bytes] | None = None
     inputs: tuple[vectors.Inputs, int] | None = None
@@ -207,7 +211,9 @@ class Client:
     def _advertise_keys(self) -> wire.AdvertiseKeysResponse:
         """§6.2."""
         secrets = self.secrets
-        secrets.channel_private, secrets.mask_private = self._random(32), self._random(32)
+        secrets.channel_private = self._random(96 if self.parameters.hybrid else 32)
+        secrets.mask_secret = self._random(32)
+        secrets.mask_private = keys.mask_private(secrets.mask_secret, self.session, self.parameters.hybrid)
         secrets.self_mask_seed = self._random(32)
         own = Advertisement(
             self.client,
@@ -230,7 +236,9 @@ class Client:
         others = [a for a in request.advertisements if a.client != self.client]
         demand(all(a.client in self.neighbours for a in others), "C20")
         demand(len(others) >= self.parameters.threshold, "C27")
-        public_keys = [key for a in shown.values() for key in (a.channel_public, a.mask_public)]
+        self._check_lengths(others)
+        shown_keys = [key for a in shown.values() for key in (a.channel_public, a.mask_public)]
+        public_keys = [part for key in shown_keys for part in keys.halves(key)]
         demand(len(public_keys) == len(set(public_keys)), "C24")
         demand(all(keys.is_canonical(key) for key in public_keys), "C28")
         if self.parameters.active:
@@ -239,21 +247,36 @@ class Client:
         self.binding = digests.binding(self.parameters, self.session, shown.values())
         return self._seal_shares(own, others)
 
+    def _check_lengths(self, others: list[Advertisement]) -> None:
+        expected = 1216 if self.parameters.hybrid else 32
+        if any(len(key) != expected for a in others for key in (a.channel_public, a.mask_public)):
+            raise Undecodable("a public key has another length")
+
     def _seal_shares(self, own: Advertisement, others: list[Advertisement]) -> wire.ShareKeysResponse:
-        secrets, shared_secrets = self.secrets, [_there(self.secrets.self_mask_seed), _there(self.secrets.mask_private)]
+        secrets, shared_secrets = self.secrets, [_there(self.secrets.self_mask_seed), _there(self.secrets.mask_secret)]
         polynomials = sharing.draw_polynomials(shared_secrets, self.parameters.threshold, self._random)
-        sealed, secrets.incoming_channel_keys = [], {}
+        sealed, secrets.incoming_channel_keys, secrets.encapsulated = [], {}, {}
         for other in others:
             shared = _agree(_there(secrets.channel_private), other.channel_public)
             outgoing = keys.channel_key(shared, self.binding, own, other)
             secrets.incoming_channel_keys[other.client] = keys.channel_key(shared, self.binding, other, own)
             point = share_point(self.parameters, self.client, other.client)
             seed_share, mask_key_share = (sharing.share_at(each, point) for each in polynomials)
+            channel_ciphertext = mask_ciphertext = wrap = b""
+            if self.parameters.hybrid:
+                sent = keys.encapsulate(other.channel_public, self._random(32))
+                outgoing, channel_ciphertext = keys.hybrid_key(outgoing, sent, self.binding), sent[1]
+                if self.client < other.client:
+                    kept = secrets.encapsulated[other.client] = keys.encapsulate(other.mask_public, self._random(32))
+                    mask_ciphertext = kept[1]
+                    wrap = keys.mask_wrap(_there(secrets.mask_secret), self.binding, self.client, other.client, kept)
             nonce = self._random(sealing.NONCE_BYTES)
             pair = (seed_share, mask_key_share)
-            ciphertext = sealing.seal(outgoing, nonce, self.binding, self.client, other.client, pair)
-            sealed.append(wire.SealedShares(other.client, ciphertext))
-        secrets.channel_private = None
+            ciphertext = sealing.seal(outgoing, nonce, self.binding, self.client, other.client, pair, mask_ciphertext)
+            parcel = sealing.Parcel(channel_ciphertext, ciphertext, mask_ciphertext, wrap)
+            sealed.append(wire.SealedShares(other.client, parcel.join()))
+        secrets.mask_secret = None
+        secrets.channel_private = secrets.channel_private if self.parameters.hybrid else None
         return wire.ShareKeysResponse(tuple(sealed))
 
     def _masked_input(self, request: wire.MaskedInputCollectionRequest) -> wire.MaskedInputCollectionResponse:
@@ -265,22 +288,30 @@ class Client:
         self.sharers = set(secrets.seed_shares)
         payload = vectors.pack(self.parameters, self._mask())
         secrets.inputs = secrets.mask_private = secrets.self_mask_seed = secrets.incoming_channel_keys = None
+        secrets.channel_private = secrets.encapsulated = None
         return wire.MaskedInputCollectionResponse(payload)
 
     def _opened(self, ciphertexts: tuple[wire.SealedShares, ...]) -> dict[int, tuple[bytes, bytes]]:
-        """Checks 1 to 4 of §6.4; changes nothing."""
+        """Checks 1 to 4 of §6.4; changes nothing that a later request does not change again."""
         demand(len(ciphertexts) >= self.parameters.threshold, "C33")
         pairs = {}
         for sealed in ciphertexts:
             sender = sealed.client
             demand(sender in self.advertisements and sender != self.client, "C30")
             key = _there(self.secrets.incoming_channel_keys)[sender]
+            parcel = sealing.split(self.parameters.hybrid, sender, self.client, sealed.ciphertext, to_server=False)
+            if self.parameters.hybrid:
+                received = keys.decapsulate(_there(self.secrets.channel_private), parcel.channel_ciphertext)
+                key = keys.hybrid_key(key, received, self.binding)
             try:
-                pair = sealing.unseal(key, self.binding, sender, self.client, sealed.ciphertext)
+                pair = sealing.unseal(key, self.binding, sender, self.client, parcel.sealed, parcel.mask_ciphertext)
             except sealing.NotAuthentic as error:
                 raise Breach("C31") from error
             demand(all(sharing.is_canonical(share) for share in pair), "C32")
             pairs[sender] = pair
+            if parcel.mask_ciphertext:
+                received = keys.decapsulate(_there(self.secrets.mask_private), parcel.mask_ciphertext)
+                _there(self.secrets.encapsulated)[sender] = received
         return pairs
 
     def _mask(self) -> list[int]:
@@ -292,7 +323,8 @@ class Client:
         for v in sorted(self.sharers):
             other = self.advertisements[v]
             shared = _agree(_there(secrets.mask_private), other.mask_public)
-            key = keys.pairwise_prg_key(shared, self.session, self.binding, own, other)
+            encapsulated = _there(secrets.encapsulated).get(v)
+            key = keys.pairwise_prg_key(shared, self.session, self.binding, own, other, encapsulated)
             streams.append((1 if v > self.client else -1, key))
         for sign, key in streams:
             x = [(a + sign * b) % 2**64 for a, b in zip(x, words(p.suite, key, 0, len(x)), strict=True)]

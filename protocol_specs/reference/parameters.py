@@ -10,6 +10,8 @@ from protocol_specs.reference.errors import Undecodable
 SEMI_HONEST, ACTIVE = "semi-honest", "active"
 COMPLETE, SPARSE = "complete", "sparse"
 SUITE_AES, SUITE_AEGIS = 0x0001, 0x0002
+SUITE_HYBRID_AES, SUITE_HYBRID_AEGIS = 0x0101, 0x0102
+SUITES = (SUITE_AES, SUITE_AEGIS, SUITE_HYBRID_AES, SUITE_HYBRID_AEGIS)
 
 _FIXED_POINT, _INTEGERS = 1, 2
 _ROUNDINGS = ("stochastic", "nearest")
@@ -71,6 +73,11 @@ class Parameters:
     def active(self) -> bool:
         """Whether the session is of the active model."""
         return self.threat_model == ACTIVE
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether keys have an ML-KEM half."""
+        return self.suite in (SUITE_HYBRID_AES, SUITE_HYBRID_AEGIS)
 
     @property
     def complete(self) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from protocol_specs.reference.errors import demand
-from protocol_specs.reference.parameters import COMPLETE, SPARSE, SUITE_AEGIS, SUITE_AES, Parameters, Specification
+from protocol_specs.reference.parameters import COMPLETE, SPARSE, SUITES, Parameters, Specification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Policy:
     largest_cohort: int = 65521
     smallest_threshold: int = 2
     smallest_minimum_contributors: int = 2
-    suites: tuple[int, ...] = (SUITE_AES, SUITE_AEGIS)
+    suites: tuple[int, ...] = SUITES
     context: bytes | None = None
     largest_vector: int = 2**27
     dropout_fraction: float = 0.1

@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from protocol_specs.reference.parameters import SUITE_AES
+from protocol_specs.reference.parameters import SUITE_AES, SUITE_HYBRID_AES
 
 SEGMENT_WORDS = 2**15
 SEGMENT_BYTES = 8 * SEGMENT_WORDS
@@ -12,7 +12,7 @@ def words(suite: int, key: bytes, first: int, count: int) -> list[int]:
     """Words `first` to `first + count - 1` of the stream of a key."""
     if count == 0:
         return []
-    stream = _aes_words if suite == SUITE_AES else _aegis_words
+    stream = _aes_words if suite in (SUITE_AES, SUITE_HYBRID_AES) else _aegis_words
     return stream(key, first, count)
 
 

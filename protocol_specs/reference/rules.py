@@ -8,8 +8,7 @@ from protocol_specs.reference.parameters import (
     COMPLETE,
     SEMI_HONEST,
     SPARSE,
-    SUITE_AEGIS,
-    SUITE_AES,
+    SUITES,
     FixedPoint,
     Integers,
     Parameters,
@@ -26,7 +25,7 @@ def check_parameters(parameters: Parameters) -> None:
     p, n = parameters, len(parameters.cohort)
     kept = (
         p.version == 1
-        and p.suite in (SUITE_AES, SUITE_AEGIS)
+        and p.suite in SUITES
         and p.threat_model in (SEMI_HONEST, ACTIVE)
         and n >= 2
         and list(p.cohort) == sorted(set(p.cohort))

@@ -1,36 +1,80 @@
 """Share encryption (§3.3)."""
 
+from dataclasses import dataclass
+
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as _decrypt
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as _encrypt
 from nacl.exceptions import CryptoError
 
 from protocol_specs.reference.canonical import canonical
+from protocol_specs.reference.errors import Undecodable
 
 NONCE_BYTES = 24
 SHARE_BYTES = 36
+SEALED_BYTES = 112
+CIPHERTEXT_BYTES = 1088
+WRAP_BYTES = 32
 
 
 class NotAuthentic(Exception):  # noqa: N818
     """A sealed pair does not open."""
 
 
-def associated_data(binding: bytes, sender: int, receiver: int) -> bytes:
+def associated_data(binding: bytes, sender: int, receiver: int, mask_ciphertext: bytes = b"") -> bytes:
     """What a sealed pair is bound to besides its key."""
-    return canonical("secagg/v1 share encryption", binding, sender, receiver)
+    beside = [mask_ciphertext] if mask_ciphertext else []
+    return canonical("secagg/v1 share encryption", binding, sender, receiver, *beside)
 
 
-def seal(key: bytes, nonce: bytes, binding: bytes, sender: int, receiver: int, shares: tuple[bytes, bytes]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The parts of what one client sends to another; those that its suite or direction does not have are empty."""
+
+    channel_ciphertext: bytes
+    sealed: bytes
+    mask_ciphertext: bytes
+    wrap: bytes
+
+    def join(self) -> bytes:
+        """The parcel as it travels."""
+        return self.channel_ciphertext + self.sealed + self.mask_ciphertext + self.wrap
+
+
+def split(hybrid: bool, sender: int, receiver: int, parcel: bytes, to_server: bool) -> Parcel:
+    """Cut a parcel; raises `Undecodable` for another length than suite and direction give."""
+    upwards = hybrid and sender < receiver
+    lengths = hybrid * CIPHERTEXT_BYTES, SEALED_BYTES, upwards * CIPHERTEXT_BYTES, (upwards and to_server) * WRAP_BYTES
+    if len(parcel) != sum(lengths):
+        raise Undecodable("a parcel has another length")
+    parts = []
+    for length in lengths:
+        parts.append(parcel[:length])
+        parcel = parcel[length:]
+    return Parcel(*parts)
+
+
+def seal(
+    key: bytes,
+    nonce: bytes,
+    binding: bytes,
+    sender: int,
+    receiver: int,
+    shares: tuple[bytes, bytes],
+    mask_ciphertext: bytes = b"",
+) -> bytes:
     """nonce ‖ ciphertext ‖ tag of the seed share and the mask-key share."""
     seed_share, mask_key_share = shares
     plaintext = seed_share + mask_key_share
-    return nonce + _encrypt(plaintext, associated_data(binding, sender, receiver), nonce, key)
+    return nonce + _encrypt(plaintext, associated_data(binding, sender, receiver, mask_ciphertext), nonce, key)
 
 
-def unseal(key: bytes, binding: bytes, sender: int, receiver: int, sealed: bytes) -> tuple[bytes, bytes]:
+def unseal(
+    key: bytes, binding: bytes, sender: int, receiver: int, sealed: bytes, mask_ciphertext: bytes = b""
+) -> tuple[bytes, bytes]:
     """The seed share and the mask-key share; raises `NotAuthentic`."""
     nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
-        plaintext = _decrypt(ciphertext, associated_data(binding, sender, receiver), nonce, key)
+        plaintext = _decrypt(ciphertext, associated_data(binding, sender, receiver, mask_ciphertext), nonce, key)
     except CryptoError as error:
         raise NotAuthentic from error
     return plaintext[:SHARE_BYTES], plaintext[SHARE_BYTES:]

@@ -5,10 +5,21 @@ is wrong with a client's answer costs that client its place: `dropped` says why,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from protocol_specs.reference import digests, keys, parameters, sharing, signatures, topology, unmasking, vectors, wire
+from protocol_specs.reference import (
+    digests,
+    keys,
+    parameters,
+    sealing,
+    sharing,
+    signatures,
+    topology,
+    unmasking,
+    vectors,
+    wire,
+)
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.rules import check_parameters
@@ -69,6 +80,7 @@ class Server:
         self._advertisements: dict[int, wire.Advertisement] = {}
         self._sharers: frozenset[int] = frozenset()
         self._contributors: list[int] = []
+        self._encapsulated: dict[tuple[int, int], keys.Encapsulated] = {}
         self._sum = [0] * sum(section.words for section in vectors.layout(p))
         self._bodies: dict[int, wire.Request] = {}
         self._ask(Phase.COLLECTING_KEYS, {client: wire.AdvertiseKeysRequest() for client in p.cohort})
@@ -140,6 +152,8 @@ class Server:
             case wire.ShareKeysResponse():
                 receivers = {sealed.client for sealed in body.ciphertexts}
                 demand(receivers == self._neighbours[client] & set(self._advertisements), "S20")
+                for sealed in body.ciphertexts:
+                    self._split(client, sealed)
             case wire.MaskedInputCollectionResponse():
                 words = vectors.unpack(self.parameters, body.payload)
                 self._sum = [a + b for a, b in zip(self._sum, words, strict=True)]
@@ -152,11 +166,17 @@ class Server:
         self._first_answers[client], self._accepted[client] = message, body
         return None
 
+    def _split(self, sender: int, sealed: wire.SealedShares) -> sealing.Parcel:
+        return sealing.split(self.parameters.hybrid, sender, sealed.client, sealed.ciphertext, to_server=True)
+
     def _check_advertisement(self, client: int, a: wire.Advertisement) -> None:
         """§6.2."""
-        public_keys = {a.channel_public, a.mask_public}
+        parts = [part for key in (a.channel_public, a.mask_public) for part in keys.halves(key)]
+        public_keys = set(parts)
         demand(a.client == client, "S10")
-        demand(len(public_keys) == 2 and not public_keys & self._public_keys, "S12")
+        if {len(a.channel_public), len(a.mask_public)} != {1216 if self.parameters.hybrid else 32}:
+            raise Undecodable("a public key has another length")
+        demand(len(public_keys) == len(parts) and not public_keys & self._public_keys, "S12")
         demand(all(keys.is_canonical(key) for key in public_keys), "S15")
         demand(not any(keys.is_of_low_order(key) for key in public_keys), "S13")
         if self.parameters.active:
@@ -197,7 +217,9 @@ class Server:
         for sender in sorted(remaining):
             for sealed in accepted[sender]:
                 if sealed.client in remaining:
-                    pairs[sealed.client].append(wire.SealedShares(sender, sealed.ciphertext))
+                    parcel = self._split(sender, sealed)
+                    pairs[sealed.client].append(wire.SealedShares(sender, replace(parcel, wrap=b"").join()))
+                    self._encapsulated[sender, sealed.client] = parcel.wrap, parcel.mask_ciphertext
         requests = {u: wire.MaskedInputCollectionRequest(tuple(sealed)) for u, sealed in pairs.items()}
         self._ask(Phase.COLLECTING_MASKED_INPUTS, requests)
 
@@ -251,7 +273,12 @@ class Server:
     @property
     def _view(self) -> unmasking.Session:
         return unmasking.Session(
-            self.parameters, self.session, self._advertisements, self._sharers, frozenset(self._contributors)
+            self.parameters,
+            self.session,
+            self._advertisements,
+            self._sharers,
+            frozenset(self._contributors),
+            self._encapsulated,
         )
 
     def _with_enough_neighbours(self, clients: set[int]) -> set[int]:

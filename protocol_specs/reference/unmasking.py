@@ -21,6 +21,19 @@ class Session:
     advertisements: Mapping[int, Advertisement]
     sharers: frozenset[int]
     contributors: frozenset[int]
+    encapsulated: Mapping[tuple[int, int], keys.Encapsulated]
+    """In a hybrid suite, by u and v with u < v: what u wrapped of the secret that it encapsulated to v, and the
+    ciphertext."""
+
+    def encapsulated_between(self, owner: int, secret: bytes, other: int) -> keys.Encapsulated | None:
+        """What was encapsulated between a client whose mask secret was rebuilt and another one."""
+        if not self.parameters.hybrid:
+            return None
+        wrap, ciphertext = self.encapsulated[min(owner, other), max(owner, other)]
+        if owner > other:
+            return keys.decapsulate(keys.mask_private(secret, self.digest, hybrid=True), ciphertext)
+        binding = digests.binding(self.parameters, self.digest, self.advertisements.values())
+        return keys.mask_wrap(secret, binding, owner, other, (wrap, ciphertext)), ciphertext
 
     @property
     def rebuilt_sharers(self) -> list[int]:
@@ -74,11 +87,18 @@ def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, 
     for d in session.rebuilt_sharers:
         own = session.advertisements[d]
         shares = {h: s.share for h, r in responses.items() for s in r.mask_key_shares if s.owner == d}
-        private = secret_of(d, shares, lambda s, own=own: keys.public_key(s) == own.mask_public)  # type: ignore[misc]
+
+        def is_advertised(secret: bytes, own: Advertisement = own) -> bool:
+            return keys.public_key(keys.mask_private(secret, session.digest, p.hybrid)) == own.mask_public
+
+        secret = secret_of(d, shares, is_advertised)
+        private = keys.mask_private(secret, session.digest, p.hybrid)
         for v in sorted(session.contributors & set(neighbours(p, d))):
             other = session.advertisements[v]
             shared = keys.agree(private, other.mask_public)
-            subtract(1 if v < d else -1, keys.pairwise_prg_key(shared, session.digest, binding, own, other))
+            encapsulated = session.encapsulated_between(d, secret, v)
+            key = keys.pairwise_prg_key(shared, session.digest, binding, own, other, encapsulated)
+            subtract(1 if v < d else -1, key)
     return Unmasked(_reduce(p, total), inconsistent)
 
 

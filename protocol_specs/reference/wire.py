@@ -48,18 +48,18 @@ class Advertisement:
     """A client's keys and commitment; the signature is empty in the semi-honest model."""
 
     client: int = _client(1)
-    channel_public: bytes = _bytes(2, 32)
-    mask_public: bytes = _bytes(3, 32)
+    channel_public: bytes = _bytes(2, 32, 1216)
+    mask_public: bytes = _bytes(3, 32, 1216)
     commitment: bytes = _bytes(4, 32)
     signature: bytes = _bytes(5, 0, 64)
 
 
 @dataclass(frozen=True, slots=True)
 class SealedShares:
-    """A sealed pair; `client` is the receiver on the way to the server, and the sender on the way from it."""
+    """A parcel (§3.3); `client` is the receiver on the way to the server, and the sender on the way from it."""
 
     client: int = _client(1)
-    ciphertext: bytes = _bytes(2, 112)
+    ciphertext: bytes = _bytes(2, 112, 1200, 2288, 2320)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,14 @@ class ShareKeysRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareKeysResponse:
-    """One sealed pair for each advertised neighbour."""
+    """One parcel for each advertised neighbour."""
 
     ciphertexts: tuple[SealedShares, ...] = _list(1, SealedShares)
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedInputCollectionRequest:
-    """The sealed pairs for the receiver."""
+    """The parcels for the receiver."""
 
     ciphertexts: tuple[SealedShares, ...] = _list(1, SealedShares)
 

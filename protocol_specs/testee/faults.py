@@ -35,9 +35,10 @@ from protocol_specs.reference import (
     vectors,
     wire,
 )
-from protocol_specs.reference.parameters import FixedPoint, Integers
+from protocol_specs.reference.parameters import SUITES, FixedPoint, Integers
 from protocol_specs.testee import reference_testee
 from protocol_specs.testee.faults_client import CLIENT_FAULTS
+from protocol_specs.testee.faults_hybrid import HYBRID_FAULTS
 from protocol_specs.testee.faults_numbers import NUMBER_FAULTS
 from protocol_specs.testee.faults_privacy import PRIVACY_FAULTS
 from protocol_specs.testee.faults_robust import ROBUST_FAULTS
@@ -96,9 +97,9 @@ def _low_order_is_zero(private: bytes, public: bytes) -> bytes:
         return bytes(32)
 
 
-def _unsealed_without_tag(key: bytes, binding: bytes, sender: int, receiver: int, sealed: bytes) -> tuple[bytes, bytes]:
+def _unsealed_without_tag(*arguments: Any) -> tuple[bytes, bytes]:
     try:
-        return _unseal(key, binding, sender, receiver, sealed)
+        return _unseal(*arguments)
     except sealing.NotAuthentic:
         return bytes(36), bytes(36)
 
@@ -270,7 +271,7 @@ _OTHERS: dict[str, Fault] = {
         ("C03",),
         [(policy, "withstands", lambda p, corrupt, dropout, bits: _withstands(p, corrupt, 0.0, bits))],
     ),
-    "reserved-suites": Fault("A reserved suite is accepted.", ("R10",), [(rules, "SUITE_AEGIS", 0x0100)]),
+    "reserved-suites": Fault("A reserved suite is accepted.", ("R10",), [(rules, "SUITES", (*SUITES, 0x0100))]),
     "low-order-keys": Fault("An all-zero agreement is used.", ("C25",), [(client, "_agree", _low_order_is_zero)]),
     "tags-ignored": Fault(
         "A sealed pair need not be authentic.", ("C31",), [(sealing, "unseal", _unsealed_without_tag)]
@@ -397,6 +398,7 @@ FAULTS: dict[str, Fault] = {
     **{f"skip-{rule}": _skip(rule) for rule in SKIPPED},
     **CLIENT_FAULTS,
     **SERVER_FAULTS,
+    **HYBRID_FAULTS,
     **NUMBER_FAULTS,
     **PRIVACY_FAULTS,
     **ROBUST_FAULTS,

@@ -167,8 +167,8 @@ NUMBER_FAULTS: Final[dict[str, Fault]] = {
         "C28 S15",
         keys,
         "is_canonical",
-        'int.from_bytes(public, "little")',
-        'int.from_bytes(public[:31] + bytes([public[31] & 127]), "little")',
+        'int.from_bytes(part, "little")',
+        'int.from_bytes(part[:31] + bytes([part[31] & 127]), "little")',
     ),
     "keys-at-the-prime": edited(
         "2^255 - 19 counts as canonical.",
@@ -254,8 +254,8 @@ NUMBER_FAULTS: Final[dict[str, Fault]] = {
         "R43",
         sealing,
         "associated_data",
-        "binding, sender, receiver)",
-        "binding, receiver, sender)",
+        "binding, sender, receiver, *",
+        "binding, receiver, sender, *",
     ),
     "associated-data-without-binding": edited(
         "The associated data has no binding.", "R43", sealing, "associated_data", "binding, sender", "sender"

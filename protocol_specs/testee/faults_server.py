@@ -32,7 +32,12 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         'self._public_keys |= public_keys if a.client != client else set()\n    demand(a.client == client, "S10")',
     ),
     "one-key-for-both": edited(
-        "The two keys of a client may be one.", "S12", Server, "_check_advertisement", "len(public_keys) == 2 and ", ""
+        "The two keys of a client may be one.",
+        "S12",
+        Server,
+        "_check_advertisement",
+        "len(public_keys) == len(parts) and ",
+        "",
     ),
     "mask-keys-of-low-order-taken": edited(
         "Only channel keys must not be of low order.",
@@ -115,8 +120,8 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         "R54",
         Server,
         "_close_share_keys",
-        "wire.SealedShares(sender, sealed.ciphertext)",
-        "wire.SealedShares(sealed.client, sealed.ciphertext)",
+        "wire.SealedShares(sender, replace",
+        "wire.SealedShares(sealed.client, replace",
     ),
     # Ends of rounds.
     "pruned-once": edited(
@@ -517,7 +522,7 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         "R17",
         unmasking,
         "unmask",
-        "keys.public_key(s) == own.mask_public",
+        "keys.public_key(keys.mask_private(secret, session.digest, p.hybrid)) == own.mask_public",
         "True",
     ),
     "mask-keys-clamped": edited(

@@ -31,6 +31,7 @@ from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     DIGEST_BYTES,
     PUBLIC_KEY_BYTES,
+    SEALED_BYTES,
     SIGNATURE_BYTES,
     AdvertiseKeysResponse,
     Advertisement,
@@ -46,7 +47,6 @@ from secagg.protocol.messages import (
     UnmaskingResponse,
 )
 from secagg.wire.codec import encode, payload_prefix
-from secagg.wire.tables import SEALED_BYTES
 
 WORD_BYTES: Final = 8
 _QUANTIZE_TRAFFIC: Final = 48

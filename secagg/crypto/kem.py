@@ -35,26 +35,26 @@ class EncapsulatingSource(RandomSource, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KemKey:
-    """A decapsulation key; shares `seed` with whoever made it, so wiping that ends this key for others.
+    """A decapsulation key; shares `secret` with whoever made it, so wiping that ends this key for others.
 
     Attributes:
-        seed: d and z of FIPS 203, 64 bytes.
+        secret: d and z of FIPS 203, 64 bytes.
         public: the encapsulation key, 1184 bytes.
 
     Raises:
-        ParameterError: `seed` has another length.
+        ParameterError: `secret` has another length.
         MissingExtraError: the OpenSSL below `cryptography` has no ML-KEM.
     """
 
-    seed: SecretBytes = field(repr=False)
+    secret: SecretBytes = field(repr=False)
     public: bytes = field(init=False)
     _key: MLKEM768PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.seed) != SEED_BYTES:
-            raise ParameterError(f"an ML-KEM-768 seed has {SEED_BYTES} bytes, not {len(self.seed)}")
+        if len(self.secret) != SEED_BYTES:
+            raise ParameterError(f"an ML-KEM-768 seed has {SEED_BYTES} bytes, not {len(self.secret)}")
         require()
-        object.__setattr__(self, "_key", MLKEM768PrivateKey.from_seed_bytes(bytes(self.seed.expose())))
+        object.__setattr__(self, "_key", MLKEM768PrivateKey.from_seed_bytes(bytes(self.secret.expose())))
         object.__setattr__(self, "public", self._key.public_key().public_bytes_raw())
 
     def decapsulate(self, ciphertext: bytes) -> SecretBytes:

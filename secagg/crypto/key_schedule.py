@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from secagg.canonical import Writer, encode_fields
-from secagg.crypto import kdf
-from secagg.crypto.agreement import AgreementKey
+from secagg.crypto import hybrid, kdf, kem
+from secagg.crypto.hybrid import PrivateKey
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Encapsulated:
+    """A secret of 32 bytes that one client encapsulated to another, and its ciphertext of 1088 bytes."""
+
+    secret: SecretBytes = field(repr=False)
+    ciphertext: bytes = field(repr=False)
 
 
 def session_digest(parameters: bytes) -> bytes:
@@ -57,10 +66,62 @@ def confirmation_text(binding: bytes, contributors: Sequence[int]) -> bytes:
     return encode_fields(Label.CONFIRMATION_SIGNATURE, binding, packed)
 
 
+def mask_private_key(secret: SecretBytes, session: bytes, *, with_kem: bool) -> PrivateKey:
+    """The mask key of the 32 bytes that a client shares: these themselves, or in a hybrid suite what follows from them.
+
+    Args:
+        secret: 32 bytes; the key without a KEM half is this very object.
+        session: session digest.
+        with_kem: whether the suite is hybrid.
+    """
+    if not with_kem:
+        return hybrid.private_key(secret)
+    return hybrid.private_key(kdf.expand(secret, _bound(Label.MASK_PRIVATE_KEY, session), hybrid.PRIVATE_BYTES))
+
+
+def mask_wrap(
+    secret: SecretBytes, binding: bytes, client: int, peer: int, encapsulated: SecretBytes | bytes, ciphertext: bytes
+) -> SecretBytes:
+    """Hide what a client encapsulated to a peer, or find it again: both are the same (32 bytes).
+
+    A one-time pad that follows from what the client shares: the server removes it if that secret is rebuilt. The
+    ciphertext is in the pad, so that no two encapsulations have the same one.
+
+    Args:
+        secret: what the client shares, 32 bytes.
+        binding: cohort digest, or session digest in a sparse graph.
+        client: who encapsulated.
+        peer: to whom, with a higher id.
+        encapsulated: the secret, or its wrapped form.
+        ciphertext: its ciphertext.
+    """
+    info = _bound(Label.MASK_WRAP, binding) + Writer().integer(client).integer(peer).data(ciphertext).finish()
+    pad = kdf.expand(secret, info, kem.SHARED_BYTES)
+    content = encapsulated.expose() if isinstance(encapsulated, SecretBytes) else encapsulated
+    wrapped = SecretBytes(bytes(a ^ b for a, b in zip(pad.expose(), content, strict=True)))
+    pad.wipe()
+    return wrapped
+
+
+def hybrid_key(key: SecretBytes, encapsulated: Encapsulated, binding: bytes) -> SecretBytes:
+    """The key of a hybrid suite (32 bytes): from the X25519 key for the same purpose and an encapsulated secret.
+
+    Nobody knows it who lacks one of the two. `key` is wiped.
+    """
+    both = SecretBytes(bytes(encapsulated.secret.expose()) + bytes(key.expose()))
+    info = _bound(Label.HYBRID_KEY, binding) + Writer().data(encapsulated.ciphertext).finish()
+    mixed = kdf.derive(both, salt=binding, info=info)
+    both.wipe()
+    key.wipe()
+    return mixed
+
+
 def channel_keys(
-    key: AgreementKey, peer_public: bytes, binding: bytes, client: int, peer: int
+    key: PrivateKey, peer_public: bytes, binding: bytes, client: int, peer: int
 ) -> tuple[SecretBytes, SecretBytes]:
     """The two directional share-encryption keys between a client and a peer: (sending, receiving), 32 bytes each.
+
+    In a hybrid suite each goes through :func:`hybrid_key` before it encrypts anything.
 
     Raises:
         LowOrderPointError: the peer's public key is of low order.
@@ -72,15 +133,24 @@ def channel_keys(
     return sending, receiving
 
 
-def share_associated_data(binding: bytes, sender: int, receiver: int) -> bytes:
-    """Associated data of the sealed shares from one client to another."""
-    return encode_fields(Label.SHARE_ENCRYPTION, binding, sender, receiver)
+def share_associated_data(binding: bytes, sender: int, receiver: int, mask_ciphertext: bytes = b"") -> bytes:
+    """Associated data of the sealed shares from one client to another, and of a mask ciphertext beside them."""
+    bound = encode_fields(Label.SHARE_ENCRYPTION, binding, sender, receiver)
+    return bound + (Writer().data(mask_ciphertext).finish() if mask_ciphertext else b"")
 
 
 def pairwise_mask_key(
-    key: AgreementKey, peer_public: bytes, session: bytes, binding: bytes, client: int, peer: int
+    key: PrivateKey,
+    peer_public: bytes,
+    session: bytes,
+    binding: bytes,
+    client: int,
+    peer: int,
+    encapsulated: Encapsulated | None = None,
 ) -> SecretBytes:
     """PRG key (16 bytes) of the mask between two clients; the same from both sides.
+
+    In a hybrid suite `encapsulated` is what the one with the lower id encapsulated to the other.
 
     Raises:
         LowOrderPointError: the peer's public key is of low order.
@@ -90,6 +160,8 @@ def pairwise_mask_key(
     info = _bound(Label.PAIRWISE_MASK_SEED, binding) + _party(*low) + _party(*high)
     seed = kdf.derive(agreed, salt=binding, info=info)
     agreed.wipe()
+    if encapsulated is not None:
+        seed = hybrid_key(seed, encapsulated, binding)
     return _prg_key(Label.PAIRWISE_MASK_KEY, seed, session)
 
 

@@ -24,6 +24,9 @@ class Label(bytes, Enum):
         PAIRWISE_MASK_SEED: seed of the mask that two clients share, from their X25519 result.
         PAIRWISE_MASK_KEY: PRG key of a pairwise mask, from its seed.
         SELF_MASK_KEY: PRG key of a self mask, from its seed.
+        HYBRID_KEY: key from an X25519 key and an encapsulated secret, in hybrid suites.
+        MASK_PRIVATE_KEY: mask private key of a hybrid suite, from the secret that is shared.
+        MASK_WRAP: pad under which an encapsulated secret is left with the server, from the secret that is shared.
         SHARE_ENCRYPTION: associated data of an encrypted pair of shares.
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
         NOISE_KEY: PRG key of the noise that one client adds to its input for differential privacy.
@@ -47,6 +50,9 @@ class Label(bytes, Enum):
     PAIRWISE_MASK_SEED = b"secagg/v1 pairwise mask seed"
     PAIRWISE_MASK_KEY = b"secagg/v1 pairwise mask key"
     SELF_MASK_KEY = b"secagg/v1 self mask key"
+    HYBRID_KEY = b"secagg/v1 hybrid key"
+    MASK_PRIVATE_KEY = b"secagg/v1 mask private key"
+    MASK_WRAP = b"secagg/v1 mask wrap"
     SHARE_ENCRYPTION = b"secagg/v1 share encryption"
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
     NOISE_KEY = b"secagg/v1 noise key"

@@ -12,10 +12,12 @@ from secagg.parameters.arguments import as_whole
 
 
 class SuiteId(IntEnum):
-    """The suites of protocol version 1; 0x0100 to 0x01FF are reserved (hybrids with ML-KEM-768)."""
+    """The suites of protocol version 1; those from 0x0100 to 0x01FF are hybrids of X25519 and ML-KEM-768."""
 
     X25519_AES128CTR = 0x0001
     X25519_AEGIS128X2 = 0x0002
+    X25519_MLKEM768_AES128CTR = 0x0101
+    X25519_MLKEM768_AEGIS128X2 = 0x0102
 
 
 def check_suite(suite: object) -> SuiteId:

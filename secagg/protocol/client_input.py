@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
+from secagg.crypto.hybrid import HybridKey
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import pack_vector
@@ -18,6 +20,7 @@ from secagg.protocol.client_states import (
     HeldShares,
 )
 from secagg.protocol.messages import MaskedInputCollectionRequest, MaskedInputCollectionResponse
+from secagg.protocol.parcels import split_parcel
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
 
 
@@ -32,11 +35,11 @@ def mask_input(
     """
     context = state.context
     # First of all: a host that computes its input only when it is due must not compute it for a request that is none.
-    held = _open_all(state, message)
+    held, mask_ciphertexts = _open_all(state, message)
     if state.input is None:
         raise LocalProtocolError("the server asks for the masked input; call set_input() first")
     words = state.input.words
-    add_masks(words, _terms(state, sorted(held)), context.suite.prg, executor=context.executor)
+    add_masks(words, _terms(state, sorted(held), mask_ciphertexts), context.suite.prg, executor=context.executor)
     outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words))
     following = CLIENT_TRANSITIONS[context.parameters.threat_model][state.phase][type(message)]
     if following is ClientPhase.CONSISTENCY_CHECK:
@@ -44,7 +47,10 @@ def mask_input(
     return ClientStep(AwaitingUnmasking(context, state.binding, held), outbound)
 
 
-def _open_all(state: AwaitingMaskedInput, message: MaskedInputCollectionRequest) -> dict[ClientId, HeldShares]:
+def _open_all(
+    state: AwaitingMaskedInput, message: MaskedInputCollectionRequest
+) -> tuple[dict[ClientId, HeldShares], dict[ClientId, bytes]]:
+    """The shares that each sharer sent, and in a hybrid suite the mask ciphertexts of those with lower ids."""
     context = state.context
     if len(message.ciphertexts) < context.parameters.threshold:
         raise PeerMisbehaved(
@@ -52,22 +58,30 @@ def _open_all(state: AwaitingMaskedInput, message: MaskedInputCollectionRequest)
             f"{len(message.ciphertexts)} neighbours shared keys; the threshold is {context.parameters.threshold}",
         )
     held: dict[ClientId, HeldShares] = {}
-    for sender, sealed in message.ciphertexts:
+    mask_ciphertexts: dict[ClientId, bytes] = {}
+    for sender, content in message.ciphertexts:
         key = state.receiving_keys.get(sender)
         if key is None:
             raise PeerMisbehaved(
                 Violation.CIPHERTEXT_OF_A_STRANGER, f"client {sender} advertised no keys to {context.client}"
             )
-        associated_data = key_schedule.share_associated_data(state.binding, sender, context.client)
+        parcel = split_parcel(context, sender, context.client, content, wrapped=False)
+        if state.channel_kem is not None:
+            # The state's own key stays as it is: without an input the request is looked at again.
+            secret = state.channel_kem.decapsulate(parcel.channel_ciphertext)
+            sent = Encapsulated(secret, parcel.channel_ciphertext)
+            key = key_schedule.hybrid_key(SecretBytes(key.expose()), sent, state.binding)
+        bound = key_schedule.share_associated_data(state.binding, sender, context.client, parcel.mask_ciphertext)
         try:
-            pair = aead.open_sealed(key, sealed, associated_data)
+            pair = aead.open_sealed(key, parcel.sealed, bound)
         except aead.AuthenticationError as error:
             raise PeerMisbehaved(
                 Violation.CIPHERTEXT_NOT_AUTHENTIC,
                 f"the shares said to be from client {sender} were not sealed by it for {context.client} here",
             ) from error
         held[sender] = _split(pair, sender)
-    return held
+        mask_ciphertexts[sender] = parcel.mask_ciphertext
+    return held, mask_ciphertexts
 
 
 def _split(pair: SecretBytes, sender: ClientId) -> HeldShares:
@@ -78,14 +92,26 @@ def _split(pair: SecretBytes, sender: ClientId) -> HeldShares:
     return HeldShares(seed_share, mask_key_share)
 
 
-def _terms(state: AwaitingMaskedInput, sharers: list[ClientId]) -> list[MaskTerm]:
+def _terms(
+    state: AwaitingMaskedInput, sharers: list[ClientId], mask_ciphertexts: dict[ClientId, bytes]
+) -> list[MaskTerm]:
     """The self mask, and one pairwise mask for each sharer: plus towards higher ids, minus towards lower."""
     context = state.context
     terms = [MaskTerm(key_schedule.self_mask_key(state.self_mask_seed, context.session), negative=False)]
     for peer in sharers:
+        encapsulated = state.encapsulated.get(peer)
+        if encapsulated is None and isinstance(state.mask_key, HybridKey):
+            ciphertext = mask_ciphertexts[peer]
+            encapsulated = Encapsulated(state.mask_key.kem.decapsulate(ciphertext), ciphertext)
         try:
             key = key_schedule.pairwise_mask_key(
-                state.mask_key, state.mask_publics[peer], context.session, state.binding, context.client, peer
+                state.mask_key,
+                state.mask_publics[peer],
+                context.session,
+                state.binding,
+                context.client,
+                peer,
+                encapsulated,
             )
         except LowOrderPointError as error:
             raise PeerMisbehaved(

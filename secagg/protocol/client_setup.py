@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from secagg.crypto import aead, key_schedule, shamir
-from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonical
+from secagg.crypto import aead, kem, key_schedule, shamir
+from secagg.crypto.agreement import LowOrderPointError
+from secagg.crypto.hybrid import HybridKey, halves, is_canonical, private_key
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
@@ -32,6 +34,7 @@ from secagg.protocol.messages import (
     ShareKeysRequest,
     ShareKeysResponse,
 )
+from secagg.protocol.parcels import Parcel, check_public_keys
 from secagg.protocol.topology import share_points
 
 
@@ -158,8 +161,9 @@ def _other_vectors(expected: Mapping[str, VectorSpec], offered: Mapping[str, Vec
 def advertise_keys(state: AwaitingAdvertiseKeys, message: AdvertiseKeysRequest, randomness: RandomSource) -> ClientStep:
     """Make this session's keys and advertise their public halves."""
     context = state.context
-    channel_key = AgreementKey.generate(randomness)
-    mask_key = AgreementKey.generate(randomness)
+    channel_key = private_key(randomness.secret(context.suite.private_bytes))
+    mask_secret = randomness.secret(shamir.SECRET_BYTES)
+    mask_key = key_schedule.mask_private_key(mask_secret, context.session, with_kem=context.suite.hybrid)
     seed = randomness.secret(shamir.SECRET_BYTES)
     commitment = key_schedule.self_mask_commitment(context.session, context.client, seed)
     signature = b""
@@ -171,7 +175,8 @@ def advertise_keys(state: AwaitingAdvertiseKeys, message: AdvertiseKeysRequest, 
         )
     own = Advertisement(context.client, channel_key.public, mask_key.public, commitment, signature)
     return ClientStep(
-        AwaitingShareKeys(context, channel_key, mask_key, seed, own), AdvertiseKeysResponse(context.session, own)
+        AwaitingShareKeys(context, channel_key, mask_key, mask_secret, seed, own),
+        AdvertiseKeysResponse(context.session, own),
     )
 
 
@@ -187,14 +192,15 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
         )
     points = share_points(context.neighbours)
     shares = shamir.share_secrets(
-        [state.self_mask_seed, state.mask_key.secret],
+        [state.self_mask_seed, state.mask_secret],
         context.parameters.threshold,
         len(context.neighbours),
         randomness,
         points=[points[peer.client] for peer in peers],
     )
     receiving_keys: dict[ClientId, SecretBytes] = {}
-    sealed: list[tuple[ClientId, bytes]] = []
+    encapsulated: dict[ClientId, Encapsulated] = {}
+    parcels: list[tuple[ClientId, bytes]] = []
     for peer, pair in zip(peers, shares, strict=True):
         try:
             sending, receiving = key_schedule.channel_keys(
@@ -202,9 +208,21 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
             )
         except LowOrderPointError as error:
             raise _low_order(peer.client) from error
+        channel_ciphertext = mask_ciphertext = wrap = b""
+        if context.suite.hybrid:
+            sent = _encapsulated(peer.channel_public, randomness)
+            sending, channel_ciphertext = key_schedule.hybrid_key(sending, sent, binding), sent.ciphertext
+            if context.client < peer.client:
+                kept = encapsulated[peer.client] = _encapsulated(peer.mask_public, randomness)
+                mask_ciphertext = kept.ciphertext
+                wrapped = key_schedule.mask_wrap(
+                    state.mask_secret, binding, context.client, peer.client, kept.secret, mask_ciphertext
+                )
+                wrap = bytes(wrapped.expose())
         nonce = bytes(randomness.secret(aead.NONCE_BYTES).expose())
-        associated_data = key_schedule.share_associated_data(binding, context.client, peer.client)
-        sealed.append((peer.client, aead.seal(sending, pair, associated_data, nonce)))
+        bound = key_schedule.share_associated_data(binding, context.client, peer.client, mask_ciphertext)
+        sealed = aead.seal(sending, pair, bound, nonce)
+        parcels.append((peer.client, Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap).join()))
         receiving_keys[peer.client] = receiving
     following = AwaitingMaskedInput(
         context,
@@ -213,8 +231,14 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
         state.self_mask_seed,
         receiving_keys,
         {peer.client: peer.mask_public for peer in peers},
+        state.channel_key.kem if isinstance(state.channel_key, HybridKey) else None,
+        encapsulated,
     )
-    return ClientStep(following, ShareKeysResponse(context.session, tuple(sealed)))
+    return ClientStep(following, ShareKeysResponse(context.session, tuple(parcels)))
+
+
+def _encapsulated(public: bytes, randomness: RandomSource) -> Encapsulated:
+    return Encapsulated(*kem.encapsulate(halves(public)[1], randomness))
 
 
 def _check_advertisements(
@@ -242,14 +266,16 @@ def _check_advertisements(
             Violation.ADVERTISED_BELOW_THRESHOLD,
             f"{len(peers)} neighbours advertised keys; the threshold is {context.parameters.threshold}",
         )
-    publics = {public for ad in advertisements for public in (ad.channel_public, ad.mask_public)}
-    if len(publics) != 2 * len(advertisements):
+    for peer in peers:
+        check_public_keys(context, peer.client, peer.channel_public, peer.mask_public)
+    publics = [part for ad in advertisements for key in (ad.channel_public, ad.mask_public) for part in halves(key)]
+    if len(frozenset(publics)) < len(publics):
         raise PeerMisbehaved(Violation.PUBLIC_KEY_REPEATED, "a public key stands twice among the advertisements")
     for peer in peers:
         if not (is_canonical(peer.channel_public) and is_canonical(peer.mask_public)):
             raise PeerMisbehaved(
                 Violation.PUBLIC_KEY_NOT_CANONICAL,
-                f"a public key of client {peer.client} is not reduced modulo 2^255-19",
+                f"a public key of client {peer.client} has a number in it that is not reduced",
             )
     if context.active:
         for peer in peers:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.hybrid import HybridKey, PrivateKey
+from secagg.crypto.kem import KemKey
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.session_vector import EncodedInput
@@ -91,27 +93,42 @@ class AwaitingAdvertiseKeys:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingShareKeys:
-    """Advertised its keys."""
+    """Advertised its keys; `mask_secret` is what it shares, the bytes of `mask_key` or what that follows from."""
 
     phase: ClassVar[ClientPhase] = ClientPhase.SHARE_KEYS
     context: ClientContext
-    channel_key: AgreementKey
-    mask_key: AgreementKey
+    channel_key: PrivateKey
+    mask_key: PrivateKey
+    mask_secret: SecretBytes
     self_mask_seed: SecretBytes
     own: Advertisement
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitingMaskedInput:
-    """Shared its secrets; the private channel key is erased, one receiving key for each neighbour remains."""
+    """Shared its secrets; the private X25519 channel key is erased, one receiving key for each neighbour remains.
+
+    Attributes:
+        context: session context.
+        binding: cohort digest, or session digest in a sparse graph.
+        mask_key: private mask key.
+        self_mask_seed: 32 bytes.
+        receiving_keys: by neighbour; in a hybrid suite from X25519 alone, until the neighbour's ciphertext comes.
+        mask_publics: mask public keys by neighbour.
+        channel_kem: what that ciphertext is for, in a hybrid suite.
+        encapsulated: in a hybrid suite, what this client encapsulated to the mask keys of those with higher ids.
+        input: the host's, as soon as it is set.
+    """
 
     phase: ClassVar[ClientPhase] = ClientPhase.MASKED_INPUT
     context: ClientContext
     binding: bytes
-    mask_key: AgreementKey
+    mask_key: PrivateKey
     self_mask_seed: SecretBytes
     receiving_keys: Mapping[ClientId, SecretBytes]
     mask_publics: Mapping[ClientId, bytes]
+    channel_kem: KemKey | None = None
+    encapsulated: Mapping[ClientId, Encapsulated] = field(default_factory=dict)
     input: EncodedInput | None = field(default=None, repr=False)
 
 
@@ -173,15 +190,22 @@ def wipe(state: ClientState) -> None:
     secrets: list[SecretBytes] = []
     match state:
         case AwaitingShareKeys():
-            secrets = [state.channel_key.secret, state.mask_key.secret, state.self_mask_seed]
+            keys = *_secrets_of(state.channel_key), *_secrets_of(state.mask_key)
+            secrets = [*keys, state.mask_secret, state.self_mask_seed]
         case AwaitingMaskedInput():
-            secrets = [state.mask_key.secret, state.self_mask_seed, *state.receiving_keys.values()]
+            secrets = [*_secrets_of(state.mask_key), state.self_mask_seed, *state.receiving_keys.values()]
+            secrets += [each.secret for each in state.encapsulated.values()]
+            secrets += [state.channel_kem.secret] if state.channel_kem else []
         case AwaitingConsistencyCheck() | AwaitingUnmasking():
             secrets = [share for pair in state.held.values() for share in (pair.seed_share, pair.mask_key_share)]
         case _:
             pass
     for secret in secrets:
         secret.wipe()
+
+
+def _secrets_of(key: PrivateKey) -> tuple[SecretBytes, ...]:
+    return (key.secret, key.x25519.secret, key.kem.secret) if isinstance(key, HybridKey) else (key.secret,)
 
 
 ClientState = (

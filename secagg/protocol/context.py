@@ -53,7 +53,7 @@ def session_context(parameters: SessionParameters, roster: Roster, executor: Exe
         ParameterError: a suite whose package is not installed, or a session vector that is too long.
     """
     suite = get_suite(parameters.suite)
-    suite.prg.require()
+    suite.require()
     return SessionContext(
         parameters=parameters,
         session=session_digest(parameters.encode()),

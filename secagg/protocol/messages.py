@@ -13,13 +13,23 @@ from enum import Enum
 from itertools import pairwise
 from typing import Final
 
+from secagg.crypto.aead import OVERHEAD_BYTES
+from secagg.crypto.agreement import KEY_BYTES
+from secagg.crypto.hybrid import PUBLIC_BYTES
+from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.crypto.secret import SecretBytes
+from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason, ParameterError
 from secagg.parameters import ClientId, SessionParameters
 
 DIGEST_BYTES: Final = 32
-PUBLIC_KEY_BYTES: Final = 32
+PUBLIC_KEY_BYTES: Final = frozenset({KEY_BYTES, PUBLIC_BYTES})  # of suites without and with a KEM
 COMMITMENT_BYTES: Final = 32
+SEALED_BYTES: Final = 2 * SHARE_BYTES + OVERHEAD_BYTES
+_DOWNWARDS: Final = CIPHERTEXT_BYTES + SEALED_BYTES
+_UPWARDS: Final = _DOWNWARDS + CIPHERTEXT_BYTES
+LONGEST_PARCEL_BYTES: Final = _UPWARDS + SHARED_BYTES
+PARCEL_BYTES: Final = frozenset({SEALED_BYTES, _DOWNWARDS, _UPWARDS, LONGEST_PARCEL_BYTES})  # of every suite
 SIGNATURE_BYTES: Final = 64
 
 
@@ -46,8 +56,8 @@ class Advertisement:
 
     Attributes:
         client: whose it is.
-        channel_public: 32 bytes, X25519, for the channels between clients.
-        mask_public: 32 bytes, X25519, for pairwise masks.
+        channel_public: for the channels between clients: X25519, 32 bytes; in hybrid suites ML-KEM-768 behind it, 1216.
+        mask_public: likewise, for pairwise masks.
         commitment: 32 bytes, SHA-256 commitment to the self-mask seed.
         signature: 64 bytes, Ed25519, in the active model; empty in the semi-honest model.
     """
@@ -84,7 +94,7 @@ class ShareKeysRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareKeysResponse:
-    """One sealed pair of shares for each advertised neighbour: (receiver, ciphertext) (Specification §6.3)."""
+    """One parcel for each advertised neighbour: (receiver, parcel) (Specification §3.3, §6.3)."""
 
     session: bytes
     ciphertexts: tuple[tuple[ClientId, bytes], ...]
@@ -92,7 +102,7 @@ class ShareKeysResponse:
 
 @dataclass(frozen=True, slots=True)
 class MaskedInputCollectionRequest:
-    """The sealed shares that neighbours sent to this client: (sender, ciphertext) (Specification §6.4)."""
+    """The parcels that neighbours sent to this client: (sender, parcel) (Specification §3.3, §6.4)."""
 
     session: bytes
     ciphertexts: tuple[tuple[ClientId, bytes], ...]

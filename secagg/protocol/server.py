@@ -139,6 +139,7 @@ def drop(state: ServerState, client: ClientId, reason: DropReason, detail: str) 
             state.advertisements.pop(client, None)
         case CollectingShares():
             state.sealed.pop(client, None)
+            state.mask_parcels.pop(client, None)
         case CollectingConfirmations():
             state.confirmations.pop(client, None)
         case CollectingUnmaskingShares():

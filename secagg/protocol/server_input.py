@@ -25,6 +25,7 @@ from secagg.protocol.server_states import (
     CollectingConfirmations,
     CollectingMaskedInputs,
     CollectingUnmaskingShares,
+    MaskParcels,
     ServerStep,
     Turnout,
     refuse,
@@ -50,12 +51,19 @@ def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
         request = ConsistencyCheckRequest(context.session, contributors)
         return ServerStep(
             CollectingConfirmations(
-                context, Turnout(present), state.binding, state.advertisements, state.accumulator, contributors
+                context,
+                Turnout(present),
+                state.binding,
+                state.advertisements,
+                _half_dropped(state.mask_parcels, state.advertisements, contributors),
+                state.accumulator,
+                contributors,
             ),
             dict.fromkeys(sorted(present), request),
         )
+    parcels = _half_dropped(state.mask_parcels, state.advertisements, contributors)
     return _ask_for_shares(
-        context, state.binding, state.advertisements, state.accumulator, contributors, present, confirmations={}
+        context, state.binding, state.advertisements, parcels, state.accumulator, contributors, present, {}
     )
 
 
@@ -80,6 +88,7 @@ def close_confirmations(state: CollectingConfirmations) -> ServerStep:
         state.context,
         state.binding,
         state.advertisements,
+        state.mask_parcels,
         state.accumulator,
         state.contributors,
         confirmers,
@@ -91,6 +100,7 @@ def _ask_for_shares(
     context: SessionContext,
     binding: bytes,
     advertisements: Mapping[ClientId, Advertisement],
+    mask_parcels: MaskParcels,
     accumulator: NDArray[np.uint64],
     contributors: tuple[ClientId, ...],
     asked: frozenset[ClientId],
@@ -106,8 +116,25 @@ def _ask_for_shares(
             tuple(peer for peer in sharers if peer not in members),
             signed,
         )
-    following = CollectingUnmaskingShares(context, Turnout(asked), binding, advertisements, accumulator, contributors)
+    following = CollectingUnmaskingShares(
+        context, Turnout(asked), binding, advertisements, mask_parcels, accumulator, contributors
+    )
     return ServerStep(following, outbound)
+
+
+def _half_dropped(
+    parcels: MaskParcels, sharers: Mapping[ClientId, Advertisement], contributors: tuple[ClientId, ...]
+) -> MaskParcels:
+    """Those of pairs of sharers of which one contributed: no other mask is ever made by the server."""
+    members = frozenset(contributors)
+    return {
+        sender: {
+            receiver: parcel
+            for receiver, parcel in sent.items()
+            if receiver in sharers and (sender in members) is not (receiver in members)
+        }
+        for sender, sent in parcels.items()
+    }
 
 
 def _require_connection(context: SessionContext, contributors: tuple[ClientId, ...]) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.crypto import key_schedule, shamir
-from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.batch_decoding import recover_together
 from secagg.crypto.decoding import ReconstructionError, Recovery, recover
 from secagg.crypto.randomness import check_length
@@ -54,20 +53,21 @@ def mask_key_owners(state: CollectingUnmaskingShares) -> list[ClientId]:
     return [owner for owner in state.dropped_sharers if not contributors.isdisjoint(state.context.graph.of(owner))]
 
 
-def rebuild_mask_keys(
+def rebuild_mask_secrets(
     state: CollectingUnmaskingShares, owners: Sequence[ClientId], inconsistent: list[ShareInconsistent]
-) -> Iterator[tuple[ClientId, AgreementKey]]:
-    """The mask keys of owners; each gives its public key.
+) -> Iterator[tuple[ClientId, SecretBytes]]:
+    """What the mask keys of owners are made of, 32 bytes each; each gives its public key.
 
     Other arguments and errors are those of :func:`rebuild_seeds`.
     """
 
     def advertised(owner: ClientId, secret: SecretBytes) -> bool:
-        return AgreementKey.from_secret(secret).public == state.advertisements[owner].mask_public
+        context = state.context
+        key = key_schedule.mask_private_key(secret, context.session, with_kem=context.suite.hybrid)
+        return key.public == state.advertisements[owner].mask_public
 
     shares = _Holdings({holder: answer.mask_key_shares for holder, answer in state.revealed.items()})
-    for owner, secret in _rebuild(state, owners, shares, advertised, inconsistent):
-        yield owner, AgreementKey.from_secret(secret)
+    yield from _rebuild(state, owners, shares, advertised, inconsistent)
 
 
 class _Holdings:

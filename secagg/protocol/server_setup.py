@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from secagg.crypto import key_schedule
-from secagg.crypto.agreement import is_canonical, is_low_order
+from secagg.crypto.hybrid import halves, is_canonical, is_low_order
 from secagg.crypto.signing import verify
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.context import SessionContext
 from secagg.protocol.events import ClientDropped, ServerEvent
 from secagg.protocol.messages import (
+    SEALED_BYTES,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
     MaskedInputCollectionRequest,
@@ -21,6 +23,7 @@ from secagg.protocol.messages import (
     ShareKeysRequest,
     ShareKeysResponse,
 )
+from secagg.protocol.parcels import check_public_keys, split_parcel
 from secagg.protocol.server_states import (
     CannotContinueError,
     CollectingKeys,
@@ -44,12 +47,17 @@ def take_advertisement(state: CollectingKeys, client: ClientId, message: Adverti
     context, ad = state.context, message.advertisement
     if ad.client != client:
         refuse(DropReason.ADVERTISEMENT_OF_ANOTHER_CLIENT, f"client {client} advertised keys of client {ad.client}")
-    publics = {ad.channel_public, ad.mask_public}
-    if len(publics) < 2 or publics & state.keys_in_use:
+    keys = ad.channel_public, ad.mask_public
+    check_public_keys(context, client, *keys)
+    parts = [part for key in keys for part in halves(key)]
+    publics = frozenset(parts)
+    if len(publics) < len(parts) or publics & state.keys_in_use:
         refuse(DropReason.PUBLIC_KEY_REPEATED, f"client {client} advertised a public key that is in use already")
-    if not all(is_canonical(public) for public in publics):
-        refuse(DropReason.PUBLIC_KEY_NOT_CANONICAL, f"client {client}'s public key is not reduced modulo 2^255-19")
-    if any(is_low_order(public) for public in publics):
+    if not all(map(is_canonical, keys)):
+        refuse(
+            DropReason.PUBLIC_KEY_NOT_CANONICAL, f"client {client}'s public key has a number in it that is not reduced"
+        )
+    if any(map(is_low_order, keys)):
         refuse(DropReason.PUBLIC_KEY_OF_LOW_ORDER, f"client {client} advertised a public key of low order")
     if context.active:
         text = key_schedule.advertisement_text(
@@ -98,7 +106,20 @@ def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysRes
             f"client {client} sealed shares for {len(message.ciphertexts)} clients that are not exactly its "
             f"{len(expected)} advertised neighbours",
         )
-    state.sealed[client] = dict(message.ciphertexts)
+    if not state.context.suite.hybrid:
+        # There are n^2 of them: only one of another length is looked at alone, and refused.
+        for receiver, content in message.ciphertexts:
+            if len(content) != SEALED_BYTES:
+                split_parcel(state.context, client, receiver, content, wrapped=True)
+        state.sealed[client] = dict(message.ciphertexts)
+        return
+    forwarded, kept = dict[ClientId, bytes](), dict[ClientId, bytes]()
+    for receiver, content in message.ciphertexts:
+        parcel = split_parcel(state.context, client, receiver, content, wrapped=True)
+        forwarded[receiver] = replace(parcel, wrap=b"").join()
+        if parcel.wrap:
+            kept[receiver] = parcel.mask_ciphertext + parcel.wrap
+    state.sealed[client], state.mask_parcels[client] = forwarded, kept
 
 
 def close_shares(state: CollectingShares) -> ServerStep:
@@ -120,6 +141,7 @@ def close_shares(state: CollectingShares) -> ServerStep:
         Turnout(frozenset(kept)),
         state.binding,
         {client: ad for client, ad in state.advertisements.items() if client in kept},
+        {client: parcels for client, parcels in state.mask_parcels.items() if client in kept},
         np.zeros(context.layout.words, dtype=np.uint64),
     )
     return ServerStep(following, outbound, events)

@@ -22,6 +22,9 @@ from secagg.protocol.messages import Advertisement, ServerMessage, UnmaskingResp
 from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import ServerPhase
 
+MaskParcels = Mapping[ClientId, Mapping[ClientId, bytes]]
+"""In a hybrid suite, the mask ciphertext and its wrapped secret by who encapsulated and to whom; empty in others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turnout:
@@ -61,7 +64,7 @@ class CollectingKeys:
 
 @dataclass(frozen=True, slots=True)
 class CollectingShares:
-    """Collects sealed shares, kept by sender."""
+    """Collects sealed shares, kept by sender; `mask_parcels` are what stays here of them in a hybrid suite."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
     context: SessionContext
@@ -69,6 +72,7 @@ class CollectingShares:
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
     sealed: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict)
+    mask_parcels: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class CollectingMaskedInputs:
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
+    mask_parcels: MaskParcels = field(repr=False)
     accumulator: NDArray[np.uint64] = field(repr=False)
 
 
@@ -92,6 +97,7 @@ class CollectingConfirmations:
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
+    mask_parcels: MaskParcels = field(repr=False)
     accumulator: NDArray[np.uint64] = field(repr=False)
     contributors: tuple[ClientId, ...]
     confirmations: dict[ClientId, bytes] = field(default_factory=dict)
@@ -106,6 +112,7 @@ class CollectingUnmaskingShares:
         turnout: who was asked.
         binding: cohort digest, or session digest in a sparse graph.
         advertisements: of all sharers, contributors or not.
+        mask_parcels: of pairs of which one contributed and one did not.
         accumulator: uint64, the masked sum.
         contributors: whose inputs are in it, ascending.
         revealed: answers by holder.
@@ -116,6 +123,7 @@ class CollectingUnmaskingShares:
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
+    mask_parcels: MaskParcels = field(repr=False)
     accumulator: NDArray[np.uint64] = field(repr=False)
     contributors: tuple[ClientId, ...]
     revealed: dict[ClientId, UnmaskingResponse] = field(default_factory=dict, repr=False)

@@ -18,6 +18,9 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.hybrid import HybridKey, private_key
+from secagg.crypto.kem import SEED_BYTES, KemKey
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.quantization import QuantizationReport
@@ -42,6 +45,7 @@ _PLAIN: Final = {
         EncodedInput,
         QuantizationReport,
         ParticipationLimits,
+        Encapsulated,
         client_states.HeldShares,
         server_states.Turnout,
         client_states.AwaitingAdvertiseKeys,
@@ -252,7 +256,7 @@ def _write(parts: list[bytes], value: object) -> None:
             _head(parts, b"s", value.encode())
         case SecretBytes():
             _head(parts, b"x", bytes(value.expose()))
-        case AgreementKey():
+        case AgreementKey() | HybridKey() | KemKey():
             _head(parts, b"k", bytes(value.secret.expose()))
         case np.ndarray():
             _head(parts, b"a", value.astype("<u8", copy=False).tobytes())
@@ -328,7 +332,7 @@ class _Reader:
             case b"x":
                 return SecretBytes(raw)
             case b"k":
-                return AgreementKey.from_secret(SecretBytes(raw))
+                return KemKey(SecretBytes(raw)) if len(raw) == SEED_BYTES else private_key(SecretBytes(raw))
             case b"a":
                 return np.frombuffer(raw, dtype="<u8").astype(np.uint64)
             case b"r":

@@ -36,6 +36,7 @@ from secagg.masking.engine import MaskTerm, add_masks
 from secagg.parameters import ClientId, SessionParameters, ThreatModel
 from secagg.protocol.context import session_context
 from secagg.protocol.messages import (
+    SEALED_BYTES,
     AdvertiseKeysResponse,
     Advertisement,
     MaskedInputCollectionResponse,
@@ -45,7 +46,6 @@ from secagg.protocol.messages import (
 )
 from secagg.protocol.roster import NO_ROSTER
 from secagg.wire.codec import decode_client_message, encode
-from secagg.wire.tables import SEALED_BYTES
 
 _NOISE_BYTES: Final = 1 << 16
 

@@ -23,6 +23,7 @@ from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     DIGEST_BYTES,
+    PARCEL_BYTES,
     PUBLIC_KEY_BYTES,
     SIGNATURE_BYTES,
     Abort,
@@ -45,7 +46,6 @@ from secagg.protocol.messages import (
 from secagg.wire import messages_pb2 as pb
 from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
 from secagg.wire.tables import (
-    SEALED_BYTES,
     decode_masked_input_collection_request,
     decode_share_keys_response,
     decode_unmasking_response,
@@ -215,16 +215,23 @@ def _advertisement(entry: pb.Advertisement) -> Advertisement:
         raise DecodeError(f"the advertisement's signature has {len(signature)} bytes; it has {SIGNATURE_BYTES} or none")
     return Advertisement(
         entry.client,
-        _exactly(entry.channel_public, PUBLIC_KEY_BYTES, "the channel key"),
-        _exactly(entry.mask_public, PUBLIC_KEY_BYTES, "the mask key"),
+        _public_key(entry.channel_public, "the channel key"),
+        _public_key(entry.mask_public, "the mask key"),
         _exactly(entry.commitment, COMMITMENT_BYTES, "the commitment"),
         signature,
     )
 
 
+def _public_key(value: bytes, name: str) -> bytes:
+    if len(value) not in PUBLIC_KEY_BYTES:
+        raise DecodeError(f"{name} has {len(value)} bytes; no suite has such keys")
+    return value
+
+
 def _sealed(entries: Sequence[pb.SealedShares]) -> tuple[tuple[ClientId, bytes], ...]:
     ciphertexts = [entry.ciphertext for entry in entries]
-    _all_exactly(ciphertexts, SEALED_BYTES, "a sealed share pair")
+    for other in set(map(len, ciphertexts)) - PARCEL_BYTES:
+        raise DecodeError(f"a parcel has {other} bytes; no suite has such ones")
     return tuple(zip(_ascending([entry.client for entry in entries], "sealed shares"), ciphertexts, strict=True))
 
 

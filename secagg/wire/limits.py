@@ -8,33 +8,38 @@ from __future__ import annotations
 
 from typing import Final
 
-from secagg.crypto.shamir import SHARE_BYTES
+from secagg.crypto.suites import get_suite
 from secagg.errors import DecodeError
 from secagg.parameters import SessionParameters
 from secagg.parameters.session import MAX_CONTEXT_BYTES, MAX_VECTORS
-from secagg.protocol.messages import SIGNATURE_BYTES
-from secagg.wire.tables import SEALED_BYTES
+from secagg.protocol.messages import LONGEST_PARCEL_BYTES, SEALED_BYTES, SIGNATURE_BYTES
 
 _FRAMING: Final = 64
-_ADVERTISEMENT: Final = 3 * 34 + 66 + 16
-_SEALED: Final = SEALED_BYTES + 16
-_SHARE: Final = SHARE_BYTES + 16
 _CONFIRMATION: Final = SIGNATURE_BYTES + 16
 _CLIENT: Final = 8
 _VECTORS: Final = MAX_VECTORS * 640
 
 
+def _parcel(parameters: SessionParameters) -> int:
+    return (LONGEST_PARCEL_BYTES if get_suite(parameters.suite).hybrid else SEALED_BYTES) + 16
+
+
+def _advertisement(parameters: SessionParameters) -> int:
+    return 2 * (get_suite(parameters.suite).public_bytes + 2) + 34 + 66 + 16
+
+
 def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> int:
     """The longest message, in bytes, that a client of this session may send."""
     degree = parameters.topology.degree
-    return _FRAMING + max(packed_bytes, degree * _SEALED, degree * _SHARE)
+    return _FRAMING + max(packed_bytes, degree * _parcel(parameters))
 
 
 def server_message_limit(parameters: SessionParameters) -> int:
     """The longest message, in bytes, that the server of this session may send after the offer."""
     degree, clients = parameters.topology.degree, parameters.clients
     unmasking = degree * _CLIENT + clients * _CONFIRMATION
-    return _FRAMING + max((degree + 1) * _ADVERTISEMENT, degree * _SEALED, clients * _CLIENT, unmasking)
+    lists = (degree + 1) * _advertisement(parameters), degree * _parcel(parameters), clients * _CLIENT
+    return _FRAMING + max(*lists, unmasking)
 
 
 def offer_limit(maximum_cohort: int) -> int:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from secagg.crypto.aead import OVERHEAD_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.parameters import ClientId
 from secagg.protocol.messages import (
+    SEALED_BYTES,
     ClientMessage,
     MaskedInputCollectionRequest,
     RevealedShares,
@@ -24,7 +24,6 @@ from secagg.protocol.messages import (
 from secagg.wire.entries import EntryList
 from secagg.wire.framing import envelope_prefix, open_envelope
 
-SEALED_BYTES: Final = 2 * SHARE_BYTES + OVERHEAD_BYTES
 _SEALED: Final = EntryList(b"\x0a", SEALED_BYTES)
 _SEED_SHARES: Final = EntryList(b"\x0a", SHARE_BYTES)
 _MASK_KEY_SHARES: Final = EntryList(b"\x12", SHARE_BYTES)

@@ -78,7 +78,14 @@ def read_alone(
             add_masks(total, [MaskTerm(mask, negative=client < liar)], context.suite.prg)
         del advertisements[liar]
     state = CollectingUnmaskingShares(
-        context, Turnout(frozenset(revealed)), harness.session, advertisements, total, tuple(members), dict(revealed)
+        context,
+        Turnout(frozenset(revealed)),
+        harness.session,
+        advertisements,
+        {},
+        total,
+        tuple(members),
+        dict(revealed),
     )
     completed = close_unmasking(state, lambda _: None).state
     assert isinstance(completed, ServerCompleted)

@@ -17,7 +17,7 @@ KEY = kem.KemKey(SecretBytes(bytes(range(64))))
 def test_who_has_the_seed_learns_the_secret() -> None:
     shared, ciphertext = kem.encapsulate(KEY.public, SystemRandomSource())
     assert len(shared) == kem.SHARED_BYTES
-    assert KEY.decapsulate(ciphertext) == shared == kem.KemKey(KEY.seed).decapsulate(ciphertext)
+    assert KEY.decapsulate(ciphertext) == shared == kem.KemKey(KEY.secret).decapsulate(ciphertext)
 
 
 def test_each_encapsulation_is_another() -> None:

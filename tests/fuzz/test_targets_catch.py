@@ -76,7 +76,7 @@ def test_a_session_that_forgets_its_answers(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("number", range(WORLDS))
 def test_a_mask_that_is_missing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     whole = client_input._terms
-    monkeypatch.setattr(client_input, "_terms", lambda state, sharers: whole(state, sharers)[:-1])
+    monkeypatch.setattr(client_input, "_terms", lambda *of: whole(*of)[:-1])
     with pytest.raises(InvariantBroken, match="input plus its masks"):
         TARGETS["client_session"](bytes([number]) + BEFORE_SEALED + bytes([c.HONEST]))
 

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from secagg import ClientPhase, LocalProtocolError, PeerMisbehaved, Round, SecretBytes, Violation
+from secagg import ClientPhase, DecodeError, LocalProtocolError, PeerMisbehaved, Round, SecretBytes, Violation
 from secagg.crypto import aead
 from secagg.crypto.key_schedule import share_associated_data
 from secagg.encoding.layout import Layout
@@ -84,8 +84,6 @@ def test_each_rule_for_sealed_shares() -> None:
     [
         b"\xff\xf1" + bytes(70),  # 65521, the prime itself, in the seed share
         bytes(36) + b"\xff\xff" + bytes(34),  # in the mask-key share
-        bytes(71),
-        bytes(73),
     ],
 )
 def test_a_neighbours_share_that_is_no_share_is_found_at_once(pair: bytes) -> None:
@@ -94,6 +92,13 @@ def test_a_neighbours_share_that_is_no_share_is_found_at_once(pair: bytes) -> No
         mask_input(state_of(harness, 1), resealed(harness, pair), UNUSED)
     assert caught.value.violation is V.SHARE_NOT_CANONICAL
     assert b"client 2" in str(caught.value).encode()
+
+
+@pytest.mark.parametrize("length", [71, 73])
+def test_a_parcel_of_another_length_is_no_message(length: int) -> None:
+    harness = waiting()
+    with pytest.raises(DecodeError, match=f"client 2 sealed for 1 has {length + 40} bytes; suite 0x0001 fixes 112"):
+        mask_input(state_of(harness, 1), resealed(harness, bytes(length)), UNUSED)
 
 
 def test_canonical_shares_of_a_neighbour_are_kept_as_they_are() -> None:

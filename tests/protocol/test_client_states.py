@@ -22,6 +22,9 @@ from secagg import (
     ThreatModel,
 )
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.hybrid import HybridKey
+from secagg.crypto.kem import KemKey
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.encoding.session_vector import EncodedInput
 from secagg.protocol.client_states import (
     AwaitingConsistencyCheck,
@@ -40,7 +43,7 @@ from tests.harness import Harness, alter
 from tests.protocol.support import session
 
 STATES: tuple[type[Any], ...] = get_args(ClientState)
-PRIVATE = (AgreementKey, SecretBytes, HeldShares, EncodedInput, IdentityKey)
+PRIVATE = (AgreementKey, HybridKey, KemKey, Encapsulated, SecretBytes, HeldShares, EncodedInput, IdentityKey)
 
 
 def private_fields(state: type[Any]) -> dict[str, str]:
@@ -85,8 +88,15 @@ def test_each_state_holds_only_the_secrets_that_later_phases_need() -> None:
     assert {state.__name__: sorted(private_fields(state)) for state in STATES} == {
         "Offered": ["identity"],
         "AwaitingAdvertiseKeys": [],
-        "AwaitingShareKeys": ["channel_key", "mask_key", "self_mask_seed"],
-        "AwaitingMaskedInput": ["input", "mask_key", "receiving_keys", "self_mask_seed"],
+        "AwaitingShareKeys": ["channel_key", "mask_key", "mask_secret", "self_mask_seed"],
+        "AwaitingMaskedInput": [
+            "channel_kem",
+            "encapsulated",
+            "input",
+            "mask_key",
+            "receiving_keys",
+            "self_mask_seed",
+        ],
         "AwaitingConsistencyCheck": ["held"],
         "AwaitingUnmasking": ["held"],
         "ClientCompleted": [],
@@ -101,7 +111,7 @@ def test_there_is_no_mask_key_where_shares_are_revealed() -> None:
     for state in (AwaitingConsistencyCheck, AwaitingUnmasking):
         hints = get_type_hints(state)
         own = [hints[entry.name] for entry in dataclasses.fields(state) if entry.name != "context"]
-        assert not any("AgreementKey" in str(hint) or "SecretBytes" in str(hint) for hint in own)
+        assert not any("Key" in str(hint) or "SecretBytes" in str(hint) for hint in own)
 
 
 def without_identity(client: ClientSession, harness: Harness) -> list[bytes]:

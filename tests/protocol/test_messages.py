@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secagg.crypto import agreement, signing
+from secagg.crypto import agreement, hybrid, signing
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, ParameterError
 from secagg.protocol import messages
@@ -159,6 +159,7 @@ def test_an_advertisement_is_unsigned_unless_told() -> None:
 
 
 def test_lengths_are_those_of_the_primitives() -> None:
-    assert messages.PUBLIC_KEY_BYTES == agreement.KEY_BYTES
+    assert {agreement.KEY_BYTES, hybrid.PUBLIC_BYTES} == messages.PUBLIC_KEY_BYTES
+    assert {112, 1200, 2288, 2320} == messages.PARCEL_BYTES
     assert messages.SIGNATURE_BYTES == signing.SIGNATURE_BYTES
     assert (messages.DIGEST_BYTES, messages.COMMITMENT_BYTES) == (32, 32)

@@ -26,7 +26,7 @@ from secagg.protocol.context import session_context
 from secagg.protocol.events import ShareInconsistent
 from secagg.protocol.messages import RevealedShares, UnmaskingResponse
 from secagg.protocol.roster import NO_ROSTER
-from secagg.protocol.server_rebuilding import mask_key_owners, rebuild_mask_keys, rebuild_seeds
+from secagg.protocol.server_rebuilding import mask_key_owners, rebuild_mask_secrets, rebuild_seeds
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
 from tests import strategies
 from tests.harness import Harness, alter, decode_answer
@@ -356,7 +356,7 @@ def rebuilt(state: CollectingUnmaskingShares) -> tuple[list[bytes], list[ShareIn
     secrets: list[bytes] = []
     try:
         secrets += [bytes(seed.expose()) for seed in rebuild_seeds(state, named)]
-        secrets += [bytes(key.secret.expose()) for _, key in rebuild_mask_keys(state, mask_key_owners(state), named)]
+        secrets += [bytes(secret.expose()) for _, secret in rebuild_mask_secrets(state, mask_key_owners(state), named)]
     except CannotContinueError as error:
         return secrets, [], error.reason
     return secrets, named, None

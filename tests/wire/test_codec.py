@@ -15,6 +15,7 @@ from secagg.errors import AbortReason, DecodeError, InternalError, ParameterErro
 from secagg.parameters import SessionParameters
 from secagg.parameters.vectors import FixedPoint
 from secagg.protocol.messages import (
+    SEALED_BYTES,
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -39,7 +40,6 @@ from secagg.wire.codec import (
     encode,
     encode_offer,
 )
-from secagg.wire.tables import SEALED_BYTES
 from tests import strategies
 from tests.wire import trees
 from tests.wire.trees import Field, Tree, packed, render, tree

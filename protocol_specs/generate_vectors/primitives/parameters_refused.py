@@ -43,7 +43,7 @@ def add_to(topic: Topic, *, complete: Sessions, sparse: Make, active: Sessions) 
     for name, comment, broken in _broken_vectors(complete):
         _add(topic, name, comment, encode_parameters(broken), _VALUE, "RuleBroken", ["C01"])
     for suite in (0x0100, 0x0142, 0x01FF):
-        comment = "A suite that is reserved for hybrids."
+        comment = "A suite that is reserved for further hybrids."
         reserved = encode_parameters(complete(suite=suite))
         _add(topic, f"suite-reserved-{suite:04x}", comment, reserved, _VALUE, "ReservedSuite", ["C01", "R10"])
     for suite in (0, 3, 0x0201, 2**16 + 1, 2**32 + 1, 2**64 - 1):

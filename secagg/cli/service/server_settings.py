@@ -314,7 +314,8 @@ class SessionSettings(Section):
         default=None, description="the smallest sum that is released, in clients"
     )
     suite: secagg.SuiteId = Field(
-        default=secagg.SuiteId.X25519_AES128CTR, description="1: AES-128-CTR masks; 2: AEGIS-128X2"
+        default=secagg.SuiteId.X25519_AES128CTR,
+        description="1: AES-128-CTR masks; 2: AEGIS-128X2; 257 and 258: the same with ML-KEM-768 beside X25519",
     )
     security_bits: Count = Field(default=40, description="a sparse graph leaks with probability 2^-bits at most")
     correctness_bits: Count = Field(

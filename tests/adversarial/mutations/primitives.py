@@ -106,11 +106,11 @@ MUTATIONS: Final = (
     m(
         "12",
         "the input is asked for first",
-        (INPUT, "    held = _open_all(state, message)\n", ""),
+        (INPUT, "    held, mask_ciphertexts = _open_all(state, message)\n", ""),
         (
             INPUT,
             "    words = state.input.words\n",
-            "    held = _open_all(state, message)\n    words = state.input.words\n",
+            "    held, mask_ciphertexts = _open_all(state, message)\n    words = state.input.words\n",
         ),
     ),
     m("12", "too few sharers", (INPUT, "if len(message.ciphertexts) < context.parameters.threshold:", "if False:")),
@@ -126,7 +126,7 @@ MUTATIONS: Final = (
     m(
         "20",
         "low order, at the server",
-        (SERVER_SETUP, "if any(is_low_order(public) for public in publics):", "if False:"),
+        (SERVER_SETUP, "if any(map(is_low_order, keys)):", "if False:"),
     ),
     m(
         "20",

@@ -1,0 +1,73 @@
+"""What one client sends to another, its parcel, as bytes (Specification §3.3).
+
+In suites without a KEM a parcel is the sealed pair of shares. In hybrid suites the ciphertext of the channel stands
+before it, and where the sender has the lower id the ciphertext of their mask behind it; on the way to the server its
+wrapped secret follows, which stays there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
+from secagg.errors import DecodeError
+from secagg.parameters import ClientId
+from secagg.protocol.context import SessionContext
+from secagg.protocol.messages import SEALED_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The parts of a parcel; those that it does not have are empty."""
+
+    channel_ciphertext: bytes
+    sealed: bytes
+    mask_ciphertext: bytes
+    wrap: bytes = b""
+
+    def join(self) -> bytes:
+        """Return the parcel as it travels."""
+        return self.channel_ciphertext + self.sealed + self.mask_ciphertext + self.wrap
+
+
+def split_parcel(
+    context: SessionContext, sender: ClientId, receiver: ClientId, parcel: bytes, *, wrapped: bool
+) -> Parcel:
+    """Cut a parcel into its parts.
+
+    Args:
+        context: of the session, whose suite fixes the form.
+        sender: who made it.
+        receiver: for whom.
+        parcel: the bytes.
+        wrapped: whether it is on the way to the server.
+
+    Raises:
+        DecodeError: another length than the suite fixes.
+    """
+    outwards = context.suite.hybrid and sender < receiver
+    channel = CIPHERTEXT_BYTES if context.suite.hybrid else 0
+    mask = CIPHERTEXT_BYTES if outwards else 0
+    wrap = SHARED_BYTES if outwards and wrapped else 0
+    expected = channel + SEALED_BYTES + mask + wrap
+    if len(parcel) != expected:
+        raise DecodeError(
+            f"what client {sender} sealed for {receiver} has {len(parcel)} bytes; suite 0x{context.suite.id:04x} fixes "
+            f"{expected}"
+        )
+    at = channel + SEALED_BYTES
+    return Parcel(parcel[:channel], parcel[channel:at], parcel[at : at + mask], parcel[at + mask :])
+
+
+def check_public_keys(context: SessionContext, client: ClientId, *publics: bytes) -> None:
+    """Refuse public keys of another suite.
+
+    Raises:
+        DecodeError: another length than the suite fixes.
+    """
+    for public in publics:
+        if len(public) != context.suite.public_bytes:
+            raise DecodeError(
+                f"a public key of client {client} has {len(public)} bytes; suite 0x{context.suite.id:04x} fixes "
+                f"{context.suite.public_bytes}"
+            )

@@ -1,0 +1,51 @@
+"""Hybrid keys and parcels: row 42."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.adversarial.mutations.mutation import INPUT, KEYS, REBUILD, SERVER_SETUP, SETUP, m
+
+HYBRID: Final = "crypto/hybrid.py"
+_BOTH: Final = "bytes(encapsulated.secret.expose()) + bytes(key.expose())"
+
+MUTATIONS: Final = (
+    m("42", "masks without the KEM", (KEYS, "    if encapsulated is not None:\n", "    if False:\n")),
+    m(
+        "42",
+        "channels without the KEM",
+        (
+            SETUP,
+            "sending, channel_ciphertext = key_schedule.hybrid_key(sending, sent, binding), sent.ciphertext",
+            "channel_ciphertext = sent.ciphertext",
+        ),
+        (INPUT, "key = key_schedule.hybrid_key(SecretBytes(key.expose()), sent, state.binding)", "pass"),
+    ),
+    m("42", "the KEM alone", (KEYS, _BOTH, "bytes(encapsulated.secret.expose())")),
+    m("42", "a wrap without a pad", (KEYS, "pad = kdf.expand(secret, info,", "pad = SecretBytes(bytes(32)) or (info,")),
+    m(
+        "42",
+        "the server forwards wraps",
+        (SERVER_SETUP, 'replace(parcel, wrap=b"").join()', "replace(parcel).join()"),
+        ("protocol/parcels.py", "    if len(parcel) != expected:\n", "    if len(parcel) < expected:\n"),
+    ),
+    m(
+        "42",
+        "the mask ciphertext is not authentic",
+        (KEYS, ".finish() if mask_ciphertext else b", ".finish() if False else b"),
+    ),
+    m("42", "parts may repeat, at the client", (SETUP, "for part in halves(key)]", "for part in (key,)]")),
+    m("42", "parts may repeat, at the server", (SERVER_SETUP, "for part in halves(key)]", "for part in (key,)]")),
+    m("42", "unreduced encapsulation keys", (HYBRID, " and all(map(kem.is_canonical, second))", "")),
+    m("42", "keys of any suite", ("protocol/parcels.py", "if len(public) != context.suite.public_bytes:", "if False:")),
+    m("42", "parcels of any form", ("protocol/parcels.py", "    if len(parcel) != expected:\n", "    if False:\n")),
+    m(
+        "42",
+        "one part of a rebuilt key is held",
+        (
+            REBUILD,
+            "return key.public == state.advertisements[owner].mask_public",
+            "return key.public[:32] == state.advertisements[owner].mask_public[:32]",
+        ),
+    ),
+)
