@@ -14,23 +14,30 @@ fraction δ of the clients leaving after they shared keys (D = δn leave, n - D 
              shares       18 t multiply-adds for each of n secrets; (n - D) k (1 - δ) revealed shares are read
              adding       (n - D) (P unpacked, 8W added)
 
+In a hybrid suite a client encapsulates 3k/2 times, decapsulates as often, derives 3k keys more and makes 2 KEM keys;
+the server decapsulates for half of its pairs, derives 3/2 keys more for each, and makes 2D KEM keys. What one of these
+takes is counted in X25519 agreements, as it was measured beside them.
+
 These are floors: what handling messages in Python costs is not in them. Arithmetic only; makes no session.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from secagg.bench.rates import Rates
+from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMBS, SHARE_BYTES
+from secagg.crypto.suites import get_suite
 from secagg.encoding.layout import Layout
+from secagg.parameters.suite_ids import SuiteId
 from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     DIGEST_BYTES,
-    PUBLIC_KEY_BYTES,
+    LONGEST_PARCEL_BYTES,
     SEALED_BYTES,
     SIGNATURE_BYTES,
     AdvertiseKeysResponse,
@@ -50,6 +57,9 @@ from secagg.wire.codec import encode, payload_prefix
 
 WORD_BYTES: Final = 8
 _QUANTIZE_TRAFFIC: Final = 48
+_ENCAPSULATION: Final = 1.3  # in X25519 agreements, the public key's loading included
+_DECAPSULATION: Final = 1.0
+_KEM_KEY: Final = 3.3
 _DIGEST: Final = bytes(DIGEST_BYTES)
 
 
@@ -64,7 +74,7 @@ class SessionShape:
         layout: of the session vector: W words, P packed bytes.
         dropout: δ, the fraction that leaves after sharing keys.
         active: whether messages are signed and contributors confirmed.
-        suite: 1 or 2, the mask PRG.
+        suite: id of the suite.
     """
 
     clients: int
@@ -74,6 +84,19 @@ class SessionShape:
     dropout: float = 0.0
     active: bool = False
     suite: int = 1
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether the suite has a KEM."""
+        return get_suite(self.suite).hybrid
+
+    @property
+    def kem_bytes(self) -> int:
+        """What the KEM adds to a client's bytes, both ways: keys of all, ciphertexts of half of the masks each way."""
+        if not self.hybrid:
+            return 0
+        plain = replace(self, suite=int(SuiteId.X25519_AES128CTR))
+        return bytes_sent(self) + bytes_received(self) - bytes_sent(plain) - bytes_received(plain)
 
     @property
     def entries(self) -> int:
@@ -127,7 +150,7 @@ def client_cost(shape: SessionShape, rates: Rates) -> Cost:
     """Return what one client that stays to the end spends."""
     k, layout = shape.degree, shape.layout
     mask_bytes = WORD_BYTES * layout.words * (1 + k)
-    agreements, derivations = 2 * k + 1, 4 * k + 1
+    agreements, derivations = 2 * k + 1, (7 if shape.hybrid else 4) * k + 1
     parts = {
         "masks": mask_bytes / rates.mask_rate(shape.suite),
         "agreements": agreements * rates.x25519,
@@ -135,6 +158,8 @@ def client_cost(shape: SessionShape, rates: Rates) -> Cost:
         "shares": 2 * k * rates.seal + 2 * LIMBS * k * shape.threshold / rates.field,
         "entries": _QUANTIZE_TRAFFIC * shape.entries / rates.add + layout.packed_bytes / rates.pack,
     }
+    if shape.hybrid:
+        parts["kem"] = rates.x25519 * (1.5 * k * (_ENCAPSULATION + _DECAPSULATION) + 2 * _KEM_KEY)
     return Cost(
         mask_bytes=mask_bytes,
         agreements=agreements,
@@ -152,7 +177,7 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
     leaving, staying = shape.leaving, shape.clients - shape.leaving
     pairs = leaving * shape.staying_neighbours
     mask_bytes = int(WORD_BYTES * layout.words * (staying + pairs))
-    agreements, derivations = 2 * n + pairs + leaving, 2 * pairs + staying
+    agreements, derivations = 2 * n + pairs + leaving, (3.5 if shape.hybrid else 2) * pairs + staying
     parts = {
         "masks": mask_bytes / rates.mask_rate(shape.suite),
         "agreements": agreements * rates.x25519,
@@ -160,6 +185,8 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
         "shares": n * LIMBS * shape.threshold / rates.field,
         "entries": staying * (layout.packed_bytes / rates.pack + WORD_BYTES * layout.words / rates.add),
     }
+    if shape.hybrid:
+        parts["kem"] = rates.x25519 * (pairs / 2 * _DECAPSULATION + 2 * leaving * _KEM_KEY)
     return Cost(
         mask_bytes=mask_bytes,
         agreements=agreements,
@@ -177,7 +204,7 @@ def bytes_sent(shape: SessionShape) -> int:
     revealed = RevealedShares((_client_like(shape),) * k, SecretBytes(bytes(k * SHARE_BYTES)))
     masked = len(payload_prefix(_DIGEST, shape.layout.packed_bytes)) + shape.layout.packed_bytes
     lists: tuple[ClientMessage, ...] = (
-        ShareKeysResponse(_DIGEST, ((_client_like(shape), bytes(SEALED_BYTES)),) * k),
+        ShareKeysResponse(_DIGEST, _parcels(shape, LONGEST_PARCEL_BYTES)),
         UnmaskingResponse(_DIGEST, revealed, RevealedShares.of(())),
     )
     first = len(encode(AdvertiseKeysResponse(_DIGEST, _advertisement(shape))))
@@ -190,7 +217,7 @@ def bytes_received(shape: SessionShape) -> int:
     k, some = shape.degree, _client_like(shape)
     requests: list[ServerMessage] = [
         ShareKeysRequest(_DIGEST, (_advertisement(shape),) * (k + 1)),
-        MaskedInputCollectionRequest(_DIGEST, ((some, bytes(SEALED_BYTES)),) * k),
+        MaskedInputCollectionRequest(_DIGEST, _parcels(shape, LONGEST_PARCEL_BYTES - SHARED_BYTES)),
     ]
     confirmations: tuple[tuple[int, bytes], ...] = ()
     if shape.active:
@@ -208,8 +235,18 @@ def expansion(shape: SessionShape, plain_bits: int, *, both_ways: bool) -> float
 
 def _advertisement(shape: SessionShape) -> Advertisement:
     signature = bytes(SIGNATURE_BYTES) if shape.active else b""
+    key = bytes(get_suite(shape.suite).public_bytes)
+    return Advertisement(_client_like(shape), key, key, bytes(COMMITMENT_BYTES), signature)
+
+
+def _parcels(shape: SessionShape, longest: int) -> tuple[tuple[int, bytes], ...]:
+    """As many entries as neighbours: with a KEM, in one half of them the sender has the lower id."""
     some = _client_like(shape)
-    return Advertisement(some, bytes(PUBLIC_KEY_BYTES), bytes(PUBLIC_KEY_BYTES), bytes(COMMITMENT_BYTES), signature)
+    if not shape.hybrid:
+        return ((some, bytes(SEALED_BYTES)),) * shape.degree
+    upwards = shape.degree // 2
+    downwards = ((some, bytes(CIPHERTEXT_BYTES + SEALED_BYTES)),) * (shape.degree - upwards)
+    return (*downwards, *((some, bytes(longest)),) * upwards)
 
 
 def _client_like(shape: SessionShape) -> int:

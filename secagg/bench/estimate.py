@@ -49,14 +49,16 @@ def estimate(
         bits: of a quantized entry.
         dropout: fraction of the cohort that leaves after it shared keys: the dearest moment for the server.
         active: whether messages are signed and contributors confirmed.
-        suite: 1 or 2.
+        suite: its id.
         rates: how fast the machine is.
 
     Raises:
         ParameterError: a vector that no session can have, or a suite whose rate is unknown.
     """
     if suite not in tuple(SuiteId):
-        raise ParameterError(f"suite {suite} is unknown; choose 1 (AES-128-CTR) or 2 (AEGIS-128X2)")
+        raise ParameterError(
+            f"suite {suite} is unknown; choose 1 (AES-128-CTR), 2 (AEGIS-128X2), or 257 or 258 (with ML-KEM-768)"
+        )
     layout = Layout.build(fixed_point(length, bits).items(), clients, 1)
     shape = SessionShape(clients, degree, threshold, layout, dropout, active, suite)
     client = client_cost(shape, rates)
@@ -69,6 +71,8 @@ def estimate(
         "bits_per_entry": layout.packed_bytes * 8 / length,
         "plain_bytes": plain,
         "expansion": client.sent / plain,
+        "kem_bytes": shape.kem_bytes,
+        "upload_bytes": layout.packed_bytes,
         "client": _record(client),
         "server": _record(server_cost(shape, rates)),
     }

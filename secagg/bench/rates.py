@@ -16,6 +16,8 @@ from secagg.bench import primitives
 from secagg.bench.measuring import in_turns
 from secagg.bench.rows import Report
 from secagg.crypto import field
+from secagg.crypto.prg import AesCtrPrg
+from secagg.crypto.suites import get_suite
 from secagg.encoding.packing import pack_into, packed_size
 from secagg.errors import ParameterError
 
@@ -71,7 +73,7 @@ class Rates:
         Raises:
             ParameterError: the suite's cipher was not measured.
         """
-        prg = self.aes if suite == 1 else self.aegis
+        prg = self.aes if isinstance(get_suite(suite).prg, AesCtrPrg) else self.aegis
         if prg is None:
             raise ParameterError("AEGIS-128X2 was not measured; install the 'fast' extra and measure again")
         return floor_rate(prg, self.add)

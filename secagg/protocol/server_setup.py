@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
@@ -116,7 +115,7 @@ def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysRes
     forwarded, kept = dict[ClientId, bytes](), dict[ClientId, bytes]()
     for receiver, content in message.ciphertexts:
         parcel = split_parcel(state.context, client, receiver, content, wrapped=True)
-        forwarded[receiver] = replace(parcel, wrap=b"").join()
+        forwarded[receiver] = content[: len(content) - len(parcel.wrap)]
         if parcel.wrap:
             kept[receiver] = parcel.mask_ciphertext + parcel.wrap
     state.sealed[client], state.mask_parcels[client] = forwarded, kept

@@ -30,6 +30,7 @@ from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.field import uniform
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
+from secagg.crypto.suites import get_suite
 from secagg.encoding.session_vector import pack_vector
 from secagg.errors import ParameterError
 from secagg.masking.engine import MaskTerm, add_masks
@@ -61,7 +62,8 @@ class Crowd:
         lying: stand-ins that stay and reveal wrong shares.
 
     Raises:
-        ParameterError: an active session, strangers, a real client that leaves, or a liar that does not stay.
+        ParameterError: an active session, a hybrid suite, strangers, a real client that leaves, or a liar that does
+            not stay.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Crowd:
     ) -> None:
         if parameters.threat_model is not ThreatModel.SEMI_HONEST:
             raise ParameterError("stand-ins sign nothing; measure them in a semi-honest session")
+        if get_suite(parameters.suite).hybrid:
+            raise ParameterError("stand-ins encapsulate nothing; measure them in suite 0x0001 or 0x0002")
         strangers = [client for client in (*leaving, *real) if not parameters.includes(client)]
         if strangers or set(leaving) & set(real):
             raise ParameterError("real and leaving clients are two disjoint parts of the cohort")

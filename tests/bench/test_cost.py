@@ -69,6 +69,16 @@ def test_time_falls_with_faster_machines_and_grows_with_dropouts() -> None:
     assert client_cost(_shape(suite=2), CONSERVATIVE).seconds < client_cost(_shape(), CONSERVATIVE).seconds
 
 
+def test_a_hybrid_suite_costs_more_bytes_and_time() -> None:
+    plain, hybrid = _shape(), _shape(suite=0x0101)
+    assert plain.kem_bytes == 0
+    sent, received = 1184 * 2 + 50 * 1088 + 25 * 1120, 51 * 2368 + 50 * 1088 + 25 * 1088
+    assert sent + received <= hybrid.kem_bytes <= sent + received + 1000
+    for cost in (client_cost, server_cost):
+        assert cost(plain, CONSERVATIVE).seconds < cost(hybrid, CONSERVATIVE).seconds
+        assert "kem" in cost(hybrid, CONSERVATIVE).parts
+
+
 def test_the_floor_of_masking() -> None:
     assert floor_rate(6.0, 12.0) == pytest.approx(4.0)
     assert CONSERVATIVE.mask_rate(1) == floor_rate(CONSERVATIVE.aes, CONSERVATIVE.add)

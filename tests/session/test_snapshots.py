@@ -68,10 +68,11 @@ def restart_all(harness: Harness) -> None:
         assert harness.server.offer == server.offer
 
 
+@pytest.mark.parametrize("suite", [0x0001, 0x0101])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_phase_of_both_roles_comes_back_and_finishes_exactly(kind: str) -> None:
+def test_every_phase_of_both_roles_comes_back_and_finishes_exactly(kind: str, suite: int) -> None:
     """Everybody restarts before every round, in its middle and after its answers; one client drops on the way."""
-    harness = session(kind, vectors=MIXED_VECTORS)
+    harness = session(kind, vectors=MIXED_VECTORS, suite=suite)
     while (round_ := harness.round) is not None:
         restart_all(harness)
         silent = {2} if round_ is Round.MASKED_INPUT else set()

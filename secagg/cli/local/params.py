@@ -54,7 +54,9 @@ def params(
     bits: Annotated[
         int, typer.Option(help="With --cost: bits of a quantized entry, 2 to 32.")
     ] = secagg.FixedPoint.DEFAULT_BITS,
-    suite: Annotated[int, typer.Option(help="With --cost: 1 for AES-128-CTR masks, 2 for AEGIS-128X2.")] = 1,
+    suite: Annotated[
+        int, typer.Option(help="With --cost: 1 for AES masks, 2 for AEGIS; 257, 258: with ML-KEM-768.")
+    ] = 1,
     rates: Annotated[
         MaybePath,
         typer.Option(
@@ -153,6 +155,12 @@ def params(
     print_sentences(choice.reason)
     if cost:
         result_console().print(_cost_table(costs))
+        if costs["kem_bytes"] > costs["upload_bytes"]:
+            print_sentences(
+                f"Warning: ML-KEM-768 costs a client {readable_bytes(costs['kem_bytes'])}, more than its vector of "
+                f"{readable_bytes(costs['upload_bytes'])}. Take fewer clients, or a sparse graph, or suite 1 if "
+                "traffic that is recorded today need not stay closed."
+            )
         print_sentences(
             f"CPU time is a floor, at {costs['rates']}: what handling messages in Python costs is not in it."
         )

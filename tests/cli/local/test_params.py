@@ -96,6 +96,16 @@ def test_the_experimental_graph_is_shown_by_name_only(run: Any) -> None:
     assert json.loads(forty.out)["degree"] == 95
 
 
+def test_a_kem_that_weighs_more_than_the_vector_is_warned_of(run: Any) -> None:
+    asked = ("--clients", "100", "--cost", "--topology", "complete", "--length")
+    heavy = run("params", *asked, "100000", "--suite", "257").out
+    assert "Warning: ML-KEM-768 costs a client 550.3 KiB, more than its vector of 280.8 KiB" in " ".join(heavy.split())
+    for options in (("10000000", "--suite", "257"), ("100000", "--suite", "1")):
+        assert "Warning" not in run("params", *asked, *options).out
+    record = json.loads(run("params", *asked, "100000", "--suite", "257", "--json").out)["cost"]
+    assert record["kem_bytes"] > record["upload_bytes"]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
