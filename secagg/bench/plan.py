@@ -123,6 +123,7 @@ class Plan:
         memory_lengths: two vector lengths, whose difference tells bytes per word.
         memory_clients: two cohort sizes, whose difference tells bytes per client.
         uploads: whose bytes are counted.
+        hybrid: (clients, entries, how many leave) of a session with a KEM and the one without.
         repeats: sessions of each whole client and server; the median counts.
         flower: (clients, entries, dropped) of the comparison with Flower.
         peers: folder of the peers' virtual environments.
@@ -144,6 +145,7 @@ class Plan:
     memory_lengths: tuple[int, int]
     memory_clients: tuple[int, int]
     uploads: tuple[UploadCase, ...]
+    hybrid: tuple[int, int, int]
     repeats: int
     flower: tuple[int, int, int]
     peers: Path
@@ -232,6 +234,7 @@ FULL: Final = Plan(
     memory_lengths=(1_000_000, 3_000_000),
     memory_clients=(40, 80),
     uploads=(UploadCase(1 << 10, 1 << 20, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
+    hybrid=(100, PAPER_LENGTH, 10),
     repeats=3,
     flower=(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED),
     peers=Path("build/peers"),

@@ -9,6 +9,7 @@ from typing import Final
 from secagg.bench.benchmark import Suite
 from secagg.bench.suites import (
     cells,
+    hybrid,
     masking,
     memory,
     packing,
@@ -32,6 +33,7 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
         "shamir": shamir.benchmarks,
         "round": whole_client.benchmarks,
         "server": server.benchmarks,
+        "hybrid": hybrid.benchmarks,
         "cells": cells.benchmarks,
         "rules": rules.benchmarks,
         "scaling": scaling.benchmarks,

@@ -41,6 +41,8 @@ MEDIAN: Final = f"median of {RULE_ROWS} rows"
 KRUM: Final = f"Krum of {RULE_ROWS} rows"
 SERVER_OF_CELLS: Final = "server, all cells"
 UPLOAD_IN_CELLS: Final = "upload"
+HYBRID_CLIENT: Final = "client"
+HYBRID_SERVER: Final = "server"
 FLOWER_CLIENT: Final = "Flower SecAgg+, client"
 FLOWER_UNMASK: Final = "Flower SecAgg+, server unmask"
 
@@ -63,6 +65,11 @@ def upload_name(clients: int, length: int) -> str:
 def cells_name(what: str, case: CellsCase) -> str:
     """Return the name of the row of what cells cost, over one session of all."""
     return f"{what}, {case.name}"
+
+
+def hybrid_name(what: str, clients: int, length: int, leaving: int) -> str:
+    """Return the name of the row of what a hybrid suite costs, over the same session in suite 0x0001."""
+    return f"{what}, suite 0x0101, n={clients} d={short(length)}, {leaving} leave"
 
 
 def noise_name(sigma: int) -> str:
@@ -166,7 +173,7 @@ TARGETS: Final = (
     *(
         _paper_server(ServerCase(clients, PAPER_LENGTH, dropped, suite=suite), bound)
         for clients, dropped, bound in ((500, 10, 3000.0), (500, 30, 7000.0), (1000, 30, 20000.0))
-        for suite in SuiteId
+        for suite in (SuiteId.X25519_AES128CTR, SuiteId.X25519_AEGIS128X2)
     ),
     *(
         Target(
@@ -177,6 +184,16 @@ TARGETS: Final = (
             "≤ 3 × honest",
         )
         for case in FULL.liars
+    ),
+    *(
+        Target(
+            f"{what} CPU, suite 0x0101, n={FULL.hybrid[0]}, d={short(FULL.hybrid[1])}, {FULL.hybrid[2]} leave",
+            ("hybrid", hybrid_name(what, *FULL.hybrid)),
+            TargetOn.MEASURED,
+            bound,
+            f"≤ {bound:g} × suite 0x0001",
+        )
+        for what, bound in ((HYBRID_CLIENT, 3.0), (HYBRID_SERVER, 1.8))
     ),
     Target(
         f"client CPU in cells of {_CELLS.size}, n={_CELLS.clients}, d=1M",

@@ -35,6 +35,7 @@ TINY = replace(
     memory_lengths=(60_000, 120_000),
     memory_clients=(6, 7),
     uploads=(UploadCase(20, 2000, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
+    hybrid=(6, 300, 1),
     flower=(6, 300, 1),
     peers=Path("nowhere"),
 )

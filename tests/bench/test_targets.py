@@ -14,7 +14,6 @@ from secagg.bench.registry import SUITES
 from secagg.bench.rows import Better, Row, TargetOn, measured_row, skipped_row
 from secagg.bench.tables import paper_table, targets_table
 from secagg.bench.targets import TARGETS, Target, judge, unmask_name, upload_name
-from secagg.parameters.suite_ids import SuiteId
 from tests.bench.conftest import report_of, time_row
 
 
@@ -36,6 +35,10 @@ def _full_names() -> set[tuple[str, str]]:
             ("cells", targets.cells_name(what, FULL.cells[-1]))
             for what in (targets.CLIENT_IN_CELLS, targets.SERVER_OF_CELLS)
         }
+        | {
+            ("hybrid", targets.hybrid_name(what, *FULL.hybrid))
+            for what in (targets.HYBRID_CLIENT, targets.HYBRID_SERVER)
+        }
         | {("rules", targets.MEDIAN), ("rules", targets.KRUM)}
         | {("peers", targets.FLOWER_CLIENT), ("peers", targets.FLOWER_UNMASK)}
     )
@@ -43,7 +46,7 @@ def _full_names() -> set[tuple[str, str]]:
 
 def test_every_target_has_its_benchmark_in_a_full_run() -> None:
     keys = [target.key for target in TARGETS]
-    assert len(set(keys)) == len(keys) == 29
+    assert len(set(keys)) == len(keys) == 31
     assert set(keys) <= _full_names()
     assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
     assert {suite for suite, _ in keys} <= set(SUITES)
@@ -55,9 +58,18 @@ def test_the_targets_are_those_that_were_set() -> None:
     assert bounds == [
         *((ratio, 0.9), (peer, 1.5), (peer, 1.7), (peer, 5.0), (peer, 30.0)),
         *((measured, 1.66), (measured, 1.90), (measured, 150.0)),
-        *((measured, bound) for bound in (3000.0, 7000.0, 20000.0) for _ in SuiteId),
+        *((measured, bound) for bound in (3000.0, 7000.0, 20000.0) for _ in range(2)),
         *((measured, 3.0) for _ in FULL.liars),
-        *((measured, 0.45), (measured, 2.2), (peer, 1 / 1.5), (peer, 0.5), (measured, 3.0), (measured, 1.15)),
+        *(
+            (measured, 3.0),
+            (measured, 1.8),
+            (measured, 0.45),
+            (measured, 2.2),
+            (peer, 1 / 1.5),
+            (peer, 0.5),
+            (measured, 3.0),
+            (measured, 1.15),
+        ),
         *((peer, 1 / share) for share in (0.25, 0.25, 0.7, 0.7, 4, 2)),
     ]
 

@@ -44,7 +44,7 @@ def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
     seconds = shared.plan.seconds
     return tuple(
         Benchmark(names[suite], seconds + more, partial(measure, shared, suite))
-        for suite in SuiteId
+        for suite in _ONE
         for names, more, measure in ((_ONE, 0.5, _one_worker), (_TWO, _START_SECONDS, _two_workers))
     )
 
