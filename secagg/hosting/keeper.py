@@ -257,7 +257,9 @@ class Keeper(Kept):
             self._stored += waiting.size
             waiting.resolve(self.answered(waiting, applied.receipt))
         self._in_hand = ()
-        await self._show()
+        # What closes the round at once is shown together with it.
+        if self._over is not None or self._due(book) is None:
+            await self._show()
         return True
 
     async def _mentioning(self, committing: Coroutine[Any, Any, Step]) -> Step:

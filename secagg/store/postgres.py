@@ -16,8 +16,7 @@ import psycopg
 
 from secagg.store.base import StoreError
 from secagg.store.blobs import Blobs
-from secagg.store.digests import digest_of
-from secagg.store.postgres_letters import answer, leave, receipts_of, unanswered
+from secagg.store.postgres_letters import RECEIPTS, leave, put_state, receipt_of, unanswered
 from secagg.store.postgres_pool import ANSWERED, CHANGED, CHANNEL, SECONDS, SENT
 from secagg.store.postgres_rows import STANDING, lease_digest, leased_state, named_uploads, standing_of
 from secagg.store.postgres_sessions import PostgresSessions
@@ -33,8 +32,10 @@ _FREE = (
     "AND (%(name)s::text IS NULL OR name = %(name)s) ORDER BY until, session LIMIT %(most)s FOR UPDATE SKIP LOCKED"
 )
 _TAKE = (
-    "UPDATE leases SET epoch = %s, digest = %s, replica = %s, until = clock_timestamp() + make_interval(secs => %s) "
-    "WHERE session = %s"
+    "UPDATE leases SET epoch = taken.epoch, digest = taken.digest, replica = %s, "
+    "until = clock_timestamp() + make_interval(secs => %s) "
+    "FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS taken(session, epoch, digest) "
+    "WHERE leases.session = taken.session"
 )
 # A damaged lease, which has no digest since it was taken, is not mended by what is said of it.
 _NOTE = (
@@ -70,16 +71,16 @@ class PostgresStore(PostgresSessions):
             numbers = connection.execute(
                 "SELECT nextval('epochs') AS epoch FROM generate_series(1, %s)", (len(rows),)
             ).fetchall()
-            taken = []
+            sessions, digests = [], []
             for row, number in zip(rows, numbers, strict=True):
                 whole = lease_digest(row["name"], row["epoch"], row["open_seconds"]) == row["digest"]
                 lease = Lease(row["name"], number["epoch"], row["open_seconds"] if whole else 0.0)
                 # A damaged one is taken as well, so that its holder finds it damaged and says so.
-                digest = lease_digest(lease.name, lease.epoch, lease.open_seconds) if whole else b""
-                taken.append((lease.epoch, digest, replica, seconds, row["session"]))
+                digests.append(lease_digest(lease.name, lease.epoch, lease.open_seconds) if whole else b"")
+                sessions.append(row["session"])
                 leases.append(lease)
-            with connection.cursor() as cursor:
-                cursor.executemany(_TAKE, taken)
+            if leases:
+                connection.execute(_TAKE, (replica, seconds, sessions, [lease.epoch for lease in leases], digests))
         for lease in leases:
             self._heads.pop(lease.name, None)
         return leases
@@ -123,16 +124,7 @@ class PostgresStore(PostgresSessions):
         what, news = f"session {name[:40]!r} cannot be published", [(CHANGED if wake else ANSWERED, name)]
         with self._connections.transaction(what, news if wake or receipts else ()) as connection:
             session = leased_state(connection, name, epoch)["id"]
-            connection.execute(
-                "UPDATE leases SET open_seconds = %s, digest = %s WHERE session = %s",
-                (open_seconds, lease_digest(name, epoch, open_seconds), session),
-            )
-            connection.execute(
-                "INSERT INTO states VALUES (%s, %s, %s) "
-                "ON CONFLICT (session) DO UPDATE SET state = EXCLUDED.state, digest = EXCLUDED.digest",
-                (session, state, digest_of("state", name, state)),
-            )
-            uploads = answer(connection, session, receipts) if receipts else []
+            uploads = put_state(connection, session, Lease(name, epoch, open_seconds), state, receipts)
             named = named_uploads(connection, session, uploads) if uploads else set()
         for upload in uploads:
             if upload not in named:
@@ -141,9 +133,12 @@ class PostgresStore(PostgresSessions):
     def look(self, names: Collection[str], numbers: Collection[int]) -> Sight:
         """What stands here about these sessions, and the receipts of these letters."""
         with self._connections.use("sessions cannot be looked at") as connection:
-            receipts = receipts_of(connection, numbers)
-            rows = connection.execute(STANDING, (list(names),)).fetchall()
-        return Sight({row["known"]: standing_of(row) for row in rows}, receipts)
+            with connection.pipeline():
+                # In this order: a receipt that is seen was published with what stands there then, or before.
+                receipts = connection.execute(RECEIPTS, (list(numbers),))
+                sessions = connection.execute(STANDING, (list(names),))
+            found = {row["number"]: receipt_of(row) for row in receipts}
+            return Sight({row["known"]: standing_of(row) for row in sessions}, found)
 
     def news(self, seconds: float) -> News | None:
         """Wait for news on a connection of its own; None when it is new, or was lost."""

@@ -11,13 +11,15 @@ from typing import Final
 from secagg.store.base import EntryKind
 from secagg.store.digests import Value, digest_of
 from secagg.store.postgres_pool import Connection, Row
-from secagg.store.shared import Addressed, Left, Letter
+from secagg.store.postgres_rows import lease_digest
+from secagg.store.shared import Addressed, Lease, Left, Letter
 from secagg.store.tables import STATE, is_state
 
 # Locked in one order: who leaves letters for the same sessions at the same time waits for this.
 _LOCK: Final = f"{STATE} WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _SENT: Final = (
-    "SELECT number, session, client, sha256, receipt, answer FROM letters WHERE session = ANY(%s) AND client = ANY(%s)"
+    "SELECT number, session, client, sha256, receipt, answer FROM letters "
+    "WHERE session IN (SELECT id FROM sessions WHERE name = ANY(%s)) AND client = ANY(%s)"
 )
 _LEAVE: Final = (
     "INSERT INTO letters (session, kind, client, payload, sha256, size, digest) "
@@ -32,24 +34,28 @@ _UNANSWERED: Final = (
     "WHERE session = sessions.id AND receipt IS NULL ORDER BY number LIMIT %s"
     ") AS letter ON true WHERE sessions.name = ANY(%s) AND sessions.ended IS NULL ORDER BY letter.number"
 )
-_ANSWERED: Final = "SELECT number, receipt, answer FROM letters WHERE number = ANY(%s) AND receipt IS NOT NULL"
-# What was answered is in the log, or not needed; only that it was sent is remembered.
-_ANSWER: Final = (
-    "UPDATE letters SET receipt = given.receipt, answer = given.answer, payload = '' "
-    "FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[]) AS given(number, receipt, answer) "
-    "WHERE letters.session = %s AND letters.number = given.number"
+RECEIPTS: Final = "SELECT number, receipt, answer FROM letters WHERE number = ANY(%s) AND receipt IS NOT NULL"
+# What was answered is in the log, or not needed; only that it was sent is remembered. One statement, since each more
+# is a way to the database and back.
+_PUBLISH: Final = (
+    "WITH given AS (SELECT * FROM unnest(%(numbers)s::bigint[], %(receipts)s::bytea[], %(answers)s::bytea[]) "
+    "AS given(number, receipt, answer)), "
+    "opened AS (UPDATE leases SET open_seconds = %(open)s, digest = %(lease)s WHERE session = %(session)s), "
+    "said AS (INSERT INTO states VALUES (%(session)s, %(state)s, %(digest)s) "
+    "ON CONFLICT (session) DO UPDATE SET state = EXCLUDED.state, digest = EXCLUDED.digest), "
+    "answered AS (UPDATE letters SET receipt = given.receipt, answer = given.answer, payload = '' "
+    "FROM given WHERE letters.session = %(session)s AND letters.number = given.number) "
+    "SELECT payload FROM letters JOIN given USING (number) WHERE session = %(session)s AND kind = 'upload'"
 )
-_UPLOADS: Final = "SELECT payload FROM letters WHERE session = %s AND kind = 'upload' AND number = ANY(%s)"
 
 _Key = tuple[int, str, bytes]
 
 
 def leave(connection: Connection, letters: Sequence[Addressed]) -> Sequence[Left | None]:
     """Leave letters; see `SharedStore.send`."""
-    rows = connection.execute(_LOCK, (sorted({each.name for each in letters}),)).fetchall()
-    sessions = {row["name"]: row for row in rows if is_state(row)}
-    clients = {_client(each.letter) for each in letters}
-    sent = connection.execute(_SENT, ([row["id"] for row in sessions.values()], list(clients))).fetchall()
+    names, clients = list({each.name for each in letters}), list({_client(each.letter) for each in letters})
+    locked, sent = connection.execute(_LOCK, (names,)), connection.execute(_SENT, (names, clients))
+    sessions = {row["name"]: row for row in locked if is_state(row)}
     known: dict[_Key, int] = {}
     answered: set[_Key] = set()
     again: set[_Key] = set()
@@ -59,7 +65,7 @@ def leave(connection: Connection, letters: Sequence[Addressed]) -> Sequence[Left
         known[key] = row["number"]
         room[key[:2]] = room.get(key[:2], 0) + 1
         if row["receipt"] is not None:
-            (answered if _receipt(row) else again).add(key)
+            (answered if receipt_of(row) else again).add(key)
     new: dict[_Key, Sequence[Value]] = {}
     keys: list[_Key | None] = []
     for each in letters:
@@ -93,18 +99,21 @@ def unanswered(connection: Connection, names: Collection[str], most: int) -> dic
     return found
 
 
-def receipts_of(connection: Connection, numbers: Collection[int]) -> dict[int, bytes]:
-    """The receipts of those letters that are answered; empty where one is not what was written."""
-    rows = connection.execute(_ANSWERED, (list(numbers),)) if numbers else ()
-    return {row["number"]: _receipt(row) for row in rows}
-
-
-def answer(connection: Connection, session: int, receipts: Mapping[int, bytes]) -> list[str]:
-    """Answer letters to a session; returns the uploads that they named."""
-    uploads = connection.execute(_UPLOADS, (session, list(receipts))).fetchall()
-    digests = [digest_of("receipt", number, receipt) for number, receipt in receipts.items()]
-    connection.execute(_ANSWER, (list(receipts), list(receipts.values()), digests, session))
-    return [row["payload"].decode("ascii", "replace") for row in uploads]
+def put_state(
+    connection: Connection, session: int, lease: Lease, state: bytes, receipts: Mapping[int, bytes]
+) -> list[str]:
+    """Say what a session is now, and answer letters; returns the uploads that these named."""
+    values = {
+        "session": session,
+        "open": lease.open_seconds,
+        "lease": lease_digest(lease.name, lease.epoch, lease.open_seconds),
+        "state": state,
+        "digest": digest_of("state", lease.name, state),
+        "numbers": list(receipts),
+        "receipts": list(receipts.values()),
+        "answers": [digest_of("receipt", number, receipt) for number, receipt in receipts.items()],
+    }
+    return [row["payload"].decode("ascii", "replace") for row in connection.execute(_PUBLISH, values)]
 
 
 def _client(letter: Letter) -> str:
@@ -120,7 +129,7 @@ def _letter(name: str, row: Row) -> Letter | None:
     return Letter(EntryKind(row["kind"]), client, row["payload"], row["sha256"], row["size"])
 
 
-def _receipt(row: Row) -> bytes:
-    """A receipt; empty when it is not what was written."""
+def receipt_of(row: Row) -> bytes:
+    """The receipt in a row of RECEIPTS; empty when it is not what was written."""
     receipt: bytes = row["receipt"]
     return receipt if digest_of("receipt", row["number"], receipt) == row["answer"] else b""

@@ -156,6 +156,9 @@ class Connections:
     def transaction(self, what: str, tell: Collection[News] = ()) -> Iterator[Connection]:
         """Everything inside, or nothing; durable when it ends.
 
+        One statement goes out after the answer to the one before: behind a pipeline, as `executemany` makes one,
+        PostgreSQL 15 does not end a transaction whose client is gone, and what that has locked stays so.
+
         Args:
             what: could not be done, for the error.
             tell: what to wake listeners with afterwards; they look for themselves when that fails.

@@ -21,6 +21,9 @@ DISCARD: Final = (
 BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
 """A session by its name, also when one of the two places where it stands is damaged."""
 
+_LOCK: Final = "SELECT session, epoch, open_seconds, digest, replica FROM leases WHERE name = %s FOR UPDATE"
+_LOGGED: Final = "SELECT found.*, logs.count, logs.last FROM"
+_STATE_AND_LOG: Final = f"{_LOGGED} ({STATE} {BY_NAME}) AS found LEFT JOIN logs ON logs.session = found.id"
 _KNOWN: Final = "SELECT known, found.*, states.state, states.digest FROM unnest(%s::text[]) AS known JOIN LATERAL"
 _BY_KNOWN: Final = "WHERE name = known OR id = (SELECT session FROM leases WHERE name = known)"
 STANDING: Final = f"{_KNOWN} ({STATE} {_BY_KNOWN}) AS found ON true LEFT JOIN states ON states.session = found.id"
@@ -28,13 +31,8 @@ STANDING: Final = f"{_KNOWN} ({STATE} {_BY_KNOWN}) AS found ON true LEFT JOIN st
 
 
 def state_of(connection: Connection, name: str) -> Row:
-    """What a session is known by and how it ended, as it was written."""
-    row = connection.execute(f"{STATE} {BY_NAME}", {"name": name}).fetchone()
-    if row is None:
-        raise StoreError(f"session {name[:40]!r} is not in the store")
-    if row["name"] != name or not is_state(row):
-        raise DamagedError(DAMAGED.format(name=name))
-    return row
+    """What a session is known by, how it ended and what `log_of` reads, as it was written."""
+    return _state(name, connection.execute(_STATE_AND_LOG, {"name": name}).fetchone())
 
 
 def standing_of(row: Row) -> Standing:
@@ -49,9 +47,7 @@ def standing_of(row: Row) -> Standing:
 
 def lock_lease(connection: Connection, name: str) -> Row | None:
     """Lock a session's lease until the transaction ends."""
-    return connection.execute(
-        "SELECT session, epoch, open_seconds, digest, replica FROM leases WHERE name = %s FOR UPDATE", (name,)
-    ).fetchone()
+    return connection.execute(_LOCK, (name,)).fetchone()
 
 
 def leased_state(connection: Connection, name: str, epoch: int) -> Row:
@@ -93,12 +89,11 @@ def require_running(state: Row) -> None:
         raise StoreError(f"session {state['name']} has ended; its log is closed")
 
 
-def log_of(connection: Connection, state: Row) -> Row:
+def log_of(state: Row) -> tuple[int, bytes]:
     """How long a session's log is, and the digest at its end."""
-    row = connection.execute("SELECT count, last FROM logs WHERE session = %s", (state["id"],)).fetchone()
-    if row is None:
+    if state["last"] is None:
         raise DamagedError(DAMAGED.format(name=state["name"]))
-    return row
+    return state["count"], state["last"]
 
 
 def put_outcome(connection: Connection, state: Row, outcome: Outcome) -> None:
@@ -127,3 +122,11 @@ def named_uploads(connection: Connection, session: int, uploads: Collection[str]
 def lease_digest(name: str, epoch: int, open_seconds: float) -> bytes:
     """The digest of what a lease is; who holds it, and until when, is no promise."""
     return digest_of("lease", name, epoch, float(open_seconds))
+
+
+def _state(name: str, row: Row | None) -> Row:
+    if row is None:
+        raise StoreError(f"session {name[:40]!r} is not in the store")
+    if row["name"] != name or not is_state(row):
+        raise DamagedError(DAMAGED.format(name=name))
+    return row

@@ -71,6 +71,11 @@ from secagg.store.tables import (
 )
 
 _PAGE: Final = 256
+_APPEND: Final = (
+    "WITH appended AS (INSERT INTO entries SELECT * FROM "
+    "unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bytea[], %s::bytea[])) "
+    "UPDATE logs SET count = count + %s, last = %s WHERE session = %s"
+)
 _SECRET_BYTES: Final = 32
 _COLLECT_SECONDS: Final = 3600.0
 
@@ -136,10 +141,11 @@ class PostgresSessions:
                 number = made[0]["id"]
                 connection.execute("INSERT INTO logs VALUES (%s, 0, %s)", (number, digest))
                 leased = connection.execute(
-                    "INSERT INTO leases (session, name, digest) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+                    "INSERT INTO leases (session, name, digest) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING "
+                    "RETURNING session",
                     (number, name, lease_digest(name, 0, 0.0)),
                 )
-                if not leased.rowcount:
+                if not leased.fetchall():
                     raise DamagedError(DAMAGED.format(name=name))
                 return
             row = connection.execute(f"{RECORDS} WHERE name = %s", (name,)).fetchone()
@@ -180,13 +186,13 @@ class PostgresSessions:
         what = f"the log of session {name[:40]!r} cannot be read"
         with self._connections.use(what) as connection:
             state = state_of(connection, name)
-            log = log_of(connection, state)
+        count, last = log_of(state)
         digest, position, yielded = state["record"], 0, 0
-        while position < log["count"]:
+        while position < count:
             with self._connections.use(what) as connection:
                 rows = connection.execute(
                     f"{ENTRIES} WHERE session = %s AND position > %s AND position <= %s ORDER BY position LIMIT %s",
-                    (state["id"], position, log["count"], _PAGE),
+                    (state["id"], position, count, _PAGE),
                 ).fetchall()
             for row in rows:
                 following = digest_of(digest, row["kind"], row["client"], row["payload"])
@@ -198,9 +204,9 @@ class PostgresSessions:
             if not rows:
                 break
             position = rows[-1]["position"]
-        if digest != log["last"]:
+        if digest != last:
             with self._connections.use(what) as connection:
-                if log_of(connection, state_of(connection, name)) != log:
+                if log_of(state_of(connection, name)) != (count, last):
                     raise StoreError(f"the log of session {name} was changed while it was read; read it again")
             raise DamagedError(
                 f"the log of session {name} was damaged on the disk behind its entry {yielded}; run the session again "
@@ -213,21 +219,16 @@ class PostgresSessions:
         self._require(name, [entry.payload for entry in entries if entry.kind is EntryKind.UPLOAD])
         with self._connections.transaction(f"the log of session {name} cannot be written") as connection:
             state = running_state(connection, name, epoch)
-            log = log_of(connection, state)
-            known = self._heads.setdefault(name, log["last"])
+            count, last = log_of(state)
+            known = self._heads.setdefault(name, last)
             digest, rows = known, list[tuple[int, int, str, str | None, bytes, bytes]]()
-            for position, entry in enumerate(entries, log["count"] + 1):
+            for position, entry in enumerate(entries, count + 1):
                 client = None if entry.client is None else str(entry.client)
                 digest = digest_of(digest, entry.kind.value, client, entry.payload)
                 rows.append((state["id"], position, entry.kind.value, client, entry.payload, digest))
-            if known == log["last"]:
-                with connection.cursor() as cursor:
-                    cursor.executemany("INSERT INTO entries VALUES (%s, %s, %s, %s, %s, %s)", rows)
-                    cursor.execute(
-                        "UPDATE logs SET count = count + %s, last = %s WHERE session = %s",
-                        (len(rows), digest, state["id"]),
-                    )
-            elif digest != log["last"]:
+            if known == last and rows:
+                connection.execute(_APPEND, (*map(list, zip(*rows, strict=True)), len(rows), digest, state["id"]))
+            elif digest != last:
                 raise self._behind(name)
         self._heads[name] = digest
 
@@ -242,8 +243,8 @@ class PostgresSessions:
             # The same again: the answer to an earlier call was lost, and what follows the commit has to be done.
             if outcome_of(state) != outcome:
                 require_running(state)
-                log = log_of(connection, state)
-                if self._heads.get(name, log["last"]) != log["last"]:
+                _, last = log_of(state)
+                if self._heads.get(name, last) != last:
                     raise self._behind(name)
                 put_outcome(connection, state, outcome)
                 connection.execute("DELETE FROM entries WHERE session = %s", (state["id"],))

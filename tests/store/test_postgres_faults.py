@@ -112,6 +112,30 @@ def test_after_a_commit_that_did_not_arrive_everything_goes_on(store: PostgresSt
     assert log(store) == [2]
 
 
+@pytest.mark.parametrize("lost", ["append", "publish", "acquire"])
+def test_whoever_vanishes_in_a_change_keeps_nothing_locked(store: PostgresStore, wire: Wire, lost: str) -> None:
+    lease = leased(store)
+    store.release([lease])
+    (lease,) = store.acquire("a", LONG if lost != "acquire" else 0.0, 1)
+    number = send(store, "one", Letter(EntryKind.MESSAGE, 1, b"x", hashlib.sha256(b"x").digest(), 1), 1)
+    assert number is not None
+    calls: dict[str, Callable[[], object]] = {
+        "append": lambda: store.append("one", [entry(1), entry(2)], lease.epoch),
+        "publish": lambda: store.publish("one", lease.epoch, b"state", {number: b"receipt"}, 0.0),
+        "acquire": lambda: store.acquire("b", LONG, 1),
+    }
+    in_doubt(wire, Cut.SILENCE, calls[lost])
+    for tries in range(TRIES):
+        try:
+            store.append("one", [entry(3)], lease.epoch)  # It waits for the lease's row.
+            break
+        except FencedError:
+            raise
+        except StoreError:
+            assert tries < TRIES - 1
+    assert log(store) == [3]
+
+
 def test_an_end_that_was_made_is_not_made_twice(store: PostgresStore, wire: Wire) -> None:
     epoch = leased(store).epoch
     result = uploaded(store, b"result")
