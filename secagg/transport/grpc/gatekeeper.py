@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from secagg.canonical import Reader, Writer
@@ -31,6 +32,7 @@ SKEW_SECONDS: Final = 60
 _RANDOM_BYTES: Final = 16
 _DIGEST_BYTES: Final = 32
 _NO_KEY: Final = bytes(_DIGEST_BYTES)
+_TOKENS: Final = 4096  # remembered, of half a kilobyte each
 _CLIENT: Final = "client"
 _MEMBER: Final = "member"
 _OPERATOR: Final = "operator"
@@ -94,6 +96,9 @@ class Gatekeeper:
         secret = SecretBytes(logins.secret())
         self._nonces = Seal(secret, Label.LOGIN_NONCE)
         self._tokens = Seal(secret, Label.LOGIN_TOKEN)
+        # What a seal says never changes; time and key are asked for each call. Who has no token is not remembered, and
+        # finds none out: where two tokens are compared, their hashes are equal, of which Python's secret is a part.
+        self._known = lru_cache(_TOKENS)(self._opened)
 
     async def challenge(self, caller: Caller) -> bytes:
         """Return a nonce for one login of this caller; raises what `key_of` raises."""
@@ -129,17 +134,21 @@ class Gatekeeper:
         Raises:
             CallRefusedError: TOKEN_UNKNOWN, also for a caller who has another key by now.
         """
-        text = self._tokens.open(token)
-        if text is None:
-            raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no token of this service; log in again")
-        reader = Reader(text)
-        caller, until = _read(reader)
+        caller, until, digest = self._known(token)
         self._require_time(Refusal.TOKEN_UNKNOWN, "token", until, self._limits.token_seconds)
-        if not hmac.compare_digest(reader.data(_DIGEST_BYTES), _digest(await self._key_of(caller))):
+        if not hmac.compare_digest(digest, _digest(await self._key_of(caller))):
             raise CallRefusedError(
                 Refusal.TOKEN_UNKNOWN, "this token was given for another key than is enrolled now; log in again"
             )
         return caller
+
+    def _opened(self, token: bytes) -> tuple[Caller, int, bytes]:
+        """Whose a token is, until when it is good, and the digest of the key that it was given for."""
+        text = self._tokens.open(token)
+        if text is None:
+            raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no token of this service; log in again")
+        reader = Reader(text)
+        return *_read(reader), reader.data(_DIGEST_BYTES)
 
     def _text(self, caller: Caller, seconds: float) -> Writer:
         """Whose it is, until when it is good, and what makes it different from any other."""

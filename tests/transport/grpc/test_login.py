@@ -198,6 +198,7 @@ def test_what_nobody_gave_is_refused(forged: bytes) -> None:
 def test_every_bit_of_a_nonce_and_a_token_is_sealed() -> None:
     gate = Gate()
     nonce, token = gate.challenge(ALICE), gate.token()
+    assert gate.caller(token) == ALICE, "remembered from now on"
     for given, use, refusal in (
         (nonce, lambda wrong: gate.login(wrong, "here", signed(wrong)), Refusal.NONCE_UNKNOWN),
         (token, gate.caller, Refusal.TOKEN_UNKNOWN),
