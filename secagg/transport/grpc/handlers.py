@@ -1,9 +1,32 @@
-"""What an interceptor makes of the handlers of methods: once for each method, and not for each call of it."""
+"""The handlers of methods: how a server finds them, and what an interceptor makes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import grpc
+
+
+class ByName:
+    """A server to which services are added by the names of their methods alone.
+
+    gRPC waits for the next call of each method that is registered besides, and for every call goes through what it
+    waits for: some thirty methods, most of them an operator's.
+
+    Args:
+        server: finds the handler of a method when a call comes.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Add the methods of a service."""
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Register nothing."""
 
 
 class Handlers:

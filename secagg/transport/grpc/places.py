@@ -13,8 +13,8 @@ import asyncio
 import inspect
 import ipaddress
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -79,27 +79,29 @@ class Places(grpc.aio.ServerInterceptor):
             return self._limits.watching_strangers if who == _WATCHERS else self._limits.calls_of_strangers
         return self._limits.calls_per_caller
 
-    @contextmanager
-    def _place(self, who: Caller | str, context: Context) -> Iterator[None]:
-        seats: dict[Caller | str | tuple[str, str], int] = {who: self._most(who)}
+    def _take(self, who: Caller | str, context: Context) -> Sequence[Caller | str | tuple[str, str]]:
+        """Take a place, to be given back."""
+        most = self._most(who)
+        seats: dict[Caller | str | tuple[str, str], int] = {who: most}
         if isinstance(who, str):
-            seats[who, address_of(context.peer())] = max(1, self._most(who) // 2)
-        for seat, most in seats.items():
-            if self._open[seat] >= most:
+            seats[who, address_of(context.peer())] = max(1, most // 2)
+        for seat, allowed in seats.items():
+            if self._open[seat] >= allowed:
                 raise CallRefusedError(
                     Refusal.QUOTA_EXCEEDED,
                     f"calls open of {_name(seat)}: {self._open[seat]}, as many as may be; wait for one to end",
                     retry=True,
                     retry_after=_BUSY_SECONDS,
                 )
-        self._open.update(seats.keys())
-        try:
-            yield
-        finally:
-            self._open.subtract(seats.keys())
-            for seat in seats:
-                if not self._open[seat]:
-                    del self._open[seat]
+        for seat in seats:
+            self._open[seat] += 1
+        return tuple(seats)
+
+    def _give_back(self, seats: Sequence[Caller | str | tuple[str, str]]) -> None:
+        for seat in seats:
+            self._open[seat] -= 1
+            if not self._open[seat]:
+                del self._open[seat]
 
     def _seated(self, method: Method, stranger: str, *, unary: bool) -> Method:
         """Return a method that streams requests, whatever the method inside does."""
@@ -107,10 +109,13 @@ class Places(grpc.aio.ServerInterceptor):
 
             async def replies(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
                 try:
-                    with self._place(await self._who(context, stranger), context):
-                        given = await self._only(requests) if unary else requests
+                    seats = self._take(await self._who(context, stranger), context)
+                    try:
+                        given = await self._only(context) if unary else requests
                         async for reply in method(given, context):
                             yield reply
+                    finally:
+                        self._give_back(seats)
                 except CallRefusedError as refusal:
                     await fail(context, refusal)
 
@@ -118,29 +123,38 @@ class Places(grpc.aio.ServerInterceptor):
 
         async def reply(requests: AsyncIterator[Any], context: Context) -> Any:
             try:
-                with self._place(await self._who(context, stranger), context):
-                    return await method(await self._only(requests) if unary else requests, context)
+                seats = self._take(await self._who(context, stranger), context)
+                try:
+                    return await method(await self._only(context) if unary else requests, context)
+                finally:
+                    self._give_back(seats)
             except CallRefusedError as refusal:
                 await fail(context, refusal)
 
         return reply
 
-    async def _only(self, requests: AsyncIterator[Any]) -> Any:
+    async def _only(self, context: Context) -> Any:
         """The request of a call that has one."""
         try:
             async with asyncio.timeout(self._limits.stall_seconds):
-                return await anext(requests)
+                # Not by the iterator of requests: the event loop closes each that is not read to its end, in a task.
+                request = await context.read()
         except TimeoutError:
             raise CallRefusedError(
                 Refusal.MALFORMED, f"no request came within {self._limits.stall_seconds:g} s; send it with the call"
             ) from None
-        except StopAsyncIteration:
-            raise CallRefusedError(Refusal.MALFORMED, "the call ended without a request; send one") from None
+        if request is grpc.aio.EOF:
+            raise CallRefusedError(Refusal.MALFORMED, "the call ended without a request; send one")
+        return request
 
 
 def address_of(peer: str) -> str:
     """Who is at the other end, of what gRPC says of it: an IPv4 address, or the 64 bits of an IPv6 network."""
-    host = unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
+    return _network_of(unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]"))
+
+
+@lru_cache(maxsize=1024)
+def _network_of(host: str) -> str:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

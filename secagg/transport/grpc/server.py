@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
@@ -19,6 +19,7 @@ from secagg.transport.grpc.administration import Administrator
 from secagg.transport.grpc.admission import Admission, RosterSource, rights_by_key
 from secagg.transport.grpc.forks import UNFORKED
 from secagg.transport.grpc.gatekeeper import Gatekeeper
+from secagg.transport.grpc.handlers import ByName
 from secagg.transport.grpc.health import Health, HealthPort, listening
 from secagg.transport.grpc.limits import HEALTH_LIMITS, ServiceLimits, server_options
 from secagg.transport.grpc.parsing import Parser
@@ -119,14 +120,15 @@ class GrpcServer:
             options=server_options(limits, 0 if self._health_address is None else HEALTH_LIMITS.connections),
             maximum_concurrent_rpcs=limits.calls,
         )
+        by_name: Any = ByName(server)
         add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
-            Servicer(self._host, gatekeeper, self._admission, limits, self._waits), server
+            Servicer(self._host, gatekeeper, self._admission, limits, self._waits), by_name
         )
         add_AdministrationServicer_to_server(  # type: ignore[no-untyped-call]
-            Administrator(self._host, gatekeeper, self._admission, limits, self._waits), server
+            Administrator(self._host, gatekeeper, self._admission, limits, self._waits), by_name
         )
         health = Health(self._host, ("", AGGREGATION, ADMINISTRATION), limits.probe_seconds)
-        health.add_to(server)
+        health.add_to(by_name)
         enable_server_reflection((AGGREGATION, ADMINISTRATION, HEALTH, REFLECTION), server)
         self.port = listening(self._address, lambda: self._add_port(server))
         if self._health_address is not None:

@@ -207,6 +207,9 @@ class Abroad:
     def invocation_metadata(self) -> tuple[()]:
         return ()
 
+    async def read(self) -> bytes:
+        return b""
+
     async def abort(self, code: grpc.StatusCode, *said: Any) -> None:
         raise ConnectionError(code.name)
 
@@ -227,12 +230,9 @@ def test_one_address_takes_half_of_the_places_of_strangers() -> None:
         async def found(_: grpc.HandlerCallDetails) -> Any:
             return handler
 
-        async def sent() -> AsyncIterator[bytes]:
-            yield b""
-
         async def call(peer: str) -> Any:
             seated: Any = await places.intercept_service(found, details)
-            return await seated.stream_unary(sent(), Abroad(peer))
+            return await seated.stream_unary(None, Abroad(peer))
 
         calls = [asyncio.ensure_future(call(f"ipv4:192.0.2.1:{port}")) for port in range(20)]
         await until(lambda: sum(each.done() for each in calls) == 16)
