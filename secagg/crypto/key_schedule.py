@@ -9,6 +9,7 @@ enter every pairwise key besides. Must not know messages, rounds or states.
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -62,7 +63,7 @@ def advertisement_text(
 
 def confirmation_text(binding: bytes, contributors: Sequence[int]) -> bytes:
     """What a client signs to confirm the contributors it was shown (ascending)."""
-    packed = b"".join(client.to_bytes(8, "big") for client in contributors)
+    packed = struct.pack(f">{len(contributors)}Q", *contributors)
     return encode_fields(Label.CONFIRMATION_SIGNATURE, binding, packed)
 
 

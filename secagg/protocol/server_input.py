@@ -30,6 +30,7 @@ from secagg.protocol.server_states import (
     Turnout,
     refuse,
 )
+from secagg.protocol.topology import among
 from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
 
 
@@ -107,14 +108,12 @@ def _ask_for_shares(
     confirmations: Mapping[ClientId, bytes],
 ) -> ServerStep:
     members, signed = frozenset(contributors), tuple(confirmations.items())
+    lost = advertisements.keys() - members
     outbound = {}
     for client in sorted(asked):
-        sharers = [peer for peer in context.graph.of(client) if peer in advertisements]
+        neighbours = context.graph.of(client)
         outbound[client] = UnmaskingRequest(
-            context.session,
-            tuple(peer for peer in sharers if peer in members),
-            tuple(peer for peer in sharers if peer not in members),
-            signed,
+            context.session, among(neighbours, members), among(neighbours, lost), signed
         )
     following = CollectingUnmaskingShares(
         context, Turnout(asked), binding, advertisements, mask_parcels, accumulator, contributors
@@ -171,7 +170,7 @@ def _require_holders(
         neighbours = context.graph.of(owner)
         if owner not in members and members.isdisjoint(neighbours):
             continue
-        present = sum(peer in holders for peer in neighbours)
+        present = len(holders.intersection(neighbours))
         if present < threshold:
             raise CannotContinueError(
                 reason,

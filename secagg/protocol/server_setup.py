@@ -32,6 +32,7 @@ from secagg.protocol.server_states import (
     Turnout,
     refuse,
 )
+from secagg.protocol.topology import among
 
 
 def open_session(context: SessionContext) -> ServerStep:
@@ -98,8 +99,8 @@ def close_keys(state: CollectingKeys) -> ServerStep:
 
 def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysResponse) -> None:
     """Keep the sealed shares of a client if there is one for each of its advertised neighbours."""
-    expected = [peer for peer in state.context.graph.of(client) if peer in state.advertisements]
-    if [receiver for receiver, _ in message.ciphertexts] != expected:
+    expected = among(state.context.graph.of(client), state.advertisements)
+    if tuple(receiver for receiver, _ in message.ciphertexts) != expected:
         refuse(
             DropReason.CIPHERTEXT_RECIPIENTS_WRONG,
             f"client {client} sealed shares for {len(message.ciphertexts)} clients that are not exactly its "
@@ -156,7 +157,7 @@ def keep_connected(
     threshold = context.parameters.threshold
     if context.complete:
         return clients, ()
-    left = {client: sum(peer in clients for peer in context.graph.of(client)) for client in clients}
+    left = {client: len(clients.intersection(context.graph.of(client))) for client in clients}
     isolated = [client for client, count in left.items() if count < threshold]
     kept, events = set(clients), list[ServerEvent]()
     while isolated:

@@ -29,6 +29,7 @@ from secagg.protocol.server_states import (
     ServerStep,
     refuse,
 )
+from secagg.protocol.topology import among
 
 _KEY_WORDS: Final = 2  # of 8 bytes
 _PAIRS: Final = 64  # key agreements in one piece of work
@@ -37,9 +38,8 @@ _PAIRS: Final = 64  # key agreements in one piece of work
 def take_revealed_shares(state: CollectingUnmaskingShares, client: ClientId, message: UnmaskingResponse) -> None:
     """Keep a holder's shares if they are canonical and of exactly the clients it was asked for."""
     members = frozenset(state.contributors)
-    sharers = [peer for peer in state.context.graph.of(client) if peer in state.advertisements]
-    survivors = tuple(peer for peer in sharers if peer in members)
-    dropped = tuple(peer for peer in sharers if peer not in members)
+    neighbours = state.context.graph.of(client)
+    survivors, dropped = among(neighbours, members), among(neighbours, state.advertisements.keys() - members)
     if message.seed_shares.owners != survivors or message.mask_key_shares.owners != dropped:
         refuse(
             DropReason.UNMASKING_SHARES_OF_WRONG_CLIENTS,

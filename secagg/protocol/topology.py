@@ -7,6 +7,7 @@ one is the k-regular Harary graph over a pseudorandom ring (Bell et al. 2020, se
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from functools import lru_cache
 
 from secagg.canonical import encode_fields
@@ -67,6 +68,11 @@ class Neighbourhoods:
 def neighbourhoods(parameters: SessionParameters) -> Neighbourhoods:
     """Return the graph of a session; equal parameters share one object."""
     return _cached(parameters.cohort, parameters.topology)
+
+
+def among(neighbours: tuple[ClientId, ...], clients: Container[ClientId]) -> tuple[ClientId, ...]:
+    """Return those neighbours who are among some clients, in their order; a server asks this about n^2 pairs."""
+    return tuple(filter(clients.__contains__, neighbours))
 
 
 def share_points(neighbours: tuple[ClientId, ...]) -> dict[ClientId, int]:

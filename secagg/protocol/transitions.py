@@ -138,5 +138,10 @@ ROUND_OF_SERVER_PHASE: Final[Mapping[ServerPhase, Round]] = {
 
 def rounds(threat_model: ThreatModel) -> tuple[Round, ...]:
     """The rounds of a session in order, as the server's table has them."""
-    table = SERVER_TRANSITIONS[threat_model]
-    return tuple(ROUND_OF_SERVER_PHASE[phase] for phase in table if phase in ROUND_OF_SERVER_PHASE)
+    return _ROUNDS[threat_model]
+
+
+_ROUNDS: Final[Mapping[ThreatModel, tuple[Round, ...]]] = {
+    threat_model: tuple(ROUND_OF_SERVER_PHASE[phase] for phase in table if phase in ROUND_OF_SERVER_PHASE)
+    for threat_model, table in SERVER_TRANSITIONS.items()
+}

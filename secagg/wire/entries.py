@@ -90,7 +90,9 @@ class EntryList:
         stride = len(head) + _ID_BYTES + len(middle) + self.width
         count = len(data) // stride
         table = np.frombuffer(data[: count * stride], dtype=np.uint8).reshape(count, stride)
-        framed = np.all(table[:, : len(head)] == np.frombuffer(head, dtype=np.uint8), axis=1)
-        second = table[:, len(head) + _ID_BYTES : stride - self.width]
+        first, second = table[:, : len(head)], table[:, len(head) + _ID_BYTES : stride - self.width]
+        if first.tobytes() == head * count and second.tobytes() == middle * count:
+            return table
+        framed = np.all(first == np.frombuffer(head, dtype=np.uint8), axis=1)
         framed &= np.all(second == np.frombuffer(middle, dtype=np.uint8), axis=1)
-        return table if framed.all() else table[: int(framed.argmin())]
+        return table[: int(framed.argmin())]

@@ -1,4 +1,4 @@
-"""The messages that are lists of sealed or revealed shares, at array speed (Specification §6).
+"""The messages that are lists of shares or confirmations, at array speed (Specification §6).
 
 What is written here is what protobuf writes, and what is read here is what protobuf would accept: `codec` asks this
 module first and has protobuf handle, and judge, all the rest.
@@ -6,6 +6,7 @@ module first and has protobuf handle, and judge, all the rest.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,34 +15,42 @@ from secagg.crypto.shamir import SHARE_BYTES
 from secagg.parameters import ClientId
 from secagg.protocol.messages import (
     SEALED_BYTES,
+    SIGNATURE_BYTES,
     ClientMessage,
     MaskedInputCollectionRequest,
     RevealedShares,
     ServerMessage,
     ShareKeysResponse,
+    UnmaskingRequest,
     UnmaskingResponse,
 )
 from secagg.wire.entries import EntryList
-from secagg.wire.framing import envelope_prefix, open_envelope
+from secagg.wire.framing import envelope_prefix, open_envelope, varint
 
 _SEALED: Final = EntryList(b"\x0a", SEALED_BYTES)
 _SEED_SHARES: Final = EntryList(b"\x0a", SHARE_BYTES)
 _MASK_KEY_SHARES: Final = EntryList(b"\x12", SHARE_BYTES)
+_CONFIRMATIONS: Final = EntryList(b"\x1a", SIGNATURE_BYTES)
+_SURVIVORS: Final = b"\x0a"  # packed, as proto3 has lists of numbers
+_DROPPED: Final = b"\x12"
 _SHARE_KEYS_RESPONSE: Final = b"\x2a"  # the tags of Envelope.body
 _MASKED_INPUT_COLLECTION_REQUEST: Final = b"\x32"
+_UNMASKING_REQUEST: Final = b"\x52"
 _UNMASKING_RESPONSE: Final = b"\x5a"
 
 
 def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
-    """Encode a message that is a list of shares; None for any other, or a list that is not a table."""
+    """Encode a message of such lists; None for any other, or a list that is not a table."""
     match message:
         case ShareKeysResponse(session, ciphertexts):
-            tag, content = _SHARE_KEYS_RESPONSE, _write_sealed(ciphertexts)
+            tag, content = _SHARE_KEYS_RESPONSE, _write_pairs(_SEALED, ciphertexts)
         case MaskedInputCollectionRequest(session, ciphertexts):
-            tag, content = _MASKED_INPUT_COLLECTION_REQUEST, _write_sealed(ciphertexts)
+            tag, content = _MASKED_INPUT_COLLECTION_REQUEST, _write_pairs(_SEALED, ciphertexts)
         case UnmaskingResponse(session, seed_shares, mask_key_shares):
             seeds, keys = _write_revealed(_SEED_SHARES, seed_shares), _write_revealed(_MASK_KEY_SHARES, mask_key_shares)
             tag, content = _UNMASKING_RESPONSE, None if seeds is None or keys is None else seeds + keys
+        case UnmaskingRequest(session=session):
+            tag, content = _UNMASKING_REQUEST, _write_confirmed(message)
         case _:
             return None
     return None if content is None else envelope_prefix(session, tag, len(content)) + content
@@ -75,11 +84,25 @@ def decode_unmasking_response(data: bytes | memoryview) -> UnmaskingResponse | N
     return None if len(content) else UnmaskingResponse(session, *lists)
 
 
-def _write_sealed(pairs: Sequence[tuple[ClientId, bytes]]) -> bytes | None:
-    clients = [client for client, _ in pairs]
-    if 0 in clients[1:] or any(len(sealed) != SEALED_BYTES for _, sealed in pairs):
+def _write_confirmed(request: UnmaskingRequest) -> bytes | None:
+    confirmations = _write_pairs(_CONFIRMATIONS, request.confirmations)
+    if confirmations is None:
         return None
-    return _SEALED.write(clients, b"".join([sealed for _, sealed in pairs]))
+    return _write_numbers(_SURVIVORS, request.survivors) + _write_numbers(_DROPPED, request.dropped) + confirmations
+
+
+def _write_numbers(tag: bytes, clients: Sequence[ClientId]) -> bytes:
+    packed = struct.pack(f"<{len(clients)}Q", *clients)
+    return tag + varint(len(packed)) + packed if packed else b""
+
+
+def _write_pairs(form: EntryList, pairs: Sequence[tuple[ClientId, bytes]]) -> bytes | None:
+    if not pairs:
+        return b""
+    clients, values = zip(*pairs, strict=True)
+    if 0 in clients[1:] or set(map(len, values)) != {form.width}:
+        return None
+    return form.write(clients, b"".join(values))
 
 
 def _write_revealed(form: EntryList, shares: RevealedShares) -> bytes | None:
@@ -94,5 +117,5 @@ def _read_sealed(data: bytes | memoryview, tag: bytes) -> tuple[bytes, tuple[tup
     if opened is None or read is None or len(read[2]):
         return None
     clients, joined, _ = read
-    sealed = [joined[at : at + SEALED_BYTES] for at in range(0, len(joined), SEALED_BYTES)]
+    sealed = struct.unpack(f"{SEALED_BYTES}s" * len(clients), joined)
     return opened[0], tuple(zip(clients, sealed, strict=True))

@@ -18,6 +18,7 @@ from secagg.protocol.messages import (
     MaskedInputCollectionRequest,
     RevealedShares,
     ShareKeysResponse,
+    UnmaskingRequest,
     UnmaskingResponse,
 )
 from secagg.wire import codec, tables
@@ -60,7 +61,7 @@ every_kind = pytest.mark.parametrize("name", KINDS)
 listed = st.one_of(strategies.share_keys_responses, strategies.masked_input_requests, strategies.unmasking_responses)
 
 
-def written_by_protobuf(message: Listed) -> bytes:
+def written_by_protobuf(message: Listed | UnmaskingRequest) -> bytes:
     envelope = pb.Envelope(session=message.session)
     match message:
         case ShareKeysResponse(_, ciphertexts):
@@ -71,6 +72,13 @@ def written_by_protobuf(message: Listed) -> bytes:
             envelope.masked_input_collection_request.SetInParent()
             for client, sealed in ciphertexts:
                 envelope.masked_input_collection_request.ciphertexts.add(client=client, ciphertext=sealed)
+        case UnmaskingRequest(_, survivors, dropped, confirmations):
+            asked = envelope.unmasking_request
+            asked.SetInParent()
+            asked.survivors.extend(survivors)
+            asked.dropped.extend(dropped)
+            for client, signature in confirmations:
+                asked.confirmations.add(client=client, signature=signature)
         case UnmaskingResponse(_, seeds, keys):
             body = envelope.unmasking_response
             body.SetInParent()
@@ -208,6 +216,22 @@ def test_every_cut_and_every_tail_has_the_verdict_of_protobuf(name: str) -> None
         assert not assert_same_verdict(kind, data[:end] + data[end + 1 :])
     for tail in (b"\x00", b"\x0a", b"\x12\x00", data[-47:], data):
         assert not assert_same_verdict(kind, data + tail)
+
+
+def confirmed(*clients: int, width: int = 64) -> tuple[tuple[int, bytes], ...]:
+    return sealed(*clients, width=width)
+
+
+@given(strategies.unmasking_requests)
+@example(UnmaskingRequest(SESSION, (), ()))
+@example(UnmaskingRequest(SESSION, (0,), (0, BIG), confirmed(0)))
+@example(UnmaskingRequest(SESSION, (0, 1, BIG), (), confirmed(0, 1, BIG)))
+@example(UnmaskingRequest(SESSION, tuple(range(400)), tuple(range(400, 500)), confirmed(*range(1, 400))))
+@example(UnmaskingRequest(SESSION, (2, 1), (0, 0), confirmed(2, 1, 0, 1)))
+@example(UnmaskingRequest(SESSION, (1,), (), confirmed(1, 2, width=63)))
+@example(UnmaskingRequest(SESSION, (1,), (), ((1, bytes(60)), (2, bytes(68)))))
+def test_requests_for_shares_are_written_as_by_protobuf(message: UnmaskingRequest) -> None:
+    assert codec.encode(message) == written_by_protobuf(message)
 
 
 UNORDERED: list[Listed] = [
