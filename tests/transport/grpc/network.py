@@ -118,7 +118,7 @@ class Network:
         clients: how many, with ids 1 .. n.
         threat_model: of the session.
         length: of the one vector, of integers; `vector` is another one of this length.
-        threshold: of the session.
+        threshold, seconds: of the session and its rounds.
         server: further arguments of GrpcServer.
         options: further arguments of SessionParameters.choose.
     """
@@ -131,6 +131,7 @@ class Network:
         length: int = 16,
         vector: FixedPoint | Integers | None = None,
         threshold: int | None = None,
+        seconds: float = LIMIT,
         limits: ServiceLimits | None = None,
         quotas: Quotas | None = None,
         observer: HostObserver | None = None,
@@ -159,7 +160,7 @@ class Network:
         self.active = threat_model == "active"
         values = np.random.default_rng(3).integers(0, 1000, (clients, length))
         self.inputs: dict[int, NDArray[Any]] = dict(zip(self.ids, values, strict=True))
-        self.schedule = RoundSchedule.uniform(LIMIT)
+        self.schedule = RoundSchedule.uniform(seconds)
         self.store = MemoryStore()
         self.clock = MovedClock()
         self.host = SessionHost(self.store, quotas=quotas or Quotas(), observer=observer, clock=self.clock)
