@@ -49,6 +49,10 @@ class ResultDamagedError(HostError):
     """The stored result is not what was stored; no byte more of it is given out (DATA_LOSS)."""
 
 
+class ResultUnfetchedError(HostError):
+    """The result would be lost, and the caller has neither shown that it has it nor said so (FAILED_PRECONDITION)."""
+
+
 class ResultNotReadyError(HostError):
     """There is no result to fetch: the session runs, ended without a sum, or the result was released or expired
     (FAILED_PRECONDITION)."""

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
 
-from secagg.hosting.errors import HostUnavailableError, ResultDamagedError, ResultNotReadyError
-from secagg.hosting.replies import SessionStatus
+from secagg.hosting.errors import HostUnavailableError, ResultDamagedError, ResultNotReadyError, ResultUnfetchedError
+from secagg.hosting.replies import EndKind, SessionStatus
 from secagg.hosting.seat import Seat
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.store.base import Completed, DamagedError
@@ -84,6 +84,27 @@ class HostedResult:
         """
         return upload_digest(self._result_id())
 
+    async def require_fetched(self, sha256: bytes) -> None:
+        """Demand that no result is lost by letting go of it now.
+
+        Args:
+            sha256: of the result, as only who has fetched it knows: from whichever process of a service, and whenever.
+
+        Raises:
+            ResultUnfetchedError: there is a result, of which this is not the digest.
+            HostUnavailableError: it is being stored.
+        """
+        await self._seat.look()
+        outcome = self._seat.outcome
+        if outcome is None and not self.damaged and self.status().state == EndKind.COMPLETED.value:
+            raise self._being_stored()
+        kept = outcome.result if isinstance(outcome, Completed) else None
+        if kept is not None and sha256 != upload_digest(kept):
+            raise ResultUnfetchedError(
+                f"session {self.name} has a result, and whoever lets go of it has not fetched it: fetch it, or say "
+                "that it is unfetched"
+            )
+
     async def acknowledge_result(self) -> None:
         """Release the result, which the caller has; how the session ended stays known. May be repeated.
 
@@ -122,6 +143,9 @@ class HostedResult:
         if self.damaged:
             raise ResultNotReadyError(f"{self._seat.damage}; it has no sum")
 
+    def _being_stored(self) -> HostUnavailableError:
+        return HostUnavailableError(f"the sum of session {self.name} is being stored; ask again soon")
+
     def _result_damaged(self) -> ResultDamagedError:
         error = ResultDamagedError(
             f"the result of session {self.name} was damaged on the disk and is lost; run the session again under "
@@ -148,7 +172,7 @@ class HostedResult:
         if status.abort_reason is not None:
             raise ResultNotReadyError(f"session {self.name} was aborted: {status.detail}")
         if self._seat.end is not None:
-            raise HostUnavailableError(f"the sum of session {self.name} is being stored; ask again soon")
+            raise self._being_stored()
         raise ResultNotReadyError(f"session {self.name} is still {status.state}; wait for its end")
 
     async def _stored(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

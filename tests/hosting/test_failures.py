@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -189,8 +190,9 @@ def test_a_result_that_cannot_be_stored_is_stored_later(failing: str) -> None:
                 await seen.heard("store_failed", times=attempt)
                 assert session.status().state == "completed"
                 assert not session.status().result_ready
-                with pytest.raises(HostUnavailableError, match="is being stored; ask again"):
-                    await session.result()
+                for call in (session.result, partial(session.require_fetched, b"")):
+                    with pytest.raises(HostUnavailableError, match="is being stored; ask again"):
+                        await call()
                 assert len(list(store.entries("round-1"))) == 20
                 kept.append(store.upload_bytes("round-1"))
                 if attempt == 2:

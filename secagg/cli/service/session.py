@@ -138,10 +138,11 @@ def drop(
 def discard(
     operator: Operator,
     session: SessionName,
+    unfetched: Annotated[bool, typer.Option("--unfetched", help="With a result that nobody may have.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Forget a session that has ended, with its result, though nobody may have fetched it."""
-    _asked(operator, lambda operator: operator.discard(session))
+    """Forget a session that has ended. One that has a result, which nobody has acknowledged, takes --unfetched."""
+    _asked(operator, lambda operator: operator.discard(session, unfetched=unfetched))
     _said({"session": session, "discarded": True}, f"Session {session} is forgotten.", as_json)
 
 

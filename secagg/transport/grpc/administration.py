@@ -219,7 +219,9 @@ class Administrator(AdministrationServicer):
     async def DiscardResult(self, request: pb.DiscardResultRequest, rights: OperatorRights) -> pb.DiscardResultReply:
         """Forget a session that has ended, or is damaged."""
         if rights.tenant or request.session not in self._host.damaged:
-            await self._own(request.session, rights)
+            session = await self._own(request.session, rights)
+            if not request.unfetched:
+                await session.require_fetched(request.sha256)
         await self._host.discard(request.session)
         return pb.DiscardResultReply()
 
@@ -244,6 +246,8 @@ class Administrator(AdministrationServicer):
     ) -> pb.AcknowledgeResultReply:
         """Let go of a result that is safe elsewhere."""
         session = await self._own(request.session, rights)
+        if not request.unfetched:
+            await session.require_fetched(request.sha256)
         await session.acknowledge_result()
         return pb.AcknowledgeResultReply()
 

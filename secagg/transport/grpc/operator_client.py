@@ -70,6 +70,7 @@ class Operator:
             retry,
             observer or ParticipationObserver(),
         )
+        self._fetched: dict[str, bytes] = {}
 
     async def __aenter__(self) -> Operator:
         await self._connection.__aenter__()
@@ -124,17 +125,20 @@ class Operator:
         asked = pb.DropClientRequest(session=session, client=check_client_id(client), detail=detail)
         await self._ask("DropClient", asked)
 
-    async def discard(self, session: str) -> None:
-        """Forget a session that has ended, with its result, though nobody may have fetched it."""
+    async def discard(self, session: str, *, unfetched: bool = False) -> None:
+        """Forget a session that has ended.
+
+        Args:
+            unfetched: with its result, although this object has not fetched it.
+        """
         repeated = False
+        asked = pb.DiscardResultRequest(session=session, sha256=self._fetched.get(session, b""), unfetched=unfetched)
 
         async def attempt(metadata: Metadata) -> None:
             nonlocal repeated
             again, repeated = repeated, True
             try:
-                await self._connection.administration.DiscardResult(
-                    pb.DiscardResultRequest(session=session), metadata=metadata, timeout=CALL_SECONDS
-                )
+                await self._connection.administration.DiscardResult(asked, metadata=metadata, timeout=CALL_SECONDS)
             except grpc.aio.AioRpcError as error:
                 # The reply to an earlier attempt may have been lost, and the session with it.
                 if not again or refusal_of(read_detail(error)) is not Refusal.UNKNOWN_SESSION:
@@ -247,9 +251,17 @@ class Operator:
         finally:
             partial.unlink(missing_ok=True)
 
-    async def acknowledge(self, session: str) -> None:
-        """Say that the result is safe: the server lets go of it. Saying it again changes nothing."""
-        await self._ask("AcknowledgeResult", pb.AcknowledgeResultRequest(session=session))
+    async def acknowledge(self, session: str, *, sha256: bytes = b"", unfetched: bool = False) -> None:
+        """Say that the result is safe: the server lets go of it. Saying it again changes nothing.
+
+        Args:
+            sha256: of the result's bytes, by which the server knows that it was fetched; not needed where this object
+                has fetched it.
+            unfetched: let go of it although nobody may have it.
+        """
+        digest = sha256 or self._fetched.get(session, b"")
+        asked = pb.AcknowledgeResultRequest(session=session, sha256=digest, unfetched=unfetched)
+        await self._ask("AcknowledgeResult", asked)
 
     async def _ask(self, call: str, request: Any) -> Any:
         """Make a call that has one request and one reply."""
@@ -269,6 +281,7 @@ class Operator:
             if part.WhichOneof("part") == "end":
                 if part.end.total_bytes != total or part.end.sha256 != digest.digest():
                     break
+                self._fetched[session] = digest.digest()
                 return
             digest.update(part.chunk)
             total += len(part.chunk)

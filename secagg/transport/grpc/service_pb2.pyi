@@ -261,10 +261,14 @@ class DropClientReply(_message.Message):
     def __init__(self) -> None: ...
 
 class DiscardResultRequest(_message.Message):
-    __slots__ = ("session",)
+    __slots__ = ("session", "sha256", "unfetched")
     SESSION_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    UNFETCHED_FIELD_NUMBER: _ClassVar[int]
     session: str
-    def __init__(self, session: _Optional[str] = ...) -> None: ...
+    sha256: bytes
+    unfetched: bool
+    def __init__(self, session: _Optional[str] = ..., sha256: _Optional[bytes] = ..., unfetched: bool = ...) -> None: ...
 
 class DiscardResultReply(_message.Message):
     __slots__ = ()
@@ -371,10 +375,14 @@ class ResultEnd(_message.Message):
     def __init__(self, total_bytes: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
 
 class AcknowledgeResultRequest(_message.Message):
-    __slots__ = ("session",)
+    __slots__ = ("session", "sha256", "unfetched")
     SESSION_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    UNFETCHED_FIELD_NUMBER: _ClassVar[int]
     session: str
-    def __init__(self, session: _Optional[str] = ...) -> None: ...
+    sha256: bytes
+    unfetched: bool
+    def __init__(self, session: _Optional[str] = ..., sha256: _Optional[bytes] = ..., unfetched: bool = ...) -> None: ...
 
 class AcknowledgeResultReply(_message.Message):
     __slots__ = ()

@@ -477,8 +477,8 @@ class AdministrationServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DiscardResult(self, request, context):
-        """Forgets a session that has ended, with its result, though nobody may have fetched it. The second time there is no
-        such session any more.
+        """Forgets a session that has ended. The result, if it is kept, has to be named as by AcknowledgeResult. The second time
+        there is no such session any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -499,7 +499,8 @@ class AdministrationServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AcknowledgeResult(self, request, context):
-        """Says that the result is safe: the server may forget the session.
+        """Says that the result is safe: the server may forget the session. Refused of whoever does not have the result, unless
+        the call says so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

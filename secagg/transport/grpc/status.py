@@ -23,6 +23,7 @@ from secagg.hosting import (
     QuotaExceededError,
     ResultDamagedError,
     ResultNotReadyError,
+    ResultUnfetchedError,
     UnknownSessionError,
     UploadRefusedError,
 )
@@ -56,6 +57,7 @@ CODES: Final[Mapping[Refusal, grpc.StatusCode]] = MappingProxyType(
         Refusal.TRY_AGAIN: _Code.UNAVAILABLE,
         Refusal.DROPPED: _Code.FAILED_PRECONDITION,
         Refusal.RESULT_NOT_READY: _Code.FAILED_PRECONDITION,
+        Refusal.RESULT_UNFETCHED: _Code.FAILED_PRECONDITION,
         Refusal.RESULT_DAMAGED: _Code.DATA_LOSS,
     }
 )
@@ -115,6 +117,8 @@ def refused(error: SecAggError) -> CallRefusedError:
             return CallRefusedError(Refusal.UPLOAD_REFUSED, str(error))
         case ResultDamagedError():
             return CallRefusedError(Refusal.RESULT_DAMAGED, str(error))
+        case ResultUnfetchedError():
+            return CallRefusedError(Refusal.RESULT_UNFETCHED, str(error))
         case ResultNotReadyError():
             return CallRefusedError(Refusal.RESULT_NOT_READY, str(error))
         case HostUnavailableError():

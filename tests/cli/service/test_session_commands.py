@@ -85,6 +85,8 @@ def test_a_session_is_made_joined_watched_and_fetched(session: Site, run: Any, t
     assert [finished(client)[0] for client in clients] == [0, 0, 0]
     last = session("watch", "--session", "whole", "--json")
     assert (last.code, json.loads(last.out)["contributors"]) == (0, list(CLIENTS))
+    kept = session("discard", "--session", "whole")
+    assert (kept.code, "fetch it, or say that it is unfetched" in kept.err) == (1, True)
     out = tmp_path / "sum.npz"
     fetched = run(*session.site.operate("result", session.server.address, "--session", "whole", "--out", str(out)))
     assert fetched.code == 0

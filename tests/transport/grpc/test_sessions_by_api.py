@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import threading
 from collections.abc import Awaitable, Callable
@@ -479,6 +480,45 @@ def test_who_has_the_sum_but_hangs_up_before_its_digest_has_fetched_it() -> None
             async with network.admin() as operator:
                 await operator.result(SESSION)
             assert len(heard.calls) == 2
+
+    run(play())
+
+
+@pytest.mark.parametrize("call", ["acknowledge", "discard"])
+def test_a_result_that_nobody_fetched_is_let_go_of_only_by_who_says_so(call: str) -> None:
+    async def play() -> None:
+        async with Network() as network, network.admin() as operator, network.admin() as other:
+            await network.everybody()
+            await network.session.wait_ended()
+            found, code, text = await refusal(getattr(operator, call)(SESSION))
+            assert (found, code) == (Refusal.RESULT_UNFETCHED, "FAILED_PRECONDITION")
+            assert "fetch it, or say that it is unfetched" in text
+            for ask, request in (
+                ("AcknowledgeResult", pb.AcknowledgeResultRequest(session=SESSION, sha256=bytes(32))),
+                ("DiscardResult", pb.DiscardResultRequest(session=SESSION, sha256=bytes(32))),
+            ):
+                assert (await refusal(operator._ask(ask, request)))[0] is Refusal.RESULT_UNFETCHED
+            network.assert_exact(read_result(await other.result(SESSION)))
+            # Who has not fetched it is refused although somebody else has.
+            assert (await refusal(getattr(operator, call)(SESSION)))[0] is Refusal.RESULT_UNFETCHED
+            assert network.session.status().result_ready
+            await getattr(operator, call)(SESSION, unfetched=True)
+            assert SESSION not in [status.name for status in await operator.sessions() if status.result_ready]
+
+    run(play())
+
+
+def test_the_digest_of_a_result_says_that_it_is_safe() -> None:
+    async def play() -> None:
+        async with Network() as network, network.admin() as operator:
+            await network.everybody()
+            await network.session.wait_ended()
+            digest = hashlib.sha256(await network.session.result()).digest()
+            await network.restart()
+            for _ in range(2):
+                await operator.acknowledge(SESSION, sha256=digest)
+            await operator.discard(SESSION)
+            assert await operator.sessions() == ()
 
     run(play())
 

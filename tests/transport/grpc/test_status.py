@@ -14,6 +14,7 @@ from secagg.hosting import (
     NotInCohortError,
     QuotaExceededError,
     ResultNotReadyError,
+    ResultUnfetchedError,
     UnknownSessionError,
     UploadRefusedError,
 )
@@ -61,6 +62,7 @@ def test_every_refusal_has_its_code() -> None:
         (QuotaExceededError("no"), Refusal.QUOTA_EXCEEDED, False),
         (UploadRefusedError("no"), Refusal.UPLOAD_REFUSED, False),
         (ResultNotReadyError("no"), Refusal.RESULT_NOT_READY, False),
+        (ResultUnfetchedError("no"), Refusal.RESULT_UNFETCHED, False),
         (HostUnavailableError("no"), Refusal.TRY_AGAIN, True),
         (HostError("no"), Refusal.TRY_AGAIN, True),
         (ParameterError("no"), Refusal.MALFORMED, False),
