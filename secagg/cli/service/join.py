@@ -1,4 +1,4 @@
-"""`secagg join`: one client takes part in one session with the arrays of a file.
+"""`secagg join`: one client takes part in one session, or in all that are open to it, with the arrays of a file.
 
 Everything that protects the client is said here, on its own side: roster and authority, the smallest cohort, the threat
 model, the context. The server's offer is held against it before a key is made.
@@ -11,7 +11,8 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Optional
 
@@ -20,8 +21,8 @@ import typer
 from numpy.typing import NDArray
 
 import secagg
-from secagg.cli.options import MaybeInt, MaybePath
-from secagg.cli.output import JsonFlag, print_json, print_sentences
+from secagg.cli.options import MaybeInt, MaybePath, MaybeText
+from secagg.cli.output import JsonFlag, print_json, print_problem, print_sentences
 from secagg.cli.service.connecting import (
     CaFile,
     CertificateFile,
@@ -52,10 +53,14 @@ MaybeThreatModel = Optional[secagg.ThreatModel]  # noqa: UP045
 
 def join(
     server: Server,
-    session: Annotated[str, typer.Option(metavar="NAME", help="The session's name on the server.")],
     input_: Annotated[
         Path, typer.Option("--input", metavar="FILE.npz", help="One array for each vector of the session.")
     ],
+    session: Annotated[MaybeText, typer.Option(metavar="NAME", help="The session's name on the server.")] = None,
+    all_: Annotated[
+        bool,
+        typer.Option("--all", help="Stay, and take part in each session that is open to this client."),
+    ] = (False),
     identity: Annotated[
         MaybePath, typer.Option(metavar="FILE", help="Private key of `secagg keygen`; none for anonymous trials.")
     ] = None,
@@ -136,8 +141,16 @@ def join(
 ) -> None:
     """Take part in a session with one input, and return when all its rounds were closed."""
     with needs_service("join"):
+        from secagg.cli.service.attending import attend
         from secagg.cli.service.joining import Watcher
-        from secagg.transport.grpc import participate
+        from secagg.transport.grpc import Attendance, participate
+    if (session is None) != all_:
+        raise secagg.ParameterError("give --session NAME, or --all to take part in each that is open to this client")
+    if all_ and sums_per_context is None and privacy_plan is None:
+        raise secagg.ParameterError(
+            "--all lets the server choose how often it sums these inputs: bound it by --sums-per-context and --state, "
+            "or by --privacy-plan and --privacy-budget"
+        )
     policy = secagg.ClientPolicy(
         minimum_cohort=minimum_cohort,
         minimum_threshold=minimum_threshold,
@@ -161,7 +174,14 @@ def join(
     private = None if identity is None else load_identity(identity)
     keys = _roster(roster, authority, minimum_serial)
     own = client_of(client, private, keys)
-    inputs: Inputs
+
+    def read() -> Mapping[str, NDArray[Any]]:
+        arrays = load_arrays(input_, policy.vectors if plan is None else [name for name, _ in plan.arrays])
+        if plan is not None:
+            require_fit(plan, arrays, weight)
+        return arrays
+
+    plan = None
     if (privacy_plan is None) != (privacy_budget is None):
         raise secagg.ParameterError(
             "--privacy-plan and --privacy-budget go together: a plan says what one sum tells, a budget what all may"
@@ -173,33 +193,51 @@ def join(
             raise secagg.ParameterError("--strict would have the client leave for its data; leave it out under a plan")
         plan = load_plan(privacy_plan)
         policy = policy_under(policy, plan)
-        arrays = load_arrays(input_, [name for name, _ in plan.arrays])
-        require_fit(plan, arrays, weight)
-        budget = opened_budget(privacy_budget, own, privacy_epsilon, privacy_delta)
-        inputs, weight = privatized(plan, budget, arrays, weight), None
     elif privacy_epsilon is not None or privacy_delta is not None:
         raise secagg.ParameterError("--privacy-epsilon and --privacy-delta begin a budget; give --privacy-budget")
-    else:
-        inputs = load_arrays(input_, policy.vectors)
+    arrays = read()
+    make: Callable[[Mapping[str, NDArray[Any]]], Inputs] = _as_they_are
+    if plan is not None and privacy_budget is not None:
+        budget = opened_budget(privacy_budget, own, privacy_epsilon, privacy_delta)
+        make = partial(privatized, plan, budget, weight=weight)
+    given = weight if plan is None else None
     watcher = Watcher(sys.stderr if sys.stderr.isatty() else None)
-    took_part = asyncio.run(
-        participate(
-            server,
-            inputs,
-            session=session,
-            client_id=own,
-            identity=private,
-            weight=weight,
-            roster=keys,
-            policy=policy,
-            tls=client_tls(ca, certificate, key, server_name, plaintext),
-            insecure=plaintext,
-            state=state,
-            retry=retry_policy(give_up),
-            observer=watcher,
-            strict=strict,
-        )
-    )
+    common: dict[str, Any] = {
+        "client_id": own,
+        "identity": private,
+        "roster": keys,
+        "policy": policy,
+        "tls": client_tls(ca, certificate, key, server_name, plaintext),
+        "insecure": plaintext,
+        "state": state,
+        "retry": retry_policy(give_up),
+        "observer": watcher,
+        "strict": strict,
+    }
+
+    def tell(took_part: Participation) -> None:
+        _tell(took_part, given, watcher.take_bytes(), as_json)
+
+    def tell_failure(name: str, error: secagg.SecAggError) -> None:
+        watcher.take_bytes()
+        if as_json:
+            print_json({"session": name, "client": own, "outcome": "failed", "error": str(error)})
+        print_problem(f"session {name}: {error}")
+        sys.stdout.flush()
+
+    if session is None:
+        attendance = Attendance(server, **common)
+        asyncio.run(attend(attendance, lambda: make(read()), given, tell, tell_failure))
+    else:
+        tell(asyncio.run(participate(server, make(arrays), session=session, weight=given, **common)))
+
+
+def _as_they_are(arrays: Mapping[str, NDArray[Any]]) -> Inputs:
+    return arrays
+
+
+def _tell(took_part: Participation, weight: int | None, sent_bytes: int, as_json: bool) -> None:
+    """Say how a session ended for this client, at once, although there may be more of them."""
     if as_json:
         print_json(
             {
@@ -208,7 +246,7 @@ def join(
                 "outcome": "completed",
                 "clients": took_part.parameters.clients,
                 "threat_model": took_part.parameters.threat_model.value,
-                "sent_bytes": watcher.sent_bytes,
+                "sent_bytes": sent_bytes,
                 "clipped": {report.name: report.clipped for report in took_part.reports if report.clipped},
                 "nan": {report.name: report.nan for report in took_part.reports if report.nan},
                 "weight_clipped": took_part.weight_clipped,
@@ -217,6 +255,7 @@ def join(
     else:
         for sentence in _sentences(took_part, weight):
             print_sentences(sentence)
+    sys.stdout.flush()
 
 
 def _sentences(took_part: Participation, weight: int | None) -> Iterator[str]:

@@ -10,17 +10,14 @@ from secagg.transport.grpc import ParticipationObserver
 
 
 class Watcher(ParticipationObserver):
-    """Follows one participation.
+    """Follows a client.
 
     Args:
         terminal: where to show it, or None.
-
-    Attributes:
-        sent_bytes: bytes of all answers.
     """
 
     def __init__(self, terminal: TextIO | None) -> None:
-        self.sent_bytes = 0
+        self._sent_bytes = 0
         self._terminal = terminal
 
     def offer_accepted(self, parameters: secagg.SessionParameters, resumed: secagg.ClientPhase | None) -> None:
@@ -30,12 +27,17 @@ class Watcher(ParticipationObserver):
 
     def answered(self, phase: secagg.ClientPhase, size: int, outcome: str) -> None:
         """Count and show an answer."""
-        self.sent_bytes += size
+        self._sent_bytes += size
         self._show(f"{phase.value.replace('_', ' ')}: {readable_bytes(size)} {outcome}")
 
     def retrying(self, call: str, reason: str, seconds: float) -> None:
         """Say why it takes longer."""
         self._show(f"{call} failed ({reason}); again in {seconds:.1f} s")
+
+    def take_bytes(self) -> int:
+        """Return the bytes of all answers since the last call."""
+        taken, self._sent_bytes = self._sent_bytes, 0
+        return taken
 
     def _show(self, line: str) -> None:
         if self._terminal is not None:

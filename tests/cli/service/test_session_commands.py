@@ -17,7 +17,7 @@ from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.server_config import load_config, load_sessions
 from secagg.identity.keys import create_identity, load_public_key
 from secagg.transport.grpc import Role
-from tests.cli.deployment import Deployment, Server, finished, serving
+from tests.cli.deployment import Deployment, Server, finished, serving, start
 
 CLIENTS = (3, 5, 8)
 TABLE = """
@@ -94,6 +94,64 @@ def test_a_session_is_made_joined_watched_and_fetched(session: Site, run: Any, t
         assert released["counts"].tolist() == [16] * 4
     assert session("discard", "--session", "whole").out == "Session whole is forgotten.\n"
     assert "whole" not in session.states()
+
+
+def test_clients_that_stay_take_part_in_each_session_with_what_their_files_hold_then(
+    session: Site, run: Any, tmp_path: Path
+) -> None:
+    """One that does not suit them is said to be so, and the next is none the worse."""
+    site, address = session.site, session.server.address
+    where = ("--server", address, "--ca", str(site / "ca.pem"))
+    inputs = {client: site.input(client, counts=np.full(4, client)) for client in CLIENTS}
+    (site / "other.toml").write_text(TABLE.replace("counts", "other"), encoding="utf-8")
+    staying = [
+        start(
+            *("join", *where, "--all", "--json", "--input", str(inputs[client])),
+            *("--identity", str(site / f"{client}.key"), "--threat-model", "active"),
+            *("--roster", str(site / "roster.json"), "--authority", str(site / "authority.pub")),
+            *("--state", str(tmp_path / f"{client}"), "--sums-per-context", "9"),
+        )
+        for client in CLIENTS
+    ]
+    for client in CLIENTS:
+        (tmp_path / f"{client}").mkdir(exist_ok=True)
+    try:
+        for name, file in (("stay-1", "session.toml"), ("stay-2", "other.toml"), ("stay-3", "session.toml")):
+            assert session("create", "--config", str(site / file), "--name", name).code == 0
+            if name == "stay-2":
+                heard = [json.loads(str(process.stdout and process.stdout.readline())) for process in staying]
+                assert {(one["session"], one["outcome"]) for one in heard} == {(name, "failed")}
+                assert all("other" in one["error"] for one in heard)
+                assert session("abort", "--session", name).code == 0
+                for client, path in inputs.items():
+                    np.savez(path, counts=np.full(4, client + 1))
+                continue
+            assert session("watch", "--session", name).code == 0
+            heard = [json.loads(str(process.stdout and process.stdout.readline())) for process in staying]
+            assert [(one["session"], one["outcome"], one["client"]) for one in heard] == [
+                (name, "completed", client) for client in CLIENTS
+            ]
+            out = tmp_path / f"{name}.npz"
+            assert run(*site.operate("result", address, "--session", name, "--out", str(out))).code == 0
+            with np.load(out) as released:
+                assert released["counts"].tolist() == [16 if name == "stay-1" else 19] * 4
+    finally:
+        for process in staying:
+            process.terminate()
+            finished(process)
+        for client in CLIENTS:
+            site.input(client, counts=np.full(4, client))
+
+
+@pytest.mark.parametrize("words", [[], ["--session", "a", "--all"]])
+def test_a_client_takes_part_in_one_session_or_in_all(run: Any, words: list[str]) -> None:
+    outcome = run("join", "--server", "localhost:1", "--input", "x.npz", *words)
+    assert (outcome.code, "give --session NAME, or --all" in outcome.err) == (2, True)
+
+
+def test_who_takes_part_in_all_sessions_bounds_how_often(run: Any) -> None:
+    outcome = run("join", "--server", "localhost:1", "--input", "x.npz", "--all")
+    assert (outcome.code, "lets the server choose how often it sums these inputs" in outcome.err) == (2, True)
 
 
 def test_a_session_is_aborted_and_its_clients_dropped(session: Site) -> None:
