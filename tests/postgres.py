@@ -31,13 +31,14 @@ class Postgres:
 
     Args:
         fsync: whether commits outlive a power failure, which costs what it costs on real disks.
+        volume: a directory in which it keeps everything.
 
     Attributes:
         directory: where it keeps everything; its socket, too.
         port: of 127.0.0.1.
     """
 
-    def __init__(self, *, fsync: bool = False) -> None:
+    def __init__(self, *, fsync: bool = False, volume: Path | None = None) -> None:
         place = postgres_programs()
         if place is None:
             pytest.skip("PostgreSQL is not installed, or there is nobody to run it but root, whom it refuses")
@@ -46,7 +47,7 @@ class Postgres:
         self._migrated = False
         self._free: list[str] = []
         self._paused: tuple[int, ...] = ()
-        self.directory = Path(tempfile.mkdtemp(prefix="secagg-postgres-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="secagg-postgres-", dir=volume))
         self.port = free_port()
         if os.geteuid() == 0:
             shutil.chown(self.directory, USER, USER)
@@ -140,6 +141,11 @@ class Postgres:
     def kill(self) -> None:
         """Let it die at once, as in a crash: the next start recovers."""
         self._run("pg_ctl", "stop", "--wait", "--timeout", _WAIT_SECONDS, "--mode", "immediate", "--pgdata", self._data)
+
+    @property
+    def runs(self) -> bool:
+        """Whether its first process is there, which may be recovering."""
+        return (self._data / "postmaster.pid").exists()
 
     def pause(self) -> None:
         """Freeze all its processes: it takes connections, and answers nothing."""

@@ -82,6 +82,7 @@ class Cluster(Trial):
         wires: to PostgreSQL, for those replicas that do not reach it directly; by number.
         blobs: `blobs` of [storage]; a directory that they share unless given.
         storage: more keys of [storage].
+        server: PostgreSQL for this trial alone.
         options: of `Trial`.
     """
 
@@ -92,6 +93,7 @@ class Cluster(Trial):
         wires: Mapping[int, Wire] | None = None,
         blobs: str | None = None,
         storage: Mapping[str, Any] | None = None,
+        server: Postgres | None = None,
         **options: Any,
     ) -> None:
         super().__init__(directory, **options)
@@ -99,7 +101,8 @@ class Cluster(Trial):
         self.owner: Member | None = None
         self.points: list[str] = []
         self.reached: list[str] = []
-        self.database = database_server().migrated()
+        self.postgres = server or database_server()
+        self.database = self.postgres.migrated()
         self.files.storage = {
             "postgres": self.database,
             "blobs": blobs or str(self.files / "blobs"),
@@ -112,9 +115,9 @@ class Cluster(Trial):
 
     async def __aenter__(self) -> Cluster:
         for number, wire in self._wires.items():
-            proxy = Proxy(database_server().port, wire)
+            proxy = Proxy(self.postgres.port, wire)
             self._proxies.append(await proxy.__aenter__())
-            through = self.database.replace(f"127.0.0.1:{database_server().port}", proxy.address)
+            through = self.database.replace(f"127.0.0.1:{self.postgres.port}", proxy.address)
             self.members[number - 1].environment["SECAGG_STORAGE__POSTGRES"] = through
         ports = [(member.port, member.health) for member in self.members]
         balancer = await asyncio.to_thread(self._stack.enter_context, haproxy.balancing(self.files.directory, ports))

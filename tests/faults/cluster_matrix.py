@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests import haproxy, seaweed, servers
-from tests.faults import damaged_replicas, points, replicas
+from tests.faults import damaged_replicas, points, replicas, volumes
 from tests.faults.fault import Fault
 from tests.faults.trial import Verdict
 
@@ -17,6 +17,10 @@ Trial = Callable[[Path, int], Coroutine[Any, Any, Verdict]]
 
 def _missing() -> str:
     return servers.missing_database() or haproxy.missing()
+
+
+def _missing_volume() -> str:
+    return _missing() or volumes.missing()
 
 
 def _missing_blobs() -> str:
@@ -70,6 +74,7 @@ FAULTS: Final = (
     _fault("replica cut off from the blob store", replicas.blobs_cut_off, missing=_missing_blobs),
     _fault("database restarted, each round", replicas.database_restarted, "restarted"),
     _fault("database killed, each round", replicas.database_restarted, "killed"),
+    _fault("database's own volume full, each round", replicas.database_full, missing=_missing_volume),
     _fault("database away at the start", replicas.database_away_at_start),
     _fault("one clock ten years wrong", replicas.clock_wrong),
     _fault("all replaced one by one", replicas.rolling_restart),

@@ -8,13 +8,19 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+
 from secagg import ClientPhase
 from tests import seaweed
+from tests.faults import volumes
 from tests.faults.cluster import REPLICAS, Cluster, Member, database_server
 from tests.faults.killing import LONG
 from tests.faults.proxy import Partition, Proxy, Wire
 from tests.faults.trial import Verdict
+from tests.postgres import Postgres
 
+_VOLUME_MEGABYTES: Final = 320
+_MOST_SEGMENTS: Final = 64
 _TEN_YEARS: Final = 10 * 365.25 * 24 * 3600
 Play = Callable[[Cluster], Coroutine[Any, Any, None]]
 
@@ -160,6 +166,58 @@ async def database_restarted(directory: Path, how: str) -> Verdict:
 
     lock = asyncio.Lock()
     return await in_turns(directory, ANSWERS, restart)
+
+
+async def database_full(directory: Path) -> Verdict:
+    """In each round the database's own volume is full, until a replica has said that its store fails."""
+
+    async def fill(cluster: Cluster) -> None:
+        async with lock:
+            before = failures(cluster)
+            await asyncio.to_thread(volumes.fill, place)
+            await asyncio.to_thread(exhaust, cluster)
+            async with cluster.patience.wait():
+                while failures(cluster) == before:
+                    await asyncio.sleep(0.05)
+            await asyncio.to_thread(volumes.empty, place)
+            async with cluster.patience.wait():
+                while not await asyncio.to_thread(answers, cluster):
+                    await asyncio.sleep(0.05)
+
+    lock = asyncio.Lock()
+    with volumes.small(_VOLUME_MEGABYTES) as place:
+        server = Postgres(volume=place)
+        try:
+            return await in_turns(directory, ANSWERS, fill, server=server)
+        finally:
+            server.remove()
+
+
+def failures(cluster: Cluster) -> int:
+    """How often replicas have said that the store fails."""
+    return sum(line["event"] == "store failed" for member in cluster.members for line in cluster.log(member))
+
+
+def exhaust(cluster: Cluster) -> None:
+    """Use up what a database has reserved of its volume, so that the next write fails."""
+    for _ in range(_MOST_SEGMENTS):
+        try:
+            cluster.sql("SELECT pg_logical_emit_message(false, 'secagg', 'more')")
+            cluster.sql("SELECT pg_switch_wal()")
+        except psycopg.Error:
+            return
+    raise AssertionError("the volume of the database is full, and it writes on")
+
+
+def answers(cluster: Cluster) -> bool:
+    """Whether the database can be written; one that its full volume has ended is started again."""
+    if not cluster.postgres.runs:
+        cluster.postgres.start()
+    try:
+        cluster.sql("SELECT pg_logical_emit_message(true, 'secagg', 'again')")
+    except psycopg.Error:
+        return False
+    return True
 
 
 async def database_away_at_start(directory: Path) -> Verdict:
