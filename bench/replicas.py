@@ -216,14 +216,18 @@ def rows_of(work: Work, found: Mapping[Setting, Sequence[Played]]) -> tuple[Row,
 def table(report: Report) -> str:
     """The block of docs/operations.md."""
     lines = [
-        "| who serves | sessions a second | beside one over SQLite | CPU time of the servers |",
-        "|---|---:|---:|---:|",
+        "| who serves | sessions a second | beside one, SQLite | beside one, PostgreSQL | CPU time of the servers |",
+        "|---|---:|---:|---:|---:|",
     ]
+    alone, shared = (row.samples for row in report.rows[:2])
     for row in report.rows:
         known: Mapping[str, Any] = row.details
         # Of what was played in turn: the machine's load of the moment meets both.
-        share = median(own / alone for own, alone in zip(row.samples, report.rows[0].samples, strict=True))
-        lines.append(f"| {row.name} | {row.measured or 0.0:.2f} | {share:.2f} | {known['server_cpu_seconds']:.1f} s |")
+        shares = [
+            median(own / other for own, other in zip(row.samples, others, strict=True)) for others in (alone, shared)
+        ]
+        beside = " | ".join(f"{share:.2f}" for share in shares)
+        lines.append(f"| {row.name} | {row.measured or 0.0:.2f} | {beside} | {known['server_cpu_seconds']:.1f} s |")
     lines += [
         "",
         f"{known['sessions']} sessions at once, of {known['clients']} clients with {known['entries']:,} entries each, "

@@ -27,9 +27,9 @@ def test_the_table_has_shares_of_one_process(tmp_path: Path) -> None:
     }
     report = report_of(*rows_of(WORK, found))
     lines = table(report).splitlines()
-    assert lines[2] == "| one process, SQLite | 5.00 | 1.00 | 1.0 s |"
-    assert lines[3] == "| one process, PostgreSQL | 4.00 | 0.80 | 2.0 s |"
-    assert lines[4] == "| three replicas behind HAProxy, PostgreSQL | 2.50 | 0.50 | 4.5 s |"
+    assert lines[2] == "| one process, SQLite | 5.00 | 1.00 | 1.25 | 1.0 s |"
+    assert lines[3] == "| one process, PostgreSQL | 4.00 | 0.80 | 1.00 | 2.0 s |"
+    assert lines[4] == "| three replicas behind HAProxy, PostgreSQL | 2.50 | 0.50 | 0.62 | 4.5 s |"
     assert lines[6].startswith("12 sessions at once, of 10 clients with 100 entries each, played 3 times in turn")
     write_report(report, tmp_path / "replicas.json")
     assert table(read_report(tmp_path / "replicas.json")) == table(report)
