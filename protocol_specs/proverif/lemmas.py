@@ -60,7 +60,8 @@ class Model:
     @property
     def name(self) -> str:
         """Name of the file, without its ending."""
-        return self.lemma.name if self.control is None else f"{self.lemma.name}-without-{self.control}"
+        name = self.lemma.name if self.control is None else f"{self.lemma.name}-without-{self.control}"
+        return name.replace(" ", "-")
 
     @property
     def text(self) -> str:

@@ -4,7 +4,7 @@ A part is ProVerif with four kinds of marks:
 
 - a line that ends with `(* C26 *)` is a check, or an assumption, that goes when C26 is left out;
 - `(* without C26: LINE *)` is a line that comes when C26 is left out;
-- `(* in a: LINE *)` is a line of client a alone, `(* in b: LINE *)` one of client b;
+- `(* in a: LINE *)` is a line of client a alone, `(* in b: LINE *)` one of client b; it may have a mark of its own;
 - in a part of a client, `$me` and `$peer` stand for the two honest clients, in either order.
 """
 
@@ -28,7 +28,8 @@ _ROLES: Final = ({"me": "a", "peer": "b", "sign": "plus"}, {"me": "b", "peer": "
 
 def names_in(part: str) -> frozenset[str]:
     """Return the names of all that can be left out of a part, such as C26."""
-    found = (_COMES.match(line) or _GOES.match(line) for line in _lines(part))
+    lines = [line for text in for_both("\n".join(_lines(part))) for line in text.split("\n")]
+    found = (_COMES.match(line) or _GOES.match(line) for line in lines)
     return frozenset(match["name"] for match in found if match)
 
 
@@ -46,12 +47,13 @@ def assemble(parts: Collection[str], without: Collection[str]) -> str:
     known = frozenset[str]().union(*map(names_in, parts))
     if unknown := sorted(set(without) - known):
         raise ValueError(f"{', '.join(unknown)} cannot be left out of {', '.join(parts)}; name one of {sorted(known)}")
-    shaped = {part: "\n".join(_shaped(part, without)) for part in parts}
+    texts = {part: "\n".join(_lines(part)) for part in parts}
     clients = [part for part in parts if part.startswith("client")]
-    both = for_both("\n".join(shaped.pop(part) for part in clients))
+    both = for_both("\n".join(texts.pop(part) for part in clients))
     if clients:
-        shaped[clients[0]] = "\n\n".join(both)
-    return "\n\n".join(shaped[part] for part in parts if part in shaped) + "\n"
+        texts[clients[0]] = "\n\n".join(both)
+    whole = "\n\n".join(texts[part] for part in parts if part in texts)
+    return "\n".join(_shaped(whole.split("\n"), without)) + "\n"
 
 
 def for_both(text: str) -> tuple[str, str]:
@@ -64,8 +66,8 @@ def _lines(part: str) -> list[str]:
     return (PARTS / part).read_text(encoding="utf-8").rstrip("\n").split("\n")
 
 
-def _shaped(part: str, without: Collection[str]) -> Iterator[str]:
-    for line in _lines(part):
+def _shaped(lines: list[str], without: Collection[str]) -> Iterator[str]:
+    for line in lines:
         comes, goes = _COMES.match(line), _GOES.match(line)
         if comes:
             if comes["name"] in without:
