@@ -62,14 +62,14 @@ def test_it_describes_what_it_can() -> None:
     assert (description.name, description.version) == ("secagg", secagg.__version__)
     assert description.client
     assert description.server
-    assert list(description.suites) == [1, 2]
+    assert list(description.suites) == [1, 2, 257, 258]
     assert description.client_snapshots
     assert description.server_snapshots
 
 
 def test_a_suite_without_its_extra_is_not_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secagg.crypto.prg.AegisPrg.require", refuse_suite)
-    assert list(LibraryTestee().handle(pb.Call(describe=pb.Describe())).description.suites) == [1]
+    assert list(LibraryTestee().handle(pb.Call(describe=pb.Describe())).description.suites) == [1, 257]
 
 
 def refuse_suite(_prg: object) -> None:
