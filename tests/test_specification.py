@@ -107,7 +107,7 @@ REQUIREMENTS = table(section("11"), ["id", "section", "role", "requirement", "ob
 
 
 def test_sections_are_numbered_as_the_code_cites_them() -> None:
-    subsections = {"2": 5, "3": 5, "4": 3, "5": 4, "6": 7, "7": 2}
+    subsections = {"2": 5, "3": 6, "4": 3, "5": 4, "6": 7, "7": 2}
     expected = []
     for number in map(str, range(1, 12)):
         expected += [number, *(f"{number}.{sub}" for sub in range(1, subsections.get(number, 0) + 1))]

@@ -28,6 +28,10 @@ class Label(bytes, Enum):
         MASK_PRIVATE_KEY: mask private key of a hybrid suite, from the secret that is shared.
         MASK_WRAP: pad under which an encapsulated secret is left with the server, from the secret that is shared.
         SHARE_ENCRYPTION: associated data of an encrypted pair of shares.
+        DEALT_BLOCK: hash of a block of the sealed pairs that a client deals.
+        DEALING_SIGNATURE: signature over all of them.
+        CHANNEL_DISCLOSURE: challenge of a proof that discloses the agreement of two channel keys.
+        DISCLOSURE_NONCE: scalar that hides the private key in such a proof.
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
         NOISE_KEY: PRG key of the noise that one client adds to its input for differential privacy.
         PRIVACY_PLAN: hash of a plan for differential privacy, with which a session's context begins.
@@ -54,6 +58,10 @@ class Label(bytes, Enum):
     MASK_PRIVATE_KEY = b"secagg/v1 mask private key"
     MASK_WRAP = b"secagg/v1 mask wrap"
     SHARE_ENCRYPTION = b"secagg/v1 share encryption"
+    DEALT_BLOCK = b"secagg/v1 dealt block"
+    DEALING_SIGNATURE = b"secagg/v1 dealing signature"
+    CHANNEL_DISCLOSURE = b"secagg/v1 channel disclosure"
+    DISCLOSURE_NONCE = b"secagg/v1 disclosure nonce"
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
     NOISE_KEY = b"secagg/v1 noise key"
     PRIVACY_PLAN = b"secagg/v1 privacy plan"

@@ -1,0 +1,55 @@
+"""What a client signs of the sealed pairs that it deals (Specification §3.6).
+
+One signature covers all pairs, and costs a neighbour no byte: it is over digests of blocks of 16 pairs, so that one
+pair is shown with its block and all digests, and not with all other pairs. Must not know what is sealed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from secagg.canonical import encode_fields
+from secagg.crypto.labels import Label
+
+PAIRS_IN_A_BLOCK: Final = 16
+DIGEST_BYTES: Final = 32
+ID_BYTES: Final = 8
+
+
+def dealt_entry(receiver: int, receiver_public: bytes, sealed: bytes) -> bytes:
+    """What a block holds of one pair: receiver, its channel public key as the dealer used it, and what was sealed."""
+    return receiver.to_bytes(ID_BYTES, "big") + receiver_public + sealed
+
+
+def block_with(entries: Sequence[bytes], place: int) -> bytes:
+    """The block in which the pair at `place` lies; entries are in ascending order of receiver."""
+    first = place - place % PAIRS_IN_A_BLOCK
+    return b"".join(entries[first : first + PAIRS_IN_A_BLOCK])
+
+
+def digests_of(entries: Sequence[bytes]) -> bytes:
+    """The digests of all blocks, one after the other."""
+    return b"".join(_digest(block_with(entries, first)) for first in range(0, len(entries), PAIRS_IN_A_BLOCK))
+
+
+def dealing_text(session: bytes, binding: bytes, dealer: int, dealer_public: bytes, digests: bytes) -> bytes:
+    """What a dealer signs; `dealer_public` is its channel public key."""
+    return encode_fields(Label.DEALING_SIGNATURE, session, binding, dealer, dealer_public, digests)
+
+
+def is_dealt(entry: bytes, block: bytes, digests: bytes) -> bool:
+    """Whether an entry stands in a block, and the block's digest among those that were signed.
+
+    An honest dealer's blocks are whole entries, one for each receiver; what another signed is held against it as it is.
+    """
+    if len(block) % len(entry) or len(digests) % DIGEST_BYTES:
+        return False
+    entries = (block[at : at + len(entry)] for at in range(0, len(block), len(entry)))
+    listed = (digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
+    return entry in entries and _digest(block) in listed
+
+
+def _digest(block: bytes) -> bytes:
+    return hashlib.sha256(encode_fields(Label.DEALT_BLOCK, block)).digest()
