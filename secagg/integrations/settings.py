@@ -20,7 +20,7 @@ from secagg.store.participations import ParticipationFile
 
 _COUNTS: Final = (
     *("minimum_cohort", "minimum_threshold", "minimum_contributors", "maximum_cohort", "maximum_words"),
-    *("security_bits", "sums_per_context", "minimum_cohort_change"),
+    *("max_corrupt_clients", "security_bits", "sums_per_context", "minimum_cohort_change"),
 )
 _FRACTIONS: Final = ("max_corrupt", "max_dropout")
 POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model", "topologies"})

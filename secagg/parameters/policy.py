@@ -9,7 +9,14 @@ from typing import Final
 
 from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_whole, require_kind
-from secagg.parameters.graph_conditions import MAX_BITS, ThreatModel, TopologyKind, checked_integer
+from secagg.parameters.graph_conditions import (
+    MAX_BITS,
+    MAX_CLIENTS,
+    ThreatModel,
+    TopologyKind,
+    checked_integer,
+    count_of,
+)
 from secagg.parameters.suite_ids import SuiteId, check_suite
 from secagg.parameters.vectors import VectorSpec, check_vectors
 
@@ -41,6 +48,9 @@ class ClientPolicy:
             have chosen threshold and cohort to suit its accomplices; in the semi-honest model it trusts the offer. Give
             the largest fraction of any cohort that the server could pick; it is rounded down, so that 0.1 of fewer than
             10 clients is nobody.
+        max_corrupt_clients: how many clients may be corrupt in whatever cohort the server picks, or None; it counts
+            where it is more than `max_corrupt` of the cohort. Who picks a cohort out of many clients can pick all
+            corrupt ones, and a fraction of the cohort is no bound then.
         max_dropout: fraction of the cohort that may drop out, as far as this client believes. The neighbours that drop
             out of a sparse graph protect from nobody, so it is judged with this fraction, and not with the one that the
             server had in mind. The default is what `SessionParameters.choose` counts with unless it is told otherwise;
@@ -69,6 +79,7 @@ class ClientPolicy:
     minimum_contributors: int = 2
     threat_model: ThreatModel | str | None = None
     max_corrupt: float | None = None
+    max_corrupt_clients: int | None = None
     max_dropout: float = DEFAULT_MAX_DROPOUT
     security_bits: int = 40
     topologies: frozenset[TopologyKind] = frozenset(TopologyKind)
@@ -104,6 +115,11 @@ class ClientPolicy:
                 f"policy floors cohort={self.minimum_cohort}, contributors={self.minimum_contributors}, "
                 f"threshold={self.minimum_threshold} are below 2, 2, 1, which every session meets; raise them"
             )
+        if self.max_corrupt_clients is not None:
+            most = checked_integer(
+                "max_corrupt_clients", self.max_corrupt_clients, 0, MAX_CLIENTS, "a number of clients"
+            )
+            object.__setattr__(self, "max_corrupt_clients", most)
         if self.max_corrupt is not None:
             require_kind("max_corrupt", self.max_corrupt, Real, "a fraction of the cohort, such as 0.1")
         if self.max_corrupt is not None and not 0 <= self.max_corrupt < 1:
@@ -136,6 +152,11 @@ class ClientPolicy:
             raise ParameterError("a policy without topologies refuses every session; list at least one")
         if not self.suites:
             raise ParameterError("a policy without suites refuses every session; list at least one")
+
+    def corrupt_clients(self, clients: int, model: ThreatModel) -> int:
+        """Return how many clients of a cohort of this size may be corrupt, as far as this client believes."""
+        of_fraction = count_of(clients, "max_corrupt", self.corrupt_in(model))
+        return min(max(of_fraction, self.max_corrupt_clients or 0), clients - 1)
 
     def corrupt_in(self, model: ThreatModel) -> float:
         """Return the fraction of a cohort that may be corrupt, as far as this client believes."""

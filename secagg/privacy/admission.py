@@ -12,7 +12,7 @@ from secagg.errors import ParameterError
 from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import require_kind
 from secagg.parameters.cohort import cohort_of
-from secagg.parameters.graph_conditions import count_of, threshold_resists
+from secagg.parameters.graph_conditions import threshold_resists
 from secagg.parameters.policy import ClientPolicy
 from secagg.privacy.mechanism import Noise
 from secagg.privacy.promise import Promise
@@ -135,7 +135,7 @@ def _check_shares(plan: Promise, parameters: SessionParameters) -> None:
 
 
 def _believed(policy: ClientPolicy, parameters: SessionParameters) -> int:
-    return count_of(parameters.clients, "max_corrupt", policy.corrupt_in(parameters.threat_model))
+    return policy.corrupt_clients(parameters.clients, parameters.threat_model)
 
 
 def _refusal(what: str, remedy: str) -> ParameterError:

@@ -98,21 +98,21 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
             f"threshold {offer.threshold}; this client needs at least {policy.minimum_threshold}",
         )
-    max_corrupt = policy.corrupt_in(offer.threat_model)
+    corrupt = policy.corrupt_clients(offer.clients, offer.threat_model)
     if not threshold_resists(
         offer.clients,
         offer.topology.kind,
         offer.topology.degree,
         offer.threshold,
-        max_corrupt,
+        corrupt / offer.clients,
         policy.max_dropout,
         offer.threat_model,
         policy.security_bits,
     ):
         refuse(
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
-            f"threshold {offer.threshold} and degree {offer.topology.degree} for {offer.clients} clients, which a "
-            f"fraction of {max_corrupt} colluding clients may defeat in the {offer.threat_model.value} model when "
+            f"threshold {offer.threshold} and degree {offer.topology.degree} for {offer.clients} clients, which "
+            f"{corrupt} colluding clients may defeat in the {offer.threat_model.value} model when "
             f"{policy.max_dropout} drop out",
         )
     if offer.minimum_contributors < policy.minimum_contributors:

@@ -213,3 +213,25 @@ def test_dropouts_do_not_matter_in_a_complete_graph() -> None:
 def test_dropouts_and_graphs_that_no_policy_has(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError, match=said):
         ClientPolicy(**changes)
+
+
+def test_a_number_of_corrupt_clients_counts_where_it_is_more_than_the_fraction() -> None:
+    """A server that picks the cohort can pick all corrupt clients: a fraction of it is no bound."""
+    few = {"threat_model": ThreatModel.ACTIVE, "minimum_contributors": 2}
+    assert ClientPolicy(max_corrupt_clients=4).corrupt_clients(10, ThreatModel.ACTIVE) == 4
+    assert ClientPolicy(max_corrupt_clients=4).corrupt_clients(100, ThreatModel.ACTIVE) == 10
+    assert ClientPolicy(max_corrupt_clients=4).corrupt_clients(3, ThreatModel.ACTIVE) == 2
+    judge(ClientPolicy(max_corrupt_clients=3), offer(10, threshold=7, **few))
+    with pytest.raises(PeerMisbehaved, match="4 colluding clients may defeat") as refusal:
+        judge(ClientPolicy(max_corrupt_clients=4), offer(10, threshold=7, **few))
+    assert refusal.value.violation is Violation.OFFER_THRESHOLD_BELOW_POLICY
+    judge(ClientPolicy(max_corrupt=0.0, max_corrupt_clients=4), offer(10, threshold=5))
+    with pytest.raises(PeerMisbehaved):
+        judge(ClientPolicy(max_corrupt=0.0, max_corrupt_clients=5), offer(10, threshold=5))
+    judge(ClientPolicy(max_corrupt=0.3, max_corrupt_clients=1), offer(10, threshold=4))
+
+
+@pytest.mark.parametrize("number", [-1, 0.5, "4", True])
+def test_a_number_of_corrupt_clients_is_a_whole_number(number: Any) -> None:
+    with pytest.raises(ParameterError, match="max_corrupt_clients is"):
+        ClientPolicy(max_corrupt_clients=number)

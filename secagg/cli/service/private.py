@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from numpy.typing import NDArray
 
 import secagg
-from secagg.parameters.graph_conditions import count_of
 
 if TYPE_CHECKING:
     from secagg.privacy import Budget, FileBudget, Plan
@@ -80,7 +79,7 @@ def policy_under(policy: secagg.ClientPolicy, plan: Plan) -> secagg.ClientPolicy
             f"--threat-model {model.value} and the plan of --privacy-plan, which is for the "
             f"{plan.threat_model.value} model, do not go together; take a plan for the model"
         )
-    believed = count_of(plan.clients, "max_corrupt", policy.corrupt_in(model))
+    believed = policy.corrupt_clients(plan.clients, model)
     if plan.noise is Noise.CLIENTS and believed > plan.corrupt:
         raise secagg.ParameterError(
             f"--max-corrupt is {policy.corrupt_in(model)}, {believed} of {plan.clients} clients, and the plan of "

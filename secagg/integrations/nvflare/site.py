@@ -100,9 +100,9 @@ def load_site(folder: Path, name: str) -> Site:
     `cells_epoch`, `cells_clients` (ids, as `"1-20,25"`; those of the roster unless given), `cells_floor`,
     `cells_regroupings`, `cells_other_sums`: fields of :class:`secagg.integrations.own_cells.OwnCells`; `alarms`: true
     or false; and fields of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`),
-    `sums_per_context`, `minimum_cohort_change`, `max_corrupt`, `max_dropout`, `security_bits`, `minimum_cohort`,
-    `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file
-    the site takes part in semi-honest sessions, under the default policy.
+    `sums_per_context`, `minimum_cohort_change`, `max_corrupt`, `max_corrupt_clients`, `max_dropout`, `security_bits`,
+    `minimum_cohort`, `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the
+    site takes part in semi-honest sessions, under the default policy.
 
     NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
 
