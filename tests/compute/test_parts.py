@@ -84,7 +84,7 @@ def test_keys_in_parts_are_the_keys_and_no_part_has_the_keys_of_others(monkeypat
     assert isinstance(job, server_unmasking._PairwiseKeys)
     assert len(parts) == 7
     for part, (_, (piece,), words) in parts:
-        assert set(part.keys) == {owner for owner, _ in job.pairs[piece.start : piece.stop]}
+        assert set(part.secrets) == {owner for owner, _ in job.pairs[piece.start : piece.stop]}
         assert words == range(2 * piece.start, 2 * piece.stop)
 
 

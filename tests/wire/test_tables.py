@@ -264,7 +264,9 @@ def test_a_liars_lists_are_written_all_the_same_and_refused(message: Listed) -> 
     assert data == written_by_protobuf(message)
     kind = kind_of(message)
     assert not assert_same_verdict(kind, data)
-    with pytest.raises(DecodeError, match="strictly ascending" if message in UNORDERED else "the protocol fixes"):
+    with pytest.raises(
+        DecodeError, match="strictly ascending" if message in UNORDERED else "the protocol fixes|no suite has such ones"
+    ):
         kind.decode(data)
 
 

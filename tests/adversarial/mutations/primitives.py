@@ -186,7 +186,7 @@ MUTATIONS: Final = (
         "contributors are joined as text",
         (
             KEYS,
-            'packed = b"".join(client.to_bytes(8, "big") for client in contributors)',
+            'packed = struct.pack(f">{len(contributors)}Q", *contributors)',
             'packed = b"".join(str(client).encode() for client in contributors)',
         ),
     ),

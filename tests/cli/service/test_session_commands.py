@@ -167,9 +167,9 @@ def test_a_session_is_aborted_and_its_clients_dropped(session: Site) -> None:
     for _ in range(2):
         assert json.loads(session("abort", "--session", "worse", "--json").out) == {"session": "worse", "aborted": True}
     assert session.states("--state", "aborted").items() >= {("bad", "aborted"), ("worse", "aborted")}
-    assert session.states("--state", "completed", "--state", "masked_input") == {}
-    none = session("list", "--state", "completed", "--state", "masked_input")
-    assert none.out == "No session is in state completed or masked_input.\n"
+    assert session.states("--state", "masked_input", "--state", "unmasking") == {}
+    none = session("list", "--state", "masked_input", "--state", "unmasking")
+    assert none.out == "No session is in state masked_input or unmasking.\n"
     assert "worse" in session("list").out
 
 

@@ -118,10 +118,11 @@ def test_each_client_may_dial_another_server(another: Opened, threat_model: str)
             cluster.use(2)
             async with cluster.admin() as operator:
                 assert [status.state async for status in operator.watch(SESSION)][-1] == "completed"
-                cluster.assert_exact(read_result(await operator.result(SESSION)))
+                released = await operator.result(SESSION)
+                cluster.assert_exact(read_result(released))
             cluster.use(1)
             async with cluster.admin() as operator:
-                await operator.acknowledge(SESSION)
+                await operator.acknowledge(SESSION, sha256=hashlib.sha256(released).digest())
                 assert not (await operator.status(SESSION)).result_ready
 
     run(play())
