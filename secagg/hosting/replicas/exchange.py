@@ -15,7 +15,7 @@ from secagg.store.shared import Addressed, Left, Letter, SharedStore, Sight
 
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
-_MOST: Final = 256
+_MOST: Final = 64  # questions in one call: a letter may be of 256 KiB
 MOST_LETTERS: Final = 512
 
 

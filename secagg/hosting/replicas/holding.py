@@ -201,7 +201,7 @@ class Holding:
         """
         if self.keeper is not None:
             state = Published.of(self.keeper.account(), None).encode()
-            await self._tools.run(self._store.publish, self.name, self.epoch, state, {}, 0.0)
+            await self._tools.run(self._store.publish, self.name, self.epoch, state, {}, self.lease().open_seconds)
 
     def _receipts(self) -> dict[int, bytes]:
         """What letters in hand were answered; those that are to be read again are let go."""

@@ -463,6 +463,7 @@ def test_who_has_the_sum_but_hangs_up_before_its_digest_has_fetched_it() -> None
         heard = Heard()
         async with Network(observer=heard) as network:
             await network.everybody()
+            await network.session.wait_ended()
             whole = await network.session.result()
             connection = network.connection(caller=OperatorCaller(network.operator.public), identity=network.operator)
             async with connection:
