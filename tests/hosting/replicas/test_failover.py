@@ -16,7 +16,7 @@ NAME = "round-1"
 FAST = {("append", 2), ("publish", 1), ("publish", 4), ("finish", 1), ("letters", 2)}
 POINTS = [
     pytest.param(f"{side} {call}", count, marks=() if (call, count) in FAST else pytest.mark.cluster)
-    for call, most in (("append", 9), ("publish", 9), ("finish", 1), ("letters", 6))
+    for call, most in (("append", 9), ("publish", 5), ("finish", 1), ("letters", 6))
     for side in ("before", "after")
     for count in range(1, most + 1)
 ]
