@@ -31,7 +31,8 @@ def _advertisement(parameters: SessionParameters) -> int:
 def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> int:
     """The longest message, in bytes, that a client of this session may send."""
     degree = parameters.topology.degree
-    return _FRAMING + max(packed_bytes, degree * _parcel(parameters))
+    # A parcel is shorter than an advertisement, and the smallest cohort has one of each.
+    return _FRAMING + max(packed_bytes, degree * _parcel(parameters), _advertisement(parameters))
 
 
 def server_message_limit(parameters: SessionParameters) -> int:

@@ -183,6 +183,10 @@ def test_pitfall_42_sums_are_exact_whoever_leaves(model: str, gone: set[int]) ->
     harness.assert_exact()
 
 
+def test_the_smallest_cohort_has_a_sum_too() -> None:
+    session(2, threshold=1, minimum_contributors=2).finish().assert_exact()
+
+
 def with_part(key: bytes, part: int, of: bytes) -> bytes:
     parts = list(hybrid.halves(key))
     parts[part] = hybrid.halves(of)[part]

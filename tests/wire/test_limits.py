@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from secagg.crypto.kem import SHARED_BYTES
 from secagg.crypto.secret import SecretBytes
+from secagg.crypto.suites import get_suite
 from secagg.encoding.layout import Layout
 from secagg.errors import AbortReason, DecodeError
 from secagg.parameters import SessionParameters, ThreatModel
 from secagg.parameters.vectors import FixedPoint
 from secagg.protocol.messages import (
+    LONGEST_PARCEL_BYTES,
+    SEALED_BYTES,
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
@@ -46,6 +50,9 @@ def parameters(clients: int, **changes: Any) -> SessionParameters:
 
 COHORTS = {
     "two clients": parameters(2),
+    "two clients, hybrid": parameters(2, suite=0x0101),
+    "active and hybrid": parameters(20, threat_model="active", suite=0x0101),
+    "sparse and hybrid": parameters(40, topology="sparse", degree=8, threshold=5, suite=0x0102),
     "three active clients": parameters(3, threat_model="active", max_dropout=0.0),
     "sparse of degree 2": parameters(9, topology="sparse", degree=2, threshold=2, max_corrupt=0.0, max_dropout=0.0),
     "sparse of degree 8": parameters(40, topology="sparse", degree=8, threshold=5),
@@ -62,7 +69,15 @@ def packed_bytes(session: SessionParameters) -> int:
 
 def advertisement(session: SessionParameters, client: int) -> Advertisement:
     signature = bytes(64) if session.threat_model is ThreatModel.ACTIVE else b""
-    return Advertisement(client, bytes(32), bytes(32), bytes(32), signature)
+    public = bytes(get_suite(session.suite).public_bytes)
+    return Advertisement(client, public, public, bytes(32), signature)
+
+
+def parcel(session: SessionParameters, *, wrapped: bool) -> bytes:
+    """The longest one, from a client with a lower id than its receiver's."""
+    if not get_suite(session.suite).hybrid:
+        return bytes(SEALED_BYTES)
+    return bytes(LONGEST_PARCEL_BYTES if wrapped else LONGEST_PARCEL_BYTES - SHARED_BYTES)
 
 
 def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
@@ -73,7 +88,7 @@ def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
     half = len(neighbours) // 2
     return [
         AdvertiseKeysResponse(SESSION, advertisement(session, session.cohort[0])),
-        ShareKeysResponse(SESSION, tuple((client, bytes(112)) for client in neighbours)),
+        ShareKeysResponse(SESSION, tuple((client, parcel(session, wrapped=True)) for client in neighbours)),
         MaskedInputCollectionResponse(SESSION, bytes(packed_bytes(session))),
         ConsistencyCheckResponse(SESSION, bytes(64)),
         UnmaskingResponse(SESSION, everything, nothing),
@@ -91,7 +106,7 @@ def longest_of_the_server(session: SessionParameters) -> list[ServerMessage]:
     return [
         AdvertiseKeysRequest(SESSION),
         ShareKeysRequest(SESSION, tuple(advertisement(session, client) for client in (*neighbours, LARGE_ID + 10**6))),
-        MaskedInputCollectionRequest(SESSION, tuple((client, bytes(112)) for client in neighbours)),
+        MaskedInputCollectionRequest(SESSION, tuple((client, parcel(session, wrapped=False)) for client in neighbours)),
         ConsistencyCheckRequest(SESSION, session.cohort if active else ()),
         UnmaskingRequest(SESSION, neighbours, (), confirmations),
         UnmaskingRequest(SESSION, neighbours[:half], neighbours[half:], confirmations),
