@@ -85,19 +85,24 @@ class HostedResult:
         return upload_digest(self._result_id())
 
     async def require_fetched(self, sha256: bytes) -> None:
-        """Demand that no result is lost by letting go of it now.
+        """Demand that no result is lost by letting go of it now, or at any time after.
 
         Args:
             sha256: of the result, as only who has fetched it knows: from whichever process of a service, and whenever.
 
         Raises:
             ResultUnfetchedError: there is a result, of which this is not the digest.
+            ResultNotReadyError: the session runs, and may have a result by the time that it is let go of.
             HostUnavailableError: it is being stored.
         """
         await self._seat.look()
         outcome = self._seat.outcome
-        if outcome is None and not self.damaged and self.status().state == EndKind.COMPLETED.value:
-            raise self._being_stored()
+        if outcome is None and not self.damaged:
+            state = self.status().state
+            if state == EndKind.COMPLETED.value:
+                raise self._being_stored()
+            if state != EndKind.ABORTED.value:
+                raise ResultNotReadyError(f"session {self.name} has not ended; wait for its end, or abort it first")
         kept = outcome.result if isinstance(outcome, Completed) else None
         if kept is not None and sha256 != upload_digest(kept):
             raise ResultUnfetchedError(

@@ -18,7 +18,16 @@ import pytest
 
 from secagg import Integers, Round, SessionParameters
 from secagg.errors import AbortReason, ParameterError
-from secagg.hosting import HostObserver, HostReason, Quotas, RoundSchedule, SessionStatus, offer_of, read_result
+from secagg.hosting import (
+    HostedSession,
+    HostObserver,
+    HostReason,
+    Quotas,
+    RoundSchedule,
+    SessionStatus,
+    offer_of,
+    read_result,
+)
 from secagg.identity.fingerprints import fingerprint
 from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, operator_client, pages
 from secagg.transport.grpc import service_pb2 as pb
@@ -505,6 +514,30 @@ def test_a_result_that_nobody_fetched_is_let_go_of_only_by_who_says_so(call: str
             assert network.session.status().result_ready
             await getattr(operator, call)(SESSION, unfetched=True)
             assert SESSION not in [status.name for status in await operator.sessions() if status.result_ready]
+
+    run(play())
+
+
+@pytest.mark.parametrize("call", ["acknowledge", "discard"])
+def test_who_asks_while_a_session_runs_loses_no_result_that_it_has_a_moment_later(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session ends between the question whether there is a result and the letting go of what there is by then."""
+    asked = HostedSession.require_fetched
+
+    async def play() -> None:
+        async with Network() as network, network.admin() as operator:
+
+            async def slowly(session: HostedSession, sha256: bytes) -> None:
+                await asked(session, sha256)
+                await network.everybody()
+                await session.wait_ended()
+
+            monkeypatch.setattr(HostedSession, "require_fetched", slowly)
+            assert (await refusal(getattr(operator, call)(SESSION)))[0] is Refusal.RESULT_NOT_READY
+            await network.everybody()
+            await network.session.wait_ended()
+            network.assert_exact(read_result(await operator.result(SESSION)))
 
     run(play())
 
