@@ -146,10 +146,10 @@ def join(
         from secagg.transport.grpc import Attendance, participate
     if (session is None) != all_:
         raise secagg.ParameterError("give --session NAME, or --all to take part in each that is open to this client")
-    if all_ and sums_per_context is None and privacy_plan is None:
+    if all_ and privacy_plan is None and (sums_per_context is None or context is None):
         raise secagg.ParameterError(
-            "--all lets the server choose how often it sums these inputs: bound it by --sums-per-context and --state, "
-            "or by --privacy-plan and --privacy-budget"
+            "--all lets the server choose how often it sums these inputs, and about what: bound it by "
+            "--sums-per-context with --state and --context, or by --privacy-plan and --privacy-budget"
         )
     policy = secagg.ClientPolicy(
         minimum_cohort=minimum_cohort,

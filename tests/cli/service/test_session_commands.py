@@ -103,20 +103,23 @@ def test_clients_that_stay_take_part_in_each_session_with_what_their_files_hold_
     site, address = session.site, session.server.address
     where = ("--server", address, "--ca", str(site / "ca.pem"))
     inputs = {client: site.input(client, counts=np.full(4, client)) for client in CLIENTS}
-    (site / "other.toml").write_text(TABLE.replace("counts", "other"), encoding="utf-8")
+    (site / "about").write_text("counts of a week", encoding="utf-8")
+    table = TABLE.replace("max_dropout", f'context_file = "{site / "about"}"\nmax_dropout')
+    (site / "about.toml").write_text(table, encoding="utf-8")
+    (site / "other.toml").write_text(table.replace("counts", "other"), encoding="utf-8")
     staying = [
         start(
             *("join", *where, "--all", "--json", "--input", str(inputs[client])),
             *("--identity", str(site / f"{client}.key"), "--threat-model", "active"),
             *("--roster", str(site / "roster.json"), "--authority", str(site / "authority.pub")),
-            *("--state", str(tmp_path / f"{client}"), "--sums-per-context", "9"),
+            *("--state", str(tmp_path / f"{client}"), "--sums-per-context", "9", "--context", str(site / "about")),
         )
         for client in CLIENTS
     ]
     for client in CLIENTS:
         (tmp_path / f"{client}").mkdir(exist_ok=True)
     try:
-        for name, file in (("stay-1", "session.toml"), ("stay-2", "other.toml"), ("stay-3", "session.toml")):
+        for name, file in (("stay-1", "about.toml"), ("stay-2", "other.toml"), ("stay-3", "about.toml")):
             assert session("create", "--config", str(site / file), "--name", name).code == 0
             if name == "stay-2":
                 heard = [json.loads(str(process.stdout and process.stdout.readline())) for process in staying]
@@ -149,8 +152,10 @@ def test_a_client_takes_part_in_one_session_or_in_all(run: Any, words: list[str]
     assert (outcome.code, "give --session NAME, or --all" in outcome.err) == (2, True)
 
 
-def test_who_takes_part_in_all_sessions_bounds_how_often(run: Any) -> None:
-    outcome = run("join", "--server", "localhost:1", "--input", "x.npz", "--all")
+@pytest.mark.parametrize("words", [[], ["--sums-per-context", "1", "--state", "."], ["--context", "about"]])
+def test_who_takes_part_in_all_sessions_bounds_how_often(run: Any, words: list[str]) -> None:
+    """By sums of one context alone it is not bounded: the server would choose another context each time."""
+    outcome = run("join", "--server", "localhost:1", "--input", "x.npz", "--all", *words)
     assert (outcome.code, "lets the server choose how often it sums these inputs" in outcome.err) == (2, True)
 
 
