@@ -79,6 +79,10 @@ class AgreementKey:
             raise _low_order(peer_public)
         return SecretBytes(result)
 
+    def wipe(self) -> None:
+        """Wipe the secret."""
+        self.secret.wipe()
+
 
 def is_canonical(public: bytes) -> bool:
     """Whether a public key is the one encoding of its coordinate: below 2^255-19, high bit clear (Specification §3.1).

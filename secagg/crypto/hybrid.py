@@ -57,6 +57,11 @@ class HybridKey:
         """
         return self.x25519.agree(halves(peer_public)[0])
 
+    def wipe(self) -> None:
+        """Wipe the secret and both halves."""
+        for part in (self.secret, self.x25519, self.kem):
+            part.wipe()
+
 
 PrivateKey = AgreementKey | HybridKey
 """The private key of a suite."""

@@ -29,7 +29,7 @@ _PRIME: Final = 3329
 
 @dataclass(frozen=True, slots=True)
 class KemKey:
-    """A decapsulation key; shares `secret` with whoever made it, so wiping that ends this key for others.
+    """A decapsulation key; shares `secret` with whoever made it, so wiping that ends this key.
 
     Attributes:
         secret: d and z of FIPS 203, 64 bytes.
@@ -42,24 +42,32 @@ class KemKey:
 
     secret: SecretBytes = field(repr=False)
     public: bytes = field(init=False)
-    _key: MLKEM768PrivateKey = field(init=False, repr=False, compare=False)
+    _key: list[MLKEM768PrivateKey] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.secret) != SEED_BYTES:
             raise ParameterError(f"an ML-KEM-768 seed has {SEED_BYTES} bytes, not {len(self.secret)}")
         require()
-        object.__setattr__(self, "_key", MLKEM768PrivateKey.from_seed_bytes(bytes(self.secret.expose())))
-        object.__setattr__(self, "public", self._key.public_key().public_bytes_raw())
+        key = MLKEM768PrivateKey.from_seed_bytes(bytes(self.secret.expose()))
+        object.__setattr__(self, "_key", [key])
+        object.__setattr__(self, "public", key.public_key().public_bytes_raw())
 
     def decapsulate(self, ciphertext: bytes) -> SecretBytes:
         """Return the 32-byte shared secret of a ciphertext.
 
         Raises:
             ParameterError: `ciphertext` is not 1088 bytes long.
+            LocalProtocolError: the secret was wiped.
         """
+        self.secret.expose()
         if len(ciphertext) != CIPHERTEXT_BYTES:
             raise ParameterError(f"an ML-KEM-768 ciphertext has {CIPHERTEXT_BYTES} bytes, not {len(ciphertext)}")
-        return SecretBytes(self._key.decapsulate(ciphertext))
+        return SecretBytes(self._key[0].decapsulate(ciphertext))
+
+    def wipe(self) -> None:
+        """Wipe the secret, and let go of OpenSSL's copy of it."""
+        self.secret.wipe()
+        self._key.clear()
 
 
 def encapsulate(public: bytes, randomness: RandomSource) -> tuple[SecretBytes, bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from secagg.crypto.hybrid import HybridKey, PrivateKey
+from secagg.crypto.hybrid import PrivateKey
 from secagg.crypto.kem import KemKey
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
@@ -187,25 +187,20 @@ class ClientAborted:
 
 def wipe(state: ClientState) -> None:
     """Overwrite the secrets of an abandoned state: a traceback may keep it alive for long (best effort)."""
-    secrets: list[SecretBytes] = []
+    secrets: list[SecretBytes | PrivateKey | KemKey] = []
     match state:
         case AwaitingShareKeys():
-            keys = *_secrets_of(state.channel_key), *_secrets_of(state.mask_key)
-            secrets = [*keys, state.mask_secret, state.self_mask_seed]
+            secrets = [state.channel_key, state.mask_key, state.mask_secret, state.self_mask_seed]
         case AwaitingMaskedInput():
-            secrets = [*_secrets_of(state.mask_key), state.self_mask_seed, *state.receiving_keys.values()]
+            secrets = [state.mask_key, state.self_mask_seed, *state.receiving_keys.values()]
             secrets += [each.secret for each in state.encapsulated.values()]
-            secrets += [state.channel_kem.secret] if state.channel_kem else []
+            secrets += [state.channel_kem] if state.channel_kem else []
         case AwaitingConsistencyCheck() | AwaitingUnmasking():
             secrets = [share for pair in state.held.values() for share in (pair.seed_share, pair.mask_key_share)]
         case _:
             pass
     for secret in secrets:
         secret.wipe()
-
-
-def _secrets_of(key: PrivateKey) -> tuple[SecretBytes, ...]:
-    return (key.secret, key.x25519.secret, key.kem.secret) if isinstance(key, HybridKey) else (key.secret,)
 
 
 ClientState = (

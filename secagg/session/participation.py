@@ -65,8 +65,9 @@ class ParticipationLedger(Protocol):
         Args:
             client: which client.
             context: SHA-256 of the session's context.
-            run: the 32-byte session digest; with `claim` also the 32 bytes of the client's mask public key, which no
-                other run of the same offer has. The others are those whose bytes do not begin with these.
+            run: the 32-byte session digest; with `claim` also the client's mask public key, of 32 bytes or in a hybrid
+                suite 1216, which no other run of the same offer has. The others are those whose bytes do not begin with
+                these.
             cohort: the session's ids in ascending order, 8 bytes each, big-endian.
             claim: remember this run, too, in the same step and durably: its masked input is about to leave.
         """

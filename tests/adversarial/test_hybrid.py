@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, replace
 from itertools import combinations
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from numpy.typing import NDArray
 
 from secagg import (
@@ -337,6 +340,25 @@ class Liar:
             parcels.append((ad.client, Parcel(sent.ciphertext, sealed, b"").join()))
         honest = harness.clients[1].receive(harness.requests[1]) or b""
         return alter(honest, ciphertexts=tuple(parcels))
+
+
+@pytest.mark.parametrize("round_", [Round.SHARE_KEYS, Round.MASKED_INPUT])
+def test_pitfall_42_an_abandoned_state_has_no_key_left(round_: Round) -> None:
+    """A traceback may keep the state for long: neither a secret nor what OpenSSL made of it may stay with it."""
+    harness = session()
+    harness.run_to(round_)
+    state = harness.clients[2]._state
+    refused(harness.clients[2], alter(harness.requests[2], session=bytes(32)), V.MESSAGE_OF_ANOTHER_SESSION)
+    seen, todo = dict[int, object](), list[object]([state])
+    while todo:
+        item = todo.pop()
+        if id(item) not in seen and not isinstance(item, type | ModuleType | FunctionType):
+            seen[id(item)] = item
+            todo += gc.get_referents(item)
+    secrets = [item for item in seen.values() if isinstance(item, SecretBytes)]
+    assert len(secrets) > 4
+    assert {repr(secret).endswith("bytes, wiped)") for secret in secrets} == {True}
+    assert not [item for item in seen.values() if isinstance(item, MLKEM768PrivateKey)]
 
 
 def test_pitfall_42_a_weaker_suite_is_refused() -> None:

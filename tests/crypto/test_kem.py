@@ -8,7 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from secagg.crypto import kem
 from secagg.crypto.randomness import SystemRandomSource
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import MissingExtraError, ParameterError
+from secagg.errors import LocalProtocolError, MissingExtraError, ParameterError
 from secagg.testing.tape import TapeExhaustedError, TapeRandomSource
 
 KEY = kem.KemKey(SecretBytes(bytes(range(64))))
@@ -62,6 +62,15 @@ def test_other_lengths_are_refused() -> None:
         KEY.decapsulate(bytes(1087))
     with pytest.raises(ParameterError, match="key has 1184 bytes, not 32"):
         kem.is_canonical(bytes(32))
+
+
+def test_a_wiped_key_decapsulates_nothing() -> None:
+    seed = SecretBytes(bytes(64))
+    key, other = kem.KemKey(seed), kem.KemKey(seed)
+    key.wipe()
+    for ended in (key, other):
+        with pytest.raises(LocalProtocolError, match="wiped"):
+            ended.decapsulate(bytes(kem.CIPHERTEXT_BYTES))
 
 
 def test_a_seed_is_not_shown() -> None:
