@@ -257,8 +257,8 @@ class Keeper(Kept):
             self._stored += waiting.size
             waiting.resolve(self.answered(waiting, applied.receipt))
         self._in_hand = ()
-        # What closes the round at once is shown together with it.
-        if self._over is not None or self._due(book) is None:
+        # What closes the round at once is shown together with it, unless that takes long, as the last one's end may.
+        if self._timer.round in (None, Round.UNMASKING) or self._due(book) is None:
             await self._show()
         return True
 

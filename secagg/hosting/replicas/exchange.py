@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, Generic, TypeVar
 
 from secagg.hosting.tools import Tools
-from secagg.store.shared import Addressed, Left, Letter, SharedStore, Sight
+from secagg.store.shared import Letter, SharedStore, Sight
 
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
@@ -63,19 +63,15 @@ class Gathered(Generic[_Q, _A]):
 class Exchange:
     """What followers and holders of one process ask of the store that the replicas share.
 
-    Its methods raise what the store's do.
+    Only what waits for no session's lock: letters are left to one session at a time, so that none can keep others
+    waiting. Its methods raise what the store's do.
     """
 
     def __init__(self, tools: Tools, store: SharedStore) -> None:
         self._store = store
-        self._sending = Gathered(tools, store.send)
         self._reading = Gathered(tools, self._read)
         self._looking = Gathered(tools, self._look)
         self._spending = Gathered(tools, self._spend)
-
-    async def send(self, addressed: Addressed) -> Left | None:
-        """Leave a letter; see `SharedStore.send`."""
-        return await self._sending.ask(addressed)
 
     async def letters(self, name: str) -> Sequence[tuple[int, Letter | None]]:
         """The oldest unanswered letters of a session, at most `MOST_LETTERS`; see `SharedStore.letters`."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from secagg.errors import DecodeError
 from secagg.hosting.errors import HostError, HostUnavailableError, QuotaExceededError
 from secagg.hosting.replica import ACCEPTED, ENDED, REPEATED
-from secagg.hosting.replicas.exchange import Exchange
+from secagg.hosting.replicas.exchange import Exchange, Gathered
 from secagg.hosting.replicas.letters import COMPLAINT, LETTERS_OF_CLIENT, UNREAD, Reply, letter_of
 from secagg.hosting.replicas.publishing import STARTING, Published, ended
 from secagg.hosting.replicas.requests import Pointer, Requests, read_request, read_requests
@@ -51,6 +52,7 @@ class Follower:
         self._tools = tools
         self._store = store
         self._exchange = exchange
+        self._sending = Gathered(tools, self._send)
         self._record = record
         self._name = record.name
         self._clients = clients
@@ -253,7 +255,7 @@ class Follower:
         most = LETTERS_OF_CLIENT if digest else 2 * LETTERS_OF_CLIENT
         heard = self.answers
         try:
-            left = await self._exchange.send(Addressed(self._name, letter, most))
+            left = await self._sending.ask(Addressed(self._name, letter, most))
         except STORE_FAILURES as error:
             raise self._tools.unavailable(self._name, error) from error
         if left is None:
@@ -274,6 +276,9 @@ class Follower:
         if receipt == ACCEPTED and digest and entry.client is not None:
             self._accepted.add((entry.client, digest))
         return receipt
+
+    def _send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+        return self._store.send(letters)
 
     async def _answered(self, left: Left, heard: int) -> Reply | None:
         """Wait until a letter is answered; None when the session has ended without that.
@@ -310,7 +315,7 @@ class Follower:
         if now - self._complained_at >= _COMPLAIN_SECONDS:
             self._complained_at = now
             try:
-                await self._exchange.send(Addressed(self._name, COMPLAINT, LETTERS_OF_CLIENT))
+                await self._sending.ask(Addressed(self._name, COMPLAINT, LETTERS_OF_CLIENT))
             except STORE_FAILURES as error:
                 self._tools.observer.store_failed(self._name, error)
 

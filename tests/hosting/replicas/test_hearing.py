@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from secagg.hosting import Ended, HostUnavailableError, Request
-from secagg.store.shared import Left, News, Sight
+from secagg.hosting import Ended, HostUnavailableError, ReceiptKind, Request
+from secagg.store.shared import Addressed, Left, News, Sight
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas
 from tests.hosting.support import Played, run
@@ -74,6 +74,36 @@ def test_a_look_that_others_did_not_finish_is_none(how: str) -> None:
                 if not isinstance(each, HostUnavailableError | asyncio.CancelledError):
                     assert isinstance(each, Request)
                     assert each.round is not first.round, "a request was handed out that is not the last one"
+
+    run(body())
+
+
+def test_letters_of_one_session_wait_for_no_other() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            held, free = Played(Harness(4, threshold=2)), Played(Harness(4, threshold=2))
+            await held.create(replicas.hosts[0], "held", schedule=LONG)
+            await free.create(replicas.hosts[0], "free", schedule=LONG)
+            sessions = [await replicas.hosts[1].find(name) for name in ("held", "free")]
+            send, locked, asked = replicas.stores[1].send, threading.Event(), threading.Event()
+
+            def waits(letters: Sequence[Addressed]) -> Sequence[Left | None]:
+                if any(each.name == "held" for each in letters):
+                    asked.set()
+                    locked.wait(60)
+                left: Sequence[Left | None] = send(letters)
+                return left
+
+            replicas.stores[1].__dict__["send"] = waits
+            client = held.cohort[0]
+            first = asyncio.ensure_future(sessions[0].submit(client, await held.answer(sessions[0], client)))
+            assert await asyncio.to_thread(asked.wait, 60)
+            assert (
+                await sessions[1].submit(client, await free.answer(sessions[1], client))
+            ).kind is ReceiptKind.ACCEPTED
+            assert not first.done()
+            locked.set()
+            assert (await first).kind is ReceiptKind.ACCEPTED
 
     run(body())
 
