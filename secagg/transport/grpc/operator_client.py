@@ -247,6 +247,7 @@ class Operator:
             partial.replace(path)
             sync_directory(path.parent)
         except OSError as error:
+            self._fetched.pop(session, None)  # Its last byte came, and nobody has it.
             raise ParameterError(f"{path} cannot be written: {error.strerror}; give another path") from error
         finally:
             partial.unlink(missing_ok=True)

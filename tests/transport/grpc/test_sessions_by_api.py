@@ -542,6 +542,21 @@ def test_who_asks_while_a_session_runs_loses_no_result_that_it_has_a_moment_late
     run(play())
 
 
+def test_a_result_that_came_and_could_not_be_written_is_not_fetched(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with Network() as network, network.admin() as operator:
+            await network.everybody()
+            await network.session.wait_ended()
+            (tmp_path / "sum.npz").mkdir()
+            with pytest.raises(ParameterError, match="cannot be written"):
+                await operator.save_result(SESSION, tmp_path / "sum.npz")
+            assert (await refusal(operator.acknowledge(SESSION)))[0] is Refusal.RESULT_UNFETCHED
+            await operator.save_result(SESSION, tmp_path / "another.npz")
+            await operator.acknowledge(SESSION)
+
+    run(play())
+
+
 def test_the_digest_of_a_result_says_that_it_is_safe() -> None:
     async def play() -> None:
         async with Network() as network, network.admin() as operator:
