@@ -55,23 +55,11 @@ class ParticipantState:
         self.path = directory / f"{check_session_name(session)}-{client}.sqlite"
         self._whole = Whole(self.path, _ROWS, _DAMAGED)
         self._staged: dict[tuple[bytes, str, str], bytes] = {}
-        try:
+        self._opened: sqlite3.Connection | None = None
+        with self._usable():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-            os.close(descriptor)
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be used: {error.strerror}; give another state directory") from error
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise StoreError(f"{self.path} holds secrets and has mode {mode:04o}; run chmod 600 on it")
-        with self._reported():
-            self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            # A journal that is truncated, and pages that are overwritten, leave least behind of a replaced snapshot.
-            self._database.executescript(
-                "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;" + _SCHEMA
-            )
-            with self._transaction():
-                pass
+        if self.path.exists():
+            self._open()
 
     def bind(self, session: bytes) -> None:
         """Take part in the session with this digest, and in no other under the same name.
@@ -142,7 +130,37 @@ class ParticipantState:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._database.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        """The file, made when something is to be kept: a server that only names sessions fills no disk."""
+        return self._opened or self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        with self._usable():
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            os.close(descriptor)
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise StoreError(f"{self.path} holds secrets and has mode {mode:04o}; run chmod 600 on it")
+        with self._reported():
+            self._opened = database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            # A journal that is truncated, and pages that are overwritten, leave least behind of a replaced snapshot.
+            database.executescript(
+                "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;" + _SCHEMA
+            )
+            with self._transaction():
+                pass
+        return database
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be used: {error.strerror}; give another state directory") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -117,6 +117,22 @@ def test_an_attendance_goes_on_when_the_server_comes_back() -> None:
     run(play())
 
 
+def test_sessions_that_are_below_the_policy_leave_no_file(tmp_path: Path) -> None:
+    """A server that names one after another would fill this client's disk."""
+
+    async def play() -> None:
+        async with Network(create=False) as network, network.admin() as operator:
+            policy = network.policy(context=b"ours", sums_per_context=1)
+            async with network.attendance(1, policy=policy, state=tmp_path) as seat:
+                for name in ("one", "two"):
+                    await operator.create(name, network.parameters.renew(), SCHEDULE)
+                    with pytest.raises(PeerMisbehaved, match="context"):
+                        await (await anext(seat)).participate({"v": network.inputs[1]})
+        assert list(tmp_path.glob("*.sqlite")) == []
+
+    run(play())
+
+
 def test_every_session_is_held_against_the_policy_and_the_next_one_goes_on() -> None:
     async def play() -> None:
         async with Network(create=False) as network, network.admin() as operator:

@@ -174,6 +174,7 @@ def test_the_file_is_for_its_owner_and_forgets_snapshots(tmp_path: Path) -> None
 
 def test_a_state_that_others_can_open_is_refused(tmp_path: Path) -> None:
     state = held(tmp_path)
+    state.bind(DIGEST)
     state.close()
     state.path.chmod(0o640)
     with pytest.raises(StoreError, match=r"holds secrets and has mode 0640.*chmod 600"):
