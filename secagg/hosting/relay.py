@@ -69,6 +69,7 @@ class Relay(Protocol):
 
         Raises:
             FencedError: somebody else goes on with the session.
+            InDoubtError: what the store has of it is damaged; only a replay under a new lease tells how much.
         """
         ...
 

@@ -27,27 +27,32 @@ _HEARTBEAT = (
     "INSERT INTO replicas VALUES (%s, clock_timestamp() + make_interval(secs => %s)) "
     "ON CONFLICT (name) DO UPDATE SET until = EXCLUDED.until"
 )
+# A lease that ends beyond all reason is free: when it ends has no digest, and nobody could go on with the session.
 _FREE = (
-    "SELECT name, session, epoch, open_seconds, digest FROM leases WHERE NOT ended AND until <= now() "
-    "AND (%(name)s::text IS NULL OR name = %(name)s) ORDER BY until, session LIMIT %(most)s FOR UPDATE SKIP LOCKED"
+    "SELECT leases.name, epoch, open_seconds, digest FROM leases "
+    "JOIN sessions ON sessions.id = session AND sessions.name = leases.name AND sessions.ended IS NULL "
+    "WHERE NOT leases.ended AND (until <= now() OR until > now() + make_interval(secs => %(longest)s)) "
+    "AND (%(name)s::text IS NULL OR leases.name = %(name)s) ORDER BY until, session LIMIT %(most)s "
+    "FOR UPDATE OF leases SKIP LOCKED"
 )
 _TAKE = (
-    "UPDATE leases SET epoch = taken.epoch, digest = taken.digest, replica = %s, "
+    "UPDATE leases SET epoch = taken.epoch, open_seconds = taken.open_seconds, digest = taken.digest, replica = %s, "
     "until = clock_timestamp() + make_interval(secs => %s) "
-    "FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS taken(session, epoch, digest) "
-    "WHERE leases.session = taken.session"
-)
-# A damaged lease, which has no digest since it was taken, is not mended by what is said of it.
-_NOTE = (
-    "open_seconds = held.open_seconds, "
-    "digest = CASE WHEN leases.digest = '' THEN leases.digest ELSE held.digest END "
     "FROM unnest(%s::text[], %s::bigint[], %s::double precision[], %s::bytea[]) "
-    "AS held(name, epoch, open_seconds, digest) WHERE leases.name = held.name AND leases.epoch = held.epoch "
+    "AS taken(name, epoch, open_seconds, digest) "
+    "WHERE leases.name = taken.name"
+)
+_NOTE = (
+    "open_seconds = held.open_seconds, digest = held.digest FROM unnest(%s::text[], %s::bigint[], "
+    "%s::double precision[], %s::bytea[]) AS held(name, epoch, open_seconds, digest) "
+    "WHERE leases.name = held.name AND leases.epoch = held.epoch "
 )
 _RENEWED = "UPDATE leases SET until = clock_timestamp() + make_interval(secs => %s), "
 _RELEASED = "UPDATE leases SET until = clock_timestamp(), replica = NULL, "
 _RENEW = f"{_RENEWED}{_NOTE}AND leases.replica = %s RETURNING leases.name"
 _RELEASE = f"{_RELEASED}{_NOTE}AND leases.replica IS NOT NULL RETURNING leases.name"
+
+_DAMAGED = "the lease on session {name} was damaged on the disk; for how long its round was open is counted anew"
 
 
 class PostgresStore(PostgresSessions):
@@ -67,20 +72,19 @@ class PostgresStore(PostgresSessions):
         with self._connections.transaction("sessions cannot be leased") as connection:
             connection.execute(_HEARTBEAT, (replica, seconds))
             connection.execute("DELETE FROM replicas WHERE until < now() - make_interval(secs => %s)", (_DAY,))
-            rows = connection.execute(_FREE, {"name": name, "most": most}).fetchall() if most > 0 else []
+            asked = {"name": name, "most": most, "longest": _DAY}
+            rows = connection.execute(_FREE, asked).fetchall() if most > 0 else []
             numbers = connection.execute(
                 "SELECT nextval('epochs') AS epoch FROM generate_series(1, %s)", (len(rows),)
             ).fetchall()
-            sessions, digests = [], []
             for row, number in zip(rows, numbers, strict=True):
-                whole = lease_digest(row["name"], row["epoch"], row["open_seconds"]) == row["digest"]
-                lease = Lease(row["name"], number["epoch"], row["open_seconds"] if whole else 0.0)
-                # A damaged one is taken as well, so that its holder finds it damaged and says so.
-                digests.append(lease_digest(lease.name, lease.epoch, lease.open_seconds) if whole else b"")
-                sessions.append(row["session"])
+                # A damaged one is taken as well: the new epoch is above all before, whatever stood there.
+                lease = Lease(row["name"], number["epoch"], damage=_DAMAGED.format(name=row["name"]))
+                if lease_digest(row["name"], row["epoch"], row["open_seconds"]) == row["digest"]:
+                    lease = Lease(row["name"], number["epoch"], row["open_seconds"])
                 leases.append(lease)
             if leases:
-                connection.execute(_TAKE, (replica, seconds, sessions, [lease.epoch for lease in leases], digests))
+                connection.execute(_TAKE, (replica, seconds, *_columns(leases)))
         for lease in leases:
             self._heads.pop(lease.name, None)
         return leases

@@ -21,12 +21,18 @@ DISCARD: Final = (
 BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
 """A session by its name, also when one of the two places where it stands is damaged."""
 
-_LOCK: Final = "SELECT session, epoch, open_seconds, digest, replica FROM leases WHERE name = %s FOR UPDATE"
+_LOCK: Final = "SELECT session, epoch, open_seconds, digest, ended, replica FROM leases WHERE name = %s FOR UPDATE"
 _LOGGED: Final = "SELECT found.*, logs.count, logs.last FROM"
 _STATE_AND_LOG: Final = f"{_LOGGED} ({STATE} {BY_NAME}) AS found LEFT JOIN logs ON logs.session = found.id"
-_KNOWN: Final = "SELECT known, found.*, states.state, states.digest FROM unnest(%s::text[]) AS known JOIN LATERAL"
+_KNOWN: Final = (
+    "SELECT known, found.*, states.state, states.digest, leases.name AS leased, leases.ended AS over "
+    "FROM unnest(%s::text[]) AS known JOIN LATERAL"
+)
 _BY_KNOWN: Final = "WHERE name = known OR id = (SELECT session FROM leases WHERE name = known)"
-STANDING: Final = f"{_KNOWN} ({STATE} {_BY_KNOWN}) AS found ON true LEFT JOIN states ON states.session = found.id"
+STANDING: Final = (
+    f"{_KNOWN} ({STATE} {_BY_KNOWN}) AS found ON true LEFT JOIN states ON states.session = found.id "
+    "LEFT JOIN leases ON leases.session = found.id"
+)
 """For each of some names, as `known`, what `standing_of` reads."""
 
 
@@ -38,8 +44,10 @@ def state_of(connection: Connection, name: str) -> Row:
 def standing_of(row: Row) -> Standing:
     """What a row of STANDING says to those who follow the session."""
     name = row["known"]
-    if row["name"] != name or not is_state(row):
-        return Standing(None, None, DAMAGED.format(name=name))
+    # Nobody takes the lease of a session that runs and has none, or one that says that it has ended.
+    free = row["ended"] is None and (row["leased"] != name or row["over"])
+    if row["name"] != name or not is_state(row) or free:
+        return Standing(None, None, DAMAGED.format(name=name), lost=True)
     if row["state"] is not None and digest_of("state", name, row["state"]) != row["digest"]:
         return Standing(None, outcome_of(row), f"what was published of session {name} was damaged on the disk")
     return Standing(row["state"], outcome_of(row))
@@ -64,6 +72,7 @@ def leased_state(connection: Connection, name: str, epoch: int) -> Row:
     if (
         lease is None
         or lease["session"] != state["id"]
+        or lease["ended"] != (state["ended"] is not None)
         or lease_digest(name, lease["epoch"], lease["open_seconds"]) != lease["digest"]
     ):
         raise DamagedError(DAMAGED.format(name=name))

@@ -25,11 +25,14 @@ class Lease:
         epoch: counts the leases of the session; what its holder changes names it.
         open_seconds: how long the open round had been open under all leases, as last renewed: time in which nobody
             held one does not count.
+        damage: what was not as it was written when the lease was acquired, in one sentence, or empty. Its epoch is new
+            even so, and above all before; for how long the round had been open is counted from 0.
     """
 
     name: str
     epoch: int
     open_seconds: float = 0.0
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,13 @@ class Standing:
         state: what was published last, after the end, too; None before anything was, and when it is damaged.
         outcome: how the session ended, or None while it runs.
         damage: what is not as it was written, in one sentence, or empty.
+        lost: whether it is what the session cannot go on without; otherwise its holder publishes it again.
     """
 
     state: bytes | None = field(repr=False)
     outcome: Outcome | None
     damage: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

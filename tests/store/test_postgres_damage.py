@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from secagg.store.base import Aborted, DamagedError, Entry, EntryKind, SessionRecord, StoreError
+from secagg.store.base import Aborted, DamagedError, Entry, EntryKind, FencedError, SessionRecord, StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.layout import upgrade
 from secagg.store.postgres import PostgresStore
-from secagg.store.shared import Lease, Letter
+from secagg.store.shared import Lease, Letter, Standing
 from tests.postgres import Postgres
 from tests.store.shared import letters, receipts, send, standing
 
@@ -43,12 +43,6 @@ def append(store: PostgresStore, lease: Lease, first: int, second: int) -> None:
     store.append("one", [Entry(EntryKind.MESSAGE, 1, b"")], lease.epoch)
 
 
-def acquire(store: PostgresStore, lease: Lease, first: int, second: int) -> None:
-    (again,) = store.acquire("b", LONG, 1)
-    store.renew("b", LONG, [again])
-    store.append("one", [Entry(EntryKind.MESSAGE, 1, b"")], again.epoch)
-
-
 PLACES: list[tuple[str, str, str, Read]] = [
     ("sessions", "name", TEXT, lambda store, lease, first, second: store.record("one")),
     ("sessions", "name", TEXT, lambda store, lease, first, second: store.create(RECORD)),
@@ -64,8 +58,8 @@ PLACES: list[tuple[str, str, str, Read]] = [
     ("entries", "payload", BYTES, lambda store, lease, first, second: list(store.entries("one"))),
     ("entries", "digest", BYTES, lambda store, lease, first, second: list(store.entries("one"))),
     ("leases", "epoch", NUMBER, append),
-    ("leases", "open_seconds", NUMBER, acquire),
     ("leases", "name", TEXT, append),
+    ("leases", "ended", "true", append),
     ("states", "state", BYTES, lambda store, lease, first, second: standing(store).state),
     ("secrets", "secret", BYTES, lambda store, lease, first, second: store.secret()),
 ]
@@ -87,6 +81,65 @@ def test_a_flipped_bit_is_damage(
         assert flipped.rowcount > 0
     with pytest.raises(DamagedError, match="damaged"):
         read(store, lease, first, second)
+
+
+@pytest.mark.parametrize(("column", "flip"), [("epoch", NUMBER), ("open_seconds", NUMBER), ("digest", BYTES)])
+def test_a_damaged_lease_is_mended_by_the_next(store: PostgresStore, database: str, column: str, flip: str) -> None:
+    store.create(RECORD)
+    (before,) = store.acquire("a", 0.0, 1)
+    store.publish("one", before.epoch, b"state", {}, 1.5)
+    with psycopg.connect(database) as connection:
+        connection.execute(f"UPDATE leases SET {column} = {flip.format(column)}")  # noqa: S608
+    (lease,) = store.acquire("b", LONG, 1)
+    assert "damaged" in lease.damage
+    assert (lease.epoch > before.epoch, lease.open_seconds) == (True, 0.0)
+    with pytest.raises(FencedError):
+        store.append("one", [Entry(EntryKind.MESSAGE, 1, b"")], before.epoch)
+    store.append("one", [Entry(EntryKind.MESSAGE, 1, b"")], lease.epoch)
+    store.publish("one", lease.epoch, b"state", {}, 2.5)
+    store.release([replace(lease, open_seconds=2.5)])
+    (again,) = store.acquire("c", LONG, 1)
+    assert (again.damage, again.open_seconds) == ("", 2.5)
+
+
+def test_a_lease_without_an_end_passes_on(store: PostgresStore, database: str) -> None:
+    store.create(RECORD)
+    (before,) = store.acquire("a", LONG, 1)
+    assert not store.acquire("b", LONG, 1)
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE leases SET until = 'infinity'")
+    (lease,) = store.acquire("b", LONG, 1)
+    assert lease.epoch > before.epoch
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "flip"),
+    [
+        ("sessions", "ended", "'aborted'"),
+        ("sessions", "outcome", BYTES),
+        ("leases", "ended", "true"),
+        ("leases", "name", TEXT),
+    ],
+)
+def test_whoever_follows_is_told_that_nobody_can_go_on(
+    store: PostgresStore, database: str, table: str, column: str, flip: str
+) -> None:
+    store.create(RECORD)
+    with psycopg.connect(database) as connection:
+        connection.execute(f"UPDATE {table} SET {column} = {flip.format(column)}")  # noqa: S608
+    found = store.look(["one"], []).sessions["one"]
+    assert found.lost
+    assert "damaged" in found.damage
+    assert not store.acquire("a", LONG, 1) or column == "outcome"
+
+
+def test_what_is_left_of_the_lease_of_an_ended_session_is_nobodys(store: PostgresStore, database: str) -> None:
+    store.create(RECORD)
+    store.finish("one", Aborted("A10", "an operator"))
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE leases SET ended = false")
+    assert not store.acquire("a", LONG, 1)
+    assert standing(store) == Standing(None, Aborted("A10", "an operator"))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from secagg.hosting.errors import HostError, HostUnavailableError, QuotaExceeded
 from secagg.hosting.replica import ACCEPTED, ENDED, REPEATED
 from secagg.hosting.replicas.exchange import Exchange, Gathered
 from secagg.hosting.replicas.letters import COMPLAINT, LETTERS_OF_CLIENT, UNREAD, Reply, letter_of
-from secagg.hosting.replicas.publishing import STARTING, Published, ended
+from secagg.hosting.replicas.publishing import STARTING, Published, ended, lost
 from secagg.hosting.replicas.requests import Pointer, Requests, read_request, read_requests
 from secagg.hosting.replies import Departure, Ended, Receipt, ReceiptKind, Request, SessionStatus
 from secagg.hosting.tools import STORE_FAILURES, Tools
@@ -154,7 +154,9 @@ class Follower:
             }
         except (*STORE_FAILURES, DecodeError) as error:
             raise self._tools.unavailable(self._name, error) from error
-        if standing.damage and standing.outcome is None:
+        if standing.lost:
+            published = self._lost(standing.damage)
+        elif standing.damage and standing.outcome is None:
             await self._complain()
             raise self._tools.unavailable(self._name, DamagedError(standing.damage))
         self._take_over(standing, published)
@@ -220,12 +222,19 @@ class Follower:
         if outcome is not None:
             self.over = True
             published = ended(published, outcome)
-        changed = state != self._state or outcome != self.outcome
+        changed = state != self._state or outcome != self.outcome or published.damage != self.damage
         if state != self._state or published.end is not self._published.end:
             self._state, self._published, self._read_at = state, published, self._tools.clock.now()
         self.outcome = outcome
         if changed:
             self._flash()
+
+    def _lost(self, damage: str) -> Published:
+        """What is told of a session that nobody can go on with: once, by each process, and to all who ask."""
+        if self.damage == damage:
+            return self._published
+        self._tools.observer.session_failed(self._name, DamagedError(damage))
+        return lost(self._published, damage)
 
     async def _request(self, round_: Round, pointer: Pointer, client: ClientId, seen: bytes) -> Request | None:
         async with self._fetching:

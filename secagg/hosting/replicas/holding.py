@@ -14,6 +14,7 @@ from typing import Final
 
 from secagg.errors import DecodeError
 from secagg.hosting.inbox import Inbox, Waiting
+from secagg.hosting.journal import InDoubtError
 from secagg.hosting.keeper import RETRY_SECONDS, Keeper
 from secagg.hosting.relay import Account
 from secagg.hosting.replicas.exchange import MOST_LETTERS, Exchange
@@ -164,6 +165,9 @@ class Holding:
                 break
             except FencedError:
                 raise
+            except DamagedError as error:
+                # It stays so, however often it is tried: who takes the next lease, or reads the log, finds what it is.
+                raise InDoubtError(str(error)) from error
             except STORE_FAILURES as error:
                 self._tools.observer.store_failed(self.name, error)
                 await clock.wait(asyncio.Event(), clock.now() + RETRY_SECONDS)

@@ -247,6 +247,8 @@ class SharedHost(SessionHost):
             holding = Holding(self._tools, self._shared, self._exchange, lease, until, self._left, self._fail)
             leases.hold(holding)
             self.observer.lease_taken(lease.name, lease.epoch)
+            if lease.damage:
+                self.observer.store_failed(lease.name, DamagedError(lease.damage))
             task = self._opening[lease.name] = self._spawn(lease.name, self._go_on(holding))
             task.add_done_callback(lambda _: self._opening.pop(lease.name, None))
 

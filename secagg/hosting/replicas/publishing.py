@@ -212,6 +212,24 @@ def ended(published: Published, outcome: Outcome) -> Published:
     )
 
 
+def lost(published: Published, damage: str) -> Published:
+    """What is known of a session that the store has damaged, so that nobody goes on with it."""
+    return replace(
+        published,
+        round=None,
+        requests=None,
+        end=Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER),
+        damage=damage,
+        state=_FAILED,
+        seconds_left=None,
+        expected=0,
+        answered=0,
+        pending=0,
+        progress=None,
+        detail=damage,
+    )
+
+
 def _progress(fields: Any) -> Progress | None:
     if fields is None:
         return None
