@@ -20,6 +20,7 @@ from secagg.store.digests import upload_digest
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _CHUNK_BYTES: Final = 1 << 20
+_HOLD_SECONDS: Final = 60.0  # how long a piece may take on its way before others think that nobody fetches
 
 
 class HostedResult:
@@ -64,12 +65,17 @@ class HostedResult:
             ResultDamagedError: behind the last piece: together they are not what was stored. Use none of them.
             HostUnavailableError: the store failed.
         """
-        await self._seat.look()
-        offset, hashed = 0, hashlib.sha256()
+        clock, offset, hashed = self._tools.clock, 0, hashlib.sha256()
         self._fetching += 1
         try:
+            await self._seat.hold_result(_HOLD_SECONDS)
+            held_at = clock.now()
+            await self._seat.look()
             while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
                 offset += len(chunk)
+                if clock.now() - held_at > _HOLD_SECONDS / 2:
+                    await self._seat.hold_result(_HOLD_SECONDS)
+                    held_at = clock.now()
                 yield chunk
         finally:
             self._fetching -= 1
@@ -141,7 +147,12 @@ class HostedResult:
         except HostUnavailableError:
             self._seat.outcome = outcome
             raise
-        self._seat.released()
+        if removed:
+            self._seat.released()
+        else:
+            # Another process has let go of it, or somebody fetches it there.
+            self._seat.outcome = outcome
+            await self._seat.look()
         return removed
 
     def _require_whole(self) -> None:

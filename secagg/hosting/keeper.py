@@ -151,6 +151,9 @@ class Keeper(Kept):
     async def look(self) -> None:
         """Nobody else changes the session."""
 
+    async def hold_result(self, seconds: float) -> None:
+        """Nobody else lets go of it."""
+
     async def _keep(self, journal: Journal, book: RoundBook) -> None:
         try:
             await self._show()

@@ -98,6 +98,14 @@ class Seat(Protocol):
         """
         ...
 
+    async def hold_result(self, seconds: float) -> None:
+        """See to it that no other process takes the result for expired within so long.
+
+        Raises:
+            HostUnavailableError: they cannot be told now.
+        """
+        ...
+
     def count_stored(self, size: int) -> None:
         """Count bytes that the store has of the session."""
         ...

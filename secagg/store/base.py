@@ -214,7 +214,8 @@ class SessionStore(Protocol):
 
     def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session, which somebody has fetched or, `expired`, nobody in time; its
-        outcome stays. One without a result stays as it is, and that is False."""
+        outcome stays. One without a result stays as it is, and that is False; so does one that expired and that
+        somebody fetches by way of another process."""
         ...
 
     def discard(self, name: str) -> bool:

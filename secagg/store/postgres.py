@@ -51,7 +51,9 @@ _RENEWED = "UPDATE leases SET until = clock_timestamp() + make_interval(secs => 
 _RELEASED = "UPDATE leases SET until = clock_timestamp(), replica = NULL, "
 _RENEW = f"{_RENEWED}{_NOTE}AND leases.replica = %s RETURNING leases.name"
 _RELEASE = f"{_RELEASED}{_NOTE}AND leases.replica IS NOT NULL RETURNING leases.name"
-
+_HOLD = (
+    "UPDATE leases SET until = greatest(until, clock_timestamp() + make_interval(secs => %s)) WHERE name = %s AND ended"
+)
 _DAMAGED = "the lease on session {name} was damaged on the disk; for how long its round was open is counted anew"
 
 
@@ -109,6 +111,11 @@ class PostgresStore(PostgresSessions):
         with self._connections.use("replicas cannot be counted") as connection:
             rows = connection.execute("SELECT count(*) AS alive FROM replicas WHERE until > now()").fetchall()
         return int(rows[0]["alive"])
+
+    def hold_result(self, name: str, seconds: float) -> None:
+        """Have the result of a session not expire for so long; nobody has the lease of one that has ended."""
+        with self._connections.transaction(f"session {name[:40]!r} cannot be written") as connection:
+            connection.execute(_HOLD, (seconds, name))
 
     def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
         """Leave letters, durably, and wake the holders."""

@@ -21,7 +21,10 @@ DISCARD: Final = (
 BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
 """A session by its name, also when one of the two places where it stands is damaged."""
 
-_LOCK: Final = "SELECT session, epoch, open_seconds, digest, ended, replica FROM leases WHERE name = %s FOR UPDATE"
+_LOCK: Final = (
+    "SELECT session, epoch, open_seconds, digest, ended, replica, until > now() AS held FROM leases "
+    "WHERE name = %s FOR UPDATE"
+)
 _LOGGED: Final = "SELECT found.*, logs.count, logs.last FROM"
 _STATE_AND_LOG: Final = f"{_LOGGED} ({STATE} {BY_NAME}) AS found LEFT JOIN logs ON logs.session = found.id"
 _KNOWN: Final = (

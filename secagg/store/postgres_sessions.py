@@ -251,7 +251,9 @@ class PostgresSessions:
                 connection.execute(
                     "UPDATE logs SET count = 0, last = %s WHERE session = %s", (state["record"], state["id"])
                 )
-                connection.execute("UPDATE leases SET ended = true WHERE session = %s", (state["id"],))
+                connection.execute(
+                    "UPDATE leases SET ended = true, until = clock_timestamp() WHERE session = %s", (state["id"],)
+                )
                 connection.execute(
                     "UPDATE letters SET payload = '' WHERE session = %s AND receipt IS NULL", (state["id"],)
                 )
@@ -265,11 +267,13 @@ class PostgresSessions:
     def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session; its outcome stays."""
         with self._connections.transaction(f"session {name[:40]!r} cannot be written") as connection:
-            lock_lease(connection, name)
+            lease = lock_lease(connection, name)
             state = state_of(connection, name)
             outcome = outcome_of(state)
             if not isinstance(outcome, Completed):
                 raise StoreError(f"session {name} has no result to release")
+            if expired and lease is not None and lease["held"]:
+                return False
             if outcome.result is not None:
                 put_outcome(connection, state, replace(outcome, result=None, expired=expired))
         self._tidy(name, state["id"], None)

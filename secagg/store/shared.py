@@ -180,6 +180,11 @@ class SharedStore(SessionStore, Protocol):
         """
         ...
 
+    def hold_result(self, name: str, seconds: float) -> None:
+        """Somebody fetches the result of a session: until `seconds` from now, `release_result` of an expired one leaves
+        it as it is. Does nothing where there is none."""
+        ...
+
     def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
         """Leave letters, durably, and wake the holders; the same client's same message is left once, and once more
         when its receipt is empty or damaged. All or nothing.

@@ -6,6 +6,7 @@ outlives the process. Must not know what a letter, a state or a receipt says.
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
@@ -39,6 +40,7 @@ class _Post:
         letters: by number.
         numbers: client and digest to number.
         receipts: by number.
+        held_until: while the result of the ended session is fetched.
     """
 
     owner: str | None
@@ -49,6 +51,7 @@ class _Post:
     letters: dict[int, Letter | None] = field(default_factory=dict)
     numbers: dict[tuple[int | None, bytes], int] = field(default_factory=dict)
     receipts: dict[int, bytes] = field(default_factory=dict)
+    held_until: float = -math.inf
 
 
 class _Office:
@@ -137,7 +140,17 @@ class SharedMemoryStore(MemoryStore):
     def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session; its outcome stays."""
         with self._office.changed:
+            post = self._office.posts.get(name)
+            if expired and post is not None and post.held_until > self._office.now():
+                return False
             return super().release_result(name, expired)
+
+    def hold_result(self, name: str, seconds: float) -> None:
+        """Have the result of a session not expire for so long."""
+        with self._office.changed:
+            post = self._office.posts.get(name)
+            if post is not None and self._sessions[name].outcome is not None:
+                post.held_until = max(post.held_until, self._office.now() + seconds)
 
     def discard(self, name: str) -> bool:
         """Remove everything about a session."""

@@ -270,6 +270,36 @@ def test_what_was_published_last_is_read(store: SharedStore, another: Another) -
     assert letters(store, "none") == []
 
 
+def test_a_result_that_is_fetched_does_not_expire(store: SharedStore, another: Another) -> None:
+    store.create(RECORD)
+    store.hold_result("one", LONG)
+    (lease,) = store.acquire("a", LONG, 1)
+    upload = store.begin_upload("one", 3)
+    upload.write(b"sum")
+    result = upload.commit()
+    store.finish("one", Completed(result), lease.epoch)
+    other = another()
+    other.hold_result("one", LONG)
+    other.hold_result("one", 0.0)
+    other.hold_result("none", LONG)
+    assert not store.release_result("one", expired=True)
+    assert store.outcome("one") == Completed(result)
+    assert store.read_range("one", result, 0, 3) == b"sum"
+    assert store.release_result("one")
+    assert store.outcome("one") == Completed(None)
+
+
+def test_a_result_expires_when_nobody_fetches_it(store: SharedStore) -> None:
+    store.create(RECORD)
+    (lease,) = store.acquire("a", LONG, 1)
+    upload = store.begin_upload("one", 3)
+    upload.write(b"sum")
+    store.finish("one", Completed(upload.commit()), lease.epoch)
+    store.hold_result("one", 0.0)
+    assert store.release_result("one", expired=True)
+    assert store.outcome("one") == Completed(None, expired=True)
+
+
 def test_many_letters_are_left_at_once_and_each_for_itself(store: SharedStore, another: Another) -> None:
     other = another()
     for name in ("one", "two", "ended"):

@@ -169,6 +169,13 @@ class Follower:
                 else:
                     answer.set_result(reply)
 
+    async def hold_result(self, seconds: float) -> None:
+        """See to it that no other process takes the result for expired within so long."""
+        try:
+            await self._tools.run(self._store.hold_result, self._name, seconds)
+        except STORE_FAILURES as error:
+            raise self._tools.unavailable(self._name, error) from error
+
     async def request(self, client: ClientId, seen: bytes = b"") -> Request | None:
         """What the open round asks of a client; None when that has the digest `seen`."""
         self._asked = True

@@ -27,7 +27,13 @@ from tests.hosting.test_unmasking import VECTOR, Gate, waiting_at
 
 NAME = "round-1"
 HOUR = 3600.0
+HELD = 45.0  # above half of what a fetch that begins, or goes on, has others wait
 KEYS: Mapping[int, bytes] = {client: bytes([client]) * 32 for client in range(5)}
+
+
+def pass_time(replicas: Replicas, seconds: float) -> None:
+    for clock in (replicas.time, *replicas.clocks):
+        clock.advance(seconds)
 
 
 async def completed(replicas: Replicas) -> Wandering:
@@ -55,6 +61,31 @@ def test_a_result_and_its_session_expire_once() -> None:
             await replicas.until(lambda: not any(host.has(NAME) for host in replicas.hosts))
             told = [what for seen in replicas.seen for what in seen.all("expired")]
             assert sorted(told, key=str) == [(NAME, Expired.RESULT), (NAME, Expired.SESSION)]
+
+    run(body())
+
+
+def test_a_result_does_not_expire_while_it_is_fetched_by_way_of_another_replica() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            await completed(replicas)
+            fetching, other = await replicas.everywhere(NAME)
+            await other.wait_ended()
+            whole = await fetching.result()
+            chunks = fetching.result_chunks(64)
+            fetched = await anext(chunks)
+            for begun in range(3):
+                pass_time(replicas, HELD)
+                assert not await other.expire_result(), begun
+                assert other.status().result_ready
+                fetched += await anext(chunks)
+            fetched += b"".join([chunk async for chunk in chunks])
+            assert fetched == whole
+            pass_time(replicas, 2 * HELD)
+            assert await other.expire_result()
+            with pytest.raises(ResultNotReadyError, match="expired"):
+                await fetching.result()
+            assert not await other.expire_result()
 
     run(body())
 
