@@ -175,15 +175,20 @@ class AuditLog:
         if not _alone(self._file):
             self._trouble = "the audit log cannot be written: another server writes it; give each a file of its own"
             return False
-        size = None
+        size, found = None, None
         try:
-            size = os.fstat(self._file.fileno()).st_size
+            found = os.fstat(self._file.fileno())
+            if not found.st_nlink:
+                # It would take every line, and nobody would find one.
+                raise FileNotFoundError(errno.ENOENT, "its file was removed")
+            size = found.st_size
             written = self._file.write(chained)
             if written != len(chained):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError as error:
-            self._trouble = f"the audit log cannot be written: {error.strerror}; free space or check its disk"
+            way_out = "free space or check its disk" if found is None or found.st_nlink else "reload to begin another"
+            self._trouble = f"the audit log cannot be written: {error.strerror}; {way_out}"
             if size is not None:
                 with suppress(OSError):  # said already; half a line is found by whoever verifies
                     self._file.truncate(size)

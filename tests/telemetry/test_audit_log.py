@@ -142,6 +142,26 @@ def test_half_of_the_first_line_is_cut_off_too(tmp_path: Path, half: bytes) -> N
     assert [(line["sequence"], line["detail"]) for line in lines_of(path)] == [(1, "the line before was cut off")]
 
 
+def test_a_file_that_was_removed_takes_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines would be written and made durable, and be nowhere: its server would be ready all the time."""
+    path = tmp_path / "audit"
+    monkeypatch.setattr(audit, "_RETRY_SECONDS", 0.001)
+    with audit_log(path) as log:
+        until(lambda: path.stat().st_size > 0)
+        before = path.rename(tmp_path / "before")
+        log.put(AuditEvent.CREATED, session="a")
+        until(lambda: len(lines_of(before)) == 2)
+        (tmp_path / "copy").write_bytes(before.read_bytes())
+        before.unlink()
+        log.put(AuditEvent.CREATED, session="b")
+        until(lambda: bool(log.trouble))
+        assert log.trouble == "the audit log cannot be written: its file was removed; reload to begin another"
+        log.switch(open_audit(path))
+        until(lambda: not log.trouble)
+        assert [line["session"] for line in lines_of(path)] == ["b"]
+    assert verify_audit([tmp_path / "copy", path])[0] == 3
+
+
 def test_a_second_server_is_refused_before_it_writes_into_the_chain(tmp_path: Path) -> None:
     """Two that count on from the same line would leave a file in which lines seem to be added."""
     path, other = tmp_path / "audit", tmp_path / "other"
