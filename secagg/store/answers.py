@@ -2,6 +2,7 @@
 
 It holds digests of answers and of contexts; nothing of an input. It must never be rolled back. Each file ends in a
 digest of its name and content: one that a disk returns otherwise says nothing about what was answered, and nothing is.
+By the same digest a file that has another name by now is found, before it is taken for one that never was.
 """
 
 from __future__ import annotations
@@ -39,18 +40,21 @@ class DirectoryLedger:
         if not path.is_dir():
             raise ParameterError(f"the ledger {path} is no directory; make it, for the client's user alone")
         self._path = path
+        self._whole: set[str] = set()
 
     def record(self, session: bytes, client: int, phase: str, answer: bytes) -> bool:
         """Record the digest of an answer; False when this phase was answered before with another digest.
 
         Raises:
             ParameterError: the directory cannot be written.
-            DamagedError: what was answered in this phase cannot be read any more.
+            DamagedError: what was answered in this phase cannot be read any more, or stands under another name.
         """
         name = hashlib.sha256(b"%d:%s:%s" % (client, session.hex().encode(), phase.encode())).hexdigest()
         place = self._path / name
         written = self._path / f".{name}.{os.getpid()}.{os.urandom(8).hex()}"
         try:
+            if not place.exists():
+                self._require_nowhere(place)
             with open(written, "xb") as file:
                 file.write(answer + digest_of(name, answer))
                 file.flush()
@@ -68,6 +72,27 @@ class DirectoryLedger:
         except OSError as error:
             raise ParameterError(f"the ledger {self._path} cannot be written: {error.strerror}") from error
         return known
+
+    def _require_nowhere(self, place: Path) -> None:
+        """Demand that no file is the one that belongs here; each that is where it belongs is read once."""
+        there = set(os.listdir(self._path))
+        self._whole &= there
+        for name in there - self._whole:
+            if name.startswith(f".{place.name}."):
+                continue  # written by who has not answered yet, or never will
+            try:
+                with open(self._path / name, "rb") as file:
+                    content = file.read(_OLDER_BYTES + _DIGEST_BYTES + 1)
+            except (FileNotFoundError, IsADirectoryError, PermissionError):
+                continue
+            answer, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+            if digest == digest_of(name, answer):
+                self._whole.add(name)
+            elif digest == digest_of(place.name, answer):
+                raise DamagedError(
+                    f"the ledger's file {self._path / name} has another name than it was given, {place.name}: "
+                    "rename it, and check the disk"
+                )
 
 
 def _read(place: Path) -> bytes:

@@ -59,6 +59,33 @@ def test_a_record_that_a_disk_returns_otherwise_is_refused_and_stays(tmp_path: P
         ledger.record(SESSION, 1, "share_keys", TWO)
 
 
+@pytest.mark.parametrize("name", ["0" * 64, "copy", ".hidden"])
+def test_a_record_under_another_name_is_not_taken_for_none(tmp_path: Path, name: str) -> None:
+    ledger = DirectoryLedger(tmp_path)
+    ledger.record(SESSION, 1, "share_keys", ONE)
+    (file,) = tmp_path.iterdir()
+    ledger.record(OTHER, 1, "share_keys", TWO)
+    (tmp_path / "directory").mkdir()
+    renamed = file.rename(tmp_path / name)
+    sentence = f"{name} has another name than it was given, {file.name}: rename it"
+    for again in (ledger, DirectoryLedger(tmp_path)):
+        for answer in (ONE, TWO):
+            with pytest.raises(DamagedError, match=sentence):
+                again.record(SESSION, 1, "share_keys", answer)
+        assert again.record(OTHER, 2, "share_keys", ONE)
+    renamed.rename(file)
+    assert ledger.record(SESSION, 1, "share_keys", ONE)
+    assert not ledger.record(SESSION, 1, "share_keys", TWO)
+
+
+def test_what_a_process_wrote_that_ended_before_it_counted_is_no_record(tmp_path: Path) -> None:
+    ledger = DirectoryLedger(tmp_path)
+    ledger.record(SESSION, 1, "share_keys", ONE)
+    (file,) = tmp_path.iterdir()
+    file.rename(tmp_path / f".{file.name}.7.00")
+    assert ledger.record(SESSION, 1, "share_keys", TWO)
+
+
 def test_a_record_of_an_earlier_release_is_believed(tmp_path: Path) -> None:
     ledger = DirectoryLedger(tmp_path)
     ledger.record(SESSION, 1, "share_keys", ONE)
