@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, Generic, TypeVar
 
 from secagg.hosting.tools import Tools
+from secagg.store.base import DamagedError
 from secagg.store.shared import Letter, SharedStore, Sight
 
 _Q = TypeVar("_Q")
@@ -46,18 +47,28 @@ class Gathered(Generic[_Q, _A]):
         try:
             while self._asked:
                 asked, self._asked = self._asked[:_MOST], self._asked[_MOST:]
-                called = self._tools.run(self._call, [question for question, _ in asked])
-                # Whatever it raises is its callers'; none of them may be left waiting.
-                (found,) = await asyncio.gather(called, return_exceptions=True)
-                for place, (_, answer) in enumerate(asked):
-                    if answer.done():
+                questions = [question for question, _ in asked]
+                found = await self._answers(questions)
+                if isinstance(found, DamagedError) and len(questions) > 1:
+                    # What a disk has lost is one session's: nobody else's question fails with it again and again.
+                    one_by_one = [await self._answers([question]) for question in questions]
+                    answers = [each if isinstance(each, BaseException) else each[0] for each in one_by_one]
+                else:
+                    answers = [found] * len(questions) if isinstance(found, BaseException) else list(found)
+                for (_, waiting), answer in zip(asked, answers, strict=True):
+                    if waiting.done():
                         continue
-                    if isinstance(found, BaseException):
-                        answer.set_exception(found)
+                    if isinstance(answer, BaseException):
+                        waiting.set_exception(answer)
                     else:
-                        answer.set_result(found[place])
+                        waiting.set_result(answer)
         finally:
             self._calling = None
+
+    async def _answers(self, questions: Sequence[_Q]) -> Sequence[_A] | BaseException:
+        """Make one call. Whatever it raises is its callers'; none of them may be left waiting."""
+        (found,) = await asyncio.gather(self._tools.run(self._call, questions), return_exceptions=True)
+        return found
 
 
 class Exchange:

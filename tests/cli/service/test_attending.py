@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("grpc")
 
 from secagg import SecAggError
-from secagg.cli.service import attending
 from secagg.cli.service.attending import attend
 
 
@@ -58,7 +57,7 @@ def test_sessions_that_come_to_nothing_are_taken_up_now_and_then(monkeypatch: py
         pauses.append(seconds)
 
     async def play() -> None:
-        monkeypatch.setattr(attending.asyncio, "sleep", pause)
+        monkeypatch.setattr(asyncio, "sleep", pause)
         attendance: Any = Attendance(74)
         await attend(attendance, dict, None, lambda _: None, lambda name, _: told.append(name))
 

@@ -77,6 +77,37 @@ def test_damaged_news_is_told_again_when_somebody_complains() -> None:
     run(body())
 
 
+def test_what_one_session_has_lost_on_the_disk_keeps_no_other_waiting() -> None:
+    """A database refuses to read a page that is damaged, and questions about many sessions are one call."""
+
+    async def body() -> None:
+        async with Replicas(1) as replicas:
+            host, store = replicas.hosts[0], replicas.stores[0]
+            for name in ("one", "two", "three"):
+                await Wandering(Harness(4, threshold=2)).create(host, name, LONG)
+            look, asked = store.look, list[frozenset[str]]()
+
+            def damaged(names: Collection[str], numbers: Collection[int]) -> Sight:
+                asked.append(frozenset(names))
+                if "two" in names:
+                    raise DamagedError("invalid page in block 7")
+                found: Sight = look(names, numbers)
+                return found
+
+            store.__dict__["look"] = damaged
+            exchange = host._exchange
+            asking = [exchange.look(name, ()) for name in ("one", "one", "two", "three")]
+            found = await asyncio.gather(*asking, return_exceptions=True)
+            assert frozenset(["one", "two", "three"]) in asked
+            one, again, two, three = found
+            assert isinstance(two, DamagedError)
+            for sight, name in ((one, "one"), (again, "one"), (three, "three")):
+                assert isinstance(sight, Sight)
+                assert name in sight.sessions
+
+    run(body())
+
+
 def test_requests_that_are_lost_are_written_again_when_somebody_complains() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
