@@ -14,6 +14,7 @@ import mmap
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -49,6 +50,7 @@ class UploadFiles:
         self._root = root
         self._quarantine = quarantine
         self._full = False
+        self._marked = False
         make_directory(root)
 
     def begin(self, session: int, limit: int) -> UploadFile:
@@ -63,9 +65,11 @@ class UploadFiles:
 
         Raises:
             DamagedError: an id that is none, or no such file.
+            StoreError: the directory itself is not there.
         """
         path = self._folder(session) / upload
         if not is_upload_id(upload) or not path.is_file():
+            self._require_place()
             raise DamagedError(f"upload {upload[:32]!r} is not in the store")
         return path
 
@@ -157,6 +161,7 @@ class UploadFiles:
             found = path.read_text(encoding="ascii", errors="replace").strip()
         if found != mark:
             raise StoreError(f"{self._root} has the uploads of another database; give each its own directory")
+        self._marked = True
 
     def collect(self, seconds: float, kept: Kept) -> None:
         """Put old files that are not kept into quarantine; see `Blobs.collect`."""
@@ -165,13 +170,14 @@ class UploadFiles:
             for folder in list(self._root.iterdir()):
                 if not folder.name.isdecimal():
                     continue
-                old = {path.name: path for path in folder.iterdir() if path.stat().st_mtime < before}
+                old = {path.name: path for path, found in _files(folder) if found.st_mtime < before}
                 wanted = kept(int(folder.name), old.keys()) if old else ()
                 for name, path in old.items():
                     if name.endswith(_PART):
                         path.unlink(missing_ok=True)
                     elif name not in wanted:
-                        self._move(path, folder.name)
+                        with suppress(FileNotFoundError):  # another replica was first
+                            self._move(path, folder.name)
         self.expire()
 
     def sweep(self, wanted: Mapping[int, Collection[str]]) -> None:
@@ -194,8 +200,9 @@ class UploadFiles:
         """Demand `LEAST_FREE_BYTES` of room, and `FREE_AGAIN_BYTES` after there was less.
 
         Raises:
-            StoreError: there is less.
+            StoreError: there is less, or no directory.
         """
+        self._require_place()
         with failures("the disk cannot be looked at"):
             free = shutil.disk_usage(self._root).free
         least = FREE_AGAIN_BYTES if self._full else LEAST_FREE_BYTES
@@ -208,9 +215,9 @@ class UploadFiles:
         with failures("old files cannot be removed"):
             if not self._quarantine.is_dir():
                 return
-            for path in list(self._quarantine.iterdir()):
-                if path.lstat().st_mtime < time.time() - QUARANTINE_SECONDS:
-                    if path.is_dir() and not path.is_symlink():
+            for path, found in _files(self._quarantine):
+                if found.st_mtime < time.time() - QUARANTINE_SECONDS:
+                    if stat.S_ISDIR(found.st_mode):
                         shutil.rmtree(path)
                     else:
                         path.unlink(missing_ok=True)
@@ -219,9 +226,12 @@ class UploadFiles:
         """Bytes of the session's committed files."""
         folder = self._folder(session)
         with failures("uploads cannot be counted"):
-            if not folder.is_dir():
-                return 0
-            return sum(path.stat().st_size for path in folder.iterdir() if path.suffix != _PART)
+            return sum(found.st_size for path, found in _files(folder) if path.suffix != _PART)
+
+    def _require_place(self) -> None:
+        """Demand that the directory is where it was: one that is not mounted any more has not lost an upload."""
+        if not (self._root / _MARK if self._marked else self._root).exists():
+            raise StoreError(f"{self._root} is gone, or not mounted any more; nothing of it is lost, mount it again")
 
     def _move(self, path: Path, owner: object = "") -> None:
         make_directory(self._quarantine)
@@ -304,6 +314,16 @@ def failures(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"{what}: {error.strerror or error}; free space or check the disk, then try again") from error
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """What is in a folder that others may be emptying: whatever goes meanwhile is not there."""
+    paths: list[Path] = []
+    with suppress(FileNotFoundError):
+        paths += folder.iterdir()
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path, path.lstat()
 
 
 @contextmanager

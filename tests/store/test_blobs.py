@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -112,6 +113,63 @@ def test_a_sessions_end_leaves_its_result(place: Place) -> None:
     assert blobs.size(7) == 0
     blobs.require(70, [other])
     blobs.probe()
+
+
+def test_a_directory_that_is_not_mounted_any_more_has_lost_nothing(tmp_path: Path) -> None:
+    """Who had uploaded was dropped for an upload that was said to be damaged, and sums were said to be lost."""
+    blobs = blobs_at(str(tmp_path / "blobs"))
+    blobs.claim("mark", new=True)
+    upload = uploaded(blobs, 7, b"bytes")
+    mounted = (tmp_path / "blobs" / "uploads").rename(tmp_path / "elsewhere")
+    for beneath in (False, True):
+        for look in (
+            lambda: blobs.require(7, [upload]),
+            lambda: blobs.read(7, upload, 0, 5),
+            lambda: blobs.open(7, upload).__enter__(),
+            blobs.probe,
+        ):
+            with pytest.raises(StoreError, match="not mounted any more; nothing of it is lost") as caught:
+                look()
+            assert not isinstance(caught.value, DamagedError)
+        if not beneath:
+            (tmp_path / "blobs" / "uploads").mkdir()
+    (tmp_path / "blobs" / "uploads").rmdir()
+    mounted.rename(tmp_path / "blobs" / "uploads")
+    assert blobs.read(7, upload, 0, 5) == b"bytes"
+    blobs.probe()
+    with pytest.raises(DamagedError, match="not in the store"):
+        blobs.read(8, upload, 0, 5)
+
+
+def test_who_counts_and_collects_does_not_mind_what_others_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end at another replica removes what is just being looked at: that was a failure of the store."""
+    blobs, real = blobs_at(str(tmp_path)), Path.lstat
+    for data in (b"one", b"three"):
+        uploaded(blobs, 7, data)
+
+    def gone(path: Path) -> os.stat_result:
+        if path.is_file() and real(path).st_size == 3:
+            path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(Path, "lstat", gone)
+    assert blobs.size(7) == 5
+    uploaded(blobs, 7, b"two")
+    blobs.collect(-1.0, none)
+    assert blobs.size(7) == 0
+    uploaded(blobs, 7, b"two")
+    moved = Path.rename
+
+    def first(path: Path, to: Path) -> Path:
+        moved(path, to)
+        return moved(path, to)
+
+    monkeypatch.setattr(Path, "lstat", real)
+    monkeypatch.setattr(Path, "rename", first)
+    blobs.collect(-1.0, none)
+    assert blobs.size(7) == 0
 
 
 def test_what_was_set_aside_is_not_found(place: Place) -> None:
