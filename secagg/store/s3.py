@@ -52,6 +52,7 @@ class S3Blobs:
 
     def __init__(self, bucket: str, prefix: str, endpoint: str | None = None) -> None:
         self._place = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._marked = False
         plain = endpoint is not None and endpoint.startswith("http://")
         if endpoint is not None and plain and not _is_loopback(endpoint):
             raise StoreError(f"{endpoint} would be sent uploads and credentials in clear; give an https:// endpoint")
@@ -81,6 +82,7 @@ class S3Blobs:
                 found = _bytes(self._store, _MARK).decode("ascii", "replace")
         if found.strip() != mark:
             raise StoreError(f"{self._place} has the uploads of another database; give each its own prefix")
+        self._marked = True
 
     def begin(self, session: int, limit: int) -> S3Upload:
         """Begin a blob of at most `limit` bytes."""
@@ -94,8 +96,8 @@ class S3Blobs:
                 missing = [upload for upload in uploads if upload not in there]
             else:
                 missing = [upload for upload in uploads if not self._is_there(session, upload)]
-        if missing:
-            raise _no_such(missing[0])
+            if missing:
+                raise self._missing(missing[0])
 
     @contextmanager
     def open(self, session: int, upload: str) -> Iterator[memoryview]:
@@ -108,7 +110,7 @@ class S3Blobs:
                         hashed.update(piece)
                         size += spool.write(piece)
                 except _MISSING:
-                    raise _no_such(upload) from None
+                    raise self._missing(upload) from None
                 spool.flush()
             if hashed.digest() != upload_digest(upload):
                 raise DamagedError(f"upload {upload[:32]!r} was damaged: it has {size} bytes of another digest")
@@ -128,7 +130,7 @@ class S3Blobs:
                 end = min(offset + count, size)
                 return bytes(obstore.get_range(self._store, key, start=offset, end=end)) if offset < end else b""
             except _MISSING:
-                raise _no_such(upload) from None
+                raise self._missing(upload) from None
 
     def discard(self, session: int, upload: str) -> None:
         """Remove a blob, if it is there."""
@@ -173,6 +175,15 @@ class S3Blobs:
         """Demand that the next blob can be written, by writing one."""
         with _calling(f"{self._place} cannot be written"):
             obstore.put(self._store, _PROBE, b"")
+
+    def _missing(self, upload: str) -> StoreError:
+        """What it means that a blob is not there: where the mark is not there either, it is not lost."""
+        if self._marked:
+            try:
+                obstore.head(self._store, _MARK)
+            except _MISSING:
+                return StoreError(f"{self._place} is gone, with its mark; nothing of it counts as lost, bring it back")
+        return _no_such(upload)
 
     def _is_there(self, session: int, upload: str) -> bool:
         try:

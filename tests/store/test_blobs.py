@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,13 +122,14 @@ def test_a_directory_that_is_not_mounted_any_more_has_lost_nothing(tmp_path: Pat
     blobs.claim("mark", new=True)
     upload = uploaded(blobs, 7, b"bytes")
     mounted = (tmp_path / "blobs" / "uploads").rename(tmp_path / "elsewhere")
+    looks: list[Callable[[], object]] = [
+        lambda: blobs.require(7, [upload]),
+        lambda: blobs.read(7, upload, 0, 5),
+        lambda: blobs.open(7, upload).__enter__(),
+        blobs.probe,
+    ]
     for beneath in (False, True):
-        for look in (
-            lambda: blobs.require(7, [upload]),
-            lambda: blobs.read(7, upload, 0, 5),
-            lambda: blobs.open(7, upload).__enter__(),
-            blobs.probe,
-        ):
+        for look in looks:
             with pytest.raises(StoreError, match="not mounted any more; nothing of it is lost") as caught:
                 look()
             assert not isinstance(caught.value, DamagedError)
@@ -139,6 +141,29 @@ def test_a_directory_that_is_not_mounted_any_more_has_lost_nothing(tmp_path: Pat
     blobs.probe()
     with pytest.raises(DamagedError, match="not in the store"):
         blobs.read(8, upload, 0, 5)
+
+
+def test_objects_that_are_gone_with_their_mark_are_not_lost(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    obstore = pytest.importorskip("obstore")
+    place = _s3(request, tmp_path)
+    blobs: Any = place()
+    blobs.claim("mark", new=True)
+    uploads = [uploaded(blobs, 7, bytes([number])) for number in range(10)]
+    blobs.keep_only(7, ())
+    looks: list[Callable[[], object]] = [
+        lambda: blobs.require(7, uploads),
+        lambda: blobs.require(7, uploads[:1]),
+        lambda: blobs.read(7, uploads[0], 0, 1),
+        lambda: blobs.open(7, uploads[0]).__enter__(),
+    ]
+    for look in looks:
+        obstore.delete(blobs._store, ["secagg.database"])
+        with pytest.raises(StoreError, match="is gone, with its mark") as caught:
+            look()
+        assert not isinstance(caught.value, DamagedError)
+        blobs.claim("mark", new=True)
+        with pytest.raises(DamagedError, match="not in the store"):
+            look()
 
 
 def test_who_counts_and_collects_does_not_mind_what_others_remove(
