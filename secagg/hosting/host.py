@@ -342,14 +342,14 @@ class SessionHost(SessionIndex):
             if session.status().state not in (EndKind.COMPLETED.value, EndKind.ABORTED.value):
                 raise ResultNotReadyError(f"session {session.name} has not ended; abort it first")
             await session.wait_ended()
-        removed = await self._remove(session.name)
+        removed = await self._remove(session.name, None if session.damaged else session.record)
         session.discarded()
         if self._sessions.get(session.name) is session:  # otherwise another process has discarded it meanwhile
             del self._sessions[session.name]
         return removed
 
-    async def _remove(self, name: str) -> bool:
+    async def _remove(self, name: str, record: SessionRecord | None = None) -> bool:
         try:
-            return await self._tools.run(self._tools.store.discard, name)
+            return await self._tools.run(self._tools.store.discard, name, record)
         except STORE_FAILURES as error:
             raise self._tools.unavailable(name, error) from error

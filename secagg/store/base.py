@@ -218,8 +218,14 @@ class SessionStore(Protocol):
         somebody fetches by way of another process."""
         ...
 
-    def discard(self, name: str) -> bool:
-        """Remove everything about a session; does nothing when there is none, and that is False."""
+    def discard(self, name: str, record: SessionRecord | None = None) -> bool:
+        """Remove everything about a session; does nothing when there is none, and that is False.
+
+        Args:
+            name: of the session.
+            record: does nothing either when the session of this name has another one, or was created at another time:
+                it was made anew meanwhile.
+        """
         ...
 
     def begin_upload(self, name: str, limit: int) -> Upload:

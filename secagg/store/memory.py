@@ -87,8 +87,13 @@ class MemoryStore:
         kept.uploads, kept.outcome = {}, replace(kept.outcome, result=None, expired=expired)
         return True
 
-    def discard(self, name: str) -> bool:
+    def discard(self, name: str, record: SessionRecord | None = None) -> bool:
         """Remove everything about a session."""
+        kept = self._sessions.get(name)
+        if kept is not None and record is not None:
+            known = kept.record
+            if (known, known.created_at) != (record, record.created_at):
+                return False
         return self._sessions.pop(name, None) is not None
 
     def begin_upload(self, name: str, limit: int) -> Upload:

@@ -16,7 +16,8 @@ from secagg.store.shared import Standing
 from secagg.store.tables import DAMAGED, STATE, is_state, outcome_digest, outcome_of, outcome_values
 
 DISCARD: Final = (
-    "DELETE FROM sessions WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s) RETURNING id"
+    "DELETE FROM sessions WHERE (name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)) "
+    "AND (%(record)s::bytea IS NULL OR record = %(record)s) RETURNING id"
 )
 BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
 """A session by its name, also when one of the two places where it stands is damaged."""

@@ -279,11 +279,12 @@ class PostgresSessions:
         self._tidy(name, state["id"], None)
         return outcome.result is not None
 
-    def discard(self, name: str) -> bool:
+    def discard(self, name: str, record: SessionRecord | None = None) -> bool:
         """Remove everything about a session."""
+        digest = None if record is None else record_digest(*record_values(record))
         with self._connections.transaction(f"session {name[:40]!r} cannot be removed", [(CHANGED, name)]) as connection:
             lock_lease(connection, name)
-            rows = connection.execute(DISCARD, {"name": name}).fetchall()
+            rows = connection.execute(DISCARD, {"name": name, "record": digest}).fetchall()
         for row in rows:
             self._tidy(name, row["id"], None)
         return bool(rows)

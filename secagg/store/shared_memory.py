@@ -152,12 +152,14 @@ class SharedMemoryStore(MemoryStore):
             if post is not None and self._sessions[name].outcome is not None:
                 post.held_until = max(post.held_until, self._office.now() + seconds)
 
-    def discard(self, name: str) -> bool:
+    def discard(self, name: str, record: SessionRecord | None = None) -> bool:
         """Remove everything about a session."""
         with self._office.changed:
-            if self._office.posts.pop(name, None) is not None:
+            removed = super().discard(name, record)
+            if removed:
+                del self._office.posts[name]
                 self._office.tell(name)
-            return super().discard(name)
+            return removed
 
     def acquire(self, replica: str, seconds: float, most: int, name: str | None = None) -> Sequence[Lease]:
         """Take leases on sessions that nobody holds, the longest free first."""

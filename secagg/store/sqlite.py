@@ -205,10 +205,14 @@ class SqliteStore:
         self._tidy(state["id"], None)
         return outcome.result is not None
 
-    def discard(self, name: str) -> bool:
+    def discard(self, name: str, record: SessionRecord | None = None) -> bool:
         """Remove everything about a session."""
         with self._database.transaction(f"session {name} cannot be removed"):
             number = self._number(name)
+            if number is not None and record is not None:
+                row = self._database.rows("SELECT record FROM sessions WHERE id = ?", number)[0]
+                if row["record"] != record_digest(*record_values(record)):
+                    return False
             if number is not None:
                 for statement in _DISCARD:
                     self._database.connection.execute(statement, (number,))

@@ -72,9 +72,9 @@ class FailingStore(MemoryStore):
         self._try("release")
         return super().release_result(name, expired)
 
-    def discard(self, name: str) -> bool:
+    def discard(self, name: str, record: SessionRecord | None = None) -> bool:
         self._try("discard_session")
-        return super().discard(name)
+        return super().discard(name, record)
 
 
 class _FailingUpload:

@@ -144,6 +144,7 @@ def test_nothing_is_done_to_a_session_that_is_not_there(store: SessionStore) -> 
         with pytest.raises(StoreError, match="none"):
             call()
     store.discard("none")
+    store.discard("none", RECORD)
 
 
 def test_an_upload_holds_what_was_announced(store: SessionStore) -> None:
@@ -230,7 +231,10 @@ def test_a_session_ends_with_its_result_only(store: SessionStore) -> None:
     store.release_result("one", True)
     assert store.outcome("one") == Completed(None)
     assert store.upload_bytes("one") == 0
-    store.discard("one")
+    assert not store.discard("one", replace(RECORD, created_at=13.5))
+    assert store.sessions() == [RECORD]
+    assert store.discard("one", RECORD)
+    assert not store.discard("one")
     assert store.sessions() == []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from secagg.hosting import HostReason, HostUnavailableError, ReceiptKind, UnknownSessionError
 from secagg.hosting.replicas.letters import LETTERS_OF_CLIENT
-from secagg.store.base import EntryKind
+from secagg.store.base import EntryKind, SessionRecord
 from secagg.store.shared import Addressed, Letter
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering
@@ -46,6 +46,31 @@ def test_a_list_from_before_a_session_was_created_does_not_end_it() -> None:
     run(body())
 
 
+def test_who_is_late_with_a_discard_leaves_a_session_that_was_made_anew() -> None:
+    """Retention lets go of a session at all hosts in the same moment, and its name may be given again at once."""
+
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            await played.finish(replicas.spread(NAME))
+            for session in await replicas.everywhere(NAME):
+                await session.wait_ended()
+            await replicas.hosts[1].session(NAME).acknowledge_result()
+            replicas.stores[0].gate.clear()
+            late = asyncio.ensure_future(replicas.hosts[0].discard(NAME))
+            await replicas.until(lambda: "discard" in replicas.stores[0]._on_their_way)
+            await replicas.hosts[1].discard(NAME)
+            again = Wandering(Harness(4, threshold=2, seed=2))
+            replicas.wall += 1
+            await again.create(replicas.hosts[1], schedule=LONG)
+            replicas.stores[0].gate.set()
+            assert not await late
+            again.assert_exact(await again.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
 def test_several_hosts_discard_a_session_at_once() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
@@ -56,8 +81,8 @@ def test_several_hosts_discard_a_session_at_once() -> None:
             store, gone, go_on = replicas.stores[0], threading.Event(), threading.Event()
             discard = store.discard
 
-            def slow(name: str) -> bool:
-                removed: bool = discard(name)
+            def slow(name: str, record: SessionRecord) -> bool:
+                removed: bool = discard(name, record)
                 gone.set()
                 go_on.wait(10)
                 return removed
