@@ -6,6 +6,7 @@ What a suite is made of is known to `secagg.crypto.suites`; this module must not
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_whole
@@ -18,6 +19,10 @@ class SuiteId(IntEnum):
     X25519_AEGIS128X2 = 0x0002
     X25519_MLKEM768_AES128CTR = 0x0101
     X25519_MLKEM768_AEGIS128X2 = 0x0102
+
+
+HYBRID_SUITES: Final = frozenset(suite for suite in SuiteId if suite >> 8 == 1)
+"""Those whose keys outlive a quantum computer."""
 
 
 def check_suite(suite: object) -> SuiteId:

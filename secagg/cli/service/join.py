@@ -39,6 +39,7 @@ from secagg.cli.service.context import context_of
 from secagg.cli.service.expected import expected_vectors
 from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
+from secagg.parameters.suite_ids import HYBRID_SUITES
 
 if TYPE_CHECKING:
     from secagg.transport.grpc import Participation
@@ -115,6 +116,9 @@ def join(
         int, typer.Option(help="Judge sparse graphs to fail with probability 2^-bits at most.")
     ] = _DEFAULTS.security_bits,
     complete: Annotated[bool, typer.Option("--complete", help="Accept no sparse graph.")] = (False),
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid", help="Accept hybrid suites only, with ML-KEM-768 beside X25519.")
+    ] = (False),
     ca: CaFile = None,
     certificate: CertificateFile = None,
     key: KeyFile = None,
@@ -160,6 +164,7 @@ def join(
         max_dropout=max_dropout,
         security_bits=security_bits,
         topologies=frozenset({secagg.TopologyKind.COMPLETE}) if complete else _DEFAULTS.topologies,
+        suites=HYBRID_SUITES if hybrid else _DEFAULTS.suites,
         context=None if context is None else context_of(context),
         vectors=None if vectors is None else expected_vectors(vectors),
         max_weight=max_weight,

@@ -18,7 +18,10 @@ from secagg.cli.service.result import _fetch
 from secagg.cli.service.server_config import load_config
 from secagg.cli.service.serving import run_server
 from secagg.crypto.signing import IdentityKey
+from secagg.crypto.suites import get_suite
 from secagg.identity.keys import create_identity
+from secagg.parameters.suite_ids import HYBRID_SUITES
+from secagg.transport import grpc as service
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = ("keygen", "enroll", "serve", "join", "status", "result")
@@ -221,6 +224,32 @@ def test_an_input_is_looked_at_before_the_server_is_asked(
     outcome = run(*words["join"], "--plaintext", "--give-up", "1")
     assert (outcome.code, outcome.out) == (2, "")
     assert "a.npz holds 'arr_0' of shape (3,)" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "suites"),
+    [((), set(secagg.SuiteId)), (("--hybrid",), {secagg.SuiteId(0x0101), secagg.SuiteId(0x0102)})],
+)
+def test_a_client_can_demand_a_hybrid_suite(
+    run: Any,
+    words: dict[str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    suites: set[secagg.SuiteId],
+) -> None:
+    """A server that offered another one had clients agree on keys that a recording gives away later."""
+    asked: list[secagg.ClientPolicy] = []
+
+    async def participate(*_: Any, policy: secagg.ClientPolicy, **__: Any) -> Any:
+        asked.append(policy)
+        raise secagg.ParameterError("seen")
+
+    np.savez(tmp_path / "a.npz", update=np.zeros(3))
+    monkeypatch.setattr(service, "participate", participate)
+    assert "seen" in run(*words["join"], "--plaintext", *options).err
+    assert [policy.suites for policy in asked] == [suites]
+    assert {suite for suite in secagg.SuiteId if get_suite(suite).hybrid} == HYBRID_SUITES
 
 
 def test_a_client_is_who_its_key_is_in_the_roster() -> None:
