@@ -82,6 +82,7 @@ class Exchange:
         self._store = store
         self._reading = Gathered(tools, self._read)
         self._looking = Gathered(tools, self._look)
+        self._finding = Gathered(tools, self._find)
         self._spending = Gathered(tools, self._spend)
 
     async def letters(self, name: str) -> Sequence[tuple[int, Letter | None]]:
@@ -92,6 +93,11 @@ class Exchange:
         """What stands in the store about a session, and which of these letters are answered; what others asked for at
         the same time is in it, too."""
         return await self._looking.ask((name, numbers))
+
+    async def knows(self, name: str) -> bool:
+        """Whether there is a session of this name: asked for whoever comes, so that nobody waits for the answer but
+        others who ask the same."""
+        return await self._finding.ask(name)
 
     async def spend(self, nonce: bytes, seconds: float) -> bool:
         """Whether nobody has spent this nonce before, at any replica."""
@@ -104,6 +110,10 @@ class Exchange:
     def _look(self, asked: Sequence[tuple[str, Collection[int]]]) -> Sequence[Sight]:
         numbers = frozenset(number for _, numbers in asked for number in numbers)
         return [self._store.look(frozenset(name for name, _ in asked), numbers)] * len(asked)
+
+    def _find(self, names: Sequence[str]) -> Sequence[bool]:
+        there = self._store.look(frozenset(names), ()).sessions
+        return [name in there for name in names]
 
     def _spend(self, asked: Sequence[tuple[bytes, float]]) -> Sequence[bool]:
         nonces = [nonce for nonce, _ in asked]

@@ -180,7 +180,11 @@ class SharedHost(SessionHost):
     async def find(self, name: str) -> HostedSession:
         """Return a session by its name, one that another process has just created, too."""
         if name not in self._sessions and name not in self._damaged:
-            await self._learn(name)
+            try:
+                if self._running and await self._exchange.knows(name):
+                    await self._learn(name)
+            except STORE_FAILURES as error:
+                raise self._tools.unavailable(name, error) from error
             if name not in self._sessions and not self._running:
                 # Others may have created it: who is told that there is none does not come again.
                 raise HostUnavailableError("the host does not run; come again later")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from secagg.hosting import HostReason, HostUnavailableError, ReceiptKind, UnknownSessionError
 from secagg.hosting.replicas.letters import LETTERS_OF_CLIENT
 from secagg.store.base import EntryKind, SessionRecord
-from secagg.store.shared import Addressed, Letter
+from secagg.store.shared import Addressed, Letter, Sight
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering
 from tests.hosting.support import run
@@ -41,6 +42,43 @@ def test_a_list_from_before_a_session_was_created_does_not_end_it() -> None:
             finally:
                 go_on.set()
             await creating
+            played.assert_exact(await played.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
+def test_whoever_asks_for_sessions_that_are_not_there_keeps_nobody_waiting() -> None:
+    """A caller without a login names what it likes: each name was looked up alone, and no session made meanwhile."""
+
+    async def body() -> None:
+        async with Replicas(1) as replicas:
+            host, store = replicas.hosts[0], replicas.stores[0]
+            look, record, asked, go_on = store.look, store.record, list[frozenset[str]](), threading.Event()
+
+            def wait_for(*names: str) -> None:
+                if any(name.startswith("none") for name in names):
+                    asked.append(frozenset(names))
+                    go_on.wait(0.05 if len(names) == 1 else 10)
+
+            def slow_look(names: Collection[str], numbers: Collection[int]) -> Sight:
+                wait_for(*names)
+                found: Sight = look(names, numbers)
+                return found
+
+            def slow_record(name: str) -> SessionRecord | None:
+                wait_for(name)
+                found: SessionRecord | None = record(name)
+                return found
+
+            store.__dict__.update(look=slow_look, record=slow_record)
+            strangers = [asyncio.ensure_future(host.find(f"none-{number}")) for number in range(200)]
+            await replicas.until(lambda: bool(asked))
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(host, schedule=LONG)
+            go_on.set()
+            for error in await asyncio.gather(*strangers, return_exceptions=True):
+                assert isinstance(error, UnknownSessionError)
+            assert len(asked) < 10
             played.assert_exact(await played.finish(replicas.spread(NAME)))
 
     run(body())
