@@ -204,22 +204,25 @@ class SharedHost(SessionHost):
         """None: who follows needs no session."""
 
     async def _learn(self, name: str) -> None:
-        """Follow a session that the store has and this host does not know.
+        """Follow a session that the store has and this host does not know, or knew as damaged: another process may have
+        discarded that one, and its name is free again.
 
         Raises:
             HostUnavailableError: the store cannot be read.
         """
         async with self._changing:
-            if name in self._sessions or name in self._damaged or not self._running:
+            if name in self._sessions or not self._running:
                 return
             try:
                 record = await self._tools.run(self._shared.record, name)
             except DamagedError as error:
+                if name not in self._damaged:
+                    self.observer.session_failed(name, error)
                 self._damaged[name] = str(error)
-                self.observer.session_failed(name, error)
                 return
             except STORE_FAILURES as error:
                 raise self._tools.unavailable(name, error) from error
+            self._damaged.pop(name, None)
             if record is None:
                 return
             session = await self._take_up(record)
@@ -369,16 +372,20 @@ class SharedHost(SessionHost):
 
     async def _poll(self, missed: bool) -> None:
         """Learn of new sessions, forget those that are gone, look for letters and receipts."""
-        known = tuple(self._sessions.items())
+        known, damaged = tuple(self._sessions.items()), tuple(self._damaged)
         names = await self._tools.run(self._shared.names)
         for name, session in known:
             # What was made since the store was asked is not missed in its answer.
             if name not in names and self._sessions.get(name) is session:
                 self._forget(name)
+        for name in damaged:
+            if name not in names:
+                self._damaged.pop(name, None)
         for name, over in names.items():
             follower = self._followers.get(name)
             if follower is None:
-                await self._hear(name)
+                if missed or name not in self._damaged:
+                    await self._hear(name)
                 continue
             if missed or (follower.over and not over):
                 await self._require_same(name)

@@ -18,6 +18,7 @@ from secagg.hosting.replicas import SharedHost
 from secagg.store.base import DamagedError
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
+from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Wandering, run
 from tests.hosting.support import Recorder
 
@@ -62,6 +63,40 @@ async def play(database: str, directory: Path, flip: str) -> tuple[list[Ended], 
                 await sessions[0].wait_ended()
                 played.assert_exact(read_result(await sessions[0].result()))
             return ends, sessions, seen
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_the_name_of_a_damaged_session_is_free_everywhere_once_it_is_discarded(
+    database: str, tmp_path: Path, early: bool
+) -> None:
+    """Replicas that had not discarded it themselves told all clients for good that there is no session of this name."""
+
+    async def body() -> None:
+        with (
+            closing(PostgresStore(database, blobs_at(str(tmp_path)))) as one,
+            closing(PostgresStore(database, blobs_at(str(tmp_path)))) as two,
+        ):
+            played, seen = Wandering(), Recorder()
+            async with SharedHost(one) as first:
+                await played.create(first, schedule=LONG)
+            with psycopg.connect(database) as connection:
+                connection.execute("UPDATE sessions SET created_at = created_at + 1")
+            async with SharedHost(one) as first, SharedHost(two, observer=seen) as second:
+                assert list(second.damaged) == [NAME]
+                assert await first.discard(NAME)
+                while not early and second.damaged:
+                    await asyncio.sleep(0.01)
+                again = Wandering(Harness(4, threshold=2, seed=2))
+                await again.create(first, schedule=LONG)
+                while second.damaged:
+                    await asyncio.sleep(0.01)
+                session = await second.find(NAME)
+                assert (await until_end(again, session)).kind is EndKind.COMPLETED
+                await session.wait_ended()
+                again.assert_exact(read_result(await session.result()))
+            assert len(seen.all("failed")) == 1
+
+    run(body())
 
 
 @pytest.mark.parametrize("flip", ["epoch = epoch + 1", "open_seconds = open_seconds + 1", "digest = 'x'"])
