@@ -23,6 +23,7 @@ from secagg.store.postgres_sessions import PostgresSessions
 from secagg.store.shared import Addressed, Lease, Left, Letter, News, Sight
 
 _DAY: float = 24 * 3600.0
+_NEWS_TOGETHER_SECONDS = 0.02  # what comes so soon after other news is told with it
 _HEARTBEAT = (
     "INSERT INTO replicas VALUES (%s, clock_timestamp() + make_interval(secs => %s)) "
     "ON CONFLICT (name) DO UPDATE SET until = EXCLUDED.until"
@@ -117,11 +118,11 @@ class PostgresStore(PostgresSessions):
         with self._connections.transaction(f"session {name[:40]!r} cannot be written") as connection:
             connection.execute(_HOLD, (seconds, name))
 
-    def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+    def send(self, letters: Sequence[Addressed], wait: bool = True) -> Sequence[Left | None]:
         """Leave letters, durably, and wake the holders."""
         news = sorted({(SENT, each.name) for each in letters})
         with self._connections.transaction("letters cannot be left", news) as connection:
-            return leave(connection, letters)
+            return leave(connection, letters, wait)
 
     def letters(self, names: Collection[str], most: int) -> Mapping[str, Sequence[tuple[int, Letter | None]]]:
         """The oldest unanswered letters of sessions that run."""
@@ -164,8 +165,8 @@ class PostgresStore(PostgresSessions):
                 return None
             try:
                 told = {notice.payload for notice in listener.notifies(timeout=seconds, stop_after=1)}
-                # What came with it.
-                told.update(notice.payload for notice in listener.notifies(timeout=0.0))
+                together = _NEWS_TOGETHER_SECONDS if told and seconds else 0.0
+                told.update(notice.payload for notice in listener.notifies(timeout=together))
             except psycopg.Error:
                 listener.close()
                 self._listener = None

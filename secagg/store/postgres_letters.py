@@ -12,11 +12,12 @@ from secagg.store.base import EntryKind
 from secagg.store.digests import Value, digest_of
 from secagg.store.postgres_pool import Connection, Row
 from secagg.store.postgres_rows import lease_digest
-from secagg.store.shared import Addressed, Lease, Left, Letter
+from secagg.store.shared import BUSY, Addressed, Lease, Left, Letter
 from secagg.store.tables import STATE, is_state
 
 # Locked in one order: who leaves letters for the same sessions at the same time waits for this.
 _LOCK: Final = f"{STATE} WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_WHAT_IS_FREE: Final = f"{_LOCK} SKIP LOCKED"
 _SENT: Final = (
     "SELECT number, session, client, sha256, receipt, answer FROM letters "
     "WHERE session IN (SELECT id FROM sessions WHERE name = ANY(%s)) AND client = ANY(%s)"
@@ -51,10 +52,12 @@ _PUBLISH: Final = (
 _Key = tuple[int, str, bytes]
 
 
-def leave(connection: Connection, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+def leave(connection: Connection, letters: Sequence[Addressed], wait: bool) -> Sequence[Left | None]:
     """Leave letters; see `SharedStore.send`."""
     names, clients = list({each.name for each in letters}), list({_client(each.letter) for each in letters})
-    locked, sent = connection.execute(_LOCK, (names,)), connection.execute(_SENT, (names, clients))
+    locked = connection.execute(_LOCK if wait else _LOCK_WHAT_IS_FREE, (names,)).fetchall()
+    free = frozenset(names if wait else (row["name"] for row in locked))
+    sent = connection.execute(_SENT, (list(free), clients))
     sessions = {row["name"]: row for row in locked if is_state(row)}
     known: dict[_Key, int] = {}
     answered: set[_Key] = set()
@@ -67,10 +70,10 @@ def leave(connection: Connection, letters: Sequence[Addressed]) -> Sequence[Left
         if row["receipt"] is not None:
             (answered if receipt_of(row) else again).add(key)
     new: dict[_Key, Sequence[Value]] = {}
-    keys: list[_Key | None] = []
+    keys: list[_Key | Left | None] = []
     for each in letters:
         session, letter = sessions.get(each.name), each.letter
-        keys.append(None)
+        keys.append(None if each.name in free else BUSY)
         if session is None:
             continue
         key = session["id"], _client(letter), letter.sha256
@@ -88,7 +91,7 @@ def leave(connection: Connection, letters: Sequence[Addressed]) -> Sequence[Left
         columns = [list(column) for column in zip(*new.values(), strict=True)]
         for row in connection.execute(_LEAVE, columns):
             known[row["session"], row["client"], row["sha256"]] = row["number"]
-    return [None if key is None else Left(known[key], key in answered) for key in keys]
+    return [Left(known[key], key in answered) if isinstance(key, tuple) else key for key in keys]
 
 
 def unanswered(connection: Connection, names: Collection[str], most: int) -> dict[str, list[tuple[int, Letter | None]]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from secagg.parameters import ClientId
 from secagg.store.base import EntryKind, Outcome, SessionRecord, SessionStore
@@ -80,6 +80,10 @@ class Left:
 
     number: int
     answered: bool
+
+
+BUSY: Final = Left(-1, answered=False)
+"""What becomes of a letter to a session that somebody else changes right now, when that is not waited for: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +189,9 @@ class SharedStore(SessionStore, Protocol):
         it as it is. Does nothing where there is none."""
         ...
 
-    def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+    def send(self, letters: Sequence[Addressed], wait: bool = True) -> Sequence[Left | None]:
         """Leave letters, durably, and wake the holders; the same client's same message is left once, and once more
-        when its receipt is empty or damaged. All or nothing.
+        when its receipt is empty or damaged. All or nothing, but for those that are `BUSY` without `wait`.
 
         Returns:
             What became of each letter, in their order; None when its session has ended, is not there or damaged, or

@@ -224,8 +224,8 @@ class SharedMemoryStore(MemoryStore):
             kept = self._sessions.get(name)
             return None if kept is None else kept.record
 
-    def send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
-        """Leave letters; the same client's same message is left once."""
+    def send(self, letters: Sequence[Addressed], wait: bool = True) -> Sequence[Left | None]:
+        """Leave letters; the same client's same message is left once. No session is ever busy here."""
         with self._office.changed:
             return [self._send(each) for each in letters]
 

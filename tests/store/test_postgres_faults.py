@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -14,11 +15,12 @@ from psycopg_pool import ConnectionPool
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, FencedError, SessionRecord, StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
-from secagg.store.shared import Lease, Letter, News
+from secagg.store.shared import BUSY, Addressed, Lease, Letter, News
 from tests.postgres import Postgres
 from tests.store.shared import letters, send
 from tests.store.wire import Cut, Wire, wire_to
 
+NAMES = ("one", "two")
 RECORD = SessionRecord("one", b"offer\x00", {7: b"k" * 32}, b"{}", 12.5)
 LONG = 600.0
 SECONDS = 2.0  # before a call gives up, and the server on a client that says nothing: a busy machine pauses for one
@@ -286,3 +288,19 @@ def test_a_connection_is_asked_whether_it_lives_when_it_was_closed_or_idle_and_n
         monkeypatch.setattr("secagg.store.postgres_pool._FRESH_SECONDS", 0.0)
         assert store.sessions() == [RECORD]
         assert len(asked) == 1
+
+
+def test_a_session_that_somebody_changes_keeps_no_letter_to_another_waiting(
+    store: PostgresStore, database: str
+) -> None:
+    store.create(replace(RECORD, name="two"))
+    sent = [Addressed(name, Letter(EntryKind.MESSAGE, 7, b"x", hashlib.sha256(b"x").digest(), 1), 1) for name in NAMES]
+    with psycopg.connect(database) as changing:
+        changing.execute("SELECT 1 FROM sessions WHERE name = 'one' FOR UPDATE")
+        busy, left = store.send(sent, wait=False)
+        assert busy == BUSY
+        assert left is not None
+        assert letters(store, "two") == [(left.number, sent[1].letter)]
+        assert letters(store, "one") == []
+    assert BUSY not in store.send(sent, wait=False)
+    assert [len(letters(store, name)) for name in NAMES] == [1, 1]

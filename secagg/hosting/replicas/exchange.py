@@ -12,12 +12,13 @@ from typing import Final, Generic, TypeVar
 
 from secagg.hosting.tools import Tools
 from secagg.store.base import DamagedError
-from secagg.store.shared import Letter, SharedStore, Sight
+from secagg.store.shared import Addressed, Left, Letter, SharedStore, Sight
 
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
 _MOST: Final = 64  # questions in one call: a letter may be of 256 KiB
 MOST_LETTERS: Final = 512
+_PARTS: Final = 5  # of the time for which answers are gathered: what is looked for is asked about twice in a round
 
 
 class Gathered(Generic[_Q, _A]):
@@ -26,11 +27,13 @@ class Gathered(Generic[_Q, _A]):
     Args:
         tools: of the host.
         call: answers some questions, in their order; blocks.
+        seconds: how long a question may wait for others.
     """
 
-    def __init__(self, tools: Tools, call: Callable[[Sequence[_Q]], Sequence[_A]]) -> None:
+    def __init__(self, tools: Tools, call: Callable[[Sequence[_Q]], Sequence[_A]], seconds: float = 0.0) -> None:
         self._tools = tools
         self._call = call
+        self._seconds = seconds
         self._asked: list[tuple[_Q, asyncio.Future[_A]]] = []
         self._calling: asyncio.Task[None] | None = None
 
@@ -46,6 +49,8 @@ class Gathered(Generic[_Q, _A]):
     async def _work(self) -> None:
         try:
             while self._asked:
+                if self._seconds and len(self._asked) < _MOST:
+                    await self._tools.clock.wait(asyncio.Event(), self._tools.clock.now() + self._seconds)
                 asked, self._asked = self._asked[:_MOST], self._asked[_MOST:]
                 questions = [question for question, _ in asked]
                 found = await self._answers(questions)
@@ -74,15 +79,15 @@ class Gathered(Generic[_Q, _A]):
 class Exchange:
     """What followers and holders of one process ask of the store that the replicas share.
 
-    Only what waits for no session's lock: letters are left to one session at a time, so that none can keep others
-    waiting. Its methods raise what the store's do.
+    Only what waits for no session's lock, so that none can keep others waiting. Its methods raise what the store's do.
     """
 
     def __init__(self, tools: Tools, store: SharedStore) -> None:
         self._store = store
         self._reading = Gathered(tools, self._read)
-        self._looking = Gathered(tools, self._look)
         self._finding = Gathered(tools, self._find)
+        self._looking = Gathered(tools, self._look, tools.gather_seconds / _PARTS)
+        self._sending = Gathered(tools, self._send, tools.gather_seconds)
         self._spending = Gathered(tools, self._spend)
 
     async def letters(self, name: str) -> Sequence[tuple[int, Letter | None]]:
@@ -99,6 +104,10 @@ class Exchange:
         others who ask the same."""
         return await self._finding.ask(name)
 
+    async def send(self, letter: Addressed) -> Left | None:
+        """Leave a letter; `BUSY` when somebody changes its session right now."""
+        return await self._sending.ask(letter)
+
     async def spend(self, nonce: bytes, seconds: float) -> bool:
         """Whether nobody has spent this nonce before, at any replica."""
         return await self._spending.ask((nonce, seconds))
@@ -114,6 +123,9 @@ class Exchange:
     def _find(self, names: Sequence[str]) -> Sequence[bool]:
         there = self._store.look(frozenset(names), ()).sessions
         return [name in there for name in names]
+
+    def _send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
+        return self._store.send(letters, wait=False)
 
     def _spend(self, asked: Sequence[tuple[bytes, float]]) -> Sequence[bool]:
         nonces = [nonce for nonce, _ in asked]

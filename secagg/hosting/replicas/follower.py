@@ -24,7 +24,7 @@ from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
 from secagg.store.base import Completed, DamagedError, Entry, EntryKind, Outcome, SessionRecord
-from secagg.store.shared import Addressed, Left, SharedStore, Standing
+from secagg.store.shared import BUSY, Addressed, Left, SharedStore, Standing
 
 _TRIES: Final = 3
 _COMPLAIN_SECONDS: Final = 1.0
@@ -147,7 +147,7 @@ class Follower:
             standing = sight.sessions.get(self._name)
             if standing is None:
                 raise HostUnavailableError(f"session {self._name} was just discarded; ask again")
-            published = STARTING if standing.state is None else Published.decode(standing.state)
+            published = self._published_in(standing)
             replies = {
                 number: None if sight.receipts[number] == UNREAD else Reply.decode(sight.receipts[number])
                 for number in self._letters.keys() & sight.receipts.keys()
@@ -223,6 +223,13 @@ class Follower:
         self._letters.clear()
         self._flash()
 
+    def _published_in(self, standing: Standing) -> Published:
+        """What was published; of all who ask at once, the first one reads it."""
+        if standing.state is None:
+            return STARTING
+        known = standing.state == self._state and not self.over
+        return self._published if known else Published.decode(standing.state)
+
     def _take_over(self, standing: Standing, published: Published) -> None:
         """Know what the store has."""
         state, outcome = standing.state, standing.outcome
@@ -271,7 +278,7 @@ class Follower:
         most = LETTERS_OF_CLIENT if digest else 2 * LETTERS_OF_CLIENT
         heard = self.answers
         try:
-            left = await self._sending.ask(Addressed(self._name, letter, most))
+            left = await self._leave(Addressed(self._name, letter, most))
         except STORE_FAILURES as error:
             raise self._tools.unavailable(self._name, error) from error
         if left is None:
@@ -292,6 +299,11 @@ class Follower:
         if receipt == ACCEPTED and digest and entry.client is not None:
             self._accepted.add((entry.client, digest))
         return receipt
+
+    async def _leave(self, letter: Addressed) -> Left | None:
+        """Leave a letter: together with those of other sessions, or when this one is being changed, behind that."""
+        left = await self._exchange.send(letter)
+        return await self._sending.ask(letter) if left == BUSY else left
 
     def _send(self, letters: Sequence[Addressed]) -> Sequence[Left | None]:
         return self._store.send(letters)
@@ -331,7 +343,7 @@ class Follower:
         if now - self._complained_at >= _COMPLAIN_SECONDS:
             self._complained_at = now
             try:
-                await self._sending.ask(Addressed(self._name, COMPLAINT, LETTERS_OF_CLIENT))
+                await self._leave(Addressed(self._name, COMPLAINT, LETTERS_OF_CLIENT))
             except STORE_FAILURES as error:
                 self._tools.observer.store_failed(self._name, error)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from secagg.hosting import Ended, HostUnavailableError, ReceiptKind, Request
-from secagg.store.shared import Addressed, Left, News, Sight
+from secagg.store.shared import BUSY, Addressed, Left, News, Sight
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas
 from tests.hosting.support import Played, run
@@ -87,12 +87,11 @@ def test_letters_of_one_session_wait_for_no_other() -> None:
             sessions = [await replicas.hosts[1].find(name) for name in ("held", "free")]
             send, locked, asked = replicas.stores[1].send, threading.Event(), threading.Event()
 
-            def waits(letters: Sequence[Addressed]) -> Sequence[Left | None]:
-                if any(each.name == "held" for each in letters):
+            def waits(letters: Sequence[Addressed], wait: bool = True) -> Sequence[Left | None]:
+                if wait and any(each.name == "held" for each in letters):
                     asked.set()
                     locked.wait(60)
-                left: Sequence[Left | None] = send(letters)
-                return left
+                return [BUSY if each.name == "held" and not wait else send([each])[0] for each in letters]
 
             replicas.stores[1].__dict__["send"] = waits
             client = held.cohort[0]
@@ -128,8 +127,8 @@ def test_who_is_answered_finds_the_session_as_its_answer_left_it() -> None:
             store.__dict__["look"] = late
             send = store.send
 
-            def told(*arguments: Any) -> Sequence[Left | None]:
-                left: Sequence[Left | None] = send(*arguments)
+            def told(*arguments: Any, **options: Any) -> Sequence[Left | None]:
+                left: Sequence[Left | None] = send(*arguments, **options)
                 sent.set()
                 return left
 

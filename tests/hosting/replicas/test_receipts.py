@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 
 from secagg.hosting import QuotaExceededError, ReceiptKind, ResultNotReadyError
 from secagg.hosting.replicas.letters import LETTERS_OF_CLIENT
+from secagg.store.shared import BUSY, Addressed, Left
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
 
@@ -99,5 +101,26 @@ def test_a_result_is_acknowledged_anywhere_and_gone_everywhere() -> None:
                 with pytest.raises(ResultNotReadyError, match="released"):
                     await session.result()
                 assert not session.status().result_ready
+
+    run(body())
+
+
+def test_a_letter_to_a_session_that_is_being_changed_is_left_behind_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            session, client = await replicas.hosts[1].find(NAME), played.cohort[0]
+            store, tried = replicas.stores[1], list[bool]()
+            leave = store.send
+
+            def busy(letters: Sequence[Addressed], wait: bool = True) -> Sequence[Left | None]:
+                tried.append(wait)
+                return leave(letters) if wait else [BUSY] * len(letters)
+
+            monkeypatch.setattr(store, "send", busy)
+            receipt = await session.submit(client, await played.answer(session, client))
+            assert receipt.kind is ReceiptKind.ACCEPTED
+            assert tried == [False, True]
 
     run(body())
