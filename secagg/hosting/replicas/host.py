@@ -99,6 +99,7 @@ class SharedHost(SessionHost):
         self._shared_logins: SharedLogins | None = None
         self._followers: dict[str, Follower] = {}
         self._opening: dict[str, asyncio.Task[object]] = {}
+        self._retiring: dict[str, Follower] = {}
         self._hurried = self._counted = -math.inf
         self._listening: asyncio.Task[None] | None = None
         self._counting: asyncio.Task[object] | None = None
@@ -316,15 +317,19 @@ class SharedHost(SessionHost):
             if self._leases is not None and self._leases.drop(holding) and follower is not None:
                 follower.over = True
                 holding.close()
-                self._spawn(holding.name, self._retire(holding, follower))
+                self._retiring[holding.name] = follower
+                self._spawn(holding.name, self._retire(holding.name, follower))
         else:
             self._lose(holding, error)
 
-    async def _retire(self, holding: Holding, follower: Follower) -> None:
-        """Follow a session that ended here, since another process may release its result."""
+    async def _retire(self, name: str, follower: Follower) -> None:
+        """Follow a session that ended here, since another process may release its result; where the store cannot be
+        asked now, later: its keeper would go on to say that there is one."""
         await follower.heard()
-        if follower.outcome is not None and holding.name in self._sessions:
-            self._sit(holding.name, follower)
+        if (follower.outcome is not None or follower.damage) and self._retiring.get(name) is follower:
+            del self._retiring[name]
+            if self._followers.get(name) is follower:
+                self._sit(name, follower)
 
     def _lose(self, holding: Holding, error: Exception) -> None:
         """Follow a session whose lease is lost, or whose log may have more than its keeper has seen."""
@@ -396,6 +401,11 @@ class SharedHost(SessionHost):
                 holding.heard()
             if missed or follower.awaited or (over and follower.outcome is None):
                 self._spawn(name, follower.heard())
+        for name, follower in tuple(self._retiring.items()):
+            if self._followers.get(name) is follower:
+                self._spawn(name, self._retire(name, follower))
+            else:
+                del self._retiring[name]
         now = self._tools.clock.now()
         if self._counting is None and now - self._counted >= self._lease_seconds / 3:
             self._counted = now

@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from secagg import AbortReason
-from secagg.hosting import Ended, EndKind
+from secagg.hosting import Ended, EndKind, ResultNotReadyError
 from secagg.hosting.replicas.publishing import STARTING, ended
 from secagg.store.base import Aborted, Completed, Outcome
+from tests.harness import Harness
+from tests.hosting.replicas.support import LONG, Replicas, Wandering, never, run
+
+NAME = "round-1"
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,33 @@ def test_an_end_that_was_not_published(outcome: Outcome, end: Ended, detail: str
     told = ended(STARTING, outcome)
     assert (told.end, told.state) == (end, "completed" if isinstance(outcome, Completed) else "aborted")
     assert detail in told.detail
+
+
+def test_who_loses_its_way_at_an_end_hears_of_what_others_do_with_the_sum() -> None:
+    """It said for good that there is a sum, and to whoever fetched it that the disk had lost it."""
+
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played, over = Wandering(Harness(4, threshold=2)), list[str]()
+            await played.create(replicas.hosts[0], schedule=LONG)
+            holder = await replicas.held(NAME)
+
+            def cut(point: str) -> bool:
+                over.extend(["over"] if point == "after finish" else [])
+                return bool(over) and point == "before look"
+
+            replicas.stores[holder].plan = cut
+            played.assert_exact(await played.finish(replicas.spread(NAME)))
+            await replicas.until(lambda: replicas.stores[holder].cut)
+            other = replicas.hosts[1 - holder].session(NAME)
+            await other.wait_ended()
+            await other.acknowledge_result()
+            replicas.stores[holder].plan = never
+            replicas.stores[holder].cut = False
+            session = replicas.hosts[holder].session(NAME)
+            await replicas.until(lambda: not session.status().result_ready)
+            assert not session.occupied
+            with pytest.raises(ResultNotReadyError, match="fetched and released"):
+                await session.result()
+
+    run(body())
