@@ -104,6 +104,7 @@ class SharedHost(SessionHost):
         self._listening: asyncio.Task[None] | None = None
         self._counting: asyncio.Task[object] | None = None
         self._work: set[asyncio.Task[object]] = set()
+        self._leaving = asyncio.Event()
 
     @property
     def logins(self) -> Logins:
@@ -136,6 +137,7 @@ class SharedHost(SessionHost):
 
     async def stop(self) -> None:
         """Stop all sessions after the steps that are being made, and let other processes go on with them at once."""
+        self._leaving.set()
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
@@ -305,10 +307,18 @@ class SharedHost(SessionHost):
         self._spawn(holding.name, self._tell_failure(holding))
 
     async def _tell_failure(self, holding: Holding) -> None:
-        try:
-            await holding.publish_failure()
-        except STORE_FAILURES as error:
-            self.observer.store_failed(holding.name, error)
+        """Say that nobody can go on with a session, however often the store refuses it, as long as that is so."""
+        clock, leases = self._tools.clock, self._leases
+        while leases is not None and leases.held.get(holding.name) is holding and not self._leaving.is_set():
+            try:
+                await holding.publish_failure()
+                return
+            except (FencedError, DamagedError) as error:
+                self.observer.store_failed(holding.name, error)
+                return  # Who goes on with it says so, or whoever follows finds it damaged.
+            except STORE_FAILURES as error:
+                self.observer.store_failed(holding.name, error)
+                await clock.wait(self._leaving, clock.now() + _POLL_SECONDS)
 
     def _left(self, holding: Holding, error: Exception | None) -> None:
         """A keeper keeps its session no longer: it has ended, or somebody else may go on with it."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import pytest
 
-from secagg.hosting import HostUnavailableError, ReceiptKind
-from secagg.store.base import DamagedError
+from secagg import AbortReason
+from secagg.hosting import Ended, EndKind, HostUnavailableError, ReceiptKind
+from secagg.store.base import DamagedError, StoreError
 from secagg.store.shared import Sight, Standing
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
@@ -73,6 +74,43 @@ def test_damaged_news_is_told_again_when_somebody_complains() -> None:
             await told.wait()
             await played.play_round(replicas.spread(NAME))
             played.assert_exact(await played.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
+def test_all_hear_of_a_log_that_is_damaged_also_when_the_store_was_away_for_a_moment() -> None:
+    """It was said once; whoever asked another host waited for good."""
+
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            await played.play_round(replicas.spread(NAME))
+            former = await replicas.held(NAME)
+            holder = 1 - former
+            publish: Callable[..., None] = replicas.stores[holder].publish
+            tried: list[str] = []
+
+            def entries(name: str) -> object:
+                raise DamagedError("the log was damaged on the disk")
+
+            def away(name: str, *arguments: object) -> None:
+                tried.append(name)
+                if len(tried) < 3:
+                    raise StoreError("the store cannot be reached")
+                publish(name, *arguments)
+
+            replicas.stores[holder].__dict__.update(entries=entries, publish=away)
+            replicas.stores[former].cut = True
+            await replicas.until(lambda: bool(tried))
+            follower = replicas.add()
+            await follower.start()
+            await replicas.until(lambda: len(tried) > 2)
+            session = await follower.find(NAME)
+            found = await session.next_request(played.cohort[0], b"", 1e9)
+            assert found == Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER)
+            assert session.status().state == "failed"
+            replicas.stores[former].cut = False
 
     run(body())
 
