@@ -19,7 +19,7 @@ from typing import Final
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import RemoteProtocolError
 from secagg.parameters import ClientId
-from secagg.store.base import StoreError, check_session_name
+from secagg.store.base import DamagedError, StoreError, check_session_name
 from secagg.store.database import database_failures
 from secagg.store.whole import Whole
 
@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS answers (
 # The snapshot has a checksum of its own.
 _ROWS: Final = ("SELECT * FROM bound ORDER BY one", "SELECT * FROM answers ORDER BY session, client, phase")
 _DAMAGED: Final = "nobody knows what this client has answered: take part in this session no more, and check the disk"
+_OTHERS: Final = "SELECT client FROM answers WHERE client != ?"
 _FIND: Final = "SELECT digest FROM answers WHERE session = ? AND client = ? AND phase = ?"
 
 
@@ -54,6 +55,7 @@ class ParticipantState:
     def __init__(self, directory: Path, session: str, client: ClientId) -> None:
         self.path = directory / f"{check_session_name(session)}-{client}.sqlite"
         self._whole = Whole(self.path, _ROWS, _DAMAGED)
+        self._client = str(client)
         self._staged: dict[tuple[bytes, str, str], bytes] = {}
         self._opened: sqlite3.Connection | None = None
         with self._usable():
@@ -66,11 +68,18 @@ class ParticipantState:
 
         Raises:
             RemoteProtocolError: an earlier process took part in another one.
+            DamagedError: this is the file of another client, under this one's name.
         """
         with self._reported(), self._transaction():
             self._database.execute("INSERT OR IGNORE INTO bound VALUES (1, ?)", (session,))
             self._whole.note(self._database)
             (bound,) = self._database.execute("SELECT session FROM bound").fetchone()
+            other = self._database.execute(_OTHERS, (self._client,)).fetchone()
+            if other is not None:
+                raise DamagedError(
+                    f"{self.path} is the state of client {other[0]}, under another name: give each file the name "
+                    "that it had, and check the disk"
+                )
         if bound != session:
             raise RemoteProtocolError(
                 f"the server now offers another session under the name of the one in {self.path}; an input goes into "

@@ -158,6 +158,33 @@ def test_one_name_is_one_session(tmp_path: Path) -> None:
     state.close()
 
 
+def test_the_file_of_another_client_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    """Swapped, each process went on as the other client, and the server dropped it for a second answer."""
+    for client in (7, 8):
+        state = ParticipantState(tmp_path, "s", client)
+        state.bind(DIGEST)
+        assert state.record(DIGEST, client, "advertise_keys", bytes([client]) * 32)
+        assert state.save(SecretBytes(b"of %d" % client))
+        state.erase()
+        state.close()
+    one, other, away = tmp_path / "s-7.sqlite", tmp_path / "s-8.sqlite", tmp_path / "away"
+    for before, after in ((one, away), (other, one), (away, other)):
+        before.rename(after)
+    for client in (7, 8):
+        state = ParticipantState(tmp_path, "s", client)
+        with pytest.raises(
+            DamagedError, match=f"s-{client}.sqlite is the state of client {15 - client}, under another"
+        ):
+            state.bind(DIGEST)
+        state.close()
+    for before, after in ((one, away), (other, one), (away, other)):
+        before.rename(after)
+    state = ParticipantState(tmp_path, "s", 7)
+    state.bind(DIGEST)
+    assert state.answered(DIGEST, 7, "advertise_keys")
+    state.close()
+
+
 def test_the_file_is_for_its_owner_and_forgets_snapshots(tmp_path: Path) -> None:
     state = held(tmp_path / "state")
     state.save(SecretBytes(b"the first secret" * 1000))
