@@ -31,6 +31,7 @@ from secagg.protocol.results import SessionResult
 from secagg.session.server import ServerSession
 from secagg.store.base import Entry, EntryKind
 from secagg.store.digests import upload_digest
+from secagg.store.spool import FileSpool
 
 ACCEPTED = Receipt(ReceiptKind.ACCEPTED)
 REPEATED = Receipt(ReceiptKind.REPEATED)
@@ -120,7 +121,9 @@ class Replica:
     ) -> None:
         self.progress: Progress | None = None
         self._tell = on_progress
-        self._session = ServerSession(parameters, roster=roster or None, on_progress=self._note, executor=executor)
+        self._session = ServerSession(
+            parameters, roster=roster or None, on_progress=self._note, executor=executor, spool=FileSpool()
+        )
 
     def _note(self, progress: Progress) -> None:
         before, self.progress = self.progress, progress

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.suites import Suite, get_suite
 from secagg.encoding.layout import Layout
 from secagg.executor import INLINE, Executor
-from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.protocol.roster import Roster
 from secagg.protocol.topology import Neighbourhoods, neighbourhoods
+
+Spool = Callable[[Mapping[ClientId, bytes]], Mapping[ClientId, bytes]]
+"""Keeps what stays at the server of one client's parcels, by receiver, perhaps elsewhere, and returns it."""
+
+
+def in_memory(parcels: Mapping[ClientId, bytes]) -> Mapping[ClientId, bytes]:
+    """The spool that keeps them as they are."""
+    return parcels
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,7 @@ class SessionContext:
         graph: who is whose neighbour.
         roster: the cohort's verification keys; empty in the semi-honest model.
         executor: who does the long computations; no result depends on it.
+        spool: where the server of a hybrid suite keeps ciphertexts.
     """
 
     parameters: SessionParameters
@@ -34,6 +44,7 @@ class SessionContext:
     graph: Neighbourhoods = field(repr=False)
     roster: Roster = field(repr=False)
     executor: Executor = field(default=INLINE, repr=False, compare=False, kw_only=True)
+    spool: Spool = field(default=in_memory, repr=False, compare=False, kw_only=True)
 
     @property
     def active(self) -> bool:
@@ -46,7 +57,9 @@ class SessionContext:
         return self.parameters.topology.kind is TopologyKind.COMPLETE
 
 
-def session_context(parameters: SessionParameters, roster: Roster, executor: Executor = INLINE) -> SessionContext:
+def session_context(
+    parameters: SessionParameters, roster: Roster, executor: Executor = INLINE, spool: Spool = in_memory
+) -> SessionContext:
     """Derive what follows from the parameters alone.
 
     Raises:
@@ -62,4 +75,5 @@ def session_context(parameters: SessionParameters, roster: Roster, executor: Exe
         graph=neighbourhoods(parameters),
         roster=roster,
         executor=executor,
+        spool=spool,
     )

@@ -128,8 +128,8 @@ def _half_dropped(
     members = frozenset(contributors)
     return {
         sender: {
-            receiver: parcel
-            for receiver, parcel in sent.items()
+            receiver: sent[receiver]
+            for receiver in sent
             if receiver in sharers and (sender in members) is not (receiver in members)
         }
         for sender, sent in parcels.items()

@@ -119,7 +119,7 @@ def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysRes
         forwarded[receiver] = content[: len(content) - len(parcel.wrap)]
         if parcel.wrap:
             kept[receiver] = parcel.mask_ciphertext + parcel.wrap
-    state.sealed[client], state.mask_parcels[client] = forwarded, kept
+    state.sealed[client], state.mask_parcels[client] = forwarded, state.context.spool(kept)
 
 
 def close_shares(state: CollectingShares) -> ServerStep:

@@ -24,7 +24,7 @@ from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.parameters.arguments import require_kind
 from secagg.protocol import server as machine
-from secagg.protocol.context import session_context
+from secagg.protocol.context import Spool, in_memory, session_context
 from secagg.protocol.events import Progress, ServerEvent
 from secagg.protocol.messages import Round, ServerMessage, SessionOffer
 from secagg.protocol.results import SessionResult
@@ -54,6 +54,8 @@ class ServerSession(SingleUse):
         roster: client id to 32-byte Ed25519 key; needed in the active model.
         on_progress: told how far the last :meth:`close_round` is, which may take long, in its thread.
         executor: who adds inputs up and removes masks; the sum does not depend on it.
+        spool: where a hybrid suite's ciphertexts wait, 560 bytes for each two neighbours: memory, or a
+            `secagg.store.spool.FileSpool` of this session alone.
 
     Raises:
         ParameterError: an active session with a client that the roster does not have.
@@ -66,10 +68,11 @@ class ServerSession(SingleUse):
         roster: Roster | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         executor: Executor = INLINE,
+        spool: Spool = in_memory,
     ) -> None:
         require_kind("parameters", parameters, SessionParameters, "SessionParameters, of SessionParameters.choose(...)")
         keys = _checked_roster(parameters, roster)
-        context = session_context(parameters, keys, executor)
+        context = session_context(parameters, keys, executor, spool)
         step = open_session(context)
         self._parameters = parameters
         self._limit = message_limit_of(parameters)
