@@ -246,7 +246,8 @@ class SharedHost(SessionHost):
             record = await self._tools.run(self._shared.record, name)
         except DamagedError:
             return  # said by whoever needs it
-        if record is not None and record != session.record and self._sessions.get(name) is session:
+        same = record is not None and (record, record.created_at) == (session.record, session.record.created_at)
+        if record is not None and not same and self._sessions.get(name) is session:
             self._forget(name)
             await self._learn(name)
 
@@ -481,10 +482,19 @@ class SharedHost(SessionHost):
 
     async def _discard(self, session: HostedSession) -> bool:
         try:
-            return await super()._discard(session)
+            removed = await super()._discard(session)
         finally:
             if session.name not in self._sessions:
                 self._followers.pop(session.name, None)
+        if not removed and session.name in await self._names():
+            raise HostUnavailableError(f"session {session.name} was discarded and made anew meanwhile; ask again")
+        return removed
+
+    async def _names(self) -> Mapping[str, bool]:
+        try:
+            return await self._tools.run(self._shared.names)
+        except STORE_FAILURES as error:
+            raise self._tools.unavailable("", error) from error
 
     def _forget(self, name: str) -> None:
         """A session was discarded by another process."""

@@ -103,8 +103,33 @@ def test_who_is_late_with_a_discard_leaves_a_session_that_was_made_anew() -> Non
             replicas.wall += 1
             await again.create(replicas.hosts[1], schedule=LONG)
             replicas.stores[0].gate.set()
-            assert not await late
+            with pytest.raises(HostUnavailableError, match="made anew meanwhile; ask again"):
+                await late
             again.assert_exact(await again.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
+def test_a_session_that_is_made_anew_just_as_it_was_is_known_as_another() -> None:
+    """Its record says when it was made; a host that kept the earlier one discarded nothing, and said that it had."""
+
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            one, other = replicas.hosts
+            for made in range(2):
+                replicas.wall += 1
+                if made:
+                    replicas.pause(1)
+                    assert await one.discard(NAME)
+                await Wandering(Harness(4, threshold=2)).create(one, schedule=LONG)
+                if made:
+                    replicas.resume(1)
+                await other.find(NAME)
+                await replicas.until(lambda: other.session(NAME).record.created_at == replicas.wall)
+                await other.session(NAME).abort("enough")
+                await replicas.until(lambda: all(host.session(NAME).settled for host in replicas.hosts))
+            assert await other.discard(NAME)
+            await replicas.until(lambda: not any(host.has(NAME) for host in replicas.hosts))
 
     run(body())
 
