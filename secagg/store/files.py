@@ -56,6 +56,8 @@ class UploadFiles:
     def begin(self, session: int, limit: int) -> UploadFile:
         """Begin a file of at most `limit` bytes."""
         folder = self._folder(session)
+        # Where it is not mounted, a directory would be made in its place, and nobody else would find what is in it.
+        self._require_place()
         with failures("an upload cannot be begun"):
             make_directory(folder)
             return UploadFile(folder, limit)

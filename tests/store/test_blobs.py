@@ -126,6 +126,8 @@ def test_a_directory_that_is_not_mounted_any_more_has_lost_nothing(tmp_path: Pat
         lambda: blobs.require(7, [upload]),
         lambda: blobs.read(7, upload, 0, 5),
         lambda: blobs.open(7, upload).__enter__(),
+        lambda: blobs.begin(7, 5),
+        lambda: blobs.begin(8, 5),
         blobs.probe,
     ]
     for beneath in (False, True):
@@ -135,7 +137,7 @@ def test_a_directory_that_is_not_mounted_any_more_has_lost_nothing(tmp_path: Pat
             assert not isinstance(caught.value, DamagedError)
         if not beneath:
             (tmp_path / "blobs" / "uploads").mkdir()
-    (tmp_path / "blobs" / "uploads").rmdir()
+    (tmp_path / "blobs" / "uploads").rmdir()  # empty: nothing was taken in there
     mounted.rename(tmp_path / "blobs" / "uploads")
     assert blobs.read(7, upload, 0, 5) == b"bytes"
     blobs.probe()
