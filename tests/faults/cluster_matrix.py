@@ -93,4 +93,6 @@ FAULTS: Final = (
     ),
     _drawn("bit flips in a result", damaged_replicas.result_flipped, times=2),
     _drawn("bit flips in what is published", damaged_replicas.state_flipped, times=3),
+    _drawn("bit flips in the lease, in two rounds", damaged_replicas.lease_flipped, times=2),
+    _drawn("lease missing", partial(damaged_replicas.session_damaged, damage=damaged_replicas.remove_lease)),
 )

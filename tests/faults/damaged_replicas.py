@@ -40,6 +40,16 @@ def flip_state(cluster: Cluster, seed: int) -> None:
     )
 
 
+def remove_lease(cluster: Cluster, seed: int) -> None:
+    """Remove the lease of the session, so that nobody can go on with it."""
+    cluster.sql("DELETE FROM leases WHERE session = %s", number(cluster))
+
+
+def flip_lease(cluster: Cluster, seed: int) -> None:
+    """Turn a bit of the epoch of the lease, so that nobody has it."""
+    cluster.sql("UPDATE leases SET epoch = epoch # %s WHERE session = %s", 1 << seed % 62, number(cluster))
+
+
 def number(cluster: Cluster) -> int:
     """Of the session in the database."""
     ((found,),) = cluster.sql("SELECT id FROM sessions WHERE name = %s", SESSION)
@@ -113,6 +123,20 @@ async def state_flipped(directory: Path, seed: int) -> Verdict:
             return await cluster.verdict(injected)
         heard = [isinstance(end, SessionAbortedError) for end in cluster.outcomes.values()]
         return Verdict(injected, stuck=int(not all(heard)), detail=f"failed: {status.detail}")
+
+
+async def lease_flipped(directory: Path, seed: int) -> Verdict:
+    """The lease is damaged: the session goes on under the next one."""
+    async with Cluster(directory, length=LONG) as cluster:
+
+        async def damage(cluster: Cluster) -> None:
+            flip_lease(cluster, seed)
+
+        await cluster.serve()
+        turns = Turns(cluster, (ClientPhase.SHARE_KEYS, ClientPhase.MASKED_INPUT), damage)
+        await cluster.everybody()
+        injected = await turns.over()
+        return await cluster.verdict(injected)
 
 
 async def result_flipped(directory: Path, seed: int) -> Verdict:
