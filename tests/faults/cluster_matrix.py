@@ -72,6 +72,7 @@ FAULTS: Final = (
     _fault("owner stopped past its lease, then fenced", replicas.owner_stopped, quick=True),
     _fault("owner cut off from the database", replicas.owner_cut_off),
     _fault("replica cut off from the blob store", replicas.blobs_cut_off, missing=_missing_blobs),
+    _fault("uploads not mounted for a while, and the owner killed", replicas.uploads_not_mounted),
     _fault("database restarted, each round", replicas.database_restarted, "restarted"),
     _fault("database killed, each round", replicas.database_restarted, "killed"),
     _fault("database's own volume full, each round", replicas.database_full, missing=_missing_volume),

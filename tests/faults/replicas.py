@@ -53,6 +53,7 @@ ANSWERS: Final = (
     ClientPhase.MASKED_INPUT,
     ClientPhase.CONSISTENCY_CHECK,
 )
+_TRIES_OF_HEIRS: Final = 3
 MIDDLE: Final = (ClientPhase.MASKED_INPUT,)
 
 
@@ -147,6 +148,22 @@ async def blobs_cut_off(directory: Path) -> Verdict:
                 verdict = await cluster.verdict(injected)
             wire.heal()
     return verdict
+
+
+async def uploads_not_mounted(directory: Path) -> Verdict:
+    """The directory of uploads is away for a while, the owner dies, and its heirs cannot read what they replay."""
+
+    async def unmount(cluster: Cluster) -> None:
+        owner = await cluster.held()
+        uploads = cluster.files / "blobs" / "uploads"
+        away = uploads.rename(uploads.with_name("away"))
+        owner.signal(signal.SIGKILL)
+        for _ in range(_TRIES_OF_HEIRS):
+            await cluster.held()
+            await asyncio.sleep(1.0)
+        away.rename(uploads)
+
+    return await in_turns(directory, MIDDLE, unmount)
 
 
 async def database_restarted(directory: Path, how: str) -> Verdict:
