@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18secagg/v1/messages.proto\x12\tsecagg.v1\"\"\n\x0cSessionOffer\x12\x12\n\nparameters\x18\x01 \x01(\x0c\"\xfa\x05\n\x08\x45nvelope\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x41\n\x16\x61\x64vertise_keys_request\x18\x02 \x01(\x0b\x32\x1f.secagg.v1.AdvertiseKeysRequestH\x00\x12\x43\n\x17\x61\x64vertise_keys_response\x18\x03 \x01(\x0b\x32 .secagg.v1.AdvertiseKeysResponseH\x00\x12\x39\n\x12share_keys_request\x18\x04 \x01(\x0b\x32\x1b.secagg.v1.ShareKeysRequestH\x00\x12;\n\x13share_keys_response\x18\x05 \x01(\x0b\x32\x1c.secagg.v1.ShareKeysResponseH\x00\x12R\n\x1fmasked_input_collection_request\x18\x06 \x01(\x0b\x32\'.secagg.v1.MaskedInputCollectionRequestH\x00\x12T\n masked_input_collection_response\x18\x07 \x01(\x0b\x32(.secagg.v1.MaskedInputCollectionResponseH\x00\x12G\n\x19\x63onsistency_check_request\x18\x08 \x01(\x0b\x32\".secagg.v1.ConsistencyCheckRequestH\x00\x12I\n\x1a\x63onsistency_check_response\x18\t \x01(\x0b\x32#.secagg.v1.ConsistencyCheckResponseH\x00\x12\x38\n\x11unmasking_request\x18\n \x01(\x0b\x32\x1b.secagg.v1.UnmaskingRequestH\x00\x12:\n\x12unmasking_response\x18\x0b \x01(\x0b\x32\x1c.secagg.v1.UnmaskingResponseH\x00\x12!\n\x05\x61\x62ort\x18\x0c \x01(\x0b\x32\x10.secagg.v1.AbortH\x00\x42\x06\n\x04\x62ody\"s\n\rAdvertisement\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x16\n\x0e\x63hannel_public\x18\x02 \x01(\x0c\x12\x13\n\x0bmask_public\x18\x03 \x01(\x0c\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\x16\n\x14\x41\x64vertiseKeysRequest\"H\n\x15\x41\x64vertiseKeysResponse\x12/\n\radvertisement\x18\x01 \x01(\x0b\x32\x18.secagg.v1.Advertisement\"D\n\x10ShareKeysRequest\x12\x30\n\x0e\x61\x64vertisements\x18\x01 \x03(\x0b\x32\x18.secagg.v1.Advertisement\"2\n\x0cSealedShares\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\"A\n\x11ShareKeysResponse\x12,\n\x0b\x63iphertexts\x18\x01 \x03(\x0b\x32\x17.secagg.v1.SealedShares\"L\n\x1cMaskedInputCollectionRequest\x12,\n\x0b\x63iphertexts\x18\x01 \x03(\x0b\x32\x17.secagg.v1.SealedShares\"0\n\x1dMaskedInputCollectionResponse\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\"/\n\x17\x43onsistencyCheckRequest\x12\x14\n\x0c\x63ontributors\x18\x01 \x03(\x06\"-\n\x18\x43onsistencyCheckResponse\x12\x11\n\tsignature\x18\x01 \x01(\x0c\"1\n\x0c\x43onfirmation\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"f\n\x10UnmaskingRequest\x12\x11\n\tsurvivors\x18\x01 \x03(\x06\x12\x0f\n\x07\x64ropped\x18\x02 \x03(\x06\x12.\n\rconfirmations\x18\x03 \x03(\x0b\x32\x17.secagg.v1.Confirmation\"-\n\rRevealedShare\x12\r\n\x05owner\x18\x01 \x01(\x06\x12\r\n\x05share\x18\x02 \x01(\x0c\"u\n\x11UnmaskingResponse\x12-\n\x0bseed_shares\x18\x01 \x03(\x0b\x32\x18.secagg.v1.RevealedShare\x12\x31\n\x0fmask_key_shares\x18\x02 \x03(\x0b\x32\x18.secagg.v1.RevealedShare\"\x17\n\x05\x41\x62ort\x12\x0e\n\x06reason\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18secagg/v1/messages.proto\x12\tsecagg.v1\"\"\n\x0cSessionOffer\x12\x12\n\nparameters\x18\x01 \x01(\x0c\"\xbb\x06\n\x08\x45nvelope\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x41\n\x16\x61\x64vertise_keys_request\x18\x02 \x01(\x0b\x32\x1f.secagg.v1.AdvertiseKeysRequestH\x00\x12\x43\n\x17\x61\x64vertise_keys_response\x18\x03 \x01(\x0b\x32 .secagg.v1.AdvertiseKeysResponseH\x00\x12\x39\n\x12share_keys_request\x18\x04 \x01(\x0b\x32\x1b.secagg.v1.ShareKeysRequestH\x00\x12;\n\x13share_keys_response\x18\x05 \x01(\x0b\x32\x1c.secagg.v1.ShareKeysResponseH\x00\x12R\n\x1fmasked_input_collection_request\x18\x06 \x01(\x0b\x32\'.secagg.v1.MaskedInputCollectionRequestH\x00\x12T\n masked_input_collection_response\x18\x07 \x01(\x0b\x32(.secagg.v1.MaskedInputCollectionResponseH\x00\x12G\n\x19\x63onsistency_check_request\x18\x08 \x01(\x0b\x32\".secagg.v1.ConsistencyCheckRequestH\x00\x12I\n\x1a\x63onsistency_check_response\x18\t \x01(\x0b\x32#.secagg.v1.ConsistencyCheckResponseH\x00\x12\x38\n\x11unmasking_request\x18\n \x01(\x0b\x32\x1b.secagg.v1.UnmaskingRequestH\x00\x12:\n\x12unmasking_response\x18\x0b \x01(\x0b\x32\x1c.secagg.v1.UnmaskingResponseH\x00\x12!\n\x05\x61\x62ort\x18\x0c \x01(\x0b\x32\x10.secagg.v1.AbortH\x00\x12?\n\x15\x63hosen_input_response\x18\r \x01(\x0b\x32\x1e.secagg.v1.ChosenInputResponseH\x00\x42\x06\n\x04\x62ody\"s\n\rAdvertisement\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x16\n\x0e\x63hannel_public\x18\x02 \x01(\x0c\x12\x13\n\x0bmask_public\x18\x03 \x01(\x0c\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\x16\n\x14\x41\x64vertiseKeysRequest\"Y\n\x15\x41\x64vertiseKeysResponse\x12/\n\radvertisement\x18\x01 \x01(\x0b\x32\x18.secagg.v1.Advertisement\x12\x0f\n\x07holders\x18\x02 \x03(\x06\"D\n\x10ShareKeysRequest\x12\x30\n\x0e\x61\x64vertisements\x18\x01 \x03(\x0b\x32\x18.secagg.v1.Advertisement\"2\n\x0cSealedShares\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\"A\n\x11ShareKeysResponse\x12,\n\x0b\x63iphertexts\x18\x01 \x03(\x0b\x32\x17.secagg.v1.SealedShares\"]\n\x1cMaskedInputCollectionRequest\x12,\n\x0b\x63iphertexts\x18\x01 \x03(\x0b\x32\x17.secagg.v1.SealedShares\x12\x0f\n\x07sharers\x18\x02 \x01(\x0c\"0\n\x1dMaskedInputCollectionResponse\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\"9\n\x13\x43hosenInputResponse\x12\x11\n\tinclusion\x18\x01 \x01(\x0c\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"u\n\x17\x43onsistencyCheckRequest\x12\x14\n\x0c\x63ontributors\x18\x01 \x03(\x06\x12\x17\n\x0f\x63ontributor_set\x18\x02 \x01(\x0c\x12+\n\ninclusions\x18\x03 \x03(\x0b\x32\x17.secagg.v1.Confirmation\"-\n\x18\x43onsistencyCheckResponse\x12\x11\n\tsignature\x18\x01 \x01(\x0c\"1\n\x0c\x43onfirmation\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x06\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"f\n\x10UnmaskingRequest\x12\x11\n\tsurvivors\x18\x01 \x03(\x06\x12\x0f\n\x07\x64ropped\x18\x02 \x03(\x06\x12.\n\rconfirmations\x18\x03 \x03(\x0b\x32\x17.secagg.v1.Confirmation\"-\n\rRevealedShare\x12\r\n\x05owner\x18\x01 \x01(\x06\x12\r\n\x05share\x18\x02 \x01(\x0c\"u\n\x11UnmaskingResponse\x12-\n\x0bseed_shares\x18\x01 \x03(\x0b\x32\x18.secagg.v1.RevealedShare\x12\x31\n\x0fmask_key_shares\x18\x02 \x03(\x0b\x32\x18.secagg.v1.RevealedShare\"\x17\n\x05\x41\x62ort\x12\x0e\n\x06reason\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,35 +34,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONOFFER']._serialized_start=39
   _globals['_SESSIONOFFER']._serialized_end=73
   _globals['_ENVELOPE']._serialized_start=76
-  _globals['_ENVELOPE']._serialized_end=838
-  _globals['_ADVERTISEMENT']._serialized_start=840
-  _globals['_ADVERTISEMENT']._serialized_end=955
-  _globals['_ADVERTISEKEYSREQUEST']._serialized_start=957
-  _globals['_ADVERTISEKEYSREQUEST']._serialized_end=979
-  _globals['_ADVERTISEKEYSRESPONSE']._serialized_start=981
-  _globals['_ADVERTISEKEYSRESPONSE']._serialized_end=1053
-  _globals['_SHAREKEYSREQUEST']._serialized_start=1055
-  _globals['_SHAREKEYSREQUEST']._serialized_end=1123
-  _globals['_SEALEDSHARES']._serialized_start=1125
-  _globals['_SEALEDSHARES']._serialized_end=1175
-  _globals['_SHAREKEYSRESPONSE']._serialized_start=1177
-  _globals['_SHAREKEYSRESPONSE']._serialized_end=1242
-  _globals['_MASKEDINPUTCOLLECTIONREQUEST']._serialized_start=1244
-  _globals['_MASKEDINPUTCOLLECTIONREQUEST']._serialized_end=1320
-  _globals['_MASKEDINPUTCOLLECTIONRESPONSE']._serialized_start=1322
-  _globals['_MASKEDINPUTCOLLECTIONRESPONSE']._serialized_end=1370
-  _globals['_CONSISTENCYCHECKREQUEST']._serialized_start=1372
-  _globals['_CONSISTENCYCHECKREQUEST']._serialized_end=1419
-  _globals['_CONSISTENCYCHECKRESPONSE']._serialized_start=1421
-  _globals['_CONSISTENCYCHECKRESPONSE']._serialized_end=1466
-  _globals['_CONFIRMATION']._serialized_start=1468
-  _globals['_CONFIRMATION']._serialized_end=1517
-  _globals['_UNMASKINGREQUEST']._serialized_start=1519
-  _globals['_UNMASKINGREQUEST']._serialized_end=1621
-  _globals['_REVEALEDSHARE']._serialized_start=1623
-  _globals['_REVEALEDSHARE']._serialized_end=1668
-  _globals['_UNMASKINGRESPONSE']._serialized_start=1670
-  _globals['_UNMASKINGRESPONSE']._serialized_end=1787
-  _globals['_ABORT']._serialized_start=1789
-  _globals['_ABORT']._serialized_end=1812
+  _globals['_ENVELOPE']._serialized_end=903
+  _globals['_ADVERTISEMENT']._serialized_start=905
+  _globals['_ADVERTISEMENT']._serialized_end=1020
+  _globals['_ADVERTISEKEYSREQUEST']._serialized_start=1022
+  _globals['_ADVERTISEKEYSREQUEST']._serialized_end=1044
+  _globals['_ADVERTISEKEYSRESPONSE']._serialized_start=1046
+  _globals['_ADVERTISEKEYSRESPONSE']._serialized_end=1135
+  _globals['_SHAREKEYSREQUEST']._serialized_start=1137
+  _globals['_SHAREKEYSREQUEST']._serialized_end=1205
+  _globals['_SEALEDSHARES']._serialized_start=1207
+  _globals['_SEALEDSHARES']._serialized_end=1257
+  _globals['_SHAREKEYSRESPONSE']._serialized_start=1259
+  _globals['_SHAREKEYSRESPONSE']._serialized_end=1324
+  _globals['_MASKEDINPUTCOLLECTIONREQUEST']._serialized_start=1326
+  _globals['_MASKEDINPUTCOLLECTIONREQUEST']._serialized_end=1419
+  _globals['_MASKEDINPUTCOLLECTIONRESPONSE']._serialized_start=1421
+  _globals['_MASKEDINPUTCOLLECTIONRESPONSE']._serialized_end=1469
+  _globals['_CHOSENINPUTRESPONSE']._serialized_start=1471
+  _globals['_CHOSENINPUTRESPONSE']._serialized_end=1528
+  _globals['_CONSISTENCYCHECKREQUEST']._serialized_start=1530
+  _globals['_CONSISTENCYCHECKREQUEST']._serialized_end=1647
+  _globals['_CONSISTENCYCHECKRESPONSE']._serialized_start=1649
+  _globals['_CONSISTENCYCHECKRESPONSE']._serialized_end=1694
+  _globals['_CONFIRMATION']._serialized_start=1696
+  _globals['_CONFIRMATION']._serialized_end=1745
+  _globals['_UNMASKINGREQUEST']._serialized_start=1747
+  _globals['_UNMASKINGREQUEST']._serialized_end=1849
+  _globals['_REVEALEDSHARE']._serialized_start=1851
+  _globals['_REVEALEDSHARE']._serialized_end=1896
+  _globals['_UNMASKINGRESPONSE']._serialized_start=1898
+  _globals['_UNMASKINGRESPONSE']._serialized_end=2015
+  _globals['_ABORT']._serialized_start=2017
+  _globals['_ABORT']._serialized_end=2040
 # @@protoc_insertion_point(module_scope)

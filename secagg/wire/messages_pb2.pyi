@@ -13,7 +13,7 @@ class SessionOffer(_message.Message):
     def __init__(self, parameters: _Optional[bytes] = ...) -> None: ...
 
 class Envelope(_message.Message):
-    __slots__ = ("session", "advertise_keys_request", "advertise_keys_response", "share_keys_request", "share_keys_response", "masked_input_collection_request", "masked_input_collection_response", "consistency_check_request", "consistency_check_response", "unmasking_request", "unmasking_response", "abort")
+    __slots__ = ("session", "advertise_keys_request", "advertise_keys_response", "share_keys_request", "share_keys_response", "masked_input_collection_request", "masked_input_collection_response", "consistency_check_request", "consistency_check_response", "unmasking_request", "unmasking_response", "abort", "chosen_input_response")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     ADVERTISE_KEYS_REQUEST_FIELD_NUMBER: _ClassVar[int]
     ADVERTISE_KEYS_RESPONSE_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class Envelope(_message.Message):
     UNMASKING_REQUEST_FIELD_NUMBER: _ClassVar[int]
     UNMASKING_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     ABORT_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_INPUT_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     session: bytes
     advertise_keys_request: AdvertiseKeysRequest
     advertise_keys_response: AdvertiseKeysResponse
@@ -38,7 +39,8 @@ class Envelope(_message.Message):
     unmasking_request: UnmaskingRequest
     unmasking_response: UnmaskingResponse
     abort: Abort
-    def __init__(self, session: _Optional[bytes] = ..., advertise_keys_request: _Optional[_Union[AdvertiseKeysRequest, _Mapping]] = ..., advertise_keys_response: _Optional[_Union[AdvertiseKeysResponse, _Mapping]] = ..., share_keys_request: _Optional[_Union[ShareKeysRequest, _Mapping]] = ..., share_keys_response: _Optional[_Union[ShareKeysResponse, _Mapping]] = ..., masked_input_collection_request: _Optional[_Union[MaskedInputCollectionRequest, _Mapping]] = ..., masked_input_collection_response: _Optional[_Union[MaskedInputCollectionResponse, _Mapping]] = ..., consistency_check_request: _Optional[_Union[ConsistencyCheckRequest, _Mapping]] = ..., consistency_check_response: _Optional[_Union[ConsistencyCheckResponse, _Mapping]] = ..., unmasking_request: _Optional[_Union[UnmaskingRequest, _Mapping]] = ..., unmasking_response: _Optional[_Union[UnmaskingResponse, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ...) -> None: ...
+    chosen_input_response: ChosenInputResponse
+    def __init__(self, session: _Optional[bytes] = ..., advertise_keys_request: _Optional[_Union[AdvertiseKeysRequest, _Mapping]] = ..., advertise_keys_response: _Optional[_Union[AdvertiseKeysResponse, _Mapping]] = ..., share_keys_request: _Optional[_Union[ShareKeysRequest, _Mapping]] = ..., share_keys_response: _Optional[_Union[ShareKeysResponse, _Mapping]] = ..., masked_input_collection_request: _Optional[_Union[MaskedInputCollectionRequest, _Mapping]] = ..., masked_input_collection_response: _Optional[_Union[MaskedInputCollectionResponse, _Mapping]] = ..., consistency_check_request: _Optional[_Union[ConsistencyCheckRequest, _Mapping]] = ..., consistency_check_response: _Optional[_Union[ConsistencyCheckResponse, _Mapping]] = ..., unmasking_request: _Optional[_Union[UnmaskingRequest, _Mapping]] = ..., unmasking_response: _Optional[_Union[UnmaskingResponse, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., chosen_input_response: _Optional[_Union[ChosenInputResponse, _Mapping]] = ...) -> None: ...
 
 class Advertisement(_message.Message):
     __slots__ = ("client", "channel_public", "mask_public", "commitment", "signature")
@@ -59,10 +61,12 @@ class AdvertiseKeysRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class AdvertiseKeysResponse(_message.Message):
-    __slots__ = ("advertisement",)
+    __slots__ = ("advertisement", "holders")
     ADVERTISEMENT_FIELD_NUMBER: _ClassVar[int]
+    HOLDERS_FIELD_NUMBER: _ClassVar[int]
     advertisement: Advertisement
-    def __init__(self, advertisement: _Optional[_Union[Advertisement, _Mapping]] = ...) -> None: ...
+    holders: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, advertisement: _Optional[_Union[Advertisement, _Mapping]] = ..., holders: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ShareKeysRequest(_message.Message):
     __slots__ = ("advertisements",)
@@ -85,10 +89,12 @@ class ShareKeysResponse(_message.Message):
     def __init__(self, ciphertexts: _Optional[_Iterable[_Union[SealedShares, _Mapping]]] = ...) -> None: ...
 
 class MaskedInputCollectionRequest(_message.Message):
-    __slots__ = ("ciphertexts",)
+    __slots__ = ("ciphertexts", "sharers")
     CIPHERTEXTS_FIELD_NUMBER: _ClassVar[int]
+    SHARERS_FIELD_NUMBER: _ClassVar[int]
     ciphertexts: _containers.RepeatedCompositeFieldContainer[SealedShares]
-    def __init__(self, ciphertexts: _Optional[_Iterable[_Union[SealedShares, _Mapping]]] = ...) -> None: ...
+    sharers: bytes
+    def __init__(self, ciphertexts: _Optional[_Iterable[_Union[SealedShares, _Mapping]]] = ..., sharers: _Optional[bytes] = ...) -> None: ...
 
 class MaskedInputCollectionResponse(_message.Message):
     __slots__ = ("payload",)
@@ -96,11 +102,23 @@ class MaskedInputCollectionResponse(_message.Message):
     payload: bytes
     def __init__(self, payload: _Optional[bytes] = ...) -> None: ...
 
+class ChosenInputResponse(_message.Message):
+    __slots__ = ("inclusion", "payload")
+    INCLUSION_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    inclusion: bytes
+    payload: bytes
+    def __init__(self, inclusion: _Optional[bytes] = ..., payload: _Optional[bytes] = ...) -> None: ...
+
 class ConsistencyCheckRequest(_message.Message):
-    __slots__ = ("contributors",)
+    __slots__ = ("contributors", "contributor_set", "inclusions")
     CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTOR_SET_FIELD_NUMBER: _ClassVar[int]
+    INCLUSIONS_FIELD_NUMBER: _ClassVar[int]
     contributors: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, contributors: _Optional[_Iterable[int]] = ...) -> None: ...
+    contributor_set: bytes
+    inclusions: _containers.RepeatedCompositeFieldContainer[Confirmation]
+    def __init__(self, contributors: _Optional[_Iterable[int]] = ..., contributor_set: _Optional[bytes] = ..., inclusions: _Optional[_Iterable[_Union[Confirmation, _Mapping]]] = ...) -> None: ...
 
 class ConsistencyCheckResponse(_message.Message):
     __slots__ = ("signature",)
