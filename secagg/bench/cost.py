@@ -53,7 +53,8 @@ from secagg.protocol.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.wire.codec import encode, payload_prefix
+from secagg.wire.codec import encode
+from secagg.wire.uploads import payload_prefix
 
 WORD_BYTES: Final = 8
 _QUANTIZE_TRAFFIC: Final = 48

@@ -38,13 +38,5 @@ class TopologyChoice(StrEnum):
 
     @property
     def kind(self) -> secagg.TopologyKind | None:
-        """The graph, or None to let the calculator choose.
-
-        Raises:
-            ParameterError: the experimental graph, which no session has.
-        """
-        if self is TopologyChoice.CHOSEN:
-            raise secagg.ParameterError(
-                "topology 'chosen' is experimental, and no session has it; `secagg params` alone computes it"
-            )
+        """The graph, or None to let the calculator choose; the experimental one is never its choice."""
         return None if self is TopologyChoice.AUTO else secagg.TopologyKind(self.value)

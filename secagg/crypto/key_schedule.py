@@ -67,6 +67,16 @@ def confirmation_text(binding: bytes, contributors: Sequence[int]) -> bytes:
     return encode_fields(Label.CONFIRMATION_SIGNATURE, binding, packed)
 
 
+def inclusion_text(session: bytes, client: int, mask_public: bytes, sharers: bytes) -> bytes:
+    """What a client of a chosen graph signs beside its masked input: the sharers with which it masked, as bits."""
+    return encode_fields(Label.INCLUSION_SIGNATURE, session, client, mask_public, sharers)
+
+
+def acknowledgement_text(session: bytes, client: int, mask_public: bytes, sharers: bytes, contributors: bytes) -> bytes:
+    """What a client of a chosen graph signs before it reveals shares: its sharers and contributors, as bits."""
+    return encode_fields(Label.ACKNOWLEDGEMENT_SIGNATURE, session, client, mask_public, sharers, contributors)
+
+
 def mask_private_key(secret: SecretBytes, session: bytes, *, with_kem: bool) -> PrivateKey:
     """The mask key of the 32 bytes that a client shares: these themselves, or in a hybrid suite what follows from them.
 

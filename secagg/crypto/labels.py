@@ -20,6 +20,8 @@ class Label(bytes, Enum):
         SELF_MASK_COMMITMENT: hash by which a client commits to its self-mask seed.
         ADVERTISEMENT_SIGNATURE: signature over a client's public keys and commitment.
         CONFIRMATION_SIGNATURE: signature over the set of contributors.
+        INCLUSION_SIGNATURE: in a chosen graph, signature over the sharers with which a client masked.
+        ACKNOWLEDGEMENT_SIGNATURE: in a chosen graph, signature over sharers and contributors.
         CHANNEL_KEY: key that encrypts shares from one client to one other.
         PAIRWISE_MASK_SEED: seed of the mask that two clients share, from their X25519 result.
         PAIRWISE_MASK_KEY: PRG key of a pairwise mask, from its seed.
@@ -50,6 +52,8 @@ class Label(bytes, Enum):
     SELF_MASK_COMMITMENT = b"secagg/v1 self mask commitment"
     ADVERTISEMENT_SIGNATURE = b"secagg/v1 advertisement signature"
     CONFIRMATION_SIGNATURE = b"secagg/v1 confirmation signature"
+    INCLUSION_SIGNATURE = b"secagg/v1 inclusion signature"
+    ACKNOWLEDGEMENT_SIGNATURE = b"secagg/v1 acknowledgement signature"
     CHANNEL_KEY = b"secagg/v1 channel key"
     PAIRWISE_MASK_SEED = b"secagg/v1 pairwise mask seed"
     PAIRWISE_MASK_KEY = b"secagg/v1 pairwise mask key"

@@ -13,15 +13,12 @@ from functools import lru_cache
 from typing import Final
 
 from secagg.errors import ParameterError
-from secagg.parameters.graph_conditions import ThreatModel, checked_integer, conditions_of
+from secagg.parameters.cohort import LEAST_DRAWN, MOST_DRAWN
+from secagg.parameters.graph_conditions import Conditions, ThreatModel, checked_integer, conditions_of
 from secagg.parameters.hypergeometric import log_tail, quantile
 
 CHOSEN_SECURITY_BITS: Final = 64
 """Default: failure is per offer that a client answers, and a server can make many."""
-
-LEAST_HOLDERS: Final = 4
-MOST_HOLDERS: Final = 16_380
-"""A client has up to three times as many neighbours that it did not choose: 65520 in all."""
 
 MOST_CLIENTS: Final = 1 << 20
 """Largest cohort that this calculator answers for: sums of logarithms are exact enough up to there."""
@@ -86,7 +83,7 @@ def chosen_graph(
         smallest_sum = honest // 2 + 1
     smallest_sum = checked_integer("smallest_sum", smallest_sum, 1, honest, "there are no more honest clients")
     stuck = -correctness_bits * math.log(2) - math.log(clients) - _TIE
-    for degree in range(LEAST_HOLDERS, min(clients - 1, MOST_HOLDERS) + 1):
+    for degree in range(LEAST_DRAWN, min(clients - 1, MOST_DRAWN) + 1):
         most_corrupt = corrupt_holders(clients, problem.corrupt, degree, security_bits)
         most_dropped = quantile(clients - 1, problem.dropped, degree, stuck)
         threshold = degree - most_dropped
@@ -99,6 +96,41 @@ def chosen_graph(
     raise ParameterError(
         f"no chosen graph of {clients} clients qualifies ({problem.figures()}): lower max_corrupt or max_dropout, ask "
         "for fewer bits, or take the complete graph."
+    )
+
+
+def chosen_choice(
+    problem: Conditions, max_corrupt: float, max_dropout: float, degree: int | None, threshold: int | None
+) -> tuple[int, int, str]:
+    """Return degree, threshold and the reason for them in words: computed, or, both given, taken as they are.
+
+    Raises:
+        ParameterError: another threat model than the active one, one of the two alone, or no graph serves.
+    """
+    if problem.threat_model is not ThreatModel.ACTIVE:
+        raise ParameterError(
+            "topology 'chosen' is for the active model: take threat_model 'active', or topology 'sparse', which costs "
+            "less where nobody lies."
+        )
+    said = f"Chosen graph (EXPERIMENTAL: reviewed by nobody outside), {problem.figures()} for each offer:"
+    if degree is not None and threshold is not None:
+        resists = chosen_resists(
+            problem.clients, problem.corrupt, degree, threshold, problem.security_bits, minimum_contributors=2
+        )
+        judged = "which withstand that" if resists else "which do NOT withstand that"
+        return degree, threshold, f"{said} degree {degree} and threshold {threshold} given by the caller, {judged}."
+    if degree is not None or threshold is not None:
+        raise ParameterError(
+            "degree and threshold of a chosen graph follow from each other: give both, or leave both to the calculator."
+        )
+    bits = problem.security_bits, problem.correctness_bits
+    graph = chosen_graph(problem.clients, max_corrupt, max_dropout, *bits)
+    return (
+        graph.degree,
+        graph.threshold,
+        f"{said} each client draws {graph.degree} holders, of whom {graph.most_corrupt} may be corrupt and "
+        f"{graph.most_dropped} may drop out; threshold {graph.threshold}. One sum at most can be read, over "
+        f"{graph.smallest_sum} or more of {graph.honest} honest clients.",
     )
 
 

@@ -21,6 +21,9 @@ ClientId = int
 
 PERMUTATION_SEED_BYTES: Final = 32
 MAX_CLIENTS: Final = (1 << 29) - 1
+LEAST_DRAWN: Final = 4
+MOST_DRAWN: Final = MAX_SHARE_HOLDERS // 4
+"""Holders of a client in a chosen graph; three times as many may have drawn it besides."""
 _ID_BYTES: Final = 8
 
 
@@ -29,9 +32,9 @@ class Topology:
     """Who shares masks with whom (Specification §2.5).
 
     Attributes:
-        kind: complete, or sparse (a regular Harary graph over a random ring).
-        degree: neighbours of each client; clients - 1 in a complete graph.
-        permutation_seed: 32 bytes that order the ring of a sparse graph; empty in a complete one.
+        kind: complete, sparse (a regular Harary graph over a random ring), or chosen (experimental: clients draw).
+        degree: neighbours of each client, clients - 1 in a complete graph; holders that each draws in a chosen one.
+        permutation_seed: 32 bytes that order the ring of a sparse graph; empty in the others.
 
     Raises:
         ParameterError: a degree that is no whole number, or a seed that is not bytes.
@@ -142,11 +145,13 @@ def check_graph(clients: int, threat_model: ThreatModel, topology: Topology, thr
                 f"a complete graph over {clients} clients has degree {clients - 1} and no permutation seed, "
                 f"not degree {topology.degree} and {len(topology.permutation_seed)} seed bytes; leave the seed out"
             )
+    elif topology.kind is TopologyKind.CHOSEN:
+        _check_chosen(clients, threat_model, topology, threshold)
     else:
         if active:
             raise ParameterError(
-                "the active threat model needs the complete graph: the malicious-server construction for sparse "
-                "graphs is not specified yet; use topology 'complete' or threat model 'semi-honest'"
+                "the active threat model refuses sparse graphs, whose ring the server draws; use topology 'complete', "
+                "the experimental 'chosen', or threat model 'semi-honest'"
             )
         if not 2 <= topology.degree < clients or (topology.degree % 2 and clients % 2):
             raise ParameterError(
@@ -163,8 +168,30 @@ def check_graph(clients: int, threat_model: ThreatModel, topology: Topology, thr
         raise ParameterError(
             f"threshold {threshold} is outside 1 .. {topology.degree}: a secret has one holder for each neighbour"
         )
-    if active and 2 * threshold <= clients:
+    if active and topology.kind is TopologyKind.COMPLETE and 2 * threshold <= clients:
         raise ParameterError(
             f"threshold {threshold} does not protect {clients} clients from a lying server; the active model "
             f"needs more than half: at least {clients // 2 + 1}"
+        )
+
+
+def _check_chosen(clients: int, threat_model: ThreatModel, topology: Topology, threshold: int) -> None:
+    if threat_model is not ThreatModel.ACTIVE:
+        raise ParameterError(
+            "topology 'chosen' is for the active threat model; the semi-honest one takes 'sparse', which costs less"
+        )
+    most = min(clients - 1, MOST_DRAWN)
+    if not LEAST_DRAWN <= topology.degree <= most:
+        raise ParameterError(
+            f"degree {topology.degree} of a chosen graph over {clients} clients is outside {LEAST_DRAWN} .. {most}, "
+            "the holders that a client can draw; choose one inside"
+        )
+    if topology.permutation_seed:
+        raise ParameterError(
+            f"a chosen graph has no permutation seed, not one of {len(topology.permutation_seed)} bytes; leave it out"
+        )
+    if 2 * threshold <= topology.degree:
+        raise ParameterError(
+            f"threshold {threshold} does not protect clients with {topology.degree} holders from a lying server; a "
+            f"chosen graph needs more than half: at least {topology.degree // 2 + 1}"
         )

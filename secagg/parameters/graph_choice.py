@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.parameters.chosen_graph import CHOSEN_SECURITY_BITS, chosen_choice
 from secagg.parameters.graph_conditions import (
     MAX_SHARE_HOLDERS,
+    SECURITY_BITS,
     Conditions,
     ThreatModel,
     TopologyKind,
@@ -81,7 +83,7 @@ def choose_graph(
     topology: TopologyKind | str | None = None,
     degree: int | None = None,
     threshold: int | None = None,
-    security_bits: int = 40,
+    security_bits: int | None = None,
     correctness_bits: int = 20,
 ) -> GraphChoice:
     """Choose the graph, its degree and the threshold, or check those that the caller chose (§2.4, §2.5).
@@ -92,10 +94,10 @@ def choose_graph(
         max_dropout: largest fraction of the clients that vanish, in [0, 1).
         threat_model: "semi-honest" or "active".
         topology: None (or "auto") takes the smaller graph of those that qualify; in a cohort of at most 32 of which
-            `max_dropout` is nobody, the complete one.
+            `max_dropout` is nobody, the complete one. "chosen" is experimental, and taken only where it is asked for.
         degree: holders of a client's shares; None computes it.
         threshold: shares that rebuild a secret; None computes it.
-        security_bits: sparse graphs leak with probability at most 2^-security_bits.
+        security_bits: sparse graphs leak with probability at most 2^-security_bits; None is 40, or 64 for a chosen one.
         correctness_bits: sparse graphs fail for want of shares with probability below 2^-correctness_bits.
 
     A sparse graph whose degree and threshold are both given is taken as it is, even below the wanted bits:
@@ -104,8 +106,12 @@ def choose_graph(
     Raises:
         ParameterError: a value is out of range, or the graph does not qualify, or no graph does.
     """
-    problem = conditions_of(clients, max_corrupt, max_dropout, threat_model, security_bits, correctness_bits)
     kind = _topology(topology)
+    if security_bits is None:
+        security_bits = CHOSEN_SECURITY_BITS if kind is TopologyKind.CHOSEN else SECURITY_BITS
+    problem = conditions_of(clients, max_corrupt, max_dropout, threat_model, security_bits, correctness_bits)
+    if kind is TopologyKind.CHOSEN:
+        return GraphChoice(kind, *chosen_choice(problem, max_corrupt, max_dropout, degree, threshold))
     if degree is not None:
         degree = checked_integer("degree", degree, 1, clients - 1, "a client has no more neighbours than that")
         if kind is None:
@@ -119,8 +125,8 @@ def choose_graph(
         return _complete(problem, degree, threshold, "The complete graph was asked for.")
     if problem.threat_model is ThreatModel.ACTIVE:
         why = (
-            "The active model takes the complete graph: sparse graphs are refused there until the "
-            "specification has the full malicious construction of Bell et al. (section 4)."
+            "The active model takes the complete graph: sparse graphs, whose ring the server draws, are refused there, "
+            "and the experimental chosen graph is taken only when it is asked for."
         )
         return _complete(problem, None, threshold, why)
     if problem.dropped == 0 and clients <= SMALL_COHORT:
@@ -196,8 +202,8 @@ def _sparse(problem: Conditions, degree: int | None, threshold: int | None) -> G
     """
     if problem.threat_model is ThreatModel.ACTIVE:
         raise ParameterError(
-            "topology 'sparse' is refused in the active model until the specification has the full malicious "
-            "construction: take topology 'complete', or threat_model 'semi-honest'."
+            "topology 'sparse' is refused in the active model, where the server would draw the ring: take topology "
+            "'complete', the experimental 'chosen', or threat_model 'semi-honest'."
         )
     if degree is None:
         degree = _first_degree(problem, 2, 1) if threshold is None else _first_degree_for(problem, threshold)
@@ -340,4 +346,6 @@ def _topology(value: TopologyKind | str | None) -> TopologyKind | None:
     try:
         return TopologyKind(value)
     except ValueError:
-        raise ParameterError(f"topology {value!r} is unknown: take 'complete', 'sparse' or 'auto' (None).") from None
+        raise ParameterError(
+            f"topology {value!r} is unknown: take 'complete', 'sparse', 'auto' (None) or the experimental 'chosen'."
+        ) from None

@@ -43,10 +43,11 @@ class ThreatModel(StrEnum):
 
 
 class TopologyKind(StrEnum):
-    """Who are neighbours (Specification §2.5)."""
+    """Who are neighbours (Specification §2.5); `CHOSEN` is experimental and taken only where it is named."""
 
     COMPLETE = "complete"
     SPARSE = "sparse"
+    CHOSEN = "chosen"
 
 
 def threshold_resists(
@@ -62,11 +63,14 @@ def threshold_resists(
     """Whether a fraction `max_corrupt` of colluding clients learns no input (Specification §2.4): a client's check.
 
     Complete graph: `c < threshold` semi-honest, `2 * threshold > clients + c` active, whoever drops out. Sparse graph:
-    secrecy and connectivity at `security_bits`, as the calculator demands them, when `max_dropout` of them drop out.
+    secrecy and connectivity at `security_bits`, as the calculator demands them, when `max_dropout` of them drop out. Of
+    a chosen graph :func:`secagg.parameters.chosen_graph.chosen_resists` judges.
 
     Raises:
-        ParameterError: a fraction or bits outside their range.
+        ParameterError: a fraction or bits outside their range, or a chosen graph.
     """
+    if topology is TopologyKind.CHOSEN:
+        raise ParameterError("a chosen graph has conditions of its own: ask chosen_resists")
     problem = conditions_of(clients, max_corrupt, max_dropout, threat_model, security_bits, 1)
     if topology is TopologyKind.COMPLETE:
         if problem.threat_model is ThreatModel.SEMI_HONEST:
@@ -79,7 +83,7 @@ def may_leave(clients: int, topology: TopologyKind, degree: int, threshold: int,
     """How many clients may leave, whoever they are and in whatever round, so that there is still a sum.
 
     After x have left, t + 1 clients and `minimum_contributors` must remain (A01 to A03), and t holders of every secret
-    (A03 to A05): of its n - 1 holders in a complete graph n - 1 - x do, of k in a sparse one at least k - x. Fewer than
+    (A03 to A05): of its n - 1 holders in a complete graph n - 1 - x do, of k in the others at least k - x. Fewer than
     k cannot cut a sparse graph either (A14). More may leave a sparse session with the probability that its degree was
     chosen for.
     """

@@ -25,7 +25,7 @@ DEFAULT_MAXIMUM_COHORT: Final = 1 << 17
 DEFAULT_ACTIVE_MAX_CORRUPT: Final = 0.1
 _WHOLE: Final = (
     *("minimum_cohort", "minimum_threshold", "minimum_contributors"),
-    *("security_bits", "maximum_cohort", "maximum_words"),
+    *("maximum_cohort", "maximum_words"),
 )
 DEFAULT_MAX_DROPOUT: Final = 0.1
 
@@ -55,8 +55,11 @@ class ClientPolicy:
             out of a sparse graph protect from nobody, so it is judged with this fraction, and not with the one that the
             server had in mind. The default is what `SessionParameters.choose` counts with unless it is told otherwise;
             give the largest share of clients that you have seen leave.
-        security_bits: how surely a sparse graph must resist `max_corrupt` when `max_dropout` drop out.
-        topologies: accepted graphs; with `{TopologyKind.COMPLETE}` no assumption about who drops out is left.
+        security_bits: how surely a sparse graph must resist `max_corrupt` when `max_dropout` drop out (None: 40 bits),
+            and a chosen one for each offer (None: 64 bits).
+        topologies: accepted graphs; with `{TopologyKind.COMPLETE}` no assumption about who drops out is left. The
+            *experimental* `TopologyKind.CHOSEN` is accepted only where it is named here; a client in such a session
+            needs a durable `ledger=`, and should say `max_corrupt_clients`.
         suites: accepted suites.
         maximum_cohort: largest cohort (default 2^17), so that an offer cannot exhaust this client.
         maximum_words: largest session vector, in 64-bit words (default 2^27: 1 GiB).
@@ -81,8 +84,8 @@ class ClientPolicy:
     max_corrupt: float | None = None
     max_corrupt_clients: int | None = None
     max_dropout: float = DEFAULT_MAX_DROPOUT
-    security_bits: int = 40
-    topologies: frozenset[TopologyKind] = frozenset(TopologyKind)
+    security_bits: int | None = None
+    topologies: frozenset[TopologyKind] = frozenset({TopologyKind.COMPLETE, TopologyKind.SPARSE})
     suites: frozenset[SuiteId] = frozenset(SuiteId)
     maximum_cohort: int = DEFAULT_MAXIMUM_COHORT
     maximum_words: int = DEFAULT_MAXIMUM_WORDS
@@ -100,7 +103,9 @@ class ClientPolicy:
             if whole is None:
                 raise ParameterError(f"{name}={getattr(self, name)!r:.80} is no whole number; give one")
             object.__setattr__(self, name, whole)
-        checked_integer("security_bits", self.security_bits, 1, MAX_BITS, "40 is usual")
+        if self.security_bits is not None:
+            bits = checked_integer("security_bits", self.security_bits, 1, MAX_BITS, "None takes what is usual")
+            object.__setattr__(self, "security_bits", bits)
         if self.context is not None:
             require_kind("context", self.context, bytes, "bytes, such as a digest, or None for any")
         require_kind("suites", self.suites, Collection, "a set of SuiteId")
@@ -178,4 +183,6 @@ def _topology(value: object) -> TopologyKind:
     try:
         return TopologyKind(value)  # type: ignore[arg-type]
     except ValueError:
-        raise ParameterError(f"topology {value!r:.80} is unknown; give 'complete' or 'sparse'") from None
+        raise ParameterError(
+            f"topology {value!r:.80} is unknown; give 'complete', 'sparse' or the experimental 'chosen'"
+        ) from None

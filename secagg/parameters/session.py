@@ -80,6 +80,11 @@ class SessionParameters:
         _check_types(self)
         check_cohort(self.cohort)
         check_graph(self.clients, self.threat_model, self.topology, self.threshold)
+        if self.topology.kind is TopologyKind.CHOSEN and self.suite.hybrid:
+            raise ParameterError(
+                f"topology 'chosen' (experimental) has no hybrid suites yet, such as 0x{self.suite:04x}: nobody has "
+                "weighed their ciphertexts there; use 0x0001 or 0x0002, or topology 'complete'"
+            )
         _check_vectors(self)
         if not 2 <= self.minimum_contributors <= self.clients:
             raise ParameterError(
@@ -128,7 +133,7 @@ class SessionParameters:
         threshold: int | None = None,
         minimum_contributors: int | None = None,
         suite: SuiteId | int = SuiteId.X25519_AES128CTR,
-        security_bits: int = 40,
+        security_bits: int | None = None,
         correctness_bits: int = 20,
         nonce: bytes | None = None,
         permutation_seed: bytes | None = None,
@@ -143,13 +148,15 @@ class SessionParameters:
             max_corrupt: fraction of the cohort that may collude with the server.
             context: application bytes that every party must agree on.
             max_weight: largest weight of one client; 1 for unweighted sums and means.
-            topology: "complete", "sparse", or None to choose.
-            degree: neighbours in a sparse graph, or None to compute.
+            topology: "complete", "sparse", or None to choose between these. "chosen" is *experimental*, an active model
+                for thousands of clients which nobody outside has reviewed: it is never chosen for you, and clients
+                refuse it unless their policy names it.
+            degree: neighbours in a sparse graph, holders that each client draws in a chosen one, or None to compute.
             threshold: shares needed, or None to compute.
             minimum_contributors: smallest sum released, or None for half of the cohort (at least 2), or what the
                 dropouts leave if that is less.
             suite: suite id.
-            security_bits: statistical security of a sparse graph.
+            security_bits: statistical security of a sparse graph (None: 40) or a chosen one (None: 64).
             correctness_bits: probability (negative log2) of losing a session to unlucky dropouts.
             nonce: 32 bytes; None draws them from the operating system.
             permutation_seed: 32 bytes; None draws them from the operating system.
@@ -303,7 +310,7 @@ def _check_vectors(parameters: SessionParameters) -> None:
 
 
 def _topology(choice: GraphChoice, permutation_seed: bytes | None) -> Topology:
-    if choice.topology is TopologyKind.COMPLETE:
+    if choice.topology is not TopologyKind.SPARSE:
         return Topology(choice.topology, choice.degree, permutation_seed or b"")
     seed = os.urandom(PERMUTATION_SEED_BYTES) if permutation_seed is None else permutation_seed
     return Topology(choice.topology, choice.degree, seed)
@@ -314,7 +321,7 @@ def _room(parameters: SessionParameters) -> str:
     n, t, floor = parameters.clients, parameters.threshold, parameters.minimum_contributors
     setting = "minimum_contributors" if floor > t + 1 else "threshold"
     said = f"{parameters.may_leave} of {n} clients may leave, whoever they are"
-    if parameters.topology.kind is TopologyKind.SPARSE:
+    if parameters.topology.kind is not TopologyKind.COMPLETE:
         said += ", and the dropouts that were counted with unless they are unlucky"
     return f"{said}; more clients or a smaller {setting} would let more."
 

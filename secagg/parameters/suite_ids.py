@@ -20,6 +20,11 @@ class SuiteId(IntEnum):
     X25519_MLKEM768_AES128CTR = 0x0101
     X25519_MLKEM768_AEGIS128X2 = 0x0102
 
+    @property
+    def hybrid(self) -> bool:
+        """Whether the suite has a KEM beside X25519."""
+        return self >= 0x0100
+
 
 HYBRID_SUITES: Final = frozenset(suite for suite in SuiteId if suite >> 8 == 1)
 """Those whose keys outlive a quantum computer."""

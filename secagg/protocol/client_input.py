@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
 from secagg.crypto.hybrid import HybridKey
@@ -9,13 +11,16 @@ from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import pack_vector
-from secagg.errors import LocalProtocolError, PeerMisbehaved, Violation
+from secagg.errors import DecodeError, LocalProtocolError, PeerMisbehaved, Violation
 from secagg.masking.engine import MaskTerm, add_masks
 from secagg.parameters import ClientId
+from secagg.protocol.acknowledging import sign_inclusion
+from secagg.protocol.chosen_edges import unpack_set
 from secagg.protocol.client_states import (
     AwaitingConsistencyCheck,
     AwaitingMaskedInput,
     AwaitingUnmasking,
+    ChosenView,
     ClientStep,
     HeldShares,
 )
@@ -35,16 +40,52 @@ def mask_input(
     """
     context = state.context
     # First of all: a host that computes its input only when it is due must not compute it for a request that is none.
+    sharers = _check_sharers(state, message)
     held, mask_ciphertexts = _open_all(state, message)
     if state.input is None:
         raise LocalProtocolError("the server asks for the masked input; call set_input() first")
-    words = state.input.words
-    add_masks(words, _terms(state, sorted(held), mask_ciphertexts), context.suite.prg, executor=context.executor)
-    outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words))
+    words, peers, view, inclusion = state.input.words, sorted(held), None, b""
+    if state.view is not None:
+        view = replace(state.view, sharers=message.sharers, holders=_holders_in(state.view, sharers))
+        peers = sorted({*held, *view.holders})
+        inclusion = sign_inclusion(context, view)
+    add_masks(words, _terms(state, peers, mask_ciphertexts), context.suite.prg, executor=context.executor)
+    outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words), inclusion)
     following = CLIENT_TRANSITIONS[context.parameters.threat_model][state.phase][type(message)]
     if following is ClientPhase.CONSISTENCY_CHECK:
-        return ClientStep(AwaitingConsistencyCheck(context, state.binding, held), outbound)
+        return ClientStep(AwaitingConsistencyCheck(context, state.binding, held, view), outbound)
     return ClientStep(AwaitingUnmasking(context, state.binding, held), outbound)
+
+
+def _check_sharers(state: AwaitingMaskedInput, message: MaskedInputCollectionRequest) -> frozenset[ClientId]:
+    """Check that enough of those who hold this client's shares go on; in a chosen graph, return all sharers.
+
+    Raises:
+        DecodeError: what says who the sharers are is not of this session's graph.
+        PeerMisbehaved: too few holders, or senders that are no sharers.
+    """
+    context, senders = state.context, frozenset(sender for sender, _ in message.ciphertexts)
+    count, sharers = len(senders), frozenset[ClientId]()
+    if state.view is not None:
+        sharers = unpack_set(context.parameters.cohort, message.sharers)
+        count = len(_holders_in(state.view, sharers))
+    elif message.sharers:
+        raise DecodeError("the sharers as bits are of a chosen graph, and this session's is none")
+    if count < context.parameters.threshold:
+        raise PeerMisbehaved(
+            Violation.SHARERS_BELOW_THRESHOLD,
+            f"{count} holders shared keys; the threshold is {context.parameters.threshold}",
+        )
+    if state.view is not None and not sharers.issuperset(senders | {context.client}):
+        missing = min((senders | {context.client}) - sharers)
+        raise PeerMisbehaved(
+            Violation.SHARERS_INCOMPLETE, f"client {missing} shared keys and is not among the {len(sharers)} sharers"
+        )
+    return sharers
+
+
+def _holders_in(view: ChosenView, sharers: frozenset[ClientId]) -> tuple[ClientId, ...]:
+    return tuple(holder for holder in view.holders if holder in sharers)
 
 
 def _open_all(
@@ -52,11 +93,6 @@ def _open_all(
 ) -> tuple[dict[ClientId, HeldShares], dict[ClientId, bytes]]:
     """The shares that each sharer sent, and in a hybrid suite the mask ciphertexts of those with lower ids."""
     context = state.context
-    if len(message.ciphertexts) < context.parameters.threshold:
-        raise PeerMisbehaved(
-            Violation.SHARERS_BELOW_THRESHOLD,
-            f"{len(message.ciphertexts)} neighbours shared keys; the threshold is {context.parameters.threshold}",
-        )
     held: dict[ClientId, HeldShares] = {}
     mask_ciphertexts: dict[ClientId, bytes] = {}
     for sender, content in message.ciphertexts:

@@ -13,14 +13,17 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
 from secagg.encoding.layout import Layout
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
-from secagg.parameters import ClientId, SessionParameters, ThreatModel
-from secagg.parameters.graph_conditions import threshold_resists
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters.chosen_graph import CHOSEN_SECURITY_BITS, chosen_resists
+from secagg.parameters.graph_conditions import SECURITY_BITS, threshold_resists
 from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import VectorSpec
+from secagg.protocol.chosen_edges import MOST_CHOOSERS, draw_holders
 from secagg.protocol.client_states import (
     AwaitingAdvertiseKeys,
     AwaitingMaskedInput,
     AwaitingShareKeys,
+    ChosenView,
     ClientContext,
     ClientStep,
     Offered,
@@ -99,16 +102,7 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
             f"threshold {offer.threshold}; this client needs at least {policy.minimum_threshold}",
         )
     corrupt = policy.corrupt_clients(offer.clients, offer.threat_model)
-    if not threshold_resists(
-        offer.clients,
-        offer.topology.kind,
-        offer.topology.degree,
-        offer.threshold,
-        corrupt / offer.clients,
-        policy.max_dropout,
-        offer.threat_model,
-        policy.security_bits,
-    ):
+    if not _withstands(policy, offer, corrupt):
         refuse(
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
             f"threshold {offer.threshold} and degree {offer.topology.degree} for {offer.clients} clients, which "
@@ -147,6 +141,26 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
         )
 
 
+def _withstands(policy: ClientPolicy, offer: SessionParameters, corrupt: int) -> bool:
+    """Whether the offered graph keeps its promise against so many colluding clients (Specification §6.1)."""
+    topology = offer.topology
+    if topology.kind is TopologyKind.CHOSEN:
+        bits = CHOSEN_SECURITY_BITS if policy.security_bits is None else policy.security_bits
+        return chosen_resists(
+            offer.clients, corrupt, topology.degree, offer.threshold, bits, policy.minimum_contributors
+        )
+    return threshold_resists(
+        offer.clients,
+        topology.kind,
+        topology.degree,
+        offer.threshold,
+        corrupt / offer.clients,
+        policy.max_dropout,
+        offer.threat_model,
+        SECURITY_BITS if policy.security_bits is None else policy.security_bits,
+    )
+
+
 def _other_vectors(expected: Mapping[str, VectorSpec], offered: Mapping[str, VectorSpec]) -> str:
     """Say the first difference; the two differ."""
     for name in expected:
@@ -174,40 +188,49 @@ def advertise_keys(state: AwaitingAdvertiseKeys, message: AdvertiseKeysRequest, 
             )
         )
     own = Advertisement(context.client, channel_key.public, mask_key.public, commitment, signature)
+    # The one draw of this session: whoever draws again for the same digest hands the server a choice (§10).
+    holders = draw_holders(context.parameters, context.client, randomness) if context.chosen else ()
     return ClientStep(
-        AwaitingShareKeys(context, channel_key, mask_key, mask_secret, seed, own),
-        AdvertiseKeysResponse(context.session, own),
+        AwaitingShareKeys(context, channel_key, mask_key, mask_secret, seed, own, holders),
+        AdvertiseKeysResponse(context.session, own, holders),
     )
 
 
 def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: RandomSource) -> ClientStep:
-    """Check the neighbours' advertisements and seal shares of the two secrets for each of them."""
+    """Check the neighbours' advertisements and seal shares of the two secrets for each holder among them."""
     context = state.context
-    peers = _check_advertisements(context, state.own, message.advertisements)
+    peers = _check_advertisements(context, state.own, message.advertisements, state.holders)
     binding = context.session
     if context.complete:
         binding = key_schedule.cohort_digest(
             context.session,
             ((ad.client, ad.channel_public, ad.mask_public, ad.commitment) for ad in message.advertisements),
         )
-    points = share_points(context.neighbours)
+    points = share_points(state.holders if context.chosen else context.neighbours)
+    sealed_for = [peer.client for peer in peers if peer.client in points]
     shares = shamir.share_secrets(
         [state.self_mask_seed, state.mask_secret],
         context.parameters.threshold,
-        len(context.neighbours),
+        len(points),
         randomness,
-        points=[points[peer.client] for peer in peers],
+        points=[points[client] for client in sealed_for],
     )
+    pairs = dict(zip(sealed_for, shares, strict=True))
     receiving_keys: dict[ClientId, SecretBytes] = {}
     encapsulated: dict[ClientId, Encapsulated] = {}
     parcels: list[tuple[ClientId, bytes]] = []
-    for peer, pair in zip(peers, shares, strict=True):
+    for peer in peers:
         try:
             sending, receiving = key_schedule.channel_keys(
                 state.channel_key, peer.channel_public, binding, context.client, peer.client
             )
         except LowOrderPointError as error:
             raise _low_order(peer.client) from error
+        receiving_keys[peer.client] = receiving
+        pair = pairs.get(peer.client)
+        if pair is None:
+            sending.wipe()
+            continue
         channel_ciphertext = mask_ciphertext = wrap = b""
         if context.suite.hybrid:
             sent = _encapsulated(peer.channel_public, randomness)
@@ -223,16 +246,18 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
         bound = key_schedule.share_associated_data(binding, context.client, peer.client, mask_ciphertext)
         sealed = aead.seal(sending, pair, bound, nonce)
         parcels.append((peer.client, Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap).join()))
-        receiving_keys[peer.client] = receiving
+    # With its own among them, which signatures in a chosen graph name.
+    mask_publics = {ad.client: ad.mask_public for ad in message.advertisements}
     following = AwaitingMaskedInput(
         context,
         binding,
         state.mask_key,
         state.self_mask_seed,
         receiving_keys,
-        {peer.client: peer.mask_public for peer in peers},
+        mask_publics,
         state.channel_key.kem if isinstance(state.channel_key, HybridKey) else None,
         encapsulated,
+        view=ChosenView(mask_publics, tuple(sealed_for)) if context.chosen else None,
     )
     return ClientStep(following, ShareKeysResponse(context.session, tuple(parcels)))
 
@@ -242,10 +267,13 @@ def _encapsulated(public: bytes, randomness: RandomSource) -> Encapsulated:
 
 
 def _check_advertisements(
-    context: ClientContext, own: Advertisement, advertisements: tuple[Advertisement, ...]
+    context: ClientContext,
+    own: Advertisement,
+    advertisements: tuple[Advertisement, ...],
+    drawn: tuple[ClientId, ...],
 ) -> list[Advertisement]:
     """Return the neighbours' advertisements, ascending, after every check of Specification §6.3."""
-    neighbours = frozenset(context.neighbours)
+    neighbours = context.members if context.chosen else frozenset(context.neighbours)
     mine = [ad for ad in advertisements if ad.client == context.client]
     peers = [ad for ad in advertisements if ad.client != context.client]
     if not mine:
@@ -261,10 +289,18 @@ def _check_advertisements(
             raise PeerMisbehaved(
                 Violation.ADVERTISEMENT_OF_A_STRANGER, f"client {peer.client} is no neighbour of {context.client}"
             )
-    if len(peers) < context.parameters.threshold:
+    holders = frozenset(drawn) if context.chosen else neighbours
+    count = sum(peer.client in holders for peer in peers)
+    if count < context.parameters.threshold:
         raise PeerMisbehaved(
             Violation.ADVERTISED_BELOW_THRESHOLD,
-            f"{len(peers)} neighbours advertised keys; the threshold is {context.parameters.threshold}",
+            f"{count} holders advertised keys; the threshold is {context.parameters.threshold}",
+        )
+    if context.chosen and len(peers) - count > MOST_CHOOSERS * len(drawn):
+        raise PeerMisbehaved(
+            Violation.TOO_MANY_CHOOSERS,
+            f"{len(peers) - count} clients are said to have drawn {context.client}, which drew {len(drawn)}; it "
+            f"accepts {MOST_CHOOSERS * len(drawn)}",
         )
     for peer in peers:
         check_public_keys(context, peer.client, peer.channel_public, peer.mask_public)

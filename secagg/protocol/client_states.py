@@ -32,7 +32,7 @@ class ClientContext(SessionContext):
 
     Attributes:
         client: this client.
-        neighbours: its neighbours, ascending.
+        neighbours: its neighbours, ascending, where the parameters say who they are; none in a chosen graph.
         identity: its signing key; None in the semi-honest model.
     """
 
@@ -93,7 +93,10 @@ class AwaitingAdvertiseKeys:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingShareKeys:
-    """Advertised its keys; `mask_secret` is what it shares, the bytes of `mask_key` or what that follows from."""
+    """Advertised its keys; `mask_secret` is what it shares, the bytes of `mask_key` or what that follows from.
+
+    In a chosen graph `holders` are those that it drew, ascending: it never draws again.
+    """
 
     phase: ClassVar[ClientPhase] = ClientPhase.SHARE_KEYS
     context: ClientContext
@@ -102,6 +105,24 @@ class AwaitingShareKeys:
     mask_secret: SecretBytes
     self_mask_seed: SecretBytes
     own: Advertisement
+    holders: tuple[ClientId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenView:
+    """What a client of a chosen graph (experimental) holds signatures against: its own sets, and keys it was shown.
+
+    Attributes:
+        mask_publics: mask public keys by client, its own among them.
+        holders: those that it sealed shares for; once it masked, those of them with which it did.
+        sharers: the sharers as bits, once it masked.
+        contributors: the contributors as bits, once it acknowledged them.
+    """
+
+    mask_publics: Mapping[ClientId, bytes]
+    holders: tuple[ClientId, ...]
+    sharers: bytes = b""
+    contributors: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +135,11 @@ class AwaitingMaskedInput:
         mask_key: private mask key.
         self_mask_seed: 32 bytes.
         receiving_keys: by neighbour; in a hybrid suite from X25519 alone, until the neighbour's ciphertext comes.
-        mask_publics: mask public keys by neighbour.
+        mask_publics: mask public keys by client that was shown, this one's own among them.
         channel_kem: what that ciphertext is for, in a hybrid suite.
         encapsulated: in a hybrid suite, what this client encapsulated to the mask keys of those with higher ids.
         input: the host's, as soon as it is set.
+        view: in a chosen graph, whom it sealed shares for.
     """
 
     phase: ClassVar[ClientPhase] = ClientPhase.MASKED_INPUT
@@ -130,6 +152,7 @@ class AwaitingMaskedInput:
     channel_kem: KemKey | None = None
     encapsulated: Mapping[ClientId, Encapsulated] = field(default_factory=dict)
     input: EncodedInput | None = field(default=None, repr=False)
+    view: ChosenView | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +165,13 @@ class HeldShares:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingConsistencyCheck:
-    """Sent its masked input; mask key and seed are erased, only shares of neighbours remain."""
+    """Sent its masked input; mask key and seed are erased, only shares of owners remain (and a chosen graph's view)."""
 
     phase: ClassVar[ClientPhase] = ClientPhase.CONSISTENCY_CHECK
     context: ClientContext
     binding: bytes
     held: Mapping[ClientId, HeldShares]
+    view: ChosenView | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +182,8 @@ class AwaitingUnmasking:
         context: session context.
         binding: cohort digest, or session digest in a sparse graph.
         held: shares by owner; the owners are the sharers among the neighbours.
-        contributors: the set that this client confirmed; None in the semi-honest model.
+        contributors: the set that this client confirmed; None in the semi-honest model, and in a chosen graph.
+        view: in a chosen graph, what this client acknowledged.
     """
 
     phase: ClassVar[ClientPhase] = ClientPhase.UNMASKING
@@ -166,6 +191,7 @@ class AwaitingUnmasking:
     binding: bytes
     held: Mapping[ClientId, HeldShares]
     contributors: tuple[ClientId, ...] | None = None
+    view: ChosenView | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import PeerMisbehaved, Violation
 from secagg.parameters import ClientId
+from secagg.protocol.acknowledging import owners_to_reveal
 from secagg.protocol.client_states import AwaitingUnmasking, ClientCompleted, ClientStep
 from secagg.protocol.consistency import check_confirmations
 from secagg.protocol.messages import RevealedShares, UnmaskingRequest, UnmaskingResponse
@@ -17,6 +18,8 @@ def reveal_shares(state: AwaitingUnmasking, message: UnmaskingRequest, randomnes
         PeerMisbehaved: sets that overlap, grew, shrank below a floor or differ from what was confirmed.
     """
     context = state.context
+    if state.view is not None:
+        return _reveal(state, *owners_to_reveal(state, state.view, message))
     survivors, dropped = frozenset(message.survivors), frozenset(message.dropped)
     _check_sets(state, survivors, dropped)
     contributors = state.contributors or ()
@@ -32,12 +35,16 @@ def reveal_shares(state: AwaitingUnmasking, message: UnmaskingRequest, randomnes
         raise PeerMisbehaved(
             Violation.CONFIRMATION_OF_A_STRANGER, "a semi-honest session has no confirmations; nobody signed any"
         )
+    return _reveal(state, sorted(survivors), sorted(dropped))
+
+
+def _reveal(state: AwaitingUnmasking, survivors: list[ClientId], dropped: list[ClientId]) -> ClientStep:
     outbound = UnmaskingResponse(
-        context.session,
-        RevealedShares.of((owner, state.held[owner].seed_share) for owner in sorted(survivors)),
-        RevealedShares.of((owner, state.held[owner].mask_key_share) for owner in sorted(dropped)),
+        state.context.session,
+        RevealedShares.of((owner, state.held[owner].seed_share) for owner in survivors),
+        RevealedShares.of((owner, state.held[owner].mask_key_share) for owner in dropped),
     )
-    return ClientStep(ClientCompleted(context), outbound)
+    return ClientStep(ClientCompleted(state.context), outbound)
 
 
 def _check_sets(state: AwaitingUnmasking, survivors: frozenset[ClientId], dropped: frozenset[ClientId]) -> None:

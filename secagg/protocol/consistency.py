@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 from secagg.crypto import key_schedule
 from secagg.crypto.randomness import RandomSource
-from secagg.crypto.signing import IdentityKey, verify
-from secagg.errors import InternalError, PeerMisbehaved, Violation
+from secagg.crypto.signing import verify
+from secagg.errors import DecodeError, PeerMisbehaved, Violation
 from secagg.parameters import ClientId
+from secagg.protocol.acknowledging import acknowledge, identity_of
 from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingUnmasking, ClientContext, ClientStep
 from secagg.protocol.messages import ConsistencyCheckRequest, ConsistencyCheckResponse
 
@@ -22,6 +23,14 @@ def confirm_contributors(
 ) -> ClientStep:
     """Check that the contributors are nested in the sharers and large enough, then sign them."""
     context = state.context
+    if state.view is not None:
+        view, signature = acknowledge(state, state.view, message)
+        return ClientStep(
+            AwaitingUnmasking(context, state.binding, state.held, view=view),
+            ConsistencyCheckResponse(context.session, signature),
+        )
+    if message.contributor_set or message.inclusions:
+        raise DecodeError("contributors as bits, or inclusions, are of a chosen graph, and this session's is none")
     contributors = message.contributors
     others = frozenset(contributors) - {context.client}
     if len(others) == len(contributors):
@@ -45,7 +54,7 @@ def confirm_contributors(
             f"{len(contributors)} contributors; sums over fewer than {context.parameters.minimum_contributors} "
             "are not released",
         )
-    signature = _identity(context).sign(key_schedule.confirmation_text(state.binding, contributors))
+    signature = identity_of(context).sign(key_schedule.confirmation_text(state.binding, contributors))
     return ClientStep(
         AwaitingUnmasking(context, state.binding, state.held, contributors),
         ConsistencyCheckResponse(context.session, signature),
@@ -91,9 +100,3 @@ def check_confirmations(
 def confirmation_is_valid(public: bytes, binding: bytes, contributors: tuple[ClientId, ...], signature: bytes) -> bool:
     """Whether a signature confirms the contributors (the server's check)."""
     return verify(public, key_schedule.confirmation_text(binding, contributors), signature)
-
-
-def _identity(context: ClientContext) -> IdentityKey:
-    if context.identity is None:
-        raise InternalError("an active session without an identity key passed the offer check")
-    return context.identity

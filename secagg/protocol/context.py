@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.suites import Suite, get_suite
@@ -31,7 +32,7 @@ class SessionContext:
         session: session digest, 32 bytes.
         layout: of the session vector.
         suite: cryptographic suite.
-        graph: who is whose neighbour.
+        graph: who is whose neighbour, if the parameters say so: nobody in a chosen graph.
         roster: the cohort's verification keys; empty in the semi-honest model.
         executor: who does the long computations; no result depends on it.
         spool: where the server of a hybrid suite keeps ciphertexts.
@@ -47,6 +48,11 @@ class SessionContext:
     spool: Spool = field(default=in_memory, repr=False, compare=False, kw_only=True)
 
     @property
+    def members(self) -> frozenset[ClientId]:
+        """The cohort, to look clients up in."""
+        return _members(self.parameters.cohort)
+
+    @property
     def active(self) -> bool:
         """Whether signatures and the consistency round belong to this session."""
         return self.parameters.threat_model is ThreatModel.ACTIVE
@@ -55,6 +61,16 @@ class SessionContext:
     def complete(self) -> bool:
         """Whether every client sees every advertisement."""
         return self.parameters.topology.kind is TopologyKind.COMPLETE
+
+    @property
+    def chosen(self) -> bool:
+        """Whether clients draw their holders themselves (experimental)."""
+        return self.parameters.topology.kind is TopologyKind.CHOSEN
+
+
+@lru_cache(maxsize=4)
+def _members(cohort: tuple[ClientId, ...]) -> frozenset[ClientId]:
+    return frozenset(cohort)
 
 
 def session_context(

@@ -78,10 +78,11 @@ class AdvertiseKeysRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdvertiseKeysResponse:
-    """A client's advertisement (Specification §6.2)."""
+    """A client's advertisement (Specification §6.2); `holders` are those that it drew in a chosen graph."""
 
     session: bytes
     advertisement: Advertisement
+    holders: tuple[ClientId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +103,49 @@ class ShareKeysResponse:
 
 @dataclass(frozen=True, slots=True)
 class MaskedInputCollectionRequest:
-    """The parcels that neighbours sent to this client: (sender, parcel) (Specification §3.3, §6.4)."""
+    """The parcels that neighbours sent to this client: (sender, parcel) (Specification §3.3, §6.4).
+
+    Attributes:
+        session: session digest.
+        ciphertexts: the parcels.
+        sharers: in a chosen graph, all sharers of the cohort as bits; empty in others.
+    """
 
     session: bytes
     ciphertexts: tuple[tuple[ClientId, bytes], ...]
+    sharers: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedInputCollectionResponse:
-    """The masked session vector, bit-packed (Specification §6.4, §4.3)."""
+    """The masked session vector, bit-packed (Specification §6.4, §4.3).
+
+    Attributes:
+        session: session digest.
+        payload: the packed vector.
+        inclusion: in a chosen graph, 64 bytes: the client's signature over the sharers that it masked with.
+    """
 
     session: bytes
     payload: bytes | bytearray | memoryview = field(repr=False)
+    inclusion: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyCheckRequest:
-    """All clients whose masked input was accepted (Specification §6.5)."""
+    """All clients whose masked input was accepted (Specification §6.5).
+
+    Attributes:
+        session: session digest.
+        contributors: their ids; empty in a chosen graph.
+        contributor_set: in a chosen graph, the same as bits.
+        inclusions: in a chosen graph, (client, 64-byte signature) of the contributors whose shares the client holds.
+    """
 
     session: bytes
     contributors: tuple[ClientId, ...]
+    contributor_set: bytes = b""
+    inclusions: tuple[tuple[ClientId, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +162,10 @@ class UnmaskingRequest:
 
     Attributes:
         session: session digest.
-        survivors: sharers among the client's neighbours that contributed.
-        dropped: sharers among the client's neighbours that did not.
-        confirmations: (client, 64-byte signature) of the consistency check; empty in the semi-honest model.
+        survivors: sharers among the client's neighbours that contributed; empty in a chosen graph.
+        dropped: sharers among the client's neighbours that did not; empty in a chosen graph.
+        confirmations: (client, 64-byte signature) of the consistency check; empty in the semi-honest model. In a chosen
+            graph the acknowledgements of `threshold` of the client's holders.
     """
 
     session: bytes

@@ -137,6 +137,7 @@ def drop(state: ServerState, client: ClientId, reason: DropReason, detail: str) 
     match state:
         case CollectingKeys():
             state.advertisements.pop(client, None)
+            state.holders.pop(client, None)
         case CollectingShares():
             state.sealed.pop(client, None)
             state.mask_parcels.pop(client, None)

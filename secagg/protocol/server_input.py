@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.encoding.session_vector import add_packed
-from secagg.errors import AbortReason, DropReason
+from secagg.errors import AbortReason, DecodeError, DropReason
 from secagg.parameters import ClientId
+from secagg.protocol.chosen_edges import pack_set
 from secagg.protocol.consistency import confirmation_is_valid
 from secagg.protocol.context import SessionContext
 from secagg.protocol.messages import (
@@ -17,14 +19,18 @@ from secagg.protocol.messages import (
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
     MaskedInputCollectionResponse,
+    ServerMessage,
     UnmaskingRequest,
 )
+from secagg.protocol.server_chosen import acknowledgement_is_valid, ask_to_acknowledge, ask_to_reveal, check_inclusion
 from secagg.protocol.server_setup import require
 from secagg.protocol.server_states import (
     CannotContinueError,
+    ChosenRecord,
     CollectingConfirmations,
     CollectingMaskedInputs,
     CollectingUnmaskingShares,
+    Edges,
     MaskParcels,
     ServerStep,
     Turnout,
@@ -36,7 +42,13 @@ from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPh
 
 def take_masked_input(state: CollectingMaskedInputs, client: ClientId, message: MaskedInputCollectionResponse) -> None:
     """Add a masked input to the accumulator; a refused one changes nothing (DecodeError)."""
+    if state.chosen is not None:
+        check_inclusion(state, state.chosen, client, message.inclusion)
+    elif message.inclusion:
+        raise DecodeError("it has an inclusion, and the session's graph is not a chosen one")
     add_packed(state.context.layout, message.payload, state.accumulator)
+    if state.chosen is not None:
+        state.chosen.inclusions[client] = message.inclusion
 
 
 def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
@@ -45,11 +57,18 @@ def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
     contributors = tuple(sorted(state.turnout.answered))
     present = state.turnout.remaining
     require(context, contributors, AbortReason.TOO_FEW_CONTRIBUTORS, "contributed")
-    _require_holders(context, state.advertisements, contributors, present, AbortReason.TOO_FEW_CONTRIBUTORS)
+    _require_holders(
+        context, state.graph, state.advertisements, contributors, present, AbortReason.TOO_FEW_CONTRIBUTORS
+    )
     _require_connection(context, contributors)
     following = SERVER_TRANSITIONS[context.parameters.threat_model][state.phase][CloseRound]
     if ServerPhase.COLLECTING_CONFIRMATIONS in following:
-        request = ConsistencyCheckRequest(context.session, contributors)
+        chosen, outbound = state.chosen, dict[ClientId, ServerMessage]()
+        if chosen is None:
+            outbound = dict.fromkeys(sorted(present), ConsistencyCheckRequest(context.session, contributors))
+        else:
+            chosen = replace(chosen, contributors=pack_set(context.parameters.cohort, frozenset(contributors)))
+            outbound = {client: ask_to_acknowledge(context, chosen, client) for client in sorted(present)}
         return ServerStep(
             CollectingConfirmations(
                 context,
@@ -59,8 +78,9 @@ def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
                 _half_dropped(state.mask_parcels, state.advertisements, contributors),
                 state.accumulator,
                 contributors,
+                chosen=chosen,
             ),
-            dict.fromkeys(sorted(present), request),
+            outbound,
         )
     parcels = _half_dropped(state.mask_parcels, state.advertisements, contributors)
     return _ask_for_shares(
@@ -71,7 +91,11 @@ def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
 def take_confirmation(state: CollectingConfirmations, client: ClientId, message: ConsistencyCheckResponse) -> None:
     """Keep a valid signature over the contributors."""
     roster = state.context.roster
-    if not confirmation_is_valid(roster[client], state.binding, state.contributors, message.signature):
+    if state.chosen is None:
+        valid = confirmation_is_valid(roster[client], state.binding, state.contributors, message.signature)
+    else:
+        valid = acknowledgement_is_valid(state, state.chosen, client, message.signature)
+    if not valid:
         refuse(
             DropReason.CONFIRMATION_SIGNATURE_INVALID,
             f"client {client} signed something else than the {len(state.contributors)} contributors",
@@ -83,7 +107,7 @@ def close_confirmations(state: CollectingConfirmations) -> ServerStep:
     """Fix the confirmers and ask them for shares."""
     confirmers = state.turnout.remaining
     _require_holders(
-        state.context, state.advertisements, state.contributors, confirmers, AbortReason.TOO_FEW_CONFIRMERS
+        state.context, state.graph, state.advertisements, state.contributors, confirmers, AbortReason.TOO_FEW_CONFIRMERS
     )
     return _ask_for_shares(
         state.context,
@@ -94,6 +118,7 @@ def close_confirmations(state: CollectingConfirmations) -> ServerStep:
         state.contributors,
         confirmers,
         {client: state.confirmations[client] for client in sorted(confirmers)},
+        state.chosen,
     )
 
 
@@ -106,17 +131,21 @@ def _ask_for_shares(
     contributors: tuple[ClientId, ...],
     asked: frozenset[ClientId],
     confirmations: Mapping[ClientId, bytes],
+    chosen: ChosenRecord | None = None,
 ) -> ServerStep:
     members, signed = frozenset(contributors), tuple(confirmations.items())
     lost = advertisements.keys() - members
     outbound = {}
     for client in sorted(asked):
+        if chosen is not None:
+            outbound[client] = ask_to_reveal(context, chosen, client, confirmations)
+            continue
         neighbours = context.graph.of(client)
         outbound[client] = UnmaskingRequest(
             context.session, among(neighbours, members), among(neighbours, lost), signed
         )
     following = CollectingUnmaskingShares(
-        context, Turnout(asked), binding, advertisements, mask_parcels, accumulator, contributors
+        context, Turnout(asked), binding, advertisements, mask_parcels, accumulator, contributors, chosen=chosen
     )
     return ServerStep(following, outbound)
 
@@ -145,6 +174,8 @@ def _require_connection(context: SessionContext, contributors: tuple[ClientId, .
     coalition knows, for it cannot tell them: that the honest ones are connected without them is the bound of
     Specification §2.4, which assumes that who is corrupt or drops out does not depend on the ring.
     """
+    if context.chosen:
+        return  # the clients see to it there: what they drew, and what they demand before they reveal
     smallest = min(map(len, context.graph.parts(frozenset(contributors))))
     floor = context.parameters.minimum_contributors
     if smallest < floor:
@@ -158,6 +189,7 @@ def _require_connection(context: SessionContext, contributors: tuple[ClientId, .
 
 def _require_holders(
     context: SessionContext,
+    graph: Edges,
     advertisements: Mapping[ClientId, Advertisement],
     contributors: tuple[ClientId, ...],
     holders: frozenset[ClientId],
@@ -167,14 +199,14 @@ def _require_holders(
     members = frozenset(contributors)
     threshold = context.parameters.threshold
     for owner in advertisements:
-        neighbours = context.graph.of(owner)
-        if owner not in members and members.isdisjoint(neighbours):
+        if owner not in members and members.isdisjoint(graph.of(owner)):
             continue
-        present = len(holders.intersection(neighbours))
+        all_holders = graph.holders(owner)
+        present = len(holders.intersection(all_holders))
         if present < threshold:
             raise CannotContinueError(
                 reason,
-                f"{present} holders of client {owner}'s secrets are left of {len(neighbours)}; rebuilding needs "
+                f"{present} holders of client {owner}'s secrets are left of {len(all_holders)}; rebuilding needs "
                 f"{threshold}: {context.parameters.may_leave} of {context.parameters.clients} clients may leave. Take "
                 "more clients, or lower threshold",
             )

@@ -24,7 +24,6 @@ from secagg.parameters import ClientId
 from secagg.protocol.events import ShareInconsistent
 from secagg.protocol.messages import RevealedShares
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
-from secagg.protocol.topology import share_points
 
 
 def rebuild_seeds(state: CollectingUnmaskingShares, inconsistent: list[ShareInconsistent]) -> Iterator[SecretBytes]:
@@ -50,7 +49,7 @@ def rebuild_seeds(state: CollectingUnmaskingShares, inconsistent: list[ShareInco
 def mask_key_owners(state: CollectingUnmaskingShares) -> list[ClientId]:
     """Every dropped sharer with a contributor among its neighbours."""
     contributors = frozenset(state.contributors)
-    return [owner for owner in state.dropped_sharers if not contributors.isdisjoint(state.context.graph.of(owner))]
+    return [owner for owner in state.dropped_sharers if not contributors.isdisjoint(state.graph.of(owner))]
 
 
 def rebuild_mask_secrets(
@@ -162,7 +161,7 @@ def _rebuild(
             if recovery is None:
                 recovery = _rebuild_alone(state, owner, shares.shares(owner), partial(accept, owner))
             if recovery.inconsistent:
-                holders = {point: holder for holder, point in share_points(state.context.graph.of(owner)).items()}
+                holders = {point: holder for holder, point in state.graph.points(owner).items()}
                 inconsistent.extend(ShareInconsistent(holders[point], owner) for point in recovery.inconsistent)
             yield owner, recovery.secret
     finally:
@@ -176,7 +175,7 @@ def _rebuild_together(
     threshold = state.context.parameters.threshold
     groups: dict[tuple[int, ...], list[ClientId]] = {}
     for owner in owners:
-        points = share_points(state.context.graph.of(owner))
+        points = state.graph.points(owner)
         held_at = tuple(points[holder] for holder in shares.holders(owner))
         if len(held_at) >= threshold:
             groups.setdefault(held_at, []).append(owner)
@@ -223,7 +222,7 @@ def _rebuild_alone(
             AbortReason.TOO_FEW_UNMASKERS,
             f"{len(shares)} holders revealed shares of client {owner}; the threshold is {threshold}",
         )
-    points = share_points(state.context.graph.of(owner))
+    points = state.graph.points(owner)
     try:
         return recover({points[holder]: share for holder, share in shares.items()}, threshold, accept)
     except ReconstructionError as error:

@@ -9,8 +9,9 @@ import numpy as np
 from secagg.crypto import key_schedule
 from secagg.crypto.hybrid import halves, is_canonical, is_low_order
 from secagg.crypto.signing import verify
-from secagg.errors import AbortReason, DropReason
+from secagg.errors import AbortReason, DecodeError, DropReason
 from secagg.parameters import ClientId
+from secagg.protocol.chosen_edges import ChosenEdges, capped, pack_set
 from secagg.protocol.context import SessionContext
 from secagg.protocol.events import ClientDropped, ServerEvent
 from secagg.protocol.messages import (
@@ -25,9 +26,11 @@ from secagg.protocol.messages import (
 from secagg.protocol.parcels import check_public_keys, split_parcel
 from secagg.protocol.server_states import (
     CannotContinueError,
+    ChosenRecord,
     CollectingKeys,
     CollectingMaskedInputs,
     CollectingShares,
+    Edges,
     ServerStep,
     Turnout,
     refuse,
@@ -68,15 +71,39 @@ def take_advertisement(state: CollectingKeys, client: ClientId, message: Adverti
                 DropReason.ADVERTISEMENT_SIGNATURE_INVALID,
                 f"the advertisement of client {client} is not signed by its key in the roster",
             )
+    _check_holders(context, client, message.holders)
     state.keys_in_use.update(publics)
     state.advertisements[client] = ad
+    if context.chosen:
+        state.holders[client] = message.holders
+
+
+def _check_holders(context: SessionContext, client: ClientId, holders: tuple[ClientId, ...]) -> None:
+    if not context.chosen:
+        if holders:
+            raise DecodeError("it drew holders, and the session's graph is not a chosen one")
+        return
+    degree, others = context.parameters.topology.degree, context.members - {client}
+    if len(holders) != degree or not others.issuperset(holders):
+        refuse(
+            DropReason.HOLDERS_MALFORMED,
+            f"client {client} drew {len(holders)} holders that are not exactly {degree} other clients of the cohort",
+        )
 
 
 def close_keys(state: CollectingKeys) -> ServerStep:
     """Fix the advertised set and send every client its neighbours' advertisements."""
-    context = state.context
-    kept, events = keep_connected(context, state.turnout.remaining, Round.ADVERTISE_KEYS)
+    context, advertised = state.context, state.turnout.remaining
+    edges: Edges = context.graph
+    if context.chosen:
+        degree = context.parameters.topology.degree
+        edges = capped({client: state.holders[client] for client in sorted(advertised)}, degree)
+    kept, events = keep_connected(context, edges, advertised, Round.ADVERTISE_KEYS)
     require(context, kept, AbortReason.TOO_FEW_ADVERTISED, "advertised keys", events)
+    chosen = None
+    if isinstance(edges, ChosenEdges):
+        edges = edges.among(kept)
+        chosen = ChosenRecord(edges)
     advertisements = {client: state.advertisements[client] for client in sorted(kept)}
     binding = context.session
     everyone = tuple(advertisements.values())
@@ -89,22 +116,22 @@ def close_keys(state: CollectingKeys) -> ServerStep:
         outbound = {
             client: ShareKeysRequest(
                 context.session,
-                tuple(advertisements[peer] for peer in sorted((*context.graph.of(client), client)) if peer in kept),
+                tuple(advertisements[peer] for peer in sorted((*edges.of(client), client)) if peer in kept),
             )
             for client in advertisements
         }
-    following = CollectingShares(context, Turnout(frozenset(kept)), binding, advertisements)
+    following = CollectingShares(context, Turnout(frozenset(kept)), binding, advertisements, chosen=chosen)
     return ServerStep(following, outbound, events)
 
 
 def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysResponse) -> None:
-    """Keep the sealed shares of a client if there is one for each of its advertised neighbours."""
-    expected = among(state.context.graph.of(client), state.advertisements)
+    """Keep the sealed shares of a client if there is one for each of its advertised holders."""
+    expected = among(state.graph.holders(client), state.advertisements)
     if tuple(receiver for receiver, _ in message.ciphertexts) != expected:
         refuse(
             DropReason.CIPHERTEXT_RECIPIENTS_WRONG,
             f"client {client} sealed shares for {len(message.ciphertexts)} clients that are not exactly its "
-            f"{len(expected)} advertised neighbours",
+            f"{len(expected)} advertised holders",
         )
     if not state.context.suite.hybrid:
         # There are n^2 of them: only one of another length is looked at alone, and refused.
@@ -125,7 +152,7 @@ def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysRes
 def close_shares(state: CollectingShares) -> ServerStep:
     """Fix the sharers and send each the shares that were sealed for it."""
     context = state.context
-    kept, events = keep_connected(context, state.turnout.remaining, Round.SHARE_KEYS)
+    kept, events = keep_connected(context, state.graph, state.turnout.remaining, Round.SHARE_KEYS)
     require(context, kept, AbortReason.TOO_FEW_SHARERS, "shared keys", events)
     received: dict[ClientId, list[tuple[ClientId, bytes]]] = {client: [] for client in sorted(kept)}
     # In the order in which they were sent, which is that of memory: by receiver it takes twice as long.
@@ -133,8 +160,13 @@ def close_shares(state: CollectingShares) -> ServerStep:
         for receiver, sealed in state.sealed[sender].items():
             if receiver in received:
                 received[receiver].append((sender, sealed))
+    chosen, sharers = state.chosen, b""
+    if chosen is not None:
+        sharers = pack_set(context.parameters.cohort, kept)
+        chosen = ChosenRecord(chosen.edges.among(kept), sharers)
     outbound = {
-        client: MaskedInputCollectionRequest(context.session, tuple(shares)) for client, shares in received.items()
+        client: MaskedInputCollectionRequest(context.session, tuple(shares), sharers)
+        for client, shares in received.items()
     }
     following = CollectingMaskedInputs(
         context,
@@ -143,21 +175,22 @@ def close_shares(state: CollectingShares) -> ServerStep:
         {client: ad for client, ad in state.advertisements.items() if client in kept},
         {client: parcels for client, parcels in state.mask_parcels.items() if client in kept},
         np.zeros(context.layout.words, dtype=np.uint64),
+        chosen,
     )
     return ServerStep(following, outbound, events)
 
 
 def keep_connected(
-    context: SessionContext, clients: frozenset[ClientId], round_: Round
+    context: SessionContext, edges: Edges, clients: frozenset[ClientId], round_: Round
 ) -> tuple[frozenset[ClientId], tuple[ServerEvent, ...]]:
-    """Drop clients with fewer than `threshold` neighbours left, until nobody else loses too many.
+    """Drop clients with fewer than `threshold` holders left, until nobody else loses too many.
 
     Such a client would abort, and its secrets could not be rebuilt. In a complete graph all stay or none.
     """
     threshold = context.parameters.threshold
     if context.complete:
         return clients, ()
-    left = {client: len(clients.intersection(context.graph.of(client))) for client in clients}
+    left = {client: len(clients.intersection(edges.holders(client))) for client in clients}
     isolated = [client for client, count in left.items() if count < threshold]
     kept, events = set(clients), list[ServerEvent]()
     while isolated:
@@ -168,10 +201,10 @@ def keep_connected(
                 client,
                 round_,
                 DropReason.TOO_FEW_NEIGHBOURS_LEFT,
-                f"client {client} has {left[client]} neighbours left; the threshold is {threshold}",
+                f"client {client} has {left[client]} holders left; the threshold is {threshold}",
             )
         )
-        for peer in context.graph.of(client):
+        for peer in edges.owners(client):
             if peer in kept:
                 left[peer] -= 1
                 if left[peer] == threshold - 1:

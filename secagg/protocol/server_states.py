@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
+from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.context import SessionContext
 from secagg.protocol.events import ServerEvent
 from secagg.protocol.messages import Advertisement, ServerMessage, UnmaskingResponse
 from secagg.protocol.results import SessionResult
+from secagg.protocol.topology import Neighbourhoods
 from secagg.protocol.transitions import ServerPhase
+
+Edges = Neighbourhoods | ChosenEdges
+"""Who is whose neighbour: by the parameters, or in a chosen graph by what clients drew."""
 
 MaskParcels = Mapping[ClientId, Mapping[ClientId, bytes]]
 """In a hybrid suite, the mask ciphertext and its wrapped secret by who encapsulated and to whom; empty in others."""
@@ -52,18 +57,52 @@ class Turnout:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenRecord:
+    """What a server keeps of a chosen graph (experimental).
+
+    Attributes:
+        edges: who drew whom.
+        sharers: the sharers as bits, once they are fixed.
+        inclusions: of all contributors.
+        contributors: the contributors as bits, once they are fixed.
+    """
+
+    edges: ChosenEdges
+    sharers: bytes = b""
+    inclusions: dict[ClientId, bytes] = field(default_factory=dict)
+    contributors: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class CollectingKeys:
-    """Collects advertisements; a public key that was seen once is in use, whoever is dropped later."""
+    """Collects advertisements; a public key that was seen once is in use, whoever is dropped later.
+
+    In a chosen graph `holders` are what each client drew.
+    """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_KEYS
     context: SessionContext
     turnout: Turnout
     advertisements: dict[ClientId, Advertisement] = field(default_factory=dict)
     keys_in_use: set[bytes] = field(default_factory=set)
+    holders: dict[ClientId, tuple[ClientId, ...]] = field(default_factory=dict)
+
+
+class _OnEdges:
+    """A state in which it is settled who is whose neighbour: by the parameters, or in a chosen graph by the clients."""
+
+    __slots__ = ()
+    context: SessionContext
+    chosen: ChosenRecord | None
+
+    @property
+    def graph(self) -> Edges:
+        """Who masks with whom, and holds shares of whom."""
+        return self.context.graph if self.chosen is None else self.chosen.edges
 
 
 @dataclass(frozen=True, slots=True)
-class CollectingShares:
+class CollectingShares(_OnEdges):
     """Collects sealed shares, kept by sender; `mask_parcels` are what stays here of them in a hybrid suite."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
@@ -73,10 +112,11 @@ class CollectingShares:
     advertisements: Mapping[ClientId, Advertisement]
     sealed: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict)
     mask_parcels: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict, repr=False)
+    chosen: ChosenRecord | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class CollectingMaskedInputs:
+class CollectingMaskedInputs(_OnEdges):
     """Adds masked inputs up as they come; an input that was added stays, whatever its client does later."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_MASKED_INPUTS
@@ -86,10 +126,11 @@ class CollectingMaskedInputs:
     advertisements: Mapping[ClientId, Advertisement]
     mask_parcels: MaskParcels = field(repr=False)
     accumulator: NDArray[np.uint64] = field(repr=False)
+    chosen: ChosenRecord | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class CollectingConfirmations:
+class CollectingConfirmations(_OnEdges):
     """Collects signatures over the contributors."""
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_CONFIRMATIONS
@@ -101,10 +142,11 @@ class CollectingConfirmations:
     accumulator: NDArray[np.uint64] = field(repr=False)
     contributors: tuple[ClientId, ...]
     confirmations: dict[ClientId, bytes] = field(default_factory=dict)
+    chosen: ChosenRecord | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class CollectingUnmaskingShares:
+class CollectingUnmaskingShares(_OnEdges):
     """Collects the shares that rebuild masks.
 
     Attributes:
@@ -116,6 +158,7 @@ class CollectingUnmaskingShares:
         accumulator: uint64, the masked sum.
         contributors: whose inputs are in it, ascending.
         revealed: answers by holder.
+        chosen: what is kept of a chosen graph.
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_UNMASKING_SHARES
@@ -127,6 +170,7 @@ class CollectingUnmaskingShares:
     accumulator: NDArray[np.uint64] = field(repr=False)
     contributors: tuple[ClientId, ...]
     revealed: dict[ClientId, UnmaskingResponse] = field(default_factory=dict, repr=False)
+    chosen: ChosenRecord | None = field(default=None, repr=False)
 
     @property
     def dropped_sharers(self) -> tuple[ClientId, ...]:

@@ -38,8 +38,8 @@ _PAIRS: Final = 64  # key agreements in one piece of work
 def take_revealed_shares(state: CollectingUnmaskingShares, client: ClientId, message: UnmaskingResponse) -> None:
     """Keep a holder's shares if they are canonical and of exactly the clients it was asked for."""
     members = frozenset(state.contributors)
-    neighbours = state.context.graph.of(client)
-    survivors, dropped = among(neighbours, members), among(neighbours, state.advertisements.keys() - members)
+    owners = state.graph.owners(client)
+    survivors, dropped = among(owners, members), among(owners, state.advertisements.keys() - members)
     if message.seed_shares.owners != survivors or message.mask_key_shares.owners != dropped:
         refuse(
             DropReason.UNMASKING_SHARES_OF_WRONG_CLIENTS,
@@ -112,7 +112,7 @@ class _Stage:
 def _pairs(state: CollectingUnmaskingShares, owners: Sequence[ClientId]) -> tuple[tuple[ClientId, ClientId], ...]:
     """Each of these dropped sharers with each contributor among its neighbours."""
     contributors = frozenset(state.contributors)
-    return tuple((owner, peer) for owner in owners for peer in state.context.graph.of(owner) if peer in contributors)
+    return tuple((owner, peer) for owner in owners for peer in state.graph.of(owner) if peer in contributors)
 
 
 def _pairwise_terms(

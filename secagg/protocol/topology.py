@@ -1,7 +1,8 @@
-"""Who is whose neighbour (Specification §2.5): the only module that knows graphs.
+"""Who is whose neighbour (Specification §2.5): with `chosen_edges` the only modules that know graphs.
 
-Everything else sees "my neighbours" and the share point of each. A complete graph joins all clients; a sparse
-one is the k-regular Harary graph over a pseudorandom ring (Bell et al. 2020, section 3.3).
+Everything else sees "my neighbours", who holds shares of whom, and at which points. A complete graph joins all
+clients; a sparse one is the k-regular Harary graph over a pseudorandom ring (Bell et al. 2020, section 3.3). The edges
+of a chosen graph are no function of the parameters: there nobody has a neighbour here.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ class Neighbourhoods:
     def __init__(self, cohort: tuple[ClientId, ...], topology: Topology) -> None:
         self._cohort = cohort
         self._topology = topology
-        self._ring = cohort if topology.kind is TopologyKind.COMPLETE else _ring(cohort, topology.permutation_seed)
+        self._ring = _ring(cohort, topology.permutation_seed) if topology.kind is TopologyKind.SPARSE else cohort
         self._position = {client: position for position, client in enumerate(self._ring)}
 
     def of(self, client: ClientId) -> tuple[ClientId, ...]:
-        """Return a client's neighbours, ascending; `degree` many, never the client itself.
+        """Return a client's neighbours, ascending; `degree` many, never the client itself; none in a chosen graph.
 
         Raises:
             ParameterError: the client is not in the cohort.
@@ -38,6 +39,8 @@ class Neighbourhoods:
             raise ParameterError(f"client {client} is not in the cohort of {len(self._cohort)} clients")
         if self._topology.kind is TopologyKind.COMPLETE:
             return self._ring[:position] + self._ring[position + 1 :]
+        if self._topology.kind is TopologyKind.CHOSEN:
+            return ()
         size, half = len(self._ring), self._topology.degree // 2
         around = self._ring[max(0, position - half) : position + half + 1]
         found = {*around, *self._ring[: max(0, position + half + 1 - size)]}
@@ -47,6 +50,18 @@ class Neighbourhoods:
         if self._topology.degree % 2:
             found.add(self._ring[(position + size // 2) % size])
         return tuple(sorted(found))
+
+    def holders(self, client: ClientId) -> tuple[ClientId, ...]:
+        """Return who holds shares of a client's secrets: its neighbours."""
+        return self.of(client)
+
+    def owners(self, client: ClientId) -> tuple[ClientId, ...]:
+        """Return of whose secrets a client holds shares: its neighbours'."""
+        return self.of(client)
+
+    def points(self, client: ClientId) -> dict[ClientId, int]:
+        """Return the share points of a client's holders."""
+        return share_points(self.of(client))
 
     def parts(self, members: frozenset[ClientId]) -> list[set[ClientId]]:
         """Return the connected parts of the graph over these clients alone; time and memory O(members * degree)."""
@@ -75,12 +90,12 @@ def among(neighbours: tuple[ClientId, ...], clients: Container[ClientId]) -> tup
     return tuple(filter(clients.__contains__, neighbours))
 
 
-def share_points(neighbours: tuple[ClientId, ...]) -> dict[ClientId, int]:
-    """The share point of each holder of a client's secrets: its place, from 1, among the client's neighbours.
+def share_points(holders: tuple[ClientId, ...]) -> dict[ClientId, int]:
+    """The share point of each holder of a client's secrets: its place, from 1, among all of the client's holders.
 
     The owner is no holder: a share for oneself would bring the active threshold one short (Specification §5.2).
     """
-    return {holder: place for place, holder in enumerate(neighbours, start=1)}
+    return {holder: place for place, holder in enumerate(holders, start=1)}
 
 
 @lru_cache(maxsize=4)

@@ -46,7 +46,7 @@ from secagg.protocol.client_states import (
 from secagg.protocol.messages import Abort, SessionOffer
 from secagg.protocol.roster import Roster, require_cohort, session_roster
 from secagg.protocol.transitions import ClientPhase
-from secagg.session.ledger import AnswerLedger
+from secagg.session.ledger import AnswerLedger, MemoryLedger
 from secagg.session.participation import ParticipationLedger, ParticipationLimits, look_up
 from secagg.session.single_use import SingleUse
 from secagg.session.snapshots import dump_client, load_client
@@ -113,6 +113,7 @@ class ClientSession(SingleUse):
                 ) from None
             raise
         self._context = _context_of(self._state)
+        _check_ledger(self._context, ledger)
         self._limit = server_message_limit(self._context.parameters)
         self._input: EncodedInput | None = None
         self._repeat: tuple[bytes, bytes | None] | None = None
@@ -295,6 +296,7 @@ class ClientSession(SingleUse):
         session._randomness = randomness or SystemRandomSource()
         session._ledger = ledger
         session._context = client_context(loaded.client, loaded.parameters, identity, keys, executor)
+        _check_ledger(session._context, ledger)
         session._limit = server_message_limit(loaded.parameters)
         session._state = loaded.state(session._context)
         session._input = loaded.input
@@ -364,6 +366,20 @@ def _check_collaborators(identity: object, policy: object, randomness: object, l
             raise ParameterError(
                 f"{name} is of type {type(value).__name__}, which has no method {method}; give one that has"
             )
+
+
+def _check_ledger(context: ClientContext, ledger: AnswerLedger | None) -> None:
+    """In a chosen graph a client that forgets its answers draws again, and the server takes the draw that it likes."""
+    if not context.chosen:
+        return
+    what = "the offer is of a chosen graph (experimental), in which a client must never answer one session twice; pass"
+    if ledger is None:
+        raise ParameterError(f"{what} a durable ledger=, such as a secagg.store.answers.DirectoryLedger")
+    if isinstance(ledger, MemoryLedger) and not ledger.ends_with_process:
+        raise ParameterError(
+            f"{what} a durable ledger= instead of a MemoryLedger, or MemoryLedger(ends_with_process=True) if no other "
+            "process will ever play this client"
+        )
 
 
 def _decoded(offer: SessionOffer | bytes | bytearray | memoryview, policy: ClientPolicy) -> SessionOffer:

@@ -25,11 +25,18 @@ class AnswerLedger(Protocol):
 
 
 class MemoryLedger:
-    """A ledger for hosts that live as long as their sessions."""
+    """A ledger for hosts that live as long as their sessions.
 
-    __slots__ = ("_answers",)
+    Args:
+        ends_with_process: this process alone ever plays its clients, which are gone when it ends (a simulation, a test,
+            a client with a fresh identity). Only then does a session on a chosen graph (experimental) take this ledger:
+            a client that forgets what it answered there lets the server choose among its draws (Specification §10).
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_answers", "ends_with_process")
+
+    def __init__(self, *, ends_with_process: bool = False) -> None:
+        self.ends_with_process = ends_with_process
         self._answers: dict[tuple[bytes, ClientId, str], bytes] = {}
 
     def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:

@@ -23,7 +23,7 @@ from secagg.encoding.quantization import QuantizationReport
 from secagg.encoding.session_vector import reduce_to_ring
 from secagg.errors import InternalError, ParameterError
 from secagg.executor import INLINE, Executor
-from secagg.parameters import ClientId, SessionParameters, ThreatModel
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import require_kind
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.events import Progress as StageProgress
@@ -32,6 +32,7 @@ from secagg.protocol.messages import Round, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import rounds
 from secagg.session.client import ClientSession
+from secagg.session.ledger import MemoryLedger
 from secagg.session.server import ServerSession
 
 _V = TypeVar("_V")
@@ -43,6 +44,8 @@ SIMULATION_POLICY = ClientPolicy(
     minimum_threshold=1,
     max_corrupt=0.0,
     max_dropout=0.0,
+    security_bits=1,
+    topologies=frozenset(TopologyKind),
     maximum_cohort=1 << 32,
     maximum_words=1 << 40,
 )
@@ -212,7 +215,9 @@ class _Simulation:
         roster = keys if parameters.threat_model is ThreatModel.ACTIVE else None
         # One decoded offer for all: equal objects share the graph, which each client would compute on its own.
         offer = SessionOffer(parameters)
-        clients = {}
+        clients, ledger = {}, None
+        if parameters.topology.kind is TopologyKind.CHOSEN:
+            ledger = MemoryLedger(ends_with_process=True)
         for client, source in sources.items():
             started = time.process_time()
             clients[client] = ClientSession(
@@ -222,6 +227,7 @@ class _Simulation:
                 roster=roster,
                 policy=SIMULATION_POLICY,
                 randomness=source,
+                ledger=ledger,
                 executor=self._executor,
             )
             self._client_ms[Round.ADVERTISE_KEYS][client] = (time.process_time() - started) * 1e3

@@ -28,6 +28,7 @@ from secagg.encoding.session_vector import EncodedInput
 from secagg.errors import DecodeError, ParameterError
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol import client_states, server_states
+from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.client_states import ClientContext, ClientState
 from secagg.protocol.context import SessionContext
 from secagg.protocol.messages import Advertisement, RevealedShares, UnmaskingResponse
@@ -47,7 +48,10 @@ _PLAIN: Final = {
         ParticipationLimits,
         Encapsulated,
         client_states.HeldShares,
+        client_states.ChosenView,
         server_states.Turnout,
+        server_states.ChosenRecord,
+        ChosenEdges,
         client_states.AwaitingAdvertiseKeys,
         client_states.AwaitingShareKeys,
         client_states.AwaitingMaskedInput,
@@ -281,7 +285,7 @@ def _write_record(parts: list[bytes], value: Any) -> None:
     kind = type(value)
     if _PLAIN.get(kind.__name__) is not kind:
         raise TypeError(f"{kind.__name__} has no place in a snapshot")
-    names = [entry.name for entry in dataclasses.fields(value) if entry.name != "context"]
+    names = [entry.name for entry in dataclasses.fields(value) if entry.init and entry.name != "context"]
     _head(parts, b"r", kind.__name__.encode())
     _write(parts, {name: getattr(value, name) for name in names})
 

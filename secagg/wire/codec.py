@@ -44,17 +44,15 @@ from secagg.protocol.messages import (
     UnmaskingResponse,
 )
 from secagg.wire import messages_pb2 as pb
-from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
 from secagg.wire.tables import (
     decode_masked_input_collection_request,
     decode_share_keys_response,
     decode_unmasking_response,
     encode_listed,
 )
+from secagg.wire.uploads import decode_masked_input, payload_prefix
 
 _REASONS: Final = {reason.value: reason for reason in AbortReason}
-_PAYLOAD_TAG: Final = b"\x0a"
-_BODY_TAG: Final = b"\x3a"
 
 _Proto = TypeVar("_Proto", pb.SessionOffer, pb.Envelope)
 
@@ -78,7 +76,7 @@ def decode_offer(data: bytes) -> SessionOffer:
 def encode(message: ServerMessage | ClientMessage) -> bytes:
     """Encode any message but the offer."""
     if isinstance(message, MaskedInputCollectionResponse):
-        return payload_prefix(message.session, len(message.payload)) + bytes(message.payload)
+        return payload_prefix(message.session, len(message.payload), message.inclusion) + bytes(message.payload)
     listed = encode_listed(message)
     if listed is not None:
         return listed
@@ -106,11 +104,10 @@ def decode_server_message(data: bytes) -> ServerMessage:
             _ascending([entry.client for entry in advertisements], "advertisements")
             return ShareKeysRequest(session, advertisements)
         case "masked_input_collection_request":
-            sealed = envelope.masked_input_collection_request.ciphertexts
-            return MaskedInputCollectionRequest(session, _sealed(sealed))
+            body = envelope.masked_input_collection_request
+            return MaskedInputCollectionRequest(session, _sealed(body.ciphertexts), body.sharers)
         case "consistency_check_request":
-            contributors = _ascending(envelope.consistency_check_request.contributors, "contributors")
-            return ConsistencyCheckRequest(session, contributors)
+            return _consistency_check_request(session, envelope.consistency_check_request)
         case "unmasking_request":
             return _unmasking_request(session, envelope.unmasking_request)
         case "abort":
@@ -128,7 +125,7 @@ def decode_client_message(data: bytes | memoryview) -> ClientMessage:
     Raises:
         DecodeError: anything that is not exactly one such message.
     """
-    for read in (_masked_input, decode_share_keys_response, decode_unmasking_response):
+    for read in (decode_masked_input, decode_share_keys_response, decode_unmasking_response):
         message = read(data)
         if message is not None:
             return message
@@ -136,7 +133,9 @@ def decode_client_message(data: bytes | memoryview) -> ClientMessage:
     session = _exactly(envelope.session, DIGEST_BYTES, "the session digest")
     match envelope.WhichOneof("body"):
         case "advertise_keys_response":
-            return AdvertiseKeysResponse(session, _advertisement(envelope.advertise_keys_response.advertisement))
+            answer = envelope.advertise_keys_response
+            holders = _ascending(answer.holders, "holders")
+            return AdvertiseKeysResponse(session, _advertisement(answer.advertisement), holders)
         case "share_keys_response":
             return ShareKeysResponse(session, _sealed(envelope.share_keys_response.ciphertexts))
         case "consistency_check_response":
@@ -151,27 +150,6 @@ def decode_client_message(data: bytes | memoryview) -> ClientMessage:
             return _abort(session, envelope.abort)
         case other:
             raise DecodeError(f"a server cannot receive {other or 'an envelope without a body'}")
-
-
-def payload_prefix(session: bytes, payload_bytes: int) -> bytes:
-    """Return the bytes that stand before the payload in an encoded masked input.
-
-    The payload is the last field of the last field, so that megabytes are sent and read without a copy.
-    """
-    inner = _PAYLOAD_TAG + varint(payload_bytes)
-    return envelope_prefix(session, _BODY_TAG, len(inner) + payload_bytes) + inner
-
-
-def _masked_input(data: bytes | memoryview) -> MaskedInputCollectionResponse | None:
-    """Read a masked input without a copy; None when `data` is not one, to be judged by protobuf."""
-    opened = open_envelope(data, _BODY_TAG)
-    if opened is None:
-        return None
-    session, content = opened
-    for start in range(2, min(1 + MAX_VARINT_BYTES, len(content) - 1) + 1):
-        if bytes(content[:start]) == _PAYLOAD_TAG + varint(len(content) - start):
-            return MaskedInputCollectionResponse(session, content[start:])
-    return None
 
 
 def _parse(kind: type[_Proto], data: bytes) -> _Proto:
@@ -247,11 +225,22 @@ def _reveal(target: RepeatedCompositeFieldContainer[pb.RevealedShare], shares: R
         target.add(owner=owner, share=bytes(share.expose()))
 
 
-def _unmasking_request(session: bytes, body: pb.UnmaskingRequest) -> UnmaskingRequest:
-    confirmations = tuple(
-        (entry.client, _exactly(entry.signature, SIGNATURE_BYTES, "a confirmation")) for entry in body.confirmations
+def _signatures(entries: Sequence[pb.Confirmation], name: str) -> tuple[tuple[ClientId, bytes], ...]:
+    _all_exactly([entry.signature for entry in entries], SIGNATURE_BYTES, f"one of the {name}")
+    signed = tuple((entry.client, entry.signature) for entry in entries)
+    _ascending((client for client, _ in signed), name)
+    return signed
+
+
+def _consistency_check_request(session: bytes, body: pb.ConsistencyCheckRequest) -> ConsistencyCheckRequest:
+    contributors = _ascending(body.contributors, "contributors")
+    return ConsistencyCheckRequest(
+        session, contributors, body.contributor_set, _signatures(body.inclusions, "inclusions")
     )
-    _ascending((client for client, _ in confirmations), "confirmations")
+
+
+def _unmasking_request(session: bytes, body: pb.UnmaskingRequest) -> UnmaskingRequest:
+    confirmations = _signatures(body.confirmations, "confirmations")
     survivors = _ascending(body.survivors, "survivors")
     return UnmaskingRequest(session, survivors, _ascending(body.dropped, "dropped clients"), confirmations)
 
@@ -276,8 +265,9 @@ def _fill(envelope: pb.Envelope, message: ServerMessage | ClientMessage) -> None
     match message:
         case AdvertiseKeysRequest():
             envelope.advertise_keys_request.SetInParent()
-        case AdvertiseKeysResponse(_, advertisement):
+        case AdvertiseKeysResponse(_, advertisement, holders):
             _write_advertisement(envelope.advertise_keys_response.advertisement, advertisement)
+            envelope.advertise_keys_response.holders.extend(holders)
         case ShareKeysRequest(_, advertisements):
             envelope.share_keys_request.SetInParent()
             for entry in advertisements:
@@ -286,13 +276,17 @@ def _fill(envelope: pb.Envelope, message: ServerMessage | ClientMessage) -> None
             envelope.share_keys_response.SetInParent()
             for client, sealed in ciphertexts:
                 envelope.share_keys_response.ciphertexts.add(client=client, ciphertext=sealed)
-        case MaskedInputCollectionRequest(_, ciphertexts):
+        case MaskedInputCollectionRequest(_, ciphertexts, sharers):
             envelope.masked_input_collection_request.SetInParent()
             for client, sealed in ciphertexts:
                 envelope.masked_input_collection_request.ciphertexts.add(client=client, ciphertext=sealed)
-        case ConsistencyCheckRequest(_, contributors):
+            envelope.masked_input_collection_request.sharers = sharers
+        case ConsistencyCheckRequest(_, contributors, contributor_set, inclusions):
             envelope.consistency_check_request.SetInParent()
             envelope.consistency_check_request.contributors.extend(contributors)
+            envelope.consistency_check_request.contributor_set = contributor_set
+            for client, signature in inclusions:
+                envelope.consistency_check_request.inclusions.add(client=client, signature=signature)
         case ConsistencyCheckResponse(_, signature):
             envelope.consistency_check_response.signature = signature
         case UnmaskingRequest(_, survivors, dropped, confirmations):

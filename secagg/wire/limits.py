@@ -10,12 +10,13 @@ from typing import Final
 
 from secagg.crypto.suites import get_suite
 from secagg.errors import DecodeError
-from secagg.parameters import SessionParameters
+from secagg.parameters import SessionParameters, TopologyKind
 from secagg.parameters.session import MAX_CONTEXT_BYTES, MAX_VECTORS
 from secagg.protocol.messages import LONGEST_PARCEL_BYTES, SEALED_BYTES, SIGNATURE_BYTES
 
 _FRAMING: Final = 64
 _CONFIRMATION: Final = SIGNATURE_BYTES + 16
+_INCLUSION: Final = SIGNATURE_BYTES + 8
 _CLIENT: Final = 8
 _VECTORS: Final = MAX_VECTORS * 640
 
@@ -31,6 +32,9 @@ def _advertisement(parameters: SessionParameters) -> int:
 def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> int:
     """The longest message, in bytes, that a client of this session may send."""
     degree = parameters.topology.degree
+    if parameters.topology.kind is TopologyKind.CHOSEN:
+        advertisement = _advertisement(parameters) + degree * _CLIENT + 8
+        return _FRAMING + max(packed_bytes + _INCLUSION, degree * _parcel(parameters), advertisement)
     # A parcel is shorter than an advertisement, and the smallest cohort has one of each.
     return _FRAMING + max(packed_bytes, degree * _parcel(parameters), _advertisement(parameters))
 
@@ -38,6 +42,10 @@ def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> in
 def server_message_limit(parameters: SessionParameters) -> int:
     """The longest message, in bytes, that the server of this session may send after the offer."""
     degree, clients = parameters.topology.degree, parameters.clients
+    if parameters.topology.kind is TopologyKind.CHOSEN:
+        # Up to three times as many clients as it has holders may have drawn one.
+        neighbours, bits = 4 * degree, -(-clients // 8)
+        return _FRAMING + max((neighbours + 1) * _advertisement(parameters), neighbours * _parcel(parameters) + bits)
     unmasking = degree * _CLIENT + clients * _CONFIRMATION
     lists = (degree + 1) * _advertisement(parameters), degree * _parcel(parameters), clients * _CLIENT
     return _FRAMING + max(*lists, unmasking)

@@ -25,12 +25,13 @@ from secagg.protocol.messages import (
     UnmaskingResponse,
 )
 from secagg.wire.entries import EntryList
-from secagg.wire.framing import envelope_prefix, open_envelope, varint
+from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
 
 _SEALED: Final = EntryList(b"\x0a", SEALED_BYTES)
 _SEED_SHARES: Final = EntryList(b"\x0a", SHARE_BYTES)
 _MASK_KEY_SHARES: Final = EntryList(b"\x12", SHARE_BYTES)
 _CONFIRMATIONS: Final = EntryList(b"\x1a", SIGNATURE_BYTES)
+_SHARERS: Final = b"\x12"  # of a chosen graph, behind the sealed shares
 _SURVIVORS: Final = b"\x0a"  # packed, as proto3 has lists of numbers
 _DROPPED: Final = b"\x12"
 _SHARE_KEYS_RESPONSE: Final = b"\x2a"  # the tags of Envelope.body
@@ -44,8 +45,10 @@ def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
     match message:
         case ShareKeysResponse(session, ciphertexts):
             tag, content = _SHARE_KEYS_RESPONSE, _write_pairs(_SEALED, ciphertexts)
-        case MaskedInputCollectionRequest(session, ciphertexts):
+        case MaskedInputCollectionRequest(session, ciphertexts, sharers):
             tag, content = _MASKED_INPUT_COLLECTION_REQUEST, _write_pairs(_SEALED, ciphertexts)
+            if content is not None and sharers:
+                content += _SHARERS + varint(len(sharers)) + sharers
         case UnmaskingResponse(session, seed_shares, mask_key_shares):
             seeds, keys = _write_revealed(_SEED_SHARES, seed_shares), _write_revealed(_MASK_KEY_SHARES, mask_key_shares)
             tag, content = _UNMASKING_RESPONSE, None if seeds is None or keys is None else seeds + keys
@@ -59,13 +62,21 @@ def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
 def decode_share_keys_response(data: bytes | memoryview) -> ShareKeysResponse | None:
     """Read a client's sealed shares; None when the bytes are not exactly that, to be judged by protobuf."""
     read = _read_sealed(data, _SHARE_KEYS_RESPONSE)
-    return None if read is None else ShareKeysResponse(*read)
+    return None if read is None or len(read[2]) else ShareKeysResponse(read[0], read[1])
 
 
 def decode_masked_input_collection_request(data: bytes | memoryview) -> MaskedInputCollectionRequest | None:
     """Read the shares that were sealed for a client; None when the bytes are not exactly that."""
     read = _read_sealed(data, _MASKED_INPUT_COLLECTION_REQUEST)
-    return None if read is None else MaskedInputCollectionRequest(*read)
+    if read is None:
+        return None
+    session, ciphertexts, rest = read
+    if not len(rest):
+        return MaskedInputCollectionRequest(session, ciphertexts)
+    for start in range(2, min(1 + MAX_VARINT_BYTES, len(rest) - 1) + 1):
+        if bytes(rest[:start]) == _SHARERS + varint(len(rest) - start):
+            return MaskedInputCollectionRequest(session, ciphertexts, bytes(rest[start:]))
+    return None
 
 
 def decode_unmasking_response(data: bytes | memoryview) -> UnmaskingResponse | None:
@@ -111,11 +122,14 @@ def _write_revealed(form: EntryList, shares: RevealedShares) -> bytes | None:
     return form.write(shares.owners, shares.joined.expose())
 
 
-def _read_sealed(data: bytes | memoryview, tag: bytes) -> tuple[bytes, tuple[tuple[ClientId, bytes], ...]] | None:
+def _read_sealed(
+    data: bytes | memoryview, tag: bytes
+) -> tuple[bytes, tuple[tuple[ClientId, bytes], ...], memoryview] | None:
+    """Session, list, and what follows it."""
     opened = open_envelope(data, tag)
     read = None if opened is None else _SEALED.read(opened[1])
-    if opened is None or read is None or len(read[2]):
+    if opened is None or read is None:
         return None
-    clients, joined, _ = read
+    clients, joined, rest = read
     sealed = struct.unpack(f"{SEALED_BYTES}s" * len(clients), joined)
-    return opened[0], tuple(zip(clients, sealed, strict=True))
+    return opened[0], tuple(zip(clients, sealed, strict=True)), rest

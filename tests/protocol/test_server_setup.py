@@ -48,7 +48,7 @@ def context(clients: int, degree: int, threshold: int) -> SessionContext:
 def test_what_is_kept_is_the_largest_set_with_enough_neighbours(shape: tuple[int, int, int], left: set[int]) -> None:
     ctx, threshold = context(*shape), shape[2]
     left &= set(ctx.parameters.cohort)
-    kept, events = keep_connected(ctx, frozenset(left), Round.SHARE_KEYS)
+    kept, events = keep_connected(ctx, ctx.graph, frozenset(left), Round.SHARE_KEYS)
     expected = set(left)
     while isolated := {c for c in expected if len(expected.intersection(ctx.graph.of(c))) < threshold}:
         expected -= isolated
@@ -60,7 +60,8 @@ def test_what_is_kept_is_the_largest_set_with_enough_neighbours(shape: tuple[int
 
 
 def test_nobody_is_pruned_from_a_complete_graph() -> None:
-    assert keep_connected(context(6, 5, 3), frozenset({1, 2}), Round.SHARE_KEYS) == (frozenset({1, 2}), ())
+    ctx = context(6, 5, 3)
+    assert keep_connected(ctx, ctx.graph, frozenset({1, 2}), Round.SHARE_KEYS) == (frozenset({1, 2}), ())
 
 
 def test_a_pruned_client_is_dropped_and_the_others_go_on() -> None:

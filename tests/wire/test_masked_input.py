@@ -10,7 +10,8 @@ import pytest
 from secagg.errors import DecodeError
 from secagg.protocol.messages import MaskedInputCollectionResponse
 from secagg.wire import messages_pb2 as pb
-from secagg.wire.codec import decode_client_message, encode, payload_prefix
+from secagg.wire.codec import decode_client_message, encode
+from secagg.wire.uploads import payload_prefix
 from tests.wire.test_codec import SESSION, envelope, fill
 from tests.wire.trees import Field, render, tree, varint
 

@@ -130,4 +130,5 @@ def test_the_numbers_of_version_1() -> None:
         "unmasking_request": 10,
         "unmasking_response": 11,
         "abort": 12,
+        "chosen_input_response": 13,
     }

@@ -113,12 +113,19 @@ def join(
         float, typer.Option(help="Judge sparse graphs as if this fraction of the cohort dropped out.")
     ] = _DEFAULTS.max_dropout,
     security_bits: Annotated[
-        int, typer.Option(help="Judge sparse graphs to fail with probability 2^-bits at most.")
-    ] = _DEFAULTS.security_bits,
+        MaybeInt,
+        typer.Option(help="Judge sparse graphs to fail with probability 2^-bits at most (40), chosen ones too (64)."),
+    ] = None,
     complete: Annotated[bool, typer.Option("--complete", help="Accept no sparse graph.")] = (False),
     hybrid: Annotated[
         bool, typer.Option("--hybrid", help="Accept hybrid suites only, with ML-KEM-768 beside X25519.")
     ] = (False),
+    chosen: Annotated[
+        bool, typer.Option("--chosen", help="EXPERIMENTAL: accept a chosen graph, and no other; needs --state.")
+    ] = (False),
+    max_corrupt_clients: Annotated[
+        MaybeInt, typer.Option(help="So many clients may be corrupt in whatever cohort the server picks.")
+    ] = None,
     ca: CaFile = None,
     certificate: CertificateFile = None,
     key: KeyFile = None,
@@ -155,6 +162,8 @@ def join(
             "--all lets the server choose how often it sums these inputs, and about what: bound it by "
             "--sums-per-context with --state and --context, or by --privacy-plan and --privacy-budget"
         )
+    if complete and chosen:
+        raise secagg.ParameterError("--complete and --chosen accept different graphs; give one of them")
     policy = secagg.ClientPolicy(
         minimum_cohort=minimum_cohort,
         minimum_threshold=minimum_threshold,
@@ -163,8 +172,9 @@ def join(
         max_corrupt=max_corrupt,
         max_dropout=max_dropout,
         security_bits=security_bits,
-        topologies=frozenset({secagg.TopologyKind.COMPLETE}) if complete else _DEFAULTS.topologies,
         suites=HYBRID_SUITES if hybrid else _DEFAULTS.suites,
+        max_corrupt_clients=max_corrupt_clients,
+        topologies=_topologies(complete, chosen),
         context=None if context is None else context_of(context),
         vectors=None if vectors is None else expected_vectors(vectors),
         max_weight=max_weight,
@@ -176,6 +186,10 @@ def join(
             raise secagg.ParameterError(
                 f"{option} {limit} needs --state DIRECTORY, where sums are remembered; give one"
             )
+    if chosen and state is None:
+        raise secagg.ParameterError(
+            "--chosen needs --state DIRECTORY, where this client remembers what it drew: it must never draw twice"
+        )
     private = None if identity is None else load_identity(identity)
     keys = _roster(roster, authority, minimum_serial)
     own = client_of(client, private, keys)
@@ -235,6 +249,12 @@ def join(
         asyncio.run(attend(attendance, lambda: make(read()), given, tell, tell_failure))
     else:
         tell(asyncio.run(participate(server, make(arrays), session=session, weight=given, **common)))
+
+
+def _topologies(complete: bool, chosen: bool) -> frozenset[secagg.TopologyKind]:
+    if chosen:
+        return frozenset({secagg.TopologyKind.CHOSEN})
+    return frozenset({secagg.TopologyKind.COMPLETE}) if complete else _DEFAULTS.topologies
 
 
 def _as_they_are(arrays: Mapping[str, NDArray[Any]]) -> Inputs:

@@ -306,7 +306,7 @@ class SessionSettings(Section):
     max_corrupt: Fraction = Field(default=0.1, description="the fraction of the cohort that may pool what it sees")
     max_weight: Count = Field(default=1, description="the largest weight of a client; above 1 for weighted means")
     topology: secagg.TopologyKind | None = Field(
-        default=None, description="'complete' or 'sparse'; computed unless given"
+        default=None, description="'complete', 'sparse', or 'chosen' (EXPERIMENTAL); computed unless given"
     )
     degree: Count | None = Field(default=None, description="neighbours of a client; computed unless given")
     threshold: Count | None = Field(default=None, description="shares that rebuild a secret; computed unless given")
@@ -317,7 +317,11 @@ class SessionSettings(Section):
         default=secagg.SuiteId.X25519_AES128CTR,
         description="1: AES-128-CTR masks; 2: AEGIS-128X2; 257 and 258: the same with ML-KEM-768 beside X25519",
     )
-    security_bits: Count = Field(default=40, description="a sparse graph leaks with probability 2^-bits at most")
+    security_bits: Count | None = Field(
+        default=None,
+        description="a sparse graph leaks with probability 2^-bits at most (40 unless given), a chosen one for each "
+        "offer (64 unless given)",
+    )
     correctness_bits: Count = Field(
         default=20, description="a sparse graph loses the sum with probability below 2^-bits"
     )

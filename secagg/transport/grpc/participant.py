@@ -17,11 +17,12 @@ from secagg.crypto.signing import IdentityKey
 from secagg.encoding.quantization import QuantizationReport
 from secagg.errors import AbortReason, RemoteProtocolError, SecAggError, SessionAbortedError
 from secagg.executor import Executor
-from secagg.parameters import ClientId, SessionParameters
+from secagg.parameters import ClientId, SessionParameters, TopologyKind
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
 from secagg.session.client import ClientSession
+from secagg.store.answers import DirectoryLedger
 from secagg.store.participations import ParticipationFile
 from secagg.transport.grpc.state import ParticipantState
 
@@ -72,6 +73,7 @@ class Participant:
         self._identity = identity
         self._roster = roster
         self._state = state
+        self._ledger = None if state is None else AnswersByName(state, client)
         self._participations = participations
         self._executor = executor
         self._notice: bytes | None = None
@@ -86,12 +88,14 @@ class Participant:
             identity=identity,
             roster=roster,
             policy=policy,
-            ledger=state,
+            ledger=self._ledger,
             participations=participations,
             executor=executor,
         )
         session: ClientSession = make()
         self.parameters = session.parameters
+        if self._ledger is not None:
+            self._ledger.whatever_its_name = self.parameters.topology.kind is TopologyKind.CHOSEN
         self.resumed: ClientPhase | None = None
         earlier = None if state is None else self._resume(state)
         if earlier is None or earlier.phase in _BEFORE_INPUT:
@@ -195,7 +199,7 @@ class Participant:
     def _thaw(self, state: ParticipantState, frozen: SecretBytes) -> ClientSession:
         session = ClientSession.resume(
             frozen,
-            ledger=state,
+            ledger=self._ledger or state,
             identity=self._identity,
             roster=self._roster,
             participations=self._participations,
@@ -210,6 +214,31 @@ class Participant:
             raise _overtaken(self.client)
         if frozen is not None:
             self._session = self._thaw(state, frozen)
+
+
+class AnswersByName:
+    """The ledger of one client of one session's name, and where it matters, beyond names.
+
+    The state on disk is found by the name that the server gives a session. In a chosen graph (experimental) a client
+    must not draw again for an offer that comes under another name: its first answer is claimed for all names.
+
+    Args:
+        state: of this session's name.
+        client: which client.
+    """
+
+    def __init__(self, state: ParticipantState, client: ClientId) -> None:
+        self._state = state
+        self._offers = state.path.parent / f"{client}.offers"
+        self.whatever_its_name = False
+
+    def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
+        """Claim an answer; False when this phase was answered before with another one."""
+        if self.whatever_its_name and phase == ClientPhase.ADVERTISE_KEYS.value:
+            self._offers.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not DirectoryLedger(self._offers).record(session, client, phase, answer):
+                return False
+        return self._state.record(session, client, phase, answer)
 
 
 def _overtaken(client: ClientId) -> SessionAbortedError:

@@ -10,7 +10,7 @@ from secagg.cli.demo.upload import field_width, masked_entries
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import encode_input, pack_vector
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.wire.codec import payload_prefix
+from secagg.wire.uploads import payload_prefix
 
 
 @pytest.mark.parametrize(("bits", "weight"), [(2, 1), (7, 1), (16, 1), (16, 9), (24, 40), (32, 200)])
