@@ -3,6 +3,7 @@
  */
 import { equal } from './canonical.js';
 import { verificationKey } from './crypto.js';
+import { leastQuantile, logHypergeometric } from './hypergeometric.js';
 import { encodeVector } from './parameters.js';
 import { LocalError, require } from './rules.js';
 
@@ -26,40 +27,6 @@ export const IMPLEMENTED_SUITES = [1, 0x0101];
  * @property {bigint} maxWeight 0: any
  * @property {string[]} topologies
  */
-
-/** ln x!, by Stirling's series. */
-function logFactorial(x) {
-  if (x < 32) {
-    let product = 1;
-    for (let i = 2; i <= x; i++) product *= i;
-    return Math.log(product);
-  }
-  return x * Math.log(x) - x + Math.log(2 * Math.PI * x) / 2 + 1 / (12 * x) - 1 / (360 * x ** 3);
-}
-
-const logBinomial = (n, k) =>
-  k < 0 || k > n ? -Infinity : logFactorial(n) - logFactorial(k) - logFactorial(n - k);
-
-/** ln Pr[HG(n, marked, k) = j] */
-const logHypergeometric = (n, marked, k, j) =>
-  logBinomial(marked, j) + logBinomial(n - marked, k - j) - logBinomial(n, k);
-
-function logAdd(a, b) {
-  const larger = Math.max(a, b);
-  return larger === -Infinity ? larger : larger + Math.log(Math.exp(a - larger) + Math.exp(b - larger));
-}
-
-/** The least t with Pr[HG(n, c, k) > t] ≤ bound (§2.4). */
-function leastSecretThreshold(n, c, k, logBound) {
-  let tail = -Infinity;
-  let t = k;
-  while (t > 0) {
-    tail = logAdd(tail, logHypergeometric(n, c, k, t));
-    if (tail > logBound) break;
-    t--;
-  }
-  return t;
-}
 
 function isConnected(n, marked, degree, logBound) {
   const drawn = degree - (degree % 2);
@@ -86,7 +53,7 @@ export function withstands(parameters, corruptFraction, dropoutFraction, securit
   const k = Number(parameters.degree);
   const logBound = -(securityBits + 1) * Math.LN2;
   const gone = Math.min(c + clientsOf(n, dropoutFraction), n);
-  return isConnected(n, gone, k, logBound) && t >= leastSecretThreshold(n, c, k, logBound - Math.log(n)) + 1;
+  return isConnected(n, gone, k, logBound) && t >= leastQuantile(n, c, k, logBound - Math.log(n)) + 1;
 }
 
 /** Whether these are the expected vectors, in whatever order. */
