@@ -7,11 +7,12 @@ what the client tells the server.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import TypeVar
 
-from protocol_specs.reference import digests, keys, parameters, sealing, sharing, signatures, vectors, wire
+from protocol_specs.reference import chosen, digests, keys, parameters, sealing, sharing, signatures, vectors, wire
+from protocol_specs.reference.chosen_client import Choice
+from protocol_specs.reference.client_state import Phase, Secrets
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.policy import Policy
@@ -23,36 +24,6 @@ from protocol_specs.reference.wire import Advertisement
 Random = Callable[[int], bytes]
 T = TypeVar("T")
 Decoded = wire.SessionOffer | wire.Envelope[wire.Request]
-
-
-class Phase(Enum):
-    """What the client waits for."""
-
-    OFFERED = "the offer"
-    ADVERTISE_KEYS = "AdvertiseKeysRequest"
-    SHARE_KEYS = "ShareKeysRequest"
-    MASKED_INPUT = "MaskedInputCollectionRequest"
-    CONSISTENCY_CHECK = "ConsistencyCheckRequest"
-    UNMASKING = "UnmaskingRequest"
-    COMPLETED = "nothing: it has answered every round"
-    ABORTED = "nothing: the session has ended"
-
-
-@dataclass(slots=True)
-class Secrets:
-    """All secrets of a session; each is None or empty before it is drawn and after it is erased."""
-
-    channel_private: bytes | None = None
-    mask_private: bytes | None = None
-    mask_secret: bytes | None = None
-    self_mask_seed: bytes | None = None
-    incoming_channel_keys: dict[int, bytes] | None = None
-    """In a hybrid suite from X25519 alone; the second half of `channel_private` is for what comes."""
-    encapsulated: dict[int, keys.Encapsulated] | None = None
-    """To the mask keys of neighbours with higher ids; from MaskedInput on, also from those with lower ones."""
-    seed_shares: dict[int, bytes] | None = None
-    mask_key_shares: dict[int, bytes] | None = None
-    inputs: tuple[vectors.Inputs, int] | None = None
 
 
 class Client:
@@ -86,6 +57,8 @@ class Client:
     """The own advertisement; from ShareKeys on, also those of the advertised neighbours."""
     sharers: set[int]
     contributors: tuple[int, ...]
+    choice: Choice | None = None
+    """In a chosen graph, from the answer to AdvertiseKeys on."""
 
     def set_input(self, inputs: vectors.Inputs, weight: int = 1) -> None:
         """Give the input: each vector row by row, by name."""
@@ -115,6 +88,8 @@ class Client:
         try:
             offered = self.phase is Phase.OFFERED
             decoded = wire.decode_for_client(message) if offered else wire.decode_request(message)
+            if not offered and isinstance(decoded, wire.Envelope):
+                chosen.check_fields(self.parameters, decoded.body)
         except Undecodable as error:
             if self.phase is Phase.COMPLETED:
                 raise LocalError("refused: the session is complete") from error
@@ -124,7 +99,7 @@ class Client:
             self._after_completion(decoded)
         try:
             if self.secrets.inputs is None and (request := self._masked_input_asked(decoded)) is not None:
-                self._opened(request.ciphertexts)
+                self._opened(request)
                 raise LocalError("there is no input yet")
             return self._handle(decoded, message)
         except Undecodable:
@@ -225,7 +200,11 @@ class Client:
         if self.parameters.active:
             own = replace(own, signature=self._sign(signatures.advertisement_input(self.session, own)))
         self.advertisements = {self.client: own}
-        return wire.AdvertiseKeysResponse(own)
+        if not self.parameters.chosen:
+            return wire.AdvertiseKeysResponse(own)
+        holders = chosen.draw_holders(self.parameters, self.client, self._random)
+        self.choice = Choice(self.parameters, self.session, self.client, holders)
+        return wire.AdvertiseKeysResponse(own, holders)
 
     def _share_keys(self, request: wire.ShareKeysRequest) -> wire.ShareKeysResponse:
         """§6.3."""
@@ -236,6 +215,8 @@ class Client:
         others = [a for a in request.advertisements if a.client != self.client]
         demand(all(a.client in self.neighbours for a in others), "C20")
         demand(len(others) >= self.parameters.threshold, "C27")
+        if self.choice is not None:
+            self.choice.check_shown({a.client for a in others})
         self._check_lengths(others)
         shown_keys = [key for a in shown.values() for key in (a.channel_public, a.mask_public)]
         public_keys = [part for key in shown_keys for part in keys.halves(key)]
@@ -260,7 +241,9 @@ class Client:
             shared = _agree(_there(secrets.channel_private), other.channel_public)
             outgoing = keys.channel_key(shared, self.binding, own, other)
             secrets.incoming_channel_keys[other.client] = keys.channel_key(shared, self.binding, other, own)
-            point = share_point(self.parameters, self.client, other.client)
+            if self.choice is not None and other.client not in self.choice.sealed_for:
+                continue
+            point = self._share_point(other.client)
             seed_share, mask_key_share = (sharing.share_at(each, point) for each in polynomials)
             channel_ciphertext = mask_ciphertext = wrap = b""
             if self.parameters.hybrid:
@@ -279,23 +262,28 @@ class Client:
         secrets.channel_private = secrets.channel_private if self.parameters.hybrid else None
         return wire.ShareKeysResponse(tuple(sealed))
 
-    def _masked_input(self, request: wire.MaskedInputCollectionRequest) -> wire.MaskedInputCollectionResponse:
+    def _masked_input(self, request: wire.MaskedInputCollectionRequest) -> wire.Response:
         """§6.4."""
         secrets = self.secrets
-        pairs = self._opened(request.ciphertexts)
+        pairs = self._opened(request)
         secrets.seed_shares = {sender: pair[0] for sender, pair in pairs.items()}
         secrets.mask_key_shares = {sender: pair[1] for sender, pair in pairs.items()}
-        self.sharers = set(secrets.seed_shares)
+        self.sharers = set(secrets.seed_shares) if self.choice is None else self.choice.masks_with()
         payload = vectors.pack(self.parameters, self._mask())
         secrets.inputs = secrets.mask_private = secrets.self_mask_seed = secrets.incoming_channel_keys = None
         secrets.channel_private = secrets.encapsulated = None
+        if self.choice is not None:
+            return wire.ChosenInputResponse(self._sign(self.choice.inclusion(self.advertisements)), payload)
         return wire.MaskedInputCollectionResponse(payload)
 
-    def _opened(self, ciphertexts: tuple[wire.SealedShares, ...]) -> dict[int, tuple[bytes, bytes]]:
+    def _opened(self, request: wire.MaskedInputCollectionRequest) -> dict[int, tuple[bytes, bytes]]:
         """Checks 1 to 4 of §6.4; changes nothing that a later request does not change again."""
-        demand(len(ciphertexts) >= self.parameters.threshold, "C33")
+        if self.choice is not None:
+            self.choice.check_sharers(request)
+        else:
+            demand(len(request.ciphertexts) >= self.parameters.threshold, "C33")
         pairs = {}
-        for sealed in ciphertexts:
+        for sealed in request.ciphertexts:
             sender = sealed.client
             demand(sender in self.advertisements and sender != self.client, "C30")
             key = _there(self.secrets.incoming_channel_keys)[sender]
@@ -332,6 +320,9 @@ class Client:
 
     def _consistency_check(self, request: wire.ConsistencyCheckRequest) -> wire.ConsistencyCheckResponse:
         """§6.5."""
+        if self.choice is not None:
+            signed = self.choice.acknowledge(request, self.advertisements, self._roster)
+            return wire.ConsistencyCheckResponse(self._sign(signed))
         others = set(request.contributors) - {self.client}
         demand(self.client in request.contributors, "C43")
         demand(others <= self.sharers, "C40")
@@ -342,6 +333,16 @@ class Client:
 
     def _unmasking(self, request: wire.UnmaskingRequest) -> wire.UnmaskingResponse:
         """§6.6."""
+        if self.choice is not None:
+            return self._reveal(*self.choice.revealed(request, self.advertisements, self._roster))
+        self._check_lists(request)
+        if self.parameters.active:
+            self._check_confirmations(request)
+        else:
+            demand(not request.confirmations, "C58")
+        return self._reveal(request.survivors, request.dropped)
+
+    def _check_lists(self, request: wire.UnmaskingRequest) -> None:
         p, survivors, dropped = self.parameters, set(request.survivors), set(request.dropped)
         demand(not survivors & dropped, "C50")
         demand(self.client not in survivors | dropped, "C54")
@@ -351,14 +352,12 @@ class Client:
         demand(len(survivors) >= p.threshold, "C55")
         if p.complete:
             demand(len(survivors) + 1 >= p.minimum_contributors, "C56")
-        if p.active:
-            self._check_confirmations(request)
-        else:
-            demand(not request.confirmations, "C58")
+
+    def _reveal(self, survivors: tuple[int, ...], dropped: tuple[int, ...]) -> wire.UnmaskingResponse:
         seed_shares, mask_key_shares = _there(self.secrets.seed_shares), _there(self.secrets.mask_key_shares)
         response = wire.UnmaskingResponse(
-            tuple(wire.RevealedShare(owner, seed_shares[owner]) for owner in request.survivors),
-            tuple(wire.RevealedShare(owner, mask_key_shares[owner]) for owner in request.dropped),
+            tuple(wire.RevealedShare(owner, seed_shares[owner]) for owner in survivors),
+            tuple(wire.RevealedShare(owner, mask_key_shares[owner]) for owner in dropped),
         )
         self._erase()
         return response
@@ -374,6 +373,9 @@ class Client:
         )
         demand(self.client in signers, "C61")
         demand(len(signers) >= self.parameters.threshold, "C60")
+
+    def _share_point(self, holder: int) -> int:
+        return self.choice.share_point(holder) if self.choice else share_point(self.parameters, self.client, holder)
 
     def _sign(self, message: bytes) -> bytes:
         return signatures.sign(_there(self._identity_key), message)

@@ -8,7 +8,7 @@ from protocol_specs.reference import canonical
 from protocol_specs.reference.errors import Undecodable
 
 SEMI_HONEST, ACTIVE = "semi-honest", "active"
-COMPLETE, SPARSE = "complete", "sparse"
+COMPLETE, SPARSE, CHOSEN = "complete", "sparse", "chosen"
 SUITE_AES, SUITE_AEGIS = 0x0001, 0x0002
 SUITE_HYBRID_AES, SUITE_HYBRID_AEGIS = 0x0101, 0x0102
 SUITES = (SUITE_AES, SUITE_AEGIS, SUITE_HYBRID_AES, SUITE_HYBRID_AEGIS)
@@ -83,6 +83,11 @@ class Parameters:
     def complete(self) -> bool:
         """Whether everybody is everybody's neighbour."""
         return self.topology_kind == COMPLETE
+
+    @property
+    def chosen(self) -> bool:
+        """Whether clients draw their holders (experimental)."""
+        return self.topology_kind == CHOSEN
 
     @property
     def fewest_clients(self) -> int:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from protocol_specs.reference import chosen
 from protocol_specs.reference.errors import demand
 from protocol_specs.reference.parameters import COMPLETE, SPARSE, SUITES, Parameters, Specification
 
@@ -12,7 +13,7 @@ from protocol_specs.reference.parameters import COMPLETE, SPARSE, SUITES, Parame
 class Policy:
     """A client's policy. Model and corrupt fraction have no default: their choice is the client's safety.
 
-    No vectors, and largest weight 0, are no demand.
+    No vectors, and largest weight 0, are no demand. `corrupt_clients` counts if it is more than the fraction.
     """
 
     threat_model: str
@@ -25,10 +26,12 @@ class Policy:
     context: bytes | None = None
     largest_vector: int = 2**27
     dropout_fraction: float = 0.1
-    security_bits: int = 40
+    security_bits: int | None = None
+    """None: 64 in a chosen graph, and 40 in the others."""
     vectors: tuple[tuple[str, Specification], ...] = ()
     max_weight: int = 0
     topologies: tuple[str, ...] = (COMPLETE, SPARSE)
+    corrupt_clients: int = 0
 
     def check(self, parameters: Parameters, words: int) -> None:
         """Raise `Breach` for an offer that this client does not take; `words` is the session vector's length."""
@@ -36,7 +39,9 @@ class Policy:
         demand(n >= self.smallest_cohort, "C02")
         demand(n <= self.largest_cohort, "C13")
         demand(parameters.threshold >= self.smallest_threshold, "C03")
-        withstood = withstands(parameters, self.corrupt_fraction, self.dropout_fraction, self.security_bits)
+        bits = (64 if parameters.chosen else 40) if self.security_bits is None else self.security_bits
+        believed = (self.corrupt_fraction, self.dropout_fraction, bits)
+        withstood = withstands(parameters, *believed, self.corrupt_clients, self.smallest_minimum_contributors)
         demand(withstood, "C03")
         demand(parameters.minimum_contributors >= self.smallest_minimum_contributors, "C04")
         demand(parameters.threat_model == self.threat_model, "C05")
@@ -48,10 +53,23 @@ class Policy:
         demand(words <= self.largest_vector, "C07")
 
 
-def withstands(parameters: Parameters, corrupt_fraction: float, dropout_fraction: float, security_bits: int) -> bool:
-    """Whether the offered graph and threshold withstand this fraction of corrupt clients when that many drop out."""
+def withstands(
+    parameters: Parameters,
+    corrupt_fraction: float,
+    dropout_fraction: float,
+    security_bits: int,
+    corrupt_clients: int = 0,
+    floor: int = 0,
+) -> bool:
+    """Whether the offered graph and threshold withstand this fraction of corrupt clients when that many drop out.
+
+    `corrupt_clients` takes the fraction's place if it is more; `floor` counts honest inputs, in a chosen graph.
+    """
     n, t, degree = len(parameters.cohort), parameters.threshold, parameters.degree
     corrupt, dropped = (min(math.floor((part + 1e-14) * n), n - 1) for part in (corrupt_fraction, dropout_fraction))
+    corrupt = max(corrupt, min(corrupt_clients, n - 1))
+    if parameters.chosen:
+        return chosen.resists(n, corrupt, degree, t, security_bits, floor)
     if parameters.active:
         return 2 * t > n + corrupt
     if parameters.complete:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from protocol_specs.reference import (
+    chosen,
     digests,
     keys,
     parameters,
     sealing,
     sharing,
     signatures,
-    topology,
     unmasking,
     vectors,
     wire,
@@ -23,7 +23,7 @@ from protocol_specs.reference import (
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.rules import check_parameters
-from protocol_specs.reference.topology import neighbours
+from protocol_specs.reference.topology import Graph
 
 
 class Phase(Enum):
@@ -42,6 +42,7 @@ ROUND_OF: dict[type[wire.Response], Phase] = {
     wire.AdvertiseKeysResponse: Phase.COLLECTING_KEYS,
     wire.ShareKeysResponse: Phase.COLLECTING_SHARES,
     wire.MaskedInputCollectionResponse: Phase.COLLECTING_MASKED_INPUTS,
+    wire.ChosenInputResponse: Phase.COLLECTING_MASKED_INPUTS,
     wire.ConsistencyCheckResponse: Phase.COLLECTING_CONFIRMATIONS,
     wire.UnmaskingResponse: Phase.COLLECTING_UNMASKING_SHARES,
 }
@@ -73,7 +74,9 @@ class Server:
         self.result: Result | None = None
         self.abort_reason: str | None = None
         self.aborts: dict[int, bytes] = {}
-        self._neighbours = {client: set(neighbours(p, client)) for client in p.cohort}
+        self._take_graph(Graph(p))
+        self._inclusions: dict[int, bytes] = {}
+        self._asked: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         self._first_answers: dict[int, bytes] = {}
         self._accepted: dict[int, wire.Response] = {}
         self._public_keys: set[bytes] = set()
@@ -84,6 +87,14 @@ class Server:
         self._sum = [0] * sum(section.words for section in vectors.layout(p))
         self._bodies: dict[int, wire.Request] = {}
         self._ask(Phase.COLLECTING_KEYS, {client: wire.AdvertiseKeysRequest() for client in p.cohort})
+
+    def _take_graph(self, graph: Graph) -> None:
+        """Take a graph: at the start, and in a chosen graph again when clients have drawn."""
+        self._graph = graph
+        self._neighbours, self._holders, self._owners = (
+            {client: of(client) for client in self.parameters.cohort}
+            for of in (graph.neighbours, graph.holders, graph.owners)
+        )
 
     def receive(self, client: int, message: bytes) -> str | None:
         """Handle a message; returns "late", "repeated", the id of the reason for which it drops the client, or None."""
@@ -135,6 +146,7 @@ class Server:
         envelope = wire.decode_for_server(message)
         demand(envelope.session == self.session, "S04")
         body = envelope.body
+        chosen.check_fields(self.parameters, body)
         demand(not isinstance(body, wire.Abort), "S06")
         its_round = ROUND_OF[type(body)]
         if its_round is Phase.COLLECTING_CONFIRMATIONS:
@@ -149,17 +161,21 @@ class Server:
         match body:
             case wire.AdvertiseKeysResponse():
                 self._check_advertisement(client, body.advertisement)
+                demand(not self.parameters.chosen or self._may_hold(client, body.holders), "S16")
             case wire.ShareKeysResponse():
                 receivers = {sealed.client for sealed in body.ciphertexts}
-                demand(receivers == self._neighbours[client] & set(self._advertisements), "S20")
+                demand(receivers == self._holders[client] & set(self._advertisements), "S20")
                 for sealed in body.ciphertexts:
                     self._split(client, sealed)
             case wire.MaskedInputCollectionResponse():
-                words = vectors.unpack(self.parameters, body.payload)
-                self._sum = [a + b for a, b in zip(self._sum, words, strict=True)]
-                self._contributors.append(client)
+                self._add(client, body.payload)
+            case wire.ChosenInputResponse():
+                signed = signatures.inclusion_input(self.session, self._advertisements[client], self._sharer_set)
+                demand(signatures.verifies(self._roster[client], signed, body.inclusion), "S30")
+                self._add(client, body.payload)
+                self._inclusions[client] = body.inclusion
             case wire.ConsistencyCheckResponse():
-                signed = signatures.confirmation_input(self._binding, sorted(self._contributors))
+                signed = self._to_be_confirmed_by(client)
                 demand(signatures.verifies(self._roster[client], signed, body.signature), "S40")
             case wire.UnmaskingResponse():
                 self._check_shares(client, body)
@@ -168,6 +184,29 @@ class Server:
 
     def _split(self, sender: int, sealed: wire.SealedShares) -> sealing.Parcel:
         return sealing.split(self.parameters.hybrid, sender, sealed.client, sealed.ciphertext, to_server=True)
+
+    def _add(self, client: int, payload: bytes) -> None:
+        words = vectors.unpack(self.parameters, payload)
+        self._sum = [a + b for a, b in zip(self._sum, words, strict=True)]
+        self._contributors.append(client)
+
+    def _may_hold(self, client: int, holders: tuple[int, ...]) -> bool:
+        others = set(self.parameters.cohort) - {client}
+        return len(holders) == self.parameters.degree and set(holders) <= others
+
+    def _to_be_confirmed_by(self, client: int) -> bytes:
+        if not self.parameters.chosen:
+            return signatures.confirmation_input(self._binding, sorted(self._contributors))
+        own, sets = self._advertisements[client], (self._sharer_set, self._contributor_set)
+        return signatures.acknowledgement_input(self.session, own, *sets)
+
+    @property
+    def _sharer_set(self) -> bytes:
+        return chosen.as_bytes(self.parameters, self._sharers)
+
+    @property
+    def _contributor_set(self) -> bytes:
+        return chosen.as_bytes(self.parameters, self._contributors)
 
     def _check_advertisement(self, client: int, a: wire.Advertisement) -> None:
         """§6.2."""
@@ -186,9 +225,8 @@ class Server:
 
     def _check_shares(self, client: int, response: wire.UnmaskingResponse) -> None:
         """§6.6."""
-        request = self._bodies[client]
-        asked = (request.survivors, request.dropped) if isinstance(request, wire.UnmaskingRequest) else ((), ())
         owners = tuple(tuple(s.owner for s in kind) for kind in (response.seed_shares, response.mask_key_shares))
+        asked = self._asked[client]
         demand(owners == asked, "S50")
         shares = (*response.seed_shares, *response.mask_key_shares)
         demand(all(sharing.is_canonical(revealed.share) for revealed in shares), "S51")
@@ -198,6 +236,9 @@ class Server:
     def _close_advertise_keys(self) -> None:
         """§6.2."""
         accepted = {c: b.advertisement for c, b in self._accepted.items() if isinstance(b, wire.AdvertiseKeysResponse)}
+        if self.parameters.chosen:
+            drawn = {c: b.holders for c, b in self._accepted.items() if isinstance(b, wire.AdvertiseKeysResponse)}
+            self._take_graph(Graph(self.parameters, drawn, chosen.edges_to_cut(drawn, 3 * self.parameters.degree)))
         remaining = self._with_enough_neighbours(set(accepted))
         demand(len(remaining) >= self.parameters.fewest_clients, "A01")
         self._advertisements = {client: accepted[client] for client in sorted(remaining)}
@@ -220,7 +261,8 @@ class Server:
                     parcel = self._split(sender, sealed)
                     pairs[sealed.client].append(wire.SealedShares(sender, replace(parcel, wrap=b"").join()))
                     self._encapsulated[sender, sealed.client] = parcel.wrap, parcel.mask_ciphertext
-        requests = {u: wire.MaskedInputCollectionRequest(tuple(sealed)) for u, sealed in pairs.items()}
+        shown = self._sharer_set if self.parameters.chosen else b""
+        requests = {u: wire.MaskedInputCollectionRequest(tuple(sealed), shown) for u, sealed in pairs.items()}
         self._ask(Phase.COLLECTING_MASKED_INPUTS, requests)
 
     def _close_masked_inputs(self) -> None:
@@ -228,13 +270,20 @@ class Server:
         present = set(self._accepted)
         demand(len(self._contributors) >= self.parameters.fewest_clients, "A03")
         demand(self._view.can_be_rebuilt_by(present), "A03")
-        parts = topology.parts(self.parameters, set(self._contributors))
+        parts = self._graph.parts(set(self._contributors))
         demand(all(len(part) >= self.parameters.minimum_contributors for part in parts), "A14")
-        if self.parameters.active:
+        if self.parameters.chosen:
+            self._ask(Phase.COLLECTING_CONFIRMATIONS, {u: self._included_among_owners(u) for u in sorted(present)})
+        elif self.parameters.active:
             request = wire.ConsistencyCheckRequest(tuple(sorted(self._contributors)))
             self._ask(Phase.COLLECTING_CONFIRMATIONS, dict.fromkeys(sorted(present), request))
         else:
             self._ask_for_shares(present, ())
+
+    def _included_among_owners(self, client: int) -> wire.ConsistencyCheckRequest:
+        owners = sorted(self._owners[client] & set(self._contributors))
+        inclusions = tuple(wire.Confirmation(owner, self._inclusions[owner]) for owner in owners)
+        return wire.ConsistencyCheckRequest((), self._contributor_set, inclusions)
 
     def _close_consistency_check(self) -> None:
         """§6.5."""
@@ -252,9 +301,13 @@ class Server:
         contributors = set(self._contributors)
         requests: dict[int, wire.Request] = {}
         for u in sorted(clients):
-            sharers = self._sharers & self._neighbours[u]
+            sharers = self._sharers & self._owners[u]
             survivors, dropped = tuple(sorted(sharers & contributors)), tuple(sorted(sharers - contributors))
+            self._asked[u] = survivors, dropped
             requests[u] = wire.UnmaskingRequest(survivors, dropped, confirmations)
+            if self.parameters.chosen:
+                acknowledged = [each for each in confirmations if each.client in self._holders[u]]
+                requests[u] = wire.UnmaskingRequest((), (), tuple(acknowledged[: self.parameters.threshold]))
         self._ask(Phase.COLLECTING_UNMASKING_SHARES, requests)
 
     def _close_unmasking(self) -> None:
@@ -274,6 +327,7 @@ class Server:
     def _view(self) -> unmasking.Session:
         return unmasking.Session(
             self.parameters,
+            self._graph,
             self.session,
             self._advertisements,
             self._sharers,
@@ -282,11 +336,11 @@ class Server:
         )
 
     def _with_enough_neighbours(self, clients: set[int]) -> set[int]:
-        """S14: in a sparse graph, drop clients until each has t neighbours among those that remain."""
+        """S14: drop clients until each has t neighbours, in a chosen graph t holders, among those that remain."""
         if self.parameters.complete:
             return clients
         remaining = set(clients)
-        while lonely := {u for u in remaining if len(self._neighbours[u] & remaining) < self.parameters.threshold}:
+        while lonely := {u for u in remaining if len(self._holders[u] & remaining) < self.parameters.threshold}:
             for client in lonely:
                 self._drop(client, "S14")
             remaining -= lonely

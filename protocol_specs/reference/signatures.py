@@ -22,6 +22,17 @@ def confirmation_input(binding: bytes, contributors: Sequence[int]) -> bytes:
     return canonical("secagg/v1 confirmation signature", binding, client_ids(contributors))
 
 
+def inclusion_input(session: bytes, signer: Advertisement, sharers: bytes) -> bytes:
+    """What a client of a chosen graph signs of the sharers among whom it masks, a set of §2.5."""
+    return canonical("secagg/v1 inclusion signature", session, signer.client, signer.mask_public, sharers)
+
+
+def acknowledgement_input(session: bytes, signer: Advertisement, sharers: bytes, contributors: bytes) -> bytes:
+    """What a client of a chosen graph signs of the contributors, a set of §2.5."""
+    named = session, signer.client, signer.mask_public
+    return canonical("secagg/v1 acknowledgement signature", *named, sharers, contributors)
+
+
 def verification_key(identity_key: bytes) -> bytes:
     """The Ed25519 public key of a private key of 32 bytes."""
     return Ed25519PrivateKey.from_private_bytes(identity_key).public_key().public_bytes_raw()

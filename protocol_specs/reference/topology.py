@@ -1,5 +1,8 @@
-"""Who is whose neighbour (§2.5)."""
+"""Who is whose neighbour, and who holds whose shares (§2.5)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 
 from protocol_specs.reference.canonical import canonical
@@ -12,9 +15,9 @@ def place(permutation_seed: bytes, client: int) -> bytes:
 
 
 def neighbours(parameters: Parameters, client: int) -> list[int]:
-    """The neighbours of a client of the cohort, in ascending order."""
+    """The neighbours of a client of the cohort, in ascending order; of a chosen graph all that may be one."""
     cohort = parameters.cohort
-    if parameters.complete:
+    if parameters.complete or parameters.chosen:
         return [other for other in cohort if other != client]
     n, degree = len(cohort), parameters.degree
     ring = sorted(cohort, key=lambda other: (place(parameters.permutation_seed, other), other))
@@ -25,23 +28,62 @@ def neighbours(parameters: Parameters, client: int) -> list[int]:
     return sorted({ring[(position + step) % n] for step in steps})
 
 
-def parts(parameters: Parameters, members: set[int]) -> list[set[int]]:
-    """The connected parts of the graph of these clients."""
-    if parameters.complete:
-        return [members]
-    found: list[set[int]] = []
-    rest = set(members)
-    while rest:
-        part, new = set[int](), {min(rest)}
-        while new:
-            part |= new
-            reached = {v for u in new for v in neighbours(parameters, u)}
-            new = reached & rest - part
-        found.append(part)
-        rest -= part
-    return found
-
-
 def share_point(parameters: Parameters, owner: int, holder: int) -> int:
     """The point of the holder's shares of the owner's secrets."""
     return neighbours(parameters, owner).index(holder) + 1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The graph of a session as the server knows it: of the parameters, or in a chosen graph of what clients drew.
+
+    `drawn` has the holders of each client that goes on, `cut` the edges that were taken away, lower id first (§6.2).
+    """
+
+    parameters: Parameters
+    drawn: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    cut: frozenset[tuple[int, int]] = frozenset()
+
+    @cached_property
+    def _owners(self) -> dict[int, set[int]]:
+        owners: dict[int, set[int]] = {client: set() for client in self.parameters.cohort}
+        for owner in self.drawn:
+            for holder in self.holders(owner):
+                owners[holder].add(owner)
+        return owners
+
+    def holders(self, owner: int) -> set[int]:
+        """The clients that are to hold shares of the owner's secrets."""
+        if not self.parameters.chosen:
+            return set(neighbours(self.parameters, owner))
+        return {v for v in self.drawn.get(owner, ()) if (min(owner, v), max(owner, v)) not in self.cut}
+
+    def owners(self, holder: int) -> set[int]:
+        """The clients of whose secrets this one is to hold shares."""
+        return self._owners[holder] if self.parameters.chosen else self.holders(holder)
+
+    def neighbours(self, client: int) -> set[int]:
+        """The clients with which this one shares masks."""
+        return self.holders(client) | self.owners(client)
+
+    def share_point(self, owner: int, holder: int) -> int:
+        """The point of the holder's shares of the owner's secrets."""
+        if not self.parameters.chosen:
+            return share_point(self.parameters, owner, holder)
+        return self.drawn[owner].index(holder) + 1
+
+    def parts(self, members: set[int]) -> list[set[int]]:
+        """The connected parts of the graph of these clients."""
+        if self.parameters.complete:
+            return [members]
+        found: list[set[int]] = []
+        rest = set(members)
+        while rest:
+            part, new = set[int](), {min(rest)}
+            while new:
+                part |= new
+                reached = {v for u in new for v in self.neighbours(u)}
+                new = reached & rest - part
+            found.append(part)
+            rest -= part
+        return found

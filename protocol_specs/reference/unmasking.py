@@ -7,8 +7,8 @@ from protocol_specs.reference import digests, keys, vectors
 from protocol_specs.reference.errors import Breach, demand
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.prg import words
-from protocol_specs.reference.sharing import Rebuilt, rebuild
-from protocol_specs.reference.topology import neighbours, share_point
+from protocol_specs.reference.sharing import rebuild
+from protocol_specs.reference.topology import Graph
 from protocol_specs.reference.wire import Advertisement, UnmaskingResponse
 
 
@@ -17,6 +17,7 @@ class Session:
     """What the server knows of a session when it unmasks."""
 
     parameters: Parameters
+    graph: Graph
     digest: bytes
     advertisements: Mapping[int, Advertisement]
     sharers: frozenset[int]
@@ -39,11 +40,11 @@ class Session:
     def rebuilt_sharers(self) -> list[int]:
         """The sharers whose mask private key must be rebuilt."""
         missing = self.sharers - self.contributors
-        return sorted(d for d in missing if self.contributors & set(neighbours(self.parameters, d)))
+        return sorted(d for d in missing if self.contributors & self.graph.neighbours(d))
 
     def holders(self, owner: int) -> frozenset[int]:
         """The sharers that hold shares of an owner's secrets."""
-        return self.sharers & set(neighbours(self.parameters, owner))
+        return self.sharers & self.graph.holders(owner)
 
     def can_be_rebuilt_by(self, present: set[int]) -> bool:
         """Whether every secret that must be rebuilt has t holders among these clients (A03, A04)."""
@@ -69,8 +70,11 @@ def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, 
             total[i] -= sign * word
 
     def secret_of(owner: int, revealed: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> bytes:
-        rebuilt = _rebuild(p, owner, revealed, accept)
-        holder_at = {share_point(p, owner, holder): holder for holder in revealed}
+        demand(len(revealed) >= p.threshold, "A05")
+        holder_at = {session.graph.share_point(owner, holder): holder for holder in revealed}
+        rebuilt = rebuild({point: revealed[holder] for point, holder in holder_at.items()}, p.threshold, accept)
+        if rebuilt is None:
+            raise Breach("A06")
         inconsistent.extend((holder_at[point], owner) for point in rebuilt.inconsistent)
         return rebuilt.secret
 
@@ -93,22 +97,13 @@ def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, 
 
         secret = secret_of(d, shares, is_advertised)
         private = keys.mask_private(secret, session.digest, p.hybrid)
-        for v in sorted(session.contributors & set(neighbours(p, d))):
+        for v in sorted(session.contributors & session.graph.neighbours(d)):
             other = session.advertisements[v]
             shared = keys.agree(private, other.mask_public)
             encapsulated = session.encapsulated_between(d, secret, v)
             key = keys.pairwise_prg_key(shared, session.digest, binding, own, other, encapsulated)
             subtract(1 if v < d else -1, key)
     return Unmasked(_reduce(p, total), inconsistent)
-
-
-def _rebuild(p: Parameters, owner: int, revealed: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> Rebuilt:
-    demand(len(revealed) >= p.threshold, "A05")
-    shares = {share_point(p, owner, holder): share for holder, share in revealed.items()}
-    rebuilt = rebuild(shares, p.threshold, accept)
-    if rebuilt is None:
-        raise Breach("A06")
-    return rebuilt
 
 
 def _reduce(p: Parameters, total: Sequence[int]) -> list[int]:

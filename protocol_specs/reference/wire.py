@@ -16,12 +16,8 @@ ABORT_REASONS = tuple(f"A{number:02}" for number in range(1, 15))
 _FIXED64, _LENGTH_DELIMITED = 1, 2
 
 
-def _field(number: int, kind: str, **details: Any) -> Any:
-    return dataclasses.field(metadata={"number": number, "kind": kind, **details})
-
-
-def _client(number: int) -> Any:
-    return _field(number, "fixed64")
+def _field(number: int, kind: str, default: Any = dataclasses.MISSING, **details: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"number": number, "kind": kind, **details})
 
 
 def _clients(number: int) -> Any:
@@ -47,7 +43,7 @@ class SessionOffer:
 class Advertisement:
     """A client's keys and commitment; the signature is empty in the semi-honest model."""
 
-    client: int = _client(1)
+    client: int = _field(1, "fixed64")
     channel_public: bytes = _bytes(2, 32, 1216)
     mask_public: bytes = _bytes(3, 32, 1216)
     commitment: bytes = _bytes(4, 32)
@@ -58,7 +54,7 @@ class Advertisement:
 class SealedShares:
     """A parcel (§3.3); `client` is the receiver on the way to the server, and the sender on the way from it."""
 
-    client: int = _client(1)
+    client: int = _field(1, "fixed64")
     ciphertext: bytes = _bytes(2, 112, 1200, 2288, 2320)
 
 
@@ -66,7 +62,7 @@ class SealedShares:
 class Confirmation:
     """One confirmer's signature over the contributors."""
 
-    client: int = _client(1)
+    client: int = _field(1, "fixed64")
     signature: bytes = _bytes(2, 64)
 
 
@@ -74,7 +70,7 @@ class Confirmation:
 class RevealedShare:
     """One share of an owner's secret."""
 
-    owner: int = _client(1)
+    owner: int = _field(1, "fixed64")
     share: bytes = _bytes(2, 36)
 
 
@@ -85,9 +81,10 @@ class AdvertiseKeysRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdvertiseKeysResponse:
-    """The advertisement of its sender."""
+    """The advertisement of its sender, and in a chosen graph the holders that it drew."""
 
     advertisement: Advertisement = dataclasses.field(metadata={"number": 1, "kind": "message", "of": Advertisement})
+    holders: tuple[int, ...] = _field(2, "packed fixed64", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +103,10 @@ class ShareKeysResponse:
 
 @dataclass(frozen=True, slots=True)
 class MaskedInputCollectionRequest:
-    """The parcels for the receiver."""
+    """The parcels for the receiver; in a chosen graph, all sharers as a set of §2.5."""
 
     ciphertexts: tuple[SealedShares, ...] = _list(1, SealedShares)
+    sharers: bytes = _field(2, "bytes", b"", lengths=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +117,20 @@ class MaskedInputCollectionResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenInputResponse:
+    """In a chosen graph: the signature over the sharers, and the packed, masked session vector."""
+
+    inclusion: bytes = _bytes(1, 64)
+    payload: bytes = _bytes(2)
+
+
+@dataclass(frozen=True, slots=True)
 class ConsistencyCheckRequest:
-    """All contributors."""
+    """All contributors; in a chosen graph as a set, with the inclusions of those whose shares the receiver holds."""
 
     contributors: tuple[int, ...] = _clients(1)
+    contributor_set: bytes = _field(2, "bytes", b"", lengths=())
+    inclusions: tuple[Confirmation, ...] = _field(3, "repeated", (), of=Confirmation, key="client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,7 @@ Response = (
     AdvertiseKeysResponse
     | ShareKeysResponse
     | MaskedInputCollectionResponse
+    | ChosenInputResponse
     | ConsistencyCheckResponse
     | UnmaskingResponse
     | Abort
@@ -185,6 +194,7 @@ BODIES: dict[int, type[Request | Response]] = {
     10: UnmaskingRequest,
     11: UnmaskingResponse,
     12: Abort,
+    13: ChosenInputResponse,
 }
 
 

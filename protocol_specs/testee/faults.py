@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from protocol_specs.reference import (
     canonical,
     client,
+    client_state,
     digests,
     errors,
     keys,
@@ -119,7 +120,7 @@ def _both_shares(self: client.Client, request: wire.UnmaskingRequest) -> wire.Un
     return wire.UnmaskingResponse(*shares)
 
 
-def _held(secrets: client.Secrets) -> list[dict[int, bytes]]:
+def _held(secrets: client_state.Secrets) -> list[dict[int, bytes]]:
     return [dict(secrets.seed_shares or {}), dict(secrets.mask_key_shares or {})]
 
 
@@ -269,7 +270,7 @@ _OTHERS: dict[str, Fault] = {
     "dropouts-forgotten": Fault(
         "A sparse graph is judged as if nobody dropped out.",
         ("C03",),
-        [(policy, "withstands", lambda p, corrupt, dropout, bits: _withstands(p, corrupt, 0.0, bits))],
+        [(policy, "withstands", lambda p, corrupt, dropout, *rest: _withstands(p, corrupt, 0.0, *rest))],
     ),
     "reserved-suites": Fault("A reserved suite is accepted.", ("R10",), [(rules, "SUITES", (*SUITES, 0x0100))]),
     "low-order-keys": Fault("An all-zero agreement is used.", ("C25",), [(client, "_agree", _low_order_is_zero)]),
@@ -305,7 +306,7 @@ _OTHERS: dict[str, Fault] = {
     "share-points-from-zero": Fault(
         "Share points count from 0.",
         ("R41", "R50"),
-        [(module, "share_point", lambda p, o, h: _shared_at(p, o, h) - 1) for module in (client, unmasking)],
+        [(module, "share_point", lambda p, o, h: _shared_at(p, o, h) - 1) for module in (client, topology)],
     ),
     "channel-key-without-direction": Fault(
         "One channel key serves both directions.",

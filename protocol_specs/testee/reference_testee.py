@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol_specs.reference import parameters, wire
 from protocol_specs.reference.client import Client
-from protocol_specs.reference.client import Phase as ClientPhase
+from protocol_specs.reference.client_state import Phase as ClientPhase
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable
 from protocol_specs.reference.parameters import FixedPoint
 from protocol_specs.reference.policy import Policy
@@ -120,6 +120,8 @@ class ReferenceTestee:
             return pb.Outcome(status=pb.REFUSED, rule="A08")
         except Breach as breach:
             return pb.Outcome(status=pb.REFUSED, rule=breach.rule)
+        if client.parameters.chosen and not call.ledger:
+            return pb.Outcome(status=pb.LOCAL_ERROR)
         return self._new(_ClientSession(client, call.ledger))
 
     def _create_server(self, call: pb.CreateServer) -> pb.Outcome:

@@ -13,7 +13,8 @@ import pytest
 
 from protocol_specs.reference import parameters as reference_parameters
 from protocol_specs.reference import sharing, signatures, wire
-from protocol_specs.reference.client import Client, Phase, Secrets
+from protocol_specs.reference.client import Client
+from protocol_specs.reference.client_state import Phase, Secrets
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable
 from protocol_specs.reference.policy import Policy
 from secagg import (
