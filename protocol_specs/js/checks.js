@@ -4,6 +4,7 @@
  * Each function takes the server, the sender, and the body of the response.
  */
 import { ascending, hex } from './canonical.js';
+import { setToBytes } from './chosen.js';
 import * as crypto from './crypto.js';
 import { unpack } from './packing.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
@@ -11,7 +12,7 @@ import { DecodeError, Violation, require } from './rules.js';
 import { elementsOf } from './sharing.js';
 
 /** §6.2 */
-export function acceptAdvertiseKeys({ parameters, state, roster }, sender, { advertisement }) {
+export function acceptAdvertiseKeys({ parameters, state, roster, cohort }, sender, { advertisement, holders }) {
   const keys = [advertisement.channelPublic, advertisement.maskPublic];
   require(advertisement.client === sender, 'S10');
   checkPublicKeys(parameters, advertisement);
@@ -23,6 +24,11 @@ export function acceptAdvertiseKeys({ parameters, state, roster }, sender, { adv
     const statement = crypto.advertisementToSign(parameters.digest, advertisement);
     require(crypto.verify(roster.get(sender), advertisement.signature, statement), 'S11');
   }
+  if (parameters.chosen) {
+    require(BigInt(holders.length) === parameters.degree, 'S16');
+    require(holders.every((id) => id !== sender && cohort.has(id)), 'S16');
+    state.drawn.set(sender, holders);
+  }
   parts.forEach((part) => state.keys.add(part));
   state.advertisements.set(sender, advertisement);
 }
@@ -31,7 +37,7 @@ const sameIds = (one, other) => one.length === other.length && one.every((id, i)
 
 /** §6.3 */
 export function acceptShareKeys({ parameters, state, topology }, sender, { ciphertexts }) {
-  const receivers = topology.neighbours(sender).filter((id) => state.advertised.has(id));
+  const receivers = topology.holders(sender).filter((id) => state.advertised.has(id));
   require(sameIds(ciphertexts.map(({ client }) => client), receivers), 'S20');
   const parcels = ciphertexts.map(({ client, ciphertext }) =>
     [client, splitParcel(parameters.hybrid, sender, client, ciphertext, true)]);
@@ -41,18 +47,26 @@ export function acceptShareKeys({ parameters, state, topology }, sender, { ciphe
 }
 
 /** §6.4 */
-export function acceptMaskedInputCollection({ parameters, state }, sender, { payload }) {
+export function acceptMaskedInputCollection({ parameters, state, roster }, sender, { inclusion, payload }) {
+  if (parameters.chosen) {
+    const sharers = setToBytes(parameters, state.sharers);
+    const statement = crypto.inclusionToSign(parameters.digest, state.advertisements.get(sender), sharers);
+    require(crypto.verify(roster.get(sender), inclusion, statement), 'S30');
+  }
   const words = unpack(parameters.layout, payload);
   words.forEach((word, i) => {
     state.sum[i] += word;
   });
   state.contributors.add(sender);
+  if (parameters.chosen) state.inclusions.set(sender, inclusion);
 }
 
 /** §6.5 */
-export function acceptConsistencyCheck({ state, roster }, sender, { signature }) {
-  const contributors = ascending(state.contributors);
-  const statement = crypto.contributorsToSign(state.binding, contributors);
+export function acceptConsistencyCheck({ parameters, state, roster }, sender, { signature }) {
+  const sets = [state.sharers, state.contributors].map((each) => setToBytes(parameters, each));
+  const statement = parameters.chosen
+    ? crypto.acknowledgementToSign(parameters.digest, state.advertisements.get(sender), ...sets)
+    : crypto.contributorsToSign(state.binding, ascending(state.contributors));
   require(crypto.verify(roster.get(sender), signature, statement), 'S40');
   state.confirmations.set(sender, signature);
 }

@@ -12,7 +12,7 @@ import { DecodeError, LocalError, SessionEnd, Violation, require } from './rules
 import { freeze, thaw } from './snapshot.js';
 import { SystemRandomness } from './tape.js';
 import { Topology, sharePoints } from './topology.js';
-import { decodeForClient, decodeOffer, encodeMessage } from './wire.js';
+import { decodeForClient, decodeOffer, encodeMessage, responseOf } from './wire.js';
 
 const LONGEST_VECTOR_ENCODING = 1024;
 const LONGEST_CONTEXT = 65536;
@@ -48,9 +48,8 @@ export class Client {
 
   /** Use Client.accept or Client.resume. */
   constructor(parameters, state, { identityKey, roster, randomness = new SystemRandomness(), ledger }) {
-    const neighbours = new Topology(parameters).neighbours(state.client);
     this.parameters = parameters;
-    this.points = sharePoints(neighbours);
+    this.neighbours = parameters.chosen ? [] : new Topology(parameters).neighbours(state.client);
     this.threshold = Number(parameters.threshold);
     this.state = state;
     this.identityKey = identityKey;
@@ -77,6 +76,7 @@ export class Client {
     require(parameters.cohort.includes(client), 'C09');
     checkPolicy(parameters, policy);
     if (parameters.active) checkRoster(parameters, client, host.identityKey, host.roster);
+    if (parameters.chosen && !host.ledger) throw new LocalError('a chosen graph is answered with a ledger only (R61)');
     return new Client(parameters, { parameters: parameters.encoded, client, phase: 'ADVERTISE_KEYS' }, host);
   }
 
@@ -100,6 +100,11 @@ export class Client {
 
   get client() {
     return this.state.client;
+  }
+
+  /** The share point of each of the client's holders (§2.5). */
+  get points() {
+    return sharePoints(this.parameters.chosen ? this.state.holders : this.neighbours);
   }
 
   get phase() {
@@ -144,11 +149,12 @@ export class Client {
       const [round, next] = (this.parameters.active ? ACTIVE : SEMI_HONEST)[this.phase];
       require(name === `${round}Request`, 'C11');
       if (this.phase === 'MASKED_INPUT' && !this.state.input) {
-        rounds.openShares(this, body.ciphertexts);
+        rounds.openShares(this, body);
         delete this.state.shares;
         throw new LocalError('there is no input yet');
       }
-      const answer = encodeMessage(this.parameters.digest, `${round}Response`, rounds[`answer${round}`](this, body));
+      const response = rounds[`answer${round}`](this, body);
+      const answer = encodeMessage(this.parameters.digest, responseOf(round, this.parameters), response);
       this.ledger?.enter(this.parameters.digest, this.client, this.phase, answer);
       Object.assign(this.state, { phase: next, lastRequest: hash, lastAnswer: answer });
       return answer;

@@ -169,6 +169,14 @@ export const advertisementToSign = (sessionDigest, { client, channelPublic, mask
 export const contributorsToSign = (binding, contributors) =>
   canonical('secagg/v1 confirmation signature', binding, idBytes(contributors));
 
+/** What the inclusion of a signer is over, in a chosen graph (§3.5): the sharers as bytes. */
+export const inclusionToSign = (sessionDigest, { client, maskPublic }, sharers) =>
+  canonical('secagg/v1 inclusion signature', sessionDigest, client, maskPublic, sharers);
+
+/** What the acknowledgement of a signer is over, in a chosen graph (§3.5): sharers and contributors as bytes. */
+export const acknowledgementToSign = (sessionDigest, { client, maskPublic }, sharers, contributors) =>
+  canonical('secagg/v1 acknowledgement signature', sessionDigest, client, maskPublic, sharers, contributors);
+
 /** The verification key of an identity key. */
 export const verificationKey = (identityKey) => ed25519.getPublicKey(identityKey);
 

@@ -11,6 +11,7 @@ const HYBRID_SUITES = [0x0101n, 0x0102n];
 const ROUNDINGS = ['stochastic', 'nearest'];
 const AGGREGATES = ['sum', 'mean'];
 const SHARE_HOLDERS = 65520n;
+const MOST_DRAWN = 16380n;
 const MOST_CONTEXT = 65536;
 const MOST_VECTORS = 65536;
 const MOST_NAME = 255;
@@ -37,6 +38,7 @@ export class Parameters {
     this.n = this.cohort.length;
     this.active = this.threatModel === 'active';
     this.complete = this.kind === 'complete';
+    this.chosen = this.kind === 'chosen';
     this.hybrid = HYBRID_SUITES.includes(this.suite);
     this.layout = new Layout(this);
     this.encoded = encode(this);
@@ -50,7 +52,7 @@ export class Parameters {
     must(n >= 2n && c.isAscending(this.cohort));
     this.#checkTopology(n);
     must(this.threshold >= 1n && this.threshold <= this.degree);
-    must(this.threatModel !== 'active' || 2n * this.threshold > n);
+    must(this.threatModel !== 'active' || 2n * this.threshold > (this.kind === 'chosen' ? this.degree : n));
     must(this.minimumContributors >= 2n && this.minimumContributors <= n);
     must(this.nonce.length === 32 && this.context.length <= MOST_CONTEXT);
     must(this.vectors.length >= 1 && this.vectors.length <= MOST_VECTORS);
@@ -64,6 +66,9 @@ export class Parameters {
     must(this.degree <= SHARE_HOLDERS);
     if (this.kind === 'complete') {
       must(this.degree === n - 1n && this.permutationSeed.length === 0);
+    } else if (this.kind === 'chosen') {
+      must(this.threatModel === 'active' && !HYBRID_SUITES.includes(this.suite));
+      must(this.degree >= 4n && this.degree <= MOST_DRAWN && this.degree < n && this.permutationSeed.length === 0);
     } else {
       must(this.kind === 'sparse' && this.threatModel !== 'active');
       must(this.degree >= 2n && this.degree < n && (this.degree % 2n === 0n || n % 2n === 0n));

@@ -2,6 +2,7 @@
  * What a client accepts: its policy and its roster (§6.1), and whether an offer withstands corrupt clients (§2.4).
  */
 import { equal } from './canonical.js';
+import { chosenWithstands } from './chosen.js';
 import { verificationKey } from './crypto.js';
 import { leastQuantile, logHypergeometric } from './hypergeometric.js';
 import { encodeVector } from './parameters.js';
@@ -26,6 +27,7 @@ export const IMPLEMENTED_SUITES = [1, 0x0101];
  * @property {Uint8Array[]} vectors each as §2.2 encodes it; none: any
  * @property {bigint} maxWeight 0: any
  * @property {string[]} topologies
+ * @property {bigint} [corruptClients] counts if it is more than the fraction (R62)
  */
 
 function isConnected(n, marked, degree, logBound) {
@@ -43,11 +45,16 @@ export const clientsOf = (n, fraction) => Math.min(Math.floor((fraction + 1e-14)
  * @param {number} corruptFraction
  * @param {number} dropoutFraction
  * @param {number} securityBits
+ * @param {number} [corruptClients] counts if it is more than the fraction
+ * @param {number} [floor] honest inputs that every sum of a chosen graph has
  */
-export function withstands(parameters, corruptFraction, dropoutFraction, securityBits) {
+export function withstands(parameters, corruptFraction, dropoutFraction, securityBits, corruptClients = 0, floor = 0) {
   const { n } = parameters;
   const t = Number(parameters.threshold);
-  const c = clientsOf(n, corruptFraction);
+  const c = Math.max(clientsOf(n, corruptFraction), Math.min(corruptClients, n - 1));
+  if (parameters.chosen) {
+    return chosenWithstands({ n, degree: Number(parameters.degree), threshold: t }, c, securityBits, floor);
+  }
   if (parameters.active) return 2 * t > n + c;
   if (parameters.complete) return t > c;
   const k = Number(parameters.degree);
@@ -75,10 +82,12 @@ export function checkPolicy(parameters, policy) {
   require(n >= policy.smallestCohort, 'C02');
   require(n <= policy.largestCohort, 'C13');
   require(parameters.threshold >= policy.smallestThreshold, 'C03');
-  require(withstands(parameters, policy.corruptFraction, policy.dropoutFraction, policy.securityBits), 'C03');
+  const believed = [policy.corruptFraction, policy.dropoutFraction, policy.securityBits];
+  const floor = Number(policy.smallestMinimumContributors);
+  require(withstands(parameters, ...believed, Number(policy.corruptClients ?? 0n), floor), 'C03');
   require(parameters.minimumContributors >= policy.smallestMinimumContributors, 'C04');
   require(parameters.threatModel === policy.threatModel, 'C05');
-  require(policy.topologies.includes(parameters.complete ? 'complete' : 'sparse'), 'C16');
+  require(policy.topologies.includes(parameters.kind), 'C16');
   require(policy.suites.includes(suite) && IMPLEMENTED_SUITES.includes(suite), 'C06');
   require(policy.context === undefined || equal(parameters.context, policy.context), 'C08');
   require(policy.vectors.length === 0 || sameVectors(parameters.vectors, policy.vectors), 'C14');

@@ -6,6 +6,8 @@
 import { bindingOf } from './binding.js';
 import { ascending, concat, equal, hex } from './canonical.js';
 import * as crypto from './crypto.js';
+import * as chosen from './chosenRounds.js';
+import { drawHolders } from './chosen.js';
 import { pack } from './packing.js';
 import { addMask } from './prg.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
@@ -54,19 +56,27 @@ export function answerAdvertiseKeys({ parameters, state, randomness, identityKey
     ? crypto.sign(identityKey, crypto.advertisementToSign(parameters.digest, advertisement))
     : new Uint8Array(0);
   state.advertisement = advertisement;
-  return { advertisement };
+  if (!parameters.chosen) return { advertisement };
+  state.holders = drawHolders(parameters, state.client, randomness);
+  return { advertisement, holders: state.holders };
 }
 
 const sameAdvertisement = (one, other) =>
   ['channelPublic', 'maskPublic', 'commitment', 'signature'].every((name) => equal(one[name], other[name]));
 
-function checkAdvertisements({ parameters, state, points, threshold, roster }, advertisements) {
+/** §6.3, check 2, where the parameters say who is a neighbour */
+function checkNeighbours({ points, threshold }, others) {
+  require(others.every(({ client }) => points.has(client)), 'C20');
+  require(others.length >= threshold, 'C27');
+}
+
+function checkAdvertisements(client, advertisements) {
+  const { parameters, state, roster } = client;
   const own = advertisements.find(({ client }) => client === state.client);
   const others = advertisements.filter((each) => each !== own);
   require(own !== undefined, 'C22');
   require(sameAdvertisement(own, state.advertisement), 'C23');
-  require(others.every(({ client }) => points.has(client)), 'C20');
-  require(others.length >= threshold, 'C27');
+  (parameters.chosen ? chosen.checkShown : checkNeighbours)(client, others);
   others.forEach((each) => checkPublicKeys(parameters, each));
   const keys = advertisements.flatMap((each) => [each.channelPublic, each.maskPublic].flatMap(crypto.partsOf)).map(hex);
   require(new Set(keys).size === keys.length, 'C24');
@@ -126,42 +136,50 @@ export function answerShareKeys(client, { advertisements }) {
   coefficients.erase();
 
   const own = [state.client, state.advertisement.channelPublic];
-  const ciphertexts = others.map(({ client: receiver, channelPublic, maskPublic }, i) => {
+  const ciphertexts = others.flatMap(({ client: receiver, channelPublic, maskPublic }, i) => {
     const theirs = [receiver, channelPublic];
     const x = points.get(receiver);
+    state.channelKeys.set(receiver, crypto.channelKey(agreed[i], state.binding, ...theirs, ...own));
+    if (x === undefined) { // A chooser that is no holder (R16).
+      crypto.erase(agreed[i]);
+      return [];
+    }
     const plaintext = concat(shareAt(seedPolynomials, x), shareAt(maskKeyPolynomials, x));
     const derived = crypto.channelKey(agreed[i], state.binding, ...own, ...theirs);
-    state.channelKeys.set(receiver, crypto.channelKey(agreed[i], state.binding, ...theirs, ...own));
     const { outgoing, channelCiphertext, maskCiphertext, wrap } =
       encapsulateTo(client, derived, { receiver, channelPublic, maskPublic });
     const nonce = randomness.draw(NONCE);
     const sealed = crypto.seal(outgoing, nonce, state.binding, state.client, receiver, plaintext, maskCiphertext);
     const ciphertext = concat(channelCiphertext, sealed, maskCiphertext, wrap);
     crypto.erase(outgoing, plaintext, agreed[i]);
-    return { client: receiver, ciphertext };
+    return [{ client: receiver, ciphertext }];
   });
+  if (parameters.chosen) state.sealedFor = new Set(ciphertexts.map((each) => each.client));
   for (const polynomial of [...seedPolynomials, ...maskKeyPolynomials]) polynomial.fill(0);
   forget(state, 'maskSecret', ...(parameters.hybrid ? [] : ['channelPrivate']));
   return { ciphertexts };
 }
 
 /** §6.4, checks 1 to 4 */
-export function openShares({ parameters, state, threshold }, ciphertexts) {
-  require(ciphertexts.length >= threshold, 'C33');
-  require(ciphertexts.every(({ client }) => state.channelKeys.has(client)), 'C30');
+export function openShares(client, body) {
+  const { parameters, state, threshold } = client;
+  const { ciphertexts } = body;
+  if (parameters.chosen) chosen.checkSharers(client, body);
+  else require(ciphertexts.length >= threshold, 'C33');
+  require(ciphertexts.every(({ client: sender }) => state.channelKeys.has(sender)), 'C30');
   state.shares = new Map();
-  for (const { client, ciphertext } of ciphertexts) {
-    const parcel = splitParcel(parameters.hybrid, client, state.client, ciphertext, false);
-    let key = state.channelKeys.get(client);
+  for (const { client: sender, ciphertext } of ciphertexts) {
+    const parcel = splitParcel(parameters.hybrid, sender, state.client, ciphertext, false);
+    let key = state.channelKeys.get(sender);
     if (parameters.hybrid) {
       const received = crypto.decapsulate(state.channelPrivate, parcel.channelCiphertext);
       key = crypto.hybridKey(key.slice(), received, state.binding);
     }
-    const pair = crypto.open(key, parcel.sealed, state.binding, client, state.client, parcel.maskCiphertext);
+    const pair = crypto.open(key, parcel.sealed, state.binding, sender, state.client, parcel.maskCiphertext);
     require(pair !== null, 'C31');
-    state.shares.set(client, pair);
+    state.shares.set(sender, pair);
     if (parcel.maskCiphertext.length) {
-      state.encapsulated.set(client, crypto.decapsulate(state.maskPrivate, parcel.maskCiphertext));
+      state.encapsulated.set(sender, crypto.decapsulate(state.maskPrivate, parcel.maskCiphertext));
     }
   }
   for (const pair of state.shares.values()) checkShares(pair);
@@ -186,24 +204,30 @@ function pairwiseKeyWith({ parameters, state }, other) {
 }
 
 /** §6.4 */
-export function answerMaskedInputCollection(client, { ciphertexts }) {
+export function answerMaskedInputCollection(client, body) {
   const { parameters, state } = client;
-  openShares(client, ciphertexts);
+  openShares(client, body);
   const masked = state.input.slice();
   const selfMask = crypto.selfMaskKey(state.seed, parameters.digest);
   addMask(masked, selfMask, 1);
   crypto.erase(selfMask);
-  for (const sharer of state.shares.keys()) {
+  for (const sharer of parameters.chosen ? chosen.sharersOf(client) : state.shares.keys()) {
     const key = pairwiseKeyWith(client, sharer);
     addMask(masked, key, sharer > state.client ? 1 : -1);
     crypto.erase(key);
   }
-  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'maskPublics', 'channelPrivate', 'encapsulated');
-  return { payload: pack(parameters.layout, masked) };
+  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'channelPrivate', 'encapsulated');
+  const payload = pack(parameters.layout, masked);
+  if (parameters.chosen) return { inclusion: chosen.includeItself(client), payload };
+  forget(state, 'maskPublics');
+  return { payload };
 }
 
 /** §6.5 */
-export function answerConsistencyCheck({ parameters, state, threshold, identityKey }, { contributors }) {
+export function answerConsistencyCheck(client, body) {
+  const { parameters, state, threshold, identityKey } = client;
+  if (parameters.chosen) return { signature: chosen.acknowledge(client, body) };
+  const { contributors } = body;
   const others = contributors.filter((id) => id !== state.client);
   require(others.length < contributors.length, 'C43');
   require(others.every((id) => state.shares.has(id)), 'C40');
@@ -229,8 +253,8 @@ function checkConfirmations({ parameters, state, threshold, roster }, survivors,
   require(confirmations.length >= threshold, 'C60');
 }
 
-/** §6.6 */
-export function answerUnmasking(client, { survivors, dropped, confirmations }) {
+/** §6.6, where the request says whose shares are revealed */
+function checkAsked(client, { survivors, dropped, confirmations }) {
   const { parameters, state, threshold } = client;
   const listed = new Set([...survivors, ...dropped]);
   require(listed.size === survivors.length + dropped.length, 'C50');
@@ -241,6 +265,13 @@ export function answerUnmasking(client, { survivors, dropped, confirmations }) {
   require(survivors.length >= threshold, 'C55');
   require(!parameters.complete || survivors.length + 1 >= parameters.minimumContributors, 'C56');
   checkConfirmations(client, survivors, confirmations);
+  return { survivors, dropped };
+}
+
+/** §6.6 */
+export function answerUnmasking(client, body) {
+  const { parameters, state } = client;
+  const { survivors, dropped } = (parameters.chosen ? chosen.checkAcknowledgements : checkAsked)(client, body);
   const reveal = (from) => (owner) => ({ owner, share: state.shares.get(owner).slice(from, from + SHARE) });
   const seedShares = survivors.map(reveal(0));
   const maskKeyShares = dropped.map(reveal(SHARE));

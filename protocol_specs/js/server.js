@@ -7,6 +7,7 @@
 import { ascending, equal, hex } from './canonical.js';
 import * as checks from './checks.js';
 import { bindingOf } from './binding.js';
+import { edgesToCut, setToBytes } from './chosen.js';
 import { sha256 } from './crypto.js';
 import { decodeParameters } from './parameters.js';
 import { IMPLEMENTED_SUITES } from './policy.js';
@@ -14,7 +15,7 @@ import { DecodeError, LocalError, SessionEnd, Violation, require } from './rules
 import { freeze, thaw } from './snapshot.js';
 import { Topology } from './topology.js';
 import { unmask } from './unmasking.js';
-import { decodeForServer, encodeMessage, encodeOffer } from './wire.js';
+import { decodeForServer, encodeMessage, encodeOffer, roundOf } from './wire.js';
 
 const PHASES = {
   AdvertiseKeys: 'COLLECTING_KEYS',
@@ -39,7 +40,7 @@ export class Server {
       throw new LocalError('the roster lacks a client of the cohort');
     }
     this.parameters = parameters;
-    this.topology = new Topology(parameters);
+    this.topology = new Topology(parameters, state.advertised && state.drawn, state.cut);
     this.threshold = Number(parameters.threshold);
     this.fewest = Math.max(Number(parameters.minimumContributors), this.threshold + 1);
     this.cohort = new Set(parameters.cohort);
@@ -69,6 +70,9 @@ export class Server {
       encapsulated: new Map(),
       sum: new BigUint64Array(parameters.layout.words),
       contributors: new Set(),
+      drawn: new Map(),
+      cut: new Set(),
+      inclusions: new Map(),
       confirmations: new Map(),
       revealed: new Map(),
     }, roster);
@@ -115,9 +119,9 @@ export class Server {
     }));
   }
 
-  /** Neighbours of a client that are in the set, ascending. */
-  #neighboursIn(client, set) {
-    return this.topology.neighbours(client).filter((id) => set.has(id));
+  /** Neighbours, holders or owners of a client that are in the set, ascending (§1). */
+  #ofIn(those, client, set) {
+    return this.topology[those](client).filter((id) => set.has(id));
   }
 
   /**
@@ -145,7 +149,7 @@ export class Server {
     const { session, name, body } = decodeForServer(data, this.parameters);
     require(equal(session, this.parameters.digest), 'S04');
     require(name !== 'Abort', 'S06');
-    const round = this.rounds.indexOf(name.slice(0, -'Response'.length));
+    const round = this.rounds.indexOf(roundOf(name));
     const open = this.rounds.indexOf(this.state.round);
     require(round >= 0 && round <= open, 'S03');
     if (round < open) return 'LATE';
@@ -204,10 +208,10 @@ export class Server {
     return this.#request(round, bodyFor);
   }
 
-  /** Drops those with fewer than t neighbours left, until none is (S14), and ends a session of too few. */
+  /** Drops those with fewer than t holders left, until none is (S14), and ends a session of too few. */
   #prune(closing, reason) {
     const { asked } = this.state;
-    const isLonely = (client) => this.#neighboursIn(client, asked).length < this.threshold;
+    const isLonely = (client) => this.#ofIn('holders', client, asked).length < this.threshold;
     if (!this.parameters.complete) {
       for (let lonely; (lonely = ascending(asked).filter(isLonely)).length;) {
         for (const client of lonely) this.#dropOnClosing(closing, client, 'S14');
@@ -219,12 +223,18 @@ export class Server {
   /** §6.2, §6.3 */
   closeAdvertiseKeys(closing) {
     const { state } = this;
+    if (this.parameters.chosen) {
+      const drawn = new Map([...state.drawn].filter(([id]) => state.asked.has(id)));
+      const cut = edgesToCut(drawn, 3 * Number(this.parameters.degree));
+      Object.assign(state, { drawn, cut });
+      this.topology = new Topology(this.parameters, drawn, cut);
+    }
     this.#prune(closing, 'A01');
     state.advertised = new Set(state.asked);
     const advertised = new Map([...state.advertised].map((id) => [id, state.advertisements.get(id)]));
     state.binding = bindingOf(this.parameters, advertised);
     return this.#open('ShareKeys', (client) => ({
-      advertisements: ascending([...this.#neighboursIn(client, state.advertised), client])
+      advertisements: ascending([...this.#ofIn('neighbours', client, state.advertised), client])
         .map((id) => state.advertisements.get(id)),
     }));
   }
@@ -234,8 +244,10 @@ export class Server {
     const { state } = this;
     this.#prune(closing, 'A02');
     state.sharers = new Set(state.asked);
+    const all = this.parameters.chosen ? { sharers: setToBytes(this.parameters, state.sharers) } : {};
     return this.#open('MaskedInputCollection', (client) => ({
-      ciphertexts: this.#neighboursIn(client, state.sharers)
+      ...all,
+      ciphertexts: this.#ofIn('owners', client, state.sharers)
         .map((sender) => ({ client: sender, ciphertext: state.ciphertexts.get(sender).get(client) })),
     }));
   }
@@ -248,9 +260,20 @@ export class Server {
     this.#mustBeConnected();
     state.ciphertexts = new Map();
     const contributors = ascending(state.contributors);
+    if (this.parameters.chosen) return this.#openAcknowledging();
     return this.parameters.active
       ? this.#open('ConsistencyCheck', () => ({ contributors }))
       : this.#openUnmasking([]);
+  }
+
+  #openAcknowledging() {
+    const { contributors, inclusions } = this.state;
+    const contributorSet = setToBytes(this.parameters, contributors);
+    return this.#open('ConsistencyCheck', (client) => ({
+      contributorSet,
+      inclusions: this.#ofIn('owners', client, contributors)
+        .map((owner) => ({ client: owner, signature: inclusions.get(owner) })),
+    }));
   }
 
   /** §6.5, §6.6 */
@@ -261,12 +284,17 @@ export class Server {
   }
 
   #openUnmasking(confirmations) {
-    return this.#open('Unmasking', (client) => ({ ...this.askedOf(client), confirmations }));
+    if (!this.parameters.chosen) return this.#open('Unmasking', (client) => ({ ...this.askedOf(client), confirmations }));
+    const { asked, confirmations: signatures } = this.state;
+    return this.#open('Unmasking', (client) => ({
+      confirmations: this.#ofIn('holders', client, asked).slice(0, this.threshold)
+        .map((holder) => ({ client: holder, signature: signatures.get(holder) })),
+    }));
   }
 
-  /** The survivors and the dropped among a client's neighbours (§6.6). */
+  /** The survivors and the dropped among those whose shares a client holds (§6.6). */
   askedOf(client) {
-    const sharers = this.#neighboursIn(client, this.state.sharers);
+    const sharers = this.#ofIn('owners', client, this.state.sharers);
     const contributed = (id) => this.state.contributors.has(id);
     return { survivors: sharers.filter(contributed), dropped: sharers.filter((id) => !contributed(id)) };
   }
@@ -275,7 +303,7 @@ export class Server {
   get owners() {
     const { sharers, contributors } = this.state;
     return ascending(sharers).filter(
-      (owner) => contributors.has(owner) || this.#neighboursIn(owner, contributors).length > 0,
+      (owner) => contributors.has(owner) || this.#ofIn('neighbours', owner, contributors).length > 0,
     );
   }
 
@@ -287,7 +315,7 @@ export class Server {
 
   #mustHaveHolders(reason) {
     const { asked } = this.state;
-    const isShort = (owner) => this.#neighboursIn(owner, asked).length < this.threshold;
+    const isShort = (owner) => this.#ofIn('holders', owner, asked).length < this.threshold;
     if (this.owners.some(isShort)) throw new SessionEnd(reason);
   }
 

@@ -2,14 +2,44 @@
  * The graph of a session (§2.5): who shares masks with whom, and at which points.
  */
 import { ascending, canonical } from './canonical.js';
+import { edge } from './chosen.js';
 import { sha256 } from './crypto.js';
 
-/** The graph of the parameters. Only the parameters decide it. */
+/** The graph of a session. The parameters decide it, or in a chosen graph what clients drew. */
 export class Topology {
-  /** @param {import('./parameters.js').Parameters} parameters */
-  constructor(parameters) {
+  /**
+   * @param {import('./parameters.js').Parameters} parameters
+   * @param {Map<bigint, bigint[]>} [drawn] the holders of each client that drew, in a chosen graph
+   * @param {Set<string>} [cut] edges of it that were taken away
+   */
+  constructor(parameters, drawn = new Map(), cut = new Set()) {
     this.parameters = parameters;
-    if (!parameters.complete) this.#makeRing(parameters);
+    if (parameters.chosen) this.#chooseFrom(parameters, drawn, cut);
+    else if (!parameters.complete) this.#makeRing(parameters);
+  }
+
+  #chooseFrom({ cohort }, drawn, cut) {
+    this.drawn = drawn;
+    this.held = new Map(cohort.map((id) => [id, (drawn.get(id) ?? []).filter((holder) => !cut.has(edge(id, holder)))]));
+    this.owned = new Map(cohort.map((id) => [id, []]));
+    for (const [owner, holders] of this.held) {
+      for (const holder of holders) this.owned.get(holder).push(owner);
+    }
+  }
+
+  /** The clients that are to hold shares of a client's secrets, in ascending order of id. */
+  holders(client) {
+    return this.parameters.chosen ? this.held.get(client) : this.neighbours(client);
+  }
+
+  /** The clients of whose secrets a client is to hold shares, in ascending order of id. */
+  owners(client) {
+    return this.parameters.chosen ? this.owned.get(client) : this.neighbours(client);
+  }
+
+  /** The share point of each holder of a client. */
+  pointsOf(owner) {
+    return sharePoints(this.parameters.chosen ? this.drawn.get(owner) : this.neighbours(owner));
   }
 
   #makeRing({ cohort, permutationSeed }) {
@@ -25,7 +55,8 @@ export class Topology {
    * @returns {bigint[]}
    */
   neighbours(client) {
-    const { cohort, complete, degree, n } = this.parameters;
+    const { cohort, complete, chosen, degree, n } = this.parameters;
+    if (chosen) return ascending(new Set([...this.held.get(client), ...this.owned.get(client)]));
     if (complete) return cohort.filter((id) => id !== client);
     const p = this.position.get(client);
     const k = Number(degree);
@@ -59,5 +90,5 @@ export class Topology {
 export const place = (permutationSeed, client) =>
   sha256(canonical('secagg/v1 topology permutation', permutationSeed, client));
 
-/** The share point of each neighbour: its place in the list of all, counted from 1 (§2.5). */
-export const sharePoints = (neighbours) => new Map(neighbours.map((id, i) => [id, i + 1]));
+/** The share point of each holder: its place in the list of all, counted from 1 (§2.5). */
+export const sharePoints = (holders) => new Map(holders.map((id, i) => [id, i + 1]));

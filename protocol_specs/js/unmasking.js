@@ -7,7 +7,6 @@ import { reduce } from './packing.js';
 import { addMask } from './prg.js';
 import { SessionEnd } from './rules.js';
 import { rebuild } from './sharing.js';
-import { sharePoints } from './topology.js';
 
 const maskPrivateOf = ({ hybrid, digest }, secret) => (hybrid ? crypto.maskPrivateKey(secret, digest) : secret);
 
@@ -34,8 +33,8 @@ function verifierOf({ parameters, state }, owner) {
 /** Rebuilds one owner's secret, and tells whose shares are off its polynomials (§5.4). */
 function rebuildSecretOf(server, owner, inconsistent) {
   const { state, topology, threshold } = server;
-  const holders = topology.neighbours(owner).filter((id) => state.asked.has(id));
-  const points = sharePoints(topology.neighbours(owner));
+  const holders = topology.holders(owner).filter((id) => state.asked.has(id));
+  const points = topology.pointsOf(owner);
   const shares = new Map(holders.map((holder) => [points.get(holder), state.revealed.get(holder).get(owner)]));
   const rebuilt = rebuild(shares, threshold, verifierOf(server, owner));
   if (!rebuilt) return null;

@@ -2,6 +2,7 @@
  * The messages of §6: their fields, their strict decoding for each role, and their bytes.
  */
 import { isAscending } from './canonical.js';
+import { setFromBytes } from './chosen.js';
 import { decodeStrictly, encode, oneOf, repeated, single } from './protobuf.js';
 import { DecodeError, isAbortReason } from './rules.js';
 
@@ -29,12 +30,16 @@ const Revealed = [single(1, 'owner', 'fixed64'), single(2, 'share', 'bytes')];
 
 const BODIES = {
   AdvertiseKeysRequest: [],
-  AdvertiseKeysResponse: [single(1, 'advertisement', Advertisement)],
+  AdvertiseKeysResponse: [single(1, 'advertisement', Advertisement), repeated(2, 'holders', 'fixed64')],
   ShareKeysRequest: [repeated(1, 'advertisements', Advertisement)],
   ShareKeysResponse: [repeated(1, 'ciphertexts', Sealed)],
-  MaskedInputCollectionRequest: [repeated(1, 'ciphertexts', Sealed)],
+  MaskedInputCollectionRequest: [repeated(1, 'ciphertexts', Sealed), single(2, 'sharers', 'bytes')],
   MaskedInputCollectionResponse: [single(1, 'payload', 'bytes')],
-  ConsistencyCheckRequest: [repeated(1, 'contributors', 'fixed64')],
+  ConsistencyCheckRequest: [
+    repeated(1, 'contributors', 'fixed64'),
+    single(2, 'contributorSet', 'bytes'),
+    repeated(3, 'inclusions', Confirmation),
+  ],
   ConsistencyCheckResponse: [single(1, 'signature', 'bytes')],
   UnmaskingRequest: [
     repeated(1, 'survivors', 'fixed64'),
@@ -43,6 +48,7 @@ const BODIES = {
   ],
   UnmaskingResponse: [repeated(1, 'seedShares', Revealed), repeated(2, 'maskKeyShares', Revealed)],
   Abort: [single(1, 'reason', 'string')],
+  ChosenInputResponse: [single(1, 'inclusion', 'bytes'), single(2, 'payload', 'bytes')],
 };
 
 const Envelope = [
@@ -75,11 +81,17 @@ function checkRevealed(shares) {
   shares.forEach(({ share }) => checkLength(share, SHARE));
 }
 
+function checkSignatures(confirmations) {
+  checkAscending(confirmations.map(({ client }) => client));
+  confirmations.forEach(({ signature }) => checkLength(signature, SIGNATURE));
+}
+
 const CHECKS = {
   AdvertiseKeysRequest() {},
-  AdvertiseKeysResponse({ advertisement }) {
+  AdvertiseKeysResponse({ advertisement, holders }) {
     check(advertisement, 'the advertisement is missing');
     checkAdvertisement(advertisement);
+    checkAscending(holders);
   },
   ShareKeysRequest({ advertisements }) {
     checkAscending(advertisements.map(({ client }) => client));
@@ -88,13 +100,16 @@ const CHECKS = {
   ShareKeysResponse: checkSealed,
   MaskedInputCollectionRequest: checkSealed,
   MaskedInputCollectionResponse() {},
-  ConsistencyCheckRequest: ({ contributors }) => checkAscending(contributors),
+  ChosenInputResponse: ({ inclusion }) => checkLength(inclusion, SIGNATURE),
+  ConsistencyCheckRequest({ contributors, inclusions }) {
+    checkAscending(contributors);
+    checkSignatures(inclusions);
+  },
   ConsistencyCheckResponse: ({ signature }) => checkLength(signature, SIGNATURE),
   UnmaskingRequest({ survivors, dropped, confirmations }) {
     checkAscending(survivors);
     checkAscending(dropped);
-    checkAscending(confirmations.map(({ client }) => client));
-    confirmations.forEach(({ signature }) => checkLength(signature, SIGNATURE));
+    checkSignatures(confirmations);
   },
   UnmaskingResponse({ seedShares, maskKeyShares }) {
     checkRevealed(seedShares);
@@ -102,6 +117,31 @@ const CHECKS = {
   },
   Abort: ({ reason }) => check(isAbortReason(reason), 'an unknown reason'),
 };
+
+const OF_CHOSEN_ONLY = {
+  AdvertiseKeysResponse: ['holders'],
+  MaskedInputCollectionRequest: ['sharers'],
+  ConsistencyCheckRequest: ['contributorSet', 'inclusions'],
+};
+const OF_OTHERS_ONLY = { ConsistencyCheckRequest: ['contributors'], UnmaskingRequest: ['survivors', 'dropped'] };
+const SETS = { MaskedInputCollectionRequest: 'sharers', ConsistencyCheckRequest: 'contributorSet' };
+
+/** Refuses fields and bodies that the topology of the session does not have, and sets of another form. */
+function checkTopology(parameters, name, body) {
+  const { chosen } = parameters;
+  check(name !== (chosen ? 'MaskedInputCollectionResponse' : 'ChosenInputResponse'), 'a body of another topology');
+  const foreign = (chosen ? OF_OTHERS_ONLY : OF_CHOSEN_ONLY)[name] ?? [];
+  check(foreign.every((each) => body[each].length === 0), 'a field of another topology');
+  if (chosen && SETS[name]) setFromBytes(parameters, body[SETS[name]]);
+}
+
+/** The round that a message is of. */
+export const roundOf = (name) =>
+  (name === 'ChosenInputResponse' ? 'MaskedInputCollection' : name.replace(/(Request|Response)$/, ''));
+
+/** The name of the response of a round. */
+export const responseOf = (round, { chosen }) =>
+  (chosen && round === 'MaskedInputCollection' ? 'ChosenInputResponse' : `${round}Response`);
 
 /** The bytes of an offer (§6.1). */
 export const encodeOffer = (parameters) => encode(Offer, { parameters });
@@ -120,13 +160,14 @@ export const decodeOffer = (data) => decodeStrictly(Offer, data).parameters;
  */
 export const encodeMessage = (session, name, body) => encode(Envelope, { session, [name]: body });
 
-function decodeMessage(data, longest, suffix) {
+function decodeMessage(data, parameters, longest, suffix) {
   check(data.length <= longest, 'longer than any message of this session');
   const { session, ...bodies } = decodeStrictly(Envelope, data);
   checkLength(session, SESSION);
   const name = Object.keys(bodies).find((each) => bodies[each] !== undefined);
   check(name && (name.endsWith(suffix) || name === 'Abort'), 'not a body for this role');
   CHECKS[name](bodies[name]);
+  if (parameters.kind) checkTopology(parameters, name, bodies[name]);
   return { session, name, body: bodies[name] };
 }
 
@@ -138,7 +179,8 @@ function decodeMessage(data, longest, suffix) {
  * @throws {DecodeError} A08
  */
 export function decodeForClient(data, parameters) {
-  return decodeMessage(data, longestItem(parameters) * (parameters.n + 4), 'Request');
+  const items = Math.max(parameters.n, parameters.chosen ? 4 * Number(parameters.degree) : 0);
+  return decodeMessage(data, parameters, longestItem(parameters) * (items + 4) + parameters.n, 'Request');
 }
 
 /**
@@ -147,5 +189,5 @@ export function decodeForClient(data, parameters) {
  */
 export function decodeForServer(data, parameters) {
   const longest = parameters.layout.bytes + longestItem(parameters) * (Number(parameters.degree) + 4);
-  return decodeMessage(data, longest, 'Response');
+  return decodeMessage(data, parameters, longest, 'Response');
 }
