@@ -7,7 +7,7 @@ from protocol_specs.reference import digests, keys, vectors
 from protocol_specs.reference.errors import Breach, demand
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.prg import words
-from protocol_specs.reference.sharing import rebuild
+from protocol_specs.reference.sharing import Rebuilt, rebuild
 from protocol_specs.reference.topology import Graph
 from protocol_specs.reference.wire import Advertisement, UnmaskingResponse
 
@@ -70,11 +70,8 @@ def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, 
             total[i] -= sign * word
 
     def secret_of(owner: int, revealed: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> bytes:
-        demand(len(revealed) >= p.threshold, "A05")
         holder_at = {session.graph.share_point(owner, holder): holder for holder in revealed}
-        rebuilt = rebuild({point: revealed[holder] for point, holder in holder_at.items()}, p.threshold, accept)
-        if rebuilt is None:
-            raise Breach("A06")
+        rebuilt = _rebuild(p, {point: revealed[holder] for point, holder in holder_at.items()}, accept)
         inconsistent.extend((holder_at[point], owner) for point in rebuilt.inconsistent)
         return rebuilt.secret
 
@@ -104,6 +101,14 @@ def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, 
             key = keys.pairwise_prg_key(shared, session.digest, binding, own, other, encapsulated)
             subtract(1 if v < d else -1, key)
     return Unmasked(_reduce(p, total), inconsistent)
+
+
+def _rebuild(p: Parameters, shares: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> Rebuilt:
+    demand(len(shares) >= p.threshold, "A05")
+    rebuilt = rebuild(shares, p.threshold, accept)
+    if rebuilt is None:
+        raise Breach("A06")
+    return rebuilt
 
 
 def _reduce(p: Parameters, total: Sequence[int]) -> list[int]:

@@ -539,15 +539,15 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         "A05",
         unmasking,
         "_rebuild",
-        "len(revealed) >= p.threshold",
-        "len(revealed) > p.threshold",
+        "len(shares) >= p.threshold",
+        "len(shares) > p.threshold",
     ),
     "too-few-shares-used": edited(
         "A share too few is tried all the same.",
         "A05",
         unmasking,
         "_rebuild",
-        'demand(len(revealed) >= p.threshold, "A05")',
+        'demand(len(shares) >= p.threshold, "A05")',
         "",
     ),
     "no-error-correction": edited(

@@ -151,7 +151,7 @@ class LibraryTestee:
         return session
 
     def _ledger(self, name: str) -> secagg.MemoryLedger | None:
-        return self._ledgers.setdefault(name, secagg.MemoryLedger()) if name else None
+        return self._ledgers.setdefault(name, secagg.MemoryLedger(ends_with_process=True)) if name else None
 
 
 # Clients.
