@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from protocol_specs.generate_vectors.client_play import ACTIVE, SEMI_HONEST, SPARSE
 from protocol_specs.generate_vectors.script import Json, Script, WrongScript
-from protocol_specs.generate_vectors.world import World
+from protocol_specs.generate_vectors.world import CHOSEN, World
 from protocol_specs.reference.parameters import ACTIVE as ACTIVE_MODEL
 from protocol_specs.reference.parameters import SEMI_HONEST as SEMI_HONEST_MODEL
 from protocol_specs.reference.parameters import FixedPoint, Integers, Specification
@@ -117,7 +117,22 @@ def _heads() -> list[Json]:
 def _topologies() -> list[Json]:
     odd = World("sparse offers", clients=(1, 2, 3, 4, 5), degree=2, threshold=2)
     active = World("active sparse offers", clients=(1, 2, 3, 4, 5), active=True, degree=4, threshold=3)
+    drawn = World("chosen offers", tuple(range(1, 9)), True, 4, 5, options=CHOSEN)
+    calm = replace(drawn, active=False)
     return [
+        _c01("chosen-semi-honest", "a chosen graph in the semi-honest model", calm),
+        _c01("chosen-degree-3", "three holders", drawn, "C03", degree=3, threshold=3),
+        _c01("chosen-degree-n", "n holders", drawn, degree=8, threshold=5),
+        _c01("chosen-with-seed", "a chosen graph with a permutation seed", drawn, permutation_seed=bytes(32)),
+        _c01("chosen-threshold-half", "2t = k", drawn, "C03", degree=6, threshold=3),
+        _c01("chosen-threshold-above", "t = k + 1", drawn, threshold=6),
+        *(
+            _c01(f"chosen-suite-{suite:#06x}", "a chosen graph in a hybrid suite", drawn, "C06", suite=suite)
+            for suite in (0x0101, 0x0102)
+        ),
+        _bound("chosen-degree-4", "four holders", drawn, degree=4, threshold=4),
+        _bound("chosen-degree-n-1", "n - 1 holders", drawn, degree=7, threshold=5),
+        _bound("chosen-threshold-above-half", "2t = k + 1 = n", drawn, degree=7, threshold=4),
         _c01("complete-degree-below", "a complete graph of degree n - 2", SEMI_HONEST, degree=2),
         _c01("complete-degree-above", "a complete graph of degree n", SEMI_HONEST, degree=4),
         _c01("complete-with-seed", "a complete graph with a permutation seed", SEMI_HONEST, permutation_seed=bytes(32)),

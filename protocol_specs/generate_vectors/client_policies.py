@@ -9,7 +9,7 @@ from typing import Any, Final
 from protocol_specs.generate_vectors.client_offers import judged, offered
 from protocol_specs.generate_vectors.client_play import ACTIVE, SEMI_HONEST, SPARSE
 from protocol_specs.generate_vectors.script import Json
-from protocol_specs.generate_vectors.world import World, draw, roster_entries
+from protocol_specs.generate_vectors.world import CHOSEN, World, draw, roster_entries
 from protocol_specs.reference.parameters import FixedPoint, Integers, Specification, encode_vector
 
 HUNDRED: Final = World("a hundred clients", clients=tuple(range(1, 101)), threshold=30)
@@ -18,7 +18,7 @@ THREE_HUNDRED: Final = World("three hundred clients", clients=tuple(range(1, 301
 
 def cases() -> list[Json]:
     """All cases of this module."""
-    return [*_sizes(), *_fractions(), *_sparse_fractions(), *_choices(), *_pins(), *_cohort(), *_rosters()]
+    return [*_sizes(), *_fractions(), *_sparse_fractions(), *_chosen(), *_choices(), *_pins(), *_cohort(), *_rosters()]
 
 
 def _beyond(
@@ -199,6 +199,52 @@ def _sparse_fractions() -> list[Json]:
             {"corrupt_fraction": 0.5},
             degree=5,
             threshold=4,
+        ),
+    ]
+
+
+def _chosen() -> list[Json]:
+    """The conditions of §2.4 for a chosen graph, which is accepted only where the policy names it (R59)."""
+    thirty = World("thirty that draw", tuple(range(1, 31)), True, 6, 6, options=CHOSEN)
+    sixty = World("sixty that draw", tuple(range(1, 61)), True, 4, 4, options=CHOSEN)
+    one, two = {"corrupt_fraction": 1 / 30, "security_bits": 20}, {"corrupt_fraction": 2 / 30, "security_bits": 20}
+    named = {"topologies": ["complete", "sparse"]}
+    high = {"minimum_contributors": 51}
+    floor = {"security_bits": 20, "smallest_minimum_contributors": 50}
+    return [
+        _beyond("chosen", "a chosen graph that the client does not name", "C16", thirty, named),
+        _within("chosen-bits", "thirty that draw six: 81 bits", "C03", thirty, {"security_bits": 81}),
+        _beyond("chosen-bits", "thirty that draw six, and not 82 bits", "C03", thirty, {"security_bits": 82}),
+        _within("chosen-bits-sixty", "sixty that draw four: 68 bits", "C03", sixty, {"security_bits": 68}),
+        _beyond("chosen-bits-sixty", "sixty that draw four, and not 69 bits", "C03", sixty, {"security_bits": 69}),
+        _within("chosen-corrupt", "one corrupt client, all six holders needed: 2t = k + t1 + 5", "C03", thirty, one),
+        _beyond("chosen-corrupt", "two corrupt clients: closed sets of four mutual holders", "C03", thirty, two),
+        _beyond(
+            "chosen-one-kind",
+            "2t = k + t1: both secrets of one owner",
+            "C03",
+            thirty,
+            {"corrupt_fraction": 2 / 30, "security_bits": 1},
+            degree=29,
+            threshold=15,
+        ),
+        _within(
+            "chosen-one-kind",
+            "2t = k + t1 + 1",
+            "C03",
+            thirty,
+            {"corrupt_fraction": 2 / 30, "security_bits": 1},
+            degree=29,
+            threshold=16,
+        ),
+        _within("chosen-floor", "no sum below 50 of sixty is likely", "C03", sixty, floor, **high),
+        _beyond(
+            "chosen-floor",
+            "a sum below 51 of sixty is likely",
+            "C03",
+            sixty,
+            floor | {"smallest_minimum_contributors": 51},
+            **high,
         ),
     ]
 

@@ -19,6 +19,7 @@ from protocol_specs.generate_vectors import (
     client_wire,
     hybrid,
 )
+from protocol_specs.generate_vectors.chosen_clients import client_cases as chosen_cases
 from protocol_specs.generate_vectors.script import Json
 
 FLAGS: Final = {
@@ -69,6 +70,10 @@ _FILES: Final[dict[str, tuple[str, tuple[Callable[[], list[Json]], ...]]]] = {
     "wire": ("Bytes that are no message (§6).", (client_wire.cases,)),
     "states": ("Messages in every phase (§7.1), ends and failures.", (client_states.cases,)),
     "hybrid": ("Keys of two parts and parcels of the hybrid suites (§6.3, §6.4).", (hybrid.client_cases,)),
+    "chosen": (
+        "The experimental chosen graph: holders, sets as bits, inclusions and acknowledgements (§6.2 to §6.6).",
+        (chosen_cases,),
+    ),
     "snapshots": ("Snapshots and the ledger of answers (§9).", (client_snapshots.cases,)),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from protocol_specs.generate_vectors import (
+    chosen_servers,
     hybrid,
     server_confirmations,
     server_creation,
@@ -41,6 +42,9 @@ FLAGS: Final[dict[str, str]] = {
     "left out for 0, mixes clients up.",
     "Garbage": (
         "A sealed pair that its receiver cannot open. The server cannot see it, and must neither judge nor change it."
+    ),
+    "Holders": (
+        "Holders that nobody can draw. Taken as they are, a secret has too few holders, or the owner holds its own."
     ),
     "Honest": "Everybody is honest. An implementation that fails here does not speak the protocol.",
     "Impersonation": (
@@ -116,6 +120,7 @@ _TOPICS: Final[dict[str, tuple[str, Callable[[], list[Json]]]]] = {
     "ends": ("Ends for want of clients, just below and at the bounds; impossible weights.", server_ends.cases),
     "creation": ("Parameters with which a server must not be made, and the edges of the rules.", server_creation.cases),
     "hybrid": ("Keys of two parts and parcels of the hybrid suites.", hybrid.server_cases),
+    "chosen": ("The experimental chosen graph: holders, inclusions, acknowledgements.", chosen_servers.server_cases),
     "snapshots": ("Snapshots in every phase.", server_snapshots.cases),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from protocol_specs.generate_vectors import server_graph
+from protocol_specs.generate_vectors import chosen_servers, server_graph
 from protocol_specs.generate_vectors.script import WrongScript
 from protocol_specs.generate_vectors.scripted import (
     CONFIRMATIONS,
@@ -71,6 +71,7 @@ def session_files() -> dict[str, Json]:
         "sessions/active.json": _file("Active sessions.", _active()),
         "sessions/sparse.json": _file("Semi-honest sessions in sparse graphs.", _sparse()),
         "sessions/hybrid.json": _file("Sessions of the hybrid suites.", _hybrid()),
+        "sessions/chosen.json": _file("Sessions in experimental chosen graphs.", _chosen()),
     }
 
 
@@ -314,6 +315,13 @@ def _hybrid() -> list[Json]:
             {"MaskedInputCollection": (2,)},
             needs=aegis,
         ),
+    ]
+
+
+def _chosen() -> list[Json]:
+    return [
+        session(id_, comment, world, silent, flags=flags)
+        for id_, comment, world, silent, flags in chosen_servers.SESSIONS
     ]
 
 

@@ -37,6 +37,8 @@ VECTORS: Final[tuple[tuple[str, Specification], ...]] = (
 )
 SMALL: Final[tuple[tuple[str, Specification], ...]] = (("v", Integers(-3, 12, (4,))),)
 """One short vector, for the many scripts whose vector does not matter."""
+CHOSEN: Final = {"topology_kind": "chosen", "permutation_seed": b""}
+"""Options of a world with the experimental chosen graph, beside a degree."""
 CONFUSED: Final = (2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1)
 """Ids of which binary64 takes neighbours for one another, and of which some are negative as signed integers."""
 
@@ -69,7 +71,7 @@ class World:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """The session parameters; a degree makes the graph sparse."""
+        """The session parameters; a degree makes the graph sparse, and with the options `CHOSEN` chosen."""
         complete = self.degree is None
         made = Parameters(
             version=1,
@@ -114,6 +116,8 @@ class World:
         length = 32 * 4 + sealing.NONCE_BYTES * self.parameters.degree
         if self.parameters.hybrid:
             length += 64 + 2 * 32 * self.parameters.degree
+        if self.parameters.chosen:
+            length += 8 * self.parameters.degree
         return start + draw(f"{self.name}/tape of {client}", length)[len(start) :]
 
     def weight(self, client: int) -> int:
@@ -148,8 +152,8 @@ class World:
             suites=list(SUITES) if self.parameters.hybrid else [1, 2],
             largest_vector=2**27,
             dropout_fraction=0.0,
-            security_bits=40,
-            topologies=["complete", "sparse"],
+            security_bits=1 if self.parameters.chosen else 40,
+            topologies=["complete", "sparse", *(["chosen"] if self.parameters.chosen else [])],
         )
 
     def create_client(self, client: int, **changes: Any) -> pb.CreateClient:
@@ -158,6 +162,8 @@ class World:
         if self.active:
             call.identity_key = self.identity_key(client)
             call.roster.extend(roster_entries(self.roster))
+        if self.parameters.chosen:
+            call.ledger = f"{self.name}, client {client}"
         for name, value in changes.items():
             call.ClearField(name)
             if value is not None:
@@ -209,7 +215,12 @@ class Play:
     def _make(self, client: int) -> Client:
         world = self.world
         policy = Policy(
-            threat_model=world.parameters.threat_model, corrupt_fraction=0.0, smallest_cohort=2, smallest_threshold=1
+            threat_model=world.parameters.threat_model,
+            corrupt_fraction=0.0,
+            smallest_cohort=2,
+            smallest_threshold=1,
+            security_bits=1,
+            topologies=(world.parameters.topology_kind,),
         )
         made = Client(
             client,

@@ -1,7 +1,8 @@
 """All live cases: of which sessions they are made, and which attacks are played on them (Specification §8).
 
-One semi-honest session in a complete graph, one active, one sparse. Clients are attacked in a session with dropouts,
-servers in one that can lose another client. Must not know how a case is played.
+One semi-honest session in a complete graph, one active, one sparse; the experimental chosen graph has scripts and
+sessions only, since its clients need ledgers, which know what the same session answered in another case. Clients are
+attacked in a session with dropouts, servers in one that can lose another client. Must not know how a case is played.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def live_cases(sessions: Sequence[SessionVector]) -> Iterator[Case]:
 def kind_of(session: SessionVector) -> str:
     """Return the kind of a session, as case ids have it."""
     parameters = _parameters(session)
+    if parameters.topology.kind is TopologyKind.CHOSEN:
+        return "chosen"
     if parameters.threat_model is ThreatModel.ACTIVE:
         return "active"
     return "sparse" if parameters.topology.kind is TopologyKind.SPARSE else "semi-honest"

@@ -40,7 +40,7 @@ class RememberingTestee:
     def handle(self, call: pb.Call) -> pb.Reply:
         """Answer one call."""
         match call.WhichOneof("call"):
-            case "create_client" if call.create_client.HasField("tape") and not call.create_client.ledger:
+            case "create_client" if call.create_client.HasField("tape"):
                 return self._create(call)
             case "create_server":
                 return self._create(call)
@@ -51,7 +51,7 @@ class RememberingTestee:
                 if session is not None and session.real is not None:
                     self._handle(pb.Call(free=pb.Free(handle=session.real)))
                 return pb.Reply(freed=pb.Freed())
-        return pb.Reply(unsupported="sessions that depend on chance or on ledgers are not remembered")
+        return pb.Reply(unsupported="sessions that depend on chance, and snapshots, are not remembered")
 
     def _create(self, call: pb.Call) -> pb.Reply:
         session = _Session(_ROOT)

@@ -17,6 +17,7 @@ from secagg.conformance.form import from_json
 from secagg.conformance.primitives import PrimitiveVector
 from secagg.conformance.results import Requirement
 from secagg.errors import ParameterError
+from secagg.parameters import SessionParameters, TopologyKind
 from secagg.wire.messages_pb2 import SessionOffer
 
 Json = Any
@@ -218,12 +219,15 @@ def _session(case: Mapping[str, Json]) -> SessionVector:
     server = pb.CreateServer(parameters=bytes.fromhex(case["parameters"]), roster=roster)
     offer = SessionOffer(parameters=server.parameters).SerializeToString(deterministic=True)
     clients, inputs = {}, {}
+    chosen = SessionParameters.decode(server.parameters).topology.kind is TopologyKind.CHOSEN
     for entry in case["clients"]:
         create = pb.CreateClient(offer=offer, roster=roster, policy=from_json(pb.Policy, case["policy"]))
         create.client = int(entry["client"])
         create.tape = bytes.fromhex(entry["tape"])
         if "identity_key" in entry:
             create.identity_key = bytes.fromhex(entry["identity_key"])
+        if chosen:
+            create.ledger = f"{case['id']}, client {create.client}"
         clients[create.client] = create
         inputs[create.client] = from_json(pb.SetInput, entry["set_input"])
     expect = {name: value for name, value in case["expect"].items() if name != "transcript_digest"}
