@@ -43,6 +43,7 @@ from secagg import (
     Round,
     ServerSession,
     SessionParameters,
+    TopologyKind,
 )
 from secagg.parameters.vectors import VectorSpec
 from secagg.protocol.events import ServerEvent
@@ -53,6 +54,10 @@ from secagg.wire.codec import decode_client_message, decode_server_message, enco
 Hook = Callable[[int, bytes], bytes | None]
 
 TEST_POLICY: Final = ClientPolicy(minimum_cohort=2, minimum_threshold=1)
+CHOSEN_POLICY: Final = ClientPolicy(
+    minimum_cohort=2, minimum_threshold=1, max_corrupt=0.0, security_bits=1, topologies=frozenset({TopologyKind.CHOSEN})
+)
+"""The lowest floor for the experimental chosen graph, of few clients."""
 LENGTH: Final = 16
 LOW: Final = -50
 HIGH: Final = 1000
@@ -86,7 +91,7 @@ class Harness:
         seed: of all keys, identities, inputs and the session nonce.
         identities: long-lived signing keys by client, to play a second session with the same ones.
         policy: of all clients; the default is the lowest floor.
-        with_ledgers: give every client a MemoryLedger (`self.ledgers`), for snapshots.
+        with_ledgers: give every client a MemoryLedger (`self.ledgers`), for snapshots; in a chosen graph all have one.
         options: further arguments of `SessionParameters.choose` (threshold, degree, context, max_weight,
             minimum_contributors, nonce, suite, ...). The topology defaults to "complete", max_dropout and
             max_corrupt to 0.
@@ -109,7 +114,7 @@ class Harness:
         vectors: Mapping[str, VectorSpec] | None = None,
         seed: int = 0,
         identities: Mapping[int, IdentityKey] | None = None,
-        policy: ClientPolicy = TEST_POLICY,
+        policy: ClientPolicy | None = None,
         with_ledgers: bool = False,
         **options: Any,
     ) -> None:
@@ -134,8 +139,10 @@ class Harness:
             identities = {c: IdentityKey.generate(self.source.fork(f"identity {c}")) for c in self.cohort}
         self.identities = dict(identities)
         self.roster = {client: key.public for client, key in self.identities.items()}
-        self.policy = policy
-        self.ledgers = {client: MemoryLedger() for client in self.cohort} if with_ledgers else {}
+        chosen = arguments["topology"] == "chosen"
+        self.policy = policy or (CHOSEN_POLICY if chosen else TEST_POLICY)
+        ledgers = {client: MemoryLedger(ends_with_process=chosen) for client in self.cohort}
+        self.ledgers = ledgers if with_ledgers or chosen else {}
         self.server = ServerSession(self.parameters, roster=self.roster if self.active else None)
         self.session = decode_server_message(self.server.requests[self.cohort[0]]).session
         self.clients = {client: self.make_client(client) for client in self.cohort}

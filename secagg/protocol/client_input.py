@@ -44,7 +44,8 @@ def mask_input(
     held, mask_ciphertexts = _open_all(state, message)
     if state.input is None:
         raise LocalProtocolError("the server asks for the masked input; call set_input() first")
-    words, peers, view, inclusion = state.input.words, sorted(held), None, b""
+    words = state.input.words
+    peers, view, inclusion = sorted(held), None, b""
     if state.view is not None:
         view = replace(state.view, sharers=message.sharers, holders=_holders_in(state.view, sharers))
         peers = sorted({*held, *view.holders})

@@ -252,6 +252,19 @@ INPUTS: dict[Callable[..., object], dict[str, list[object]]] = {
         "binding": [BINDING, SECOND_BINDING],
         "contributors": [(1, 2), (1,), (1, 2, 3), (1, 3), ()],
     },
+    key_schedule.inclusion_text: {
+        "session": [SESSION, BINDING],
+        "client": [ALICE, BOB],
+        "mask_public": [COMMITMENT, SEED],
+        "sharers": [b"\x03", b"\x01", b"\x03\x00", b""],
+    },
+    key_schedule.acknowledgement_text: {
+        "session": [SESSION, BINDING],
+        "client": [ALICE, BOB],
+        "mask_public": [COMMITMENT, SEED],
+        "sharers": [b"\x03", b"\x01", b"\x03\x00", b""],
+        "contributors": [b"\x07", b"\x03", b"\x07\x00", b""],
+    },
     key_schedule.share_associated_data: {
         "binding": [BINDING, SECOND_BINDING],
         "sender": [ALICE, 7],
@@ -365,6 +378,8 @@ def test_every_bound_text_begins_with_its_label() -> None:
     texts = {
         Label.ADVERTISEMENT_SIGNATURE: key_schedule.advertisement_text(SESSION, 1, b"", b"", b""),
         Label.CONFIRMATION_SIGNATURE: key_schedule.confirmation_text(BINDING, ()),
+        Label.INCLUSION_SIGNATURE: key_schedule.inclusion_text(SESSION, 1, b"", b""),
+        Label.ACKNOWLEDGEMENT_SIGNATURE: key_schedule.acknowledgement_text(SESSION, 1, b"", b"", b""),
         Label.SHARE_ENCRYPTION: key_schedule.share_associated_data(BINDING, 1, 2),
     }
     assert [label for label, text in texts.items() if not text.startswith(data(label))] == []

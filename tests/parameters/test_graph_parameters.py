@@ -207,7 +207,7 @@ def test_fraction_rounding_counts_whole_clients(n: int, thousandths: int) -> Non
 def test_enums_and_strings_are_the_same() -> None:
     assert graph_parameters(1000, 0.1, 0.1, ThreatModel.ACTIVE) == graph_parameters(1000, 0.1, 0.1, "active")
     assert [m.value for m in ThreatModel] == ["semi-honest", "active"]
-    assert [k.value for k in TopologyKind] == ["complete", "sparse"]
+    assert [k.value for k in TopologyKind] == ["complete", "sparse", "chosen"]
 
 
 # complete_threshold
@@ -358,7 +358,8 @@ def test_a_small_cohort_whose_dropouts_round_to_nobody_gets_the_complete_graph(n
 def test_active_model_takes_the_complete_graph_and_says_why() -> None:
     choice = choose_graph(100, 0.1, 0.2, ThreatModel.ACTIVE)
     assert figures(choice) == ("complete", 99, 67)
-    assert "refused there until the specification has the full malicious construction" in choice.reason
+    assert "sparse graphs, whose ring the server draws, are refused there" in choice.reason
+    assert "the experimental chosen graph is taken only when it is asked for" in choice.reason
     assert "any threshold in [56, 79] holds with certainty" in choice.reason
 
 
@@ -461,7 +462,7 @@ def test_bad_values_are_refused(changed: dict[str, Any], sentence: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"topology": "ring"}, "topology 'ring' is unknown: take 'complete', 'sparse' or 'auto' (None)."),
+        ({"topology": "ring"}, "topology 'ring' is unknown: take 'complete', 'sparse', 'auto' (None)"),
         ({"degree": 0}, "degree is 0, outside [1, 999]"),
         ({"degree": 1000}, "degree is 1000, outside [1, 999]"),
         ({"degree": 48.0}, "degree is 48.0, not an integer"),

@@ -63,7 +63,9 @@ def test_the_default_floor() -> None:
     policy = ClientPolicy()
     assert (policy.minimum_cohort, policy.minimum_threshold, policy.minimum_contributors) == (3, 2, 2)
     assert (policy.threat_model, policy.max_corrupt, policy.context) == (None, None, None)
-    assert (policy.max_dropout, policy.topologies) == (0.1, frozenset(TopologyKind))
+    assert policy.max_dropout == 0.1
+    assert policy.topologies == {TopologyKind.COMPLETE, TopologyKind.SPARSE}, "the experimental graph only by name"
+    assert policy.security_bits is None, "40 bits of a sparse graph, 64 of a chosen one"
     assert policy.suites == set(SuiteId)
     assert 8 * policy.maximum_words == 8 * DEFAULT_MAXIMUM_WORDS == 2**30
 

@@ -36,6 +36,7 @@ def choose(**changes: Any) -> SessionParameters:
 COMPLETE = choose(topology="complete", threshold=6)
 SPARSE = choose(clients=11, topology="sparse", degree=4, threshold=3, permutation_seed=SEED)
 ACTIVE = choose(threat_model="active")
+CHOSEN = choose(threat_model="active", topology="chosen", degree=6, threshold=4)
 
 
 def test_the_defaults() -> None:
@@ -272,9 +273,16 @@ REFUSED_FIELDS: list[tuple[SessionParameters, dict[str, Any], str]] = [
     (
         ACTIVE,
         {"topology": Topology(TopologyKind.SPARSE, 8, SEED)},
-        "the active threat model needs the complete graph: .*; use topology 'complete' or threat model 'semi-honest'",
+        "the active threat model refuses sparse graphs, .*; use topology 'complete', the experimental 'chosen', or",
     ),
-    (SPARSE, {"threat_model": ThreatModel.ACTIVE}, "the active threat model needs the complete graph"),
+    (SPARSE, {"threat_model": ThreatModel.ACTIVE}, "the active threat model refuses sparse graphs"),
+    (CHOSEN, {"threat_model": ThreatModel.SEMI_HONEST}, "topology 'chosen' is for the active threat model"),
+    (CHOSEN, {"topology": Topology(TopologyKind.CHOSEN, 3), "threshold": 3}, "over 10 clients is outside 4 .. 9"),
+    (CHOSEN, {"topology": Topology(TopologyKind.CHOSEN, 10)}, "degree 10 of a chosen graph over 10 clients"),
+    (CHOSEN, {"topology": Topology(TopologyKind.CHOSEN, 6, SEED)}, "no permutation seed, not one of 32 bytes"),
+    (CHOSEN, {"threshold": 3}, "threshold 3 does not protect clients with 6 holders .*: at least 4"),
+    (CHOSEN, {"threshold": 7}, "threshold 7 is outside 1 .. 6"),
+    (CHOSEN, {"suite": SuiteId.X25519_MLKEM768_AES128CTR}, "has no hybrid suites yet, such as 0x0101"),
     (SPARSE, {"topology": Topology(TopologyKind.SPARSE, 3, SEED)}, "no 3-regular ring graph over 11 clients exists"),
     (SPARSE, {"topology": Topology(TopologyKind.SPARSE, 0, SEED)}, "no 0-regular ring graph over 11 clients exists"),
     (SPARSE, {"topology": Topology(TopologyKind.SPARSE, 11, SEED)}, "choose an even degree in 2 .. 10"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from tests.adversarial.mutations import hosts, hybrid, inputs, integrations, offers, primitives, rounds
+from tests.adversarial.mutations import chosen, hosts, hybrid, inputs, integrations, offers, primitives, rounds
 from tests.adversarial.mutations.mutation import judges
 from tests.adversarial.mutations.running import run
 
@@ -23,6 +23,7 @@ MUTATIONS: Final = tuple(
         (
             *rounds.MUTATIONS,
             *hybrid.MUTATIONS,
+            *chosen.MUTATIONS,
             *primitives.MUTATIONS,
             *inputs.MUTATIONS,
             *offers.MUTATIONS,

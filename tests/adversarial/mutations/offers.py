@@ -17,7 +17,7 @@ MUTATIONS: Final = (
     m(
         "05",
         "corrupt clients are not counted",
-        (SETUP, "        policy.security_bits,\n    ):", "        policy.security_bits,\n    ) and False:"),
+        (SETUP, "    if not _withstands(policy, offer, corrupt):", "    if False:"),
     ),
     m(
         "05",

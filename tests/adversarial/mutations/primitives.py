@@ -113,7 +113,7 @@ MUTATIONS: Final = (
             "    held, mask_ciphertexts = _open_all(state, message)\n    words = state.input.words\n",
         ),
     ),
-    m("12", "too few sharers", (INPUT, "if len(message.ciphertexts) < context.parameters.threshold:", "if False:")),
+    m("12", "too few sharers", (INPUT, "    if count < context.parameters.threshold:", "    if False:")),
     m(
         "12",
         "shares under a seal are not checked",
@@ -153,8 +153,8 @@ MUTATIONS: Final = (
         "the length tells the weight",
         (
             INPUT,
-            "pack_vector(context.layout, words))",
-            "pack_vector(context.layout, words) + bytes(state.input.weight % 7))",
+            "pack_vector(context.layout, words), inclusion)",
+            "pack_vector(context.layout, words) + bytes(state.input.weight % 7), inclusion)",
         ),
         (
             SESSION_VECTOR,

@@ -30,7 +30,7 @@ MUTATIONS: Final = (
     m(
         "01",
         "a second request is answered from the same state",
-        (UNMASK, "return ClientStep(ClientCompleted(context), outbound)", "return ClientStep(state, outbound)"),
+        (UNMASK, "return ClientStep(ClientCompleted(state.context), outbound)", "return ClientStep(state, outbound)"),
         (CLIENT, "if step.state.phase is not expected:", "if False:"),
     ),
     m(
@@ -57,7 +57,11 @@ MUTATIONS: Final = (
     m(
         "02",
         "half of the cohort is a threshold",
-        ("parameters/cohort.py", "if active and 2 * threshold <= clients:", "if False:"),
+        (
+            "parameters/cohort.py",
+            "if active and topology.kind is TopologyKind.COMPLETE and 2 * threshold <= clients:",
+            "if False:",
+        ),
     ),
     m(
         "03",
