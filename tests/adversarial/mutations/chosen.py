@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.adversarial.mutations.mutation import INPUT, SERVER_SETUP, SETUP, m
+from tests.adversarial.mutations.mutation import INPUT, KEYS, SERVER_SETUP, SETUP, m
 
 ACKNOWLEDGING: Final = "protocol/acknowledging.py"
 EDGES: Final = "protocol/chosen_edges.py"
@@ -68,14 +68,9 @@ MUTATIONS: Final = (
         "43",
         "acknowledgements without the sharers",
         (
-            ACKNOWLEDGING,
-            "context.session, signer, view.mask_publics[signer], view.sharers, view.contributors\n",
-            'context.session, signer, view.mask_publics[signer], b"", view.contributors\n',
-        ),
-        (
-            "protocol/server_chosen.py",
-            "text = key_schedule.acknowledgement_text(context.session, client, mask_public, chosen.sharers,",
-            'text = key_schedule.acknowledgement_text(context.session, client, mask_public, b"",',
+            KEYS,
+            "session, client, mask_public, sharers, contributors)",
+            'session, client, mask_public, b"", contributors)',
         ),
     ),
     m(
