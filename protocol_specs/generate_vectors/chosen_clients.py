@@ -354,6 +354,12 @@ def _inclusions() -> list[Json]:
     more = with_entries(game.scene.body.inclusions, game.signed_inclusion(last, game.bits(range(2, 9))))
     request = replace(game.scene.body, inclusions=more)
     made.append(game.refuses(request, "C44", "the last inclusion is over other sharers", "SplitView"))
+    game = at("c44-contributors", silent=INPUT_GONE)
+    x = game.bits(range(1, 8))
+    more = with_entries(game.scene.body.inclusions, game.signed_inclusion(owner, x))
+    request = replace(game.scene.body, inclusions=more)
+    comment = "an inclusion over the contributors that the server shows, and not over the client's sharers"
+    made.append(game.refuses(request, "C44", comment, "SplitView"))
     game = at("a08-inclusions-order")
     request = replace(game.scene.body, inclusions=tuple(reversed(game.scene.body.inclusions)))
     made.append(game.refuses(request, "A08", "inclusions in descending order", "Malformed", "R19"))

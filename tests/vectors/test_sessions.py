@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from protocol_specs.reference import parameters
 from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance.form import from_json, to_json
 from secagg.wire.messages_pb2 import SessionOffer
@@ -53,12 +54,15 @@ def play(
     created = server(pb.Call(create_server=made)).outcome
     assert created.offer == SessionOffer(parameters=made.parameters).SerializeToString()
     handles = {}
+    chosen = parameters.decode(made.parameters).chosen
     for entry in case["clients"]:
         call = pb.CreateClient(offer=created.offer, client=int(entry["client"]), roster=roster)
         call.policy.CopyFrom(from_json(pb.Policy, case["policy"]))
         call.tape = bytes.fromhex(entry["tape"])
         if "identity_key" in entry:
             call.identity_key = bytes.fromhex(entry["identity_key"])
+        if chosen:
+            call.ledger = f"{case['id']}, client {entry['client']}"
         outcome = clients[entry["client"]](pb.Call(create_client=call)).outcome
         assert outcome.phase == "ADVERTISE_KEYS"
         handles[entry["client"]] = outcome.handle
