@@ -356,9 +356,9 @@ def _inclusions() -> list[Json]:
     made.append(game.refuses(request, "C44", "the last inclusion is over other sharers", "SplitView"))
     game = at("c44-contributors", silent=INPUT_GONE)
     x = game.bits(range(1, 8))
-    more = with_entries(game.scene.body.inclusions, game.signed_inclusion(owner, x))
+    more = tuple(game.signed_inclusion(each.client, x) for each in game.scene.body.inclusions)
     request = replace(game.scene.body, inclusions=more)
-    comment = "an inclusion over the contributors that the server shows, and not over the client's sharers"
+    comment = "inclusions over the contributors that the server shows, and not over the client's sharers"
     made.append(game.refuses(request, "C44", comment, "SplitView"))
     game = at("a08-inclusions-order")
     request = replace(game.scene.body, inclusions=tuple(reversed(game.scene.body.inclusions)))

@@ -18,8 +18,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from protocol_specs.reference import (
-    chosen_client,
     canonical,
+    chosen_client,
     client,
     client_state,
     digests,
