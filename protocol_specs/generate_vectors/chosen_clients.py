@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from protocol_specs.generate_vectors.chosen_servers import choice_of
 from protocol_specs.generate_vectors.client_play import ACTIVE, Scene, with_entries, without
 from protocol_specs.generate_vectors.script import Json, Script, WrongScript
 from protocol_specs.generate_vectors.world import CHOSEN, World, draw, roster_entries
@@ -47,12 +48,12 @@ class Game:
     @property
     def drawn(self) -> set[int]:
         """The holders that it drew."""
-        return set(self.scene.play.clients[self.client].choice.holders)
+        return set(choice_of(self.scene.play, self.client).holders)
 
     @property
     def owners(self) -> set[int]:
         """Whose shares it was sent; from ConsistencyCheck on."""
-        return set(self.scene.play.clients[self.client].choice.owners)
+        return set(choice_of(self.scene.play, self.client).owners)
 
     def members(self, packed: bytes) -> set[int]:
         """The clients of a set as bits."""
@@ -260,7 +261,7 @@ def _sharers() -> list[Json]:
 
 def _contributors() -> list[Json]:
     made = []
-    floor = replace(EIGHT, options=EIGHT.options | {"minimum_contributors": 7})
+    floor = replace(EIGHT, options={**EIGHT.options, "minimum_contributors": 7})
 
     def with_set(game: Game, members: Iterable[int]) -> wire.ConsistencyCheckRequest:
         """The contributors, and the honest inclusions of those of them that are owners."""
@@ -425,7 +426,7 @@ def _acknowledgements() -> list[Json]:
         client = next(c for c in range(1, 8) if 8 in Game("probe", c, "UNMASKING", silent=gone).drawn)
         name = said.rpartition(" ")[2] if gone is SHARES_GONE else "input"
         game = at(f"c58-without-{name}", client, silent=gone)
-        own = game.scene.play.clients[client].choice
+        own = choice_of(game.scene.play, client)
         body = game.scene.body
         extra = game.signed_acknowledgement(8, own.sharers, own.contributors)
         request = replace(body, confirmations=with_entries(body.confirmations, extra))

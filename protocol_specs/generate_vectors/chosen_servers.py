@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from protocol_specs.generate_vectors.script import WrongScript
 from protocol_specs.generate_vectors.scripted import (
     CONFIRMATIONS,
     INPUTS,
@@ -14,8 +15,9 @@ from protocol_specs.generate_vectors.scripted import (
     UNMASKING,
     ScriptedServer,
 )
-from protocol_specs.generate_vectors.world import CHOSEN, CONFUSED, VECTORS, World
+from protocol_specs.generate_vectors.world import CHOSEN, CONFUSED, VECTORS, Play, World
 from protocol_specs.reference import chosen, signatures, wire
+from protocol_specs.reference.chosen_client import Choice
 
 Json = dict[str, Any]
 
@@ -80,6 +82,14 @@ def server_cases() -> list[Json]:
     ]
 
 
+def choice_of(play: Play, client: int) -> Choice:
+    """What a client of a session drew, and answered for."""
+    choice = play.clients[client].choice
+    if choice is None:
+        raise WrongScript(f"client {client} has not drawn yet")
+    return choice
+
+
 def _case(server: ScriptedServer, id_: str, comment: str, requirements: str, flags: str) -> Json:
     return server.case(f"server-chosen-{id_}", comment, requirements.split(), flags.split())
 
@@ -111,7 +121,7 @@ def _honest() -> list[Json]:
 
 
 def _drawn(server: ScriptedServer, client: int) -> set[int]:
-    return set(server.play.clients[client].choice.holders)
+    return set(choice_of(server.play, client).holders)
 
 
 def _holders() -> list[Json]:

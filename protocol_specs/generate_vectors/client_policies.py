@@ -209,7 +209,6 @@ def _chosen() -> list[Json]:
     sixty = World("sixty that draw", tuple(range(1, 61)), True, 4, 4, options=CHOSEN)
     one, two = {"corrupt_fraction": 1 / 30, "security_bits": 20}, {"corrupt_fraction": 2 / 30, "security_bits": 20}
     named = {"topologies": ["complete", "sparse"]}
-    high = {"minimum_contributors": 51}
     floor = {"security_bits": 20, "smallest_minimum_contributors": 50}
     return [
         _beyond("chosen", "a chosen graph that the client does not name", "C16", thirty, named),
@@ -237,14 +236,14 @@ def _chosen() -> list[Json]:
             degree=29,
             threshold=16,
         ),
-        _within("chosen-floor", "no sum below 50 of sixty is likely", "C03", sixty, floor, **high),
+        _within("chosen-floor", "no sum below 50 of sixty is likely", "C03", sixty, floor, minimum_contributors=51),
         _beyond(
             "chosen-floor",
             "a sum below 51 of sixty is likely",
             "C03",
             sixty,
             floor | {"smallest_minimum_contributors": 51},
-            **high,
+            minimum_contributors=51,
         ),
     ]
 

@@ -121,7 +121,7 @@ def _check_shares(plan: Promise, parameters: SessionParameters) -> None:
         return
     if plan.topology is not TopologyKind.SPARSE:
         raise _refusal(
-            "its graph is sparse, where clients do not see that the floor is kept",
+            f"its graph is {parameters.topology.kind.value}, where clients do not see that the floor is kept",
             "choose it with topology='complete', or the plan with topology='sparse'",
         )
     topology = parameters.topology

@@ -178,6 +178,8 @@ def check_who(noise: Noise, neighbours: Neighbours, model: ThreatModel, kind: To
         raise ParameterError("noise='server' in the active model: a lying server adds none; take noise='clients'")
     if noise is Noise.EACH and neighbours is not Neighbours.REPLACE:
         raise ParameterError("noise='each' protects any two updates from being told apart; take neighbours='replace'")
+    if kind is TopologyKind.CHOSEN:
+        raise ParameterError("no plan counts with the experimental chosen graph yet; take topology='complete'")
     if kind is TopologyKind.SPARSE and active:
         raise ParameterError("the active model needs the complete graph; take topology='complete'")
     if kind is TopologyKind.COMPLETE and clients - 1 > MAX_SHARE_HOLDERS:

@@ -44,9 +44,8 @@ VICTIM: Final = 3
 
 def session(**options: Any) -> Harness:
     """Eight clients that draw five holders each; every four of five can open a secret."""
-    return Harness(
-        **{"clients": 8, "threat_model": "active", "topology": "chosen", "degree": 5, "threshold": 4} | options
-    )
+    given: dict[str, Any] = {"clients": 8, "degree": 5, "threshold": 4, **options}
+    return Harness(threat_model="active", topology="chosen", **given)
 
 
 def at(round_: Round, **options: Any) -> Harness:

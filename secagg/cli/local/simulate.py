@@ -37,7 +37,10 @@ def simulate(
         secagg.ThreatModel, typer.Option(help="What the server and corrupt clients may do.")
     ] = secagg.ThreatModel.SEMI_HONEST,
     topology: Annotated[
-        TopologyChoice, typer.Option(help="Masking graph; auto takes the smaller one that qualifies.")
+        TopologyChoice,
+        typer.Option(
+            help="Masking graph; auto takes the smaller one that qualifies, and never chosen, which is EXPERIMENTAL."
+        ),
     ] = TopologyChoice.AUTO,
     degree: Annotated[MaybeInt, typer.Option(help="Neighbours of a client; computed unless given.")] = None,
     threshold: Annotated[MaybeInt, typer.Option(help="Shares that rebuild a secret; computed unless given.")] = None,
