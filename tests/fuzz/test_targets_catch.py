@@ -54,7 +54,7 @@ def test_shares_without_confirmations(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_confirmation_of_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     program = bytes([1]) + BEFORE_SEALED + bytes([c.HONEST, c.CONTRIBUTORS, 0, 0])
     TARGETS["client_session"](program)
-    monkeypatch.setattr(consistency, "_identity", lambda context: _Signer())
+    monkeypatch.setattr(consistency, "identity_of", lambda context: _Signer())
     with pytest.raises(InvariantBroken, match="a confirmation is not valid"):
         TARGETS["client_session"](program)
 

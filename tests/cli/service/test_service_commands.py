@@ -252,6 +252,29 @@ def test_a_client_can_demand_a_hybrid_suite(
     assert {suite for suite in secagg.SuiteId if get_suite(suite).hybrid} == HYBRID_SUITES
 
 
+def test_the_experimental_graph_is_taken_by_name_and_with_a_state(
+    run: Any, words: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[secagg.ClientPolicy] = []
+
+    async def participate(*_: Any, policy: secagg.ClientPolicy, **__: Any) -> Any:
+        asked.append(policy)
+        raise secagg.ParameterError("seen")
+
+    np.savez(tmp_path / "a.npz", update=np.zeros(3))
+    monkeypatch.setattr(service, "participate", participate)
+    assert "--chosen needs --state DIRECTORY" in run(*words["join"], "--plaintext", "--chosen").err
+    state = ("--state", str(tmp_path / "state"))
+    assert "give one of them" in run(*words["join"], "--plaintext", "--chosen", "--complete", *state).err
+    assert "seen" in run(*words["join"], "--plaintext", "--chosen", "--max-corrupt-clients", "7", *state).err
+    assert "seen" in run(*words["join"], "--plaintext", *state).err
+    assert [policy.topologies for policy in asked] == [
+        {secagg.TopologyKind.CHOSEN},
+        {secagg.TopologyKind.COMPLETE, secagg.TopologyKind.SPARSE},
+    ]
+    assert [policy.max_corrupt_clients for policy in asked] == [7, None]
+
+
 def test_a_client_is_who_its_key_is_in_the_roster() -> None:
     keys = {client: IdentityKey.generate() for client in (4, 9)}
     roster = {client: key.public for client, key in keys.items()}
