@@ -39,7 +39,7 @@ def params(
     topology: Annotated[
         TopologyChoice,
         typer.Option(
-            help="Masking graph; auto takes the smaller one that qualifies, and never chosen, which is EXPERIMENTAL."
+            help="Masking graph; auto takes the smaller one that qualifies, and never chosen, which is experimental."
         ),
     ] = TopologyChoice.AUTO,
     security_bits: Annotated[

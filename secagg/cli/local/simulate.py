@@ -39,7 +39,7 @@ def simulate(
     topology: Annotated[
         TopologyChoice,
         typer.Option(
-            help="Masking graph; auto takes the smaller one that qualifies, and never chosen, which is EXPERIMENTAL."
+            help="Masking graph; auto takes the smaller one that qualifies, and never chosen, which is experimental."
         ),
     ] = TopologyChoice.AUTO,
     degree: Annotated[MaybeInt, typer.Option(help="Neighbours of a client; computed unless given.")] = None,
