@@ -32,7 +32,7 @@ def check_parameters(parameters: Parameters) -> None:
         and list(p.cohort) == sorted(set(p.cohort))
         and _topology_is_valid(p, n)
         and 1 <= p.threshold <= p.degree
-        and (p.threat_model != ACTIVE or 2 * p.threshold > (p.degree if p.chosen else n))
+        and (p.threat_model != ACTIVE or p.chosen or 2 * p.threshold > n)
         and 2 <= p.minimum_contributors <= n
         and _weight_is_valid(p, n)
         and len(p.nonce) == 32
@@ -53,8 +53,8 @@ def _topology_is_valid(p: Parameters, n: int) -> bool:
     if p.topology_kind == COMPLETE:
         return p.degree == n - 1 and p.permutation_seed == b""
     if p.topology_kind == CHOSEN:
-        within = 4 <= p.degree <= min(n - 1, 16380)
-        return within and p.threat_model == ACTIVE and p.permutation_seed == b"" and not p.hybrid
+        within = 4 <= p.degree <= min(n - 1, 16380) and 2 * p.threshold > p.degree
+        return within and p.threat_model == ACTIVE and not p.permutation_seed and not p.hybrid
     return (
         p.topology_kind == SPARSE
         and p.threat_model == SEMI_HONEST

@@ -7,6 +7,7 @@ between them are made and read with the reference. NO SECURITY: keys follow from
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from secagg.conformance.library_testee import LibraryTestee
 JAVASCRIPT: Final = Path(__file__).parents[2] / "protocol_specs" / "js"
 IMPLEMENTATIONS: Final = ("library", "reference", "javascript")
 ROUNDS: Final = 5
+_LEDGERS: Final = itertools.count()
 
 
 def drawn(what: str, length: int) -> bytes:
@@ -94,6 +96,7 @@ class ChosenSession:
     dropped: dict[int, str] = field(default_factory=dict)
     transcript: list[bytes] = field(default_factory=list)
     outcome: pb.Outcome = field(default_factory=pb.Outcome)
+    ledger: str = field(default_factory=lambda: f"answers {next(_LEDGERS)}")
 
     def __post_init__(self) -> None:
         created = self._outcome(self.server, create_server=self._create_server())
@@ -151,7 +154,7 @@ class ChosenSession:
             roster=self.roster(),
             policy=pb.Policy(**policy),
             tape=self.tape(client) if self.tapes else None,
-            ledger=changes.pop("ledger", "answers"),
+            ledger=changes.pop("ledger", self.ledger),
         )
         assert not changes
         return self._outcome(self.implementation_of(client), create_client=call)
@@ -191,6 +194,20 @@ class ChosenSession:
         self.outcome = self._outcome(self.server, step=pb.Step(handle=self._handle, close_round=pb.CloseRound()))
         self.requests = {request.client: request.message for request in self.outcome.requests}
         self.dropped |= {drop.client: drop.rule for drop in self.outcome.dropped}
+
+    def freeze_all(self) -> None:
+        """Freeze the server and every client, and go on from the snapshots."""
+        self._handle = self._refrozen(self.server, self._handle, server=True)
+        for client, handle in self.handles.items():
+            key = self.identity_key(client)
+            implementation = self.implementation_of(client)
+            self.handles[client] = self._refrozen(implementation, handle, identity_key=key, ledger=self.ledger)
+
+    def _refrozen(self, implementation: str, handle: int, **restore: Any) -> int:
+        snapshot = self.testees[implementation].call(pb.Call(snapshot=pb.Snapshot(handle=handle))).frozen.snapshot
+        outcome = self._outcome(implementation, restore=pb.Restore(snapshot=snapshot, roster=self.roster(), **restore))
+        assert outcome.status == pb.ACCEPTED
+        return outcome.handle
 
     def play(self, rounds: int, silent: Mapping[int, Collection[int]] | None = None) -> ChosenSession:
         """Play rounds; `silent` has by round, from 0, the clients that leave in it."""

@@ -19,8 +19,10 @@ LEAVING: dict[str, Mapping[int, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("server", IMPLEMENTATIONS)
-@pytest.mark.parametrize("leaving", LEAVING)
+@pytest.mark.parametrize(
+    ("leaving", "server"),
+    [*((leaving, IMPLEMENTATIONS[place % 3]) for place, leaving in enumerate(LEAVING)), ("every round", "javascript")],
+)
 def test_three_implementations_give_the_exact_sum(leaving: str, server: str) -> None:
     parameters = chosen_parameters(24, degree=18, threshold=11, name=leaving)
     cohort = parameters.cohort

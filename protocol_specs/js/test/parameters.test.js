@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concat, unhex } from '../canonical.js';
+import { drawHolders, edgesToCut, setFromBytes, setToBytes } from '../chosen.js';
 import { decodeParameters } from '../parameters.js';
 import { DecodeError, Violation } from '../rules.js';
+import { SystemRandomness, Tape } from '../tape.js';
 import { decodeForClient, decodeForServer, encodeMessage, encodeOffer, decodeOffer } from '../wire.js';
 import { filled, parametersOf } from './runner.js';
 
@@ -46,6 +48,13 @@ test('bounds of §2.1', () => {
   refused({ degree: 3, n: 7, threshold: 2 });
   refused({ degree: 1, threshold: 1 });
   refused({ degree: 4, active: true, threshold: 4 });
+  const chosen = { n: 10, active: true, kind: 'chosen', degree: 9, threshold: 5 };
+  accepted(chosen);
+  accepted({ ...chosen, degree: 4, threshold: 3 });
+  for (const change of [
+    { threshold: 4 }, { degree: 3, threshold: 2 }, { degree: 10 }, { active: false }, { suite: 0x101n },
+    { permutationSeed: filled(1) }, { kind: 'other' },
+  ]) refused({ ...chosen, ...change });
   refused({ nonce: new Uint8Array(31) });
   refused({ context: new Uint8Array(65537) });
   refused({ version: 2n });
@@ -53,6 +62,40 @@ test('bounds of §2.1', () => {
   refused({ permutationSeed: filled(1) });
   refused({ cohort: [1n, 3n, 2n, 4n, 5n, 6n] });
   accepted({ cohort: [0n, 1n, 2n, 3n, 4n, 2n ** 64n - 1n] });
+});
+
+test('sets of clients have one form', () => {
+  const parameters = parametersOf({ n: 10 });
+  assert.deepEqual(setToBytes(parameters, new Set([10n, 12n, 17n, 18n])), unhex('8501'));
+  assert.deepEqual(setFromBytes(parameters, unhex('8501')), new Set([10n, 12n, 17n, 18n]));
+  for (const other of ['', '85', '850100', '8504']) {
+    assert.throws(() => setFromBytes(parameters, unhex(other)), DecodeError, other);
+  }
+});
+
+test('holders are drawn in the order of conformance.md', () => {
+  const parameters = parametersOf({ n: 7, degree: 4 });
+  // Others 0 to 5: j = 2 takes 2, j = 3 takes 1, j = 4 finds 2 taken and takes 4, j = 5 draws again and takes 0.
+  const tape = new Tape(unhex(['5', '9', '2', 'f'.repeat(16), '6'].map((x) => x.padStart(16, '0')).join('')));
+  assert.deepEqual(drawHolders(parameters, 12n, tape), [10n, 11n, 13n, 15n]);
+  assert.equal(tape.rest.length, 0);
+});
+
+test('holders are drawn evenly', () => {
+  const parameters = parametersOf({ n: 6, degree: 2, threshold: 2 });
+  const counts = new Map();
+  for (let i = 0; i < 10000; i++) {
+    const drawn = `${drawHolders(parameters, 15n, new SystemRandomness())}`;
+    counts.set(drawn, (counts.get(drawn) ?? 0) + 1);
+  }
+  assert.equal(counts.size, 10);
+  for (const count of counts.values()) assert.ok(Math.abs(count - 1000) < 240, `${count}`); // 8 standard deviations
+});
+
+test('edges are taken away from those that too many drew', () => {
+  const drawn = new Map([[1n, [2n, 9n]], [2n, [1n]], [3n, [1n]], [4n, [1n]], [5n, [1n]], [6n, [1n]]]);
+  assert.deepEqual(edgesToCut(drawn, 3), new Set(['1 6']));
+  assert.deepEqual(edgesToCut(drawn, 4), new Set());
 });
 
 test('decoders are strict', () => {

@@ -14,15 +14,17 @@ const VECTORS = [
 ];
 
 /** Parameters of a session of clients 10, 11, …; changes are fields of Parameters. */
-export function parametersOf({ n = 6, active = false, degree, threshold, minimum = 3, maxWeight = 10n, ...changes }) {
+export function parametersOf({
+  n = 6, active = false, degree, kind, threshold, minimum = 3, maxWeight = 10n, ...changes
+}) {
   const complete = degree === undefined;
   return new Parameters({
     version: 1n,
     suite: 1n,
     threatModel: active ? 'active' : 'semi-honest',
-    kind: complete ? 'complete' : 'sparse',
+    kind: kind ?? (complete ? 'complete' : 'sparse'),
     degree: BigInt(degree ?? n - 1),
-    permutationSeed: complete ? new Uint8Array(0) : filled(7),
+    permutationSeed: complete || kind ? new Uint8Array(0) : filled(7),
     threshold: BigInt(threshold ?? Math.floor((2 * n) / 3)),
     minimumContributors: BigInt(minimum),
     maxWeight,
@@ -38,7 +40,7 @@ export const policyFor = (parameters, changes = {}) => ({
   threatModel: parameters.threatModel, corruptFraction: 0, smallestCohort: 2n, largestCohort: 1000n,
   smallestThreshold: 1n, smallestMinimumContributors: 2n, suites: [1], largestVector: 10000n, securityBits: 40,
   vectors: [], maxWeight: 0n,
-  dropoutFraction: 0.1, topologies: ['complete', 'sparse'],
+  dropoutFraction: 0.1, topologies: ['complete', 'sparse', 'chosen'],
   ...changes,
 });
 

@@ -1,4 +1,4 @@
-/** Whole sessions of this client with this server: both models, both graphs, dropouts in every round, snapshots. */
+/** Whole sessions of this client with this server: both models, all graphs, dropouts in every round, snapshots. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { STATUS, Session, filled, parametersOf } from './runner.js';
@@ -38,6 +38,7 @@ const GRAPHS = {
   'semi-honest, sparse, even degree': { n: 12, degree: 8, threshold: 3 },
   'semi-honest, sparse, odd degree': { n: 12, degree: 7, threshold: 2 },
   'active, complete': { n: 12, threshold: 7, active: true },
+  'active, chosen': { n: 22, kind: 'chosen', degree: 17, threshold: 11, active: true },
 };
 
 for (const [name, graph] of Object.entries(GRAPHS)) {

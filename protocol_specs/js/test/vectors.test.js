@@ -141,7 +141,7 @@ function playSession({ parameters, roster, policy, clients, silent, rounds, expe
   const created = runner.call({ createServer }).outcome;
   const handles = new Map(clients.map(({ client, identity_key: key, tape, set_input: input }) => {
     const create = {
-      client, tape, roster, policy, offer: hex(created.offer), ...(key === undefined ? {} : { identity_key: key }),
+      client, tape, roster, policy, ledger: 'answers', offer: hex(created.offer), ...(key === undefined ? {} : { identity_key: key }),
     };
     const { handle } = runner.call({ createClient: fromJson(schemaOf(Call, 'createClient'), create) }).outcome;
     const setInput = fromJson(schemaOf(schemaOf(Call, 'step'), 'setInput'), input);
