@@ -105,6 +105,12 @@ def _honest() -> list[Json]:
         server = ScriptedServer(made_of).finish(stay, silent)
         said = f"Client 4 leaves in {phase}."
         made.append(_case(server, f"dropout-{name}", said, "R48 R50 R54 R55", "Dropout"))
+    server = ScriptedServer(world("left")).play_to(INPUTS)
+    server.give(*EIGHT)
+    server.dropped(LIAR, server.envelope(wire.Abort("A10")), "S06")
+    server.finish(EIGHT)
+    said = "A client leaves in the round of its input, which stays in the sum: its inclusion is shown."
+    made.append(_case(server, "left-after-input", said, "R48 R54 R55 S06", "Dropout"))
     server = ScriptedServer(world("snapshots"))
     while server.phase != "COMPLETED":
         server.snapshot_and_restore()

@@ -207,6 +207,10 @@ def _chosen() -> list[Json]:
     """The conditions of §2.4 for a chosen graph, which is accepted only where the policy names it (R59)."""
     thirty = World("thirty that draw", tuple(range(1, 31)), True, 6, 6, options=CHOSEN)
     sixty = World("sixty that draw", tuple(range(1, 61)), True, 4, 4, options=CHOSEN)
+    eight = World("eight that draw everybody", tuple(range(1, 9)), True, 4, 7, options=CHOSEN)
+    many = World("twenty-five that draw nine", tuple(range(1, 26)), True, 8, 9, options=CHOSEN)
+    eighth = {"corrupt_fraction": 1 / 8, "security_bits": 1}
+    four = {"corrupt_fraction": 4 / 25, "security_bits": 5}
     one, two = {"corrupt_fraction": 1 / 30, "security_bits": 20}, {"corrupt_fraction": 2 / 30, "security_bits": 20}
     named = {"topologies": ["complete", "sparse"]}
     floor = {"security_bits": 20, "smallest_minimum_contributors": 50}
@@ -236,6 +240,10 @@ def _chosen() -> list[Json]:
             degree=29,
             threshold=16,
         ),
+        _beyond("chosen-one-kind-alone", "2t = k + t1, and no closed set that is too small", "C03", eight, eighth),
+        _within("chosen-one-kind-alone", "2t = k + t1 + 2, one corrupt client", "C03", eight, eighth, threshold=5),
+        _beyond("chosen-any-client", "four corrupt holders: of one client improbable, not of any", "C03", many, four),
+        _within("chosen-any-client", "all nine holders are needed, four corrupt", "C03", many, four, threshold=9),
         _within("chosen-floor", "no sum below 50 of sixty is likely", "C03", sixty, floor, minimum_contributors=51),
         _beyond(
             "chosen-floor",

@@ -1,135 +1,160 @@
-"""Faults of the experimental chosen graph: draws, sets, inclusions and acknowledgements (§2.5, §3.5, §6.2 to §6.6).
+"""Faults of the chosen graph: draws, sets, inclusions, acknowledgements, and who counts as a holder (§2.4 to §6.7).
 
 Must not know how a fault is planted.
 """
 
 from __future__ import annotations
 
-from protocol_specs.reference import chosen, signatures, topology
+from protocol_specs.reference import chosen, policy, rules, signatures, topology, unmasking
 from protocol_specs.reference.chosen_client import Choice
 from protocol_specs.reference.client import Client
 from protocol_specs.reference.server import Server
-from protocol_specs.testee.planting import Fault, edited
+from protocol_specs.testee.planting import Edit, Fault, edited
 from protocol_specs.testee.reference_testee import ReferenceTestee
 
 CHOSEN_FAULTS: dict[str, Fault] = {
-    "chosen-draws-itself": edited(
-        "A client draws from the whole cohort, itself too.",
-        "R41 R60",
+    # Offers.
+    "chosen-majority-of-the-cohort": edited(
+        "The threshold of a chosen graph has to be more than half of the cohort.",
+        "C01 R40",
+        rules,
+        "check_parameters",
+        "p.threat_model != ACTIVE or p.chosen or",
+        "p.threat_model != ACTIVE or",
+    ),
+    "chosen-with-a-kem": edited(
+        "A chosen graph may have a hybrid suite.", "C01", rules, "_topology_is_valid", " and not p.hybrid", ""
+    ),
+    "chosen-semi-honest": edited(
+        "A semi-honest session may have a chosen graph.",
+        "C01",
+        rules,
+        "_topology_is_valid",
+        "within and p.threat_model == ACTIVE",
+        "within",
+    ),
+    "chosen-three-holders": edited(
+        "Three holders are enough.", "C01", rules, "_topology_is_valid", "4 <= p.degree", "3 <= p.degree"
+    ),
+    "chosen-everybody-refused": edited(
+        "A client may not draw everybody.",
+        "C01 R40",
+        rules,
+        "_topology_is_valid",
+        "min(n - 1, 16380)",
+        "min(n - 2, 16380)",
+    ),
+    "chosen-with-seed": edited(
+        "A chosen graph may have a permutation seed.",
+        "C01",
+        rules,
+        "_topology_is_valid",
+        "and not p.permutation_seed",
+        "",
+    ),
+    "chosen-judged-as-complete": edited(
+        "A chosen graph is judged by the threshold alone.",
+        "C03",
+        policy,
+        "withstands",
+        "if parameters.chosen:",
+        "if False:",
+    ),
+    "chosen-closed-sets-not-counted": edited(
+        "Sets of clients that hold each other's shares are not counted.",
+        "C03",
+        chosen,
+        "resists",
+        "if total > limit:",
+        "if False:",
+    ),
+    "chosen-floor-of-the-policy-ignored": edited(
+        "Sums of a chosen graph need not be as large as the policy asks for.",
+        "C03",
+        chosen,
+        "resists",
+        "largest = max(honest // 2, floor - 1)",
+        "largest = honest // 2",
+    ),
+    "chosen-both-kinds-of-share": edited(
+        "Corrupt holders may reveal both shares of one client.",
+        "C03",
+        chosen,
+        "resists",
+        "2 * threshold < degree + t1 + 1 or ",
+        "",
+    ),
+    "chosen-bits-per-client": edited(
+        "Corrupt holders are counted for one client and not for all.",
+        "C03",
+        chosen,
+        "corrupt_holders",
+        "more * clients <<",
+        "more <<",
+    ),
+    # Draws.
+    "chosen-draws-the-first": edited(
+        "A client's holders are the first clients of the cohort.",
+        "R60",
         chosen,
         "draw_holders",
-        "if other != client",
-        "if True",
+        "tuple(others[place] for place in sorted(taken))",
+        "tuple(others[: p.degree])",
     ),
-    "chosen-points-of-shown": edited(
-        "Share points count the holders that were shown.",
+    "chosen-draws-with-bias": edited(
+        "Holders are drawn one after the other, those that were taken standing for the next one.",
+        "R60",
+        chosen,
+        "draw_holders",
+        "taken.add(j if place in taken else place)",
+        "taken.add(place if place not in taken else next(i for i in range(j + 1) if i not in taken))",
+    ),
+    "chosen-draws-itself": edited(
+        "A client draws from the whole cohort.", "R60 R16", chosen, "draw_holders", " if other != client]", "]"
+    ),
+    "chosen-draws-in-another-order": edited(
+        "The holders are drawn before the keys of the session.",
+        "R60",
+        Client,
+        "_advertise_keys",
+        "secrets.channel_private = self._random(96",
+        "holders = self.parameters.chosen and chosen.draw_holders(self.parameters, self.client, self._random)\n"
+        "    secrets.channel_private = self._random(96",
+    ),
+    "chosen-draws-alike": edited(
+        "Holders are drawn with the same bytes each time.",
+        "R60",
+        Client,
+        "_advertise_keys",
+        "chosen.draw_holders(self.parameters, self.client, self._random)",
+        "chosen.draw_holders(self.parameters, self.client, bytes)",
+    ),
+    "chosen-points-of-the-shown": edited(
+        "Share points are places among the holders that were shown.",
         "R41 R50",
         Choice,
         "share_point",
-        "self.holders.index(holder)",
-        "sorted(self.sealed_for).index(holder)",
+        "self.holders.index",
+        "sorted(self.sealed_for).index",
     ),
-    "chosen-choosers-advertise": edited(
-        "Choosers count for the threshold of advertisements.",
-        "C27",
-        Choice,
-        "check_shown",
-        "len(self.sealed_for) >=",
-        "len(others) >=",
+    "chosen-points-of-the-cohort": edited(
+        "The server takes share points from the cohort.",
+        "R41 R48 R50",
+        topology.Graph,
+        "share_point",
+        "self.drawn[owner].index",
+        "neighbours(self.parameters, owner).index",
     ),
-    "chosen-crowd": edited(
-        "More than 3k choosers are taken.", "C29", Choice, "check_shown", "<= 3 * self", "<= 4 * self"
+    # Sets.
+    "chosen-sets-from-the-top": edited(
+        "Bits of a set are counted from the most significant.",
+        "R45 R54",
+        chosen,
+        "as_bytes",
+        'to_bytes(-(-len(p.cohort) // 8), "little")',
+        'to_bytes(-(-len(p.cohort) // 8), "big")',
     ),
-    "chosen-crowd-refused": edited(
-        "3k choosers are refused.", "C29", Choice, "check_shown", "<= 3 * self", "< 3 * self"
-    ),
-    "chosen-choosers-share": edited(
-        "All sharers count for the threshold.",
-        "C33",
-        Choice,
-        "check_sharers",
-        "len(self.sealed_for & sharers) >=",
-        "len(sharers) >=",
-    ),
-    "chosen-senders-need-not-share": edited(
-        "Senders need not be among the sharers.",
-        "C34",
-        Choice,
-        "check_sharers",
-        "{self.client, *self.owners} <= sharers",
-        "self.client in sharers",
-    ),
-    "chosen-self-need-not-share": edited(
-        "The client need not be among the sharers.",
-        "C34",
-        Choice,
-        "check_sharers",
-        "{self.client, *self.owners} <= sharers",
-        "self.owners <= sharers",
-    ),
-    "chosen-masks-with-owners-only": edited(
-        "A client masks with those that sent it shares, and not with its holders.",
-        "R51",
-        Choice,
-        "masks_with",
-        "self.owners | (",
-        "self.owners & (",
-    ),
-    "chosen-any-inclusion-list": edited(
-        "Inclusions of some owners are enough.",
-        "C45",
-        Choice,
-        "acknowledge",
-        "{each.client for each in request.inclusions} == self.owners & contributors",
-        "{each.client for each in request.inclusions} <= self.owners & contributors",
-    ),
-    "chosen-inclusion-over-contributors": edited(
-        "An inclusion is verified over the contributors that the server shows.",
-        "C44",
-        Choice,
-        "acknowledge",
-        "signed = self._inclusion_input(shown[each.client])",
-        "signed = signatures.inclusion_input(self.session, shown[each.client], request.contributor_set)",
-    ),
-    "chosen-choosers-acknowledge": edited(
-        "Whoever contributed may acknowledge.",
-        "C58",
-        Choice,
-        "revealed",
-        "signers <= self.sealed_for & contributors",
-        "signers <= contributors",
-    ),
-    "chosen-dropped-acknowledge": edited(
-        "A holder that did not contribute may acknowledge.",
-        "C58",
-        Choice,
-        "revealed",
-        "signers <= self.sealed_for & contributors",
-        "signers <= self.sealed_for",
-    ),
-    "chosen-one-acknowledgement-less": edited(
-        "An acknowledgement less is enough.", "C60", Choice, "revealed", "len(signers) >=", "len(signers) + 1 >="
-    ),
-    "chosen-kinds-by-sharers": edited(
-        "Seeds of all owners are revealed.", "R27", Choice, "revealed", "self.owners & contributors))", "self.owners))"
-    ),
-    "chosen-inclusion-without-key": edited(
-        "An inclusion does not name the mask key of the run.",
-        "R45",
-        signatures,
-        "inclusion_input",
-        "signer.client, signer.mask_public, sharers",
-        "signer.client, sharers",
-    ),
-    "chosen-acknowledgement-without-sharers": edited(
-        "An acknowledgement is over the contributors alone.",
-        "R45",
-        signatures,
-        "acknowledgement_input",
-        "*named, sharers, contributors",
-        "*named, contributors",
-    ),
-    "chosen-bits-reversed": edited(
+    "chosen-sets-reversed": edited(
         "The first client of the cohort is the highest bit.",
         "R45 R54",
         chosen,
@@ -137,18 +162,287 @@ CHOSEN_FAULTS: dict[str, Fault] = {
         "1 << place for place, client in enumerate(p.cohort)",
         "1 << place for place, client in enumerate(reversed(p.cohort))",
     ),
-    "chosen-any-holders": edited(
-        "A server takes any number of holders.",
+    "chosen-any-set": edited(
+        "Bits without a client, and bytes behind a set, are ignored.",
+        "R19",
+        chosen,
+        "members_of",
+        "as_bytes(p, members) != given",
+        "False",
+    ),
+    "chosen-lists-beside-sets": edited(
+        "Fields of other topologies are ignored in a chosen graph.",
+        "R19",
+        chosen,
+        "check_fields",
+        "(_OTHERS_ONLY if p.chosen else _CHOSEN_ONLY)",
+        "({} if p.chosen else _CHOSEN_ONLY)",
+    ),
+    "chosen-sets-elsewhere": edited(
+        "Fields of a chosen graph are ignored in other topologies.",
+        "R19",
+        chosen,
+        "check_fields",
+        "(_OTHERS_ONLY if p.chosen else _CHOSEN_ONLY)",
+        "(_OTHERS_ONLY if p.chosen else {})",
+    ),
+    # A client's rounds.
+    "chosen-choosers-count-as-advertised": edited(
+        "Choosers count among the t advertised holders.",
+        "C27",
+        Choice,
+        "check_shown",
+        "len(self.sealed_for) >= self.parameters.threshold",
+        "len(others) >= self.parameters.threshold",
+    ),
+    "chosen-choosers-not-bounded": edited(
+        "Any number of choosers is shown.", "C29", Choice, "check_shown", "<= 3 * self.parameters.degree", ">= 0"
+    ),
+    "chosen-one-chooser-too-few": edited(
+        "3k choosers are too many.",
+        "C29",
+        Choice,
+        "check_shown",
+        "<= 3 * self.parameters.degree",
+        "< 3 * self.parameters.degree",
+    ),
+    "chosen-shares-for-choosers": Fault(
+        "Choosers that are no holders get shares, too.",
+        ("R16",),
+        (
+            Edit(Client, "_seal_shares", "other.client not in self.choice.sealed_for", "False"),
+            Edit(
+                Choice,
+                "share_point",
+                "self.holders.index(holder)",
+                "(self.holders.index(holder) if holder in self.holders else len(self.holders))",
+            ),
+        ),
+    ),
+    "chosen-choosers-count-as-sharers": edited(
+        "Choosers count among the t holders that shared keys.",
+        "C33",
+        Choice,
+        "check_sharers",
+        "len(self.sealed_for & sharers)",
+        "len(sharers - {self.client})",
+    ),
+    "chosen-senders-count-as-holders": edited(
+        "Senders are counted, and not holders.",
+        "C33 R51",
+        Choice,
+        "check_sharers",
+        "len(self.sealed_for & sharers)",
+        "len(self.owners)",
+    ),
+    "chosen-not-among-the-sharers": edited(
+        "The client itself need not be among the sharers.",
+        "C34",
+        Choice,
+        "check_sharers",
+        "{self.client, *self.owners} <= sharers",
+        "self.owners <= sharers",
+    ),
+    "chosen-senders-not-among-the-sharers": edited(
+        "A sender need not be among the sharers.",
+        "C34",
+        Choice,
+        "check_sharers",
+        "{self.client, *self.owners} <= sharers",
+        "self.client in sharers",
+    ),
+    "chosen-masks-with-senders-alone": edited(
+        "A holder whose parcel did not come is not masked with.",
+        "R51",
+        Choice,
+        "masks_with",
+        "self.owners | (self.sealed_for & members_of(self.parameters, self.sharers))",
+        "self.owners",
+    ),
+    "chosen-masks-with-holders-alone": edited(
+        "Choosers are not masked with.",
+        "R51",
+        Choice,
+        "masks_with",
+        "self.owners | (",
+        "(",
+    ),
+    "chosen-masks-with-absent-holders": edited(
+        "Holders that did not share keys are masked with.",
+        "R51",
+        Choice,
+        "masks_with",
+        "(self.sealed_for & members_of(self.parameters, self.sharers))",
+        "self.sealed_for",
+    ),
+    "chosen-inclusion-of-contributors-too-few": edited(
+        "A contributor's inclusion may be missing.",
+        "C45",
+        Choice,
+        "acknowledge",
+        "== self.owners & contributors",
+        "<= self.owners & contributors",
+    ),
+    "chosen-inclusions-of-strangers": edited(
+        "An inclusion may be of somebody whose shares the client does not hold.",
+        "C45",
+        Choice,
+        "acknowledge",
+        "== self.owners & contributors",
+        ">= self.owners & contributors",
+    ),
+    "chosen-minimum-without-oneself": edited(
+        "The client does not count towards the minimum of contributors in a chosen graph.",
+        "C41",
+        Choice,
+        "acknowledge",
+        "len(contributors) >=",
+        "len(contributors) - 1 >=",
+    ),
+    "chosen-threshold-of-contributors": edited(
+        "There have to be t other contributors in a chosen graph, too.",
+        "C41 R45",
+        Choice,
+        "acknowledge",
+        "len(contributors) >= self.parameters.minimum_contributors",
+        "len(contributors) > self.parameters.threshold",
+    ),
+    "chosen-choosers-acknowledge": edited(
+        "Choosers' acknowledgements count.",
+        "C58",
+        Choice,
+        "revealed",
+        "self.sealed_for & contributors",
+        "(self.sealed_for | self.owners) & contributors",
+    ),
+    "chosen-everybody-acknowledges": edited(
+        "Holders acknowledge that did not contribute.",
+        "C58",
+        Choice,
+        "revealed",
+        "self.sealed_for & contributors",
+        "self.sealed_for",
+    ),
+    "chosen-t-acknowledgements-refused": edited(
+        "Exactly t acknowledgements are refused.", "C60 R52", Choice, "revealed", "len(signers) >=", "len(signers) >"
+    ),
+    "chosen-t-acknowledgements-demanded": edited(
+        "More than t acknowledgements are refused.", "C60", Choice, "revealed", "len(signers) >=", "len(signers) =="
+    ),
+    "chosen-seeds-of-the-dropped": edited(
+        "The seed share of an owner that did not contribute is revealed.",
+        "R27 R52",
+        Choice,
+        "revealed",
+        "tuple(sorted(self.owners & contributors)), tuple(sorted(self.owners - contributors))",
+        "tuple(sorted(self.owners)), ()",
+    ),
+    "chosen-dropped-kept-back": edited(
+        "No mask-key share is revealed in a chosen graph.",
+        "R27 R52",
+        Choice,
+        "revealed",
+        "tuple(sorted(self.owners - contributors))",
+        "()",
+    ),
+    # Signatures.
+    "chosen-inclusion-of-any-run": edited(
+        "An inclusion does not name its signer's key.",
+        "R45 C44 S30",
+        signatures,
+        "inclusion_input",
+        "signer.client, signer.mask_public, sharers",
+        "signer.client, sharers",
+    ),
+    "chosen-inclusion-of-any-sharers": edited(
+        "An inclusion does not name the sharers.",
+        "R45 C44 S30",
+        signatures,
+        "inclusion_input",
+        "signer.mask_public, sharers",
+        "signer.mask_public",
+    ),
+    "chosen-acknowledgement-of-any-run": edited(
+        "An acknowledgement does not name its signer's key.",
+        "R45 C59 S40",
+        signatures,
+        "acknowledgement_input",
+        "session, signer.client, signer.mask_public",
+        "session, signer.client",
+    ),
+    "chosen-acknowledgement-of-any-sharers": edited(
+        "An acknowledgement does not name the sharers.",
+        "R45 C59 S40",
+        signatures,
+        "acknowledgement_input",
+        "*named, sharers, contributors",
+        "*named, contributors",
+    ),
+    "chosen-acknowledgement-of-any-contributors": edited(
+        "An acknowledgement does not name the contributors.",
+        "R45 C59 S40",
+        signatures,
+        "acknowledgement_input",
+        "*named, sharers, contributors",
+        "*named, sharers",
+    ),
+    "chosen-one-label": edited(
+        "Inclusions and acknowledgements have one label.",
+        "R45",
+        signatures,
+        "acknowledgement_input",
+        "secagg/v1 acknowledgement signature",
+        "secagg/v1 inclusion signature",
+    ),
+    "chosen-set-of-the-request-signed": edited(
+        "Inclusions are verified over the contributors, and not over the client's own sharers.",
+        "C44 R52",
+        Choice,
+        "acknowledge",
+        "self._inclusion_input(shown[each.client])",
+        "signatures.inclusion_input(self.session, shown[each.client], request.contributor_set)",
+    ),
+    # The ledger.
+    "chosen-without-a-ledger": edited(
+        "A client plays on a chosen graph without a ledger.",
+        "R61",
+        ReferenceTestee,
+        "_create_client",
+        "client.parameters.chosen and not call.ledger",
+        "False",
+    ),
+    "chosen-ledger-after-the-draw": edited(
+        "What a client draws is not in the ledger.",
+        "R61 A12",
+        ReferenceTestee,
+        "_claim",
+        "if not session.ledger or phase is session.client.phase:",
+        "if not session.ledger or phase in (session.client.phase, ClientPhase.ADVERTISE_KEYS):",
+    ),
+    # The server.
+    "chosen-any-number-of-holders": edited(
+        "A client may draw any number of holders.",
         "S16",
         Server,
         "_may_hold",
-        "len(holders) == self.parameters.degree",
-        "True",
+        "len(holders) == self.parameters.degree and ",
+        "",
     ),
-    "chosen-holders-outside": edited(
-        "A server takes holders outside of the cohort.", "S16", Server, "_may_hold", "set(holders) <= others", "True"
+    "chosen-fewer-holders": edited(
+        "A client may draw fewer holders.", "S16", Server, "_may_hold", "len(holders) ==", "len(holders) <="
     ),
-    "chosen-graph-of-choosers": edited(
+    "chosen-holds-its-own": edited(
+        "A client may be its own holder.",
+        "S16",
+        Server,
+        "_may_hold",
+        "set(self.parameters.cohort) - {client}",
+        "set(self.parameters.cohort)",
+    ),
+    "chosen-strangers-hold": edited(
+        "A holder may be a stranger.", "S16", Server, "_may_hold", "set(holders) <= others", "client not in holders"
+    ),
+    "chosen-choosers-hold": edited(
         "A server takes those that drew a client for its holders, too.",
         "S14 S20",
         topology.Graph,
@@ -156,20 +450,76 @@ CHOSEN_FAULTS: dict[str, Fault] = {
         "for v in self.drawn.get(owner, ())",
         "for v in {*self.drawn.get(owner, ()), *(v for v in self.drawn if owner in self.drawn[v])}",
     ),
-    "chosen-without-ledger": edited(
-        "A client of a chosen graph needs no ledger.",
-        "R61",
-        ReferenceTestee,
-        "_create_client",
-        "if client.parameters.chosen and not call.ledger:",
-        "if False:",
+    "chosen-choosers-not-shown": edited(
+        "A client is shown its holders alone.",
+        "R54",
+        Server,
+        "_close_advertise_keys",
+        "v in self._neighbours[u]",
+        "v in self._holders[u]",
     ),
-    "chosen-draws-before-keys": edited(
-        "Holders are drawn with the same bytes each time.",
-        "R60 R41",
-        Client,
-        "_advertise_keys",
-        "chosen.draw_holders(self.parameters, self.client, self._random)",
-        "chosen.draw_holders(self.parameters, self.client, bytes)",
+    "chosen-pairs-of-holders": edited(
+        "A server forwards pairs by the receiver's holders.",
+        "R54 S50",
+        Server,
+        "_ask_for_shares",
+        "self._sharers & self._owners[u]",
+        "self._sharers & self._holders[u]",
+    ),
+    "chosen-pruned-by-choosers": edited(
+        "Choosers count among the t holders that go on.",
+        "S14 A01 A02",
+        Server,
+        "_with_enough_neighbours",
+        "len(self._holders[u] & remaining)",
+        "len(self._neighbours[u] & remaining)",
+    ),
+    "chosen-choosers-present": edited(
+        "Choosers count as holders that are present.",
+        "A03 A04 A05",
+        unmasking.Session,
+        "holders",
+        "self.graph.holders(owner)",
+        "self.graph.neighbours(owner)",
+    ),
+    "chosen-inclusions-of-the-present": edited(
+        "The inclusions of contributors that left are not shown.",
+        "R54",
+        Server,
+        "_included_among_owners",
+        "set(self._contributors)",
+        "set(self._accepted)",
+    ),
+    "chosen-inclusions-of-everybody": edited(
+        "Every contributor's inclusion is shown.",
+        "R54",
+        Server,
+        "_included_among_owners",
+        "self._owners[client] & set(self._contributors)",
+        "set(self._contributors)",
+    ),
+    "chosen-acknowledgements-of-all-holders": edited(
+        "More than t acknowledgements are shown.",
+        "R54",
+        Server,
+        "_ask_for_shares",
+        "acknowledged[: self.parameters.threshold]",
+        "acknowledged",
+    ),
+    "chosen-acknowledgements-of-choosers": edited(
+        "Choosers' acknowledgements are shown.",
+        "R54",
+        Server,
+        "_ask_for_shares",
+        "each.client in self._holders[u]",
+        "each.client in self._neighbours[u]",
+    ),
+    "chosen-masks-with-holders-rebuilt": edited(
+        "Masks of a client that left are taken off its holders' inputs alone.",
+        "R48",
+        unmasking,
+        "unmask",
+        "session.graph.neighbours(d)",
+        "session.graph.holders(d)",
     ),
 }
