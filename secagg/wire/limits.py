@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from secagg.crypto.shamir import SHARE_BYTES
 from secagg.crypto.suites import get_suite
 from secagg.errors import DecodeError
 from secagg.parameters import SessionParameters, TopologyKind
@@ -17,6 +18,7 @@ from secagg.protocol.messages import LONGEST_PARCEL_BYTES, SEALED_BYTES, SIGNATU
 _FRAMING: Final = 64
 _CONFIRMATION: Final = SIGNATURE_BYTES + 16
 _INCLUSION: Final = SIGNATURE_BYTES + 8
+_REVEALED: Final = SHARE_BYTES + 13
 _CLIENT: Final = 8
 _VECTORS: Final = MAX_VECTORS * 640
 
@@ -34,7 +36,8 @@ def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> in
     degree = parameters.topology.degree
     if parameters.topology.kind is TopologyKind.CHOSEN:
         advertisement = _advertisement(parameters) + degree * _CLIENT + 8
-        return _FRAMING + max(packed_bytes + _INCLUSION, degree * _parcel(parameters), advertisement)
+        # Shares of its choosers, too, which are up to three times as many as its holders, and of holders that drew it.
+        return _FRAMING + max(packed_bytes + _INCLUSION, 4 * degree * _REVEALED, advertisement)
     # A parcel is shorter than an advertisement, and the smallest cohort has one of each.
     return _FRAMING + max(packed_bytes, degree * _parcel(parameters), _advertisement(parameters))
 

@@ -83,6 +83,7 @@ class ChosenSession:
     """One session: `implementation_of` says whose code each client is, `server` the server's.
 
     Attributes:
+        tapes: whether clients have tapes; those of `holders` draw these.
         requests: what the server has for each client in the open round.
         transcript: every message, as the transcript digest of conformance.md takes them.
     """
@@ -92,6 +93,7 @@ class ChosenSession:
     implementation_of: Callable[[int], str]
     server: str
     tapes: bool = False
+    holders: Mapping[int, Collection[int]] = field(default_factory=dict)
     requests: dict[int, bytes] = field(default_factory=dict)
     dropped: dict[int, str] = field(default_factory=dict)
     transcript: list[bytes] = field(default_factory=list)
@@ -160,7 +162,11 @@ class ChosenSession:
         return self._outcome(self.implementation_of(client), create_client=call)
 
     def tape(self, client: int) -> bytes:
-        return drawn(f"tape of {client}", 4 * 32 + (8 + 24) * self.parameters.degree + 64)
+        others = [other for other in self.parameters.cohort if other != client]
+        keys, rest = drawn(f"keys of {client}", 96), drawn(f"tape of {client}", 32 + 32 * self.parameters.degree + 64)
+        # Places in ascending order are taken as they are: the i-th is at most the i-th bound of conformance.md.
+        places = [place for place, other in enumerate(others) if other in self.holders.get(client, ())]
+        return keys + b"".join(place.to_bytes(8, "big") for place in places) + rest
 
     def weight_of(self, client: int) -> int:
         return client % self.parameters.max_weight + 1
@@ -221,7 +227,8 @@ class ChosenSession:
             for direction, messages in ((b"\0", self.requests), (b"\1", answers)):
                 self.transcript += [direction + c.to_bytes(8, "big") + messages[c] for c in sorted(messages)]
             for client, answer in answers.items():
-                assert self.deliver(client, answer).status == pb.ACCEPTED
+                told = self.deliver(client, answer)
+                assert told.status == pb.ACCEPTED, f"{client} in round {number}: {told}"
             self.close()
         return self
 

@@ -421,3 +421,27 @@ def test_a_session_goes_on_from_snapshots_in_every_phase(
         play.play(1, {0: COHORT[:1] if number == 2 else ()})
 
     play.assert_exact(COHORT[1:])
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_edges_are_taken_away_from_both_ends(implementation: str, testees: dict[str, driving.Testee]) -> None:
+    parameters = chosen_parameters(24, degree=5, threshold=4, name="crowd")
+    cohort = parameters.cohort
+    popular, others = cohort[9], [client for client in cohort if client != cohort[9]]
+    ring = {
+        client: (popular, *(others[(place + step) % len(others)] for step in range(1, 5)))
+        for place, client in enumerate(others)
+    }
+    play = ChosenSession(parameters, testees, lambda _: "reference", implementation, tapes=True, holders=ring)
+
+    play.play(1)
+    shown = {
+        client: {a.client for a in wire.decode_request(message).body.advertisements} - {client}  # type: ignore[union-attr]
+        for client, message in play.requests.items()
+    }
+    play.play(ROUNDS - 1)
+
+    assert all((v in shown[u]) == (u in shown[v]) for u in cohort for v in cohort if u != v)
+    assert len(shown[popular]) == 4 * parameters.degree
+    assert play.dropped == {}
+    play.assert_exact(cohort)

@@ -11,7 +11,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.suites import get_suite
 from secagg.encoding.layout import Layout
 from secagg.errors import AbortReason, DecodeError
-from secagg.parameters import SessionParameters, ThreatModel
+from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.vectors import FixedPoint
 from secagg.protocol.messages import (
     LONGEST_PARCEL_BYTES,
@@ -58,6 +58,10 @@ COHORTS = {
     "sparse of degree 8": parameters(40, topology="sparse", degree=8, threshold=5),
     "complete": parameters(100, topology="complete"),
     "active": parameters(100, threat_model="active"),
+    "chosen": parameters(300, threat_model="active", topology="chosen"),
+    "chosen and wide": parameters(
+        300, threat_model="active", topology="chosen", vectors={"w": FixedPoint(100_000, clip=1.0, bits=16)}
+    ),
     "wide": parameters(4, vectors={"w": FixedPoint(100_000, clip=1.0, bits=16)}),
     "active and wide": parameters(4, threat_model="active", vectors={"w": FixedPoint(1 << 18, clip=1.0, bits=32)}),
 }
@@ -80,7 +84,42 @@ def parcel(session: SessionParameters, *, wrapped: bool) -> bytes:
     return bytes(LONGEST_PARCEL_BYTES if wrapped else LONGEST_PARCEL_BYTES - SHARED_BYTES)
 
 
+def longest_of_a_chosen_client(session: SessionParameters) -> list[ClientMessage]:
+    """Up to 3k clients have drawn one that are no holders of it, and its k holders, too."""
+    degree = session.topology.degree
+    share = SecretBytes(bytes(36))
+    owners = RevealedShares.of([(client, share) for client in ids(4 * degree)])
+    nothing = RevealedShares.of(())
+    return [
+        AdvertiseKeysResponse(SESSION, advertisement(session, LARGE_ID), ids(degree)),
+        ShareKeysResponse(SESSION, tuple((client, parcel(session, wrapped=True)) for client in ids(degree))),
+        MaskedInputCollectionResponse(SESSION, bytes(packed_bytes(session)), bytes(64)),
+        UnmaskingResponse(SESSION, owners, nothing),
+        UnmaskingResponse(SESSION, nothing, owners),
+    ]
+
+
+def longest_of_the_server_of_a_chosen_graph(session: SessionParameters) -> list[ServerMessage]:
+    degree, bits = session.topology.degree, bytes(-(-session.clients // 8))
+    neighbours = ids(4 * degree)
+    signatures = tuple((client, bytes(64)) for client in neighbours)
+    return [
+        ShareKeysRequest(SESSION, tuple(advertisement(session, client) for client in ids(4 * degree + 1))),
+        MaskedInputCollectionRequest(
+            SESSION, tuple((client, parcel(session, wrapped=False)) for client in neighbours), bits
+        ),
+        ConsistencyCheckRequest(SESSION, (), bits, signatures),
+        UnmaskingRequest(SESSION, (), (), signatures[:degree]),
+    ]
+
+
+def ids(count: int) -> tuple[int, ...]:
+    return tuple(range(LARGE_ID, LARGE_ID + count))
+
+
 def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
+    if session.topology.kind is TopologyKind.CHOSEN:
+        return longest_of_a_chosen_client(session)
     neighbours = session.cohort[: session.topology.degree]
     share = SecretBytes(bytes(36))
     revealed = [(client, share) for client in neighbours]
@@ -99,6 +138,8 @@ def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
 
 
 def longest_of_the_server(session: SessionParameters) -> list[ServerMessage]:
+    if session.topology.kind is TopologyKind.CHOSEN:
+        return longest_of_the_server_of_a_chosen_graph(session)
     active = session.threat_model is ThreatModel.ACTIVE
     neighbours = session.cohort[: session.topology.degree]
     confirmations = tuple((client, bytes(64)) for client in session.cohort) if active else ()
