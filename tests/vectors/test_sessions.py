@@ -56,7 +56,7 @@ def play(
     handles = {}
     chosen = parameters.decode(made.parameters).chosen
     for entry in case["clients"]:
-        call = pb.CreateClient(offer=created.offer, client=int(entry["client"]), roster=roster, ledger="answers")
+        call = pb.CreateClient(offer=created.offer, client=int(entry["client"]), roster=roster)
         call.policy.CopyFrom(from_json(pb.Policy, case["policy"]))
         call.tape = bytes.fromhex(entry["tape"])
         if "identity_key" in entry:
