@@ -29,6 +29,23 @@ CELLS_LENGTH: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenCase:
+    """One client of the experimental chosen graph.
+
+    Attributes:
+        clients: size of the cohort.
+        degree: holders that each client draws.
+        threshold: shares and acknowledgements that are needed.
+        length: entries of the vector.
+    """
+
+    clients: int
+    degree: int
+    threshold: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClientCase:
     """One whole client in a complete graph; `long` ones are left out of a quick run."""
 
@@ -124,6 +141,7 @@ class Plan:
         memory_clients: two cohort sizes, whose difference tells bytes per client.
         uploads: whose bytes are counted.
         hybrid: (clients, entries, how many leave) of a session with a KEM and the one without.
+        chosen: the client of a chosen graph and of the complete one.
         repeats: sessions of each whole client and server; the median counts.
         flower: (clients, entries, dropped) of the comparison with Flower.
         peers: folder of the peers' virtual environments.
@@ -146,6 +164,7 @@ class Plan:
     memory_clients: tuple[int, int]
     uploads: tuple[UploadCase, ...]
     hybrid: tuple[int, int, int]
+    chosen: ChosenCase
     repeats: int
     flower: tuple[int, int, int]
     peers: Path
@@ -235,6 +254,7 @@ FULL: Final = Plan(
     memory_clients=(40, 80),
     uploads=(UploadCase(1 << 10, 1 << 20, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
     hybrid=(100, PAPER_LENGTH, 10),
+    chosen=ChosenCase(1000, 126, 103, PAPER_LENGTH),
     repeats=3,
     flower=(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED),
     peers=Path("build/peers"),

@@ -9,6 +9,7 @@ from typing import Final
 from secagg.bench.benchmark import Suite
 from secagg.bench.suites import (
     cells,
+    chosen,
     hybrid,
     masking,
     memory,
@@ -34,6 +35,7 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
         "round": whole_client.benchmarks,
         "server": server.benchmarks,
         "hybrid": hybrid.benchmarks,
+        "chosen": chosen.benchmarks,
         "cells": cells.benchmarks,
         "rules": rules.benchmarks,
         "scaling": scaling.benchmarks,

@@ -18,6 +18,7 @@ from secagg.bench.plan import (
     LIARS,
     PAPER_LENGTH,
     CellsCase,
+    ChosenCase,
     ClientCase,
     ServerCase,
     short,
@@ -42,6 +43,8 @@ KRUM: Final = f"Krum of {RULE_ROWS} rows"
 SERVER_OF_CELLS: Final = "server, all cells"
 UPLOAD_IN_CELLS: Final = "upload"
 HYBRID_CLIENT: Final = "client"
+CHOSEN_CLIENT: Final = "client over complete"
+CHOSEN_BYTES: Final = "bytes beside the vector"
 HYBRID_SERVER: Final = "server"
 FLOWER_CLIENT: Final = "Flower SecAgg+, client"
 FLOWER_UNMASK: Final = "Flower SecAgg+, server unmask"
@@ -70,6 +73,11 @@ def cells_name(what: str, case: CellsCase) -> str:
 def hybrid_name(what: str, clients: int, length: int, leaving: int) -> str:
     """Return the name of the row of what a hybrid suite costs, over the same session in suite 0x0001."""
     return f"{what}, suite 0x0101, n={clients} d={short(length)}, {leaving} leave"
+
+
+def chosen_name(what: str, case: ChosenCase) -> str:
+    """Return the name of a row of the experimental chosen graph."""
+    return f"{what}, chosen graph, n={case.clients} k={case.degree} d={short(case.length)}"
 
 
 def noise_name(sigma: int) -> str:
@@ -194,6 +202,20 @@ TARGETS: Final = (
             f"≤ {bound:g} × suite 0x0001",
         )
         for what, bound in ((HYBRID_CLIENT, 3.0), (HYBRID_SERVER, 1.8))
+    ),
+    Target(
+        f"client CPU, chosen graph (experimental), n={FULL.chosen.clients}, k={FULL.chosen.degree}, d=100k",
+        ("chosen", chosen_name(CHOSEN_CLIENT, FULL.chosen)),
+        TargetOn.MEASURED,
+        0.45,
+        "≤ 0.45 × complete active graph",
+    ),
+    Target(
+        f"bytes beside the vector, chosen graph (experimental), n={FULL.chosen.clients}, k={FULL.chosen.degree}",
+        ("chosen", chosen_name(CHOSEN_BYTES, FULL.chosen)),
+        TargetOn.MEASURED,
+        130.0,
+        "≤ 130 kB",
     ),
     Target(
         f"client CPU in cells of {_CELLS.size}, n={_CELLS.clients}, d=1M",

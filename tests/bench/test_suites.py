@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from secagg.bench import machine, targets
-from secagg.bench.plan import QUICK, CellsCase, ClientCase, LiarsCase, Plan, ServerCase, UploadCase
+from secagg.bench.plan import QUICK, CellsCase, ChosenCase, ClientCase, LiarsCase, Plan, ServerCase, UploadCase
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import Report, Row
 from secagg.bench.runner import run_benchmarks
@@ -36,6 +36,7 @@ TINY = replace(
     memory_clients=(6, 7),
     uploads=(UploadCase(20, 2000, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
     hybrid=(6, 300, 1),
+    chosen=ChosenCase(12, 8, 6, 300),
     flower=(6, 300, 1),
     peers=Path("nowhere"),
 )

@@ -39,6 +39,7 @@ def _full_names() -> set[tuple[str, str]]:
             ("hybrid", targets.hybrid_name(what, *FULL.hybrid))
             for what in (targets.HYBRID_CLIENT, targets.HYBRID_SERVER)
         }
+        | {("chosen", targets.chosen_name(what, FULL.chosen)) for what in (targets.CHOSEN_CLIENT, targets.CHOSEN_BYTES)}
         | {("rules", targets.MEDIAN), ("rules", targets.KRUM)}
         | {("peers", targets.FLOWER_CLIENT), ("peers", targets.FLOWER_UNMASK)}
     )
@@ -46,7 +47,7 @@ def _full_names() -> set[tuple[str, str]]:
 
 def test_every_target_has_its_benchmark_in_a_full_run() -> None:
     keys = [target.key for target in TARGETS]
-    assert len(set(keys)) == len(keys) == 31
+    assert len(set(keys)) == len(keys) == 33
     assert set(keys) <= _full_names()
     assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
     assert {suite for suite, _ in keys} <= set(SUITES)
@@ -63,6 +64,8 @@ def test_the_targets_are_those_that_were_set() -> None:
         *(
             (measured, 3.0),
             (measured, 1.8),
+            (measured, 0.45),
+            (measured, 130.0),
             (measured, 0.45),
             (measured, 2.2),
             (peer, 1 / 1.5),
