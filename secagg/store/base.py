@@ -19,6 +19,13 @@ from secagg.errors import ParameterError, SecAggError
 from secagg.parameters import ClientId
 
 MAX_NAME_CHARACTERS: Final = 128
+_CHARACTERS: Final = (
+    f"{MAX_NAME_CHARACTERS} ASCII letters, digits, dots, dashes and underscores, the first a letter or digit"
+)
+SESSION_NAMES: Final = f"1 to {_CHARACTERS}"
+"""Which names a session may have, in words."""
+TENANTS: Final = f"at most {_CHARACTERS}; empty without tenants"
+"""Which names a tenant may have, in words."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -277,10 +284,7 @@ def check_session_name(name: str) -> str:
     """
     if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS or _NAME.fullmatch(name) is None:
         shown = name[:40] if isinstance(name, str) else type(name).__name__
-        raise ParameterError(
-            f"{shown!r} is no session name: 1 to {MAX_NAME_CHARACTERS} ASCII letters, digits, dots, dashes and "
-            "underscores, the first a letter or digit"
-        )
+        raise ParameterError(f"{shown!r} is no session name; give {SESSION_NAMES}")
     return name
 
 
@@ -295,7 +299,4 @@ def check_tenant(tenant: str) -> str:
     ):
         return tenant
     shown = tenant[:40] if isinstance(tenant, str) else type(tenant).__name__
-    raise ParameterError(
-        f"{shown!r} is no tenant: at most {MAX_NAME_CHARACTERS} ASCII letters, digits, dots, dashes and underscores, "
-        "the first a letter or digit; empty without tenants"
-    )
+    raise ParameterError(f"{shown!r} is no tenant; give {TENANTS}")

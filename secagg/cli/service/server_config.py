@@ -1,4 +1,4 @@
-"""Reads server.toml and the environment, and says in one sentence what is wrong with them.
+"""Reads server.toml and the environment, and refuses values that do not fit each other.
 
 A value comes from the environment (`SECAGG_LISTEN__ADDRESS` for `listen.address`), else from the file, else from the
 defaults. Relative paths are those of the file's directory. Must not know what is done with the values.
@@ -6,16 +6,13 @@ defaults. Relative paths are those of the file's directory. Must not know what i
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,10 +23,8 @@ from pydantic_settings import (
 import secagg
 from secagg.cli.service.server_settings import (
     AuditSettings,
-    FixedPointSettings,
     HealthSettings,
     IdentitySettings,
-    IntegersSettings,
     LimitSettings,
     ListenSettings,
     LogSettings,
@@ -41,24 +36,11 @@ from secagg.cli.service.server_settings import (
     TraceSettings,
     WorkSettings,
 )
+from secagg.cli.service.setting_errors import NESTED, PREFIX, complaint, not_json, with_sources
+from secagg.store.base import check_session_name
 from secagg.transport.grpc.tls import is_loopback, split_address
 
-PREFIX: Final = "SECAGG_"
-_NESTED: Final = "__"
 _MAX_FILE_BYTES: Final = 1 << 24
-_KINDS: Final[Mapping[str, type[BaseModel]]] = {"fixed_point": FixedPointSettings, "integers": IntegersSettings}
-_BOUNDS: Final[Mapping[str, str]] = {
-    "greater_than": "it is not above {gt}",
-    "greater_than_equal": "it is below {ge}",
-    "less_than": "it is not below {lt}",
-    "less_than_equal": "it is above {le}",
-    "literal_error": "it is none of {expected}",
-    "enum": "it is none of {expected}",
-    "too_short": "it has fewer than {min_length} entries",
-    "value_error": "{error}",
-    "union_tag_invalid": "it is of no kind among {expected_tags}",
-    "union_tag_not_found": "it has no kind: 'fixed_point' or 'integers'",
-}
 
 
 class SessionTables(BaseModel):
@@ -74,7 +56,7 @@ class ServerConfig(BaseSettings):
     """Everything that `secagg serve` is told."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True, allow_inf_nan=False
+        env_prefix=PREFIX, env_nested_delimiter=NESTED, extra="forbid", frozen=True, allow_inf_nan=False
     )
 
     listen: ListenSettings = Field(default=ListenSettings(), description="a table")
@@ -111,20 +93,20 @@ def load_config(path: Path) -> ServerConfig:
         ParameterError: the file cannot be read, or a key, a value or their combination is wrong.
     """
     written = _written(path)
-    _check_environment(path)
+    _check_environment()
     try:
         config = ServerConfig(**written)
     except ValidationError as error:
-        raise secagg.ParameterError(f"{path}: {_sentence(error)}") from None
+        raise secagg.ParameterError(complaint(error, path, ServerConfig)) from None
     except SettingsError as error:
-        raise secagg.ParameterError(f"{path}: {error}: give JSON for a table or list in the environment") from None
+        raise secagg.ParameterError(not_json(error)) from None
     config = config.model_copy(update=_with_paths(dict(config), path.absolute().parent))
     blobs = config.storage.blobs
     if blobs is not None and "://" not in blobs:
         storage = config.storage.model_copy(update={"blobs": str(path.absolute().parent / blobs)})
         config = config.model_copy(update={"storage": storage})
     for wrong in _contradictions(config):
-        raise secagg.ParameterError(f"{path}: {wrong}")
+        raise secagg.ParameterError(with_sources(f"{path}: {wrong}"))
     return config
 
 
@@ -139,15 +121,22 @@ def load_sessions(path: Path, name: str | None = None) -> SessionTables:
         ParameterError: the file cannot be read, or a key, a value or their combination is wrong.
     """
     written = _written(path)
+    listed = written.get("sessions")
+    only = listed[0] if isinstance(listed, list) and len(listed) == 1 and isinstance(listed[0], dict) else None
     if name is not None:
-        listed = written.get("sessions")
-        if not isinstance(listed, list) or len(listed) != 1 or not isinstance(listed[0], dict):
+        try:
+            check_session_name(name)
+        except secagg.ParameterError as error:
+            raise secagg.ParameterError(f"--name: {error}") from None
+        if only is None:
             raise secagg.ParameterError(f"--name {name} needs one table [[sessions]] in {path}; give one session there")
-        written["sessions"] = [{**listed[0], "name": name}]
+        written["sessions"] = [{**only, "name": name}]
+    elif only is not None and "name" not in only:
+        raise secagg.ParameterError(f"{path}: sessions.0.name is missing; give it there, or by --name")
     try:
         tables = SessionTables(**written)
     except ValidationError as error:
-        raise secagg.ParameterError(f"{path}: {_sentence(error)}") from None
+        raise secagg.ParameterError(complaint(error, path, SessionTables)) from None
     tables = tables.model_copy(update=_with_paths(dict(tables), path.absolute().parent))
     for wrong in _session_contradictions(tables.sessions):
         raise secagg.ParameterError(f"{path}: {wrong}")
@@ -173,7 +162,10 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
     listen, identities, storage = config.listen, config.identities, config.storage
     host, _ = split_address(listen.address)
     if not listen.plaintext and not listen.names and not is_loopback(host):
-        yield "listen.names is missing; list the host names that clients dial, for one of which they sign their login"
+        yield (
+            f"listen.names is missing, and listen.address = {listen.address!r} is reached from other machines; list "
+            "the host names that clients dial, for one of which they sign their login"
+        )
     if listen.plaintext:
         if not is_loopback(host):
             yield f"listen.plaintext = true with listen.address = {listen.address!r}; without TLS, listen on loopback"
@@ -193,13 +185,25 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
         yield f"identities.{lacking} is missing; make both with `secagg enroll`"
     if config.work.ray and config.work.processes > 1:
         yield f"work.processes = {config.work.processes} does not go with work.ray; remove one of them"
-    if [storage.memory, storage.directory is not None, storage.postgres is not None].count(True) != 1:
+    places = {
+        "storage.directory": storage.directory is not None,
+        "storage.postgres": storage.postgres is not None,
+        "storage.memory = true": storage.memory,
+    }
+    chosen = [place for place, given in places.items() if given]
+    if not chosen:
         yield (
-            "storage needs exactly one of storage.directory, storage.postgres and storage.memory = true; give the "
-            "directory to keep all"
+            "[storage] does not say where sessions are kept; give storage.directory for one server, storage.postgres "
+            "with storage.blobs for several, or storage.memory = true to lose all at its end"
         )
+    if len(chosen) > 1:
+        yield f"{' and '.join(chosen)} are given, and sessions are kept in one place; take out all but one of them"
     if (storage.postgres is None) != (storage.blobs is None):
-        yield "storage.postgres and storage.blobs go together: records are in the database, uploads beside it"
+        without, beside = ("blobs", "postgres") if storage.blobs is None else ("postgres", "blobs")
+        yield (
+            f"storage.{without} is missing beside storage.{beside}: records are in the database, and uploads in a "
+            "directory or bucket; give both"
+        )
     yield from _session_contradictions(config.sessions)
     for index, session in enumerate(config.sessions):
         if identities.anonymous and session.threat_model is secagg.ThreatModel.ACTIVE:
@@ -225,69 +229,13 @@ def _session_contradictions(sessions: Sequence[SessionSettings]) -> Iterator[str
             )
 
 
-def _check_environment(path: Path) -> None:
+def _check_environment() -> None:
     """Refuse names such as SECAGG_LISTEN__ADRESS, which nobody would read; others may belong to something else."""
     for name in sorted(os.environ):
-        section, nested, _ = name.removeprefix(PREFIX).partition(_NESTED)
+        section, nested, _ = name.removeprefix(PREFIX).partition(NESTED)
         if name.startswith(PREFIX) and nested and section.lower() not in ServerConfig.model_fields:
             known = ", ".join(ServerConfig.model_fields)
-            raise secagg.ParameterError(f"{path}: {name} in the environment names no table; the tables are {known}")
-
-
-def _sentence(error: ValidationError) -> str:
-    """Say what is wrong first, and how much more there is."""
-    first, *others = error.errors(include_url=False)
-    more = f" (and {len(others)} more)" if others else ""
-    return _complaint(first) + more
-
-
-def _complaint(detail: ErrorDetails) -> str:
-    location = [part for part in detail["loc"] if part not in _KINDS]
-    key = ".".join(str(part) for part in location)
-    kind, context = detail["type"], dict(detail.get("ctx", {}))
-    table, field = _found(detail["loc"])
-    if kind == "missing":
-        return f"{key} is missing; give {_purpose(field)}"
-    value = _shown(detail["input"])
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), table, 1)
-        advice = f"correct it to {near[0]!r}" if near else f"remove it, the keys there are {', '.join(table)}"
-        return f"{key} = {value} is no key of the configuration; {advice}"
-    wrong = (
-        _BOUNDS[kind].format(**context) if kind in _BOUNDS else detail["msg"].replace("Input should be", "it is not")
-    )
-    return f"{key} = {value}: {wrong.rstrip('.')}; give {_purpose(field)}"
-
-
-def _found(location: tuple[int | str, ...]) -> tuple[Mapping[str, FieldInfo], FieldInfo | None]:
-    """Return the keys of the table that a location is in, and the field, as far as they are known."""
-    fields: Mapping[str, FieldInfo] = ServerConfig.model_fields
-    field: FieldInfo | None = None
-    for part in location:
-        if isinstance(part, int):
-            continue
-        if part in _KINDS and part not in fields:
-            fields = _KINDS[part].model_fields
-        elif part in fields:
-            field = fields[part]
-            fields = _table_of(field) or fields
-    return fields, field
-
-
-def _table_of(field: FieldInfo) -> Mapping[str, FieldInfo] | None:
-    for kind in (field.annotation, *get_args(field.annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind.model_fields
-    return None
-
-
-def _purpose(field: FieldInfo | None) -> str:
-    return "a value of the right kind" if field is None or field.description is None else field.description
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+            raise secagg.ParameterError(f"{name} in the environment names no table; the tables are {known}")
 
 
 def _with_paths(value: Any, directory: Path) -> Any:

@@ -1,7 +1,7 @@
 """What can be set in server.toml: every key with its type, bound, default and what it is for.
 
-The descriptions are used twice: in messages about a wrong value, and in the reference in docs/operations.md. Must not
-know where values come from (see :mod:`secagg.cli.service.server_config`) nor what is done with them.
+The descriptions stand in the reference in docs/operations.md. Must not know where values come from (see
+:mod:`secagg.cli.service.server_config`), nor what is said of wrong ones, nor what is done with them.
 """
 
 from __future__ import annotations
@@ -12,28 +12,39 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 import secagg
+from secagg.cli.service.wanted import Words
 from secagg.hosting.quotas import Quotas
 from secagg.hosting.retention import Retention
 from secagg.hosting.schedule import MAX_SECONDS, RoundSchedule
-from secagg.store.base import check_session_name, check_tenant
-from secagg.transport.grpc.tls import is_loopback, split_address
+from secagg.store.base import SESSION_NAMES, TENANTS, check_session_name, check_tenant
+from secagg.transport.grpc.tls import ADDRESSES, is_loopback, split_address
 
 _DEFAULTS: Final = Quotas()
 
 
 def _address(address: str) -> str:
-    split_address(address)
+    _host_of(address)
     return address
 
 
+def _host_of(address: str) -> str:
+    try:
+        return split_address(address)[0]
+    except secagg.ParameterError:
+        raise ValueError("it is no address") from None
+
+
 def _loopback_address(address: str) -> str:
-    if not is_loopback(split_address(address)[0]):
+    if not is_loopback(_host_of(address)):
         raise ValueError("it can be reached from other machines, and the metrics are not protected")
     return address
 
 
 def _session_name(name: str) -> str:
-    return check_session_name(name)
+    try:
+        return check_session_name(name)
+    except secagg.ParameterError:
+        raise ValueError("it is no name of a session") from None
 
 
 def _cohort(value: Any) -> Any:
@@ -41,19 +52,26 @@ def _cohort(value: Any) -> Any:
         return value
     numbers = value if isinstance(value, list) else [value]
     if not numbers or any(type(number) is not int or not 0 <= number < 1 << 64 for number in numbers):
-        raise ValueError("it is no number of clients, no list of ids in 0 .. 2^64-1, and not 'roster'")
+        raise ValueError("it is no cohort")
     return value
 
 
 def _tenant(tenant: str) -> str:
-    return check_tenant(tenant)
+    try:
+        return check_tenant(tenant)
+    except secagg.ParameterError:
+        raise ValueError("it is no name of a tenant") from None
 
 
-Address = Annotated[str, AfterValidator(_address)]
-LoopbackAddress = Annotated[str, AfterValidator(_loopback_address)]
-SessionName = Annotated[str, AfterValidator(_session_name)]
-Tenant = Annotated[str, AfterValidator(_tenant)]
-Cohort = Annotated[int | list[int] | Literal["roster"], PlainValidator(_cohort)]
+Address = Annotated[str, AfterValidator(_address), Words(ADDRESSES)]
+LoopbackAddress = Annotated[str, AfterValidator(_loopback_address), Words("localhost:port or 127.0.0.1:port")]
+SessionName = Annotated[str, AfterValidator(_session_name), Words(SESSION_NAMES)]
+Tenant = Annotated[str, AfterValidator(_tenant), Words(TENANTS)]
+Cohort = Annotated[
+    int | list[int] | Literal["roster"],
+    PlainValidator(_cohort),
+    Words("'roster', a list of ids from 0 to 2^64-1, or a number n for the ids 0 .. n-1"),
+]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1 << 62)]
@@ -187,7 +205,7 @@ class WorkSettings(Section):
     processes: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=1, description="processes that share out masks and key agreements; 1 does them in the server's own"
     )
-    ray: Annotated[bool | str, PlainValidator(_cluster)] = Field(
+    ray: Annotated[bool | str, PlainValidator(_cluster), Words("true, false or the address of a cluster")] = Field(
         default=False,
         description="true for a cluster of Ray on this machine, or the address of one, instead of processes",
     )
@@ -289,10 +307,8 @@ class PrivacySettings(Section):
 class SessionSettings(Section):
     """One session that the server offers."""
 
-    name: SessionName = Field(
-        description="1 to 128 ASCII letters, digits, dots, dashes, underscores; never used before"
-    )
-    clients: Cohort = Field(default="roster", description="'roster', a list of ids, or a number n for the ids 0 .. n-1")
+    name: SessionName = Field(description="never used before")
+    clients: Cohort = Field(default="roster", description="the cohort; 'roster' for all who are enrolled")
     vectors: dict[str, VectorSettings] = Field(
         default_factory=dict,
         description="name to kind, shape and range; those of the plan with privacy",
@@ -301,12 +317,12 @@ class SessionSettings(Section):
     privacy: PrivacySettings | None = Field(
         default=None, description="a table: a plan, under which everything is that the session sums"
     )
-    threat_model: secagg.ThreatModel = Field(default=secagg.ThreatModel.ACTIVE, description="'active' or 'semi-honest'")
+    threat_model: secagg.ThreatModel = Field(default=secagg.ThreatModel.ACTIVE, description="whom it protects from")
     max_dropout: Fraction = Field(default=0.1, description="the fraction of the cohort that may leave")
     max_corrupt: Fraction = Field(default=0.1, description="the fraction of the cohort that may pool what it sees")
     max_weight: Count = Field(default=1, description="the largest weight of a client; above 1 for weighted means")
     topology: secagg.TopologyKind | None = Field(
-        default=None, description="'complete', 'sparse', or 'chosen' (EXPERIMENTAL); computed unless given"
+        default=None, description="who masks with whom; 'chosen' is EXPERIMENTAL; computed unless given"
     )
     degree: Count | None = Field(default=None, description="neighbours of a client; computed unless given")
     threshold: Count | None = Field(default=None, description="shares that rebuild a secret; computed unless given")

@@ -21,6 +21,9 @@ from secagg.identity.files import read_public
 CERTIFICATE: Final = b"CERTIFICATE"
 PRIVATE_KEY: Final = b"PRIVATE KEY"
 _MAX_PEM_BYTES: Final = 1 << 20
+_LAST_PORT: Final = (1 << 16) - 1
+ADDRESSES: Final = f"host:port or [IPv6 address]:port, the port from 0 to {_LAST_PORT}"
+"""Which addresses there are, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +175,9 @@ def split_address(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if bracketed else host
-    fits = colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16
+    fits = colon and host and port.isascii() and port.isdigit() and int(port) <= _LAST_PORT
     if not fits or "/" in host or (":" in host) != bracketed:
-        raise ParameterError(f"{address!r} is no address; give host:port, or [IPv6 address]:port")
+        raise ParameterError(f"{address!r} is no address; give {ADDRESSES}")
     return host, int(port)
 
 

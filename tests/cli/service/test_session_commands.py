@@ -200,11 +200,21 @@ def test_roles_and_tenants(session: Site) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "sessions is missing"),
-        ("[[sessions]]\n", "sessions.0.name is missing"),
-        (TABLE.replace("round", "../x"), "sessions.0.name = '../x'"),
+        ("", "sessions is missing; give a list, each entry a table\n"),
+        ("[[sessions]]\n", "sessions.0.name is missing; give it there, or by --name\n"),
+        (
+            "[[sessions]]\n" + TABLE,
+            "sessions.0.name is missing; give 1 to 128 ASCII letters, digits, dots, dashes and underscores, the first "
+            "a letter or digit\n",
+        ),
+        (TABLE.replace("round", "../x"), "sessions.0.name = '../x': it is no name of a session; give 1 to 128 ASCII "),
         (TABLE + TABLE, "sessions.1.name = 'round' is used twice"),
-        ("[listen]\n" + TABLE, "listen = {} is no key"),
+        (
+            "[listen]\n" + TABLE,
+            "listen is no table of a session's file, which has [[sessions]] and may have [rounds]; take it out, or "
+            "give another file with --config\n",
+        ),
+        ("[round]\n" + TABLE, "round = {} is no key of the configuration; correct it to 'rounds'\n"),
         ('[[sessions]]\nname = "a"\n', "sessions.0.vectors is missing"),
         (TABLE.replace('"round"', '"round"\nclients = [3, 4]'), "client 4 and 0 more"),
         (TABLE.replace('"round"', '"round"\nthreshold = 9'), "session 'round'"),
@@ -225,6 +235,12 @@ def test_a_name_needs_one_table(session: Site, tmp_path: Path) -> None:
     outcome = session("create", "--config", str(path), "--name", "third")
     assert outcome.code == 2
     assert "--name third needs one table" in outcome.err
+    outcome = session("create", "--config", str(path), "--name", "no such!")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "secagg: --name: 'no such!' is no session name; give 1 to 128 ASCII letters, digits, dots, dashes and "
+        "underscores, the first a letter or digit\n",
+    )
     made = session("create", "--config", str(path), "--json")
     assert [one["session"] for one in json.loads(made.out)["sessions"]] == ["round", "second"]
     for name in ("round", "second"):
