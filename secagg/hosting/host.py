@@ -97,7 +97,7 @@ class SessionHost(SessionIndex):
             gather_seconds=gather_seconds,
         )
         super().__init__(tools)
-        self._readiness = Readiness(self._tools)
+        self._readiness = Readiness(self._tools, self._lacking)
         self._logins = OwnLogins()
         self.pinned = pinned
         self._expiry = Expiry(self._tools, self, retention)
@@ -157,6 +157,7 @@ class SessionHost(SessionIndex):
             await asyncio.gather(*(session.close() for session in self._sessions.values()))
         for threads in (self._tools.unmasking, self._tools.threads):
             await asyncio.to_thread(threads.shutdown)
+        await asyncio.to_thread(self._readiness.close)
 
     async def __aenter__(self) -> SessionHost:
         await self.start()
@@ -291,6 +292,10 @@ class SessionHost(SessionIndex):
             self._damaged[record.name] = f"session {record.name} cannot be taken up: {error}"
             return None
         return await self._open(record, parameters, schedule, replica)
+
+    def _lacking(self) -> str:
+        """What keeps this host from its work although its store can be written, in one sentence, or nothing."""
+        return ""
 
     def _replica_to_run(self, name: str, making: Callable[[], Replica]) -> Replica | None:
         """A new session, unless it has ended: of those there may be thousands."""

@@ -128,9 +128,11 @@ class Connections:
         self.address = Address(conninfo, seconds)
         self._watch = _Watch(2 * seconds)
         self._used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+        self._apart: Connection | None = None
+        self._arguments: dict[str, Any] = {**self.address.arguments, "autocommit": True, "row_factory": dict_row}
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo,
-            kwargs={**self.address.arguments, "autocommit": True, "row_factory": dict_row},
+            kwargs=self._arguments,
             connection_class=psycopg.Connection[Row],
             min_size=1,
             max_size=_CONNECTIONS,
@@ -172,6 +174,21 @@ class Connections:
             if tell:
                 _wake(connection, tell)
 
+    @contextmanager
+    def apart(self, what: str) -> Iterator[Connection]:
+        """A connection of one's own, for one caller at a time: it says how the database is, whatever all others wait
+        for, and why it cannot be reached, which the pool does not.
+
+        Raises:
+            StoreError: it begins with `what`; the database cannot be reached, or refused.
+        """
+        with self.address.failures(what):
+            connection = self._apart
+            if connection is None or not self._lives(connection):
+                connection = self._connected_apart()
+            with self._watch.over(connection), connection.transaction():
+                yield connection
+
     def tell(self, *news: News) -> None:
         """Wake listeners; they look for themselves when that fails."""
         with suppress(StoreError), self.use("listeners cannot be woken") as connection:
@@ -180,7 +197,31 @@ class Connections:
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
+        if self._apart is not None:
+            self._apart.close()
         self._watch.close()
+
+    def _connected_apart(self) -> Connection:
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
+        connection: Connection = psycopg.connect(self.address.conninfo, **self._arguments)
+        try:
+            with self._watch.over(connection):
+                _configure(connection)
+        except psycopg.Error:
+            connection.close()
+            raise
+        self._apart = connection
+        return connection
+
+    def _lives(self, connection: Connection) -> bool:
+        try:
+            with self._watch.over(connection):
+                ConnectionPool.check_connection(connection)
+        except psycopg.Error:
+            return False
+        return True
 
     @contextmanager
     def _borrowed(self) -> Iterator[Connection]:

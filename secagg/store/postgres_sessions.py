@@ -328,7 +328,7 @@ class PostgresSessions:
 
     def probe(self) -> None:
         """Demand that the next write can be made durable."""
-        with self._connections.transaction("the store cannot be written") as connection:
+        with self._connections.apart("the store cannot be written") as connection:
             connection.execute(
                 "INSERT INTO probes VALUES (true, clock_timestamp()) ON CONFLICT (one) DO UPDATE SET at = EXCLUDED.at"
             )

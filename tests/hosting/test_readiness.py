@@ -17,6 +17,7 @@ import pytest
 from secagg import Round
 from secagg.executor import INLINE, Job, Words
 from secagg.hosting import SessionHost, readiness
+from secagg.store.base import StoreError
 from secagg.store.files import FREE_AGAIN_BYTES, LEAST_FREE_BYTES
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
@@ -130,6 +131,68 @@ def test_a_store_that_hangs_is_not_ready_and_is_asked_once(monkeypatch: pytest.M
             monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
             assert await host.trouble() == ""
             assert [bool(*told) for told in seen.all("readiness")] == [True, False]
+
+    run(body())
+
+
+def test_what_a_store_found_when_nobody_waited_any_more_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hung, failed at last, and works by now: a server that says what was is out of its balancer for nothing."""
+
+    class Mended(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.free, self.left = threading.Event(), threading.Event()
+
+        def probe(self) -> None:
+            if not self.left.is_set():
+                self.free.wait()
+                self.left.set()
+                raise StoreError("nobody answers")
+
+    async def body() -> None:
+        monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 0.01)
+        store = Mended()
+        async with hosting(store) as host:
+            assert "has not answered" in await host.trouble()
+            probing = host._readiness._probing
+            assert probing is not None
+            store.free.set()
+            await probing
+            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
+            assert await host.trouble() == ""
+
+    run(body())
+
+
+def test_each_reason_is_told_once_until_there_is_none() -> None:
+    """A database that is away fails in turns: a log that says so every few seconds is not read."""
+
+    class Failing(MemoryStore):
+        reason = ""
+
+        def probe(self) -> None:
+            if self.reason:
+                raise StoreError(self.reason)
+
+    async def body() -> None:
+        store, seen = Failing(), Recorder()
+        async with hosting(store, observer=seen) as host:
+            for store.reason in ("a", "b", "a", "b", "", "", "a", ""):
+                assert await host.trouble() == store.reason
+        assert [told for (told,) in seen.all("readiness")] == ["a", "b", "", "a", ""]
+
+    run(body())
+
+
+def test_a_defect_of_a_store_is_told_and_ends_nobody_who_watches() -> None:
+    class Defective(MemoryStore):
+        def probe(self) -> None:
+            raise KeyError("one")
+
+    async def body() -> None:
+        async with hosting(Defective()) as host:
+            assert await host.trouble() == "the store cannot be asked: KeyError: 'one'"
+            assert host.known_trouble(3600) == "the store cannot be asked: KeyError: 'one'"
 
     run(body())
 

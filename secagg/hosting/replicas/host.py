@@ -111,14 +111,6 @@ class SharedHost(SessionHost):
         """Those of all replicas, once the host was started."""
         return super().logins if self._shared_logins is None else self._shared_logins
 
-    async def trouble(self) -> str:
-        """Why answers cannot be taken in now, in one sentence; empty when they can."""
-        if self._running and self._leases is not None and self._leases.trouble:
-            return self._leases.trouble
-        if self._running and (self._listening is None or self._listening.done()):
-            return "this process does not hear of other replicas any more; restart it"
-        return await super().trouble()
-
     async def start(self) -> None:
         """Follow every session of the store, and take a share of those that nobody goes on with.
 
@@ -202,6 +194,13 @@ class SharedHost(SessionHost):
         await follower.heard()
         follower.over = follower.outcome is not None
         return HostedSession(self._tools, record, parameters, message_limit_of(parameters), follower)
+
+    def _lacking(self) -> str:
+        if self._leases is not None and self._leases.trouble:
+            return self._leases.trouble
+        if self._listening is None or self._listening.done():
+            return "this process does not hear of other replicas any more; restart it"
+        return ""
 
     def _replica_to_run(self, name: str, making: Callable[[], Replica]) -> None:
         """None: who follows needs no session."""

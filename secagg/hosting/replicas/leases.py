@@ -68,7 +68,7 @@ class Leases:
         passed = self._tools.clock.now() - self._renewed_at
         if passed < self._seconds and not any(task.done() for task in self._tasks):
             return ""
-        return f"leases have not been renewed for {passed:.0f} s, longer than they last"
+        return f"leases have not been renewed for longer than they last, {self._seconds:g} s"
 
     async def start(self) -> None:
         """Take a first share, and go on.
