@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from fuzz import decoders, frozen, payloads, sharing
+from fuzz.chosen_driver import chosen_session
 from fuzz.client_driver import client_session
 from fuzz.server_driver import server_session
 
@@ -28,5 +29,6 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
         "server_snapshot": frozen.server_snapshot,
         "client_session": client_session,
         "server_session": server_session,
+        "chosen_session": chosen_session,
     }
 )

@@ -35,6 +35,18 @@ _INPUT = bytes([c.INPUT, 0, *range(LENGTH), 1])
 _HONEST_CLIENT = bytes([c.HONEST, c.HONEST]) + _INPUT + bytes([c.HONEST] * 4)
 
 
+_CHOSEN = (
+    bytes(1),
+    bytes([0, 0, 1]),  # one holder is not shown
+    bytes([0, 0, 0, 0, 0, 0x80]),  # a sharer less
+    bytes([0, 0, 0, 0, 0, 0, 0, 0x80]),  # a contributor less
+    bytes([0, 0, 0, 0, 0, 0, 0, 0, 2]),  # an inclusion over other sharers
+    bytes([0] * 24 + [1, 0, 0, 0, 0, 0]),
+    bytes([0, 1, 0, 0, 9, 3, 1, 2, 3]),  # a patched request
+)
+"""Programs of a client of the chosen graph: the honest one, and what its server says wrong in each round."""
+
+
 def generate() -> dict[str, list[bytes]]:
     """Return the seeds of all targets, without repeats, in a fixed order."""
     found: dict[str, dict[bytes, None]] = {target: {} for target in TARGETS}
@@ -166,6 +178,7 @@ def _payloads() -> Iterator[Seed]:
 
 
 def _programs() -> Iterator[Seed]:
+    yield from (("chosen_session", program) for program in _CHOSEN)
     for number in range(WORLDS):
         which = bytes([number])
         yield "client_session", which + _HONEST_CLIENT

@@ -61,6 +61,15 @@ class Insiders:
         self._holders: tuple[ClientId, ...] = tuple(others)
         self._binding = self._context.session
 
+    @property
+    def session(self) -> bytes:
+        """The session digest."""
+        return self._context.session
+
+    def mask_public(self, client: ClientId) -> bytes:
+        """The mask public key of a client; of the real one after its advertisement."""
+        return self._shown[client].mask_public
+
     def advertise(self) -> bytes:
         """The request for keys."""
         return encode(AdvertiseKeysRequest(self._context.session))

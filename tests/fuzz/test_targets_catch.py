@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,15 @@ from fuzz.world import LENGTH, WORLDS
 from secagg.crypto import decoding, shamir
 from secagg.encoding import session_vector
 from secagg.errors import DecodeError, InternalError, ParameterError
-from secagg.protocol import client_input, client_unmasking, consistency, server, server_input, server_unmasking
+from secagg.protocol import (
+    acknowledging,
+    client_input,
+    client_unmasking,
+    consistency,
+    server,
+    server_input,
+    server_unmasking,
+)
 from secagg.protocol.transitions import ServerPhase
 from secagg.session import ledger, snapshots
 from secagg.wire import codec
@@ -190,3 +199,28 @@ def test_programs_end_in_zeros_and_patches_change_one_place() -> None:
     assert patched(b"abcdef", Program(bytes([2, 0, 1, 1]))) == b"abcbcdef"
     assert patched(b"abcdef", Program(bytes([3, 0, 1, 0, 120]))) == b"axbcdef"
     assert patched(b"abcdef", Program(bytes([4, 0, 2]))) == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("place", "broken"),
+    [
+        ("verify", lambda *arguments: True),
+        ("unpack_set", lambda cohort, data: frozenset(cohort)),
+    ],
+)
+def test_a_client_of_a_chosen_graph_that_believes_the_server(
+    monkeypatch: pytest.MonkeyPatch, place: str, broken: Callable[..., object]
+) -> None:
+    """Signatures that nobody verifies, and sets in which everybody is: the driver notices each."""
+    programs = [bytes(at * [0] + [value]) for at in range(4, 24) for value in (1, 2, 4, 8, 64)]
+    assert not any(map(_breaks, programs))
+    monkeypatch.setattr(acknowledging, place, broken)
+    assert any(map(_breaks, programs))
+
+
+def _breaks(program: bytes) -> bool:
+    try:
+        TARGETS["chosen_session"](program)
+    except InvariantBroken:
+        return True
+    return False
