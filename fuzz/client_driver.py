@@ -23,6 +23,7 @@ from fuzz.invariant import InvariantBroken, Program, attempt, hold, patched
 from fuzz.sharing import canonical
 from fuzz.world import LENGTH, POLICY, WORLDS, Words, World, world
 from secagg.crypto import key_schedule
+from secagg.crypto.aead import AuthenticationError
 from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
@@ -43,8 +44,11 @@ from secagg.protocol.messages import (
     AdvertiseKeysResponse,
     Advertisement,
     ClientMessage,
+    Complaint,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
+    DisclosureRequest,
+    DisclosureResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
     ServerMessage,
@@ -53,7 +57,7 @@ from secagg.protocol.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
-from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
+from secagg.protocol.transitions import AFTER_COMPLAINT, CLIENT_TRANSITIONS, ClientPhase
 from secagg.session.client import ClientSession
 from secagg.session.ledger import MemoryLedger
 from secagg.testing.randomness import DeterministicRandomSource
@@ -223,7 +227,8 @@ class ClientDriver:
         else:
             request = decode_server_message(message)
             row = CLIENT_TRANSITIONS[self.world.parameters.threat_model][before]
-            hold(row.get(type(request)) is after, f"{before.name} answered {type(request).__name__}")
+            complained = isinstance(self._decoded(answer), Complaint) and AFTER_COMPLAINT.get(before) is after
+            hold(complained or row.get(type(request)) is after, f"{before.name} answered {type(request).__name__}")
             self._learn(request, self._decoded(answer))
         self.view = replace(self.view, last=(message, answer))
         self._count(self._decoded(answer))
@@ -266,6 +271,10 @@ class ClientDriver:
                 self._check_sealed(shown, dict(sealed))
             case MaskedInputCollectionRequest(ciphertexts=sealed), MaskedInputCollectionResponse(payload=payload):
                 self._check_masked(sealed, bytes(payload))
+            case MaskedInputCollectionRequest(ciphertexts=sealed), Complaint(accused=accused):
+                self._check_complaint(sealed, accused)
+            case DisclosureRequest(dealings=dealings), DisclosureResponse(disclosures=disclosures):
+                hold([d.client for d in dealings] == [c for c, _ in disclosures], "other pairs were disclosed")
             case ConsistencyCheckRequest(contributors=contributors), ConsistencyCheckResponse(signature=signature):
                 binding = self.world.binding(self.view.shown)
                 text = key_schedule.confirmation_text(binding, contributors)
@@ -298,6 +307,21 @@ class ClientDriver:
                 pair = self.world.opened(key, ad.client, self.forger.own(self.view), binding, sealed[ad.client])
                 sound = canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])
                 hold(sound, "the client sealed what is no pair of shares")
+
+    def _check_complaint(self, sealed: tuple[tuple[int, bytes], ...], accused: tuple[int, ...]) -> None:
+        """Exactly those who sealed what cannot be read are accused."""
+        binding, shown = self.world.binding(self.view.shown), {ad.client: ad for ad in self.view.shown}
+        key = AgreementKey.from_secret(SecretBytes(self.view.keys[0]))
+        unreadable = []
+        for client, data in sealed:
+            try:
+                pair = self.world.opened(key, self.victim, shown[client], binding, data)
+            except AuthenticationError:
+                unreadable.append(client)
+                continue
+            if not (canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])):
+                unreadable.append(client)
+        hold(tuple(unreadable) == accused, "somebody was accused of a pair that can be read, or was not accused")
 
     def _check_masked(self, sealed: tuple[tuple[int, bytes], ...], payload: bytes) -> None:
         view = self.view

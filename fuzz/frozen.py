@@ -18,8 +18,7 @@ from fuzz.world import world
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
-from secagg.errors import PeerMisbehaved, Violation
-from secagg.protocol.messages import MaskedInputCollectionRequest, UnmaskingRequest, UnmaskingResponse
+from secagg.protocol.messages import Complaint, MaskedInputCollectionRequest, UnmaskingRequest, UnmaskingResponse
 from secagg.protocol.transitions import ClientPhase
 from secagg.session.client import ClientSession
 from secagg.session.ledger import MemoryLedger
@@ -108,13 +107,13 @@ def share_plaintext(data: bytes) -> None:
         public = own.channel_public if own else b""
         ciphertexts.append((peer, its.seal(puppet.channel, peer, victim, public, its.binding(view.shown), text)))
     sound = canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])
-    try:
-        answer = session.receive(encode(MaskedInputCollectionRequest(its.session, tuple(ciphertexts))))
-    except PeerMisbehaved as error:
-        hold(error.violation is Violation.SHARE_NOT_CANONICAL and not sound, "a canonical pair of shares was refused")
-        hold(session.phase is ClientPhase.ABORTED, "the session survived a share that is none")
+    answer = session.receive(encode(MaskedInputCollectionRequest(its.session, tuple(ciphertexts))))
+    complaint = decode_client_message(answer or b"")
+    if isinstance(complaint, Complaint):
+        hold(not sound and complaint.accused == (liar,), "a canonical pair of shares was complained of")
+        hold(session.phase is ClientPhase.DISCLOSURE, "a client complained and went on")
         return
-    hold(sound and answer is not None, "a pair that is not canonical was taken")
+    hold(sound, "a pair that is not canonical was taken")
     drops = bool(choice & 1)
     survivors = tuple(peer for peer in peers if not drops or peer != liar)
     revealed = session.receive(encode(UnmaskingRequest(its.session, survivors, (liar,) if drops else ())))

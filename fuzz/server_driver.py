@@ -130,9 +130,8 @@ class ServerDriver:
             case None | Abort():
                 return None
             case ShareKeysRequest(advertisements=listed):
-                return ShareKeysResponse(
-                    session, tuple((ad.client, bytes(SEALED_BYTES)) for ad in listed if ad.client != client)
-                )
+                sealed = tuple((ad.client, bytes(SEALED_BYTES)) for ad in listed if ad.client != client)
+                return ShareKeysResponse(session, sealed, self.world.dealt(client, listed, sealed))
             case MaskedInputCollectionRequest(ciphertexts=sealed):
                 masked = self.world.words[client] + self._masks(client, tuple(sender for sender, _ in sealed))
                 return MaskedInputCollectionResponse(session, pack_vector(self.world.context.layout, masked))

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto import aead, key_schedule
+from secagg.crypto import aead, dealing, key_schedule
 from secagg.crypto.agreement import AgreementKey, LowOrderPointError
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SECRET_BYTES, share_secrets
@@ -143,6 +143,17 @@ class World:
         _, receiving = key_schedule.channel_keys(key, sender.channel_public, binding, who, sender.client)
         text = key_schedule.share_associated_data(binding, sender.client, who)
         return bytes(aead.open_sealed(receiving, sealed, text).expose())
+
+    def dealt(self, client: int, listed: tuple[Advertisement, ...], sealed: tuple[tuple[int, bytes], ...]) -> bytes:
+        """What a client signs of what it deals; nothing in the semi-honest model."""
+        if not self.active:
+            return b""
+        publics = {ad.client: ad.channel_public for ad in listed}
+        entries = [dealing.dealt_entry(to, publics[to], pair) for to, pair in sealed]
+        text = dealing.dealing_text(
+            self.session, self.binding(listed), client, publics[client], dealing.digests_of(entries)
+        )
+        return self.puppets[client].identity.sign(text)
 
     def confirmation(self, client: int, binding: bytes, contributors: tuple[int, ...]) -> bytes:
         """A client's signature over contributors."""

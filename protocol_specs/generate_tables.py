@@ -23,13 +23,14 @@ from secagg.errors import Violation
 from secagg.parameters import ThreatModel
 from secagg.protocol.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage, SessionOffer
 from secagg.protocol.transitions import (
+    AFTER_COMPLAINT,
     CLIENT_TRANSITIONS,
     ROUND_OF_SERVER_PHASE,
+    ROUND_ORDER,
     SERVER_TRANSITIONS,
     ClientPhase,
     CloseRound,
     ServerPhase,
-    rounds,
 )
 from secagg.wire import messages_pb2
 
@@ -54,13 +55,19 @@ def client_table(model: ThreatModel) -> str:
     for phase, row in CLIENT_TRANSITIONS[model].items():
         ended = phase in (ClientPhase.COMPLETED, ClientPhase.ABORTED)
         refusal = "refused" if ended else _UNEXPECTED
-        rows.append([phase.name, *(row[event].name if event in row else refusal for event in _CLIENT_EVENTS)])
+        cells = [
+            " or ".join(after.name for after in _client_followers(phase, row[event], event))
+            if event in row
+            else refusal
+            for event in _CLIENT_EVENTS
+        ]
+        rows.append([phase.name, *cells])
     return _table(["phase", *(f"`{event.__name__}`" for event in _CLIENT_EVENTS)], rows)
 
 
 def server_table(model: ThreatModel) -> str:
     """The server's phase × event table: the phases that may follow, or how the event is refused."""
-    order = rounds(model)
+    order = ROUND_ORDER[model]
     rows = []
     for phase, row in SERVER_TRANSITIONS[model].items():
         cells = []
@@ -82,9 +89,10 @@ def client_diagram(model: ThreatModel) -> str:
     lines = []
     for phase, row in CLIENT_TRANSITIONS[model].items():
         lines += [
-            f"    {phase.name} --> {following.name}: {event.__name__}"
+            f"    {phase.name} --> {after.name}: {event.__name__}"
             for event, following in row.items()
             if event is not Abort
+            for after in _client_followers(phase, following, event)
         ]
     return _diagram(ClientPhase.OFFERED.name, [ClientPhase.COMPLETED.name, ClientPhase.ABORTED.name], lines)
 
@@ -148,6 +156,11 @@ def render(text: str) -> str:
         return f"{match['head']} {cited} |"
 
     return _VALIDATION_ROW.sub(row, _BLOCK.sub(block, text))
+
+
+def _client_followers(phase: ClientPhase, following: ClientPhase, event: type[object]) -> list[ClientPhase]:
+    complaint = AFTER_COMPLAINT.get(phase)
+    return [following, complaint] if complaint is not None and event is not Abort else [following]
 
 
 def _kind(field: FieldDescriptor) -> str:

@@ -39,10 +39,12 @@ class Violation(Enum):
     PUBLIC_KEY_NOT_CANONICAL = "C28"
     TOO_MANY_CHOOSERS = "C29"
     CIPHERTEXT_OF_A_STRANGER = "C30"
-    CIPHERTEXT_NOT_AUTHENTIC = "C31"
-    SHARE_NOT_CANONICAL = "C32"
     SHARERS_BELOW_THRESHOLD = "C33"
     SHARERS_INCOMPLETE = "C34"
+    DISCLOSURE_OF_A_CLIENT_NOT_ACCUSED = "C36"
+    DISCLOSURE_OF_ANOTHER_PAIR = "C37"
+    DEALING_SIGNATURE_INVALID = "C38"
+    DISCLOSURE_KEY_NOT_PROVABLE = "C39"
     CONTRIBUTOR_NOT_A_SHARER = "C40"
     CONTRIBUTORS_BELOW_MINIMUM = "C41"
     CONTRIBUTORS_BELOW_THRESHOLD = "C42"
@@ -80,8 +82,14 @@ class DropReason(Enum):
     TOO_FEW_NEIGHBOURS_LEFT = "S14"
     PUBLIC_KEY_NOT_CANONICAL = "S15"
     HOLDERS_MALFORMED = "S16"
+    CHANNEL_KEY_NOT_PROVABLE = "S18"
     CIPHERTEXT_RECIPIENTS_WRONG = "S20"
+    DEALING_SIGNATURE_INVALID = "S21"
+    DEALT_UNREADABLE_PAIR = "S22"
     INCLUSION_SIGNATURE_INVALID = "S30"
+    COMPLAINT_ABOUT_A_STRANGER = "S32"
+    COMPLAINT_ABOUT_A_READABLE_PAIR = "S33"
+    DISCLOSURE_INVALID = "S34"
     CONFIRMATION_SIGNATURE_INVALID = "S40"
     UNMASKING_SHARES_OF_WRONG_CLIENTS = "S50"
     SHARE_NOT_CANONICAL = "S51"
@@ -105,6 +113,7 @@ class AbortReason(Enum):
     ANSWERED_BEFORE_WITH_OTHER_CONTENT = "A12"
     RESULT_NOT_DECODABLE = "A13"
     CONTRIBUTORS_NOT_CONNECTED = "A14"
+    CLIENTS_COMPLAINED = "A15"
 
 
 class SecAggError(Exception):
@@ -168,6 +177,10 @@ class ParticipationRefusedError(SecAggError):
 
 class BudgetExceededError(SecAggError):
     """A release beyond what a client's budget has left for these data; nothing was counted, and nothing left."""
+
+
+class EvidenceError(SecAggError):
+    """Evidence about a client that shows nothing: somebody made it up, or the roster is another one."""
 
 
 class InternalError(SecAggError):

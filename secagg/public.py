@@ -8,6 +8,7 @@ from secagg.errors import (
     BudgetExceededError,
     DecodeError,
     DropReason,
+    EvidenceError,
     InternalError,
     LocalProtocolError,
     MissingExtraError,
@@ -23,6 +24,8 @@ from secagg.executor import Executor, InlineExecutor
 from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind, client_id
 from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import FixedPoint, Integers
+from secagg.protocol.events import Blame
+from secagg.protocol.evidence import Verdict, verify_evidence
 from secagg.protocol.messages import Round, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import ClientPhase, ServerPhase
@@ -36,12 +39,14 @@ from secagg.session.simulation import SimulationReport, SimulationResult, simula
 __all__ = [
     "AbortReason",
     "AnswerLedger",
+    "Blame",
     "BudgetExceededError",
     "ClientPhase",
     "ClientPolicy",
     "ClientSession",
     "DecodeError",
     "DropReason",
+    "EvidenceError",
     "Executor",
     "FixedPoint",
     "IdentityKey",
@@ -73,10 +78,12 @@ __all__ = [
     "Topology",
     "TopologyKind",
     "VectorPlan",
+    "Verdict",
     "Violation",
     "client_id",
     "parameters",
     "simulate",
     "vector_name",
     "vectors_for",
+    "verify_evidence",
 ]

@@ -43,15 +43,20 @@ from secagg import (
     Round,
     ServerSession,
     SessionParameters,
+    ThreatModel,
     TopologyKind,
 )
 from secagg.parameters.vectors import VectorSpec
 from secagg.protocol.events import ServerEvent
 from secagg.protocol.messages import ClientMessage, RevealedShares, ServerMessage
+from secagg.protocol.transitions import rounds
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, decode_server_message, encode
 
 Hook = Callable[[int, bytes], bytes | None]
+
+ROUNDS: Final = rounds(ThreatModel.ACTIVE)
+"""Those of an active session that nobody complains in."""
 
 TEST_POLICY: Final = ClientPolicy(minimum_cohort=2, minimum_threshold=1)
 CHOSEN_POLICY: Final = ClientPolicy(

@@ -19,7 +19,7 @@ import secagg.robust
 from secagg.protocol.events import ClientDropped
 from secagg.protocol.messages import MaskedInputCollectionRequest, UnmaskingRequest
 from secagg.wire.codec import decode_server_message
-from tests.harness import alter
+from tests.harness import ROUNDS, alter
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "embedding.md"
 BLOCKS: Final = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -100,9 +100,7 @@ class Network:
         self.waiting: list[tuple[int, bytes]] = []
         self.delivered: list[tuple[int, bytes]] = []
         self.offered = b""
-        self.rounds = iter(
-            [round_ for round_ in secagg.Round if active or round_ is not secagg.Round.CONSISTENCY_CHECK]
-        )
+        self.rounds = iter([round_ for round_ in ROUNDS if active or round_ is not secagg.Round.CONSISTENCY_CHECK])
         self.serve, self.answer = loop()
 
     def play(self) -> Any:
@@ -146,8 +144,8 @@ class Network:
         self.events.extend(events)
 
 
-SEMI_HONEST = [round_ for round_ in secagg.Round if round_ is not secagg.Round.CONSISTENCY_CHECK]
-CASES = [*(("semi-honest", round_) for round_ in SEMI_HONEST), *(("active", round_) for round_ in secagg.Round)]
+SEMI_HONEST = [round_ for round_ in ROUNDS if round_ is not secagg.Round.CONSISTENCY_CHECK]
+CASES = [*(("semi-honest", round_) for round_ in SEMI_HONEST), *(("active", round_) for round_ in ROUNDS)]
 
 
 @pytest.mark.parametrize(("model", "lost"), CASES)
@@ -221,9 +219,9 @@ def test_a_request_that_cannot_be_opened_does_not_make_the_input() -> None:
         return alter(data, ciphertexts=((sender, bytes([sealed[0] ^ 1]) + sealed[1:]), *rest))
 
     network = Network("active", on_request=break_shares)
-    assert network.play().contributors == (3, 5, 13, 21)
+    with pytest.raises(secagg.SessionAbortedError, match="1 clients could not read shares"):
+        network.play()
     assert {client: store.computed for client, store in network.stores.items()} == {3: 1, 5: 1, 8: 0, 13: 1, 21: 1}
-    assert "were not sealed by it" in str(network.stores[8].errors[0])
 
 
 def test_another_context_is_refused_by_every_client() -> None:

@@ -49,6 +49,7 @@ def test_the_hierarchy_is_the_one_of_the_architecture() -> None:
         "SessionAbortedError": ("SecAggError",),
         "ParticipationRefusedError": ("SecAggError",),
         "BudgetExceededError": ("SecAggError",),
+        "EvidenceError": ("SecAggError",),
         "InternalError": ("SecAggError",),
     }
 

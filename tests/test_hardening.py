@@ -36,7 +36,7 @@ from secagg.parameters.graph_conditions import threshold_resists
 from secagg.protocol.client_states import HeldShares
 from secagg.protocol.events import ClientDropped
 from secagg.wire.codec import decode_client_message, decode_server_message
-from tests.harness import TEST_POLICY, Harness, alter
+from tests.harness import ROUNDS, TEST_POLICY, Harness, alter
 
 JUNK = b"\xfa\x07\x03abc"  # field 127, length-delimited: protobuf keeps it as unknown
 
@@ -255,7 +255,7 @@ class TestEndings:
             session.clients[1].receive(b"junk")
         assert session.clients[1].phase is ClientPhase.COMPLETED
 
-    @pytest.mark.parametrize("round_", list(Round)[1:])
+    @pytest.mark.parametrize("round_", ROUNDS[1:])
     def test_secrets_of_an_abandoned_state_are_wiped_although_the_traceback_keeps_it(self, round_: Round) -> None:
         session = Harness(5, threat_model="active")
         session.run_to(round_)

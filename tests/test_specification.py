@@ -107,7 +107,7 @@ REQUIREMENTS = table(section("11"), ["id", "section", "role", "requirement", "ob
 
 
 def test_sections_are_numbered_as_the_code_cites_them() -> None:
-    subsections = {"2": 5, "3": 6, "4": 3, "5": 4, "6": 7, "7": 2}
+    subsections = {"2": 5, "3": 6, "4": 3, "5": 4, "6": 9, "7": 2}
     expected = []
     for number in map(str, range(1, 12)):
         expected += [number, *(f"{number}.{sub}" for sub in range(1, subsections.get(number, 0) + 1))]
@@ -133,7 +133,7 @@ def test_no_row_has_an_empty_cell_and_each_cites_vectors_that_exist() -> None:
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=str(rule)) for kind in RULES for rule in kind])
 def test_each_rule_has_a_vector_that_breaks_it(rule: Enum) -> None:
-    """A violation is named by a refusal, a drop by its event, an abort by the phase that follows."""
+    """A violation is named by a refusal, a drop by its event, blame by its list, an abort by the phase that follows."""
     broken = set()
     for path in sorted((ROOT / "protocol_specs" / "vectors").glob("s*/*.json")):
         for case in json.loads(path.read_text(encoding="utf-8"))["cases"]:
@@ -148,6 +148,7 @@ def _named(case: Any) -> set[str]:
     for outcome in outcomes:
         found |= {*outcome.get("rules", ()), outcome.get("abort_reason", "")}
         found |= {drop["rule"] for drop in outcome.get("dropped", ())}
+        found |= {blame["rule"] for blame in outcome.get("blame", ())}
         found |= {"S52"} if outcome.get("inconsistent") else set()
         found |= {"A07"} if any(rule.startswith("C") for rule in outcome.get("rules", ())) else set()
     return found

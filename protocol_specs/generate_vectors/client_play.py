@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from protocol_specs.generate_vectors.script import Json, Script, WrongScript
-from protocol_specs.generate_vectors.world import Insider, Play, World
+from protocol_specs.generate_vectors.world import Insider, Play, World, draw
 from protocol_specs.reference import digests, keys, sealing, wire
 from protocol_specs.reference.wire import Advertisement
 from protocol_specs.testee import conformance_pb2 as pb
@@ -26,6 +26,7 @@ ROUNDS: Final = {
     "ADVERTISE_KEYS": "COLLECTING_KEYS",
     "SHARE_KEYS": "COLLECTING_SHARES",
     "MASKED_INPUT": "COLLECTING_MASKED_INPUTS",
+    "DISCLOSURE": "COLLECTING_DISCLOSURES",
     "CONSISTENCY_CHECK": "COLLECTING_CONFIRMATIONS",
     "UNMASKING": "COLLECTING_UNMASKING_SHARES",
     "COMPLETED": "COMPLETED",
@@ -41,15 +42,16 @@ def model(world: World) -> str:
 
 
 def live_phases(world: World) -> list[str]:
-    """The phases of a client that has accepted the offer, up to the last one that waits for a message."""
-    return [phase for phase in ROUNDS if phase != "COMPLETED" and (world.active or phase != "CONSISTENCY_CHECK")]
+    """The phases of a client of an honest session that has accepted the offer, up to the last one that waits."""
+    left_out = {"COMPLETED", "DISCLOSURE", *(() if world.active else ("CONSISTENCY_CHECK",))}
+    return [phase for phase in ROUNDS if phase not in left_out]
 
 
 class Scene:
     """An honest session, and in it the script of one client, which gets what the honest server has for it.
 
     `silent` has by phase of a client (see `ROUNDS`) who does not answer in it. `create` replaces fields of the call
-    that makes the client; without an input the host gives none.
+    that makes the client; without an input the host gives none. `garbage` has by dealer for whom it seals garbage.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Scene:
         *,
         silent: Mapping[str, Collection[int]] | None = None,
         gives_input: bool = True,
+        garbage: Mapping[int, Collection[int]] | None = None,
         **create: Any,
     ) -> None:
         self.world, self.client = world, client
         self.play = Play(world)
         self.script = Script(world.create_client(client, **create))
         self._silent = {ROUNDS[phase]: clients for phase, clients in (silent or {}).items()}
+        self._garbage = garbage or {}
         if self.script.created.status != pb.ACCEPTED:
             raise WrongScript(f"the offer of {world.name} was refused: {self.script.created}")
         if gives_input:
@@ -84,10 +88,13 @@ class Scene:
         """Play the open round, the client answering in its script as well; returns the answer."""
         name = self.play.server.phase.name
         answer = self.script.step(message=self.request).answer
-        self.play.play_round(self._silent.get(name, ()))
+        self.play.play_round(self._silent.get(name, ()), self._spoil)
         if self.play.history[name][1][self.client] != answer:
             raise WrongScript(f"client {self.client} answered otherwise than its copy in {name}")
         return answer
+
+    def _spoil(self, client: int, answer: bytes) -> bytes | None:
+        return spoilt(self.insider(client), answer, self._garbage.get(client, ()))
 
     def end(self) -> Scene:
         """Play honestly to the end; returns itself."""
@@ -131,6 +138,21 @@ class Scene:
     ) -> Json:
         """The finished case; requirements and flags stand with blanks between them."""
         return self.script.case(f"client-{id_}", comment, requirements.split(), flags.split(), needs)
+
+
+def spoilt(its: Insider, answer: bytes, receivers: Collection[int]) -> bytes | None:
+    """A dealer's answer with garbage for some receivers, under its signature; None where there is none."""
+    body = wire.decode_for_server(answer).body
+    if not receivers or not isinstance(body, wire.ShareKeysResponse):
+        return None
+    hybrid = its.world.parameters.hybrid
+    pairs = []
+    for pair in body.ciphertexts:
+        parcel = sealing.split(hybrid, its.client, pair.client, pair.ciphertext, to_server=True)
+        garbage = draw(f"garbage of {its.client} for {pair.client}", sealing.SEALED_BYTES)
+        kept = parcel.sealed if pair.client not in receivers else garbage
+        pairs.append(replace(pair, ciphertext=replace(parcel, sealed=kept).join()))
+    return its.play.envelope(its.deal(pairs))
 
 
 def changed(items: Iterable[M], client: int, /, **fields: Any) -> tuple[M, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol_specs.generate_vectors import (
+    client_complaints,
     client_honest,
     client_inputs,
     client_keys,
@@ -26,7 +27,8 @@ FLAGS: Final = {
     "EdgeCase": "Valid, and at a bound or otherwise extreme. A client that fails here does not interoperate.",
     "Failure": "The client fails in the middle of a message. One that goes on answers half a message, or draws twice.",
     "ForgedShares": "Sealed pairs that are not what a sharer made for this client in this session. One that takes them "
-    "keeps shares of nothing, and can be made to decrypt what was meant for others.",
+    "keeps shares of nothing, and can be made to decrypt what was meant for others; one that aborts blames the server "
+    "for a corrupt client.",
     "ForgedSignature": "A signature that is not the signer's over these values, or that only a lax verifier takes. "
     "One that takes it lets the server speak for clients.",
     "Honest": "What an honest session looks like. A client that fails here does not interoperate.",
@@ -66,6 +68,7 @@ _FILES: Final[dict[str, tuple[str, tuple[Callable[[], list[Json]], ...]]]] = {
     "keys": ("Lists of advertisements (§6.3).", (client_keys.cases,)),
     "inputs": ("Inputs and weights (§4.2).", (client_inputs.cases,)),
     "shares": ("Sealed pairs (§6.4).", (client_shares.cases,)),
+    "complaints": ("Complaints, and what is disclosed after them (§6.4, §6.8).", (client_complaints.cases,)),
     "unmasking": ("Contributors, and requests for shares (§6.5, §6.6).", (client_unmasking.cases,)),
     "wire": ("Bytes that are no message (§6).", (client_wire.cases,)),
     "states": ("Messages in every phase (§7.1), ends and failures.", (client_states.cases,)),

@@ -20,7 +20,7 @@ from protocol_specs.generate_vectors.client_play import (
     with_entries,
     without,
 )
-from protocol_specs.generate_vectors.script import Json
+from protocol_specs.generate_vectors.script import Json, WrongScript
 from protocol_specs.generate_vectors.world import Play, World, draw
 from protocol_specs.reference import digests, wire
 from protocol_specs.reference.wire import Advertisement, SealedShares
@@ -67,6 +67,18 @@ def _case(
     return scene.case(f"{first.lower()}-{name}-{id_}", comment, f"{first} {requirements}", flags)
 
 
+def _complains(
+    scene: Scene, id_: str, comment: str, pairs: Iterable[SealedShares], flags: str, requirements: str, *accused: int
+) -> Json:
+    """The client complains of these senders, by default of client 1, and gives no input any more."""
+    answer = scene.script.step(message=scene.play.envelope(wire.MaskedInputCollectionRequest(tuple(pairs)))).answer
+    if answer != scene.play.envelope(wire.Complaint(accused or (1,))):
+        raise WrongScript(f"{id_}: no complaint of {accused or (1,)}")
+    scene.give_input("LOCAL_ERROR")
+    name = model(scene.world) if scene.world.degree is None else "sparse"
+    return scene.case(f"complains-{name}-{id_}", comment, f"R64 {requirements}", flags)
+
+
 def _advertisements(scene: Scene) -> list[Advertisement]:
     return list(scene.insider(1).advertisements.values())
 
@@ -108,9 +120,8 @@ def _moved(world: World) -> list[Json]:
         pair = next(p for p in scene.body.ciphertexts if p.client == 1).ciphertext
         flipped = pair[:place] + bytes([pair[place] ^ 0x80]) + pair[place + 1 :]
         pairs = changed(scene.body.ciphertexts, 1, ciphertext=flipped)
-        made.append(
-            _case(scene, f"bit-{name}", f"a bit of byte {place} is flipped", pairs, "C31", "ForgedShares", "R43")
-        )
+        comment = f"a bit of byte {place} is flipped"
+        made.append(_complains(scene, f"bit-{name}", comment, pairs, "ForgedShares", "R43"))
     play = Play(world).play_to("COLLECTING_MASKED_INPUTS")
     for_two = {p.client: p.ciphertext for p in play.request(2).ciphertexts}
     for_one = {p.client: p.ciphertext for p in play.request(1).ciphertexts}
@@ -134,7 +145,7 @@ def _moved(world: World) -> list[Json]:
         pairs = scene.body.ciphertexts
         for client, ciphertext in changes.items():
             pairs = changed(pairs, client, ciphertext=ciphertext)
-        made.append(_case(scene, f"moved-{name}", comment, pairs, "C31", "ForgedShares", "R43"))
+        made.append(_complains(scene, f"moved-{name}", comment, pairs, "ForgedShares", "R43", *changes))
     return made
 
 
@@ -162,13 +173,13 @@ def _bindings(world: World) -> list[Json]:
         scene = at_masked_input(world)
         pair = seal(world, shown, sender, VICTIM, NOTHING, **options)
         pairs = with_entries(scene.body.ciphertexts, pair)
-        made.append(_case(scene, f"bound-{name}", comment, pairs, "C31", "ForgedShares", "R08 R43"))
+        made.append(_complains(scene, f"bound-{name}", comment, pairs, "ForgedShares", "R08 R43", sender))
     scene = at_masked_input(world)
     pairs = with_entries(scene.body.ciphertexts, seal(world, shown, sender, VICTIM, NOTHING))
     scene.tell(wire.MaskedInputCollectionRequest(pairs))
     name = model(world) if world.degree is None else "sparse"
     made.append(
-        scene.case(f"within-c31-{name}", "another pair that its sender sealed as it should", "C31 R43", "EdgeCase")
+        scene.case(f"within-r61-{name}", "another pair that its sender sealed as it should", "R64 R43", "EdgeCase")
     )
     return made
 
@@ -186,7 +197,7 @@ def _canonical(world: World) -> list[Json]:
         plaintext = bytes(2 * place) + element.to_bytes(2, "big") + bytes(70 - 2 * place)
         pairs = with_entries(scene.body.ciphertexts, seal(world, _advertisements(scene), 1, VICTIM, plaintext))
         comment = f"element {place} of 36 is {element}"
-        made.append(_case(scene, name, comment, pairs, "C32", "ForgedShares"))
+        made.append(_complains(scene, name, comment, pairs, "ForgedShares", "R50"))
     scene = at_masked_input(world)
     plaintext = LARGEST_ELEMENT * 36
     pairs = with_entries(scene.body.ciphertexts, seal(world, _advertisements(scene), 1, VICTIM, plaintext))
@@ -195,7 +206,7 @@ def _canonical(world: World) -> list[Json]:
     scene.to("UNMASKING")
     scene.script.step(message=scene.request)
     comment = "all elements of a neighbour's shares are 65520: they are kept, and revealed as they came"
-    made.append(scene.case(f"within-c32-{model(world)}", comment, "C32 R50", "EdgeCase"))
+    made.append(scene.case(f"within-r61-largest-{model(world)}", comment, "R64 R50", "EdgeCase"))
     return made
 
 
@@ -224,5 +235,6 @@ def _substituted_keys() -> list[Json]:
         scene.tell(wire.ShareKeysRequest(shown))
         pairs = [seal(TRIO, honest, sender, VICTIM, NOTHING) for sender in (1, 2)]
         comment = f"one {field} was another for the client than for its neighbours"
-        made.append(_case(scene, f"view-{field.replace('_', '-')}", comment, pairs, "C31", "SubstitutedKey", "R08"))
+        id_ = f"view-{field.replace('_', '-')}"
+        made.append(_complains(scene, id_, comment, pairs, "SubstitutedKey", "R08", 1, 2))
     return made

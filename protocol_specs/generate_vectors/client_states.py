@@ -19,6 +19,7 @@ REQUESTS: Final = {
     "AdvertiseKeysRequest": "ADVERTISE_KEYS",
     "ShareKeysRequest": "SHARE_KEYS",
     "MaskedInputCollectionRequest": "MASKED_INPUT",
+    "DisclosureRequest": "DISCLOSURE",
     "ConsistencyCheckRequest": "CONSISTENCY_CHECK",
     "UnmaskingRequest": "UNMASKING",
 }
@@ -34,9 +35,12 @@ def cases() -> list[Json]:
 
 
 def bodies(world: World) -> dict[str, Any]:
-    """What the honest server asks the client, by message; in the semi-honest model also a ConsistencyCheckRequest."""
+    """What the honest server asks the client, by message; and what it does not ask for."""
     play = Play(world).play_to("COMPLETED")
-    made: dict[str, Any] = {"ConsistencyCheckRequest": wire.ConsistencyCheckRequest(world.clients)}
+    made: dict[str, Any] = {
+        "ConsistencyCheckRequest": wire.ConsistencyCheckRequest(world.clients),
+        "DisclosureRequest": wire.DisclosureRequest(()),
+    }
     for requests, _ in play.history.values():
         envelope = wire.decode_for_client(requests[CLIENT])
         if isinstance(envelope, wire.Envelope):
@@ -75,7 +79,8 @@ def _cells(world: World) -> list[Json]:
             what = "another " if its_phase == previous else "the "
             scene = Scene(world, CLIENT).to(phase).tell(body, "C11")
             comment = f"{phase}: {what}{name} is not the message of the phase"
-            made.append(scene.case(_id(world, phase, name), comment, "C11 R03 R52", "OutOfOrder"))
+            also = " R65" if name == "DisclosureRequest" else ""
+            made.append(scene.case(_id(world, phase, name), comment, f"C11 R03 R52{also}", "OutOfOrder"))
     return made
 
 

@@ -124,9 +124,9 @@ def _other_bodies() -> list[Json]:
 def _aborts() -> list[Json]:
     reasons = {
         "a00": b"A00",
-        "a15": b"A15",
+        "a16": b"A16",
         "a99": b"A99",
-        "violation": b"C31",
+        "violation": b"C33",
         "drop-reason": b"S01",
         "lower-case": b"a10",
         "blank": b"A10 ",

@@ -14,6 +14,7 @@ from protocol_specs.generate_vectors.primitives.edwards import (
     ORDER,
     TORSION,
     add,
+    agreement_key,
     challenge,
     encode,
     multiply,
@@ -42,6 +43,12 @@ def with_low_order_part(private: bytes, message: bytes) -> bytes:
     public, nonce = encode(multiply(secret, BASE)), 1 + int.from_bytes(sha512(message).digest(), "little") % (ORDER - 1)
     r = encode(add(multiply(nonce, BASE), TORSION))
     return r + ((nonce + challenge(r, public, message) * secret) % ORDER).to_bytes(32, "little")
+
+
+def mixed_key(private: bytes) -> bytes:
+    """The X25519 public key of a private key with a part of order 8: agreements are the same, and nothing is proved."""
+    scalar = int.from_bytes(private, "little") & (2**254 - 8) | 2**254
+    return agreement_key(add(multiply(scalar, BASE), TORSION))
 
 
 def under_neutral_key(message: bytes) -> bytes:

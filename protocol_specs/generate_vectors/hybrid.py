@@ -5,12 +5,13 @@ What holds in every suite is in the other modules. Must not know how a file is l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from protocol_specs.generate_vectors.client_keys import LOW_ORDER
 from protocol_specs.generate_vectors.client_play import TRIO, Scene, changed, model, with_entries
+from protocol_specs.generate_vectors.script import WrongScript
 from protocol_specs.generate_vectors.scripted import INPUTS, SHARES, ScriptedServer
 from protocol_specs.generate_vectors.world import Insider, Play, World, draw
 from protocol_specs.reference import keys, sealing, sharing, wire
@@ -142,15 +143,20 @@ def _parcels() -> list[Json]:
         scene = Scene(HYBRID, VICTIM).to("MASKED_INPUT")
         parcel = next(p for p in scene.body.ciphertexts if p.client == 1).ciphertext
         pairs = changed(scene.body.ciphertexts, 1, ciphertext=change(parcel))
-        scene.tell(wire.MaskedInputCollectionRequest(pairs), "C31")
-        made.append(scene.case(f"hybrid-c31-{name}", comment, "C31 R03 R43", "ForgedShares", NEEDS))
+        made.append(_complains(scene, name, comment, pairs))
     scene = Scene(HYBRID, VICTIM).to("MASKED_INPUT")
     element = (65521).to_bytes(2, "big")
     bad = sealing.split(True, 1, VICTIM, scene.insider(1).seal(VICTIM, bytes(70) + element), to_server=True)
     pairs = changed(scene.body.ciphertexts, 1, ciphertext=replace(bad, wrap=b"").join())
-    scene.tell(wire.MaskedInputCollectionRequest(pairs), "C32")
-    comment = "the last element of a share is p"
-    return [*made, scene.case("hybrid-c32-last", comment, "C32 R03", "ForgedShares", NEEDS)]
+    return [*made, _complains(scene, "last", "the last element of a share is p", pairs)]
+
+
+def _complains(scene: Scene, name: str, comment: str, pairs: Iterable[SealedShares]) -> Json:
+    """The client complains of client 1."""
+    answer = scene.script.step(message=scene.play.envelope(wire.MaskedInputCollectionRequest(tuple(pairs)))).answer
+    if answer != scene.play.envelope(wire.Complaint((1,))):
+        raise WrongScript(f"{name}: no complaint")
+    return scene.case(f"hybrid-complains-{name}", comment, "R64 R43", "ForgedShares", NEEDS)
 
 
 def _parcel_lengths() -> list[Json]:

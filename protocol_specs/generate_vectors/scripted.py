@@ -21,13 +21,14 @@ B = TypeVar("B")
 KEYS: Final = "COLLECTING_KEYS"
 SHARES: Final = "COLLECTING_SHARES"
 INPUTS: Final = "COLLECTING_MASKED_INPUTS"
+DISCLOSURES: Final = "COLLECTING_DISCLOSURES"
 CONFIRMATIONS: Final = "COLLECTING_CONFIRMATIONS"
 UNMASKING: Final = "COLLECTING_UNMASKING_SHARES"
 COMPLETED: Final = "COMPLETED"
 ABORTED: Final = "ABORTED"
 
 LIVE: Final = (KEYS, SHARES, INPUTS, CONFIRMATIONS, UNMASKING)
-"""The live phases of an active session, in order; a semi-honest one has no CONFIRMATIONS."""
+"""The live phases of an honest active session, in order; a semi-honest one has no CONFIRMATIONS."""
 
 
 def phases(active: bool) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from protocol_specs.generate_vectors import (
     chosen_servers,
     hybrid,
+    server_complaints,
     server_confirmations,
     server_creation,
     server_ends,
@@ -33,6 +34,9 @@ FLAGS: Final[dict[str, str]] = {
         "goes on to a sum of too few, or to one that cannot be unmasked."
     ),
     "Commitment": "A commitment that looks special. A server that judges commitments refuses honest clients.",
+    "Disclosure": (
+        "A disclosure that does not show what was asked. Taking it blames an honest client, or lets a liar go."
+    ),
     "Dropout": (
         "Clients leave, at the end of a round or in the middle of it. Masks that are taken off wrongly make the "
         "sum noise; an answer that should not count any more changes it."
@@ -77,6 +81,7 @@ FLAGS: Final[dict[str, str]] = {
         "Parameters at the edge of the rules, or beyond. A server that offers them is refused by its clients, or "
         "its sums overflow."
     ),
+    "WeakKey": "A channel key of which nothing can be proved. Complaints about its pairs then have no evidence.",
     "RepeatedKey": (
         "A key that another client has. Whoever copies a key makes two clients' masks the same, or costs an honest"
         " client its place."
@@ -113,6 +118,7 @@ _TOPICS: Final[dict[str, tuple[str, Callable[[], list[Json]]]]] = {
     "signatures": ("AdvertiseKeys: signatures.", server_signatures.cases),
     "graph": ("Sparse graphs: clients with too few neighbours, secrets with too few holders.", server_graph.cases),
     "shares": ("ShareKeys: the receivers of sealed pairs.", server_shares.cases),
+    "complaints": ("Signed dealings, complaints, and who is blamed (§6.8, §6.9).", server_complaints.cases),
     "confirmations": ("ConsistencyCheck: what is signed, and how.", server_confirmations.cases),
     "unmasking": ("Unmasking: owners, elements, and wrong shares.", server_unmasking.cases),
     "wire": ("Bytes that are no message, and messages of other sessions.", server_wire.cases),

@@ -20,7 +20,7 @@ NOBODY = draw("a sealed pair of nothing", 112)
 
 def cases() -> list[Json]:
     """All cases of this topic."""
-    return [*_complete(), *_sparse(), *_garbage()]
+    return [*_complete(), *_sparse(), *_aborted()]
 
 
 def pairs(server: ScriptedServer, client: int, receivers: Collection[int]) -> bytes:
@@ -81,29 +81,11 @@ def _sparse() -> list[Json]:
     return made
 
 
-def _garbage() -> list[Json]:
-    """What the server cannot see: it forwards the bytes as they came, to their receivers only."""
-    world = World("shares/garbage", (1, 2, 3, 4), threshold=1)
-    server = ScriptedServer(world).play_to(SHARES)
-    server.give(1, 2)
-    garbage = server.envelope(
-        wire.ShareKeysResponse(tuple(SealedShares(to, draw(f"to {to}", 112)) for to in (1, 2, 4)))
-    )
-    server.answer(3)
-    server.receive(3, garbage)
-    server.give(4)
-    server.close()
-    for client in (1, 2, 4):
-        server.dropped(client, server.envelope(wire.Abort("A07")), "S06")
-    server.give(3)
-    outcome = server.close()
-    server.aborted(outcome, "A03")
-    comment = "Client 3 seals garbage: the server cannot know, forwards it, and all receivers abort."
-    made = [server.case("server-shares-garbage", comment, {"S06", "A03", "R54"}, ("Garbage",))]
+def _aborted() -> list[Json]:
+    """Who shares and leaves has not shared."""
     server = ScriptedServer(World("shares/gone", (1, 2, 3, 4, 5), threshold=2)).play_to(SHARES)
     server.give(1, 2, 3, 4)
     server.dropped(4, server.envelope(wire.Abort("A10")), "S06")
     server.finish({1, 2, 3}, {SHARES: (5,), INPUTS: ()})
     comment = "Client 4 shares and aborts in the same round: its pairs go to nobody, and nobody's go to it."
-    made.append(server.case("server-shares-aborted-after", comment, {"S06", "S01", "R54", "R55"}, ("Dropout",)))
-    return made
+    return [server.case("server-shares-aborted-after", comment, {"S06", "S01", "R54", "R55"}, ("Dropout",))]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from protocol_specs.generate_vectors.scripted import (
     CONFIRMATIONS,
+    DISCLOSURES,
     INPUTS,
     KEYS,
     SHARES,
@@ -29,6 +30,8 @@ MESSAGES: Final = {
     "AdvertiseKeysResponse": KEYS,
     "ShareKeysResponse": SHARES,
     "MaskedInputCollectionResponse": INPUTS,
+    "Complaint": INPUTS,
+    "DisclosureResponse": DISCLOSURES,
     "ConsistencyCheckResponse": CONFIRMATIONS,
     "UnmaskingResponse": UNMASKING,
     "Abort": None,
@@ -37,6 +40,7 @@ REQUESTS: Final[Mapping[str, wire.Request]] = {
     "AdvertiseKeysRequest": wire.AdvertiseKeysRequest(),
     "ShareKeysRequest": wire.ShareKeysRequest(()),
     "MaskedInputCollectionRequest": wire.MaskedInputCollectionRequest(()),
+    "DisclosureRequest": wire.DisclosureRequest(()),
     "ConsistencyCheckRequest": wire.ConsistencyCheckRequest((1, 2, 3, 4)),
     "UnmaskingRequest": wire.UnmaskingRequest((1, 2), (), ()),
 }
@@ -68,11 +72,15 @@ def messages(server: ScriptedServer, client: int) -> dict[str, bytes]:
         "AdvertiseKeysResponse": server.envelope(wire.AdvertiseKeysResponse(server.insider(client).advertisement())),
         "ShareKeysResponse": server.envelope(wire.ShareKeysResponse(())),
         "MaskedInputCollectionResponse": server.envelope(_masked(server.world, "a payload")),
+        "Complaint": server.envelope(wire.Complaint(())),
+        "DisclosureResponse": server.envelope(wire.DisclosureResponse(())),
         "ConsistencyCheckResponse": server.envelope(wire.ConsistencyCheckResponse(draw("a signature", 64))),
         "UnmaskingResponse": server.envelope(wire.UnmaskingResponse((), ())),
         "Abort": server.envelope(wire.Abort("A10")),
     }
     for name, phase in MESSAGES.items():
+        if name == "Complaint":
+            continue
         if phase is not None and phase in server.play.history:
             made[name] = server.play.history[phase][1].get(client, made[name])
         elif phase == server.phase:
@@ -91,7 +99,7 @@ def judgement(active: bool, phase: str, message: str) -> tuple[str, tuple[str, .
     belongs = MESSAGES[message]
     if belongs is None:
         return "DROPPED", ("S06",)
-    order = phases(active)
+    order = [KEYS, SHARES, INPUTS, *((DISCLOSURES, CONFIRMATIONS) if active else ()), UNMASKING]
     if belongs not in order or order.index(belongs) > order.index(phase):
         return "DROPPED", ("S03",)
     return ("ACCEPTED" if belongs == phase else "LATE"), ()
@@ -147,7 +155,11 @@ def _ended() -> list[Json]:
                 server.finish()
                 said = {
                     **said,
-                    **{n: server.play.history[p][1][PROBED] for n, p in MESSAGES.items() if p in phases(active)},
+                    **{
+                        n: server.play.history[p][1][PROBED]
+                        for n, p in MESSAGES.items()
+                        if p in phases(active) and n != "Complaint"
+                    },
                 }
             else:
                 server.end()

@@ -138,7 +138,7 @@ def _envelopes() -> list[Json]:
     reasons = {
         "unknown": b"A99",
         "zero": b"A00",
-        "next": b"A15",
+        "next": b"A16",
         "rule": b"S02",
         "lower": b"a10",
         "long": b"A10 ",

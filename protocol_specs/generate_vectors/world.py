@@ -11,9 +11,11 @@ from functools import cached_property
 from hashlib import shake_128
 from typing import Any, Final
 
-from protocol_specs.reference import digests, keys, sealing, signatures, topology, wire
+from protocol_specs.reference import digests, disclosures, keys, sealing, signatures, topology, wire
 from protocol_specs.reference import parameters as parameters_
+from protocol_specs.reference.blame import Dealt
 from protocol_specs.reference.client import Client
+from protocol_specs.reference.evidence import Pair
 from protocol_specs.reference.parameters import (
     ACTIVE,
     COMPLETE,
@@ -348,6 +350,32 @@ class Insider:
                 wrap = keys.mask_wrap(self.mask_secret, self.binding, self.client, receiver, kept)
         sealed = sealing.seal(key, nonce, self.binding, named, receiver, pair, mask_ciphertext)
         return sealing.Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap).join()
+
+    def deal(self, pairs: Iterable[wire.SealedShares]) -> wire.ShareKeysResponse:
+        """Its dealing of any pairs, which it signs where dealings are signed."""
+        response = wire.ShareKeysResponse(tuple(pairs))
+        if not self.world.parameters.signs_dealings:
+            return response
+        signature = signatures.sign(self.world.identity_key(self.client), self.dealing_text(response))
+        return replace(response, signature=signature)
+
+    def dealing_text(
+        self, response: wire.ShareKeysResponse, session: bytes | None = None, binding: bytes | None = None
+    ) -> bytes:
+        """What it signs of its dealing, or would sign in another session or under another binding."""
+        named = self.world.session if session is None else session, self.binding if binding is None else binding
+        return Dealt(*named, self.advertisements, {}).signed_input(self.client, response)
+
+    def pair_from(self, dealer: int, sealed: bytes) -> Pair:
+        """A sealed pair that it has, or says that it has, from another."""
+        own, other = self.advertisements[self.client], self.advertisements[dealer]
+        ends = dealer, other.channel_public, self.client, own.channel_public
+        return Pair(self.world.session, self.binding, *ends, sealed)
+
+    def disclose(self, pair: Pair) -> wire.Disclosure:
+        """Its proof about a pair."""
+        proof = disclosures.prove(self.channel_private, pair.dealer_public, pair.context)
+        return wire.Disclosure(pair.dealer, proof)
 
     def confirm(self, contributors: Iterable[int], binding: bytes | None = None) -> bytes:
         """Its signature over any contributors."""

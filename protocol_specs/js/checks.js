@@ -6,6 +6,8 @@
 import { ascending, hex } from './canonical.js';
 import { setToBytes } from './chosen.js';
 import * as crypto from './crypto.js';
+import { blocksOf, dealingToSign, digestsOf, entryOf, lift } from './disclosures.js';
+import * as evidence from './evidence.js';
 import { unpack } from './packing.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
 import { DecodeError, Violation, require } from './rules.js';
@@ -20,6 +22,7 @@ export function acceptAdvertiseKeys({ parameters, state, roster, cohort }, sende
   require(new Set(parts).size === parts.length && !parts.some((part) => state.keys.has(part)), 'S12');
   require(keys.every(crypto.isCanonicalKey), 'S15');
   require(!keys.some(crypto.isLowOrder), 'S13');
+  require(!parameters.signsDealings || lift(advertisement.channelPublic), 'S18');
   if (parameters.active) {
     const statement = crypto.advertisementToSign(parameters.digest, advertisement);
     require(crypto.verify(roster.get(sender), advertisement.signature, statement), 'S11');
@@ -35,12 +38,29 @@ export function acceptAdvertiseKeys({ parameters, state, roster, cohort }, sende
 
 const sameIds = (one, other) => one.length === other.length && one.every((id, i) => id === other[i]);
 
+/** A client's dealing: its blocks, their digests, and what it signs (§3.6). */
+export function dealingOf(parameters, state, dealer, ciphertexts) {
+  const publicOf = (client) => state.advertisements.get(client).channelPublic;
+  const entries = ciphertexts.map(({ client, ciphertext }) => entryOf(client, publicOf(client), ciphertext));
+  const blocks = blocksOf(entries);
+  const digests = digestsOf(blocks);
+  const statement = dealingToSign(parameters.digest, state.binding, dealer, publicOf(dealer), digests);
+  return { blocks, digests, statement };
+}
+
 /** §6.3 */
-export function acceptShareKeys({ parameters, state, topology }, sender, { ciphertexts }) {
+export function acceptShareKeys({ parameters, state, topology, roster }, sender, { ciphertexts, signature }) {
   const receivers = topology.holders(sender).filter((id) => state.advertised.has(id));
   require(sameIds(ciphertexts.map(({ client }) => client), receivers), 'S20');
   const parcels = ciphertexts.map(({ client, ciphertext }) =>
     [client, splitParcel(parameters.hybrid, sender, client, ciphertext, true)]);
+  if (parameters.signsDealings) {
+    const statement = dealingOf(parameters, state, sender, ciphertexts).statement;
+    require(crypto.verify(roster.get(sender), signature, statement), 'S21');
+    state.dealingSignatures.set(sender, signature);
+  } else {
+    require(signature.length === 0, 'S21');
+  }
   state.ciphertexts.set(sender, new Map(parcels.map(([client, { forwarded }]) => [client, forwarded])));
   const wrapped = ({ wrap, maskCiphertext }) => ({ secret: wrap, ciphertext: maskCiphertext });
   state.encapsulated.set(sender, new Map(parcels.map(([client, parcel]) => [client, wrapped(parcel)])));
@@ -59,6 +79,27 @@ export function acceptMaskedInputCollection({ parameters, state, roster }, sende
   });
   state.contributors.add(sender);
   if (parameters.chosen) state.inclusions.set(sender, inclusion);
+}
+
+/** §6.4 */
+export function acceptComplaint({ state }, sender, { accused }) {
+  const wasSent = (id) => state.sharers.has(id) && (state.ciphertexts.get(id)?.has(sender) ?? false);
+  require(accused.length > 0 && accused.every(wasSent), 'S32');
+  state.complaints.set(sender, accused);
+}
+
+/** §6.8 */
+export function acceptDisclosure(server, sender, { disclosures }) {
+  const shown = server.dealingsShownTo(sender);
+  require(sameIds(disclosures.map(({ client }) => client), shown.map(({ client }) => client)), 'S34');
+  const findings = shown.map((dealing, i) => {
+    const pair = server.pairFrom(dealing.client, sender);
+    const agreement = evidence.agreementOf(pair, disclosures[i].proof);
+    require(agreement !== null, 'S34');
+    const bytes = evidence.encodeEvidence(pair, dealing, server.state.advertisements.get(sender), disclosures[i].proof);
+    return { ...evidence.verdictOn(pair, agreement), evidence: bytes };
+  });
+  server.state.findings.set(sender, findings);
 }
 
 /** §6.5 */

@@ -26,6 +26,7 @@ const SEMI_HONEST = {
 const ACTIVE = {
   ...SEMI_HONEST,
   MASKED_INPUT: ['MaskedInputCollection', 'CONSISTENCY_CHECK'],
+  DISCLOSURE: ['Disclosure', 'DISCLOSURE'],
   CONSISTENCY_CHECK: ['ConsistencyCheck', 'UNMASKING'],
 };
 
@@ -146,17 +147,18 @@ export class Client {
         this.#end('A09');
         return undefined;
       }
-      const [round, next] = (this.parameters.active ? ACTIVE : SEMI_HONEST)[this.phase];
+      const [round, next] = (this.parameters.active ? ACTIVE : SEMI_HONEST)[this.phase] ?? [];
       require(name === `${round}Request`, 'C11');
-      if (this.phase === 'MASKED_INPUT' && !this.state.input) {
-        rounds.openShares(this, body);
+      if (this.phase === 'MASKED_INPUT' && !this.state.input && !rounds.openShares(this, body).size) {
         delete this.state.shares;
         throw new LocalError('there is no input yet');
       }
       const response = rounds[`answer${round}`](this, body);
-      const answer = encodeMessage(this.parameters.digest, responseOf(round, this.parameters), response);
+      const [kind, phase] = response.accused
+        ? ['Complaint', 'DISCLOSURE'] : [responseOf(round, this.parameters), next];
+      const answer = encodeMessage(this.parameters.digest, kind, response);
       this.ledger?.enter(this.parameters.digest, this.client, this.phase, answer);
-      Object.assign(this.state, { phase: next, lastRequest: hash, lastAnswer: answer });
+      Object.assign(this.state, { phase, lastRequest: hash, lastAnswer: answer });
       return answer;
     } catch (error) {
       if (!(error instanceof LocalError)) this.#end(reasonOf(error));

@@ -85,6 +85,8 @@ const Result = [
   optional(3, 'totalWeight', 'uint64'),
 ];
 
+const Blame = [single(1, 'client', 'fixed64'), single(2, 'rule', 'string'), optional(3, 'evidence', 'bytes')];
+
 const Outcome = [
   single(1, 'handle', 'uint64'),
   single(2, 'status', 'uint32'),
@@ -98,6 +100,7 @@ const Outcome = [
   repeated(10, 'dropped', Drop),
   repeated(11, 'inconsistent', OffPolynomial),
   single(12, 'result', Result),
+  repeated(13, 'blame', Blame),
 ];
 
 /** What a testee replies. */

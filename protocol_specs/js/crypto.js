@@ -30,7 +30,8 @@ export function expand(key, info, length) {
   return output.slice(0, length);
 }
 
-const littleEndian = (bytes) => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
+/** The integer of a little-endian byte string. */
+export const littleEndian = (bytes) => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
 
 /** HKDF (§3.2): that of node:crypto takes no more than 1024 bytes of info. */
 const hkdf = (secret, salt, info) => expand(createHmac('sha256', salt).update(secret).digest(), info, 32);

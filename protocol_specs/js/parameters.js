@@ -40,6 +40,7 @@ export class Parameters {
     this.complete = this.kind === 'complete';
     this.chosen = this.kind === 'chosen';
     this.hybrid = HYBRID_SUITES.includes(this.suite);
+    this.signsDealings = this.active && this.complete && !this.hybrid;
     this.layout = new Layout(this);
     this.encoded = encode(this);
     this.digest = sha256(c.canonical('secagg/v1 session digest', this.encoded));

@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import { bindingOf } from './binding.js';
 import * as c from './canonical.js';
 import * as crypto from './crypto.js';
+import * as disclosures from './disclosures.js';
+import { judgeEvidence } from './evidence.js';
 import { pack, packWords, unpackWords } from './packing.js';
 import { decodeParameters } from './parameters.js';
 import { withstands } from './policy.js';
@@ -121,6 +123,42 @@ export const FUNCTIONS = {
       )),
     }),
   },
+  disclosures: {
+    dealing({ session, binding, dealer, dealer_public: dealerPublic, entries }) {
+      const blocks = disclosures.blocksOf(entries.map((each) =>
+        disclosures.entryOf(BigInt(each.receiver), unhex(each.receiver_public), unhex(each.sealed))));
+      const digests = disclosures.digestsOf(blocks);
+      const signed = disclosures.dealingToSign(
+        unhex(session), unhex(binding), BigInt(dealer), unhex(dealerPublic), digests,
+      );
+      return { digests: hex(digests), message: hex(signed) };
+    },
+    judge_entry({ entry, block, digests }) {
+      if (!disclosures.standsIn(unhex(entry), unhex(block), unhex(digests))) throw new Refused('R58');
+      return {};
+    },
+    judge_evidence({ evidence, roster }) {
+      const keys = new Map(roster.map((each) => [BigInt(each.client), unhex(each.verification_key)]));
+      const verdict = judgeEvidence(unhex(evidence), keys);
+      if (!verdict) throw new Refused('R58');
+      return { client: `${verdict.client}`, rule: verdict.rule };
+    },
+    judge_provable({ public: key }) {
+      if (!disclosures.lift(unhex(key))) throw new Refused('R58');
+      return {};
+    },
+    prove(input) {
+      const proof = disclosures.prove(unhex(input.private), unhex(input.other_public), unhex(input.context));
+      if (!proof) throw new Refused('R58');
+      return { proof: hex(proof) };
+    },
+    shown(input) {
+      const given = [input.public, input.other_public, input.proof, input.context].map(unhex);
+      const agreed = disclosures.agreementShown(...given);
+      if (!agreed) throw new Refused('R58');
+      return { agreed: hex(agreed) };
+    },
+  },
   key_schedule: {
     public_key: (own) => ({ public: hex(publicOf(own)) }),
     judge_public_key({ public: key }) {
@@ -217,7 +255,7 @@ export const FUNCTIONS = {
     open(input) {
       const ends = [BigInt(input.sender), BigInt(input.receiver)];
       const pair = crypto.open(unhex(input.key), unhex(input.sealed), unhex(input.binding), ...ends);
-      if (!pair) throw new Refused('C31');
+      if (!pair) throw new Refused('S22');
       FUNCTIONS.sharing.judge_share({ share: hex(pair.slice(0, 36)) });
       FUNCTIONS.sharing.judge_share({ share: hex(pair.slice(36)) });
       return { seed_share: hex(pair.slice(0, 36)), mask_key_share: hex(pair.slice(36)) };
@@ -261,7 +299,7 @@ export const FUNCTIONS = {
       try {
         elementsOf(unhex(share));
       } catch {
-        throw new Refused('C32', 'S51');
+        throw new Refused('S22', 'S51');
       }
       return {};
     },

@@ -11,13 +11,16 @@ import { drawHolders } from './chosen.js';
 import { pack } from './packing.js';
 import { addMask } from './prg.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
-import { DecodeError, Violation, require } from './rules.js';
-import { Coefficients, elementsOf, polynomialsOf, shareAt } from './sharing.js';
+import * as disclosures from './disclosures.js';
+import * as evidence from './evidence.js';
+import { Violation, require } from './rules.js';
+import { Coefficients, polynomialsOf, shareAt } from './sharing.js';
 
 const KEY = 32;
 const HYBRID_KEY = 96;
 const NONCE = 24;
 const SHARE = 36;
+const MOST_DEALINGS = 8;
 
 function erasable(value) {
   if (value instanceof Map) return [...value.values()].map((each) => each.secret ?? each);
@@ -156,11 +159,20 @@ export function answerShareKeys(client, { advertisements }) {
   });
   if (parameters.chosen) state.sealedFor = new Set(ciphertexts.map((each) => each.client));
   for (const polynomial of [...seedPolynomials, ...maskKeyPolynomials]) polynomial.fill(0);
-  forget(state, 'maskSecret', ...(parameters.hybrid ? [] : ['channelPrivate']));
-  return { ciphertexts };
+  forget(state, 'maskSecret', ...(parameters.hybrid || parameters.signsDealings ? [] : ['channelPrivate']));
+  if (!parameters.signsDealings) return { ciphertexts };
+  state.channelPublics = new Map(others.map((each) => [each.client, each.channelPublic]));
+  const entries = others.map((each, i) =>
+    disclosures.entryOf(each.client, each.channelPublic, ciphertexts[i].ciphertext));
+  const digests = disclosures.digestsOf(disclosures.blocksOf(entries));
+  const statement = disclosures.dealingToSign(parameters.digest, state.binding, ...own, digests);
+  return { ciphertexts, signature: crypto.sign(client.identityKey, statement) };
 }
 
-/** §6.4, checks 1 to 4 */
+/**
+ * §6.4, checks 1 to 3.
+ * @returns {Map<bigint, Uint8Array>} the sealed pairs that cannot be read, as they came, by their senders
+ */
 export function openShares(client, body) {
   const { parameters, state, threshold } = client;
   const { ciphertexts } = body;
@@ -168,6 +180,7 @@ export function openShares(client, body) {
   else require(ciphertexts.length >= threshold, 'C33');
   require(ciphertexts.every(({ client: sender }) => state.channelKeys.has(sender)), 'C30');
   state.shares = new Map();
+  const unreadable = new Map();
   for (const { client: sender, ciphertext } of ciphertexts) {
     const parcel = splitParcel(parameters.hybrid, sender, state.client, ciphertext, false);
     let key = state.channelKeys.get(sender);
@@ -175,23 +188,27 @@ export function openShares(client, body) {
       const received = crypto.decapsulate(state.channelPrivate, parcel.channelCiphertext);
       key = crypto.hybridKey(key.slice(), received, state.binding);
     }
-    const pair = crypto.open(key, parcel.sealed, state.binding, sender, state.client, parcel.maskCiphertext);
-    require(pair !== null, 'C31');
+    const pair = evidence.readPair(key, parcel.sealed, state.binding, sender, state.client, parcel.maskCiphertext);
+    if (pair === null) {
+      unreadable.set(sender, parcel.sealed);
+      continue;
+    }
     state.shares.set(sender, pair);
     if (parcel.maskCiphertext.length) {
       state.encapsulated.set(sender, crypto.decapsulate(state.maskPrivate, parcel.maskCiphertext));
     }
   }
-  for (const pair of state.shares.values()) checkShares(pair);
+  return unreadable;
 }
 
-function checkShares(pair) {
-  try {
-    elementsOf(pair.slice(0, SHARE));
-    elementsOf(pair.slice(SHARE));
-  } catch (error) {
-    throw error instanceof DecodeError ? new Violation('C32') : error;
-  }
+/** Forgets everything but what a disclosure needs (§6.4). */
+function complain({ parameters, state }, unreadable) {
+  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'maskPublics', 'encapsulated', 'shares');
+  if (!parameters.signsDealings) forget(state, 'channelPrivate');
+  const isAccused = ([client]) => unreadable.has(client);
+  state.channelPublics = new Map([...(state.channelPublics ?? [])].filter(isAccused));
+  state.unreadable = unreadable;
+  return { accused: [...unreadable.keys()] };
 }
 
 function pairwiseKeyWith({ parameters, state }, other) {
@@ -206,7 +223,8 @@ function pairwiseKeyWith({ parameters, state }, other) {
 /** §6.4 */
 export function answerMaskedInputCollection(client, body) {
   const { parameters, state } = client;
-  openShares(client, body);
+  const unreadable = openShares(client, body);
+  if (unreadable.size) return complain(client, unreadable);
   const masked = state.input.slice();
   const selfMask = crypto.selfMaskKey(state.seed, parameters.digest);
   addMask(masked, selfMask, 1);
@@ -216,11 +234,33 @@ export function answerMaskedInputCollection(client, body) {
     addMask(masked, key, sharer > state.client ? 1 : -1);
     crypto.erase(key);
   }
-  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'channelPrivate', 'encapsulated');
+  forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'channelPublics', 'channelPrivate', 'encapsulated');
   const payload = pack(parameters.layout, masked);
   if (parameters.chosen) return { inclusion: chosen.includeItself(client), payload };
   forget(state, 'maskPublics');
   return { payload };
+}
+
+/** §6.8 */
+export function answerDisclosure({ parameters, state, roster }, { dealings }) {
+  require(state.channelPrivate && dealings.length >= 1 && dealings.length <= MOST_DEALINGS, 'C36');
+  require(dealings.every(({ client }) => state.unreadable.has(client)), 'C36');
+  const pairs = dealings.map(({ client }) => ({
+    session: parameters.digest,
+    binding: state.binding,
+    dealer: client,
+    dealerPublic: state.channelPublics.get(client),
+    receiver: state.client,
+    receiverPublic: state.advertisement.channelPublic,
+    sealed: state.unreadable.get(client),
+  }));
+  require(pairs.every((pair, i) => evidence.isDealt(pair, dealings[i])), 'C37');
+  require(pairs.every((pair, i) => evidence.isSigned(pair, dealings[i], roster.get(pair.dealer))), 'C38');
+  const proofs = pairs.map((pair) =>
+    disclosures.prove(state.channelPrivate, pair.dealerPublic, evidence.contextOf(pair)));
+  require(!proofs.includes(null), 'C39');
+  forget(state, 'channelPrivate', 'unreadable', 'channelPublics');
+  return { disclosures: pairs.map(({ dealer }, i) => ({ client: dealer, proof: proofs[i] })) };
 }
 
 /** §6.5 */

@@ -1,9 +1,9 @@
 /**
- * Errors. Those about a rule carry its id of §8, such as "C31": what peers, vectors and reports speak of.
+ * Errors. Those about a rule carry its id of §8, such as "C33": what peers, vectors and reports speak of.
  */
 
 /** Whether text is the id of an AbortReason (§6.1, §8). */
-export const isAbortReason = (text) => /^A(0[1-9]|1[0-4])$/.test(text);
+export const isAbortReason = (text) => /^A(0[1-9]|1[0-5])$/.test(text);
 
 /** Bytes that are no strictly encoded message or value (§2.2, §6). */
 export class DecodeError extends Error {}

@@ -9,6 +9,7 @@ import * as checks from './checks.js';
 import { bindingOf } from './binding.js';
 import { edgesToCut, setToBytes } from './chosen.js';
 import { sha256 } from './crypto.js';
+import { blameFrom, hintsFrom } from './evidence.js';
 import { decodeParameters } from './parameters.js';
 import { IMPLEMENTED_SUITES } from './policy.js';
 import { DecodeError, LocalError, SessionEnd, Violation, require } from './rules.js';
@@ -21,14 +22,19 @@ const PHASES = {
   AdvertiseKeys: 'COLLECTING_KEYS',
   ShareKeys: 'COLLECTING_SHARES',
   MaskedInputCollection: 'COLLECTING_MASKED_INPUTS',
+  Disclosure: 'COLLECTING_DISCLOSURES',
   ConsistencyCheck: 'COLLECTING_CONFIRMATIONS',
   Unmasking: 'COLLECTING_UNMASKING_SHARES',
 };
+const ACTIVE_ONLY = ['Disclosure', 'ConsistencyCheck'];
+const MOST_DEALINGS = 8;
+const BLOCK = 16;
 
 /**
  * @typedef {{client: bigint, message: Uint8Array}} Request
  * @typedef {{requests: Request[], dropped: {client: bigint, rule: string}[],
- *            inconsistent: {holder: bigint, owner: bigint}[]}} Closing
+ *            inconsistent: {holder: bigint, owner: bigint}[],
+ *            blame: {client: bigint, rule: string, evidence: Uint8Array|undefined}[]}} Closing
  */
 
 /** One session of the server. */
@@ -44,7 +50,7 @@ export class Server {
     this.threshold = Number(parameters.threshold);
     this.fewest = Math.max(Number(parameters.minimumContributors), this.threshold + 1);
     this.cohort = new Set(parameters.cohort);
-    this.rounds = Object.keys(PHASES).filter((round) => parameters.active || round !== 'ConsistencyCheck');
+    this.rounds = Object.keys(PHASES).filter((round) => parameters.active || !ACTIVE_ONLY.includes(round));
     this.roster = roster;
     this.state = state;
   }
@@ -68,6 +74,10 @@ export class Server {
       advertisements: new Map(),
       ciphertexts: new Map(),
       encapsulated: new Map(),
+      dealingSignatures: new Map(),
+      complaints: new Map(),
+      findings: new Map(),
+      waiting: new Set(),
       sum: new BigUint64Array(parameters.layout.words),
       contributors: new Set(),
       drawn: new Map(),
@@ -149,7 +159,7 @@ export class Server {
     const { session, name, body } = decodeForServer(data, this.parameters);
     require(equal(session, this.parameters.digest), 'S04');
     require(name !== 'Abort', 'S06');
-    const round = this.rounds.indexOf(roundOf(name));
+    const round = this.rounds.indexOf(name === 'Complaint' ? 'MaskedInputCollection' : roundOf(name));
     const open = this.rounds.indexOf(this.state.round);
     require(round >= 0 && round <= open, 'S03');
     if (round < open) return 'LATE';
@@ -159,7 +169,7 @@ export class Server {
       require(before === hash, 'S05');
       return 'REPEATED';
     }
-    checks[`accept${this.state.round}`](this, client, body);
+    checks[`accept${name === 'Complaint' ? name : this.state.round}`](this, client, body);
     this.state.accepted.set(client, hash);
     return 'ACCEPTED';
   }
@@ -167,6 +177,8 @@ export class Server {
   #drop(client, rule) {
     this.state.asked.delete(client);
     this.state.accepted.delete(client);
+    if (this.state.round === 'MaskedInputCollection') this.state.complaints.delete(client);
+    this.state.findings.delete(client);
     return { status: 'DROPPED', rule };
   }
 
@@ -178,7 +190,7 @@ export class Server {
   closeRound() {
     this.#mustBeLive();
     const { state } = this;
-    const closing = { requests: [], dropped: [], inconsistent: [] };
+    const closing = { requests: [], dropped: [], inconsistent: [], blame: [] };
     const notDroppedBefore = new Set(state.asked);
     for (const client of notDroppedBefore) {
       if (!state.accepted.has(client)) this.#dropOnClosing(closing, client, 'S01');
@@ -253,8 +265,9 @@ export class Server {
   }
 
   /** §6.4, §6.5 */
-  closeMaskedInputCollection() {
+  closeMaskedInputCollection(closing) {
     const { state } = this;
+    if (state.complaints.size) return this.#closeWithComplaints(closing);
     if (state.contributors.size < this.fewest) throw new SessionEnd('A03');
     this.#mustHaveHolders('A03');
     this.#mustBeConnected();
@@ -274,6 +287,54 @@ export class Server {
       inclusions: this.#ofIn('owners', client, contributors)
         .map((owner) => ({ client: owner, signature: inclusions.get(owner) })),
     }));
+  }
+
+  /** §6.8, or without signed dealings the end (§6.9) */
+  #closeWithComplaints(closing) {
+    const { state } = this;
+    if (!this.parameters.signsDealings) {
+      closing.blame = hintsFrom(state.complaints);
+      throw new SessionEnd('A15');
+    }
+    state.waiting = new Set([...state.asked].filter((id) => !state.complaints.has(id)));
+    state.asked = new Set(state.complaints.keys());
+    return this.#open('Disclosure', (client) => ({ dealings: this.dealingsShownTo(client) }));
+  }
+
+  /** The dealings of the first clients that a complainer accused, ascending (§6.8). */
+  dealingsShownTo(complainer) {
+    const { state } = this;
+    return state.complaints.get(complainer).slice(0, MOST_DEALINGS).map((client) => {
+      const pairs = [...state.ciphertexts.get(client)];
+      const dealt = pairs.map(([receiver, ciphertext]) => ({ client: receiver, ciphertext }));
+      const { blocks, digests } = checks.dealingOf(this.parameters, state, client, dealt);
+      const place = dealt.findIndex((each) => each.client === complainer);
+      return {
+        client, block: blocks[Math.floor(place / BLOCK)], digests, signature: state.dealingSignatures.get(client),
+      };
+    });
+  }
+
+  /** The sealed pair from one client to another, as evidence.js has it (§3.6). */
+  pairFrom(dealer, receiver) {
+    const { advertisements, ciphertexts, binding } = this.state;
+    return {
+      session: this.parameters.digest,
+      binding,
+      dealer,
+      dealerPublic: advertisements.get(dealer).channelPublic,
+      receiver,
+      receiverPublic: advertisements.get(receiver).channelPublic,
+      sealed: ciphertexts.get(dealer).get(receiver),
+    };
+  }
+
+  /** §6.8, §6.9 */
+  closeDisclosure(closing) {
+    const { complaints, findings } = this.state;
+    closing.blame = blameFrom(ascending(complaints.keys()).flatMap((client) =>
+      findings.get(client) ?? [{ client, rule: 'S34' }]));
+    throw new SessionEnd('A15');
   }
 
   /** §6.5, §6.6 */
@@ -352,7 +413,8 @@ export class Server {
     if (['COMPLETED', 'ABORTED'].includes(this.phase)) throw new LocalError('the session has ended');
   }
 
-  #end(reason, notified = this.state.asked) {
+  #end(reason, asked = this.state.asked) {
+    const notified = [...asked, ...this.state.waiting];
     // Whether the sum can be decoded depends on the inputs: nobody is told (§7.2).
     const notices = reason === 'A13' ? [] : this.#send(notified, 'Abort', () => ({ reason }));
     this.#eraseAll();

@@ -12,8 +12,13 @@ const COMMITMENT = 32;
 const SIGNATURE = 64;
 const PARCELS = [112, 1200, 2288, 2320];
 const SHARE = 36;
+const ENTRY = 152;
+const LONGEST_BLOCK = 2432;
+const DIGEST = 32;
+const PROOF = 128;
 const LONGEST_ITEM = 256;
 const LONGEST_HYBRID_ITEM = 2640;
+const LONGEST_DEALINGS = 21000;
 
 const Offer = [single(1, 'parameters', 'bytes')];
 
@@ -26,13 +31,20 @@ const Advertisement = [
 ];
 const Sealed = [single(1, 'client', 'fixed64'), single(2, 'ciphertext', 'bytes')];
 const Confirmation = [single(1, 'client', 'fixed64'), single(2, 'signature', 'bytes')];
+const Dealing = [
+  single(1, 'client', 'fixed64'),
+  single(2, 'block', 'bytes'),
+  single(3, 'digests', 'bytes'),
+  single(4, 'signature', 'bytes'),
+];
+const Disclosure = [single(1, 'client', 'fixed64'), single(2, 'proof', 'bytes')];
 const Revealed = [single(1, 'owner', 'fixed64'), single(2, 'share', 'bytes')];
 
 const BODIES = {
   AdvertiseKeysRequest: [],
   AdvertiseKeysResponse: [single(1, 'advertisement', Advertisement), repeated(2, 'holders', 'fixed64')],
   ShareKeysRequest: [repeated(1, 'advertisements', Advertisement)],
-  ShareKeysResponse: [repeated(1, 'ciphertexts', Sealed)],
+  ShareKeysResponse: [repeated(1, 'ciphertexts', Sealed), single(2, 'signature', 'bytes')],
   MaskedInputCollectionRequest: [repeated(1, 'ciphertexts', Sealed), single(2, 'sharers', 'bytes')],
   MaskedInputCollectionResponse: [single(1, 'payload', 'bytes')],
   ConsistencyCheckRequest: [
@@ -50,10 +62,16 @@ const BODIES = {
   Abort: [single(1, 'reason', 'string')],
   ChosenInputResponse: [single(1, 'inclusion', 'bytes'), single(2, 'payload', 'bytes')],
 };
+const LATER_BODIES = {
+  Complaint: [repeated(1, 'accused', 'fixed64')],
+  DisclosureRequest: [repeated(1, 'dealings', Dealing)],
+  DisclosureResponse: [repeated(1, 'disclosures', Disclosure)],
+};
 
 const Envelope = [
   single(1, 'session', 'bytes'),
   ...Object.entries(BODIES).map(([name, schema], i) => oneOf(i + 2, name, schema)),
+  ...Object.entries(LATER_BODIES).map(([name, schema], i) => oneOf(i + 17, name, schema)),
 ];
 
 function check(condition, what) {
@@ -61,6 +79,9 @@ function check(condition, what) {
 }
 
 const checkLength = (data, ...lengths) => check(lengths.includes(data.length), 'a field has another length');
+const checkMultiple = (data, unit, most = Infinity) =>
+  check(data.length > 0 && data.length <= most && data.length % unit === 0, 'a field has another length');
+const checkSignature = (signature) => signature.length && checkLength(signature, SIGNATURE);
 const longestItem = ({ hybrid }) => (hybrid ? LONGEST_HYBRID_ITEM : LONGEST_ITEM);
 const checkAscending = (ids) => check(isAscending(ids), 'a list is not ascending');
 
@@ -68,7 +89,7 @@ function checkAdvertisement(advertisement) {
   checkLength(advertisement.channelPublic, ...PUBLIC_KEYS);
   checkLength(advertisement.maskPublic, ...PUBLIC_KEYS);
   checkLength(advertisement.commitment, COMMITMENT);
-  if (advertisement.signature.length) checkLength(advertisement.signature, SIGNATURE);
+  checkSignature(advertisement.signature);
 }
 
 function checkSealed({ ciphertexts }) {
@@ -97,7 +118,10 @@ const CHECKS = {
     checkAscending(advertisements.map(({ client }) => client));
     advertisements.forEach(checkAdvertisement);
   },
-  ShareKeysResponse: checkSealed,
+  ShareKeysResponse(body) {
+    checkSealed(body);
+    checkSignature(body.signature);
+  },
   MaskedInputCollectionRequest: checkSealed,
   MaskedInputCollectionResponse() {},
   ChosenInputResponse: ({ inclusion }) => checkLength(inclusion, SIGNATURE),
@@ -114,6 +138,19 @@ const CHECKS = {
   UnmaskingResponse({ seedShares, maskKeyShares }) {
     checkRevealed(seedShares);
     checkRevealed(maskKeyShares);
+  },
+  Complaint: ({ accused }) => checkAscending(accused),
+  DisclosureRequest({ dealings }) {
+    checkAscending(dealings.map(({ client }) => client));
+    dealings.forEach(({ block, digests, signature }) => {
+      checkMultiple(block, ENTRY, LONGEST_BLOCK);
+      checkMultiple(digests, DIGEST);
+      checkLength(signature, SIGNATURE);
+    });
+  },
+  DisclosureResponse({ disclosures }) {
+    checkAscending(disclosures.map(({ client }) => client));
+    disclosures.forEach(({ proof }) => checkLength(proof, PROOF));
   },
   Abort: ({ reason }) => check(isAbortReason(reason), 'an unknown reason'),
 };
@@ -160,12 +197,12 @@ export const decodeOffer = (data) => decodeStrictly(Offer, data).parameters;
  */
 export const encodeMessage = (session, name, body) => encode(Envelope, { session, [name]: body });
 
-function decodeMessage(data, parameters, longest, suffix) {
+function decodeMessage(data, parameters, longest, suffix, ...others) {
   check(data.length <= longest, 'longer than any message of this session');
   const { session, ...bodies } = decodeStrictly(Envelope, data);
   checkLength(session, SESSION);
   const name = Object.keys(bodies).find((each) => bodies[each] !== undefined);
-  check(name && (name.endsWith(suffix) || name === 'Abort'), 'not a body for this role');
+  check(name && (name.endsWith(suffix) || others.includes(name)), 'not a body for this role');
   CHECKS[name](bodies[name]);
   if (parameters.kind) checkTopology(parameters, name, bodies[name]);
   return { session, name, body: bodies[name] };
@@ -180,7 +217,8 @@ function decodeMessage(data, parameters, longest, suffix) {
  */
 export function decodeForClient(data, parameters) {
   const items = Math.max(parameters.n, parameters.chosen ? 4 * Number(parameters.degree) : 0);
-  return decodeMessage(data, parameters, longestItem(parameters) * (items + 4) + parameters.n, 'Request');
+  const longest = longestItem(parameters) * (items + 4) + parameters.n + LONGEST_DEALINGS;
+  return decodeMessage(data, parameters, longest, 'Request', 'Abort');
 }
 
 /**
@@ -189,5 +227,5 @@ export function decodeForClient(data, parameters) {
  */
 export function decodeForServer(data, parameters) {
   const longest = parameters.layout.bytes + longestItem(parameters) * (Number(parameters.degree) + 4);
-  return decodeMessage(data, parameters, longest, 'Response');
+  return decodeMessage(data, parameters, longest, 'Response', 'Complaint', 'Abort');
 }

@@ -167,13 +167,13 @@ def _check_advertised(cohort: Cohort, rules: Rules, me: int, advertised: int, wo
 def _check_sharers(
     cohort: Cohort, rules: Rules, me: int, client: Client, senders: int, world: World
 ) -> Violation | None:
-    """§6.4, without the encoding of shares (C32)."""
+    """§6.4. Who cannot read a pair complains: no input, no shares, and for sums the same as a refusal."""
     if senders.bit_count() < cohort.threshold and rules.demands(V.SHARERS_BELOW_THRESHOLD):
         return V.SHARERS_BELOW_THRESHOLD
     if senders & ~_others(client.advertised, me):
         return V.CIPHERTEXT_OF_A_STRANGER
     if senders & ~world.pairs:
-        return V.CIPHERTEXT_NOT_AUTHENTIC
+        return V.CIPHERTEXT_OF_A_STRANGER
     return None
 
 

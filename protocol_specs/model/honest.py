@@ -21,6 +21,7 @@ from secagg.errors import AbortReason, Violation
 from secagg.parameters import ThreatModel
 from secagg.protocol.messages import (
     Abort,
+    Complaint,
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
     ShareKeysRequest,
@@ -122,6 +123,8 @@ def steps(cohort: Cohort, rules: Rules, server: Server) -> Iterator[tuple[type[o
     """Every input of the server's table, with the state after it."""
     row = SERVER_TRANSITIONS[rules.threat_model][server.phase]
     for kind in row:
+        if kind is Complaint:
+            continue  # it ends the session without a sum
         if kind is CloseRound:
             after = close(cohort, rules, server)
             yield kind, after
@@ -144,7 +147,10 @@ def close(cohort: Cohort, rules: Rules, server: Server) -> Server:
     reason = _why_not(cohort, rules, server)
     if reason is not None:
         return server._replace(phase=_S.ABORTED, reason=reason)
-    allowed = SERVER_TRANSITIONS[rules.threat_model][server.phase][CloseRound] - {_S.ABORTED}
+    allowed = SERVER_TRANSITIONS[rules.threat_model][server.phase][CloseRound] - {
+        _S.ABORTED,
+        _S.COLLECTING_DISCLOSURES,
+    }
     (following,) = allowed
     if following is _S.COMPLETED:
         return server._replace(phase=following)

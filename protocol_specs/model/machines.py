@@ -16,6 +16,7 @@ from protocol_specs.model.cohort import Cohort, Rules, subsets
 from secagg.errors import Violation
 from secagg.parameters import ThreatModel
 from secagg.protocol.messages import (
+    Complaint,
     ConsistencyCheckRequest,
     MaskedInputCollectionRequest,
     ShareKeysRequest,
@@ -94,16 +95,21 @@ def explore_client(cohort: Cohort, threat_model: ThreatModel, world: World | Non
 
 
 def table_edges(threat_model: ThreatModel) -> frozenset[Edge]:
-    """The steps of the specification's table for a client."""
+    """The steps of the specification's table for a client, without those after a complaint: no sum follows."""
     table = CLIENT_TRANSITIONS[threat_model]
-    return frozenset((phase, kind, after) for phase, row in table.items() for kind, after in row.items())
+    live = {phase: row for phase, row in table.items() if phase is not ClientPhase.DISCLOSURE}
+    return frozenset((phase, kind, after) for phase, row in live.items() for kind, after in row.items())
 
 
 def server_table_edges(threat_model: ThreatModel) -> frozenset[tuple[ServerPhase, type[object], ServerPhase]]:
-    """The steps of the specification's table for the server."""
+    """The steps of the specification's table for the server, without complaints: they end in no sum."""
     table = SERVER_TRANSITIONS[threat_model]
     return frozenset(
-        (phase, kind, after) for phase, row in table.items() for kind, allowed in row.items() for after in allowed
+        (phase, kind, after)
+        for phase, row in table.items()
+        for kind, allowed in row.items()
+        for after in allowed
+        if kind is not Complaint and ServerPhase.COLLECTING_DISCLOSURES not in (phase, after)
     )
 
 

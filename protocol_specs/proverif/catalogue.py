@@ -16,6 +16,9 @@ MODELS: Final[Mapping[str, Model]] = {
     for model in (Model(lemma), *(Model(lemma, control) for control in lemma.controls))
 }
 
+EARLIER_IDS: Final[Mapping[str, str]] = {"C31": "R64"}
+"""Ids that the recorded models have of rules which are others now: who cannot open a pair takes no part, as before."""
+
 CHANGES: Final[Mapping[str, str]] = {
     "C26": "signatures of advertisements are not verified",
     "C31": "any pair of shares is taken, sealed or not",

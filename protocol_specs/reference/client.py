@@ -8,12 +8,15 @@ what the client tells the server.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from protocol_specs.reference import chosen, digests, keys, parameters, sealing, sharing, signatures, vectors, wire
+from protocol_specs.reference.blame import MOST_DEALINGS, Dealt
 from protocol_specs.reference.chosen_client import Choice
+from protocol_specs.reference.client_secrets import agree as _agree
+from protocol_specs.reference.client_secrets import there as _there
 from protocol_specs.reference.client_state import Phase, Secrets
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
+from protocol_specs.reference.evidence import Pair, disclose
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.policy import Policy
 from protocol_specs.reference.prg import words
@@ -22,7 +25,6 @@ from protocol_specs.reference.topology import neighbours, share_point
 from protocol_specs.reference.wire import Advertisement
 
 Random = Callable[[int], bytes]
-T = TypeVar("T")
 Decoded = wire.SessionOffer | wire.Envelope[wire.Request]
 
 
@@ -98,8 +100,8 @@ class Client:
         if self.phase is Phase.COMPLETED:
             self._after_completion(decoded)
         try:
-            if self.secrets.inputs is None and (request := self._masked_input_asked(decoded)) is not None:
-                self._opened(request)
+            asked = self._masked_input_asked(decoded) if self.secrets.inputs is None else None
+            if asked is not None and not self._opened(asked)[1]:
                 raise LocalError("there is no input yet")
             return self._handle(decoded, message)
         except Undecodable:
@@ -153,6 +155,9 @@ class Client:
             case Phase.MASKED_INPUT, wire.MaskedInputCollectionRequest() as request:
                 body = self._masked_input(request)
                 following = Phase.CONSISTENCY_CHECK if self.parameters.active else Phase.UNMASKING
+                following = Phase.DISCLOSURE if isinstance(body, wire.Complaint) else following
+            case Phase.DISCLOSURE, wire.DisclosureRequest() as request if self.parameters.active:
+                body, following = self._disclose(request), Phase.DISCLOSURE
             case Phase.CONSISTENCY_CHECK, wire.ConsistencyCheckRequest() as request:
                 body, following = self._consistency_check(request), Phase.UNMASKING
             case Phase.UNMASKING, wire.UnmaskingRequest() as request:
@@ -217,7 +222,7 @@ class Client:
         demand(len(others) >= self.parameters.threshold, "C27")
         if self.choice is not None:
             self.choice.check_shown({a.client for a in others})
-        self._check_lengths(others)
+        keys.check_lengths(self.parameters.hybrid, others)
         shown_keys = [key for a in shown.values() for key in (a.channel_public, a.mask_public)]
         public_keys = [part for key in shown_keys for part in keys.halves(key)]
         demand(len(public_keys) == len(set(public_keys)), "C24")
@@ -227,11 +232,6 @@ class Client:
         self.advertisements = shown
         self.binding = digests.binding(self.parameters, self.session, shown.values())
         return self._seal_shares(own, others)
-
-    def _check_lengths(self, others: list[Advertisement]) -> None:
-        expected = 1216 if self.parameters.hybrid else 32
-        if any(len(key) != expected for a in others for key in (a.channel_public, a.mask_public)):
-            raise Undecodable("a public key has another length")
 
     def _seal_shares(self, own: Advertisement, others: list[Advertisement]) -> wire.ShareKeysResponse:
         secrets, shared_secrets = self.secrets, [_there(self.secrets.self_mask_seed), _there(self.secrets.mask_secret)]
@@ -259,13 +259,22 @@ class Client:
             parcel = sealing.Parcel(channel_ciphertext, ciphertext, mask_ciphertext, wrap)
             sealed.append(wire.SealedShares(other.client, parcel.join()))
         secrets.mask_secret = None
-        secrets.channel_private = secrets.channel_private if self.parameters.hybrid else None
-        return wire.ShareKeysResponse(tuple(sealed))
+        if not self.parameters.hybrid and not self.parameters.signs_dealings:
+            secrets.channel_private = None
+        response = wire.ShareKeysResponse(tuple(sealed))
+        if self.parameters.signs_dealings:
+            dealt = Dealt(self.session, self.binding, self.advertisements, {})
+            response = replace(response, signature=self._sign(dealt.signed_input(self.client, response)))
+        return response
 
     def _masked_input(self, request: wire.MaskedInputCollectionRequest) -> wire.Response:
         """§6.4."""
         secrets = self.secrets
-        pairs = self._opened(request)
+        pairs, unreadable = self._opened(request)
+        if unreadable:
+            kept = secrets.channel_private if self.parameters.signs_dealings else None
+            self.secrets = Secrets(channel_private=kept, accused=unreadable)
+            return wire.Complaint(tuple(sorted(unreadable)))
         secrets.seed_shares = {sender: pair[0] for sender, pair in pairs.items()}
         secrets.mask_key_shares = {sender: pair[1] for sender, pair in pairs.items()}
         self.sharers = set(secrets.seed_shares) if self.choice is None else self.choice.masks_with()
@@ -276,31 +285,33 @@ class Client:
             return wire.ChosenInputResponse(self._sign(self.choice.inclusion(self.advertisements)), payload)
         return wire.MaskedInputCollectionResponse(payload)
 
-    def _opened(self, request: wire.MaskedInputCollectionRequest) -> dict[int, tuple[bytes, bytes]]:
-        """Checks 1 to 4 of §6.4; changes nothing that a later request does not change again."""
+    def _opened(
+        self, request: wire.MaskedInputCollectionRequest
+    ) -> tuple[dict[int, tuple[bytes, bytes]], dict[int, bytes]]:
+        """Checks 1 to 3 of §6.4: the pairs, and those that cannot be read, as they came. A later request comes anew."""
         if self.choice is not None:
             self.choice.check_sharers(request)
         else:
             demand(len(request.ciphertexts) >= self.parameters.threshold, "C33")
-        pairs = {}
+        senders = {sealed.client for sealed in request.ciphertexts}
+        demand(senders <= self.advertisements.keys() - {self.client}, "C30")
+        pairs, unreadable = {}, {}
         for sealed in request.ciphertexts:
             sender = sealed.client
-            demand(sender in self.advertisements and sender != self.client, "C30")
             key = _there(self.secrets.incoming_channel_keys)[sender]
             parcel = sealing.split(self.parameters.hybrid, sender, self.client, sealed.ciphertext, to_server=False)
             if self.parameters.hybrid:
                 received = keys.decapsulate(_there(self.secrets.channel_private), parcel.channel_ciphertext)
                 key = keys.hybrid_key(key, received, self.binding)
-            try:
-                pair = sealing.unseal(key, self.binding, sender, self.client, parcel.sealed, parcel.mask_ciphertext)
-            except sealing.NotAuthentic as error:
-                raise Breach("C31") from error
-            demand(all(sharing.is_canonical(share) for share in pair), "C32")
+            pair = sealing.read(key, self.binding, sender, self.client, parcel.sealed, parcel.mask_ciphertext)
+            if pair is None:
+                unreadable[sender] = parcel.sealed
+                continue
             pairs[sender] = pair
             if parcel.mask_ciphertext:
                 received = keys.decapsulate(_there(self.secrets.mask_private), parcel.mask_ciphertext)
                 _there(self.secrets.encapsulated)[sender] = received
-        return pairs
+        return pairs, unreadable
 
     def _mask(self) -> list[int]:
         """y of §6.4, its words not yet cut to their rings."""
@@ -317,6 +328,21 @@ class Client:
         for sign, key in streams:
             x = [(a + sign * b) % 2**64 for a, b in zip(x, words(p.suite, key, 0, len(x)), strict=True)]
         return x
+
+    def _disclose(self, request: wire.DisclosureRequest) -> wire.DisclosureResponse:
+        """§6.8."""
+        unreadable, private = self.secrets.accused or {}, self.secrets.channel_private
+        demand(1 <= len(request.dealings) <= MOST_DEALINGS, "C36")
+        demand(all(dealing.client in unreadable for dealing in request.dealings), "C36")
+        demand(private is not None, "C36")
+        own = self.advertisements[self.client]
+        pairs = []
+        for dealing in request.dealings:
+            ends = dealing.client, self.advertisements[dealing.client].channel_public, self.client, own.channel_public
+            pairs.append(Pair(self.session, self.binding, *ends, unreadable[dealing.client]))
+        disclosed = disclose(pairs, request.dealings, _there(private), self._roster)
+        self._erase()
+        return wire.DisclosureResponse(disclosed)
 
     def _consistency_check(self, request: wire.ConsistencyCheckRequest) -> wire.ConsistencyCheckResponse:
         """§6.5."""
@@ -385,16 +411,3 @@ class Client:
 
     def _erase(self) -> None:
         self.secrets = Secrets()
-
-
-def _agree(private: bytes, public: bytes) -> bytes:
-    try:
-        return keys.agree(private, public)
-    except keys.LowOrder as error:
-        raise Breach("C25") from error
-
-
-def _there(secret: T | None) -> T:
-    if secret is None:
-        raise LocalError("a secret was erased")
-    return secret

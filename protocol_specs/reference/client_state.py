@@ -13,6 +13,7 @@ class Phase(Enum):
     ADVERTISE_KEYS = "AdvertiseKeysRequest"
     SHARE_KEYS = "ShareKeysRequest"
     MASKED_INPUT = "MaskedInputCollectionRequest"
+    DISCLOSURE = "DisclosureRequest: it has complained"
     CONSISTENCY_CHECK = "ConsistencyCheckRequest"
     UNMASKING = "UnmaskingRequest"
     COMPLETED = "nothing: it has answered every round"
@@ -31,6 +32,8 @@ class Secrets:
     """In a hybrid suite from X25519 alone; the second half of `channel_private` is for what comes."""
     encapsulated: dict[int, keys.Encapsulated] | None = None
     """To the mask keys of neighbours with higher ids; from MaskedInput on, also from those with lower ones."""
+    accused: dict[int, bytes] | None = None
+    """The sealed pairs that it complained of, by their senders."""
     seed_shares: dict[int, bytes] | None = None
     mask_key_shares: dict[int, bytes] | None = None
     inputs: tuple[vectors.Inputs, int] | None = None

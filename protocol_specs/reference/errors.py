@@ -6,7 +6,7 @@ class Undecodable(Exception):  # noqa: N818
 
 
 class Breach(Exception):  # noqa: N818
-    """A rule of §8 is broken; `rule` is its id, such as C31, S20 or A05."""
+    """A rule of §8 is broken; `rule` is its id, such as C33, S20 or A05."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(rule)

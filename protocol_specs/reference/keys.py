@@ -1,12 +1,14 @@
 """Key agreement (§3.1) and key derivation (§3.2)."""
 
 import hmac
+from collections.abc import Iterable
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from protocol_specs.reference.canonical import canonical
+from protocol_specs.reference.errors import Undecodable
 from protocol_specs.reference.wire import Advertisement
 
 _CURVE25519_PRIME = 2**255 - 19
@@ -33,6 +35,13 @@ def _decapsulation_key(private: bytes) -> MLKEM768PrivateKey:
 def halves(public: bytes) -> list[bytes]:
     """The X25519 key and the encapsulation key that a public key has in it."""
     return [part for part in (public[:-ENCAPSULATION_KEY_BYTES], public[-ENCAPSULATION_KEY_BYTES:]) if part]
+
+
+def check_lengths(hybrid: bool, advertisements: Iterable[Advertisement]) -> None:
+    """Raise `Undecodable` for public keys of another kind of suite."""
+    expected = X25519_BYTES + hybrid * ENCAPSULATION_KEY_BYTES
+    if any(len(key) != expected for a in advertisements for key in (a.channel_public, a.mask_public)):
+        raise Undecodable("a public key has another length")
 
 
 def is_canonical(public: bytes) -> bool:

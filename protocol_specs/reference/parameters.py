@@ -80,6 +80,11 @@ class Parameters:
         return self.suite in (SUITE_HYBRID_AES, SUITE_HYBRID_AEGIS)
 
     @property
+    def signs_dealings(self) -> bool:
+        """Whether the session has signed dealings (§3.6)."""
+        return self.active and self.complete and not self.hybrid
+
+    @property
     def complete(self) -> bool:
         """Whether everybody is everybody's neighbour."""
         return self.topology_kind == COMPLETE

@@ -6,6 +6,7 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as _decrypt
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as _encrypt
 from nacl.exceptions import CryptoError
 
+from protocol_specs.reference import sharing
 from protocol_specs.reference.canonical import canonical
 from protocol_specs.reference.errors import Undecodable
 
@@ -78,3 +79,14 @@ def unseal(
     except CryptoError as error:
         raise NotAuthentic from error
     return plaintext[:SHARE_BYTES], plaintext[SHARE_BYTES:]
+
+
+def read(
+    key: bytes, binding: bytes, sender: int, receiver: int, sealed: bytes, mask_ciphertext: bytes = b""
+) -> tuple[bytes, bytes] | None:
+    """Both shares, or None if the pair does not open or a share is not canonical: a reason to complain (§6.4)."""
+    try:
+        pair = unseal(key, binding, sender, receiver, sealed, mask_ciphertext)
+    except NotAuthentic:
+        return None
+    return pair if all(sharing.is_canonical(share) for share in pair) else None

@@ -11,6 +11,7 @@ from enum import Enum
 from protocol_specs.reference import (
     chosen,
     digests,
+    disclosures,
     keys,
     parameters,
     sealing,
@@ -20,6 +21,7 @@ from protocol_specs.reference import (
     vectors,
     wire,
 )
+from protocol_specs.reference.blame import Blame, Dealt, hints, named
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.rules import check_parameters
@@ -32,10 +34,11 @@ class Phase(Enum):
     COLLECTING_KEYS = 1
     COLLECTING_SHARES = 2
     COLLECTING_MASKED_INPUTS = 3
-    COLLECTING_CONFIRMATIONS = 4
-    COLLECTING_UNMASKING_SHARES = 5
-    COMPLETED = 6
-    ABORTED = 7
+    COLLECTING_DISCLOSURES = 4
+    COLLECTING_CONFIRMATIONS = 5
+    COLLECTING_UNMASKING_SHARES = 6
+    COMPLETED = 7
+    ABORTED = 8
 
 
 ROUND_OF: dict[type[wire.Response], Phase] = {
@@ -43,6 +46,8 @@ ROUND_OF: dict[type[wire.Response], Phase] = {
     wire.ShareKeysResponse: Phase.COLLECTING_SHARES,
     wire.MaskedInputCollectionResponse: Phase.COLLECTING_MASKED_INPUTS,
     wire.ChosenInputResponse: Phase.COLLECTING_MASKED_INPUTS,
+    wire.Complaint: Phase.COLLECTING_MASKED_INPUTS,
+    wire.DisclosureResponse: Phase.COLLECTING_DISCLOSURES,
     wire.ConsistencyCheckResponse: Phase.COLLECTING_CONFIRMATIONS,
     wire.UnmaskingResponse: Phase.COLLECTING_UNMASKING_SHARES,
 }
@@ -77,11 +82,14 @@ class Server:
         self._take_graph(Graph(p))
         self._inclusions: dict[int, bytes] = {}
         self._asked: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        self.blame: list[Blame] = []
         self._first_answers: dict[int, bytes] = {}
         self._accepted: dict[int, wire.Response] = {}
         self._public_keys: set[bytes] = set()
         self._advertisements: dict[int, wire.Advertisement] = {}
+        self._dealings: dict[int, wire.ShareKeysResponse] = {}
         self._sharers: frozenset[int] = frozenset()
+        self._waiting: list[int] = []
         self._contributors: list[int] = []
         self._encapsulated: dict[tuple[int, int], keys.Encapsulated] = {}
         self._sum = [0] * sum(section.words for section in vectors.layout(p))
@@ -128,6 +136,8 @@ class Server:
                     self._close_share_keys()
                 case Phase.COLLECTING_MASKED_INPUTS:
                     self._close_masked_inputs()
+                case Phase.COLLECTING_DISCLOSURES:
+                    self._close_disclosure()
                 case Phase.COLLECTING_CONFIRMATIONS:
                     self._close_consistency_check()
                 case _:
@@ -149,7 +159,7 @@ class Server:
         chosen.check_fields(self.parameters, body)
         demand(not isinstance(body, wire.Abort), "S06")
         its_round = ROUND_OF[type(body)]
-        if its_round is Phase.COLLECTING_CONFIRMATIONS:
+        if its_round in (Phase.COLLECTING_DISCLOSURES, Phase.COLLECTING_CONFIRMATIONS):
             demand(self.parameters.active, "S03")
         demand(its_round.value <= self.phase.value, "S03")
         if its_round is not self.phase:
@@ -167,6 +177,7 @@ class Server:
                 demand(receivers == self._holders[client] & set(self._advertisements), "S20")
                 for sealed in body.ciphertexts:
                     self._split(client, sealed)
+                demand(self._is_signed(client, body), "S21")
             case wire.MaskedInputCollectionResponse():
                 self._add(client, body.payload)
             case wire.ChosenInputResponse():
@@ -174,6 +185,12 @@ class Server:
                 demand(signatures.verifies(self._roster[client], signed, body.inclusion), "S30")
                 self._add(client, body.payload)
                 self._inclusions[client] = body.inclusion
+            case wire.Complaint():
+                request = self._bodies[client]
+                sent = request.ciphertexts if isinstance(request, wire.MaskedInputCollectionRequest) else ()
+                demand(body.accused != () and set(body.accused) <= {sealed.client for sealed in sent}, "S32")
+            case wire.DisclosureResponse():
+                self._check_disclosures(client, body)
             case wire.ConsistencyCheckResponse():
                 signed = self._to_be_confirmed_by(client)
                 demand(signatures.verifies(self._roster[client], signed, body.signature), "S40")
@@ -213,15 +230,34 @@ class Server:
         parts = [part for key in (a.channel_public, a.mask_public) for part in keys.halves(key)]
         public_keys = set(parts)
         demand(a.client == client, "S10")
-        if {len(a.channel_public), len(a.mask_public)} != {1216 if self.parameters.hybrid else 32}:
-            raise Undecodable("a public key has another length")
+        keys.check_lengths(self.parameters.hybrid, [a])
         demand(len(public_keys) == len(parts) and not public_keys & self._public_keys, "S12")
         demand(all(keys.is_canonical(key) for key in public_keys), "S15")
         demand(not any(keys.is_of_low_order(key) for key in public_keys), "S13")
+        if self.parameters.signs_dealings:
+            demand(disclosures.lift(a.channel_public) is not None, "S18")
         if self.parameters.active:
             signed = signatures.advertisement_input(self.session, a)
             demand(signatures.verifies(self._roster[client], signed, a.signature), "S11")
         self._public_keys |= public_keys
+
+    def _is_signed(self, client: int, response: wire.ShareKeysResponse) -> bool:
+        """§6.3."""
+        if not self.parameters.signs_dealings:
+            return response.signature == b""
+        signed = self._dealt.signed_input(client, response)
+        return signatures.verifies(self._roster[client], signed, response.signature)
+
+    def _check_disclosures(self, client: int, response: wire.DisclosureResponse) -> None:
+        """§6.8."""
+        disclosed = tuple(disclosure.client for disclosure in response.disclosures)
+        demand(disclosed == tuple(dealing.client for dealing in self._asked_to_disclose(client)), "S34")
+        for disclosure in response.disclosures:
+            demand(self._dealt.pair(disclosure.client, client).agreement(disclosure.proof) is not None, "S34")
+
+    def _asked_to_disclose(self, client: int) -> tuple[wire.Dealing, ...]:
+        request = self._bodies[client]
+        return request.dealings if isinstance(request, wire.DisclosureRequest) else ()
 
     def _check_shares(self, client: int, response: wire.UnmaskingResponse) -> None:
         """§6.6."""
@@ -250,13 +286,13 @@ class Server:
 
     def _close_share_keys(self) -> None:
         """§6.3."""
-        accepted = {c: b.ciphertexts for c, b in self._accepted.items() if isinstance(b, wire.ShareKeysResponse)}
-        remaining = self._with_enough_neighbours(set(accepted))
+        self._dealings = {c: b for c, b in self._accepted.items() if isinstance(b, wire.ShareKeysResponse)}
+        remaining = self._with_enough_neighbours(set(self._dealings))
         demand(len(remaining) >= self.parameters.fewest_clients, "A02")
         self._sharers = frozenset(remaining)
         pairs: dict[int, list[wire.SealedShares]] = {u: [] for u in sorted(remaining)}
         for sender in sorted(remaining):
-            for sealed in accepted[sender]:
+            for sealed in self._dealings[sender].ciphertexts:
                 if sealed.client in remaining:
                     parcel = self._split(sender, sealed)
                     pairs[sealed.client].append(wire.SealedShares(sender, replace(parcel, wrap=b"").join()))
@@ -267,6 +303,10 @@ class Server:
 
     def _close_masked_inputs(self) -> None:
         """§6.4."""
+        complaints = {c: body.accused for c, body in self._accepted.items() if isinstance(body, wire.Complaint)}
+        if complaints:
+            self._close_with(complaints)
+            return
         present = set(self._accepted)
         demand(len(self._contributors) >= self.parameters.fewest_clients, "A03")
         demand(self._view.can_be_rebuilt_by(present), "A03")
@@ -284,6 +324,28 @@ class Server:
         owners = sorted(self._owners[client] & set(self._contributors))
         inclusions = tuple(wire.Confirmation(owner, self._inclusions[owner]) for owner in owners)
         return wire.ConsistencyCheckRequest((), self._contributor_set, inclusions)
+
+    def _close_with(self, complaints: dict[int, tuple[int, ...]]) -> None:
+        """§6.8, or the end where there are no signed dealings."""
+        if not self.parameters.signs_dealings:
+            self.blame = hints(complaints)
+            raise Breach("A15")
+        self._waiting = sorted(self._accepted.keys() - complaints.keys())
+        asked = {c: self._dealt.request(c, complaints[c]) for c in sorted(complaints)}
+        self._ask(Phase.COLLECTING_DISCLOSURES, asked)
+
+    def _close_disclosure(self) -> None:
+        """§6.9."""
+        findings = []
+        for complainer in self._bodies:
+            response = self._accepted.get(complainer)
+            if not isinstance(response, wire.DisclosureResponse):
+                findings.append(Blame(complainer, "S34"))
+                continue
+            shown = zip(self._asked_to_disclose(complainer), response.disclosures, strict=True)
+            findings += [self._dealt.finding(complainer, *each) for each in shown]
+        self.blame = named(findings)
+        raise Breach("A15")
 
     def _close_consistency_check(self) -> None:
         """§6.5."""
@@ -324,6 +386,10 @@ class Server:
         return digests.binding(self.parameters, self.session, self._advertisements.values())
 
     @property
+    def _dealt(self) -> Dealt:
+        return Dealt(self.session, self._binding, self._advertisements, self._dealings)
+
+    @property
     def _view(self) -> unmasking.Session:
         return unmasking.Session(
             self.parameters,
@@ -358,6 +424,6 @@ class Server:
 
     def _end(self, reason: str, present: list[int]) -> None:
         # Whether the sum can be decoded depends on the inputs: nobody is told (§7.2).
-        told = [] if reason == "A13" else present
+        told = [] if reason == "A13" else sorted({*present, *self._waiting})
         self.aborts = dict.fromkeys(told, wire.encode_envelope(self.session, wire.Abort(reason)))
         self.phase, self.requests, self.abort_reason = Phase.ABORTED, {}, reason

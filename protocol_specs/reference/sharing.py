@@ -43,7 +43,7 @@ def decode_share(share: bytes) -> list[int]:
 
 
 def is_canonical(share: bytes) -> bool:
-    """Whether every element is below p (C32, S51)."""
+    """Whether every element is below p (§6.4, S51)."""
     return len(share) == SHARE_BYTES and all(element < P for element in decode_share(share))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol_specs.reference import policy, rules
+from protocol_specs.reference import policy, rules, sealing
 from protocol_specs.reference.client import Client
 from protocol_specs.testee.planting import Edit, Fault, edited
 
@@ -472,9 +472,9 @@ CLIENT_FAULTS: Final[dict[str, Fault]] = {
     ),
     "mask-share-not-canonical": edited(
         "Only the seed share has to be canonical.",
-        "C32",
-        Client,
-        "_opened",
+        "R64",
+        sealing,
+        "read",
         "for share in pair",
         "for share in pair[:1]",
     ),
@@ -724,8 +724,8 @@ CLIENT_FAULTS: Final[dict[str, Fault]] = {
         "C33",
         Client,
         "receive",
-        "self._opened(request)",
-        "pass",
+        "asked is not None and not self._opened(asked)[1]",
+        "asked is not None",
     ),
     "first-input-counts": edited(
         "A second input does not replace the first.",

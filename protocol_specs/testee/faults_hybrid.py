@@ -68,10 +68,10 @@ HYBRID_FAULTS: dict[str, Fault] = {
         "The last coefficient is not looked at.", "C28 S15", keys, "_coefficients", "range(768)", "range(767)"
     ),
     "hybrid-key-lengths-of-any-suite": edited(
-        "A client takes public keys of other suites.",
-        "A08 R19",
-        Client,
-        "_check_lengths",
+        "Public keys of other suites are taken.",
+        "A08 R19 S02",
+        keys,
+        "check_lengths",
         "len(key) != expected",
         "False",
     ),
@@ -85,7 +85,7 @@ HYBRID_FAULTS: dict[str, Fault] = {
     ),
     "hybrid-mask-ciphertext-not-authentic": edited(
         "The associated data has no mask ciphertext.",
-        "R43 C31",
+        "R43 R64",
         sealing,
         "associated_data",
         "[mask_ciphertext] if mask_ciphertext else []",

@@ -15,6 +15,7 @@ from protocol_specs.reference import (
     packing,
     parameters,
     prg,
+    protobuf,
     sealing,
     sharing,
     signatures,
@@ -487,14 +488,14 @@ NUMBER_FAULTS: Final[dict[str, Fault]] = {
     ),
     "shares-reduced": edited(
         "Share elements of the prime and above are canonical.",
-        "C32 S51",
+        "R64 S51",
         sharing,
         "is_canonical",
         "element < P",
         "element < 2**16",
     ),
     "shares-below-prime-only": edited(
-        "The largest element is refused.", "C32 S51", sharing, "is_canonical", "element < P", "element < P - 1"
+        "The largest element is refused.", "R64 S51", sharing, "is_canonical", "element < P", "element < P - 1"
     ),
     "first-limb-of-two": edited(
         "A first limb above 1 is cut.",
@@ -507,29 +508,29 @@ NUMBER_FAULTS: Final[dict[str, Fault]] = {
     "field-of-65537": edited("Shares are evaluated modulo 2^16 + 1.", "R50", field, "evaluate", "% P", "% 65537"),
     # Messages.
     "wire-zero-ids-written": edited(
-        "A client id of 0 is written out.", "R18", wire, "_encode", 'case "fixed64" if value:', 'case "fixed64":'
+        "A client id of 0 is written out.", "R18", protobuf, "encode", 'case "fixed64" if value:', 'case "fixed64":'
     ),
     "wire-empty-body-left-out": edited(
         "A body without content is left out.",
         "R18",
         wire,
         "encode_envelope",
-        "+ _delimited(number, _encode(body))",
-        "+ (_delimited(number, _encode(body)) if _encode(body) else b'')",
+        "+ protobuf.delimited(number, protobuf.encode(body))",
+        "+ (protobuf.delimited(number, protobuf.encode(body)) if protobuf.encode(body) else b'')",
     ),
     "wire-lists-not-packed": edited(
         "Lists of ids are not packed.",
         "R18",
-        wire,
-        "_encode",
-        'encoding += _delimited(number, b"".join(client.to_bytes(8, "little") for client in value))',
+        protobuf,
+        "encode",
+        'encoding += delimited(number, b"".join(client.to_bytes(8, "little") for client in value))',
         'encoding += b"".join(_varint(number << 3 | _FIXED64) + c.to_bytes(8, "little") for c in value)',
     ),
     "wire-ids-big-endian": edited(
         "Lists of ids are big-endian.",
         "R18",
-        wire,
-        "_encode",
+        protobuf,
+        "encode",
         'b"".join(client.to_bytes(8, "little") for client in value)',
         'b"".join(client.to_bytes(8, "big") for client in value)',
     ),
@@ -552,7 +553,7 @@ NUMBER_FAULTS: Final[dict[str, Fault]] = {
     "wire-repeated-ids": edited(
         "A list may name a client twice.",
         "R19",
-        wire,
+        protobuf,
         "_ascending",
         "clients != sorted(set(clients))",
         "clients != sorted(clients)",
@@ -560,7 +561,7 @@ NUMBER_FAULTS: Final[dict[str, Fault]] = {
     "wire-ids-signed": edited(
         "Lists are in the order of signed ids.",
         "R19",
-        wire,
+        protobuf,
         "_ascending",
         "clients != sorted(set(clients))",
         "clients != sorted(set(clients), key=lambda c: c - 2**64 if c >= 2**63 else c)",

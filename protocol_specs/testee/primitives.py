@@ -9,7 +9,20 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from protocol_specs.reference import canonical, digests, keys, packing, prg, sealing, sharing, signatures, topology
+from protocol_specs.reference import (
+    canonical,
+    dealings,
+    digests,
+    disclosures,
+    evidence,
+    keys,
+    packing,
+    prg,
+    sealing,
+    sharing,
+    signatures,
+    topology,
+)
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable
 from protocol_specs.reference.wire import (
     Advertisement,
@@ -67,6 +80,50 @@ def _advertisement(given: Json) -> Advertisement:
 def _cohort_digest(given: Json) -> Json:
     shown = [_advertisement(entry) for entry in given["advertisements"]]
     return {"cohort_digest": digests.cohort_digest(_data(given["session"]), shown).hex()}
+
+
+def _dealing(given: Json) -> Json:
+    entries = [
+        dealings.entry(int(each["receiver"]), _data(each["receiver_public"]), _data(each["sealed"]))
+        for each in given["entries"]
+    ]
+    dealt = dealings.digests(entries)
+    session, binding, public = (_data(given[name]) for name in ("session", "binding", "dealer_public"))
+    message = dealings.signed_input(session, binding, int(given["dealer"]), public, dealt)
+    return {"digests": dealt.hex(), "message": message.hex()}
+
+
+def _judge_entry(given: Json) -> Json:
+    if not dealings.stands_in(_data(given["entry"]), _data(given["block"]), _data(given["digests"])):
+        raise Refused("R58")
+    return {}
+
+
+def _judge_provable(given: Json) -> Json:
+    if disclosures.lift(_data(given["public"])) is None:
+        raise Refused("R58")
+    return {}
+
+
+def _prove(given: Json) -> Json:
+    _judge_provable({"public": given["other_public"]})
+    proof = disclosures.prove(_data(given["private"]), _data(given["other_public"]), _data(given["context"]))
+    return {"proof": proof.hex()}
+
+
+def _shown(given: Json) -> Json:
+    agreed = disclosures.shown(*(_data(given[name]) for name in ("public", "other_public", "proof", "context")))
+    if agreed is None:
+        raise Refused("R58")
+    return {"agreed": agreed.hex()}
+
+
+def _judge_evidence(given: Json) -> Json:
+    roster = {int(each["client"]): _data(each["verification_key"]) for each in given["roster"]}
+    verdict = evidence.judge(_data(given["evidence"]), roster)
+    if verdict is None:
+        raise Refused("R58")
+    return {"client": str(verdict[0]), "rule": verdict[1]}
 
 
 def _judge_key(given: Json) -> Json:
@@ -127,7 +184,7 @@ def _open(given: Json) -> Json:
     try:
         pair = sealing.unseal(_data(given["key"]), *_ends(given), _data(given["sealed"]))
     except sealing.NotAuthentic as error:
-        raise Refused("C31") from error
+        raise Refused("S22") from error
     for share in pair:
         _judge_share({"share": share.hex()})
     return {"seed_share": pair[0].hex(), "mask_key_share": pair[1].hex()}
@@ -135,7 +192,7 @@ def _open(given: Json) -> Json:
 
 def _judge_share(given: Json) -> Json:
     if not sharing.is_canonical(_data(given["share"])):
-        raise Refused("C32", "S51")
+        raise Refused("S22", "S51")
     return {}
 
 
@@ -188,6 +245,12 @@ def _decode(given: Json) -> Json:
 FUNCTIONS: Final[dict[str, Callable[[Json], Json]]] = {
     "canonical/encode": _encode,
     "digests/cohort_digest": _cohort_digest,
+    "disclosures/dealing": _dealing,
+    "disclosures/judge_entry": _judge_entry,
+    "disclosures/judge_evidence": _judge_evidence,
+    "disclosures/judge_provable": _judge_provable,
+    "disclosures/prove": _prove,
+    "disclosures/shown": _shown,
     "key_schedule/public_key": lambda given: {"public": keys.public_key(_data(given["private"])).hex()},
     "key_schedule/judge_public_key": _judge_key,
     "key_schedule/channel_keys": _channel_keys,

@@ -183,7 +183,7 @@ class ReferenceTestee:
         return self._server_event(session, kind, step)
 
     def _client_event(self, session: _ClientSession, kind: str, step: pb.Step) -> pb.Outcome:
-        client, before = session.client, session.client.phase
+        client, before, answered = session.client, session.client.phase, session.client._answered
         status, rule, answer = pb.ACCEPTED, "", None
         try:
             if kind == "set_input":
@@ -191,7 +191,8 @@ class ReferenceTestee:
                 client.set_input(inputs, step.set_input.weight)
             elif kind == "message":
                 answer = client.receive(step.message)
-                if answer is not None and not self._claim(session, before, answer):
+                repeated = client._answered is answered
+                if answer is not None and not repeated and not self._claim(session, before, answer):
                     status, rule, answer = pb.REFUSED, "A12", None
             else:
                 if before in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
@@ -216,7 +217,7 @@ class ReferenceTestee:
 
     def _claim(self, session: _ClientSession, phase: ClientPhase, answer: bytes) -> bool:
         """Put an answer into the ledger; a session that answered otherwise before ends (§9)."""
-        if not session.ledger or phase is session.client.phase:
+        if not session.ledger:
             return True
         key = (session.ledger, session.client.session, session.client.client, phase.name)
         if self._ledgers.setdefault(key, sha256(answer).digest()) == sha256(answer).digest():
@@ -263,6 +264,10 @@ class ReferenceTestee:
         if sends:
             outgoing = {**server.requests, **server.aborts}
             outcome.requests.extend(pb.ClientMessage(client=c, message=outgoing[c]) for c in sorted(outgoing))
+            for blamed in server.blame:
+                blame = outcome.blame.add(client=blamed.client, rule=blamed.rule)
+                if blamed.evidence is not None:
+                    blame.evidence = blamed.evidence
             if server.result is not None:
                 outcome.result.CopyFrom(_result(server))
         return outcome

@@ -49,11 +49,13 @@ def _keys(app: typer.Typer) -> None:
     from secagg.cli.keys.key import app as key
     from secagg.cli.keys.keygen import keygen
     from secagg.cli.keys.roster import app as roster
+    from secagg.cli.keys.verify_blame import verify_blame
 
     app.command(short_help="Make an identity key.")(keygen)
     app.command(short_help="Make a roster of keys, change it, and sign it.")(enroll)
     app.add_typer(key, name="key", short_help="Show which key a file holds.")
     app.add_typer(roster, name="roster", short_help="Show who is in a roster.")
+    app.command(short_help="Say whether evidence shows that a client lied.")(verify_blame)
 
 
 def _serve(app: typer.Typer) -> None:
@@ -131,7 +133,7 @@ def _privacy(app: typer.Typer) -> None:
 _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("simulate", "params"), _local),
     "demo": _demo,
-    **dict.fromkeys(("keygen", "enroll", "key", "roster"), _keys),
+    **dict.fromkeys(("keygen", "enroll", "key", "roster", "verify-blame"), _keys),
     "serve": _serve,
     "audit": _audit,
     "reload": _reload,

@@ -141,9 +141,11 @@ def round_name(round_: secagg.Round) -> str:
 
 
 def rounds_of(threat_model: secagg.ThreatModel) -> tuple[secagg.Round, ...]:
-    """Return the rounds of a session, in order."""
-    active = threat_model is secagg.ThreatModel.ACTIVE
-    return tuple(round_ for round_ in secagg.Round if active or round_ is not secagg.Round.CONSISTENCY_CHECK)
+    """Return the rounds of a session that nobody complains in, in order."""
+    left_out = {secagg.Round.DISCLOSURE}
+    if threat_model is not secagg.ThreatModel.ACTIVE:
+        left_out.add(secagg.Round.CONSISTENCY_CHECK)
+    return tuple(round_ for round_ in secagg.Round if round_ not in left_out)
 
 
 def readable_bytes(count: float) -> str:

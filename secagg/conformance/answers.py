@@ -171,9 +171,11 @@ def _rules_of_flip(part: Part, round_: str, span: Span) -> tuple[str, ...]:
     if round_ == ADVERTISE_KEYS:
         if span.path.endswith("client"):
             return ("S10", "S11")
-        return ("S11", "S12", "S13", "S15") if part.active else ()
+        return ("S11", "S12", "S13", "S15", "S18") if part.active else ()
     if round_ == SHARE_KEYS:
-        return ("S20", "S02") if span.path.endswith("client") else ()
+        if span.path.endswith("client"):
+            return ("S20", "S02")
+        return ("S21",) if part.active and part.parameters.suite < 0x0100 else ()
     if round_ == CONSISTENCY_CHECK:
         return ("S40",)
     return ("S50", "S02") if span.path.endswith("owner") else ()

@@ -203,7 +203,7 @@ class EndSession(_message.Message):
     def __init__(self) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("handle", "status", "rule", "phase", "abort_reason", "answer", "notice", "offer", "requests", "dropped", "inconsistent", "result")
+    __slots__ = ("handle", "status", "rule", "phase", "abort_reason", "answer", "notice", "offer", "requests", "dropped", "inconsistent", "result", "blame")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +216,7 @@ class Outcome(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     INCONSISTENT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
+    BLAME_FIELD_NUMBER: _ClassVar[int]
     handle: int
     status: Status
     rule: str
@@ -228,7 +229,18 @@ class Outcome(_message.Message):
     dropped: _containers.RepeatedCompositeFieldContainer[Drop]
     inconsistent: _containers.RepeatedCompositeFieldContainer[OffPolynomial]
     result: Result
-    def __init__(self, handle: _Optional[int] = ..., status: _Optional[_Union[Status, str]] = ..., rule: _Optional[str] = ..., phase: _Optional[str] = ..., abort_reason: _Optional[str] = ..., answer: _Optional[bytes] = ..., notice: _Optional[bytes] = ..., offer: _Optional[bytes] = ..., requests: _Optional[_Iterable[_Union[ClientMessage, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[Drop, _Mapping]]] = ..., inconsistent: _Optional[_Iterable[_Union[OffPolynomial, _Mapping]]] = ..., result: _Optional[_Union[Result, _Mapping]] = ...) -> None: ...
+    blame: _containers.RepeatedCompositeFieldContainer[Blame]
+    def __init__(self, handle: _Optional[int] = ..., status: _Optional[_Union[Status, str]] = ..., rule: _Optional[str] = ..., phase: _Optional[str] = ..., abort_reason: _Optional[str] = ..., answer: _Optional[bytes] = ..., notice: _Optional[bytes] = ..., offer: _Optional[bytes] = ..., requests: _Optional[_Iterable[_Union[ClientMessage, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[Drop, _Mapping]]] = ..., inconsistent: _Optional[_Iterable[_Union[OffPolynomial, _Mapping]]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., blame: _Optional[_Iterable[_Union[Blame, _Mapping]]] = ...) -> None: ...
+
+class Blame(_message.Message):
+    __slots__ = ("client", "rule", "evidence")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    client: int
+    rule: str
+    evidence: bytes
+    def __init__(self, client: _Optional[int] = ..., rule: _Optional[str] = ..., evidence: _Optional[bytes] = ...) -> None: ...
 
 class Drop(_message.Message):
     __slots__ = ("client", "rule")

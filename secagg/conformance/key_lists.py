@@ -20,7 +20,7 @@ from secagg.conformance.tampering import (
     replace_list,
     stranger,
 )
-from secagg.conformance.to_clients import Attack, Part, refuse
+from secagg.conformance.to_clients import Attack, Part, complain, refuse
 
 Edit = Callable[[Any], None]
 
@@ -41,8 +41,8 @@ def advertisement_attacks(part: Part) -> Iterator[Attack]:
         if part.active:
             return Attack(name, SHARE_KEYS, ("C26",), (refuse(changed, "C26", *rules),))
         first = Delivery(changed, frozenset(rules), optional=True)
-        later = refuse(part.after(SHARE_KEYS), "C31", *rules)
-        return Attack(name, SHARE_KEYS, rules[:1] or ("C31",), (first, later))
+        later = complain(part.after(SHARE_KEYS), *rules)
+        return Attack(name, SHARE_KEYS, rules[:1] or ("R64",), (first, later))
 
     yield attack("own-missing", lambda body: _without(body.advertisements, part.client), "C22")
     yield attack(
@@ -74,7 +74,7 @@ def advertisement_attacks(part: Part) -> Iterator[Attack]:
         yield attack("no-neighbour", lambda body: _insert(body.advertisements, neighbour), "C20")
     if len(others) > part.parameters.threshold:
         shorter = altered(honest, lambda body: _without(body.advertisements, a))
-        later = refuse(part.after(SHARE_KEYS), "C30", "C31")
+        later = complain(part.after(SHARE_KEYS), "C30")
         yield Attack("one-peer-left-out", SHARE_KEYS, ("C30", "R08"), (Delivery(shorter), later))
 
 
@@ -97,12 +97,15 @@ def sealed_pair_attacks(part: Part) -> Iterator[Attack]:
 
         return edit
 
-    yield attack("senders-swapped", lambda body: _swap(body.ciphertexts, a, b, "ciphertext"), "C31")
-    yield attack("own-pair-reflected", sealed(a, lambda _: own[a]), "C31")
+    def unreadable(name: str, edit: Edit) -> Attack:
+        return Attack(name, MASKED_INPUT, ("R64",), (complain(altered(honest, edit)),))
+
+    yield unreadable("senders-swapped", lambda body: _swap(body.ciphertexts, a, b, "ciphertext"))
+    yield unreadable("own-pair-reflected", sealed(a, lambda _: own[a]))
     if misrouted is not None:
-        yield attack("pair-for-another-receiver", sealed(a, lambda _: misrouted), "C31")
-    yield attack("nonce-changed", sealed(b, lambda old: bytes([old[0] ^ 1]) + old[1:]), "C31")
-    yield attack("tag-changed", sealed(b, lambda old: old[:-1] + bytes([old[-1] ^ 128])), "C31")
+        yield unreadable("pair-for-another-receiver", sealed(a, lambda _: misrouted))
+    yield unreadable("nonce-changed", sealed(b, lambda old: bytes([old[0] ^ 1]) + old[1:]))
+    yield unreadable("tag-changed", sealed(b, lambda old: old[:-1] + bytes([old[-1] ^ 128])))
     yield attack("pair-one-byte-short", sealed(a, lambda old: old[:-1]), "A08")
     yield attack("pair-one-byte-long", sealed(a, lambda old: old + b"\x00"), "A08")
     yield attack("pair-empty", sealed(a, lambda _: b""), "A08")

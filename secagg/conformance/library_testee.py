@@ -16,7 +16,14 @@ import secagg
 from secagg.canonical import Reader
 from secagg.conformance import conformance_pb2 as pb
 from secagg.parameters.vectors import read_vector
-from secagg.protocol.events import AnswerRepeated, ClientDropped, LateMessageRefused, ServerEvent, ShareInconsistent
+from secagg.protocol.events import (
+    AnswerRepeated,
+    ClientDropped,
+    LateMessageRefused,
+    ServerEvent,
+    SessionAborted,
+    ShareInconsistent,
+)
 from secagg.testing.tape import TapeExhaustedError, TapeRandomSource
 
 _Session = secagg.ClientSession | secagg.ServerSession
@@ -261,7 +268,7 @@ def _server_moves(session: secagg.ServerSession, move: Callable[[], Mapping[int,
 
 
 def _tell(outcome: pb.Outcome, events: Iterable[ServerEvent]) -> None:
-    """Add what the closing of a round told: who was dropped, and whose shares did not fit."""
+    """Add what the closing of a round told: who was dropped, whose shares did not fit, and who is to blame."""
     dropped, inconsistent = [], []
     for event in events:
         match event:
@@ -269,6 +276,10 @@ def _tell(outcome: pb.Outcome, events: Iterable[ServerEvent]) -> None:
                 dropped.append((event.client, event.reason.value))
             case ShareInconsistent():
                 inconsistent.append((event.owner, event.holder))
+            case SessionAborted():
+                outcome.blame.extend(
+                    pb.Blame(client=each.client, rule=each.reason.value, evidence=each.evidence) for each in event.blame
+                )
     outcome.dropped.extend(pb.Drop(client=client, rule=rule) for client, rule in sorted(dropped))
     outcome.inconsistent.extend(pb.OffPolynomial(holder=holder, owner=owner) for owner, holder in sorted(inconsistent))
 

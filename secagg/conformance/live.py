@@ -45,12 +45,14 @@ class Delivery:
         rules: the ids of which one may refuse it; empty: it must be accepted.
         optional: it may also be accepted.
         answer: with which it must be answered if it is accepted; None: with any bytes.
+        complaint: instead of refusing it the client may complain (R64), or must, if no rule is given.
     """
 
     message: bytes
     rules: frozenset[str] = frozenset()
     optional: bool = False
     answer: bytes | None = None
+    complaint: bool = False
 
 
 class Revelations:
@@ -109,10 +111,14 @@ class Victim:
         outcome = self._desk.step(self._handle, message=delivery.message)
         if outcome.HasField("answer"):
             self._revealed.add(outcome.answer)
+        if delivery.complaint and outcome.status == pb.ACCEPTED:
+            self._complained(outcome, what)
+            return False
         if outcome.status == pb.ACCEPTED and (delivery.optional or not delivery.rules):
             self._accepted(delivery, outcome, what)
             return True
-        allowed = "" if delivery.rules and not delivery.optional else "ACCEPTED"
+        accepted = "ACCEPTED with a Complaint" if delivery.complaint else "ACCEPTED"
+        allowed = "" if delivery.rules and not (delivery.optional or delivery.complaint) else accepted
         if delivery.rules:
             allowed += f"{' or ' if allowed else ''}REFUSED by {alternatives(delivery.rules)}"
         if outcome.status != pb.REFUSED or outcome.rule not in delivery.rules:
@@ -134,6 +140,17 @@ class Victim:
                 raise Deviation("the client answered a message after it had ended its session")
             if outcome.status != pb.LOCAL_ERROR or outcome.phase != "ABORTED":
                 raise Deviation(f"an ended client gave {told(outcome)} in {outcome.phase} instead of LOCAL_ERROR")
+
+    def _complained(self, outcome: pb.Outcome, what: str) -> None:
+        """It named somebody, has sent no input, and will not: not even for the request that an honest server sends."""
+        named = Envelope.FromString(outcome.answer).complaint.accused if outcome.HasField("answer") else []
+        if not named or outcome.phase != "DISCLOSURE":
+            raise Deviation(f"{what}: expected a Complaint, and {told(outcome)} came, in {outcome.phase}")
+        honest = (each.requests[self._client] for each in self._session.rounds if self._client in each.requests)
+        for message in honest:
+            after = self._desk.step(self._handle, message=message)
+            if after.HasField("answer") or after.phase != "ABORTED":
+                raise Deviation(f"{what}: after its Complaint the client gave {told(after)} to an honest request")
 
     def _accepted(self, delivery: Delivery, outcome: pb.Outcome, what: str) -> None:
         if not outcome.HasField("answer"):

@@ -5,6 +5,7 @@ Also puts outcomes into words. Must not know where the expectation comes from.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -58,6 +59,7 @@ def outcome_difference(expected: Mapping[str, Json], got: pb.Outcome, parameters
         or messages_difference("request", by_client(wanted.requests), by_client(got.requests))
         or _rows_difference("dropped clients", _drops(wanted), _drops(got))
         or _rows_difference("inconsistent shares", _off(wanted), _off(got))
+        or _rows_difference("blamed clients", _blamed(wanted), _blamed(got))
         or _result_difference(wanted, got, parameters)
     )
 
@@ -136,6 +138,18 @@ def _drops(outcome: pb.Outcome) -> list[str]:
 
 def _off(outcome: pb.Outcome) -> list[str]:
     return [f"{each.holder} of {each.owner}" for each in outcome.inconsistent]
+
+
+def _blamed(outcome: pb.Outcome) -> list[str]:
+    """Who, why, and with which evidence: its bytes are the same wherever they are made."""
+
+    def shown(evidence: bytes) -> str:
+        return f"evidence {hashlib.sha256(evidence).hexdigest()[:16]} of {len(evidence)} bytes"
+
+    return [
+        f"{each.client} by {each.rule} with {shown(each.evidence) if each.HasField('evidence') else 'no evidence'}"
+        for each in outcome.blame
+    ]
 
 
 def _rows_difference(word: str, expected: list[str], got: list[str]) -> str | None:

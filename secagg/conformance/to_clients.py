@@ -38,7 +38,7 @@ _KEYS: Final = frozenset({"C20", "C22", "C23", "C24", "C25", "C26", "C27", "C28"
 _OF_ROUND: Final[dict[str, frozenset[str]]] = {
     ADVERTISE_KEYS: _ANY,
     SHARE_KEYS: _ANY | _KEYS,
-    MASKED_INPUT: _ANY | {"C30", "C31", "C32", "C33"},
+    MASKED_INPUT: _ANY | {"C30", "C33"},
     CONSISTENCY_CHECK: _ANY | {"C40", "C41", "C42", "C43"},
     UNMASKING: _ANY | {f"C{number}" for number in range(50, 62)},
 }
@@ -114,12 +114,18 @@ class Attack:
 
     def changes_something(self, part: Part) -> bool:
         """Whether no message that must be refused is the honest one: small sessions may have nothing to change."""
-        return not any(each.rules and each.message == part.request(self.round) for each in self.deliveries)
+        must_differ = (each.message for each in self.deliveries if each.rules or each.complaint)
+        return part.request(self.round) not in must_differ
 
 
 def refuse(message: bytes, *rules: str) -> Delivery:
     """A message that must be refused by one of these rules."""
     return Delivery(message, frozenset(rules))
+
+
+def complain(message: bytes, *rules: str) -> Delivery:
+    """A message with pairs that cannot be read: the client complains, or refuses it by one of these rules."""
+    return Delivery(message, frozenset(rules), complaint=True)
 
 
 def attack_case(part: Part, attack: Attack) -> Case:
@@ -217,7 +223,8 @@ def _bit_flips(part: Part, round_: str) -> Iterator[Attack]:
         elif round_ == SHARE_KEYS and not part.active:
             yield from _flip_of_unsigned_key(part, name, span.path, changed)
         else:
-            yield Attack(name, round_, ("R03",), (refuse(changed, *_OF_ROUND[round_]),))
+            delivery = refuse(changed, *_OF_ROUND[round_])
+            yield Attack(name, round_, ("R03",), (replace(delivery, complaint=round_ == MASKED_INPUT),))
 
 
 def _flip_of_unsigned_key(part: Part, name: str, path: str, changed: bytes) -> Iterator[Attack]:
@@ -229,7 +236,7 @@ def _flip_of_unsigned_key(part: Part, name: str, path: str, changed: bytes) -> I
         yield Attack(name, SHARE_KEYS, ("R03",), (refuse(changed, *_OF_ROUND[SHARE_KEYS]),))
     elif bound:
         first = Delivery(changed, _OF_ROUND[SHARE_KEYS], optional=True)
-        yield Attack(name, SHARE_KEYS, ("C31", "R08"), (first, refuse(part.after(SHARE_KEYS), "C31")))
+        yield Attack(name, SHARE_KEYS, ("R64", "R08"), (first, complain(part.after(SHARE_KEYS))))
 
 
 def _spliced(part: Part) -> Iterator[Attack]:
@@ -237,4 +244,5 @@ def _spliced(part: Part) -> Iterator[Attack]:
     session = parsed(part.request(ADVERTISE_KEYS)).session
     for round_, rules in ((SHARE_KEYS, _KEYS), (MASKED_INPUT, _OF_ROUND[MASKED_INPUT] - _ANY)):
         message = in_session(_replayed(part, round_), session)
-        yield Attack("spliced-from-another-session", round_, ("R03",), (refuse(message, *rules),))
+        delivery = replace(refuse(message, *rules), complaint=round_ == MASKED_INPUT)
+        yield Attack("spliced-from-another-session", round_, ("R03",), (delivery,))

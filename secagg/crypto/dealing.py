@@ -14,6 +14,7 @@ from secagg.canonical import encode_fields
 from secagg.crypto.labels import Label
 
 PAIRS_IN_A_BLOCK: Final = 16
+ENTRY_BYTES: Final = 8 + 32 + 112
 DIGEST_BYTES: Final = 32
 ID_BYTES: Final = 8
 
@@ -37,6 +38,21 @@ def digests_of(entries: Sequence[bytes]) -> bytes:
 def dealing_text(session: bytes, binding: bytes, dealer: int, dealer_public: bytes, digests: bytes) -> bytes:
     """What a dealer signs; `dealer_public` is its channel public key."""
     return encode_fields(Label.DEALING_SIGNATURE, session, binding, dealer, dealer_public, digests)
+
+
+def disclosure_context(
+    session: bytes,
+    binding: bytes,
+    dealer: int,
+    dealer_public: bytes,
+    receiver: int,
+    receiver_public: bytes,
+    sealed: bytes,
+) -> bytes:
+    """What the receiver of a sealed pair binds its proof to: a proof about one pair says nothing of another one."""
+    return encode_fields(
+        Label.DISCLOSURE_CONTEXT, session, binding, dealer, dealer_public, receiver, receiver_public, sealed
+    )
 
 
 def is_dealt(entry: bytes, block: bytes, digests: bytes) -> bool:

@@ -138,8 +138,8 @@ def channel_keys(
         LowOrderPointError: the peer's public key is of low order.
     """
     agreed = key.agree(peer_public)
-    sending = _directional(agreed, binding, client, key.public, peer, peer_public)
-    receiving = _directional(agreed, binding, peer, peer_public, client, key.public)
+    sending = channel_key(agreed, binding, client, key.public, peer, peer_public)
+    receiving = channel_key(agreed, binding, peer, peer_public, client, key.public)
     agreed.wipe()
     return sending, receiving
 
@@ -185,9 +185,10 @@ def _prg_key(label: Label, seed: SecretBytes, session: bytes) -> SecretBytes:
     return kdf.expand(seed, _bound(label, session), 16)
 
 
-def _directional(
+def channel_key(
     agreed: SecretBytes, binding: bytes, sender: int, sender_public: bytes, receiver: int, receiver_public: bytes
 ) -> SecretBytes:
+    """The share-encryption key from one client to another (32 bytes), from the X25519 result of their channel keys."""
     info = _bound(Label.CHANNEL_KEY, binding) + _party(sender, sender_public) + _party(receiver, receiver_public)
     return kdf.derive(agreed, salt=binding, info=info)
 

@@ -108,7 +108,7 @@ class RoundBook:
         Rebuilding one client's secret takes `threshold` others; a sum takes `minimum_contributors`, and an input that
         was added counts whatever its client does later. In a sparse graph a neighbourhood may be lost before this.
         """
-        if self._round is None:
+        if self._round in (None, Round.DISCLOSURE):  # then no sum is waited for, but who is to blame
             return False
         few = len(self.live) <= self._parameters.threshold
         if self._round in _SETTLED:

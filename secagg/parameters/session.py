@@ -197,20 +197,47 @@ class SessionParameters:
         )
         return replace(chosen, explanation=f"{choice.reason} {_room(chosen)}")
 
-    def renew(self, *, context: bytes | None = None) -> SessionParameters:
+    def renew(self, *, context: bytes | None = None, exclude: Iterable[ClientId] = ()) -> SessionParameters:
         """Return the same parameters for another session: a fresh nonce, a fresh ring, and perhaps another context.
 
         Parameters serve one session; two sessions of one digest could not tell each other's messages apart.
+
+        Args:
+            context: of the next session; None keeps it.
+            exclude: clients that stay out of it, such as those whom an ended one blames (Specification §6.9); those
+                who are not in the cohort are no mistake. Threshold and `minimum_contributors` stay.
+
+        Raises:
+            ParameterError: too few clients are left for threshold and `minimum_contributors`, or for the degree.
         """
-        topology = self.topology
+        topology, out = self.topology, frozenset(exclude)
+        cohort = tuple(client for client in self.cohort if client not in out)
+        self._require_left(len(cohort))
         if topology.kind is TopologyKind.SPARSE:
             topology = replace(topology, permutation_seed=os.urandom(PERMUTATION_SEED_BYTES))
+        else:
+            topology = replace(topology, degree=len(cohort) - 1)
         return replace(
             self,
+            cohort=cohort,
             topology=topology,
             nonce=os.urandom(NONCE_BYTES),
             context=self.context if context is None else context,
         )
+
+    def _require_left(self, left: int) -> None:
+        """Demand that a smaller cohort can still release a sum, and that its graph has this degree."""
+        needed = max(self.threshold + 1, self.minimum_contributors)
+        sparse, degree = self.topology.kind is TopologyKind.SPARSE, self.topology.degree
+        if sparse:
+            needed = max(needed, degree + 1)
+        if left < needed or (sparse and left % 2 and degree % 2):
+            graph = f", on a ring of degree {degree}," if sparse else ""
+            raise ParameterError(
+                f"{left} of {self.clients} clients are left, and a session with threshold {self.threshold} and "
+                f"minimum_contributors {self.minimum_contributors}{graph} needs at least {needed}"
+                f"{', and an even number' if sparse and degree % 2 else ''}; choose parameters anew for other clients"
+            )
 
     def encode(self) -> bytes:
         """Return the canonical bytes that the session digest is made of (Specification §2.2)."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import AbortReason, InternalError, PeerMisbehaved, SessionAbortedError, Violation
 from secagg.parameters import ThreatModel
+from secagg.protocol.client_complaint import disclose
 from secagg.protocol.client_input import mask_input
 from secagg.protocol.client_setup import accept_offer, advertise_keys, share_keys
 from secagg.protocol.client_states import ClientAborted, ClientState, ClientStep, Offered
@@ -17,19 +18,21 @@ from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     ConsistencyCheckRequest,
+    DisclosureRequest,
     MaskedInputCollectionRequest,
     ServerMessage,
     SessionOffer,
     ShareKeysRequest,
     UnmaskingRequest,
 )
-from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
+from secagg.protocol.transitions import AFTER_COMPLAINT, CLIENT_TRANSITIONS, ClientPhase
 
 _HANDLERS: Final[Mapping[tuple[ClientPhase, type[object]], Callable[[Any, Any, RandomSource], ClientStep]]] = {
     (ClientPhase.OFFERED, SessionOffer): accept_offer,
     (ClientPhase.ADVERTISE_KEYS, AdvertiseKeysRequest): advertise_keys,
     (ClientPhase.SHARE_KEYS, ShareKeysRequest): share_keys,
     (ClientPhase.MASKED_INPUT, MaskedInputCollectionRequest): mask_input,
+    (ClientPhase.DISCLOSURE, DisclosureRequest): disclose,
     (ClientPhase.CONSISTENCY_CHECK, ConsistencyCheckRequest): confirm_contributors,
     (ClientPhase.UNMASKING, UnmaskingRequest): reveal_shares,
 }
@@ -73,7 +76,7 @@ def receive(state: ClientState, message: SessionOffer | ServerMessage, randomnes
 
 def _checked(threat_model: ThreatModel, state: ClientState, message: object, step: ClientStep) -> ClientStep:
     expected = CLIENT_TRANSITIONS[threat_model][state.phase][type(message)]
-    if step.state.phase is not expected:
+    if step.state.phase not in (expected, AFTER_COMPLAINT.get(state.phase)):
         raise InternalError(f"{state.phase.name} went to {step.state.phase.name}, the table says {expected.name}")
     return step
 

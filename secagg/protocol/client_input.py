@@ -1,4 +1,4 @@
-"""A client masks its input (Specification §6.4)."""
+"""A client masks its input, once it can read all that was dealt to it (Specification §6.4)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from secagg.masking.engine import MaskTerm, add_masks
 from secagg.parameters import ClientId
 from secagg.protocol.acknowledging import sign_inclusion
 from secagg.protocol.chosen_edges import unpack_set
+from secagg.protocol.client_complaint import complain
 from secagg.protocol.client_states import (
     AwaitingConsistencyCheck,
     AwaitingMaskedInput,
@@ -36,12 +37,15 @@ def mask_input(
 
     Raises:
         LocalProtocolError: the request is in order and no input was set; the state is unchanged.
-        PeerMisbehaved: a sealed share that no neighbour made for this client, or too few sharers.
+        PeerMisbehaved: a sealed share of somebody who is no neighbour, or too few sharers.
     """
     context = state.context
-    # First of all: a host that computes its input only when it is due must not compute it for a request that is none.
+    # First of all: a host that computes its input only when it is due must not compute it for a request that is none,
+    # and whether a client complains must not depend on having an input.
     sharers = _check_sharers(state, message)
-    held, mask_ciphertexts = _open_all(state, message)
+    held, mask_ciphertexts, accused = _open_all(state, message)
+    if accused:
+        return complain(state, accused)
     if state.input is None:
         raise LocalProtocolError("the server asks for the masked input; call set_input() first")
     words = state.input.words
@@ -91,11 +95,12 @@ def _holders_in(view: ChosenView, sharers: frozenset[ClientId]) -> tuple[ClientI
 
 def _open_all(
     state: AwaitingMaskedInput, message: MaskedInputCollectionRequest
-) -> tuple[dict[ClientId, HeldShares], dict[ClientId, bytes]]:
-    """The shares that each sharer sent, and in a hybrid suite the mask ciphertexts of those with lower ids."""
+) -> tuple[dict[ClientId, HeldShares], dict[ClientId, bytes], dict[ClientId, bytes]]:
+    """The shares that each sharer sent, in a hybrid suite the mask ciphertexts, and the pairs that cannot be read."""
     context = state.context
     held: dict[ClientId, HeldShares] = {}
     mask_ciphertexts: dict[ClientId, bytes] = {}
+    unreadable: dict[ClientId, bytes] = {}
     for sender, content in message.ciphertexts:
         key = state.receiving_keys.get(sender)
         if key is None:
@@ -110,23 +115,11 @@ def _open_all(
             key = key_schedule.hybrid_key(SecretBytes(key.expose()), sent, state.binding)
         bound = key_schedule.share_associated_data(state.binding, sender, context.client, parcel.mask_ciphertext)
         try:
-            pair = aead.open_sealed(key, parcel.sealed, bound)
-        except aead.AuthenticationError as error:
-            raise PeerMisbehaved(
-                Violation.CIPHERTEXT_NOT_AUTHENTIC,
-                f"the shares said to be from client {sender} were not sealed by it for {context.client} here",
-            ) from error
-        held[sender] = _split(pair, sender)
+            held[sender] = HeldShares(*shamir.split_shares(aead.open_sealed(key, parcel.sealed, bound)))
+        except (aead.AuthenticationError, shamir.ShareError):
+            unreadable[sender] = parcel.sealed
         mask_ciphertexts[sender] = parcel.mask_ciphertext
-    return held, mask_ciphertexts
-
-
-def _split(pair: SecretBytes, sender: ClientId) -> HeldShares:
-    try:
-        seed_share, mask_key_share = shamir.split_shares(pair)
-    except shamir.ShareError as error:
-        raise PeerMisbehaved(Violation.SHARE_NOT_CANONICAL, f"client {sender} sealed no canonical share") from error
-    return HeldShares(seed_share, mask_key_share)
+    return held, mask_ciphertexts, unreadable
 
 
 def _terms(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from secagg.crypto import aead, kem, key_schedule, shamir
+from secagg.crypto import aead, dealing, kem, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
 from secagg.crypto.hybrid import HybridKey, halves, is_canonical, private_key
 from secagg.crypto.key_schedule import Encapsulated
@@ -259,7 +260,17 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
         encapsulated,
         view=ChosenView(mask_publics, tuple(sealed_for)) if context.chosen else None,
     )
-    return ClientStep(following, ShareKeysResponse(context.session, tuple(parcels)))
+    if not context.deals_signed or context.identity is None:
+        return ClientStep(following, ShareKeysResponse(context.session, tuple(parcels)))
+    publics = {peer.client: peer.channel_public for peer in peers}
+    entries = [dealing.dealt_entry(receiver, publics[receiver], sealed) for receiver, sealed in parcels]
+    text = dealing.dealing_text(
+        context.session, binding, context.client, state.own.channel_public, dealing.digests_of(entries)
+    )
+    return ClientStep(
+        replace(following, channel_key=state.channel_key, channel_publics=publics),
+        ShareKeysResponse(context.session, tuple(parcels), context.identity.sign(text)),
+    )
 
 
 def _encapsulated(public: bytes, randomness: RandomSource) -> Encapsulated:

@@ -1,7 +1,8 @@
 """One frozen state for each phase of a client (Specification §7.1).
 
-A state holds only what later phases need: building the next one is the erasure of the last. The private
-channel key is gone after ShareKeys, the private mask key and the self-mask seed after MaskedInputCollection.
+A state holds only what later phases need: building the next one is the erasure of the last. The private channel key
+is gone after ShareKeys, or where dealings are signed with the private mask key and the self-mask seed after
+MaskedInputCollection; after a complaint it stays for one disclosure.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class ChosenView:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingMaskedInput:
-    """Shared its secrets; the private X25519 channel key is erased, one receiving key for each neighbour remains.
+    """Shared its secrets; of the channels one receiving key for each neighbour remains.
 
     Attributes:
         context: session context.
@@ -140,6 +141,8 @@ class AwaitingMaskedInput:
         encapsulated: in a hybrid suite, what this client encapsulated to the mask keys of those with higher ids.
         input: the host's, as soon as it is set.
         view: in a chosen graph, whom it sealed shares for.
+        channel_key: in a session with signed dealings, for a disclosure; None in others.
+        channel_publics: likewise, channel public keys by neighbour.
     """
 
     phase: ClassVar[ClientPhase] = ClientPhase.MASKED_INPUT
@@ -153,6 +156,34 @@ class AwaitingMaskedInput:
     encapsulated: Mapping[ClientId, Encapsulated] = field(default_factory=dict)
     input: EncodedInput | None = field(default=None, repr=False)
     view: ChosenView | None = field(default=None, repr=False)
+    channel_key: PrivateKey | None = None
+    channel_publics: Mapping[ClientId, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccusedPair:
+    """A sealed pair of 112 bytes that did not open or held no shares, and its sender's channel public key."""
+
+    channel_public: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingDisclosure:
+    """Complained, and sent no input: what is kept serves one disclosure, and is gone after it.
+
+    Attributes:
+        context: session context.
+        binding: cohort digest, or session digest in a sparse graph.
+        channel_key: to prove with; None when nothing can be, or was already.
+        accused: the pairs that this client could not read, by sender; empty likewise.
+    """
+
+    phase: ClassVar[ClientPhase] = ClientPhase.DISCLOSURE
+    context: ClientContext
+    binding: bytes
+    channel_key: PrivateKey | None = None
+    accused: Mapping[ClientId, AccusedPair] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +251,9 @@ def wipe(state: ClientState) -> None:
         case AwaitingMaskedInput():
             secrets = [state.mask_key, state.self_mask_seed, *state.receiving_keys.values()]
             secrets += [each.secret for each in state.encapsulated.values()]
-            secrets += [state.channel_kem] if state.channel_kem else []
+            secrets += [key for key in (state.channel_kem, state.channel_key) if key]
+        case AwaitingDisclosure():
+            secrets = [state.channel_key] if state.channel_key else []
         case AwaitingConsistencyCheck() | AwaitingUnmasking():
             secrets = [share for pair in state.held.values() for share in (pair.seed_share, pair.mask_key_share)]
         case _:
@@ -234,6 +267,7 @@ ClientState = (
     | AwaitingAdvertiseKeys
     | AwaitingShareKeys
     | AwaitingMaskedInput
+    | AwaitingDisclosure
     | AwaitingConsistencyCheck
     | AwaitingUnmasking
     | ClientCompleted

@@ -58,6 +58,11 @@ class SessionContext:
         return self.parameters.threat_model is ThreatModel.ACTIVE
 
     @property
+    def deals_signed(self) -> bool:
+        """Whether clients sign what they deal, so that who lies about it can be shown (Specification §3.6)."""
+        return self.active and self.complete and not self.suite.hybrid
+
+    @property
     def complete(self) -> bool:
         """Whether every client sees every advertisement."""
         return self.parameters.topology.kind is TopologyKind.COMPLETE

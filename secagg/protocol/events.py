@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from secagg.errors import AbortReason, DropReason
@@ -105,11 +105,28 @@ class SessionCompleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Blame:
+    """Who made a session end, after complaints (Specification §6.9).
+
+    Attributes:
+        client: who is blamed.
+        reason: DEALT_UNREADABLE_PAIR, COMPLAINT_ABOUT_A_READABLE_PAIR or DISCLOSURE_INVALID.
+        evidence: bytes that `secagg.verify_evidence` accepts, with the roster alone; None for a hint, which may be
+            wrong about an honest client.
+    """
+
+    client: ClientId
+    reason: DropReason
+    evidence: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionAborted:
-    """A session ended without a result."""
+    """A session ended without a result; after complaints `blame` names clients, ascending."""
 
     reason: AbortReason
     detail: str
+    blame: tuple[Blame, ...] = ()
 
 
 ServerEvent = (

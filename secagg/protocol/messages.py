@@ -1,4 +1,4 @@
-"""The messages of the five rounds, as plain data (Specification §6).
+"""The messages of the rounds, as plain data (Specification §6).
 
 `<Round>Request` goes from the server to a client, `<Round>Response` back. Every message but the offer
 carries the session digest. Lists of (client, value) pairs stand in strictly ascending order of client.
@@ -31,14 +31,19 @@ _UPWARDS: Final = _DOWNWARDS + CIPHERTEXT_BYTES
 LONGEST_PARCEL_BYTES: Final = _UPWARDS + SHARED_BYTES
 PARCEL_BYTES: Final = frozenset({SEALED_BYTES, _DOWNWARDS, _UPWARDS, LONGEST_PARCEL_BYTES})  # of every suite
 SIGNATURE_BYTES: Final = 64
+MOST_DISCLOSURES: Final = 8
 
 
 class Round(Enum):
-    """The five rounds; the values are the keys of `simulate(dropouts=...)` and of reports."""
+    """The five rounds of every session; the values are the keys of `simulate(dropouts=...)` and of reports.
+
+    A sixth one, DISCLOSURE, is there only after complaints and instead of those behind it.
+    """
 
     ADVERTISE_KEYS = "advertise_keys"
     SHARE_KEYS = "share_keys"
     MASKED_INPUT = "masked_input"
+    DISCLOSURE = "disclosure"
     CONSISTENCY_CHECK = "consistency_check"
     UNMASKING = "unmasking"
 
@@ -95,10 +100,14 @@ class ShareKeysRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareKeysResponse:
-    """One parcel for each advertised neighbour: (receiver, parcel) (Specification §3.3, §6.3)."""
+    """One parcel for each advertised neighbour: (receiver, parcel) (Specification §3.3, §6.3).
+
+    `signature` is over the dealing, 64 bytes, in a session with signed dealings and empty in others (§3.6).
+    """
 
     session: bytes
     ciphertexts: tuple[tuple[ClientId, bytes], ...]
+    signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,47 @@ class MaskedInputCollectionResponse:
     session: bytes
     payload: bytes | bytearray | memoryview = field(repr=False)
     inclusion: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Instead of a masked input: the senders of sealed pairs that this client cannot read (Specification §6.4)."""
+
+    session: bytes
+    accused: tuple[ClientId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dealing:
+    """What a dealer signed, as far as one receiver needs it (Specification §3.6).
+
+    Attributes:
+        client: the dealer.
+        block: 1 to 16 entries of 152 bytes, the receiver's among them.
+        digests: of all blocks, 32 bytes each.
+        signature: 64 bytes.
+    """
+
+    client: ClientId
+    block: bytes
+    digests: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureRequest:
+    """Asks a client that complained to disclose the pairs that it complained of (Specification §6.8)."""
+
+    session: bytes
+    dealings: tuple[Dealing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureResponse:
+    """A proof of 128 bytes for each dealing that was shown: (dealer, proof) (Specification §6.8)."""
+
+    session: bytes
+    disclosures: tuple[tuple[ClientId, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +295,7 @@ ServerMessage = (
     AdvertiseKeysRequest
     | ShareKeysRequest
     | MaskedInputCollectionRequest
+    | DisclosureRequest
     | ConsistencyCheckRequest
     | UnmaskingRequest
     | Abort
@@ -255,6 +306,8 @@ ClientMessage = (
     AdvertiseKeysResponse
     | ShareKeysResponse
     | MaskedInputCollectionResponse
+    | Complaint
+    | DisclosureResponse
     | ConsistencyCheckResponse
     | UnmaskingResponse
     | Abort
@@ -270,6 +323,9 @@ ROUND_OF_MESSAGE: Final[dict[type[object], Round]] = {
     ShareKeysResponse: Round.SHARE_KEYS,
     MaskedInputCollectionRequest: Round.MASKED_INPUT,
     MaskedInputCollectionResponse: Round.MASKED_INPUT,
+    Complaint: Round.MASKED_INPUT,
+    DisclosureRequest: Round.DISCLOSURE,
+    DisclosureResponse: Round.DISCLOSURE,
     ConsistencyCheckRequest: Round.CONSISTENCY_CHECK,
     ConsistencyCheckResponse: Round.CONSISTENCY_CHECK,
     UnmaskingRequest: Round.UNMASKING,

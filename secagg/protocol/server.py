@@ -16,6 +16,7 @@ from secagg.errors import (
 from secagg.parameters import ClientId
 from secagg.protocol.events import (
     AnswerRepeated,
+    Blame,
     ClientDropped,
     LateMessageRefused,
     Progress,
@@ -24,6 +25,7 @@ from secagg.protocol.events import (
     SessionAborted,
 )
 from secagg.protocol.messages import ROUND_OF_MESSAGE, Abort, ClientMessage, ServerMessage
+from secagg.protocol.server_blame import close_disclosures, take_disclosures
 from secagg.protocol.server_input import (
     close_confirmations,
     close_masked_inputs,
@@ -35,7 +37,9 @@ from secagg.protocol.server_states import (
     AnswerRefusedError,
     CannotContinueError,
     CollectingConfirmations,
+    CollectingDisclosures,
     CollectingKeys,
+    CollectingMaskedInputs,
     CollectingShares,
     CollectingState,
     CollectingUnmaskingShares,
@@ -45,12 +49,13 @@ from secagg.protocol.server_states import (
     ServerStep,
 )
 from secagg.protocol.server_unmasking import close_unmasking, take_revealed_shares
-from secagg.protocol.transitions import ROUND_OF_SERVER_PHASE, SERVER_TRANSITIONS, CloseRound, ServerPhase, rounds
+from secagg.protocol.transitions import ROUND_OF_SERVER_PHASE, ROUND_ORDER, SERVER_TRANSITIONS, CloseRound, ServerPhase
 
 _TAKE: Final[Mapping[ServerPhase, Callable[[Any, ClientId, Any], None]]] = {
     ServerPhase.COLLECTING_KEYS: take_advertisement,
     ServerPhase.COLLECTING_SHARES: take_shares,
     ServerPhase.COLLECTING_MASKED_INPUTS: take_masked_input,
+    ServerPhase.COLLECTING_DISCLOSURES: take_disclosures,
     ServerPhase.COLLECTING_CONFIRMATIONS: take_confirmation,
     ServerPhase.COLLECTING_UNMASKING_SHARES: take_revealed_shares,
 }
@@ -58,6 +63,7 @@ _CLOSE: Final[Mapping[ServerPhase, Callable[[Any], ServerStep]]] = {
     ServerPhase.COLLECTING_KEYS: close_keys,
     ServerPhase.COLLECTING_SHARES: close_shares,
     ServerPhase.COLLECTING_MASKED_INPUTS: close_masked_inputs,
+    ServerPhase.COLLECTING_DISCLOSURES: close_disclosures,
     ServerPhase.COLLECTING_CONFIRMATIONS: close_confirmations,
 }
 
@@ -94,7 +100,7 @@ def receive(state: ServerState, client: ClientId, message: ClientMessage, finger
         if live:
             return drop(state, client, DropReason.CLIENT_ABORTED, f"client {client} aborted: {message.reason.name}")
         return ServerStep(state, events=(LateMessageRefused(client, None),))
-    order = rounds(state.context.parameters.threat_model)
+    order = ROUND_ORDER[state.context.parameters.threat_model]
     belongs = ROUND_OF_MESSAGE[type(message)]
     if belongs not in order or order.index(belongs) > order.index(round_):
         return drop(
@@ -140,13 +146,18 @@ def drop(state: ServerState, client: ClientId, reason: DropReason, detail: str) 
             state.holders.pop(client, None)
         case CollectingShares():
             state.sealed.pop(client, None)
+            state.signatures.pop(client, None)
             state.mask_parcels.pop(client, None)
+        case CollectingMaskedInputs():
+            # Who complained has no input in the sum, and must not count as one who has.
+            if state.complaints.pop(client, None) is not None:
+                del state.turnout.answered[client]
+        case CollectingDisclosures():
+            state.found.pop(client, None)
         case CollectingConfirmations():
             state.confirmations.pop(client, None)
         case CollectingUnmaskingShares():
             state.revealed.pop(client, None)
-        case _:
-            pass
     return ServerStep(state, events=(ClientDropped(client, round_, reason, detail),))
 
 
@@ -169,7 +180,7 @@ def close_round(state: ServerState, observe: Callable[[Progress], None]) -> Serv
         else:
             step = _CLOSE[state.phase](state)
     except CannotContinueError as failure:
-        return abort(state, failure.reason, failure.detail, (*missing, *failure.events))
+        return abort(state, failure.reason, failure.detail, (*missing, *failure.events), failure.blame)
     allowed = SERVER_TRANSITIONS[state.context.parameters.threat_model][state.phase][CloseRound]
     if step.state.phase not in allowed:
         raise InternalError(f"{state.phase.name} closed to {step.state.phase.name}, which is not in the table")
@@ -178,15 +189,24 @@ def close_round(state: ServerState, observe: Callable[[Progress], None]) -> Serv
     return ServerStep(step.state, step.outbound, (*missing, *step.events, closed))
 
 
-def abort(state: ServerState, reason: AbortReason, detail: str, events: tuple[ServerEvent, ...] = ()) -> ServerStep:
+def abort(
+    state: ServerState,
+    reason: AbortReason,
+    detail: str,
+    events: tuple[ServerEvent, ...] = (),
+    blame: tuple[Blame, ...] = (),
+) -> ServerStep:
     """End the session without a sum and tell every client that still takes part, unless the reason is about inputs."""
     state = collecting(state)
     notice: ServerMessage = Abort(state.context.session, reason)
     told = state.turnout.expected - state.turnout.dropped
+    if isinstance(state, CollectingDisclosures):
+        told |= state.waiting
     # Whether the sum can be decoded depends on the inputs; the clients have done their part, and are told nothing.
     present = [] if reason is AbortReason.RESULT_NOT_DECODABLE else sorted(told)
     outbound = dict.fromkeys(present, notice)
-    return ServerStep(ServerAborted(reason, detail), outbound, (*events, SessionAborted(reason, detail)))
+    ended = ServerAborted(reason, detail, blame)
+    return ServerStep(ended, outbound, (*events, SessionAborted(reason, detail, blame)))
 
 
 def check_member(state: CollectingState, client: ClientId) -> None:

@@ -16,12 +16,14 @@ from secagg.protocol.consistency import confirmation_is_valid
 from secagg.protocol.context import SessionContext
 from secagg.protocol.messages import (
     Advertisement,
+    Complaint,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
     MaskedInputCollectionResponse,
     ServerMessage,
     UnmaskingRequest,
 )
+from secagg.protocol.server_blame import answer_complaints, take_complaint
 from secagg.protocol.server_chosen import acknowledgement_is_valid, ask_to_acknowledge, ask_to_reveal, check_inclusion
 from secagg.protocol.server_setup import require
 from secagg.protocol.server_states import (
@@ -40,8 +42,13 @@ from secagg.protocol.topology import among
 from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
 
 
-def take_masked_input(state: CollectingMaskedInputs, client: ClientId, message: MaskedInputCollectionResponse) -> None:
-    """Add a masked input to the accumulator; a refused one changes nothing (DecodeError)."""
+def take_masked_input(
+    state: CollectingMaskedInputs, client: ClientId, message: MaskedInputCollectionResponse | Complaint
+) -> None:
+    """Add a masked input to the accumulator; a refused one changes nothing (DecodeError). Or keep a complaint."""
+    if isinstance(message, Complaint):
+        take_complaint(state, client, message)
+        return
     if state.chosen is not None:
         check_inclusion(state, state.chosen, client, message.inclusion)
     elif message.inclusion:
@@ -54,6 +61,8 @@ def take_masked_input(state: CollectingMaskedInputs, client: ClientId, message: 
 def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
     """Fix the contributors; ask them to confirm each other, or in the semi-honest model for shares at once."""
     context = state.context
+    if state.complaints:
+        return answer_complaints(state)
     contributors = tuple(sorted(state.turnout.answered))
     present = state.turnout.remaining
     require(context, contributors, AbortReason.TOO_FEW_CONTRIBUTORS, "contributed")

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from secagg.crypto import key_schedule
+from secagg.crypto import dealing, key_schedule
+from secagg.crypto.disclosure import is_provable
 from secagg.crypto.hybrid import halves, is_canonical, is_low_order
 from secagg.crypto.signing import verify
 from secagg.errors import AbortReason, DecodeError, DropReason
@@ -30,6 +31,7 @@ from secagg.protocol.server_states import (
     CollectingKeys,
     CollectingMaskedInputs,
     CollectingShares,
+    Dealings,
     Edges,
     ServerStep,
     Turnout,
@@ -62,6 +64,8 @@ def take_advertisement(state: CollectingKeys, client: ClientId, message: Adverti
         )
     if any(map(is_low_order, keys)):
         refuse(DropReason.PUBLIC_KEY_OF_LOW_ORDER, f"client {client} advertised a public key of low order")
+    if context.deals_signed and not is_provable(ad.channel_public):
+        refuse(DropReason.CHANNEL_KEY_NOT_PROVABLE, f"client {client}'s channel key is not of the group of prime order")
     if context.active:
         text = key_schedule.advertisement_text(
             context.session, client, ad.channel_public, ad.mask_public, ad.commitment
@@ -138,7 +142,10 @@ def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysRes
         for receiver, content in message.ciphertexts:
             if len(content) != SEALED_BYTES:
                 split_parcel(state.context, client, receiver, content, wrapped=True)
+    _check_dealing(state, client, message)
+    if not state.context.suite.hybrid:
         state.sealed[client] = dict(message.ciphertexts)
+        state.signatures[client] = message.signature
         return
     forwarded, kept = dict[ClientId, bytes](), dict[ClientId, bytes]()
     for receiver, content in message.ciphertexts:
@@ -147,6 +154,23 @@ def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysRes
         if parcel.wrap:
             kept[receiver] = parcel.mask_ciphertext + parcel.wrap
     state.sealed[client], state.mask_parcels[client] = forwarded, state.context.spool(kept)
+
+
+def _check_dealing(state: CollectingShares, client: ClientId, message: ShareKeysResponse) -> None:
+    context, ads = state.context, state.advertisements
+    if context.deals_signed:
+        entries = [dealing.dealt_entry(to, ads[to].channel_public, sealed) for to, sealed in message.ciphertexts]
+        text = dealing.dealing_text(
+            context.session, state.binding, client, ads[client].channel_public, dealing.digests_of(entries)
+        )
+        right = verify(context.roster[client], text, message.signature)
+    else:
+        right = not message.signature
+    if not right:
+        refuse(
+            DropReason.DEALING_SIGNATURE_INVALID,
+            f"client {client} did not sign what it dealt, or signed it where nobody does",
+        )
 
 
 def close_shares(state: CollectingShares) -> ServerStep:
@@ -176,8 +200,14 @@ def close_shares(state: CollectingShares) -> ServerStep:
         {client: parcels for client, parcels in state.mask_parcels.items() if client in kept},
         np.zeros(context.layout.words, dtype=np.uint64),
         chosen,
+        _dealings(state) if context.deals_signed else None,
     )
     return ServerStep(following, outbound, events)
+
+
+def _dealings(state: CollectingShares) -> Dealings:
+    publics = {client: ad.channel_public for client, ad in state.advertisements.items()}
+    return Dealings(publics, state.sealed, state.signatures)
 
 
 def keep_connected(

@@ -18,7 +18,7 @@ from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.context import SessionContext
-from secagg.protocol.events import ServerEvent
+from secagg.protocol.events import Blame, ServerEvent
 from secagg.protocol.messages import Advertisement, ServerMessage, UnmaskingResponse
 from secagg.protocol.results import SessionResult
 from secagg.protocol.topology import Neighbourhoods
@@ -74,6 +74,21 @@ class ChosenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Dealings:
+    """What clients dealt and signed, kept for those who cannot read it; all by client.
+
+    Attributes:
+        channel_publics: of all that advertised.
+        sealed: the pairs of each sharer by receiver, ascending, whoever shared in the end.
+        signatures: 64 bytes.
+    """
+
+    channel_publics: Mapping[ClientId, bytes]
+    sealed: Mapping[ClientId, Mapping[ClientId, bytes]] = field(repr=False)
+    signatures: Mapping[ClientId, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CollectingKeys:
     """Collects advertisements; a public key that was seen once is in use, whoever is dropped later.
 
@@ -113,11 +128,15 @@ class CollectingShares(_OnEdges):
     sealed: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict)
     mask_parcels: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict, repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
+    signatures: dict[ClientId, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CollectingMaskedInputs(_OnEdges):
-    """Adds masked inputs up as they come; an input that was added stays, whatever its client does later."""
+    """Adds masked inputs up as they come; an input that was added stays, whatever its client does later.
+
+    `dealings` are there where they are signed, and `complaints` have by client those whose pairs it cannot read.
+    """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_MASKED_INPUTS
     context: SessionContext
@@ -127,6 +146,34 @@ class CollectingMaskedInputs(_OnEdges):
     mask_parcels: MaskParcels = field(repr=False)
     accumulator: NDArray[np.uint64] = field(repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
+    dealings: Dealings | None = field(default=None, repr=False)
+    complaints: dict[ClientId, tuple[ClientId, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectingDisclosures:
+    """Asks those who complained to show it; there will be no sum.
+
+    Attributes:
+        context: session context.
+        turnout: the complainers.
+        binding: cohort digest.
+        advertisements: of all sharers.
+        dealings: what they dealt.
+        asked: by complainer, whose dealings it was shown, ascending.
+        waiting: clients that do not complain, and are told the end with the others.
+        found: by complainer, in the order of `asked`, what its disclosures show.
+    """
+
+    phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_DISCLOSURES
+    context: SessionContext
+    turnout: Turnout
+    binding: bytes
+    advertisements: Mapping[ClientId, Advertisement]
+    dealings: Dealings = field(repr=False)
+    asked: Mapping[ClientId, tuple[ClientId, ...]]
+    waiting: frozenset[ClientId]
+    found: dict[ClientId, tuple[Blame, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +241,16 @@ class ServerAborted:
     phase: ClassVar[ServerPhase] = ServerPhase.ABORTED
     reason: AbortReason
     detail: str
+    blame: tuple[Blame, ...] = ()
 
 
 CollectingState = (
-    CollectingKeys | CollectingShares | CollectingMaskedInputs | CollectingConfirmations | CollectingUnmaskingShares
+    CollectingKeys
+    | CollectingShares
+    | CollectingMaskedInputs
+    | CollectingDisclosures
+    | CollectingConfirmations
+    | CollectingUnmaskingShares
 )
 ServerState = CollectingState | ServerCompleted | ServerAborted
 
@@ -228,8 +281,15 @@ def refuse(reason: DropReason, detail: str) -> NoReturn:
 class CannotContinueError(Exception):
     """Between a handler and the server's machine only: too little is left of the session."""
 
-    def __init__(self, reason: AbortReason, detail: str, events: tuple[ServerEvent, ...] = ()) -> None:
+    def __init__(
+        self,
+        reason: AbortReason,
+        detail: str,
+        events: tuple[ServerEvent, ...] = (),
+        blame: tuple[Blame, ...] = (),
+    ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
         self.events = events
+        self.blame = blame

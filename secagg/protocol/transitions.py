@@ -17,8 +17,11 @@ from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
+    Complaint,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
+    DisclosureRequest,
+    DisclosureResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
     Round,
@@ -37,6 +40,7 @@ class ClientPhase(Enum):
     ADVERTISE_KEYS = "advertise_keys"
     SHARE_KEYS = "share_keys"
     MASKED_INPUT = "masked_input"
+    DISCLOSURE = "disclosure"
     CONSISTENCY_CHECK = "consistency_check"
     UNMASKING = "unmasking"
     COMPLETED = "completed"
@@ -49,6 +53,7 @@ class ServerPhase(Enum):
     COLLECTING_KEYS = "collecting_keys"
     COLLECTING_SHARES = "collecting_shares"
     COLLECTING_MASKED_INPUTS = "collecting_masked_inputs"
+    COLLECTING_DISCLOSURES = "collecting_disclosures"
     COLLECTING_CONFIRMATIONS = "collecting_confirmations"
     COLLECTING_UNMASKING_SHARES = "collecting_unmasking_shares"
     COMPLETED = "completed"
@@ -74,6 +79,7 @@ CLIENT_TRANSITIONS: Final[Mapping[ThreatModel, ClientTable]] = {
         _C.ADVERTISE_KEYS: {AdvertiseKeysRequest: _C.SHARE_KEYS, Abort: _C.ABORTED},
         _C.SHARE_KEYS: {ShareKeysRequest: _C.MASKED_INPUT, Abort: _C.ABORTED},
         _C.MASKED_INPUT: {MaskedInputCollectionRequest: _C.UNMASKING, Abort: _C.ABORTED},
+        _C.DISCLOSURE: {Abort: _C.ABORTED},
         _C.UNMASKING: {UnmaskingRequest: _C.COMPLETED, Abort: _C.ABORTED},
         _C.COMPLETED: {UnmaskingRequest: _C.ABORTED},
         _C.ABORTED: {},
@@ -83,6 +89,7 @@ CLIENT_TRANSITIONS: Final[Mapping[ThreatModel, ClientTable]] = {
         _C.ADVERTISE_KEYS: {AdvertiseKeysRequest: _C.SHARE_KEYS, Abort: _C.ABORTED},
         _C.SHARE_KEYS: {ShareKeysRequest: _C.MASKED_INPUT, Abort: _C.ABORTED},
         _C.MASKED_INPUT: {MaskedInputCollectionRequest: _C.CONSISTENCY_CHECK, Abort: _C.ABORTED},
+        _C.DISCLOSURE: {DisclosureRequest: _C.DISCLOSURE, Abort: _C.ABORTED},
         _C.CONSISTENCY_CHECK: {ConsistencyCheckRequest: _C.UNMASKING, Abort: _C.ABORTED},
         _C.UNMASKING: {UnmaskingRequest: _C.COMPLETED, Abort: _C.ABORTED},
         _C.COMPLETED: {UnmaskingRequest: _C.ABORTED},
@@ -91,13 +98,18 @@ CLIENT_TRANSITIONS: Final[Mapping[ThreatModel, ClientTable]] = {
 }
 
 
+# Where a client goes in the place of what the table says: it cannot read a pair, and complains (Specification §6.4).
+AFTER_COMPLAINT: Final[Mapping[ClientPhase, ClientPhase]] = {_C.MASKED_INPUT: _C.DISCLOSURE}
+
+
 def _collecting(
-    response: type[object], phase: ServerPhase, following: ServerPhase
+    responses: type[object] | tuple[type[object], ...], phase: ServerPhase, *following: ServerPhase
 ) -> Mapping[type[object], frozenset[ServerPhase]]:
+    kinds = responses if isinstance(responses, tuple) else (responses,)
     return {
-        response: frozenset({phase}),
+        **dict.fromkeys(kinds, frozenset({phase})),
         Abort: frozenset({phase}),
-        CloseRound: frozenset({following, _S.ABORTED}),
+        CloseRound: frozenset({*following, _S.ABORTED}),
     }
 
 
@@ -106,7 +118,7 @@ SERVER_TRANSITIONS: Final[Mapping[ThreatModel, ServerTable]] = {
         _S.COLLECTING_KEYS: _collecting(AdvertiseKeysResponse, _S.COLLECTING_KEYS, _S.COLLECTING_SHARES),
         _S.COLLECTING_SHARES: _collecting(ShareKeysResponse, _S.COLLECTING_SHARES, _S.COLLECTING_MASKED_INPUTS),
         _S.COLLECTING_MASKED_INPUTS: _collecting(
-            MaskedInputCollectionResponse, _S.COLLECTING_MASKED_INPUTS, _S.COLLECTING_UNMASKING_SHARES
+            (MaskedInputCollectionResponse, Complaint), _S.COLLECTING_MASKED_INPUTS, _S.COLLECTING_UNMASKING_SHARES
         ),
         _S.COLLECTING_UNMASKING_SHARES: _collecting(UnmaskingResponse, _S.COLLECTING_UNMASKING_SHARES, _S.COMPLETED),
         _S.COMPLETED: {},
@@ -116,8 +128,12 @@ SERVER_TRANSITIONS: Final[Mapping[ThreatModel, ServerTable]] = {
         _S.COLLECTING_KEYS: _collecting(AdvertiseKeysResponse, _S.COLLECTING_KEYS, _S.COLLECTING_SHARES),
         _S.COLLECTING_SHARES: _collecting(ShareKeysResponse, _S.COLLECTING_SHARES, _S.COLLECTING_MASKED_INPUTS),
         _S.COLLECTING_MASKED_INPUTS: _collecting(
-            MaskedInputCollectionResponse, _S.COLLECTING_MASKED_INPUTS, _S.COLLECTING_CONFIRMATIONS
+            (MaskedInputCollectionResponse, Complaint),
+            _S.COLLECTING_MASKED_INPUTS,
+            _S.COLLECTING_DISCLOSURES,
+            _S.COLLECTING_CONFIRMATIONS,
         ),
+        _S.COLLECTING_DISCLOSURES: _collecting(DisclosureResponse, _S.COLLECTING_DISCLOSURES),
         _S.COLLECTING_CONFIRMATIONS: _collecting(
             ConsistencyCheckResponse, _S.COLLECTING_CONFIRMATIONS, _S.COLLECTING_UNMASKING_SHARES
         ),
@@ -131,17 +147,18 @@ ROUND_OF_SERVER_PHASE: Final[Mapping[ServerPhase, Round]] = {
     _S.COLLECTING_KEYS: Round.ADVERTISE_KEYS,
     _S.COLLECTING_SHARES: Round.SHARE_KEYS,
     _S.COLLECTING_MASKED_INPUTS: Round.MASKED_INPUT,
+    _S.COLLECTING_DISCLOSURES: Round.DISCLOSURE,
     _S.COLLECTING_CONFIRMATIONS: Round.CONSISTENCY_CHECK,
     _S.COLLECTING_UNMASKING_SHARES: Round.UNMASKING,
 }
 
 
 def rounds(threat_model: ThreatModel) -> tuple[Round, ...]:
-    """The rounds of a session in order, as the server's table has them."""
-    return _ROUNDS[threat_model]
+    """The rounds of a session that nobody complains in, in order."""
+    return tuple(round_ for round_ in ROUND_ORDER[threat_model] if round_ is not Round.DISCLOSURE)
 
 
-_ROUNDS: Final[Mapping[ThreatModel, tuple[Round, ...]]] = {
+ROUND_ORDER: Final[Mapping[ThreatModel, tuple[Round, ...]]] = {
     threat_model: tuple(ROUND_OF_SERVER_PHASE[phase] for phase in table if phase in ROUND_OF_SERVER_PHASE)
     for threat_model, table in SERVER_TRANSITIONS.items()
 }

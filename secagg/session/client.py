@@ -224,7 +224,7 @@ class ClientSession(SingleUse):
         step = receive(state, message, self._randomness)
         answer = None if step.outbound is None else encode(step.outbound)
         if answer is not None:
-            self._claim(state, answer)
+            self._claim(state, step.state, answer)
         if step.state.phase not in _BEFORE_INPUT:
             self._input = None
         self._state = step.state
@@ -326,8 +326,9 @@ class ClientSession(SingleUse):
                 earlier = look_up(self._participations, context.client, run, parameters, claim=claim)
                 self._limits.check(parameters, earlier)
 
-    def _claim(self, state: ClientState, answer: bytes) -> None:
-        if isinstance(state, AwaitingMaskedInput):
+    def _claim(self, state: ClientState, following: ClientState, answer: bytes) -> None:
+        # Who complains gives no input, and nothing that counts.
+        if isinstance(state, AwaitingMaskedInput) and following.phase is not ClientPhase.DISCLOSURE:
             try:
                 self._check_sums(state.mask_key.public)
             except ParticipationRefusedError as error:

@@ -25,7 +25,7 @@ from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.parameters.arguments import require_kind
 from secagg.protocol import server as machine
 from secagg.protocol.context import Spool, in_memory, session_context
-from secagg.protocol.events import Progress, ServerEvent
+from secagg.protocol.events import Blame, Progress, ServerEvent
 from secagg.protocol.messages import Round, ServerMessage, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.roster import Roster, require_cohort, session_roster
@@ -134,6 +134,11 @@ class ServerSession(SingleUse):
     def abort_reason(self) -> AbortReason | None:
         """Why the session was aborted, or None."""
         return self._state.reason if isinstance(self._state, ServerAborted) else None
+
+    @property
+    def blame(self) -> tuple[Blame, ...]:
+        """Who made the session end, after complaints, ascending by client; empty otherwise."""
+        return self._state.blame if isinstance(self._state, ServerAborted) else ()
 
     @property
     def result(self) -> SessionResult:

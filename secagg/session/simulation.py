@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,13 +21,13 @@ from secagg.crypto.signing import IdentityKey
 from secagg.encoding.layout import Layout
 from secagg.encoding.quantization import QuantizationReport
 from secagg.encoding.session_vector import reduce_to_ring
-from secagg.errors import InternalError, ParameterError
+from secagg.errors import AbortReason, InternalError, ParameterError, RemoteProtocolError, SessionAbortedError
 from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.arguments import require_kind
 from secagg.parameters.policy import ClientPolicy
+from secagg.protocol.events import Blame, ServerEvent, Stage
 from secagg.protocol.events import Progress as StageProgress
-from secagg.protocol.events import ServerEvent, Stage
 from secagg.protocol.messages import Round, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import rounds
@@ -38,6 +38,8 @@ from secagg.session.server import ServerSession
 _V = TypeVar("_V")
 _Given = Mapping[ClientId, _V] | Sequence[_V]
 Progress = Callable[[Round, int, int], None]
+Corruption = Callable[[ClientSession, Round, bytes | None], bytes | None]
+"""What a corrupt client sends in the place of an answer (None where its own session refuses to give one)."""
 
 SIMULATION_POLICY = ClientPolicy(
     minimum_cohort=2,
@@ -97,6 +99,7 @@ class SimulationResult:
         report: costs.
         events: everything the server reported.
         impossible: fields that no inputs within their bounds add up to, as in :class:`SessionResult`.
+        blame: for each session that ended with complaints before this one, who was to blame and is not in this one.
     """
 
     vectors: Mapping[str, NDArray[Any]]
@@ -105,6 +108,7 @@ class SimulationResult:
     report: SimulationReport
     events: tuple[ServerEvent, ...] = field(repr=False)
     impossible: Mapping[str, int] = field(default_factory=dict)
+    blame: tuple[tuple[Blame, ...], ...] = ()
 
 
 def simulate(
@@ -119,8 +123,10 @@ def simulate(
     on_upload: Callable[[ClientId, Round, bytes], None] | None = None,
     progress: Progress | None = None,
     executor: Executor = INLINE,
+    corrupt: Mapping[ClientId, Corruption] | None = None,
+    restarts: int = 0,
 ) -> SimulationResult:
-    """Run one session with every client in this process.
+    """Run one session with every client in this process, and again without the culprits when it ends with complaints.
 
     Args:
         parameters: the session.
@@ -135,19 +141,29 @@ def simulate(
         on_upload: called with every message that a client sends (what the server sees).
         progress: called with (round, clients done, clients in the round).
         executor: who does the long computations of clients and server, with the same results.
+        corrupt: what some clients send in the place of their answers.
+        restarts: how many sessions may follow one that ends with complaints (Specification §6.9); each asks for the
+            inputs of its clients again.
 
     Raises:
-        ParameterError: inputs, weights or dropouts that do not fit the cohort.
-        SessionAbortedError: too few clients were left.
+        ParameterError: inputs, weights or dropouts that do not fit the cohort; too few clients for a restart.
+        SessionAbortedError: too few clients were left, or one more session ended with complaints than may.
     """
     require_kind("parameters", parameters, SessionParameters, "SessionParameters, of SessionParameters.choose(...)")
     require_kind("dropouts", dropouts or {}, Mapping, "{round: clients that leave in it}")
-    run = _Simulation(
-        parameters, _by_client(parameters, inputs, "inputs"), strict, measure_memory, randomness, executor
-    )
-    if weights is not None:
-        run.weights = _by_client(parameters, weights, "weights")
-    return run.run(_leaving(parameters, dropouts or {}), on_upload, progress)
+    given = _by_client(parameters, inputs, "inputs")
+    weighed = None if weights is None else _by_client(parameters, weights, "weights")
+    leaving, blame = _leaving(parameters, dropouts or {}), list[tuple[Blame, ...]]()
+    while True:
+        run = _Simulation(parameters, given, strict, measure_memory, randomness, executor, corrupt or {})
+        run.weights = weighed
+        try:
+            return replace(run.run(leaving, on_upload, progress), blame=tuple(blame))
+        except SessionAbortedError as error:
+            if error.reason is not AbortReason.CLIENTS_COMPLAINED or len(blame) >= restarts:
+                raise
+        blame.append(run.blame)
+        parameters = parameters.renew(exclude=[each.client for each in run.blame])
 
 
 class _Simulation:
@@ -161,7 +177,10 @@ class _Simulation:
         measure_memory: bool,
         randomness: Callable[[ClientId], RandomSource] | None,
         executor: Executor,
+        corrupt: Mapping[ClientId, Corruption],
     ) -> None:
+        self.blame: tuple[Blame, ...] = ()
+        self._corrupt = corrupt
         self.weights: Mapping[ClientId, int] | None = None
         self._parameters = parameters
         self._inputs = inputs
@@ -192,9 +211,11 @@ class _Simulation:
         requests = dict(server.requests)
         events: list[ServerEvent] = []
         while (round_ := server.round) is not None:
-            staying = [client for client in requests if client not in leaving[round_]]
+            staying = [client for client in requests if client not in leaving.get(round_, ())]
             for done, client in enumerate(staying, start=1):
-                answer = self._answer(clients[client], round_, requests.pop(client))
+                answer = self._sent(clients[client], round_, requests.pop(client))
+                if answer is None:
+                    continue
                 if on_upload is not None:
                     on_upload(client, round_, answer)
                 with self._meter.measure(round_, len(answer)):
@@ -204,6 +225,7 @@ class _Simulation:
             with self._meter.measure(round_):
                 requests = dict(server.close_round())
             events.extend(server.take_events())
+        self.blame = server.blame
         return self._result(server.result, tuple(events))
 
     def _enroll(self) -> tuple[Mapping[ClientId, ClientSession], Mapping[ClientId, bytes] | None]:
@@ -233,6 +255,17 @@ class _Simulation:
             self._client_ms[Round.ADVERTISE_KEYS][client] = (time.process_time() - started) * 1e3
         return clients, roster
 
+    def _sent(self, session: ClientSession, round_: Round, request: bytes) -> bytes | None:
+        """What a client sends; a corrupt one may have brought its own session into a state that refuses requests."""
+        corruption = self._corrupt.get(session.client_id)
+        if corruption is None:
+            return self._answer(session, round_, request)
+        try:
+            answer = self._answer(session, round_, request)
+        except (RemoteProtocolError, SessionAbortedError):
+            answer = None
+        return corruption(session, round_, answer)
+
     def _answer(self, session: ClientSession, round_: Round, request: bytes) -> bytes:
         client = session.client_id
         arrays = self._inputs[client] if round_ is Round.MASKED_INPUT else None
@@ -249,9 +282,10 @@ class _Simulation:
         if answer is None:
             raise InternalError(f"client {client} has no answer to {round_.name}")
         spent = (time.process_time() - started) * 1e3
-        self._client_ms[round_][client] = self._client_ms[round_].get(client, 0.0) + spent
-        self._uploads[round_][client] = len(answer)
-        self._downloads[round_][client] = len(request)
+        took = self._client_ms.setdefault(round_, {})
+        took[client] = took.get(client, 0.0) + spent
+        self._uploads.setdefault(round_, {})[client] = len(answer)
+        self._downloads.setdefault(round_, {})[client] = len(request)
         return answer
 
     def _result(self, result: SessionResult, events: tuple[ServerEvent, ...]) -> SimulationResult:

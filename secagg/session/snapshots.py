@@ -25,12 +25,13 @@ from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.quantization import QuantizationReport
 from secagg.encoding.session_vector import EncodedInput
-from secagg.errors import DecodeError, ParameterError
+from secagg.errors import DecodeError, DropReason, ParameterError
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol import client_states, server_states
 from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.client_states import ClientContext, ClientState
 from secagg.protocol.context import SessionContext
+from secagg.protocol.events import Blame
 from secagg.protocol.messages import Advertisement, RevealedShares, UnmaskingResponse
 from secagg.protocol.server_states import CollectingState
 from secagg.session.participation import ParticipationLimits
@@ -49,17 +50,22 @@ _PLAIN: Final = {
         Encapsulated,
         client_states.HeldShares,
         client_states.ChosenView,
+        client_states.AccusedPair,
+        Blame,
+        server_states.Dealings,
         server_states.Turnout,
         server_states.ChosenRecord,
         ChosenEdges,
         client_states.AwaitingAdvertiseKeys,
         client_states.AwaitingShareKeys,
         client_states.AwaitingMaskedInput,
+        client_states.AwaitingDisclosure,
         client_states.AwaitingConsistencyCheck,
         client_states.AwaitingUnmasking,
         server_states.CollectingKeys,
         server_states.CollectingShares,
         server_states.CollectingMaskedInputs,
+        server_states.CollectingDisclosures,
         server_states.CollectingConfirmations,
         server_states.CollectingUnmaskingShares,
     )
@@ -68,6 +74,7 @@ _CLIENT_STATES: Final = (
     client_states.AwaitingAdvertiseKeys
     | client_states.AwaitingShareKeys
     | client_states.AwaitingMaskedInput
+    | client_states.AwaitingDisclosure
     | client_states.AwaitingConsistencyCheck
     | client_states.AwaitingUnmasking
 )
@@ -258,6 +265,8 @@ def _write(parts: list[bytes], value: object) -> None:
             parts.append(b"b" + struct.pack(">Q", len(value)) + value)
         case str():
             _head(parts, b"s", value.encode())
+        case DropReason():
+            _head(parts, b"q", value.value.encode())
         case SecretBytes():
             _head(parts, b"x", bytes(value.expose()))
         case AgreementKey() | HybridKey() | KemKey():
@@ -333,6 +342,8 @@ class _Reader:
                 return raw
             case b"s":
                 return raw.decode()
+            case b"q":
+                return DropReason(raw.decode())
             case b"x":
                 return SecretBytes(raw)
             case b"k":

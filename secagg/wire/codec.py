@@ -16,6 +16,8 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import EncodeError as ProtobufEncodeError
 
+from secagg.crypto.dealing import ENTRY_BYTES, PAIRS_IN_A_BLOCK
+from secagg.crypto.disclosure import PROOF_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason, DecodeError, InternalError
@@ -31,8 +33,12 @@ from secagg.protocol.messages import (
     AdvertiseKeysResponse,
     Advertisement,
     ClientMessage,
+    Complaint,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
+    Dealing,
+    DisclosureRequest,
+    DisclosureResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
     RevealedShares,
@@ -106,6 +112,10 @@ def decode_server_message(data: bytes) -> ServerMessage:
         case "masked_input_collection_request":
             body = envelope.masked_input_collection_request
             return MaskedInputCollectionRequest(session, _sealed(body.ciphertexts), body.sharers)
+        case "disclosure_request":
+            dealings = tuple(_dealing(entry) for entry in envelope.disclosure_request.dealings)
+            _ascending((each.client for each in dealings), "dealings")
+            return DisclosureRequest(session, dealings)
         case "consistency_check_request":
             return _consistency_check_request(session, envelope.consistency_check_request)
         case "unmasking_request":
@@ -137,7 +147,15 @@ def decode_client_message(data: bytes | memoryview) -> ClientMessage:
             holders = _ascending(answer.holders, "holders")
             return AdvertiseKeysResponse(session, _advertisement(answer.advertisement), holders)
         case "share_keys_response":
-            return ShareKeysResponse(session, _sealed(envelope.share_keys_response.ciphertexts))
+            shares = envelope.share_keys_response
+            return ShareKeysResponse(session, _sealed(shares.ciphertexts), _signature(shares.signature, "the dealing"))
+        case "complaint":
+            return Complaint(session, _ascending(envelope.complaint.accused, "accused"))
+        case "disclosure_response":
+            proofs = [(entry.client, entry.proof) for entry in envelope.disclosure_response.disclosures]
+            _all_exactly((proof for _, proof in proofs), PROOF_BYTES, "a proof")
+            _ascending((client for client, _ in proofs), "disclosures")
+            return DisclosureResponse(session, tuple(proofs))
         case "consistency_check_response":
             signature = envelope.consistency_check_response.signature
             return ConsistencyCheckResponse(session, _exactly(signature, SIGNATURE_BYTES, "the confirmation"))
@@ -187,16 +205,29 @@ def _ascending(clients: Iterable[ClientId], name: str) -> tuple[ClientId, ...]:
     return listed
 
 
+def _signature(value: bytes, name: str) -> bytes:
+    if len(value) not in (0, SIGNATURE_BYTES):
+        raise DecodeError(f"the signature of {name} has {len(value)} bytes; it has {SIGNATURE_BYTES} or none")
+    return value
+
+
+def _dealing(entry: pb.Dealing) -> Dealing:
+    for value, unit, most, name in (
+        (entry.block, ENTRY_BYTES, PAIRS_IN_A_BLOCK * ENTRY_BYTES, "a block"),
+        (entry.digests, DIGEST_BYTES, len(entry.digests), "the list of digests"),
+    ):
+        if not value or len(value) % unit or len(value) > most:
+            raise DecodeError(f"{name} of a dealing has {len(value)} bytes; it has a multiple of {unit}, up to {most}")
+    return Dealing(entry.client, entry.block, entry.digests, _exactly(entry.signature, SIGNATURE_BYTES, "a dealing"))
+
+
 def _advertisement(entry: pb.Advertisement) -> Advertisement:
-    signature = entry.signature
-    if len(signature) not in (0, SIGNATURE_BYTES):
-        raise DecodeError(f"the advertisement's signature has {len(signature)} bytes; it has {SIGNATURE_BYTES} or none")
     return Advertisement(
         entry.client,
         _public_key(entry.channel_public, "the channel key"),
         _public_key(entry.mask_public, "the mask key"),
         _exactly(entry.commitment, COMMITMENT_BYTES, "the commitment"),
-        signature,
+        _signature(entry.signature, "the advertisement"),
     )
 
 
@@ -272,8 +303,9 @@ def _fill(envelope: pb.Envelope, message: ServerMessage | ClientMessage) -> None
             envelope.share_keys_request.SetInParent()
             for entry in advertisements:
                 _write_advertisement(envelope.share_keys_request.advertisements.add(), entry)
-        case ShareKeysResponse(_, ciphertexts):
+        case ShareKeysResponse(_, ciphertexts, signature):
             envelope.share_keys_response.SetInParent()
+            envelope.share_keys_response.signature = signature
             for client, sealed in ciphertexts:
                 envelope.share_keys_response.ciphertexts.add(client=client, ciphertext=sealed)
         case MaskedInputCollectionRequest(_, ciphertexts, sharers):
@@ -281,6 +313,19 @@ def _fill(envelope: pb.Envelope, message: ServerMessage | ClientMessage) -> None
             for client, sealed in ciphertexts:
                 envelope.masked_input_collection_request.ciphertexts.add(client=client, ciphertext=sealed)
             envelope.masked_input_collection_request.sharers = sharers
+        case Complaint(_, accused):
+            envelope.complaint.SetInParent()
+            envelope.complaint.accused.extend(accused)
+        case DisclosureRequest(_, dealings):
+            envelope.disclosure_request.SetInParent()
+            for shown in dealings:
+                envelope.disclosure_request.dealings.add(
+                    client=shown.client, block=shown.block, digests=shown.digests, signature=shown.signature
+                )
+        case DisclosureResponse(_, disclosures):
+            envelope.disclosure_response.SetInParent()
+            for client, proof in disclosures:
+                envelope.disclosure_response.disclosures.add(client=client, proof=proof)
         case ConsistencyCheckRequest(_, contributors, contributor_set, inclusions):
             envelope.consistency_check_request.SetInParent()
             envelope.consistency_check_request.contributors.extend(contributors)

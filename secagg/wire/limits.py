@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from secagg.crypto.dealing import DIGEST_BYTES, ENTRY_BYTES, PAIRS_IN_A_BLOCK
+from secagg.crypto.disclosure import PROOF_BYTES
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.crypto.suites import get_suite
 from secagg.errors import DecodeError
-from secagg.parameters import SessionParameters, TopologyKind
+from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.session import MAX_CONTEXT_BYTES, MAX_VECTORS
-from secagg.protocol.messages import LONGEST_PARCEL_BYTES, SEALED_BYTES, SIGNATURE_BYTES
+from secagg.protocol.messages import LONGEST_PARCEL_BYTES, MOST_DISCLOSURES, SEALED_BYTES, SIGNATURE_BYTES
 
 _FRAMING: Final = 64
 _CONFIRMATION: Final = SIGNATURE_BYTES + 16
@@ -21,10 +23,17 @@ _INCLUSION: Final = SIGNATURE_BYTES + 8
 _REVEALED: Final = SHARE_BYTES + 13
 _CLIENT: Final = 8
 _VECTORS: Final = MAX_VECTORS * 640
+_DEALING_SIGNATURE: Final = SIGNATURE_BYTES + 8
+_DISCLOSURE: Final = PROOF_BYTES + 22
+_BESIDE_A_BLOCK: Final = DIGEST_BYTES + SIGNATURE_BYTES + 104
 
 
 def _parcel(parameters: SessionParameters) -> int:
     return (LONGEST_PARCEL_BYTES if get_suite(parameters.suite).hybrid else SEALED_BYTES) + 16
+
+
+def _deals_signed(parameters: SessionParameters) -> bool:
+    return parameters.threat_model is ThreatModel.ACTIVE and not get_suite(parameters.suite).hybrid
 
 
 def _advertisement(parameters: SessionParameters) -> int:
@@ -38,8 +47,12 @@ def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> in
         advertisement = _advertisement(parameters) + degree * _CLIENT + 8
         # Shares of its choosers, too, which are up to three times as many as its holders, and of holders that drew it.
         return _FRAMING + max(packed_bytes + _INCLUSION, 4 * degree * _REVEALED, advertisement)
+    shares = degree * _parcel(parameters) + _DEALING_SIGNATURE
     # A parcel is shorter than an advertisement, and the smallest cohort has one of each.
-    return _FRAMING + max(packed_bytes, degree * _parcel(parameters), _advertisement(parameters))
+    lengths = [packed_bytes, shares, _advertisement(parameters)]
+    if _deals_signed(parameters):
+        lengths.append(min(MOST_DISCLOSURES, degree) * _DISCLOSURE)
+    return _FRAMING + max(lengths)
 
 
 def server_message_limit(parameters: SessionParameters) -> int:
@@ -51,7 +64,10 @@ def server_message_limit(parameters: SessionParameters) -> int:
         return _FRAMING + max((neighbours + 1) * _advertisement(parameters), neighbours * _parcel(parameters) + bits)
     unmasking = degree * _CLIENT + clients * _CONFIRMATION
     lists = (degree + 1) * _advertisement(parameters), degree * _parcel(parameters), clients * _CLIENT
-    return _FRAMING + max(*lists, unmasking)
+    # Of each dealing one block, and the digests of all: 2 bytes for each neighbour, and at most one digest more.
+    dealing = min(PAIRS_IN_A_BLOCK, degree) * ENTRY_BYTES + 2 * degree + _BESIDE_A_BLOCK
+    disclosures = min(MOST_DISCLOSURES, degree) * dealing if _deals_signed(parameters) else 0
+    return _FRAMING + max(*lists, unmasking, disclosures)
 
 
 def offer_limit(maximum_cohort: int) -> int:

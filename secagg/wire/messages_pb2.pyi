@@ -13,7 +13,7 @@ class SessionOffer(_message.Message):
     def __init__(self, parameters: _Optional[bytes] = ...) -> None: ...
 
 class Envelope(_message.Message):
-    __slots__ = ("session", "advertise_keys_request", "advertise_keys_response", "share_keys_request", "share_keys_response", "masked_input_collection_request", "masked_input_collection_response", "consistency_check_request", "consistency_check_response", "unmasking_request", "unmasking_response", "abort", "chosen_input_response")
+    __slots__ = ("session", "advertise_keys_request", "advertise_keys_response", "share_keys_request", "share_keys_response", "masked_input_collection_request", "masked_input_collection_response", "consistency_check_request", "consistency_check_response", "unmasking_request", "unmasking_response", "abort", "chosen_input_response", "complaint", "disclosure_request", "disclosure_response")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     ADVERTISE_KEYS_REQUEST_FIELD_NUMBER: _ClassVar[int]
     ADVERTISE_KEYS_RESPONSE_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,9 @@ class Envelope(_message.Message):
     UNMASKING_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     ABORT_FIELD_NUMBER: _ClassVar[int]
     CHOSEN_INPUT_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    COMPLAINT_FIELD_NUMBER: _ClassVar[int]
+    DISCLOSURE_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    DISCLOSURE_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     session: bytes
     advertise_keys_request: AdvertiseKeysRequest
     advertise_keys_response: AdvertiseKeysResponse
@@ -40,7 +43,10 @@ class Envelope(_message.Message):
     unmasking_response: UnmaskingResponse
     abort: Abort
     chosen_input_response: ChosenInputResponse
-    def __init__(self, session: _Optional[bytes] = ..., advertise_keys_request: _Optional[_Union[AdvertiseKeysRequest, _Mapping]] = ..., advertise_keys_response: _Optional[_Union[AdvertiseKeysResponse, _Mapping]] = ..., share_keys_request: _Optional[_Union[ShareKeysRequest, _Mapping]] = ..., share_keys_response: _Optional[_Union[ShareKeysResponse, _Mapping]] = ..., masked_input_collection_request: _Optional[_Union[MaskedInputCollectionRequest, _Mapping]] = ..., masked_input_collection_response: _Optional[_Union[MaskedInputCollectionResponse, _Mapping]] = ..., consistency_check_request: _Optional[_Union[ConsistencyCheckRequest, _Mapping]] = ..., consistency_check_response: _Optional[_Union[ConsistencyCheckResponse, _Mapping]] = ..., unmasking_request: _Optional[_Union[UnmaskingRequest, _Mapping]] = ..., unmasking_response: _Optional[_Union[UnmaskingResponse, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., chosen_input_response: _Optional[_Union[ChosenInputResponse, _Mapping]] = ...) -> None: ...
+    complaint: Complaint
+    disclosure_request: DisclosureRequest
+    disclosure_response: DisclosureResponse
+    def __init__(self, session: _Optional[bytes] = ..., advertise_keys_request: _Optional[_Union[AdvertiseKeysRequest, _Mapping]] = ..., advertise_keys_response: _Optional[_Union[AdvertiseKeysResponse, _Mapping]] = ..., share_keys_request: _Optional[_Union[ShareKeysRequest, _Mapping]] = ..., share_keys_response: _Optional[_Union[ShareKeysResponse, _Mapping]] = ..., masked_input_collection_request: _Optional[_Union[MaskedInputCollectionRequest, _Mapping]] = ..., masked_input_collection_response: _Optional[_Union[MaskedInputCollectionResponse, _Mapping]] = ..., consistency_check_request: _Optional[_Union[ConsistencyCheckRequest, _Mapping]] = ..., consistency_check_response: _Optional[_Union[ConsistencyCheckResponse, _Mapping]] = ..., unmasking_request: _Optional[_Union[UnmaskingRequest, _Mapping]] = ..., unmasking_response: _Optional[_Union[UnmaskingResponse, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., chosen_input_response: _Optional[_Union[ChosenInputResponse, _Mapping]] = ..., complaint: _Optional[_Union[Complaint, _Mapping]] = ..., disclosure_request: _Optional[_Union[DisclosureRequest, _Mapping]] = ..., disclosure_response: _Optional[_Union[DisclosureResponse, _Mapping]] = ...) -> None: ...
 
 class Advertisement(_message.Message):
     __slots__ = ("client", "channel_public", "mask_public", "commitment", "signature")
@@ -83,10 +89,12 @@ class SealedShares(_message.Message):
     def __init__(self, client: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
 
 class ShareKeysResponse(_message.Message):
-    __slots__ = ("ciphertexts",)
+    __slots__ = ("ciphertexts", "signature")
     CIPHERTEXTS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     ciphertexts: _containers.RepeatedCompositeFieldContainer[SealedShares]
-    def __init__(self, ciphertexts: _Optional[_Iterable[_Union[SealedShares, _Mapping]]] = ...) -> None: ...
+    signature: bytes
+    def __init__(self, ciphertexts: _Optional[_Iterable[_Union[SealedShares, _Mapping]]] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class MaskedInputCollectionRequest(_message.Message):
     __slots__ = ("ciphertexts", "sharers")
@@ -165,3 +173,41 @@ class Abort(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     reason: str
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class Complaint(_message.Message):
+    __slots__ = ("accused",)
+    ACCUSED_FIELD_NUMBER: _ClassVar[int]
+    accused: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, accused: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Dealing(_message.Message):
+    __slots__ = ("client", "block", "digests", "signature")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    client: int
+    block: bytes
+    digests: bytes
+    signature: bytes
+    def __init__(self, client: _Optional[int] = ..., block: _Optional[bytes] = ..., digests: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class DisclosureRequest(_message.Message):
+    __slots__ = ("dealings",)
+    DEALINGS_FIELD_NUMBER: _ClassVar[int]
+    dealings: _containers.RepeatedCompositeFieldContainer[Dealing]
+    def __init__(self, dealings: _Optional[_Iterable[_Union[Dealing, _Mapping]]] = ...) -> None: ...
+
+class Disclosure(_message.Message):
+    __slots__ = ("client", "proof")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    client: int
+    proof: bytes
+    def __init__(self, client: _Optional[int] = ..., proof: _Optional[bytes] = ...) -> None: ...
+
+class DisclosureResponse(_message.Message):
+    __slots__ = ("disclosures",)
+    DISCLOSURES_FIELD_NUMBER: _ClassVar[int]
+    disclosures: _containers.RepeatedCompositeFieldContainer[Disclosure]
+    def __init__(self, disclosures: _Optional[_Iterable[_Union[Disclosure, _Mapping]]] = ...) -> None: ...

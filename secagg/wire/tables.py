@@ -32,6 +32,7 @@ _SEED_SHARES: Final = EntryList(b"\x0a", SHARE_BYTES)
 _MASK_KEY_SHARES: Final = EntryList(b"\x12", SHARE_BYTES)
 _CONFIRMATIONS: Final = EntryList(b"\x1a", SIGNATURE_BYTES)
 _SHARERS: Final = b"\x12"  # of a chosen graph, behind the sealed shares
+_SIGNATURE: Final = b"\x12" + bytes([SIGNATURE_BYTES])
 _SURVIVORS: Final = b"\x0a"  # packed, as proto3 has lists of numbers
 _DROPPED: Final = b"\x12"
 _SHARE_KEYS_RESPONSE: Final = b"\x2a"  # the tags of Envelope.body
@@ -43,8 +44,10 @@ _UNMASKING_RESPONSE: Final = b"\x5a"
 def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
     """Encode a message of such lists; None for any other, or a list that is not a table."""
     match message:
-        case ShareKeysResponse(session, ciphertexts):
+        case ShareKeysResponse(session, ciphertexts, signature):
             tag, content = _SHARE_KEYS_RESPONSE, _write_pairs(_SEALED, ciphertexts)
+            if content is not None and signature:
+                content = content + _SIGNATURE + signature if len(signature) == SIGNATURE_BYTES else None
         case MaskedInputCollectionRequest(session, ciphertexts, sharers):
             tag, content = _MASKED_INPUT_COLLECTION_REQUEST, _write_pairs(_SEALED, ciphertexts)
             if content is not None and sharers:
@@ -62,7 +65,13 @@ def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
 def decode_share_keys_response(data: bytes | memoryview) -> ShareKeysResponse | None:
     """Read a client's sealed shares; None when the bytes are not exactly that, to be judged by protobuf."""
     read = _read_sealed(data, _SHARE_KEYS_RESPONSE)
-    return None if read is None or len(read[2]) else ShareKeysResponse(read[0], read[1])
+    if read is None:
+        return None
+    session, sealed, rest = read
+    signed = len(rest) == len(_SIGNATURE) + SIGNATURE_BYTES and rest[: len(_SIGNATURE)] == _SIGNATURE
+    if len(rest) and not signed:
+        return None
+    return ShareKeysResponse(session, sealed, bytes(rest[len(_SIGNATURE) :]))
 
 
 def decode_masked_input_collection_request(data: bytes | memoryview) -> MaskedInputCollectionRequest | None:

@@ -38,7 +38,7 @@ from tests.adversarial.bytes_by_hand import (
     write,
 )
 from tests.adversarial.tools import drops
-from tests.harness import Harness, alter, decode_answer
+from tests.harness import ROUNDS, Harness, alter, decode_answer
 
 
 @each_sample
@@ -73,7 +73,7 @@ def test_pitfall_11_masked_vector_of_another_length(change: int) -> None:
     harness.finish().assert_exact([2, 3, 4, 5, 6])
 
 
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("round_", ROUNDS)
 @pytest.mark.parametrize("fault", ["empty", "truncated", "extended", "garbage"])
 def test_pitfall_11_malformed_answers_cost_their_sender_only(round_: Round, fault: str) -> None:
     harness, answer = one_message(round_)
@@ -86,7 +86,7 @@ def test_pitfall_11_malformed_answers_cost_their_sender_only(round_: Round, faul
     harness.assert_exact(range(1 if contributed else 2, 7))
 
 
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("round_", ROUNDS)
 @pytest.mark.parametrize("fault", ["empty", "truncated", "extended", "garbage", "offer", "answer"])
 def test_pitfall_11_malformed_requests_end_the_clients_session(round_: Round, fault: str) -> None:
     """A client's own answer, and an offer, are no requests either."""

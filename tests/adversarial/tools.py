@@ -29,7 +29,7 @@ from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.labels import Label
 from secagg.protocol.events import ClientDropped, ServerEvent, ShareInconsistent
-from secagg.protocol.messages import Advertisement
+from secagg.protocol.messages import Advertisement, Complaint
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness, decode_answer
 
@@ -46,6 +46,16 @@ def refused(session: ClientSession, message: bytes, violation: Violation) -> Pee
     with pytest.raises(SessionAbortedError):
         session.receive(message)
     return caught.value
+
+
+def complains(session: ClientSession, message: bytes) -> tuple[int, ...]:
+    """The client says whose pairs it cannot read, and never sends an input; returns the accused."""
+    answer = session.receive(message)
+    assert answer is not None
+    complaint = decode_answer(answer)
+    assert isinstance(complaint, Complaint)
+    assert session.phase is ClientPhase.DISCLOSURE
+    return complaint.accused
 
 
 def drops(events: Iterable[ServerEvent]) -> dict[int, DropReason]:

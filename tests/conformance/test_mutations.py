@@ -93,7 +93,7 @@ def accepting(rule: str) -> Lie:
     ("rule", "only", "case"),
     [
         ("C26", "live-active-client-share-keys-*", "live-active-client-share-keys-unsigned"),
-        ("C31", "live-sparse-client-masked-input-*", "live-sparse-client-masked-input-own-pair-reflected"),
+        ("C30", "live-sparse-client-masked-input-*", "live-sparse-client-masked-input-stranger"),
         ("C43", "live-active-client-consistency-check-*", "live-active-client-consistency-check-own-missing"),
         ("C61", "live-active-client-unmasking-*", "live-active-client-unmasking-own-confirmation-missing"),
         ("C62", "live-semi-honest-client-unmasking-*", "live-semi-honest-client-unmasking-twice-and-another"),

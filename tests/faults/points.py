@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from secagg import Round
+from tests.harness import ROUNDS as ACTIVE_ROUNDS
 
-ROUNDS: Final = tuple(round_.value for round_ in Round)
+ROUNDS: Final = tuple(round_.value for round_ in ACTIVE_ROUNDS)
 MESSAGE: Final = ("unwritten", "uncommitted", "durable", "seen")
 PUBLISH: Final = ("unwritten", "uncommitted", "durable")
 CLOSE: Final = ("unwritten", "uncommitted", "durable", "seen")

@@ -16,7 +16,7 @@ from secagg.hosting import Ended, EndKind, ReceiptKind, Request, RoundSchedule
 from secagg.hosting.clock import LoopClock
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
-from tests.harness import Harness
+from tests.harness import ROUNDS, Harness
 from tests.hosting.support import FakeClock, Played, Recorder, hosting, run
 
 UNEQUAL = RoundSchedule({Round.ADVERTISE_KEYS: 10, Round.SHARE_KEYS: 20, Round.MASKED_INPUT: 300, Round.UNMASKING: 40})
@@ -105,7 +105,7 @@ def test_too_few_at_the_deadline_abort_the_session() -> None:
 
 
 @pytest.mark.parametrize("threat_model", ["semi-honest", "active"])
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_a_session_is_aborted_as_soon_as_too_few_are_left(round_: Round, threat_model: str) -> None:
     if round_ is Round.CONSISTENCY_CHECK and threat_model == "semi-honest":
         return
@@ -153,7 +153,7 @@ def test_inputs_of_clients_who_left_later_count_for_the_floor() -> None:
 
 
 @given(
-    leaving=st.lists(st.tuples(st.sampled_from(list(Round)), st.integers(1, 6)), max_size=6),
+    leaving=st.lists(st.tuples(st.sampled_from(ROUNDS), st.integers(1, 6)), max_size=6),
     threshold=st.integers(2, 5),
     minimum=st.integers(2, 6),
 )

@@ -28,7 +28,8 @@ from secagg.hosting.book import ENTRIES_PER_ROUND
 from secagg.protocol.messages import Abort
 from secagg.store.base import Completed, EntryKind, StoreConflictError, StoreError, Upload
 from secagg.store.memory import MemoryStore
-from tests.harness import Harness, alter, decode_answer, forge
+from tests.dealers import GARBAGE, redealt
+from tests.harness import ROUNDS, Harness, alter, decode_answer, forge
 from tests.hosting.support import PATIENCE, Played, Recorder, hosting, run, upload
 
 
@@ -50,12 +51,41 @@ def test_a_session_from_offer_to_sum(threat_model: str, topology: str) -> None:
             assert session.status().contributors == played.cohort
 
     run(body())
-    order = [round_ for round_ in Round if round_ is not Round.CONSISTENCY_CHECK or threat_model == "active"]
+    order = [round_ for round_ in ROUNDS if round_ is not Round.CONSISTENCY_CHECK or threat_model == "active"]
     assert seen.all("opened") == [(round_, 12, 60.0) for round_ in order]
     assert seen.all("closed") == [(round_, 12, 0.0) for round_ in order]
     assert {kind for _, kind in seen.all("answer")} == {ReceiptKind.ACCEPTED}
     assert len(seen.all("stage")) == 3
     assert len(seen.all("ended")) == 1
+
+
+def test_a_session_with_a_complaint_has_one_more_round_and_all_are_told_its_end() -> None:
+    """Client 2 deals garbage to client 4: the others wait while 4 shows it, and the operator reads who it was."""
+    played = Played(Harness(6, threat_model="active", threshold=4))
+    told: list[object] = []
+
+    async def body() -> None:
+        async with hosting(MemoryStore()) as host:
+            session = await played.create(host)
+            await played.run_to(session, Round.SHARE_KEYS)
+            for client in played.cohort:
+                answer = await played.answer(session, client)
+                if client == 2:
+                    answer = redealt(played.harness, 2, answer, {4: GARBAGE})
+                await played.give(session, client, session.status().state, answer)
+            await played.turned(session, 1)
+            await played.play_round(session)
+            asked = await played.turned(session, 4)
+            assert isinstance(asked, Request)
+            assert (session.status().state, session.status().pending) == (Round.DISCLOSURE.value, 1)
+            assert await session.next_request(1, played.seen[1], 0) is None
+            await session.submit(4, played.reply(4, asked))
+            await session.wait_ended()
+            assert "to blame: clients 2." in session.status().detail
+            told.extend([await session.next_request(client, b"", 0) for client in played.cohort])
+
+    run(body())
+    assert told == [Ended(EndKind.ABORTED, AbortReason.CLIENTS_COMPLAINED)] * 6
 
 
 def test_a_weighted_mean_is_released_with_its_weight() -> None:

@@ -569,3 +569,47 @@ def test_the_calculator_stands_under_parameters() -> None:
     assert (defaults["security_bits"], defaults["correctness_bits"]) == (40, 20)
     degree, threshold = module.graph_parameters(1000, 0.1, 0.1, "semi-honest")
     assert 2 <= threshold <= degree < 1000
+
+
+def test_a_renewed_session_can_leave_clients_out_and_keeps_everything_else() -> None:
+    first = SessionParameters.choose(
+        clients=range(1, 11), vectors={"v": FixedPoint(3, clip=1.0)}, threat_model="active", context=b"round 7"
+    )
+    again = first.renew(exclude={3, 10, 99})
+    assert again.cohort == (1, 2, 4, 5, 6, 7, 8, 9)
+    assert again.topology.degree == 7
+    assert again.nonce != first.nonce
+    kept = ("vectors", "threat_model", "threshold", "minimum_contributors", "context", "max_weight", "suite")
+    assert [getattr(again, name) for name in kept] == [getattr(first, name) for name in kept]
+    assert SessionParameters.decode(again.encode()) == again
+    assert first.renew(exclude=()).cohort == first.cohort
+
+
+def test_a_renewed_ring_keeps_its_degree() -> None:
+    ring = SessionParameters.choose(
+        clients=20,
+        vectors={"v": FixedPoint(3, clip=1.0)},
+        topology="sparse",
+        degree=6,
+        threshold=3,
+        minimum_contributors=4,
+    )
+    again = ring.renew(exclude=range(5))
+    assert (again.clients, again.topology.degree) == (15, 6)
+    assert again.topology.permutation_seed != ring.topology.permutation_seed
+    with pytest.raises(ParameterError, match=r"6 of 20 clients are left, .*on a ring of degree 6, needs at least 7;"):
+        ring.renew(exclude=range(14))
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ({"threshold": 5, "minimum_contributors": 2}, 6),
+        ({"threshold": 2, "minimum_contributors": 7}, 7),
+    ],
+)
+def test_a_session_that_too_few_are_left_for_is_not_renewed(settings: dict[str, Any], needed: int) -> None:
+    first = SessionParameters.choose(clients=8, vectors={"v": FixedPoint(3, clip=1.0)}, max_corrupt=0.0, **settings)
+    assert first.renew(exclude=range(8 - needed)).clients == needed
+    with pytest.raises(ParameterError, match=f"of 8 clients are left, and a session with .* needs at least {needed}; "):
+        first.renew(exclude=range(8 - needed + 1))

@@ -11,7 +11,7 @@ from secagg.protocol.client import receive
 from secagg.protocol.client_states import AwaitingAdvertiseKeys, ClientAborted, ClientCompleted, ClientContext
 from secagg.protocol.messages import Abort, AdvertiseKeysRequest, UnmaskingRequest
 from secagg.testing.randomness import DeterministicRandomSource
-from tests.harness import decode_request
+from tests.harness import ROUNDS, decode_request
 from tests.protocol.support import session
 
 UNUSED = DeterministicRandomSource(0)
@@ -38,7 +38,7 @@ def test_a_completed_session_has_no_reason() -> None:
         assert caught.value.reason is None
 
 
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_a_message_of_another_session_is_found_before_anything_else(round_: Round) -> None:
     harness = session("active complete").run_to(round_)
     other = session("active complete", seed=1).run_to(round_)

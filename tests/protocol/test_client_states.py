@@ -39,7 +39,8 @@ from secagg.protocol.client_states import (
     HeldShares,
 )
 from secagg.protocol.transitions import CLIENT_TRANSITIONS
-from tests.harness import Harness, alter
+from tests.dealers import garbage_from
+from tests.harness import ROUNDS, Harness, alter, decode_request
 from tests.protocol.support import session
 
 STATES: tuple[type[Any], ...] = get_args(ClientState)
@@ -91,12 +92,14 @@ def test_each_state_holds_only_the_secrets_that_later_phases_need() -> None:
         "AwaitingShareKeys": ["channel_key", "mask_key", "mask_secret", "self_mask_seed"],
         "AwaitingMaskedInput": [
             "channel_kem",
+            "channel_key",
             "encapsulated",
             "input",
             "mask_key",
             "receiving_keys",
             "self_mask_seed",
         ],
+        "AwaitingDisclosure": ["channel_key"],
         "AwaitingConsistencyCheck": ["held"],
         "AwaitingUnmasking": ["held"],
         "ClientCompleted": [],
@@ -135,14 +138,14 @@ def test_a_session_forgets_its_secrets_phase_by_phase(kind: str) -> None:
 
     harness.play_round()
     held = without_identity(client, harness)
-    assert channel_key not in held
+    assert (channel_key in held) is harness.active, "where dealings are signed it is kept for a disclosure"
     assert mask_key in held
     assert seed in held
-    assert len(held) == 2 + harness.parameters.topology.degree
+    assert len(held) == 2 + harness.active + harness.parameters.topology.degree
 
     harness.play_round()
     held = without_identity(client, harness)
-    assert not {mask_key, seed} & set(held)
+    assert not {channel_key, mask_key, seed} & set(held)
     assert {len(secret) for secret in held} == {36}
     assert len(held) == 2 * harness.parameters.topology.degree
     assert not any(isinstance(item, EncodedInput) for item in secrets_within(client)), "the input is gone"
@@ -152,7 +155,28 @@ def test_a_session_forgets_its_secrets_phase_by_phase(kind: str) -> None:
     assert without_identity(client, harness) == []
 
 
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("kind", ["semi-honest complete", "semi-honest sparse", "active complete"])
+def test_who_complains_keeps_what_a_disclosure_needs_and_nothing_after_it(kind: str) -> None:
+    harness = session(kind).run_to(Round.SHARE_KEYS)
+    accused = decode_request(harness.requests[1]).advertisements[1].client
+    client = harness.clients[1]
+    harness.play_round(on_answer=garbage_from(harness, {accused: [1]}))
+    state = client._state
+    assert isinstance(state, AwaitingMaskedInput)
+    kept = [] if state.channel_key is None else [bytes(state.channel_key.secret.expose())]
+    del state
+    harness.play_round()
+    assert client.phase is ClientPhase.DISCLOSURE
+    assert without_identity(client, harness) == kept
+    assert len(kept) == harness.active
+    assert not any(isinstance(item, EncodedInput) for item in secrets_within(client)), "the input is gone"
+    if harness.active:
+        harness.play_round()
+        assert client.phase is ClientPhase.DISCLOSURE
+        assert without_identity(client, harness) == []
+
+
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_an_aborted_session_holds_no_secret(round_: Round) -> None:
     def leave(client: ClientSession, request: bytes) -> None:
         client.abort()

@@ -32,8 +32,12 @@ from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
     ClientMessage,
+    Complaint,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
+    Dealing,
+    DisclosureRequest,
+    DisclosureResponse,
     MaskedInputCollectionRequest,
     Message,
     ServerMessage,
@@ -44,12 +48,13 @@ from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.transitions import (
     CLIENT_TRANSITIONS,
     ROUND_OF_SERVER_PHASE,
+    ROUND_ORDER,
     SERVER_TRANSITIONS,
     CloseRound,
-    rounds,
 )
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, decode_server_message, encode, encode_offer
+from tests.dealers import garbage_from
 from tests.harness import TEST_POLICY, Harness
 from tests.protocol.support import Frozen, assert_exact, fork_client, freeze, resumed_client, session
 
@@ -60,6 +65,7 @@ ALL_TYPES: tuple[type[object], ...] = tuple(
 )
 KIND_OF_MODEL = {ThreatModel.SEMI_HONEST: "semi-honest complete", ThreatModel.ACTIVE: "active complete"}
 PROBED = 3
+LIAR = 1
 ENDED = (ClientPhase.COMPLETED, ClientPhase.ABORTED)
 
 CLIENT_PAIRS = [
@@ -111,6 +117,9 @@ def walk(model: ThreatModel) -> Walk:
         Abort: Abort(digest, AbortReason.ABORTED_BY_CALLER),
         ConsistencyCheckRequest: ConsistencyCheckRequest(digest, harness.cohort),
         ConsistencyCheckResponse: ConsistencyCheckResponse(digest, bytes(64)),
+        Complaint: Complaint(digest, (LIAR,)),
+        DisclosureRequest: DisclosureRequest(digest, (Dealing(LIAR, bytes(152), bytes(32), bytes(64)),)),
+        DisclosureResponse: DisclosureResponse(digest, ((LIAR, bytes(128)),)),
     }
     while harness.round is not None:
         clients[harness.clients[PROBED].phase] = fork_client(harness, PROBED).snapshot()
@@ -125,6 +134,13 @@ def walk(model: ThreatModel) -> Walk:
         messages |= {type(asked): asked, type(answered): answered}
         harness.close()
     assert_exact(harness, harness.cohort)
+    lied_to = session(KIND_OF_MODEL[model]).run_to(Round.SHARE_KEYS)
+    lied_to.play_round(on_answer=garbage_from(lied_to, {LIAR: [PROBED]}))
+    lied_to.play_round()
+    clients[ClientPhase.DISCLOSURE] = fork_client(lied_to, PROBED).snapshot()
+    if lied_to.round is Round.DISCLOSURE:
+        messages[DisclosureRequest] = decode_server_message(lied_to.requests[PROBED])
+        harnesses[lied_to.server.phase] = freeze(lied_to)
     clients[ClientPhase.COMPLETED] = clients[ClientPhase.ABORTED] = clients[ClientPhase.UNMASKING]
     harnesses[ServerPhase.COMPLETED] = freeze(harness)
     aborted = harnesses[ServerPhase.COLLECTING_UNMASKING_SHARES].thaw()
@@ -227,7 +243,7 @@ def test_server(model: ThreatModel, phase: ServerPhase, kind: type[object]) -> N
     assert server.pending == {PROBED}
     round_ = ROUND_OF_SERVER_PHASE[phase]
     expected, stays = _judgement(model, phase, kind)
-    if expected is None:
+    if expected is None and kind is not Complaint:
         message = harness.ask(PROBED) or b""
     events = server.receive(PROBED, message)
     assert (server.phase, server.round) == (phase, round_), "a message never closes a round"
@@ -239,10 +255,16 @@ def test_server(model: ThreatModel, phase: ServerPhase, kind: type[object]) -> N
         (event,) = events
         assert isinstance(event, ClientDropped)
         assert (event.client, event.round, event.reason) == (PROBED, round_, expected)
-        assert server.pending | server.answered == set(harness.cohort) - {PROBED}
+        assert server.pending | server.answered == set(server.requests) - {PROBED}
     else:
         assert events == (expected,)
         assert server.pending == {PROBED}
+    if round_ is Round.DISCLOSURE or (kind is Complaint and expected is None):
+        while harness.round is not None:
+            harness.close()
+        assert (server.phase, server.abort_reason) == (ServerPhase.ABORTED, AbortReason.CLIENTS_COMPLAINED)
+        assert server.blame
+        return
     _play_on(harness, without=None if stays else PROBED)
     gave_input = stays or list(Round).index(round_) > list(Round).index(Round.MASKED_INPUT)
     assert_exact(harness, [client for client in harness.cohort if gave_input or client != PROBED])
@@ -262,13 +284,18 @@ def test_server_closes_a_round_that_all_answered(model: ThreatModel, phase: Serv
     harness.deliver(PROBED, answer)
     assert harness.server.ready
     harness.close()
-    assert {harness.server.phase} == following - {ServerPhase.ABORTED}
+    # Where nobody complains; and a round of disclosures has no way but to the end.
+    assert {harness.server.phase} == (
+        following - {ServerPhase.ABORTED, ServerPhase.COLLECTING_DISCLOSURES} or {ServerPhase.ABORTED}
+    )
 
 
 @pytest.mark.parametrize(("model", "phase"), LIVE_CLOSINGS)
 def test_server_closes_a_round_that_nobody_answered(model: ThreatModel, phase: ServerPhase) -> None:
-    harness = session(KIND_OF_MODEL[model])
-    harness.run_to(ROUND_OF_SERVER_PHASE[phase])
+    if phase is ServerPhase.COLLECTING_DISCLOSURES:
+        harness = walk(model).harnesses[phase].thaw()
+    else:
+        harness = session(KIND_OF_MODEL[model]).run_to(ROUND_OF_SERVER_PHASE[phase])
     notices = harness.close()
     assert harness.server.phase is ServerPhase.ABORTED
     assert ServerPhase.ABORTED in SERVER_TRANSITIONS[model][phase][CloseRound]
@@ -277,10 +304,10 @@ def test_server_closes_a_round_that_nobody_answered(model: ThreatModel, phase: S
 
 
 def test_the_tests_above_see_every_phase_and_every_message() -> None:
-    assert len(ALL_TYPES) == 12
+    assert len(ALL_TYPES) == 15
     assert set(SERVER_TYPES) | set(CLIENT_TYPES) | {SessionOffer} == set(ALL_TYPES)
-    assert len(CLIENT_PAIRS) == 12 * (7 + 8)
-    assert len(SERVER_PAIRS) == 12 * (6 + 7)
+    assert len(CLIENT_PAIRS) == 15 * (8 + 9)
+    assert len(SERVER_PAIRS) == 15 * (6 + 8)
     for model in ThreatModel:
         assert set(walk(model).clients) == set(CLIENT_TRANSITIONS[model]) - {ClientPhase.OFFERED}
         assert set(walk(model).harnesses) == set(SERVER_TRANSITIONS[model])
@@ -305,7 +332,9 @@ def _response_of(request: type[object]) -> type[object]:
 
 
 def _answered_last(model: ThreatModel, phase: ClientPhase) -> type[object] | None:
-    """The request that leads to this phase."""
+    """The request that leads to this phase, in a session in which nobody complains."""
+    if phase is ClientPhase.DISCLOSURE:
+        return None
     leading = [
         kind
         for row in CLIENT_TRANSITIONS[model].values()
@@ -333,7 +362,7 @@ def _judgement(
     model: ThreatModel, phase: ServerPhase, kind: type[object]
 ) -> tuple[DropReason | ServerEvent | None, bool]:
     """What the server must make of a message, and whether its sender stays: straight from the tables."""
-    order = rounds(model)
+    order = ROUND_ORDER[model]
     round_ = ROUND_OF_SERVER_PHASE[phase]
     if kind not in CLIENT_TYPES:
         return DropReason.MESSAGE_MALFORMED, False

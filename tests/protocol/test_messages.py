@@ -17,6 +17,8 @@ from secagg.protocol.messages import (
     Abort,
     Advertisement,
     ClientMessage,
+    Complaint,
+    Dealing,
     MaskedInputCollectionResponse,
     RevealedShares,
     Round,
@@ -28,22 +30,24 @@ from secagg.protocol.messages import (
 SERVER = typing.get_args(ServerMessage)
 CLIENT = typing.get_args(ClientMessage)
 SHARE = SecretBytes(b"a")
-EVERY = sorted({SessionOffer, Advertisement, *SERVER, *CLIENT}, key=lambda kind: kind.__name__)
+EVERY = sorted({SessionOffer, Advertisement, Dealing, *SERVER, *CLIENT}, key=lambda kind: kind.__name__)
 
 NAMES = {
     Round.ADVERTISE_KEYS: "AdvertiseKeys",
     Round.SHARE_KEYS: "ShareKeys",
     Round.MASKED_INPUT: "MaskedInputCollection",
+    Round.DISCLOSURE: "Disclosure",
     Round.CONSISTENCY_CHECK: "ConsistencyCheck",
     Round.UNMASKING: "Unmasking",
 }
 
 
-def test_the_five_rounds() -> None:
+def test_the_five_rounds_and_the_one_after_complaints() -> None:
     assert [round_.value for round_ in Round] == [
         "advertise_keys",
         "share_keys",
         "masked_input",
+        "disclosure",
         "consistency_check",
         "unmasking",
     ]
@@ -51,14 +55,16 @@ def test_the_five_rounds() -> None:
 
 def test_each_round_has_a_request_of_the_server_and_a_response_of_the_client() -> None:
     assert [kind.__name__ for kind in SERVER] == [f"{NAMES[round_]}Request" for round_ in Round] + ["Abort"]
-    assert [kind.__name__ for kind in CLIENT] == [f"{NAMES[round_]}Response" for round_ in Round] + ["Abort"]
+    answers = [kind.__name__ for kind in CLIENT if kind is not Complaint]
+    assert answers == [f"{NAMES[round_]}Response" for round_ in Round] + ["Abort"]
 
 
 def test_every_message_belongs_to_its_round() -> None:
     assert set(ROUND_OF_MESSAGE) == {*SERVER, *CLIENT} - {Abort}
     assert [
         kind.__name__ for kind, round_ in ROUND_OF_MESSAGE.items() if not kind.__name__.startswith(NAMES[round_])
-    ] == []
+    ] == ["Complaint"]
+    assert ROUND_OF_MESSAGE[Complaint] is Round.MASKED_INPUT, "an answer of that round, in the place of an input"
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -68,7 +74,7 @@ def test_messages_are_frozen_and_slotted(kind: type[Any]) -> None:
     assert not any(hasattr(base, "__dict__") and "__dict__" in vars(base) for base in kind.__mro__[:-1])
 
 
-@pytest.mark.parametrize("kind", [kind for kind in EVERY if kind not in (SessionOffer, Advertisement)])
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if kind not in (SessionOffer, Advertisement, Dealing)])
 def test_every_message_begins_with_the_session(kind: type[Any]) -> None:
     first = dataclasses.fields(kind)[0]
     assert (first.name, first.type) == ("session", "bytes")

@@ -19,10 +19,9 @@ from secagg.protocol.roster import NO_ROSTER
 from secagg.protocol.server import abort, check_member, close_round, collecting, drop
 from secagg.protocol.server_setup import open_session
 from secagg.protocol.server_states import ServerAborted, ServerCompleted
-from tests.harness import Harness, alter, decode_answer, decode_request, forge
+from tests.harness import ROUNDS, Harness, alter, decode_answer, decode_request, forge
 from tests.protocol.support import assert_exact, session
 
-ROUNDS = list(Round)
 CONTENT = {
     Round.ADVERTISE_KEYS: "advertisement",
     Round.SHARE_KEYS: "ciphertexts",

@@ -14,12 +14,14 @@ from secagg import ClientPhase, InternalError, Round, ServerPhase, ThreatModel
 from secagg.protocol.messages import (
     ROUND_OF_MESSAGE,
     Abort,
+    Complaint,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
     MaskedInputCollectionResponse,
     UnmaskingRequest,
 )
 from secagg.protocol.transitions import (
+    AFTER_COMPLAINT,
     CLIENT_TRANSITIONS,
     ROUND_OF_SERVER_PHASE,
     SERVER_TRANSITIONS,
@@ -67,7 +69,11 @@ def client_edges(model: ThreatModel) -> dict[ClientPhase, set[ClientPhase]]:
     """Every step of a client: its rows, and from each live phase the way out that any violation takes."""
     table = CLIENT_TRANSITIONS[model]
     ended = {C.COMPLETED, C.ABORTED}
-    return {phase: set(row.values()) | (set() if phase in ended else {C.ABORTED}) for phase, row in table.items()}
+    return {
+        phase: {*row.values(), *([AFTER_COMPLAINT[phase]] if phase in AFTER_COMPLAINT else [])}
+        | (set() if phase in ended else {C.ABORTED})
+        for phase, row in table.items()
+    }
 
 
 def server_edges(model: ThreatModel) -> dict[ServerPhase, set[ServerPhase]]:
@@ -92,7 +98,7 @@ def test_a_clients_way_forward_is_the_one_of_the_specification(model: ThreatMode
         assert len(forward) == 1
         path.append(forward.pop())
     assert path == CLIENT_PATH[model]
-    assert set(table) == {*path, C.ABORTED}
+    assert set(table) == {*path, C.DISCLOSURE, C.ABORTED}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -100,11 +106,23 @@ def test_a_servers_way_forward_is_the_one_of_the_specification(model: ThreatMode
     table = SERVER_TRANSITIONS[model]
     path = [S.COLLECTING_KEYS]
     while path[-1] is not S.COMPLETED:
-        forward = table[path[-1]][CloseRound] - {S.ABORTED}
+        forward = table[path[-1]][CloseRound] - {S.ABORTED, S.COLLECTING_DISCLOSURES}
         assert len(forward) == 1
         path.extend(forward)
     assert path == SERVER_PATH[model]
-    assert set(table) == {*path, S.ABORTED}
+    disclosing = {S.COLLECTING_DISCLOSURES} if model is ThreatModel.ACTIVE else set()
+    assert set(table) == {*path, *disclosing, S.ABORTED}
+
+
+def test_a_complaint_leads_to_a_disclosure_or_to_the_end_and_never_to_a_sum() -> None:
+    for model in MODELS:
+        assert AFTER_COMPLAINT == {C.MASKED_INPUT: C.DISCLOSURE}
+        assert C.COMPLETED not in reachable(client_edges(model), C.DISCLOSURE)
+    active, semi_honest = (SERVER_TRANSITIONS[model] for model in (ThreatModel.ACTIVE, ThreatModel.SEMI_HONEST))
+    assert S.COLLECTING_DISCLOSURES in active[S.COLLECTING_MASKED_INPUTS][CloseRound]
+    assert active[S.COLLECTING_DISCLOSURES][CloseRound] == {S.ABORTED}
+    assert not any(S.COLLECTING_DISCLOSURES in followers for row in semi_honest.values() for followers in row.values())
+    assert dict(CLIENT_TRANSITIONS[ThreatModel.SEMI_HONEST][C.DISCLOSURE]) == {Abort: C.ABORTED}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -118,11 +136,11 @@ def test_every_live_phase_can_complete_and_can_abort(model: ThreatModel) -> None
 @pytest.mark.parametrize("model", MODELS)
 def test_no_step_leads_back(model: ThreatModel) -> None:
     for phase, followers in client_edges(model).items():
-        assert phase not in followers
-        for following in followers - {C.ABORTED}:
+        assert phase not in followers or phase is C.DISCLOSURE
+        for following in followers - {C.ABORTED, C.DISCLOSURE}:
             assert CLIENT_PATH[model].index(following) == CLIENT_PATH[model].index(phase) + 1
     for server_phase, server_followers in server_edges(model).items():
-        for server_following in server_followers - {S.ABORTED, server_phase}:
+        for server_following in server_followers - {S.ABORTED, S.COLLECTING_DISCLOSURES, server_phase}:
             assert SERVER_PATH[model].index(server_following) == SERVER_PATH[model].index(server_phase) + 1
 
 
@@ -142,7 +160,8 @@ def test_each_live_phase_takes_one_message_and_an_abort(model: ThreatModel) -> N
         assert row[Abort] is C.ABORTED
     for server_phase in SERVER_PATH[model][:-1]:
         server_row = SERVER_TRANSITIONS[model][server_phase]
-        (response,) = server_row.keys() - {Abort, CloseRound}
+        (response,) = server_row.keys() - {Abort, CloseRound, Complaint}
+        assert (Complaint in server_row) == (server_phase is S.COLLECTING_MASKED_INPUTS)
         assert ROUND_OF_MESSAGE[response] is ROUND_OF_SERVER_PHASE[server_phase]
         assert server_row[response] == server_row[Abort] == {server_phase}
         assert S.ABORTED in server_row[CloseRound]
@@ -161,8 +180,10 @@ def test_both_roles_have_the_same_rounds_in_the_same_order(model: ThreatModel) -
 
 
 def test_the_consistency_round_is_in_the_active_tables_only() -> None:
-    assert rounds(ThreatModel.ACTIVE) == tuple(Round)
-    assert rounds(ThreatModel.SEMI_HONEST) == tuple(round_ for round_ in Round if round_ is not Round.CONSISTENCY_CHECK)
+    assert rounds(ThreatModel.ACTIVE) == tuple(round_ for round_ in Round if round_ is not Round.DISCLOSURE)
+    assert rounds(ThreatModel.SEMI_HONEST) == tuple(
+        round_ for round_ in rounds(ThreatModel.ACTIVE) if round_ is not Round.CONSISTENCY_CHECK
+    )
     honest_client, honest_server = (
         table[ThreatModel.SEMI_HONEST] for table in (CLIENT_TRANSITIONS, SERVER_TRANSITIONS)
     )
@@ -207,4 +228,5 @@ def test_every_response_belongs_to_a_round_that_some_server_phase_collects() -> 
         CloseRound,
     }
     assert MaskedInputCollectionResponse in collected
-    assert collected == {message for message in ROUND_OF_MESSAGE if message.__name__.endswith("Response")}
+    answers = {message for message in ROUND_OF_MESSAGE if message.__name__.endswith("Response")}
+    assert collected == {*answers, Complaint}

@@ -9,13 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from protocol_specs.reference import (
     canonical,
+    dealings,
     digests,
+    disclosures,
     field,
     keys,
     packing,
@@ -33,7 +35,7 @@ from protocol_specs.reference import (
 from protocol_specs.reference.errors import Breach, Undecodable
 from secagg import SecretBytes, SessionParameters, TopologyKind
 from secagg.canonical import encode_fields
-from secagg.crypto import aead, decoding, key_schedule, shamir, signing
+from secagg.crypto import aead, dealing, decoding, disclosure, key_schedule, shamir, signing
 from secagg.crypto.agreement import AgreementKey, is_low_order
 from secagg.crypto.agreement import is_canonical as library_is_canonical
 from secagg.crypto.prg import AegisPrg, AesCtrPrg, MaskPrg
@@ -418,3 +420,45 @@ def test_an_odd_degree_counts_as_the_even_one_below(corrupt: int, expected: bool
     found = graph_conditions.threshold_resists(8, TopologyKind.SPARSE, 5, 5, corrupt / 8, 0.0, "semi-honest", 40)
 
     assert [policy.withstands(offered, corrupt / 8, 0.0, 40), found] == [expected, expected]
+
+
+@given(
+    st.lists(st.tuples(ids, st.binary(min_size=32, max_size=32), st.binary(min_size=112, max_size=112)), max_size=40),
+    st.lists(st.binary(min_size=32, max_size=32), min_size=3, max_size=3),
+    ids,
+)
+def test_dealings(dealt: list[tuple[int, bytes, bytes]], drawn: list[bytes], dealer: int) -> None:
+    entries = [dealings.entry(*each) for each in dealt]
+    assert entries == [dealing.dealt_entry(*each) for each in dealt]
+    digests_ = dealings.digests(entries)
+    assert digests_ == dealing.digests_of(entries)
+    session, binding, public = drawn
+    signed = dealings.signed_input(session, binding, dealer, public, digests_)
+    assert signed == dealing.dealing_text(session, binding, dealer, public, digests_)
+    for place, entry in enumerate(entries):
+        block = dealing.block_with(entries, place)
+        assert block in dealings.blocks(entries)
+        for given_block, given_digests in ((block, digests_), (block[:-1], digests_), (block, digests_ + b"0")):
+            stands = dealing.is_dealt(entry, given_block, given_digests)
+            assert dealings.stands_in(entry, given_block, given_digests) is stands
+
+
+@settings(max_examples=10)
+@given(
+    st.lists(st.binary(min_size=32, max_size=32), min_size=2, max_size=2), st.binary(max_size=40), st.integers(0, 127)
+)
+def test_disclosures(privates: list[bytes], context: bytes, place: int) -> None:
+    own, other = (AgreementKey.from_secret(SecretBytes(private)) for private in privates)
+    proof = disclosure.prove(own, other.public, context)
+    assert disclosures.prove(privates[0], other.public, context) == proof
+    agreed = bytes(own.agree(other.public).expose())
+    assert disclosures.shown(own.public, other.public, proof, context) == agreed
+    changed = proof[:place] + bytes([proof[place] ^ 1]) + proof[place + 1 :]
+    assert disclosures.shown(own.public, other.public, changed, context) is None
+
+
+@settings(max_examples=40)
+@given(st.one_of(st.integers(0, 100), st.integers(2**255 - 60, 2**255 + 60), st.integers(0, 2**256 - 1)))
+def test_which_keys_are_provable(u: int) -> None:
+    public = u.to_bytes(32, "little")
+    assert (disclosures.lift(public) is not None) is disclosure.is_provable(public)

@@ -33,7 +33,7 @@ from secagg.protocol.client_states import AwaitingShareKeys
 from secagg.protocol.messages import Abort
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire import messages_pb2 as pb
-from tests.harness import Harness, alter, decode_answer, decode_request, forge
+from tests.harness import ROUNDS, Harness, alter, decode_answer, decode_request, forge
 
 VECTORS = {"real": FixedPoint(3, clip=1.0, bits=8, aggregate="mean"), "count": Integers(0, 10, 2)}
 GOOD = {"real": np.array([0.5, -1.0, 0.25]), "count": np.array([1, 2])}
@@ -176,7 +176,7 @@ def test_a_missing_input_is_the_callers_mistake_and_can_be_made_good() -> None:
     harness.finish().assert_exact(harness.cohort)
 
 
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_the_same_request_again_gives_the_same_bytes_and_draws_nothing(round_: Round) -> None:
     harness = harness_of(threat_model="active")
     source = CountingSource()
@@ -220,7 +220,7 @@ def test_a_message_cut_short_is_no_message() -> None:
         harness.clients[1].receive(harness.requests[1][:-1])
 
 
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_leaving_ends_the_session_and_tells_the_server(round_: Round) -> None:
     harness = harness_of(threat_model="active").run_to(round_)
     client = harness.clients[1]

@@ -28,7 +28,7 @@ from secagg.protocol import server as machine
 from secagg.protocol.events import ClientDropped, LateMessageRefused, Progress, RoundClosed, SessionAborted, Stage
 from secagg.protocol.messages import Abort
 from secagg.wire.codec import decode_offer
-from tests.harness import Harness, decode_request, forge
+from tests.harness import ROUNDS, Harness, decode_request, forge
 
 CALLS: list[tuple[str, Callable[[ServerSession], object]]] = [
     ("receive", lambda server: server.receive(1, b"garbage")),
@@ -73,7 +73,7 @@ def test_pending_answered_and_ready_in_every_round(threat_model: str) -> None:
             assert (server.pending, server.answered) == (asked - done, done)
         assert server.ready
         server.close_round()
-    assert seen == [round_ for round_ in Round if round_ is not Round.CONSISTENCY_CHECK or harness.active]
+    assert seen == [round_ for round_ in ROUNDS if round_ is not Round.CONSISTENCY_CHECK or harness.active]
     assert (server.pending, server.answered, server.ready, server.round) == (frozenset(), frozenset(), False, None)
     assert dict(server.requests) == {}
     harness.assert_exact(harness.cohort)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import secagg
 from secagg import (
     AbortReason,
+    ClientSession,
     DropReason,
     FixedPoint,
     Integers,
@@ -28,7 +29,12 @@ from secagg.crypto.suites import get_suite
 from secagg.executor import INLINE, Executor
 from secagg.masking.engine import add_masks
 from secagg.protocol.events import ClientDropped, SessionCompleted, Stage
+from secagg.protocol.messages import Complaint
+from secagg.session.simulation import Corruption
 from secagg.testing.randomness import DeterministicRandomSource
+from secagg.wire.codec import decode_client_message, encode
+from tests.dealers import GARBAGE, redealt_by
+from tests.harness import ROUNDS
 
 pytestmark = pytest.mark.thorough
 
@@ -110,7 +116,7 @@ def test_the_report_has_every_client_in_every_round(model: str) -> None:
     report = simulate(
         parameters_of(threat_model=model), INPUTS, dropouts={"masked_input": [8]}, on_upload=on_upload
     ).report
-    rounds = [round_ for round_ in Round if round_ is not Round.CONSISTENCY_CHECK or model == "active"]
+    rounds = [round_ for round_ in ROUNDS if round_ is not Round.CONSISTENCY_CHECK or model == "active"]
     assert list(report.upload_bytes) == list(report.download_bytes) == list(report.client_cpu_ms) == rounds
     assert dict(report.upload_bytes) == uploads
     for round_ in rounds:
@@ -205,7 +211,7 @@ def test_dropouts_by_round_and_by_its_name_add_up() -> None:
     assert {event.client for event in gone if isinstance(event, ClientDropped)} == {5, 13}
 
 
-@pytest.mark.parametrize("round_", list(Round))
+@pytest.mark.parametrize("round_", ROUNDS)
 @pytest.mark.parametrize("client", [3, 21])
 def test_who_drops_out_is_reported_and_the_sum_stays_exact(round_: Round, client: int) -> None:
     result = simulate(parameters_of(threat_model="active"), INPUTS, dropouts={round_: [client]})
@@ -339,3 +345,66 @@ def test_an_executor_changes_no_byte(suite: SuiteId) -> None:
 
 def test_the_names_are_those_of_the_package() -> None:
     assert secagg.simulate is simulate
+
+
+def garbage_for(receivers: Collection[int]) -> Corruption:
+    """Seals nonsense for these, and signs it."""
+
+    def deal(session: ClientSession, round_: Round, answer: bytes | None) -> bytes | None:
+        if round_ is not Round.SHARE_KEYS or answer is None:
+            return answer
+        return redealt_by(session, answer, dict.fromkeys(set(receivers) - {session.client_id}, GARBAGE))
+
+    return deal
+
+
+def complaint_about(accused: int) -> Corruption:
+    """Complains of a pair that it can read, and shows nothing."""
+
+    def complain(session: ClientSession, round_: Round, answer: bytes | None) -> bytes | None:
+        if round_ is not Round.MASKED_INPUT or answer is None:
+            return answer
+        return encode(Complaint(decode_client_message(answer).session, (accused,)))
+
+    return complain
+
+
+@pytest.mark.parametrize("model", ["semi-honest", "active"])
+def test_of_a_hundred_clients_five_stop_a_session_and_the_others_get_their_sum(model: str) -> None:
+    """Garbage for one, for some, for all; a false complaint: at most one restart, and no honest client is left out."""
+    ids = range(1, 101)
+    parameters = SessionParameters.choose(
+        clients=ids, vectors={"v": Integers(0, 9, length=3)}, threat_model=model, topology="complete"
+    )
+    corrupt = {
+        3: garbage_for([50]),
+        17: garbage_for(range(40, 60)),
+        58: garbage_for(ids),
+        59: garbage_for([1, 2, 3]),
+        77: complaint_about(20),
+    }
+    if model == "semi-honest":
+        # Hints name who explains most complaints; of one alone it is the accused.
+        del corrupt[77]
+    inputs = {client: {"v": np.full(3, client % 10)} for client in ids}
+    result = simulate(parameters, inputs, corrupt=corrupt, restarts=1)
+    assert [blame.client for session in result.blame for blame in session] == sorted(corrupt)
+    honest = [client for client in ids if client not in corrupt]
+    assert result.contributors == tuple(honest)
+    assert result.report.exact
+    evidence = [blame.client for blame in result.blame[0] if blame.evidence is not None]
+    assert evidence == ([3, 17, 58, 59] if model == "active" else [])
+
+
+def test_a_simulation_starts_again_as_often_as_it_may() -> None:
+    parameters = SessionParameters.choose(
+        clients=range(1, 11), vectors={"v": Integers(0, 9, length=3)}, threat_model="active", max_corrupt=0.0
+    )
+    inputs = {client: {"v": np.full(3, 1)} for client in parameters.cohort}
+    with pytest.raises(SessionAbortedError, match=r"to blame: clients 3\. Start again without them"):
+        simulate(parameters, inputs, corrupt={3: garbage_for([1])})
+    few = SessionParameters.choose(
+        clients=4, vectors={"v": Integers(0, 9, length=3)}, minimum_contributors=4, max_corrupt=0.0, max_dropout=0.0
+    )
+    with pytest.raises(ParameterError, match="3 of 4 clients are left"):
+        simulate(few, {c: {"v": np.full(3, 1)} for c in range(4)}, corrupt={2: garbage_for([1])}, restarts=5)

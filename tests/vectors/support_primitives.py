@@ -30,6 +30,7 @@ MODULES: Final = {
     "layout": "vectors",
     "packing": "vectors",
     "quantization": "vectors",
+    "disclosures": "crypto",
     "key_schedule": "crypto",
     "prg": "crypto",
     "sealing": "crypto",

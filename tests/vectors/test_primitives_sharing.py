@@ -90,7 +90,7 @@ def recover(case: Case) -> None:
 
 def judge_share(case: Case) -> None:
     share = secret(case["input"]["share"])
-    verdict(case, [] if shamir.are_canonical([share])[0] else ["C32", "S51"])
+    verdict(case, [] if shamir.are_canonical([share])[0] else ["S22", "S51"])
 
 
 CHECKS = {

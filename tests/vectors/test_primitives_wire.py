@@ -14,8 +14,12 @@ from secagg.protocol.messages import (
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
     Advertisement,
+    Complaint,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
+    Dealing,
+    DisclosureRequest,
+    DisclosureResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
     RevealedShares,
@@ -44,6 +48,10 @@ def sealed(listed: list[Case]) -> tuple[tuple[int, bytes], ...]:
     return tuple((int(its["client"]), data(its["ciphertext"])) for its in listed)
 
 
+def dealing(its: Case) -> Dealing:
+    return Dealing(int(its["client"]), *(data(its[name]) for name in ("block", "digests", "signature")))
+
+
 def confirmations(listed: list[Case]) -> tuple[tuple[int, bytes], ...]:
     return tuple((int(its["client"]), data(its["signature"])) for its in listed)
 
@@ -56,9 +64,14 @@ BODIES: dict[str, Make] = {
     "advertise_keys_request": lambda s, _: AdvertiseKeysRequest(s),
     "advertise_keys_response": lambda s, b: AdvertiseKeysResponse(s, advertisement(b["advertisement"])),
     "share_keys_request": lambda s, b: ShareKeysRequest(s, tuple(map(advertisement, b["advertisements"]))),
-    "share_keys_response": lambda s, b: ShareKeysResponse(s, sealed(b["ciphertexts"])),
+    "share_keys_response": lambda s, b: ShareKeysResponse(s, sealed(b["ciphertexts"]), data(b["signature"])),
     "masked_input_collection_request": lambda s, b: MaskedInputCollectionRequest(s, sealed(b["ciphertexts"])),
     "masked_input_collection_response": lambda s, b: MaskedInputCollectionResponse(s, data(b["payload"])),
+    "complaint": lambda s, b: Complaint(s, ids(b["accused"])),
+    "disclosure_request": lambda s, b: DisclosureRequest(s, tuple(map(dealing, b["dealings"]))),
+    "disclosure_response": lambda s, b: DisclosureResponse(
+        s, tuple((int(its["client"]), data(its["proof"])) for its in b["disclosures"])
+    ),
     "consistency_check_request": lambda s, b: ConsistencyCheckRequest(s, ids(b["contributors"])),
     "consistency_check_response": lambda s, b: ConsistencyCheckResponse(s, data(b["signature"])),
     "unmasking_request": lambda s, b: UnmaskingRequest(

@@ -131,4 +131,7 @@ def test_the_numbers_of_version_1() -> None:
         "unmasking_response": 11,
         "abort": 12,
         "chosen_input_response": 13,
+        "complaint": 17,
+        "disclosure_request": 18,
+        "disclosure_response": 19,
     }

@@ -13,6 +13,7 @@ from typing import Final
 from protocol_specs.generate_vectors.primitives import (
     canonical,
     digests,
+    disclosures,
     key_schedule,
     layout,
     packing,
@@ -33,6 +34,7 @@ from protocol_specs.generate_vectors.primitives.common import Json
 _TOPICS: Final[tuple[ModuleType, ...]] = (
     canonical,
     digests,
+    disclosures,
     key_schedule,
     layout,
     packing,

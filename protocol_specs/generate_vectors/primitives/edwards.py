@@ -1,6 +1,6 @@
-"""Points of edwards25519 as pairs of plain integers (RFC 8032), for signatures that no honest signer makes.
+"""Points of edwards25519 (RFC 8032), for signatures that no honest signer makes.
 
-Slow, and not constant in time. Must not know what is signed.
+Those of the reference, and what it has no use for. Must not know what is signed.
 """
 
 from __future__ import annotations
@@ -8,41 +8,24 @@ from __future__ import annotations
 from hashlib import sha512
 from typing import Final
 
-Point = tuple[int, int]
+from protocol_specs.reference.edwards import BASE, IDENTITY, ORDER, P, Point, add, encode, multiply, with_coordinate
 
-P: Final = 2**255 - 19
-ORDER: Final = 2**252 + 27742317777372353535851937790883648493
-"""Of the base point, L."""
-_D: Final = -121665 * pow(121666, -1, P) % P
-_ROOT_OF_MINUS_ONE: Final = pow(2, (P - 1) // 4, P)
-IDENTITY: Final[Point] = (0, 1)
-
-
-def add(a: Point, b: Point) -> Point:
-    """The sum of two points."""
-    (x1, y1), (x2, y2) = a, b
-    product = _D * x1 * x2 * y1 * y2 % P
-    return (
-        (x1 * y2 + x2 * y1) * pow(1 + product, -1, P) % P,
-        (y1 * y2 + x1 * x2) * pow(1 - product, -1, P) % P,
-    )
-
-
-def multiply(scalar: int, point: Point) -> Point:
-    """A multiple of a point; the scalar is not negative."""
-    result = IDENTITY
-    while scalar:
-        if scalar & 1:
-            result = add(result, point)
-        point = add(point, point)
-        scalar >>= 1
-    return result
-
-
-def encode(point: Point) -> bytes:
-    """The one encoding of a point."""
-    x, y = point
-    return (y | (x & 1) << 255).to_bytes(32, "little")
+__all__ = [
+    "BASE",
+    "IDENTITY",
+    "ORDER",
+    "TORSION",
+    "P",
+    "Point",
+    "add",
+    "agreement_key",
+    "challenge",
+    "decode",
+    "encode",
+    "holds",
+    "multiply",
+    "secret_scalar",
+]
 
 
 def decode(encoding: bytes) -> Point:
@@ -52,19 +35,17 @@ def decode(encoding: bytes) -> Point:
         ValueError: no point has it.
     """
     number = int.from_bytes(encoding, "little")
-    sign, y = number >> 255, (number & (2**255 - 1)) % P
-    square = (y * y - 1) * pow(_D * y * y + 1, -1, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * _ROOT_OF_MINUS_ONE % P
-    if (x * x - square) % P:
-        raise ValueError("not on the curve")
-    return ((-x) % P if x & 1 != sign else x, y)
+    return with_coordinate(number % 2**255, number >> 255)
 
 
-BASE: Final = decode((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
 TORSION: Final = decode(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"))
 """A point of order 8: its multiples are all points of low order."""
+
+
+def agreement_key(point: Point) -> bytes:
+    """The X25519 public key with the coordinate u = (1 + y)/(1 - y) of a point."""
+    _, y = point
+    return ((1 + y) * pow(1 - y, -1, P) % P).to_bytes(32, "little")
 
 
 def secret_scalar(seed: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Cases of share encryption (Specification §3.3), and sealed pairs that do not open (C31) or hold no shares (C32).
+"""Cases of share encryption (Specification §3.3), and sealed pairs that nobody can read: reasons to complain (S22).
 
 A pair of another length is no message: see `wire`. Must not know where channel keys come from; that is `key_schedule`.
 """
@@ -81,9 +81,9 @@ def document() -> Json:
                     f"refuse-{shown}-{at}-{element}",
                     "open",
                     broken.context() | {"sealed": broken.seal().hex()},
-                    refused=["C32"],
+                    refused=["S22"],
                     comment=f"Element {at} of the {shown.replace('-', ' ')} is {element}.",
-                    requirements=["C32"],
+                    requirements=["S22"],
                     flags=["NotCanonical"],
                 )
     return topic.document()
@@ -161,9 +161,9 @@ def _not_authentic(topic: Topic, base: _Sealing) -> None:
                 f"refuse-{name}",
                 "open",
                 receiver.context() | {"sealed": given.hex()},
-                refused=["C31"],
+                refused=["S22"],
                 comment=comment,
-                requirements=["C31"],
+                requirements=["S22"],
                 flags=[flag],
             )
         else:

@@ -199,7 +199,7 @@ def _judged(topic: Topic) -> None:
             {"share": share.hex()},
             output={},
             comment="A canonical share.",
-            requirements=["C32", "S51"],
+            requirements=["S22", "S51"],
             flags=[flag],
         )
     refused: list[tuple[str, bytes]] = [
@@ -213,9 +213,9 @@ def _judged(topic: Topic) -> None:
             f"refuse-share-{name}",
             "judge_share",
             {"share": share.hex()},
-            refused=["C32", "S51"],
+            refused=["S22", "S51"],
             comment="An element of p or above.",
-            requirements=["C32", "S51"],
+            requirements=["S22", "S51"],
             flags=["NotCanonical"],
         )
 

@@ -82,6 +82,11 @@ def _sealed(clients: Sequence[int]) -> tuple[wire.SealedShares, ...]:
     return tuple(wire.SealedShares(client, draw(f"wire/sealed/{client}", 112)) for client in clients)
 
 
+def _dealing(client: int, entries: int) -> wire.Dealing:
+    parts = {"block": 152 * entries, "digests": 32 * entries, "signature": 64}
+    return wire.Dealing(client, *(draw(f"wire/dealing/{client}/{part}", length) for part, length in parts.items()))
+
+
 def _revealed(clients: Sequence[int]) -> tuple[wire.RevealedShare, ...]:
     return tuple(wire.RevealedShare(client, draw(f"wire/share/{client}", 36)) for client in clients)
 
@@ -111,6 +116,13 @@ def _bodies() -> list[tuple[str, str, tuple[str, ...], Any, str]]:
         ("share-keys-request-signed", "Three advertisements.", client, wire.ShareKeysRequest(ads[1]), "Normal"),
         ("share-keys-request-empty", "No advertisement.", client, wire.ShareKeysRequest(()), "Defaults"),
         ("share-keys-response", "Sealed pairs.", server, wire.ShareKeysResponse(_sealed(_IDS)), "Normal"),
+        (
+            "share-keys-response-signed",
+            "Sealed pairs and a signature.",
+            server,
+            wire.ShareKeysResponse(_sealed(_IDS), draw("wire/dealing", 64)),
+            "Normal",
+        ),
         ("share-keys-response-empty", "No sealed pair.", server, wire.ShareKeysResponse(()), "Defaults"),
         (
             "masked-input-collection-request",
@@ -130,6 +142,32 @@ def _bodies() -> list[tuple[str, str, tuple[str, ...], Any, str]]:
             )
             for payload in payloads
         ),
+        ("complaint", "Seven accused.", server, wire.Complaint(_IDS), "Normal"),
+        ("complaint-zero", "Client 0 alone is accused.", server, wire.Complaint((0,)), "Defaults"),
+        ("complaint-empty", "Nobody is accused.", server, wire.Complaint(()), "Defaults"),
+        (
+            "disclosure-request",
+            "Dealings of blocks and digests of several lengths.",
+            client,
+            wire.DisclosureRequest(tuple(_dealing(c, at) for at, c in enumerate(_IDS, 1))),
+            "Normal",
+        ),
+        (
+            "disclosure-request-full",
+            "A block of 16 entries and 100 digests.",
+            client,
+            wire.DisclosureRequest((wire.Dealing(7, draw("b", 2432), draw("d", 3200), draw("s", 64)),)),
+            "LongPayload",
+        ),
+        ("disclosure-request-empty", "No dealing.", client, wire.DisclosureRequest(()), "Defaults"),
+        (
+            "disclosure-response",
+            "Seven proofs.",
+            server,
+            wire.DisclosureResponse(tuple(wire.Disclosure(c, draw(f"wire/proof/{c}", 128)) for c in _IDS)),
+            "Normal",
+        ),
+        ("disclosure-response-empty", "No proof.", server, wire.DisclosureResponse(()), "Defaults"),
         ("consistency-check-request", "Seven contributors.", client, wire.ConsistencyCheckRequest(_IDS), "Normal"),
         (
             "consistency-check-request-zero",

@@ -78,6 +78,8 @@ def lists(build: Builder) -> Iterator[Refusal]:
         "advertisements": ("client", "ShareKeysRequest", lambda c: data(1, build.advertisement(c))),
         "receivers": ("server", "ShareKeysResponse", lambda c: data(1, build.pair(c))),
         "senders": ("client", "MaskedInputCollectionRequest", lambda c: data(1, build.pair(c))),
+        "dealings": ("client", "DisclosureRequest", lambda c: data(1, build.dealing(c))),
+        "disclosures": ("server", "DisclosureResponse", lambda c: data(1, build.disclosure(c))),
         "confirmations": ("client", "UnmaskingRequest", lambda c: data(3, build.confirmation(c))),
         "seed-owners": ("server", "UnmaskingResponse", lambda c: data(1, build.revealed(c))),
         "mask-key-owners": ("server", "UnmaskingResponse", lambda c: data(2, build.revealed(c))),
@@ -93,29 +95,31 @@ def lists(build: Builder) -> Iterator[Refusal]:
             yield f"{name}-{shown}", receiver, f"Clients {', '.join(map(str, clients))}.", flag, listed
     for name, kind, number in (
         ("contributors", "ConsistencyCheckRequest", 1),
+        ("accused", "Complaint", 1),
         ("survivors", "UnmaskingRequest", 1),
         ("dropped", "UnmaskingRequest", 2),
     ):
+        receiver = "server" if kind == "Complaint" else "client"
         for clients, shown, flag in (
             ((2, 1), "descending", "WrongOrder"),
             ((1, 1), "repeated", "Repeated"),
             ((2**63, 1), "signed-order", "WrongOrder"),
         ):
             comment = f"Clients {', '.join(map(str, clients))}."
-            yield f"{name}-{shown}", "client", comment, flag, build.envelope(kind, data(number, ids(*clients)))
+            yield f"{name}-{shown}", receiver, comment, flag, build.envelope(kind, data(number, ids(*clients)))
         loose = fixed(number, 1) + fixed(number, 2)
-        yield f"{name}-unpacked", "client", "Each id in a field of its own.", "Unpacked", build.envelope(kind, loose)
+        yield f"{name}-unpacked", receiver, "Each id in a field of its own.", "Unpacked", build.envelope(kind, loose)
         yield (
             f"{name}-one-unpacked",
-            "client",
+            receiver,
             "One id, not packed.",
             "Unpacked",
             build.envelope(kind, fixed(number, 1)),
         )
         pieces = data(number, ids(1)) + data(number, ids(2))
-        yield f"{name}-in-pieces", "client", "A packed list in two fields.", "Unpacked", build.envelope(kind, pieces)
+        yield f"{name}-in-pieces", receiver, "A packed list in two fields.", "Unpacked", build.envelope(kind, pieces)
         cut = data(number, ids(1, 2)[:-1])
-        yield f"{name}-cut", "client", "A list that ends within an id.", "WrongLength", build.envelope(kind, cut)
+        yield f"{name}-cut", receiver, "A list that ends within an id.", "WrongLength", build.envelope(kind, cut)
 
 
 def lengths(build: Builder) -> Iterator[Refusal]:
@@ -157,6 +161,31 @@ def lengths(build: Builder) -> Iterator[Refusal]:
         yield f"sealed-{length}", "server", comment, flag, build.envelope("ShareKeysResponse", content)
         sent = build.envelope("MaskedInputCollectionRequest", content)
         yield f"sealed-{length}-to-client", "client", comment, flag, sent
+    for length in (1, 63, 65):
+        content = build.content("ShareKeysResponse") + data(2, bytes(range(1, 66))[:length])
+        comment = f"A dealing signature of {length} bytes."
+        yield f"dealing-{length}", "server", comment, "WrongLength", build.envelope("ShareKeysResponse", content)
+    signed = data(4, build.signature)
+    for name, block, digests, signature in (
+        ("block-0", b"", data(3, bytes(32)), signed),
+        ("block-151", data(2, bytes(151)), data(3, bytes(32)), signed),
+        ("block-153", data(2, bytes(153)), data(3, bytes(32)), signed),
+        ("block-of-17", data(2, bytes(17 * 152)), data(3, bytes(32)), signed),
+        ("digests-0", data(2, bytes(152)), b"", signed),
+        ("digests-31", data(2, bytes(152)), data(3, bytes(31)), signed),
+        ("digests-33", data(2, bytes(152)), data(3, bytes(33)), signed),
+        ("dealing-0", data(2, bytes(152)), data(3, bytes(32)), b""),
+        ("dealing-63-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(63))),
+        ("dealing-65-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(65))),
+    ):
+        content = data(1, fixed(1, 7) + block + digests + signature)
+        comment, flag = "A dealing of other lengths.", "Missing" if name.endswith("-0") else "WrongLength"
+        yield name, "client", comment, flag, build.envelope("DisclosureRequest", content)
+    for length in (0, 127, 129):
+        content = data(1, fixed(1, 7) + (data(2, bytes(length)) if length else b""))
+        flag = "WrongLength" if length else "Missing"
+        comment = f"A proof of {length} bytes."
+        yield f"proof-{length}", "server", comment, flag, build.envelope("DisclosureResponse", content)
     for length in (0, 35, 37, 72):
         for number, name in ((1, "seed"), (2, "mask-key")):
             content = data(number, fixed(1, 7) + (data(2, bytes(length)) if length else b""))
@@ -200,11 +229,11 @@ def aborts(build: Builder) -> Iterator[Refusal]:
     for receiver in ("client", "server"):
         for reason, shown in (
             (b"A00", "A00"),
-            (b"A15", "A15"),
+            (b"A16", "A16"),
             (b"a01", "small"),
             (b"A1", "A1"),
             (b"A001", "A001"),
-            (b"C31", "C31"),
+            (b"C33", "C33"),
             (b"S02", "S02"),
             (b"A01\0", "nul"),
             (b" A01", "blank"),

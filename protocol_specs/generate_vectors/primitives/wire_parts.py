@@ -15,6 +15,7 @@ TO_CLIENT: Final = (
     "AdvertiseKeysRequest",
     "ShareKeysRequest",
     "MaskedInputCollectionRequest",
+    "DisclosureRequest",
     "ConsistencyCheckRequest",
     "UnmaskingRequest",
 )
@@ -22,6 +23,8 @@ TO_SERVER: Final = (
     "AdvertiseKeysResponse",
     "ShareKeysResponse",
     "MaskedInputCollectionResponse",
+    "Complaint",
+    "DisclosureResponse",
     "ConsistencyCheckResponse",
     "UnmaskingResponse",
 )
@@ -62,6 +65,8 @@ class Builder:
         self.signature = draw("wire/refused/signature", 64)
         self.sealed = draw("wire/refused/sealed", 112)
         self.share = draw("wire/refused/share", 36)
+        self.block = draw("wire/refused/block", 152)
+        self.proof = draw("wire/refused/proof", 128)
 
     def envelope(self, kind: str, content: bytes = b"") -> bytes:
         """A message."""
@@ -84,6 +89,15 @@ class Builder:
         """The content of a revealed share."""
         return fixed(1, client) + data(2, self.share) + more
 
+    def dealing(self, client: int, more: bytes = b"") -> bytes:
+        """The content of a dealing."""
+        parts = data(2, self.block), data(3, self.keys[0]), data(4, self.signature)
+        return fixed(1, client) + b"".join(parts) + more
+
+    def disclosure(self, client: int, more: bytes = b"") -> bytes:
+        """The content of a disclosure."""
+        return fixed(1, client) + data(2, self.proof) + more
+
     def content(self, kind: str) -> bytes:
         """The content of a good message of two clients, 1 and 2."""
         match kind:
@@ -95,6 +109,12 @@ class Builder:
                 return data(1, self.pair(1)) + data(1, self.pair(2))
             case "MaskedInputCollectionResponse":
                 return data(1, self.sealed)
+            case "Complaint":
+                return data(1, ids(1, 2))
+            case "DisclosureRequest":
+                return data(1, self.dealing(1)) + data(1, self.dealing(2))
+            case "DisclosureResponse":
+                return data(1, self.disclosure(1)) + data(1, self.disclosure(2))
             case "ConsistencyCheckRequest":
                 return data(1, ids(1, 2))
             case "ConsistencyCheckResponse":

@@ -150,7 +150,7 @@ def _roles(build: Builder, offer: bytes) -> Iterator[Refusal]:
 def _unknown_fields(build: Builder) -> Iterator[Refusal]:
     for name, receiver, kind, content in _each(build):
         good = build.envelope(kind, content)
-        for number in (13, 15, 16, 2**29 - 1):
+        for number in (13, 15, 16, 20, 2**29 - 1):
             unknown = good + data(number, b"")
             yield f"{name}-field-{number}", receiver, f"A field {number}.", "UnknownField", unknown
         inside = build.envelope(kind, content + data(9, b"x"))
@@ -164,6 +164,8 @@ def _unknown_fields(build: Builder) -> Iterator[Refusal]:
         "share-keys-request": ("ShareKeysRequest", "client", data(1, build.advertisement(1, more=fixed(6, 1)))),
         "share-keys-response": ("ShareKeysResponse", "server", data(1, build.pair(1, more=data(3, b"")))),
         "masked-input-request": ("MaskedInputCollectionRequest", "client", data(1, build.pair(1, more=data(3, b"x")))),
+        "disclosure-request": ("DisclosureRequest", "client", data(1, build.dealing(1, fixed(5, 1)))),
+        "disclosure-response": ("DisclosureResponse", "server", data(1, build.disclosure(1, data(3, b"x")))),
         "unmasking-request": ("UnmaskingRequest", "client", data(3, build.confirmation(1, fixed(3, 0)))),
         "unmasking-response": ("UnmaskingResponse", "server", data(1, build.revealed(1, data(3, b"x")))),
     }

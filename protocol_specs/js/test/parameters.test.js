@@ -112,7 +112,7 @@ test('decoders are strict', () => {
   assert.equal(forClient('AdvertiseKeysRequest', {}).name, 'AdvertiseKeysRequest');
   undecodable(() => forServer('AdvertiseKeysRequest', {}));
   undecodable(() => forClient('ConsistencyCheckRequest', { contributors: [2n, 2n] }));
-  undecodable(() => forClient('Abort', { reason: 'A15' }));
+  undecodable(() => forClient('Abort', { reason: 'A16' }));
   undecodable(() => forServer('AdvertiseKeysResponse', {}));
   undecodable(() => forServer('ConsistencyCheckResponse', { signature: filled(1) }));
 

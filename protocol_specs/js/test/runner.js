@@ -38,7 +38,8 @@ export function parametersOf({
 
 export const policyFor = (parameters, changes = {}) => ({
   threatModel: parameters.threatModel, corruptFraction: 0, smallestCohort: 2n, largestCohort: 1000n,
-  smallestThreshold: 1n, smallestMinimumContributors: 2n, suites: [1], largestVector: 10000n, securityBits: 40,
+  smallestThreshold: 1n, smallestMinimumContributors: 2n, suites: [Number(parameters.suite)],
+  largestVector: 10000n, securityBits: 40,
   vectors: [], maxWeight: 0n,
   dropoutFraction: 0.1, topologies: ['complete', 'sparse', 'chosen'],
   ...changes,

@@ -20,6 +20,7 @@ import secagg
 from secagg.cli.demo.data import CLASSES, PIXELS, deal, label_skew, load_digits
 from secagg.cli.demo.model import Model, accuracy, local_update
 from secagg.cli.local.seeded import InputsWhenDue, SeededNumbers, spread
+from secagg.cli.output import rounds_of
 from secagg.testing.randomness import DeterministicRandomSource
 
 MINIMUM_CLIENTS: Final = 20
@@ -29,6 +30,7 @@ _RATE: Final = 0.5
 _BATCH: Final = 10
 _MAX_CORRUPT: Final = 0.1
 _CLIENTS_PER_DROPOUT: Final = 20
+_ROUNDS: Final = rounds_of(secagg.ThreatModel.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Federation:
 
     def session(self, number: int) -> secagg.SessionParameters:
         """Return the session of one round: its context binds all masks to this global model and this round."""
-        leaving = len(secagg.Round) * (self.clients // _CLIENTS_PER_DROPOUT)
+        leaving = len(_ROUNDS) * (self.clients // _CLIENTS_PER_DROPOUT)
         digest = hashlib.sha256(b"secagg demo" + number.to_bytes(8, "big") + self.secure.encode())
         return secagg.SessionParameters.choose(
             clients=self.clients,
@@ -190,7 +192,7 @@ class Federation:
     def _leaving(self, number: int) -> dict[secagg.Round, tuple[int, ...]]:
         order = self._numbers.fork("dropouts").fork(number).permutation(self.clients)
         each = self.clients // _CLIENTS_PER_DROPOUT
-        return spread([int(client) for client in order[: each * len(secagg.Round)]], tuple(secagg.Round))
+        return spread([int(client) for client in order[: each * len(_ROUNDS)]], _ROUNDS)
 
     def _update(self, model: Model, client: int, number: int) -> Model:
         numbers = self._numbers.fork("training").fork(number).fork(client)

@@ -217,6 +217,7 @@ class RoundSettings(Section):
     advertise_keys: Seconds = Field(default=600.0, description="seconds for all clients to join")
     share_keys: Seconds = Field(default=60.0, description="seconds for key shares")
     masked_input: Seconds = Field(default=600.0, description="seconds for training and uploads")
+    disclosure: Seconds = Field(default=60.0, description="seconds for those who complained of a client to show why")
     consistency_check: Seconds = Field(default=60.0, description="seconds for the signed list of contributors")
     unmasking: Seconds = Field(default=60.0, description="seconds for the shares that remove masks")
     session_seconds: Seconds | None = Field(default=None, description="bound on all rounds together, in running time")

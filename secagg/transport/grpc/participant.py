@@ -20,7 +20,7 @@ from secagg.executor import Executor
 from secagg.parameters import ClientId, SessionParameters, TopologyKind
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
-from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
+from secagg.protocol.transitions import AFTER_COMPLAINT, CLIENT_TRANSITIONS, ClientPhase
 from secagg.session.client import ClientSession
 from secagg.store.answers import DirectoryLedger
 from secagg.store.participations import ParticipationFile
@@ -108,6 +108,7 @@ class Participant:
             session.abort()
             session = earlier or make()
         self._session = session
+        self._complained = session.phase is ClientPhase.DISCLOSURE
 
     @property
     def phase(self) -> ClientPhase:
@@ -117,6 +118,8 @@ class Participant:
     @property
     def contributed(self) -> bool:
         """Whether the masked input was made, by this process or by an earlier one."""
+        if self._complained:
+            return False
         return self._recorded(ClientPhase.MASKED_INPUT) or self.phase not in (*_BEFORE_INPUT, ClientPhase.ABORTED)
 
     @property
@@ -156,6 +159,7 @@ class Participant:
             if not self._overtaken:
                 raise
             raise _overtaken(self.client) from error
+        self._complained = self._complained or self.phase is ClientPhase.DISCLOSURE
         if self.phase not in _BEFORE_INPUT:
             self._arrays = None
         if answer is None:
@@ -178,7 +182,8 @@ class Participant:
 
     def _before(self, phase: ClientPhase) -> ClientPhase:
         table = CLIENT_TRANSITIONS[self.parameters.threat_model]
-        return next(earlier for earlier, row in table.items() if phase in row.values())
+        earlier = (each for each, row in table.items() if phase in (*row.values(), AFTER_COMPLAINT.get(each)))
+        return max(earlier, key=list(table).index)
 
     def _set_input(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         try:

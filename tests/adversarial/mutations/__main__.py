@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from tests.adversarial.mutations import chosen, hosts, hybrid, inputs, integrations, offers, primitives, rounds
+from tests.adversarial.mutations import blame, chosen, hosts, hybrid, inputs, integrations, offers, primitives, rounds
 from tests.adversarial.mutations.mutation import judges
 from tests.adversarial.mutations.running import run
 
@@ -22,6 +22,7 @@ MUTATIONS: Final = tuple(
     sorted(
         (
             *rounds.MUTATIONS,
+            *blame.MUTATIONS,
             *hybrid.MUTATIONS,
             *chosen.MUTATIONS,
             *primitives.MUTATIONS,

@@ -124,6 +124,16 @@ _ELSEWHERE: Final = {
             "not bad_input and not aborted_session and not forked_child",
         )
     ),
+    "44": Judges(
+        (
+            "tests/adversarial/test_blame.py",
+            "tests/crypto/test_dealing.py",
+            "tests/protocol/test_complaints.py",
+            "tests/protocol/test_client_input.py",
+            "--hypothesis-profile",
+            "quick",
+        )
+    ),
     "38": _FLOWER,
     "39": _NVFLARE,
     "40": _FLOWER_CELLS,

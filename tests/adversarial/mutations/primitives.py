@@ -106,11 +106,15 @@ MUTATIONS: Final = (
     m(
         "12",
         "the input is asked for first",
-        (INPUT, "    held, mask_ciphertexts = _open_all(state, message)\n", ""),
+        (
+            INPUT,
+            "    held, mask_ciphertexts, accused = _open_all(state, message)\n    if accused:\n",
+            "    if False:\n",
+        ),
         (
             INPUT,
             "    words = state.input.words\n",
-            "    held, mask_ciphertexts = _open_all(state, message)\n    words = state.input.words\n",
+            "    held, mask_ciphertexts, accused = _open_all(state, message)\n    words = state.input.words\n",
         ),
     ),
     m("12", "too few sharers", (INPUT, "    if count < context.parameters.threshold:", "    if False:")),

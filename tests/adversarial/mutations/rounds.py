@@ -31,7 +31,7 @@ MUTATIONS: Final = (
         "01",
         "a second request is answered from the same state",
         (UNMASK, "return ClientStep(ClientCompleted(state.context), outbound)", "return ClientStep(state, outbound)"),
-        (CLIENT, "if step.state.phase is not expected:", "if False:"),
+        (CLIENT, "if step.state.phase not in (expected, AFTER_COMPLAINT.get(state.phase)):", "if False:"),
     ),
     m(
         "01",

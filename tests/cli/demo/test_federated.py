@@ -11,6 +11,7 @@ import secagg
 from secagg.cli.demo.federated import CLIP, FederatedRound, Federation
 from secagg.cli.demo.model import Model, accuracy
 from secagg.cli.demo.upload import field_width, masked_entries
+from tests.harness import ROUNDS
 
 Trained = tuple[Federation, list[FederatedRound]]
 
@@ -18,7 +19,7 @@ Trained = tuple[Federation, list[FederatedRound]]
 def test_clients_leave_in_every_protocol_round_of_every_round(trained: Trained) -> None:
     _, rounds = trained
     for each in rounds:
-        assert list(each.left) == list(secagg.Round)
+        assert list(each.left) == list(ROUNDS)
         assert [len(clients) for clients in each.left.values()] == [1] * 5
         assert len({client for clients in each.left.values() for client in clients}) == 5
     assert rounds[0].left != rounds[1].left
@@ -27,7 +28,7 @@ def test_clients_leave_in_every_protocol_round_of_every_round(trained: Trained) 
 def test_contributors_are_those_that_stayed_through_the_masked_input(trained: Trained) -> None:
     federation, rounds = trained
     for each in rounds:
-        early = [each.left[round_][0] for round_ in list(secagg.Round)[:3]]
+        early = [each.left[round_][0] for round_ in list(ROUNDS)[:3]]
         assert each.contributors == tuple(client for client in range(20) if client not in early)
         assert each.examples == sum(federation.sizes[client] for client in each.contributors)
 

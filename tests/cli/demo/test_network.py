@@ -17,8 +17,9 @@ from secagg.cli.service.server_config import load_config
 from secagg.identity.directory import load_directory
 from secagg.identity.loopback import create_loopback_certificate
 from secagg.transport.grpc import ServerTls
+from tests.harness import ROUNDS as ACTIVE_ROUNDS
 
-ROUNDS = [round_.value for round_ in secagg.Round]
+ROUNDS = [round_.value for round_ in ACTIVE_ROUNDS]
 
 
 @pytest.mark.slow

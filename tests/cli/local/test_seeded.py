@@ -7,6 +7,7 @@ import pytest
 
 import secagg
 from secagg.cli.local.seeded import SeededNumbers, fresh_seed, spread
+from secagg.cli.output import rounds_of
 from secagg.testing.randomness import DeterministicRandomSource
 
 
@@ -57,7 +58,7 @@ def test_an_interval_is_filled_evenly_across_slices(bound: float) -> None:
 
 
 def test_spread_deals_out_evenly() -> None:
-    rounds = tuple(secagg.Round)
+    rounds = rounds_of(secagg.ThreatModel.ACTIVE)
     assert spread([7, 8, 9, 1, 2, 3, 4], rounds) == {
         rounds[0]: (7, 3),
         rounds[1]: (8, 4),

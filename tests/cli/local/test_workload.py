@@ -10,6 +10,7 @@ import pytest
 import secagg
 from secagg.cli.local.seeded import SeededNumbers
 from secagg.cli.local.workload import VECTOR, Workload
+from secagg.cli.output import rounds_of
 
 
 def workload(*, dropout: float = 0.3, seed: int = 5, seeded: bool = True, **options: Any) -> Workload:
@@ -45,7 +46,7 @@ def test_the_seed_decides_inputs_and_dropouts() -> None:
 def test_dropouts_are_the_floor_of_the_fraction_over_all_rounds(dropout: float, clients: int, left: int) -> None:
     made = workload(dropout=dropout, clients=clients)
     numbers = [len(chosen) for chosen in made.dropouts.values()]
-    assert list(made.dropouts) == list(secagg.Round)
+    assert list(made.dropouts) == list(rounds_of(made.parameters.threat_model))
     assert len({client for chosen in made.dropouts.values() for client in chosen}) == sum(numbers) == left
     assert max(numbers) - min(numbers) <= 1
 

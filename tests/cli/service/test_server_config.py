@@ -117,6 +117,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             secagg.Round.ADVERTISE_KEYS: 600.0,
             secagg.Round.SHARE_KEYS: 5.0,
             secagg.Round.MASKED_INPUT: 600.0,
+            secagg.Round.DISCLOSURE: 60.0,
             secagg.Round.CONSISTENCY_CHECK: 60.0,
             secagg.Round.UNMASKING: 60.0,
         },

@@ -195,8 +195,13 @@ def test_a_request_that_cannot_be_opened_does_not_run_the_app() -> None:
         broken = (sender, bytes([sealed[0] ^ 1]) + sealed[1:])
         return with_request(message, alter(request_of(message), ciphertexts=(broken, *rest)))
 
+    def on_request(node: int, message: Message) -> Message | None:
+        return break_shares(message) if node == VICTIM and stage(message) == "masked_input" else message
+
     group = cohort(5)
-    assert Violation.CIPHERTEXT_NOT_AUTHENTIC.name in lie(group, "masked_input", break_shares)
+    group.grid.on_request = on_request
+    with pytest.raises(secagg.SessionAbortedError, match="could not read shares"):
+        play(group)
     assert not group.trainers[1].trained
     assert group.trainers[2].trained == [1]
 

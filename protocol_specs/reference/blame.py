@@ -1,0 +1,91 @@
+"""Who is blamed for complaints (§6.8, §6.9)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from protocol_specs.reference import dealings, evidence
+from protocol_specs.reference.evidence import Pair
+from protocol_specs.reference.wire import Advertisement, Dealing, Disclosure, DisclosureRequest, ShareKeysResponse
+
+MOST_DEALINGS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """A client that is blamed, the id, and what shows it; None for a hint."""
+
+    client: int
+    rule: str
+    evidence: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """What the server knows of the dealings of a session."""
+
+    session: bytes
+    binding: bytes
+    advertisements: Mapping[int, Advertisement]
+    responses: Mapping[int, ShareKeysResponse]
+
+    def entries(self, response: ShareKeysResponse) -> list[bytes]:
+        """The entries of a dealer's pairs."""
+        return [
+            dealings.entry(sealed.client, self.advertisements[sealed.client].channel_public, sealed.ciphertext)
+            for sealed in response.ciphertexts
+        ]
+
+    def signed_input(self, dealer: int, response: ShareKeysResponse) -> bytes:
+        """What the dealer has to sign (S21)."""
+        digests = dealings.digests(self.entries(response))
+        public = self.advertisements[dealer].channel_public
+        return dealings.signed_input(self.session, self.binding, dealer, public, digests)
+
+    def request(self, complainer: int, accused: Iterable[int]) -> DisclosureRequest:
+        """What a complainer is asked to disclose."""
+        return DisclosureRequest(tuple(self._dealing(c, complainer) for c in sorted(accused)[:MOST_DEALINGS]))
+
+    def _dealing(self, dealer: int, receiver: int) -> Dealing:
+        response = self.responses[dealer]
+        entries = self.entries(response)
+        place = [sealed.client for sealed in response.ciphertexts].index(receiver)
+        block = dealings.blocks(entries)[place // dealings.ENTRIES_IN_A_BLOCK]
+        return Dealing(dealer, block, dealings.digests(entries), response.signature)
+
+    def pair(self, dealer: int, receiver: int) -> Pair:
+        """The sealed pair from one to the other."""
+        sealed = next(s.ciphertext for s in self.responses[dealer].ciphertexts if s.client == receiver)
+        dealer_public, receiver_public = (self.advertisements[c].channel_public for c in (dealer, receiver))
+        return Pair(self.session, self.binding, dealer, dealer_public, receiver, receiver_public, sealed)
+
+    def finding(self, complainer: int, dealing: Dealing, disclosure: Disclosure) -> Blame:
+        """What a disclosure that was accepted shows."""
+        pair = self.pair(dealing.client, complainer)
+        agreement = pair.agreement(disclosure.proof)
+        if agreement is None:
+            raise ValueError("this disclosure is not to be accepted")
+        shows = evidence.encode(pair, dealing, self.advertisements[complainer], disclosure.proof)
+        return Blame(*evidence.verdict(pair, agreement), shows)
+
+
+def named(findings: Iterable[Blame]) -> list[Blame]:
+    """Each client once: the first finding about it that has evidence, or the first."""
+    found: dict[int, Blame] = {}
+    for finding in findings:
+        before = found.get(finding.client)
+        if before is None or (before.evidence is None and finding.evidence is not None):
+            found[finding.client] = finding
+    return [found[client] for client in sorted(found)]
+
+
+def hints(complaints: Mapping[int, Iterable[int]]) -> list[Blame]:
+    """Who is named without signed dealings; `complaints` are the accused of each complainer."""
+    edges = [(complainer, accused) for complainer in complaints for accused in complaints[complainer]]
+    found = []
+    while edges:
+        at = [client for edge in edges for client in edge]
+        pointed = [accused for _, accused in edges]
+        worst = max(set(at), key=lambda client: (at.count(client), pointed.count(client), client))
+        found.append(Blame(worst, "S22" if worst in pointed else "S33"))
+        edges = [edge for edge in edges if worst not in edge]
+    return sorted(found, key=lambda blame: blame.client)

@@ -1,0 +1,46 @@
+"""What a dealer signs of the sealed pairs that it deals, and how one pair of them is shown (§3.6)."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from protocol_specs.reference.canonical import canonical
+
+ENTRIES_IN_A_BLOCK = 16
+ENTRY_BYTES = 152
+DIGEST_BYTES = 32
+
+
+def entry(receiver: int, receiver_public: bytes, sealed: bytes) -> bytes:
+    """One sealed pair with its receiver, and the receiver's channel public key as the dealer was shown it."""
+    return receiver.to_bytes(8, "big") + receiver_public + sealed
+
+
+def blocks(entries: Sequence[bytes]) -> list[bytes]:
+    """Entries in ascending order of receiver, cut into blocks."""
+    firsts = range(0, len(entries), ENTRIES_IN_A_BLOCK)
+    return [b"".join(entries[first : first + ENTRIES_IN_A_BLOCK]) for first in firsts]
+
+
+def block_digest(block: bytes) -> bytes:
+    """The digest of a block."""
+    return sha256(canonical("secagg/v1 dealt block", block)).digest()
+
+
+def digests(entries: Sequence[bytes]) -> bytes:
+    """The digests of all blocks of a dealing."""
+    return b"".join(map(block_digest, blocks(entries)))
+
+
+def signed_input(session: bytes, binding: bytes, dealer: int, dealer_public: bytes, dealt: bytes) -> bytes:
+    """What a dealer signs; `dealt` are the digests of its dealing."""
+    return canonical("secagg/v1 dealing signature", session, binding, dealer, dealer_public, dealt)
+
+
+def stands_in(its: bytes, block: bytes, dealt: bytes) -> bool:
+    """Whether an entry stands in the dealing of a block and digests."""
+    whole = len(block) % ENTRY_BYTES == 0 and len(dealt) % DIGEST_BYTES == 0
+    return whole and its in _cut(block, ENTRY_BYTES) and block_digest(block) in _cut(dealt, DIGEST_BYTES)
+
+
+def _cut(data: bytes, length: int) -> list[bytes]:
+    return [data[at : at + length] for at in range(0, len(data), length)]

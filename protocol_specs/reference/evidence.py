@@ -1,0 +1,141 @@
+"""Evidence about one sealed pair, which anybody who has the roster can judge (§3.6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from protocol_specs.reference import dealings, disclosures, keys, sealing, signatures
+from protocol_specs.reference.canonical import Reader, canonical, data
+from protocol_specs.reference.errors import Undecodable, demand
+from protocol_specs.reference.wire import Advertisement, Dealing, Disclosure
+
+_LABEL = "secagg/v1 blame evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A sealed pair from a dealer to a receiver, and the channel public keys of both."""
+
+    session: bytes
+    binding: bytes
+    dealer: int
+    dealer_public: bytes
+    receiver: int
+    receiver_public: bytes
+    sealed: bytes
+
+    @property
+    def context(self) -> bytes:
+        """What a proof about this pair is bound to."""
+        return canonical(
+            "secagg/v1 disclosure context",
+            self.session,
+            self.binding,
+            self.dealer,
+            self.dealer_public,
+            self.receiver,
+            self.receiver_public,
+            self.sealed,
+        )
+
+    def stands_in(self, dealing: Dealing) -> bool:
+        """Whether the pair stands in a dealing (C37)."""
+        entry = dealings.entry(self.receiver, self.receiver_public, self.sealed)
+        return dealings.stands_in(entry, dealing.block, dealing.digests)
+
+    def is_signed(self, dealing: Dealing, verification_key: bytes) -> bool:
+        """Whether the dealer signed the dealing, with these keys (C38)."""
+        text = dealings.signed_input(self.session, self.binding, self.dealer, self.dealer_public, dealing.digests)
+        return signatures.verifies(verification_key, text, dealing.signature)
+
+    def agreement(self, proof: bytes) -> bytes | None:
+        """The agreement of dealer and receiver that a proof by the receiver shows, if it does."""
+        return disclosures.shown(self.receiver_public, self.dealer_public, proof, self.context)
+
+    def is_readable(self, agreement: bytes) -> bool:
+        """Whether it opens, and both shares are canonical."""
+        dealer, receiver = _named(self.dealer, self.dealer_public), _named(self.receiver, self.receiver_public)
+        key = keys.channel_key(agreement, self.binding, dealer, receiver)
+        return sealing.read(key, self.binding, self.dealer, self.receiver, self.sealed) is not None
+
+
+def _named(client: int, channel_public: bytes) -> Advertisement:
+    return Advertisement(client, channel_public, b"", b"", b"")
+
+
+def encode(pair: Pair, dealing: Dealing, complainer: Advertisement, proof: bytes) -> bytes:
+    """The bytes of evidence."""
+    return canonical(
+        _LABEL,
+        pair.session,
+        pair.binding,
+        pair.dealer,
+        pair.dealer_public,
+        dealing.block,
+        dealing.digests,
+        dealing.signature,
+        complainer.client,
+        complainer.channel_public,
+        complainer.mask_public,
+        complainer.commitment,
+        complainer.signature,
+        pair.sealed,
+        proof,
+    )
+
+
+def disclose(
+    pairs: Sequence[Pair], shown: Sequence[Dealing], private: bytes, roster: Mapping[int, bytes]
+) -> tuple[Disclosure, ...]:
+    """What the receiver of pairs that it cannot read discloses about the dealings that it was shown (§6.8)."""
+    for pair, dealing in zip(pairs, shown, strict=True):
+        demand(pair.stands_in(dealing), "C37")
+        demand(pair.is_signed(dealing, roster[pair.dealer]), "C38")
+        demand(disclosures.lift(pair.dealer_public) is not None, "C39")
+    proofs = (disclosures.prove(private, pair.dealer_public, pair.context) for pair in pairs)
+    return tuple(Disclosure(pair.dealer, proof) for pair, proof in zip(pairs, proofs, strict=True))
+
+
+def judge(evidence: bytes, roster: Mapping[int, bytes]) -> tuple[int, str] | None:
+    """Whom evidence is against, and the id; None when it is not accepted."""
+    try:
+        pair, dealing, complainer, proof = _decode(evidence)
+    except Undecodable:
+        return None
+    if pair.dealer not in roster or complainer.client not in roster:
+        return None
+    advertised = signatures.advertisement_input(pair.session, complainer)
+    if not (
+        pair.stands_in(dealing)
+        and pair.is_signed(dealing, roster[pair.dealer])
+        and signatures.verifies(roster[complainer.client], advertised, complainer.signature)
+    ):
+        return None
+    agreement = pair.agreement(proof)
+    return None if agreement is None else verdict(pair, agreement)
+
+
+def verdict(pair: Pair, agreement: bytes) -> tuple[int, str]:
+    """Who is at fault for a complaint about a pair, and the id."""
+    return (pair.receiver, "S33") if pair.is_readable(agreement) else (pair.dealer, "S22")
+
+
+def _decode(evidence: bytes) -> tuple[Pair, Dealing, Advertisement, bytes]:
+    label = data(_LABEL.encode("ascii"))
+    if not evidence.startswith(label):
+        raise Undecodable("another label")
+    reader = Reader(evidence[len(label) :])
+
+    def read(*lengths: int) -> bytes:
+        value = reader.data()
+        if len(value) not in lengths:
+            raise Undecodable("a value has another length")
+        return value
+
+    session, binding = read(32), read(32)
+    dealer, dealer_public = reader.integer(), read(32)
+    dealing = Dealing(dealer, read(*range(152, 2433, 152)), reader.data(), read(64))
+    complainer = Advertisement(reader.integer(), read(32), read(32), read(32), read(64))
+    pair = Pair(session, binding, dealer, dealer_public, complainer.client, complainer.channel_public, read(112))
+    proof = read(128)
+    reader.end()
+    return pair, dealing, complainer, proof
