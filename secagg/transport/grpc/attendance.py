@@ -136,15 +136,18 @@ class Attendance:
 
     async def _ask(self) -> tuple[str, ...]:
         """All sessions that are open to this client, as soon as there is another one; after a while in any case."""
-        asked = pb.NextSessionRequest(seen=self._seen, wait_milliseconds=int(_POLL_SECONDS * 1000))
+        seconds = _POLL_SECONDS
 
         async def attempt(metadata: Metadata) -> pb.NextSessionReply:
+            nonlocal seconds
+            asked = pb.NextSessionRequest(seen=self._seen, wait_milliseconds=int(seconds * 1000))
+            seconds = 0.0  # See `Connection.call`: another attempt does not wait.
             reply: pb.NextSessionReply = await self._connection.aggregation.NextSession(
                 asked, metadata=metadata, timeout=_POLL_SECONDS + CALL_SECONDS
             )
             return reply
 
-        reply = await self._connection.call("NextSession", attempt)
+        reply = await self._connection.call("NextSession", attempt, waits=True)
         if len(reply.sessions) > MOST_SEEN:
             raise ServiceError(f"the server names {len(reply.sessions)} open sessions, above {MOST_SEEN}")
         try:

@@ -132,13 +132,17 @@ class Connection:
         """Return the calls of another caller with the same key over this channel, which has to be open."""
         return Connection(self._endpoint, caller, self._identity, self._retry, self._observer, self._channel)
 
-    async def call(self, name: str, attempt: Callable[[Metadata], Awaitable[Reply]], *, once: bool = False) -> Reply:
+    async def call(
+        self, name: str, attempt: Callable[[Metadata], Awaitable[Reply]], *, once: bool = False, waits: bool = False
+    ) -> Reply:
         """Make a call until it succeeds, fails for good, or the retry policy gives up.
 
         Args:
             name: of the call, for messages.
             attempt: makes the call once, with this metadata.
             once: do not try again.
+            waits: whether the first attempt waits for news; the others must not, so that they say whether the server is
+                there again.
 
         Raises:
             DroppedError: the server goes on without this client.
@@ -154,7 +158,7 @@ class Connection:
                 self._observer.retrying(name, _shown(error), seconds)
 
         try:
-            async for again in self._retry.attempts(worth_it, _asked_wait, told):
+            async for again in self._retry.attempts(worth_it, _asked_wait, told, waits=waits):
                 with again:
                     return await self._attempt(attempt)
         except grpc.aio.AioRpcError as error:

@@ -65,19 +65,23 @@ class ParticipantCalls:
             SessionAbortedError: it ended without a sum.
             DroppedError: the server dropped this client.
         """
-        asked = _wait_for(seen)
 
-        async def attempt(metadata: Metadata) -> pb.NextRequestReply:
-            reply: pb.NextRequestReply = await self._connection.aggregation.NextRequest(
-                asked, metadata=metadata, timeout=_POLL_SECONDS + CALL_SECONDS
-            )
-            return reply
+        async def ask() -> pb.NextRequestReply:
+            asking = _Asking(seen)
+
+            async def attempt(metadata: Metadata) -> pb.NextRequestReply:
+                reply: pb.NextRequestReply = await self._connection.aggregation.NextRequest(
+                    asking.next(), metadata=metadata, timeout=_POLL_SECONDS + CALL_SECONDS
+                )
+                return reply
+
+            return await self._connection.call("NextRequest", attempt, waits=True)
 
         loop = asyncio.get_running_loop()
         while True:
             begun = loop.time()
             given, self._given = self._given, None
-            reply = await self._connection.call("NextRequest", attempt) if given is None else given
+            reply = await ask() if given is None else given
             match reply.WhichOneof("news"):
                 case "request":
                     if hashlib.sha256(reply.request).digest() == seen:
@@ -106,12 +110,12 @@ class ParticipantCalls:
             DroppedError: the server drops this client for it.
         """
         if len(answer) <= UNARY_ANSWER_BYTES:
-            return await self._answer_whole(pb.AnswerRequest(answer=answer, next=_wait_for(request)))
+            return await self._answer_whole(answer, _Asking(request))
         sha256 = await asyncio.to_thread(_digest, answer)
-        header = pb.UploadHeader(total_bytes=len(answer), sha256=sha256, next=_wait_for(request))
+        asking = _Asking(request)
 
         async def parts() -> AsyncIterator[pb.UploadPart]:
-            yield pb.UploadPart(header=header)
+            yield pb.UploadPart(header=pb.UploadHeader(total_bytes=len(answer), sha256=sha256, next=asking.next()))
             view = memoryview(answer)
             for at in range(0, len(answer), CHUNK_BYTES):
                 yield pb.UploadPart(chunk=bytes(view[at : at + CHUNK_BYTES]))
@@ -134,7 +138,7 @@ class ParticipantCalls:
                 raise
             return reply
 
-        return self._outcome(await self._connection.call("UploadAnswer", attempt))
+        return self._outcome(await self._connection.call("UploadAnswer", attempt, waits=True))
 
     async def _goes_on(self, request: bytes, metadata: Metadata) -> bool:
         """Whether the server has left a request behind: it has the answer, or wants none any more."""
@@ -146,18 +150,20 @@ class ParticipantCalls:
 
     async def notice(self, notice: bytes) -> None:
         """Tell the server that this client leaves, once, without waiting long."""
-        await self._answer_whole(pb.AnswerRequest(answer=notice), once=True, seconds=_NOTICE_SECONDS)
+        await self._answer_whole(notice, None, seconds=_NOTICE_SECONDS)
 
     async def _answer_whole(
-        self, answer: pb.AnswerRequest, *, once: bool = False, seconds: float = CALL_SECONDS + _POLL_SECONDS
+        self, answer: bytes, asking: _Asking | None, seconds: float = CALL_SECONDS + _POLL_SECONDS
     ) -> str:
         async def attempt(metadata: Metadata) -> pb.AnswerReply:
+            following = None if asking is None else asking.next()
             reply: pb.AnswerReply = await self._connection.aggregation.Answer(
-                answer, metadata=metadata, timeout=seconds
+                pb.AnswerRequest(answer=answer, next=following), metadata=metadata, timeout=seconds
             )
             return reply
 
-        return self._outcome(await self._connection.call("Answer", attempt, once=once))
+        waits = asking is not None
+        return self._outcome(await self._connection.call("Answer", attempt, once=not waits, waits=waits))
 
     def _outcome(self, reply: pb.AnswerReply) -> str:
         if reply.outcome not in _OUTCOMES:
@@ -170,8 +176,18 @@ class ParticipantCalls:
         self._given = reply.next if reply.next.WhichOneof("news") else None
 
 
-def _wait_for(seen: bytes) -> pb.NextRequestRequest:
-    return pb.NextRequestRequest(seen=seen, wait_milliseconds=int(_POLL_SECONDS * 1000))
+class _Asking:
+    """What a call asks for after a request: it waits for it in its first attempt, and not when it is made again, since
+    a reply is what says that the server is there: it may go away again while a call waits."""
+
+    def __init__(self, seen: bytes) -> None:
+        self._seen = seen
+        self._seconds = _POLL_SECONDS
+
+    def next(self) -> pb.NextRequestRequest:
+        """For the next attempt."""
+        seconds, self._seconds = self._seconds, 0.0
+        return pb.NextRequestRequest(seen=self._seen, wait_milliseconds=int(seconds * 1000))
 
 
 def _digest(data: bytes) -> bytes:

@@ -24,7 +24,8 @@ class RetryPolicy:
     Attributes:
         first_seconds: bound of the first wait.
         longest_seconds: bound of all waits.
-        give_up_seconds: how long one call may go without success, all its repeats together.
+        give_up_seconds: how long one call may go without success, all its repeats together; of a call that waits for
+            news, from its first failure on.
 
     Raises:
         ParameterError: a bound that is not positive.
@@ -48,6 +49,8 @@ class RetryPolicy:
         at_least: Callable[[BaseException], float],
         before_wait: Callable[[BaseException, float], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        waits: bool = False,
     ) -> tenacity.AsyncRetrying:
         """Return the attempts of one call, to be looped over; the last error is raised as it is.
 
@@ -56,6 +59,7 @@ class RetryPolicy:
             at_least: seconds that the server asked for with an error, or 0.
             before_wait: told the error and the seconds until the next attempt.
             sleep: waits; the event loop's unless a test says otherwise.
+            waits: whether the call waits for news at first, in contact with the server: that time does not count.
         """
         drawn = tenacity.wait_random_exponential(multiplier=self.first_seconds, max=self.longest_seconds)
 
@@ -68,9 +72,18 @@ class RetryPolicy:
             if error is not None:
                 before_wait(error, state.upcoming_sleep)
 
+        waited = 0.0
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            nonlocal waited
+            passed = state.seconds_since_start or 0.0
+            if waits and state.attempt_number == 1:
+                waited = passed
+            return passed - waited + state.upcoming_sleep >= self.give_up_seconds
+
         return tenacity.AsyncRetrying(
             wait=wait,
-            stop=tenacity.stop_before_delay(self.give_up_seconds),
+            stop=stop,
             retry=tenacity.retry_if_exception(worth_it),
             before_sleep=told,
             sleep=sleep,

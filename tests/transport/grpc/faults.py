@@ -9,6 +9,8 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
+from secagg.transport.grpc import service_pb2 as pb
+
 Given = TypeVar("Given")
 Returned = TypeVar("Returned")
 
@@ -61,6 +63,37 @@ class LosesCalls(grpc.aio.ServerInterceptor):
             lost, handler.request_deserializer, handler.response_serializer
         )
         return made
+
+
+class LeavesWhoWaits(grpc.aio.ServerInterceptor):
+    """Does what is asked, and goes away while a call waits for news, each time."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Given, Returned] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Given, Returned] | None:
+        handler: Any = await continuation(handler_call_details)
+        kind: Any = {"NextRequest": pb.NextRequestRequest, "Answer": pb.AnswerRequest}.get(
+            handler_call_details.method.rpartition("/")[2]
+        )
+        if handler is None or kind is None:
+            return handler  # type: ignore[no-any-return]
+
+        async def leaves(sent: bytes, context: Any) -> Any:
+            request = kind.FromString(sent)
+            asked = request if kind is pb.NextRequestRequest else request.next
+            waits, asked.wait_milliseconds = asked.wait_milliseconds > 0, 0
+            reply = await handler.unary_unary(request.SerializeToString(), context)
+            if waits:
+                self.left += 1
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+            return reply
+
+        return handler._replace(unary_unary=leaves)  # type: ignore[no-any-return]
 
 
 class TellsNothing(grpc.aio.ServerInterceptor):

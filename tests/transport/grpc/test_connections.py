@@ -13,7 +13,7 @@ import pytest
 from secagg import DropReason, Round, SessionAbortedError
 from secagg.transport.grpc import DroppedError, Participation, RetryPolicy, UnreachableError
 from secagg.transport.grpc import service_pb2 as pb
-from tests.transport.grpc.faults import LosesCalls, Proxy, TellsNothing
+from tests.transport.grpc.faults import LeavesWhoWaits, LosesCalls, Proxy, TellsNothing
 from tests.transport.grpc.network import IMPATIENT, Network, Watch, failure, run, until
 from tests.transport.grpc.test_answers import metadata_of
 
@@ -172,6 +172,21 @@ def test_a_server_that_is_not_there_is_one_clear_error() -> None:
             assert (caught.value.code, caught.value.refusal) == ("UNAVAILABLE", None)
             assert {call for call, _ in watch.retries} == {"GetOffer"}
             assert len(watch.retries) >= 3
+
+    run(play())
+
+
+def test_a_service_that_is_back_for_a_while_is_not_given_up_although_it_leaves_while_calls_wait() -> None:
+    """What counts is the time without contact: a call that waits again has none to show, one that asks has."""
+
+    async def play() -> None:
+        leaves = LeavesWhoWaits()
+        async with Network(clients=4, server={"interceptors": (leaves,)}) as network:
+            patient = RetryPolicy(first_seconds=0.01, longest_seconds=0.05, give_up_seconds=30.0)
+            outcomes = await network.everybody(retry=patient)
+            assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
+            network.assert_exact(await network.sum())
+            assert leaves.left >= 4
 
     run(play())
 

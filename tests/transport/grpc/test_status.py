@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+import time
 
 import grpc
 import pytest
@@ -192,6 +194,31 @@ def test_a_wait_that_the_server_asks_for_is_kept() -> None:
 def test_no_wait_goes_beyond_the_end() -> None:
     with pytest.raises(OSError, match="again"):
         attempts(RetryPolicy(give_up_seconds=10.0), 3, at_least=11.0)
+
+
+def test_the_time_that_a_call_waited_in_contact_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(waits: bool) -> int:
+        now, made = [1000.0], 0
+
+        async def sleep(seconds: float) -> None:
+            now[0] += 4.0
+
+        async def lost() -> None:
+            nonlocal made
+            policy = RetryPolicy(first_seconds=1e-6, longest_seconds=1e-6, give_up_seconds=10.0)
+            async for attempt in policy.attempts(lambda _: True, lambda _: 0.0, lambda *_: None, sleep, waits=waits):
+                with attempt:
+                    made += 1
+                    now[0] += 50.0 if made == 1 else 0.0
+                    raise OSError("gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "monotonic", lambda: now[0])
+            with pytest.raises(OSError, match="gone"):
+                await lost()
+        return made
+
+    assert [asyncio.run(play(waits)) for waits in (False, True)] == [1, 4]
 
 
 def test_what_is_not_worth_it_is_raised_at_once() -> None:
