@@ -6,6 +6,7 @@
 from secagg.hosting.errors import (
     HostError,
     HostUnavailableError,
+    NoEvidenceError,
     NotInCohortError,
     QuotaExceededError,
     ResultDamagedError,
@@ -20,6 +21,7 @@ from secagg.hosting.observer import HostObserver
 from secagg.hosting.offers import offer_of, parameters_of
 from secagg.hosting.quotas import Quotas
 from secagg.hosting.replies import (
+    Accused,
     Departure,
     Ended,
     EndKind,
@@ -38,6 +40,7 @@ from secagg.hosting.upload import HostedUpload
 from secagg.protocol.events import Progress, Stage
 
 __all__ = [
+    "Accused",
     "Departure",
     "EndKind",
     "Ended",
@@ -48,6 +51,7 @@ __all__ = [
     "HostUnavailableError",
     "HostedSession",
     "HostedUpload",
+    "NoEvidenceError",
     "NotInCohortError",
     "Progress",
     "QuotaExceededError",

@@ -22,6 +22,10 @@ class NotInCohortError(HostError):
     """The client is not in the session's cohort (PERMISSION_DENIED)."""
 
 
+class NoEvidenceError(HostError):
+    """There is no evidence against this client in the session (NOT_FOUND)."""
+
+
 class QuotaExceededError(HostError):
     """A bound of the host was reached (RESOURCE_EXHAUSTED).
 

@@ -28,6 +28,7 @@ from secagg.hosting.quotas import Quotas, Space
 from secagg.hosting.readiness import Readiness
 from secagg.hosting.replica import Replica
 from secagg.hosting.replies import EndKind
+from secagg.hosting.restarting import name_after, require_own_name
 from secagg.hosting.retention import Expiry, Retention
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
@@ -137,12 +138,14 @@ class SessionHost(SessionIndex):
             StoreError: the store cannot be read.
         """
         async with self._changing:
+            self._sessions = {}
             records = await self._tools.run(self._tools.store.sessions)
             self._damaged = dict(await self._tools.run(self._tools.store.damaged))
             for name, sentence in self._damaged.items():
                 self._tools.observer.session_failed(name, DamagedError(sentence))
             opened = await asyncio.gather(*(self._take_up(record) for record in records))
-            self._sessions = {session.name: session for session in opened if session is not None}
+            taken_up = {session.name: session for session in opened if session is not None}
+            self._sessions = taken_up | self._sessions  # of those some may have begun again already
             self._running = True
             self._expiring = asyncio.get_running_loop().create_task(self._expiry.run(), name="secagg retention")
 
@@ -154,7 +157,10 @@ class SessionHost(SessionIndex):
             await asyncio.wait([self._expiring])
         self._tell_of_sessions()
         async with self._changing:
-            await asyncio.gather(*(session.close() for session in self._sessions.values()))
+            closed: set[str] = set()
+            while left := self._sessions.keys() - closed:  # one may begin again until it is closed
+                await asyncio.gather(*(self._sessions[name].close() for name in left))
+                closed |= left
         for threads in (self._tools.unmasking, self._tools.threads):
             await asyncio.to_thread(threads.shutdown)
         await asyncio.to_thread(self._readiness.close)
@@ -195,7 +201,7 @@ class SessionHost(SessionIndex):
             QuotaExceededError: too many sessions, too large a cohort, or too long messages.
             HostUnavailableError: the store failed, or the host does not run.
         """
-        check_session_name(name)
+        require_own_name(check_session_name(name))
         check_tenant(tenant)
         schedule.require(rounds(parameters.threat_model))
         keys = {client: bytes((roster or {})[client]) for client in parameters.cohort if client in (roster or {})}
@@ -212,6 +218,7 @@ class SessionHost(SessionIndex):
                 if known.record != record:
                     raise StoreConflictError(f"session {name} exists with other content; choose another name")
                 return known
+            self._require_unfollowed(name)
             occupied = [session.record.tenant for session in self._sessions.values() if session.occupied]
             self._tools.quotas.require_room(occupied, tenant, parameters.clients)
             await self._forget_oldest()
@@ -311,7 +318,7 @@ class SessionHost(SessionIndex):
         tools, outcome = self._tools, None
         try:
             outcome = await tools.run(tools.store.outcome, record.name)
-            keeper = Keeper(tools, record, parameters.clients, schedule, outcome)
+            keeper = Keeper(tools, record, parameters.clients, schedule, outcome, on_restart=self._follow_up)
             if outcome is None and replica is not None:
                 await keeper.open(Journal(tools.store, record.name, replica))
             else:
@@ -321,6 +328,31 @@ class SessionHost(SessionIndex):
             keeper = Keeper(tools, record, parameters.clients, schedule, outcome)
             keeper.fail(error)
         return HostedSession(tools, record, parameters, message_limit_of(parameters), keeper)
+
+    async def _follow_up(self, record: SessionRecord, new: bool) -> None:
+        """Host a session that follows another; one that is not new is there, or among those that are being taken up.
+
+        Without the lock: whoever has it may wait for the end of the session that it follows.
+        """
+        if new:
+            parameters = decode_offer(record.offer).parameters
+            self._tools.observer.session_created(record.name, parameters.clients)
+            session = await self._take_up(record)
+            if session is not None:
+                self._sessions[record.name] = session
+                self._tell_of_sessions()
+
+    def _require_unfollowed(self, name: str) -> None:
+        """Demand that no session follows an earlier one of this name, which would be taken for this one's.
+
+        Raises:
+            StoreConflictError: one does.
+        """
+        follower = name_after(name)
+        if follower in self._sessions or follower in self._damaged:
+            raise StoreConflictError(
+                f"session {follower} follows an earlier session {name}; discard it, or choose another name"
+            )
 
     def _replica(
         self, name: str, parameters: SessionParameters, roster: Mapping[ClientId, bytes]

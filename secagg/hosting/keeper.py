@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
-from secagg.errors import AbortReason
+from secagg.errors import AbortReason, ParameterError
 from secagg.executor import Troubled
 from secagg.hosting.book import RoundBook
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
@@ -22,10 +23,21 @@ from secagg.hosting.kept import Kept, told
 from secagg.hosting.relay import Relay
 from secagg.hosting.replica import CloseCause, View, abort_detail, abort_entry, close_entry, drop_entry
 from secagg.hosting.replies import Ended, EndKind, HostReason, Receipt
+from secagg.hosting.restarting import record_after
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.protocol.messages import Round
-from secagg.store.base import Aborted, DamagedError, Entry, EntryKind, FencedError, Outcome, SessionRecord
+from secagg.store.base import (
+    Aborted,
+    Blamed,
+    DamagedError,
+    Entry,
+    EntryKind,
+    FencedError,
+    Outcome,
+    SessionRecord,
+    StoreConflictError,
+)
 
 RETRY_SECONDS: Final = 1.0
 
@@ -40,6 +52,7 @@ class Keeper(Kept):
         schedule: its deadlines.
         outcome: how it ended, if it has ended; it is then only looked at.
         relay: to other processes that host the same session, if there are any.
+        on_restart: told of a session that follows this one, which the store has; `new` if it was made just now.
     """
 
     def __init__(
@@ -50,13 +63,16 @@ class Keeper(Kept):
         schedule: RoundSchedule,
         outcome: Outcome | None,
         relay: Relay | None = None,
+        on_restart: Callable[[SessionRecord, bool], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(tools, record, clients, schedule, outcome)
+        self._on_restart = on_restart
         self._inbox = Inbox()
         self._in_hand: tuple[Waiting, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._relay = relay
         self._turned = False
+        self._begun_again = False
 
     async def open(self, journal: Journal) -> None:
         """Replay the log and go on from there, without clients whose answer is damaged.
@@ -83,7 +99,7 @@ class Keeper(Kept):
             ]
             self._follow(replayed.book, await self._tools.run(journal.commit, drops))
         self._turned = True
-        if self._relay is None:
+        if self._relay is None and not (self._aborted is not None and self._aborted.blame):
             self._shown, self.end = self._view, self._over
         keeping = self._keep(journal, replayed.book)
         self._task = asyncio.get_running_loop().create_task(keeping, name=f"secagg session {self._name}")
@@ -291,12 +307,43 @@ class Keeper(Kept):
 
     async def _show(self) -> None:
         """Let clients see what the session is now, those of other processes first."""
+        await self._begin_again()
         if self._relay is not None:
             await self._relay.publish(self.account(), self._turned)
         self._shown, self.end = self._view, self._over
         if self._turned:
             self._turned = False
             self._flash()
+
+    async def _begin_again(self) -> None:
+        """Have the session that follows this one in the store before anybody hears of the end, however often it fails.
+
+        The log says that it ended, so that whoever replays it comes here, too; the store gives the name once.
+        """
+        aborted, tools = self._aborted, self._tools
+        if self._on_restart is None or aborted is None or not aborted.blame or self._begun_again:
+            return
+        blamed = [each.client for each in aborted.blame]
+        try:
+            record = record_after(self._record, blamed, tools.wall_clock())
+        except ParameterError as error:
+            record = None
+            self._aborted = replace(aborted, detail=f"{aborted.detail} No session follows: {error}")
+        while record is not None and not self._begun_again:
+            try:
+                await tools.run(tools.store.create, record)
+                new = True
+            except StoreConflictError:
+                new = False
+            except STORE_FAILURES as error:
+                tools.observer.store_failed(record.name, error)
+                await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
+                continue
+            self._begun_again = True
+            self._aborted = replace(aborted, successor=record.name)
+            self._over = told(self._aborted)
+            await self._on_restart(record, new)
+        self._begun_again = True
 
     def _follow(self, book: RoundBook, step: Step) -> None:
         """Take over what a step did, and tell the observer."""
@@ -333,7 +380,8 @@ class Keeper(Kept):
             if view.result is not None:
                 self._contributors = view.result.contributors
             if view.abort_reason is not None:
-                self._aborted = Aborted(view.abort_reason.value, detail)
+                blame = tuple(Blamed(each.client, each.reason.value, each.evidence) for each in view.blame)
+                self._aborted = Aborted(view.abort_reason.value, detail, blame=blame)
             self._over = told(self._aborted)
 
     def _due(self, book: RoundBook) -> Entry | None:

@@ -9,13 +9,22 @@ import asyncio
 import hashlib
 from dataclasses import replace
 
-from secagg.errors import AbortReason
+from secagg.errors import AbortReason, DropReason
 from secagg.hosting.book import RoundBook
 from secagg.hosting.inbox import Waiting
 from secagg.hosting.journal import Journal
 from secagg.hosting.relay import Account
 from secagg.hosting.replica import ENDED, View
-from secagg.hosting.replies import Departure, Ended, EndKind, Receipt, Request, SessionStatus, departure_of
+from secagg.hosting.replies import (
+    Accused,
+    Departure,
+    Ended,
+    EndKind,
+    Receipt,
+    Request,
+    SessionStatus,
+    departure_of,
+)
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.timer import Timer
 from secagg.hosting.tools import Tools
@@ -151,6 +160,8 @@ class Kept:
             tenant=self._record.tenant,
             ended_at=0.0 if self.outcome is None else self.outcome.ended_at,
             progress=None if self._journal is None or not open_ else self._journal.progress,
+            blame=accused(aborted),
+            successor="" if aborted is None else aborted.successor,
         )
 
     def account(self) -> Account:
@@ -182,7 +193,13 @@ def told(aborted: Aborted | None) -> Ended:
     """What clients hear of an end: nothing that depends on inputs, as it does whether the sum can be decoded."""
     if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:
         return Ended(EndKind.COMPLETED)
-    return Ended(EndKind.ABORTED, AbortReason(aborted.reason))
+    return Ended(EndKind.ABORTED, AbortReason(aborted.reason), aborted.successor)
+
+
+def accused(aborted: Aborted | None) -> tuple[Accused, ...]:
+    """Who made a session end, for its operator."""
+    blame = () if aborted is None else aborted.blame
+    return tuple(Accused(each.client, DropReason(each.reason), each.evidence is not None) for each in blame)
 
 
 def completed(outcome: Outcome | None) -> str:

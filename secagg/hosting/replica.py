@@ -20,6 +20,7 @@ from secagg.hosting.replies import Departure, HostReason, Receipt, ReceiptKind, 
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.events import (
     AnswerRepeated,
+    Blame,
     ClientDropped,
     LateMessageRefused,
     Progress,
@@ -85,6 +86,7 @@ class View:
         answered: clients whose answer was accepted, and who were not dropped since.
         abort_reason: after the end, why there is no sum, or None.
         result: the sum, once there is one.
+        blame: after the end, who made the session end.
     """
 
     round: Round | None
@@ -93,6 +95,7 @@ class View:
     answered: frozenset[ClientId]
     abort_reason: AbortReason | None
     result: SessionResult | None = field(repr=False)
+    blame: tuple[Blame, ...] = ()
 
 
 class Replica:
@@ -182,6 +185,7 @@ class Replica:
             answered=session.answered,
             abort_reason=session.abort_reason,
             result=session.result if ended and session.abort_reason is None else None,
+            blame=session.blame,
         )
 
 

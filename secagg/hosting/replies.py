@@ -106,10 +106,27 @@ class Ended:
         kind: the session completed, was aborted (for dropped clients, too), or this client was dropped from it.
         reason: AbortReason with ABORTED; Departure with DROPPED; None with COMPLETED. A host that was restarted
             after the session's end, or a client dropped before a restart, may have no reason to tell.
+        successor: name of the session that follows this one without those who made it end, or empty.
     """
 
     kind: EndKind
     reason: AbortReason | Departure | None = None
+    successor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accused:
+    """Who made a session end.
+
+    Attributes:
+        client: who is blamed.
+        reason: DEALT_UNREADABLE_PAIR, COMPLAINT_ABOUT_A_READABLE_PAIR or DISCLOSURE_INVALID.
+        has_evidence: whether there is evidence to fetch; without, an honest client may be blamed.
+    """
+
+    client: ClientId
+    reason: DropReason
+    has_evidence: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +153,8 @@ class SessionStatus:
         tenant: whose session it is; empty without tenants.
         ended_at: seconds since 1970 when its end was stored; 0 before, and where nobody noted it.
         progress: how far the last round's end is; None but while it is made.
+        blame: who made it end, ascending by client; empty where nobody is blamed.
+        successor: the session that follows it without them; empty where there is none.
     """
 
     name: str
@@ -156,6 +175,8 @@ class SessionStatus:
     tenant: str = ""
     ended_at: float = 0.0
     progress: Progress | None = None
+    blame: tuple[Accused, ...] = ()
+    successor: str = ""
 
 
 def departure_of(reason: str) -> Departure:

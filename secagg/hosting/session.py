@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from secagg.hosting.errors import HostUnavailableError, NotInCohortError, UploadRefusedError
+from secagg.hosting.errors import HostUnavailableError, NoEvidenceError, NotInCohortError, UploadRefusedError
 from secagg.hosting.hosted_result import HostedResult
 from secagg.hosting.quotas import FetchRates, SendingRates
 from secagg.hosting.replica import abort_entry, drop_entry
@@ -21,7 +21,7 @@ from secagg.hosting.seat import Seat
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.hosting.upload import HostedUpload
 from secagg.parameters import ClientId, SessionParameters
-from secagg.store.base import Entry, EntryKind, Outcome, SessionRecord
+from secagg.store.base import Aborted, Entry, EntryKind, Outcome, SessionRecord
 
 _T = TypeVar("_T")
 _BURST_MESSAGES: Final = 4
@@ -294,6 +294,21 @@ class HostedSession(HostedResult):
     def discarded(self) -> None:
         """Note that the store has nothing of this session any more. The host does this."""
         self._seat.count_stored(-self.status().stored_bytes)
+
+    def evidence(self, client: ClientId) -> bytes:
+        """What shows, to anybody with the roster, that a client made the session end (`secagg.verify_evidence`).
+
+        Raises:
+            NoEvidenceError: there is none of this client.
+        """
+        outcome = self._seat.outcome
+        blame = outcome.blame if isinstance(outcome, Aborted) else ()
+        shown = next((each.evidence for each in blame if each.client == client), None)
+        if shown is None:
+            raise NoEvidenceError(
+                f"session {self.name} has no evidence against client {client}; its status says against whom there is"
+            )
+        return shown
 
     async def close(self) -> None:
         """Stop; what is durable stays. The host does this."""

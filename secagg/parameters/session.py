@@ -215,7 +215,7 @@ class SessionParameters:
         self._require_left(len(cohort))
         if topology.kind is TopologyKind.SPARSE:
             topology = replace(topology, permutation_seed=os.urandom(PERMUTATION_SEED_BYTES))
-        else:
+        elif topology.kind is TopologyKind.COMPLETE:
             topology = replace(topology, degree=len(cohort) - 1)
         return replace(
             self,
@@ -223,6 +223,18 @@ class SessionParameters:
             topology=topology,
             nonce=os.urandom(NONCE_BYTES),
             context=self.context if context is None else context,
+        )
+
+    def renews(self, earlier: SessionParameters) -> bool:
+        """Whether these are what `earlier.renew(exclude=...)` returns for some clients, at least one."""
+        same = replace(self, cohort=earlier.cohort, topology=earlier.topology, nonce=earlier.nonce)
+        graph, before = self.topology, earlier.topology
+        return (
+            set(self.cohort) < set(earlier.cohort)
+            and self.nonce != earlier.nonce
+            and graph.kind is before.kind
+            and (graph.kind is TopologyKind.COMPLETE or graph.degree == before.degree)
+            and same.encode() == earlier.encode()
         )
 
     def _require_left(self, left: int) -> None:

@@ -27,6 +27,9 @@ SESSION_NAMES: Final = f"1 to {_CHARACTERS}"
 TENANTS: Final = f"at most {_CHARACTERS}; empty without tenants"
 """Which names a tenant may have, in words."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RESTART_MARK: Final = "~"
+"""Stands before the number of a restart, at the end of the name of a session that follows another."""
+_RESTARTED: Final = re.compile(rf"(?P<first>[^{RESTART_MARK}]+){RESTART_MARK}(?P<number>[1-9][0-9]?)")
 
 
 class StoreError(SecAggError):
@@ -109,6 +112,21 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Blamed:
+    """Who made a session end.
+
+    Attributes:
+        client: who is blamed.
+        reason: id of a reason (`DropReason.value`).
+        evidence: bytes that show it, or None.
+    """
+
+    client: ClientId
+    reason: str
+    evidence: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Aborted:
     """A session ended without a sum.
 
@@ -117,12 +135,16 @@ class Aborted:
         detail: one sentence for a person.
         dropped: id of a reason to the number of clients that were dropped for it.
         ended_at: as in `Completed`.
+        blame: who made it end, ascending by client; empty where nobody is blamed.
+        successor: name of the session that follows it without them, or empty.
     """
 
     reason: str
     detail: str
     dropped: Mapping[str, int] = field(default_factory=dict)
     ended_at: float = field(default=0.0, compare=False)
+    blame: tuple[Blamed, ...] = ()
+    successor: str = ""
 
 
 Outcome = Completed | Aborted
@@ -280,9 +302,12 @@ def check_session_name(name: str) -> str:
     """Return a name that may stand in a path, a log and a command line.
 
     Raises:
-        ParameterError: empty, longer than 128 characters, or other than letters, digits, dot, dash and underscore.
+        ParameterError: empty, longer than 128 characters, or other than letters, digits, dot, dash and underscore, but
+            for the end of a restart's name: a tilde and a number up to 99.
     """
-    if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS or _NAME.fullmatch(name) is None:
+    restarted = _RESTARTED.fullmatch(name) if isinstance(name, str) else None
+    own = restarted["first"] if restarted is not None else name
+    if not isinstance(own, str) or len(own) > MAX_NAME_CHARACTERS or _NAME.fullmatch(own) is None:
         shown = name[:40] if isinstance(name, str) else type(name).__name__
         raise ParameterError(f"{shown!r} is no session name; give {SESSION_NAMES}")
     return name

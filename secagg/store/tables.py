@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from secagg.parameters import ClientId
-from secagg.store.base import Aborted, Completed, Outcome, SessionRecord
+from secagg.store.base import Aborted, Blamed, Completed, Outcome, SessionRecord
 from secagg.store.digests import Value, digest_of
 
 SCHEMA: Final = """
@@ -57,6 +57,8 @@ CREATE TABLE names (
 _RECORD: Final = ("name", "offer", "roster", "schedule", "created_at")
 _OUTCOME: Final = ("ended", "result", "reason", "detail", "dropped")
 _EXPIRED: Final = "expired"  # the reason of a session that completed
+_BLAME: Final = "blame"  # beside the counts of drops, among whose ids it is none
+_SUCCESSOR: Final = "successor"
 RUNNING: Final = (None,) * (len(_OUTCOME) + 1)  # the time included
 DAMAGED: Final = "session {name} was damaged on the disk; run it again under another name"
 LOST: Final = "session {name} may have run before the server's database lost it; run it again under another name"
@@ -98,7 +100,13 @@ def outcome_of(row: Row) -> Outcome | None:
             expired = row["reason"] == _EXPIRED
             return Completed(row["result"], json.loads(row["dropped"]), row["ended_at"] or 0.0, expired)
         case "aborted":
-            return Aborted(row["reason"], row["detail"], json.loads(row["dropped"]), row["ended_at"] or 0.0)
+            dropped = json.loads(row["dropped"])
+            blame = tuple(
+                Blamed(client, reason, None if evidence is None else bytes.fromhex(evidence))
+                for client, reason, evidence in dropped.pop(_BLAME, ())
+            )
+            successor = dropped.pop(_SUCCESSOR, "")
+            return Aborted(row["reason"], row["detail"], dropped, row["ended_at"] or 0.0, blame, successor)
     return None
 
 
@@ -127,10 +135,18 @@ def outcome_digest(record: bytes, *values: Value) -> bytes:
 
 def outcome_values(outcome: Outcome) -> tuple[Value, ...]:
     """An outcome as its columns hold it."""
-    dropped = json.dumps(dict(outcome.dropped), sort_keys=True)
+    others: dict[str, object] = dict(outcome.dropped)
     if isinstance(outcome, Completed):
         reason = _EXPIRED if outcome.expired else None
+        dropped = json.dumps(others, sort_keys=True)
         return "completed", outcome.result, reason, None, dropped, float(outcome.ended_at) or None
+    if outcome.blame:
+        others[_BLAME] = [
+            (each.client, each.reason, None if each.evidence is None else each.evidence.hex()) for each in outcome.blame
+        ]
+    if outcome.successor:
+        others[_SUCCESSOR] = outcome.successor
+    dropped = json.dumps(others, sort_keys=True)
     return "aborted", None, outcome.reason, outcome.detail, dropped, float(outcome.ended_at) or None
 
 

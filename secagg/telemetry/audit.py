@@ -58,6 +58,8 @@ class AuditEvent(Enum):
     CREATED = "session created"
     COMPLETED = "session completed"
     ABORTED = "session aborted"
+    BLAMED = "client blamed"
+    FOLLOWED = "session follows"
     FAILED = "session failed"
     DROPPED = "client dropped"
     REVOKED = "client revoked"
@@ -66,6 +68,7 @@ class AuditEvent(Enum):
     ABORT_CALLED = "operator aborted a session"
     DROP_CALLED = "operator dropped a client"
     FETCHED = "operator fetched a result"
+    EVIDENCE_FETCHED = "operator fetched evidence"
     ACKNOWLEDGED = "operator acknowledged a result"
     DISCARDED = "operator discarded a result"
     LINES_LOST = "lines lost"
@@ -77,6 +80,7 @@ CALLS: Final[Mapping[str, AuditEvent]] = MappingProxyType(
         "AbortSession": AuditEvent.ABORT_CALLED,
         "DropClient": AuditEvent.DROP_CALLED,
         "GetResult": AuditEvent.FETCHED,
+        "GetEvidence": AuditEvent.EVIDENCE_FETCHED,
         "AcknowledgeResult": AuditEvent.ACKNOWLEDGED,
         "DiscardResult": AuditEvent.DISCARDED,
     }
@@ -217,11 +221,16 @@ class AuditObserver(HostObserver):
         self._log.put(AuditEvent.CREATED, session=name)
 
     def session_ended(self, name: str, outcome: Outcome) -> None:
-        """Write it, with the id of the reason."""
+        """Write it, with the id of the reason, who is to blame with which digest of evidence, and what follows."""
         if isinstance(outcome, Completed):
             self._log.put(AuditEvent.COMPLETED, session=name)
-        else:
-            self._log.put(AuditEvent.ABORTED, session=name, detail=outcome.reason)
+            return
+        self._log.put(AuditEvent.ABORTED, session=name, detail=outcome.reason)
+        for each in outcome.blame:
+            shown = "" if each.evidence is None else f" {hashlib.sha256(each.evidence).hexdigest()}"
+            self._log.put(AuditEvent.BLAMED, session=name, client=each.client, detail=f"{each.reason}{shown}")
+        if outcome.successor:
+            self._log.put(AuditEvent.FOLLOWED, session=outcome.successor, detail=name)
 
     def session_failed(self, name: str, error: BaseException) -> None:
         """Write it, without a word of why."""

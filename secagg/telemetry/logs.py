@@ -154,6 +154,11 @@ class LogObserver(HostObserver):
             self._log.info("session completed", session=name)
         else:
             self._log.warning("session aborted", session=name, reason=outcome.reason, detail=outcome.detail)
+            for each in outcome.blame:
+                shown = each.evidence is not None
+                self._log.warning("client blamed", session=name, client=each.client, reason=each.reason, evidence=shown)
+            if outcome.successor:
+                self._log.info("session follows", session=outcome.successor, after=name)
 
     def session_expired(self, name: str, what: Expired) -> None:
         """Level warning for a result, which nobody fetched, info otherwise."""

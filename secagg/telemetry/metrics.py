@@ -71,6 +71,13 @@ class MetricsObserver(HostObserver):
         self._ended = self._counter(
             "sessions_ended", "Sessions that ended, by outcome and reason.", "outcome", "reason"
         )
+        self._blamed = self._counter(
+            "clients_blamed",
+            "Clients that made a session end, by rule and whether that is shown.",
+            "reason",
+            "what",
+        )
+        self._restarts = self._counter("sessions_restarted", "Sessions that ended and were followed by another one.")
         self._expired = self._counter("expired", "What was kept long enough and removed.", "what")
         # A series that begins with 1 has never grown: what alerts look at is there from the start.
         self._ended.labels("completed", "")
@@ -142,6 +149,11 @@ class MetricsObserver(HostObserver):
             outcome="completed" if completed else "aborted",
             reason="" if isinstance(outcome, Completed) else outcome.reason,
         ).inc()
+        if not isinstance(outcome, Completed):
+            for each in outcome.blame:
+                self._blamed.labels(reason=each.reason, what="hint" if each.evidence is None else "evidence").inc()
+            if outcome.successor:
+                self._restarts.inc()
         self._finish(name)
 
     def session_expired(self, name: str, what: Expired) -> None:

@@ -141,7 +141,8 @@ async def _answer(host: SessionHost, points: Points, what: str, *arguments: Any)
     match what:
         case "create":
             offered = SessionParameters.decode(arguments[0])
-            session = await host.create(NAME, offered, roster=arguments[1], schedule=RoundSchedule.uniform(3600))
+            schedule = RoundSchedule.uniform(3600, restarts=arguments[2])
+            session = await host.create(NAME, offered, roster=arguments[1], schedule=schedule)
             return session.name
         case "request":
             return await host.session(NAME).next_request(arguments[0], arguments[1], 10.0)
@@ -157,6 +158,9 @@ async def _answer(host: SessionHost, points: Points, what: str, *arguments: Any)
             )
         case "upload":
             return await upload(host.session(NAME), arguments[0], arguments[1])
+        case "ended":
+            await host.session(NAME).wait_ended()
+            return host.session(NAME).status()
         case "result":
             await host.session(NAME).wait_ended()
             return await host.session(NAME).result()

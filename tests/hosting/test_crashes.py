@@ -96,7 +96,7 @@ def play(directory: Path, fatal: Callable[[int], int], threat_model: str = "semi
     """Play a session to its acknowledged result; checks everything that a client and an operator can see."""
     harness = Harness(CLIENTS, threshold=2, threat_model=threat_model)
     played, server = Played(harness), Server(directory, fatal)
-    created = ("create", harness.parameters.encode(), harness.roster if harness.active else None)
+    created = ("create", harness.parameters.encode(), harness.roster if harness.active else None, 0)
     assert server.call(*created) == crashing.NAME
     accepted: dict[int, int] = dict.fromkeys(harness.cohort, 0)
     seen = dict.fromkeys(harness.cohort, b"")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from secagg.errors import ParameterError
 from secagg.store.base import (
     Aborted,
+    Blamed,
     Completed,
     Entry,
     EntryKind,
@@ -280,6 +281,15 @@ def test_an_aborted_session_says_why(store: SessionStore) -> None:
     assert store.upload_bytes("one") == 0
     with pytest.raises(StoreError, match="no result"):
         store.release_result("one")
+
+
+def test_who_made_a_session_end_is_kept_with_evidence_and_what_follows(store: SessionStore) -> None:
+    blame = (Blamed(3, "S22", b"\x00signed"), Blamed(2**64 - 1, "S34"))
+    ended = Aborted("A15", "2 are to blame", {"S01": 1}, blame=blame, successor="one~1")
+    store.create(RECORD)
+    store.create(replace(RECORD, name="one~1"))
+    store.finish("one", ended)
+    assert store.outcome("one") == ended
 
 
 def test_a_discarded_name_can_be_used_again(store: SessionStore) -> None:

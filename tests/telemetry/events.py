@@ -7,7 +7,7 @@ from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Expired, ReceiptKind
 from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
-from secagg.store.base import Aborted, Completed, StoreError
+from secagg.store.base import Aborted, Blamed, Completed, StoreError
 
 
 def play(observer: HostObserver) -> None:
@@ -50,6 +50,8 @@ def play(observer: HostObserver) -> None:
     observer.session_refused("another", ValueError("its table is wrong"))
     observer.store_failed("b", StoreError("the disk is full"))
     observer.session_ended("b", Aborted(AbortReason.TOO_FEW_SHARERS.value, "only 1 client is left"))
+    blame = (Blamed(3, "S22", b"signed"), Blamed(4, "S34"))
+    observer.session_ended("d", Aborted(AbortReason.CLIENTS_COMPLAINED.value, "2 lied", blame=blame, successor="d~1"))
     observer.session_created("c", 2)
     observer.session_opened("c", bytes(31) + b"c")
     observer.round_opened("c", Round.ADVERTISE_KEYS, 2, 60.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from secagg import Round
 from secagg.errors import DecodeError, DropReason, ParameterError
 from secagg.hosting import Expired, HostReason
-from secagg.store.base import Aborted, Completed
+from secagg.store.base import Aborted, Blamed, Completed
 from secagg.telemetry import audit
 from secagg.telemetry.audit import FIRST, AuditEvent, AuditLog, AuditObserver, audit_log, open_audit, verify_audit
 from secagg.telemetry.fan_out import FanOut
@@ -33,9 +34,20 @@ def play(observer: FanOut) -> None:
     observer.client_dropped("s", 2, Round.MASKED_INPUT, HostReason.REVOKED, SECRET)
     observer.session_ended("s", Completed("result"))
     observer.session_ended("t", Aborted("A10", SECRET))
+    observer.session_ended(
+        "v", Aborted("A15", SECRET, blame=(Blamed(5, "S22", b"signed"), Blamed(6, "S34")), successor="v~1")
+    )
     observer.session_failed("u", ValueError(SECRET))
     observer.session_expired("s", Expired.RESULT)
-    for call in ("CreateSession", "AbortSession", "DropClient", "GetResult", "AcknowledgeResult", "DiscardResult"):
+    for call in (
+        "CreateSession",
+        "AbortSession",
+        "DropClient",
+        "GetResult",
+        "AcknowledgeResult",
+        "DiscardResult",
+        "GetEvidence",
+    ):
         observer.operator_called(call, "ef-01", "s", 3 if call == "DropClient" else None)
     observer.operator_called("ListSessions", "ef-01", "", None)
 
@@ -67,6 +79,10 @@ def test_each_event_is_written_and_nothing_that_is_said_in_sentences(tmp_path: P
     assert (fetched["actor"], fetched["session"], fetched["client"]) == ("ef-01", "s", None)
     dropped = next(line for line in found if line["event"] == AuditEvent.DROP_CALLED.value)
     assert (dropped["session"], dropped["client"]) == ("s", 3)
+    blamed = [(line["client"], line["detail"]) for line in found if line["event"] == AuditEvent.BLAMED.value]
+    assert blamed == [(5, f"S22 {hashlib.sha256(b'signed').hexdigest()}"), (6, "S34")]
+    follows = next(line for line in found if line["event"] == AuditEvent.FOLLOWED.value)
+    assert (follows["session"], follows["detail"]) == ("v~1", "v")
     assert verify_audit([path])[0] == len(found)
     assert path.stat().st_mode & 0o077 == 0
 

@@ -38,6 +38,8 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
             "round opened",
             "round closed",
             "client dropped",
+            "client blamed",
+            "session follows",
             "answer",
             "stage entered",
             "step timed",
@@ -68,12 +70,16 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
         "rule": "DID_NOT_ANSWER_IN_TIME",
         "detail": "client 3 was late",
     }
-    assert (by_event["session aborted"]["reason"], by_event["session aborted"]["level"]) == ("A02", "warning")
+    aborted = [(line["reason"], line["level"]) for line in lines if line["event"] == "session aborted"]
+    assert aborted == [("A02", "warning"), ("A15", "warning")]
+    blamed = [(line["client"], line["reason"], line["evidence"]) for line in lines if line["event"] == "client blamed"]
+    assert blamed == [(3, "S22", True), (4, "S34", False)]
+    assert by_event["session follows"]["session"] == "d~1"
     assert "ZeroDivisionError: a defect" in by_event["session failed"]["exception"]
 
 
 @pytest.mark.parametrize(
-    ("level", "events"), [("info", 26), ("warning", 10), ("error", 5)], ids=["info", "warning", "error"]
+    ("level", "events"), [("info", 30), ("warning", 13), ("error", 5)], ids=["info", "warning", "error"]
 )
 def test_the_level_is_a_floor(tmp_path: Path, level: Level, events: int) -> None:
     assert len(written(tmp_path / "log", lambda log: play(LogObserver(log)), level)) == events

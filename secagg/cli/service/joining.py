@@ -30,6 +30,10 @@ class Watcher(ParticipationObserver):
         self._sent_bytes += size
         self._show(f"{phase.value.replace('_', ' ')}: {readable_bytes(size)} {outcome}")
 
+    def restarted(self, successor: str) -> None:
+        """Say where the client goes on."""
+        self._show(f"the session ended because of others; going on in session {successor}")
+
     def retrying(self, call: str, reason: str, seconds: float) -> None:
         """Say why it takes longer."""
         self._show(f"{call} failed ({reason}); again in {seconds:.1f} s")

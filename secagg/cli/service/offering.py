@@ -80,7 +80,7 @@ async def _offer(
     rounds = config.rounds if session.rounds is None else session.rounds
     roster = {client: keys[client] for client in parameters.cohort} if keys else {}
     try:
-        await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule())
+        await host.create(session.name, parameters, roster=roster, schedule=rounds.schedule(session.restarts))
     except StoreConflictError:
         # Another server of the service made it first, with a nonce of its own.
         await host.find(session.name)
@@ -114,7 +114,7 @@ def offered_by_call(
             f"session {session.name!r} is for the whole roster, and the server has none; give the number of clients"
         )
     parameters = session_parameters(session, dict.fromkeys(enrolled, b""))
-    return session.name, parameters, (session.rounds or rounds).schedule()
+    return session.name, parameters, (session.rounds or rounds).schedule(session.restarts)
 
 
 def session_parameters(

@@ -14,8 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 import secagg
 from secagg.cli.service.wanted import Words
 from secagg.hosting.quotas import Quotas
+from secagg.hosting.restarting import require_own_name
 from secagg.hosting.retention import Retention
-from secagg.hosting.schedule import MAX_SECONDS, RoundSchedule
+from secagg.hosting.schedule import MAX_RESTARTS, MAX_SECONDS, RoundSchedule
 from secagg.store.base import SESSION_NAMES, TENANTS, check_session_name, check_tenant
 from secagg.transport.grpc.tls import ADDRESSES, is_loopback, split_address
 
@@ -42,7 +43,7 @@ def _loopback_address(address: str) -> str:
 
 def _session_name(name: str) -> str:
     try:
-        return check_session_name(name)
+        return require_own_name(check_session_name(name))
     except secagg.ParameterError:
         raise ValueError("it is no name of a session") from None
 
@@ -222,10 +223,10 @@ class RoundSettings(Section):
     unmasking: Seconds = Field(default=60.0, description="seconds for the shares that remove masks")
     session_seconds: Seconds | None = Field(default=None, description="bound on all rounds together, in running time")
 
-    def schedule(self) -> RoundSchedule:
-        """Return the deadlines as a host takes them."""
+    def schedule(self, restarts: int = 0) -> RoundSchedule:
+        """Return the deadlines as a host takes them, with how many restarts there may be."""
         seconds = {round_: getattr(self, round_.value) for round_ in secagg.Round}
-        return RoundSchedule(seconds, self.session_seconds)
+        return RoundSchedule(seconds, self.session_seconds, restarts)
 
 
 class MetricsSettings(Section):
@@ -346,3 +347,6 @@ class SessionSettings(Section):
         default=None, description="a file whose SHA-256 every client must expect, as --context"
     )
     rounds: RoundSettings | None = Field(default=None, description="deadlines of this session instead of [rounds]")
+    restarts: Annotated[int, Field(ge=0, le=MAX_RESTARTS)] = Field(
+        default=0, description="how many sessions may follow one that ends with clients to blame, each without these"
+    )

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import secagg
 from secagg.cli.options import MaybeText, Words
 from secagg.cli.output import JsonFlag, print_json, print_sentences, shown
 from secagg.cli.service.connecting import needs_service, operated
-from secagg.cli.service.status import record_of, show_statuses
+from secagg.cli.service.status import record_of, show_statuses, told_of
 
 if TYPE_CHECKING:
     from secagg.hosting import SessionStatus
@@ -88,16 +89,19 @@ def watch(
     session: SessionName,
     as_json: JsonFlag = False,
 ) -> int:
-    """Show each change of a session until it has ended; exit code 1 when there is no sum. With --json, only the end."""
+    """Show each change of a session, and of those that follow it, until the last has ended; exit code 1 when there is
+    no sum. With --json, only the end."""
 
     async def follow(operator: Operator) -> SessionStatus | None:
-        status, before = None, ""
-        async for status in operator.watch(session):
-            line = shown(_line(status))
-            if not as_json and line != before:
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()
-            before = line
+        status, before, name = None, "", session
+        while name:
+            async for status in operator.watch(name):
+                line = shown(_line(status))
+                if not as_json and line != before:
+                    sys.stdout.write(f"{line}\n")
+                    sys.stdout.flush()
+                before = line
+            name = "" if status is None else status.successor
         return status
 
     last = _asked(operator, follow)
@@ -146,6 +150,26 @@ def discard(
     _said({"session": session, "discarded": True}, f"Session {session} is forgotten.", as_json)
 
 
+@app.command(short_help="Fetch what shows that a client made a session end.")
+@operated("session evidence")
+def evidence(
+    operator: Operator,
+    session: SessionName,
+    client: Annotated[int, typer.Option("--client", metavar="ID", help="Who is blamed, as its status says.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="New file, for `secagg verify-blame`.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch what shows, to anybody with the roster, that a client made a session end, for `secagg verify-blame`."""
+    found = _asked(operator, lambda operator: operator.evidence(session, client))
+    try:
+        with out.open("xb") as file:
+            file.write(found)
+    except OSError as error:
+        raise secagg.ParameterError(f"cannot write {out}: {error.strerror}; give another path") from error
+    sentence = f"{out}: evidence against client {client}. `secagg verify-blame {out} --roster ROSTER` checks it."
+    _said({"session": session, "client": client, "out": str(out)}, sentence, as_json)
+
+
 def _asked(operator: Operator, ask: Callable[[Operator], Awaitable[Any]]) -> Any:
     async def connected() -> Any:
         async with operator:
@@ -165,5 +189,5 @@ def _line(status: SessionStatus) -> str:
     answered = f", {status.answered} of {status.expected} answered" if status.expected else ""
     dropped = sum(status.dropped.values())
     gone = f", {dropped} of {status.clients} dropped" if dropped else ""
-    detail = f": {status.detail}" if status.detail else ""
+    detail = f": {told_of(status)}" if status.detail else ""
     return f"{status.state.replace('_', ' ')}{answered}{gone}{detail}"

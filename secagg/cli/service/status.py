@@ -38,9 +38,21 @@ def show_statuses(found: Sequence[SessionStatus], as_json: bool, none: str = "Th
         print_sentences(none)
         return
     print_columns([_COLUMNS, *(_cells(one) for one in found)])
-    details = [f"{one.name}: {one.detail}" for one in found if one.detail]
+    details = [f"{one.name}: {told_of(one)}" for one in found if one.detail]
     if details:
         print_sentences("\n".join(details))
+
+
+def told_of(one: SessionStatus) -> str:
+    """What there is to say of an end: why, who is to blame for it with which evidence, and where it goes on."""
+    blamed = [
+        f"client {each.client} [{each.reason.value} {each.reason.name}]"
+        f"{', with evidence' if each.has_evidence else ', a hint only'}"
+        for each in one.blame
+    ]
+    names = f" To blame: {'; '.join(blamed)}." if blamed else ""
+    follows = f" It goes on as session {one.successor}." if one.successor else ""
+    return f"{one.detail}{names}{follows}"
 
 
 async def _ask(operator: Operator, session: str | None) -> Sequence[SessionStatus]:
@@ -68,6 +80,10 @@ def record_of(one: SessionStatus) -> dict[str, Any]:
         "ended_at": one.ended_at,
         "contributors": None if one.contributors is None else list(one.contributors),
         "progress": None if one.progress is None else _progress(one.progress),
+        "blame": [
+            {"client": each.client, "rule": each.reason.value, "evidence": each.has_evidence} for each in one.blame
+        ],
+        "successor": one.successor or None,
     }
 
 

@@ -23,6 +23,7 @@ from secagg.hosting.journal import InDoubtError, Journal
 from secagg.hosting.keeper import Keeper
 from secagg.hosting.logins import Logins
 from secagg.hosting.observer import HostObserver
+from secagg.hosting.offers import parameters_of
 from secagg.hosting.quotas import Quotas
 from secagg.hosting.replica import Replica
 from secagg.hosting.replicas.exchange import Exchange
@@ -205,6 +206,22 @@ class SharedHost(SessionHost):
     def _replica_to_run(self, name: str, making: Callable[[], Replica]) -> None:
         """None: who follows needs no session."""
 
+    async def _follow_up(self, record: SessionRecord, new: bool) -> None:
+        """Go on with a session that follows another, unless somebody else does."""
+        if new:
+            self.observer.session_created(record.name, parameters_of(record.offer).clients)
+        self._spawn(record.name, self._go_on_with(record.name))
+
+    async def _go_on_with(self, name: str) -> None:
+        try:
+            await self._learn(name)
+            if self._leases is not None and name not in self._leases.held:
+                await self._leases.acquire(name)
+        except STORE_FAILURES as error:
+            self.observer.store_failed(name, error)
+        except HostUnavailableError:
+            return  # The observer has heard of it; whoever polls finds it.
+
     async def _learn(self, name: str) -> None:
         """Follow a session that the store has and this host does not know, or knew as damaged: another process may have
         discarded that one, and its name is free again.
@@ -275,7 +292,8 @@ class SharedHost(SessionHost):
             schedule = RoundSchedule.decode(record.schedule)
             await holding.take_over()
             replica = await tools.run(self._replica(name, session.parameters, record.roster))
-            keeper = Keeper(tools, record, session.parameters.clients, schedule, None, relay=holding)
+            clients = session.parameters.clients
+            keeper = Keeper(tools, record, clients, schedule, None, holding, on_restart=self._follow_up)
             holding.keeper = keeper
             await keeper.open(Journal(self._shared, name, replica, holding.epoch))
         except (FencedError, InDoubtError, HostUnavailableError) as error:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from secagg.errors import AbortReason, DecodeError
-from secagg.hosting.kept import completed, told
+from secagg.errors import AbortReason, DecodeError, DropReason
+from secagg.hosting.kept import accused, completed, told
 from secagg.hosting.relay import Account
 from secagg.hosting.replicas.requests import Pointer
-from secagg.hosting.replies import Departure, Ended, EndKind, SessionStatus, departure_of
+from secagg.hosting.replies import Accused, Departure, Ended, EndKind, SessionStatus, departure_of
 from secagg.parameters import ClientId
 from secagg.protocol.events import Progress, Stage
 from secagg.protocol.messages import Round
@@ -53,6 +53,7 @@ class Published:
     detail: str = ""
     contributors: tuple[ClientId, ...] | None = None
     progress: Progress | None = None
+    blame: tuple[Accused, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -81,6 +82,7 @@ class Published:
             detail=status.detail,
             contributors=status.contributors,
             progress=status.progress,
+            blame=status.blame,
         )
 
     def uncounted(self) -> Published:
@@ -95,7 +97,8 @@ class Published:
             requests = [pointer.upload, pointer.index_at, pointer.index_bytes, pointer.index_sha256.hex()]
         end = None
         if self.end is not None:
-            end = [self.end.kind.value, None if self.end.reason is None else self.end.reason.value]
+            reason = None if self.end.reason is None else self.end.reason.value
+            end = [self.end.kind.value, reason, self.end.successor]
         progress = None
         if self.progress is not None:
             progress = [self.progress.stage.value, self.progress.done, self.progress.whole]
@@ -117,6 +120,7 @@ class Published:
             "detail": self.detail,
             "contributors": self.contributors,
             "progress": progress,
+            "blame": [(each.client, each.reason.value, each.has_evidence) for each in self.blame],
         }
         return json.dumps(fields, sort_keys=True).encode()
 
@@ -147,6 +151,7 @@ class Published:
                 detail=fields["detail"],
                 contributors=None if fields["contributors"] is None else tuple(fields["contributors"]),
                 progress=_progress(fields.get("progress")),
+                blame=tuple(Accused(client, DropReason(why), shown) for client, why, shown in fields.get("blame", ())),
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise DecodeError(f"{len(data)} bytes are no state of a session that this release knows") from error
@@ -184,6 +189,8 @@ class Published:
             tenant=record.tenant,
             ended_at=0.0 if outcome is None else outcome.ended_at,
             progress=self.progress,
+            blame=self.blame,
+            successor="" if self.end is None else self.end.successor,
         )
 
 
@@ -209,6 +216,7 @@ def ended(published: Published, outcome: Outcome) -> Published:
         abort_reason=None if aborted is None else AbortReason(aborted.reason),
         detail=completed(outcome) if aborted is None else aborted.detail,
         dropped={departure_of(each): count for each, count in outcome.dropped.items()},
+        blame=accused(aborted),
     )
 
 
@@ -247,5 +255,5 @@ def _pointer(fields: Any) -> Pointer | None:
 def _end(fields: Any) -> Ended | None:
     if fields is None:
         return None
-    kind, reason = EndKind(fields[0]), fields[1]
-    return Ended(kind, None if reason is None else AbortReason(reason))
+    kind, reason, *successor = fields
+    return Ended(EndKind(kind), None if reason is None else AbortReason(reason), *successor[:1])

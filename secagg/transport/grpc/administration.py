@@ -168,7 +168,7 @@ class Administrator(AdministrationServicer):
                 f"an offer of {len(request.offer)} bytes is above {MAX_OFFER_BYTES}; list the session in the server's "
                 "configuration",
             )
-        parameters, schedule = parameters_of(request.offer), deadlines_in(request.deadlines)
+        parameters, schedule = parameters_of(request.offer), deadlines_in(request.deadlines, request.restarts)
         known = await self._known(name)
         if known is None:
             try:
@@ -181,7 +181,7 @@ class Administrator(AdministrationServicer):
         if (known.offer, known.record.schedule) != (request.offer, schedule.encode()):
             raise CallRefusedError(
                 Refusal.NAME_TAKEN,
-                f"session {name} exists with another offer or other deadlines; choose another name",
+                f"session {name} exists with another offer, or other deadlines or restarts; choose another name",
             )
         return pb.CreateSessionReply(status=status_message(known.status()))
 
@@ -250,6 +250,12 @@ class Administrator(AdministrationServicer):
             await session.require_fetched(request.sha256)
         await session.acknowledge_result()
         return pb.AcknowledgeResultReply()
+
+    @admitted
+    async def GetEvidence(self, request: pb.GetEvidenceRequest, rights: OperatorRights) -> pb.GetEvidenceReply:
+        """Give what shows that a client made a session end."""
+        session = await self._own(request.session, rights)
+        return pb.GetEvidenceReply(evidence=session.evidence(request.client))
 
     async def _own(self, name: str, rights: OperatorRights) -> HostedSession:
         """Return a session of the operator's tenant.

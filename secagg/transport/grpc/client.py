@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.quantization import QuantizationReport
 from secagg.errors import ParameterError, SecAggError
 from secagg.executor import INLINE, Executor
+from secagg.hosting import parameters_of
+from secagg.hosting.restarting import name_after
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
@@ -25,9 +29,9 @@ from secagg.protocol.transitions import ClientPhase
 from secagg.store.base import StoreError, check_session_name
 from secagg.store.participations import ParticipationFile
 from secagg.transport.grpc.connection import Connection, Endpoint
-from secagg.transport.grpc.errors import DroppedError, ServiceError
+from secagg.transport.grpc.errors import DroppedError, Refusal, RestartedError, ServiceError
 from secagg.transport.grpc.gatekeeper import ClientCaller
-from secagg.transport.grpc.participant import Inputs, Participant
+from secagg.transport.grpc.participant import GivenOnce, Inputs, Participant
 from secagg.transport.grpc.participant_calls import ParticipantCalls
 from secagg.transport.grpc.progress import ParticipationObserver
 from secagg.transport.grpc.retries import RetryPolicy
@@ -37,7 +41,7 @@ from secagg.transport.grpc.tls import ClientTls
 
 @dataclass(frozen=True, slots=True)
 class Participation:
-    """A session of which every round was closed with this client.
+    """A session of which every round was closed with this client; perhaps one that followed the one it was asked for.
 
     Whether its sum can be decoded depends on inputs, and is the operator's to know.
 
@@ -77,6 +81,10 @@ async def participate(
     strict: bool = False,
 ) -> Participation:
     """Take part in one session: log in, answer every request, and return when the session has completed.
+
+    When it ends because of other clients, and the server offers the session that follows it without them, the client
+    goes on there with the same input, which is not asked for again. It does so only before it has revealed a share, and
+    only if nothing but cohort, graph and nonce is other than before.
 
     Cancelling it is safe at any point: to the others this client has dropped out, or goes on later from `state`.
 
@@ -150,51 +158,96 @@ async def take_part(
         raise ParameterError(
             "sums_per_context and minimum_cohort_change need a record beyond this session; give state=, a directory"
         )
-    kept = None if state is None else ParticipantState(state, caller.session, caller.client)
-    participations = None if state is None else ParticipationFile(state / f"{caller.client}.participations")
-    try:
-        async with connection:
-            calls = ParticipantCalls(connection)
-            offer = await calls.offer()
-            participant = await asyncio.to_thread(
-                Participant,
-                offer,
-                caller.client,
-                inputs=inputs,
-                weight=weight,
-                strict=strict,
-                identity=identity,
-                roster=roster,
-                policy=policy,
-                state=kept,
-                participations=participations,
-                executor=executor,
-            )
-            if participant.resumed is not None:
-                calls.ask_anew()
-            observer.offer_accepted(participant.parameters, participant.resumed)
-            if participant.reports:
-                observer.input_encoded(participant.reports, participant.weight_clipped)
+    prepare = partial(
+        Participant,
+        client=caller.client,
+        inputs=GivenOnce(inputs),
+        weight=weight,
+        strict=strict,
+        identity=identity,
+        roster=roster,
+        policy=policy,
+        executor=executor,
+    )
+    async with connection:
+        here, before = connection, None
+        while True:
+            kept = None if state is None else ParticipantState(state, caller.session, caller.client)
+            counted = None if state is None else ParticipationFile(state / f"{caller.client}.participations")
+            prepared = partial(prepare, state=kept, participations=counted)
             try:
-                answered = await _play(calls, participant, observer)
-            except (ServiceError, StoreError):
-                # The session may go on without us, or with us in another process: nothing is over here.
-                raise
-            except SecAggError:
-                await _leave(calls, participant)
-                raise
-            await asyncio.to_thread(participant.erase)
-        return Participation(
-            caller.session,
-            caller.client,
-            participant.parameters,
-            answered,
-            participant.reports,
-            participant.weight_clipped,
-        )
-    finally:
-        if kept is not None:
-            kept.close()
+                found = await _take_part_in(here, caller, prepared, before, observer)
+            finally:
+                if kept is not None:
+                    kept.close()
+            if isinstance(found, Participation):
+                return found
+            before, caller = found, ClientCaller(found.ended.successor, caller.client)
+            here = await connection.beside(caller).__aenter__()
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A session that ended because of others, and that another one follows.
+
+    Attributes:
+        parameters: what was offered in it.
+        ended: what the server said.
+    """
+
+    parameters: SessionParameters
+    ended: RestartedError
+
+
+async def _take_part_in(
+    connection: Connection,
+    caller: ClientCaller,
+    prepare: Callable[[bytes], Participant],
+    before: _Before | None,
+    observer: ParticipationObserver,
+) -> Participation | _Before:
+    """Take part in one session, which follows another one or none; returns what is known of it when one follows it."""
+    calls = ParticipantCalls(connection)
+    try:
+        offer = await calls.offer()
+    except ServiceError as error:
+        if before is not None and error.refusal is Refusal.NOT_IN_COHORT:
+            raise before.ended from error
+        raise
+    if before is not None and not parameters_of(offer).renews(before.parameters):
+        raise before.ended
+    if before is not None:
+        observer.restarted(caller.session)
+    participant = await asyncio.to_thread(prepare, offer)
+    if participant.resumed is not None:
+        calls.ask_anew()
+    observer.offer_accepted(participant.parameters, participant.resumed)
+    if participant.reports:
+        observer.input_encoded(participant.reports, participant.weight_clipped)
+    try:
+        answered = await _play(calls, participant, observer)
+    except (ServiceError, StoreError):
+        # The session may go on without us, or with us in another process: nothing is over here.
+        raise
+    except RestartedError as ended:
+        # Once it has revealed shares there may be a sum with its input, which goes into no other (Specification §6.9).
+        follows = ended.successor == name_after(caller.session) and not participant.revealed
+        await _leave(calls, participant)
+        if not follows:
+            raise
+        return _Before(participant.parameters, ended)
+    except SecAggError:
+        await _leave(calls, participant)
+        raise
+    await asyncio.to_thread(participant.erase)
+    return Participation(
+        caller.session,
+        caller.client,
+        participant.parameters,
+        answered,
+        participant.reports,
+        participant.weight_clipped,
+    )
 
 
 async def _play(

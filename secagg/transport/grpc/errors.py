@@ -61,6 +61,21 @@ class UnreachableError(ServiceError):
     """Trying again did not help for as long as the retry policy allows; the session may still go on."""
 
 
+class RestartedError(SessionAbortedError):
+    """The session ended without a sum, and the server names one that follows it.
+
+    Attributes:
+        successor: its name, as the server gave it.
+    """
+
+    def __init__(self, message: str, reason: AbortReason | None, successor: str) -> None:
+        super().__init__(message, reason)
+        self.successor = successor
+
+    def __reduce__(self) -> tuple[type[RestartedError], tuple[str, AbortReason | None, str]]:  # type: ignore[override]
+        return type(self), (str(self), self.reason, self.successor)
+
+
 class DroppedError(SessionAbortedError):
     """The server dropped this client, or the session ended without an input of this process.
 

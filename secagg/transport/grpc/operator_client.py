@@ -87,7 +87,7 @@ class Operator:
         Args:
             session: a name that no session has.
             parameters: what is offered.
-            schedule: deadlines for all its rounds.
+            schedule: deadlines for all its rounds, and how often it may be begun again.
 
         Raises:
             ParameterError: an offer that is too long for a call.
@@ -98,7 +98,8 @@ class Operator:
                 f"the offer of session {session!r} has {len(offer)} bytes, above {MAX_OFFER_BYTES}; take a smaller "
                 "cohort, or list the session in the server's configuration"
             )
-        asked = pb.CreateSessionRequest(session=session, offer=offer, deadlines=deadlines_message(schedule))
+        deadlines = deadlines_message(schedule)
+        asked = pb.CreateSessionRequest(session=session, offer=offer, deadlines=deadlines, restarts=schedule.restarts)
         reply: pb.CreateSessionReply = await self._ask("CreateSession", asked)
         return status_in(reply.status)
 
@@ -207,6 +208,16 @@ class Operator:
         """The clients that the server has keys for, ascending."""
         reply: pb.ListClientsReply = await self._ask("ListClients", pb.ListClientsRequest())
         return tuple(reply.clients)
+
+    async def evidence(self, session: str, client: ClientId) -> bytes:
+        """What shows, to anybody with the roster, that a client made a session end (`secagg.verify_evidence`).
+
+        Raises:
+            ParameterError: no client's id.
+        """
+        asked = pb.GetEvidenceRequest(session=session, client=check_client_id(client))
+        reply: pb.GetEvidenceReply = await self._ask("GetEvidence", asked)
+        return reply.evidence
 
     async def result(self, session: str) -> bytes:
         """The sum of a completed session: the bytes of an .npz file (`secagg.hosting.read_result` reads them)."""

@@ -29,6 +29,24 @@ from secagg.transport.grpc.state import ParticipantState
 Inputs = Mapping[str, NDArray[Any]] | Callable[[SessionParameters], Mapping[str, NDArray[Any]]]
 """One array for each vector of the session, or a function that makes them once the offer was accepted."""
 
+
+class GivenOnce:
+    """Inputs that are asked for once, also where a session is followed by another one.
+
+    Args:
+        inputs: of the client.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+
+    def __call__(self, parameters: SessionParameters) -> Mapping[str, NDArray[Any]]:
+        """Return the inputs for the first session, whose they stay in those that follow."""
+        if callable(self._inputs):
+            self._inputs = self._inputs(parameters)
+        return self._inputs
+
+
 _BEFORE_INPUT: Final = (ClientPhase.ADVERTISE_KEYS, ClientPhase.SHARE_KEYS, ClientPhase.MASKED_INPUT)
 _OVER: Final = (ClientPhase.COMPLETED, ClientPhase.ABORTED)
 
@@ -121,6 +139,11 @@ class Participant:
         if self._complained:
             return False
         return self._recorded(ClientPhase.MASKED_INPUT) or self.phase not in (*_BEFORE_INPUT, ClientPhase.ABORTED)
+
+    @property
+    def revealed(self) -> bool:
+        """Whether shares were revealed, by this process or by an earlier one: there may be a sum with this input."""
+        return self.phase is ClientPhase.COMPLETED or self._recorded(ClientPhase.UNMASKING)
 
     @property
     def notice(self) -> bytes | None:

@@ -12,7 +12,7 @@ import grpc
 from secagg.errors import AbortReason, SessionAbortedError
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Metadata
-from secagg.transport.grpc.errors import DroppedError, ServiceError
+from secagg.transport.grpc.errors import DroppedError, RestartedError, ServiceError
 from secagg.transport.grpc.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
 from secagg.transport.grpc.status import drop_reason_of, hint, read_detail, sentence
 
@@ -62,7 +62,7 @@ class ParticipantCalls:
         """Wait for the request after the one with this digest; None when the session has completed.
 
         Raises:
-            SessionAbortedError: it ended without a sum.
+            SessionAbortedError: it ended without a sum; a RestartedError where another one follows it.
             DroppedError: the server dropped this client.
         """
 
@@ -90,10 +90,7 @@ class ParticipantCalls:
                 case "ended":
                     if reply.ended.completed:
                         return None
-                    raise SessionAbortedError(
-                        f"the session ended without a sum: {_reason(reply.ended)}",
-                        next((reason for reason in AbortReason if reason.value == reply.ended.reason_id), None),
-                    )
+                    raise _ended(reply.ended)
                 case "dropped":
                     raise _dropped(reply.dropped)
             # A server that does not wait must not be asked in a tight loop.
@@ -192,6 +189,14 @@ class _Asking:
 
 def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
+
+
+def _ended(ended: pb.Ended) -> SessionAbortedError:
+    sentence_ = f"the session ended without a sum: {_reason(ended)}"
+    reason = next((reason for reason in AbortReason if reason.value == ended.reason_id), None)
+    if ended.successor:
+        return RestartedError(sentence_, reason, ended.successor)
+    return SessionAbortedError(sentence_, reason)
 
 
 def _dropped(dropped: pb.Dropped) -> DroppedError:

@@ -26,5 +26,8 @@ class ParticipationObserver:
     def answered(self, phase: ClientPhase, size: int, outcome: str) -> None:
         """A request was answered with `size` bytes; `outcome` is "accepted", "repeated" or "late"."""
 
+    def restarted(self, successor: str) -> None:
+        """The session ended because of others, and this client goes on with its input in the one that follows."""
+
     def retrying(self, call: str, reason: str, seconds: float) -> None:
         """A call failed and is made again after `seconds`."""

@@ -40,6 +40,7 @@ LEAST_ROLE: Final[Mapping[str, Role]] = MappingProxyType(
         "CreateSession": Role.OPERATOR,
         "AbortSession": Role.OPERATOR,
         "DropClient": Role.OPERATOR,
+        "GetEvidence": Role.VIEWER,
         "GetResult": Role.OPERATOR,
         "AcknowledgeResult": Role.OPERATOR,
         "DiscardResult": Role.ADMIN,

@@ -94,14 +94,16 @@ class NextRequestReply(_message.Message):
     def __init__(self, request: _Optional[bytes] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ...) -> None: ...
 
 class Ended(_message.Message):
-    __slots__ = ("completed", "reason_id", "reason")
+    __slots__ = ("completed", "reason_id", "reason", "successor")
     COMPLETED_FIELD_NUMBER: _ClassVar[int]
     REASON_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
     completed: bool
     reason_id: str
     reason: str
-    def __init__(self, completed: bool = ..., reason_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    successor: str
+    def __init__(self, completed: bool = ..., reason_id: _Optional[str] = ..., reason: _Optional[str] = ..., successor: _Optional[str] = ...) -> None: ...
 
 class Dropped(_message.Message):
     __slots__ = ("reason_id", "reason")
@@ -204,14 +206,16 @@ class WatchSessionReply(_message.Message):
     def __init__(self, status: _Optional[_Union[GetStatusReply, _Mapping]] = ..., last: bool = ...) -> None: ...
 
 class CreateSessionRequest(_message.Message):
-    __slots__ = ("session", "offer", "deadlines")
+    __slots__ = ("session", "offer", "deadlines", "restarts")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     OFFER_FIELD_NUMBER: _ClassVar[int]
     DEADLINES_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
     session: str
     offer: bytes
     deadlines: RoundDeadlines
-    def __init__(self, session: _Optional[str] = ..., offer: _Optional[bytes] = ..., deadlines: _Optional[_Union[RoundDeadlines, _Mapping]] = ...) -> None: ...
+    restarts: int
+    def __init__(self, session: _Optional[str] = ..., offer: _Optional[bytes] = ..., deadlines: _Optional[_Union[RoundDeadlines, _Mapping]] = ..., restarts: _Optional[int] = ...) -> None: ...
 
 class RoundDeadlines(_message.Message):
     __slots__ = ("seconds", "session_seconds")
@@ -291,7 +295,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ...) -> None: ...
 
 class GetStatusReply(_message.Message):
-    __slots__ = ("session", "state", "clients", "expected", "answered", "pending", "dropped", "seconds_left", "log_entries", "stored_bytes", "result_ready", "abort_reason_id", "detail", "created_at", "contributors", "ended_at", "progress")
+    __slots__ = ("session", "state", "clients", "expected", "answered", "pending", "dropped", "seconds_left", "log_entries", "stored_bytes", "result_ready", "abort_reason_id", "detail", "created_at", "contributors", "ended_at", "progress", "blame", "successor")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
@@ -309,6 +313,8 @@ class GetStatusReply(_message.Message):
     CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    BLAME_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
     session: str
     state: str
     clients: int
@@ -326,7 +332,33 @@ class GetStatusReply(_message.Message):
     contributors: Contributors
     ended_at: float
     progress: Progress
-    def __init__(self, session: _Optional[str] = ..., state: _Optional[str] = ..., clients: _Optional[int] = ..., expected: _Optional[int] = ..., answered: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[_Iterable[_Union[DropCount, _Mapping]]] = ..., seconds_left: _Optional[float] = ..., log_entries: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., result_ready: bool = ..., abort_reason_id: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[float] = ..., contributors: _Optional[_Union[Contributors, _Mapping]] = ..., ended_at: _Optional[float] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
+    blame: _containers.RepeatedCompositeFieldContainer[Blamed]
+    successor: str
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[str] = ..., clients: _Optional[int] = ..., expected: _Optional[int] = ..., answered: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[_Iterable[_Union[DropCount, _Mapping]]] = ..., seconds_left: _Optional[float] = ..., log_entries: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., result_ready: bool = ..., abort_reason_id: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[float] = ..., contributors: _Optional[_Union[Contributors, _Mapping]] = ..., ended_at: _Optional[float] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., blame: _Optional[_Iterable[_Union[Blamed, _Mapping]]] = ..., successor: _Optional[str] = ...) -> None: ...
+
+class Blamed(_message.Message):
+    __slots__ = ("client", "reason_id", "evidence")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_ID_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    client: int
+    reason_id: str
+    evidence: bool
+    def __init__(self, client: _Optional[int] = ..., reason_id: _Optional[str] = ..., evidence: bool = ...) -> None: ...
+
+class GetEvidenceRequest(_message.Message):
+    __slots__ = ("session", "client")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    client: int
+    def __init__(self, session: _Optional[str] = ..., client: _Optional[int] = ...) -> None: ...
+
+class GetEvidenceReply(_message.Message):
+    __slots__ = ("evidence",)
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    evidence: bytes
+    def __init__(self, evidence: _Optional[bytes] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("stage", "done", "whole")

@@ -426,6 +426,11 @@ class AdministrationStub(object):
                 request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.AcknowledgeResultRequest.SerializeToString,
                 response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.AcknowledgeResultReply.FromString,
                 _registered_method=True)
+        self.GetEvidence = channel.unary_unary(
+                '/secagg.service.v1.Administration/GetEvidence',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.GetEvidenceRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.GetEvidenceReply.FromString,
+                _registered_method=True)
 
 
 class AdministrationServicer(object):
@@ -506,6 +511,13 @@ class AdministrationServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetEvidence(self, request, context):
+        """What shows that a client made a session end, to anybody with the roster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdministrationServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -558,6 +570,11 @@ def add_AdministrationServicer_to_server(servicer, server):
                     servicer.AcknowledgeResult,
                     request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.AcknowledgeResultRequest.FromString,
                     response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.AcknowledgeResultReply.SerializeToString,
+            ),
+            'GetEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvidence,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.GetEvidenceRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.GetEvidenceReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -832,6 +849,33 @@ class Administration(object):
             '/secagg.service.v1.Administration/AcknowledgeResult',
             secagg_dot_service_dot_v1_dot_service__pb2.AcknowledgeResultRequest.SerializeToString,
             secagg_dot_service_dot_v1_dot_service__pb2.AcknowledgeResultReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.Administration/GetEvidence',
+            secagg_dot_service_dot_v1_dot_service__pb2.GetEvidenceRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.GetEvidenceReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -164,9 +164,10 @@ class Servicer(SecureAggregationServicer):
                 reply.request = found.message
             case Ended(EndKind.DROPPED, reason):
                 reply.dropped.reason_id, reply.dropped.reason = _ids(reason)
-            case Ended(kind, reason):
+            case Ended(kind, reason, successor):
                 reply.ended.completed = kind is EndKind.COMPLETED
                 reply.ended.reason_id, reply.ended.reason = _ids(reason)
+                reply.ended.successor = successor
 
 
 def _wait_of(asked: pb.NextRequestRequest) -> pb.NextRequestRequest:

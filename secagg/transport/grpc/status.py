@@ -19,6 +19,7 @@ from secagg.hosting import (
     HostError,
     HostReason,
     HostUnavailableError,
+    NoEvidenceError,
     NotInCohortError,
     QuotaExceededError,
     ResultDamagedError,
@@ -108,6 +109,8 @@ def refused(error: SecAggError) -> CallRefusedError:
             return error
         case UnknownSessionError():
             return CallRefusedError(Refusal.UNKNOWN_SESSION, str(error))
+        case NoEvidenceError():
+            return CallRefusedError(Refusal.UNKNOWN_CLIENT, str(error))
         case NotInCohortError():
             return CallRefusedError(Refusal.NOT_IN_COHORT, str(error))
         case QuotaExceededError():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from secagg.errors import AbortReason, ParameterError
-from secagg.hosting import Progress, RoundSchedule, SessionStatus, Stage
+from secagg.errors import AbortReason, DropReason, ParameterError
+from secagg.hosting import Accused, Progress, RoundSchedule, SessionStatus, Stage
 from secagg.protocol.messages import Round
 from secagg.transport.grpc import service_pb2 as pb
 from secagg.transport.grpc.status import drop_reason_of, sentence
@@ -30,6 +30,11 @@ def status_message(status: SessionStatus) -> pb.GetStatusReply:
         contributors=pb.Contributors(clients=status.contributors or ()) if known else None,
         progress=None if status.progress is None else _sent(status.progress),
         ended_at=status.ended_at,
+        blame=[
+            pb.Blamed(client=each.client, reason_id=each.reason.value, evidence=each.has_evidence)
+            for each in status.blame
+        ],
+        successor=status.successor,
     )
 
 
@@ -54,6 +59,12 @@ def status_in(reply: pb.GetStatusReply) -> SessionStatus:
         contributors=tuple(reply.contributors.clients) if reply.HasField("contributors") else None,
         progress=_read(reply.progress) if reply.HasField("progress") else None,
         ended_at=reply.ended_at,
+        blame=tuple(
+            Accused(each.client, reason, each.evidence)
+            for each in reply.blame
+            if isinstance(reason := drop_reason_of(each.reason_id), DropReason)
+        ),
+        successor=reply.successor,
     )
 
 
@@ -63,8 +74,8 @@ def deadlines_message(schedule: RoundSchedule) -> pb.RoundDeadlines:
     return pb.RoundDeadlines(seconds=seconds, session_seconds=schedule.session_seconds)
 
 
-def deadlines_in(message: pb.RoundDeadlines) -> RoundSchedule:
-    """Read a schedule.
+def deadlines_in(message: pb.RoundDeadlines, restarts: int) -> RoundSchedule:
+    """Read a schedule, with how many restarts there may be.
 
     Raises:
         ParameterError: a round that there is not, or a duration that is none.
@@ -74,7 +85,8 @@ def deadlines_in(message: pb.RoundDeadlines) -> RoundSchedule:
     if strange:
         raise ParameterError(f"there is no round {strange[0][:40]!r}; give seconds for {', '.join(known)}")
     seconds = {known[name]: value for name, value in message.seconds.items()}
-    return RoundSchedule(seconds, message.session_seconds if message.HasField("session_seconds") else None)
+    bound = message.session_seconds if message.HasField("session_seconds") else None
+    return RoundSchedule(seconds, bound, restarts)
 
 
 def _sent(progress: Progress) -> pb.Progress:

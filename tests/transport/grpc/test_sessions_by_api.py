@@ -343,6 +343,7 @@ REQUESTS: dict[str, Any] = {
     "CreateSession": pb.CreateSessionRequest(session=SESSION),
     "AbortSession": pb.AbortSessionRequest(session=SESSION),
     "DropClient": pb.DropClientRequest(session=SESSION, client=1),
+    "GetEvidence": pb.GetEvidenceRequest(session=SESSION, client=1),
     "GetResult": pb.GetResultRequest(session=SESSION),
     "AcknowledgeResult": pb.AcknowledgeResultRequest(session=SESSION),
     "DiscardResult": pb.DiscardResultRequest(session=SESSION),

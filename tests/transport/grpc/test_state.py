@@ -412,4 +412,5 @@ def test_a_process_that_is_really_killed_goes_on(tmp_path: Path) -> None:
 
 
 def test_phases_are_those_of_the_library() -> None:
-    assert [phase.value for phase in ClientPhase][1:6] == list(PHASES)
+    honest = [phase.value for phase in ClientPhase if phase is not ClientPhase.DISCLOSURE]
+    assert honest[1:6] == list(PHASES)

@@ -1,0 +1,233 @@
+"""Corrupt clients over the network: the honest have their sum in the session that follows, without doing anything."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secagg import AbortReason, SessionAbortedError, SessionParameters, verify_evidence
+from secagg.hosting import Ended, EndKind, RoundSchedule, SessionStatus, read_result
+from secagg.hosting.replicas import SharedHost
+from secagg.store.shared_memory import SharedMemoryStore
+from secagg.transport.grpc import Participation, ParticipationObserver, Refusal, ServiceError
+from secagg.transport.grpc import client as client_module
+from secagg.transport.grpc.errors import RestartedError
+from secagg.transport.grpc.participant import Participant
+from tests.transport.grpc.corrupt import DEALER, LIAR, corrupt_clients
+from tests.transport.grpc.network import SESSION, Network, run
+
+FOLLOWING = f"{SESSION}~1"
+A15 = AbortReason.CLIENTS_COMPLAINED
+
+
+@pytest.fixture(autouse=True)
+def corrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    corrupt_clients(monkeypatch)
+
+
+def network(restarts: int = 2, **options: Any) -> Network:
+    made = Network(clients=8, threat_model="active", threshold=5, **options)
+    made.schedule = RoundSchedule.uniform(600.0, restarts=restarts)
+    return made
+
+
+HONEST = [client for client in range(1, 9) if client not in (DEALER, LIAR)]
+
+
+def failures(outcomes: dict[int, Participation | BaseException]) -> dict[int, BaseException]:
+    return {client: found for client, found in outcomes.items() if isinstance(found, BaseException)}
+
+
+def test_the_honest_have_their_sum_and_the_corrupt_are_named_with_evidence() -> None:
+    async def play() -> None:
+        async with network() as service:
+            outcomes = await service.everybody()
+            failed = failures(outcomes)
+            assert sorted(failed) == [DEALER, LIAR]
+            assert all(isinstance(error, RestartedError) and error.reason is A15 for error in failed.values())
+            assert {found.session for found in outcomes.values() if isinstance(found, Participation)} == {FOLLOWING}
+            async with service.admin() as operator:
+                service.assert_exact(read_result(await operator.result(FOLLOWING)), HONEST)
+                status = await operator.status(SESSION)
+                assert [(each.client, each.reason.name, each.has_evidence) for each in status.blame] == [
+                    (DEALER, "DEALT_UNREADABLE_PAIR", True),
+                    (LIAR, "COMPLAINT_ABOUT_A_READABLE_PAIR", True),
+                ]
+                assert (status.state, status.successor) == ("aborted", FOLLOWING)
+                for client in (DEALER, LIAR):
+                    found = verify_evidence(await operator.evidence(SESSION, client), service.roster)
+                    assert found.client == client
+                with pytest.raises(ServiceError, match="no evidence against client 1") as refused:
+                    await operator.evidence(SESSION, 1)
+                assert refused.value.refusal is Refusal.UNKNOWN_CLIENT
+
+    run(play())
+
+
+def test_without_restarts_a_session_ends_for_all() -> None:
+    async def play() -> None:
+        async with network(restarts=0) as service:
+            failed = failures(await service.everybody())
+            assert sorted(failed) == list(service.ids)
+            for error in failed.values():
+                assert isinstance(error, SessionAbortedError)
+                assert error.reason is A15
+            assert [session.name for session in service.host.sessions()] == [SESSION]
+
+    run(play())
+
+
+def test_an_operator_says_how_often_a_session_may_be_followed() -> None:
+    async def play() -> None:
+        async with network(create=False) as service, service.admin() as operator:
+            await operator.create(SESSION, service.parameters, service.schedule)
+            await operator.create(SESSION, service.parameters, service.schedule)
+            with pytest.raises(ServiceError, match="other deadlines or restarts"):
+                await operator.create(SESSION, service.parameters, RoundSchedule.uniform(600.0, restarts=1))
+            await service.everybody()
+            assert [one.name for one in await operator.sessions()] == [SESSION, FOLLOWING]
+
+    run(play())
+
+
+def test_inputs_are_asked_for_once_and_the_state_is_of_each_session(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with network() as service:
+            asked: list[int] = []
+
+            def inputs_of(client: int) -> Any:
+                def inputs(parameters: SessionParameters) -> Any:
+                    asked.append(client)
+                    return {"v": service.inputs[client]}
+
+                return inputs
+
+            joining = (
+                service.client(client, inputs=inputs_of(client), state=tmp_path / str(client))
+                for client in service.ids
+                if client not in (DEALER, LIAR)
+            )
+            await asyncio.gather(*joining, *(service.client(c) for c in (DEALER, LIAR)), return_exceptions=True)
+            released = read_result(await service.host.session(FOLLOWING).result())
+            service.assert_exact(released, HONEST)
+            assert sorted(asked) == HONEST
+            names = sorted(path.name for path in (tmp_path / "1").glob("*.sqlite"))
+            assert names == [f"{SESSION}-1.sqlite", f"{FOLLOWING}-1.sqlite"]
+            # Another process of a client whose session was followed goes where it leads, and finds it over.
+            again = await service.client(1, state=tmp_path / "1")
+            assert again.session == FOLLOWING
+
+    run(play())
+
+
+def test_a_client_that_waits_for_sessions_goes_on_by_itself() -> None:
+    async def play() -> None:
+        async with network() as service:
+            names: list[str] = []
+
+            async def attend(client: int) -> None:
+                async with service.attendance(client) as attendance:
+                    async for session in attendance:
+                        names.append(session.name)
+                        found = await session.participate({"v": service.inputs[client]})
+                        assert found.session == FOLLOWING
+                        return
+
+            corrupt = [service.client(client) for client in (DEALER, LIAR)]
+            await asyncio.gather(*map(attend, HONEST), *corrupt, return_exceptions=True)
+            service.assert_exact(read_result(await service.host.session(FOLLOWING).result()), HONEST)
+            assert names == [SESSION] * len(HONEST)
+
+    run(play())
+
+
+class Strict(ParticipationObserver):
+    """Of a client that has to go nowhere else."""
+
+    def restarted(self, successor: str) -> None:
+        raise AssertionError(f"the client goes on in {successor}")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (FOLLOWING, {"exclude": [1]}),
+        (FOLLOWING, {"exclude": [2], "context": b"another model"}),
+        (FOLLOWING, {}),
+        (f"{SESSION}~2", {"exclude": [2]}),
+        ("another", {"exclude": [2]}),
+    ],
+)
+def test_a_client_follows_to_nothing_else(monkeypatch: pytest.MonkeyPatch, name: str, change: dict[str, Any]) -> None:
+    """Not into a session without it, about something else, of the same clients, or of another name."""
+
+    async def play() -> None:
+        monkeypatch.setattr(client_module, "Participant", Participant)
+        async with Network(clients=5, threat_model="active", threshold=3) as service:
+            other = service.parameters.renew(**change)
+            monkeypatch.setattr("secagg.hosting.host.require_own_name", lambda given: given)
+            await service.host.create(name, other, roster=service.roster, schedule=service.schedule)
+            await service.session.abort("enough")
+            monkeypatch.setattr(service.session._seat, "end", Ended(EndKind.ABORTED, A15, name))
+            with pytest.raises(RestartedError):
+                await service.client(1, observer=Strict())
+            assert service.host.session(name).status().answered == 0
+
+    run(play())
+
+
+def test_a_client_that_has_revealed_shares_gives_its_input_to_no_other_session(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A server that lies about the end of a session of which it has the sum."""
+
+    async def play() -> None:
+        monkeypatch.setattr(client_module, "Participant", Participant)
+        async with Network(clients=5, threat_model="active", threshold=3) as service:
+            await service.everybody(state=tmp_path)
+            other = service.parameters.renew(exclude=[2])
+            monkeypatch.setattr("secagg.hosting.host.require_own_name", lambda given: given)
+            await service.host.create(FOLLOWING, other, roster=service.roster, schedule=service.schedule)
+            await service.session.wait_ended()
+            monkeypatch.setattr(service.session._seat, "end", Ended(EndKind.ABORTED, A15, FOLLOWING))
+            with pytest.raises(RestartedError):
+                await service.client(1, state=tmp_path, observer=Strict())
+            assert service.host.session(FOLLOWING).status().answered == 0
+
+    run(play())
+
+
+def test_replicas_have_one_successor_whichever_is_asked() -> None:
+    async def play() -> None:
+        memory = SharedMemoryStore()
+        service = network(create=False)
+        hosts = [SharedHost(memory.another(), lease_seconds=3.0) for _ in range(2)]
+        for host in hosts:
+            await host.start()
+        service.host = hosts[0]
+        await hosts[0].create(SESSION, service.parameters, roster=service.roster, schedule=service.schedule)
+        service.host = hosts[1]
+        await service.serve()
+        try:
+            outcomes = await service.everybody()
+            assert sorted(failures(outcomes)) == [DEALER, LIAR]
+            found: list[SessionStatus] = []
+            for host in hosts:
+                session = await host.find(SESSION)
+                await session.wait_ended()
+                found.append(session.status())
+                assert verify_evidence(session.evidence(DEALER), service.roster).client == DEALER
+            assert [status.successor for status in found] == [FOLLOWING] * 2
+            assert [[each.client for each in status.blame] for status in found] == [[DEALER, LIAR]] * 2
+            following = await hosts[1].find(FOLLOWING)
+            await following.wait_ended()
+            service.assert_exact(read_result(await following.result()), HONEST)
+        finally:
+            await service.server.stop(0)
+            for host in hosts:
+                await host.stop()
+
+    run(play())
