@@ -2,12 +2,14 @@
 
 A line has `event`, `level`, `timestamp` (UTC) and what belongs to the event. Bytes never reach a log: a value that is
 bytes or a secret is replaced by its length, and tracebacks are written without variables. Lines of other libraries
-(gRPC, asyncio) take the same form.
+(gRPC, asyncio) take the same form. Failures of a store that come again are gathered, see `repeats`.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from secagg.parameters import ClientId
 from secagg.protocol.events import Stage
 from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome
+from secagg.telemetry.repeats import STORE_FAILED, Repeats
 
 Level = Literal["debug", "info", "warning", "error"]
 _NAME: Final = "secagg"
@@ -48,6 +51,7 @@ def json_logs(
     handler.write_to(None if file is None else open_log(file))
     shared: list[Processor] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     last: list[Processor] = [
+        _counted,
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(default=_shown),
@@ -111,6 +115,15 @@ class _Handler(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self._own = self.stream
         self._file: TextIO | None = None
+        self._repeats = Repeats()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, unless it is one of many that are counted."""
+        now = time.monotonic()
+        for counted in self._repeats.due(now):
+            super().emit(counted)
+        if self._repeats.new(record, now):
+            super().emit(record)
 
     def write_to(self, file: TextIO | None) -> None:
         """Write to this file and close the one before; None for the stream."""
@@ -120,7 +133,9 @@ class _Handler(logging.StreamHandler[TextIO]):
             before.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what was counted, and close the file."""
+        for counted in self._repeats.due(math.inf):
+            super().emit(counted)
         self.write_to(None)
         super().close()
 
@@ -246,7 +261,7 @@ class LogObserver(HostObserver):
 
     def store_failed(self, name: str, error: Exception) -> None:
         """Level error."""
-        self._log.error("store failed", session=name, detail=str(error))
+        self._log.error(STORE_FAILED, session=name, detail=str(error))
 
 
 def without_bytes(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -267,6 +282,13 @@ def _cleaned(value: Any) -> Any:
 def _shown(value: Any) -> str:
     """What JSON does not know is named by its type: a repr may show anything."""
     return f"<{type(value).__name__}>"
+
+
+def _counted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    repeated = getattr(event["_record"], "repeated", 0)
+    if repeated:
+        event["repeated"] = repeated
+    return event
 
 
 def _from_elsewhere(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
