@@ -23,12 +23,13 @@ _S3: Final = "s3://"
 class Blobs(Protocol):
     """Blobs of all sessions of one database. Every method raises StoreError when it fails."""
 
-    def claim(self, mark: str, new: bool) -> None:
-        """Demand that the place has this mark, and give it to one that has none.
+    def claim(self, mark: str, new: bool, *, look: bool = False) -> None:
+        """Demand that the place has this mark, and give it to one that has none, which is made where it is missing.
 
         Args:
             mark: of the database.
             new: the database has no sessions, so that the place may have no mark yet.
+            look: change nothing.
 
         Raises:
             StoreError: it has another mark; or none, and is not where the uploads of these sessions are.

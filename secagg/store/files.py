@@ -42,7 +42,7 @@ class UploadFiles:
     """The files of all sessions of one store.
 
     Args:
-        root: the directory, made when it is missing.
+        root: the directory.
         quarantine: where to put what nothing names, and what is damaged; in the same file system, made when needed.
     """
 
@@ -51,7 +51,6 @@ class UploadFiles:
         self._quarantine = quarantine
         self._full = False
         self._marked = False
-        make_directory(root)
 
     def begin(self, session: int, limit: int) -> UploadFile:
         """Begin a file of at most `limit` bytes."""
@@ -140,7 +139,7 @@ class UploadFiles:
         for upload in uploads:
             self.path(session, upload)
 
-    def claim(self, mark: str, new: bool) -> None:
+    def claim(self, mark: str, new: bool, *, look: bool = False) -> None:
         """Demand that the directory has this mark; see `Blobs.claim`."""
         path = self._root / _MARK
         with failures(f"{self._root} cannot be used"):
@@ -150,6 +149,9 @@ class UploadFiles:
                         f"{path} is missing: this is not the directory in which the uploads of the database's sessions "
                         f"are, or it is not mounted; if they are lost for good, write {mark} into that file"
                     )
+                if look:
+                    return
+                make_directory(self._root)
                 part = self._root / (secrets.token_hex(16) + _PART)
                 with part.open("x", encoding="ascii") as file:
                     file.write(mark)

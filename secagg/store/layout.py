@@ -33,6 +33,7 @@ def upgrade(conninfo: str) -> None:
         conninfo: a URI or keywords and values, as PostgreSQL's programs take them.
 
     Raises:
+        ParameterError: the address is none.
         StoreError: it cannot be reached or changed, has a layout of a later release, or does not hold UTF-8. It is as
             it was.
     """
@@ -63,6 +64,7 @@ def pending(conninfo: str) -> str:
     """What has to be done before this release can use a database, in one sentence; empty when nothing has.
 
     Raises:
+        ParameterError: the address is none.
         StoreError: it cannot be reached.
     """
     address = Address(conninfo)

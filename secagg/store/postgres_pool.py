@@ -24,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
+from secagg.errors import ParameterError
 from secagg.store.base import DamagedError, StoreError
 
 Row = dict[str, Any]
@@ -52,7 +53,7 @@ class Address:
         place: the database and its host, for people.
 
     Raises:
-        StoreError: it is none of PostgreSQL's.
+        ParameterError: it is none of PostgreSQL's.
     """
 
     def __init__(self, conninfo: str, seconds: float = SECONDS) -> None:
@@ -62,7 +63,7 @@ class Address:
             given = {"host": "@"}
         if "@" in str(given.get("host", "")):
             # The rest of a password that has one would be taken for the host, and shown.
-            raise StoreError(
+            raise ParameterError(
                 "the address of the database cannot be read; write postgresql://user:password@host:5432/name, with %40 "
                 "for an @ in the password"
             ) from None
@@ -121,7 +122,7 @@ class Connections:
         seconds: as for `Address`; a call has its connection cut after twice as long without an answer.
 
     Raises:
-        StoreError: the address is none.
+        ParameterError: the address is none.
     """
 
     def __init__(self, conninfo: str, seconds: float = SECONDS) -> None:

@@ -43,7 +43,7 @@ from secagg.store.base import (
 from secagg.store.blobs import ORPHAN_SECONDS, Blobs
 from secagg.store.digests import digest_of
 from secagg.store.layout import pending
-from secagg.store.postgres_pool import CHANGED, SECONDS, Connections, Row
+from secagg.store.postgres_pool import CHANGED, SECONDS, Address, Connections, Row
 from secagg.store.postgres_rows import (
     BY_NAME,
     DISCARD,
@@ -80,6 +80,21 @@ _SECRET_BYTES: Final = 32
 _COLLECT_SECONDS: Final = 3600.0
 
 
+def require_blobs(conninfo: str, blobs: Blobs) -> None:
+    """Demand that blobs are those of a database, as a start does, and change nothing.
+
+    Raises:
+        ParameterError: the address is none.
+        StoreError: they are not, or one of both cannot be reached.
+    """
+    address = Address(conninfo)
+    with address.failures("the uploads of the database cannot be found"), address.connect() as connection:
+        secret = connection.execute("SELECT secret FROM secrets").fetchone()
+        new = connection.execute("SELECT 1 FROM sessions LIMIT 1").fetchone() is None
+    if secret is not None:
+        blobs.claim(digest_of("blobs", bytes(secret[0])).hex(), new, look=True)
+
+
 class PostgresSessions:
     """The part of a store that one session needs; see `SessionStore` for what the methods promise.
 
@@ -90,6 +105,7 @@ class PostgresSessions:
             whatever hangs.
 
     Raises:
+        ParameterError: the address is none.
         StoreError: the database cannot be reached or has another layout, or the blobs are those of another one.
     """
 

@@ -65,7 +65,7 @@ class S3Blobs:
                 config=None if endpoint is None else {"endpoint": endpoint, "virtual_hosted_style_request": False},
             )
 
-    def claim(self, mark: str, new: bool) -> None:
+    def claim(self, mark: str, new: bool, *, look: bool = False) -> None:
         """Demand that the prefix has this mark; see `Blobs.claim`."""
         with _calling(f"{self._place} cannot be used"):
             try:
@@ -76,6 +76,8 @@ class S3Blobs:
                         f"{self._place}/{_MARK} is missing: this is not where the uploads of the database's sessions "
                         f"are; if they are lost for good, write {mark} into that object"
                     ) from None
+                if look:
+                    return
                 # Another replica may have been first, and then it must be the same mark.
                 with suppress(AlreadyExistsError):
                     obstore.put(self._store, _MARK, mark.encode("ascii"), mode="create")

@@ -35,7 +35,7 @@ from secagg.store.base import (
 )
 from secagg.store.database import DATABASE, HEAD, QUARANTINE, Database
 from secagg.store.digests import Value, digest_of
-from secagg.store.files import UploadFiles, failures
+from secagg.store.files import UploadFiles, failures, make_directory
 from secagg.store.head import HeadFile
 from secagg.store.tables import (
     DAMAGED,
@@ -87,6 +87,7 @@ class SqliteStore:
         opened = False
         try:
             with failures(f"{directory} cannot be used"):
+                make_directory(directory / UPLOADS)
                 self._files = UploadFiles(directory / UPLOADS, directory / QUARANTINE)
             if self._database.lost:
                 self._end_all(expected)

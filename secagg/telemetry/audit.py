@@ -15,7 +15,7 @@ import json
 import os
 import queue
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum, unique
 from pathlib import Path
@@ -120,13 +120,17 @@ class AuditLog:
         self._closing = Event()
         self._thread = Thread(target=self._run, name="secagg audit", daemon=True)
         self._thread.start()
-        began = "a new chain" if self.begun else ""
-        self.put(AuditEvent.STARTED, detail="the line before was cut off" if torn else began)
+        self._torn = bool(torn)
 
     @property
     def trouble(self) -> str:
         """Why lines are not written now, in one sentence; empty when they are."""
         return self._trouble
+
+    def begin(self) -> None:
+        """Have it written that the server starts, once nothing keeps it from that."""
+        began = "a new chain" if self.begun else ""
+        self.put(AuditEvent.STARTED, detail="the line before was cut off" if self._torn else began)
 
     def put(
         self, event: AuditEvent, *, actor: str = "", session: str = "", client: ClientId | None = None, detail: str = ""
@@ -257,16 +261,6 @@ class AuditObserver(HostObserver):
     def reloaded(self, trouble: str) -> None:
         """Write it, without a word of why not."""
         self._log.put(AuditEvent.RELOAD_REFUSED if trouble else AuditEvent.RELOADED)
-
-
-@contextmanager
-def audit_log(path: Path) -> Iterator[AuditLog]:
-    """Keep an audit log while the block runs; raises ParameterError where that cannot be done."""
-    log = AuditLog(path)
-    try:
-        yield log
-    finally:
-        log.close()
 
 
 def open_audit(path: Path) -> BinaryIO:

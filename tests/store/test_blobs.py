@@ -38,6 +38,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def uploaded(blobs: Blobs, session: int, data: bytes) -> str:
+    blobs.claim("mark", new=True)
     upload = blobs.begin(session, len(data))
     try:
         upload.write(data)

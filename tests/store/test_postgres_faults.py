@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
+from secagg.errors import ParameterError
 from secagg.store.base import Aborted, Completed, Entry, EntryKind, FencedError, SessionRecord, StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
@@ -248,12 +249,26 @@ def test_a_commit_is_waited_for_where_the_database_would_not(postgres: Postgres,
     [
         ("postgresql://secagg:hunter2@127.0.0.1:1/rounds", "database rounds at 127.0.0.1:1: .*refused"),
         ("host=127.0.0.1 port=1 dbname=rounds password=hunter2", "database rounds at 127.0.0.1:1: .*refused"),
-        ("postgresql://secagg:hunter2@ten@127.0.0.1/rounds", "%40"),
-        ("postgresql://secagg:hunter2@127.0.0.1/rounds?hunter2=1", "cannot be read"),
     ],
 )
 def test_an_error_names_the_database_and_never_its_password(conninfo: str, match: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=match) as caught:
+        PostgresStore(conninfo, blobs_at(str(tmp_path)))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "match"),
+    [
+        ("postgresql://secagg:hunter2@ten@127.0.0.1/rounds", "%40"),
+        ("postgresql://secagg:hunter2@127.0.0.1/rounds?hunter2=1", "cannot be read"),
+        ("secagg@127.0.0.1/secagg", "cannot be read"),
+    ],
+)
+def test_an_address_that_is_none_is_wrong_input_and_no_database_that_is_away(
+    conninfo: str, match: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ParameterError, match=match) as caught:
         PostgresStore(conninfo, blobs_at(str(tmp_path)))
     assert "hunter2" not in str(caught.value)
 

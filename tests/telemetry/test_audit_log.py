@@ -6,7 +6,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from secagg.errors import DecodeError, DropReason, ParameterError
 from secagg.hosting import Expired, HostReason
 from secagg.store.base import Aborted, Blamed, Completed
 from secagg.telemetry import audit
-from secagg.telemetry.audit import FIRST, AuditEvent, AuditLog, AuditObserver, audit_log, open_audit, verify_audit
+from secagg.telemetry.audit import FIRST, AuditEvent, AuditLog, AuditObserver, open_audit, verify_audit
 from secagg.telemetry.fan_out import FanOut
 from tests.cli.deployment import until
 
@@ -50,6 +51,14 @@ def play(observer: FanOut) -> None:
     ):
         observer.operator_called(call, "ef-01", "s", 3 if call == "DropClient" else None)
     observer.operator_called("ListSessions", "ef-01", "", None)
+
+
+@contextmanager
+def audit_log(path: Path) -> Iterator[AuditLog]:
+    """The log of a server that starts, and ends."""
+    with closing(AuditLog(path)) as log:
+        log.begin()
+        yield log
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:

@@ -17,9 +17,12 @@ from secagg.cli.service.credentials import operators_of, tls_of
 from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
+from secagg.cli.service.server_settings import StorageSettings
 from secagg.cli.service.serving import few_descriptors, largest_cohort, observer_of_traces
 from secagg.compute.ray import require_ray
 from secagg.hosting import SessionHost
+from secagg.store.base import StoreError
+from secagg.store.blobs import blobs_at
 from secagg.store.memory import MemoryStore
 
 
@@ -30,10 +33,12 @@ class Check:
     Attributes:
         wrong: what keeps the server, or a session of it, from starting.
         warnings: what it would start in spite of.
+        away: whether that is its store alone, which may be there the next time.
     """
 
     wrong: list[str]
     warnings: list[str]
+    away: bool
 
 
 def check_server(config: ServerConfig) -> Check:
@@ -48,30 +53,38 @@ def check_server(config: ServerConfig) -> Check:
     if config.work.ray:
         steps.append(require_ray)
     if config.storage.postgres is not None:
-        steps.append(lambda: _require_database(str(config.storage.postgres)))
+        steps.append(lambda: _require_database(config.storage))
     if config.traces.enabled:
         steps.append(observer_of_traces)
-    found = []
+    found: list[str] = []
+    away: list[str] = []
     for step in steps:
         try:
             step()
+        except StoreError as error:
+            away.append(str(error))
         except secagg.SecAggError as error:
             found.append(str(error))
     clients, refused = asyncio.run(_tried(config, enrolled))
     few = few_descriptors(clients, config)
     # A roster that is wrong is said once, not by each session.
-    return Check(list(dict.fromkeys([*found, *refused.values()])), [few] if few else [])
+    wrong = list(dict.fromkeys([*found, *refused.values()]))
+    return Check([*wrong, *away], [few] if few else [], not wrong)
 
 
-def _require_database(conninfo: str) -> None:
-    """Demand that the database of several servers can be reached, and has the layout of this release."""
+def _require_database(storage: StorageSettings) -> None:
+    """Demand that the database of several servers can be reached, has the layout of this release, and its blobs."""
     try:
         from secagg.store.layout import pending
+        from secagg.store.postgres_sessions import require_blobs
     except ImportError as error:
         raise secagg.MissingExtraError("storage.postgres needs psycopg: pip install 'secagg[postgres]'") from error
+    conninfo = str(storage.postgres)
+    blobs = blobs_at(str(storage.blobs), storage.s3_endpoint)
     waits = pending(conninfo)
     if waits:
-        raise secagg.ParameterError(waits)
+        raise StoreError(waits)
+    require_blobs(conninfo, blobs)
 
 
 def _require_log(file: Path | None) -> None:

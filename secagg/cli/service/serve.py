@@ -14,6 +14,7 @@ import typer
 import secagg
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.cli.service.connecting import needs_service
+from secagg.store.base import StoreError
 
 
 def serve(
@@ -37,7 +38,8 @@ def serve(
         found = check_server(loaded)
         if found.wrong:
             more = f" (and {len(found.wrong) - 1} more)" if len(found.wrong) > 1 else ""
-            raise secagg.ParameterError(f"{config} is not in order: {found.wrong[0]}{more}")
+            kind = StoreError if found.away else secagg.ParameterError
+            raise kind(f"{config} is not in order: {found.wrong[0]}{more}")
         record = {"sessions": [session.name for session in loaded.sessions], "warnings": found.warnings}
         _show(record, as_json, " ".join([f"{config} is in order.", *(f"But {each}." for each in found.warnings)]))
         return

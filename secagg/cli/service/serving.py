@@ -10,7 +10,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from secagg.compute.processes import ProcessExecutor
 from secagg.compute.ray import LOCAL, RayExecutor
 from secagg.hosting import HostObserver, SessionHost
 from secagg.store.base import SessionStore
-from secagg.telemetry.audit import AuditLog, AuditObserver, audit_log
+from secagg.telemetry.audit import AuditLog, AuditObserver
 from secagg.telemetry.fan_out import FanOut
 from secagg.telemetry.foreign import foreign_lines, own_standard_error
 from secagg.telemetry.logs import LogObserver, json_logs
@@ -82,7 +82,7 @@ def run_server(
             metrics_address = f"{host}:{served}"
         if config.traces.enabled:
             observers.append(observer_of_traces())
-        audit = None if config.audit.file is None else stack.enter_context(audit_log(config.audit.file))
+        audit = None if config.audit.file is None else stack.enter_context(closing(AuditLog(config.audit.file)))
         if audit is not None:
             observers.append(AuditObserver(audit))
             if audit.begun:
@@ -91,6 +91,8 @@ def run_server(
                 )
         store = stack.enter_context(opened_store(config, accept_loss))
         executor = stack.enter_context(executor_of(config))
+        if audit is not None:
+            audit.begin()
         asyncio.run(_serve(path, config, store, executor, FanOut(*observers), metrics_address, announce, log, audit))
 
 

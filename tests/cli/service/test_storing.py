@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from secagg.cli.service.server_config import load_config
-from tests.cli.deployment import Deployment, finished, start
+from tests.cli.deployment import Deployment, finished, serving, start
 from tests.postgres import Postgres
 
 SESSION = """
@@ -62,6 +63,43 @@ def test_a_database_that_is_away_is_said(site: Deployment, postgres: Postgres, r
         outcome = run(*words)
         assert outcome.code in (1, 2)
         assert "there_is_none" in outcome.err
+
+
+def test_a_check_and_a_start_end_alike_and_a_start_that_is_refused_leaves_nothing(
+    site: Deployment, postgres: Postgres, run: Any
+) -> None:
+    away = "postgresql://secagg@127.0.0.1:1/secagg"
+    for address, code in (("secagg@127.0.0.1/secagg", 2), (away, 1), (postgres.create(), 1)):
+        config = configured(site, address)
+        with config.open("a", encoding="utf-8") as file:
+            file.write('[audit]\nfile = "audit"\n')
+        for words in (("serve", "--config", str(config)), ("serve", "--config", str(config), "--check")):
+            outcome = run(*words)
+            assert outcome.code == code, (words, outcome.err)
+    assert not (site / "blobs").exists()
+    assert (site / "audit").read_bytes() == b""
+
+
+def test_a_check_and_a_start_refuse_blobs_that_are_not_those_of_the_database(
+    site: Deployment, postgres: Postgres, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = postgres.migrated()
+    config = configured(site, database)
+    assert run("serve", "--config", str(config), "--check").code == 0
+    assert not (site / "blobs").exists()
+    with serving(config) as server:
+        server.stop()
+    assert run("serve", "--config", str(config), "--check").code == 0
+    config = configured(site, database, "elsewhere")
+    for more in ((), ("--check",)):
+        outcome = run("serve", "--config", str(config), *more)
+        assert (outcome.code, "secagg.database is missing" in outcome.err) == (1, True), outcome.err
+    assert not (site / "elsewhere").exists()
+    # Without the extra, a bucket is no place: `None` is what Python says of a module that must not be there.
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, "secagg.store.s3", raising=False)
+    outcome = run("serve", "--config", str(configured(site, database, "s3://a/b")), "--check")
+    assert (outcome.code, "pip install 'secagg[s3]'" in outcome.err) == (2, True), outcome.err
 
 
 def test_a_directory_has_no_tables_to_upgrade(site: Deployment, run: Any) -> None:
