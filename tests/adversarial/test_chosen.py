@@ -35,7 +35,7 @@ from secagg.testing.randomness import DeterministicRandomSource
 from secagg.transport.grpc.participant import AnswersByName
 from secagg.transport.grpc.state import ParticipantState
 from tests.adversarial.tools import advertisement_of, drops, refused
-from tests.harness import Harness, alter, decode_answer, decode_request
+from tests.harness import ROUNDS, Harness, alter, decode_answer, decode_request
 
 V: Final = Violation
 EVERYBODY: Final = frozenset(range(1, 9))
@@ -103,7 +103,7 @@ def test_pitfall_43_an_honest_session_is_exact(round_: Round | None) -> None:
 
 def test_pitfall_43_a_dropout_in_every_round_is_unmasked() -> None:
     harness = session(clients=12, degree=11, threshold=6)
-    leaving = {round_: (client,) for round_, client in zip(Round, (2, 4, 6, 8, 10), strict=True)}
+    leaving = {round_: (client,) for round_, client in zip(ROUNDS, (2, 4, 6, 8, 10), strict=True)}
     harness.finish(silent=leaving)
     harness.assert_exact(set(range(1, 13)) - {2, 4, 6})
 

@@ -296,6 +296,14 @@ INPUTS: dict[Callable[..., object], dict[str, list[object]]] = {
         "client": [ALICE, 7],
         "peer": [BOB, 8],
     },
+    key_schedule.channel_key: {
+        "agreed": [SecretBytes(SEED), SecretBytes(SEED[::-1])],
+        "binding": [BINDING, SECOND_BINDING],
+        "sender": [ALICE, 7],
+        "sender_public": [BOB_PUBLIC, keys(4).public],
+        "receiver": [BOB, 8],
+        "receiver_public": [BOB_PUBLIC, keys(4).public],
+    },
     key_schedule.pairwise_mask_key: {
         "key": [alice(), keys(3)],
         "peer_public": [BOB_PUBLIC, keys(4).public],
