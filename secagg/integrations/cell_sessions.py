@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 import secagg
 from secagg.errors import AbortReason, ParameterError, SessionAbortedError
 from secagg.integrations.contribution import Report
+from secagg.integrations.restarts import Report as BlameReport
 from secagg.privacy import Plan, Release
 from secagg.robust import CellRound, CellSums
 
@@ -46,11 +47,14 @@ class Released:
         results: cell to its result.
         releases: cell to what its sum says under a privacy plan.
         missing: cell to why it has no sum.
+        blame: cell to who is to blame, where its session ended with complaints. There is no restart: a cell gives a sum
+            of all its clients or none.
     """
 
     results: Mapping[int, secagg.SessionResult]
     releases: Mapping[int, Release]
     missing: Mapping[int, str]
+    blame: Mapping[int, tuple[secagg.Blame, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -58,7 +62,7 @@ class Released:
         servers: Mapping[int, secagg.ServerSession],
         missing: Mapping[int, str],
         plan: Plan | None,
-        log: logging.Logger,
+        report: BlameReport,
     ) -> Released:
         """Take the results of sessions; each cell without one is a warning.
 
@@ -66,12 +70,21 @@ class Released:
             servers: cell to its session, which is over.
             missing: as of :func:`servers_of`.
             plan: that the sessions are under.
-            log: of the framework.
+            report: where it is said who is to blame; its log is the framework's.
         """
         results: dict[int, secagg.SessionResult] = {}
         releases: dict[int, Release] = {}
         without = dict(missing)
+        blame = {index: server.blame for index, server in servers.items() if server.blame}
         for index, server in servers.items():
+            if index in blame:
+                blamed = [each.client for each in blame[index]]
+                report.say(blame[index], f"cell {index}: ")
+                without[index] = (
+                    f"its session ended with complaints, and clients {blamed} are to blame; it is not played again "
+                    "without them, since a cell gives a sum of all its clients or none"
+                )
+                continue
             try:
                 result = server.result
                 if plan is not None:
@@ -81,8 +94,8 @@ class Released:
                 # A ParameterError: a total weight that may be noise alone, so that this cell has no mean.
                 without[index] = str(error)
         for index, why in sorted(without.items()):
-            log.warning("cell %d has no sum this round: %s", index, why)
-        return cls(results, releases, without)
+            report.log.warning("cell %d has no sum this round: %s", index, why)
+        return cls(results, releases, without, blame)
 
     def sums(self, round_: CellRound, log: logging.Logger, *, norm: float | None, names: Sequence[str]) -> CellSums:
         """Return a row for each cell that proves no lie; each that does is a warning.

@@ -27,7 +27,15 @@ from secagg.integrations.flower.exchange import Clock
 from secagg.integrations.flower.plan import ModelPlan
 from secagg.integrations.flower.play import Play, Task, play_side_by_side
 from secagg.integrations.flower.private import PrivateModel
-from secagg.integrations.flower.session import DEFAULT_ARRAYS, DEFAULT_WEIGHT, Model, in_roster, task_of, vectors_of
+from secagg.integrations.flower.session import (
+    DEFAULT_ARRAYS,
+    DEFAULT_WEIGHT,
+    Model,
+    blame_report,
+    in_roster,
+    task_of,
+    vectors_of,
+)
 from secagg.integrations.rows import NO_PART_OF_A_NORM
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
@@ -55,6 +63,7 @@ class CellsOutcome:
         reports: cell to how many of its clients had no input, and how much was limited, for the rows; none under a
             privacy plan.
         events: cell to everything that its session reported.
+        blame: cell to who is to blame for its having no sum, with evidence where there is some.
         plan: what was promised to the clients; None without privacy settings.
         releases: cell to the noisy mean under it.
         verdict: of the judge, where there is one.
@@ -70,6 +79,7 @@ class CellsOutcome:
     clear_metrics: Mapping[int, MetricRecord]
     reports: Mapping[int, Report]
     events: Mapping[int, tuple[ServerEvent, ...]] = field(repr=False)
+    blame: Mapping[int, tuple[secagg.Blame, ...]] = field(default_factory=dict)
     plan: PrivacyPlan | None = None
     releases: Mapping[int, Release] = field(default_factory=dict, repr=False)
     verdict: Verdict | None = None
@@ -182,7 +192,9 @@ def _outcome(
 ) -> CellsOutcome:
     private = model if isinstance(model, PrivateModel) else None
     plan = None if private is None else private.plan
-    released = Released.of({index: play.server for index, play in plays.items()}, missing, plan, _LOG)
+    servers = {index: play.server for index, play in plays.items()}
+    nodes = {client: node for play in plays.values() for client, node in play.nodes.items()}
+    released = Released.of(servers, missing, plan, blame_report(task.config, nodes))
     # Of arrays alone: metrics and the report are no part of an update.
     rows_of = replace(round_, vectors=dict(model.specs)) if isinstance(model, ModelPlan) else round_
     names = () if private is None else private.selected
@@ -195,10 +207,11 @@ def _outcome(
         metrics={index: {} if private else task.plan.decode_metrics(results[index].vectors) for index in sums.cells},
         missing=released.missing,
         summed=task.plan.selected,
-        nodes={client: node for play in plays.values() for client, node in play.nodes.items()},
+        nodes=nodes,
         clear_metrics={client: shown for play in plays.values() for client, shown in play.clear_metrics.items()},
         reports=released.reports(round_, sums, _LOG),
         events={index: tuple(play.events) for index, play in plays.items()},
+        blame=released.blame,
         plan=plan,
         releases=releases,
     )

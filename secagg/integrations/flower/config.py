@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal, get_args
 
 import secagg
 from secagg.errors import ParameterError
 from secagg.integrations.cells import Cells
 from secagg.integrations.private import PrivacySettings
+from secagg.integrations.restarts import check_restarts
 
 DEFAULT_ROUND_TIMEOUT: Final = 60.0
 DEFAULT_HELLO_TIMEOUT: Final = 300.0
@@ -18,7 +20,7 @@ METRIC_BITS: Final = 24
 OnFailure = Literal["continue", "raise"]
 _OF_WHOLE_COHORTS: Final = (
     *("max_dropout", "minimum_cohort", "minimum_contributors"),
-    *("topology", "degree", "threshold"),
+    *("topology", "degree", "threshold", "restarts"),
 )
 
 
@@ -55,6 +57,10 @@ class SecAggConfig:
         training_timeout: seconds for that one; None takes the timeout that the strategy was started with.
         on_failure: "continue" warns of a round without a sum and goes on with the next; "raise" ends the run.
         suite: cryptographic suite.
+        restarts: how many sessions may follow, in one round, one that ends with complaints; each goes without the nodes
+            that the ones before it blame.
+        evidence: a directory, into which evidence against clients that are blamed is written, one file for each piece,
+            as `secagg verify-blame` takes it. None leaves it in the outcome.
         privacy: sum under a privacy plan: whole updates are clipped to its L2 norm, nodes add noise, and nothing else
             of them is summed. `clip`, `bits`, `max_weight` and metrics have no part in it.
         cells: put nodes into cells, each a session of its own; a round has the mean of each cell. Nodes weigh alike, a
@@ -86,6 +92,8 @@ class SecAggConfig:
     training_timeout: float | None = None
     on_failure: OnFailure = "continue"
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
+    restarts: int = 0
+    evidence: Path | str | None = None
     privacy: PrivacySettings | None = None
     cells: Cells | None = None
 
@@ -111,6 +119,9 @@ class SecAggConfig:
                 raise ParameterError(f"{name} {seconds} is no positive number of seconds; nodes need time to answer")
         if self.evaluate_in_clear and self.evaluate_metrics:
             raise ParameterError("evaluate_in_clear and evaluate_metrics exclude each other; give one of them")
+        check_restarts(self.restarts)
+        if self.evidence is not None and not Path(self.evidence).is_dir():
+            raise ParameterError(f"evidence={str(self.evidence)!r} is no directory; make it, or leave it out")
         if self.privacy is not None:
             self._require_nothing_beside_privacy()
         if self.cells is not None:
@@ -155,6 +166,11 @@ class SecAggConfig:
             )
         # The noise of a plan counts on those that are not corrupt.
         cells.require_alone(self, (*_OF_WHOLE_COHORTS, *(() if self.privacy is not None else ("max_corrupt",))))
+
+    @property
+    def evidence_folder(self) -> Path | None:
+        """The directory for evidence, if there is one."""
+        return None if self.evidence is None else Path(self.evidence)
 
     @property
     def weighted(self) -> bool:

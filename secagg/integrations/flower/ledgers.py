@@ -16,7 +16,7 @@ import secagg
 
 LEDGER: Final = "secagg.ledger"
 _FIRST_PHASE: Final = "advertise_keys"
-_OF_SESSIONS: Final = frozenset({"share_keys", "masked_input", "consistency_check", "unmasking"})
+_OF_SESSIONS: Final = frozenset({"share_keys", "masked_input", "disclosure", "consistency_check", "unmasking"})
 
 
 class ContextLedger:

@@ -22,6 +22,7 @@ from secagg.errors import (
     SecAggError,
 )
 from secagg.integrations.flower import records
+from secagg.integrations.flower.kept import out_of_sight
 from secagg.integrations.flower.node import Node, node_from_config
 from secagg.integrations.flower.step import DEFAULT_WEIGHT, Allowed, App, Step, put_session, take_session
 from secagg.integrations.private import OVER_BUDGET
@@ -143,7 +144,8 @@ def _in_clear(message: Message, context: Context, app: App) -> Message:
     """Have the app answer; the session of another message is out of its sight meanwhile."""
     held = take_session(context.state)
     try:
-        return app(message, context)
+        with out_of_sight(context.state):
+            return app(message, context)
     finally:
         if held is not None:
             put_session(context.state, *held)

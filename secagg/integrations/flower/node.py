@@ -34,6 +34,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "participations",
     "weight",
     "metrics",
+    "repeated_sums",
     *PRIVACY_FIELDS,
     *CELL_FIELDS,
 }
@@ -57,6 +58,8 @@ class Node:
         budget: what its data may tell in all. With one, it takes part in sums under privacy plans only; without one, in
             none of them.
         cells: what its owner says of cells; over the roster's ids unless it names others.
+        repeated_sums: how many sums over whole cohorts its input for one instruction may help to open after the first.
+            One that nobody opened, as before a restart, does not count.
 
     Raises:
         ParameterError: an identity without a ledger.
@@ -72,6 +75,7 @@ class Node:
     metrics: frozenset[str] | None = None
     budget: Budget | None = None
     cells: OwnCells = field(default_factory=OwnCells)
+    repeated_sums: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", self.cells.over(self.roster))
@@ -101,7 +105,8 @@ def node_from_config(
     `secagg-cells-seed` (64 hexadecimal digits), `secagg-cells-epoch`, `secagg-cells-clients` (ids, as "1-20,25"; those
     of the roster unless given), `secagg-cells-floor`, `secagg-cells-regroupings`,
     `secagg-cells-other-sums`: fields of
-    :class:`secagg.integrations.cells.OwnCells`; and fields of
+    :class:`secagg.integrations.cells.OwnCells`; `secagg-repeated-sums` (how many sums one input may help to open after
+    the first, 0 unless given); and fields of
     :class:`secagg.ClientPolicy`: `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete"
     refuses sparse graphs), `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`,
     `secagg-max-dropout`, `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`,
@@ -138,6 +143,7 @@ def node_from_config(
         metrics=given.names("metrics") if "metrics" in given else None,
         budget=ContextBudget(budget, client, context.state) if isinstance(budget, Limit) else budget,
         cells=given.cells(),
+        repeated_sums=given.whole("repeated_sums") if "repeated_sums" in given else 0,
     )
 
 

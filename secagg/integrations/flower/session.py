@@ -24,6 +24,8 @@ from secagg.integrations.flower.exchange import Clock, SystemClock
 from secagg.integrations.flower.plan import ModelPlan, Plan, arrays_of
 from secagg.integrations.flower.play import Play, Task, play_side_by_side
 from secagg.integrations.flower.private import PrivateModel
+from secagg.integrations.restarts import Played, play_with_restarts
+from secagg.integrations.restarts import Report as BlameReport
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
 from secagg.protocol.events import ClientDropped, ServerEvent
@@ -49,7 +51,9 @@ class SessionOutcome:
         nodes: Flower's node id of each client of the cohort.
         clear_metrics: by client, metrics that its node shows in clear on purpose.
         report: how many clients had no input, and how much was limited; what matters of it was logged as a warning.
-        events: everything the session reported, drops and their reasons among it.
+        events: everything the sessions reported, drops and their reasons among it.
+        blame: for each session of the round that ended with complaints before this one, who was to blame and is not in
+            this one, with evidence where there is some.
         plan: what was promised to the clients; None without privacy settings.
         release: the noisy mean under it, and the noisy total weight.
     """
@@ -63,6 +67,7 @@ class SessionOutcome:
     clear_metrics: Mapping[int, MetricRecord]
     report: Report
     events: tuple[ServerEvent, ...] = field(repr=False)
+    blame: tuple[tuple[secagg.Blame, ...], ...] = ()
     plan: PrivacyPlan | None = None
     release: Release | None = None
 
@@ -99,6 +104,7 @@ def run_session(
     Raises:
         ParameterError: instructions that differ, or settings that no session can have.
         SessionAbortedError: too few nodes were left; says in which round.
+        ComplaintsError: one more session ended with complaints than may, or too few nodes are left for a restart.
     """
     task, model = task_of(
         grid, instructions, config, timeout=timeout, arrays_key=arrays_key, weight_key=weight_key, clock=clock
@@ -106,14 +112,13 @@ def run_session(
     digest = task.digest()
     nodes, run_config = (directory or Directory()).resolve(grid, task.by_node, config, task.clock)
     context = records.session_context(digest, run_config)
-    parameters = _parameters(task, model, _cohort(config, model, nodes), context)
-    play = Play(task, secagg.ServerSession(parameters, roster=config.roster), nodes)
-    play_side_by_side(task, [play])
+    played = _played(task, model, nodes, context)
+    play = played.last
     if isinstance(model, PrivateModel):
-        return _private_outcome(model, play)
+        return _private_outcome(model, played)
     result = play.server.result
     report = Report.of(result.vectors)
-    for sentence in report.sentences(len(result.contributors), parameters.max_weight):
+    for sentence in report.sentences(len(result.contributors), play.server.parameters.max_weight):
         _LOG.warning("secure aggregation: %s", sentence)
     if result.total_weight == 0:
         _LOG.warning("secure aggregation: all weights are 0, so nothing changes")
@@ -126,8 +131,41 @@ def run_session(
         nodes=play.nodes,
         clear_metrics=play.clear_metrics,
         report=report,
-        events=tuple(play.events),
+        events=_events(played),
+        blame=played.blame,
     )
+
+
+def _played(task: Task, model: Model | None, nodes: Mapping[int, int], context: bytes) -> Played[Play]:
+    config = task.config
+
+    def play(parameters: secagg.SessionParameters) -> Play:
+        play = Play(task, secagg.ServerSession(parameters, roster=config.roster), nodes)
+        play_side_by_side(task, [play])
+        return play
+
+    def fits(parameters: secagg.SessionParameters) -> None:
+        if isinstance(model, PrivateModel):
+            model.plan.check(parameters)
+
+    return play_with_restarts(
+        play,
+        lambda cohort: _parameters(task, model, cohort, context),
+        _cohort(config, model, nodes),
+        config.restarts,
+        blame_report(config, nodes),
+        least=config.minimum_cohort,
+        fits=fits,
+    )
+
+
+def blame_report(config: SecAggConfig, nodes: Mapping[int, int]) -> BlameReport:
+    """Return where it is said who is to blame."""
+    return BlameReport(_LOG, lambda client: f"client {client} (node {nodes[client]})", config.evidence_folder)
+
+
+def _events(played: Played[Play]) -> tuple[ServerEvent, ...]:
+    return tuple(event for play in played.plays for event in play.events)
 
 
 def task_of(
@@ -185,7 +223,8 @@ def vectors_of(
     return with_report({**specs, **task.plan.metric_specifications(clips, METRIC_BITS), **(beside or {})})
 
 
-def _private_outcome(model: PrivateModel, play: Play) -> SessionOutcome:
+def _private_outcome(model: PrivateModel, played: Played[Play]) -> SessionOutcome:
+    play = played.last
     result, parameters = play.server.result, play.server.parameters
     try:
         release = model.plan.decode(result, parameters=parameters)
@@ -201,7 +240,8 @@ def _private_outcome(model: PrivateModel, play: Play) -> SessionOutcome:
         nodes=play.nodes,
         clear_metrics=play.clear_metrics,
         report=Report(),
-        events=tuple(play.events),
+        events=_events(played),
+        blame=played.blame,
         plan=model.plan,
         release=release,
     )

@@ -24,12 +24,14 @@ from secagg.integrations.contribution import (
     require_counts_that_are_known,
 )
 from secagg.integrations.flower import records
+from secagg.integrations.flower.kept import forget, keep, kept
 from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node
 from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
+from secagg.integrations.repeats import SessionsOfInput
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.robust import ALARM_VECTOR, alarm_spec
 
@@ -90,7 +92,12 @@ class Step:
             require_counts_that_are_known(session.parameters, self._alarms(session.parameters))
         # Last, because a round that is taken is taken: whatever else is wrong with the offer leaves it open.
         self._admit(message, session.parameters, private)
+        whole_cohort = records.read_cells(message.content) is None
+        self._sessions_like(session).enter(asked.tag, self._node.repeated_sums if whole_cohort else None)
         return session
+
+    def _sessions_like(self, session: secagg.ClientSession) -> SessionsOfInput:
+        return SessionsOfInput(self._ledger, self._node.client_id, session.parameters.context)
 
     def _admit(self, message: Message, parameters: secagg.SessionParameters, private: PrivacyPlan | None) -> None:
         self._node.cells.admit(
@@ -125,7 +132,10 @@ class Step:
                 raise
             self._set_input(session, message)
             answer = session.receive(asked.request)
-        if session.phase not in (secagg.ClientPhase.COMPLETED, secagg.ClientPhase.ABORTED):
+        if session.phase is secagg.ClientPhase.COMPLETED:
+            forget(self._context.state)
+            self._sessions_like(session).show_shares(asked.tag)
+        elif session.phase is not secagg.ClientPhase.ABORTED:
             put_session(self._context.state, asked.tag, session.snapshot())
         _LOG.debug("secure aggregation: client %d is done with %s", self._node.client_id, asked.stage)
         return Message(records.answer_content(answer, self._shown), reply_to=message)
@@ -158,28 +168,32 @@ class Step:
         own = {name: type(record)(dict(record)) for name, record in instruction.items()}  # type: ignore[arg-type]
         message.content = RecordDict(own)
         if private is not None and self._node.budget is not None:
-            update = partial(self._update, message, instruction, plan)
+            update = partial(self._update, message, instruction, plan, context)
             contribute_under(private, self._node.budget, session, update, _LOG)
             return
-        error = attempt(partial(self._contribute, session, message, instruction, plan))
+        error = attempt(partial(self._contribute, session, message, instruction, plan, context))
         if error is None:
             return
         if self._allowed.strict:
             raise ParameterError(str(error)) from error
         contribute_nothing(session, error, _LOG, unchanged=plan.unchanged(instruction))
 
-    def _contribute(self, session: secagg.ClientSession, message: Message, instruction: RecordDict, plan: Plan) -> None:
-        reply = self._reply_to(message)
-        vectors, weight, notes = plan.encode(instruction, reply.content)
+    def _contribute(
+        self, session: secagg.ClientSession, message: Message, instruction: RecordDict, plan: Plan, context: bytes
+    ) -> None:
+        reply = self._reply_to(message, context)
+        vectors, weight, notes = plan.encode(instruction, reply)
         _warn(notes)
         if ALARM_VECTOR in dict(session.parameters.vectors):
-            said = (record[ALARM] for record in reply.content.metric_records.values() if ALARM in record)
+            said = (record[ALARM] for record in reply.metric_records.values() if ALARM in record)
             vectors[ALARM_VECTOR] = alarm_of(next(said, None), session.parameters.clients)
         contribute(session, vectors, weight, _LOG, strict=self._allowed.strict, called=plan.described())
-        self._shown = self._metrics_to_show(reply.content)
+        self._shown = self._metrics_to_show(reply)
 
-    def _update(self, message: Message, instruction: RecordDict, plan: Plan) -> tuple[Mapping[str, Any], int | None]:
-        update, weight, notes = update_of(plan, instruction, self._reply_to(message).content)
+    def _update(
+        self, message: Message, instruction: RecordDict, plan: Plan, context: bytes
+    ) -> tuple[Mapping[str, Any], int | None]:
+        update, weight, notes = update_of(plan, instruction, self._reply_to(message, context))
         _warn(notes)
         return update, weight
 
@@ -210,16 +224,30 @@ class Step:
                 "secagg_mod(metrics=...) or in secagg-metrics",
             )
 
-    def _reply_to(self, message: Message) -> Message:
-        """What the app makes of an instruction.
+    def _reply_to(self, message: Message, context: bytes) -> RecordDict:
+        """What the app makes of an instruction, or made of it in a session of the same context that was not opened.
 
         Raises:
             ParameterError: nothing, or an error.
         """
-        reply = asked_for("the app", lambda: self._app(message, self._context), _LOG)
-        if reply.has_error():
-            raise ParameterError(f"the app answered with an error: {reply.error}")
+        state = self._context.state
+        reply = kept(state, context)
+        if reply is None:
+            forget(state)
+            reply = self._made(message)
+            keep(state, context, reply)
+        else:
+            _LOG.info("secure aggregation: the session before was not opened, and this one gets the input of that one")
+        if isinstance(reply, str):
+            raise ParameterError(reply)
         return reply
+
+    def _made(self, message: Message) -> RecordDict | str:
+        try:
+            reply = asked_for("the app", lambda: self._app(message, self._context), _LOG)
+        except ParameterError as error:
+            return str(error)
+        return f"the app answered with an error: {reply.error}" if reply.has_error() else reply.content
 
     def _metrics_to_show(self, reply: RecordDict) -> MetricRecord | None:
         shown = MetricRecord()

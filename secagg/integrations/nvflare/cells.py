@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from secagg.integrations.nvflare.play import Play
 from secagg.integrations.nvflare.session import (
     Attendance,
     SumSettings,
+    blame_report,
     plan_of,
     play_with_attendance,
     required_roster,
@@ -51,6 +53,7 @@ class CellsOutcome:
         cohort: name of each site that is there and in a cell to its client id.
         reports: cell to how many of its sites had no input, and how much was limited, for the rows.
         events: cell to everything that its session reported.
+        blame: cell to who is to blame for its having no sum, with evidence where there is some.
         plan: what was promised to the sites; None without a privacy plan.
         releases: cell to what its sum says under it.
         verdict: of a judge, where there is one.
@@ -64,6 +67,7 @@ class CellsOutcome:
     cohort: Mapping[str, int]
     reports: Mapping[int, Report]
     events: Mapping[int, tuple[ServerEvent, ...]] = field(repr=False)
+    blame: Mapping[int, tuple[secagg.Blame, ...]] = field(default_factory=dict)
     plan: PrivacyPlan | None = None
     releases: Mapping[int, Release] = field(default_factory=dict, repr=False)
     verdict: Verdict | None = None
@@ -82,6 +86,7 @@ def run_cells(
     roster: Mapping[int, bytes] | None = None,
     difference: bool = False,
     privacy: PrivacyPlan | None = None,
+    evidence: Path | None = None,
 ) -> CellsOutcome:
     """Play the sessions of one round.
 
@@ -97,6 +102,7 @@ def run_cells(
         roster: client id to 32-byte Ed25519 key; active model.
         difference: sum result minus instruction, array by array.
         privacy: sum the differences of its arrays under this plan; the vectors are the plan's.
+        evidence: a directory for evidence against those that are blamed; None leaves it in the outcome.
 
     Raises:
         ParameterError: vectors, instruction, settings and cells that do not fit each other.
@@ -115,7 +121,9 @@ def run_cells(
     round_ = _round(plan, vectors, partition, digest, settings, privacy)
     plays, missing = _plays(round_, cohort, roster, instruction, plan, settings)
     play_with_attendance(exchange, attendance, list(plays.values()))
-    return _outcome(plan, round_, plays, missing, cohort, privacy, norm)
+    servers = {index: play.server for index, play in plays.items()}
+    released = Released.of(servers, missing, privacy, blame_report(cohort, evidence))
+    return _outcome(plan, round_, plays, released, cohort, privacy, norm)
 
 
 def _require_fitting(
@@ -177,12 +185,11 @@ def _outcome(
     plan: Plan,
     round_: CellRound,
     plays: Mapping[int, Play],
-    missing: dict[int, str],
+    released: Released,
     cohort: Mapping[int, str],
     privacy: PrivacyPlan | None,
     norm: float | None,
 ) -> CellsOutcome:
-    released = Released.of({index: play.server for index, play in plays.items()}, missing, privacy, _LOG)
     sums = released.sums(round_, _LOG, norm=norm, names=tuple(plan.names))
     results, releases, cells = released.results, released.releases, round_.partition.cells
     names = plan.vector_names()
@@ -201,6 +208,7 @@ def _outcome(
         cohort={site: client for client, site in cohort.items() if client in round_.partition.clients},
         reports=released.reports(round_, sums, _LOG),
         events={index: tuple(play.events) for index, play in plays.items()},
+        blame=released.blame,
         plan=privacy,
         releases=releases,
     )

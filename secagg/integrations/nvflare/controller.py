@@ -43,6 +43,8 @@ from secagg.robust import Judge
 _LOG: Final = logging.getLogger("secagg.nvflare")
 _ATTENDANCE: Final = "secagg.attendance"
 _CELLS: Final = "secagg.cells"
+EVIDENCE: Final = "secagg-evidence"
+"""The folder of a job's run directory on the server with evidence against sites that are blamed."""
 
 
 class SecureController(Controller, ABC):
@@ -100,6 +102,7 @@ class SecureController(Controller, ABC):
             difference=difference,
             max_weight=max_weight,
             privacy=privacy,
+            evidence=self._evidence_folder(fl_ctx),
         )
 
     def secure_cells(
@@ -137,7 +140,12 @@ class SecureController(Controller, ABC):
             roster=self._roster,
             difference=difference,
             privacy=privacy,
+            evidence=self._evidence_folder(fl_ctx),
         )
+
+    @staticmethod
+    def _evidence_folder(fl_ctx: FLContext) -> Path:
+        return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id())) / EVIDENCE
 
     def _of_job(self, called: str, fl_ctx: FLContext) -> tuple[Exchange, Attendance, str, list[str]]:
         if self._exchange is None:

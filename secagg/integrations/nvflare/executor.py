@@ -48,6 +48,7 @@ from secagg.integrations.nvflare.instruction import Instruction, Plan, instructi
 from secagg.integrations.nvflare.site import Site, load_site
 from secagg.integrations.own_cells import ALARM, Seat, alarm_of
 from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
+from secagg.integrations.repeats import SessionsOfInput
 from secagg.robust import ALARM_VECTOR, alarm_spec
 from secagg.store.base import StoreError
 
@@ -94,6 +95,8 @@ class SecAggExecutor(Executor):
         self._site: Site | None = None
         self._ledger = secagg.MemoryLedger()
         self._held: _Open | None = None
+        # What the learner made for the sessions of a context, until one of them is opened.
+        self._kept: tuple[bytes, DXO | ParameterError] | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Pass an event on to the learner; erase the session when the run ends."""
@@ -101,6 +104,7 @@ class SecAggExecutor(Executor):
         if event_type == EventType.END_RUN:
             with self._lock:
                 self._end(self._held)
+                self._kept = None
 
     def add_to_fed_job(self, job: Any, ctx: Any, **kwargs: Any) -> None:
         """Take the task "secagg", unless the job says otherwise."""
@@ -156,7 +160,7 @@ class SecAggExecutor(Executor):
         offer = asked.offer or b""
         if messages.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the task names")
-        ledger = self._ledger if site.ledger is None else site.ledger
+        ledger = self._ledger_of(site)
         session = secagg.ClientSession(
             offer,
             site.client_id,
@@ -182,7 +186,14 @@ class SecAggExecutor(Executor):
             policy=site.policy,
             plan=b"" if private is None else private.digest,
         )
+        self._sessions_like(session, site).enter(asked.tag, site.repeated_sums if seat is None else None)
         return _Open(asked.tag, session, seat)
+
+    def _ledger_of(self, site: Site) -> secagg.AnswerLedger:
+        return self._ledger if site.ledger is None else site.ledger
+
+    def _sessions_like(self, session: secagg.ClientSession, site: Site) -> SessionsOfInput:
+        return SessionsOfInput(self._ledger_of(site), site.client_id, session.parameters.context)
 
     def _advance(
         self, session: _Open, asked: messages.Asked, site: Site, fl_ctx: FLContext, abort_signal: Signal
@@ -195,6 +206,9 @@ class SecAggExecutor(Executor):
                 raise
             self._set_input(session, asked.instruction, asked.plan, site, fl_ctx, abort_signal)
             answer = session.client.receive(asked.request)
+        if session.client.phase is secagg.ClientPhase.COMPLETED:
+            self._kept = None
+            self._sessions_like(session.client, site).show_shares(asked.tag)
         _LOG.debug("secure aggregation: %s is done with %s", fl_ctx.get_identity_name(), asked.stage)
         return messages.answer_reply(answer)
 
@@ -218,7 +232,7 @@ class SecAggExecutor(Executor):
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
-        learn = partial(self._learn, instruction, fl_ctx, abort_signal)
+        learn = partial(self._learnt, session.parameters.context, instruction, fl_ctx, abort_signal)
         if private is not None and site.budget is not None:
             contribute_under(private, site.budget, session, lambda: plan.update(instruction, learn()), _LOG)
             return
@@ -236,6 +250,20 @@ class SecAggExecutor(Executor):
         error = attempt(contribution)
         if error is not None:
             contribute_nothing(session, error, _LOG)
+
+    def _learnt(self, context: bytes, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
+        """What the learner makes of an instruction, or made of it in a session of this context that was not opened."""
+        if self._kept is None or self._kept[0] != context:
+            self._kept = None
+            try:
+                self._kept = (context, self._learn(instruction, fl_ctx, abort_signal))
+            except ParameterError as error:
+                self._kept = (context, error)
+        else:
+            _LOG.info("secure aggregation: the session before was not opened, and this one gets the input of that one")
+        if isinstance(made := self._kept[1], ParameterError):
+            raise made
+        return made
 
     def _learn(self, instruction: Instruction, fl_ctx: FLContext, abort_signal: Signal) -> DXO:
         # A Shareable of its own: what the session did not digest does not reach the learner, and learners add to the

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
 from secagg.integrations.nvflare.play import Play, play_side_by_side
+from secagg.integrations.restarts import Report as BlameReport
+from secagg.integrations.restarts import check_restarts, play_with_restarts
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
 from secagg.protocol.events import ServerEvent
@@ -49,6 +52,8 @@ class SumSettings:
             its task every two seconds, unless the job says otherwise, so this is rather more than that.
         learning_timeout: seconds for that one.
         suite: cryptographic suite.
+        restarts: how many sessions may follow, for one sum, one that ends with complaints; each goes without the sites
+            that the ones before it blame.
         cells: put sites into cells, each a session of its own; a round has the mean of each cell. Sites weigh alike, a
             cell gives a sum of all its sites or none, and its graph is complete.
 
@@ -65,6 +70,7 @@ class SumSettings:
     round_timeout: float = 60.0
     learning_timeout: float = 3600.0
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
+    restarts: int = 0
     cells: Cells | None = None
 
     def __post_init__(self) -> None:
@@ -77,11 +83,12 @@ class SumSettings:
             seconds = getattr(self, name)
             if not 0 < seconds < float("inf"):
                 raise ParameterError(f"{name} {seconds} is no positive number of seconds; sites need time to answer")
+        check_restarts(self.restarts)
         if self.cells is not None:
             if not isinstance(self.cells, Cells):
                 raise ParameterError(f"cells is a {type(self.cells).__name__}; give Cells(size=...)")
             self.cells.require(secagg.ThreatModel(self.threat_model))
-            self.cells.require_alone(self, ("max_dropout", "minimum_cohort", "minimum_contributors"))
+            self.cells.require_alone(self, ("max_dropout", "minimum_cohort", "minimum_contributors", "restarts"))
 
     @property
     def active(self) -> bool:
@@ -99,7 +106,9 @@ class SumOutcome:
         contributors: names of the sites whose inputs are in it, ascending.
         cohort: name of each site of the session to its client id.
         report: how many sites had no input, and how much was limited; what matters of it was logged as a warning.
-        events: everything the session reported, drops and their reasons among it.
+        events: everything the sessions reported, drops and their reasons among it.
+        blame: for each session of this sum that ended with complaints before the last one, who was to blame and is not
+            in the last one, with evidence where there is some.
         plan: what was promised to the sites; None without a privacy plan. The arrays are then noisy means, and there is
             no report.
         release: what the sum says under it, with the noisy total weight.
@@ -111,6 +120,7 @@ class SumOutcome:
     cohort: Mapping[str, int]
     report: Report
     events: tuple[ServerEvent, ...] = field(repr=False)
+    blame: tuple[tuple[secagg.Blame, ...], ...] = ()
     plan: PrivacyPlan | None = None
     release: Release | None = None
 
@@ -235,8 +245,9 @@ def run_session(
     difference: bool = False,
     max_weight: int = 1,
     privacy: PrivacyPlan | None = None,
+    evidence: Path | None = None,
 ) -> SumOutcome:
-    """Play one session.
+    """Play one session, and when it ends with complaints another one without the culprits, as the settings allow.
 
     Args:
         exchange: to the sites.
@@ -250,10 +261,12 @@ def run_session(
         difference: sum result minus instruction, array by array.
         max_weight: largest weight of a site; 1 weighs all alike.
         privacy: sum the differences of its arrays under this plan; the vectors are the plan's.
+        evidence: a directory for evidence against those that are blamed; None leaves it in the outcome.
 
     Raises:
         ParameterError: vectors, instruction and settings that do not fit each other.
         SessionAbortedError: too few sites were left, or the job was aborted.
+        ComplaintsError: one more session ended with complaints than may, or too few sites are left for a restart.
     """
     if settings.cells is not None:
         raise ParameterError("the settings put sites into cells, and this is a sum of all; take secure_cells")
@@ -268,11 +281,12 @@ def run_session(
             AbortReason.TOO_FEW_ADVERTISED,
         )
     names = plan.vector_names()
-    if privacy is not None:
-        parameters = privacy.parameters(sorted(cohort), context, max_dropout=settings.max_dropout, suite=settings.suite)
-    else:
-        parameters = secagg.SessionParameters.choose(
-            clients=sorted(cohort),
+
+    def choose(clients: Sequence[int]) -> secagg.SessionParameters:
+        if privacy is not None:
+            return privacy.parameters(clients, context, max_dropout=settings.max_dropout, suite=settings.suite)
+        return secagg.SessionParameters.choose(
+            clients=clients,
             vectors=with_report({names[name]: spec for name, spec in vectors.items()}),
             threat_model=settings.threat_model,
             max_dropout=settings.max_dropout,
@@ -282,15 +296,32 @@ def run_session(
             suite=settings.suite,
             context=context,
         )
-    play = Play(secagg.ServerSession(parameters, roster=roster), cohort, instruction, plan, settings)
-    play_with_attendance(exchange, attendance, [play])
-    result = play.server.result
+
+    def played(parameters: secagg.SessionParameters) -> Play:
+        play = Play(secagg.ServerSession(parameters, roster=roster), cohort, instruction, plan, settings)
+        play_with_attendance(exchange, attendance, [play])
+        return play
+
+    def fits(parameters: secagg.SessionParameters) -> None:
+        if privacy is not None:
+            privacy.check(parameters)
+
+    sessions = play_with_restarts(
+        played,
+        choose,
+        sorted(cohort),
+        settings.restarts,
+        blame_report(cohort, evidence),
+        least=settings.minimum_cohort,
+        fits=fits,
+    )
+    result = sessions.last.server.result
     release, report = None, Report()
     if privacy is None:
         arrays, report = {name: result.vectors[vector] for name, vector in names.items()}, Report.of(result.vectors)
     else:
         try:
-            release = privacy.decode(result, parameters=parameters)
+            release = privacy.decode(result, parameters=sessions.last.server.parameters)
         except ParameterError as error:
             # A total weight that may be noise alone: there is no mean.
             raise SessionAbortedError(str(error), AbortReason.RESULT_NOT_DECODABLE) from error
@@ -303,7 +334,13 @@ def run_session(
         contributors=tuple(sorted(cohort[client] for client in result.contributors)),
         cohort={site: client for client, site in cohort.items()},
         report=report,
-        events=tuple(play.events),
+        events=tuple(event for play in sessions.plays for event in play.events),
+        blame=sessions.blame,
         plan=privacy,
         release=release,
     )
+
+
+def blame_report(cohort: Mapping[int, str], evidence: Path | None) -> BlameReport:
+    """Return where it is said who is to blame."""
+    return BlameReport(_LOG, lambda client: f"client {client} (site {cohort[client]})", evidence)

@@ -36,6 +36,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "participations",
     "ledger",
     "alarms",
+    "repeated_sums",
     *PRIVACY_FIELDS,
     *CELL_FIELDS,
 }
@@ -59,6 +60,8 @@ class Site:
             it for as long as the process lives.
         cells: what its owner says of cells; over the roster's ids unless it names others.
         alarms: whether it says, masked, in sessions of cells that ask for it, that the model got worse.
+        repeated_sums: how many sums over whole cohorts its input for one instruction may help to open after the first.
+            One that nobody opened, as before a restart, does not count.
 
     Raises:
         ParameterError: cells of a size without a ledger.
@@ -74,6 +77,7 @@ class Site:
     ledger: secagg.AnswerLedger | None = None
     cells: OwnCells = field(default_factory=OwnCells)
     alarms: bool = False
+    repeated_sums: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", self.cells.over(self.roster))
@@ -99,10 +103,11 @@ def load_site(folder: Path, name: str) -> Site:
     exists, see :class:`secagg.store.answers.DirectoryLedger`; `cells_size`, `cells_seed` (64 hexadecimal digits),
     `cells_epoch`, `cells_clients` (ids, as `"1-20,25"`; those of the roster unless given), `cells_floor`,
     `cells_regroupings`, `cells_other_sums`: fields of :class:`secagg.integrations.own_cells.OwnCells`; `alarms`: true
-    or false; and fields of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`),
-    `sums_per_context`, `minimum_cohort_change`, `max_corrupt`, `max_corrupt_clients`, `max_dropout`, `security_bits`,
-    `minimum_cohort`, `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the
-    site takes part in semi-honest sessions, under the default policy.
+    or false; `repeated_sums`: how many sums one input may help to open after the first, 0 unless given; and fields
+    of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`), `sums_per_context`,
+    `minimum_cohort_change`, `max_corrupt`, `max_corrupt_clients`, `max_dropout`, `security_bits`, `minimum_cohort`,
+    `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site takes
+    part in semi-honest sessions, under the default policy.
 
     NVFLARE's own settings in the folder, where there are any, must keep the site's logs at the site.
 
@@ -132,6 +137,7 @@ def load_site(folder: Path, name: str) -> Site:
         ledger=DirectoryLedger(folder / given.path("ledger")) if "ledger" in given else None,
         cells=given.cells(),
         alarms=_alarms(given),
+        repeated_sums=given.whole("repeated_sums") if "repeated_sums" in given else 0,
     )
 
 

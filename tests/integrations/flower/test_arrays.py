@@ -196,8 +196,9 @@ def test_a_node_that_does_not_say_hello_costs_a_long_time_once() -> None:
     group = cohort(5, active=False)
     group.grid.on_request = lambda node, m: None if node == 105 else m
     directory = Directory()
-    for waited in (300, 360):
-        run_session(group.grid, instructions(group.grid.apps), SecAggConfig(), clock=group.clock, directory=directory)
+    for server_round, waited in enumerate((300, 360)):
+        asked = instructions(group.grid.apps, server_round=server_round)
+        run_session(group.grid, asked, SecAggConfig(), clock=group.clock, directory=directory)
         assert group.clock.time == pytest.approx(waited)
 
 

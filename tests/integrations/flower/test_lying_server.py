@@ -45,9 +45,9 @@ from tests.integrations.flower.support import (
 VICTIM = 101
 
 
-def play(group: Cohort, **settings: Any) -> None:
+def play(group: Cohort, server_round: int = 1, **settings: Any) -> None:
     config = SecAggConfig(threat_model="active", roster=group.roster, max_dropout=0.2, **settings)
-    run_session(group.grid, instructions(group.grid.apps), config, clock=group.clock)
+    run_session(group.grid, instructions(group.grid.apps, server_round=server_round), config, clock=group.clock)
 
 
 def answers(group: Cohort, node: int, when: str) -> list[Message]:
@@ -376,7 +376,7 @@ def test_an_old_offer_is_not_answered_with_new_keys() -> None:
     group = cohort(5)
     play(group)
     first = next(m for n, m in group.grid.sent if n == VICTIM and stage(m) == "advertise_keys")
-    play(group)
+    play(group, server_round=2)
     assert "answered ADVERTISE_KEYS before" in refusal(group.grid.ask(VICTIM, first))
 
 
@@ -392,7 +392,7 @@ def test_a_late_message_of_an_old_session_does_not_end_the_new_one() -> None:
         return message
 
     group.grid.on_request = on_request
-    play(group)
+    play(group, server_round=2)
     assert seen == ["this node is in no such session (asked for share_keys)"]
     unmasked = answers(group, VICTIM, "unmasking")
     assert [reply.has_content() for reply in unmasked] == [True, True]

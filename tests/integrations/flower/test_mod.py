@@ -20,9 +20,10 @@ from secagg.protocol.events import ClientDropped
 from tests.integrations.flower.support import MODEL, Cohort, cohort, instructions, refusal, stage
 
 
-def play(group: Cohort, **settings: Any) -> SessionOutcome:
+def play(group: Cohort, server_round: int = 1, **settings: Any) -> SessionOutcome:
     config = SecAggConfig(threat_model="active", roster=group.roster, max_dropout=0.2, **settings)
-    return run_session(group.grid, instructions(group.grid.apps), config, clock=group.clock)
+    asked = instructions(group.grid.apps, server_round=server_round)
+    return run_session(group.grid, asked, config, clock=group.clock)
 
 
 def node_of(group: Cohort, client: int) -> Node:
@@ -324,13 +325,14 @@ def test_weight_and_metrics_are_the_nodes_to_name(
     assert not group.trainers[3].trained
 
 
-def test_the_ledger_keeps_one_entry_of_each_old_session() -> None:
+def test_the_ledger_keeps_three_entries_of_each_old_session() -> None:
     group = cohort(4)
-    for _ in range(3):
-        play(group)
+    for server_round in range(3):
+        play(group, server_round)
     phases = [key.partition(":")[0] for key in group.grid.contexts[101].state.config_records["secagg.ledger"]]
     assert sorted(phases) == sorted(
-        ["advertise_keys"] * 3 + ["partition", "share_keys", "masked_input", "consistency_check", "unmasking"]
+        ["advertise_keys", "input 0", "end of input 0"] * 3
+        + ["partition", "share_keys", "masked_input", "consistency_check", "unmasking"]
     )
 
 

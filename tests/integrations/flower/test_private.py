@@ -56,10 +56,13 @@ def group_of(budgets: Callable[[int], Any] | None = None, **options: Any) -> tup
     return cohort(5, budgets=budgets or held.__getitem__, **options), held
 
 
-def play(group: Cohort, privacy: PrivacySettings | None = PRIVACY, **settings: Any) -> SessionOutcome:
+def play(
+    group: Cohort, privacy: PrivacySettings | None = PRIVACY, server_round: int = 1, **settings: Any
+) -> SessionOutcome:
     chosen = {"threat_model": "active", "roster": group.roster, **OPEN, **settings}
     config = SecAggConfig(privacy=privacy, **chosen)
-    return run_session(group.grid, instructions(group.grid.apps), config, clock=group.clock)
+    asked = instructions(group.grid.apps, server_round=server_round)
+    return run_session(group.grid, asked, config, clock=group.clock)
 
 
 def moved(outcome: SessionOutcome) -> np.ndarray[Any, Any]:
@@ -440,14 +443,14 @@ def test_a_budget_of_a_run_lives_in_flowers_context() -> None:
         config |= {"secagg-privacy-epsilon": limit.epsilon, "secagg-privacy-delta": limit.delta}
         group.grid.contexts[100 + client].node_config.update(config)
         group.grid.apps = {**group.grid.apps, 100 + client: trainer.app(secagg_mod())}
-    for _ in range(2):
-        play(group, threat_model="semi-honest")
+    for server_round in (1, 2):
+        play(group, server_round=server_round, threat_model="semi-honest")
     left = ContextBudget(limit, 1, group.grid.contexts[101].state)
     assert left.report().draws == 2
     assert "secagg.session" not in group.trainers[1].state_keys[0]
-    play(group, threat_model="semi-honest")
+    play(group, server_round=3, threat_model="semi-honest")
     with pytest.raises(SessionAbortedError):
-        play(group, threat_model="semi-honest")
+        play(group, server_round=4, threat_model="semi-honest")
     plan = Plan.choose(arrays={"w": (3,)}, clip=1.0, epsilon=50.0, delta=1e-3, clients=5, max_corrupt=0.0)
     with pytest.raises(BudgetExceededError):
         ContextBudget(limit, 1, group.grid.contexts[101].state).check(plan)

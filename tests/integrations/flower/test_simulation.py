@@ -133,6 +133,28 @@ def test_the_example_learns_under_a_privacy_plan(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_round_with_culprits_ends_with_the_sum_of_the_others(tmp_path: Path) -> None:
+    """Of 100 nodes three deal garbage to one node or to all, and two complain falsely."""
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.integrations.flower.simulated_culprits", str(report), "100"],
+        cwd=ROOT,
+        env=environment(tmp_path, report),
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
+    assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    told = json.loads(report.read_text())
+    dealt, complained = "DEALT_UNREADABLE_PAIR", "COMPLAINT_ABOUT_A_READABLE_PAIR"
+    assert told["blamed"] == {"3": dealt, "4": dealt, "5": dealt, "11": complained, "12": complained}
+    assert told["contributors"] == [client for client in range(100) if str(client) not in told["blamed"]]
+    assert told["sessions"] == 2
+    assert told["off"] < 1 / (2**15 - 1)
+
+
+@pytest.mark.slow
 def test_batch_norm_and_a_frozen_layer_under_the_defaults(tmp_path: Path) -> None:
     """One partition is empty and fails, one node is lost: the mean is that of federated averaging in clear."""
     from tests.integrations.flower import simulated_model as run

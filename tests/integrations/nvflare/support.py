@@ -112,9 +112,14 @@ class Learner(Executor):
         return DXO(DataKind.WEIGHTS, data=moved, meta=meta).to_shareable()
 
 
+def workspace_in(folder: Path) -> SimpleNamespace:
+    """What is asked of NVFLARE's workspace."""
+    return SimpleNamespace(get_site_config_dir=lambda: str(folder), get_run_dir=lambda job: str(folder))
+
+
 def context_of(name: str, folder: Path, engine: Any = None) -> FLContext:
     """A context as NVFLARE gives it to a component."""
-    workspace = SimpleNamespace(get_site_config_dir=lambda: str(folder))
+    workspace = workspace_in(folder)
     context = FLContext()
     context.put(ReservedKey.ENGINE, engine or SimpleNamespace(get_workspace=lambda: workspace), True, True)
     context.put(ReservedKey.IDENTITY_NAME, name, True, True)
@@ -145,6 +150,7 @@ class Network(WFCommSpec):  # type: ignore[misc, unused-ignore]
     sent: list[tuple[str, Shareable]] = field(default_factory=list)
     results: list[tuple[str, Shareable]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    sums: int = 0
 
     def __post_init__(self) -> None:
         know_counts(self.folder)
@@ -200,7 +206,9 @@ class Network(WFCommSpec):  # type: ignore[misc, unused-ignore]
     ) -> SumOutcome:
         """Play one session."""
         exchange = Exchange(self, "secagg", context_of("server", self.folder), self.abort_signal, self.clock)
-        told = instruction or Instruction(DXO(DataKind.ANALYTIC, data={}), task="count")
+        # Sites give one input to one sum: each sum here has an instruction of its own.
+        self.sums += 1
+        told = instruction or Instruction(DXO(DataKind.ANALYTIC, data={}), task="count", headers={"sum": self.sums})
         return run_session(exchange, self.attendance, JOB, list(self.names), vectors, told, settings, **options)
 
     def tasks_of(self, site: str, when: str) -> list[Shareable]:

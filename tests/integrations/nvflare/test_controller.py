@@ -42,6 +42,7 @@ from tests.integrations.nvflare.support import (
     expected,
     names_of,
     stage,
+    workspace_in,
 )
 
 
@@ -68,11 +69,10 @@ class Stage:
     """A controller on its server."""
 
     def __init__(self, controller: SecureController, network: Network, **components: Any) -> None:
-        workspace = SimpleNamespace(get_site_config_dir=lambda: str(network.folder))
         self.events: list[tuple[str, Any]] = []
         self.context: FLContext = FLContext()
         self.engine = SimpleNamespace(
-            get_workspace=lambda: workspace,
+            get_workspace=lambda: workspace_in(network.folder),
             get_clients=lambda: [Client(name, "token") for name in network.names],
             get_component=components.get,
             fire_event=lambda event, context: self.events.append((event, context.get_prop("__event_data__"))),
