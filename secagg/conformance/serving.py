@@ -108,9 +108,9 @@ def serve_grpc(handle: Handle, address: str) -> GrpcServer:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: method}),))
     try:
         port = server.add_insecure_port(address)
-    except RuntimeError as error:
+    except RuntimeError:
         raise ParameterError(
-            f"{address!r} cannot be served ({error}); give host:port with a free port, or port 0"
+            f"{address!r} cannot be served; give host:port of this machine with a free port, or port 0"
         ) from None
     server.start()
     return GrpcServer(server, port)

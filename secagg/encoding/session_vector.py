@@ -7,7 +7,7 @@ keys of the session, or messages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -286,13 +286,19 @@ def _check_names(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> None:
     if not missing and not unknown:
         return
     found = [
-        f"{verb} {names}" for verb, names in (("lacks the vectors", missing), ("has the unknown", unknown)) if names
+        f"{verb} {_listed(names)}"
+        for verb, names in (("lacks the vectors", missing), ("has the unknown arrays", unknown))
+        if names
     ]
     unnamed = any(str(name).startswith("arr_") for name in unknown)
     raise ParameterError(
-        f"the input {' and '.join(found)}; this session sums {expected}"
+        f"the input {' and '.join(found)}; this session sums {_listed(expected)}"
         f"{'; numpy.savez(file, name=array) gives an array its name' if unnamed else ''}"
     )
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _changed(layout: Layout, encoded: EncodedInput, weight: int | None) -> ParameterError:

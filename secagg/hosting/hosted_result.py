@@ -189,7 +189,8 @@ class HostedResult:
             raise ResultNotReadyError(f"session {self.name} was aborted: {status.detail}")
         if self._seat.end is not None:
             raise self._being_stored()
-        raise ResultNotReadyError(f"session {self.name} is still {status.state}; wait for its end")
+        state = status.state.replace("_", " ")
+        raise ResultNotReadyError(f"session {self.name} has no result yet, its state is {state!r}; wait for its end")
 
     async def _stored(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:

@@ -265,7 +265,8 @@ def _checked(mechanism: Mechanism, update: Mapping[str, Any]) -> Iterable[NDArra
     missing, unknown = [n for n in names if n not in update], [n for n in update if n not in names]
     if missing or unknown:
         raise ParameterError(
-            f"the update lacks {missing[:8]} and has the unknown {unknown[:8]}; give exactly the arrays of the plan"
+            f"the update lacks {missing[:8]} and has the unknown arrays {unknown[:8]}; give exactly the arrays of "
+            "the plan"
         )
     return [_array(name, shape, update[name]) for name, shape in mechanism.arrays]
 

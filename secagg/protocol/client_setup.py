@@ -55,7 +55,9 @@ def accept_offer(state: Offered, message: SessionOffer, randomness: RandomSource
             if client not in state.roster:
                 raise PeerMisbehaved(
                     Violation.OFFER_COHORT_MEMBER_NOT_IN_ROSTER,
-                    f"client {client} of the offered cohort has no key in this client's roster",
+                    f"client {client} of the offered cohort has no key in this client's roster: it is a stranger, or "
+                    "was "
+                    "taken out after the session was made, which then has to be made anew",
                 )
     try:
         words = Layout.build(parameters.vectors, parameters.clients, parameters.max_weight).words
@@ -107,8 +109,9 @@ def check_policy(policy: ClientPolicy, offer: SessionParameters, signs: bool = F
         refuse(
             Violation.OFFER_THRESHOLD_BELOW_POLICY,
             f"threshold {offer.threshold} and degree {offer.topology.degree} for {offer.clients} clients, which "
-            f"{corrupt} colluding clients may defeat in the {offer.threat_model.value} model when "
-            f"{policy.max_dropout} drop out",
+            f"{corrupt} colluding client{'' if corrupt == 1 else 's'} may defeat in the {offer.threat_model.value} "
+            "model "
+            f"when {policy.max_dropout} drop out",
         )
     if offer.minimum_contributors < policy.minimum_contributors:
         refuse(

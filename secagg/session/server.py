@@ -152,7 +152,8 @@ class ServerSession(SingleUse):
             return self._state.result
         if isinstance(self._state, ServerAborted):
             raise SessionAbortedError(f"there is no sum: {self._state.detail}", self._state.reason)
-        raise LocalProtocolError(f"the session is still {self.phase.value}; close its rounds first")
+        phase = self.phase.value.replace("_", " ")
+        raise LocalProtocolError(f"the session has no result yet, its phase is {phase!r}; close its rounds first")
 
     def receive(self, client_id: ClientId, message: bytes | bytearray | memoryview) -> tuple[ServerEvent, ...]:
         """Handle one client's message; whatever is wrong with it costs that client only.

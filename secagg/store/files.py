@@ -147,7 +147,8 @@ class UploadFiles:
                 if not new:
                     raise StoreError(
                         f"{path} is missing: this is not the directory in which the uploads of the database's sessions "
-                        f"are, or it is not mounted; if they are lost for good, write {mark} into that file"
+                        f"are, or it is not mounted; check storage.blobs, and mount it. Only if they are lost for "
+                        f"good, write {mark} into that file"
                     )
                 if look:
                     return
@@ -164,7 +165,10 @@ class UploadFiles:
                 sync_directory(self._root)
             found = path.read_text(encoding="ascii", errors="replace").strip()
         if found != mark:
-            raise StoreError(f"{self._root} has the uploads of another database; give each its own directory")
+            raise StoreError(
+                f"{self._root} has the uploads of another database; check storage.blobs: each database has a "
+                "directory of its own"
+            )
         self._marked = True
 
     def collect(self, seconds: float, kept: Kept) -> None:

@@ -26,8 +26,11 @@ _FOUND: Final = "SELECT to_regclass('alembic_version')::text"
 _LAYOUT: Final = "SELECT version_num FROM alembic_version"
 
 
-def upgrade(conninfo: str) -> None:
+def upgrade(conninfo: str) -> tuple[str, str]:
     """Bring a database to the layout of this release; does nothing to one that has it.
+
+    Returns:
+        The layout that it had, empty for none, and the one that it has.
 
     Args:
         conninfo: a URI or keywords and values, as PostgreSQL's programs take them.
@@ -52,6 +55,7 @@ def upgrade(conninfo: str) -> None:
                 config = _config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                return (str(rows[0][0]) if rows else ""), last()
         except DBAPIError as error:
             if isinstance(error.orig, psycopg.Error):
                 raise error.orig from error
@@ -76,11 +80,16 @@ def pending(conninfo: str) -> str:
         _require_known(address, [row[0] for row in rows])
     except StoreError as newer:
         return str(newer)
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = last()
     if [row[0] for row in rows] == [head]:
         return ""
     layout = f"has layout {rows[0][0]}, and this release has {head}" if rows else "has no tables yet"
     return f"{address.place} {layout}; stop no replica, and run: {HOW}"
+
+
+def last() -> str:
+    """Return the layout of this release."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def _require_known(address: Address, layouts: list[str]) -> None:

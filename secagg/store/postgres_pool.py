@@ -26,6 +26,7 @@ from psycopg_pool import ConnectionPool
 
 from secagg.errors import ParameterError
 from secagg.store.base import DamagedError, StoreError
+from secagg.store.postgres_errors import reason_of
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
@@ -106,8 +107,7 @@ class Address:
         try:
             yield
         except psycopg.Error as error:
-            lines = (error.diag.message_primary or str(error)).strip().splitlines()
-            reason = lines[0] if lines else type(error).__name__
+            reason = reason_of(error)
             if self._password:
                 reason = reason.replace(self._password, "***")
             kind = DamagedError if error.sqlstate in _DAMAGE else StoreError

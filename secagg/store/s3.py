@@ -74,7 +74,7 @@ class S3Blobs:
                 if not new:
                     raise StoreError(
                         f"{self._place}/{_MARK} is missing: this is not where the uploads of the database's sessions "
-                        f"are; if they are lost for good, write {mark} into that object"
+                        f"are; check storage.blobs. Only if they are lost for good, write {mark} into that object"
                     ) from None
                 if look:
                     return
@@ -83,7 +83,10 @@ class S3Blobs:
                     obstore.put(self._store, _MARK, mark.encode("ascii"), mode="create")
                 found = _bytes(self._store, _MARK).decode("ascii", "replace")
         if found.strip() != mark:
-            raise StoreError(f"{self._place} has the uploads of another database; give each its own prefix")
+            raise StoreError(
+                f"{self._place} has the uploads of another database; check storage.blobs: each database has a prefix "
+                "of its own"
+            )
         self._marked = True
 
     def begin(self, session: int, limit: int) -> S3Upload:

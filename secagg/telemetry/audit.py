@@ -41,7 +41,11 @@ _GATHER_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 1.0
 _NOBODY: Final = MappingProxyType({"actor": "", "session": "", "client": None})
 _BEGINNING: Final = b'{"sequence": '
-_NEW: Final = "begins a new chain: what was there before was moved away while no server ran, or was taken out"
+_NEW: Final = (
+    "begins a new chain: what was there before was moved away while no server ran, or was taken out, or this is the "
+    "log "
+    "of another server: verify each by itself"
+)
 _CHANGED: Final = "does not follow the one before: something was changed, taken out or added"
 FIRST: Final = "0" * 64
 """What stands for the digest of the line before the first."""

@@ -430,8 +430,14 @@ def test_a_result_is_kept_until_it_is_acknowledged() -> None:
         played, store = Played(), MemoryStore()
         async with hosting(store) as host:
             session = await played.create(host)
-            for call in (session.result, session.acknowledge_result, lambda: host.discard("round-1")):
-                with pytest.raises(ResultNotReadyError):
+            waits = "^session round-1 has no result yet, its state is 'advertise keys'; wait for its end$"
+            early = "^session round-1 has not ended; abort it first$"
+            for call, said in (
+                (session.result, waits),
+                (session.acknowledge_result, waits),
+                (lambda: host.discard("round-1"), early),
+            ):
+                with pytest.raises(ResultNotReadyError, match=said):
                     await call()
             await played.finish(session)
             pieces = [piece async for piece in session.result_chunks(100)]

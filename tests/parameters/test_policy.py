@@ -224,13 +224,15 @@ def test_a_number_of_corrupt_clients_counts_where_it_is_more_than_the_fraction()
     assert ClientPolicy(max_corrupt_clients=4).corrupt_clients(100, ThreatModel.ACTIVE) == 10
     assert ClientPolicy(max_corrupt_clients=4).corrupt_clients(3, ThreatModel.ACTIVE) == 2
     judge(ClientPolicy(max_corrupt_clients=3), offer(10, threshold=7, **few))
-    with pytest.raises(PeerMisbehaved, match="4 colluding clients may defeat") as refusal:
+    with pytest.raises(PeerMisbehaved, match="which 4 colluding clients may defeat in the active model") as refusal:
         judge(ClientPolicy(max_corrupt_clients=4), offer(10, threshold=7, **few))
     assert refusal.value.violation is Violation.OFFER_THRESHOLD_BELOW_POLICY
     judge(ClientPolicy(max_corrupt=0.0, max_corrupt_clients=4), offer(10, threshold=5))
     with pytest.raises(PeerMisbehaved):
         judge(ClientPolicy(max_corrupt=0.0, max_corrupt_clients=5), offer(10, threshold=5))
     judge(ClientPolicy(max_corrupt=0.3, max_corrupt_clients=1), offer(10, threshold=4))
+    with pytest.raises(PeerMisbehaved, match="for 11 clients, which 1 colluding client may defeat"):
+        judge(ClientPolicy(max_corrupt=0.0, max_corrupt_clients=1), offer(11, threshold=6, **few))
 
 
 @pytest.mark.parametrize("number", [-1, 0.5, "4", True])

@@ -274,7 +274,7 @@ def test_two_draws_differ_and_the_systems_randomness_is_the_default() -> None:
 
 BAD_UPDATES: list[tuple[Any, str]] = [
     ({"kernel": np.zeros((20, 16))}, r"lacks \['bias', 'scale', 'none'\]"),
-    (update_of(1) | {"loss": np.zeros(1)}, r"has the unknown \['loss'\]"),
+    (update_of(1) | {"loss": np.zeros(1)}, r"has the unknown arrays \['loss'\]"),
     (update_of(1) | {"bias": np.zeros(15)}, r"array 'bias' has shape \(15,\), and the plan says \(16,\)"),
     (update_of(1) | {"bias": np.zeros(16, complex)}, "array 'bias' is complex128"),
     (update_of(1) | {"bias": np.zeros(16, np.longdouble)}, "array 'bias' is (longdouble|float)"),

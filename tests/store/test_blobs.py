@@ -76,13 +76,19 @@ def test_many_are_looked_for_at_once(place: Place) -> None:
 
 
 def test_a_place_belongs_to_one_database(place: Place) -> None:
-    with pytest.raises(StoreError, match="lost for good"):
+    with pytest.raises(
+        StoreError,
+        match=r"is missing: .*; check storage\.blobs(, and mount it)?\. Only if they are lost for good, write mark "
+        r"into that",
+    ):
         place().claim("mark", new=False)
     place().claim("mark", new=True)
     place().claim("mark", new=True)
     place().claim("mark", new=False)
     for new in (True, False):
-        with pytest.raises(StoreError, match="another database"):
+        with pytest.raises(
+            StoreError, match=r"has the uploads of another database; check storage\.blobs: each database has a"
+        ):
             place().claim("other", new=new)
 
 

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from secagg.store import migrations
 from secagg.store.base import StoreError
 from secagg.store.blobs import blobs_at
-from secagg.store.layout import pending, upgrade
+from secagg.store.layout import last, pending, upgrade
 from secagg.store.postgres import PostgresStore
 from tests.postgres import Postgres
 
@@ -26,16 +26,16 @@ def test_a_database_is_upgraded_once(conninfo: str, tmp_path: Path) -> None:
     assert "no tables yet" in pending(conninfo)
     with pytest.raises(StoreError, match="secagg database upgrade --config"):
         PostgresStore(conninfo, blobs_at(str(tmp_path)))
-    upgrade(conninfo)
+    assert upgrade(conninfo) == ("", last())
     assert pending(conninfo) == ""
-    upgrade(conninfo)
+    assert upgrade(conninfo) == (last(), last())
     assert pending(conninfo) == ""
     PostgresStore(conninfo, blobs_at(str(tmp_path))).close()
 
 
 def test_two_upgrades_at_once_make_one(conninfo: str) -> None:
     with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(upgrade, [conninfo] * 2)) == [None, None]
+        assert sorted(threads.map(upgrade, [conninfo] * 2)) == [("", last()), (last(), last())]
     assert pending(conninfo) == ""
 
 

@@ -119,7 +119,17 @@ def operated(command: str) -> Callable[[Callable[..., _Told]], Callable[..., _To
 
         @functools.wraps(ask)
         def asked(**given: Any) -> _Told:
-            return ask(operator_client(command, **{each.name: given.pop(each.name) for each in reach}), **given)
+            identity = given["identity"]
+            operator = operator_client(command, **{each.name: given.pop(each.name) for each in reach})
+            from secagg.transport.grpc.errors import Refusal, ServiceError
+
+            try:
+                return ask(operator, **given)
+            except ServiceError as error:
+                if error.refusal is not Refusal.NOT_AN_OPERATOR:
+                    raise
+                said = f"{error}; that is the key of --identity {identity}"
+                raise ServiceError(said, error.code, error.refusal) from error
 
         asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
         asked.__annotations__ = {option.name: option.annotation for option in options}

@@ -37,8 +37,12 @@ def upgrade(
         from secagg.store.layout import upgrade as bring
     except ImportError as error:
         raise secagg.MissingExtraError("storage.postgres needs psycopg: pip install 'secagg[postgres]'") from error
-    bring(conninfo)
+    before, layout = bring(conninfo)
     if as_json:
-        print_json({"upgraded": True})
+        print_json({"upgraded": before != layout, "before": before or None, "layout": layout})
+    elif before == layout:
+        print_sentences(f"The database had the layout of this release, {layout}, already; nothing was changed.")
+    elif before:
+        print_sentences(f"The database had layout {before}, and has that of this release now, {layout}.")
     else:
-        print_sentences("The database has the layout of this release.")
+        print_sentences(f"The database was empty, and has the tables of this release now, layout {layout}.")

@@ -38,6 +38,7 @@ from secagg.cli.service.connecting import (
 from secagg.cli.service.context import context_of
 from secagg.cli.service.expected import expected_vectors
 from secagg.identity.directory import load_directory
+from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import load_identity
 from secagg.parameters.suite_ids import HYBRID_SUITES
 
@@ -192,7 +193,7 @@ def join(
         )
     private = None if identity is None else load_identity(identity)
     keys = _roster(roster, authority, minimum_serial)
-    own = client_of(client, private, keys)
+    own = client_of(client, private, keys, f"--identity {identity}", f"--roster {roster}")
 
     def read() -> Mapping[str, NDArray[Any]]:
         arrays = load_arrays(input_, policy.vectors if plan is None else [name for name, _ in plan.arrays])
@@ -357,8 +358,20 @@ def _roster(roster: Path | None, authority: Path | None, minimum_serial: int) ->
     return load_directory(roster, authority, minimum_serial=minimum_serial).keys
 
 
-def client_of(client: int | None, identity: secagg.IdentityKey | None, roster: Mapping[int, bytes] | None) -> int:
+def client_of(
+    client: int | None,
+    identity: secagg.IdentityKey | None,
+    roster: Mapping[int, bytes] | None,
+    identity_from: str,
+    roster_from: str,
+) -> int:
     """Return the client's id: as it was given, or as the roster has it for the identity key.
+
+    Args:
+        client: as it was given.
+        identity: the client's key.
+        roster: client id to key.
+        identity_from, roster_from: where they were read, for messages.
 
     Raises:
         ParameterError: neither says who this is.
@@ -369,5 +382,8 @@ def client_of(client: int | None, identity: secagg.IdentityKey | None, roster: M
         raise secagg.ParameterError("--client is missing; without it, --identity and --roster say who this is")
     found = [member for member, key in roster.items() if key == identity.public]
     if not found:
-        raise secagg.ParameterError("the key of --identity is not in the roster; have it enrolled, or give another key")
+        raise secagg.ParameterError(
+            f"the key {fingerprint(identity.public)} of {identity_from} is not in the roster of {roster_from}; have it "
+            "enrolled, or give the files that belong together"
+        )
     return found[0]

@@ -23,6 +23,7 @@ from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.process_file import ProcessFile, process_file
 from secagg.cli.service.reloading import Reloading
 from secagg.cli.service.server_config import ServerConfig
+from secagg.cli.service.setting_errors import with_sources
 from secagg.cli.service.storing import host_of, opened_store
 from secagg.compute.processes import ProcessExecutor
 from secagg.compute.ray import LOCAL, RayExecutor
@@ -65,7 +66,7 @@ def run_server(
     Raises:
         SecAggError: it cannot start.
     """
-    with ExitStack() as stack:
+    with _keys_of_addresses(config), ExitStack() as stack:
         stack.enter_context(_deaf_to_hangups())
         own = stack.enter_context(own_standard_error())
         log = stack.enter_context(json_logs(config.logs.level, config.logs.file, own))
@@ -87,7 +88,8 @@ def run_server(
             observers.append(AuditObserver(audit))
             if audit.begun:
                 log.warning(
-                    "a new chain of the audit log begins: was the file moved away?", file=str(config.audit.file)
+                    "a new chain of the audit log begins, as at a first start; at a later one, the file was moved away",
+                    file=str(config.audit.file),
                 )
         store = stack.enter_context(opened_store(config, accept_loss))
         executor = stack.enter_context(executor_of(config))
@@ -168,6 +170,24 @@ async def _serve(
                     await stopped.wait()
                 log.info("stopping")
     log.info("stopped")
+
+
+@contextmanager
+def _keys_of_addresses(config: ServerConfig) -> Iterator[None]:
+    """Say of an address that cannot be served which key gave it, and whether the environment did."""
+    addresses = {
+        "listen.address": config.listen.address,
+        "health.address": config.health.address,
+        "health.http": config.health.http,
+        "metrics.address": config.metrics.address,
+    }
+    try:
+        yield
+    except secagg.ParameterError as error:
+        keys = [key for key, address in addresses.items() if address is not None and address in str(error)]
+        if not keys:
+            raise
+        raise secagg.ParameterError(with_sources(f"{' and '.join(keys)}: {error}")) from error
 
 
 @asynccontextmanager

@@ -181,7 +181,9 @@ class Administrator(AdministrationServicer):
         if (known.offer, known.record.schedule) != (request.offer, schedule.encode()):
             raise CallRefusedError(
                 Refusal.NAME_TAKEN,
-                f"session {name} exists with another offer, or other deadlines or restarts; choose another name",
+                f"session {name} exists with another offer, or other deadlines or restarts, as it does when "
+                "`secagg session create` is given twice, since each draws its own randomness; go on with the "
+                "one that is there, or choose another name",
             )
         return pb.CreateSessionReply(status=status_message(known.status()))
 

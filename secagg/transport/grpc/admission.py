@@ -7,6 +7,7 @@ from typing import Final
 
 from secagg.errors import ParameterError
 from secagg.hosting import HostedSession, HostReason, NotInCohortError, SessionHost
+from secagg.identity.fingerprints import fingerprint
 from secagg.parameters import ClientId, ThreatModel
 from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
@@ -68,7 +69,12 @@ class Admission:
         """
         rights = self._rights.get(caller.public_key)
         if rights is None:
-            raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "this key is no operator's; add it to the operators")
+            raise CallRefusedError(
+                Refusal.NOT_AN_OPERATOR,
+                f"the key {fingerprint(caller.public_key)} is no operator's here; give an operator's, or list its "
+                "public "
+                "key under operators in [identities] of the server's configuration, and reload",
+            )
         return rights
 
     async def key_of(self, caller: Caller) -> bytes | None:

@@ -32,7 +32,7 @@ from secagg.transport.grpc.progress import ParticipationObserver
 from secagg.transport.grpc.retries import RetryPolicy
 from secagg.transport.grpc.service_pb2_grpc import AdministrationStub, SecureAggregationStub
 from secagg.transport.grpc.status import about_certificate, drop_reason_of, hint, read_detail, refusal_of, worth_another
-from secagg.transport.grpc.tls import ClientTls, check_security, is_loopback, split_address
+from secagg.transport.grpc.tls import ClientTls, check_security, is_literal, is_loopback, split_address
 
 CALL_SECONDS: Final = 30.0
 """How long one attempt of a call that does not wait may take."""
@@ -227,7 +227,14 @@ class Connection:
         if self._endpoint.tls is not None and "WRONG_VERSION_NUMBER" in said:
             return "; what listens there speaks no TLS: check the port, or whether the server was started without TLS"
         if "Connection refused" in said:
-            return "; nothing listens there: check host and port, and whether the server runs"
+            host = split_address(self._endpoint.address)[0]
+            if is_literal(host):
+                return "; nothing listens there: check host and port, and whether the server runs"
+            return (
+                f"; nothing listens there, which is the last address of {host} that was tried: check host and port, "
+                "and "
+                "whether the server runs and has an address at which it can be reached"
+            )
         return ""
 
     def _final(self, name: str, error: grpc.aio.AioRpcError) -> DroppedError | ServiceError:

@@ -8,6 +8,8 @@ service's. Must not know what makes a host ready.
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -19,6 +21,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from secagg.errors import ParameterError
 from secagg.hosting import SessionHost
 from secagg.transport.grpc.limits import HEALTH_LIMITS, server_options
+from secagg.transport.grpc.tls import split_address
 
 _Status: Final = health_pb2.HealthCheckResponse
 
@@ -108,6 +111,22 @@ def listening(address: str, add: Callable[[], int]) -> int:
     try:
         return add()
     except RuntimeError as error:
-        raise ParameterError(
-            f"{address!r} cannot be served ({error}); give a free port, and a certificate with its own key"
-        ) from None
+        raise ParameterError(f"{address!r} cannot be served: {_hindrance(address)}") from error
+
+
+def _hindrance(address: str) -> str:
+    """Why gRPC, which does not say, could not listen; found by doing what it did."""
+    host, port = split_address(address)
+    try:
+        for family, kind, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind(place)
+                tried.listen()
+    except OSError as error:
+        ways_out = {
+            errno.EADDRINUSE: "another process listens there; stop it, or give another port",
+            errno.EACCES: f"port {port} is not for this user; give one from 1024 on",
+        }
+        return ways_out.get(error.errno or 0, f"{error.strerror}; give an address of this machine")
+    return "its certificate and key cannot be used; give two that belong together"

@@ -183,12 +183,16 @@ def split_address(address: str) -> tuple[str, int]:
 
 def is_loopback(host: str) -> bool:
     """Whether a host can be nothing but this machine: `localhost`, 127.0.0.0/8 or ::1."""
-    if host == "localhost":
-        return True
+    return host == "localhost" or (is_literal(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def is_literal(host: str) -> bool:
+    """Whether a host is an IP address, and no name, which may have several."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
 
 
 def check_security(address: str, tls: ServerTls | ClientTls | None, insecure: bool) -> bool:

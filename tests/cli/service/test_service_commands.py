@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from secagg.cli.service.server_config import load_config
 from secagg.cli.service.serving import run_server
 from secagg.crypto.signing import IdentityKey
 from secagg.crypto.suites import get_suite
+from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import create_identity
 from secagg.parameters.suite_ids import HYBRID_SUITES
 from secagg.transport import grpc as service
@@ -116,6 +118,33 @@ def test_traces_without_opentelemetry_are_one_sentence(tmp_path: Path, monkeypat
         run_server(load_config(path), lambda record: None)
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "what"),
+    [
+        ("listen", "address", "{!r} cannot be served: another process listens there; stop it, or give another port"),
+        ("metrics", "address", "cannot serve metrics on {}: Address already in use; give a free address"),
+        ("health", "http", "cannot serve pages on {}: Address already in use; give a free address"),
+    ],
+)
+def test_a_port_that_is_taken_is_said_with_the_key_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, key: str, what: str
+) -> None:
+    path = tmp_path / "server.toml"
+    trial = "[listen]\nplaintext = true\n{}[identities]\nanonymous = true\n[storage]\nmemory = true\n"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        free = "" if table == "listen" else 'address = "127.0.0.1:0"\n'
+        path.write_text(trial.format(free), encoding="utf-8")
+        monkeypatch.setenv(f"SECAGG_{table}__{key}".upper(), address)
+        with pytest.raises(secagg.ParameterError) as caught:
+            run_server(load_config(path), lambda record: None)
+    name = f"SECAGG_{table}__{key}".upper()
+    said = f"{table}.{key}: {what.format(address)} ({table}.{key} is from {name} in the environment)"
+    assert str(caught.value) == said
+
+
 @pytest.mark.parametrize("option", ["--ca", "--certificate", "--key", "--server-name"])
 def test_plaintext_goes_with_nothing_of_tls(run: Any, words: dict[str, list[str]], option: str) -> None:
     outcome = run(*words["status"], "--plaintext", option, "x")
@@ -149,7 +178,13 @@ def test_a_server_that_is_not_there_and_a_folder_that_is_not(
 ) -> None:
     outcome = run(*words["status"], "--plaintext", "--give-up", "0.2")
     assert (outcome.code, outcome.out) == (1, "")
-    assert "nothing listens there: check host and port" in outcome.err
+    assert outcome.err.endswith("; nothing listens there: check host and port, and whether the server runs\n")
+    named = [word.replace("127.0.0.1", "localhost") for word in words["status"]]
+    assert run(*named, "--plaintext", "--give-up", "0.2").err.endswith(
+        "; nothing listens there, which is the last address of localhost that was tried: check host and port, and "
+        "whether "
+        "the server runs and has an address at which it can be reached\n"
+    )
     outcome = run(*words["result"][:-1], str(tmp_path / "no" / "sum.npz"), "--plaintext")
     assert (outcome.code, outcome.out) == (2, "")
     assert "sum.npz is in no existing directory; make it" in outcome.err
@@ -278,13 +313,19 @@ def test_the_experimental_graph_is_taken_by_name_and_with_a_state(
 def test_a_client_is_who_its_key_is_in_the_roster() -> None:
     keys = {client: IdentityKey.generate() for client in (4, 9)}
     roster = {client: key.public for client, key in keys.items()}
-    assert join.client_of(None, keys[9], roster) == 9
-    assert join.client_of(4, keys[9], roster) == 4
-    with pytest.raises(secagg.ParameterError, match="not in the roster"):
-        join.client_of(None, IdentityKey.generate(), roster)
+    assert join.client_of(None, keys[9], roster, "", "") == 9
+    assert join.client_of(4, keys[9], roster, "", "") == 4
+    stranger = IdentityKey.generate()
+    with pytest.raises(secagg.ParameterError) as caught:
+        join.client_of(None, stranger, roster, "--identity 17.key", "--roster roster.json")
+    assert str(caught.value) == (
+        f"the key {fingerprint(stranger.public)} of --identity 17.key is not in the roster of --roster roster.json; "
+        "have it "
+        "enrolled, or give the files that belong together"
+    )
     for identity, known in ((None, roster), (keys[4], None)):
         with pytest.raises(secagg.ParameterError, match="--client is missing"):
-            join.client_of(None, identity, known)
+            join.client_of(None, identity, known, "", "")
 
 
 def test_a_result_that_cannot_be_read_stays_on_the_server(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import secagg
 from secagg.cli.service.credentials import operators_of
 from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.server_config import load_config, load_sessions
+from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import create_identity, load_public_key
 from secagg.transport.grpc import Role
 from tests.cli.deployment import Deployment, Server, finished, serving, start
@@ -70,6 +71,18 @@ class Site:
 @pytest.fixture
 def session(run: Any, standing: tuple[Deployment, Server]) -> Site:
     return Site(run, standing)
+
+
+def test_a_key_that_is_no_operators_is_said_with_its_file(session: Site) -> None:
+    outcome = session("list", by="3")
+    key = load_public_key(session.site / "3.pub")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.endswith(
+        f"the key {fingerprint(key)} is no operator's here; give an operator's, or list its public key under "
+        "operators in "
+        "[identities] of the server's configuration, and reload; that is the key of --identity "
+        f"{session.site / '3.key'}\n"
+    )
 
 
 def test_a_session_is_made_joined_watched_and_fetched(session: Site, run: Any, tmp_path: Path) -> None:

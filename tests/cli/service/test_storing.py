@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from secagg.cli.service.server_config import load_config
+from secagg.store import layout
 from tests.cli.deployment import Deployment, finished, serving, start
 from tests.postgres import Postgres
 
+LAYOUT = layout.last()
 SESSION = """
 [[sessions]]
 name = "first"
@@ -52,8 +54,9 @@ def test_a_server_waits_for_its_tables(site: Deployment, postgres: Postgres, run
         refused = run(*words)
         assert refused.code in (1, 2)
         assert "secagg database upgrade --config server.toml" in refused.err
-    for _ in range(2):
-        assert json.loads(run("database", "upgrade", "--config", config, "--json").out) == {"upgraded": True}
+    for before in (None, LAYOUT):
+        told = json.loads(run("database", "upgrade", "--config", config, "--json").out)
+        assert told == {"upgraded": before is None, "before": before, "layout": LAYOUT}
     assert run("serve", "--config", config, "--check").code == 0
 
 
@@ -62,7 +65,22 @@ def test_a_database_that_is_away_is_said(site: Deployment, postgres: Postgres, r
     for words in (("serve", "--config", config), ("database", "upgrade", "--config", config)):
         outcome = run(*words)
         assert outcome.code in (1, 2)
-        assert "there_is_none" in outcome.err
+        assert outcome.err.endswith(
+            f': database there_is_none at 127.0.0.1:{postgres.port}: database "there_is_none" does not '
+            "exist; "
+            "create it with ENCODING 'UTF8', or correct storage.postgres\n"
+        )
+
+
+def test_an_upgrade_says_what_it_found(site: Deployment, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = str(configured(site, "postgresql://x@y/z"))
+    for before, sentence in (
+        ("", "The database was empty, and has the tables of this release now, layout 0002."),
+        ("0001", "The database had layout 0001, and has that of this release now, 0002."),
+        ("0002", "The database had the layout of this release, 0002, already; nothing was changed."),
+    ):
+        monkeypatch.setattr(layout, "upgrade", lambda conninfo, before=before: (before, "0002"))
+        assert run("database", "upgrade", "--config", config).out == f"{sentence}\n"
 
 
 def test_a_check_and_a_start_end_alike_and_a_start_that_is_refused_leaves_nothing(

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from secagg import DropReason, IdentityKey, ParameterError, Round
 from secagg.hosting import read_result
+from secagg.identity.fingerprints import fingerprint
 from secagg.store.base import StoreError
 from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits, limits
 from secagg.transport.grpc import service_pb2 as pb
@@ -146,6 +147,13 @@ def test_who_is_no_operator_sees_nothing() -> None:
                     with pytest.raises(ServiceError) as caught:
                         await admin.sessions()
                     assert (caught.value.code, caught.value.refusal) == ("PERMISSION_DENIED", Refusal.NOT_AN_OPERATOR)
+                    assert str(caught.value) == (
+                        f"{network.address} refused ListSessions: PERMISSION_DENIED: the key "
+                        f"{fingerprint(key.public)} is "
+                        "no operator's here; give an operator's, or list its public key under operators in "
+                        "[identities] "
+                        "of the server's configuration, and reload"
+                    )
             async with network.admin() as admin:
                 with pytest.raises(ServiceError) as caught:
                     await admin.status("round-9")
@@ -239,7 +247,10 @@ def test_a_port_for_health_that_is_taken_keeps_a_server_from_starting() -> None:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            with pytest.raises(ParameterError, match=f"'{address}' cannot be served"):
+            with pytest.raises(
+                ParameterError,
+                match=f"^'{address}' cannot be served: another process listens there; stop it, or give another port$",
+            ):
                 await Network(server={"health_address": address}).__aenter__()
 
     run(play())
