@@ -246,6 +246,30 @@ def _sharers() -> list[Json]:
     game = at("no-parcels")
     comment = "no parcel at all: the holders among the sharers are masked with"
     made.append(game.accepts(replace(game.scene.body, ciphertexts=()), comment, "C33 R51"))
+    for id_, stays in (("c25-holder", True), ("within-c25", False)):
+        game = Game(id_, 2, "SHARE_KEYS")
+        weak = min(game.drawn)
+        ads = with_entries(
+            game.scene.body.advertisements, game.scene.insider(weak).advertisement(mask_public=bytes(32))
+        )
+        game.scene.tell(wire.ShareKeysRequest(ads))
+        game.scene.play.play_round()
+        request = replace(game.scene.body, ciphertexts=without(game.scene.body.ciphertexts, weak))
+        sharers = game.members(request.sharers) - (set() if stays else {weak})
+        request = replace(request, sharers=game.bits(sharers))
+        if stays:
+            comment = "a holder that sends nothing and is a sharer has a mask key of low order"
+            made.append(game.refuses(request, "C25", comment, "WeakKey"))
+        else:
+            comment = "a holder with a mask key of low order is no sharer: nobody masks with it"
+            made.append(game.accepts(request, comment, "C25 R51"))
+    game = Game("c30-not-shown", 2, "SHARE_KEYS")
+    body = game.scene.body
+    hidden = min({ad.client for ad in body.advertisements} - game.drawn - {2})
+    game.scene.tell(wire.ShareKeysRequest(without(body.advertisements, hidden)))
+    game.scene.play.play_round()
+    comment = "shares of a client of the cohort that was not shown, although it drew this one"
+    made.append(game.refuses(game.scene.body, "C30", comment, "SubstitutedKey"))
     for id_, world, packed, said in (
         ("empty", EIGHT, b"", "no bytes"),
         ("short", NINE, b"\xff", "a byte too few"),

@@ -78,6 +78,7 @@ def server_cases() -> list[Json]:
         *_acknowledgements(),
         *_owners(),
         *_ends(),
+        *_parts(),
         *_other_graphs(),
     ]
 
@@ -303,6 +304,34 @@ def _ends() -> list[Json]:
         server.aborted(server.play_round(gone), reason)
         told = f"t - 1 holders of client {target} are left after {phase}, although more of those that drew it."
         made.append(_case(server, f"few-{name}", told, f"{reason} R55", "Bound"))
+    return made
+
+
+def _parts() -> list[Json]:
+    """Two halves of ten clients whose draws join no client of one to a client of the other."""
+    halves = (1, 2, 3, 4, 5), (6, 7, 8, 9, 10)
+    made = []
+    for name, floor, comment in (
+        ("small", 6, "two parts of five, each below the floor"),
+        ("at-the-floor", 5, "two parts of five, each at the floor"),
+    ):
+        options = {**CHOSEN, "minimum_contributors": floor}
+        server = ScriptedServer(
+            World(f"chosen servers/parts/{name}", (*halves[0], *halves[1]), True, 3, 4, options=options)
+        )
+        for client in (*halves[0], *halves[1]):
+            body = server.body(client, wire.AdvertiseKeysResponse)
+            half = next(half for half in halves if client in half)
+            choice = choice_of(server.play, client)
+            choice.holders = tuple(other for other in half if other != client)
+            server.receive(client, server.envelope(replace(body, holders=choice.holders)))
+        server.close()
+        server.play_to(INPUTS)
+        if name == "small":
+            server.aborted(server.play_round(), "A14")
+        else:
+            server.finish()
+        made.append(_case(server, f"parts-{name}", f"Everybody stays: {comment}.", "A14 R41 R54", "Bound"))
     return made
 
 

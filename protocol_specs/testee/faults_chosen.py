@@ -514,6 +514,14 @@ CHOSEN_FAULTS: dict[str, Fault] = {
         "each.client in self._holders[u]",
         "each.client in self._neighbours[u]",
     ),
+    "chosen-parts-not-counted": edited(
+        "A server of a chosen graph does not look for small parts of the contributors.",
+        "A14",
+        Server,
+        "_close_masked_inputs",
+        "demand(all(",
+        "demand(self.parameters.chosen or all(",
+    ),
     "chosen-masks-with-holders-rebuilt": edited(
         "Masks of a client that left are taken off its holders' inputs alone.",
         "R48",

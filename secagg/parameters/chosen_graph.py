@@ -112,6 +112,12 @@ def chosen_choice(
             "topology 'chosen' is for the active model: take threat_model 'active', or topology 'sparse', which costs "
             "less where nobody lies."
         )
+    if degree is not None:
+        most = min(problem.clients - 1, MOST_DRAWN)
+        degree = checked_integer("degree", degree, LEAST_DRAWN, most, "a client can draw so many holders")
+    if threshold is not None:
+        highest = problem.clients - 1 if degree is None else degree
+        threshold = checked_integer("threshold", threshold, 1, highest, "a secret has no more holders than that")
     said = f"Chosen graph (EXPERIMENTAL: reviewed by nobody outside), {problem.figures()} for each offer:"
     if degree is not None and threshold is not None:
         resists = chosen_resists(

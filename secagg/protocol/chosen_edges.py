@@ -15,7 +15,7 @@ import numpy as np
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import DecodeError
 from secagg.parameters import ClientId, SessionParameters
-from secagg.protocol.topology import share_points
+from secagg.protocol.topology import connected_parts, share_points
 
 _DRAW_BYTES: Final = 8
 MOST_CHOOSERS: Final = 3
@@ -97,6 +97,10 @@ class ChosenEdges:
     def points(self, client: ClientId) -> dict[ClientId, int]:
         """Return the share points of all that a client drew."""
         return share_points(self.drawn[client])
+
+    def parts(self, members: frozenset[ClientId]) -> list[set[ClientId]]:
+        """Return the connected parts of the graph over these clients alone; time and memory O(members * degree)."""
+        return connected_parts(members, self.of)
 
     def among(self, clients: Container[ClientId]) -> ChosenEdges:
         """Return the edges between those of the clients that are in a set."""

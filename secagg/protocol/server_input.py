@@ -69,7 +69,7 @@ def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
     _require_holders(
         context, state.graph, state.advertisements, contributors, present, AbortReason.TOO_FEW_CONTRIBUTORS
     )
-    _require_connection(context, contributors)
+    _require_connection(context, state.graph, contributors)
     following = SERVER_TRANSITIONS[context.parameters.threat_model][state.phase][CloseRound]
     if ServerPhase.COLLECTING_CONFIRMATIONS in following:
         chosen, outbound = state.chosen, dict[ClientId, ServerMessage]()
@@ -174,18 +174,17 @@ def _half_dropped(
     }
 
 
-def _require_connection(context: SessionContext, contributors: tuple[ClientId, ...]) -> None:
+def _require_connection(context: SessionContext, graph: Edges, contributors: tuple[ClientId, ...]) -> None:
     """Abort when the shares would open the sum of a part of the contributors that is below the floor.
 
     The masks between contributors are the only ones that nobody rebuilds, so each connected part of the graph over
     the contributors is a sum that the server reads. Here the server proves that none is over fewer than
     `minimum_contributors`, whoever was late and whoever decided that. It counts corrupt contributors, whose masks the
     coalition knows, for it cannot tell them: that the honest ones are connected without them is the bound of
-    Specification §2.4, which assumes that who is corrupt or drops out does not depend on the ring.
+    Specification §2.4, which assumes that who is corrupt or drops out does not depend on the ring. In a chosen graph
+    that bound holds whoever drops out, and what is proved here holds for draws that are not honest, too.
     """
-    if context.chosen:
-        return  # the clients see to it there: what they drew, and what they demand before they reveal
-    smallest = min(map(len, context.graph.parts(frozenset(contributors))))
+    smallest = min(map(len, graph.parts(frozenset(contributors))))
     floor = context.parameters.minimum_contributors
     if smallest < floor:
         raise CannotContinueError(

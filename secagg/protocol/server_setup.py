@@ -87,8 +87,8 @@ def _check_holders(context: SessionContext, client: ClientId, holders: tuple[Cli
         if holders:
             raise DecodeError("it drew holders, and the session's graph is not a chosen one")
         return
-    degree, others = context.parameters.topology.degree, context.members - {client}
-    if len(holders) != degree or not others.issuperset(holders):
+    degree = context.parameters.topology.degree
+    if len(holders) != degree or client in holders or not context.members.issuperset(holders):
         refuse(
             DropReason.HOLDERS_MALFORMED,
             f"client {client} drew {len(holders)} holders that are not exactly {degree} other clients of the cohort",

@@ -8,7 +8,7 @@ of a chosen graph are no function of the parameters: there nobody has a neighbou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
 from functools import lru_cache
 
 from secagg.canonical import encode_fields
@@ -67,17 +67,7 @@ class Neighbourhoods:
         """Return the connected parts of the graph over these clients alone; time and memory O(members * degree)."""
         if self._topology.kind is TopologyKind.COMPLETE:
             return [set(members)] if members else []
-        found, unseen = list[set[ClientId]](), set(members)
-        while unseen:
-            part, frontier = set[ClientId](), [unseen.pop()]
-            while frontier:
-                client = frontier.pop()
-                part.add(client)
-                reached = unseen.intersection(self.of(client))
-                unseen -= reached
-                frontier += reached
-            found.append(part)
-        return found
+        return connected_parts(members, self.of)
 
 
 def neighbourhoods(parameters: SessionParameters) -> Neighbourhoods:
@@ -96,6 +86,23 @@ def share_points(holders: tuple[ClientId, ...]) -> dict[ClientId, int]:
     The owner is no holder: a share for oneself would bring the active threshold one short (Specification §5.2).
     """
     return {holder: place for place, holder in enumerate(holders, start=1)}
+
+
+def connected_parts(
+    members: frozenset[ClientId], neighbours_of: Callable[[ClientId], Iterable[ClientId]]
+) -> list[set[ClientId]]:
+    """Return the connected parts of a graph over some of its clients alone."""
+    found, unseen = list[set[ClientId]](), set(members)
+    while unseen:
+        part, frontier = set[ClientId](), [unseen.pop()]
+        while frontier:
+            client = frontier.pop()
+            part.add(client)
+            reached = unseen.intersection(neighbours_of(client))
+            unseen -= reached
+            frontier += reached
+        found.append(part)
+    return found
 
 
 @lru_cache(maxsize=4)

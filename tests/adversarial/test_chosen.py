@@ -24,13 +24,16 @@ from secagg import (
     ParameterError,
     Round,
     SecretBytes,
+    ServerSession,
     SessionAbortedError,
     Violation,
     simulate,
 )
 from secagg.crypto import key_schedule
+from secagg.protocol import chosen_edges, client_setup
 from secagg.protocol.chosen_edges import draw_holders, pack_set
 from secagg.protocol.client_states import AwaitingShareKeys
+from secagg.protocol.server_states import CollectingShares
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.transport.grpc.participant import AnswersByName
 from secagg.transport.grpc.state import ParticipantState
@@ -429,3 +432,41 @@ def test_pitfall_43_the_simulation_is_exact() -> None:
     result = simulate(harness.parameters, inputs, dropouts={"masked_input": [4, 9], "unmasking": [11]})
     assert result.report.exact
     assert set(result.contributors) == set(harness.cohort) - {4, 9}
+
+
+def test_pitfall_43_edges_that_were_taken_away_leave_the_sum_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a client took no more than k choosers that are not its holders: everybody is honest, and some draw it more.
+
+    The server is frozen in every round, so that what it took away outlives its process.
+    """
+    monkeypatch.setattr(chosen_edges, "MOST_CHOOSERS", 1)
+    monkeypatch.setattr(client_setup, "MOST_CHOOSERS", 1)
+    harness = session(clients=24, degree=8, threshold=6, seed=3)
+    taken = frozenset[tuple[int, int]]()
+    for round_ in ROUNDS:
+        harness.server = ServerSession.resume(harness.server.snapshot(), roster=harness.roster)
+        state = harness.server._state
+        if isinstance(state, CollectingShares) and state.chosen is not None:
+            taken = state.chosen.edges.cut
+        harness.play_round(silent={4} if round_ is Round.MASKED_INPUT else ())
+    assert taken
+    assert drops(harness.events) == {4: DropReason.DID_NOT_ANSWER_IN_TIME}
+    harness.assert_exact(set(harness.cohort) - {4})
+
+
+@pytest.mark.parametrize(("floor", "released"), [(5, True), (6, False)])
+def test_pitfall_43_the_server_releases_no_sum_of_two_parts_below_the_floor(
+    floor: int, released: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten clients that accept any graph draw two halves: the server would read the sum of each."""
+    halves = (1, 2, 3, 4, 5), (6, 7, 8, 9, 10)
+
+    def of_its_half(parameters: Any, client: int, randomness: Any) -> tuple[int, ...]:
+        return tuple(other for half in halves if client in half for other in half if other != client)
+
+    monkeypatch.setattr(client_setup, "draw_holders", of_its_half)
+    harness = session(clients=10, degree=4, threshold=3, minimum_contributors=floor)
+    harness.run_to(Round.MASKED_INPUT).play_round()
+    assert harness.server.abort_reason is (None if released else AbortReason.CONTRIBUTORS_NOT_CONNECTED)
+    if released:
+        harness.finish().assert_exact(harness.cohort)

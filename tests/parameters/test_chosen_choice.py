@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from secagg import ClientPolicy, Integers, ParameterError, PeerMisbehaved, SessionParameters, TopologyKind, Violation
@@ -82,3 +84,19 @@ def test_renewed_parameters_have_no_ring() -> None:
     assert first.renew().topology == first.topology
     assert first.renew().nonce != first.nonce
     assert first.may_leave == min(1000 - max(first.threshold + 1, 500), first.topology.degree - first.threshold)
+
+
+@pytest.mark.parametrize(
+    ("degree", "threshold", "said"),
+    [
+        (20.5, 15, "degree is 20.5, not an integer"),
+        ("20", 15, "degree is '20', not an integer"),
+        (3, 3, r"degree is 3, outside \[4, 299\]"),
+        (300, 200, r"degree is 300, outside \[4, 299\]"),
+        (20, "15", "threshold is '15', not an integer"),
+        (20, 21, r"threshold is 21, outside \[1, 20\]"),
+    ],
+)
+def test_degree_and_threshold_are_whole_numbers_that_a_chosen_graph_has(degree: Any, threshold: Any, said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        choose_graph(300, 0.05, 0.05, "active", "chosen", degree, threshold)

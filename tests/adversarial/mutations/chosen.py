@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.adversarial.mutations.mutation import INPUT, KEYS, SERVER_SETUP, SETUP, m
+from tests.adversarial.mutations.mutation import INPUT, KEYS, SERVER_INPUT, SERVER_SETUP, SETUP, m
 
 ACKNOWLEDGING: Final = "protocol/acknowledging.py"
 EDGES: Final = "protocol/chosen_edges.py"
@@ -143,12 +143,21 @@ MUTATIONS: Final = (
     m(
         "43",
         "any holders, at the server",
-        (SERVER_SETUP, "if len(holders) != degree or not others.issuperset(holders):", "if False:"),
+        (
+            SERVER_SETUP,
+            "if len(holders) != degree or client in holders or not context.members.issuperset(holders):",
+            "if False:",
+        ),
     ),
     m(
         "43",
         "edges are taken away at one end",
         (EDGES, "strangers[MOST_CHOOSERS * degree :]", "strangers[len(strangers) :]"),
+    ),
+    m(
+        "43",
+        "parts of the contributors not counted",
+        (SERVER_INPUT, "    if smallest < floor:", "    if smallest < floor and not context.chosen:"),
     ),
     m(
         "43",
