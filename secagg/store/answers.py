@@ -26,8 +26,9 @@ class DirectoryLedger:
     """A `secagg.AnswerLedger` of files of 64 bytes in a directory, durable and safe between processes.
 
     One directory for one client. It must never be rolled back, as by a restored backup. Files may be deleted once
-    nobody can send a message of their session any more; those of a `secagg.robust.CellGuard` once the data are no
-    secret.
+    nobody can send a message of their session any more; those of a chosen graph (experimental), whose offer a server
+    can send again at any time, once no roster has the client's identity key any more; and those of a
+    `secagg.robust.CellGuard` once the data are no secret.
 
     Args:
         path: an existing directory that only the client's user can write.

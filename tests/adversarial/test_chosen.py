@@ -34,7 +34,9 @@ from secagg.protocol import chosen_edges, client_setup
 from secagg.protocol.chosen_edges import draw_holders, pack_set
 from secagg.protocol.client_states import AwaitingShareKeys
 from secagg.protocol.server_states import CollectingShares
+from secagg.store.base import StoreError
 from secagg.testing.randomness import DeterministicRandomSource
+from secagg.transport.grpc import participant
 from secagg.transport.grpc.participant import AnswersByName
 from secagg.transport.grpc.state import ParticipantState
 from tests.adversarial.tools import advertisement_of, drops, refused
@@ -342,6 +344,30 @@ def test_pitfall_43_no_second_draw_under_another_name(tmp_path: Path) -> None:
         with pytest.raises(SessionAbortedError) as refusal:
             client.receive(request)
         assert refusal.value.reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT
+
+
+def test_pitfall_43_what_is_claimed_beyond_names_survives_a_crash_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory of claims is new, and its own name has to be durable, not only the names in it."""
+    durable = list[Path]()
+    monkeypatch.setattr(participant, "sync_directory", durable.append)
+    harness = session()
+    ledger = AnswersByName(ParticipantState(tmp_path, "first", VICTIM), VICTIM)
+    ledger.whatever_its_name = True
+    assert harness.make_client(VICTIM, ledger=ledger).receive(harness.requests[VICTIM])
+    assert durable == [tmp_path]
+
+
+def test_pitfall_43_nothing_is_answered_where_nothing_can_be_claimed_beyond_names(tmp_path: Path) -> None:
+    harness = session()
+    (tmp_path / f"{VICTIM}.offers").write_bytes(b"")
+    ledger = AnswersByName(ParticipantState(tmp_path, "first", VICTIM), VICTIM)
+    ledger.whatever_its_name = True
+    client = harness.make_client(VICTIM, ledger=ledger)
+    with pytest.raises(StoreError, match="cannot be used: File exists; give another state directory"):
+        client.receive(harness.requests[VICTIM])
+    assert client.abort_reason is AbortReason.INTERNAL_ERROR
 
 
 def test_pitfall_43_holders_are_uniform_and_independent() -> None:

@@ -23,6 +23,8 @@ from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import AFTER_COMPLAINT, CLIENT_TRANSITIONS, ClientPhase
 from secagg.session.client import ClientSession
 from secagg.store.answers import DirectoryLedger
+from secagg.store.base import StoreError
+from secagg.store.durable import sync_directory
 from secagg.store.participations import ParticipationFile
 from secagg.transport.grpc.state import ParticipantState
 
@@ -261,9 +263,20 @@ class AnswersByName:
         self.whatever_its_name = False
 
     def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
-        """Claim an answer; False when this phase was answered before with another one."""
+        """Claim an answer; False when this phase was answered before with another one.
+
+        Raises:
+            StoreError: what is kept beyond names cannot be written.
+        """
         if self.whatever_its_name and phase == ClientPhase.ADVERTISE_KEYS.value:
-            self._offers.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self._offers.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # A crash of the machine that took the directory would take every claim in it, too.
+                sync_directory(self._offers.parent)
+            except OSError as error:
+                raise StoreError(
+                    f"{self._offers} cannot be used: {error.strerror}; give another state directory"
+                ) from error
             if not DirectoryLedger(self._offers).record(session, client, phase, answer):
                 return False
         return self._state.record(session, client, phase, answer)
