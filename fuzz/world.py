@@ -150,10 +150,9 @@ class World:
             return b""
         publics = {ad.client: ad.channel_public for ad in listed}
         entries = [dealing.dealt_entry(to, publics[to], pair) for to, pair in sealed]
-        text = dealing.dealing_text(
-            self.session, self.binding(listed), client, publics[client], dealing.digests_of(entries)
-        )
-        return self.puppets[client].identity.sign(text)
+        ends = self.session, self.binding(listed), client
+        puppet = self.puppets[client]
+        return dealing.attest(puppet.identity, puppet.channel, *ends, dealing.digests_of(entries))
 
     def confirmation(self, client: int, binding: bytes, contributors: tuple[int, ...]) -> bytes:
         """A client's signature over contributors."""

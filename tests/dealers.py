@@ -7,6 +7,7 @@ from typing import Any
 
 from secagg import ClientSession, Round
 from secagg.crypto import aead, dealing
+from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.key_schedule import channel_keys, share_associated_data
 from secagg.crypto.secret import SecretBytes
 from secagg.protocol.client_states import AccusedPair, AwaitingDisclosure, AwaitingMaskedInput
@@ -36,10 +37,9 @@ def _dealt_signature(dealer: ClientSession, ciphertexts: Collection[tuple[int, b
     if state.channel_key is None or state.context.identity is None:
         return b""
     entries = [dealing.dealt_entry(to, state.channel_publics[to], sealed) for to, sealed in ciphertexts]
-    text = dealing.dealing_text(
-        state.context.session, state.binding, dealer.client_id, state.channel_key.public, dealing.digests_of(entries)
-    )
-    return state.context.identity.sign(text)
+    assert isinstance(state.channel_key, AgreementKey)
+    ends = state.context.session, state.binding, dealer.client_id
+    return dealing.attest(state.context.identity, state.channel_key, *ends, dealing.digests_of(entries))
 
 
 def garbage_from(harness: Harness, dealers: Mapping[int, Collection[int]]) -> Hook:

@@ -79,6 +79,7 @@ def server_cases() -> list[Json]:
         *_owners(),
         *_ends(),
         *_parts(),
+        *_complaints(),
         *_other_graphs(),
     ]
 
@@ -333,6 +334,24 @@ def _parts() -> list[Json]:
             server.finish()
         made.append(_case(server, f"parts-{name}", f"Everybody stays: {comment}.", "A14 R41 R54", "Bound"))
     return made
+
+
+def _complaints() -> list[Json]:
+    """Who sent a client a parcel is one that drew it; nothing is signed, so the server has hints (§6.9)."""
+    server = ScriptedServer(world("complaint")).play_to(INPUTS)
+    sent = {client: {pair.client for pair in server.play.request(client).ciphertexts} for client in EIGHT}
+    liar = next(client for client in EIGHT if _drawn(server, client) - sent[client])
+    complainer = next(client for client in EIGHT if client != liar and sent[client])
+    owner = min(sent[complainer])
+    stranger = min(_drawn(server, liar) - sent[liar])
+    server.dropped(liar, server.envelope(wire.Complaint((stranger,))), "S32")
+    server.receive(complainer, server.envelope(wire.Complaint((owner,))))
+    outcome = server.play_round({liar, complainer})
+    server.aborted(outcome, "A15")
+    if [(blame.client, blame.rule, blame.HasField("evidence")) for blame in outcome.blame] != [(owner, "S22", False)]:
+        raise WrongScript("another hint")
+    said = f"Client {complainer} complains of one that drew it, client {liar} of a holder of its own."
+    return [_case(server, "complaint", said, "A15 S22 S32 R29 R55 R66", "Stranger")]
 
 
 def _other_graphs() -> list[Json]:

@@ -23,7 +23,7 @@ from protocol_specs.generate_vectors.hybrid import ACTIVE as HYBRID
 from protocol_specs.generate_vectors.hybrid import NEEDS
 from protocol_specs.generate_vectors.script import Json
 from protocol_specs.generate_vectors.world import Insider, World, draw, roster_entries
-from protocol_specs.reference import dealings, digests, signatures, wire
+from protocol_specs.reference import dealings, digests, disclosures, keys, signatures, wire
 from protocol_specs.reference.blame import Dealt
 from protocol_specs.reference.evidence import Pair
 from protocol_specs.reference.wire import Dealing
@@ -148,7 +148,8 @@ def _signed(its: Insider, block: bytes, listed: bytes | None = None) -> Dealing:
     found = dealings.block_digest(block) if listed is None else listed
     own = its.advertisements[its.client].channel_public
     text = dealings.signed_input(its.world.session, its.binding, its.client, own, found)
-    return Dealing(its.client, block, found, signatures.sign(its.world.identity_key(its.client), text))
+    signature = signatures.sign(its.world.identity_key(its.client), text)
+    return Dealing(its.client, block, found, signature + its.possession())
 
 
 def _other_pairs() -> list[Json]:
@@ -208,6 +209,8 @@ def _other_signatures() -> list[Json]:
     def sign(**changes: Any) -> bytes:
         return signatures.sign(key, text(**changes))
 
+    signed = sign()
+
     forged: list[tuple[str, str, bytes, str]] = [
         ("zero", "a signature of zeros", bytes(64), "C38"),
         ("none", "no signature", b"", "A08 R19"),
@@ -223,24 +226,35 @@ def _other_signatures() -> list[Json]:
     forged += [
         (name, f"{comment}: only a lax verifier takes it", make(key, text()), "C38 R13")
         for name, comment, make in (
-            ("large-s", "S + L in the place of S", lambda _key, _text: forgeries.with_large_scalar(dealing.signature)),
+            (
+                "large-s",
+                "S + L in the place of S",
+                lambda _key, _text: forgeries.with_large_scalar(signed),
+            ),
             ("neutral-r", "R is the neutral element", forgeries.with_neutral_r),
             ("cofactor", "R has a part of low order", forgeries.with_low_order_part),
         )
     ]
     for name, comment, signature, rules in forged:
         told, *others = rules.split()
-        forgery = [replace(dealing, signature=signature)]
+        forgery = [replace(dealing, signature=signature and signature + dealing.signature[64:])]
         more = " ".join([*others, "R58"])
         made.append(_case(complained(), name, comment, forgery, told, "ForgedSignature", more))
     return made
 
 
 def _not_provable() -> list[Json]:
-    """A lying server let a dealer advertise a key of which nothing can be proved; everything else is right (C39)."""
+    """A lying server let a dealer advertise a key of which it can prove nothing; everything else is right (C39).
+
+    The multiple is of an honest client's key: its disclosure would be a multiple of the agreement with that client.
+    """
     made = []
     mixed = forgeries.mixed_key(ACTIVE_TRIO.tape(DEALER)[:32])
-    for name, key in (("twist", (2).to_bytes(32, "little")), ("mixed", mixed)):
+    for name, of, key in (
+        ("twist", "on the twist", (2).to_bytes(32, "little")),
+        ("mixed", "with a part of low order", mixed),
+        ("multiple", "three times that of client 2", forgeries.multiple_of(keys.public_key(ACTIVE_TRIO.tape(2)[:32]))),
+    ):
         world, scene = ACTIVE_TRIO, Scene(ACTIVE_TRIO, VICTIM).to("SHARE_KEYS")
         shown = with_entries(scene.body.advertisements, scene.insider(DEALER).advertisement(channel_public=key))
         scene.tell(wire.ShareKeysRequest(shown))
@@ -253,9 +267,22 @@ def _not_provable() -> list[Json]:
         block = dealings.entry(VICTIM, pair.receiver_public, garbage)
         listed = dealings.block_digest(block)
         text = dealings.signed_input(world.session, binding, DEALER, key, listed)
-        dealing = Dealing(DEALER, block, listed, signatures.sign(world.identity_key(DEALER), text))
-        comment = f"the dealer's channel key is not provable: {name}"
+        context = dealings.possession_context(world.session, binding, DEALER, key)
+        proof = disclosures.prove(world.tape(DEALER)[:32], disclosures.BASE_PUBLIC, context)
+        dealing = Dealing(DEALER, block, listed, signatures.sign(world.identity_key(DEALER), text) + proof)
+        comment = f"the dealer's channel key is {of}"
         made.append(_case(scene, name, comment, [dealing], "C39", "WeakKey", "R58"))
+    for name, comment, shown_by in (
+        ("none", "zeros", lambda its: bytes(128)),
+        ("session", "a proof of another session", lambda its: its.possession(session=bytes(32))),
+        ("binding", "a proof under another binding", lambda its: its.possession(binding=its.world.session)),
+        ("dealer", "a proof in another's name", lambda its: its.possession(dealer=2)),
+    ):  # fmt: skip
+        scene = complained()
+        right = scene.body.dealings[0]
+        forgery = replace(right, signature=right.signature[:64] + shown_by(scene.insider(DEALER)))
+        comment = f"the dealer shows {comment} in the place of one that it has its channel private key"
+        made.append(_case(scene, f"possession-{name}", comment, [forgery], "C39", "ForgedSignature", "R58"))
     return made
 
 

@@ -13,9 +13,11 @@ from protocol_specs.generate_vectors.primitives.edwards import (
     IDENTITY,
     ORDER,
     TORSION,
+    P,
     add,
     agreement_key,
     challenge,
+    decode,
     encode,
     multiply,
     secret_scalar,
@@ -49,6 +51,13 @@ def mixed_key(private: bytes) -> bytes:
     """The X25519 public key of a private key with a part of order 8: agreements are the same, and nothing is proved."""
     scalar = int.from_bytes(private, "little") & (2**254 - 8) | 2**254
     return agreement_key(add(multiply(scalar, BASE), TORSION))
+
+
+def multiple_of(public: bytes) -> bytes:
+    """Three times an X25519 public key: whoever knows an agreement with it knows that of the key, too."""
+    u = int.from_bytes(public, "little")
+    y = (u - 1) * pow(u + 1, -1, P) % P
+    return agreement_key(multiply(3, decode(y.to_bytes(32, "little"))))
 
 
 def under_neutral_key(message: bytes) -> bytes:

@@ -16,7 +16,7 @@ from protocol_specs.generate_vectors.script import WrongScript
 from protocol_specs.generate_vectors.scripted import DISCLOSURES, INPUTS, SHARES, ScriptedServer
 from protocol_specs.generate_vectors.server_states import messages, world_of
 from protocol_specs.generate_vectors.world import Insider, World, draw
-from protocol_specs.reference import evidence, signatures, wire
+from protocol_specs.reference import disclosures, evidence, signatures, wire
 from protocol_specs.testee import conformance_pb2 as pb
 
 Json = dict[str, Any]
@@ -83,12 +83,21 @@ def _keys() -> list[Json]:
     return made
 
 
+def _flipped(proof: bytes, at: int) -> bytes:
+    return proof[:at] + bytes([proof[at] ^ 1]) + proof[at + 1 :]
+
+
+def _of_an_agreement(its: Insider) -> bytes:
+    context = its.pair_from(1, bytes(112)).context
+    return disclosures.prove(its.channel_private, its.advertisements[1].channel_public, context)
+
+
 def _dealings() -> list[Json]:
     """What is signed in the place of the dealing (S21)."""
     made = []
 
     def signed(its: Insider, body: wire.ShareKeysResponse, of: Callable[[wire.ShareKeysResponse], Any]) -> bytes:
-        return its.deal(of(body)).signature
+        return its.deal(of(body)).signature[:64]
 
     def moved(body: wire.ShareKeysResponse) -> tuple[wire.SealedShares, ...]:
         first, second, *rest = body.ciphertexts
@@ -107,7 +116,7 @@ def _dealings() -> list[Json]:
         return lambda its, body: make(its.world.identity_key(its.client), its.dealing_text(body))
 
     def large(its: Insider, body: wire.ShareKeysResponse) -> bytes:
-        return forgeries.with_large_scalar(its.deal(body.ciphertexts).signature)
+        return forgeries.with_large_scalar(its.deal(body.ciphertexts).signature[:64])
 
     lies: dict[str, tuple[str, Callable[[Insider, wire.ShareKeysResponse], bytes]]] = {
         "none": ("no signature", lambda its, body: b""),
@@ -126,20 +135,38 @@ def _dealings() -> list[Json]:
         server = ScriptedServer(active("dealing")).play_to(SHARES)
         server.give(1)
         body = server.body(LIAR, wire.ShareKeysResponse)
-        message = server.envelope(replace(body, signature=lie(server.insider(LIAR), body)))
+        its = server.insider(LIAR)
+        signature = lie(its, body)
+        message = server.envelope(replace(body, signature=signature and signature + its.possession()))
         server.dropped(LIAR, message, "S21")
         server.receive(LIAR, server.answer(LIAR), "LATE")
         if name == "none":
             server.finish({1, 3, 4, 5})
         requirements = {"S21", "R13", "R29", "R58", *(("R55",) if name == "none" else ())}
         made.append(server.case(f"server-dealing-{name}", f"Client 2 signs {comment}.", requirements, ("Signature",)))
+    for name, comment, shown in (
+        ("zero", "zeros", lambda its: bytes(128)),
+        ("elsewhere", "a proof of another session", lambda its: its.possession(session=bytes(32))),
+        ("binding", "a proof under another binding", lambda its: its.possession(binding=its.world.session)),
+        ("dealer", "a proof in another's name", lambda its: its.possession(dealer=1)),
+        ("challenge", "a proof with one bit of e changed", lambda its: _flipped(its.possession(), 64)),
+        ("response", "a proof with one bit of z changed", lambda its: _flipped(its.possession(), 96)),
+        ("disclosure", "a proof of its agreement with client 1", lambda its: _of_an_agreement(its)),
+    ):  # fmt: skip
+        server = ScriptedServer(active("dealing")).play_to(SHARES)
+        body = server.body(LIAR, wire.ShareKeysResponse)
+        forged_body = replace(body, signature=body.signature[:64] + shown(server.insider(LIAR)))
+        server.dropped(LIAR, server.envelope(forged_body), "S21")
+        server.receive(LIAR, server.answer(LIAR), "LATE")
+        comment = f"Client 2 shows {comment} in the place of one that it has its channel private key."
+        made.append(server.case(f"server-possession-{name}", comment, {"S21", "R29", "R58"}, ("Signature",)))
     for name, world, needs in (
         ("semi-honest", World("complaints/unsigned", FIVE), None),
         ("hybrid", active("hybrid unsigned", (1, 2, 3), 2, options=NEEDS), NEEDS),
     ):
         server = ScriptedServer(world).play_to(SHARES)
         body = server.body(LIAR, wire.ShareKeysResponse)
-        server.dropped(LIAR, server.envelope(replace(body, signature=bytes(64))), "S21")
+        server.dropped(LIAR, server.envelope(replace(body, signature=bytes(192))), "S21")
         server.play_round()
         comment = "Client 2 signs its dealing, in a session without signed dealings."
         made.append(server.case(f"server-dealing-in-{name}", comment, {"S21", "R29"}, ("Signature",), needs))

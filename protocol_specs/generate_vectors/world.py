@@ -11,7 +11,7 @@ from functools import cached_property
 from hashlib import shake_128
 from typing import Any, Final
 
-from protocol_specs.reference import digests, disclosures, keys, sealing, signatures, topology, wire
+from protocol_specs.reference import dealings, digests, disclosures, keys, sealing, signatures, topology, wire
 from protocol_specs.reference import parameters as parameters_
 from protocol_specs.reference.blame import Dealt
 from protocol_specs.reference.client import Client
@@ -357,7 +357,16 @@ class Insider:
         if not self.world.parameters.signs_dealings:
             return response
         signature = signatures.sign(self.world.identity_key(self.client), self.dealing_text(response))
-        return replace(response, signature=signature)
+        return replace(response, signature=signature + self.possession())
+
+    def possession(
+        self, session: bytes | None = None, binding: bytes | None = None, dealer: int | None = None
+    ) -> bytes:
+        """Its proof that it has its channel private key, or one for elsewhere."""
+        named = self.world.session if session is None else session, self.binding if binding is None else binding
+        public = self.advertisements[self.client].channel_public
+        context = dealings.possession_context(*named, self.client if dealer is None else dealer, public)
+        return disclosures.prove(self.channel_private, disclosures.BASE_PUBLIC, context)
 
     def dealing_text(
         self, response: wire.ShareKeysResponse, session: bytes | None = None, binding: bytes | None = None

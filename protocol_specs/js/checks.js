@@ -6,12 +6,14 @@
 import { ascending, hex } from './canonical.js';
 import { setToBytes } from './chosen.js';
 import * as crypto from './crypto.js';
-import { blocksOf, dealingToSign, digestsOf, entryOf, lift } from './disclosures.js';
+import { blocksOf, dealingToSign, digestsOf, entryOf, lift, showsPossession } from './disclosures.js';
 import * as evidence from './evidence.js';
 import { unpack } from './packing.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
 import { DecodeError, Violation, require } from './rules.js';
 import { elementsOf } from './sharing.js';
+
+const SIGNATURE = 64;
 
 /** §6.2 */
 export function acceptAdvertiseKeys({ parameters, state, roster, cohort }, sender, { advertisement, holders }) {
@@ -56,7 +58,9 @@ export function acceptShareKeys({ parameters, state, topology, roster }, sender,
     [client, splitParcel(parameters.hybrid, sender, client, ciphertext, true)]);
   if (parameters.signsDealings) {
     const statement = dealingOf(parameters, state, sender, ciphertexts).statement;
-    require(crypto.verify(roster.get(sender), signature, statement), 'S21');
+    const ends = [parameters.digest, state.binding, sender, state.advertisements.get(sender).channelPublic];
+    require(crypto.verify(roster.get(sender), signature.slice(0, SIGNATURE), statement), 'S21');
+    require(showsPossession(signature.slice(SIGNATURE), ...ends), 'S21');
     state.dealingSignatures.set(sender, signature);
   } else {
     require(signature.length === 0, 'S21');

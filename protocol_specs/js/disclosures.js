@@ -12,6 +12,7 @@ const ENTRY = 152;
 const ENTRIES_IN_A_BLOCK = 16;
 const DIGEST = 32;
 const PROOF = 128;
+const BASE = Uint8Array.of(9, ...new Uint8Array(31));
 
 const cut = (data, length) =>
   Array.from({ length: data.length / length }, (_, i) => data.slice(length * i, length * (i + 1)));
@@ -34,6 +35,16 @@ export const digestsOf = (blocks) => join(blocks.map(digestOf));
 /** What a dealer signs. */
 export const dealingToSign = (sessionDigest, binding, dealer, dealerPublic, digests) =>
   canonical('secagg/v1 dealing signature', sessionDigest, binding, dealer, dealerPublic, digests);
+
+const possessionContext = (sessionDigest, binding, dealer, dealerPublic) =>
+  canonical('secagg/v1 channel possession', sessionDigest, binding, dealer, dealerPublic);
+
+/** A dealer's proof that it has its channel private key. */
+export const provePossession = (privateKey, ...ends) => prove(privateKey, BASE, possessionContext(...ends));
+
+/** Whether such a proof shows that; ends are session digest, binding, dealer, and its channel public key. */
+export const showsPossession = (proof, ...ends) =>
+  agreementShown(ends.at(-1), BASE, proof, possessionContext(...ends)) !== null;
 
 /** Whether an entry stands in the dealing of a block and digests. */
 export const standsIn = (entry, block, digests) =>

@@ -6,7 +6,7 @@
  */
 import { CanonicalReader, ascending, bytes, canonical, concat, equal } from './canonical.js';
 import * as crypto from './crypto.js';
-import { agreementShown, dealingToSign, entryOf, standsIn } from './disclosures.js';
+import { agreementShown, dealingToSign, entryOf, showsPossession, standsIn } from './disclosures.js';
 import { DecodeError } from './rules.js';
 import { elementsOf } from './sharing.js';
 
@@ -15,6 +15,7 @@ const ENTRY = 152;
 const LONGEST_BLOCK = 2432;
 const DIGEST = 32;
 const SHARE = 36;
+const SIGNATURE = 64;
 const UNBOUNDED = 0xffffffff;
 
 /** What a proof about a pair is bound to. */
@@ -29,8 +30,12 @@ export const isDealt = ({ receiver, receiverPublic, sealed }, { block, digests }
 /** Whether the dealer of the pair signed a dealing (C38). */
 export function isSigned({ session, binding, dealer, dealerPublic }, { digests, signature }, verificationKey) {
   const statement = dealingToSign(session, binding, dealer, dealerPublic, digests);
-  return crypto.verify(verificationKey, signature, statement);
+  return crypto.verify(verificationKey, signature.slice(0, SIGNATURE), statement);
 }
+
+/** Whether the dealer of the pair shows in a dealing that it has its channel private key (C39). */
+export const hasKey = ({ session, binding, dealer, dealerPublic }, { signature }) =>
+  showsPossession(signature.slice(SIGNATURE), session, binding, dealer, dealerPublic);
 
 /** The agreement about a pair that a proof of its receiver shows, or null. */
 export const agreementOf = (pair, proof) =>
@@ -62,7 +67,7 @@ export function verdictOn({ binding, dealer, dealerPublic, receiver, receiverPub
 
 /** The bytes of evidence. */
 export const encodeEvidence = (pair, { block, digests, signature }, complainer, proof) => canonical(
-  LABEL, pair.session, pair.binding, pair.dealer, pair.dealerPublic, block, digests, signature,
+  LABEL, pair.session, pair.binding, pair.dealer, pair.dealerPublic, block, digests, signature.slice(0, SIGNATURE),
   complainer.client, complainer.channelPublic, complainer.maskPublic, complainer.commitment, complainer.signature,
   pair.sealed, proof,
 );

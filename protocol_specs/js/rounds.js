@@ -162,11 +162,12 @@ export function answerShareKeys(client, { advertisements }) {
   forget(state, 'maskSecret', ...(parameters.hybrid || parameters.signsDealings ? [] : ['channelPrivate']));
   if (!parameters.signsDealings) return { ciphertexts };
   state.channelPublics = new Map(others.map((each) => [each.client, each.channelPublic]));
-  const entries = others.map((each, i) =>
-    disclosures.entryOf(each.client, each.channelPublic, ciphertexts[i].ciphertext));
+  const entries = ciphertexts.map(({ client: receiver, ciphertext }) =>
+    disclosures.entryOf(receiver, state.channelPublics.get(receiver), ciphertext));
   const digests = disclosures.digestsOf(disclosures.blocksOf(entries));
-  const statement = disclosures.dealingToSign(parameters.digest, state.binding, ...own, digests);
-  return { ciphertexts, signature: crypto.sign(client.identityKey, statement) };
+  const ends = [parameters.digest, state.binding, ...own];
+  const signature = crypto.sign(client.identityKey, disclosures.dealingToSign(...ends, digests));
+  return { ciphertexts, signature: concat(signature, disclosures.provePossession(state.channelPrivate, ...ends)) };
 }
 
 /**
@@ -256,9 +257,9 @@ export function answerDisclosure({ parameters, state, roster }, { dealings }) {
   }));
   require(pairs.every((pair, i) => evidence.isDealt(pair, dealings[i])), 'C37');
   require(pairs.every((pair, i) => evidence.isSigned(pair, dealings[i], roster.get(pair.dealer))), 'C38');
+  require(pairs.every((pair, i) => evidence.hasKey(pair, dealings[i])), 'C39');
   const proofs = pairs.map((pair) =>
     disclosures.prove(state.channelPrivate, pair.dealerPublic, evidence.contextOf(pair)));
-  require(!proofs.includes(null), 'C39');
   forget(state, 'channelPrivate', 'unreadable', 'channelPublics');
   return { disclosures: pairs.map(({ dealer }, i) => ({ client: dealer, proof: proofs[i] })) };
 }

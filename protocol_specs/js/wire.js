@@ -10,6 +10,7 @@ const SESSION = 32;
 const PUBLIC_KEYS = [32, 1216];
 const COMMITMENT = 32;
 const SIGNATURE = 64;
+const ATTESTATION = 192;
 const PARCELS = [112, 1200, 2288, 2320];
 const SHARE = 36;
 const ENTRY = 152;
@@ -120,7 +121,7 @@ const CHECKS = {
   },
   ShareKeysResponse(body) {
     checkSealed(body);
-    checkSignature(body.signature);
+    if (body.signature.length) checkLength(body.signature, ATTESTATION);
   },
   MaskedInputCollectionRequest: checkSealed,
   MaskedInputCollectionResponse() {},
@@ -145,7 +146,7 @@ const CHECKS = {
     dealings.forEach(({ block, digests, signature }) => {
       checkMultiple(block, ENTRY, LONGEST_BLOCK);
       checkMultiple(digests, DIGEST);
-      checkLength(signature, SIGNATURE);
+      checkLength(signature, ATTESTATION);
     });
   },
   DisclosureResponse({ disclosures }) {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from protocol_specs.reference import dealings, evidence
+from protocol_specs.reference import dealings, disclosures, evidence
 from protocol_specs.reference.evidence import Pair
 from protocol_specs.reference.wire import Advertisement, Dealing, Disclosure, DisclosureRequest, ShareKeysResponse
 
@@ -40,6 +40,19 @@ class Dealt:
         digests = dealings.digests(self.entries(response))
         public = self.advertisements[dealer].channel_public
         return dealings.signed_input(self.session, self.binding, dealer, public, digests)
+
+    def _possession_context(self, dealer: int) -> bytes:
+        public = self.advertisements[dealer].channel_public
+        return dealings.possession_context(self.session, self.binding, dealer, public)
+
+    def possession(self, dealer: int, private: bytes) -> bytes:
+        """The dealer's proof that it has its channel private key."""
+        return disclosures.prove(private, disclosures.BASE_PUBLIC, self._possession_context(dealer))
+
+    def shows_possession(self, dealer: int, response: ShareKeysResponse) -> bool:
+        """Whether that is in its response (S21)."""
+        public, proof = self.advertisements[dealer].channel_public, response.signature[64:]
+        return disclosures.shown(public, disclosures.BASE_PUBLIC, proof, self._possession_context(dealer)) is not None
 
     def request(self, complainer: int, accused: Iterable[int]) -> DisclosureRequest:
         """What a complainer is asked to disclose."""

@@ -264,7 +264,9 @@ class Client:
         response = wire.ShareKeysResponse(tuple(sealed))
         if self.parameters.signs_dealings:
             dealt = Dealt(self.session, self.binding, self.advertisements, {})
-            response = replace(response, signature=self._sign(dealt.signed_input(self.client, response)))
+            signature = self._sign(dealt.signed_input(self.client, response))
+            possession = dealt.possession(self.client, _there(secrets.channel_private))
+            response = replace(response, signature=signature + possession)
         return response
 
     def _masked_input(self, request: wire.MaskedInputCollectionRequest) -> wire.Response:

@@ -36,6 +36,11 @@ def signed_input(session: bytes, binding: bytes, dealer: int, dealer_public: byt
     return canonical("secagg/v1 dealing signature", session, binding, dealer, dealer_public, dealt)
 
 
+def possession_context(session: bytes, binding: bytes, dealer: int, dealer_public: bytes) -> bytes:
+    """What a dealer's proof that it has its channel private key is bound to."""
+    return canonical("secagg/v1 channel possession", session, binding, dealer, dealer_public)
+
+
 def stands_in(its: bytes, block: bytes, dealt: bytes) -> bool:
     """Whether an entry stands in the dealing of a block and digests."""
     whole = len(block) % ENTRY_BYTES == 0 and len(dealt) % DIGEST_BYTES == 0

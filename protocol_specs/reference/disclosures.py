@@ -7,6 +7,7 @@ from protocol_specs.reference.canonical import canonical
 from protocol_specs.reference.edwards import BASE, ORDER, P, Point
 
 PROOF_BYTES = 128
+BASE_PUBLIC = (9).to_bytes(32, "little")
 
 
 def lift(public: bytes) -> Point | None:

@@ -45,7 +45,13 @@ class Pair:
     def is_signed(self, dealing: Dealing, verification_key: bytes) -> bool:
         """Whether the dealer signed the dealing, with these keys (C38)."""
         text = dealings.signed_input(self.session, self.binding, self.dealer, self.dealer_public, dealing.digests)
-        return signatures.verifies(verification_key, text, dealing.signature)
+        return signatures.verifies(verification_key, text, dealing.signature[:64])
+
+    def has_key(self, dealing: Dealing) -> bool:
+        """Whether the dealer shows that it has its channel private key (C39)."""
+        context = dealings.possession_context(self.session, self.binding, self.dealer, self.dealer_public)
+        proof = dealing.signature[64:]
+        return disclosures.shown(self.dealer_public, disclosures.BASE_PUBLIC, proof, context) is not None
 
     def agreement(self, proof: bytes) -> bytes | None:
         """The agreement of dealer and receiver that a proof by the receiver shows, if it does."""
@@ -72,7 +78,7 @@ def encode(pair: Pair, dealing: Dealing, complainer: Advertisement, proof: bytes
         pair.dealer_public,
         dealing.block,
         dealing.digests,
-        dealing.signature,
+        dealing.signature[:64],
         complainer.client,
         complainer.channel_public,
         complainer.mask_public,
@@ -90,7 +96,7 @@ def disclose(
     for pair, dealing in zip(pairs, shown, strict=True):
         demand(pair.stands_in(dealing), "C37")
         demand(pair.is_signed(dealing, roster[pair.dealer]), "C38")
-        demand(disclosures.lift(pair.dealer_public) is not None, "C39")
+        demand(pair.has_key(dealing), "C39")
     proofs = (disclosures.prove(private, pair.dealer_public, pair.context) for pair in pairs)
     return tuple(Disclosure(pair.dealer, proof) for pair, proof in zip(pairs, proofs, strict=True))
 

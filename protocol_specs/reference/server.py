@@ -246,7 +246,8 @@ class Server:
         if not self.parameters.signs_dealings:
             return response.signature == b""
         signed = self._dealt.signed_input(client, response)
-        return signatures.verifies(self._roster[client], signed, response.signature)
+        is_signed = signatures.verifies(self._roster[client], signed, response.signature[:64])
+        return is_signed and self._dealt.shows_possession(client, response)
 
     def _check_disclosures(self, client: int, response: wire.DisclosureResponse) -> None:
         """§6.8."""

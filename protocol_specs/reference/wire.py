@@ -103,7 +103,7 @@ class ShareKeysResponse:
     """One parcel for each advertised neighbour; the signature is there in a session with signed dealings."""
 
     ciphertexts: tuple[SealedShares, ...] = _list(1, SealedShares)
-    signature: bytes = dataclasses.field(default=b"", metadata={"number": 2, "kind": "bytes", "lengths": (0, 64)})
+    signature: bytes = dataclasses.field(default=b"", metadata={"number": 2, "kind": "bytes", "lengths": (0, 192)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Dealing:
     client: int = _field(1, "fixed64")
     block: bytes = _multiple(2, 152, 2432)
     digests: bytes = _multiple(3, 32, 2**31)
-    signature: bytes = _bytes(4, 64)
+    signature: bytes = _bytes(4, 192)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ _DEALING_FAULTS: dict[str, Fault] = {
         "R58",
         Client,
         "_seal_shares",
-        "signature=self._sign(dealt.signed_input(self.client, response))",
+        "signature=signature + possession",
         'signature=b""',
     ),
     "dealing-signed-everywhere": edited(

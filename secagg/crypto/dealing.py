@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from secagg.canonical import encode_fields
+from secagg.crypto import disclosure
+from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.labels import Label
+from secagg.crypto.signing import SIGNATURE_BYTES, IdentityKey
 
 PAIRS_IN_A_BLOCK: Final = 16
 ENTRY_BYTES: Final = 8 + 32 + 112
 DIGEST_BYTES: Final = 32
 ID_BYTES: Final = 8
+ATTESTATION_BYTES: Final = SIGNATURE_BYTES + disclosure.PROOF_BYTES
 
 
 def dealt_entry(receiver: int, receiver_public: bytes, sealed: bytes) -> bytes:
@@ -38,6 +42,33 @@ def digests_of(entries: Sequence[bytes]) -> bytes:
 def dealing_text(session: bytes, binding: bytes, dealer: int, dealer_public: bytes, digests: bytes) -> bytes:
     """What a dealer signs; `dealer_public` is its channel public key."""
     return encode_fields(Label.DEALING_SIGNATURE, session, binding, dealer, dealer_public, digests)
+
+
+def attest(
+    identity: IdentityKey, key: AgreementKey, session: bytes, binding: bytes, dealer: int, dealt: bytes
+) -> bytes:
+    """What a dealer sends with its pairs: its signature, and the proof that it has the channel private key itself.
+
+    Args:
+        identity: signs.
+        key: the channel key that the pairs are sealed with.
+        session: session digest.
+        binding: the session's.
+        dealer: its id.
+        dealt: the digests of its blocks.
+    """
+    signature = identity.sign(dealing_text(session, binding, dealer, key.public, dealt))
+    return signature + disclosure.prove_possession(key, _possession_context(session, binding, dealer, key.public))
+
+
+def shows_possession(attestation: bytes, session: bytes, binding: bytes, dealer: int, dealer_public: bytes) -> bool:
+    """Whether what a dealer sent shows that it has the private key of its channel public key."""
+    context = _possession_context(session, binding, dealer, dealer_public)
+    return disclosure.shows_possession(dealer_public, attestation[SIGNATURE_BYTES:], context)
+
+
+def _possession_context(session: bytes, binding: bytes, dealer: int, dealer_public: bytes) -> bytes:
+    return encode_fields(Label.CHANNEL_POSSESSION, session, binding, dealer, dealer_public)
 
 
 def disclosure_context(

@@ -31,6 +31,7 @@ PROOF_BYTES: Final = 128
 _FIELD_PRIME: Final = 2**255 - 19
 _GROUP_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _SCALAR_BYTES: Final = 32
+_BASE_POINT: Final = (9).to_bytes(KEY_BYTES, "little")
 
 
 def is_provable(public: bytes) -> bool:
@@ -107,6 +108,23 @@ def check(public: bytes, peer_public: bytes, proof: bytes, context: bytes) -> Se
     if _challenge(context, own, agreed, one, other) != challenge:
         return None
     return SecretBytes(_coordinate(agreed))
+
+
+def prove_possession(key: AgreementKey, context: bytes) -> bytes:
+    """Prove that one has a private key: disclose its agreement with the base point, which is its public key."""
+    return prove(key, _BASE_POINT, context)
+
+
+def shows_possession(public: bytes, proof: bytes, context: bytes) -> bool:
+    """Whether a proof shows that its maker has the private key of `public`, which is provable then.
+
+    A disclosure is no secret to a peer of which this was shown. Of another peer, whose key may be a multiple of an
+    honest client's, the disclosed agreement is a multiple of the agreement with that client.
+
+    Raises:
+        ParameterError: `public` is not 32 bytes long.
+    """
+    return check(public, _BASE_POINT, proof, context) is not None
 
 
 def _challenge(context: bytes, *points: bytes) -> bytes:

@@ -35,6 +35,7 @@ class Label(bytes, Enum):
         CHANNEL_DISCLOSURE: challenge of a proof that discloses the agreement of two channel keys.
         DISCLOSURE_NONCE: scalar that hides the private key in such a proof.
         DISCLOSURE_CONTEXT: what such a proof is bound to.
+        CHANNEL_POSSESSION: what a dealer's proof that it has its channel private key is bound to.
         BLAME_EVIDENCE: signed messages and a proof by which anybody sees who lied about a sealed pair.
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
         NOISE_KEY: PRG key of the noise that one client adds to its input for differential privacy.
@@ -69,6 +70,7 @@ class Label(bytes, Enum):
     CHANNEL_DISCLOSURE = b"secagg/v1 channel disclosure"
     DISCLOSURE_NONCE = b"secagg/v1 disclosure nonce"
     DISCLOSURE_CONTEXT = b"secagg/v1 disclosure context"
+    CHANNEL_POSSESSION = b"secagg/v1 channel possession"
     BLAME_EVIDENCE = b"secagg/v1 blame evidence"
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
     NOISE_KEY = b"secagg/v1 noise key"

@@ -241,10 +241,11 @@ class SessionParameters:
         """Demand that a smaller cohort can still release a sum, and that its graph has this degree."""
         needed = max(self.threshold + 1, self.minimum_contributors)
         sparse, degree = self.topology.kind is TopologyKind.SPARSE, self.topology.degree
-        if sparse:
+        graph = ""
+        if self.topology.kind is not TopologyKind.COMPLETE:
             needed = max(needed, degree + 1)
+            graph = f", on a ring of degree {degree}," if sparse else f", in which each draws {degree} holders,"
         if left < needed or (sparse and left % 2 and degree % 2):
-            graph = f", on a ring of degree {degree}," if sparse else ""
             raise ParameterError(
                 f"{left} of {self.clients} clients are left, and a session with threshold {self.threshold} and "
                 f"minimum_contributors {self.minimum_contributors}{graph} needs at least {needed}"

@@ -1,7 +1,7 @@
 """A client that cannot read a sealed pair says so, and shows it (Specification §6.4, §6.8).
 
 All of it follows from sealed pairs and keys: no input is looked at. A disclosure opens the channel with one dealer in
-both directions, and is safe because that dealer signed a pair that nobody can read.
+both directions, and is safe because that dealer signed a pair that nobody can read, and knows the agreement itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from secagg.crypto.signing import verify
 from secagg.errors import PeerMisbehaved, Violation
 from secagg.parameters import ClientId
 from secagg.protocol.client_states import AccusedPair, AwaitingDisclosure, AwaitingMaskedInput, ClientStep
-from secagg.protocol.messages import MOST_DISCLOSURES, Complaint, Dealing, DisclosureRequest, DisclosureResponse
+from secagg.protocol.messages import (
+    MOST_DISCLOSURES,
+    SIGNATURE_BYTES,
+    Complaint,
+    Dealing,
+    DisclosureRequest,
+    DisclosureResponse,
+)
 
 
 def complain(state: AwaitingMaskedInput, unreadable: Mapping[ClientId, bytes]) -> ClientStep:
@@ -68,13 +75,15 @@ def _check(state: AwaitingDisclosure, own_public: bytes, shown: Dealing) -> None
             Violation.DISCLOSURE_OF_ANOTHER_PAIR,
             f"the pair that client {context.client} cannot read is not in what is shown of client {shown.client}",
         )
-    text = dealing.dealing_text(context.session, state.binding, shown.client, pair.channel_public, shown.digests)
-    if not verify(context.roster[shown.client], text, shown.signature):
+    ends = context.session, state.binding, shown.client, pair.channel_public
+    text = dealing.dealing_text(*ends, shown.digests)
+    if not verify(context.roster[shown.client], text, shown.signature[:SIGNATURE_BYTES]):
         raise PeerMisbehaved(
             Violation.DEALING_SIGNATURE_INVALID, f"client {shown.client} did not sign what is shown of it"
         )
-    if not disclosure.is_provable(pair.channel_public):
+    # Or a key made of an honest client's would have this client disclose its agreement with that one.
+    if not dealing.shows_possession(shown.signature, *ends):
         raise PeerMisbehaved(
             Violation.DISCLOSURE_KEY_NOT_PROVABLE,
-            f"the channel key shown for client {shown.client} is not of the group of prime order",
+            f"client {shown.client} does not show that it has the private key of the channel key shown for it",
         )

@@ -263,16 +263,16 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
         encapsulated,
         view=ChosenView(mask_publics, tuple(sealed_for)) if context.chosen else None,
     )
-    if not context.deals_signed or context.identity is None:
+    if isinstance(state.channel_key, HybridKey) or not context.deals_signed or context.identity is None:
         return ClientStep(following, ShareKeysResponse(context.session, tuple(parcels)))
     publics = {peer.client: peer.channel_public for peer in peers}
     entries = [dealing.dealt_entry(receiver, publics[receiver], sealed) for receiver, sealed in parcels]
-    text = dealing.dealing_text(
-        context.session, binding, context.client, state.own.channel_public, dealing.digests_of(entries)
+    attestation = dealing.attest(
+        context.identity, state.channel_key, context.session, binding, context.client, dealing.digests_of(entries)
     )
     return ClientStep(
         replace(following, channel_key=state.channel_key, channel_publics=publics),
-        ShareKeysResponse(context.session, tuple(parcels), context.identity.sign(text)),
+        ShareKeysResponse(context.session, tuple(parcels), attestation),
     )
 
 

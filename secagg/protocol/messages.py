@@ -102,7 +102,7 @@ class ShareKeysRequest:
 class ShareKeysResponse:
     """One parcel for each advertised neighbour: (receiver, parcel) (Specification §3.3, §6.3).
 
-    `signature` is over the dealing, 64 bytes, in a session with signed dealings and empty in others (§3.6).
+    `signature` is the dealer's attestation, 192 bytes, in a session with signed dealings and empty in others (§3.6).
     """
 
     session: bytes

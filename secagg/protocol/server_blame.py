@@ -16,6 +16,7 @@ from secagg.protocol.events import Blame
 from secagg.protocol.evidence import Evidence, judge
 from secagg.protocol.messages import (
     MOST_DISCLOSURES,
+    SIGNATURE_BYTES,
     Complaint,
     Dealing,
     DisclosureRequest,
@@ -35,7 +36,7 @@ from secagg.protocol.topology import among
 
 def take_complaint(state: CollectingMaskedInputs, client: ClientId, message: Complaint) -> None:
     """Keep a complaint about clients whose parcels this one was sent."""
-    senders = among(state.context.graph.of(client), state.advertisements)
+    senders = among(state.graph.owners(client), state.advertisements)
     if not message.accused or not set(message.accused) <= set(senders):
         refuse(
             DropReason.COMPLAINT_ABOUT_A_STRANGER,
@@ -160,7 +161,7 @@ def _evidence(state: CollectingDisclosures, dealer: ClientId, client: ClientId, 
         dealer_public=state.dealings.channel_publics[dealer],
         block=shown.block,
         digests=shown.digests,
-        dealing_signature=shown.signature,
+        dealing_signature=shown.signature[:SIGNATURE_BYTES],
         complainer=client,
         channel_public=ad.channel_public,
         mask_public=ad.mask_public,

@@ -17,6 +17,7 @@ from secagg.protocol.context import SessionContext
 from secagg.protocol.events import ClientDropped, ServerEvent
 from secagg.protocol.messages import (
     SEALED_BYTES,
+    SIGNATURE_BYTES,
     AdvertiseKeysRequest,
     AdvertiseKeysResponse,
     MaskedInputCollectionRequest,
@@ -160,16 +161,17 @@ def _check_dealing(state: CollectingShares, client: ClientId, message: ShareKeys
     context, ads = state.context, state.advertisements
     if context.deals_signed:
         entries = [dealing.dealt_entry(to, ads[to].channel_public, sealed) for to, sealed in message.ciphertexts]
-        text = dealing.dealing_text(
-            context.session, state.binding, client, ads[client].channel_public, dealing.digests_of(entries)
-        )
-        right = verify(context.roster[client], text, message.signature)
+        ends = context.session, state.binding, client, ads[client].channel_public
+        text = dealing.dealing_text(*ends, dealing.digests_of(entries))
+        right = verify(context.roster[client], text, message.signature[:SIGNATURE_BYTES])
+        right = right and dealing.shows_possession(message.signature, *ends)
     else:
         right = not message.signature
     if not right:
         refuse(
             DropReason.DEALING_SIGNATURE_INVALID,
-            f"client {client} did not sign what it dealt, or signed it where nobody does",
+            f"client {client} did not sign what it dealt, did not show that it has its channel private key, or signed "
+            "where nobody does",
         )
 
 

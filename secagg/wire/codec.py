@@ -16,7 +16,7 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import EncodeError as ProtobufEncodeError
 
-from secagg.crypto.dealing import ENTRY_BYTES, PAIRS_IN_A_BLOCK
+from secagg.crypto.dealing import ATTESTATION_BYTES, ENTRY_BYTES, PAIRS_IN_A_BLOCK
 from secagg.crypto.disclosure import PROOF_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
@@ -148,7 +148,9 @@ def decode_client_message(data: bytes | memoryview) -> ClientMessage:
             return AdvertiseKeysResponse(session, _advertisement(answer.advertisement), holders)
         case "share_keys_response":
             shares = envelope.share_keys_response
-            return ShareKeysResponse(session, _sealed(shares.ciphertexts), _signature(shares.signature, "the dealing"))
+            return ShareKeysResponse(
+                session, _sealed(shares.ciphertexts), _signature(shares.signature, "the dealing", ATTESTATION_BYTES)
+            )
         case "complaint":
             return Complaint(session, _ascending(envelope.complaint.accused, "accused"))
         case "disclosure_response":
@@ -205,9 +207,9 @@ def _ascending(clients: Iterable[ClientId], name: str) -> tuple[ClientId, ...]:
     return listed
 
 
-def _signature(value: bytes, name: str) -> bytes:
-    if len(value) not in (0, SIGNATURE_BYTES):
-        raise DecodeError(f"the signature of {name} has {len(value)} bytes; it has {SIGNATURE_BYTES} or none")
+def _signature(value: bytes, name: str, length: int = SIGNATURE_BYTES) -> bytes:
+    if len(value) not in (0, length):
+        raise DecodeError(f"the signature of {name} has {len(value)} bytes; it has {length} or none")
     return value
 
 
@@ -218,7 +220,7 @@ def _dealing(entry: pb.Dealing) -> Dealing:
     ):
         if not value or len(value) % unit or len(value) > most:
             raise DecodeError(f"{name} of a dealing has {len(value)} bytes; it has a multiple of {unit}, up to {most}")
-    return Dealing(entry.client, entry.block, entry.digests, _exactly(entry.signature, SIGNATURE_BYTES, "a dealing"))
+    return Dealing(entry.client, entry.block, entry.digests, _exactly(entry.signature, ATTESTATION_BYTES, "a dealing"))
 
 
 def _advertisement(entry: pb.Advertisement) -> Advertisement:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secagg.crypto.dealing import DIGEST_BYTES, ENTRY_BYTES, PAIRS_IN_A_BLOCK
+from secagg.crypto.dealing import ATTESTATION_BYTES, DIGEST_BYTES, ENTRY_BYTES, PAIRS_IN_A_BLOCK
 from secagg.crypto.disclosure import PROOF_BYTES
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.crypto.suites import get_suite
@@ -23,9 +23,9 @@ _INCLUSION: Final = SIGNATURE_BYTES + 8
 _REVEALED: Final = SHARE_BYTES + 13
 _CLIENT: Final = 8
 _VECTORS: Final = MAX_VECTORS * 640
-_DEALING_SIGNATURE: Final = SIGNATURE_BYTES + 8
+_ATTESTATION: Final = ATTESTATION_BYTES + 8
 _DISCLOSURE: Final = PROOF_BYTES + 22
-_BESIDE_A_BLOCK: Final = DIGEST_BYTES + SIGNATURE_BYTES + 104
+_BESIDE_A_BLOCK: Final = DIGEST_BYTES + ATTESTATION_BYTES + 104
 
 
 def _parcel(parameters: SessionParameters) -> int:
@@ -47,7 +47,7 @@ def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> in
         advertisement = _advertisement(parameters) + degree * _CLIENT + 8
         # Shares of its choosers, too, which are up to three times as many as its holders, and of holders that drew it.
         return _FRAMING + max(packed_bytes + _INCLUSION, 4 * degree * _REVEALED, advertisement)
-    shares = degree * _parcel(parameters) + _DEALING_SIGNATURE
+    shares = degree * _parcel(parameters) + _ATTESTATION
     # A parcel is shorter than an advertisement, and the smallest cohort has one of each.
     lengths = [packed_bytes, shares, _advertisement(parameters)]
     if _deals_signed(parameters):

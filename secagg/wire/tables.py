@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+from secagg.crypto.dealing import ATTESTATION_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.parameters import ClientId
@@ -32,7 +33,7 @@ _SEED_SHARES: Final = EntryList(b"\x0a", SHARE_BYTES)
 _MASK_KEY_SHARES: Final = EntryList(b"\x12", SHARE_BYTES)
 _CONFIRMATIONS: Final = EntryList(b"\x1a", SIGNATURE_BYTES)
 _SHARERS: Final = b"\x12"  # of a chosen graph, behind the sealed shares
-_SIGNATURE: Final = b"\x12" + bytes([SIGNATURE_BYTES])
+_ATTESTATION: Final = b"\x12" + varint(ATTESTATION_BYTES)
 _SURVIVORS: Final = b"\x0a"  # packed, as proto3 has lists of numbers
 _DROPPED: Final = b"\x12"
 _SHARE_KEYS_RESPONSE: Final = b"\x2a"  # the tags of Envelope.body
@@ -47,7 +48,7 @@ def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
         case ShareKeysResponse(session, ciphertexts, signature):
             tag, content = _SHARE_KEYS_RESPONSE, _write_pairs(_SEALED, ciphertexts)
             if content is not None and signature:
-                content = content + _SIGNATURE + signature if len(signature) == SIGNATURE_BYTES else None
+                content = content + _ATTESTATION + signature if len(signature) == ATTESTATION_BYTES else None
         case MaskedInputCollectionRequest(session, ciphertexts, sharers):
             tag, content = _MASKED_INPUT_COLLECTION_REQUEST, _write_pairs(_SEALED, ciphertexts)
             if content is not None and sharers:
@@ -68,10 +69,10 @@ def decode_share_keys_response(data: bytes | memoryview) -> ShareKeysResponse | 
     if read is None:
         return None
     session, sealed, rest = read
-    signed = len(rest) == len(_SIGNATURE) + SIGNATURE_BYTES and rest[: len(_SIGNATURE)] == _SIGNATURE
+    signed = len(rest) == len(_ATTESTATION) + ATTESTATION_BYTES and rest[: len(_ATTESTATION)] == _ATTESTATION
     if len(rest) and not signed:
         return None
-    return ShareKeysResponse(session, sealed, bytes(rest[len(_SIGNATURE) :]))
+    return ShareKeysResponse(session, sealed, bytes(rest[len(_ATTESTATION) :]))
 
 
 def decode_masked_input_collection_request(data: bytes | memoryview) -> MaskedInputCollectionRequest | None:

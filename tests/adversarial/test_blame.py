@@ -8,11 +8,20 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl.bindings import crypto_scalarmult_ed25519_noclamp
 
-from secagg import AbortReason, EvidenceError, Round, verify_evidence
-from secagg.crypto import dealing
+from secagg import AbortReason, DropReason, EvidenceError, PeerMisbehaved, Round, Violation, verify_evidence
+from secagg.crypto import aead, dealing, disclosure
+from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.disclosure import _GROUP_ORDER, _coordinate, _lifted
+from secagg.crypto.key_schedule import advertisement_text, channel_key, share_associated_data
+from secagg.crypto.randomness import SystemRandomSource
+from secagg.crypto.secret import SecretBytes
+from secagg.protocol.client_complaint import disclose
 from secagg.protocol.client_states import AwaitingDisclosure, AwaitingMaskedInput
+from secagg.protocol.events import ClientDropped
 from secagg.protocol.evidence import Evidence
+from secagg.protocol.messages import Dealing, DisclosureRequest, MaskedInputCollectionRequest
 from secagg.wire.codec import encode
 from tests.adversarial.tools import complains
 from tests.dealers import GARBAGE, false_complaint, garbage_from, pretend_to_complain, redealt, sealed_by
@@ -164,6 +173,70 @@ def test_pitfall_44_a_lying_server_gets_no_disclosure_between_honest_clients() -
     harness.play_round(tolerant=True)
     assert "is not in what is shown of client 2" in str(harness.errors[4])
     assert [(blame.client, blame.evidence) for blame in harness.server.blame] == [(4, None)]
+
+
+def _scalar(value: int) -> bytes:
+    return value.to_bytes(32, "little")
+
+
+def three_times(public: bytes) -> bytes:
+    """A provable key of which nobody needs the private key: agreements with it are three times those with `public`."""
+    return _coordinate(crypto_scalarmult_ed25519_noclamp(_scalar(3), _lifted(public)))
+
+
+def test_pitfall_44_a_client_discloses_nothing_to_a_dealer_that_does_not_have_its_key() -> None:
+    """Client 2 and the server: its channel key is a multiple of client 1's, and it signs garbage for client 4.
+
+    A disclosure would be a multiple of the agreement of 1 and 4, who are honest, and would open what 1 sealed for 4.
+    With all clients but 1 in the place of 4, who complain while 1 masks its input without 2, it would open that input.
+    """
+    harness = active().run_to(Round.SHARE_KEYS)
+    listed = decode_request(harness.requests[4]).advertisements
+    publics = {ad.client: ad.channel_public for ad in listed}
+    shown = replace(listed[1], channel_public=three_times(publics[1]))
+    text = advertisement_text(harness.session, 2, shown.channel_public, shown.mask_public, shown.commitment)
+    shown = replace(shown, signature=harness.identities[2].sign(text))
+    lie = alter(harness.requests[4], advertisements=(listed[0], shown, *listed[2:]))
+    honest = (1, 3, 4, 5, 6, 7)
+    dealt = {client: dict(decode_answer(harness.ask(client, lie) or b"").ciphertexts) for client in honest}
+    pairs = tuple((other, GARBAGE if other == 2 else dealt[other][4]) for other in (1, 2, 3, 5, 6, 7))
+    client = harness.clients[4]
+    assert complains(client, encode(MaskedInputCollectionRequest(harness.session, pairs))) == (2,)
+    state = cast(AwaitingDisclosure, client._state)
+    assert isinstance(state.channel_key, AgreementKey)
+
+    proof = disclosure.prove(state.channel_key, shown.channel_public, b"")
+    third = _coordinate(crypto_scalarmult_ed25519_noclamp(_scalar(pow(3, -1, _GROUP_ORDER)), proof[32:64]))
+    key = channel_key(SecretBytes(third), state.binding, 1, publics[1], 4, publics[4])
+    assert aead.open_sealed(key, dealt[1][4], share_associated_data(state.binding, 1, 4)).expose()
+
+    entry = dealing.dealt_entry(4, publics[4], GARBAGE)
+    digests = dealing.digests_of([entry])
+    ends = harness.session, state.binding, 2, shown.channel_public
+    signed = harness.identities[2].sign(dealing.dealing_text(*ends, digests))
+    for possession in (
+        bytes(128),
+        disclosure.prove_possession(AgreementKey.from_secret(SecretBytes(bytes(range(32)))), b""),
+    ):
+        request = DisclosureRequest(harness.session, (Dealing(2, entry, digests, signed + possession),))
+        with pytest.raises(PeerMisbehaved, match="does not show that it has the private key") as caught:
+            disclose(state, request, SystemRandomSource())
+        assert caught.value.violation is Violation.DISCLOSURE_KEY_NOT_PROVABLE
+    with pytest.raises(PeerMisbehaved):
+        client.receive(encode(request))
+
+
+def test_pitfall_44_a_dealer_that_does_not_have_its_key_is_dropped_before_it_can_be_complained_about() -> None:
+    harness = active().run_to(Round.SHARE_KEYS)
+    harness.play_round(
+        on_answer=lambda client, answer: (
+            alter(answer, signature=decode_answer(answer).signature[:64] + bytes(128)) if client == 2 else answer
+        )
+    )
+    dropped = [event for event in harness.events if isinstance(event, ClientDropped)]
+    assert [(event.client, event.reason) for event in dropped] == [(2, DropReason.DEALING_SIGNATURE_INVALID)]
+    harness.finish()
+    harness.assert_exact()
 
 
 def test_pitfall_44_two_copies_of_a_client_never_complain_and_upload() -> None:

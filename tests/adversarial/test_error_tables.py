@@ -215,7 +215,7 @@ def dealt_with_a_key_of_the_twist(harness: Harness) -> bytes:
     entry = dealing.dealt_entry(1, state.channel_key.public, bytes(112))
     digests = dealing.digests_of([entry])
     signature = insider.sign(dealing.dealing_text(harness.session, state.binding, 5, TWIST_POINT, digests))
-    return encode(DisclosureRequest(harness.session, (Dealing(5, entry, digests, signature),)))
+    return encode(DisclosureRequest(harness.session, (Dealing(5, entry, digests, signature + bytes(128)),)))
 
 
 R = Round
@@ -239,7 +239,7 @@ LIES: Final[dict[Violation, Lie]] = {
     Violation.SHARERS_BELOW_THRESHOLD: Lie(R.MASKED_INPUT, lambda h: without(h, "ciphertexts", 2, 3)),
     Violation.DISCLOSURE_OF_A_CLIENT_NOT_ACCUSED: Lie(R.SHARE_KEYS, lambda h: alter(complained(h), dealings=())),
     Violation.DISCLOSURE_OF_ANOTHER_PAIR: Lie(R.SHARE_KEYS, lambda h: shown_with(h, block=bytes(152))),
-    Violation.DEALING_SIGNATURE_INVALID: Lie(R.SHARE_KEYS, lambda h: shown_with(h, signature=bytes(64))),
+    Violation.DEALING_SIGNATURE_INVALID: Lie(R.SHARE_KEYS, lambda h: shown_with(h, signature=bytes(192))),
     Violation.DISCLOSURE_KEY_NOT_PROVABLE: Lie(R.SHARE_KEYS, lambda h: dealt_with_a_key_of_the_twist(h)),
     Violation.CONTRIBUTOR_NOT_A_SHARER: Lie(R.CONSISTENCY_CHECK, contributors(1, 2, 3, 4, 9)),
     Violation.CONTRIBUTORS_BELOW_MINIMUM: Lie(
@@ -324,7 +324,7 @@ ANSWERS: Final[dict[DropReason, Answer]] = {
     DropReason.PUBLIC_KEY_OF_LOW_ORDER: Answer(R.ADVERTISE_KEYS, advertised(mask_public=ZERO_POINT)),
     DropReason.PUBLIC_KEY_NOT_CANONICAL: Answer(R.ADVERTISE_KEYS, advertised(channel_public=UNREDUCED_POINT)),
     DropReason.CHANNEL_KEY_NOT_PROVABLE: Answer(R.ADVERTISE_KEYS, advertised(channel_public=TWIST_POINT)),
-    DropReason.DEALING_SIGNATURE_INVALID: Answer(R.SHARE_KEYS, lambda h: alter(honest(h), signature=bytes(64))),
+    DropReason.DEALING_SIGNATURE_INVALID: Answer(R.SHARE_KEYS, lambda h: alter(honest(h), signature=bytes(192))),
     DropReason.COMPLAINT_ABOUT_A_STRANGER: Answer(R.MASKED_INPUT, lambda h: encode(Complaint(h.session, (5,)))),
     DropReason.CIPHERTEXT_RECIPIENTS_WRONG: Answer(
         R.SHARE_KEYS, lambda h: alter(honest(h), ciphertexts=decode_answer(honest(h)).ciphertexts[1:])

@@ -601,6 +601,14 @@ def test_a_renewed_ring_keeps_its_degree() -> None:
         ring.renew(exclude=range(14))
 
 
+def test_in_a_renewed_chosen_graph_each_draws_as_many_holders_as_before() -> None:
+    again = CHOSEN.renew(exclude=CHOSEN.cohort[:2])
+    assert (again.clients, again.topology) == (8, CHOSEN.topology)
+    assert CHOSEN.renew().topology == CHOSEN.topology
+    with pytest.raises(ParameterError, match=r"6 of 10 clients are left, .*draws 6 holders, needs at least 7;"):
+        CHOSEN.renew(exclude=CHOSEN.cohort[:4])
+
+
 @pytest.mark.parametrize(
     ("settings", "needed"),
     [

@@ -224,7 +224,7 @@ def test_the_block_of_a_receiver_is_the_one_that_is_shown() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("signature", [bytes(64), b""])
+@pytest.mark.parametrize("signature", [bytes(192), b""])
 def test_a_dealing_that_is_signed_otherwise_costs_its_dealer_the_session(kind: str, signature: bytes) -> None:
     harness = session(kind).run_to(Round.SHARE_KEYS)
     wrong = (signature == b"") == harness.active or harness.active
@@ -344,7 +344,8 @@ def test_a_client_shows_a_pair_only_to_who_has_its_dealers_signature(change: str
         )
         signers = {"signature": None, "another dealer's": 2, "another session's key": 1}
         signer = signers[change]
-        return replace(shown, signature=bytes(64) if signer is None else harness.identities[signer].sign(text))
+        signature = bytes(64) if signer is None else harness.identities[signer].sign(text)
+        return replace(shown, signature=signature + shown.signature[64:])
 
     assert refused(harness, changed_request(harness, forge)) is V.DEALING_SIGNATURE_INVALID
 
@@ -359,7 +360,7 @@ def test_a_client_proves_nothing_of_a_key_that_is_none_of_the_curve() -> None:
 
     def signed_so(shown: Dealing) -> Dealing:
         text = dealing.dealing_text(harness.session, state.binding, 1, TWIST, shown.digests)
-        return replace(shown, signature=harness.identities[1].sign(text))
+        return replace(shown, signature=harness.identities[1].sign(text) + shown.signature[64:])
 
     assert refused(harness, changed_request(harness, signed_so)) is V.DISCLOSURE_KEY_NOT_PROVABLE
 
@@ -373,7 +374,7 @@ def test_where_dealings_are_not_signed_nothing_is_disclosed(suite: int) -> None:
         alter(harness.requests[4], ciphertexts=((dealer, bytes(len(parcel))), *rest))
     )
     assert complaint == encode(Complaint(harness.session, (dealer,)))
-    request = DisclosureRequest(harness.session, (Dealing(dealer, bytes(152), bytes(32), bytes(64)),))
+    request = DisclosureRequest(harness.session, (Dealing(dealer, bytes(152), bytes(32), bytes(192)),))
     violation = refused(harness, encode(request))
     assert violation is (
         V.DISCLOSURE_OF_A_CLIENT_NOT_ACCUSED if suite == 0x0101 else V.MESSAGE_NOT_EXPECTED_IN_THIS_PHASE
@@ -414,3 +415,22 @@ def test_a_sum_is_never_released_beside_a_complaint() -> None:
     with pytest.raises(SessionAbortedError, match=r"nothing was unmasked; to blame: clients 1\. .*renew\(exclude="):
         _ = harness.server.result
     assert all(isinstance(blame, Blame) for blame in harness.server.blame)
+
+
+def test_in_a_chosen_graph_who_was_dealt_garbage_complains_and_the_server_names_the_dealer() -> None:
+    """Nothing is signed there, so it is a hint. Who complains of one that dealt it nothing is dropped."""
+    harness = Harness(9, threat_model="active", topology="chosen", degree=4, threshold=3).run_to(Round.MASKED_INPUT)
+    owners = {
+        client: [sender for sender, _ in decode_request(harness.requests[client]).ciphertexts]
+        for client in harness.cohort
+    }
+    strangers = {client: set(harness.cohort) - {client, *owners[client]} for client in owners}
+    liar = next(client for client in owners if strangers[client])
+    victim = next(client for client in owners if client != liar and owners[client])
+    harness.deliver(liar, encode(Complaint(harness.session, (min(strangers[liar]),))))
+    assert dropped(harness) == [(liar, D.COMPLAINT_ABOUT_A_STRANGER)]
+    listed = decode_request(harness.requests[victim]).ciphertexts
+    lie = alter(harness.requests[victim], ciphertexts=((listed[0][0], GARBAGE), *listed[1:]))
+    harness.deliver(victim, harness.clients[victim].receive(lie) or b"")
+    harness.play_round(silent={liar, victim})
+    assert blamed(harness) == [(listed[0][0], D.DEALT_UNREADABLE_PAIR, False)]

@@ -72,7 +72,7 @@ class Corrupt:
             dealt = Dealt(self.inner.session, self.inner.binding, self.inner.advertisements, {})
             key = identity_keys([self.inner.client])[self.inner.client]
             signed = dealt.signed_input(self.inner.client, spoilt)
-            spoilt = replace(spoilt, signature=signatures.sign(key, signed))
+            spoilt = replace(spoilt, signature=signatures.sign(key, signed) + body.signature[64:])
         return self._encoded(spoilt)
 
     def _spoil(self, sealed: wire.SealedShares) -> wire.SealedShares:

@@ -23,6 +23,9 @@ from secagg.protocol.messages import (
     ClientMessage,
     ConsistencyCheckRequest,
     ConsistencyCheckResponse,
+    Dealing,
+    DisclosureRequest,
+    DisclosureResponse,
     MaskedInputCollectionRequest,
     MaskedInputCollectionResponse,
     RevealedShares,
@@ -113,6 +116,11 @@ def longest_of_the_server_of_a_chosen_graph(session: SessionParameters) -> list[
     ]
 
 
+def deals_signed(session: SessionParameters) -> bool:
+    hybrid = get_suite(session.suite).hybrid
+    return session.threat_model is ThreatModel.ACTIVE and session.topology.kind is TopologyKind.COMPLETE and not hybrid
+
+
 def ids(count: int) -> tuple[int, ...]:
     return tuple(range(LARGE_ID, LARGE_ID + count))
 
@@ -125,9 +133,14 @@ def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
     revealed = [(client, share) for client in neighbours]
     everything, nothing = RevealedShares.of(revealed), RevealedShares.of(())
     half = len(neighbours) // 2
+    attestation = bytes(192) if deals_signed(session) else b""
+    proofs = tuple((client, bytes(128)) for client in neighbours[:8])
     return [
+        *([DisclosureResponse(SESSION, proofs)] if attestation else []),
         AdvertiseKeysResponse(SESSION, advertisement(session, session.cohort[0])),
-        ShareKeysResponse(SESSION, tuple((client, parcel(session, wrapped=True)) for client in neighbours)),
+        ShareKeysResponse(
+            SESSION, tuple((client, parcel(session, wrapped=True)) for client in neighbours), attestation
+        ),
         MaskedInputCollectionResponse(SESSION, bytes(packed_bytes(session))),
         ConsistencyCheckResponse(SESSION, bytes(64)),
         UnmaskingResponse(SESSION, everything, nothing),
@@ -144,7 +157,10 @@ def longest_of_the_server(session: SessionParameters) -> list[ServerMessage]:
     neighbours = session.cohort[: session.topology.degree]
     confirmations = tuple((client, bytes(64)) for client in session.cohort) if active else ()
     half = len(neighbours) // 2
+    block, digests = bytes(152 * min(16, len(neighbours))), bytes(32 * -(-len(neighbours) // 16))
+    dealings = tuple(Dealing(client, block, digests, bytes(192)) for client in neighbours[:8])
     return [
+        *([DisclosureRequest(SESSION, dealings)] if deals_signed(session) else []),
         AdvertiseKeysRequest(SESSION),
         ShareKeysRequest(SESSION, tuple(advertisement(session, client) for client in (*neighbours, LARGE_ID + 10**6))),
         MaskedInputCollectionRequest(SESSION, tuple((client, parcel(session, wrapped=False)) for client in neighbours)),

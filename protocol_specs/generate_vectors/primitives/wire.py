@@ -83,7 +83,7 @@ def _sealed(clients: Sequence[int]) -> tuple[wire.SealedShares, ...]:
 
 
 def _dealing(client: int, entries: int) -> wire.Dealing:
-    parts = {"block": 152 * entries, "digests": 32 * entries, "signature": 64}
+    parts = {"block": 152 * entries, "digests": 32 * entries, "signature": 192}
     return wire.Dealing(client, *(draw(f"wire/dealing/{client}/{part}", length) for part, length in parts.items()))
 
 
@@ -120,7 +120,7 @@ def _bodies() -> list[tuple[str, str, tuple[str, ...], Any, str]]:
             "share-keys-response-signed",
             "Sealed pairs and a signature.",
             server,
-            wire.ShareKeysResponse(_sealed(_IDS), draw("wire/dealing", 64)),
+            wire.ShareKeysResponse(_sealed(_IDS), draw("wire/dealing", 192)),
             "Normal",
         ),
         ("share-keys-response-empty", "No sealed pair.", server, wire.ShareKeysResponse(()), "Defaults"),
@@ -156,7 +156,7 @@ def _bodies() -> list[tuple[str, str, tuple[str, ...], Any, str]]:
             "disclosure-request-full",
             "A block of 16 entries and 100 digests.",
             client,
-            wire.DisclosureRequest((wire.Dealing(7, draw("b", 2432), draw("d", 3200), draw("s", 64)),)),
+            wire.DisclosureRequest((wire.Dealing(7, draw("b", 2432), draw("d", 3200), draw("s", 192)),)),
             "LongPayload",
         ),
         ("disclosure-request-empty", "No dealing.", client, wire.DisclosureRequest(()), "Defaults"),

@@ -161,11 +161,11 @@ def lengths(build: Builder) -> Iterator[Refusal]:
         yield f"sealed-{length}", "server", comment, flag, build.envelope("ShareKeysResponse", content)
         sent = build.envelope("MaskedInputCollectionRequest", content)
         yield f"sealed-{length}-to-client", "client", comment, flag, sent
-    for length in (1, 63, 65):
-        content = build.content("ShareKeysResponse") + data(2, bytes(range(1, 66))[:length])
+    for length in (1, 64, 128, 191, 193):
+        content = build.content("ShareKeysResponse") + data(2, bytes(range(1, 194))[:length])
         comment = f"A dealing signature of {length} bytes."
         yield f"dealing-{length}", "server", comment, "WrongLength", build.envelope("ShareKeysResponse", content)
-    signed = data(4, build.signature)
+    signed = data(4, build.attestation)
     for name, block, digests, signature in (
         ("block-0", b"", data(3, bytes(32)), signed),
         ("block-151", data(2, bytes(151)), data(3, bytes(32)), signed),
@@ -175,8 +175,9 @@ def lengths(build: Builder) -> Iterator[Refusal]:
         ("digests-31", data(2, bytes(152)), data(3, bytes(31)), signed),
         ("digests-33", data(2, bytes(152)), data(3, bytes(33)), signed),
         ("dealing-0", data(2, bytes(152)), data(3, bytes(32)), b""),
-        ("dealing-63-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(63))),
-        ("dealing-65-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(65))),
+        ("dealing-64-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(64))),
+        ("dealing-191-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(191))),
+        ("dealing-193-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(193))),
     ):
         content = data(1, fixed(1, 7) + block + digests + signature)
         comment, flag = "A dealing of other lengths.", "Missing" if name.endswith("-0") else "WrongLength"

@@ -63,6 +63,7 @@ class Builder:
         self.session = data(1, session)
         self.keys = [draw(f"wire/refused/{i}", 32) for i in range(3)]
         self.signature = draw("wire/refused/signature", 64)
+        self.attestation = draw("wire/refused/attestation", 192)
         self.sealed = draw("wire/refused/sealed", 112)
         self.share = draw("wire/refused/share", 36)
         self.block = draw("wire/refused/block", 152)
@@ -91,7 +92,7 @@ class Builder:
 
     def dealing(self, client: int, more: bytes = b"") -> bytes:
         """The content of a dealing."""
-        parts = data(2, self.block), data(3, self.keys[0]), data(4, self.signature)
+        parts = data(2, self.block), data(3, self.keys[0]), data(4, self.attestation)
         return fixed(1, client) + b"".join(parts) + more
 
     def disclosure(self, client: int, more: bytes = b"") -> bytes:

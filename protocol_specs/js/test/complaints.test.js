@@ -47,7 +47,8 @@ class Corrupted extends Session {
         return { client: receiver, ciphertext: spoilt };
       };
       const ciphertexts = body.ciphertexts.map(spoil);
-      return this.encode('ShareKeysResponse', { ciphertexts, signature: this.signDealing(client, ciphertexts) });
+      const signature = concat(this.signDealing(client, ciphertexts), body.signature.slice(64));
+      return this.encode('ShareKeysResponse', { ciphertexts, signature });
     });
   }
 
@@ -208,8 +209,12 @@ test('a client discloses what it accused, once', () => {
       ([dealing]) => [{ ...dealing, block: new Uint8Array(152) }],
       ([dealing]) => [{ ...dealing, digests: new Uint8Array(32) }],
     ],
-    C38: [([dealing]) => [{ ...dealing, signature: new Uint8Array(64) }]],
-    A08: [([dealing]) => [{ ...dealing, signature: new Uint8Array(0) }]],
+    C38: [([dealing]) => [{ ...dealing, signature: new Uint8Array(192) }]],
+    C39: [([dealing]) => [{ ...dealing, signature: concat(dealing.signature.slice(0, 64), new Uint8Array(128)) }]],
+    A08: [
+      ([dealing]) => [{ ...dealing, signature: new Uint8Array(0) }],
+      ([dealing]) => [{ ...dealing, signature: dealing.signature.slice(0, 64) }],
+    ],
   };
   for (const [rule, changes] of Object.entries(change)) {
     for (const make of changes) {

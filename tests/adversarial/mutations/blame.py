@@ -31,7 +31,21 @@ MUTATIONS: Final = (
     m(
         "44",
         "nobody signed what is shown",
-        (COMPLAINT, "if not verify(context.roster[shown.client], text, shown.signature):", "if False:"),
+        (
+            COMPLAINT,
+            "if not verify(context.roster[shown.client], text, shown.signature[:SIGNATURE_BYTES]):",
+            "if False:",
+        ),
+    ),
+    m(
+        "44",
+        "a disclosure to a dealer that does not have its key",
+        (COMPLAINT, "    if not dealing.shows_possession(shown.signature, *ends):\n", "    if False:\n"),
+    ),
+    m(
+        "44",
+        "a dealer that does not have its key",
+        (SERVER_SETUP, "right = right and dealing.shows_possession(message.signature, *ends)", "pass"),
     ),
     m(
         "44",
@@ -60,7 +74,11 @@ MUTATIONS: Final = (
     m(
         "44",
         "dealings are not signed",
-        (SERVER_SETUP, "right = verify(context.roster[client], text, message.signature)", "right = True"),
+        (
+            SERVER_SETUP,
+            "right = verify(context.roster[client], text, message.signature[:SIGNATURE_BYTES])",
+            "right = True",
+        ),
     ),
     m(
         "44",
