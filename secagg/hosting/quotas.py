@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
 from secagg.errors import ParameterError
 from secagg.hosting.errors import QuotaExceededError
 from secagg.parameters import ClientId
 from secagg.parameters.arguments import as_whole
+
+# Who waits as long as it was told is not refused for what floats lose on the way.
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class _Buckets:
         nothing was taken."""
         saved, since = self._left.get(client, (self._burst, now))
         left = min(self._burst, saved + (now - since) * self.per_second)
-        if count > left:
+        if count > left + _ROUNDING:
             return (count - left) / self.per_second
         self._left[client] = (left - count, now)
         return 0.0

@@ -103,11 +103,12 @@ def test_pitfall_31_a_host_tells_clients_ids_and_the_operator_sentences() -> Non
 
 def test_pitfall_31_there_is_no_room_for_a_sentence() -> None:
     """Of the replies to clients, and of an abort on the wire, every field is named here."""
-    assert [field.name for field in pb.Ended.DESCRIPTOR.fields] == ["completed", "reason_id", "reason"]
+    # A client follows no successor but the one whose name is its session's with a number.
+    assert [field.name for field in pb.Ended.DESCRIPTOR.fields] == ["completed", "reason_id", "reason", "successor"]
     assert [field.name for field in pb.Dropped.DESCRIPTOR.fields] == ["reason_id", "reason"]
     assert [field.name for field in pb.AnswerReply.DESCRIPTOR.fields] == ["outcome", "next"]
     assert pb.AnswerReply.DESCRIPTOR.fields_by_name["next"].message_type is pb.NextRequestReply.DESCRIPTOR
     assert [field.name for field in pb.NextRequestReply.DESCRIPTOR.fields] == ["request", "ended", "dropped"]
     assert set(Abort.__dataclass_fields__) == {"session", "reason"}
-    assert set(Ended.__dataclass_fields__) == {"kind", "reason"}
+    assert set(Ended.__dataclass_fields__) == {"kind", "reason", "successor"}
     assert set(Receipt.__dataclass_fields__) == {"kind", "reason"}

@@ -213,7 +213,7 @@ def test_no_message_is_longer_than_the_limit() -> None:
         for client, answer in answers.items():
             harness.server.receive(client, answer)
         harness.close()
-    assert longest <= limit <= longest + 200
+    assert longest <= limit <= longest + 300  # an attestation, which dealings of other sessions have
     (event,) = harness_of().server.receive(1, bytes(limit + 1))
     assert isinstance(event, ClientDropped)
     assert f"at most {limit}" in event.detail
