@@ -50,7 +50,7 @@ ROUNDS: Final = (
             "inj-event(Got($me, $peer, binding, seed, private)) "
             "==> inj-event(Dealt($peer, $me, binding, seed, private))",
         ),
-        ("C26", "C31", "R43"),
+        ("C26", "R43", "R64"),
     ),
     Lemma(
         "contributors",
