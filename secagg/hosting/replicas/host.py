@@ -122,7 +122,7 @@ class SharedHost(SessionHost):
         secret = await tools.run(self._shared.secret)
         self._shared_logins = SharedLogins(tools, self._exchange, secret)
         self._leases = Leases(
-            tools, self._shared, self._replica_name, self._lease_seconds, self._take_lease, self._lose
+            tools, self._shared, self._replica_name, self._lease_seconds, self._able, self._take_lease, self._lose
         )
         await super().start()
         await self._leases.start()
@@ -266,6 +266,10 @@ class SharedHost(SessionHost):
         if record is not None and not same and self._sessions.get(name) is session:
             self._forget(name)
             await self._learn(name)
+
+    async def _able(self) -> bool:
+        """Whether this process can go on with sessions, asked of the store again where it could not when last asked."""
+        return not self._readiness.known(math.inf) or not await self._readiness.check()
 
     def _take_lease(self, lease: Lease, until: float) -> None:
         """A lease was acquired: replay the session, and go on with it."""

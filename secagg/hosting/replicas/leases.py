@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
 
@@ -30,6 +30,7 @@ class Leases:
         store: that the replicas share.
         replica: the name of this process, unique.
         seconds: how long a lease lasts.
+        able: whether this process can go on with sessions now.
         taken: told of a lease that was acquired, and until when it holds.
         lost: told of a holding that may have run out, or has, and why.
 
@@ -44,6 +45,7 @@ class Leases:
         store: SharedStore,
         replica: str,
         seconds: float,
+        able: Callable[[], Awaitable[bool]],
         taken: Callable[[Lease, float], None],
         lost: Callable[[Holding, Exception], None],
     ) -> None:
@@ -51,6 +53,7 @@ class Leases:
         self._store = store
         self._replica = replica
         self._seconds = seconds
+        self._able = able
         self._taken = taken
         self._lost = lost
         self._hurry = asyncio.Event()
@@ -136,7 +139,7 @@ class Leases:
             self._taken(lease, until)
 
     async def tick(self) -> None:
-        """Renew, and take what is free, up to an equal share.
+        """Renew, and take what is free, up to an equal share; leave to others what cannot be gone on with here.
 
         Raises:
             StoreError: the store cannot be reached.
@@ -155,6 +158,13 @@ class Leases:
         running = sum(not ended for ended in (await self._run(store.names)).values())
         self.replicas = max(1, await self._run(store.replicas))
         room = math.ceil(running / self.replicas) - len(self.held)
+        if self.replicas > 1 and not await self._able():
+            # Not only the database has to be there: who does not reach the uploads keeps all waiting for good.
+            room = 0
+            for holding in tuple(self.held.values()):
+                self._lost(
+                    holding, StoreError(f"this server is not ready, and leaves session {holding.name} to others")
+                )
         until = clock.now() + self._seconds
         for lease in await self._run(store.acquire, self._replica, self._seconds, max(0, room)):
             self._taken(lease, until)

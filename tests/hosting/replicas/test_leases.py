@@ -82,3 +82,25 @@ def test_leases_are_renewed_while_all_threads_read_logs() -> None:
             await replicas.until(lambda: all(replicas.holder(name) == 1 for name in names))
 
     run(body())
+
+
+def test_who_does_not_reach_the_uploads_leaves_its_sessions_to_others() -> None:
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.until(lambda: all(host._leases.replicas == 2 for host in replicas.hosts))  # type: ignore[union-attr]
+            away, probe = replicas.stores[0], replicas.stores[0].probe
+
+            def missing() -> None:
+                raise StoreError("the uploads cannot be reached")
+
+            away.__dict__["probe"] = missing
+            assert await replicas.hosts[0].trouble()
+            assert await replicas.held(NAME, not_by=0) == 1
+            away.__dict__["probe"] = probe
+            replicas.stores[1].cut = True
+            assert await replicas.held(NAME, not_by=1) == 0
+            await played.play_round(replicas.hosts[0].session(NAME))
+
+    run(body())
