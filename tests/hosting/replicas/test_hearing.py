@@ -140,3 +140,23 @@ def test_who_is_answered_finds_the_session_as_its_answer_left_it() -> None:
             assert following.status().state == "aborted"
 
     run(body())
+
+
+def test_letters_of_one_moment_are_one_call() -> None:
+    async def body() -> None:
+        async with Replicas(2, gather_seconds=3.0) as replicas:
+            plays = {name: Played(Harness(4, threshold=2)) for name in ("one", "two")}
+            for name, played in plays.items():
+                await played.create(replicas.hosts[0], name, schedule=LONG)
+            sessions = {name: await replicas.hosts[1].find(name) for name in plays}
+            client = plays["one"].cohort[0]
+            answers = {name: await played.answer(sessions[name], client) for name, played in plays.items()}
+            sent = []
+            for name, answer in answers.items():
+                sent.append(asyncio.ensure_future(sessions[name].submit(client, answer)))
+                for _ in range(50):  # long enough for a call that does not wait for others
+                    await asyncio.to_thread(int)
+            assert {(await each).kind for each in sent} == {ReceiptKind.ACCEPTED}
+            assert replicas.stores[1].calls.count("send") == 1
+
+    run(body())
