@@ -186,6 +186,12 @@ class Cluster(Trial):
             while not any(line["event"] == event for line in self.log(member) if line.get("session") == SESSION):
                 await asyncio.sleep(0.05)
 
+    async def not_ready(self, member: Member) -> None:
+        """Wait until a replica has said that it cannot go on with sessions; until then it may have tried."""
+        async with self.patience.wait():
+            while not any(line["event"] == "not ready" for line in self.log(member)):
+                await asyncio.sleep(0.05)
+
     def log(self, member: Member) -> list[Any]:
         """What a replica has logged."""
         file = self.files / f"log-{member.number}"
