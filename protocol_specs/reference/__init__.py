@@ -7,7 +7,7 @@ disagree, one of them or the document is wrong.
 Read in this order: `canonical`, `parameters`, `rules`, `digests`, `topology`; `keys`, `sealing`, `signatures`, `prg`,
 `dealings`, `edwards`, `disclosures`;
 `vectors`, `packing`; `field`, `sharing`; `protobuf`, `wire`, `evidence`, `policy`, `client_secrets`,
-`client`, `blame`, `server`, `unmasking`; for
+`client_rounds`, `client`, `blame`, `unmasking`, `server_state`, `server_checks`, `server`; for
 differential privacy `plans`, `noise`, `privatizing`; for cells `cells`, `cell_sums`.
 
 It is no library. It is slow, erases secrets only by forgetting them, bounds no message by its size, and has neither

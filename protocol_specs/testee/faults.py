@@ -21,6 +21,7 @@ from protocol_specs.reference import (
     canonical,
     chosen_client,
     client,
+    client_rounds,
     client_state,
     digests,
     errors,
@@ -32,6 +33,7 @@ from protocol_specs.reference import (
     rules,
     sealing,
     server,
+    server_checks,
     sharing,
     signatures,
     topology,
@@ -59,7 +61,7 @@ def _skip(rule: str) -> Fault:
         if demanded != rule:
             errors.demand(holds, demanded)
 
-    modules = (chosen_client, client, evidence, policy, server, unmasking, vectors)
+    modules = (chosen_client, client, client_rounds, evidence, policy, server, server_checks, unmasking, vectors)
     return Fault(f"The check {rule} is left out.", (rule,), [(module, "demand", demand) for module in modules])
 
 
@@ -288,7 +290,7 @@ def _words_by(change: Callable[[list[int]], list[int]]) -> list[Patch]:
     def broken(suite: int, key: bytes, first: int, count: int) -> list[int]:
         return change(_words(suite, key, first, count))
 
-    return [(client, "words", broken), (unmasking, "words", broken)]
+    return [(client_rounds, "words", broken), (unmasking, "words", broken)]
 
 
 def _swapped(word: int) -> int:
@@ -296,14 +298,18 @@ def _swapped(word: int) -> int:
 
 
 _OTHERS: dict[str, Fault] = {
-    "any-parameters": Fault("Offered parameters are not judged.", ("C01",), [(client, "check_parameters", _no_error)]),
+    "any-parameters": Fault(
+        "Offered parameters are not judged.", ("C01",), [(client_rounds, "check_parameters", _no_error)]
+    ),
     "dropouts-forgotten": Fault(
         "A sparse graph is judged as if nobody dropped out.",
         ("C03",),
         [(policy, "withstands", lambda p, corrupt, dropout, *rest: _withstands(p, corrupt, 0.0, *rest))],
     ),
     "reserved-suites": Fault("A reserved suite is accepted.", ("R10",), [(rules, "SUITES", (*SUITES, 0x0100))]),
-    "low-order-keys": Fault("An all-zero agreement is used.", ("C25",), [(client, "_agree", _low_order_is_zero)]),
+    "low-order-keys": Fault(
+        "An all-zero agreement is used.", ("C25",), [(client_rounds, "_agree", _low_order_is_zero)]
+    ),
     "tags-ignored": Fault(
         "A sealed pair need not be authentic.", ("R64",), [(sealing, "unseal", _unsealed_without_tag)]
     ),
@@ -336,7 +342,7 @@ _OTHERS: dict[str, Fault] = {
     "share-points-from-zero": Fault(
         "Share points count from 0.",
         ("R41", "R50"),
-        [(module, "share_point", lambda p, o, h: _shared_at(p, o, h) - 1) for module in (client, topology)],
+        [(module, "share_point", lambda p, o, h: _shared_at(p, o, h) - 1) for module in (client_rounds, topology)],
     ),
     "channel-key-without-direction": Fault(
         "One channel key serves both directions.",

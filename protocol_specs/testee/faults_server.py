@@ -339,7 +339,7 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         Server,
         "_handle",
         'its_round is not self.phase:\n        self.late.append(client)\n        return "late"',
-        'its_round is not self.phase:\n        raise Breach("S03")',
+        'its_round is not self.phase:\n        demand(False, "S03")',
     ),
     "later-rounds-are-late": edited(
         "An answer to a later round is ignored.",
@@ -363,7 +363,7 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         Server,
         "_handle",
         'demand(self._first_answers[client] == message, "S05")\n        return "repeated"',
-        'raise Breach("S05")',
+        'demand(False, "S05")',
     ),
     "second-answer-counts": edited(
         "A second answer replaces the first.",

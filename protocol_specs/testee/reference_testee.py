@@ -14,8 +14,8 @@ from protocol_specs.reference.client_state import Phase as ClientPhase
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable
 from protocol_specs.reference.parameters import FixedPoint
 from protocol_specs.reference.policy import Policy
-from protocol_specs.reference.server import Phase as ServerPhase
 from protocol_specs.reference.server import Server
+from protocol_specs.reference.server_state import Phase as ServerPhase
 from protocol_specs.testee import conformance_pb2 as pb
 from protocol_specs.testee import primitives
 

@@ -16,7 +16,8 @@ import numpy as np
 from protocol_specs.reference import parameters as reference_parameters
 from protocol_specs.reference.client import Client
 from protocol_specs.reference.policy import Policy
-from protocol_specs.reference.server import Phase, Server
+from protocol_specs.reference.server import Server
+from protocol_specs.reference.server_state import Phase
 from protocol_specs.reference.signatures import verification_key
 from secagg import (
     ClientPolicy,
