@@ -20,11 +20,13 @@ import numpy as np
 
 from fuzz.client_forger import Forger, View
 from fuzz.invariant import InvariantBroken, Program, attempt, hold, patched
+from fuzz.randomness import RecordingSource
 from fuzz.sharing import canonical
 from fuzz.world import LENGTH, POLICY, WORLDS, Words, World, world
 from secagg.crypto import key_schedule
 from secagg.crypto.aead import AuthenticationError
-from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.hybrid import HybridKey, private_key
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.crypto.signing import verify
@@ -57,6 +59,7 @@ from secagg.protocol.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
+from secagg.protocol.parcels import Parcel, split_parcel
 from secagg.protocol.transitions import AFTER_COMPLAINT, CLIENT_TRANSITIONS, ClientPhase
 from secagg.session.client import ClientSession
 from secagg.session.ledger import MemoryLedger
@@ -69,20 +72,6 @@ MAX_STEPS: Final = 40
 )
 STEPS: Final = 13
 _ENDED: Final = (ClientPhase.COMPLETED, ClientPhase.ABORTED)
-
-
-class RecordingSource:
-    """Deterministic randomness that remembers its draws: the driver knows the client's keys."""
-
-    def __init__(self, source: DeterministicRandomSource) -> None:
-        self._source = source
-        self.draws: list[bytes] = []
-
-    def secret(self, length: int) -> SecretBytes:
-        """Draw and remember."""
-        drawn = self._source.secret(length)
-        self.draws.append(bytes(drawn.expose()))
-        return drawn
 
 
 def client_session(data: bytes) -> None:
@@ -267,8 +256,7 @@ class ClientDriver:
             case ShareKeysRequest(advertisements=shown), ShareKeysResponse(ciphertexts=sealed):
                 peers = tuple(ad.client for ad in shown if ad.client != self.victim)
                 hold(tuple(client for client, _ in sealed) == peers, "shares were sealed for other clients")
-                self.view = replace(self.view, shown=shown)
-                self._check_sealed(shown, dict(sealed))
+                self.view = replace(self.view, shown=shown, sent=self._check_sealed(shown, dict(sealed)))
             case MaskedInputCollectionRequest(ciphertexts=sealed), MaskedInputCollectionResponse(payload=payload):
                 self._check_masked(sealed, bytes(payload))
             case MaskedInputCollectionRequest(ciphertexts=sealed), Complaint(accused=accused):
@@ -287,7 +275,7 @@ class ClientDriver:
                 raise InvariantBroken(f"{type(request).__name__} was answered by {type(answer).__name__}")
 
     def _check_own(self, own: Advertisement, channel: bytes, mask: bytes, seed: bytes) -> None:
-        keys = [AgreementKey.from_secret(SecretBytes(secret)).public for secret in (channel, mask)]
+        keys = [private_key(SecretBytes(channel)).public, self.world.mask_key(mask).public]
         hold([own.channel_public, own.mask_public] == keys, "other keys were advertised than were drawn")
         hold(
             own.commitment == self.world.commitment(self.victim, SecretBytes(seed)), "the commitment is not the seed's"
@@ -298,20 +286,42 @@ class ClientDriver:
         signed = verify(self.world.roster[self.victim], text, own.signature) if self.world.active else not own.signature
         hold(own.client == self.victim and signed, "an advertisement is not signed as its model says")
 
-    def _check_sealed(self, shown: tuple[Advertisement, ...], sealed: dict[int, bytes]) -> None:
-        """Whoever was shown with a known channel key can open its shares, and these are canonical."""
-        binding = self.world.binding(shown)
+    def _check_sealed(
+        self, shown: tuple[Advertisement, ...], sealed: dict[int, bytes]
+    ) -> tuple[tuple[int, Encapsulated], ...]:
+        """Whoever was shown with a known channel key can open its shares, and these are canonical.
+
+        Returns what was encapsulated to mask keys, which whoever has the mask key finds, and the server in the wrap.
+        """
+        binding, sent = self.world.binding(shown), {}
         for ad in shown:
-            key = self.world.masks_of.get(ad.channel_public)
-            if ad.client != self.victim and key is not None:
-                pair = self.world.opened(key, ad.client, self.forger.own(self.view), binding, sealed[ad.client])
+            if ad.client == self.victim:
+                continue
+            key, content = self.world.keys_of.get(ad.channel_public), sealed[ad.client]
+            if key is not None:
+                own = self.forger.own(self.view)
+                pair = self.world.opened(key, ad.client, own, binding, content, wrapped=True)
                 sound = canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])
                 hold(sound, "the client sealed what is no pair of shares")
+            parcel = split_parcel(self.world.context, self.victim, ad.client, content, wrapped=True)
+            if parcel.wrap:
+                sent[ad.client] = self._check_encapsulated(ad, binding, parcel)
+        return tuple(sent.items())
+
+    def _check_encapsulated(self, receiver: Advertisement, binding: bytes, parcel: Parcel) -> Encapsulated:
+        ciphertext, shared = parcel.mask_ciphertext, SecretBytes(self.view.keys[1])
+        secret = SecretBytes(self.source.encapsulated[ciphertext])
+        unwrapped = key_schedule.mask_wrap(shared, binding, self.victim, receiver.client, parcel.wrap, ciphertext)
+        hold(unwrapped == secret, "another secret was wrapped for the server than was encapsulated")
+        key = self.world.keys_of.get(receiver.mask_public)
+        if isinstance(key, HybridKey):
+            hold(key.kem.decapsulate(ciphertext) == secret, "a mask ciphertext is for another key than was shown")
+        return Encapsulated(secret, ciphertext)
 
     def _check_complaint(self, sealed: tuple[tuple[int, bytes], ...], accused: tuple[int, ...]) -> None:
         """Exactly those who sealed what cannot be read are accused."""
         binding, shown = self.world.binding(self.view.shown), {ad.client: ad for ad in self.view.shown}
-        key = AgreementKey.from_secret(SecretBytes(self.view.keys[0]))
+        key = private_key(SecretBytes(self.view.keys[0]))
         unreadable = []
         for client, data in sealed:
             try:
@@ -327,18 +337,26 @@ class ClientDriver:
         view = self.view
         binding = self.world.binding(view.shown)
         shown = {ad.client: ad for ad in view.shown}
-        channel, mask, seed = view.keys
-        key = AgreementKey.from_secret(SecretBytes(channel))
+        channel, mask_secret, seed = view.keys
+        key, mask = private_key(SecretBytes(channel)), self.world.mask_key(mask_secret)
         held = tuple((c, self.world.opened(key, self.victim, shown[c], binding, data)) for c, data in sealed)
         hold(all(canonical(p[:SHARE_BYTES]) and canonical(p[SHARE_BYTES:]) for _, p in held), "a bad share was taken")
         hold(len(held) >= self.world.parameters.threshold, "an input was masked for too few sharers")
         hold(view.words is not None, "a masked input left without an input")
         peers = {client: shown[client].mask_public for client, _ in held}
-        expected = self.world.masks(self.victim, seed, AgreementKey.from_secret(SecretBytes(mask)), peers, binding)
+        sent = dict(view.sent)
+        if isinstance(mask, HybridKey):
+            sent |= {peer: self._received(mask, peer, content) for peer, content in sealed if peer < self.victim}
+        expected = self.world.masks(self.victim, seed, mask, peers, binding, sent)
         if view.words is not None:
             expected = self.world.ring(expected + view.words)
         hold(np.array_equal(unpacked(self.world, payload), expected), "the payload is not the input plus its masks")
         self.view = replace(view, held=held, words=None)
+
+    def _received(self, mask: HybridKey, sender: int, content: bytes) -> Encapsulated:
+        """What the sender of a parcel encapsulated to the victim's mask key, or what comes of something else."""
+        parcel = split_parcel(self.world.context, sender, self.victim, content, wrapped=False)
+        return Encapsulated(mask.kem.decapsulate(parcel.mask_ciphertext), parcel.mask_ciphertext)
 
     def _check_revealed(self, request: UnmaskingRequest, answer: UnmaskingResponse) -> None:
         held = dict(self.view.held)

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 
 from fuzz.invariant import Program, patched
 from fuzz.world import Words, World
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason
 from secagg.protocol.messages import (
+    COMMITMENT_BYTES,
     Abort,
     AdvertiseKeysRequest,
     Advertisement,
@@ -26,11 +28,23 @@ from secagg.protocol.transitions import ClientPhase
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the driver knows of one state of the client; `last` is the last request and its answer."""
+    """What the driver knows of one state of the client.
+
+    Attributes:
+        own: its advertisement.
+        keys: channel private key, what is shared of the mask key, and seed.
+        shown: the advertisements that it took.
+        sent: in a hybrid suite, what it encapsulated for the masks with higher ids.
+        words: its input, unmasked.
+        held: the pairs of shares that it took.
+        contributors: those that it confirmed.
+        last: the last request and its answer.
+    """
 
     own: Advertisement | None = None
     keys: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     shown: tuple[Advertisement, ...] = ()
+    sent: tuple[tuple[int, Encapsulated], ...] = ()
     words: Words | None = field(default=None, repr=False)
     held: tuple[tuple[int, bytes], ...] = ()
     contributors: tuple[int, ...] | None = None
@@ -70,14 +84,15 @@ class Forger:
         listed = {client: self.world.advertisement(client) for client in peers} | {self.victim: self.own(view)}
         for _ in range(program.byte() % 4):
             client = program.pick(self.world.parameters.cohort)
-            public = program.pick(sorted(self.world.masks_of)) if program.byte() & 1 else program.take(32)
+            known = program.byte() & 1
+            public = program.pick(sorted(self.world.keys_of)) if known else self.world.forged_public(program)
             match program.byte() % 6:
                 case 0:
                     listed[client] = self.world.advertisement(client, channel_public=public)
                 case 1:
                     listed[client] = self.world.advertisement(client, mask_public=public)
                 case 2:
-                    listed[client] = self.world.advertisement(client, commitment=public)
+                    listed[client] = self.world.advertisement(client, commitment=public[:COMMITMENT_BYTES])
                 case 3:
                     signer = program.pick(self.world.parameters.cohort)
                     listed[client] = self.world.advertisement(client, signer=signer)
@@ -88,20 +103,23 @@ class Forger:
         return ShareKeysRequest(self.world.session, tuple(listed[client] for client in sorted(listed)))
 
     def sealed(self, view: View, program: Program) -> MaskedInputCollectionRequest:
-        """Sealed shares, some of them left out, bent before sealing, or sealed for another client or binding."""
+        """Sealed shares, some of them left out, bent before sealing, or sealed for another client or binding.
+
+        In a hybrid suite also mask ciphertexts that nobody encapsulated, sealed beside a pair as if somebody had.
+        """
         shown = {ad.client: ad for ad in view.shown if ad.client != self.victim}
         binding = self.world.binding(view.shown)
         pairs = {}
         for client in program.some(sorted(shown)):
             puppet = self.world.puppets[client]
-            key = self.world.masks_of.get(shown[client].channel_public, puppet.channel)
+            key = self.world.keys_of.get(shown[client].channel_public, puppet.channel)
             pair = self._pair(client)
-            pairs[client] = self.world.seal(key, client, self.victim, self.own(view).channel_public, binding, pair)
+            pairs[client] = self.world.parcel(key, client, self.victim, self.own(view), binding, pair)
         for _ in range(program.byte() % 4):
             client, receiver = program.pick(self.world.parameters.cohort), program.pick(self.world.parameters.cohort)
             pair = patched(self._pair(client), program)[:72].ljust(72, b"\x01")
-            to_public = self.own(view).channel_public
-            match program.byte() % 4:
+            kind = program.byte()
+            match kind % 4:
                 case 0:
                     receiver = self.victim
                 case 1:
@@ -111,13 +129,14 @@ class Forger:
                     binding = self.world.session
                 case _:
                     pass
+            change = program.take(4) if kind & 4 else b""
             channel = self.world.puppets[client].channel
-            pairs[client] = self.world.seal(channel, client, receiver, to_public, binding, pair)
+            pairs[client] = self.world.parcel(channel, client, receiver, self.own(view), binding, pair, change)
         return MaskedInputCollectionRequest(self.world.session, tuple(sorted(pairs.items())))
 
     def _pair(self, client: int) -> bytes:
         puppet = self.world.puppets[client]
-        made = self.world.shares(client, bytes(puppet.seed.expose()), bytes(puppet.mask.secret.expose()))
+        made = self.world.shares(client, bytes(puppet.seed.expose()), bytes(puppet.mask_secret.expose()))
         return made.get(self.victim, bytes(2 * SHARE_BYTES))
 
     def contributors(self, view: View, program: Program) -> ConsistencyCheckRequest:

@@ -96,16 +96,15 @@ def share_plaintext(data: bytes) -> None:
     session = ClientSession.resume(
         SecretBytes(stored), ledger=MemoryLedger(), randomness=DeterministicRandomSource(b"resumed")
     )
-    victim, own = session.client_id, view.own
+    victim, own = session.client_id, view.own or its.advertisement(session.client_id)
     peers = its.neighbours(victim)
     liar = peers[choice >> 1 & 3]
     ciphertexts = []
     for peer in peers:
         puppet = its.puppets[peer]
-        honest = its.shares(peer, bytes(puppet.seed.expose()), bytes(puppet.mask.secret.expose()))[victim]
+        honest = its.shares(peer, bytes(puppet.seed.expose()), bytes(puppet.mask_secret.expose()))[victim]
         text = pair if peer == liar else honest
-        public = own.channel_public if own else b""
-        ciphertexts.append((peer, its.seal(puppet.channel, peer, victim, public, its.binding(view.shown), text)))
+        ciphertexts.append((peer, its.parcel(puppet.channel, peer, victim, own, its.binding(view.shown), text)))
     sound = canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])
     answer = session.receive(encode(MaskedInputCollectionRequest(its.session, tuple(ciphertexts))))
     complaint = decode_client_message(answer or b"")

@@ -10,6 +10,8 @@ from fuzz.registry import TARGETS
 FUZZ: Final = Path(__file__).parent
 CORPUS: Final = FUZZ / "corpus"
 CASES: Final = FUZZ / "cases"
+MAX_LENGTH: Final = 16384
+"""Bytes of an input; libFuzzer cuts longer ones."""
 
 
 class NoInputError(Exception):

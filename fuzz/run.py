@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from fuzz.inputs import CASES, CORPUS, FUZZ, cases, corpus
+from fuzz.inputs import CASES, CORPUS, FUZZ, MAX_LENGTH, cases, corpus
 from fuzz.registry import TARGETS
 from fuzz.table import update_readme
 from fuzz.vector_seeds import TARGETS as VECTOR_TARGETS
@@ -24,7 +24,6 @@ from fuzz.vector_seeds import vector_seeds
 
 FIGURES: Final = FUZZ / "figures.json"
 BUILD: Final = FUZZ.parent / "build" / "fuzz"
-MAX_LENGTH: Final = 8192
 _STATUS: Final = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
 _EXECUTED: Final = re.compile(r"^stat::number_of_executed_units:\s+(\d+)", re.MULTILINE)
 _DONE: Final = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)

@@ -13,15 +13,17 @@ from pathlib import Path
 from fuzz import client_driver as c
 from fuzz import server_driver as s
 from fuzz.frozen import CHECKSUM_BYTES
-from fuzz.inputs import CORPUS
+from fuzz.inputs import CORPUS, MAX_LENGTH
+from fuzz.randomness import RecordingSource
 from fuzz.registry import TARGETS
-from fuzz.world import LENGTH, MAX_WEIGHT, POLICY, WORLDS, World, world
+from fuzz.world import HYBRID, LENGTH, MAX_WEIGHT, POLICY, WORLDS, World, world
 from secagg.canonical import Writer
+from secagg.crypto.kem import CIPHERTEXT_BYTES
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import SECRET_BYTES, share_secrets
+from secagg.crypto.shamir import SECRET_BYTES, SHARE_BYTES, share_secrets
 from secagg.errors import AbortReason
 from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec, write_vector
-from secagg.protocol.messages import Abort, MaskedInputCollectionResponse, UnmaskingResponse
+from secagg.protocol.messages import SEALED_BYTES, Abort, MaskedInputCollectionResponse, UnmaskingResponse
 from secagg.session.client import ClientSession
 from secagg.session.ledger import MemoryLedger
 from secagg.session.server import ServerSession
@@ -48,10 +50,11 @@ _CHOSEN = (
 
 
 def generate() -> dict[str, list[bytes]]:
-    """Return the seeds of all targets, without repeats, in a fixed order."""
+    """Return the seeds of all targets, without repeats, in a fixed order; none that libFuzzer would cut."""
     found: dict[str, dict[bytes, None]] = {target: {} for target in TARGETS}
     for target, data in (*_sessions(), *_specifications(), *_shares(), *_payloads(), *_programs()):
-        found[target][data] = None
+        if len(data) <= MAX_LENGTH:
+            found[target][data] = None
     return {target: list(seeds) for target, seeds in found.items()}
 
 
@@ -107,7 +110,7 @@ def _client(its: World, client: int, ledger: MemoryLedger) -> ClientSession:
         identity=puppet.identity if its.active else None,
         roster=its.roster if its.active else None,
         policy=POLICY,
-        randomness=its.randomness(client),
+        randomness=RecordingSource(its.randomness(client)),
         ledger=ledger,
     )
     arrays = {"counts": its.counts[client], "update": its.counts[client] / 100}
@@ -122,7 +125,7 @@ def _resumed(its: World, client: int, frozen: SecretBytes, ledger: MemoryLedger)
         ledger=ledger,
         identity=puppet.identity if its.active else None,
         roster=its.roster if its.active else None,
-        randomness=DeterministicRandomSource(b"resumed seed"),
+        randomness=RecordingSource(DeterministicRandomSource(b"resumed seed")),
     )
 
 
@@ -179,8 +182,9 @@ def _payloads() -> Iterator[Seed]:
 
 def _programs() -> Iterator[Seed]:
     yield from (("chosen_session", program) for program in _CHOSEN)
+    yield from _encapsulations()
     for number in range(WORLDS):
-        which = bytes([number])
+        which, closed = bytes([number]), bytes([s.ROUND] * (4 if world(number).active else 3))
         yield "client_session", which + _HONEST_CLIENT
         stored = bytes([c.SNAPSHOT, c.HONEST, c.SNAPSHOT, c.HONEST]) + _INPUT + bytes([c.SNAPSHOT, c.HONEST])
         yield "client_session", which + stored + bytes([c.SNAPSHOT, c.HONEST, c.ROLLBACK, 2, c.HONEST, c.ROLLBACK, 3])
@@ -208,7 +212,10 @@ def _programs() -> Iterator[Seed]:
         lies = bytes([s.LIE, 0, 1 | 8 | 16, 3, 2, s.ALL, s.CLOSE, s.ROUND])
         yield "server_session", which + lies + bytes([s.LIE, 1, 0, 0, 9, 3, 1, 2, 3, 4, s.ROUND, s.ROUND, s.ROUND])
         false_shares = bytes([s.LIE, 2, 1, 0, 0, 0, 0, 0, 3, 1, 9, 9])
-        yield "server_session", which + bytes([s.ROUND] * (4 if number == 1 else 3)) + false_shares + bytes([s.ROUND])
+        yield (
+            "server_session",
+            which + closed + false_shares + bytes([s.ROUND]),
+        )
         mixed = bytes(
             [s.REPLAY, 1, 0, s.DROP, 2, 3, s.LEAVE, 3, 1, s.STRANGER, 1, 4, 1, 2, 3, 4, s.RAW, 0, 1, 3, 1, 2, 3]
         )
@@ -216,6 +223,20 @@ def _programs() -> Iterator[Seed]:
             "server_session",
             which + bytes([s.ROUND]) + mixed + bytes([s.CHANGED, 1, 0, 0, 50, 2, 1, 2, 3, s.STOP, 255]),
         )
+
+
+def _encapsulations() -> Iterator[Seed]:
+    """In the hybrid world: a mask ciphertext that nobody made, and one, or a wrap, that a client changed."""
+    which = bytes([HYBRID])
+    bent = bytes([c.SEALED, 0, 1, 0, 1, 4, 0, 2 * SHARE_BYTES, 0, 4, 1, 2, 3, 4])
+    yield "client_session", which + _HONEST_CLIENT[:-4] + bent + bytes([c.HONEST] * 3)
+    end = bytes([s.CLOSE, s.ROUND, s.ROUND])
+    at_ciphertext = CIPHERTEXT_BYTES + SEALED_BYTES
+    for at in (at_ciphertext, at_ciphertext + CIPHERTEXT_BYTES):
+        lie = bytes([s.LIE, 0, 3]) + struct.pack(">H", at) + bytes([1, 2, 3, 4, 5, 6, 7, 8, 5])
+        for absent in (0, 3):
+            present = b"".join(bytes([s.ANSWER, client]) for client in range(5) if client != absent)
+            yield "server_session", which + bytes([s.ROUND]) + lie + bytes([s.ROUND]) + present + end
 
 
 def write(root: Path = CORPUS) -> int:

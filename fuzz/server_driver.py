@@ -19,7 +19,10 @@ import numpy as np
 from fuzz.client_driver import unpacked
 from fuzz.invariant import InvariantBroken, Program, attempt, hold, patched
 from fuzz.world import MAX_WEIGHT, WORLDS, Words, World, world
-from secagg.crypto.agreement import AgreementKey
+from secagg.crypto import key_schedule
+from secagg.crypto.hybrid import HybridKey, PrivateKey
+from secagg.crypto.kem import CIPHERTEXT_BYTES
+from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding.session_vector import pack_vector
@@ -42,6 +45,7 @@ from secagg.protocol.messages import (
     UnmaskingRequest,
     UnmaskingResponse,
 )
+from secagg.protocol.parcels import Parcel, split_parcel
 from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
 from secagg.session.server import ServerSession
 from secagg.wire.codec import decode_client_message, decode_server_message, encode
@@ -74,8 +78,8 @@ class ServerDriver:
         self.history: list[bytes] = []
         self.advertised: dict[int, Advertisement] = {}
         self.sharers: tuple[int, ...] = ()
-        self.inputs: dict[int, Words] = {}
-        self.honest: set[int] = set()
+        self.parcels: dict[tuple[int, int], Parcel] = {}
+        self.payloads: dict[int, Words] = {}
 
     def step(self, program: Program) -> None:
         """One step of the program."""
@@ -130,7 +134,7 @@ class ServerDriver:
             case None | Abort():
                 return None
             case ShareKeysRequest(advertisements=listed):
-                sealed = tuple((ad.client, bytes(SEALED_BYTES)) for ad in listed if ad.client != client)
+                sealed = tuple((ad.client, self._parcel(client, ad)) for ad in listed if ad.client != client)
                 return ShareKeysResponse(session, sealed, self.world.dealt(client, listed, sealed))
             case MaskedInputCollectionRequest(ciphertexts=sealed):
                 masked = self.world.words[client] + self._masks(client, tuple(sender for sender, _ in sealed))
@@ -149,7 +153,10 @@ class ServerDriver:
             case AdvertiseKeysResponse():
                 return replace(honest, advertisement=self._false_advertisement(client, program))
             case ShareKeysResponse(ciphertexts=sealed):
-                changed = dict(sealed) | {program.pick(self.cohort): program.take(8) + bytes(SEALED_BYTES - 8)}
+                changed, receiver = dict(sealed), program.pick(self.cohort)
+                content = changed.get(receiver, bytes(SEALED_BYTES))
+                at = program.number() % (len(content) - 7)
+                changed[receiver] = content[:at] + program.take(8) + content[at + 8 :]
                 changed.pop(program.pick((*self.cohort, *_STRANGERS)), None)
                 return replace(honest, ciphertexts=tuple(sorted(changed.items())))
             case MaskedInputCollectionResponse(payload=payload):
@@ -164,9 +171,8 @@ class ServerDriver:
                 return honest
 
     def _false_advertisement(self, client: int, program: Program) -> Advertisement:
-        pool = sorted(self.world.masks_of)
         kinds, own = program.byte(), self.world.puppets[client]
-        public = program.pick(pool) if kinds & 1 else program.take(32)
+        public = program.pick(sorted(self.world.keys_of)) if kinds & 1 else self.world.forged_public(program)
         seed = self.world.puppets[program.pick(self.cohort)].seed
         ad = self.world.advertisement(
             program.pick(self.cohort) if kinds & 2 else client,
@@ -208,25 +214,56 @@ class ServerDriver:
                 return bytes(puppet.seed.expose())
         return None
 
-    def _key(self, client: int) -> AgreementKey | None:
-        return self.world.masks_of.get(self.advertised[client].mask_public)
+    def _key(self, client: int) -> PrivateKey | None:
+        return self.world.keys_of.get(self.advertised[client].mask_public)
+
+    def _shared(self, owner: int) -> SecretBytes:
+        """What a client shares of its mask key: that of an honest one, if nobody knows the key that it advertised."""
+        return self.world.shared_of.get(self.advertised[owner].mask_public, self.world.puppets[owner].mask_secret)
 
     def _pair(self, owner: int, holder: int) -> bytes:
-        key = self._key(owner) or self.world.puppets[owner].mask
         seed = self._seed(owner) or bytes(32)
-        return self.world.shares(owner, seed, bytes(key.secret.expose()))[holder]
+        return self.world.shares(owner, seed, bytes(self._shared(owner).expose()))[holder]
+
+    def _parcel(self, sender: int, receiver: Advertisement) -> bytes:
+        """What is sealed for a receiver, whom the server has never shown: only what stays here is real."""
+        if not self.world.context.suite.hybrid:
+            return bytes(SEALED_BYTES)
+        mask_ciphertext = wrap = b""
+        if sender < receiver.client:
+            sent = self.world.encapsulated(sender, receiver.mask_public)
+            mask_ciphertext = sent.ciphertext
+            wrap = bytes(self._wrap(sender, receiver.client, sent.secret, mask_ciphertext).expose())
+        return Parcel(bytes(CIPHERTEXT_BYTES), bytes(SEALED_BYTES), mask_ciphertext, wrap).join()
+
+    def _wrap(self, low: int, high: int, content: SecretBytes | bytes, ciphertext: bytes) -> SecretBytes:
+        return key_schedule.mask_wrap(self._shared(low), self._binding(), low, high, content, ciphertext)
+
+    def _sent(self, client: int, peer: int) -> Encapsulated | None:
+        """What was encapsulated between two clients: as the lower one wrapped it, unless it has contributed.
+
+        Its maker may have wrapped something else. Then the mask is what the server removes, should one of them leave.
+        """
+        low, high = sorted((client, peer))
+        parcel = self.parcels.get((low, high))
+        if parcel is None:
+            return None
+        key = self._key(high)
+        if low in self.payloads and isinstance(key, HybridKey):
+            return Encapsulated(key.kem.decapsulate(parcel.mask_ciphertext), parcel.mask_ciphertext)
+        return Encapsulated(self._wrap(low, high, parcel.wrap, parcel.mask_ciphertext), parcel.mask_ciphertext)
 
     def _masks(self, client: int, peers: tuple[int, ...]) -> Words:
         """What the advertised secrets put on a client's input; a pair that neither side can compute is left out."""
         total = self.world.self_mask(self._seed(client) or bytes(32)).copy()
         for peer in peers:
-            mine, theirs = self._key(client), self._key(peer)
+            mine, theirs, sent = self._key(client), self._key(peer), self._sent(client, peer)
             if mine is not None:
                 public = self.advertised[peer].mask_public
-                mask = self.world.pairwise_of(mine, client, peer, public, self._binding())
+                mask = self.world.pairwise_of(mine, client, peer, public, self._binding(), sent)
             elif theirs is not None:
                 public = self.advertised[client].mask_public
-                mask = self.world.pairwise_of(theirs, peer, client, public, self._binding())
+                mask = self.world.pairwise_of(theirs, peer, client, public, self._binding(), sent)
             else:
                 continue
             total = total - mask if client > peer else total + mask
@@ -255,13 +292,13 @@ class ServerDriver:
             case AdvertiseKeysResponse(advertisement=ad):
                 hold(ad.client == client, "an advertisement of another client was taken")
                 self.advertised[client] = ad
+            case ShareKeysResponse(ciphertexts=sealed) if self.world.context.suite.hybrid:
+                for to, content in sealed:
+                    if client < to:
+                        self.parcels[client, to] = split_parcel(self.world.context, client, to, content, wrapped=True)
             case MaskedInputCollectionResponse(payload=payload):
                 hold(client in self.sharers, "the input of somebody who shared no keys was taken")
-                peers = tuple(peer for peer in self.world.neighbours(client) if peer in self.sharers)
-                masks = self._masks(client, peers)
-                self.inputs[client] = unpacked(self.world, bytes(payload)) - masks
-                if np.array_equal(self.world.ring(self.inputs[client]), self.world.words[client]):
-                    self.honest.add(client)
+                self.payloads[client] = unpacked(self.world, bytes(payload))
             case _:
                 pass
 
@@ -303,19 +340,28 @@ class ServerDriver:
                 hold(not self._decodable(), "a sum that decodes was called undecodable")
             return
         result = self.session.result
-        hold(result.contributors == tuple(sorted(self.inputs)), "the contributors are not those that contributed")
+        hold(result.contributors == tuple(sorted(self.payloads)), "the contributors are not those that contributed")
         hold(len(result.contributors) >= self.world.parameters.minimum_contributors, "a sum over too few was released")
-        hold(all(self._seed(client) is not None for client in self.inputs), "a mask of an unknown seed was removed")
+        hold(all(self._seed(client) is not None for client in self.payloads), "a mask of an unknown seed was removed")
         released = self.world.ring(result.session_vector)
         hold(np.array_equal(released, self._total()), "the released sum is not the contributors' sum")
-        if set(self.inputs) == self.honest:
-            counts = sum(self.world.counts[client] for client in self.inputs)
+        inputs = self._inputs()
+        if all(np.array_equal(words, self.world.words[client]) for client, words in inputs.items()):
+            counts = sum(self.world.counts[client] for client in inputs)
             hold(np.array_equal(result.vectors["counts"], counts), "the decoded sum is not the plain one")
+
+    def _inputs(self) -> dict[int, Words]:
+        """What the contributors masked, once it is known who they are."""
+        inputs = {}
+        for client, words in self.payloads.items():
+            peers = tuple(peer for peer in self.world.neighbours(client) if peer in self.sharers)
+            inputs[client] = self.world.ring(words - self._masks(client, peers))
+        return inputs
 
     def _total(self) -> Words:
         """The plain ring sum of what the contributors masked."""
         total = np.zeros(self.world.context.layout.words, dtype=np.uint64)
-        for words in self.inputs.values():
+        for words in self._inputs().values():
             total = total + words
         return self.world.ring(total)
 
@@ -325,7 +371,7 @@ class ServerDriver:
         if section is None:
             return True
         weight = int(self._total()[section.word_offset]) & section.field_mask
-        return weight <= len(self.inputs) * MAX_WEIGHT
+        return weight <= len(self.payloads) * MAX_WEIGHT
 
     def _drop(self, program: Program) -> None:
         client, reason = program.pick(self.cohort), program.pick(list(DropReason))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,24 +15,31 @@ from fuzz import server_driver as s
 from fuzz.inputs import corpus
 from fuzz.invariant import InvariantBroken, Program, attempt, hold, patched, succeeds
 from fuzz.registry import TARGETS
-from fuzz.world import LENGTH, WORLDS
+from fuzz.world import HYBRID, LENGTH, WORLDS, world
 from secagg.crypto import decoding, shamir
+from secagg.crypto.key_schedule import Encapsulated
+from secagg.crypto.randomness import RandomSource
+from secagg.crypto.secret import SecretBytes
 from secagg.encoding import session_vector
 from secagg.errors import DecodeError, InternalError, ParameterError
 from secagg.protocol import (
     acknowledging,
     client_input,
+    client_setup,
     client_unmasking,
     consistency,
     server,
     server_input,
     server_unmasking,
 )
+from secagg.protocol.parcels import Parcel
 from secagg.protocol.transitions import ServerPhase
 from secagg.session import ledger, snapshots
 from secagg.wire import codec
 
 INPUT: Final = bytes([c.INPUT, 0, *range(LENGTH), 1])
+ENCAPSULATED: Final = client_setup._encapsulated
+OPEN_ALL: Final = client_input._open_all
 BEFORE_SEALED: Final = bytes([c.HONEST, c.HONEST]) + INPUT
 
 
@@ -109,6 +117,55 @@ def test_a_sum_that_is_called_undecodable(monkeypatch: pytest.MonkeyPatch, numbe
     monkeypatch.setattr(server_unmasking, "decode_sum", undecodable)
     with pytest.raises(InvariantBroken, match="called undecodable"):
         TARGETS["server_session"](bytes([number]) + bytes([s.ROUND] * 5))
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "broken", "what"),
+    [
+        (
+            client_setup,
+            "Parcel",
+            lambda *of: replace(Parcel(*of), wrap=bytes(len(of[3]))),
+            "another secret was wrapped",
+        ),
+        (client_setup, "_encapsulated", lambda *of: _to_another(*of), "for another key"),
+        (client_input, "_open_all", lambda *of: _without_ciphertexts(*OPEN_ALL(*of)), "input plus its masks"),
+    ],
+)
+def test_a_client_of_a_hybrid_suite(
+    monkeypatch: pytest.MonkeyPatch, place: object, name: str, broken: object, what: str
+) -> None:
+    """It wraps what it did not encapsulate, encapsulates to another's key, or masks with other ciphertexts."""
+    program = bytes([HYBRID]) + BEFORE_SEALED + bytes([c.HONEST])
+    TARGETS["client_session"](program)
+    monkeypatch.setattr(place, name, broken)
+    with pytest.raises(InvariantBroken, match=what):
+        TARGETS["client_session"](program)
+
+
+def _to_another(public: bytes, randomness: RandomSource) -> Encapsulated:
+    masks = [puppet.mask.public for puppet in world(HYBRID).puppets.values()]
+    return ENCAPSULATED(masks[0] if public in masks else public, randomness)
+
+
+def _without_ciphertexts(held: Any, ciphertexts: dict[int, bytes], accused: Any) -> tuple[Any, Any, Any]:
+    return held, {peer: bytes(len(ciphertext)) for peer, ciphertext in ciphertexts.items()}, accused
+
+
+@pytest.mark.parametrize("absent", [0, 4])
+def test_a_server_that_misses_what_was_encapsulated(monkeypatch: pytest.MonkeyPatch, absent: int) -> None:
+    """The one with the lowest id leaves, whose wraps are opened, or the one with the highest, who decapsulates."""
+    present = b"".join(bytes([s.ANSWER, client]) for client in range(5) if client != absent)
+    program = bytes([HYBRID, s.ROUND, s.ROUND]) + present + bytes([s.CLOSE, s.ROUND, s.ROUND])
+    TARGETS["server_session"](program)
+    whole = server_unmasking._PairwiseKeys._encapsulated
+
+    def wrong(job: Any, key: Any, owner: int, peer: int) -> Encapsulated:
+        return Encapsulated(SecretBytes(bytes(32)), whole(job, key, owner, peer).ciphertext)
+
+    monkeypatch.setattr(server_unmasking._PairwiseKeys, "_encapsulated", wrong)
+    with pytest.raises(InvariantBroken, match=r"released sum|called undecodable"):
+        TARGETS["server_session"](program)
 
 
 def test_an_exception_that_a_client_can_cause(monkeypatch: pytest.MonkeyPatch) -> None:
