@@ -40,6 +40,7 @@ from secagg.errors import (
     SecAggError,
     SessionAbortedError,
 )
+from secagg.protocol.listed import Pairs
 from secagg.protocol.messages import (
     Abort,
     AdvertiseKeysRequest,
@@ -318,7 +319,7 @@ class ClientDriver:
             hold(key.kem.decapsulate(ciphertext) == secret, "a mask ciphertext is for another key than was shown")
         return Encapsulated(secret, ciphertext)
 
-    def _check_complaint(self, sealed: tuple[tuple[int, bytes], ...], accused: tuple[int, ...]) -> None:
+    def _check_complaint(self, sealed: Pairs, accused: tuple[int, ...]) -> None:
         """Exactly those who sealed what cannot be read are accused."""
         binding, shown = self.world.binding(self.view.shown), {ad.client: ad for ad in self.view.shown}
         key = private_key(SecretBytes(self.view.keys[0]))
@@ -333,7 +334,7 @@ class ClientDriver:
                 unreadable.append(client)
         hold(tuple(unreadable) == accused, "somebody was accused of a pair that can be read, or was not accused")
 
-    def _check_masked(self, sealed: tuple[tuple[int, bytes], ...], payload: bytes) -> None:
+    def _check_masked(self, sealed: Pairs, payload: bytes) -> None:
         view = self.view
         binding = self.world.binding(view.shown)
         shown = {ad.client: ad for ad in view.shown}

@@ -127,7 +127,7 @@ ROOMS: Final[dict[str, Room]] = {
     "wire": Room(
         "messages as protobuf, strictly; how long a message can be",
         "states",
-        "protocol.messages crypto parameters errors",
+        "protocol.listed protocol.messages crypto parameters errors",
     ),
     "protocol": Room(
         "messages, states, checks, events",
@@ -187,7 +187,8 @@ LOOSE: Final = frozenset({"secagg", "public", "errors", "executor", "canonical"}
 
 # Inside a room: plain data, which imports nothing of its room but what is named.
 DATA: Final[dict[str, tuple[str, ...]]] = {
-    "protocol.messages": (),
+    "protocol.listed": (),
+    "protocol.messages": ("protocol.listed",),
     "protocol.results": (),
     "protocol.events": ("protocol.messages",),
     "session.ledger": (),

@@ -165,8 +165,10 @@ class _Run:
         round_ = server.round
         if round_ is None:
             raise InternalError("the measured session ended before its last round")
+        with self._server_time(round_):
+            requests = {client: data for client, data in server.requests.items() if client in self._sessions}
         for client, session in self._sessions.items():
-            answer = self._answer(session, round_, server.requests[client])
+            answer = self._answer(session, round_, requests[client])
             seen(client, answer)
             if seen_of_real is not None:
                 seen_of_real(client, answer)

@@ -62,7 +62,8 @@ class Kept:
         self._book: RoundBook | None = None
         self._view: View | None = None
         self._shown: View | None = None
-        self._digests: dict[int, bytes] = {}
+        self._digests: dict[ClientId, bytes] = {}
+        self._latest: tuple[bytes, bytes] = (b"", b"")  # what somebody was asked, and its digest: many are asked alike
         self._stored = 0
         self._contributors: tuple[ClientId, ...] | None = None
         self.news = asyncio.Event()
@@ -107,9 +108,11 @@ class Kept:
         message = None if view is None else view.requests.get(client)
         if view is None or view.round is None or message is None:
             return None
-        digest = self._digests.get(id(message))
+        digest = self._digests.get(client)
         if digest is None:
-            digest = self._digests[id(message)] = hashlib.sha256(message).digest()
+            asked_before, known = self._latest
+            digest = known if message is asked_before else hashlib.sha256(message).digest()
+            self._digests[client], self._latest = digest, (message, digest)
         return Request(view.round, message, digest, self._timer.seconds_left)
 
     def gone(self, client: ClientId) -> Departure | None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import DecodeError
 from secagg.parameters import ClientId, SessionParameters
-from secagg.protocol.topology import connected_parts, share_points
+from secagg.protocol.topology import connected_parts, found_among, share_points
 
 _DRAW_BYTES: Final = 8
 MOST_CHOOSERS: Final = 3
@@ -85,6 +86,10 @@ class ChosenEdges:
         """Return who may hold shares of a client's secrets, ascending."""
         drawn = (holder for holder in self.drawn[client] if holder in self.drawn)
         return tuple(holder for holder in drawn if (client, holder) not in self.cut) if self.cut else tuple(drawn)
+
+    def holders_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return those holders of a client's secrets who are among some clients; all ascending."""
+        return found_among(self.holders(client), members)
 
     def owners(self, client: ClientId) -> tuple[ClientId, ...]:
         """Return who drew a client, ascending."""

@@ -21,6 +21,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason, ParameterError
 from secagg.parameters import ClientId, SessionParameters
+from secagg.protocol.listed import Listed, Pairs
 
 DIGEST_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = frozenset({KEY_BYTES, PUBLIC_BYTES})  # of suites without and with a KEM
@@ -100,14 +101,17 @@ class ShareKeysRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareKeysResponse:
-    """One parcel for each advertised neighbour: (receiver, parcel) (Specification §3.3, §6.3).
+    """One parcel for each advertised neighbour: (receiver, parcel), held in columns (Specification §3.3, §6.3).
 
     `signature` is the dealer's attestation, 192 bytes, in a session with signed dealings and empty in others (§3.6).
     """
 
     session: bytes
-    ciphertexts: tuple[tuple[ClientId, bytes], ...]
+    ciphertexts: Pairs
     signature: bytes = b""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ciphertexts", Listed.of(self.ciphertexts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +120,16 @@ class MaskedInputCollectionRequest:
 
     Attributes:
         session: session digest.
-        ciphertexts: the parcels.
+        ciphertexts: the parcels, held in columns.
         sharers: in a chosen graph, all sharers of the cohort as bits; empty in others.
     """
 
     session: bytes
-    ciphertexts: tuple[tuple[ClientId, bytes], ...]
+    ciphertexts: Pairs
     sharers: bytes = b""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ciphertexts", Listed.of(self.ciphertexts))
 
 
 @dataclass(frozen=True, slots=True)

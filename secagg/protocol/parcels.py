@@ -45,18 +45,35 @@ def split_parcel(
     Raises:
         DecodeError: another length than the suite fixes.
     """
-    outwards = context.suite.hybrid and sender < receiver
-    channel = CIPHERTEXT_BYTES if context.suite.hybrid else 0
-    mask = CIPHERTEXT_BYTES if outwards else 0
-    wrap = SHARED_BYTES if outwards and wrapped else 0
-    expected = channel + SEALED_BYTES + mask + wrap
-    if len(parcel) != expected:
-        raise DecodeError(
-            f"what client {sender} sealed for {receiver} has {len(parcel)} bytes; suite 0x{context.suite.id:04x} fixes "
-            f"{expected}"
-        )
+    check_parcel(context, sender, receiver, len(parcel), wrapped=wrapped)
+    channel, mask, _ = _lengths(context, sender, receiver, wrapped)
     at = channel + SEALED_BYTES
     return Parcel(parcel[:channel], parcel[channel:at], parcel[at : at + mask], parcel[at + mask :])
+
+
+def check_parcel(context: SessionContext, sender: ClientId, receiver: ClientId, length: int, *, wrapped: bool) -> None:
+    """Refuse a parcel of another length than the suite fixes.
+
+    Raises:
+        DecodeError: says which length it has, and which one is fixed.
+    """
+    channel, mask, wrap = _lengths(context, sender, receiver, wrapped)
+    expected = channel + SEALED_BYTES + mask + wrap
+    if length != expected:
+        raise DecodeError(
+            f"what client {sender} sealed for {receiver} has {length} bytes; suite 0x{context.suite.id:04x} fixes "
+            f"{expected}"
+        )
+
+
+def _lengths(context: SessionContext, sender: ClientId, receiver: ClientId, wrapped: bool) -> tuple[int, int, int]:
+    """Bytes of the channel's ciphertext, of the mask's, and of what is wrapped."""
+    outwards = context.suite.hybrid and sender < receiver
+    return (
+        CIPHERTEXT_BYTES if context.suite.hybrid else 0,
+        CIPHERTEXT_BYTES if outwards else 0,
+        SHARED_BYTES if outwards and wrapped else 0,
+    )
 
 
 def check_public_keys(context: SessionContext, client: ClientId, *publics: bytes) -> None:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
+import numpy as np
+
 from secagg.crypto import dealing
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
@@ -142,11 +144,11 @@ def _end(complaints: Iterable[ClientId], findings: Iterable[Blame]) -> NoReturn:
 
 
 def _shown(dealings: Dealings, dealer: ClientId, receiver: ClientId) -> Dealing:
-    sent = dealings.sealed[dealer]
-    entries = [dealing.dealt_entry(to, dealings.channel_publics[to], sealed) for to, sealed in sent.items()]
+    sent = dealings.sealed.from_dealer(dealer)
+    entries = [dealing.dealt_entry(to, dealings.channel_publics[to], sealed) for to, sealed in sent]
     return Dealing(
         dealer,
-        dealing.block_with(entries, list(sent).index(receiver)),
+        dealing.block_with(entries, int(np.searchsorted(sent.clients, np.uint64(receiver)))),
         dealing.digests_of(entries),
         dealings.signatures[dealer],
     )
@@ -167,6 +169,6 @@ def _evidence(state: CollectingDisclosures, dealer: ClientId, client: ClientId, 
         mask_public=ad.mask_public,
         commitment=ad.commitment,
         advertisement_signature=ad.signature,
-        sealed=state.dealings.sealed[dealer][client],
+        sealed=state.dealings.sealed.from_dealer(dealer).value(client),
         proof=proof,
     )

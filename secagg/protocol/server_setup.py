@@ -9,12 +9,15 @@ import numpy as np
 from secagg.crypto import dealing, key_schedule
 from secagg.crypto.disclosure import is_provable
 from secagg.crypto.hybrid import halves, is_canonical, is_low_order
+from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.crypto.signing import verify
 from secagg.errors import AbortReason, DecodeError, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.chosen_edges import ChosenEdges, capped, pack_set
 from secagg.protocol.context import SessionContext
 from secagg.protocol.events import ClientDropped, ServerEvent
+from secagg.protocol.forwarding import Dealt, MadeWhenAsked
+from secagg.protocol.listed import Listed, Run
 from secagg.protocol.messages import (
     SEALED_BYTES,
     SIGNATURE_BYTES,
@@ -25,7 +28,7 @@ from secagg.protocol.messages import (
     ShareKeysRequest,
     ShareKeysResponse,
 )
-from secagg.protocol.parcels import check_public_keys, split_parcel
+from secagg.protocol.parcels import check_parcel, check_public_keys
 from secagg.protocol.server_states import (
     CannotContinueError,
     ChosenRecord,
@@ -38,7 +41,6 @@ from secagg.protocol.server_states import (
     Turnout,
     refuse,
 )
-from secagg.protocol.topology import among
 
 
 def open_session(context: SessionContext) -> ServerStep:
@@ -131,30 +133,37 @@ def close_keys(state: CollectingKeys) -> ServerStep:
 
 def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysResponse) -> None:
     """Keep the sealed shares of a client if there is one for each of its advertised holders."""
-    expected = among(state.graph.holders(client), state.advertisements)
-    if tuple(receiver for receiver, _ in message.ciphertexts) != expected:
+    parcels = Listed.of(message.ciphertexts)
+    expected = state.graph.holders_among(client, state.advertised)
+    if not np.array_equal(parcels.clients, expected):
         refuse(
             DropReason.CIPHERTEXT_RECIPIENTS_WRONG,
-            f"client {client} sealed shares for {len(message.ciphertexts)} clients that are not exactly its "
+            f"client {client} sealed shares for {len(parcels)} clients that are not exactly its "
             f"{len(expected)} advertised holders",
         )
-    if not state.context.suite.hybrid:
-        # There are n^2 of them: only one of another length is looked at alone, and refused.
-        for receiver, content in message.ciphertexts:
-            if len(content) != SEALED_BYTES:
-                split_parcel(state.context, client, receiver, content, wrapped=True)
+    for run in parcels.runs:
+        # Who stands between two clients for whom a parcel has the right length is on the same side of the sender.
+        for receiver in (int(run.clients[0]), int(run.clients[-1])):
+            check_parcel(state.context, client, receiver, run.width, wrapped=True)
     _check_dealing(state, client, message)
-    if not state.context.suite.hybrid:
-        state.sealed[client] = dict(message.ciphertexts)
+    if state.context.suite.hybrid:
+        parcels = _without_wraps(state, client, parcels)
+    state.sealed[client] = parcels
+    if message.signature:
         state.signatures[client] = message.signature
-        return
-    forwarded, kept = dict[ClientId, bytes](), dict[ClientId, bytes]()
-    for receiver, content in message.ciphertexts:
-        parcel = split_parcel(state.context, client, receiver, content, wrapped=True)
-        forwarded[receiver] = content[: len(content) - len(parcel.wrap)]
-        if parcel.wrap:
-            kept[receiver] = parcel.mask_ciphertext + parcel.wrap
-    state.sealed[client], state.mask_parcels[client] = forwarded, state.context.spool(kept)
+
+
+def _without_wraps(state: CollectingShares, client: ClientId, parcels: Listed) -> Listed:
+    """What is forwarded of the parcels of a hybrid suite; what stays here of them is spooled."""
+    kept, forwarded = dict[ClientId, bytes](), list[Run]()
+    for run in parcels.runs:
+        if client > run.clients[0]:
+            forwarded.append(run)
+            continue
+        forwarded.append(Run(run.clients, run.values[:, :-SHARED_BYTES]))
+        kept.update(Run(run.clients, run.values[:, CIPHERTEXT_BYTES + SEALED_BYTES :]))
+    state.mask_parcels[client] = state.context.spool(kept)
+    return Listed(tuple(forwarded))
 
 
 def _check_dealing(state: CollectingShares, client: ClientId, message: ShareKeysResponse) -> None:
@@ -180,20 +189,15 @@ def close_shares(state: CollectingShares) -> ServerStep:
     context = state.context
     kept, events = keep_connected(context, state.graph, state.turnout.remaining, Round.SHARE_KEYS)
     require(context, kept, AbortReason.TOO_FEW_SHARERS, "shared keys", events)
-    received: dict[ClientId, list[tuple[ClientId, bytes]]] = {client: [] for client in sorted(kept)}
-    # In the order in which they were sent, which is that of memory: by receiver it takes twice as long.
-    for sender in received:
-        for receiver, sealed in state.sealed[sender].items():
-            if receiver in received:
-                received[receiver].append((sender, sealed))
+    dealt = Dealt.gather(state.sealed, sorted(kept))
     chosen, sharers = state.chosen, b""
     if chosen is not None:
         sharers = pack_set(context.parameters.cohort, kept)
         chosen = ChosenRecord(chosen.edges.among(kept), sharers)
-    outbound = {
-        client: MaskedInputCollectionRequest(context.session, tuple(shares), sharers)
-        for client, shares in received.items()
-    }
+
+    def parcels_for(client: ClientId) -> MaskedInputCollectionRequest:
+        return MaskedInputCollectionRequest(context.session, dealt.to_receiver(client), sharers)
+
     following = CollectingMaskedInputs(
         context,
         Turnout(frozenset(kept)),
@@ -202,14 +206,14 @@ def close_shares(state: CollectingShares) -> ServerStep:
         {client: parcels for client, parcels in state.mask_parcels.items() if client in kept},
         np.zeros(context.layout.words, dtype=np.uint64),
         chosen,
-        _dealings(state) if context.deals_signed else None,
+        _dealings(state, dealt) if context.deals_signed else None,
     )
-    return ServerStep(following, outbound, events)
+    return ServerStep(following, MadeWhenAsked.of(sorted(kept), parcels_for), events)
 
 
-def _dealings(state: CollectingShares) -> Dealings:
+def _dealings(state: CollectingShares, dealt: Dealt) -> Dealings:
     publics = {client: ad.channel_public for client, ad in state.advertisements.items()}
-    return Dealings(publics, state.sealed, state.signatures)
+    return Dealings(publics, dealt, state.signatures)
 
 
 def keep_connected(

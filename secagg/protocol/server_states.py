@@ -19,6 +19,8 @@ from secagg.parameters import ClientId
 from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.context import SessionContext
 from secagg.protocol.events import Blame, ServerEvent
+from secagg.protocol.forwarding import Dealt
+from secagg.protocol.listed import Listed
 from secagg.protocol.messages import Advertisement, ServerMessage, UnmaskingResponse
 from secagg.protocol.results import SessionResult
 from secagg.protocol.topology import Neighbourhoods
@@ -79,12 +81,12 @@ class Dealings:
 
     Attributes:
         channel_publics: of all that advertised.
-        sealed: the pairs of each sharer by receiver, ascending, whoever shared in the end.
+        sealed: the pairs of each sharer, whoever was to receive them.
         signatures: 64 bytes.
     """
 
     channel_publics: Mapping[ClientId, bytes]
-    sealed: Mapping[ClientId, Mapping[ClientId, bytes]] = field(repr=False)
+    sealed: Dealt = field(repr=False)
     signatures: Mapping[ClientId, bytes] = field(repr=False)
 
 
@@ -118,17 +120,24 @@ class _OnEdges:
 
 @dataclass(frozen=True, slots=True)
 class CollectingShares(_OnEdges):
-    """Collects sealed shares, kept by sender; `mask_parcels` are what stays here of them in a hybrid suite."""
+    """Collects sealed shares, kept by sender; `mask_parcels` are what stays here of them in a hybrid suite.
+
+    `advertised` has the ids of the advertisements, ascending.
+    """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
     context: SessionContext
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
-    sealed: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict)
+    sealed: dict[ClientId, Listed] = field(default_factory=dict, repr=False)
     mask_parcels: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict, repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
     signatures: dict[ClientId, bytes] = field(default_factory=dict, repr=False)
+    advertised: NDArray[np.uint64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "advertised", np.array(sorted(self.advertisements), dtype=np.uint64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ import hashlib
 from collections.abc import Callable, Container, Iterable
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secagg.canonical import encode_fields
 from secagg.crypto.labels import Label
 from secagg.errors import ParameterError
@@ -59,6 +62,13 @@ class Neighbourhoods:
         """Return of whose secrets a client holds shares: its neighbours'."""
         return self.of(client)
 
+    def holders_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return those holders of a client's secrets who are among some clients of the cohort; all ascending."""
+        if self._topology.kind is TopologyKind.COMPLETE:
+            others: NDArray[np.uint64] = members[members != np.uint64(client)]
+            return others
+        return found_among(self.of(client), members)
+
     def points(self, client: ClientId) -> dict[ClientId, int]:
         """Return the share points of a client's holders."""
         return share_points(self.of(client))
@@ -78,6 +88,12 @@ def neighbourhoods(parameters: SessionParameters) -> Neighbourhoods:
 def among(neighbours: tuple[ClientId, ...], clients: Container[ClientId]) -> tuple[ClientId, ...]:
     """Return those neighbours who are among some clients, in their order; a server asks this about n^2 pairs."""
     return tuple(filter(clients.__contains__, neighbours))
+
+
+def found_among(neighbours: tuple[ClientId, ...], members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return those neighbours who are among some clients, as an array; both ascending."""
+    listed = np.array(neighbours, dtype=np.uint64)
+    return listed[np.isin(listed, members, assume_unique=True)]
 
 
 def share_points(holders: tuple[ClientId, ...]) -> dict[ClientId, int]:

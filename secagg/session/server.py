@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.layout import Layout
@@ -26,15 +25,16 @@ from secagg.parameters.arguments import require_kind
 from secagg.protocol import server as machine
 from secagg.protocol.context import Spool, in_memory, session_context
 from secagg.protocol.events import Blame, Progress, ServerEvent
-from secagg.protocol.messages import Round, ServerMessage, SessionOffer
+from secagg.protocol.messages import Round, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.roster import Roster, require_cohort, session_roster
 from secagg.protocol.server_setup import open_session
 from secagg.protocol.server_states import ServerAborted, ServerCompleted, ServerState, ServerStep
 from secagg.protocol.transitions import ROUND_OF_SERVER_PHASE, ServerPhase
+from secagg.session.requests import EncodedRequests
 from secagg.session.single_use import SingleUse
 from secagg.session.snapshots import dump_server, load_server
-from secagg.wire.codec import decode_client_message, encode, encode_offer
+from secagg.wire.codec import decode_client_message, encode_offer
 from secagg.wire.limits import check_length, client_message_limit
 
 _INTERRUPTED = ServerAborted(AbortReason.INTERNAL_ERROR, "an unexpected exception ended an earlier call")
@@ -79,7 +79,7 @@ class ServerSession(SingleUse):
         self._state: ServerState = step.state
         self._events: list[ServerEvent] = []
         self._on_progress = on_progress
-        self._requests: Mapping[ClientId, bytes] = _encode_all(step.outbound)
+        self._requests: Mapping[ClientId, bytes] = EncodedRequests(step.outbound)
 
     @property
     def parameters(self) -> SessionParameters:
@@ -98,7 +98,10 @@ class ServerSession(SingleUse):
 
     @property
     def requests(self) -> Mapping[ClientId, bytes]:
-        """The open round's requests by client; after the end, abort notices or nothing."""
+        """The open round's requests by client; after the end, abort notices or nothing.
+
+        Each is encoded anew when it is asked for, since all of them may be far larger than what they are made from.
+        """
         return self._requests
 
     @property
@@ -273,7 +276,7 @@ class ServerSession(SingleUse):
             raise
         self._state = step.state
         if step.state.phase is not state.phase:
-            self._requests = _encode_all(step.outbound)
+            self._requests = EncodedRequests(step.outbound)
         return step.events
 
 
@@ -294,12 +297,3 @@ def _octets(message: bytes | bytearray | memoryview) -> memoryview:
     """The bytes of a message as a flat view, copied only where they do not lie in a row."""
     view = memoryview(message)
     return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
-
-
-def _encode_all(messages: Mapping[ClientId, ServerMessage]) -> Mapping[ClientId, bytes]:
-    """Encode each distinct message once: in a complete graph all clients get the same list."""
-    encoded: dict[int, bytes] = {}
-    for message in messages.values():
-        if id(message) not in encoded:
-            encoded[id(message)] = encode(message)
-    return MappingProxyType({client: encoded[id(message)] for client, message in messages.items()})

@@ -32,6 +32,8 @@ from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.client_states import ClientContext, ClientState
 from secagg.protocol.context import SessionContext
 from secagg.protocol.events import Blame
+from secagg.protocol.forwarding import Dealt, DealtTable
+from secagg.protocol.listed import Listed, Run
 from secagg.protocol.messages import Advertisement, RevealedShares, UnmaskingResponse
 from secagg.protocol.server_states import CollectingState
 from secagg.session.participation import ParticipationLimits
@@ -52,6 +54,10 @@ _PLAIN: Final = {
         client_states.ChosenView,
         client_states.AccusedPair,
         Blame,
+        Run,
+        Listed,
+        DealtTable,
+        Dealt,
         server_states.Dealings,
         server_states.Turnout,
         server_states.ChosenRecord,
@@ -271,8 +277,12 @@ def _write(parts: list[bytes], value: object) -> None:
             _head(parts, b"x", bytes(value.expose()))
         case AgreementKey() | HybridKey() | KemKey():
             _head(parts, b"k", bytes(value.secret.expose()))
+        case np.ndarray() if value.dtype == np.uint8:
+            _head(parts, b"o", struct.pack(">Q", value.shape[-1]) + value.tobytes())
         case np.ndarray():
             _head(parts, b"a", value.astype("<u8", copy=False).tobytes())
+        case Listed():
+            _write_record(parts, value)
         case tuple():
             parts.append(b"l" + struct.pack(">Q", len(value)))
             for item in value:
@@ -348,6 +358,9 @@ class _Reader:
                 return SecretBytes(raw)
             case b"k":
                 return KemKey(SecretBytes(raw)) if len(raw) == SEED_BYTES else private_key(SecretBytes(raw))
+            case b"o":
+                (width,) = struct.unpack(">Q", raw[:8])
+                return np.frombuffer(raw, dtype=np.uint8, offset=8).reshape(-1, width)
             case b"a":
                 return np.frombuffer(raw, dtype="<u8").astype(np.uint64)
             case b"r":

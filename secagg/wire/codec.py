@@ -22,6 +22,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason, DecodeError, InternalError
 from secagg.parameters import ClientId, SessionParameters
+from secagg.protocol.listed import Listed
 from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     DIGEST_BYTES,
@@ -239,11 +240,11 @@ def _public_key(value: bytes, name: str) -> bytes:
     return value
 
 
-def _sealed(entries: Sequence[pb.SealedShares]) -> tuple[tuple[ClientId, bytes], ...]:
+def _sealed(entries: Sequence[pb.SealedShares]) -> Listed:
     ciphertexts = [entry.ciphertext for entry in entries]
     for other in set(map(len, ciphertexts)) - PARCEL_BYTES:
         raise DecodeError(f"a parcel has {other} bytes; no suite has such ones")
-    return tuple(zip(_ascending([entry.client for entry in entries], "sealed shares"), ciphertexts, strict=True))
+    return Listed.of(zip(_ascending([entry.client for entry in entries], "sealed shares"), ciphertexts, strict=True))
 
 
 def _revealed(entries: Sequence[pb.RevealedShare], name: str) -> RevealedShares:

@@ -8,7 +8,6 @@ look at it. Must not know what the bytes are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,40 +48,44 @@ class EntryList:
     def _without_id(self) -> bytes:
         return self.tag + bytes([2 + self.width]) + self._before_value
 
-    def write(self, clients: Sequence[int], values: bytes | memoryview) -> bytes:
+    def write(self, clients: NDArray[np.uint64], values: NDArray[np.uint8]) -> bytes:
         """Return the encoded entries.
 
         Args:
-            clients: unsigned 64-bit ids; only the first may be 0.
-            values: `width` bytes for each of them, one after the other.
+            clients: ids; only the first may be 0.
+            values: a row of `width` bytes for each of them.
         """
-        if clients and clients[0] == 0:
-            return self._without_id + bytes(values[: self.width]) + self.write(clients[1:], values[self.width :])
+        if len(clients) and not clients[0]:
+            return b"".join((self._without_id, values[0].tobytes(), self.write(clients[1:], values[1:])))
         head, middle = self._before_id, self._before_value
         table = np.empty((len(clients), len(head) + _ID_BYTES + len(middle) + self.width), dtype=np.uint8)
         ids, end = len(head), len(head) + _ID_BYTES
         table[:, :ids] = np.frombuffer(head, dtype=np.uint8)
-        table[:, ids:end] = np.array(clients, dtype="<u8").view(np.uint8).reshape(-1, _ID_BYTES)
+        table[:, ids:end] = np.ascontiguousarray(clients, dtype="<u8").view(np.uint8).reshape(-1, _ID_BYTES)
         table[:, end : end + len(middle)] = np.frombuffer(middle, dtype=np.uint8)
-        table[:, end + len(middle) :] = np.frombuffer(values, dtype=np.uint8).reshape(len(clients), self.width)
+        table[:, end + len(middle) :] = values
         return table.tobytes()
 
-    def read(self, data: memoryview) -> tuple[tuple[int, ...], bytes, memoryview] | None:
-        """Read the entries that `data` begins with: (clients, joined values, what follows).
+    def read(self, data: memoryview) -> tuple[NDArray[np.uint64], NDArray[np.uint8], memoryview] | None:
+        """Read the entries that `data` begins with: (clients, a row for each of them, what follows); copies.
 
         None when the ids are not what protobuf writes for strictly ascending ones. Another framing ends the list.
         """
-        head, first, start = self._without_id, b"", 0
+        head, start = self._without_id, 0
         if data[: len(head)] == head and len(data) >= len(head) + self.width:
             start = len(head) + self.width
-            first = bytes(data[len(head) : start])
+        first = int(start > 0)
         table = self._table(data[start:])
         ids = len(self._before_id)
-        clients = table[:, ids : ids + _ID_BYTES].copy().view("<u8").ravel()
-        if len(clients) and (clients[0] == 0 or np.any(clients[1:] <= clients[:-1])):
+        clients = np.zeros(first + len(table), dtype=np.uint64)
+        values = np.empty((len(clients), self.width), dtype=np.uint8)
+        clients[first:] = table[:, ids : ids + _ID_BYTES].copy().view("<u8").ravel()
+        values[first:] = table[:, -self.width :]
+        if np.any(clients[first:] == 0) or np.any(clients[1:] <= clients[:-1]):
             return None
-        found = (*((0,) if first else ()), *clients.tolist())
-        return found, first + table[:, -self.width :].tobytes(), data[start + table.size :]
+        if first:
+            values[0] = np.frombuffer(data[len(head) : start], dtype=np.uint8)
+        return clients, values, data[start + table.size :]
 
     def _table(self, data: memoryview) -> NDArray[np.uint8]:
         """The rows at the start of `data` that have this list's framing."""

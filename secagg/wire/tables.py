@@ -10,10 +10,14 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secagg.crypto.dealing import ATTESTATION_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.parameters import ClientId
+from secagg.protocol.listed import Listed
 from secagg.protocol.messages import (
     SEALED_BYTES,
     SIGNATURE_BYTES,
@@ -100,8 +104,9 @@ def decode_unmasking_response(data: bytes | memoryview) -> UnmaskingResponse | N
         read = form.read(content)
         if read is None:
             return None
-        owners, joined, content = read
-        lists.append(RevealedShares(owners, SecretBytes(joined)))
+        owners, values, content = read
+        lists.append(RevealedShares(tuple(owners.tolist()), SecretBytes(values.reshape(-1).data)))
+        values.fill(0)
     return None if len(content) else UnmaskingResponse(session, *lists)
 
 
@@ -120,26 +125,26 @@ def _write_numbers(tag: bytes, clients: Sequence[ClientId]) -> bytes:
 def _write_pairs(form: EntryList, pairs: Sequence[tuple[ClientId, bytes]]) -> bytes | None:
     if not pairs:
         return b""
-    clients, values = zip(*pairs, strict=True)
-    if 0 in clients[1:] or set(map(len, values)) != {form.width}:
-        return None
-    return form.write(clients, b"".join(values))
+    run, *others = Listed.of(pairs).runs
+    return None if others or run.width != form.width else _write_rows(form, run.clients, run.values)
 
 
 def _write_revealed(form: EntryList, shares: RevealedShares) -> bytes | None:
-    if 0 in shares.owners[1:] or len(shares.joined) != len(shares) * SHARE_BYTES:
+    if len(shares.joined) != len(shares) * form.width:
         return None
-    return form.write(shares.owners, shares.joined.expose())
+    values = np.frombuffer(shares.joined.expose(), dtype=np.uint8).reshape(len(shares), form.width)
+    return _write_rows(form, np.array(shares.owners, dtype=np.uint64), values)
 
 
-def _read_sealed(
-    data: bytes | memoryview, tag: bytes
-) -> tuple[bytes, tuple[tuple[ClientId, bytes], ...], memoryview] | None:
+def _write_rows(form: EntryList, clients: NDArray[np.uint64], values: NDArray[np.uint8]) -> bytes | None:
+    return form.write(clients, values) if np.all(clients[1:]) else None
+
+
+def _read_sealed(data: bytes | memoryview, tag: bytes) -> tuple[bytes, Listed, memoryview] | None:
     """Session, list, and what follows it."""
     opened = open_envelope(data, tag)
     read = None if opened is None else _SEALED.read(opened[1])
     if opened is None or read is None:
         return None
-    clients, joined, rest = read
-    sealed = struct.unpack(f"{SEALED_BYTES}s" * len(clients), joined)
-    return opened[0], tuple(zip(clients, sealed, strict=True)), rest
+    clients, values, rest = read
+    return opened[0], Listed.table(clients, values), rest

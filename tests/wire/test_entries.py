@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -35,9 +36,14 @@ def by_protobuf(tag: bytes, clients: tuple[int, ...], joined: bytes, width: int)
     return body.SerializeToString(deterministic=True)
 
 
+def write(form: EntryList, clients: tuple[int, ...], joined: bytes) -> bytes:
+    rows = np.frombuffer(joined, dtype=np.uint8).reshape(len(clients), form.width)
+    return form.write(np.array(clients, dtype=np.uint64), rows)
+
+
 def read(form: EntryList, data: bytes) -> tuple[tuple[int, ...], bytes, bytes] | None:
     found = form.read(memoryview(data))
-    return None if found is None else (found[0], found[1], bytes(found[2]))
+    return None if found is None else (tuple(found[0].tolist()), found[1].tobytes(), bytes(found[2]))
 
 
 @given(tags, widths, strategies.ascending_ids(max_size=8))
@@ -50,10 +56,9 @@ def test_ascending_entries_are_written_and_read_as_by_protobuf(
     tag: bytes, width: int, clients: tuple[int, ...]
 ) -> None:
     form, joined = EntryList(tag, width), values(clients, width)
-    data = form.write(clients, joined)
+    data = write(form, clients, joined)
     assert data == by_protobuf(tag, clients, joined, width)
     assert read(form, data) == (clients, joined, b"")
-    assert form.write(clients, memoryview(joined)) == data
 
 
 @given(tags, widths, st.lists(strategies.client_ids, max_size=6).map(tuple))
@@ -61,7 +66,7 @@ def test_entries_in_any_order_are_written_as_by_protobuf(tag: bytes, width: int,
     """What has an odd order cannot be read, but it can be sent."""
     clients = (*clients[:1], *(client for client in clients[1:] if client))
     form, joined = EntryList(tag, width), values(clients, width)
-    data = form.write(clients, joined)
+    data = write(form, clients, joined)
     assert data == by_protobuf(tag, clients, joined, width)
     ascending = all(a < b for a, b in pairwise(clients))
     assert read(form, data) == ((clients, joined, b"") if ascending else None)
@@ -70,25 +75,19 @@ def test_entries_in_any_order_are_written_as_by_protobuf(tag: bytes, width: int,
 @given(strategies.ascending_ids(), strategies.ascending_ids())
 def test_a_list_ends_where_the_next_one_begins(seeds: tuple[int, ...], keys: tuple[int, ...]) -> None:
     first, second = EntryList(SEEDS, 36), EntryList(KEYS, 36)
-    after = second.write(keys, values(keys, 36))
-    data = first.write(seeds, values(seeds, 36)) + after
+    after = write(second, keys, values(keys, 36))
+    data = write(first, seeds, values(seeds, 36)) + after
     assert read(first, data) == (seeds, values(seeds, 36), after)
     assert read(second, after) == (keys, values(keys, 36), b"")
     assert read(second, data) == ((keys, values(keys, 36), b"") if not seeds else ((), b"", data))
 
 
-def test_client_ids_are_plain_numbers() -> None:
-    found = EntryList(SEEDS, 1).read(memoryview(EntryList(SEEDS, 1).write((0, 1, BIG), b"abc")))
-    assert found is not None
-    assert [type(client) for client in found[0]] == [int, int, int]
-
-
 def test_a_value_of_zeros_of_client_0_is_read() -> None:
-    assert read(EntryList(SEEDS, 3), EntryList(SEEDS, 3).write((0, 5), bytes(6))) == ((0, 5), bytes(6), b"")
+    assert read(EntryList(SEEDS, 3), write(EntryList(SEEDS, 3), (0, 5), bytes(6))) == ((0, 5), bytes(6), b"")
 
 
 FORM = EntryList(SEEDS, 4)
-A, B, ZERO = (FORM.write((client,), b"abcd") for client in (1, 2, 0))
+A, B, ZERO = (write(FORM, (client,), b"abcd") for client in (1, 2, 0))
 EXPLICIT_ZERO = A.replace((1).to_bytes(8, "little"), bytes(8))
 
 
@@ -119,13 +118,13 @@ def test_ids_that_protobuf_would_not_write_or_the_protocol_not_take_are_not_read
         (A + B[:-1], (1,), B[:-1]),
         (ZERO[:-1], (), ZERO[:-1]),
         (A + b"\x00", (1,), b"\x00"),
-        (A + EntryList(SEEDS, 5).write((2,), b"abcde"), (1,), EntryList(SEEDS, 5).write((2,), b"abcde")),
+        (A + write(EntryList(SEEDS, 5), (2,), b"abcde"), (1,), write(EntryList(SEEDS, 5), (2,), b"abcde")),
         (
-            A + EntryList(SEEDS, 3).write((2,), b"abc") + b"\x00",
+            A + write(EntryList(SEEDS, 3), (2,), b"abc") + b"\x00",
             (1,),
-            EntryList(SEEDS, 3).write((2,), b"abc") + b"\x00",
+            write(EntryList(SEEDS, 3), (2,), b"abc") + b"\x00",
         ),
-        (EntryList(KEYS, 4).write((2,), b"abcd"), (), EntryList(KEYS, 4).write((2,), b"abcd")),
+        (write(EntryList(KEYS, 4), (2,), b"abcd"), (), write(EntryList(KEYS, 4), (2,), b"abcd")),
         (A + b"\x0a\x8f\x00" + B[2:], (1,), b"\x0a\x8f\x00" + B[2:]),
         (b"\x0a\x0f\x12\x04abcd\x09" + bytes(8), (), b"\x0a\x0f\x12\x04abcd\x09" + bytes(8)),
     ],
