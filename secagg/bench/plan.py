@@ -128,7 +128,8 @@ class Plan:
         seconds: wall time for each group of short benchmarks.
         mask_words: length of the vector that masks are added to.
         mask_keys: masks added to it.
-        entries: entries that are quantized and packed.
+        packed: entries that are quantized and packed.
+        entries: entries that privacy mechanisms and rules take.
         clients: whole clients.
         servers: whole servers.
         liars: last rounds in which some clients lie.
@@ -151,6 +152,7 @@ class Plan:
     seconds: float
     mask_words: int
     mask_keys: int
+    packed: int
     entries: int
     clients: tuple[ClientCase, ...]
     servers: tuple[ServerCase, ...]
@@ -188,6 +190,7 @@ class Plan:
         if length is not None:
             plan = replace(
                 plan,
+                packed=length,
                 entries=length,
                 mask_words=length,
                 memory_lengths=(length, 2 * length),
@@ -233,6 +236,7 @@ FULL: Final = Plan(
     seconds=12.0,
     mask_words=1 << 19,
     mask_keys=256,  # a full batch of open streams
+    packed=1 << 22,  # vectors beyond the cache of a core
     entries=1 << 20,
     clients=(
         ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH),
@@ -265,6 +269,7 @@ QUICK: Final = replace(
     quick=True,
     seconds=0.5,
     mask_keys=64,
+    packed=1 << 21,
     entries=1 << 19,
     scaling_clients=(100, 300, 1000),
     scaling_lengths=(10_000, 100_000, 1_000_000),

@@ -30,7 +30,7 @@ Operation = Callable[[], object]
 
 CACHED_BYTES: Final = 1 << 18
 CIPHER_BYTES: Final = 1 << 18
-COPIED_BYTES: Final = 1 << 23
+COPIED_BYTES: Final = 1 << 26
 CACHE_LINE: Final = 64
 
 
@@ -58,8 +58,8 @@ def add() -> Operation:
 
 
 def copy() -> Operation:
-    """Return one copy of COPIED_BYTES, which is more than a core's own cache."""
-    source, target = np.zeros((2, COPIED_BYTES // 8), dtype=np.uint64)
+    """Return one copy of COPIED_BYTES, which no cache holds; they were written, since unwritten pages are none."""
+    source, target = np.ones((2, COPIED_BYTES // 8), dtype=np.uint64)
     return lambda: np.copyto(target, source)
 
 

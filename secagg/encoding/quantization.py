@@ -1,18 +1,20 @@
-"""Numbers to field entries and back (Specification §4.2).
+"""Numbers to words of fields, and sums of fields back to numbers (Specification §4.2).
 
 Client side: a real `x` becomes the level `floor(clamp(x) * top / clip + r)` of `-top .. top`, and travels as level
-plus top; `r` is 1/2 for nearest rounding, and uniform in [e, 1 - e) for stochastic. A whole number `x` becomes
-`x - low`. Server side: the inverse, of a sum of entries. Must not know the session vector, keys of the session,
-or masks.
+plus top; `r` is 1/2 for nearest rounding, and uniform for stochastic. A whole number `x` becomes `x - low`. Server
+side: the inverse, of a sum of entries. Must not know the session vector, keys of the session, or masks.
 
-Level k is the number `k / top * clip`, whose float64 becomes k again in either rounding: on the way there are seven
-roundings, together below 2^(bits - 51) of a step, and e is 2^(bits - 50). Stochastic rounding is unbiased up to
-that e, and up to 2^-32 of a step because noise has 32 bits.
+Stochastic rounding is done in whole numbers. `clamp(x) * top / clip` is added to a power of two so large that its
+float64 has F = min(32, 50 - bits) places after the point, and its bits are then a whole number: F random bits are
+added, and F bits are cut off. Level k is the number `k / top * clip`, whose float64 becomes k again in either rounding:
+on the way there are four roundings, together below a quarter of the last of those places. So rounding is unbiased up to
+2^-(F+1) of a step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -28,10 +30,14 @@ from secagg.parameters.arguments import as_whole
 from secagg.parameters.vectors import FixedPoint, Integers, VectorSpec
 
 _SEED_BYTES: Final = 32
-_NOISE_UNIT: Final = 2.0**-32
+_NOISE_BITS: Final = 32
 _ENTRIES_PER_NOISE_WORD: Final = 2
-_MARGIN_BITS: Final = 50
+_EXACT_PLACES: Final = 50
+_MANTISSA_BITS: Final = 52
+_EXPONENT_OF_ONE: Final = 1023
+_WORD_BITS: Final = 64
 _EXACT_FLOAT: Final = 2**53
+_CLIPPED_AS_THEY_ARE: Final = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +77,32 @@ class RoundingNoise:
         self._words = np.empty(-(-largest_slice // _ENTRIES_PER_NOISE_WORD), dtype=np.uint64)
         self._word_offset = 0
 
-    def fill(self, out: NDArray[np.float64], span: float) -> None:
-        """Write the next `len(out)` numbers, uniform in [0, span); at most `largest_slice` at once."""
-        words = self._words[: -(-len(out) // _ENTRIES_PER_NOISE_WORD)]
+    def draw(self, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        """Overwrite `words` with the next numbers, two a word, and return them as they stand there."""
         self._stream.fill(words, self._word_offset)
         self._word_offset += len(words)
-        lanes = words.astype("<u8", copy=False).view("<u4")[: len(out)]
-        np.multiply(lanes, span * _NOISE_UNIT, out=out)
+        return words.astype("<u8", copy=False).view("<u4")
+
+    def fill(self, out: NDArray[np.float64]) -> None:
+        """Write the next `len(out)` numbers, at most `largest_slice`, as fractions in [0, 1)."""
+        lanes = self.draw(self._words[: -(-len(out) // _ENTRIES_PER_NOISE_WORD)])
+        np.multiply(lanes[: len(out)], 2.0**-_NOISE_BITS, out=out)
 
 
 class Quantizer:
     """Encodes one client's vectors slice by slice, with buffers that it reuses.
 
     Args:
-        largest_slice: most entries that `encode` takes at once.
+        largest_slice: most fields that `encode` writes at once.
         noise: for stochastic rounding; None when no vector rounds stochastically.
     """
 
-    __slots__ = ("_flags", "_noise", "_reals", "_uniform")
+    __slots__ = ("_finite", "_flags", "_noise", "_reals")
 
     def __init__(self, largest_slice: int, noise: RoundingNoise | None) -> None:
         self._noise = noise
         self._reals = np.empty(largest_slice, dtype=np.float64)
-        self._uniform = np.empty(largest_slice, dtype=np.float64)
+        self._finite = np.empty(largest_slice, dtype=np.float64)
         self._flags = np.empty(largest_slice, dtype=np.bool_)
 
     def encode(
@@ -103,8 +112,10 @@ class Quantizer:
         start: int,
         weight: int | None,
         out: NDArray[np.uint64],
+        fields: int = 1,
+        width: int = _WORD_BITS,
     ) -> tuple[int, int]:
-        """Write the encoded entries `start .. start + len(out)` of a vector. No value of any entry is refused.
+        """Write words of encoded entries, the vector's from `start` on. No value of any entry is refused.
 
         The steps are the same whatever the values are, and whatever the weight: the server chooses the bounds, and
         could ask by them how long an input takes.
@@ -114,49 +125,87 @@ class Quantizer:
             values: all the vector's entries, as `check_array` returned them.
             start: flat index of the first entry to encode.
             weight: factor of every entry: the client's weight for a weighted mean, else None.
-            out: uint64, C-contiguous; gets entries of at most `spec.largest * weight`.
+            out: uint64, C-contiguous; gets `fields` entries a word, the first in the lowest bits, each at most
+                `spec.largest * weight`. Fields after the vector's last entry are zero.
+            fields: entries of a word.
+            width: bits of a field.
 
         Returns:
             How many entries were beyond the bounds and moved there, and how many were NaN and became 0.
         """
-        piece = values[start : start + len(out)]
+        piece = values[start : start + len(out) * fields]
+        entries = self._reals[: len(out) * fields].view(np.uint64)
         if isinstance(spec, Integers):
-            _offset_integers(spec, _limited(spec, piece), out)
-            return int(np.count_nonzero(_outside(spec, piece))), 0
-        reals, scratch, flags = self._reals[: len(piece)], self._uniform[: len(piece)], self._flags[: len(piece)]
-        # A signalling NaN makes the conversion itself complain; it becomes 0 below like every NaN.
-        with np.errstate(invalid="ignore"):
-            np.copyto(reals, piece, casting="same_kind")
-        np.isnan(reals, out=flags)
-        missing = int(np.count_nonzero(flags))
-        # Every bit of a NaN is masked off; a copy where there are some takes longer the more there are.
-        keep = scratch.view(np.int64)
-        np.subtract(flags, 1, out=keep, dtype=np.int64)
-        np.bitwise_and(reals.view(np.int64), keep, out=reals.view(np.int64))
-        np.greater(np.abs(reals, out=scratch), _clip_in(values.dtype, spec.clip), out=flags)
-        clipped = int(np.count_nonzero(flags))
-        np.clip(reals, -spec.clip, spec.clip, out=reals)
-        self._quantize(spec, reals)
-        # Not negative, so cutting the fraction off is the floor; below 2^32, so int64 and uint64 agree.
-        np.copyto(out.view(np.int64), reals, casting="unsafe")
+            clipped, missing = int(np.count_nonzero(_outside(spec, piece))), 0
+            _offset_integers(spec, _limited(spec, piece), entries[: len(piece)])
+            _join_fields(entries.reshape(len(out), fields).T, width, out)
+        else:
+            clipped, missing = self._quantize(spec, piece, fields)
+            _join_fields(entries.reshape(fields, len(out)), width, out)
+            if spec.rounding == "stochastic":
+                np.subtract(out, np.uint64(_exponents(spec, fields, width)), out=out)
+        unused = len(entries) - len(piece)
+        if unused:
+            np.bitwise_and(out[-1:], np.uint64((1 << (fields - unused) * width) - 1), out=out[-1:])
         if weight is not None:
             np.multiply(out, np.uint64(weight), out=out)
         return clipped, missing
 
-    def _quantize(self, spec: FixedPoint, reals: NDArray[np.float64]) -> None:
-        """Replace values within [-clip, clip] by entries with a fraction still to be cut off."""
-        with np.errstate(under="ignore"):  # a number that vanishes beside a step is level 0
+    def _quantize(self, spec: FixedPoint, piece: NDArray[Any], fields: int) -> tuple[int, int]:
+        """Write the entries over the reals, as integers: all first fields of words, then all second ones, and so on.
+
+        Above entries that were rounded stochastically there is still what `_exponents` says.
+        """
+        count, words = len(piece), -(-len(piece) // fields)
+        reals, flags = self._reals[: words * fields], self._flags[:count]
+        bound = _clip_in(piece.dtype, spec.clip)
+        # A signalling NaN complains when it is looked at, and so does what vanishes beside a step.
+        with np.errstate(invalid="ignore", under="ignore"):
+            source = piece
+            if not _holds(piece.dtype, bound):
+                source = reals[:count]
+                np.copyto(source, piece, casting="same_kind")
+            real = source.dtype.type
+            finite = self._finite.view(real)[: words * fields]
+            limited, rest = finite[:count], finite[count:]
+            np.clip(source, real(-bound), real(bound), out=limited)
+            np.not_equal(source, limited, out=flags)
+            changed = int(np.count_nonzero(flags))
+            np.isnan(limited, out=flags)
+            missing = int(np.count_nonzero(flags))
+            # Every bit of a NaN is masked off; a copy where there are some takes longer the more there are.
+            keep, bits = flags.view(np.int8), limited.view(f"i{limited.itemsize}")
+            mask = reals.view(bits.dtype)[:count]
+            np.subtract(keep, 1, out=keep)
+            np.copyto(mask, keep)
+            np.bitwise_and(bits, mask, out=bits)
+            rest.fill(0)
+            np.copyto(reals.reshape(fields, words), finite.reshape(words, fields).T)
             np.multiply(reals, spec.top / spec.clip, out=reals)
+            if bound != spec.clip:
+                np.clip(reals, -spec.top, spec.top, out=reals)
+        self._round(spec, reals)
+        return changed - missing, missing
+
+    def _round(self, spec: FixedPoint, reals: NDArray[np.float64]) -> None:
+        """Replace numbers within [-top, top] by entries."""
+        entries = reals.view(np.uint64)
         if spec.rounding == "nearest":
             np.add(reals, spec.top + 0.5, out=reals)
+            # Not negative, so cutting the fraction off is the floor; below 2^32, so int64 and uint64 agree.
+            np.copyto(entries.view(np.int64), reals, casting="unsafe")
             return
         if self._noise is None:
             raise InternalError("stochastic rounding without noise")
-        margin = 2.0 ** (spec.bits - _MARGIN_BITS)
-        uniform = self._uniform[: len(reals)]
-        self._noise.fill(uniform, 1 - 2 * margin)
-        np.add(reals, spec.top + margin, out=reals)
-        np.add(reals, uniform, out=reals)
+        places = _places(spec)
+        np.add(reals, 2.0 ** (_MANTISSA_BITS - places) + spec.top, out=reals)
+        # Nobody needs the reals of before any more, and what is drawn over them is in the cache.
+        room = self._finite.view(np.uint64)[: -(-len(reals) // _ENTRIES_PER_NOISE_WORD)]
+        noise = self._noise.draw(room)[: len(reals)]
+        if places < _NOISE_BITS:
+            np.right_shift(noise, np.uint32(_NOISE_BITS - places), out=noise)
+        np.add(entries, noise, out=entries)
+        np.right_shift(entries, np.uint64(places), out=entries)
 
 
 def check_array(name: str, spec: VectorSpec, array: NDArray[Any]) -> NDArray[Any]:
@@ -256,6 +305,29 @@ def decode_entries(
     np.multiply(out, spec.clip, out=out)
 
 
+def _places(spec: FixedPoint) -> int:
+    """Return F: how many bits after the point stochastic rounding looks at."""
+    return min(_NOISE_BITS, _EXACT_PLACES - spec.bits)
+
+
+@lru_cache(maxsize=64)
+def _exponents(spec: FixedPoint, fields: int, width: int) -> int:
+    """Return what the exponents of float64 add to a word of so many fields, modulo 2^64."""
+    places = _MANTISSA_BITS - _places(spec)
+    exponent = (_EXPONENT_OF_ONE + places) << places
+    return sum(exponent << field * width for field in range(fields)) % (1 << _WORD_BITS)
+
+
+def _join_fields(rows: NDArray[np.uint64], width: int, out: NDArray[np.uint64]) -> None:
+    """Put the first row's entries into the lowest field of each word, and each row above the one before."""
+    joined = rows[-1]
+    for row in rows[-2::-1]:
+        np.left_shift(joined, np.uint64(width), out=out)
+        joined = np.add(out, row, out=out)
+    if joined is not out:
+        np.copyto(out, joined)
+
+
 def _limited(spec: Integers, piece: NDArray[Any]) -> NDArray[np.int64]:
     """Return the entries moved into low .. high, as int64, in which an unsigned one may not fit before."""
     if piece.dtype.kind == "u":
@@ -280,6 +352,12 @@ def _offset_integers(spec: Integers, piece: NDArray[Any], out: NDArray[np.uint64
     np.subtract(out, np.uint64(spec.low % 2**64), out=out)
 
 
+def _holds(dtype: np.dtype[Any], bound: float) -> bool:
+    """Whether arrays of that type are clipped as they are: NumPy does so quickly, and they hold the bound exactly."""
+    return dtype in _CLIPPED_AS_THEY_ARE and float(dtype.type(bound)) == bound
+
+
+@lru_cache(maxsize=64)
 def _clip_in(dtype: np.dtype[Any], clip: float) -> float:
     """Return the bound beyond which a value counts as clipped: `clip` as the array's own precision has it.
 

@@ -28,7 +28,7 @@ from secagg.encoding.quantization import (
 from secagg.errors import DecodeError, ParameterError
 from secagg.parameters.vectors import FixedPoint, Integers
 
-_SLICE_ENTRIES: Final = 2**15
+_SLICE_ENTRIES: Final = 2**16
 _DECODED_ENTRIES: Final = 2**14  # at once: the server holds the sum and its result, and little besides
 
 
@@ -100,11 +100,11 @@ def encode_input(
     sections = layout.vector_sections
     flat = [check_array(section.name, section.spec, arrays[section.name]) for section in sections]
     stochastic = any(isinstance(s.spec, FixedPoint) and s.spec.rounding == "stochastic" for s in sections)
-    quantizer = Quantizer(_SLICE_ENTRIES, RoundingNoise(randomness, _SLICE_ENTRIES) if stochastic else None)
-    entries = np.empty(_SLICE_ENTRIES, dtype=np.uint64)
+    largest_slice = min(_SLICE_ENTRIES, max(section.words * section.fields_per_word for section in sections))
+    quantizer = Quantizer(largest_slice, RoundingNoise(randomness, largest_slice) if stochastic else None)
     words = np.empty(layout.words, dtype=np.uint64)
     reports = tuple(
-        _encode_section(section, values, sent, quantizer, entries, words[section.word_slice])
+        _encode_section(section, values, sent, quantizer, words[section.word_slice])
         for section, values in zip(sections, flat, strict=True)
     )
     if layout.weight_section is not None:
@@ -201,25 +201,15 @@ def decode_sum(layout: Layout, words: NDArray[np.uint64], contributors: int) -> 
 
 
 def _encode_section(
-    section: Section,
-    values: NDArray[Any],
-    weight: int,
-    quantizer: Quantizer,
-    entries: NDArray[np.uint64],
-    words: NDArray[np.uint64],
+    section: Section, values: NDArray[Any], weight: int, quantizer: Quantizer, words: NDArray[np.uint64]
 ) -> QuantizationReport:
-    spec, fields = section.spec, section.fields_per_word
-    factor = weight if section.weighted else None
+    spec, fields, factor = section.spec, section.fields_per_word, weight if section.weighted else None
     words_per_slice = _SLICE_ENTRIES // fields
     clipped = missing = 0
     for start in range(0, section.words, words_per_slice):
         piece = words[start : start + words_per_slice]
-        first = start * fields
-        count = min(len(piece) * fields, len(values) - first)
-        moved, nan = quantizer.encode(spec, values, first, factor, entries[:count])
+        moved, nan = quantizer.encode(spec, values, start * fields, factor, piece, fields, section.width)
         clipped, missing = clipped + moved, missing + nan
-        entries[count : len(piece) * fields] = 0
-        _write_fields(section, entries, piece)
     return QuantizationReport(section.name, len(values), clipped, missing)
 
 
@@ -242,16 +232,6 @@ def _decode_section(
         beyond += int(np.count_nonzero(flags[: len(sums)]))
         decode_entries(spec, sums, contributors, total_weight, target)
     return result.reshape(spec.shape), beyond + int(np.count_nonzero(unused))  # of the last word
-
-
-def _write_fields(section: Section, entries: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
-    fields = section.fields_per_word
-    columns = entries[: len(words) * fields].reshape(len(words), fields)
-    width = np.uint64(section.width)
-    words[:] = columns[:, fields - 1]
-    for column in range(fields - 2, -1, -1):
-        np.left_shift(words, width, out=words)
-        np.bitwise_or(words, columns[:, column], out=words)
 
 
 def _read_fields(section: Section, words: NDArray[np.uint64], entries: NDArray[np.uint64]) -> NDArray[np.uint64]:

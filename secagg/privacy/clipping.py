@@ -204,7 +204,7 @@ class Rounder:
         # Everything is small before it is squared. A NaN stays one, and so does the sum.
         np.clip(reals, -limit, limit, out=reals)
         np.trunc(reals, out=cut)
-        self._coins.fill(uniform, 1.0)
+        self._coins.fill(uniform)
         # Exact: below 2^19 float64 has steps finer than the coins' 2^-32.
         np.add(reals, uniform, out=reals)
         np.floor(reals, out=reals)

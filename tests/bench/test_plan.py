@@ -56,7 +56,7 @@ def test_cohorts_and_lengths_of_ones_own() -> None:
     assert [(case.clients, case.size, case.length) for case in plan.cells] == [(50, 5, 1234), (70, 5, 1234)]
     assert [case.length for case in QUICK.resized(length=5).cells] == [5]
     assert [case.size for case in QUICK.resized((3,)).cells] == [3]
-    assert (plan.mask_words, plan.entries, plan.memory_lengths) == (1234, 1234, (1234, 2468))
+    assert (plan.mask_words, plan.packed, plan.entries, plan.memory_lengths) == (1234, 1234, 1234, (1234, 2468))
     assert plan.flower == (50, 1234, 2)
     assert QUICK.resized() == QUICK
     assert {case.clients for case in QUICK.resized(length=5).servers} == {20, 500, 1000}

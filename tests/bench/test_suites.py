@@ -23,6 +23,7 @@ TINY = replace(
     seconds=0.001,
     mask_words=3000,
     mask_keys=3,
+    packed=5000,
     entries=5000,
     clients=(ClientCase(6, 300), ClientCase(7, 300, long=True)),
     servers=(ServerCase(10, 300, 10), ServerCase(20, 300, 30, long=True)),

@@ -99,8 +99,8 @@ class ExtremeNoise(RoundingNoise):
         super().__init__(DeterministicRandomSource(0), 1)
         self._word = word
 
-    def fill(self, out: NDArray[np.float64], span: float) -> None:
-        out.fill(self._word * (span * 2.0**-32))
+    def draw(self, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        return np.full(2 * len(words), self._word, dtype=np.uint32)
 
 
 def some_levels(draw: Callable[[st.SearchStrategy[int]], int], spec: FixedPoint, count: int = 5) -> list[int]:
@@ -131,6 +131,65 @@ def test_a_level_stays_that_level_whatever_the_noise(
         out = np.empty(len(levels), dtype=np.uint64)
         Quantizer(len(levels), None if word is None else ExtremeNoise(word)).encode(spec, values, 0, 1, out)
         assert [int(entry) - spec.top for entry in out] == levels
+
+
+@DETERMINISTIC
+@given(st.integers(2, 32), CLIPS, st.integers(0, 2**32 - 1), st.lists(st.floats(-1, 1), min_size=1, max_size=9))
+def test_stochastic_rounding_adds_whole_numbers(bits: int, clip: float, word: int, parts: list[float]) -> None:
+    """The scaled number to F places, F bits of noise, and the floor, whatever clip and noise are."""
+    spec = fixed_point(len(parts), bits, clip, "stochastic")
+    values = np.array(parts) * clip
+    out = np.empty(len(parts), dtype=np.uint64)
+    Quantizer(len(parts), ExtremeNoise(word)).encode(spec, values, 0, None, out)
+    unit = 2 ** min(32, 50 - bits)
+    noise = word >> 32 - min(32, 50 - bits)
+    for value, entry in zip(values.tolist(), out.tolist(), strict=True):
+        scaled = value * (spec.top / clip)
+        places = round(Fraction(scaled) * unit)  # ties to even, and top is whole
+        assert entry == (places + spec.top * unit + noise) // unit
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
+@pytest.mark.parametrize("dtype", [*FLOAT_DTYPES, np.int16, np.uint64, ">f4", ">f8"])
+@pytest.mark.parametrize(("fields", "width"), [(1, 64), (2, 23), (3, 21), (7, 9), (12, 5)])
+@pytest.mark.parametrize("unused", [0, 1])
+def test_fields_of_a_word_hold_the_same_entries(
+    dtype: Any, rounding: Rounding, fields: int, width: int, unused: int
+) -> None:
+    spec = fixed_point(9 * fields - unused * (fields > 1), 4, 3.0, rounding)
+    reals = np.random.default_rng(fields).uniform(-4, 4, spec.size)
+    array = np.abs(reals).astype(dtype) if np.dtype(dtype).kind == "u" else reals.astype(dtype)
+    alone, words = np.empty(spec.size, dtype=np.uint64), np.empty(9, dtype=np.uint64)
+    half = ExtremeNoise(2**31)
+    moved = Quantizer(spec.size, half).encode(spec, array, 0, 1, alone)
+    assert Quantizer(9 * fields, half).encode(spec, array, 0, 1, words, fields, width) == moved
+    expected = [
+        sum(int(e) << width * j for j, e in enumerate(alone[i : i + fields])) for i in range(0, len(alone), fields)
+    ]
+    assert words.tolist() == expected
+    weighed = np.empty(9, dtype=np.uint64)
+    Quantizer(9 * fields, half).encode(spec, array, 0, 2, weighed, fields, width)
+    assert weighed.tolist() == [2 * word for word in expected]
+
+
+@pytest.mark.parametrize("clip", [0.1, 0.3, 1.0, 2.0**-512, 2.0**512])
+@pytest.mark.parametrize("dtype", FLOAT_DTYPES)
+def test_what_is_beyond_is_the_last_level_whatever_precision_holds_of_the_bound(dtype: type, clip: float) -> None:
+    """float32(0.3) is below 0.3, and float32(0.1) above 0.1: neither may become another level by noise."""
+    for word in (0, 2**32 - 1):
+        spec = fixed_point(2, 16, clip, "stochastic")
+        out = np.empty(2, dtype=np.uint64)
+        array: NDArray[Any] = np.array([np.inf, -np.inf], dtype=dtype)
+        assert Quantizer(2, ExtremeNoise(word)).encode(spec, array, 0, 1, out) == (
+            0 if overflows(dtype, clip) else 2,
+            0,
+        )
+        assert out.tolist() == [spec.largest, 0]
+
+
+def overflows(dtype: type, clip: float) -> bool:
+    with np.errstate(over="ignore", under="ignore"):
+        return bool(np.isinf(np.array(clip).astype(dtype)))
 
 
 def test_numbers_beside_zero_are_zero_even_where_numpy_raises() -> None:
@@ -167,7 +226,7 @@ def test_noise_comes_from_the_source_and_is_fresh_in_every_slice() -> None:
     noise = RoundingNoise(DeterministicRandomSource(1), 101)
     slices = np.empty((200, 101))
     for row in slices:
-        noise.fill(row, 1.0)
+        noise.fill(row)
     assert len(np.unique(slices)) == slices.size
     assert float(slices.min()) >= 0
     assert float(slices.max()) < 1
@@ -185,8 +244,8 @@ def test_noise_draws_32_bytes_once_and_wipes_them() -> None:
             return drawn[-1]
 
     noise = RoundingNoise(Source(), 10)
-    noise.fill(np.empty(10), 1.0)
-    noise.fill(np.empty(10), 1.0)
+    noise.fill(np.empty(10))
+    noise.fill(np.empty(10))
     assert [repr(secret) for secret in drawn] == ["SecretBytes(32 bytes, wiped)"]
 
 

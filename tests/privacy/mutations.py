@@ -132,8 +132,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         ),
     ),
     m("clipping", "entries pass the limit", (CLIPPING, "np.clip(reals, -limit, limit, out=reals)\n", "pass\n")),
-    m("clipping", "coins are always heads", (CLIPPING, "self._coins.fill(uniform, 1.0)", "uniform.fill(0.99)")),
-    m("clipping", "everything is rounded down", (CLIPPING, "self._coins.fill(uniform, 1.0)", "uniform.fill(0.0)")),
+    m("clipping", "coins are always heads", (CLIPPING, "self._coins.fill(uniform)", "uniform.fill(0.99)")),
+    m("clipping", "everything is rounded down", (CLIPPING, "self._coins.fill(uniform)", "uniform.fill(0.0)")),
     m("clipping", "large squares vanish", (CLIPPING, "if math.isfinite(plain) else math.sqrt(small) / _SHRINK", "")),
     m("clipping", "entries too large to sum exactly", (CLIPPING, "if limit > MAX_ENTRY:", "if False:")),
     m(

@@ -36,7 +36,7 @@ def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
 
 
 def _pack_and_unpack(shared: Shared, bits: int) -> list[Row]:
-    words = np.arange(max(1, shared.plan.entries // _WORDS_PER_ENTRY), dtype=np.uint64)
+    words = np.arange(max(1, shared.plan.packed // _WORDS_PER_ENTRY), dtype=np.uint64)
     packed = np.empty(packed_size(len(words), bits), dtype=np.uint8)
     unpacked = np.empty_like(words)
     works: dict[str, Callable[[], object]] = {
@@ -53,7 +53,7 @@ def _pack_and_unpack(shared: Shared, bits: int) -> list[Row]:
 
 
 def _quantize(shared: Shared) -> list[Row]:
-    entries, source = shared.plan.entries, SystemRandomSource()
+    entries, source = shared.plan.packed, SystemRandomSource()
     layout = Layout.build(fixed_point(entries).items(), _CLIENTS, 1)
     inputs: dict[str, np.ndarray[Any, Any]] = {"float32": made_up(entries, 1)}
     inputs["float64"] = inputs["float32"].astype(np.float64)
