@@ -1,6 +1,6 @@
 """Statistics and training on digits under secure aggregation, in NVFLARE's simulator, while one site dies.
 
-python job.py --workspace /a/new/folder [--threat-model active] [--stage masked_input]
+python job.py --workspace /a/new/folder [--threat-model active] [--stage masked_input] [--hybrid]
 """
 
 import argparse
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--stage", default="masked_input", help="the round in which a site dies")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0, help="for each round of the protocol")
+    parser.add_argument("--hybrid", action="store_true", help="ML-KEM-768 beside X25519, which sites insist on")
     options = parser.parse_args()
     if options.workspace.exists() and any(options.workspace.iterdir()):
         parser.error(
@@ -39,9 +40,10 @@ def main() -> None:
         )
     local = options.workspace / "local"
     local.mkdir(parents=True)
-    (local / "secagg.toml").write_text(COUNTS)
+    floor = "hybrid = true\n" if options.hybrid else ""
+    (local / "secagg.toml").write_text(floor + COUNTS)
     if options.threat_model == "active":
-        enroll(local)
+        enroll(local, floor)
 
     settings = SumSettings(
         threat_model=options.threat_model,
@@ -50,6 +52,7 @@ def main() -> None:
         attendance_timeout=120.0,
         round_timeout=options.seconds,
         learning_timeout=options.seconds,
+        suite=0x0101 if options.hybrid else 0x0001,
     )
     job = FedJob(name="digits", min_clients=3)
     job.set_app_packages(["secagg"])  # it is installed everywhere, and does not travel with the job
@@ -63,7 +66,7 @@ def main() -> None:
     report(options.workspace / "server" / "simulate_job")
 
 
-def enroll(local: Path) -> None:
+def enroll(local: Path, floor: str) -> None:
     """Keys and roster of the active model, in the one folder that the simulator gives all its sites.
 
     Real sites make their own key, and the authority's key stays with whoever keeps the roster, off-line.
@@ -76,7 +79,7 @@ def enroll(local: Path) -> None:
         command += ["--add", f"{secagg.client_id(site)}={local / site}.pub"]
         (local / f"secagg-{site}.toml").write_text(
             'threat_model = "active"\nminimum_cohort = 4\nmax_corrupt = 0.0\n'
-            f'identity = "{site}.key"\nroster = "roster.json"\nauthority = "authority.pub"\n{COUNTS}'
+            f'{floor}identity = "{site}.key"\nroster = "roster.json"\nauthority = "authority.pub"\n{COUNTS}'
         )
     (local / "secagg.toml").write_text('roster = "roster.json"\nauthority = "authority.pub"\n')  # the server's
     run(command)

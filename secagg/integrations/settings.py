@@ -23,8 +23,8 @@ _COUNTS: Final = (
     *("max_corrupt_clients", "security_bits", "sums_per_context", "minimum_cohort_change"),
 )
 _FRACTIONS: Final = ("max_corrupt", "max_dropout")
-POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model", "topologies"})
-"""Fields of :class:`secagg.ClientPolicy` that may be set."""
+POLICY_FIELDS: Final = frozenset({*_COUNTS, *_FRACTIONS, "threat_model", "topologies", "hybrid"})
+"""Fields of :class:`secagg.ClientPolicy` that may be set; `hybrid` takes all but the hybrid ones from its suites."""
 PRIVACY_FIELDS: Final = ("privacy_budget", "privacy_epsilon", "privacy_delta")
 
 CELL_FIELDS: Final = (
@@ -69,6 +69,13 @@ class Settings:
             raise ParameterError(f"{self.spelled(name)} is {value!r}; give {what}")
         return float(value)
 
+    def truth(self, name: str) -> bool:
+        """Return true or false; raises ParameterError for anything else."""
+        value = self.given[name]
+        if not isinstance(value, bool):
+            raise ParameterError(f"{self.spelled(name)} is {value!r}; give true or false")
+        return value
+
     def names(self, name: str) -> frozenset[str]:
         """Return names that are separated by commas, as a node configuration has them; a list is taken, too.
 
@@ -102,6 +109,8 @@ class Settings:
                 given = self.given["topologies"]
                 raise ParameterError(f"{self.spelled('topologies')} is {given!r}; give 'complete', 'sparse', or both")
             changes["topologies"] = frozenset(map(secagg.TopologyKind, kinds))
+        if "hybrid" in self and self.truth("hybrid"):
+            changes["suites"] = frozenset(suite for suite in secagg.SuiteId if suite.hybrid)
         return replace(floor, **changes)
 
     def participations(self, policy: secagg.ClientPolicy, folder: Path) -> ParticipationFile | None:

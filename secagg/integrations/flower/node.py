@@ -106,7 +106,8 @@ def node_from_config(
     of the roster unless given), `secagg-cells-floor`, `secagg-cells-regroupings`,
     `secagg-cells-other-sums`: fields of
     :class:`secagg.integrations.cells.OwnCells`; `secagg-repeated-sums` (how many sums one input may help to open after
-    the first, 0 unless given); and fields of
+    the first, 0 unless given); `secagg-hybrid` (true accepts hybrid suites only, with ML-KEM-768 beside X25519); and
+    fields of
     :class:`secagg.ClientPolicy`: `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete"
     refuses sparse graphs), `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`,
     `secagg-max-dropout`, `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`,

@@ -103,7 +103,8 @@ def load_site(folder: Path, name: str) -> Site:
     exists, see :class:`secagg.store.answers.DirectoryLedger`; `cells_size`, `cells_seed` (64 hexadecimal digits),
     `cells_epoch`, `cells_clients` (ids, as `"1-20,25"`; those of the roster unless given), `cells_floor`,
     `cells_regroupings`, `cells_other_sums`: fields of :class:`secagg.integrations.own_cells.OwnCells`; `alarms`: true
-    or false; `repeated_sums`: how many sums one input may help to open after the first, 0 unless given; and fields
+    or false; `repeated_sums`: how many sums one input may help to open after the first, 0 unless given; `hybrid`: true
+    accepts hybrid suites only, with ML-KEM-768 beside X25519; and fields
     of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`), `sums_per_context`,
     `minimum_cohort_change`, `max_corrupt`, `max_corrupt_clients`, `max_dropout`, `security_bits`, `minimum_cohort`,
     `minimum_threshold`, `minimum_contributors`, `maximum_cohort`, `maximum_words`. Without a file the site takes
@@ -136,7 +137,7 @@ def load_site(folder: Path, name: str) -> Site:
         budget=MemoryBudget(budget.epsilon, budget.delta, client=client) if isinstance(budget, Limit) else budget,
         ledger=DirectoryLedger(folder / given.path("ledger")) if "ledger" in given else None,
         cells=given.cells(),
-        alarms=_alarms(given),
+        alarms=given.truth("alarms") if "alarms" in given else False,
         repeated_sums=given.whole("repeated_sums") if "repeated_sums" in given else 0,
     )
 
@@ -190,13 +191,6 @@ def _roster(folder: Path, given: Settings) -> Mapping[int, bytes] | None:
     serial = given.whole("minimum_serial") if "minimum_serial" in given else 1
     roster, authority = folder / given.path("roster"), folder / given.path("authority")
     return load_directory(roster, authority, minimum_serial=serial).keys
-
-
-def _alarms(given: Settings) -> bool:
-    value = given.given.get("alarms", False)
-    if not isinstance(value, bool):
-        raise ParameterError(f"alarms is {value!r}; give true or false")
-    return value
 
 
 def _integers(given: Settings) -> Mapping[str, tuple[int, int]]:

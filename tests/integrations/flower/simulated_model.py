@@ -1,12 +1,14 @@
 """A model with BatchNorm's arrays and a frozen layer in Flower's simulation, under the defaults.
 
 `python -m tests.integrations.flower.simulated_model REPORT`: six nodes, of which one has no examples and fails, and one
-is lost in the second round. REPORT gets the model after the last round, as .npz. What a node's "training" does is
-known, so that federated averaging can be done over it in clear.
+is lost in the second round. Nodes take no other suite than MODEL_SUITE, a number. REPORT gets the model after the last
+round, as .npz. What a node's "training" does is known, so that federated averaging can be done over it in
+clear.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
 from numpy.typing import NDArray
 
+import secagg
 from secagg.integrations.flower import SecAgg, SecAggConfig, secagg_mod
 from secagg.integrations.flower.step import App
 
@@ -28,6 +31,9 @@ ROUNDS = 2
 EXAMPLES = (900, 40, 70_000, 0, 300, 12_000)
 LOST = (2, 1)
 """Round and partition."""
+
+SUITE = secagg.SuiteId(int(os.environ.get("MODEL_SUITE", "1")))
+POLICY = secagg.ClientPolicy(suites=frozenset({SUITE}))
 
 Model = dict[str, NDArray[Any]]
 
@@ -65,7 +71,7 @@ def lose(message: Message, context: Context, app: App) -> Message:
     return app(message, context)
 
 
-client_app = ClientApp(mods=[lose, secagg_mod(metrics=("loss",))])
+client_app = ClientApp(mods=[lose, secagg_mod(metrics=("loss",), policy=POLICY)])
 
 
 @client_app.train()
@@ -88,7 +94,7 @@ server_app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Train under the defaults."""
     inner = FedAvg(fraction_evaluate=0.0, min_train_nodes=NODES, min_available_nodes=NODES)
-    strategy = SecAgg(inner, SecAggConfig(metrics={"loss": 1.0}))
+    strategy = SecAgg(inner, SecAggConfig(metrics={"loss": 1.0}, suite=SUITE))
     arrays = ArrayRecord({key: Array(array) for key, array in first_model().items()})
     result = strategy.start(grid=grid, initial_arrays=arrays, num_rounds=ROUNDS)
     found: Any = {key: array.numpy() for key, array in result.arrays.items()}

@@ -21,6 +21,7 @@ from secagg.integrations.flower import (
     run_session,
     secagg_mod,
 )
+from secagg.parameters.suite_ids import HYBRID_SUITES
 from secagg.store.participations import ParticipationFile
 from tests.integrations.flower.support import FakeClock, FakeGrid, Trainer, instructions
 
@@ -76,6 +77,7 @@ def test_every_setting(keys: Path) -> None:
         "secagg-metrics": "loss, accuracy",
         "secagg-max-dropout": 0.3,
         "secagg-topologies": "complete",
+        "secagg-hybrid": True,
         "secagg-sums-per-context": 1,
         "secagg-minimum-cohort-change": 9,
         "secagg-participations": str(keys / "sums.sqlite"),
@@ -109,6 +111,7 @@ def test_every_setting(keys: Path) -> None:
         maximum_words=10_000,
         max_dropout=0.3,
         topologies=frozenset({secagg.TopologyKind.COMPLETE}),
+        suites=HYBRID_SUITES,
         sums_per_context=1,
         minimum_cohort_change=9,
     )
@@ -136,6 +139,7 @@ def test_defaults_give_way_to_the_configuration() -> None:
         ({"secagg-metrics": 3}, "secagg-metrics is 3; give names, separated by commas"),
         ({"secagg-topologies": "star"}, "secagg-topologies is 'star'; give 'complete', 'sparse', or both"),
         ({"secagg-topologies": ""}, "secagg-topologies is ''; give"),
+        ({"secagg-hybrid": "yes"}, "secagg-hybrid is 'yes'; give true or false"),
         (
             {"secagg-sums-per-context": 1},
             "secagg-sums-per-context is 1, and nothing remembers.*; give secagg-participations",

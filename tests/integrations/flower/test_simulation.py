@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from secagg.errors import DropReason
+from secagg.parameters.suite_ids import SuiteId
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "flower_digits"
@@ -155,7 +156,8 @@ def test_a_round_with_culprits_ends_with_the_sum_of_the_others(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_batch_norm_and_a_frozen_layer_under_the_defaults(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suite", [SuiteId.X25519_AES128CTR, SuiteId.X25519_MLKEM768_AES128CTR], ids=hex)
+def test_batch_norm_and_a_frozen_layer_under_the_defaults(suite: SuiteId, tmp_path: Path) -> None:
     """One partition is empty and fails, one node is lost: the mean is that of federated averaging in clear."""
     from tests.integrations.flower import simulated_model as run
 
@@ -164,7 +166,7 @@ def test_batch_norm_and_a_frozen_layer_under_the_defaults(tmp_path: Path) -> Non
     done = subprocess.run(
         words,
         cwd=ROOT,
-        env=environment(tmp_path, report),
+        env={**environment(tmp_path, report), "MODEL_SUITE": str(int(suite))},
         capture_output=True,
         text=True,
         timeout=TIME_LIMIT,

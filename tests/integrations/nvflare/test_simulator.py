@@ -33,11 +33,16 @@ def test_a_folder_that_is_used_is_refused_and_left_as_it_is(tmp_path: Path) -> N
 @needs_digits
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("threat_model", "stage", "left"), [("semi-honest", "masked_input", True), ("active", "consistency_check", False)]
+    ("threat_model", "stage", "left", "more"),
+    [
+        ("semi-honest", "masked_input", True, []),
+        ("active", "consistency_check", False, []),
+        ("active", "masked_input", True, ["--hybrid"]),
+    ],
 )
-def test_the_example_job(threat_model: str, stage: str, left: bool, tmp_path: Path) -> None:
+def test_the_example_job(threat_model: str, stage: str, left: bool, more: list[str], tmp_path: Path) -> None:
     command = [sys.executable, str(JOB), "--workspace", str(tmp_path / "simulator"), "--rounds", "2"]
-    command += ["--threat-model", threat_model, "--stage", stage]
+    command += ["--threat-model", threat_model, "--stage", stage, *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS, cwd=tmp_path)
     said = done.stdout + done.stderr
     sites = [f"site-{number}" for number in range(1, 6) if number != 3 or not left]

@@ -13,6 +13,7 @@ from nvflare.apis.shareable import Shareable
 import secagg
 from secagg.integrations.nvflare import SecAggExecutor, Site, load_site
 from secagg.integrations.nvflare.site import load_roster
+from secagg.parameters.suite_ids import HYBRID_SUITES
 from secagg.store.participations import ParticipationFile
 from tests.integrations.nvflare.support import Network, context_of, enroll, names_of, stage
 
@@ -30,7 +31,7 @@ def test_every_setting(tmp_path: Path) -> None:
         names_of(3),
         "client_id = 9\nminimum_cohort = 5\nminimum_threshold = 4\nminimum_contributors = 3\n"
         "maximum_cohort = 100\nmaximum_words = 1000\nminimum_serial = 1\nmax_dropout = 0.3\ntopologies = ['complete']\n"
-        "security_bits = 50\n"
+        "security_bits = 50\nhybrid = true\n"
         "sums_per_context = 1\nminimum_cohort_change = 9\nparticipations = 'sums.sqlite'\n"
         "[integers]\ndigits = [0, 2000]\n",
     )
@@ -52,6 +53,7 @@ def test_every_setting(tmp_path: Path) -> None:
         max_corrupt=0.0,
         max_dropout=0.3,
         topologies=frozenset({secagg.TopologyKind.COMPLETE}),
+        suites=HYBRID_SUITES,
         security_bits=50,
         sums_per_context=1,
         minimum_cohort_change=9,
@@ -83,6 +85,8 @@ def test_the_file_of_the_sites_name_comes_first(tmp_path: Path) -> None:
         ("minimum_cohort = 1", "cohort=1"),
         ("topologies = ['star']", "topologies is ['star']; give 'complete', 'sparse', or both"),
         ("topologies = []", "topologies is []; give"),
+        ("hybrid = 1", "hybrid is 1; give true or false"),
+        ("alarms = 'on'", "alarms is 'on'; give true or false"),
         (
             "sums_per_context = 1",
             "sums_per_context is 1, and nothing remembers sums beyond a session; give participations",
