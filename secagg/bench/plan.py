@@ -6,7 +6,9 @@ benchmarks are made here, because targets and tables know rows by name. Must not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +59,26 @@ class ClientCase:
     def name(self) -> str:
         """The row's name."""
         return f"client, n={self.clients} k={self.clients - 1} d={short(self.length)}"
+
+
+class Leavers(StrEnum):
+    """Which clients leave a session of a hybrid suite, by their ids.
+
+    For the lower of a pair the server opens its wrap, and for the higher it decapsulates, which takes longer.
+    """
+
+    LOWEST = "lowest"
+    SPREAD = "spread"
+    HIGHEST = "highest"
+
+    def among(self, cohort: Sequence[int], count: int) -> frozenset[int]:
+        """So many of a cohort, which is ascending."""
+        places = {
+            Leavers.LOWEST: range(count),
+            Leavers.SPREAD: range(count // 2, len(cohort), len(cohort) // count),
+            Leavers.HIGHEST: range(len(cohort) - count, len(cohort)),
+        }
+        return frozenset(cohort[place] for place in places[self])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from secagg.bench import targets
-from secagg.bench.plan import FULL
+from secagg.bench.plan import FULL, Leavers
 from secagg.bench.published import EXPANSIONS, TIMES, published_expansion, published_time
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import Better, Row, TargetOn, measured_row, skipped_row
@@ -36,8 +36,9 @@ def _full_names() -> set[tuple[str, str]]:
             for what in (targets.CLIENT_IN_CELLS, targets.SERVER_OF_CELLS)
         }
         | {
-            ("hybrid", targets.hybrid_name(what, *FULL.hybrid))
+            ("hybrid", targets.hybrid_name(what, *FULL.hybrid, leavers))
             for what in (targets.HYBRID_CLIENT, targets.HYBRID_SERVER)
+            for leavers in Leavers
         }
         | {("chosen", targets.chosen_name(what, FULL.chosen)) for what in (targets.CHOSEN_CLIENT, targets.CHOSEN_BYTES)}
         | {("rules", targets.MEDIAN), ("rules", targets.KRUM)}
@@ -47,7 +48,7 @@ def _full_names() -> set[tuple[str, str]]:
 
 def test_every_target_has_its_benchmark_in_a_full_run() -> None:
     keys = [target.key for target in TARGETS]
-    assert len(set(keys)) == len(keys) == 33
+    assert len(set(keys)) == len(keys) == 35
     assert set(keys) <= _full_names()
     assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
     assert {suite for suite, _ in keys} <= set(SUITES)
@@ -63,7 +64,7 @@ def test_the_targets_are_those_that_were_set() -> None:
         *((measured, 3.0) for _ in FULL.liars),
         *(
             (measured, 3.0),
-            (measured, 1.8),
+            *((measured, 1.8) for _ in Leavers),
             (measured, 0.45),
             (measured, 130.0),
             (measured, 0.45),
@@ -75,6 +76,15 @@ def test_the_targets_are_those_that_were_set() -> None:
         ),
         *((peer, 1 / share) for share in (0.25, 0.25, 0.7, 0.7, 4, 2)),
     ]
+
+
+def test_who_leaves_a_hybrid_session() -> None:
+    left = {leavers: sorted(leavers.among(range(100, 200), 10)) for leavers in Leavers}
+    assert left == {
+        Leavers.LOWEST: list(range(100, 110)),
+        Leavers.SPREAD: list(range(105, 200, 10)),
+        Leavers.HIGHEST: list(range(190, 200)),
+    }
 
 
 def test_the_published_figures() -> None:

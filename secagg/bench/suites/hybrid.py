@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from secagg.bench.benchmark import Benchmark, Shared
+from secagg.bench.plan import Leavers
 from secagg.bench.rows import Better, Row, measured_row, skipped_row
 from secagg.bench.sessions import VECTOR, fixed_point, made_up
 from secagg.bench.targets import HYBRID_CLIENT, HYBRID_SERVER, hybrid_name
@@ -28,22 +29,25 @@ _MANY: Final = 100
 
 def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
     """List the benchmarks of the suite."""
-    clients, length, leaving = shared.plan.hybrid
+    clients, _, _ = shared.plan.hybrid
     seconds = 0.0 if _left_out(shared) else 1 + shared.plan.repeats * clients**2 * _SECONDS_PER_PAIR
-    return (Benchmark(hybrid_name(HYBRID_CLIENT, clients, length, leaving), seconds, partial(_ratios, shared)),)
+    return tuple(
+        Benchmark(hybrid_name(HYBRID_SERVER, *shared.plan.hybrid, leavers), seconds, partial(_ratios, shared, leavers))
+        for leavers in Leavers
+    )
 
 
 def _left_out(shared: Shared) -> bool:
     return shared.plan.quick and shared.plan.hybrid[0] >= _MANY
 
 
-def _ratios(shared: Shared) -> list[Row]:
+def _ratios(shared: Shared, leavers: Leavers) -> list[Row]:
     clients, length, leaving = shared.plan.hybrid
-    names = [hybrid_name(what, clients, length, leaving) for what in (HYBRID_CLIENT, HYBRID_SERVER)]
+    names = [hybrid_name(what, clients, length, leaving, leavers) for what in (HYBRID_CLIENT, HYBRID_SERVER)]
     if _left_out(shared):
         return [skipped_row(SUITE, name, _UNIT, Better.LESS, "too long for a quick run") for name in names]
     pairs = [
-        (_spent(suite, *shared.plan.hybrid), _spent(SuiteId.X25519_AES128CTR, *shared.plan.hybrid))
+        (_spent(suite, *shared.plan.hybrid, leavers), _spent(SuiteId.X25519_AES128CTR, *shared.plan.hybrid, leavers))
         for suite in [SuiteId.X25519_MLKEM768_AES128CTR] * shared.plan.repeats
     ]
     return [
@@ -59,13 +63,12 @@ def _ratios(shared: Shared) -> list[Row]:
     ]
 
 
-def _spent(suite: SuiteId, clients: int, length: int, leaving: int) -> tuple[float, float]:
+def _spent(suite: SuiteId, clients: int, length: int, leaving: int, leavers: Leavers) -> tuple[float, float]:
     """CPU seconds of one client and of the server in a whole session in which some leave after they shared keys."""
     parameters = SessionParameters.choose(
         clients=clients, vectors=fixed_point(length), topology=TopologyKind.COMPLETE, suite=suite
     )
-    # All over the ids: for the higher of a pair the server decapsulates, and for the lower it does not.
-    watched, gone = clients // 2, frozenset(range(leaving // 2, clients, clients // leaving))
+    watched, gone = clients // 2, leavers.among(parameters.cohort, leaving)
     spent = {True: 0.0, False: 0.0}
 
     def since(start: float, *, server: bool) -> None:
