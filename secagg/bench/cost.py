@@ -11,7 +11,9 @@ fraction δ of the clients leaving after they shared keys (D = δn leave, n - D 
     server:  masks        8W (n - D + D k (1 - δ)) bytes: own masks of who stays, pairwise masks of who left
              X25519       2n (low-order check), D k (1 - δ) (mask keys), D (rebuilt keys, twice half an agreement)
              HKDF         2 D k (1 - δ) and n - D
-             shares       18 t multiply-adds for each of n secrets; (n - D) k (1 - δ) revealed shares are read
+             shares       18 t (k (1 - δ) - t + 1) multiply-adds for each of n secrets: t shares rebuild it, and each
+                          share beyond is compared with what they say
+             forwarding   n k sealed pairs copied in, and out in the order of receivers; (n - D) k revealed shares in
              adding       (n - D) (P unpacked, 8W added)
 
 In a hybrid suite a client encapsulates 3k/2 times, decapsulates as often, derives 3k keys more and makes 2 KEM keys;
@@ -178,12 +180,15 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
     leaving, staying = shape.leaving, shape.clients - shape.leaving
     pairs = leaving * shape.staying_neighbours
     mask_bytes = int(WORD_BYTES * layout.words * (staying + pairs))
+    revealed, beyond = staying * shape.degree, max(0.0, shape.staying_neighbours - shape.threshold)
     agreements, derivations = 2 * n + pairs + leaving, (3.5 if shape.hybrid else 2) * pairs + staying
     parts = {
         "masks": mask_bytes / rates.mask_rate(shape.suite),
         "agreements": agreements * rates.x25519,
         "derivations": derivations * rates.hkdf,
-        "shares": n * LIMBS * shape.threshold / rates.field,
+        "shares": n * LIMBS * shape.threshold * (1 + beyond) / rates.field,
+        "forwarding": n * shape.degree * SEALED_BYTES * (1 / rates.copy + 1 / rates.transpose)
+        + revealed * SHARE_BYTES / rates.copy,
         "entries": staying * (layout.packed_bytes / rates.pack + WORD_BYTES * layout.words / rates.add),
     }
     if shape.hybrid:
@@ -192,7 +197,7 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
         mask_bytes=mask_bytes,
         agreements=agreements,
         derivations=derivations,
-        shares=staying * shape.staying_neighbours,
+        shares=revealed,
         sent=n * bytes_received(shape),
         received=n * bytes_sent(shape),
         parts=parts,

@@ -154,6 +154,7 @@ class Plan:
         entries: entries that privacy mechanisms and rules take.
         clients: whole clients.
         servers: whole servers.
+        shared_out: a whole server whose work two processes share.
         liars: last rounds in which some clients lie.
         cells: sessions of cells beside one session.
         scaling_clients: cohort sizes of the SecAgg+ series.
@@ -162,6 +163,7 @@ class Plan:
         scaling_dropped: percents of the dropout series.
         memory_lengths: two vector lengths, whose difference tells bytes per word.
         memory_clients: two cohort sizes, whose difference tells bytes per client.
+        pair_clients: two cohort sizes, whose difference tells bytes per pair of neighbours.
         uploads: whose bytes are counted.
         hybrid: (clients, entries, how many leave) of a session with a KEM and the one without.
         chosen: the client of a chosen graph and of the complete one.
@@ -178,6 +180,7 @@ class Plan:
     entries: int
     clients: tuple[ClientCase, ...]
     servers: tuple[ServerCase, ...]
+    shared_out: ServerCase
     liars: tuple[LiarsCase, ...]
     cells: tuple[CellsCase, ...]
     scaling_clients: tuple[int, ...]
@@ -186,6 +189,7 @@ class Plan:
     scaling_dropped: tuple[int, ...]
     memory_lengths: tuple[int, int]
     memory_clients: tuple[int, int]
+    pair_clients: tuple[int, int]
     uploads: tuple[UploadCase, ...]
     hybrid: tuple[int, int, int]
     chosen: ChosenCase
@@ -227,6 +231,7 @@ class Plan:
             plan,
             clients=tuple(ClientCase(n, entries) for n in cohorts),
             servers=tuple(ServerCase(n, entries, dropped) for n in cohorts for dropped in (0, 10, 30)),
+            shared_out=ServerCase(cohorts[-1], entries, 30),
             liars=tuple(LiarsCase(n, TopologyKind.COMPLETE) for n in cohorts),
         )
         if clients:
@@ -234,6 +239,7 @@ class Plan:
                 plan,
                 scaling_clients=clients,
                 memory_clients=(min(clients), 2 * max(clients)),
+                pair_clients=(min(clients), 2 * max(clients)),
                 cells=tuple(CellsCase(n, min(CELL, n), plan.cells[0].length) for n in clients),
                 uploads=tuple(UploadCase(n, case.length, case.measured) for case in plan.uploads for n in clients),
                 flower=(min(clients), plan.flower[1], plan.flower[2]),
@@ -266,6 +272,7 @@ FULL: Final = Plan(
         ClientCase(1000, PAPER_LENGTH, long=True),
     ),
     servers=_SERVERS,
+    shared_out=ServerCase(1000, PAPER_LENGTH, 30, long=True),
     liars=(
         LiarsCase(500, TopologyKind.COMPLETE, long=True),
         LiarsCase(1000, TopologyKind.SPARSE, long=True),
@@ -278,6 +285,7 @@ FULL: Final = Plan(
     scaling_dropped=(0, 5, 10, 15, 20, 25, 30),
     memory_lengths=(1_000_000, 3_000_000),
     memory_clients=(40, 80),
+    pair_clients=(250, 500),
     uploads=(UploadCase(1 << 10, 1 << 20, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
     hybrid=(100, PAPER_LENGTH, 10),
     chosen=ChosenCase(1000, 126, 103, PAPER_LENGTH),
@@ -298,6 +306,7 @@ QUICK: Final = replace(
     scaling_dropped=(0, 15, 30),
     memory_lengths=(250_000, 500_000),
     memory_clients=(40, 60),
+    pair_clients=(75, 150),
     repeats=1,
 )
 

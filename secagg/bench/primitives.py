@@ -25,6 +25,7 @@ from nacl.bindings import (
 from numpy.typing import NDArray
 
 from secagg.crypto.shamir import SHARE_BYTES
+from secagg.protocol.messages import SEALED_BYTES
 
 Operation = Callable[[], object]
 
@@ -32,6 +33,7 @@ CACHED_BYTES: Final = 1 << 18
 CIPHER_BYTES: Final = 1 << 18
 COPIED_BYTES: Final = 1 << 26
 CACHE_LINE: Final = 64
+ROWS: Final = 512
 
 
 def aes_ctr(size: int = CIPHER_BYTES) -> Operation:
@@ -61,6 +63,13 @@ def copy() -> Operation:
     """Return one copy of COPIED_BYTES, which no cache holds; they were written, since unwritten pages are none."""
     source, target = np.ones((2, COPIED_BYTES // 8), dtype=np.uint64)
     return lambda: np.copyto(target, source)
+
+
+def rows() -> Operation:
+    """Return one transposition of a table of ROWS by ROWS sealed pairs: what came by senders, put by receivers."""
+    table = np.ones((ROWS, ROWS, SEALED_BYTES), dtype=np.uint8)
+    source, target = table.view(f"V{SEALED_BYTES}")[..., 0], np.empty((ROWS, ROWS), dtype=f"V{SEALED_BYTES}")
+    return lambda: np.copyto(target, source.T)
 
 
 def x25519() -> Operation:

@@ -20,12 +20,14 @@ from secagg.crypto.prg import AesCtrPrg
 from secagg.crypto.suites import get_suite
 from secagg.encoding.packing import pack_into, packed_size
 from secagg.errors import ParameterError
+from secagg.protocol.messages import SEALED_BYTES
 
 SUITE: Final = "primitives"
 AES: Final = "AES-128-CTR, update_into"
 AEGIS: Final = "AEGIS-128X2, in place"
 ADD: Final = "np.add of 64-bit words, in cache"
 COPY: Final = "memory copy"
+TRANSPOSE: Final = "transposing a table of sealed pairs"
 X25519: Final = "X25519 agreement"
 HKDF: Final = "HKDF-SHA-256"
 SEAL: Final = "XChaCha20-Poly1305, two shares"
@@ -49,6 +51,7 @@ class Rates:
         aegis: AEGIS-128X2, bytes/s; None when it is not installed.
         add: addition of 64-bit words in the cache, bytes/s.
         copy: memory copy, bytes/s.
+        transpose: a table of sealed pairs from the order of senders into that of receivers, bytes/s.
         pack: bit packing, bytes of packed output/s.
         field: multiply-adds in the share field, operations/s.
         x25519: seconds of an agreement.
@@ -61,6 +64,7 @@ class Rates:
     aegis: float | None
     add: float
     copy: float
+    transpose: float
     pack: float
     field: float
     x25519: float
@@ -85,6 +89,7 @@ CONSERVATIVE: Final = Rates(
     aegis=5e9,
     add=8e9,
     copy=4e9,
+    transpose=2e9,
     pack=1e9,
     field=3e8,
     x25519=100e-6,
@@ -110,6 +115,7 @@ def operations() -> dict[str, tuple[primitives.Operation, float]]:
         AES: (primitives.aes_ctr(), primitives.CIPHER_BYTES),
         ADD: (primitives.add(), primitives.CACHED_BYTES),
         COPY: (primitives.copy(), primitives.COPIED_BYTES),
+        TRANSPOSE: (primitives.rows(), primitives.ROWS**2 * SEALED_BYTES),
         PACK: (lambda: pack_into(words, _PACKED_BITS, packed), len(packed)),
         FIELD: (lambda: field.matmul(left, right), rows * inner * columns),
         X25519: (primitives.x25519(), 0),
@@ -135,9 +141,9 @@ def rates_of(report: Report) -> Rates:
     Raises:
         ParameterError: the report lacks one of them.
     """
-    amounts = {AES: _GIGA, AEGIS: _GIGA, ADD: _GIGA, COPY: _GIGA, PACK: _GIGA, FIELD: _GIGA}
+    amounts = {AES: _GIGA, AEGIS: _GIGA, ADD: _GIGA, COPY: _GIGA, TRANSPOSE: _GIGA, PACK: _GIGA, FIELD: _GIGA}
     times = {}
-    for name in (AES, AEGIS, ADD, COPY, PACK, FIELD, X25519, HKDF, SEAL):
+    for name in (AES, AEGIS, ADD, COPY, TRANSPOSE, PACK, FIELD, X25519, HKDF, SEAL):
         row = report.find(SUITE, name)
         if row is not None and row.measured:
             times[name] = 1 / row.measured if name in amounts else row.measured * _MICRO
@@ -155,6 +161,7 @@ def _rates(source: str, times: Mapping[str, float], amounts: Mapping[str, float]
         aegis=amounts[AEGIS] / times[AEGIS] if AEGIS in times else None,
         add=amounts[ADD] / times[ADD],
         copy=amounts[COPY] / times[COPY],
+        transpose=amounts[TRANSPOSE] / times[TRANSPOSE],
         pack=amounts[PACK] / times[PACK],
         field=amounts[FIELD] / times[FIELD],
         x25519=times[X25519],

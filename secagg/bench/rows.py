@@ -17,6 +17,7 @@ from typing import Any, Final
 from secagg.errors import ParameterError
 
 FORMAT: Final = 1
+HALF: Final = 0.5
 Scalar = str | int | float | bool | None
 
 
@@ -52,11 +53,12 @@ class Row:
         peer: what somebody else's implementation needs, in the same unit.
         peer_name: whose, where and how measured.
         peer_ratio: how many times better than the peer.
-        target: bound that the figure should keep; None when it has none.
-        target_on: what the bound is on.
-        target_text: the bound in words.
-        reached: whether it is kept; None without a target, or when what it compares with was not measured.
+        target: first bound that the figure should keep; None when it has none.
+        target_on: what that bound is on.
+        target_text: all its bounds in words.
+        reached: whether all are kept; None without a target, or when what it compares with was not measured.
         details: sizes and choices: clients, entries, degree, threshold.
+        why: where the rest goes, in words, of a row that is further from its floor than HALF; empty otherwise.
         skipped: why nothing was measured, in one sentence; empty otherwise.
     """
 
@@ -77,6 +79,7 @@ class Row:
     target_text: str = ""
     reached: bool | None = None
     details: Mapping[str, Scalar] = field(default_factory=dict)
+    why: str = ""
     skipped: str = ""
 
     @property
@@ -123,9 +126,11 @@ def measured_row(
     floor: float | None = None,
     floor_name: str = "",
     details: Mapping[str, Scalar] | None = None,
+    why: str = "",
 ) -> Row:
-    """Make a row from samples: their median, and its ratio to the floor."""
+    """Make a row from samples: their median, and its ratio to the floor; `why` stays if that is below HALF."""
     measured = median(samples)
+    ratio = None if floor is None else times_better(measured, floor, better)
     return Row(
         suite=suite,
         name=name,
@@ -135,8 +140,9 @@ def measured_row(
         samples=samples,
         floor=floor,
         floor_name=floor_name,
-        ratio=None if floor is None else times_better(measured, floor, better),
+        ratio=ratio,
         details=details or {},
+        why=why if ratio is not None and ratio < HALF else "",
     )
 
 

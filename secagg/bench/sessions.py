@@ -7,6 +7,7 @@ that went in: a figure of a wrong sum would be worth nothing. Must not know rows
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Spent:
         clients: by real client and round, CPU seconds.
         sent: by real client and round, bytes of the client's answer.
         received: by real client and round, bytes of the server's request.
+        peak_bytes: most that the server held at once, of what it allocated or kept of messages; 0 unless asked for.
     """
 
     server: dict[Round, float] = field(default_factory=dict)
@@ -51,10 +53,11 @@ class Spent:
     clients: dict[ClientId, dict[Round, float]] = field(default_factory=dict)
     sent: dict[ClientId, dict[Round, int]] = field(default_factory=dict)
     received: dict[ClientId, dict[Round, int]] = field(default_factory=dict)
+    peak_bytes: int = 0
 
     @property
     def server_seconds(self) -> float:
-        """CPU seconds of the server in all."""
+        """Seconds of the server in all, by the clock of the session."""
         return sum(self.server.values())
 
     def client_seconds(self, client: ClientId) -> float:
@@ -84,6 +87,8 @@ def run_session(
     randomness: RandomSource | None = None,
     server_options: Mapping[str, Any] | None = None,
     client_options: Mapping[str, Any] | None = None,
+    clock: Callable[[], float] = time.process_time,
+    trace_memory: bool = False,
 ) -> Spent:
     """Run a semi-honest session over one vector named VECTOR.
 
@@ -95,6 +100,8 @@ def run_session(
         randomness: the source of all secrets; the operating system unless a test says otherwise.
         server_options: further arguments of the server's session.
         client_options: further arguments of the real clients' sessions.
+        clock: CPU time of this process; wall time where others work for it.
+        trace_memory: trace the server's allocations, which costs time.
 
     Raises:
         InternalError: the released sum is not the sum of the inputs, or others are named than lied.
@@ -102,7 +109,8 @@ def run_session(
     """
     source = randomness or SystemRandomSource()
     crowd = Crowd(parameters, source, leaving=leaving, real=real, lying=lying)
-    return _Run(crowd, source, client_options or {}).run(server_options or {})
+    run = _Run(crowd, source, client_options or {}, clock)
+    return run.traced(server_options or {}) if trace_memory else run.run(server_options or {})
 
 
 class _Run:
@@ -113,8 +121,12 @@ class _Run:
         crowd: Crowd,
         randomness: RandomSource,
         client_options: Mapping[str, Any],
+        clock: Callable[[], float],
     ) -> None:
         self.spent = Spent()
+        self._clock = clock
+        self._traced = False
+        self._held = 0
         parameters = self._parameters = crowd.context.parameters
         self._randomness = randomness
         self._crowd = crowd
@@ -133,6 +145,14 @@ class _Run:
                 self._sessions[client] = ClientSession(
                     SessionOffer(parameters), client, policy=SIMULATION_POLICY, randomness=randomness, **client_options
                 )
+
+    def traced(self, server_options: Mapping[str, Any]) -> Spent:
+        tracemalloc.start()
+        self._traced = True
+        try:
+            return self.run(server_options)
+        finally:
+            tracemalloc.stop()
 
     def run(self, server_options: Mapping[str, Any]) -> Spent:
         crowd = self._crowd
@@ -173,11 +193,11 @@ class _Run:
             if seen_of_real is not None:
                 seen_of_real(client, answer)
             with self._server_time(round_):
-                server.receive(client, answer)
+                server.receive(client, self._arrived(answer))
         for client, answer in played:
             seen(client, answer)
             with self._server_time(round_):
-                server.receive(client, answer)
+                server.receive(client, self._arrived(answer))
         with self._server_time(round_):
             server.close_round()
         self._named |= {event.holder for event in server.take_events() if isinstance(event, ShareInconsistent)}
@@ -216,24 +236,39 @@ class _Run:
         if self._named != self._crowd.lying:
             raise InternalError("the measured session named others than those who revealed wrong shares")
 
+    def _arrived(self, answer: bytes) -> bytes:
+        """Return the message; a copy where memory is traced, which counts as long as the server keeps it."""
+        return bytes(bytearray(answer)) if self._traced else answer
+
     @contextmanager
     def _server_time(self, round_: Round) -> Iterator[None]:
-        started = time.process_time()
+        before = self._traced_bytes()
+        started = self._clock()
         yield
-        ended = time.process_time()
+        ended = self._clock()
         self.spent.server[round_] = self.spent.server.get(round_, 0.0) + ended - started
         self._end_stage(ended)
+        if self._traced:
+            left, peak = tracemalloc.get_traced_memory()
+            self.spent.peak_bytes = max(self.spent.peak_bytes, self._held + peak - before)
+            self._held += left - before
+
+    def _traced_bytes(self) -> int:
+        if not self._traced:
+            return 0
+        tracemalloc.reset_peak()
+        return tracemalloc.get_traced_memory()[0]
 
     @contextmanager
     def _client_time(self, client: ClientId, round_: Round) -> Iterator[None]:
-        started = time.process_time()
+        started = self._clock()
         yield
         spent = self.spent.clients[client]
-        spent[round_] = spent.get(round_, 0.0) + time.process_time() - started
+        spent[round_] = spent.get(round_, 0.0) + self._clock() - started
 
     def _on_progress(self, progress: Progress) -> None:
         if not progress.done:
-            now = time.process_time()
+            now = self._clock()
             self._end_stage(now)
             self._stage = (progress.stage, now)
 

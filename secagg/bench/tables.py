@@ -51,8 +51,8 @@ def paper_table(report: Report) -> str:
 
 
 def suite_table(report: Report, suite: str) -> str:
-    """All rows of one suite; a row that was skipped says why."""
-    lines = []
+    """All rows of one suite; a row that was skipped says why, and so does one that is far from its floor."""
+    lines, notes = list[tuple[str, ...]](), dict[str, list[str]]()
     for row in report.rows:
         if row.suite != suite:
             continue
@@ -62,9 +62,15 @@ def suite_table(report: Report, suite: str) -> str:
         beside = _NONE if row.peer is None else f"{_number(row.peer, row.unit)} {row.peer_name}"
         floor = _NONE if row.floor is None else _number(row.floor, row.unit)
         lines.append((row.name, _number(row.measured, row.unit), floor, _times(row.ratio), beside))
+        if row.why:
+            notes.setdefault(row.why, []).append(row.name)
     table = _table(("what", "measured", "floor", "ratio", "peer"), lines, right=(1, 2, 3))
     floors = dict.fromkeys(row.floor_name for row in report.rows if row.suite == suite and row.floor_name)
-    return f"{table}\n\nFloor: {'; '.join(floors)}." if floors else table
+    parts = [table, *([f"Floor: {'; '.join(floors)}."] if floors else [])]
+    if notes:
+        half = "\n".join(f"- {'; '.join(names)}: {why}." for why, names in notes.items())
+        parts.append(f"Below half of the floor:\n\n{half}")
+    return "\n\n".join(parts)
 
 
 def rounds_table(report: Report) -> str:
@@ -87,15 +93,16 @@ def rounds_table(report: Report) -> str:
 
 def profile_table(report: Report) -> str:
     """What the time of whole clients and servers consists of: the operations at their bare rates, and all the rest."""
-    kinds = ("masks", "agreements", "derivations", "shares", "entries")
+    kinds = ("masks", "agreements", "derivations", "shares", "forwarding", "entries")
     lines = []
     for row in report.rows:
         floors = [row.details.get(f"floor_{kind}_ms") for kind in kinds]
         numbers = [floor for floor in floors if isinstance(floor, int | float)]
-        if row.measured is None or len(numbers) < len(kinds):
+        if row.measured is None or not numbers:
             continue
-        cells = (_number(value, "ms") for value in (row.measured, *numbers, row.measured - sum(numbers)))
-        lines.append((row.name, *cells))
+        cells = (_number(floor, "ms") if isinstance(floor, int | float) else _NONE for floor in floors)
+        rest = row.measured - sum(numbers)
+        lines.append((row.name, _number(row.measured, "ms"), *cells, _number(rest, "ms")))
     heading = ("party", "measured", *(f"floor of {kind}" for kind in kinds), "all the rest")
     return _table(heading, lines, right=tuple(range(1, len(heading))))
 
@@ -165,16 +172,15 @@ def _target_line(target: Target, row: Row | None) -> tuple[str, ...]:
     if row is None or row.measured is None:
         why = "not in these results" if row is None else row.skipped
         return target.work, _NONE, target.peer_name or _NONE, _NONE, target.text, f"not measured: {why}"
-    if row.peer is not None and target.on is not TargetOn.RATIO:
-        beside, ratio = f"{_number(row.peer, row.unit)}, {row.peer_name}", row.peer_ratio
-    else:
-        beside, ratio = _floor(row), row.ratio
+    peer = (f"{_number(row.peer, row.unit)}, {row.peer_name}", row.peer_ratio) if row.peer is not None else _floor(row)
+    sides = [_floor(row) if bound.on is TargetOn.RATIO else peer for bound in target.bounds]
+    beside, ratios = "; ".join(words for words, _ in sides), "; ".join(_times(ratio) for _, ratio in sides)
     reached = {True: "yes", False: "**no**", None: f"not measured: {target.peer_name}"}[row.reached]
-    return target.work, _number(row.measured, row.unit), beside, _times(ratio), target.text, reached
+    return target.work, _number(row.measured, row.unit), beside, ratios, target.text, reached
 
 
-def _floor(row: Row) -> str:
-    return _NONE if row.floor is None else f"{_number(row.floor, row.unit)}, {row.floor_name}"
+def _floor(row: Row) -> tuple[str, float | None]:
+    return _NONE if row.floor is None else f"{_number(row.floor, row.unit)}, {row.floor_name}", row.ratio
 
 
 def _times(ratio: float | None) -> str:

@@ -33,6 +33,8 @@ MASK_AEGIS: Final = "accumulate, suite 0x0002, one worker"
 MASK_AES_TWO: Final = "accumulate, suite 0x0001, two workers"
 MASK_AEGIS_TWO: Final = "accumulate, suite 0x0002, two workers"
 PEAK: Final = "peak of the server, in session vectors"
+PER_PAIR: Final = "peak of the server, bytes per sealed pair"
+TWO_PROCESSES: Final = "wall time, two processes: "
 PRIVATIZE_SIGMA: Final = 400
 PRIVATIZE: Final = f"privatize and encode, sigma {PRIVATIZE_SIGMA}"
 ROTATE: Final = "rotate"
@@ -54,6 +56,16 @@ FLOWER_UNMASK: Final = "Flower SecAgg+, server unmask"
 def exponent_name(series: str, smallest: int, largest: int) -> str:
     """Return the name of the row of a series' exponent."""
     return f"exponent of the server's cost against {series}, {smallest} to {largest}"
+
+
+def scaling_name(series: str, clients: int, length: int, dropped: int) -> str:
+    """Return the name of the row of a point of a series."""
+    return f"server by {series}: n={clients} d={short(length)}, {dropped} % dropped"
+
+
+def quantize_name(dtype: str) -> str:
+    """Return the name of the row of stochastic quantization."""
+    return f"quantize {dtype}"
 
 
 def unmask_name(clients: int, length: int, dropped: int) -> str:
@@ -87,17 +99,31 @@ def noise_name(sigma: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """What a figure should keep.
+
+    Attributes:
+        on: what is bounded.
+        value: the bound; a figure that should be small is bounded from above, every ratio from below.
+    """
+
+    on: TargetOn
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """A bound on one row.
+    """Bounds on one row.
 
     Attributes:
         work: what it is about, in words.
         key: suite and name of the row.
         on: what is bounded.
         bound: the bound; a figure that should be small is bounded from above, every ratio from below.
-        text: the bound in words.
+        text: all bounds in words.
         peer: a row of the same run, or a published figure in the row's unit, that the row is compared with.
         peer_name: the peer in words.
+        also: a second bound on the same row; both are to be kept.
     """
 
     work: str
@@ -107,17 +133,25 @@ class Target:
     text: str
     peer: tuple[str, str] | float | None = None
     peer_name: str = ""
+    also: Bound | None = None
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """All of them."""
+        return (Bound(self.on, self.bound), *(() if self.also is None else (self.also,)))
 
 
-def _paper_server(case: ServerCase, bound: float) -> Target:
+def _paper_server(clients: int, dropped: int, suite: SuiteId, floor: float, times: float) -> Target:
+    """At so much of its floor, and so many times faster than the paper's."""
     return Target(
-        f"server CPU, n={case.clients}, d=100k, {case.dropped} % dropped, suite {case.suite:#06x}",
-        ("server", case.name),
-        TargetOn.MEASURED,
-        bound,
-        f"≤ {bound / 1000:g} s",
-        published_time("server", case.clients, case.dropped),
+        f"server CPU, n={clients}, d=100k, {dropped} % dropped, suite {suite:#06x}",
+        ("server", ServerCase(clients, PAPER_LENGTH, dropped, suite=suite).name),
+        TargetOn.RATIO,
+        floor,
+        f"≥ {floor:g} × floor, ≥ {times:g} × less than published",
+        published_time("server", clients, dropped),
         CITATION,
+        Bound(TargetOn.PEER_RATIO, times),
     )
 
 
@@ -135,13 +169,13 @@ def _upload(clients: int, length: int, bound: float) -> Target:
 
 _CELLS: Final = FULL.cells[-1]
 TARGETS: Final = (
-    Target("mask accumulate, suite 0x0001, one worker", ("masking", MASK_AES), TargetOn.RATIO, 0.9, "≥ 0.9 × floor"),
+    Target("mask accumulate, suite 0x0001, one worker", ("masking", MASK_AES), TargetOn.RATIO, 0.92, "≥ 0.92 × floor"),
     Target(
         "mask accumulate, suite 0x0002, one worker",
         ("masking", MASK_AEGIS),
-        TargetOn.PEER_RATIO,
-        1.5,
-        "≥ 1.5 × bare AES-128-CTR",
+        TargetOn.RATIO,
+        0.95,
+        "≥ 0.95 × floor",
     ),
     Target(
         "mask accumulate, two workers",
@@ -154,8 +188,8 @@ TARGETS: Final = (
         f"whole client, n={FLOWER_CLIENTS}, k={FLOWER_CLIENTS - 1}, d=1M",
         ("round", ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH).name),
         TargetOn.PEER_RATIO,
-        5.0,
-        "≥ 5 × less CPU than Flower",
+        10.0,
+        "≥ 10 × less CPU than Flower",
         ("peers", FLOWER_CLIENT),
         "Flower 1.41 SecAgg+",
     ),
@@ -163,8 +197,8 @@ TARGETS: Final = (
         f"server unmask, n={FLOWER_CLIENTS}, d=1M, {FLOWER_DROPPED} dropped",
         ("server", unmask_name(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED)),
         TargetOn.PEER_RATIO,
-        30.0,
-        "≥ 30 × less CPU than Flower",
+        60.0,
+        "≥ 60 × less CPU than Flower",
         ("peers", FLOWER_UNMASK),
         "Flower 1.41 SecAgg+",
     ),
@@ -173,16 +207,42 @@ TARGETS: Final = (
     Target(
         "client CPU, complete graph, n=500, d=100k",
         ("round", ClientCase(500, PAPER_LENGTH).name),
-        TargetOn.MEASURED,
-        150.0,
-        "≤ 150 ms",
+        TargetOn.RATIO,
+        0.8,
+        "≥ 0.8 × floor, ≥ 6 × less than published",
         published_time("client", 500, 0),
         CITATION,
+        Bound(TargetOn.PEER_RATIO, 6.0),
+    ),
+    _paper_server(500, 0, SuiteId.X25519_AES128CTR, 0.4, 4.0),
+    _paper_server(1000, 0, SuiteId.X25519_AES128CTR, 0.4, 3.0),
+    _paper_server(500, 10, SuiteId.X25519_AES128CTR, 0.8, 18.0),
+    _paper_server(500, 30, SuiteId.X25519_AES128CTR, 0.8, 20.0),
+    _paper_server(1000, 30, SuiteId.X25519_AES128CTR, 0.8, 15.0),
+    _paper_server(1000, 30, SuiteId.X25519_AEGIS128X2, 0.8, 20.0),
+    Target(
+        f"server wall time, n={FULL.shared_out.clients}, d=100k, {FULL.shared_out.dropped} % dropped, two processes",
+        ("server", TWO_PROCESSES + FULL.shared_out.name),
+        TargetOn.PEER_RATIO,
+        1.75,
+        "≥ 1.75 × one process",
+    ),
+    Target(
+        "server CPU, SecAgg+, n=10000, d=100k, 10 % dropped",
+        ("scaling", scaling_name("clients", 10_000, PAPER_LENGTH, 10)),
+        TargetOn.RATIO,
+        0.6,
+        "≥ 0.6 × floor",
     ),
     *(
-        _paper_server(ServerCase(clients, PAPER_LENGTH, dropped, suite=suite), bound)
-        for clients, dropped, bound in ((500, 10, 3000.0), (500, 30, 7000.0), (1000, 30, 20000.0))
-        for suite in (SuiteId.X25519_AES128CTR, SuiteId.X25519_AEGIS128X2)
+        Target(
+            f"stochastic quantization, {dtype}",
+            ("packing", quantize_name(dtype)),
+            TargetOn.RATIO,
+            share,
+            f"≥ {share:g} × a copy",
+        )
+        for dtype, share in (("float32", 0.12), ("float64", 0.2))
     ),
     *(
         Target(
@@ -250,6 +310,7 @@ TARGETS: Final = (
         "≤ 2 × the rows' inner products",
     ),
     Target("server peak memory", ("memory", PEAK), TargetOn.MEASURED, 3.0, "≤ 3 vectors, whatever n is"),
+    Target("server memory for shares", ("memory", PER_PAIR), TargetOn.MEASURED, 130.0, "≤ 130 bytes a sealed pair"),
     Target(
         "cost against n, SecAgg+, n = 10^2 to 10^4",
         ("scaling", exponent_name("clients", 100, 10_000)),
@@ -311,13 +372,18 @@ def _judged(row: Row, target: Target | None, rows: Mapping[tuple[str, str], Row]
 
 
 def _reached(row: Row, target: Target) -> bool | None:
+    kept = [_keeps(row, bound) for bound in target.bounds]
+    return None if None in kept else all(kept)
+
+
+def _keeps(row: Row, bound: Bound) -> bool | None:
     value = {
         TargetOn.MEASURED: row.measured,
         TargetOn.RATIO: row.ratio,
         TargetOn.PEER_RATIO: row.peer_ratio,
-    }[target.on]
+    }[bound.on]
     if value is None:
         return None
-    if target.on is TargetOn.MEASURED and row.better is Better.LESS:
-        return value <= target.bound
-    return value >= target.bound
+    if bound.on is TargetOn.MEASURED and row.better is Better.LESS:
+        return value <= bound.value
+    return value >= bound.value

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from secagg.bench.blocks import fill, fill_blocks, write_into
+from secagg.bench.rows import Better, measured_row
 from secagg.bench.tables import BLOCKS
 from secagg.errors import ParameterError
 from tests.bench.conftest import report_of, time_row
@@ -74,3 +75,12 @@ def test_the_blocks_of_other_runs_stay() -> None:
     page = "<!-- bench: mine -->\nold\n<!-- end of bench -->\n<!-- bench: theirs -->\nkept\n<!-- end of bench -->\n"
     written = fill(page, {"mine": lambda: "new"}, ("mine", "theirs"))
     assert written == page.replace("old", "new")
+
+
+def test_a_row_far_from_its_floor_says_why_under_its_table() -> None:
+    far = [
+        measured_row("server", name, "ms", Better.LESS, (taken,), floor=1.0, floor_name="bare", why="all is copied")
+        for name, taken in (("one", 3.0), ("two", 4.0), ("near", 1.5))
+    ]
+    table = BLOCKS["server"](report_of(*far))
+    assert table.endswith("Floor: bare.\n\nBelow half of the floor:\n\n- one; two: all is copied.")

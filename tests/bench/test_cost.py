@@ -51,7 +51,13 @@ def test_counts_are_those_of_the_formulas() -> None:
     pairs = 100 * 50 * 0.9
     assert (server.mask_bytes, server.agreements) == (8 * words * (900 + pairs), 2000 + pairs + 100)
     assert server.derivations == 900 + 2 * pairs
-    assert server.shares == 900 * 50 * 0.9
+    assert server.shares == 900 * 50
+    assert server.parts["shares"] == 1000 * 18 * 28 * (1 + 45 - 28) / CONSERVATIVE.field
+    assert server.parts["forwarding"] == pytest.approx(
+        1000 * 50 * 112 * (1 / CONSERVATIVE.copy + 1 / CONSERVATIVE.transpose) + 900 * 50 * 36 / CONSERVATIVE.copy
+    )
+    too_few = server_cost(_shape(threshold=46), CONSERVATIVE)  # nothing beyond the threshold to compare
+    assert too_few.parts["shares"] == 1000 * 18 * 46 / CONSERVATIVE.field
     assert (server.sent, server.received) == (1000 * client.received, 1000 * client.sent)
 
 
@@ -88,14 +94,14 @@ def test_the_floor_of_masking() -> None:
 
 def test_rates_of_this_machine_beat_the_built_in_ones_by_little_or_more() -> None:
     measured = measure_rates(0.05)
-    for name in ("aes", "add", "copy", "pack", "field"):
+    for name in ("aes", "add", "copy", "transpose", "pack", "field"):
         assert getattr(measured, name) > getattr(CONSERVATIVE, name) / 20
     for name in ("x25519", "hkdf", "seal"):
         assert 0 < getattr(measured, name) < 20 * getattr(CONSERVATIVE, name)
 
 
 def test_rates_are_read_from_results() -> None:
-    throughput = (rates.AES, rates.AEGIS, rates.ADD, rates.COPY, rates.PACK, rates.FIELD)
+    throughput = (rates.AES, rates.AEGIS, rates.ADD, rates.COPY, rates.TRANSPOSE, rates.PACK, rates.FIELD)
     rows = [measured_row(rates.SUITE, name, "GB/s", Better.MORE, (2.0,)) for name in throughput]
     rows += [
         measured_row(rates.SUITE, name, "µs", Better.LESS, (50.0,)) for name in (rates.X25519, rates.HKDF, rates.SEAL)

@@ -41,6 +41,7 @@ def _report() -> Report:
         target_text="≥ 0.9 × floor",
         reached=False,
         details={"words": 7},
+        why="a reason",
     )
     return Report("2026-01-02", "1", True, {"cores": 2}, (full, skipped_row("peers", "two", "ms", Better.LESS, "why")))
 
@@ -97,3 +98,10 @@ def test_find_passes_over_what_was_not_measured() -> None:
     report = _report()
     assert report.find("masking", "one") is report.rows[0]
     assert report.find("peers", "two") is None
+
+
+def test_only_what_is_far_from_its_floor_says_why() -> None:
+    for measured, why in ((4.9, "a reason"), (5.0, ""), (9.0, "")):
+        row = measured_row("masking", "one", "GB/s", Better.MORE, (measured,), floor=10.0, why="a reason")
+        assert row.why == why
+    assert measured_row("masking", "one", "GB/s", Better.MORE, (1.0,), why="a reason").why == ""

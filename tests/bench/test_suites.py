@@ -12,11 +12,12 @@ import pytest
 from secagg.bench import machine, targets
 from secagg.bench.plan import QUICK, CellsCase, ChosenCase, ClientCase, LiarsCase, Plan, ServerCase, UploadCase
 from secagg.bench.registry import SUITES
-from secagg.bench.rows import Report, Row
+from secagg.bench.rows import HALF, Report, Row
 from secagg.bench.runner import run_benchmarks
 from secagg.bench.suites import peers, scaling
 from secagg.errors import ParameterError
 from secagg.parameters import TopologyKind
+from secagg.protocol.messages import SEALED_BYTES
 
 TINY = replace(
     QUICK,
@@ -27,6 +28,7 @@ TINY = replace(
     entries=5000,
     clients=(ClientCase(6, 300), ClientCase(7, 300, long=True)),
     servers=(ServerCase(10, 300, 10), ServerCase(20, 300, 30, long=True)),
+    shared_out=ServerCase(10, 300, 10),
     liars=(LiarsCase(20, TopologyKind.COMPLETE), LiarsCase(4, TopologyKind.COMPLETE)),
     cells=(CellsCase(10, 5, 300), CellsCase(10, 5, 400, long=True)),
     scaling_clients=(40, 60),
@@ -35,6 +37,7 @@ TINY = replace(
     scaling_dropped=(0, 10),
     memory_lengths=(60_000, 120_000),
     memory_clients=(6, 7),
+    pair_clients=(6, 60),
     uploads=(UploadCase(20, 2000, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
     hybrid=(6, 300, 1),
     chosen=ChosenCase(12, 8, 6, 300),
@@ -66,6 +69,7 @@ def test_a_suite_gives_rows_with_all_they_need(report: Report, suite: str) -> No
             assert row.samples
             assert row.measured > 0 or row.suite == "memory" or row.unit == "exponent"
             assert row.floor is None or row.floor > 0
+            assert bool(row.why) == (row.ratio is not None and row.ratio < HALF)
 
 
 def test_keys_are_unique_and_names_say_which_suite(report: Report) -> None:
@@ -105,6 +109,18 @@ def test_cells_are_measured_beside_one_session(report: Report) -> None:
     assert upload.measured < 1
     skipped = rows[targets.cells_name(targets.SERVER_OF_CELLS, TINY.cells[1])]
     assert skipped.skipped == "too long for a quick run"
+
+
+def test_two_processes_are_measured_beside_one(report: Report) -> None:
+    row = next(row for row in report.rows if row.name == targets.TWO_PROCESSES + TINY.shared_out.name)
+    assert row.measured is not None
+    assert row.peer_ratio == pytest.approx((row.peer or 0.0) / row.measured)
+
+
+def test_what_a_server_keeps_of_a_pair_is_at_least_what_was_sealed(report: Report) -> None:
+    row = next(row for row in report.rows if row.name == targets.PER_PAIR)
+    assert row.measured is not None
+    assert SEALED_BYTES <= row.measured < 20 * SEALED_BYTES
 
 
 def test_rules_are_measured_beside_what_numpy_needs(report: Report) -> None:

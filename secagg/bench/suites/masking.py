@@ -72,6 +72,7 @@ def _one_worker(shared: Shared, suite: SuiteId) -> list[Row]:
             "cipher": _middle(prg) / _GIGA,
             "add": _middle(addition) / _GIGA,
         },
+        why="slices are short here, and each is two calls of the cipher and the adder from Python",
     )
     return [row.beside(_middle(per_second(samples["aes"], primitives.CIPHER_BYTES / _GIGA)), _BARE_AES)]
 
@@ -101,6 +102,7 @@ def _two_workers(shared: Shared, suite: SuiteId) -> list[Row]:
             floor=_WORKERS * alone,
             floor_name="twice one worker",
             details={"words": plan.mask_words, "masks": plan.mask_keys, "workers": kind},
+            why="threads wait for the interpreter lock between calls, and processes copy their slices",
         ).beside(alone, "one worker, both in wall time")
         for row_name, kind in ((name, best), *((f"{_ONE[suite][: -len('one worker')]}{kind}", kind) for kind in rates))
     ]

@@ -3,7 +3,8 @@
 A session vector holds as many entries in a word as the sum allows: two of 16 bits for cohorts of 33 to 65 536. The
 released sum is 8 bytes an entry, which is then twice the session vector. Two sessions that differ in their length
 give the bytes per word and the constant; two that differ in their cohort give the bytes per client. Traced by the
-simulation (SimulationReport.server_peak_bytes).
+simulation (SimulationReport.server_peak_bytes). What the server keeps of shares, two sessions of short vectors tell
+in complete graphs: the bytes per sealed pair, one for each client and neighbour.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Final
 
 from secagg.bench.benchmark import Benchmark, Shared
 from secagg.bench.rows import Better, Row, measured_row
-from secagg.bench.sessions import VECTOR, fixed_point, made_up
-from secagg.bench.targets import PEAK
+from secagg.bench.sessions import VECTOR, fixed_point, made_up, run_session
+from secagg.bench.targets import PEAK, PER_PAIR
 from secagg.errors import InternalError
 from secagg.parameters import SessionParameters, TopologyKind
 from secagg.session.simulation import simulate
@@ -26,6 +27,8 @@ CONSTANT: Final = "peak of the server, constant part"
 _DEGREE: Final = 4
 _THRESHOLD: Final = 2
 _SECONDS_PER_ENTRY: Final = 8e-8
+_SECONDS_PER_PAIR: Final = 2e-5
+_SHORT: Final = 100
 
 
 def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
@@ -33,7 +36,10 @@ def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
     plan = shared.plan
     few, many = plan.memory_clients
     entries = few * sum(plan.memory_lengths) + many * plan.memory_lengths[0]
-    return (Benchmark("peak", 2 + entries * _SECONDS_PER_ENTRY, partial(_peak, shared)),)
+    return (
+        Benchmark("peak", 2 + entries * _SECONDS_PER_ENTRY, partial(_peak, shared)),
+        Benchmark("pairs", plan.pair_clients[1] ** 2 * _SECONDS_PER_PAIR, partial(_pairs, *plan.pair_clients)),
+    )
 
 
 def _peak(shared: Shared) -> Iterator[Row]:
@@ -50,6 +56,20 @@ def _peak(shared: Shared) -> Iterator[Row]:
     growth = crowded - small - vectors * (crowded_vector - vector)
     details = {"from_clients": few, "to_clients": many, "entries": short, "peak_bytes": crowded}
     yield measured_row(SUITE, PER_CLIENT, "bytes", Better.LESS, (growth / (many - few),), details=details)
+
+
+def _pairs(few: int, many: int) -> list[Row]:
+    """What a sealed pair costs: the difference of two cohorts, in which the buffers of all sessions drop out."""
+    peaks = [
+        run_session(
+            SessionParameters.choose(clients=clients, vectors=fixed_point(_SHORT), topology=TopologyKind.COMPLETE),
+            trace_memory=True,
+        ).peak_bytes
+        for clients in (few, many)
+    ]
+    per_pair = (peaks[1] - peaks[0]) / (many * (many - 1) - few * (few - 1))
+    details = {"from_clients": few, "to_clients": many, "entries": _SHORT, "peak_bytes": peaks[1]}
+    return [measured_row(SUITE, PER_PAIR, "bytes", Better.LESS, (per_pair,), details=details)]
 
 
 def _traced(clients: int, length: int) -> tuple[int, int]:

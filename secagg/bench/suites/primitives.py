@@ -66,6 +66,7 @@ def _public_keys(seconds: float) -> list[Row]:
             samples[PAIR_KEY],
             floor=by_name[rates.X25519] + 1.5 * by_name[rates.HKDF],
             floor_name="X25519, one HKDF and one expansion, bare",
+            why="the objects of keys and the canonical bytes that bind them are made in Python",
         )
     )
     return rows

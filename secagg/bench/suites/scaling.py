@@ -13,11 +13,11 @@ from typing import Final
 
 from secagg.bench.benchmark import Benchmark, Shared
 from secagg.bench.cost import server_cost
-from secagg.bench.plan import FULL, SCALING_CORRUPT, SCALING_DROPOUT, short
+from secagg.bench.plan import FULL, SCALING_CORRUPT, SCALING_DROPOUT
 from secagg.bench.rows import Better, Row, Scalar, measured_row, skipped_row
 from secagg.bench.sessions import fixed_point, run_session
-from secagg.bench.suites.server import details_of, leaving, shape_of
-from secagg.bench.targets import exponent_name
+from secagg.bench.suites.server import details_of, leaving, rest_of, shape_of
+from secagg.bench.targets import exponent_name, scaling_name
 from secagg.errors import ParameterError
 from secagg.parameters import SessionParameters, TopologyKind
 
@@ -74,7 +74,7 @@ def _pairs_of(row: Row) -> float:
 
 
 def _benchmark(shared: Shared, series: str, at: int, clients: int, length: int, dropped: int) -> Benchmark:
-    name = f"server by {series}: n={clients} d={short(length)}, {dropped} % dropped"
+    name = scaling_name(series, clients, length, dropped)
     seconds = 1 + clients * _SECONDS_PER_CLIENT * (1 + length / 1e6)
     run: Callable[[], list[Row]] = partial(_server, shared, name, series, at, clients, length, dropped)
     return Benchmark(name, seconds, run)
@@ -93,6 +93,7 @@ def _server(shared: Shared, name: str, series: str, at: int, clients: int, lengt
     except ParameterError as error:
         return [skipped_row(SUITE, name, _UNIT, Better.LESS, str(error))]
     spent = [run_session(parameters.renew(), leaving=leaving(clients, lost)) for _ in range(_repeats(shared, clients))]
+    floor = server_cost(shape_of(parameters, lost), shared.rates).seconds
     return [
         measured_row(
             SUITE,
@@ -100,9 +101,10 @@ def _server(shared: Shared, name: str, series: str, at: int, clients: int, lengt
             _UNIT,
             Better.LESS,
             tuple(run.server_seconds / _MILLI for run in spent),
-            floor=server_cost(shape_of(parameters, lost), shared.rates).seconds / _MILLI,
+            floor=floor / _MILLI,
             floor_name="operations and memory traffic alone",
             details={"series": series, "at": at, **details_of(parameters, lost, spent[-1])},
+            why=rest_of(spent[-1].server, floor),
         )
     ]
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from secagg.bench.benchmark import Benchmark, Shared
 from secagg.bench.cost import SessionShape, server_cost
+from secagg.bench.machine import usable_cores
 from secagg.bench.plan import LIARS, LIARS_LENGTH, LiarsCase, ServerCase
 from secagg.bench.published import CITATION, published_time
 from secagg.bench.rows import Better, Row, Scalar, measured_row, skipped_row
 from secagg.bench.sessions import Spent, fixed_point, run_session
-from secagg.bench.targets import unmask_name
+from secagg.bench.targets import TWO_PROCESSES, unmask_name
+from secagg.compute.processes import ProcessExecutor
 from secagg.encoding.layout import Layout
+from secagg.executor import Words
 from secagg.parameters import SessionParameters, TopologyKind
 from secagg.parameters.suite_ids import SuiteId
 from secagg.protocol.messages import Round
@@ -22,6 +30,7 @@ _MILLI: Final = 1e-3
 _UNIT: Final = "ms"
 _SECONDS_PER_PAIR: Final = 3e-5
 _SECONDS_PER_LOST_PAIR: Final = 3e-4
+_PROCESSES: Final = 2
 
 
 def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
@@ -31,6 +40,11 @@ def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
         *(
             Benchmark(case.name, _estimate(shared, case), partial(_server, shared, case))
             for case in shared.plan.servers
+        ),
+        Benchmark(
+            TWO_PROCESSES + shared.plan.shared_out.name,
+            2 * _estimate(shared, shared.plan.shared_out),
+            partial(_two_processes, shared, shared.plan.shared_out),
         ),
         *(
             Benchmark(
@@ -72,6 +86,14 @@ def details_of(parameters: SessionParameters, lost: int, spent: Spent) -> dict[s
         **{f"{round_.value}_ms": taken / _MILLI for round_, taken in spent.server.items()},
         **{f"{stage.value}_ms": taken / _MILLI for stage, taken in spent.stages.items()},
     }
+
+
+def rest_of(rounds: Mapping[Round, float], floor: float) -> str:
+    """Say where a party's seconds go that its floor has not, and which rounds take longest."""
+    whole = sum(rounds.values())
+    longest = sorted(rounds, key=lambda round_: rounds[round_], reverse=True)[:2]
+    named = " and ".join(f"{round_.value.replace('_', ' ')} {rounds[round_] / _MILLI:.3g} ms" for round_ in longest)
+    return f"{(whole - floor) / _MILLI:.3g} ms are Python around messages, pairs and keys; longest are {named}"
 
 
 def _unmask(shared: Shared) -> list[Row]:
@@ -136,13 +158,7 @@ def _server(shared: Shared, case: ServerCase) -> list[Row]:
     if case.suite is SuiteId.X25519_AEGIS128X2 and shared.rates.aegis is None:
         return [skipped_row(SUITE, case.name, _UNIT, Better.LESS, "pyaegis is not installed")]
     lost = case.clients * case.dropped // 100
-    parameters = SessionParameters.choose(
-        clients=case.clients,
-        vectors=fixed_point(case.length),
-        topology=TopologyKind.COMPLETE,
-        max_dropout=max(0.1, case.dropped / 100),
-        suite=case.suite,
-    )
+    parameters = _parameters(case)
     sessions = 1 if case.long else shared.plan.repeats
     runs = [run_session(parameters.renew(), leaving=leaving(case.clients, lost)) for _ in range(sessions)]
     cost = server_cost(shape_of(parameters, lost), shared.rates)
@@ -155,6 +171,51 @@ def _server(shared: Shared, case: ServerCase) -> list[Row]:
         floor=cost.seconds / _MILLI,
         floor_name="operations and memory traffic alone",
         details={**details_of(parameters, lost, runs[-1]), **cost.parts_ms()},
+        why=rest_of(runs[-1].server, cost.seconds),
     )
     published = published_time("server", case.clients, case.dropped)
     return [row if published is None else row.beside(published, CITATION)]
+
+
+def _two_processes(shared: Shared, case: ServerCase) -> list[Row]:
+    """The whole session in wall time, with one process and with two."""
+    name, unit = TWO_PROCESSES + case.name, "ms"
+    if case.long and shared.plan.quick:
+        return [skipped_row(SUITE, name, unit, Better.LESS, "too long for a quick run")]
+    if usable_cores() < _PROCESSES:
+        return [skipped_row(SUITE, name, unit, Better.LESS, "this process may use one processor only")]
+    parameters, lost = _parameters(case), case.clients * case.dropped // 100
+    away = leaving(case.clients, lost)
+    alone = run_session(parameters.renew(), leaving=away, clock=time.perf_counter)
+    with ProcessExecutor(_PROCESSES) as executor:
+        executor.run(_Nothing(), np.zeros(_PROCESSES, dtype=np.uint64), [range(n, n + 1) for n in range(_PROCESSES)])
+        both = run_session(
+            parameters.renew(), leaving=away, clock=time.perf_counter, server_options={"executor": executor}
+        )
+    row = measured_row(
+        SUITE,
+        name,
+        unit,
+        Better.LESS,
+        (both.server_seconds / _MILLI,),
+        details=details_of(parameters, lost, both),
+    )
+    return [row.beside(alone.server_seconds / _MILLI, "one process, both in wall time")]
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """A job that is done at once: processes that did it have begun."""
+
+    def start(self, target: Words) -> Callable[[range], None]:
+        return lambda piece: None
+
+
+def _parameters(case: ServerCase) -> SessionParameters:
+    return SessionParameters.choose(
+        clients=case.clients,
+        vectors=fixed_point(case.length),
+        topology=TopologyKind.COMPLETE,
+        max_dropout=max(0.1, case.dropped / 100),
+        suite=case.suite,
+    )

@@ -57,6 +57,7 @@ def _sharing(shared: Shared, degree: int, threshold: int, seconds: float) -> lis
             floor=floors.get(name),
             floor_name="the multiply-adds as one matrix product" if name in floors else "",
             details={"degree": degree, "threshold": threshold},
+            why="coefficients are drawn, and limbs cut from secrets and joined to shares, besides the product",
         )
         for name, taken in samples.items()
     ]

@@ -11,6 +11,7 @@ from secagg.bench.plan import ClientCase
 from secagg.bench.published import CITATION, published_time
 from secagg.bench.rows import Better, Row, Scalar, measured_row, skipped_row
 from secagg.bench.sessions import Spent, fixed_point, run_session
+from secagg.bench.suites.server import rest_of
 from secagg.encoding.layout import Layout
 from secagg.parameters import SessionParameters, TopologyKind
 
@@ -59,6 +60,7 @@ def _client(shared: Shared, case: ClientCase) -> list[Row]:
         floor=cost.seconds / _MILLI,
         floor_name="operations and memory traffic alone",
         details=details,
+        why=rest_of(rounds, cost.seconds),
     )
     return [_with_paper(row, case)]
 
