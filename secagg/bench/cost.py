@@ -9,7 +9,7 @@ fraction δ of the clients leaving after they shared keys (D = δn leave, n - D 
              shares       k pairs made and sealed, k opened; 2 · 18 · k · t multiply-adds
              encoding     48 bytes of memory traffic an entry (quantize) and P packed
     server:  masks        8W (n - D + D k (1 - δ)) bytes: own masks of who stays, pairwise masks of who left
-             X25519       2n (low-order check), D k (1 - δ) (mask keys), D (rebuilt keys, twice half an agreement)
+             X25519       D k (1 - δ) (mask keys), D (rebuilt keys, twice half an agreement)
              HKDF         2 D k (1 - δ) and n - D
              shares       18 t (k (1 - δ) - t + 1) multiply-adds for each of n secrets: t shares rebuild it, and each
                           share beyond is compared with what they say
@@ -181,7 +181,7 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
     pairs = leaving * shape.staying_neighbours
     mask_bytes = int(WORD_BYTES * layout.words * (staying + pairs))
     revealed, beyond = staying * shape.degree, max(0.0, shape.staying_neighbours - shape.threshold)
-    agreements, derivations = 2 * n + pairs + leaving, (3.5 if shape.hybrid else 2) * pairs + staying
+    agreements, derivations = pairs + leaving, (3.5 if shape.hybrid else 2) * pairs + staying
     parts = {
         "masks": mask_bytes / rates.mask_rate(shape.suite),
         "agreements": agreements * rates.x25519,

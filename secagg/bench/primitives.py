@@ -6,18 +6,16 @@ reach. Must not know who times them.
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_encrypt,
-    crypto_scalarmult,
-    crypto_scalarmult_base,
     crypto_sign,
     crypto_sign_open,
     crypto_sign_seed_keypair,
@@ -74,14 +72,14 @@ def rows() -> Operation:
 
 def x25519() -> Operation:
     """Return one agreement."""
-    secret, public = os.urandom(32), crypto_scalarmult_base(os.urandom(32))
-    return lambda: crypto_scalarmult(secret, public)
+    secret, public = X25519PrivateKey.generate(), X25519PrivateKey.generate().public_key()
+    return lambda: secret.exchange(public)
 
 
 def x25519_public() -> Operation:
     """Return one derivation of a public key."""
     secret = os.urandom(32)
-    return lambda: crypto_scalarmult_base(secret)
+    return lambda: X25519PrivateKey.from_private_bytes(secret).public_key()
 
 
 def ed25519_sign() -> Operation:
@@ -101,7 +99,7 @@ def ed25519_verify() -> Operation:
 def hkdf() -> Operation:
     """Return one HKDF-SHA-256, extraction and expansion to 32 bytes."""
     material, salt, info = os.urandom(32), os.urandom(32), os.urandom(100)
-    return lambda: HKDF(SHA256(), 32, salt, info).derive(material)
+    return lambda: hmac.digest(hmac.digest(salt, material, "sha256"), info, "sha256")
 
 
 def seal() -> Operation:

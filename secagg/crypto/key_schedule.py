@@ -13,12 +13,16 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from secagg.canonical import Writer, encode_fields
 from secagg.crypto import hybrid, kdf, kem
+from secagg.crypto.agreement import LoadedKey, load_public
 from secagg.crypto.hybrid import PrivateKey
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
+
+_PRG_KEY_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +142,11 @@ def channel_keys(
         LowOrderPointError: the peer's public key is of low order.
     """
     agreed = key.agree(peer_public)
-    sending = channel_key(agreed, binding, client, key.public, peer, peer_public)
-    receiving = channel_key(agreed, binding, peer, peer_public, client, key.public)
+    extracted = kdf.extract_bytes(binding, agreed.expose())
     agreed.wipe()
+    own, other = _party(client, key.public), _party(peer, peer_public)
+    infos = _channel_info(binding, own, other), _channel_info(binding, other, own)
+    sending, receiving = (SecretBytes(kdf.expand_bytes(extracted, info, kdf.HASH_BYTES)) for info in infos)
     return sending, receiving
 
 
@@ -148,6 +154,54 @@ def share_associated_data(binding: bytes, sender: int, receiver: int, mask_ciphe
     """Associated data of the sealed shares from one client to another, and of a mask ciphertext beside them."""
     bound = encode_fields(Label.SHARE_ENCRYPTION, binding, sender, receiver)
     return bound + (Writer().data(mask_ciphertext).finish() if mask_ciphertext else b"")
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPeer:
+    """Somebody with whom masks are agreed, made ready once for all who agree with it."""
+
+    client: int
+    party: bytes
+    loaded: LoadedKey = field(repr=False)
+
+    @classmethod
+    def of(cls, client: int, public: bytes) -> MaskPeer:
+        """From its mask public key."""
+        return cls(client, _party(client, public), load_public(hybrid.halves(public)[0]))
+
+
+class PairwiseMaskKeys:
+    """PRG keys of one client's masks with its peers: what is the same for all of them is made once.
+
+    Args:
+        key: the client's mask key.
+        session: session digest.
+        binding: cohort digest, or session digest in a sparse graph.
+        client: whose key it is.
+    """
+
+    __slots__ = ("_before", "_binding", "_client", "_info", "_key", "_own")
+
+    def __init__(self, key: PrivateKey, session: bytes, binding: bytes, client: int) -> None:
+        self._key = key.x25519 if isinstance(key, hybrid.HybridKey) else key
+        self._binding = binding
+        self._client = client
+        self._own = _party(client, key.public)
+        self._before = _bound(Label.PAIRWISE_MASK_SEED, binding)
+        self._info = _bound(Label.PAIRWISE_MASK_KEY, session)
+
+    def with_peer(self, peer: MaskPeer, encapsulated: Encapsulated | None = None) -> bytes:
+        """The key (16 bytes) of the mask with a peer, without an object for what is secret; see `pairwise_mask_key`.
+
+        Raises:
+            LowOrderPointError: the peer's public key is of low order.
+        """
+        agreed = self._key.agree_loaded(peer.loaded)
+        both = self._own + peer.party if self._client < peer.client else peer.party + self._own
+        seed = kdf.expand_bytes(kdf.extract_bytes(self._binding, agreed), self._before + both, kdf.HASH_BYTES)
+        if encapsulated is not None:
+            seed = bytes(hybrid_key(SecretBytes(seed), encapsulated, self._binding).expose())
+        return kdf.expand_bytes(seed, self._info, _PRG_KEY_BYTES)
 
 
 def pairwise_mask_key(
@@ -166,14 +220,8 @@ def pairwise_mask_key(
     Raises:
         LowOrderPointError: the peer's public key is of low order.
     """
-    agreed = key.agree(peer_public)
-    low, high = sorted(((client, key.public), (peer, peer_public)))
-    info = _bound(Label.PAIRWISE_MASK_SEED, binding) + _party(*low) + _party(*high)
-    seed = kdf.derive(agreed, salt=binding, info=info)
-    agreed.wipe()
-    if encapsulated is not None:
-        seed = hybrid_key(seed, encapsulated, binding)
-    return _prg_key(Label.PAIRWISE_MASK_KEY, seed, session)
+    keys = PairwiseMaskKeys(key, session, binding, client)
+    return SecretBytes(keys.with_peer(MaskPeer.of(peer, peer_public), encapsulated))
 
 
 def self_mask_key(seed: SecretBytes, session: bytes) -> SecretBytes:
@@ -182,15 +230,19 @@ def self_mask_key(seed: SecretBytes, session: bytes) -> SecretBytes:
 
 
 def _prg_key(label: Label, seed: SecretBytes, session: bytes) -> SecretBytes:
-    return kdf.expand(seed, _bound(label, session), 16)
+    return kdf.expand(seed, _bound(label, session), _PRG_KEY_BYTES)
 
 
 def channel_key(
     agreed: SecretBytes, binding: bytes, sender: int, sender_public: bytes, receiver: int, receiver_public: bytes
 ) -> SecretBytes:
     """The share-encryption key from one client to another (32 bytes), from the X25519 result of their channel keys."""
-    info = _bound(Label.CHANNEL_KEY, binding) + _party(sender, sender_public) + _party(receiver, receiver_public)
+    info = _channel_info(binding, _party(sender, sender_public), _party(receiver, receiver_public))
     return kdf.derive(agreed, salt=binding, info=info)
+
+
+def _channel_info(binding: bytes, sender: bytes, receiver: bytes) -> bytes:
+    return _bound(Label.CHANNEL_KEY, binding) + sender + receiver
 
 
 # Canonical encodings join: what binds a session and a party is made once, and not for each of its n^2 pairs.

@@ -36,7 +36,8 @@ _WORDS_PER_BLOCK: Final = _BLOCK_BYTES // WORD_BYTES
 _NOWHERE: Final = -1
 _AEGIS_STREAM: Final = "void(*)(uint8_t *, size_t, uint8_t *, uint8_t *)"
 # Input of the cipher: one call for a slice of the mask engine, so that threads seldom wait for the interpreter lock.
-_ZEROS: Final = bytes(2**18)
+_ZEROS: Final = memoryview(bytes(2**18))
+_FROM_ZERO: Final = modes.CTR(bytes(_BLOCK_BYTES))
 
 AegisWriter = Callable[[bytes, bytes, NDArray[np.uint64]], None]
 """Writes the AEGIS-128X2 key stream of (key, nonce) over an array."""
@@ -75,8 +76,8 @@ class MaskPrg(Protocol):
         """Raise ParameterError, naming the package to install, when this cipher is not there."""
         ...
 
-    def open(self, key: SecretBytes) -> MaskStream:
-        """Open the stream of `key`; the key may be wiped afterwards.
+    def open(self, key: SecretBytes | memoryview) -> MaskStream:
+        """Open the stream of `key`, a secret or a row of a table; the key may be wiped afterwards.
 
         Raises:
             ParameterError: a key of another length, or a cipher that is not installed.
@@ -94,10 +95,9 @@ class AesCtrPrg:
     def require(self) -> None:
         """Nothing to ask for: cryptography is a dependency."""
 
-    def open(self, key: SecretBytes) -> MaskStream:
+    def open(self, key: SecretBytes | memoryview) -> MaskStream:
         """Open the stream of `key` (16 bytes); raises ParameterError for another length."""
-        _check_key(key)
-        return _AesCtrStream(key)
+        return _AesCtrStream(_checked_key(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,9 @@ class AegisPrg:
         """Raise ParameterError when pyaegis is not installed."""
         _load_aegis()
 
-    def open(self, key: SecretBytes) -> MaskStream:
+    def open(self, key: SecretBytes | memoryview) -> MaskStream:
         """Open the stream of `key` (16 bytes); ParameterError for another length, or without pyaegis."""
-        _check_key(key)
-        return _AegisStream(key, _load_aegis())
+        return _AegisStream(_checked_key(key), _load_aegis())
 
 
 class _AesCtrStream:
@@ -122,8 +121,8 @@ class _AesCtrStream:
 
     __slots__ = ("_context", "_next_word")
 
-    def __init__(self, key: SecretBytes) -> None:
-        self._context = _aes_ctr_context(key, bytes(_BLOCK_BYTES))
+    def __init__(self, key: memoryview) -> None:
+        self._context = _aes_ctr_context(key, _FROM_ZERO)
         self._next_word = 0
 
     def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
@@ -135,7 +134,7 @@ class _AesCtrStream:
         if not contiguous:
             block, skipped_words = divmod(word_offset, _WORDS_PER_BLOCK)
             self._context.reset_nonce(block.to_bytes(_BLOCK_BYTES, "big"))
-            self._context.update(_ZEROS[: skipped_words * WORD_BYTES])
+            self._context.update(bytes(skipped_words * WORD_BYTES))
         _write_key_stream(self._context, out.view(np.uint8).data)
         self._next_word = word_offset + len(out)
         _to_host_order(out)
@@ -146,8 +145,8 @@ class _AegisStream:
 
     __slots__ = ("_key", "_write")
 
-    def __init__(self, key: SecretBytes, write: AegisWriter) -> None:
-        self._key = SecretBytes(key.expose())
+    def __init__(self, key: memoryview, write: AegisWriter) -> None:
+        self._key = SecretBytes(key)
         self._write = write
 
     def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
@@ -169,15 +168,14 @@ class _AegisStream:
         _to_host_order(out)
 
 
-def _aes_ctr_context(key: SecretBytes, initial_counter: bytes) -> CipherContext:
-    return Cipher(algorithms.AES128(key.expose()), modes.CTR(initial_counter)).encryptor()
+def _aes_ctr_context(key: memoryview, mode: modes.CTR) -> CipherContext:
+    return Cipher(algorithms.AES128(key), mode).encryptor()
 
 
 def _write_key_stream(context: CipherContext, octets: memoryview) -> None:
     for begin in range(0, len(octets), len(_ZEROS)):
         piece = octets[begin : begin + len(_ZEROS)]
-        zeros = _ZEROS if len(piece) == len(_ZEROS) else _ZEROS[: len(piece)]
-        context.update_into(zeros, piece)
+        context.update_into(_ZEROS[: len(piece)], piece)
 
 
 def _load_aegis() -> AegisWriter:
@@ -222,9 +220,10 @@ def _encrypting_writer(pyaegis: Any) -> AegisWriter:
     return write
 
 
-def _check_key(key: SecretBytes) -> None:
+def _checked_key(key: SecretBytes | memoryview) -> memoryview:
     if len(key) != _KEY_BYTES:
         raise ParameterError(f"a mask PRG key of {len(key)} bytes; derive exactly {_KEY_BYTES}")
+    return key.expose() if isinstance(key, SecretBytes) else key
 
 
 def _check_slice(out: NDArray[np.uint64], word_offset: int) -> int:

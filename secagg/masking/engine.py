@@ -11,8 +11,8 @@ Must not know where keys come from, what the accumulator holds, how it is laid o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
 from typing import Final
@@ -36,9 +36,46 @@ class MaskTerm:
     negative: bool
 
 
+@dataclass(frozen=True, slots=True)
+class MaskKeys:
+    """The masks of a sum as columns: thousands of them without an object for each.
+
+    Attributes:
+        keys: uint8, a row for each mask; writable, so that they can be wiped.
+        negative: bool, whether the mask is subtracted.
+    """
+
+    keys: NDArray[np.uint8] = field(repr=False)
+    negative: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, terms: Sequence[MaskTerm], key_bytes: int) -> MaskKeys:
+        """Copy terms into columns; raises ParameterError for a key of another length."""
+        for term in terms:
+            if len(term.key) != key_bytes:
+                raise ParameterError(f"a mask PRG key of {len(term.key)} bytes; derive exactly {key_bytes}")
+        joined = bytearray().join([term.key.expose() for term in terms])
+        negative = np.array([term.negative for term in terms], dtype=np.bool_)
+        return cls(np.frombuffer(joined, dtype=np.uint8).reshape(len(terms), key_bytes), negative)
+
+    def joined(self, others: MaskKeys) -> MaskKeys:
+        """Return copies of these masks and others."""
+        return MaskKeys(np.concatenate([self.keys, others.keys]), np.concatenate([self.negative, others.negative]))
+
+    def wipe(self) -> None:
+        """Overwrite all keys with zeros."""
+        self.keys.fill(0)
+
+    def __len__(self) -> int:
+        return len(self.negative)
+
+    def __getitem__(self, place: slice) -> MaskKeys:
+        return MaskKeys(self.keys[place], self.negative[place])
+
+
 def add_masks(
     accumulator: NDArray[np.uint64],
-    terms: Iterable[MaskTerm],
+    terms: Iterable[MaskTerm] | MaskKeys,
     prg: MaskPrg,
     word_offset: int = 0,
     *,
@@ -52,7 +89,7 @@ def add_masks(
     Args:
         accumulator: uint64, one-dimensional, writable.
         terms: the masks; read once, in batches, so a generator of any length is fine. A key may be wiped
-            once this function asks for the terms after its batch.
+            once this function asks for the terms after its batch. Masks in columns are left as they are.
         prg: the suite's PRG.
         word_offset: index in the session vector of the accumulator's first word.
         executor: who works on the slices; the result does not depend on it.
@@ -66,23 +103,39 @@ def add_masks(
     if word_offset < 0:
         raise ParameterError(f"word_offset={word_offset} is negative; give the index of the first word")
     slices = _slices(word_offset, len(accumulator), prg.segment_words)
-    pending = iter(terms)
-    while batch := tuple(islice(pending, MAX_OPEN_STREAMS)):
+    for batch in _batches(terms, prg.key_bytes):
         done = None if progress is None else partial(_report, progress, len(batch))
         executor.run(_Batch(batch, prg, word_offset), accumulator, slices, done)
+
+
+def _batches(terms: Iterable[MaskTerm] | MaskKeys, key_bytes: int) -> Iterator[MaskKeys]:
+    if isinstance(terms, MaskKeys):
+        for start in range(0, len(terms), MAX_OPEN_STREAMS):
+            yield terms[start : start + MAX_OPEN_STREAMS]
+        return
+    pending = iter(terms)
+    while batch := tuple(islice(pending, MAX_OPEN_STREAMS)):
+        columns = MaskKeys.of(batch, key_bytes)
+        try:
+            yield columns
+        finally:
+            columns.wipe()
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """A job: these masks, added to slices of an accumulator whose first word has this place in the stream."""
 
-    terms: tuple[MaskTerm, ...]
+    masks: MaskKeys
     prg: MaskPrg
     word_offset: int
 
     def start(self, target: NDArray[np.uint64]) -> Callable[[range], None]:
         """Open the streams, for one worker."""
-        streams = [(self.prg.open(term.key), term.negative) for term in self.terms]
+        masks = self.masks
+        streams = [
+            (self.prg.open(key.data), take) for key, take in zip(masks.keys, masks.negative.tolist(), strict=True)
+        ]
         buffer = np.empty(min(self.prg.segment_words, len(target)), dtype=np.uint64)
 
         def add(place: range) -> None:

@@ -99,6 +99,10 @@ class ChosenEdges:
         """Return with whom a client shares masks, ascending: its holders and those that drew it."""
         return tuple(sorted({*self.holders(client), *self._choosers[client]}))
 
+    def neighbours_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return those neighbours of a client who are among some clients; all ascending."""
+        return found_among(self.of(client), members)
+
     def points(self, client: ClientId) -> dict[ClientId, int]:
         """Return the share points of all that a client drew."""
         return share_points(self.drawn[client])

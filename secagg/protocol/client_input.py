@@ -7,7 +7,7 @@ from dataclasses import replace
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
 from secagg.crypto.hybrid import HybridKey
-from secagg.crypto.key_schedule import Encapsulated
+from secagg.crypto.key_schedule import Encapsulated, MaskPeer, PairwiseMaskKeys
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import pack_vector
@@ -128,24 +128,17 @@ def _terms(
     """The self mask, and one pairwise mask for each sharer: plus towards higher ids, minus towards lower."""
     context = state.context
     terms = [MaskTerm(key_schedule.self_mask_key(state.self_mask_seed, context.session), negative=False)]
+    keys = PairwiseMaskKeys(state.mask_key, context.session, state.binding, context.client)
     for peer in sharers:
         encapsulated = state.encapsulated.get(peer)
         if encapsulated is None and isinstance(state.mask_key, HybridKey):
             ciphertext = mask_ciphertexts[peer]
             encapsulated = Encapsulated(state.mask_key.kem.decapsulate(ciphertext), ciphertext)
         try:
-            key = key_schedule.pairwise_mask_key(
-                state.mask_key,
-                state.mask_publics[peer],
-                context.session,
-                state.binding,
-                context.client,
-                peer,
-                encapsulated,
-            )
+            key = keys.with_peer(MaskPeer.of(peer, state.mask_publics[peer]), encapsulated)
         except LowOrderPointError as error:
             raise PeerMisbehaved(
                 Violation.PUBLIC_KEY_OF_LOW_ORDER, f"the mask key shown for client {peer} is of low order"
             ) from error
-        terms.append(MaskTerm(key, negative=context.client > peer))
+        terms.append(MaskTerm(SecretBytes(key), negative=context.client > peer))
     return terms

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secagg.crypto import key_schedule, shamir
-from secagg.crypto.hybrid import HybridKey, PrivateKey
-from secagg.crypto.kem import CIPHERTEXT_BYTES
-from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import decode_sum, reduce_to_ring
 from secagg.errors import AbortReason, DecodeError, DropReason
-from secagg.masking.engine import MaskTerm, add_masks
+from secagg.masking.engine import MaskKeys, MaskTerm, add_masks
 from secagg.parameters import ClientId
 from secagg.protocol.events import Progress, SessionCompleted, ShareInconsistent, Stage
 from secagg.protocol.messages import UnmaskingResponse
+from secagg.protocol.pairwise_keys import KEY_WORDS, Pairs, PairwiseKeys
 from secagg.protocol.results import SessionResult
 from secagg.protocol.server_rebuilding import mask_key_owners, rebuild_mask_secrets, rebuild_seeds
 from secagg.protocol.server_states import (
@@ -31,7 +28,6 @@ from secagg.protocol.server_states import (
 )
 from secagg.protocol.topology import among
 
-_KEY_WORDS: Final = 2  # of 8 bytes
 _PAIRS: Final = 64  # key agreements in one piece of work
 
 
@@ -79,9 +75,12 @@ def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Progres
     for owner, secret in rebuild_mask_secrets(state, owners, inconsistent):
         secrets[owner] = secret
         rebuilding.did(1)
-    terms += _pairwise_terms(state, secrets, pairs, lots, lambda lot: rebuilding.did(1))
-    removing = _Stage(observe, Stage.REMOVING_MASKS, len(terms) * len(state.accumulator))
-    add_masks(state.accumulator, terms, context.suite.prg, executor=context.executor, progress=removing.did)
+    pairwise = _pairwise_keys(state, secrets, pairs, lots, lambda lot: rebuilding.did(1))
+    masks = MaskKeys.of(terms, context.suite.prg.key_bytes).joined(pairwise)
+    pairwise.wipe()
+    removing = _Stage(observe, Stage.REMOVING_MASKS, len(masks) * len(state.accumulator))
+    add_masks(state.accumulator, masks, context.suite.prg, executor=context.executor, progress=removing.did)
+    masks.wipe()
     reduce_to_ring(context.layout, state.accumulator)
     decoding = _Stage(observe, Stage.DECODING_SUM, 1)
     try:
@@ -109,95 +108,32 @@ class _Stage:
         self._observe(self._progress)
 
 
-def _pairs(state: CollectingUnmaskingShares, owners: Sequence[ClientId]) -> tuple[tuple[ClientId, ClientId], ...]:
+def _pairs(state: CollectingUnmaskingShares, owners: Sequence[ClientId]) -> Pairs:
     """Each of these dropped sharers with each contributor among its neighbours."""
-    contributors = frozenset(state.contributors)
-    return tuple((owner, peer) for owner in owners for peer in state.graph.of(owner) if peer in contributors)
+    contributors = np.array(state.contributors, dtype=np.uint64)
+    return Pairs.of({owner: state.graph.neighbours_among(owner, contributors) for owner in owners})
 
 
-def _pairwise_terms(
+def _pairwise_keys(
     state: CollectingUnmaskingShares,
     secrets: Mapping[ClientId, SecretBytes],
-    pairs: tuple[tuple[ClientId, ClientId], ...],
+    pairs: Pairs,
     lots: Sequence[range],
     done: Callable[[range], None],
-) -> list[MaskTerm]:
+) -> MaskKeys:
     """The opposite of what contributors did for these dropped sharers; the secrets are wiped."""
     context = state.context
-    publics = {peer: state.advertisements[peer].mask_public for _, peer in pairs}
-    parcels = {pair: _mask_parcel(state, pair) for pair in pairs} if context.suite.hybrid else {}
-    job = _PairwiseKeys(secrets, publics, context.session, state.binding, pairs, parcels)
-    words = np.zeros(_KEY_WORDS * len(pairs), dtype=np.uint64)
-    count = len(pairs)
-    context.executor.run(job, words, lots, done)
-    octets = words.view(np.uint8).reshape(count, 8 * _KEY_WORDS)
-    # The survivor added this mask if its own id is the lower one, and subtracted it otherwise.
-    terms = [MaskTerm(SecretBytes(row.data), peer < owner) for row, (owner, peer) in zip(octets, pairs, strict=True)]
-    words.fill(0)
+    publics = {peer: state.advertisements[peer].mask_public for peer in np.unique(pairs.peers).tolist()}
+    parcels = {pair: _mask_parcel(state, pair) for pair in pairs.listed()} if context.suite.hybrid else {}
+    words = np.zeros(KEY_WORDS * len(pairs), dtype=np.uint64)
+    context.executor.run(
+        PairwiseKeys(secrets, publics, context.session, state.binding, pairs, parcels), words, lots, done
+    )
     for secret in secrets.values():
         secret.wipe()
-    return terms
+    return pairs.opposite(words)
 
 
 def _mask_parcel(state: CollectingUnmaskingShares, pair: tuple[ClientId, ClientId]) -> bytes:
     low, high = sorted(pair)
     return state.mask_parcels[low][high]
-
-
-@dataclass(frozen=True, slots=True)
-class _PairwiseKeys:
-    """A job: write the PRG key of each (dropped owner, contributor) pair, two words each, in their order.
-
-    In a hybrid suite `parcels` has what was encapsulated between the two of each pair.
-    """
-
-    secrets: Mapping[ClientId, SecretBytes] = field(repr=False)
-    publics: Mapping[ClientId, bytes]
-    session: bytes
-    binding: bytes
-    pairs: tuple[tuple[ClientId, ClientId], ...]
-    parcels: Mapping[tuple[ClientId, ClientId], bytes] = field(default_factory=dict, repr=False)
-
-    def start(self, target: NDArray[np.uint64]) -> Callable[[range], None]:
-        """Return what makes the keys of a range of pairs."""
-        octets = target.view(np.uint8).reshape(len(self.pairs), 8 * _KEY_WORDS)
-        made = dict[ClientId, PrivateKey]()
-
-        def key_of(owner: ClientId) -> PrivateKey:
-            # Pieces may run in threads: the same key twice does no harm.
-            key = made.get(owner)
-            if key is None:
-                key = key_schedule.mask_private_key(self.secrets[owner], self.session, with_kem=bool(self.parcels))
-                made[owner] = key
-            return key
-
-        def derive(piece: range) -> None:
-            for index in piece:
-                owner, peer = self.pairs[index]
-                key = key_of(owner)
-                encapsulated = self._encapsulated(key, owner, peer) if isinstance(key, HybridKey) else None
-                mask = key_schedule.pairwise_mask_key(
-                    key, self.publics[peer], self.session, self.binding, owner, peer, encapsulated
-                )
-                octets[index] = np.frombuffer(mask.expose(), dtype=np.uint8)
-                mask.wipe()
-
-        return derive
-
-    def _encapsulated(self, key: HybridKey, owner: ClientId, peer: ClientId) -> Encapsulated:
-        """What the owner encapsulated to the peer, which it wrapped, or the peer to the owner."""
-        parcel = self.parcels[owner, peer]
-        ciphertext, wrap = parcel[:CIPHERTEXT_BYTES], parcel[CIPHERTEXT_BYTES:]
-        if owner > peer:
-            return Encapsulated(key.kem.decapsulate(ciphertext), ciphertext)
-        secret = key_schedule.mask_wrap(self.secrets[owner], self.binding, owner, peer, wrap, ciphertext)
-        return Encapsulated(secret, ciphertext)
-
-    def rebased(self, whole: range) -> tuple[_PairwiseKeys, range]:
-        """These pairs with their keys only."""
-        pairs = self.pairs[whole.start : whole.stop]
-        secrets = {owner: self.secrets[owner] for owner, _ in pairs}
-        parcels = {pair: self.parcels[pair] for pair in pairs} if self.parcels else self.parcels
-        publics = {peer: self.publics[peer] for _, peer in pairs}
-        words = range(_KEY_WORDS * whole.start, _KEY_WORDS * whole.stop)
-        return replace(self, secrets=secrets, publics=publics, pairs=pairs, parcels=parcels), words

@@ -62,12 +62,16 @@ class Neighbourhoods:
         """Return of whose secrets a client holds shares: its neighbours'."""
         return self.of(client)
 
-    def holders_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Return those holders of a client's secrets who are among some clients of the cohort; all ascending."""
+    def neighbours_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return those neighbours of a client who are among some clients of the cohort; all ascending."""
         if self._topology.kind is TopologyKind.COMPLETE:
             others: NDArray[np.uint64] = members[members != np.uint64(client)]
             return others
         return found_among(self.of(client), members)
+
+    def holders_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return those holders of a client's secrets who are among some clients of the cohort; all ascending."""
+        return self.neighbours_among(client, members)
 
     def points(self, client: ClientId) -> dict[ClientId, int]:
         """Return the share points of a client's holders."""

@@ -49,7 +49,7 @@ def test_counts_are_those_of_the_formulas() -> None:
     assert (client.mask_bytes, client.agreements, client.derivations) == (8 * words * 51, 101, 201)
     assert (client.sent, client.received) == (bytes_sent(_shape()), bytes_received(_shape()))
     pairs = 100 * 50 * 0.9
-    assert (server.mask_bytes, server.agreements) == (8 * words * (900 + pairs), 2000 + pairs + 100)
+    assert (server.mask_bytes, server.agreements) == (8 * words * (900 + pairs), pairs + 100)
     assert server.derivations == 900 + 2 * pairs
     assert server.shares == 900 * 50
     assert server.parts["shares"] == 1000 * 18 * 28 * (1 + 45 - 28) / CONSERVATIVE.field

@@ -19,8 +19,9 @@ from secagg.compute.pickling import work_on
 from secagg.compute.ray import RayExecutor, _parts
 from secagg.crypto.prg import SEGMENT_WORDS, AegisPrg, AesCtrPrg, MaskPrg
 from secagg.executor import INLINE, Divisible, Job, Words
-from secagg.masking.engine import MaskTerm, _Batch, _slices
+from secagg.masking.engine import MaskKeys, MaskTerm, _Batch, _slices
 from secagg.protocol import server_unmasking
+from secagg.protocol.pairwise_keys import PairwiseKeys
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.compute.jobs import Counting
 from tests.harness import Harness
@@ -40,6 +41,11 @@ def in_parts(job: Job, target: NDArray[np.uint64], pieces: Sequence[range]) -> N
     return made
 
 
+def masks_of(count: int) -> MaskKeys:
+    terms = [MaskTerm(DeterministicRandomSource(n).secret(16), negative=n % 2 == 0) for n in range(count)]
+    return MaskKeys.of(terms, 16)
+
+
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(
     prg=st.sampled_from(PRGS),
@@ -49,8 +55,7 @@ def in_parts(job: Job, target: NDArray[np.uint64], pieces: Sequence[range]) -> N
     most=st.sampled_from([1, SEGMENT_WORDS, 1 << 19]),
 )
 def test_masks_in_parts_are_the_masks(prg: MaskPrg, words: int, offset: int, masks: int, most: int) -> None:
-    terms = tuple(MaskTerm(DeterministicRandomSource(n).secret(16), negative=n % 2 == 0) for n in range(masks))
-    job, slices = _Batch(terms, prg, offset), _slices(offset, words, SEGMENT_WORDS)
+    job, slices = _Batch(masks_of(masks), prg, offset), _slices(offset, words, SEGMENT_WORDS)
     expected = np.arange(words, dtype=np.uint64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seam, "_MOST_WORDS", most)
@@ -81,10 +86,10 @@ def test_keys_in_parts_are_the_keys_and_no_part_has_the_keys_of_others(monkeypat
     harness.finish()
     harness.assert_exact({1, 6, 7, 8, 9})
     job, parts = executor.parts[0]
-    assert isinstance(job, server_unmasking._PairwiseKeys)
+    assert isinstance(job, PairwiseKeys)
     assert len(parts) == 7
     for part, (_, (piece,), words) in parts:
-        assert set(part.secrets) == {owner for owner, _ in job.pairs[piece.start : piece.stop]}
+        assert set(part.secrets) == set(job.pairs[piece.start : piece.stop].owners.tolist())
         assert words == range(2 * piece.start, 2 * piece.stop)
 
 
@@ -97,7 +102,7 @@ def test_without_ray_it_says_what_to_install() -> None:
 def test_a_driver_that_cannot_begin_leaves_the_job_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers at the address, or there is no Ray at all: the same bytes, and a reason."""
     monkeypatch.setattr(seam, "require_ray", lambda: None)
-    job = _Batch((MaskTerm(DeterministicRandomSource(1).secret(16), negative=False),), AesCtrPrg(), 0)
+    job = _Batch(masks_of(1), AesCtrPrg(), 0)
     slices, told = _slices(0, 3 * SEGMENT_WORDS, SEGMENT_WORDS), list[range]()
     expected = np.zeros(3 * SEGMENT_WORDS, dtype=np.uint64)
     INLINE.run(job, expected, slices)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 
 from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonical, is_low_order
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import ParameterError, RemoteProtocolError
+from secagg.errors import LocalProtocolError, ParameterError, RemoteProtocolError
 from secagg.testing.randomness import DeterministicRandomSource
 
 BASE_POINT = (9).to_bytes(32, "little")
@@ -91,12 +93,33 @@ def test_a_low_order_point_is_the_peers_fault() -> None:
     assert issubclass(LowOrderPointError, RemoteProtocolError)
 
 
-def test_an_all_zero_result_is_refused_even_if_the_library_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_all_zero_result_is_refused_even_if_the_library_gives_it() -> None:
     key = private_key(ALICE_PRIVATE)
-    monkeypatch.setattr("secagg.crypto.agreement.crypto_scalarmult", lambda scalar, point: bytes(32))
-    assert is_low_order(BASE_POINT)
-    with pytest.raises(LowOrderPointError, match="is a point of low order"):
+
+    class Lax:
+        def exchange(self, peer: X25519PublicKey) -> bytes:
+            return bytes(32)
+
+    object.__setattr__(key, "_loaded", Lax())
+    with pytest.raises(LowOrderPointError, match=f"{BASE_POINT.hex()} is a point of low order"):
         key.agree(BASE_POINT)
+
+
+def test_a_wiped_key_agrees_with_nobody() -> None:
+    key = private_key(ALICE_PRIVATE)
+    key.wipe()
+    with pytest.raises(LocalProtocolError, match="was wiped"):
+        key.agree(BASE_POINT)
+
+
+def test_libsodium_agrees() -> None:
+    """Two libraries, one function: over random keys, and over encodings that are not reduced."""
+    source = DeterministicRandomSource(7)
+    for _ in range(20):
+        secret, public = source.secret(32), bytes(source.secret(32).expose())
+        expected = crypto_scalarmult(bytes(secret.expose()), public)
+        assert bytes(AgreementKey(secret).agree(public).expose()) == expected
+        assert AgreementKey(secret).public == crypto_scalarmult_base(bytes(secret.expose()))
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])

@@ -28,6 +28,7 @@ from secagg.protocol import (
     client_setup,
     client_unmasking,
     consistency,
+    pairwise_keys,
     server,
     server_input,
     server_unmasking,
@@ -158,12 +159,12 @@ def test_a_server_that_misses_what_was_encapsulated(monkeypatch: pytest.MonkeyPa
     present = b"".join(bytes([s.ANSWER, client]) for client in range(5) if client != absent)
     program = bytes([HYBRID, s.ROUND, s.ROUND]) + present + bytes([s.CLOSE, s.ROUND, s.ROUND])
     TARGETS["server_session"](program)
-    whole = server_unmasking._PairwiseKeys._encapsulated
+    whole = pairwise_keys.PairwiseKeys._encapsulated
 
     def wrong(job: Any, key: Any, owner: int, peer: int) -> Encapsulated:
         return Encapsulated(SecretBytes(bytes(32)), whole(job, key, owner, peer).ciphertext)
 
-    monkeypatch.setattr(server_unmasking._PairwiseKeys, "_encapsulated", wrong)
+    monkeypatch.setattr(pairwise_keys.PairwiseKeys, "_encapsulated", wrong)
     with pytest.raises(InvariantBroken, match=r"released sum|called undecodable"):
         TARGETS["server_session"](program)
 

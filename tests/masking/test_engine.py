@@ -17,7 +17,7 @@ from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import encode_input, reduce_to_ring
 from secagg.errors import ParameterError
 from secagg.masking import engine
-from secagg.masking.engine import MAX_OPEN_STREAMS, MaskTerm, add_masks
+from secagg.masking.engine import MAX_OPEN_STREAMS, MaskKeys, MaskTerm, add_masks
 from secagg.parameters.vectors import FixedPoint
 from secagg.testing.randomness import DeterministicRandomSource
 
@@ -129,7 +129,7 @@ class CountingPrg:
     def require(self) -> None:
         self.inner.require()
 
-    def open(self, key: SecretBytes) -> MaskStream:
+    def open(self, key: SecretBytes | memoryview) -> MaskStream:
         self.opened += 1
         self.alive += 1
         self.most_alive = max(self.most_alive, self.alive)
@@ -253,3 +253,16 @@ def test_layers_have_independent_masks(prg: MaskPrg) -> None:
     first, second = masked_fields(prg, np.zeros(100_000), copies=2)
     assert int(np.count_nonzero(first == second)) < 5
     assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(len(first))
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_OPEN_STREAMS + 1])
+def test_masks_in_columns_are_the_masks_and_stay_as_they_are(count: int) -> None:
+    terms, whole, parts = some_terms(count), some_words(50), some_words(50)
+    columns = MaskKeys.of(terms, 16)
+    add_masks(whole, terms, AesCtrPrg(), 3)
+    add_masks(parts, columns, AesCtrPrg(), 3)
+    assert np.array_equal(whole, parts)
+    assert (len(columns), columns.keys.tobytes()) == (count, b"".join(bytes(term.key.expose()) for term in terms))
+    columns.wipe()
+    assert not columns.keys.any()
+    assert "keys" not in repr(columns)

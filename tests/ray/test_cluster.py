@@ -14,7 +14,7 @@ from secagg.compute import ray as seam
 from secagg.compute.ray import RayExecutor
 from secagg.crypto.prg import SEGMENT_WORDS, AesCtrPrg
 from secagg.executor import INLINE
-from secagg.masking.engine import MaskTerm, _Batch, _slices, add_masks
+from secagg.masking.engine import MaskKeys, MaskTerm, _Batch, _slices, add_masks
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.compute.jobs import Killing
 from tests.harness import Harness
@@ -53,7 +53,7 @@ def test_a_session_with_dropouts_is_exact(cluster: RayExecutor) -> None:
 
 
 def test_a_driver_that_is_killed_costs_time_only(cluster: RayExecutor) -> None:
-    job = _Batch(tuple(terms_of(3)), AesCtrPrg(), 0)
+    job = _Batch(MaskKeys.of(terms_of(3), 16), AesCtrPrg(), 0)
     slices = _slices(0, 4 * SEGMENT_WORDS, SEGMENT_WORDS)
     expected = np.zeros(4 * SEGMENT_WORDS, dtype=np.uint64)
     INLINE.run(job, expected, slices)

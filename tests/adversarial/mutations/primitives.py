@@ -10,12 +10,12 @@ MUTATIONS: Final = (
     m(
         "06",
         "one key for all masks",
-        ("crypto/prg.py", "algorithms.AES128(key.expose())", "algorithms.AES128(bytes(16))"),
+        ("crypto/prg.py", "algorithms.AES128(key)", "algorithms.AES128(bytes(16))"),
     ),
     m(
         "06",
         "16 bits of key",
-        ("crypto/prg.py", "algorithms.AES128(key.expose())", "algorithms.AES128(bytes(14) + bytes(key.expose()[:2]))"),
+        ("crypto/prg.py", "algorithms.AES128(key)", "algorithms.AES128(bytes(14) + bytes(key[:2]))"),
     ),
     m(
         "06",
@@ -89,7 +89,7 @@ MUTATIONS: Final = (
         "channels have no direction",
         (
             KEYS,
-            "_bound(Label.CHANNEL_KEY, binding) + _party(sender, sender_public) + _party(receiver, receiver_public)",
+            "_bound(Label.CHANNEL_KEY, binding) + sender + receiver",
             "_bound(Label.CHANNEL_KEY, binding)",
         ),
         (KEYS, "(Label.SHARE_ENCRYPTION, binding, sender, receiver)", "(Label.SHARE_ENCRYPTION, binding)"),
@@ -137,7 +137,7 @@ MUTATIONS: Final = (
         "low order, at the client",
         (
             "crypto/agreement.py",
-            "            raise _low_order(peer_public) from error\n",
+            "            raise _low_order(peer.public_bytes_raw()) from error\n",
             "            result = bytes(KEY_BYTES)\n",
         ),
         ("crypto/agreement.py", "if hmac.compare_digest(result, _ZERO):", "if False:"),

@@ -106,8 +106,13 @@ MUTATIONS: Final = (
         "channel keys and seals are bound to no session",
         (
             KEYS,
-            "info = _bound(Label.CHANNEL_KEY, binding)",
-            "info = encode_fields(Label.CHANNEL_KEY)",
+            "return _bound(Label.CHANNEL_KEY, binding) + sender",
+            "return encode_fields(Label.CHANNEL_KEY) + sender",
+        ),
+        (
+            KEYS,
+            "extracted = kdf.extract_bytes(binding, agreed.expose())",
+            "extracted = kdf.extract_bytes(bytes(32), agreed.expose())",
         ),
         (
             KEYS,
