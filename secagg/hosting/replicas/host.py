@@ -410,6 +410,7 @@ class SharedHost(SessionHost):
     async def _poll(self, missed: bool) -> None:
         """Learn of new sessions, forget those that are gone, look for letters and receipts."""
         known, damaged = tuple(self._sessions.items()), tuple(self._damaged)
+        due = self._tools.clock.now() - self._counted >= self._lease_seconds / 3
         names = await self._tools.run(self._shared.names)
         for name, session in known:
             # What was made since the store was asked is not missed in its answer.
@@ -431,16 +432,17 @@ class SharedHost(SessionHost):
             holding = None if self._leases is None else self._leases.held.get(name)
             if holding is not None and (missed or (self._leases is not None and self._leases.replicas > 1)):
                 holding.heard()
-            if missed or follower.awaited or (over and follower.outcome is None):
+            # Nobody publishes that a session cannot be gone on with: who only watches it would wait for good.
+            unsure = due and holding is None and follower.outcome is None and not follower.damage
+            if missed or follower.awaited or unsure or (over and follower.outcome is None):
                 self._spawn(name, follower.heard())
         for name, follower in tuple(self._retiring.items()):
             if self._followers.get(name) is follower:
                 self._spawn(name, self._retire(name, follower))
             else:
                 del self._retiring[name]
-        now = self._tools.clock.now()
-        if self._counting is None and now - self._counted >= self._lease_seconds / 3:
-            self._counted = now
+        if self._counting is None and due:
+            self._counted = self._tools.clock.now()
             self._counting = self._spawn("", self._count())
 
     async def _count(self) -> None:

@@ -115,6 +115,31 @@ def test_all_hear_of_a_log_that_is_damaged_also_when_the_store_was_away_for_a_mo
     run(body())
 
 
+def test_who_only_watches_hears_of_a_session_that_nobody_can_go_on_with() -> None:
+    """Its holder dies, and its lease is gone: nobody publishes anything, and no client waits at this replica."""
+
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await played.create(replicas.hosts[0], schedule=LONG)
+            holder = await replicas.held(NAME)
+            watched = replicas.stores[1 - holder]
+            session = await replicas.hosts[1 - holder].find(NAME)
+            await replicas.until(lambda: session.status().state != "starting")
+            look = watched.look
+
+            def lost(names: Collection[str], numbers: Collection[int]) -> Sight:
+                found: Sight = look(names, numbers)
+                return Sight({NAME: Standing(None, None, "it was damaged on the disk", lost=True)}, found.receipts)
+
+            watched.__dict__["look"] = lost
+            await replicas.until(lambda: session.status().state == "failed")
+            assert "damaged" in session.status().detail
+            assert len(replicas.seen[1 - holder].all("failed")) == 1
+
+    run(body())
+
+
 def test_what_one_session_has_lost_on_the_disk_keeps_no_other_waiting() -> None:
     """A database refuses to read a page that is damaged, and questions about many sessions are one call."""
 

@@ -125,9 +125,12 @@ def test_a_session_that_is_made_anew_just_as_it_was_is_known_as_another() -> Non
                 if made:
                     replicas.resume(1)
                 await other.find(NAME)
-                await replicas.until(lambda: other.session(NAME).record.created_at == replicas.wall)
-                await other.session(NAME).abort("enough")
-                await replicas.until(lambda: all(host.session(NAME).settled for host in replicas.hosts))
+                # A host that forgets the one and learns of the other knows neither for a moment.
+                await replicas.until(lambda: other.has(NAME) and other.session(NAME).record.created_at == replicas.wall)
+                await (await other.find(NAME)).abort("enough")
+                await replicas.until(
+                    lambda: all(host.has(NAME) and host.session(NAME).settled for host in replicas.hosts)
+                )
             assert await other.discard(NAME)
             await replicas.until(lambda: not any(host.has(NAME) for host in replicas.hosts))
 
