@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network privacy-report robustness
+.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -117,6 +117,11 @@ ray-env:
 
 test-ray: ray-env
 	$(RAY)/pytest tests/ray
+
+# Masks with one and two workers of Ray: the table of docs/operations.md.
+bench-ray: ray-env
+	$(RAY)/pip install --quiet --disable-pip-version-check 'pyperf>=2.8,<3'
+	$(RAY)/python -m bench.cluster --json bench/results/cluster.json --into docs/operations.md
 
 # Somebody else's robust rules, which ours are held against. Without what it trains with: several GB, for rules in NumPy.
 BYZFL := build/byzfl/bin

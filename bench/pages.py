@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from typing import Final
 
-OPERATIONS: Final = ("network", "service", "failover", "many")
+OPERATIONS: Final = ("network", "service", "failover", "many", "cluster")

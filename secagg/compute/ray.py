@@ -26,6 +26,7 @@ from secagg.compute.pickling import dumps
 from secagg.compute.workers import once
 from secagg.errors import MissingExtraError, ParameterError
 from secagg.executor import INLINE, Divisible, Job, Words
+from secagg.parameters.arguments import as_whole
 
 LOCAL: Final = "local"
 """The address of a cluster that is begun on this machine, and ends with the executor."""
@@ -62,14 +63,19 @@ class RayExecutor:
 
     Args:
         address: of a cluster, as `ray.init` takes it; `LOCAL` begins one here.
+        workers: processes of a cluster that is begun here, at least 1; one for each processor unless said otherwise.
 
     Raises:
         MissingExtraError: Ray is not installed.
+        ParameterError: `workers` is no whole number from 1 on, or said of a cluster that is there.
     """
 
-    def __init__(self, address: str = LOCAL) -> None:
+    def __init__(self, address: str = LOCAL, workers: int | None = None) -> None:
+        if workers is not None and (address != LOCAL or as_whole(workers) is None or workers < 1):
+            raise ParameterError(f"workers={workers!r:.80}: a cluster that is begun here has a whole number from 1 on")
         require_ray()
         self._address = address
+        self._workers = workers
         self._lock = Lock()
         self._driver: _Driver | None = None
         self._closed = False
@@ -123,7 +129,7 @@ class RayExecutor:
         return found
 
     def _begun(self) -> _Driver:
-        driver, self._away_until = _Driver(self._address), monotonic() + _AGAIN_SECONDS
+        driver, self._away_until = _Driver(self._address, self._workers), monotonic() + _AGAIN_SECONDS
         try:
             driver.require_cluster(_BEGIN_SECONDS if self._address == LOCAL else _REACH_SECONDS)
             self._away_until = 0.0
@@ -152,10 +158,10 @@ class RayExecutor:
 class _Driver:
     """The process that uses Ray, and the pipe to it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, workers: int | None) -> None:
         context = get_context("spawn")
         self._pipe, far = context.Pipe()
-        self._process = context.Process(target=drive, args=(far, address), daemon=True)
+        self._process = context.Process(target=drive, args=(far, address, workers), daemon=True)
         self._process.start()
         far.close()
 
@@ -222,7 +228,7 @@ def _parts(job: Divisible, pieces: Sequence[range]) -> Iterator[Part]:
             yield data, run, words
 
 
-def drive(pipe: Connection, address: str) -> None:
+def drive(pipe: Connection, address: str, workers: int | None) -> None:
     """In the driver: hand to Ray what it asks for through the pipe, and what comes of it back, until the pipe ends.
 
     Each end writes only when the other reads: both would wait for ever where two long messages meet.
@@ -230,7 +236,7 @@ def drive(pipe: Connection, address: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from secagg.compute.ray_driver import Cluster
 
-    with Cluster(None if address == LOCAL else address) as cluster, suppress(EOFError):
+    with Cluster(None if address == LOCAL else address, workers) as cluster, suppress(EOFError):
         pipe.send((_READY, ""))
         while True:
             pipe.recv()

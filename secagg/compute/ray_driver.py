@@ -27,12 +27,14 @@ _ACROSS: Final = "SPREAD"
 class Cluster:
     """A connection to a cluster, or one that is begun here; a context manager ends it."""
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(self, address: str | None, workers: int | None) -> None:
         options: dict[str, Any] = {"configure_logging": False, "log_to_driver": False, "include_dashboard": False}
         if address is None:
+            options["address"] = "local"  # and no other cluster that happens to be on this machine
             # Nothing of a session may get to a disk.
             options["_system_config"] = {"automatic_object_spilling_enabled": False}
             options["object_store_memory"] = _STORE_BYTES
+            options["num_cpus"] = workers
         else:
             options = {"address": address, "configure_logging": False, "log_to_driver": False}
         ray.init(**options)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secagg import Integers, Round, ServerSession
+from bench.cluster import measure, name_of
+from secagg import Integers, ParameterError, Round, ServerSession
 from secagg.compute import ray as seam
 from secagg.compute.ray import RayExecutor
 from secagg.crypto.prg import SEGMENT_WORDS, AesCtrPrg
@@ -88,3 +89,18 @@ def test_a_worker_that_dies_each_time_costs_time_only(cluster: RayExecutor) -> N
     cluster.run(Killing(os.getpid(), at=70), words, [range(index, index + 1) for index in range(100)])
     assert words.tolist() == [1] * 100
     assert "WorkerCrashedError" in cluster.trouble
+
+
+def test_figures_are_of_exact_masks() -> None:
+    """The benchmark compares what a cluster gives with one thread's words, and would raise."""
+    alone, one = measure(2 * SEGMENT_WORDS, 5, 0.1, workers=(1,))
+    assert (alone.name, one.name) == (name_of(0), name_of(1))
+    assert one.measured is not None
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True])
+def test_a_cluster_that_begins_here_has_a_whole_number_of_workers(workers: int) -> None:
+    with pytest.raises(ParameterError, match="a whole number from 1 on"):
+        RayExecutor(workers=workers)
+    with pytest.raises(ParameterError, match="begun here"):
+        RayExecutor("127.0.0.1:1", workers=2)
