@@ -33,6 +33,7 @@ from secagg.session.arrays import VectorPlan, vector_name, vectors_for
 from secagg.session.client import ClientSession
 from secagg.session.ledger import AnswerLedger, MemoryLedger
 from secagg.session.participation import MemoryParticipationLedger, ParticipationLedger
+from secagg.session.reuse import InputReuse
 from secagg.session.server import ServerSession
 from secagg.session.simulation import SimulationReport, SimulationResult, simulate
 
@@ -51,6 +52,7 @@ __all__ = [
     "FixedPoint",
     "IdentityKey",
     "InlineExecutor",
+    "InputReuse",
     "Integers",
     "InternalError",
     "LocalProtocolError",

@@ -81,7 +81,8 @@ ROOMS: Final[dict[str, Room]] = {
     "transport": Room(
         "calls, tokens, TLS, chunks, status codes",
         "what is inside a protocol message",
-        "hosting session.client protocol.messages protocol.roster protocol.transitions identity store "
+        "hosting session.client session.ledger session.reuse protocol.messages protocol.roster protocol.transitions "
+        "identity store "
         "encoding.quantization crypto parameters canonical executor errors",
     ),
     "hosting.replicas": Room(

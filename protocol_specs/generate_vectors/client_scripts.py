@@ -13,6 +13,7 @@ from protocol_specs.generate_vectors import (
     client_offer_bytes,
     client_offers,
     client_policies,
+    client_reuse,
     client_shares,
     client_snapshots,
     client_states,
@@ -41,6 +42,8 @@ FLAGS: Final = {
     "sessions.",
     "SecondAnswer": "Copies of one session. If both answer, two inputs are masked with the same masks, or both shares "
     "of an owner leave.",
+    "SecondSum": "One input in several sessions. If two of their sums are opened with this client's help, their "
+    "difference tells single inputs.",
     "SplitView": "The server shows different lists to different clients, or in different rounds. If it is answered, "
     "both secrets of one client can be rebuilt, which opens its input.",
     "SubstitutedKey": "Keys or commitments that are not their owner's. If they are used, the server knows masks, or "
@@ -77,6 +80,7 @@ _FILES: Final[dict[str, tuple[str, tuple[Callable[[], list[Json]], ...]]]] = {
         "The experimental chosen graph: holders, sets as bits, inclusions and acknowledgements (§6.2 to §6.6).",
         (chosen_cases,),
     ),
+    "reuse": ("One input that several sessions are given (§6.9).", (client_reuse.cases,)),
     "snapshots": ("Snapshots and the ledger of answers (§9).", (client_snapshots.cases,)),
 }
 

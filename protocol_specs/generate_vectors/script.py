@@ -62,6 +62,13 @@ class Script:
         """Server: the host closes the round."""
         return self.step(status, close_round=pb.CloseRound())
 
+    def beside(self, create: pb.CreateClient, status: str = "ACCEPTED") -> None:
+        """Client: another session is made beside this one, which the steps after it are still of."""
+        outcome = self._testee.handle(pb.Call(create_client=create)).outcome
+        if pb.Status.Name(outcome.status) != status:
+            raise WrongScript(f"{pb.Status.Name(outcome.status)} {outcome.rule} instead of {status} beside")
+        self._steps.append({"beside": to_json(create), "expect": _expected(outcome, ())})
+
     def snapshot(self, name: str) -> None:
         """Freeze the session under a name."""
         frozen = self._testee.handle(pb.Call(snapshot=pb.Snapshot(handle=self._handle)))

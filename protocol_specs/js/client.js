@@ -45,6 +45,8 @@ export class Client {
    * @property {Map<bigint, Uint8Array>} [roster]
    * @property {{draw: (count: number) => Uint8Array}} [randomness]
    * @property {import('./snapshot.js').Ledger} [ledger]
+   * @property {string} [input] name of the input, where several sessions are given one (R57); needs a ledger
+   * @property {number} [repeatedSums] in how many of them shares may be revealed after the first
    */
 
   /** Use Client.accept or Client.resume. */
@@ -69,7 +71,7 @@ export class Client {
    * @returns {Client}
    * @throws {DecodeError} A08
    * @throws {Violation} C..
-   * @throws {LocalError} R20, R22
+   * @throws {LocalError} R20, R22, R57, R61
    */
   static accept(offer, client, policy, host) {
     checkOfferLength(offer, policy);
@@ -78,7 +80,13 @@ export class Client {
     checkPolicy(parameters, policy);
     if (parameters.active) checkRoster(parameters, client, host.identityKey, host.roster);
     if (parameters.chosen && !host.ledger) throw new LocalError('a chosen graph is answered with a ledger only (R61)');
-    return new Client(parameters, { parameters: parameters.encoded, client, phase: 'ADVERTISE_KEYS' }, host);
+    const state = { parameters: parameters.encoded, client, phase: 'ADVERTISE_KEYS' };
+    if (host.input) {
+      if (!host.ledger) throw new LocalError('an input of several sessions needs a ledger (R57)');
+      host.ledger.enterSession(host.input, client, parameters.digest, host.repeatedSums ?? 0);
+      state.inputName = host.input;
+    }
+    return new Client(parameters, state, host);
   }
 
   /**
@@ -133,7 +141,7 @@ export class Client {
    * @returns {Uint8Array|undefined} the answer; none for an Abort
    * @throws {DecodeError} A08
    * @throws {Violation} C..
-   * @throws {SessionEnd} A12
+   * @throws {SessionEnd} A12, A10 (R57)
    * @throws {LocalError} nothing has changed
    */
   receive(data) {
@@ -157,6 +165,9 @@ export class Client {
       const [kind, phase] = response.accused
         ? ['Complaint', 'DISCLOSURE'] : [responseOf(round, this.parameters), next];
       const answer = encodeMessage(this.parameters.digest, kind, response);
+      if (this.state.inputName && kind !== 'Complaint' && ['MASKED_INPUT', 'UNMASKING'].includes(this.phase)) {
+        this.ledger.letLeave(this.state.inputName, this.client, this.parameters.digest, this.phase === 'UNMASKING');
+      }
       this.ledger?.enter(this.parameters.digest, this.client, this.phase, answer);
       Object.assign(this.state, { phase, lastRequest: hash, lastAnswer: answer });
       return answer;

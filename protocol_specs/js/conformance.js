@@ -34,6 +34,8 @@ const CreateClient = [
   single(5, 'policy', Policy),
   optional(6, 'tape', 'bytes'),
   single(7, 'ledger', 'string'),
+  single(8, 'input', 'string'),
+  single(9, 'repeatedSums', 'uint32'),
 ];
 
 const CreateServer = [single(1, 'parameters', 'bytes'), repeated(2, 'roster', RosterEntry)];

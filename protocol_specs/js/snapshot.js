@@ -53,9 +53,10 @@ export function thaw(role, snapshot) {
   return frozen.state;
 }
 
-/** Which answer each client gave in each phase of each session (§9). This one lives in memory. */
+/** Which answer each client gave in each phase of each session (§9), and what inputs went into (§6.9). In memory. */
 export class Ledger {
   #hashes = new Map();
+  #inputs = new Map();
 
   /**
    * Enters an answer.
@@ -66,5 +67,34 @@ export class Ledger {
     const hash = hex(sha256(answer));
     if ((this.#hashes.get(place) ?? hash) !== hash) throw new SessionEnd('A12');
     this.#hashes.set(place, hash);
+  }
+
+  /**
+   * Enters a session behind the others of its input, when it is offered (R57).
+   * @throws {LocalError} shares were revealed in more sessions of this input than may be
+   */
+  enterSession(input, client, sessionDigest, repeatedSums) {
+    const record = this.#sessionsOf(input, client);
+    const session = hex(sessionDigest);
+    if (record.entered.includes(session)) return;
+    if (record.revealed.size > repeatedSums) throw new LocalError('shares of this input were revealed (R57)');
+    record.entered.push(session);
+  }
+
+  /**
+   * Lets an input or shares leave, before they do (R57).
+   * @throws {SessionEnd} A10, when a later session of the same input was entered
+   */
+  letLeave(input, client, sessionDigest, reveals) {
+    const record = this.#sessionsOf(input, client);
+    const session = hex(sessionDigest);
+    if (record.entered.at(-1) !== session) throw new SessionEnd('A10');
+    if (reveals) record.revealed.add(session);
+  }
+
+  #sessionsOf(input, client) {
+    const place = `${client} ${input}`;
+    if (!this.#inputs.has(place)) this.#inputs.set(place, { entered: [], revealed: new Set() });
+    return this.#inputs.get(place);
   }
 }

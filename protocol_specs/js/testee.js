@@ -106,13 +106,15 @@ export class Testee {
       : Client.resume(call.snapshot, this.#host(call))));
   }
 
-  #host({ identityKey, roster, tape, ledger }) {
+  #host({ identityKey, roster, tape, ledger, input, repeatedSums }) {
     if (ledger && !this.#ledgers.has(ledger)) this.#ledgers.set(ledger, new Ledger());
     return {
       identityKey,
       roster: rosterOf(roster),
       randomness: tape ? new Tape(tape) : new SystemRandomness(),
       ledger: this.#ledgers.get(ledger),
+      input,
+      repeatedSums,
     };
   }
 

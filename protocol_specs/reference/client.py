@@ -20,6 +20,8 @@ class Client(Rounds):
     abort_message: bytes | None = None
     _answered: tuple[bytes, bytes] | None = None
     """The last request, and its answer."""
+    input_name: str = ""
+    """Of the input, where its host gives one to several sessions (R57); only the host makes something of it."""
 
     def set_input(self, inputs: vectors.Inputs, weight: int = 1) -> None:
         """Give the input: each vector row by row, by name."""

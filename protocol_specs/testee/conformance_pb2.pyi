@@ -87,7 +87,7 @@ class Description(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., client: bool = ..., server: bool = ..., suites: _Optional[_Iterable[int]] = ..., client_snapshots: bool = ..., server_snapshots: bool = ..., primitives: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateClient(_message.Message):
-    __slots__ = ("offer", "client", "identity_key", "roster", "policy", "tape", "ledger")
+    __slots__ = ("offer", "client", "identity_key", "roster", "policy", "tape", "ledger", "input", "repeated_sums")
     OFFER_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +95,8 @@ class CreateClient(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TAPE_FIELD_NUMBER: _ClassVar[int]
     LEDGER_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_SUMS_FIELD_NUMBER: _ClassVar[int]
     offer: bytes
     client: int
     identity_key: bytes
@@ -102,7 +104,9 @@ class CreateClient(_message.Message):
     policy: Policy
     tape: bytes
     ledger: str
-    def __init__(self, offer: _Optional[bytes] = ..., client: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., tape: _Optional[bytes] = ..., ledger: _Optional[str] = ...) -> None: ...
+    input: str
+    repeated_sums: int
+    def __init__(self, offer: _Optional[bytes] = ..., client: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., tape: _Optional[bytes] = ..., ledger: _Optional[str] = ..., input: _Optional[str] = ..., repeated_sums: _Optional[int] = ...) -> None: ...
 
 class RosterEntry(_message.Message):
     __slots__ = ("client", "verification_key")

@@ -426,7 +426,7 @@ _OTHERS: dict[str, Fault] = {
     "ledger-ignored": Fault(
         "A session that was resumed twice answers twice.",
         ("A12",),
-        [(reference_testee.ReferenceTestee, "_claim", lambda *_: True)],
+        [(reference_testee.ReferenceTestee, "_claim", lambda *_: "")],
     ),
     "crash": Fault(
         "A message of another form ends the process.", ("R19",), [(wire, "_same", _crashes)], ends_process=True

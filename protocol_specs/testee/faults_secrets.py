@@ -91,37 +91,37 @@ def _seeded() -> Callable[[], float]:
     return lambda: int.from_bytes(next(blocks)[:4], "big") / 2**32
 
 
-def _replaced(self: ReferenceTestee, session: Any, phase: Any, answer: bytes) -> bool:
+def _replaced(self: ReferenceTestee, session: Any, phase: Any, answer: bytes) -> str:
     """A refused answer takes the place of the first one: the next copy that gives it gets past."""
     key = (session.ledger, session.client.session, session.client.client, phase.name)
-    claimed = _claim(self, session, phase, answer)
-    if not claimed:
+    rule = _claim(self, session, phase, answer)
+    if rule:
         self._ledgers[key] = hashlib.sha256(answer).digest()
-    return claimed
+    return rule
 
 
-def _forgotten(self: ReferenceTestee, session: Any, phase: Any, answer: bytes) -> bool:
+def _forgotten(self: ReferenceTestee, session: Any, phase: Any, answer: bytes) -> str:
     """A refused answer clears the entry."""
     key = (session.ledger, session.client.session, session.client.client, phase.name)
-    claimed = _claim(self, session, phase, answer)
-    if not claimed:
+    rule = _claim(self, session, phase, answer)
+    if rule:
         del self._ledgers[key]
-    return claimed
+    return rule
 
 
 def _by(part: int) -> list[Patch]:
     """Entries of the ledger lack a part of their key: session digest, client, or phase."""
 
-    def claim(self: ReferenceTestee, session: Any, phase: Any, answer: bytes) -> bool:
+    def claim(self: ReferenceTestee, session: Any, phase: Any, answer: bytes) -> str:
         if not session.ledger:
-            return True
+            return ""
         key: list[Any] = [session.ledger, session.client.session, session.client.client, phase.name]
         key[part] = type(key[part])()
         digest = hashlib.sha256(answer).digest()
         if self._ledgers.setdefault(tuple(key), digest) == digest:
-            return True
+            return ""
         session.client.end("A12")
-        return False
+        return "A12"
 
     return [(ReferenceTestee, "_claim", claim)]
 
@@ -257,8 +257,8 @@ SECRET_FAULTS: Final[dict[str, Fault]] = {
             Edit(
                 ReferenceTestee,
                 "_create_client",
-                "self._new(_ClientSession(client, call.ledger))",
-                "self._new(_ClientSession(client, call.ledger and f'{call.ledger} {self._handles}'))",
+                "_ClientSession(client, call.ledger, call.input)",
+                "_ClientSession(client, call.ledger and f'{call.ledger} {self._handles}', call.input)",
             ),
             Edit(
                 ReferenceTestee,
@@ -269,8 +269,8 @@ SECRET_FAULTS: Final[dict[str, Fault]] = {
             Edit(
                 ReferenceTestee,
                 "_restore",
-                "self._new(_ClientSession(thawed, call.ledger))",
-                "self._new(_ClientSession(thawed, thawed.lineage))",
+                "_ClientSession(thawed, call.ledger, thawed.input_name)",
+                "_ClientSession(thawed, thawed.lineage, thawed.input_name)",
             ),
         ],
     ),
@@ -292,6 +292,71 @@ SECRET_FAULTS: Final[dict[str, Fault]] = {
                 "if key not in self._ledgers:\n        self._ledgers[key] = sha256(answer).digest()",
             )
         ],
+    ),
+    # Sessions of one input.
+    "input-given-again": edited(
+        "A client whose shares were revealed gives its input to another session.",
+        "R57",
+        ReferenceTestee,
+        "_enter",
+        "len(record.revealed) > repeated_sums",
+        "False",
+    ),
+    "input-never-given-again": edited(
+        "Sums that the application allows are refused.",
+        "R57",
+        ReferenceTestee,
+        "_enter",
+        "len(record.revealed) > repeated_sums",
+        "record.revealed",
+    ),
+    "input-of-sessions-that-were-left": edited(
+        "A client gives its input to a session that a later one follows.",
+        "R57",
+        ReferenceTestee,
+        "_allow",
+        "if not session.input or not (gives or phase is ClientPhase.UNMASKING):",
+        "if not session.input or phase is not ClientPhase.UNMASKING:",
+    ),
+    "shares-of-sessions-that-were-left": edited(
+        "A client reveals shares of a session that a later one follows.",
+        "R57",
+        ReferenceTestee,
+        "_allow",
+        "if record.entered[-1] != digest:",
+        "if record.entered[-1] != digest and gives:",
+    ),
+    "input-forgotten-by-snapshots": edited(
+        "A snapshot forgets which input its session is given.",
+        "R57",
+        ReferenceTestee,
+        "_snapshot",
+        "frozen.input_name = session.input",
+        "frozen.input_name = ''",
+    ),
+    "offer-again-is-a-later-session": edited(
+        "An offer that comes again is taken for a later session.",
+        "R57",
+        ReferenceTestee,
+        "_enter",
+        "digest in record.entered",
+        "False",
+    ),
+    "inputs-of-one-client": edited(
+        "All inputs of a client are one.",
+        "R57",
+        ReferenceTestee,
+        "_record",
+        "session.client.client, session.input",
+        "session.client.client, ''",
+    ),
+    "inputs-of-all-clients": edited(
+        "Inputs of one name are one, whosever they are.",
+        "R57",
+        ReferenceTestee,
+        "_record",
+        "session.client.client, session.input",
+        "0, session.input",
     ),
     "ledger-not-needed": edited(
         "A client goes on from a snapshot without a ledger.",

@@ -39,11 +39,20 @@ class Tape:
 
 
 @dataclass
+class _Input:
+    """The sessions of one input in the order of their offers, and those in which shares were revealed (R57)."""
+
+    entered: list[bytes] = field(default_factory=list)
+    revealed: set[bytes] = field(default_factory=set)
+
+
+@dataclass
 class _ClientSession:
-    """A client, and the name of its ledger."""
+    """A client, the name of its ledger, and that of its input."""
 
     client: Client
     ledger: str
+    input: str
 
 
 @dataclass
@@ -57,6 +66,7 @@ class ReferenceTestee:
 
     _sessions: dict[int, _ClientSession | _ServerSession] = field(default_factory=dict)
     _ledgers: dict[tuple[str, bytes, int, str], bytes] = field(default_factory=dict)
+    _inputs: dict[tuple[str, int, str], _Input] = field(default_factory=dict)
     _handles: int = 0
 
     def handle(self, call: pb.Call) -> pb.Reply:
@@ -122,7 +132,25 @@ class ReferenceTestee:
             return pb.Outcome(status=pb.REFUSED, rule=breach.rule)
         if client.parameters.chosen and not call.ledger:
             return pb.Outcome(status=pb.LOCAL_ERROR)
-        return self._new(_ClientSession(client, call.ledger))
+        session = _ClientSession(client, call.ledger, call.input)
+        if not self._enter(session, call.repeated_sums):
+            return pb.Outcome(status=pb.LOCAL_ERROR)
+        return self._new(session)
+
+    def _enter(self, session: _ClientSession, repeated_sums: int) -> bool:
+        """Enter a session behind the others of its input; False when that is in enough sums already (R57)."""
+        if not session.input:
+            return True
+        record, digest = self._record(session), session.client.session
+        if digest in record.entered:
+            return True
+        if not session.ledger or len(record.revealed) > repeated_sums:
+            return False
+        record.entered.append(digest)
+        return True
+
+    def _record(self, session: _ClientSession) -> _Input:
+        return self._inputs.setdefault((session.ledger, session.client.client, session.input), _Input())
 
     def _create_server(self, call: pb.CreateServer) -> pb.Outcome:
         try:
@@ -147,6 +175,7 @@ class ReferenceTestee:
         if not session.ledger or session.client.phase in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
             return pb.Reply(outcome=self._outcome(session, pb.LOCAL_ERROR))
         frozen = copy.copy(session.client)
+        frozen.input_name = session.input
         frozen._random, frozen._identity_key, frozen._roster = os.urandom, None, {}
         session.client.abort()
         return pb.Reply(frozen=pb.Frozen(snapshot=_sealed(frozen)))
@@ -164,7 +193,7 @@ class ReferenceTestee:
             thawed._roster = _roster(call.roster)
             if not call.ledger or not _fits(thawed):
                 return pb.Outcome(status=pb.LOCAL_ERROR)
-            return self._new(_ClientSession(thawed, call.ledger))
+            return self._new(_ClientSession(thawed, call.ledger, thawed.input_name))
         roster = _roster(call.roster)
         if thawed.parameters.active and not set(thawed.parameters.cohort) <= set(roster):
             return pb.Outcome(status=pb.LOCAL_ERROR)
@@ -192,8 +221,9 @@ class ReferenceTestee:
             elif kind == "message":
                 answer = client.receive(step.message)
                 repeated = client._answered is answered
-                if answer is not None and not repeated and not self._claim(session, before, answer):
-                    status, rule, answer = pb.REFUSED, "A12", None
+                if answer is not None and not repeated:
+                    rule = self._allow(session, before) or self._claim(session, before, answer)
+                    status, answer = (pb.REFUSED, None) if rule else (status, answer)
             else:
                 if before in (ClientPhase.COMPLETED, ClientPhase.ABORTED):
                     raise LocalError("the session has ended")
@@ -215,15 +245,28 @@ class ReferenceTestee:
             outcome.answer = answer
         return outcome
 
-    def _claim(self, session: _ClientSession, phase: ClientPhase, answer: bytes) -> bool:
+    def _allow(self, session: _ClientSession, phase: ClientPhase) -> str:
+        """A session that a later one of the same input follows ends before its input or its shares leave (R57)."""
+        gives = phase is ClientPhase.MASKED_INPUT and session.client.phase is not ClientPhase.DISCLOSURE
+        if not session.input or not (gives or phase is ClientPhase.UNMASKING):
+            return ""
+        record, digest = self._record(session), session.client.session
+        if record.entered[-1] != digest:
+            session.client.end("A10")
+            return "A10"
+        if phase is ClientPhase.UNMASKING:
+            record.revealed.add(digest)
+        return ""
+
+    def _claim(self, session: _ClientSession, phase: ClientPhase, answer: bytes) -> str:
         """Put an answer into the ledger; a session that answered otherwise before ends (§9)."""
         if not session.ledger:
-            return True
+            return ""
         key = (session.ledger, session.client.session, session.client.client, phase.name)
         if self._ledgers.setdefault(key, sha256(answer).digest()) == sha256(answer).digest():
-            return True
+            return ""
         session.client.end("A12")
-        return False
+        return "A12"
 
     def _server_event(self, session: _ServerSession, kind: str, step: pb.Step) -> pb.Outcome:
         server = session.server

@@ -87,12 +87,13 @@ class LibraryTestee:
                 policy=policy,
                 randomness=_randomness(call),
                 ledger=self._ledger(call.ledger),
+                reuse=secagg.InputReuse(call.input.encode(), call.repeated_sums) if call.input else None,
             )
         except secagg.PeerMisbehaved as error:
             return pb.Outcome(status=pb.REFUSED, rule=error.violation.value)
         except secagg.DecodeError:
             return pb.Outcome(status=pb.REFUSED, rule=secagg.AbortReason.PEER_SENT_MALFORMED_MESSAGE.value)
-        except secagg.ParameterError:
+        except (secagg.ParameterError, secagg.ParticipationRefusedError):
             return pb.Outcome(status=pb.LOCAL_ERROR)
         return self._opened(session)
 
@@ -183,6 +184,8 @@ def _client_receives(session: secagg.ClientSession, message: bytes) -> pb.Outcom
         return _ended(session, pb.REFUSED, error.violation.value)
     except secagg.DecodeError:
         return _ended(session, pb.REFUSED, secagg.AbortReason.PEER_SENT_MALFORMED_MESSAGE.value)
+    except secagg.ParticipationRefusedError:
+        return _ended(session, pb.REFUSED, secagg.AbortReason.ABORTED_BY_CALLER.value)
     except secagg.LocalProtocolError:
         return _outcome(session, pb.LOCAL_ERROR)
     except secagg.SessionAbortedError as error:

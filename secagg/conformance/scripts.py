@@ -47,7 +47,11 @@ def play_script(script: ScriptVector, desk: Desk) -> None:
             with _at(desk, f"step {number} (snapshot)"):
                 snapshots[step["snapshot"]] = desk.freeze(handle)
             continue
-        if "restore" in step:
+        if "beside" in step:
+            word = "beside"
+            with _at(desk, f"step {number} (beside)"):
+                outcome = desk.create(_beside(script, step["beside"]))
+        elif "restore" in step:
             word = "restore"
             with _at(desk, f"step {number} (restore)"):
                 outcome = desk.restore(_restore(script, step["restore"], snapshots))
@@ -74,6 +78,13 @@ def _event(script: ScriptVector, step: Mapping[str, Json]) -> pb.Step:
     if event.WhichOneof("event") is None:
         raise ParameterError(f"{script.id} has a step without an event")
     return event
+
+
+def _beside(script: ScriptVector, fields: Mapping[str, Json]) -> pb.CreateClient:
+    try:
+        return from_json(pb.CreateClient, fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ParameterError(f"{script.id} makes another session that cannot be read: {error!r}") from error
 
 
 def _restore(script: ScriptVector, fields: Mapping[str, Json], snapshots: Mapping[str, bytes]) -> pb.Restore:

@@ -19,8 +19,13 @@ from secagg.wire.codec import decode_offer, encode_offer
 
 def name_after(name: str) -> str:
     """The name of the session that follows one of this name: `name~1` follows `name`, and `name~2` follows that."""
-    first, _, number = name.partition(RESTART_MARK)
-    return f"{first}{RESTART_MARK}{int(number or 0) + 1}"
+    _, _, number = name.partition(RESTART_MARK)
+    return f"{name_first(name)}{RESTART_MARK}{int(number or 0) + 1}"
+
+
+def name_first(name: str) -> str:
+    """The name of the session that the ones before this one began with: `name` for `name~2`."""
+    return name.partition(RESTART_MARK)[0]
 
 
 def require_own_name(name: str) -> str:

@@ -36,6 +36,7 @@ from secagg.protocol.client_states import (
     AwaitingAdvertiseKeys,
     AwaitingMaskedInput,
     AwaitingShareKeys,
+    AwaitingUnmasking,
     ClientAborted,
     ClientContext,
     ClientState,
@@ -46,8 +47,10 @@ from secagg.protocol.client_states import (
 from secagg.protocol.messages import Abort, SessionOffer
 from secagg.protocol.roster import Roster, require_cohort, session_roster
 from secagg.protocol.transitions import ClientPhase
+from secagg.session.input_limits import InputLimits, limits_of
 from secagg.session.ledger import AnswerLedger, MemoryLedger
-from secagg.session.participation import ParticipationLedger, ParticipationLimits, look_up
+from secagg.session.participation import ParticipationLedger, ParticipationLimits
+from secagg.session.reuse import InputReuse
 from secagg.session.single_use import SingleUse
 from secagg.session.snapshots import dump_client, load_client
 from secagg.wire.codec import decode_offer, decode_server_message, encode
@@ -72,13 +75,16 @@ class ClientSession(SingleUse):
             :meth:`snapshot`.
         participations: remembers what this client's input went into, beyond this session; needed for
             `sums_per_context` and `minimum_cohort_change` of the policy.
+        reuse: which other sessions are given the same input, so that it goes into one sum that is opened
+            (Specification §6.9); needs a ledger that outlives them. None for an input that no other session is given.
         executor: who makes masks; the answers do not depend on it.
 
     Raises:
         DecodeError: the offer is no offer.
         PeerMisbehaved: the offer is under the policy's floor; no key was made.
-        ParticipationRefusedError: the offer is beyond the policy's limits on sums of one context; no key was made.
-        ParameterError: identity and roster do not fit, or limits without `participations`.
+        ParticipationRefusedError: the offer is beyond the policy's limits on sums of one context, or the input's shares
+            were shown in another session; no key was made.
+        ParameterError: identity and roster do not fit, limits without `participations`, or `reuse` without a ledger.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class ClientSession(SingleUse):
         randomness: RandomSource | None = None,
         ledger: AnswerLedger | None = None,
         participations: ParticipationLedger | None = None,
+        reuse: InputReuse | None = None,
         executor: Executor = INLINE,
     ) -> None:
         client = check_client_id(client_id)
@@ -118,8 +125,9 @@ class ClientSession(SingleUse):
         self._input: EncodedInput | None = None
         self._repeat: tuple[bytes, bytes | None] | None = None
         self._moved = False
-        self._limit_sums(ParticipationLimits(chosen.sums_per_context, chosen.minimum_cohort_change), participations)
-        self._check_sums()
+        sums = ParticipationLimits(chosen.sums_per_context, chosen.minimum_cohort_change)
+        context = self._context
+        self._limits = limits_of(client, context.parameters, context.session, sums, participations, reuse, ledger)
 
     @property
     def client_id(self) -> ClientId:
@@ -180,8 +188,8 @@ class ClientSession(SingleUse):
             RemoteProtocolError: the server misbehaved; the session is ABORTED and its secrets are wiped.
             LocalProtocolError: the input is missing, or `message` is not bytes; the session is as before.
             SessionAbortedError: the session has ended, or another copy of it answered this request differently.
-            ParticipationRefusedError: this input went into other sums of this context since the offer; the session is
-                ABORTED.
+            ParticipationRefusedError: this input went into other sums of this context since the offer, or a later
+                session was offered that is given the same input; the session is ABORTED.
         """
         if not isinstance(message, bytes | bytearray | memoryview):
             raise LocalProtocolError(f"a message is bytes, not {type(message).__name__}; pass what the server sent")
@@ -261,7 +269,7 @@ class ClientSession(SingleUse):
         self._require_open()
         if self._ledger is None:
             raise LocalProtocolError("a session without a ledger has no snapshots; pass ledger= when you make it")
-        frozen = dump_client(self._state, self._context, self._limits, self._input, self._repeat)
+        frozen = dump_client(self._state, self._context, self._limits.frozen, self._input, self._repeat)
         self._end(self._state, AbortReason.ABORTED_BY_CALLER, "this session lives on in its snapshot")
         self._moved = True
         return frozen
@@ -302,38 +310,20 @@ class ClientSession(SingleUse):
         session._input = loaded.input
         session._repeat = loaded.repeat
         session._moved = False
-        session._limit_sums(loaded.limits, participations)
+        client, digest = loaded.client, session._context.session
+        session._limits = InputLimits(client, loaded.parameters, digest, loaded.limits, participations, ledger)
         return session
 
-    def _limit_sums(self, limits: ParticipationLimits, participations: ParticipationLedger | None) -> None:
-        if limits and participations is None:
-            raise ParameterError(
-                "sums_per_context and minimum_cohort_change need a record beyond this session; pass participations="
-            )
-        self._limits, self._participations = limits, participations
-
-    def _check_sums(self, mask_public: bytes = b"") -> None:
-        """Apply the limits on sums of one context, and claim this run of the session once its mask key is given.
-
-        The key tells runs of one offer apart: a server can offer the same bytes again, under another name or after it
-        has lost its memory, and a client without the state of the first run would give its input a second time.
-        """
-        if self._participations is not None:
-            context, parameters = self._context, self._context.parameters
-            run = context.session + mask_public
-            # Looked up before it is claimed: what is refused went into no sum, and is not to count later.
-            for claim in (False, True) if mask_public else (False,):
-                earlier = look_up(self._participations, context.client, run, parameters, claim=claim)
-                self._limits.check(parameters, earlier)
-
     def _claim(self, state: ClientState, following: ClientState, answer: bytes) -> None:
-        # Who complains gives no input, and nothing that counts.
-        if isinstance(state, AwaitingMaskedInput) and following.phase is not ClientPhase.DISCLOSURE:
-            try:
-                self._check_sums(state.mask_key.public)
-            except ParticipationRefusedError as error:
-                self._end(state, AbortReason.ABORTED_BY_CALLER, error)
-                raise
+        try:
+            # Who complains gives no input, and nothing that counts.
+            if isinstance(state, AwaitingMaskedInput) and following.phase is not ClientPhase.DISCLOSURE:
+                self._limits.require_input(state.mask_key.public)
+            elif isinstance(state, AwaitingUnmasking):
+                self._limits.require_shares()
+        except ParticipationRefusedError as error:
+            self._end(state, AbortReason.ABORTED_BY_CALLER, error)
+            raise
         if self._ledger is None:
             return
         phase, digest = state.phase, hashlib.sha256(answer).digest()

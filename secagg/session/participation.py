@@ -7,13 +7,15 @@ part in: this module says what is remembered and what is compared. All of it is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from secagg.errors import ParticipationRefusedError
 from secagg.parameters import ClientId, SessionParameters
 from secagg.parameters.cohort import pack_ids, unpack_ids
+
+_DIGEST_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class ParticipationLedger(Protocol):
 
     def participate(
         self, client: ClientId, context: bytes, run: bytes, cohort: bytes, *, claim: bool
-    ) -> Sequence[bytes]:
-        """Return the cohorts of all *other* runs of this client and context that were claimed.
+    ) -> Mapping[bytes, bytes]:
+        """Return all *other* runs of this client and context that were claimed, each with its cohort.
 
         Args:
             client: which client.
@@ -83,17 +85,22 @@ class MemoryParticipationLedger:
 
     def participate(
         self, client: ClientId, context: bytes, run: bytes, cohort: bytes, *, claim: bool
-    ) -> Sequence[bytes]:
-        """Return the cohorts of all other runs of this client and context that were claimed; claims this one."""
+    ) -> Mapping[bytes, bytes]:
+        """Return all other runs of this client and context that were claimed, with their cohorts; claims this one."""
         runs = self._claimed.setdefault((client, context), {})
         if claim:
             runs[run] = cohort
-        return [other for claimed, other in runs.items() if not claimed.startswith(run)]
+        return {claimed: other for claimed, other in runs.items() if not claimed.startswith(run)}
 
 
 def look_up(
     ledger: ParticipationLedger, client: ClientId, run: bytes, parameters: SessionParameters, *, claim: bool
-) -> Sequence[bytes]:
+) -> Mapping[bytes, bytes]:
     """Ask a ledger about a run of a session of these parameters, and claim it."""
     context = hashlib.sha256(parameters.context).digest()
     return ledger.participate(client, context, run, pack_ids(parameters.cohort), claim=claim)
+
+
+def session_of(run: bytes) -> bytes:
+    """The digest of the session that a run is of."""
+    return run[:_DIGEST_BYTES]

@@ -11,7 +11,7 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import rounds
 from secagg.session.client import ClientSession
 from secagg.session.ledger import MemoryLedger
+from secagg.session.reuse import InputReuse
 from secagg.session.server import ServerSession
 
 _V = TypeVar("_V")
@@ -41,6 +42,7 @@ Progress = Callable[[Round, int, int], None]
 Corruption = Callable[[ClientSession, Round, bytes | None], bytes | None]
 """What a corrupt client sends in the place of an answer (None where its own session refuses to give one)."""
 
+_ONE_INPUT: Final = InputReuse(b"simulation")
 SIMULATION_POLICY = ClientPolicy(
     minimum_cohort=2,
     minimum_threshold=1,
@@ -154,8 +156,11 @@ def simulate(
     given = _by_client(parameters, inputs, "inputs")
     weighed = None if weights is None else _by_client(parameters, weights, "weights")
     leaving, blame = _leaving(parameters, dropouts or {}), list[tuple[Blame, ...]]()
+    # What clients remember is part of their cost only where it can matter.
+    remembers = restarts > 0 or parameters.topology.kind is TopologyKind.CHOSEN
+    ledger = MemoryLedger(ends_with_process=True) if remembers else None
     while True:
-        run = _Simulation(parameters, given, strict, measure_memory, randomness, executor, corrupt or {})
+        run = _Simulation(parameters, given, strict, measure_memory, randomness, executor, corrupt or {}, ledger)
         run.weights = weighed
         try:
             return replace(run.run(leaving, on_upload, progress), blame=tuple(blame))
@@ -178,7 +183,9 @@ class _Simulation:
         randomness: Callable[[ClientId], RandomSource] | None,
         executor: Executor,
         corrupt: Mapping[ClientId, Corruption],
+        ledger: MemoryLedger | None,
     ) -> None:
+        self._ledger = ledger
         self.blame: tuple[Blame, ...] = ()
         self._corrupt = corrupt
         self.weights: Mapping[ClientId, int] | None = None
@@ -237,9 +244,7 @@ class _Simulation:
         roster = keys if parameters.threat_model is ThreatModel.ACTIVE else None
         # One decoded offer for all: equal objects share the graph, which each client would compute on its own.
         offer = SessionOffer(parameters)
-        clients, ledger = {}, None
-        if parameters.topology.kind is TopologyKind.CHOSEN:
-            ledger = MemoryLedger(ends_with_process=True)
+        clients = {}
         for client, source in sources.items():
             started = time.process_time()
             clients[client] = ClientSession(
@@ -249,7 +254,8 @@ class _Simulation:
                 roster=roster,
                 policy=SIMULATION_POLICY,
                 randomness=source,
-                ledger=ledger,
+                ledger=self._ledger,
+                reuse=None if self._ledger is None else _ONE_INPUT,
                 executor=self._executor,
             )
             self._client_ms[Round.ADVERTISE_KEYS][client] = (time.process_time() - started) * 1e3

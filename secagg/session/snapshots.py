@@ -36,6 +36,7 @@ from secagg.protocol.forwarding import Dealt, DealtTable
 from secagg.protocol.listed import Listed, Run
 from secagg.protocol.messages import Advertisement, RevealedShares, UnmaskingResponse
 from secagg.protocol.server_states import CollectingState
+from secagg.session.input_limits import FrozenLimits
 from secagg.session.participation import ParticipationLimits
 
 _CHECKSUM_BYTES: Final = 32
@@ -49,6 +50,7 @@ _PLAIN: Final = {
         EncodedInput,
         QuantizationReport,
         ParticipationLimits,
+        FrozenLimits,
         Encapsulated,
         client_states.HeldShares,
         client_states.ChosenView,
@@ -93,7 +95,7 @@ class LoadedClient:
     client: ClientId
     parameters: SessionParameters
     state: Callable[[ClientContext], ClientState]
-    limits: ParticipationLimits
+    limits: FrozenLimits
     input: EncodedInput | None
     repeat: tuple[bytes, bytes | None] | None
 
@@ -110,7 +112,7 @@ class LoadedServer:
 def dump_client(
     state: ClientState,
     context: ClientContext,
-    limits: ParticipationLimits,
+    limits: FrozenLimits,
     pending_input: EncodedInput | None,
     repeat: tuple[bytes, bytes | None] | None,
 ) -> SecretBytes:
@@ -124,7 +126,7 @@ def load_client(snapshot: SecretBytes) -> LoadedClient:
         case (
             int() as client,
             bytes() as parameters,
-            ParticipationLimits() as limits,
+            FrozenLimits() as limits,
             _Record() as record,
             EncodedInput() | None as pending_input,
             repeat,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -53,8 +53,8 @@ class ParticipationFile:
 
     def participate(
         self, client: ClientId, context: bytes, run: bytes, cohort: bytes, *, claim: bool
-    ) -> Sequence[bytes]:
-        """Return the cohorts of all other runs of this client and context that were claimed; claims this one.
+    ) -> Mapping[bytes, bytes]:
+        """Return all other runs of this client and context that were claimed, with their cohorts; claims this one.
 
         Raises:
             StoreError: the file cannot be used; the session must not go on.
@@ -66,10 +66,10 @@ class ParticipationFile:
                 )
                 self._whole.note(database)
             rows = database.execute(
-                "SELECT cohort FROM claimed WHERE client = ? AND context = ? AND substr(run, 1, ?) != ?",
+                "SELECT run, cohort FROM claimed WHERE client = ? AND context = ? AND substr(run, 1, ?) != ?",
                 (str(client), context, len(run), run),
             ).fetchall()
-        return [bytes(row[0]) for row in rows]
+        return {bytes(run): bytes(cohort) for run, cohort in rows}
 
     def cohorts(self, client: ClientId) -> list[tuple[ClientId, ...]]:
         """Return the cohorts of all sessions that this client's input went into, whatever their context.

@@ -36,8 +36,8 @@ from secagg.protocol.client_states import AwaitingShareKeys
 from secagg.protocol.server_states import CollectingShares
 from secagg.store.base import StoreError
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.transport.grpc import participant
-from secagg.transport.grpc.participant import AnswersByName
+from secagg.transport.grpc import remembered
+from secagg.transport.grpc.remembered import AnswersByName
 from secagg.transport.grpc.state import ParticipantState
 from tests.adversarial.tools import advertisement_of, drops, refused
 from tests.harness import ROUNDS, Harness, alter, decode_answer, decode_request
@@ -351,7 +351,7 @@ def test_pitfall_43_what_is_claimed_beyond_names_survives_a_crash_of_the_machine
 ) -> None:
     """The directory of claims is new, and its own name has to be durable, not only the names in it."""
     durable = list[Path]()
-    monkeypatch.setattr(participant, "sync_directory", durable.append)
+    monkeypatch.setattr(remembered, "sync_directory", durable.append)
     harness = session()
     ledger = AnswersByName(ParticipantState(tmp_path, "first", VICTIM), VICTIM)
     ledger.whatever_its_name = True

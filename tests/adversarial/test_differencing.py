@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from secagg import (
     ClientPhase,
     ClientPolicy,
     ClientSession,
+    InputReuse,
     Integers,
     MemoryLedger,
     MemoryParticipationLedger,
@@ -193,3 +195,22 @@ def test_pitfall_32_limits_need_a_record(name: str) -> None:
             limits(**{name: wrong})
     with pytest.raises(ParameterError, match="participations="):
         offering(range(1, 7)).make_client(VICTIM, policy=limits(**{name: 1}))
+
+
+def test_pitfall_32_sessions_that_are_offered_crosswise_have_no_input_twice() -> None:
+    """Half of the clients are offered one session first, half the other: each gives its input to the later alone."""
+    first, second = offering(range(1, 9)), offering(range(2, 9), seed=1)
+    ledgers = {client: MemoryLedger() for client in first.cohort}
+    crossed = (2, 4, 6, 8)
+    for harness, clients in ((second, crossed), (first, first.cohort), (second, (3, 5, 7))):
+        for client in clients:
+            harness.clients[client] = harness.make_client(client, ledger=ledgers[client], reuse=InputReuse())
+    given: dict[str, list[int]] = {}
+    for name, harness in (("first", first), ("second", second)):
+        harness.run_to(Round.MASKED_INPUT)
+        given[name] = []
+        for client in harness.cohort:
+            with suppress(ParticipationRefusedError):
+                harness.ask(client)
+                given[name].append(client)
+    assert given == {"first": [VICTIM, *crossed], "second": [3, 5, 7]}

@@ -93,7 +93,7 @@ def test_every_order_of_offers_and_inputs_under_limits(limits: Limits) -> None:
                 look_up(ledger, 1, bytes([other]), parameters[other], claim=True)
             earlier = look_up(ledger, 1, bytes([session]), parameters[session], claim=place is Place.ACCEPTED)
             try:
-                code.check(parameters[session], earlier)
+                code.check(parameters[session], list(earlier.values()))
                 after = Place.CONTRIBUTED if place is Place.ACCEPTED else Place.ACCEPTED
             except ParticipationRefusedError:
                 after = Place.LEFT

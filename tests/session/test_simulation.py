@@ -17,6 +17,7 @@ from secagg import (
     FixedPoint,
     Integers,
     ParameterError,
+    ParticipationRefusedError,
     Round,
     SessionAbortedError,
     SessionParameters,
@@ -28,8 +29,9 @@ from secagg.compute.threads import ThreadExecutor
 from secagg.crypto.suites import get_suite
 from secagg.executor import INLINE, Executor
 from secagg.masking.engine import add_masks
-from secagg.protocol.events import ClientDropped, SessionCompleted, Stage
+from secagg.protocol.events import Blame, ClientDropped, SessionCompleted, Stage
 from secagg.protocol.messages import Complaint
+from secagg.session import simulation
 from secagg.session.simulation import Corruption
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, encode
@@ -394,6 +396,25 @@ def test_of_a_hundred_clients_five_stop_a_session_and_the_others_get_their_sum(m
     assert result.report.exact
     evidence = [blame.client for blame in result.blame[0] if blame.evidence is not None]
     assert evidence == ([3, 17, 58, 59] if model == "active" else [])
+
+
+def test_clients_that_have_revealed_shares_are_in_no_other_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has its sum, and says that clients ended the session."""
+
+    class Lying(secagg.ServerSession):
+        @property
+        def result(self) -> Any:
+            assert super().result.contributors == COHORT
+            raise SessionAbortedError("so says the server", AbortReason.CLIENTS_COMPLAINED)
+
+        @property
+        def blame(self) -> Any:
+            return (Blame(3, DropReason.DEALT_UNREADABLE_PAIR, None),)
+
+    monkeypatch.setattr(simulation, "ServerSession", Lying)
+    inputs = {client: {"real": np.zeros(20), "count": np.ones((2, 2), int)} for client in COHORT}
+    with pytest.raises(ParticipationRefusedError, match="has helped to open 1 of the sums"):
+        simulate(parameters_of(), inputs, restarts=1)
 
 
 def test_a_simulation_starts_again_as_often_as_it_may() -> None:

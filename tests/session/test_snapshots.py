@@ -31,13 +31,14 @@ from secagg import (
 )
 from secagg.crypto.labels import Label
 from secagg.protocol.server_states import CollectingUnmaskingShares
+from secagg.session.input_limits import FrozenLimits
 from secagg.session.participation import ParticipationLimits
 from secagg.session.snapshots import dump_client, dump_server, load_client, load_server
 from tests.dealers import garbage_from
 from tests.harness import ROUNDS, Harness, alter, decode_request
 from tests.protocol.support import KINDS, MIXED_VECTORS, assert_exact, resumed_client, resumed_server, session
 
-NO_LIMITS = ParticipationLimits(None, None)
+NO_LIMITS = FrozenLimits(ParticipationLimits(None, None), None)
 
 
 def raw(snapshot: SecretBytes) -> bytes:

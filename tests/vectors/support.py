@@ -60,7 +60,10 @@ def difference(case: Json, testee: Testee) -> str | None:
                 return f"step {number}: no snapshot, but {frozen}"
             snapshots[step["snapshot"]] = frozen.frozen.snapshot
             continue
-        if "restore" in step:
+        if "beside" in step:
+            outcome = ask(testee, pb.Call(create_client=from_json(pb.CreateClient, step["beside"]))).outcome
+            handles.append(outcome.handle)
+        elif "restore" in step:
             fields = step["restore"] | {"snapshot": snapshots[step["restore"]["snapshot"]].hex()}
             outcome = ask(testee, pb.Call(restore=from_json(pb.Restore, fields))).outcome
             current = outcome.handle

@@ -103,6 +103,9 @@ function playScript({ role, create, expect, steps }) {
     try {
       if (step.snapshot !== undefined) {
         snapshots.set(step.snapshot, runner.call({ snapshot: { handle } }).frozen.snapshot);
+      } else if (step.beside) {
+        const createClient = fromJson(schemaOf(Call, 'createClient'), step.beside);
+        checkOutcome(runner.call({ createClient }).outcome, step.expect);
       } else if (step.restore) {
         const { snapshot, ...rest } = step.restore;
         const restore = { ...fromJson(schemaOf(Call, 'restore'), rest), snapshot: snapshots.get(snapshot) };

@@ -31,7 +31,6 @@ from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
-from secagg.integrations.repeats import SessionsOfInput
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.robust import ALARM_VECTOR, alarm_spec
 
@@ -70,6 +69,8 @@ class Step:
         offer = asked.offer or b""
         if records.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the message names")
+        # A cell is summed over all its clients or none; sums over other cohorts would differ by some.
+        whole_cohort = records.read_cells(message.content) is None
         try:
             session = secagg.ClientSession(
                 offer,
@@ -79,6 +80,7 @@ class Step:
                 policy=self._node.policy,
                 ledger=self._ledger,
                 participations=self._node.participations,
+                reuse=secagg.InputReuse(repeated_sums=self._node.repeated_sums if whole_cohort else None),
             )
         except ParameterError as error:
             if self._node.roster is not None:
@@ -92,12 +94,7 @@ class Step:
             require_counts_that_are_known(session.parameters, self._alarms(session.parameters))
         # Last, because a round that is taken is taken: whatever else is wrong with the offer leaves it open.
         self._admit(message, session.parameters, private)
-        whole_cohort = records.read_cells(message.content) is None
-        self._sessions_like(session).enter(asked.tag, self._node.repeated_sums if whole_cohort else None)
         return session
-
-    def _sessions_like(self, session: secagg.ClientSession) -> SessionsOfInput:
-        return SessionsOfInput(self._ledger, self._node.client_id, session.parameters.context)
 
     def _admit(self, message: Message, parameters: secagg.SessionParameters, private: PrivacyPlan | None) -> None:
         self._node.cells.admit(
@@ -134,7 +131,6 @@ class Step:
             answer = session.receive(asked.request)
         if session.phase is secagg.ClientPhase.COMPLETED:
             forget(self._context.state)
-            self._sessions_like(session).show_shares(asked.tag)
         elif session.phase is not secagg.ClientPhase.ABORTED:
             put_session(self._context.state, asked.tag, session.snapshot())
         _LOG.debug("secure aggregation: client %d is done with %s", self._node.client_id, asked.stage)

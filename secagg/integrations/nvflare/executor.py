@@ -48,7 +48,6 @@ from secagg.integrations.nvflare.instruction import Instruction, Plan, instructi
 from secagg.integrations.nvflare.site import Site, load_site
 from secagg.integrations.own_cells import ALARM, Seat, alarm_of
 from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
-from secagg.integrations.repeats import SessionsOfInput
 from secagg.robust import ALARM_VECTOR, alarm_spec
 from secagg.store.base import StoreError
 
@@ -160,7 +159,7 @@ class SecAggExecutor(Executor):
         offer = asked.offer or b""
         if messages.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the task names")
-        ledger = self._ledger_of(site)
+        ledger = self._ledger if site.ledger is None else site.ledger
         session = secagg.ClientSession(
             offer,
             site.client_id,
@@ -169,6 +168,8 @@ class SecAggExecutor(Executor):
             policy=site.policy,
             ledger=ledger,
             participations=site.participations,
+            # A cell is summed over all its clients or none; sums over other cohorts would differ by some.
+            reuse=secagg.InputReuse(repeated_sums=site.repeated_sums if asked.cells is None else None),
         )
         private = accepted_plan(asked.privacy, session.parameters, site.budget, site.policy)
         if private is None:
@@ -186,14 +187,7 @@ class SecAggExecutor(Executor):
             policy=site.policy,
             plan=b"" if private is None else private.digest,
         )
-        self._sessions_like(session, site).enter(asked.tag, site.repeated_sums if seat is None else None)
         return _Open(asked.tag, session, seat)
-
-    def _ledger_of(self, site: Site) -> secagg.AnswerLedger:
-        return self._ledger if site.ledger is None else site.ledger
-
-    def _sessions_like(self, session: secagg.ClientSession, site: Site) -> SessionsOfInput:
-        return SessionsOfInput(self._ledger_of(site), site.client_id, session.parameters.context)
 
     def _advance(
         self, session: _Open, asked: messages.Asked, site: Site, fl_ctx: FLContext, abort_signal: Signal
@@ -208,7 +202,6 @@ class SecAggExecutor(Executor):
             answer = session.client.receive(asked.request)
         if session.client.phase is secagg.ClientPhase.COMPLETED:
             self._kept = None
-            self._sessions_like(session.client, site).show_shares(asked.tag)
         _LOG.debug("secure aggregation: %s is done with %s", fl_ctx.get_identity_name(), asked.stage)
         return messages.answer_reply(answer)
 

@@ -21,11 +21,13 @@ from secagg.encoding.quantization import QuantizationReport
 from secagg.errors import ParameterError, SecAggError
 from secagg.executor import INLINE, Executor
 from secagg.hosting import parameters_of
-from secagg.hosting.restarting import name_after
+from secagg.hosting.restarting import name_after, name_first
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import ClientPhase
+from secagg.session.ledger import MemoryLedger
+from secagg.session.reuse import InputReuse
 from secagg.store.base import StoreError, check_session_name
 from secagg.store.participations import ParticipationFile
 from secagg.transport.grpc.connection import Connection, Endpoint
@@ -83,8 +85,9 @@ async def participate(
     """Take part in one session: log in, answer every request, and return when the session has completed.
 
     When it ends because of other clients, and the server offers the session that follows it without them, the client
-    goes on there with the same input, which is not asked for again. It does so only before it has revealed a share, and
-    only if nothing but cohort, graph and nonce is other than before.
+    goes on there with the same input, which is not asked for again. It does so only if nothing but cohort, graph and
+    nonce is other than before, and only before it has revealed a share: there may be a sum with this input, which goes
+    into no other (Specification §6.9). That is remembered in `state`, and without one as long as this call lasts.
 
     Cancelling it is safe at any point: to the others this client has dropped out, or goes on later from `state`.
 
@@ -112,7 +115,8 @@ async def participate(
     Raises:
         ParameterError: an argument or input that does not fit, before anything was sent if possible.
         PeerMisbehaved: the server offered less than the policy, or broke a rule of the protocol.
-        ParticipationRefusedError: the session is beyond the policy's limits on sums of one context.
+        ParticipationRefusedError: the session is beyond the policy's limits on sums of one context, or is to follow one
+            in which this client has revealed shares.
         DecodeError: the server's bytes are no message.
         DroppedError: the server dropped this client, or the session completed before this process sent an input;
             says what is known.
@@ -167,6 +171,9 @@ async def take_part(
         identity=identity,
         roster=roster,
         policy=policy,
+        answers=MemoryLedger(),
+        # A session and those that follow it are of one input; whoever names another one by hand gives it another.
+        reuse=InputReuse(name_first(caller.session).encode()),
         executor=executor,
     )
     async with connection:
@@ -216,9 +223,9 @@ async def _take_part_in(
         raise
     if before is not None and not parameters_of(offer).renews(before.parameters):
         raise before.ended
+    participant = await asyncio.to_thread(prepare, offer)
     if before is not None:
         observer.restarted(caller.session)
-    participant = await asyncio.to_thread(prepare, offer)
     if participant.resumed is not None:
         calls.ask_anew()
     observer.offer_accepted(participant.parameters, participant.resumed)
@@ -230,10 +237,8 @@ async def _take_part_in(
         # The session may go on without us, or with us in another process: nothing is over here.
         raise
     except RestartedError as ended:
-        # Once it has revealed shares there may be a sum with its input, which goes into no other (Specification §6.9).
-        follows = ended.successor == name_after(caller.session) and not participant.revealed
         await _leave(calls, participant)
-        if not follows:
+        if ended.successor != name_after(caller.session):
             raise
         return _Before(participant.parameters, ended)
     except SecAggError:

@@ -22,10 +22,10 @@ from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.protocol.transitions import AFTER_COMPLAINT, CLIENT_TRANSITIONS, ClientPhase
 from secagg.session.client import ClientSession
-from secagg.store.answers import DirectoryLedger
-from secagg.store.base import StoreError
-from secagg.store.durable import sync_directory
+from secagg.session.ledger import AnswerLedger, MemoryLedger
+from secagg.session.reuse import InputReuse
 from secagg.store.participations import ParticipationFile
+from secagg.transport.grpc.remembered import AnswersByName
 from secagg.transport.grpc.state import ParticipantState
 
 Inputs = Mapping[str, NDArray[Any]] | Callable[[SessionParameters], Mapping[str, NDArray[Any]]]
@@ -56,6 +56,8 @@ _OVER: Final = (ClientPhase.COMPLETED, ClientPhase.ABORTED)
 class Participant:
     """What `participate` plays; the arguments are those of `participate` and `ClientSession`.
 
+    `answers` is remembered where there is no state, for as long as this process lives.
+
     Attributes:
         client: who takes part.
         parameters: what was offered.
@@ -69,6 +71,8 @@ class Participant:
         PeerMisbehaved: the offer is under the policy's floor; no key was made.
         RemoteProtocolError: an earlier process took part in another session under this name.
         ParameterError: identity, roster or inputs do not fit.
+        ParticipationRefusedError: the session is beyond the policy's limits on sums, or the input's shares were shown
+            in another session.
         StoreError: the state cannot be used.
     """
 
@@ -84,6 +88,8 @@ class Participant:
         roster: Roster | None,
         policy: ClientPolicy | None,
         state: ParticipantState | None,
+        answers: MemoryLedger,
+        reuse: InputReuse,
         participations: ParticipationFile | None,
         executor: Executor,
     ) -> None:
@@ -93,7 +99,8 @@ class Participant:
         self._identity = identity
         self._roster = roster
         self._state = state
-        self._ledger = None if state is None else AnswersByName(state, client)
+        by_name = None if state is None else AnswersByName(state, client)
+        self._ledger: AnswerLedger = by_name or answers
         self._participations = participations
         self._executor = executor
         self._notice: bytes | None = None
@@ -110,12 +117,13 @@ class Participant:
             policy=policy,
             ledger=self._ledger,
             participations=participations,
+            reuse=reuse,
             executor=executor,
         )
         session: ClientSession = make()
         self.parameters = session.parameters
-        if self._ledger is not None:
-            self._ledger.whatever_its_name = self.parameters.topology.kind is TopologyKind.CHOSEN
+        if by_name is not None:
+            by_name.whatever_its_name = self.parameters.topology.kind is TopologyKind.CHOSEN
         self.resumed: ClientPhase | None = None
         earlier = None if state is None else self._resume(state)
         if earlier is None or earlier.phase in _BEFORE_INPUT:
@@ -141,11 +149,6 @@ class Participant:
         if self._complained:
             return False
         return self._recorded(ClientPhase.MASKED_INPUT) or self.phase not in (*_BEFORE_INPUT, ClientPhase.ABORTED)
-
-    @property
-    def revealed(self) -> bool:
-        """Whether shares were revealed, by this process or by an earlier one: there may be a sum with this input."""
-        return self.phase is ClientPhase.COMPLETED or self._recorded(ClientPhase.UNMASKING)
 
     @property
     def notice(self) -> bytes | None:
@@ -229,7 +232,7 @@ class Participant:
     def _thaw(self, state: ParticipantState, frozen: SecretBytes) -> ClientSession:
         session = ClientSession.resume(
             frozen,
-            ledger=self._ledger or state,
+            ledger=self._ledger,
             identity=self._identity,
             roster=self._roster,
             participations=self._participations,
@@ -244,42 +247,6 @@ class Participant:
             raise _overtaken(self.client)
         if frozen is not None:
             self._session = self._thaw(state, frozen)
-
-
-class AnswersByName:
-    """The ledger of one client of one session's name, and where it matters, beyond names.
-
-    The state on disk is found by the name that the server gives a session. In a chosen graph (experimental) a client
-    must not draw again for an offer that comes under another name: its first answer is claimed for all names.
-
-    Args:
-        state: of this session's name.
-        client: which client.
-    """
-
-    def __init__(self, state: ParticipantState, client: ClientId) -> None:
-        self._state = state
-        self._offers = state.path.parent / f"{client}.offers"
-        self.whatever_its_name = False
-
-    def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
-        """Claim an answer; False when this phase was answered before with another one.
-
-        Raises:
-            StoreError: what is kept beyond names cannot be written.
-        """
-        if self.whatever_its_name and phase == ClientPhase.ADVERTISE_KEYS.value:
-            try:
-                self._offers.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # A crash of the machine that took the directory would take every claim in it, too.
-                sync_directory(self._offers.parent)
-            except OSError as error:
-                raise StoreError(
-                    f"{self._offers} cannot be used: {error.strerror}; give another state directory"
-                ) from error
-            if not DirectoryLedger(self._offers).record(session, client, phase, answer):
-                return False
-        return self._state.record(session, client, phase, answer)
 
 
 def _overtaken(client: ClientId) -> SessionAbortedError:

@@ -231,7 +231,7 @@ def test_an_input_that_nobody_opened_goes_into_the_next_session_and_the_one_befo
     assert len(old) == 6
     for node in range(101, 106):
         group.grid.contexts[node] = contexts[node]
-        assert "is in a later session of the same instruction" in refusal(group.grid.ask(node, old[node]))
+        assert "is in a later session of the same input" in refusal(group.grid.ask(node, old[node]))
 
 
 def test_the_owner_may_allow_repeated_sums() -> None:
@@ -255,6 +255,31 @@ def test_the_owner_may_allow_repeated_sums() -> None:
         assert run(group).contributors == (1, 2, 3, 4, 5, 6)
     with pytest.raises(SessionAbortedError):
         run(group)
+
+
+def test_a_session_that_was_followed_counts_as_no_sum() -> None:
+    """Nodes that give their input to one sum of a context go on with a round that begins again, and no other sum."""
+    group = cohort(6)
+    policy = secagg.ClientPolicy(sums_per_context=1, minimum_cohort_change=3)
+    for client, trainer in group.trainers.items():
+        node = Node(
+            client,
+            group.identities[client],
+            group.roster,
+            policy=policy,
+            ledger=secagg.MemoryLedger(),
+            participations=secagg.MemoryParticipationLedger(),
+            repeated_sums=5,
+        )
+        group.grid.apps = {**group.grid.apps, 100 + client: trainer.app(secagg_mod(node))}
+    with_culprits(group, {2: garbage()})
+    assert run(group, restarts=1, max_corrupt=0.0).contributors == (1, 3, 4, 5, 6)
+    group.grid.replies.clear()
+    with pytest.raises(SessionAbortedError):
+        run(group, without=102, max_corrupt=0.0)
+    refused = [refusal(reply) for _, reply in group.grid.replies if reply.has_error()]
+    assert len(refused) == 5
+    assert all("sums_per_context=1" in reason for reason in refused)
 
 
 def test_a_restart_under_a_privacy_plan_is_another_draw() -> None:

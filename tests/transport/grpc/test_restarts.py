@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from secagg import AbortReason, SessionAbortedError, SessionParameters, verify_evidence
-from secagg.hosting import Ended, EndKind, RoundSchedule, SessionStatus, read_result
+from secagg import AbortReason, ParticipationRefusedError, SessionAbortedError, SessionParameters, verify_evidence
+from secagg.hosting import Ended, EndKind, RoundSchedule, SessionStatus, keeper, read_result
 from secagg.hosting.replicas import SharedHost
 from secagg.store.shared_memory import SharedMemoryStore
 from secagg.transport.grpc import Participation, ParticipationObserver, Refusal, ServiceError
@@ -20,6 +22,7 @@ from tests.transport.grpc.corrupt import DEALER, LIAR, corrupt_clients
 from tests.transport.grpc.network import SESSION, Network, run
 
 FOLLOWING = f"{SESSION}~1"
+ONCE = RoundSchedule.uniform(600.0)
 A15 = AbortReason.CLIENTS_COMPLAINED
 
 
@@ -179,23 +182,64 @@ def test_a_client_follows_to_nothing_else(monkeypatch: pytest.MonkeyPatch, name:
     run(play())
 
 
+@asynccontextmanager
+async def claiming(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Network]:
+    """A server of honest clients that says of a session of which it has the sum that clients ended it."""
+    monkeypatch.setattr(client_module, "Participant", Participant)
+    async with Network(clients=5, threat_model="active", threshold=3) as service:
+        other = service.parameters.renew(exclude=[2])
+        monkeypatch.setattr("secagg.hosting.host.require_own_name", lambda given: given)
+        await service.host.create(FOLLOWING, other, roster=service.roster, schedule=service.schedule)
+        monkeypatch.setattr(keeper, "told", lambda aborted: Ended(EndKind.ABORTED, A15, FOLLOWING))
+        yield service
+        assert service.host.session(FOLLOWING).status().answered == 0
+
+
+SHOWN = "has helped to open 1 of the sums"
+
+
+@pytest.mark.parametrize("remembers", [True, False])
 def test_a_client_that_has_revealed_shares_gives_its_input_to_no_other_session(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, remembers: bool
 ) -> None:
-    """A server that lies about the end of a session of which it has the sum."""
+    """In one call, and where there is a state, in any later one: named by hand, or come upon by itself."""
 
     async def play() -> None:
-        monkeypatch.setattr(client_module, "Participant", Participant)
-        async with Network(clients=5, threat_model="active", threshold=3) as service:
-            await service.everybody(state=tmp_path)
-            other = service.parameters.renew(exclude=[2])
-            monkeypatch.setattr("secagg.hosting.host.require_own_name", lambda given: given)
-            await service.host.create(FOLLOWING, other, roster=service.roster, schedule=service.schedule)
-            await service.session.wait_ended()
-            monkeypatch.setattr(service.session._seat, "end", Ended(EndKind.ABORTED, A15, FOLLOWING))
-            with pytest.raises(RestartedError):
-                await service.client(1, state=tmp_path, observer=Strict())
-            assert service.host.session(FOLLOWING).status().answered == 0
+        async with claiming(monkeypatch) as service:
+            states = {client: tmp_path / str(client) if remembers else None for client in service.ids}
+            joining = (service.client(client, state=states[client], observer=Strict()) for client in service.ids)
+            outcomes = await asyncio.gather(*joining, return_exceptions=True)
+            assert isinstance(outcomes.pop(1), RestartedError)  # client 2, which the server left out
+            for found in outcomes:
+                assert isinstance(found, ParticipationRefusedError)
+                assert SHOWN in str(found)
+            if not remembers:
+                return
+            for session in (SESSION, FOLLOWING):
+                with pytest.raises(ParticipationRefusedError, match=SHOWN):
+                    await service.client(1, session=session, state=states[1], observer=Strict())
+            async with service.attendance(1, state=states[1], observer=Strict()) as attendance:
+                opened = await anext(aiter(attendance))
+                assert opened.name == FOLLOWING
+                with pytest.raises(ParticipationRefusedError, match=SHOWN):
+                    await opened.participate({"v": service.inputs[1]})
+
+    run(play())
+
+
+def test_a_session_that_was_followed_counts_as_no_sum(tmp_path: Path) -> None:
+    """Clients that give their input to one sum of a context go on in the session that follows, and to no other sum."""
+
+    async def play() -> None:
+        async with network(context=b"round 7") as service:
+            policy = service.policy(sums_per_context=1, minimum_cohort_change=3)
+            joining = (service.client(c, policy=policy, state=tmp_path / str(c)) for c in HONEST)
+            corrupt = (service.client(client) for client in (DEALER, LIAR))
+            await asyncio.gather(*joining, *corrupt, return_exceptions=True)
+            service.assert_exact(read_result(await service.host.session(FOLLOWING).result()), HONEST)
+            await service.host.create("again", service.parameters.renew(), roster=service.roster, schedule=ONCE)
+            with pytest.raises(ParticipationRefusedError, match="sums_per_context=1"):
+                await service.client(1, session="again", policy=policy, state=tmp_path / "1")
 
     run(play())
 

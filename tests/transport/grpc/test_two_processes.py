@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from secagg import AbortReason, PeerMisbehaved, ServerSession, SessionAbortedError
+from secagg import AbortReason, InputReuse, MemoryLedger, PeerMisbehaved, ServerSession, SessionAbortedError
 from secagg.executor import INLINE
 from secagg.transport.grpc import ParticipantState, Participation
 from secagg.transport.grpc.participant import Participant
@@ -29,6 +29,8 @@ def participant(directory: Path, server: ServerSession, client: int = 1) -> Part
         roster=None,
         policy=NETWORK.policy(),
         state=ParticipantState(directory, SESSION, client),
+        answers=MemoryLedger(),
+        reuse=InputReuse(SESSION.encode()),
         participations=None,
         executor=INLINE,
     )
