@@ -19,6 +19,8 @@ _TAG_TEXT: Final = 3
 _TAG_LIST: Final = 4
 _MAX_U64: Final = 2**64 - 1
 _MAX_U32: Final = 2**32 - 1
+_INTEGER: Final = struct.Struct(">BQ")
+_LENGTH: Final = struct.Struct(">BI")
 
 CanonicalValue = int | bytes | str | Sequence["CanonicalValue"]
 
@@ -35,14 +37,14 @@ class Writer:
         """Append an unsigned 64-bit integer; raises ParameterError outside 0 .. 2^64-1."""
         if not 0 <= value <= _MAX_U64:
             raise ParameterError(f"integer {value} is outside 0 .. 2^64-1 and has no canonical encoding")
-        self._parts.append(struct.pack(">BQ", _TAG_INTEGER, value))
+        self._parts.append(_INTEGER.pack(_TAG_INTEGER, value))
         return self
 
     def data(self, value: bytes) -> Writer:
         """Append a byte string of at most 2^32-1 bytes."""
         if len(value) > _MAX_U32:
             raise ParameterError(f"{len(value)} bytes exceed the canonical limit of 2^32-1; send a digest instead")
-        self._parts.append(struct.pack(">BI", _TAG_BYTES, len(value)) + value)
+        self._parts.append(_LENGTH.pack(_TAG_BYTES, len(value)) + value)
         return self
 
     def text(self, value: str) -> Writer:

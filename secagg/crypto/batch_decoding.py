@@ -1,17 +1,19 @@
 """Rebuilding many secrets that the same holders share, when a few of the holders lie (Specification §5.4).
 
-The shares of all secrets are compared in one product: syndromes, which are zero where the shares agree. Where they do
-not, the wrong shares are found for many secrets at once. One random linear combination of all their limbs is again a
-word of the code, with an error in the place of every holder who lied about any of them, but by a chance of 1 in p. Its
-decoding names these holders, and their errors follow from the syndromes of each secret by a small linear system. A
-combination with too many liars to decode is cut into halves.
+Eight random linear combinations of all limbs of all secrets are compared first: if each of them is a word of the
+code, so is every limb, but by a chance of 1 in p^8 < 2^-127. That is all work where nobody lies. Where some
+combination is none, all shares are compared in one product: syndromes, which are zero where the shares agree. Where
+they do not, the wrong shares are found for many secrets at once. One random linear combination of all their limbs is
+again a word of the code, with an error in the place of every holder who lied about any of them, but by a chance of 1
+in p. Its decoding names these holders, and their errors follow from the syndromes of each secret by a small linear
+system. A combination with too many liars to decode is cut into halves.
 
-**Why the outcome is that of `decoding.recover`, whatever was drawn.** An explanation is taken only if it makes *all*
-syndromes of the secret, all limbs, with wrong shares at no more than floor((m-t)/2) points. Two words of the code
-differ at m-t+1 points at least, so there is one such explanation and no other. `recover` finds the same: its first
-attempt is no other explanation within the bound, and each limb it decodes has so few errors that their places are
-found, also after others were struck out. Suspects and randomness decide how fast this is, never what comes out;
-whatever is not explained is left to `recover`.
+**Why the outcome is that of `decoding.recover`, whatever was drawn** (but by the first chance). An explanation is taken
+only if it makes *all* syndromes of the secret, all limbs, with wrong shares at no more than floor((m-t)/2) points. Two
+words of the code differ at m-t+1 points at least, so there is one such explanation and no other. `recover` finds the
+same: its first attempt is no other explanation within the bound, and each limb it decodes has so few errors that their
+places are found, also after others were struck out. Suspects and randomness decide how fast this is, never what comes
+out; whatever is not explained is left to `recover`.
 
 Must not know: how a secret is verified, who the holders are, or why somebody is suspected.
 """
@@ -31,6 +33,7 @@ from secagg.crypto.randomness import RandomSource
 from secagg.crypto.shamir import LIMBS, are_canonical_elements, interpolate_secrets
 from secagg.errors import ParameterError
 
+_COMBINATIONS: Final = 8
 _NOBODY: Final[tuple[int, ...]] = ()
 
 
@@ -61,7 +64,8 @@ def recover_together(
     values = elements.astype(np.float64)
     words = values.transpose(1, 0, 2).reshape(len(points), -1)
     surplus = len(points) - threshold
-    sums = syndromes(points, words, surplus).reshape(surplus, len(elements), LIMBS)
+    rows = 0 if surplus == 0 or _agree(points, words, surplus, randomness) else surplus
+    sums = syndromes(points, words, rows).reshape(rows, len(elements), LIMBS)
     canonical = np.all(are_canonical_elements(elements), axis=1)
     agreed = np.logical_not(np.any(sums, axis=(0, 2)))
     batch = _Batch(points, values, sums, randomness)
@@ -75,6 +79,12 @@ def recover_together(
         None if secret is None or wrong is None else Recovery(secret, wrong)
         for secret, wrong in zip(secrets, batch.wrong, strict=True)
     ]
+
+
+def _agree(points: tuple[int, ...], words: FloatArray, surplus: int, randomness: RandomSource) -> bool:
+    """Whether all columns of `words` lie on polynomials; wrong by a chance of 1 in p^8 where they do not."""
+    combined = field.matmul(words, field.uniform(randomness, (words.shape[1], _COMBINATIONS)))
+    return not syndromes(points, combined, surplus).any()
 
 
 class _Batch:

@@ -141,9 +141,8 @@ def channel_keys(
     Raises:
         LowOrderPointError: the peer's public key is of low order.
     """
-    agreed = key.agree(peer_public)
-    extracted = kdf.extract_bytes(binding, agreed.expose())
-    agreed.wipe()
+    first = key.x25519 if isinstance(key, hybrid.HybridKey) else key
+    extracted = kdf.extract_bytes(binding, first.agree_loaded(load_public(hybrid.halves(peer_public)[0])))
     own, other = _party(client, key.public), _party(peer, peer_public)
     infos = _channel_info(binding, own, other), _channel_info(binding, other, own)
     sending, receiving = (SecretBytes(kdf.expand_bytes(extracted, info, kdf.HASH_BYTES)) for info in infos)
@@ -152,8 +151,8 @@ def channel_keys(
 
 def share_associated_data(binding: bytes, sender: int, receiver: int, mask_ciphertext: bytes = b"") -> bytes:
     """Associated data of the sealed shares from one client to another, and of a mask ciphertext beside them."""
-    bound = encode_fields(Label.SHARE_ENCRYPTION, binding, sender, receiver)
-    return bound + (Writer().data(mask_ciphertext).finish() if mask_ciphertext else b"")
+    bound = _bound(Label.SHARE_ENCRYPTION, binding) + Writer().integer(sender).integer(receiver).finish()
+    return bound + Writer().data(mask_ciphertext).finish() if mask_ciphertext else bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,12 +83,12 @@ def split_shares(shares: SecretBytes) -> tuple[SecretBytes, ...]:
 
     Raises ShareError when the length is not a positive multiple of 36 or an element is not canonical.
     """
-    if len(shares) == 0 or len(shares) % SHARE_BYTES:
-        raise ShareError(f"shares of {len(shares)} bytes are not a whole number of {SHARE_BYTES}-byte shares")
+    if not len(shares):
+        raise ShareError(f"shares of 0 bytes are not a whole number of {SHARE_BYTES}-byte shares")
+    if not are_canonical_elements(elements_in(shares)).all():
+        raise _not_canonical()
     view = shares.expose()
-    parts = tuple(SecretBytes(view[start : start + SHARE_BYTES]) for start in range(0, len(shares), SHARE_BYTES))
-    _require_canonical(parts, are_canonical(parts))
-    return parts
+    return tuple(SecretBytes(view[start : start + SHARE_BYTES]) for start in range(0, len(shares), SHARE_BYTES))
 
 
 def check_share(share: SecretBytes) -> None:
@@ -96,7 +96,7 @@ def check_share(share: SecretBytes) -> None:
     if len(share) != SHARE_BYTES:
         raise ShareError(f"a share has {SHARE_BYTES} bytes; this one has {len(share)}")
     if not are_canonical([share])[0]:
-        raise ShareError(f"a share holds an element that is not below the field prime {field.PRIME}")
+        raise _not_canonical()
 
 
 def are_canonical(shares: Sequence[SecretBytes]) -> NDArray[np.bool_]:
@@ -194,6 +194,10 @@ def _checked_holders(threshold: int, degree: int, points: Sequence[int] | None) 
         if point > degree:
             raise ParameterError(f"share point {point} is outside 1..{degree}, the points of the holders")
     return tuple(points)
+
+
+def _not_canonical() -> ShareError:
+    return ShareError(f"a share holds an element that is not below the field prime {field.PRIME}")
 
 
 def _require_canonical(shares: Sequence[SecretBytes], canonical: NDArray[np.bool_]) -> None:

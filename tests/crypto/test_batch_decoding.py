@@ -200,7 +200,7 @@ def test_a_liar_whose_errors_cancel_in_the_combination_is_found_in_the_next(monk
     original = field.uniform
 
     def drawing(source: DeterministicRandomSource, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        return drawn.pop() if drawn else original(source, shape)
+        return drawn.pop() if drawn and shape[1] == 1 else original(source, shape)
 
     monkeypatch.setattr(field, "uniform", drawing)
     deal.lie(0, 4, {3: 5})
@@ -211,6 +211,40 @@ def test_a_liar_whose_errors_cancel_in_the_combination_is_found_in_the_next(monk
     assert not drawn
     assert located[0] == 1
     assert len(located) > 1
+
+
+@pytest.mark.parametrize("seeing", range(8))
+def test_a_lie_that_vanishes_in_all_combinations_but_one_is_found(monkeypatch: pytest.MonkeyPatch, seeing: int) -> None:
+    """Errors that cancel in a sum of limbs: seven of the combinations that are compared first are such sums."""
+    deal, original = Deal.of(2, 10, 26), field.uniform
+
+    def drawing(source: DeterministicRandomSource, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        if shape[1] != 8:
+            return original(source, shape)
+        drawn = np.ones(shape)
+        drawn[8, seeing] = 2
+        return drawn
+
+    monkeypatch.setattr(field, "uniform", drawing)
+    deal.lie(0, 4, {3: 5, 8: PRIME - 5})
+    deal.check()
+    assert deal.wrong(0) == (5,)
+
+
+def test_where_nobody_lies_eight_combinations_are_all_that_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared, original = list[int](), batch_decoding.syndromes
+
+    def watched(points: tuple[int, ...], values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+        compared.append(count * values.shape[1])
+        return original(points, values, count)
+
+    monkeypatch.setattr(batch_decoding, "syndromes", watched)
+    deal = Deal.of(5, 10, 26)
+    deal.check()
+    assert compared == [16 * 8, 0]
+    deal.lie(2, 3, {0: 1})
+    deal.check()
+    assert compared[2:] == [16 * 8, 16 * 5 * LIMBS]
 
 
 @FIXED
