@@ -72,7 +72,7 @@ def _sessions() -> Iterator[Seed]:
 def _session(its: World) -> Iterator[Seed]:
     """One whole session in which the last client leaves before its input; snapshots on the way."""
     roster = its.roster if its.active else None
-    server = ServerSession(its.parameters, roster=roster)
+    server = ServerSession(its.parameters, roster=roster, randomness=DeterministicRandomSource(0))
     watched, leaver = its.parameters.cohort[1], its.parameters.cohort[-1]
     ledgers = {client: MemoryLedger() for client in its.parameters.cohort}
     clients = {client: _client(its, client, ledgers[client]) for client in its.parameters.cohort}

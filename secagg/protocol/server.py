@@ -84,7 +84,7 @@ def receive(state: ServerState, client: ClientId, message: ClientMessage, finger
         state: current state, given up by the caller.
         client: who sent it, as the transport authenticated it.
         message: the decoded message.
-        fingerprint: digest of the message's bytes, which tells a repeat from a second answer.
+        fingerprint: follows from the message's bytes and tells a repeat from a second answer.
 
     Raises:
         LocalProtocolError: the client is not in the cohort; the state is unchanged.

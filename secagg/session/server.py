@@ -6,9 +6,10 @@ when everybody answered or time is up. Knows nothing of sockets, clocks or files
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 
+from secagg.crypto.fingerprints import Fingerprints
+from secagg.crypto.randomness import RandomSource, SystemRandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.layout import Layout
 from secagg.errors import (
@@ -56,6 +57,8 @@ class ServerSession(SingleUse):
         executor: who adds inputs up and removes masks; the sum does not depend on it.
         spool: where a hybrid suite's ciphertexts wait, 560 bytes for each two neighbours: memory, or a
             `secagg.store.spool.FileSpool` of this session alone.
+        randomness: source of the key by which repeats are known; the operating system's unless a test says otherwise.
+            Nothing that is sent or released depends on it.
 
     Raises:
         ParameterError: an active session with a client that the roster does not have.
@@ -69,6 +72,7 @@ class ServerSession(SingleUse):
         on_progress: Callable[[Progress], None] | None = None,
         executor: Executor = INLINE,
         spool: Spool = in_memory,
+        randomness: RandomSource | None = None,
     ) -> None:
         require_kind("parameters", parameters, SessionParameters, "SessionParameters, of SessionParameters.choose(...)")
         keys = _checked_roster(parameters, roster)
@@ -79,6 +83,7 @@ class ServerSession(SingleUse):
         self._state: ServerState = step.state
         self._events: list[ServerEvent] = []
         self._on_progress = on_progress
+        self._fingerprints = Fingerprints.drawn(randomness or SystemRandomSource())
         self._requests: Mapping[ClientId, bytes] = EncodedRequests(step.outbound)
 
     @property
@@ -183,7 +188,7 @@ class ServerSession(SingleUse):
             decoded = decode_client_message(data)
         except DecodeError as error:
             return self.drop(client, DropReason.MESSAGE_MALFORMED, f"client {client}: {error}")
-        fingerprint = hashlib.sha256(data).digest()
+        fingerprint = self._fingerprints.of(data)
         return self._run(lambda state: machine.receive(state, client, decoded, fingerprint))
 
     def drop(
@@ -235,7 +240,7 @@ class ServerSession(SingleUse):
         Raises:
             SessionAbortedError: the session has ended.
         """
-        return dump_server(machine.collecting(self._state), self._parameters, self._requests)
+        return dump_server(machine.collecting(self._state), self._parameters, self._requests, self._fingerprints.key)
 
     @classmethod
     def resume(
@@ -260,6 +265,7 @@ class ServerSession(SingleUse):
         session._state = loaded.state(context)
         session._events = []
         session._on_progress = on_progress
+        session._fingerprints = loaded.fingerprints
         session._requests = loaded.requests
         return session
 

@@ -18,6 +18,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.fingerprints import KEY_BYTES, Fingerprints
 from secagg.crypto.hybrid import HybridKey, private_key
 from secagg.crypto.kem import SEED_BYTES, KemKey
 from secagg.crypto.key_schedule import Encapsulated
@@ -107,6 +108,7 @@ class LoadedServer:
     parameters: SessionParameters
     state: Callable[[SessionContext], CollectingState]
     requests: Mapping[ClientId, bytes]
+    fingerprints: Fingerprints
 
 
 def dump_client(
@@ -145,19 +147,28 @@ def load_client(snapshot: SecretBytes) -> LoadedClient:
 
 
 def dump_server(
-    state: CollectingState, parameters: SessionParameters, requests: Mapping[ClientId, bytes]
+    state: CollectingState,
+    parameters: SessionParameters,
+    requests: Mapping[ClientId, bytes],
+    fingerprint_key: SecretBytes,
 ) -> SecretBytes:
     """Write a live server session; requests that many clients share are written once."""
     distinct = list(dict.fromkeys(requests.values()))
     index = {request: place for place, request in enumerate(distinct)}
     places = {client: index[request] for client, request in requests.items()}
-    return _seal("server", (parameters.encode(), state, tuple(distinct), places))
+    return _seal("server", (parameters.encode(), state, tuple(distinct), places, fingerprint_key))
 
 
 def load_server(snapshot: SecretBytes) -> LoadedServer:
     """Read a server session; raises DecodeError when the bytes are none."""
     match _open("server", snapshot):
-        case (bytes() as parameters, _Record() as record, tuple() as distinct, dict() as places):
+        case (
+            bytes() as parameters,
+            _Record() as record,
+            tuple() as distinct,
+            dict() as places,
+            SecretBytes() as fingerprint_key,
+        ) if len(fingerprint_key) == KEY_BYTES:
             pass
         case _:
             raise DecodeError("this is no snapshot of a server session")
@@ -174,7 +185,7 @@ def load_server(snapshot: SecretBytes) -> LoadedServer:
         raise DecodeError("this is no snapshot of a server session") from error
     if not _fits(requests, Mapping[ClientId, bytes]):
         raise DecodeError("this is no snapshot of a server session")
-    return LoadedServer(_parameters(parameters), state, requests)
+    return LoadedServer(_parameters(parameters), state, requests, Fingerprints(fingerprint_key))
 
 
 def _repeat(value: object) -> tuple[bytes, bytes | None] | None:

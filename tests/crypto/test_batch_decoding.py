@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from secagg.crypto import batch_decoding, field
 from secagg.crypto.batch_decoding import recover_together
-from secagg.crypto.decoding import ReconstructionError, Recovery, locate, recover
+from secagg.crypto.decoding import ReconstructionError, Recovery, locate, recover, syndromes
 from secagg.crypto.field import PRIME
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMBS, elements_in, share_secrets
@@ -232,13 +232,13 @@ def test_a_lie_that_vanishes_in_all_combinations_but_one_is_found(monkeypatch: p
 
 
 def test_where_nobody_lies_eight_combinations_are_all_that_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared, original = list[int](), batch_decoding.syndromes
+    compared, original = list[int](), syndromes
 
     def watched(points: tuple[int, ...], values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         compared.append(count * values.shape[1])
         return original(points, values, count)
 
-    monkeypatch.setattr(batch_decoding, "syndromes", watched)
+    monkeypatch.setattr("secagg.crypto.batch_decoding.syndromes", watched)
     deal = Deal.of(5, 10, 26)
     deal.check()
     assert compared == [16 * 8, 0]

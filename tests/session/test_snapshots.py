@@ -368,7 +368,7 @@ def test_a_state_of_the_other_role_in_a_snapshot_is_refused() -> None:
     mixed = dump_client(server_state, context, NO_LIMITS, None, None)  # type: ignore[arg-type]
     with pytest.raises(DecodeError, match="no snapshot of a client session"):
         resumed_client(harness, 1, mixed)
-    mixed = dump_server(client_state, harness.parameters, {})  # type: ignore[arg-type]
+    mixed = dump_server(client_state, harness.parameters, {}, SecretBytes(bytes(16)))  # type: ignore[arg-type]
     with pytest.raises(DecodeError, match="no snapshot of a server session"):
         resumed_server(harness, mixed)
 
