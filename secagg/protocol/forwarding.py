@@ -35,26 +35,25 @@ class DealtTable:
     receivers: NDArray[np.uint64]
     values: NDArray[np.uint8] = field(repr=False)
     _by_receiver: NDArray[np.uint32] = field(init=False, repr=False)
+    _known: NDArray[np.uint64] = field(init=False, repr=False)
+    _bounds: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        order = np.argsort(self.receivers, kind="stable").astype(np.uint32)
-        object.__setattr__(self, "_by_receiver", order)
+        order = np.argsort(self.receivers, kind="stable")
+        ascending = self.receivers[order]
+        first = np.flatnonzero(np.diff(ascending, prepend=ascending[:1] + np.uint64(1)))
+        object.__setattr__(self, "_by_receiver", order.astype(np.uint32))
+        object.__setattr__(self, "_known", ascending[first])
+        object.__setattr__(self, "_bounds", np.append(first, len(ascending)))
 
     def from_dealer(self, dealer: ClientId) -> Run:
         """What a client dealt, by receiver."""
-        first = int(np.searchsorted(self.dealers, np.uint64(dealer)))
-        bounds = [*self.starts.tolist(), len(self.receivers)]
-        known = first < len(self.dealers) and int(self.dealers[first]) == dealer
-        place = slice(bounds[first], bounds[first + 1]) if known else slice(0)
+        place = _place(self.dealers, np.append(self.starts, np.uint64(len(self.receivers))), dealer)
         return Run(self.receivers[place], self.values[place])
 
     def to_receiver(self, receiver: ClientId) -> Run:
         """What was dealt to a client, by dealer."""
-        ends = (
-            int(np.searchsorted(self.receivers, np.uint64(receiver), side=side, sorter=self._by_receiver))
-            for side in ("left", "right")
-        )
-        rows = self._by_receiver[slice(*ends)]
+        rows = self._by_receiver[_place(self._known, self._bounds, receiver)]
         dealers = self.dealers[np.searchsorted(self.starts, rows, side="right") - 1]
         return Run(dealers, self.values[rows])
 
@@ -117,6 +116,14 @@ class MadeWhenAsked(Mapping[ClientId, _Made], Generic[_Made]):
 
     def __len__(self) -> int:
         return len(self.clients)
+
+
+def _place(clients: NDArray[np.uint64], bounds: NDArray[np.generic], client: ClientId) -> slice:
+    """Where the rows of a client lie, if `bounds` are where those of each client begin and the last ones end."""
+    at = int(np.searchsorted(clients, np.uint64(client)))
+    if at == len(clients) or clients[at] != client:
+        return slice(0)
+    return slice(int(bounds[at]), int(bounds[at + 1]))
 
 
 def _gathered(width: int, runs: list[tuple[ClientId, Run]]) -> DealtTable:
