@@ -28,6 +28,9 @@ LIARS: Final = 5
 LIARS_LENGTH: Final = 1000
 CELL: Final = 5
 CELLS_LENGTH: Final = 1_000_000
+HUGE_CLIENTS: Final = (1000, 10_000, 100_000)
+HUGE_LENGTH: Final = 10_000
+HUGE_DROPPED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ class Plan:
         scaling_length: vector length of the SecAgg+ and dropout series.
         scaling_lengths: vector lengths of the length series.
         scaling_dropped: percents of the dropout series.
+        huge: cohort sizes of a series with short vectors, up to very large ones; none unless asked for.
         memory_lengths: two vector lengths, whose difference tells bytes per word.
         memory_clients: two cohort sizes, whose difference tells bytes per client.
         pair_clients: two cohort sizes, whose difference tells bytes per pair of neighbours.
@@ -187,6 +191,7 @@ class Plan:
     scaling_length: int
     scaling_lengths: tuple[int, ...]
     scaling_dropped: tuple[int, ...]
+    huge: tuple[int, ...]
     memory_lengths: tuple[int, int]
     memory_clients: tuple[int, int]
     pair_clients: tuple[int, int]
@@ -283,6 +288,7 @@ FULL: Final = Plan(
     scaling_length=PAPER_LENGTH,
     scaling_lengths=(10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000),
     scaling_dropped=(0, 5, 10, 15, 20, 25, 30),
+    huge=(),
     memory_lengths=(1_000_000, 3_000_000),
     memory_clients=(40, 80),
     pair_clients=(250, 500),

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from secagg.bench.rows import Report, Row
-from secagg.bench.suites.scaling import CLIENTS, DROPPED, LENGTH, at_of, series_of
+from secagg.bench.suites.scaling import CLIENTS, COHORTS, DROPPED, LENGTH, at_of, series_of
 from secagg.errors import MissingExtraError, ParameterError
 
 FORMATS: Final = ("png", "svg")
 _SERIES: Final = {
     CLIENTS: ("clients (SecAgg+, {entries} entries, 10 % dropped)", True),
+    COHORTS: ("clients (SecAgg+, {entries} entries, 5 % dropped)", True),
     LENGTH: ("entries ({clients} clients, 10 % dropped)", True),
     DROPPED: ("percent of {clients} clients dropped ({entries} entries)", False),
 }

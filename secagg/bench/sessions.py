@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.bench.apart import CrowdApart
 from secagg.crypto.randomness import RandomSource, SystemRandomSource
 from secagg.encoding.session_vector import encode_input, reduce_to_ring
 from secagg.errors import InternalError, ParameterError, SessionAbortedError
@@ -89,6 +90,7 @@ def run_session(
     client_options: Mapping[str, Any] | None = None,
     clock: Callable[[], float] = time.process_time,
     trace_memory: bool = False,
+    apart: bool = False,
 ) -> Spent:
     """Run a semi-honest session over one vector named VECTOR.
 
@@ -102,12 +104,18 @@ def run_session(
         client_options: further arguments of the real clients' sessions.
         clock: CPU time of this process; wall time where others work for it.
         trace_memory: trace the server's allocations, which costs time.
+        apart: play the stand-ins in a process of their own; without real clients and liars.
 
     Raises:
         InternalError: the released sum is not the sum of the inputs, or others are named than lied.
         SessionAbortedError: too many leave.
     """
     source = randomness or SystemRandomSource()
+    if apart:
+        if real or lying:
+            raise ParameterError("a crowd in a process of its own has neither real clients nor liars")
+        with CrowdApart(parameters, leaving) as far:
+            return _Run(far, source, {}, clock).run(server_options or {})
     crowd = Crowd(parameters, source, leaving=leaving, real=real, lying=lying)
     run = _Run(crowd, source, client_options or {}, clock)
     return run.traced(server_options or {}) if trace_memory else run.run(server_options or {})
@@ -118,7 +126,7 @@ class _Run:
 
     def __init__(
         self,
-        crowd: Crowd,
+        crowd: Crowd | CrowdApart,
         randomness: RandomSource,
         client_options: Mapping[str, Any],
         clock: Callable[[], float],
@@ -165,7 +173,9 @@ class _Run:
             if isinstance(message, AdvertiseKeysResponse):
                 advertisements.append(message.advertisement)
 
-        self._round(server, crowd.advertise(), advertised)
+        # A crowd apart has learned from itself, and nothing of it is to be held here.
+        apart = isinstance(crowd, CrowdApart)
+        self._round(server, crowd.advertise(), (lambda client, answer: None) if apart else advertised)
         crowd.learn(sorted(advertisements, key=lambda ad: ad.client))
         self._round(server, crowd.share(), lambda client, answer: None, crowd.open_shares)
         words = self._words_of_crowd()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from secagg.bench.rows import Better, measured_row, read_report, write_report
+from secagg.cli.tools import bench
 from tests.bench.conftest import report_of, time_row
 from tests.command import Run
 
@@ -35,6 +36,19 @@ def test_cohorts_of_ones_own(run: Run, tmp_path: Path) -> None:
     names = {row.name for row in read_report(file).rows}
     assert "client, n=8 k=7 d=500" in names
     assert "server, n=8 d=500, 30 % dropped, suite 0x0001" in names
+
+
+def test_very_large_cohorts_are_measured_when_asked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "HUGE_CLIENTS", (30, 40))
+    file = tmp_path / "results.json"
+    outcome = run("bench", "run", "scaling", "--huge", "--only", "cohorts", *TINY, "--json", str(file))
+    assert outcome.code == 0
+    names = [row.name for row in read_report(file).rows if row.unit == "ms"]
+    assert names == [f"server by cohorts: n={clients} d=10k, 5 % dropped" for clients in (30, 40)]
+    assert run("bench", "plot", str(file), "--out", str(tmp_path / "img")).code == 0
+    assert (tmp_path / "img" / "scaling-cohorts.svg").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,25 @@ from pathlib import Path
 import pytest
 
 from secagg.bench import machine, targets
-from secagg.bench.plan import QUICK, CellsCase, ChosenCase, ClientCase, LiarsCase, Plan, ServerCase, UploadCase
+from secagg.bench.plan import (
+    HUGE_DROPPED,
+    HUGE_LENGTH,
+    QUICK,
+    CellsCase,
+    ChosenCase,
+    ClientCase,
+    LiarsCase,
+    Plan,
+    ServerCase,
+    UploadCase,
+)
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import HALF, Report, Row
 from secagg.bench.runner import run_benchmarks
+from secagg.bench.sessions import fixed_point, run_session
 from secagg.bench.suites import peers, scaling
 from secagg.errors import ParameterError
-from secagg.parameters import TopologyKind
+from secagg.parameters import SessionParameters, TopologyKind
 from secagg.protocol.messages import SEALED_BYTES
 
 TINY = replace(
@@ -35,6 +47,7 @@ TINY = replace(
     scaling_length=100,
     scaling_lengths=(100, 200),
     scaling_dropped=(0, 10),
+    huge=(40, 60),
     memory_lengths=(60_000, 120_000),
     memory_clients=(6, 7),
     pair_clients=(6, 60),
@@ -67,7 +80,7 @@ def test_a_suite_gives_rows_with_all_they_need(report: Report, suite: str) -> No
         assert (row.peer is None) <= (row.peer_ratio is None)
         if row.measured is not None:
             assert row.samples
-            assert row.measured > 0 or row.suite == "memory" or row.unit == "exponent"
+            assert row.measured > 0 or row.suite == "memory" or row.unit in ("exponent", "MiB")
             assert row.floor is None or row.floor > 0
             assert bool(row.why) == (row.ratio is not None and row.ratio < HALF)
 
@@ -178,6 +191,25 @@ def test_a_cohort_that_no_sparse_graph_serves_is_skipped(monkeypatch: pytest.Mon
     rows = run_benchmarks(plan, "1", ["scaling"], ["by clients", "exponent of clients"]).rows
     assert [row for row in rows if row.measured is not None] == []
     assert "no sparse graph" in rows[0].skipped
+
+
+def test_large_cohorts_are_played_by_another_process(report: Report) -> None:
+    rows = {row.name: row for row in report.rows if row.suite == "scaling"}
+    for clients in TINY.huge:
+        row = rows[targets.scaling_name(scaling.COHORTS, clients, HUGE_LENGTH, HUGE_DROPPED)]
+        assert row.measured is not None
+        assert (row.details["lost"], row.details["entries"]) == (clients // 20, HUGE_LENGTH)
+        if sys.platform == "linux":
+            held = rows[scaling.memory_name(clients)]
+            assert held.details["sealed_pairs"] == clients * int(str(row.details["degree"]))
+    assert rows[targets.exponent_name(scaling.COHORTS, *TINY.huge)].details["points"] == 2
+
+
+def test_a_crowd_apart_has_no_real_clients_and_no_liars() -> None:
+    parameters = SessionParameters.choose(clients=5, vectors=fixed_point(10))
+    for real, lying in (((1,), ()), ((), (1,))):
+        with pytest.raises(ParameterError, match="neither real clients nor liars"):
+            run_session(parameters, apart=True, real=real, lying=lying)
 
 
 def test_progress_is_told_what_begins() -> None:

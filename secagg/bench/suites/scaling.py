@@ -1,7 +1,8 @@
 """Suite `scaling`: what a server costs as clients, entries or dropouts grow, with the exponent of each growth.
 
 Clients: SecAgg+ cohorts with the degree that the calculator chooses. The exponent is the slope of the least-squares
-line through the logarithms. Rows carry the series that they belong to, for the plots.
+line through the logarithms. Rows carry the series that they belong to, for the plots. Cohorts: the same with short
+vectors and up to very many clients, played by a process of their own, so that what the server's process holds is seen.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from secagg.bench.apart import forget_peak, peak
 from secagg.bench.benchmark import Benchmark, Shared
 from secagg.bench.cost import server_cost
-from secagg.bench.plan import FULL, SCALING_CORRUPT, SCALING_DROPOUT
+from secagg.bench.plan import FULL, HUGE_DROPPED, HUGE_LENGTH, SCALING_CORRUPT, SCALING_DROPOUT, short
 from secagg.bench.rows import Better, Row, Scalar, measured_row, skipped_row
 from secagg.bench.sessions import fixed_point, run_session
 from secagg.bench.suites.server import details_of, leaving, rest_of, shape_of
@@ -25,7 +27,8 @@ SUITE: Final = "scaling"
 CLIENTS: Final = "clients"
 LENGTH: Final = "entries"
 DROPPED: Final = "dropped"
-SERIES: Final = (CLIENTS, LENGTH, DROPPED)
+COHORTS: Final = "cohorts"
+SERIES: Final = (CLIENTS, COHORTS, LENGTH, DROPPED)
 EXPONENT_OF_PAIRS: Final = "exponent of the server's cost against clients times degree"
 _MILLI: Final = 1e-3
 _UNIT: Final = "ms"
@@ -41,6 +44,8 @@ def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
     return (
         *(_benchmark(shared, CLIENTS, n, n, plan.scaling_length, round(100 * SCALING_DROPOUT)) for n in counts),
         Benchmark("exponent of clients", 0.1, partial(_exponent, shared, CLIENTS, FULL.scaling_clients)),
+        *(_benchmark(shared, COHORTS, n, n, HUGE_LENGTH, HUGE_DROPPED) for n in plan.huge),
+        *([Benchmark("exponent of cohorts", 0.1, partial(_exponent, shared, COHORTS, ()))] if plan.huge else []),
         *(_benchmark(shared, LENGTH, d, _CLIENTS_OF_SERIES, d, _DROPPED_OF_LENGTHS) for d in lengths),
         Benchmark("exponent of entries", 0.1, partial(_exponent, shared, LENGTH, ())),
         *(_benchmark(shared, DROPPED, share, _CLIENTS_OF_SERIES, plan.scaling_length, share) for share in dropped),
@@ -92,7 +97,14 @@ def _server(shared: Shared, name: str, series: str, at: int, clients: int, lengt
         )
     except ParameterError as error:
         return [skipped_row(SUITE, name, _UNIT, Better.LESS, str(error))]
-    spent = [run_session(parameters.renew(), leaving=leaving(clients, lost)) for _ in range(_repeats(shared, clients))]
+    apart = series == COHORTS
+    before = forget_peak() if apart else None
+    spent = [
+        run_session(parameters.renew(), leaving=leaving(clients, lost), apart=apart)
+        for _ in range(1 if apart else _repeats(shared, clients))
+    ]
+    degree = parameters.topology.degree
+    memory = [] if before is None else [_memory(clients, clients * degree, peak() - before)]
     floor = server_cost(shape_of(parameters, lost), shared.rates).seconds
     return [
         measured_row(
@@ -105,8 +117,19 @@ def _server(shared: Shared, name: str, series: str, at: int, clients: int, lengt
             floor_name="operations and memory traffic alone",
             details={"series": series, "at": at, **details_of(parameters, lost, spent[-1])},
             why=rest_of(spent[-1].server, floor),
-        )
+        ),
+        *memory,
     ]
+
+
+def _memory(clients: int, pairs: int, size: int) -> Row:
+    details = {"clients": clients, "sealed_pairs": pairs, "bytes_per_pair": size / pairs}
+    return measured_row(SUITE, memory_name(clients), "MiB", Better.LESS, (size / 2**20,), details=details)
+
+
+def memory_name(clients: int) -> str:
+    """Return the name of the row of what a server's process held at its peak, above what it was before."""
+    return f"memory by cohorts: server's process at its peak, n={clients} d={short(HUGE_LENGTH)}"
 
 
 def _repeats(shared: Shared, clients: int) -> int:

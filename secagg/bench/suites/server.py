@@ -92,8 +92,8 @@ def rest_of(rounds: Mapping[Round, float], floor: float) -> str:
     """Say where a party's seconds go that its floor has not, and which rounds take longest."""
     whole = sum(rounds.values())
     longest = sorted(rounds, key=lambda round_: rounds[round_], reverse=True)[:2]
-    named = " and ".join(f"{round_.value.replace('_', ' ')} {rounds[round_] / _MILLI:.3g} ms" for round_ in longest)
-    return f"{(whole - floor) / _MILLI:.3g} ms are Python around messages, pairs and keys; longest are {named}"
+    named = " and ".join(f"{round_.value.replace('_', ' ')} {rounds[round_] / _MILLI:.0f} ms" for round_ in longest)
+    return f"{(whole - floor) / _MILLI:.0f} ms are Python around messages, pairs and keys; longest are {named}"
 
 
 def _unmask(shared: Shared) -> list[Row]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
@@ -17,7 +18,7 @@ from rich.table import Table
 import secagg
 from secagg.bench.blocks import write_into
 from secagg.bench.comparing import DEFAULT_TOLERANCE, Change, Verdict, compare, machines_differ
-from secagg.bench.plan import FULL, QUICK
+from secagg.bench.plan import FULL, HUGE_CLIENTS, QUICK
 from secagg.bench.plots import draw
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import read_report, write_report
@@ -58,6 +59,10 @@ def run(
         Numbers, typer.Option(metavar="N", help="Measure cohorts of this size instead; may be repeated.")
     ] = None,
     length: Annotated[MaybeInt, typer.Option(metavar="D", help="Measure vectors of this length instead.")] = None,
+    huge: Annotated[
+        bool,
+        typer.Option("--huge", help="In the suite scaling, cohorts up to 100 000 clients, too: 15 minutes and 10 GB."),
+    ] = False,
     seconds: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(metavar="S", help="Time for each group of short benchmarks instead."),
@@ -65,6 +70,8 @@ def run(
 ) -> None:
     """Run benchmarks, each beside the floor that this machine shows in the same run, and print them as a table."""
     plan = (QUICK if quick else FULL).resized(tuple(clients or ()), length, seconds)
+    if huge:
+        plan = replace(plan, huge=HUGE_CLIENTS)
     with step_progress() as progress:
         report = run_benchmarks(plan, secagg.__version__, suites or (), only or (), progress)
     if json_file is not None:
