@@ -139,7 +139,7 @@ def play_with_restarts(
     Args:
         play: plays one session to its end.
         choose: chooses parameters for a cohort: of the first session, and of one after which too few are left for the
-            same again, as on a ring.
+            same threshold.
         cohort: of the first session, ascending.
         restarts: how many may follow.
         report: where it is said who is to blame.

@@ -205,18 +205,18 @@ class SessionParameters:
         Args:
             context: of the next session; None keeps it.
             exclude: clients that stay out of it, such as those whom an ended one blames (Specification §6.9); those
-                who are not in the cohort are no mistake. Threshold and `minimum_contributors` stay.
+                who are not in the cohort are no mistake. Threshold and `minimum_contributors` stay. A ring keeps its
+                degree, or has the largest below that which there is room for.
 
         Raises:
-            ParameterError: too few clients are left for threshold and `minimum_contributors`, or for the degree.
+            ParameterError: too few clients are left for threshold and `minimum_contributors`.
         """
-        topology, out = self.topology, frozenset(exclude)
+        out = frozenset(exclude)
         cohort = tuple(client for client in self.cohort if client not in out)
         self._require_left(len(cohort))
+        topology = replace(self.topology, degree=self._degree_for(len(cohort)))
         if topology.kind is TopologyKind.SPARSE:
             topology = replace(topology, permutation_seed=os.urandom(PERMUTATION_SEED_BYTES))
-        elif topology.kind is TopologyKind.COMPLETE:
-            topology = replace(topology, degree=len(cohort) - 1)
         return replace(
             self,
             cohort=cohort,
@@ -233,23 +233,39 @@ class SessionParameters:
             set(self.cohort) < set(earlier.cohort)
             and self.nonce != earlier.nonce
             and graph.kind is before.kind
-            and (graph.kind is TopologyKind.COMPLETE or graph.degree == before.degree)
+            and graph.degree == earlier._degree_for(self.clients)
             and same.encode() == earlier.encode()
         )
 
+    def _degree_for(self, clients: int) -> int:
+        """The degree of a renewed session of so many clients: in a sparse graph the largest up to the one before.
+
+        With the same threshold a smaller degree is no worse for privacy: it only takes holders away, a ring of degree
+        n - 1 is the complete graph, and of an odd degree the conditions on connectivity count the even one below it.
+        """
+        degree = self.topology.degree
+        match self.topology.kind:
+            case TopologyKind.COMPLETE:
+                return clients - 1
+            case TopologyKind.SPARSE:
+                most = min(degree, clients - 1)
+                return most - (clients % 2 and most % 2)
+            case TopologyKind.CHOSEN:
+                return degree
+
     def _require_left(self, left: int) -> None:
-        """Demand that a smaller cohort can still release a sum, and that its graph has this degree."""
-        needed = max(self.threshold + 1, self.minimum_contributors)
-        sparse, degree = self.topology.kind is TopologyKind.SPARSE, self.topology.degree
-        graph = ""
-        if self.topology.kind is not TopologyKind.COMPLETE:
-            needed = max(needed, degree + 1)
-            graph = f", on a ring of degree {degree}," if sparse else f", in which each draws {degree} holders,"
-        if left < needed or (sparse and left % 2 and degree % 2):
+        """Demand that a smaller cohort can still release a sum, and that its graph has the threshold's holders."""
+        needed, graph = max(self.threshold + 1, self.minimum_contributors), ""
+        if self.topology.kind is TopologyKind.CHOSEN:
+            needed = max(needed, self.topology.degree + 1)
+            graph = f", in which each draws {self.topology.degree} holders,"
+        elif self.topology.kind is TopologyKind.SPARSE:
+            needed = max(needed, 3, left + (self.threshold > self._degree_for(left)))
+        if left < needed:
             raise ParameterError(
                 f"{left} of {self.clients} clients are left, and a session with threshold {self.threshold} and "
-                f"minimum_contributors {self.minimum_contributors}{graph} needs at least {needed}"
-                f"{', and an even number' if sparse and degree % 2 else ''}; choose parameters anew for other clients"
+                f"minimum_contributors {self.minimum_contributors}{graph} needs at least {needed}; choose parameters "
+                "anew for other clients"
             )
 
     def encode(self) -> bytes:

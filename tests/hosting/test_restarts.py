@@ -26,9 +26,9 @@ DEALER, ACCUSER = 1, 2
 A15 = AbortReason.CLIENTS_COMPLAINED
 
 
-def corrupted(clients: int = 5) -> Played:
+def corrupted(clients: int = 5, **options: Any) -> Played:
     """Clients of whom the dealer deals the accuser garbage."""
-    played = Played(Harness(clients, threshold=3, threat_model="active"))
+    played = Played(Harness(clients, **{"threshold": 3, "threat_model": "active", **options}))
     honest = played.reply
 
     def reply(client: int, request: Request) -> bytes:
@@ -95,6 +95,22 @@ def test_a_session_ends_for_good_where_nothing_may_follow() -> None:
             await session.wait_ended()
             assert [each.name for each in store.sessions()] == [NAME]
             assert [each.client for each in session.status().blame] == [DEALER]
+
+    run(body())
+
+
+def test_a_ring_without_room_for_its_degree_is_followed_by_the_largest_that_there_is() -> None:
+    async def body() -> None:
+        store, played = MemoryStore(), corrupted(6, threat_model="semi-honest", topology="sparse", degree=5)
+        async with hosting(store) as host:
+            session = await played.create(host, schedule=schedule(1))
+            for _ in range(3):
+                await played.play_round(session)
+                told = await played.turned(session, ACCUSER)
+            assert told == Ended(EndKind.ABORTED, A15, f"{NAME}~1")
+            following = host.session(f"{NAME}~1").parameters
+            assert following.renews(session.parameters)
+            assert (following.clients, following.topology.degree, following.threshold) == (5, 4, 3)
 
     run(body())
 

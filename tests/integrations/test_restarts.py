@@ -93,12 +93,12 @@ def test_what_does_not_fit_is_not_played() -> None:
         play_with_restarts(plays([3], []), choose, COHORT, 9, report(), fits=fits)
 
 
-def test_a_ring_that_too_few_are_left_for_is_chosen_anew() -> None:
+def test_a_session_that_too_few_are_left_for_is_chosen_anew() -> None:
     def ring(clients: Sequence[int]) -> SessionParameters:
-        return choose(clients, "sparse", threshold=2, degree=min(8, len(clients) - 2), max_corrupt=0.0)
+        return choose(clients, "sparse", threshold=len(clients) - 2, degree=len(clients) - 2, max_corrupt=0.0)
 
     played = play_with_restarts(plays([3, 7], []), ring, COHORT, 1, report())
-    assert [(play.parameters.clients, play.parameters.topology.degree) for play in played.plays] == [(10, 8), (8, 6)]
+    assert [(play.parameters.clients, play.parameters.threshold) for play in played.plays] == [(10, 8), (8, 6)]
 
 
 def test_a_session_that_ends_otherwise_is_not_played_again() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import secagg
 from secagg import parameters as module
 from secagg.errors import ParameterError
 from secagg.parameters import SessionParameters, SuiteId, ThreatModel, Topology, TopologyKind, graph_choice
+from secagg.parameters.graph_conditions import threshold_resists
 from secagg.parameters.vectors import FixedPoint
 from tests.parameters.sessions import ACTIVE, CHOSEN, COMPLETE, NONCE, SEED, SPARSE, VECTORS, choose
 
@@ -156,20 +159,59 @@ def test_a_renewed_session_can_leave_clients_out_and_keeps_everything_else() -> 
     assert first.renew(exclude=()).cohort == first.cohort
 
 
+def sparse(degree: int | None, clients: int = 20, **changes: Any) -> SessionParameters:
+    vectors, given = {"v": FixedPoint(3, clip=1.0)}, {"threshold": 3, "minimum_contributors": 4, **changes}
+    return SessionParameters.choose(clients=clients, vectors=vectors, topology="sparse", degree=degree, **given)
+
+
 def test_a_renewed_ring_keeps_its_degree() -> None:
-    ring = SessionParameters.choose(
-        clients=20,
-        vectors={"v": FixedPoint(3, clip=1.0)},
-        topology="sparse",
-        degree=6,
-        threshold=3,
-        minimum_contributors=4,
-    )
+    ring = sparse(6)
     again = ring.renew(exclude=range(5))
     assert (again.clients, again.topology.degree) == (15, 6)
     assert again.topology.permutation_seed != ring.topology.permutation_seed
-    with pytest.raises(ParameterError, match=r"6 of 20 clients are left, .*on a ring of degree 6, needs at least 7;"):
-        ring.renew(exclude=range(14))
+    assert again.renews(ring)
+
+
+@pytest.mark.parametrize(
+    ("degree", "left", "renewed"), [(6, 7, 6), (6, 6, 5), (6, 5, 4), (6, 4, 3), (7, 19, 6), (7, 18, 7), (7, 7, 6)]
+)
+def test_a_renewed_ring_without_room_for_its_degree_has_the_largest_that_there_is(
+    degree: int, left: int, renewed: int
+) -> None:
+    ring = sparse(degree)
+    again = ring.renew(exclude=range(20 - left))
+    assert (again.clients, again.topology.degree, again.threshold) == (left, renewed, 3)
+    assert again.renews(ring)
+    for other in {renewed - 1, renewed + 1, degree} - {renewed}:
+        with suppress(ParameterError):  # a degree that no cohort of this size has
+            assert not replace(again, topology=replace(again.topology, degree=other)).renews(ring)
+
+
+def test_a_ring_is_not_renewed_with_fewer_holders_than_its_threshold() -> None:
+    with pytest.raises(ParameterError, match=r"3 of 20 clients are left, .* needs at least 4;"):
+        sparse(6).renew(exclude=range(17))
+    with pytest.raises(ParameterError, match=r"19 of 20 clients are left, .* needs at least 20;"):
+        sparse(3).renew(exclude={0})
+    assert sparse(3).renew(exclude={0, 1}).clients == 18
+    with pytest.raises(ParameterError, match=r"2 of 20 clients are left, .* needs at least 3;"):
+        sparse(3, threshold=1, minimum_contributors=2).renew(exclude=range(18))
+
+
+def test_a_renewed_ring_of_another_degree_keeps_its_promises() -> None:
+    """A client whose policy is as tight as the choice takes part in the renewed session, too."""
+    seen = 0
+    for clients, corrupt, dropout in product(range(12, 60), (0.1, 0.3, 0.6), (0.1, 0.3)):
+        fractions = {"max_corrupt": corrupt, "max_dropout": dropout}
+        for out in range(1, 6):
+            with suppress(ParameterError):  # no ring serves so few, or too few are left
+                ring = sparse(None, clients, threshold=None, minimum_contributors=2, **fractions)
+                again = ring.renew(exclude=range(out))
+                if again.topology.degree == ring.topology.degree:
+                    continue
+                seen += 1
+                graph = (again.topology.kind, again.topology.degree, again.threshold)
+                assert threshold_resists(again.clients, *graph, corrupt, dropout, "semi-honest")
+    assert seen > 20
 
 
 def test_in_a_renewed_chosen_graph_each_draws_as_many_holders_as_before() -> None:

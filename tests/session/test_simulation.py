@@ -398,6 +398,22 @@ def test_of_a_hundred_clients_five_stop_a_session_and_the_others_get_their_sum(m
     assert evidence == ([3, 17, 58, 59] if model == "active" else [])
 
 
+def test_a_ring_without_room_for_its_degree_starts_again_with_the_largest_that_there_is() -> None:
+    ids = range(1, 11)
+    parameters = parameters_of(
+        clients=ids, vectors={"v": Integers(0, 9, length=3)}, topology="sparse", degree=8, threshold=4
+    )
+    result = simulate(parameters, {c: {"v": np.full(3, c % 7)} for c in ids}, corrupt={3: garbage_for([1])}, restarts=1)
+    again = simulate(
+        parameters,
+        {c: {"v": np.full(3, c % 7)} for c in ids},
+        corrupt={3: garbage_for(ids), 5: garbage_for(ids), 7: garbage_for(ids)},
+        restarts=3,
+    )
+    assert result.contributors == tuple(c for c in ids if c != 3)
+    assert set(again.contributors) == set(ids) - {3, 5, 7}
+
+
 def test_clients_that_have_revealed_shares_are_in_no_other_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that has its sum, and says that clients ended the session."""
 

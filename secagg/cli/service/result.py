@@ -1,6 +1,7 @@
 """`secagg result`: fetches the sum of a completed session into a file, and lets the server forget it.
 
-The server is told only once the file is complete, on the disk and can be read. Must not know what the arrays mean.
+Where a session ended because of clients and others followed it, the sum is that of the last one. The server is told
+only once the file is complete, on the disk and can be read. Must not know what the arrays mean.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ def result(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the result on the server too.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Fetch the sum of a completed session, and release it on the server once it is safe here."""
+    """Fetch the sum of a completed session, or of the one that follows it without clients that made it end, and release
+    it on the server once it is safe here."""
     if out.exists():
         raise secagg.ParameterError(f"{out} exists already and is not overwritten; give another path")
     if not out.parent.is_dir():
         raise secagg.ParameterError(f"--out {out} is in no existing directory; make it, or give another path")
-    released = asyncio.run(_fetch(operator, session, out, keep))
+    last, released = asyncio.run(_fetch(operator, session, out, keep))
     if as_json:
         print_json(
             {
-                "session": session,
+                "session": last,
                 "out": str(out),
                 "vectors": {
                     name: {"shape": list(array.shape), "dtype": array.dtype.name}
@@ -52,17 +54,21 @@ def result(
         return
     weight = "" if released.total_weight is None else f", total weight {released.total_weight}"
     names = ", ".join(released.vectors)
+    if last != session:
+        print_sentences(f"Session {session} ended because of clients; this is the sum of {last}, which follows it.")
     print_sentences(f"{out}: {names} of {len(released.contributors)} contributors{weight}.")
     for name, count in released.impossible.items():
         print_sentences(f"{count} fields of {name} hold more than honest inputs add up to: a client lied.")
 
 
-async def _fetch(operator: Operator, session: str, out: Path, keep: bool) -> ReleasedSum:
+async def _fetch(operator: Operator, session: str, out: Path, keep: bool) -> tuple[str, ReleasedSum]:
+    """The name of the session that has the sum, and the sum."""
     from secagg.hosting import read_result
 
     async with operator:
-        await operator.save_result(session, out)
+        last = (await operator.last_session(session)).name
+        await operator.save_result(last, out)
         released = await asyncio.to_thread(read_result, out)
         if not keep:
-            await operator.acknowledge(session)
-        return released
+            await operator.acknowledge(last)
+        return last, released

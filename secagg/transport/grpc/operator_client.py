@@ -16,6 +16,7 @@ import grpc
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import ParameterError
 from secagg.hosting import RoundSchedule, SessionStatus, offer_of
+from secagg.hosting.restarting import name_after
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.store.durable import sync_directory
 from secagg.transport.grpc import service_pb2 as pb
@@ -165,6 +166,19 @@ class Operator:
     async def status(self, session: str) -> SessionStatus:
         """How far a session is. Reasons that this release does not know are left out."""
         return status_in(await self._ask("GetStatus", pb.GetStatusRequest(session=session)))
+
+    async def last_session(self, session: str) -> SessionStatus:
+        """How far the session is in which this one goes on: itself, or the last of those that follow it.
+
+        Raises:
+            ServiceError: the server names one that cannot follow another.
+        """
+        status = await self.status(session)
+        while status.successor:
+            if status.successor != name_after(status.name):
+                raise ServiceError(f"the server says that session {status.successor!r} follows {status.name!r}")
+            status = await self.status(status.successor)
+        return status
 
     async def watch(self, session: str) -> AsyncIterator[SessionStatus]:
         """How far a session is, now and whenever that changes; the last is how it ended."""

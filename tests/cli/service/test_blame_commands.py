@@ -80,6 +80,14 @@ def test_who_is_to_blame_is_shown_and_evidence_is_fetched(
             *("--authority", str(site / "authority.pub"), "--json"),
         )
         assert json.loads(verified.out)["client"] == LIAR
+        sum_ = tmp_path / "sum.npz"
+        fetched = run(*site.operate("result", server.address, "--session", "first", "--out", str(sum_)))
+        assert "Session first ended because of clients; this is the sum of first~1, which follows it." in fetched.out
+        honest = [client for client in CLIENTS if client not in (DEALER, LIAR)]
+        with np.load(sum_) as found:
+            assert found["counts"].tolist() == [sum(honest)] * 4
+        released = run(*site.operate("result", server.address, "--session", "first", "--out", f"{sum_}.2"))
+        assert "session first~1 was fetched and released" in released.err
         again = run(*fetch)
         assert again.code == 2
         assert "cannot write" in again.err

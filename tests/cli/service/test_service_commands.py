@@ -338,6 +338,9 @@ def test_a_result_that_cannot_be_read_stays_on_the_server(tmp_path: Path) -> Non
         async def __aexit__(self, *error: object) -> None:
             return
 
+        async def last_session(self, session: str) -> Any:
+            return SimpleNamespace(name=session)
+
         async def save_result(self, session: str, path: Path) -> None:
             path.write_bytes(b"no archive")
 

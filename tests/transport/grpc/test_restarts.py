@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from secagg import AbortReason, ParticipationRefusedError, SessionAbortedError, SessionParameters, verify_evidence
-from secagg.hosting import Ended, EndKind, RoundSchedule, SessionStatus, keeper, read_result
+from secagg.hosting import Ended, EndKind, ReleasedSum, RoundSchedule, SessionStatus, keeper, read_result
 from secagg.hosting.replicas import SharedHost
 from secagg.store.shared_memory import SharedMemoryStore
 from secagg.transport.grpc import Participation, ParticipationObserver, Refusal, ServiceError
@@ -44,6 +45,13 @@ def failures(outcomes: dict[int, Participation | BaseException]) -> dict[int, Ba
     return {client: found for client, found in outcomes.items() if isinstance(found, BaseException)}
 
 
+async def sum_that_follows(service: Network) -> ReleasedSum:
+    """The last client may hear of the end before the sum is stored."""
+    session = service.host.session(FOLLOWING)
+    await session.wait_ended()
+    return read_result(await session.result())
+
+
 def test_the_honest_have_their_sum_and_the_corrupt_are_named_with_evidence() -> None:
     async def play() -> None:
         async with network() as service:
@@ -53,6 +61,7 @@ def test_the_honest_have_their_sum_and_the_corrupt_are_named_with_evidence() -> 
             assert all(isinstance(error, RestartedError) and error.reason is A15 for error in failed.values())
             assert {found.session for found in outcomes.values() if isinstance(found, Participation)} == {FOLLOWING}
             async with service.admin() as operator:
+                await service.host.session(FOLLOWING).wait_ended()
                 service.assert_exact(read_result(await operator.result(FOLLOWING)), HONEST)
                 status = await operator.status(SESSION)
                 assert [(each.client, each.reason.name, each.has_evidence) for each in status.blame] == [
@@ -114,7 +123,7 @@ def test_inputs_are_asked_for_once_and_the_state_is_of_each_session(tmp_path: Pa
                 if client not in (DEALER, LIAR)
             )
             await asyncio.gather(*joining, *(service.client(c) for c in (DEALER, LIAR)), return_exceptions=True)
-            released = read_result(await service.host.session(FOLLOWING).result())
+            released = await sum_that_follows(service)
             service.assert_exact(released, HONEST)
             assert sorted(asked) == HONEST
             names = sorted(path.name for path in (tmp_path / "1").glob("*.sqlite"))
@@ -141,7 +150,7 @@ def test_a_client_that_waits_for_sessions_goes_on_by_itself() -> None:
 
             corrupt = [service.client(client) for client in (DEALER, LIAR)]
             await asyncio.gather(*map(attend, HONEST), *corrupt, return_exceptions=True)
-            service.assert_exact(read_result(await service.host.session(FOLLOWING).result()), HONEST)
+            service.assert_exact(await sum_that_follows(service), HONEST)
             assert names == [SESSION] * len(HONEST)
 
     run(play())
@@ -236,10 +245,27 @@ def test_a_session_that_was_followed_counts_as_no_sum(tmp_path: Path) -> None:
             joining = (service.client(c, policy=policy, state=tmp_path / str(c)) for c in HONEST)
             corrupt = (service.client(client) for client in (DEALER, LIAR))
             await asyncio.gather(*joining, *corrupt, return_exceptions=True)
-            service.assert_exact(read_result(await service.host.session(FOLLOWING).result()), HONEST)
+            service.assert_exact(await sum_that_follows(service), HONEST)
             await service.host.create("again", service.parameters.renew(), roster=service.roster, schedule=ONCE)
             with pytest.raises(ParticipationRefusedError, match="sums_per_context=1"):
                 await service.client(1, session="again", policy=policy, state=tmp_path / "1")
+
+    run(play())
+
+
+def test_an_operator_goes_on_to_what_can_follow_a_session_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has each session followed by itself, or by another one, leads nobody round in circles."""
+
+    async def play() -> None:
+        async with network() as service, service.admin() as operator:
+            assert (await operator.last_session(SESSION)).name == SESSION
+            await service.everybody()
+            assert (await operator.last_session(SESSION)).name == FOLLOWING
+            for name in (SESSION, f"{SESSION}~2", "another"):
+                changed = replace(service.session.status(), successor=name)
+                monkeypatch.setattr(type(service.session), "status", lambda self, changed=changed: changed)
+                with pytest.raises(ServiceError, match=f"says that session '{name}' follows '{SESSION}'"):
+                    await operator.last_session(SESSION)
 
     run(play())
 
