@@ -39,8 +39,8 @@ _AEGIS_STREAM: Final = "void(*)(uint8_t *, size_t, uint8_t *, uint8_t *)"
 _ZEROS: Final = memoryview(bytes(2**18))
 _FROM_ZERO: Final = modes.CTR(bytes(_BLOCK_BYTES))
 
-AegisWriter = Callable[[bytes, bytes, NDArray[np.uint64]], None]
-"""Writes the AEGIS-128X2 key stream of (key, nonce) over an array."""
+AegisWriter = Callable[[bytes, bytes, memoryview], None]
+"""Writes the AEGIS-128X2 key stream of (key, nonce) over bytes."""
 
 
 class MaskStream(Protocol):
@@ -55,6 +55,13 @@ class MaskStream(Protocol):
 
         Raises:
             ParameterError: another kind of array, or a slice outside the stream.
+        """
+        ...
+
+    def write(self, octets: memoryview, word_offset: int) -> None:
+        """Do what `fill` does for the bytes of an array that :func:`check_slice` has seen, and look at nothing.
+
+        For whoever writes thousands of streams over one slice.
         """
         ...
 
@@ -127,7 +134,10 @@ class _AesCtrStream:
 
     def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
         """Write words `word_offset .. word_offset + len(out)`; see `MaskStream`."""
-        word_offset = _check_slice(out, word_offset)
+        self.write(*check_slice(out, word_offset))
+
+    def write(self, octets: memoryview, word_offset: int) -> None:
+        """Write words from `word_offset` on over `octets`; see `MaskStream`."""
         contiguous = word_offset == self._next_word
         # An interrupt below leaves the context anywhere: the next slice must seek.
         self._next_word = _NOWHERE
@@ -135,9 +145,9 @@ class _AesCtrStream:
             block, skipped_words = divmod(word_offset, _WORDS_PER_BLOCK)
             self._context.reset_nonce(block.to_bytes(_BLOCK_BYTES, "big"))
             self._context.update(bytes(skipped_words * WORD_BYTES))
-        _write_key_stream(self._context, out.view(np.uint8).data)
-        self._next_word = word_offset + len(out)
-        _to_host_order(out)
+        _write_key_stream(self._context, octets)
+        self._next_word = word_offset + len(octets) // WORD_BYTES
+        _to_host_order(octets)
 
 
 class _AegisStream:
@@ -151,21 +161,25 @@ class _AegisStream:
 
     def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
         """Write words `word_offset .. word_offset + len(out)`; see `MaskStream`."""
-        word_offset = _check_slice(out, word_offset)
+        self.write(*check_slice(out, word_offset))
+
+    def write(self, octets: memoryview, word_offset: int) -> None:
+        """Write words from `word_offset` on over `octets`; see `MaskStream`."""
         key = bytes(self._key.expose())
-        done = 0
-        while done < len(out):
+        words, done = len(octets) // WORD_BYTES, 0
+        while done < words:
             segment, start = divmod(word_offset + done, SEGMENT_WORDS)
-            take = min(SEGMENT_WORDS - start, len(out) - done)
+            take = min(SEGMENT_WORDS - start, words - done)
             nonce = segment.to_bytes(_BLOCK_BYTES, "big")
+            place = octets[done * WORD_BYTES : (done + take) * WORD_BYTES]
             if start == 0:
-                self._write(key, nonce, out[done : done + take])
+                self._write(key, nonce, place)
             else:
-                scratch = np.empty(start + take, dtype=np.uint64)
+                scratch = memoryview(bytearray((start + take) * WORD_BYTES))
                 self._write(key, nonce, scratch)
-                out[done : done + take] = scratch[start:]
+                place[:] = scratch[start * WORD_BYTES :]
             done += take
-        _to_host_order(out)
+        _to_host_order(octets)
 
 
 def _aes_ctr_context(key: memoryview, mode: modes.CTR) -> CipherContext:
@@ -202,8 +216,8 @@ def _stream_writer(pyaegis: Any) -> AegisWriter | None:
     if ffi.typeof(stream).cname != _AEGIS_STREAM:
         return None
 
-    def write(key: bytes, nonce: bytes, out: NDArray[np.uint64]) -> None:
-        stream(ffi.from_buffer("uint8_t[]", out, require_writable=True), out.nbytes, nonce, key)
+    def write(key: bytes, nonce: bytes, octets: memoryview) -> None:
+        stream(ffi.from_buffer("uint8_t[]", octets, require_writable=True), len(octets), nonce, key)
 
     return write
 
@@ -212,10 +226,9 @@ def _encrypting_writer(pyaegis: Any) -> AegisWriter:
     """The same stream through the documented interface, as the encryption of zeros: half as fast."""
     cipher = pyaegis.Aegis128X2(tag_size=16)
 
-    def write(key: bytes, nonce: bytes, out: NDArray[np.uint64]) -> None:
-        octets = out.view(np.uint8)
-        octets.fill(0)
-        cipher.encrypt_inplace(key, nonce, octets.data)
+    def write(key: bytes, nonce: bytes, octets: memoryview) -> None:
+        octets[:] = bytes(len(octets))
+        cipher.encrypt_inplace(key, nonce, octets)
 
     return write
 
@@ -226,7 +239,12 @@ def _checked_key(key: SecretBytes | memoryview) -> memoryview:
     return key.expose() if isinstance(key, SecretBytes) else key
 
 
-def _check_slice(out: NDArray[np.uint64], word_offset: int) -> int:
+def check_slice(out: NDArray[np.uint64], word_offset: int) -> tuple[memoryview, int]:
+    """Return the bytes of a slice that can be filled, and the place of its first word.
+
+    Raises:
+        ParameterError: another kind of array than `MaskStream.fill` takes, or a slice outside the stream.
+    """
     if out.dtype != np.uint64 or out.ndim != 1 or not out.flags.c_contiguous or not out.flags.writeable:
         raise ParameterError(
             f"a mask slice of dtype {out.dtype} and shape {out.shape} cannot be filled; "
@@ -235,9 +253,9 @@ def _check_slice(out: NDArray[np.uint64], word_offset: int) -> int:
     first = operator.index(word_offset)
     if first < 0 or first + len(out) > MAX_STREAM_WORDS:
         raise ParameterError(f"words {first} .. {first + len(out)} lie outside the mask stream; stay within 0 .. 2^60")
-    return first
+    return out.view(np.uint8).data, first
 
 
-def _to_host_order(out: NDArray[np.uint64]) -> None:
+def _to_host_order(octets: memoryview) -> None:
     if sys.byteorder == "big":
-        out.byteswap(inplace=True)
+        np.frombuffer(octets, dtype=np.uint64).byteswap(inplace=True)

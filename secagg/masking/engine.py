@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.prg import MaskPrg
+from secagg.crypto.prg import MaskPrg, check_slice
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
 from secagg.executor import INLINE, Executor
@@ -140,9 +140,9 @@ class _Batch:
 
         def add(place: range) -> None:
             piece, mask = target[place.start : place.stop], buffer[: len(place)]
-            offset = self.word_offset + place.start
+            octets, offset = check_slice(mask, self.word_offset + place.start)
             for stream, negative in streams:
-                stream.fill(mask, offset)
+                stream.write(octets, offset)
                 if negative:
                     np.subtract(piece, mask, out=piece)
                 else:

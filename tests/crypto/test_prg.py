@@ -148,7 +148,7 @@ def test_aegis_stream_begins_as_the_drafts_initial_state_says(write: AegisWriter
     first = state[6] ^ state[1] ^ (state[2] & state[3])
     second = state[2] ^ state[5] ^ (state[6] & state[7])
     out = np.empty(8, dtype=np.uint64)
-    write(DRAFT_KEY, DRAFT_NONCE, out)
+    write(DRAFT_KEY, DRAFT_NONCE, out.view(np.uint8).data)
     assert out.tobytes() == first.to_bytes(32, "big") + second.to_bytes(32, "big")
 
 
@@ -161,8 +161,8 @@ def test_aegis_stream_begins_as_the_drafts_initial_state_says(write: AegisWriter
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_both_ways_to_the_aegis_stream_give_the_same_words(key: bytes, nonce: bytes, length: int, offset: int) -> None:
     arrays = [np.full(length + offset + 2, 0xA5, dtype=np.uint64) for _ in range(2)]
-    stream_writer()(key, nonce, arrays[0][offset : offset + length])
-    _encrypting_writer(pyaegis)(key, nonce, arrays[1][offset : offset + length])
+    stream_writer()(key, nonce, arrays[0][offset : offset + length].view(np.uint8).data)
+    _encrypting_writer(pyaegis)(key, nonce, arrays[1][offset : offset + length].view(np.uint8).data)
     np.testing.assert_array_equal(arrays[0], arrays[1])
     assert [*arrays[0][:offset], *arrays[0][offset + length :]] == [0xA5] * (offset + 2)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from secagg.crypto.prg import SEGMENT_WORDS, AegisPrg, AesCtrPrg, MaskPrg, MaskStream
+from secagg.crypto.prg import SEGMENT_WORDS, AegisPrg, AesCtrPrg, MaskPrg, MaskStream, check_slice
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.layout import Layout
 from secagg.encoding.session_vector import encode_input, reduce_to_ring
@@ -140,10 +140,13 @@ class CountedStream:
     def __init__(self, owner: CountingPrg, inner: MaskStream) -> None:
         self.owner, self.inner = owner, inner
 
+    def write(self, octets: memoryview, word_offset: int) -> None:
+        self.owner.slices.add((word_offset, len(octets) // 8))
+        self.owner.buffers.add(np.frombuffer(octets, dtype=np.uint8).ctypes.data)
+        self.inner.write(octets, word_offset)
+
     def fill(self, out: NDArray[np.uint64], word_offset: int) -> None:
-        self.owner.slices.add((word_offset, len(out)))
-        self.owner.buffers.add(out.ctypes.data)
-        self.inner.fill(out, word_offset)
+        self.write(*check_slice(out, word_offset))
 
     def __del__(self) -> None:
         self.owner.alive -= 1

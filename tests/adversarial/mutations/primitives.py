@@ -22,27 +22,31 @@ MUTATIONS: Final = (
         "masks of 52 bits",
         (
             "masking/engine.py",
-            "stream.fill(mask, offset)",
-            "stream.fill(mask, offset); mask &= np.uint64((1 << 52) - 1)",
+            "stream.write(octets, offset)",
+            "stream.write(octets, offset); mask &= np.uint64((1 << 52) - 1)",
         ),
     ),
     m(
         "07",
         "masks of 32 bits",
-        ("masking/engine.py", "stream.fill(mask, offset)", "stream.fill(mask, offset); mask &= np.uint64(0xFFFFFFFF)"),
+        (
+            "masking/engine.py",
+            "stream.write(octets, offset)",
+            "stream.write(octets, offset); mask &= np.uint64(0xFFFFFFFF)",
+        ),
     ),
     m(
         "07",
         "a small mask",
-        ("masking/engine.py", "stream.fill(mask, offset)", "stream.fill(mask, offset); mask %= np.uint64(7)"),
+        ("masking/engine.py", "stream.write(octets, offset)", "stream.write(octets, offset); mask %= np.uint64(7)"),
     ),
     m(
         "08",
         "the stream begins anew in the middle",
         (
             "masking/engine.py",
-            "stream.fill(mask, offset)",
-            "stream.fill(mask, offset); half = len(mask) // 2; mask[half : 2 * half] = mask[:half]",
+            "stream.write(octets, offset)",
+            "stream.write(octets, offset); half = len(mask) // 2; mask[half : 2 * half] = mask[:half]",
         ),
     ),
     m(
@@ -92,7 +96,11 @@ MUTATIONS: Final = (
             "_bound(Label.CHANNEL_KEY, binding) + sender + receiver",
             "_bound(Label.CHANNEL_KEY, binding)",
         ),
-        (KEYS, "(Label.SHARE_ENCRYPTION, binding, sender, receiver)", "(Label.SHARE_ENCRYPTION, binding)"),
+        (
+            KEYS,
+            "_bound(Label.SHARE_ENCRYPTION, binding) + Writer().integer(sender).integer(receiver).finish()",
+            "_bound(Label.SHARE_ENCRYPTION, binding)",
+        ),
     ),
     m(
         "12",
@@ -123,8 +131,8 @@ MUTATIONS: Final = (
         "shares under a seal are not checked",
         (
             "crypto/shamir.py",
-            "canonical = are_canonical_elements(elements) & right_length",
-            "canonical = right_length",
+            "    if not are_canonical_elements(elements_in(shares)).all():",
+            "    if False:",
         ),
     ),
     m(

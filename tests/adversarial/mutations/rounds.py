@@ -111,15 +111,19 @@ MUTATIONS: Final = (
         ),
         (
             KEYS,
-            "extracted = kdf.extract_bytes(binding, agreed.expose())",
-            "extracted = kdf.extract_bytes(bytes(32), agreed.expose())",
+            "extracted = kdf.extract_bytes(binding, first",
+            "extracted = kdf.extract_bytes(bytes(32), first",
         ),
         (
             KEYS,
             "    return kdf.derive(agreed, salt=binding, info=info)",
             "    return kdf.derive(agreed, salt=bytes(32), info=info)",
         ),
-        (KEYS, "(Label.SHARE_ENCRYPTION, binding, sender, receiver)", "(Label.SHARE_ENCRYPTION, sender, receiver)"),
+        (
+            KEYS,
+            "_bound(Label.SHARE_ENCRYPTION, binding) + Writer()",
+            "encode_fields(Label.SHARE_ENCRYPTION) + Writer()",
+        ),
     ),
     m(
         "16",
