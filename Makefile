@@ -16,6 +16,8 @@ CORE := $(addprefix tests/,protocol session parameters crypto encoding masking w
 quick: lint
 	$(BIN)/pytest -n auto -q -m "not slow and not thorough" --hypothesis-profile quick $(CORE)
 
+# Tests start a hundred processes: what those compile of the library is kept, whatever the environment says of that.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)
 	$(BIN)/pytest -n auto --dist worksteal
 

@@ -5,8 +5,6 @@ NO SECURITY. OpenSSL draws for an encapsulation by itself: hybrid sessions would
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
 from secagg.testing.randomness import DeterministicRandomSource
@@ -45,8 +43,7 @@ def encapsulated(public: bytes, draw: bytes) -> Encapsulated:
     return Encapsulated(SecretBytes(secret), ciphertext)
 
 
-@lru_cache(maxsize=4096)
 def encapsulation(public: bytes, draw: bytes) -> tuple[bytes, bytes]:
-    """Secret and ciphertext of an encapsulation: it takes milliseconds in Python, and programs repeat them."""
+    """Secret and ciphertext of an encapsulation."""
     secret, ciphertext = TapeRandomSource(draw).encapsulate(public)
     return bytes(secret.expose()), ciphertext

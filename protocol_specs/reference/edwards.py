@@ -3,7 +3,7 @@
 Slow, and not constant in time.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 Point = tuple[int, int]
 _Extended = tuple[int, int, int, int]
@@ -48,6 +48,7 @@ def subtract(a: Point, b: Point) -> Point:
     return add(a, (-x % P, y))
 
 
+@lru_cache(maxsize=1 << 14)  # made-up sessions prove the same again and again
 def multiply(scalar: int, point: Point) -> Point:
     """A multiple of a point; the scalar is not negative."""
     result, doubled = _extended(IDENTITY), _extended(point)

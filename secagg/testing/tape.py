@@ -7,6 +7,7 @@ on randomness). Must not know what is drawn.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from secagg.crypto import kem
@@ -59,16 +60,9 @@ class TapeRandomSource:
             ParameterError: `public` is no encapsulation key.
             TapeExhaustedError: the tape has fewer bytes left.
         """
-        try:
-            from kyber_py.ml_kem import ML_KEM_768
-        except ImportError as error:
-            raise MissingExtraError(
-                "tapes of hybrid suites need the 'conformance' extra: pip install 'secagg[conformance]'"
-            ) from error
         if not kem.is_canonical(public):
             raise ParameterError(f"{len(public)} bytes are no ML-KEM-768 encapsulation key")
-        drawn = self.secret(_ENCAPSULATION_BYTES)
-        shared, ciphertext = ML_KEM_768._encaps_internal(public, bytes(drawn.expose()))
+        shared, ciphertext = _encapsulated(public, bytes(self.secret(_ENCAPSULATION_BYTES).expose()))
         return SecretBytes(shared), ciphertext
 
     @property
@@ -78,3 +72,16 @@ class TapeRandomSource:
 
     def __repr__(self) -> str:
         return f"TapeRandomSource(NO SECURITY, {self.left} of {len(self._tape)} bytes left)"
+
+
+@lru_cache(maxsize=1024)
+def _encapsulated(public: bytes, drawn: bytes) -> tuple[bytes, bytes]:
+    """Secret and ciphertext: in plain Python it takes milliseconds, and the same tapes are played again and again."""
+    try:
+        from kyber_py.ml_kem import ML_KEM_768
+    except ImportError as error:
+        raise MissingExtraError(
+            "tapes of hybrid suites need the 'conformance' extra: pip install 'secagg[conformance]'"
+        ) from error
+    shared, ciphertext = ML_KEM_768._encaps_internal(public, drawn)
+    return shared, ciphertext

@@ -157,7 +157,7 @@ def test_inputs_of_clients_who_left_later_count_for_the_floor() -> None:
     threshold=st.integers(2, 5),
     minimum=st.integers(2, 6),
 )
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_an_early_abort_takes_no_sum_away(leaving: list[tuple[Round, int]], threshold: int, minimum: int) -> None:
     """A server that waits for everybody else to answer ends as the host does, which may give up before that."""
 
