@@ -9,7 +9,7 @@ from tests.adversarial.mutations.mutation import INPUT, KEYS, SERVER_INPUT, SERV
 ACKNOWLEDGING: Final = "protocol/acknowledging.py"
 EDGES: Final = "protocol/chosen_edges.py"
 SESSION: Final = "session/client.py"
-PARTICIPANT: Final = "transport/grpc/participant.py"
+REMEMBERED: Final = "transport/grpc/remembered.py"
 
 MUTATIONS: Final = (
     m(
@@ -133,7 +133,7 @@ MUTATIONS: Final = (
             "        if self._ledger is None or state.phase is ClientPhase.ADVERTISE_KEYS:\n            return\n",
         ),
     ),
-    m("43", "a ledger for each name", (PARTICIPANT, "if self.whatever_its_name and phase", "if False and phase")),
+    m("43", "a ledger for each name", (REMEMBERED, "if self.whatever_its_name and phase", "if False and phase")),
     m("43", "a biased draw", (EDGES, "        if number < limit:\n", "        if number >= 0:\n")),
     m(
         "43",

@@ -32,7 +32,7 @@ MUTATIONS: Final = (
     m(
         "14",
         "clipping is not counted",
-        (QUANTIZATION, "clipped = int(np.count_nonzero(", "clipped = 0 * int(np.count_nonzero("),
+        (QUANTIZATION, "return changed - missing, missing", "return 0, missing"),
     ),
     m(
         "14",
@@ -53,9 +53,9 @@ MUTATIONS: Final = (
         "integers out of range are refused",
         (
             QUANTIZATION,
-            "            _offset_integers(spec, _limited(spec, piece), out)",
-            "            if np.any(_outside(spec, piece)):\n                raise ParameterError('refused')\n"
-            "            _offset_integers(spec, _limited(spec, piece), out)",
+            "            _offset_integers(spec, _limited(spec, piece), entries",
+            "            if clipped:\n                raise ParameterError('refused')\n"
+            "            _offset_integers(spec, _limited(spec, piece), entries",
         ),
     ),
     m(
@@ -63,8 +63,8 @@ MUTATIONS: Final = (
         "NaN and infinity are refused",
         (
             QUANTIZATION,
-            "        missing = int(np.count_nonzero(flags))",
-            "        if np.any(flags):\n            raise ParameterError('refused')\n        missing = 0",
+            "            missing = int(np.count_nonzero(flags))",
+            "            if np.any(flags):\n                raise ParameterError('refused')\n            missing = 0",
         ),
     ),
     m(
@@ -106,7 +106,11 @@ MUTATIONS: Final = (
     m(
         "33",
         "noise moves a level",
-        (QUANTIZATION, "margin = 2.0 ** (spec.bits - _MARGIN_BITS)", "margin = -1e-3"),
+        (
+            QUANTIZATION,
+            "np.add(entries, noise, out=entries)",
+            "np.add(entries, noise + np.uint64(1 << places - 3), out=entries)",
+        ),
     ),
     m("33", "levels are cut off, not rounded", (QUANTIZATION, "spec.top + 0.5, out=reals)", "spec.top, out=reals)")),
     m("33", "large means come back beside their level", (QUANTIZATION, "if parts < _EXACT_FLOAT:", "if True:")),

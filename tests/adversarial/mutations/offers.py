@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.adversarial.mutations.mutation import SERVER_SETUP, SESSION, SETUP, m
 
+INPUT_LIMITS: Final = "session/input_limits.py"
 PARTICIPATION: Final = "session/participation.py"
 
 MUTATIONS: Final = (
@@ -42,29 +43,33 @@ MUTATIONS: Final = (
     ),
     m("32", "sums are not counted", (PARTICIPATION, "len(earlier) >= self.sums_per_context", "False")),
     m("32", "changes are not compared", (PARTICIPATION, "if change < self.minimum_cohort_change:", "if False:")),
-    m("32", "the input is not claimed", (SESSION, "self._check_sums(state.mask_key.public)", "pass")),
+    m("32", "the input is not claimed", (INPUT_LIMITS, "for claim in (False, True):", "for claim in (False,):")),
     m(
         "32",
         "sums are not checked with the input",
         (
-            SESSION,
-            "self._limits.check(parameters, earlier)",
-            "mask_public or self._limits.check(parameters, earlier)",
+            INPUT_LIMITS,
+            "        self.frozen.sums.check(",
+            "        len(run) > len(self._session) or self.frozen.sums.check(",
         ),
     ),
     m(
         "32",
         "runs of one offer are one run",
-        (SESSION, "run = context.session + mask_public", "run = context.session"),
+        (INPUT_LIMITS, "self._require_sums(self._session + mask_public, ", "self._require_sums(self._session, "),
     ),
-    m("32", "sums are not checked at the offer", (SESSION, "self._check_sums()", "pass")),
+    m(
+        "32",
+        "sums are not checked at the offer",
+        (INPUT_LIMITS, "self._require_sums(self._session, claim=False)", "pass"),
+    ),
     m(
         "32",
         "a snapshot loses the limits",
         (
             SESSION,
-            "session._limit_sums(loaded.limits, participations)",
-            "session._limit_sums(ParticipationLimits(None, None), participations)",
+            "digest, loaded.limits, participations, ledger)",
+            "digest, type(loaded.limits)(ParticipationLimits(None, None), None), participations, ledger)",
         ),
     ),
     m(
