@@ -25,6 +25,7 @@ from fuzz.sharing import canonical
 from fuzz.world import LENGTH, POLICY, WORLDS, Words, World, world
 from secagg.crypto import key_schedule
 from secagg.crypto.aead import AuthenticationError
+from secagg.crypto.commitments import ShareKind
 from secagg.crypto.hybrid import HybridKey, private_key
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
@@ -302,12 +303,21 @@ class ClientDriver:
             if key is not None:
                 own = self.forger.own(self.view)
                 pair = self.world.opened(key, ad.client, own, binding, content, wrapped=True)
-                sound = canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])
-                hold(sound, "the client sealed what is no pair of shares")
+                hold(
+                    self._sound(self.victim, ad.client, binding, content, pair),
+                    "the client sealed what is no pair of shares",
+                )
             parcel = split_parcel(self.world.context, self.victim, ad.client, content, wrapped=True)
             if parcel.wrap:
                 sent[ad.client] = self._check_encapsulated(ad, binding, parcel)
         return tuple(sent.items())
+
+    def _sound(self, owner: int, holder: int, binding: bytes, content: bytes, pair: bytes) -> bool:
+        """Whether a pair that was opened is two shares, and the one that was committed to."""
+        if not (canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])):
+            return False
+        committed = self.world.committed(owner, holder, binding, pair)
+        return content.endswith(committed)
 
     def _check_encapsulated(self, receiver: Advertisement, binding: bytes, parcel: Parcel) -> Encapsulated:
         ciphertext, shared = parcel.mask_ciphertext, SecretBytes(self.view.keys[1])
@@ -330,7 +340,7 @@ class ClientDriver:
             except AuthenticationError:
                 unreadable.append(client)
                 continue
-            if not (canonical(pair[:SHARE_BYTES]) and canonical(pair[SHARE_BYTES:])):
+            if not self._sound(client, self.victim, binding, data, pair):
                 unreadable.append(client)
         hold(tuple(unreadable) == accused, "somebody was accused of a pair that can be read, or was not accused")
 
@@ -341,7 +351,8 @@ class ClientDriver:
         channel, mask_secret, seed = view.keys
         key, mask = private_key(SecretBytes(channel)), self.world.mask_key(mask_secret)
         held = tuple((c, self.world.opened(key, self.victim, shown[c], binding, data)) for c, data in sealed)
-        hold(all(canonical(p[:SHARE_BYTES]) and canonical(p[SHARE_BYTES:]) for _, p in held), "a bad share was taken")
+        contents = dict(sealed)
+        hold(all(self._sound(c, self.victim, binding, contents[c], pair) for c, pair in held), "a bad share was taken")
         hold(len(held) >= self.world.parameters.threshold, "an input was masked for too few sharers")
         hold(view.words is not None, "a masked input left without an input")
         peers = {client: shown[client].mask_public for client, _ in held}
@@ -363,8 +374,13 @@ class ClientDriver:
         held = dict(self.view.held)
         seeds = {owner: bytes(share.expose()) for owner, share in answer.seed_shares}
         keys = {owner: bytes(share.expose()) for owner, share in answer.mask_key_shares}
-        hold(seeds == {owner: held[owner][:SHARE_BYTES] for owner in request.survivors}, "wrong seed shares")
-        hold(keys == {owner: held[owner][SHARE_BYTES:] for owner in request.dropped}, "wrong mask-key shares")
+        binding = self.world.binding(self.view.shown)
+        for found, owners, kind in (
+            (seeds, request.survivors, ShareKind.SEED),
+            (keys, request.dropped, ShareKind.MASK_KEY),
+        ):
+            expected = {owner: self.world.revealed(owner, self.victim, binding, held[owner], kind) for owner in owners}
+            hold(found == expected, f"wrong shares of the kind {kind.name}")
         hold(set(seeds) | set(keys) == set(held), "a sharer is in neither list")
         hold(len(seeds) >= self.world.parameters.threshold, "shares were revealed under the threshold")
         if self.world.active:

@@ -6,7 +6,8 @@ signed and masked rightly), replay, change bytes, leave or be dropped; closes ro
 Invariant: no client's message makes a live session raise, whatever it is; a stranger's raises LocalProtocolError and
 an ended session's every use SessionAbortedError. Phases go as the table of Specification §7.2, and a message never
 changes one. A result is there exactly in COMPLETED; its contributors are those whose masked input was accepted, and
-the released sum equals the plain ring sum of what they masked; a sum that decodes is not refused as undecodable.
+the released sum equals the plain ring sum of what they masked; a sum that decodes is not refused as undecodable. Who
+dealt what it advertised is not blamed for its shares.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from fuzz.client_driver import unpacked
 from fuzz.invariant import InvariantBroken, Program, attempt, hold, patched
 from fuzz.world import MAX_WEIGHT, WORLDS, Words, World, world
 from secagg.crypto import key_schedule
+from secagg.crypto.commitments import ShareKind
 from secagg.crypto.hybrid import HybridKey, PrivateKey
 from secagg.crypto.kem import CIPHERTEXT_BYTES
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding.session_vector import pack_vector
 from secagg.errors import AbortReason, DropReason, LocalProtocolError, SecAggError, SessionAbortedError
 from secagg.protocol.events import ClientDropped, RoundClosed, ServerEvent
+from secagg.protocol.evidence import verify_evidence
 from secagg.protocol.messages import (
     SEALED_BYTES,
     Abort,
@@ -80,6 +82,7 @@ class ServerDriver:
         self.sharers: tuple[int, ...] = ()
         self.parcels: dict[tuple[int, int], Parcel] = {}
         self.payloads: dict[int, Words] = {}
+        self.false_dealers: set[int] = set()
 
     def step(self, program: Program) -> None:
         """One step of the program."""
@@ -142,9 +145,8 @@ class ServerDriver:
             case ConsistencyCheckRequest(contributors=contributors):
                 return ConsistencyCheckResponse(session, self.world.confirmation(client, self._binding(), contributors))
             case UnmaskingRequest(survivors=survivors, dropped=dropped):
-                seeds = tuple((owner, SecretBytes(self._pair(owner, client)[:SHARE_BYTES])) for owner in survivors)
-                keys = tuple((owner, SecretBytes(self._pair(owner, client)[SHARE_BYTES:])) for owner in dropped)
-                return UnmaskingResponse(session, RevealedShares.of(seeds), RevealedShares.of(keys))
+                seeds = self._revealed(survivors, client, ShareKind.SEED)
+                return UnmaskingResponse(session, seeds, self._revealed(dropped, client, ShareKind.MASK_KEY))
             case _:
                 return AdvertiseKeysResponse(session, self.world.advertisement(client))
 
@@ -158,7 +160,13 @@ class ServerDriver:
                 at = program.number() % (len(content) - 7)
                 changed[receiver] = content[:at] + program.take(8) + content[at + 8 :]
                 changed.pop(program.pick((*self.cohort, *_STRANGERS)), None)
-                return replace(honest, ciphertexts=tuple(sorted(changed.items())))
+                pairs = tuple(sorted(changed.items()))
+                known = program.byte() & 1 and {to for to, _ in pairs} <= self.advertised.keys()
+                # A dealer that lies signs what it likes.
+                signature = (
+                    self.world.dealt(client, tuple(self.advertised.values()), pairs) if known else honest.signature
+                )
+                return replace(honest, ciphertexts=pairs, signature=signature)
             case MaskedInputCollectionResponse(payload=payload):
                 return replace(honest, payload=patched(bytes(payload), program))
             case ConsistencyCheckResponse():
@@ -193,7 +201,10 @@ class ServerDriver:
             owner, share = pairs[place]
             match program.byte() % 4:
                 case 0:
-                    pairs[place] = owner, SecretBytes(patched(bytes(share.expose()), program)[:36].ljust(36, b"\x02"))
+                    pairs[place] = (
+                        owner,
+                        SecretBytes(patched(bytes(share.expose()), program)[: len(share)].ljust(len(share), b"\x02")),
+                    )
                 case 1:
                     del pairs[place]
                 case 2:
@@ -225,10 +236,17 @@ class ServerDriver:
         seed = self._seed(owner) or bytes(32)
         return self.world.shares(owner, seed, bytes(self._shared(owner).expose()))[holder]
 
+    def _revealed(self, owners: tuple[int, ...], holder: int, kind: ShareKind) -> RevealedShares:
+        def share(owner: int) -> SecretBytes:
+            return SecretBytes(self.world.revealed(owner, holder, self._binding(), self._pair(owner, holder), kind))
+
+        return RevealedShares.of((owner, share(owner)) for owner in owners)
+
     def _parcel(self, sender: int, receiver: Advertisement) -> bytes:
         """What is sealed for a receiver, whom the server has never shown: only what stays here is real."""
         if not self.world.context.suite.hybrid:
-            return bytes(SEALED_BYTES)
+            pair = self._pair(sender, receiver.client)
+            return bytes(SEALED_BYTES) + self.world.committed(sender, receiver.client, self._binding(), pair)
         mask_ciphertext = wrap = b""
         if sender < receiver.client:
             sent = self.world.encapsulated(sender, receiver.mask_public)
@@ -296,6 +314,9 @@ class ServerDriver:
                 for to, content in sealed:
                     if client < to:
                         self.parcels[client, to] = split_parcel(self.world.context, client, to, content, wrapped=True)
+            case ShareKeysResponse():
+                if message != self._honest(client):
+                    self.false_dealers.add(client)
             case MaskedInputCollectionResponse(payload=payload):
                 hold(client in self.sharers, "the input of somebody who shared no keys was taken")
                 self.payloads[client] = unpacked(self.world, bytes(payload))
@@ -336,6 +357,7 @@ class ServerDriver:
     def _check_result(self) -> None:
         if self.session.phase is not ServerPhase.COMPLETED:
             hold(attempt(lambda: self.session.result) is None, "there is a result before the end")
+            self._check_blame()
             if self.session.abort_reason is AbortReason.RESULT_NOT_DECODABLE:
                 hold(not self._decodable(), "a sum that decodes was called undecodable")
             return
@@ -349,6 +371,17 @@ class ServerDriver:
         if all(np.array_equal(words, self.world.words[client]) for client, words in inputs.items()):
             counts = sum(self.world.counts[client] for client in inputs)
             hold(np.array_equal(result.vectors["counts"], counts), "the decoded sum is not the plain one")
+
+    def _check_blame(self) -> None:
+        """Nobody who dealt what it advertised is blamed for its shares, and what blames others holds."""
+        for blame in self.session.blame:
+            if blame.reason is not DropReason.DEALT_INCONSISTENT_SHARES:
+                continue
+            lied = blame.client in self.false_dealers or self._seed(blame.client) is None
+            lied |= self.advertised[blame.client].mask_public not in self.world.shared_of
+            hold(lied, "an honest dealer is blamed")
+            verdict = verify_evidence(blame.evidence or b"", self.world.roster)
+            hold((verdict.client, verdict.reason) == (blame.client, blame.reason), "evidence against somebody else")
 
     def _inputs(self) -> dict[int, Words]:
         """What the contributors masked, once it is known who they are."""

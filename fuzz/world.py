@@ -19,10 +19,11 @@ from fuzz.invariant import Program
 from fuzz.randomness import encapsulated
 from secagg.crypto import aead, dealing, key_schedule
 from secagg.crypto.agreement import KEY_BYTES, LowOrderPointError
+from secagg.crypto.commitments import Commitments, ShareKind
 from secagg.crypto.hybrid import HybridKey, PrivateKey, halves, private_key
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import SECRET_BYTES, share_secrets
+from secagg.crypto.shamir import SECRET_BYTES, SHARE_BYTES, share_secrets
 from secagg.crypto.signing import IdentityKey
 from secagg.crypto.suites import get_suite
 from secagg.encoding.session_vector import encode_input
@@ -176,12 +177,14 @@ class World:
     ) -> bytes:
         """Seal a pair of shares from one client to another; a low-order key gets zeros.
 
-        In a hybrid suite `change` goes over the front of the mask ciphertext that travels beside the pair.
+        In a hybrid suite `change` goes over the front of the mask ciphertext that travels beside the pair, and where
+        dealings are signed over that of the commitment.
         """
+        committed = self.committed(who, to, binding, pair)
         try:
             key, _ = key_schedule.channel_keys(sender, receiver.channel_public, binding, who, to)
         except LowOrderPointError:
-            return bytes(len(pair) + aead.OVERHEAD_BYTES)
+            return bytes(len(pair) + aead.OVERHEAD_BYTES + len(committed))
         channel_ciphertext = mask_ciphertext = b""
         if self.context.suite.hybrid:
             sent = self.encapsulated(who, receiver.channel_public)
@@ -191,7 +194,23 @@ class World:
                 mask_ciphertext = change + mask_ciphertext[len(change) :]
         text = key_schedule.share_associated_data(binding, who, to, mask_ciphertext)
         sealed = aead.seal(key, SecretBytes(pair), text, bytes(aead.NONCE_BYTES))
-        return Parcel(channel_ciphertext, sealed, mask_ciphertext).join()
+        commitment = (change + committed[len(change) :])[: len(committed)]
+        return Parcel(channel_ciphertext, sealed, mask_ciphertext, commitment=commitment).join()
+
+    def committed(self, owner: int, holder: int, binding: bytes, pair: bytes) -> bytes:
+        """What an honest dealer commits to; nothing where dealings are not signed."""
+        if not self.context.deals_signed:
+            return b""
+        return Commitments(self.session, binding).of(owner, holder, pair[:SHARE_BYTES], pair[SHARE_BYTES:])
+
+    def revealed(self, owner: int, holder: int, binding: bytes, pair: bytes, kind: ShareKind) -> bytes:
+        """What an honest holder reveals of a pair."""
+        share, other = pair[:SHARE_BYTES], pair[SHARE_BYTES:]
+        if kind is ShareKind.MASK_KEY:
+            share, other = other, share
+        if not self.context.deals_signed:
+            return share
+        return share + Commitments(self.session, binding).digest(owner, holder, kind.other, other)
 
     def opened(
         self, key: PrivateKey, who: int, sender: Advertisement, binding: bytes, content: bytes, *, wrapped: bool = False

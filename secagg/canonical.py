@@ -13,8 +13,8 @@ from typing import Final
 
 from secagg.errors import DecodeError, ParameterError
 
-_TAG_INTEGER: Final = 1
-_TAG_BYTES: Final = 2
+TAG_INTEGER: Final = 1
+TAG_BYTES: Final = 2
 _TAG_TEXT: Final = 3
 _TAG_LIST: Final = 4
 _MAX_U64: Final = 2**64 - 1
@@ -37,14 +37,14 @@ class Writer:
         """Append an unsigned 64-bit integer; raises ParameterError outside 0 .. 2^64-1."""
         if not 0 <= value <= _MAX_U64:
             raise ParameterError(f"integer {value} is outside 0 .. 2^64-1 and has no canonical encoding")
-        self._parts.append(_INTEGER.pack(_TAG_INTEGER, value))
+        self._parts.append(_INTEGER.pack(TAG_INTEGER, value))
         return self
 
     def data(self, value: bytes) -> Writer:
         """Append a byte string of at most 2^32-1 bytes."""
         if len(value) > _MAX_U32:
             raise ParameterError(f"{len(value)} bytes exceed the canonical limit of 2^32-1; send a digest instead")
-        self._parts.append(_LENGTH.pack(_TAG_BYTES, len(value)) + value)
+        self._parts.append(_LENGTH.pack(TAG_BYTES, len(value)) + value)
         return self
 
     def text(self, value: str) -> Writer:
@@ -102,7 +102,7 @@ class Reader:
 
     def integer(self, maximum: int = _MAX_U64) -> int:
         """Read an integer of at most `maximum`."""
-        self._tag(_TAG_INTEGER, "integer")
+        self._tag(TAG_INTEGER, "integer")
         value = int.from_bytes(self._take(8), "big")
         if value > maximum:
             raise DecodeError(f"integer {value} at byte {self._position - 8} is above its bound {maximum}")
@@ -110,7 +110,7 @@ class Reader:
 
     def data(self, length: int | None = None, maximum: int = _MAX_U32) -> bytes:
         """Read a byte string of exactly `length` bytes, or of at most `maximum`."""
-        self._tag(_TAG_BYTES, "byte string")
+        self._tag(TAG_BYTES, "byte string")
         return self._take(self._length(length, maximum))
 
     def text(self, maximum: int = 255) -> str:

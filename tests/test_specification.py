@@ -49,6 +49,7 @@ CONSTANTS = {
     "AEAD nonce, bytes": aead.NONCE_BYTES,
     "AEAD tag, bytes": aead.TAG_BYTES,
     "sealed pair of shares, bytes": messages.SEALED_BYTES,
+    "committed pair of shares, bytes": messages.COMMITTED_BYTES,
     "mask PRG key, bytes": prg.AesCtrPrg().key_bytes,
     "PRG segment, words": prg.SEGMENT_WORDS,
     "longest mask stream, words": prg.MAX_STREAM_WORDS,
@@ -149,7 +150,7 @@ def _named(case: Any) -> set[str]:
         found |= {*outcome.get("rules", ()), outcome.get("abort_reason", "")}
         found |= {drop["rule"] for drop in outcome.get("dropped", ())}
         found |= {blame["rule"] for blame in outcome.get("blame", ())}
-        found |= {"S52"} if outcome.get("inconsistent") else set()
+        found |= {each["rule"] for each in outcome.get("inconsistent", ())}
         found |= {"A07"} if any(rule.startswith("C") for rule in outcome.get("rules", ())) else set()
     return found
 

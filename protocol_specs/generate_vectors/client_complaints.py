@@ -11,6 +11,7 @@ from protocol_specs.generate_vectors.client_play import (
     ACTIVE,
     ACTIVE_TRIO,
     TRIO,
+    UNFIT,
     Scene,
     changed,
     model,
@@ -80,6 +81,10 @@ def _disclosed() -> list[Json]:
             raise ValueError("the same request got another answer")
         scene.tell(wire.Abort("A15"))
         made.append(scene.case(f"discloses-{name}", comment, "R52 R53 R58 R64 R65 A09", "Honest"))
+    for name, comment, unfit in UNFIT:
+        scene = complained(ACTIVE, (4,), unfit=unfit)
+        scene.script.step(message=scene.request)
+        made.append(scene.case(f"discloses-unfit-{name}", f"a pair opens, and {comment}", "R58 R64 R65", "EdgeCase"))
     scene = Scene(ACTIVE, VICTIM, garbage={DEALER: (VICTIM,)}, gives_input=False).to("DISCLOSURE")
     scene.script.step(message=scene.request)
     made.append(scene.case("discloses-without-input", "the host has given no input yet", "R58 R64 R65", "Honest"))
@@ -168,8 +173,9 @@ def _other_pairs() -> list[Json]:
         ("others", "the block has the pairs for others only", _signed(its, b"".join(rest))),
         ("receiver", "the pair is said to be for another", _signed(its, (4).to_bytes(8, "big") + bad[8:])),
         ("key", "the pair is said to be sealed to another key", _signed(its, bad[:8] + mask + bad[40:])),
-        ("pair", "one bit of the pair is another", _signed(its, bad[:-1] + bytes([bad[-1] ^ 1]))),
-        ("shifted", "the entry is there, a byte late", _signed(its, b"\0" + bad + bytes(151))),
+        ("pair", "one bit of the pair is another", _signed(its, bad[:151] + bytes([bad[151] ^ 1]) + bad[152:])),
+        ("commitment", "one bit of the commitment is another", _signed(its, bad[:-1] + bytes([bad[-1] ^ 1]))),
+        ("shifted", "the entry is there, a byte late", _signed(its, b"\0" + bad + bytes(183))),
         ("not-listed", "the digest of the block is not listed", _signed(its, bad, dealings.block_digest(rest[0]))),
         ("shifted-digest", "the digest of the block is listed, a byte late",
          _signed(its, bad, b"\0" + dealings.block_digest(bad) + bytes(31))),
@@ -182,7 +188,7 @@ def _other_pairs() -> list[Json]:
     for name, comment, dealing in (
         ("alone", "a block of one entry", _signed(its, bad)),
         ("twice", "the pair stands in the block twice", _signed(its, 2 * bad)),
-        ("descending", "the entries are in another order", _signed(its, joined[152:] + joined[:152])),
+        ("descending", "the entries are in another order", _signed(its, joined[184:] + joined[:184])),
         ("last-digest", "the digest of the block is the last of three",
          _signed(its, bad, bytes(64) + dealings.block_digest(bad))),
     ):  # fmt: skip
@@ -260,7 +266,7 @@ def _not_provable() -> list[Json]:
         scene.tell(wire.ShareKeysRequest(shown))
         known = {a.client: a for a in shown}
         binding = digests.binding(world.parameters, world.session, shown)
-        garbage = draw("garbage", 112)
+        garbage = draw("garbage", 144)
         pairs = [wire.SealedShares(DEALER, garbage), seal(world, shown, 2, VICTIM, bytes(72))]
         scene.script.step(message=scene.play.envelope(wire.MaskedInputCollectionRequest(tuple(pairs))))
         pair = Pair(world.session, binding, DEALER, key, VICTIM, known[VICTIM].channel_public, garbage)
@@ -335,7 +341,7 @@ def _without_signed_dealings() -> list[Json]:
         scene.script.step(message=scene.request)
         its = scene.insider(DEALER)
         sealed = next(pair.ciphertext for pair in pairs if pair.client == DEALER)[-112:]
-        block = dealings.entry(VICTIM, its.advertisements[VICTIM].channel_public[:32], sealed)[:152].ljust(152, b"\0")
+        block = dealings.entry(VICTIM, its.advertisements[VICTIM].channel_public[:32], sealed)[:184].ljust(184, b"\0")
         dealing = _signed(its, block)
         scene.tell(wire.DisclosureRequest((dealing,)), *rules.split())
         name = "hybrid" if needs else model(world)

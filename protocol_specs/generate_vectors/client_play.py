@@ -5,13 +5,13 @@ Everything is made with the reference (§6, §7.1); must not know the library's 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from protocol_specs.generate_vectors.script import Json, Script, WrongScript
 from protocol_specs.generate_vectors.world import Insider, Play, World, draw
-from protocol_specs.reference import digests, keys, sealing, wire
+from protocol_specs.reference import commitments, digests, keys, sealing, wire
 from protocol_specs.reference.wire import Advertisement
 from protocol_specs.testee import conformance_pb2 as pb
 
@@ -51,7 +51,8 @@ class Scene:
     """An honest session, and in it the script of one client, which gets what the honest server has for it.
 
     `silent` has by phase of a client (see `ROUNDS`) who does not answer in it. `create` replaces fields of the call
-    that makes the client; without an input the host gives none. `garbage` has by dealer for whom it seals garbage.
+    that makes the client; without an input the host gives none. `garbage` has by dealer for whom it seals garbage, or
+    what `unfit` makes of the pair.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Scene:
         silent: Mapping[str, Collection[int]] | None = None,
         gives_input: bool = True,
         garbage: Mapping[int, Collection[int]] | None = None,
+        unfit: Unfit | None = None,
         **create: Any,
     ) -> None:
         self.world, self.client = world, client
@@ -69,6 +71,7 @@ class Scene:
         self.script = Script(world.create_client(client, **create))
         self._silent = {ROUNDS[phase]: clients for phase, clients in (silent or {}).items()}
         self._garbage = garbage or {}
+        self._unfit = unfit
         if self.script.created.status != pb.ACCEPTED:
             raise WrongScript(f"the offer of {world.name} was refused: {self.script.created}")
         if gives_input:
@@ -94,7 +97,7 @@ class Scene:
         return answer
 
     def _spoil(self, client: int, answer: bytes) -> bytes | None:
-        return spoilt(self.insider(client), answer, self._garbage.get(client, ()))
+        return spoilt(self.insider(client), answer, self._garbage.get(client, ()), self._unfit)
 
     def end(self) -> Scene:
         """Play honestly to the end; returns itself."""
@@ -140,16 +143,46 @@ class Scene:
         return self.script.case(f"client-{id_}", comment, requirements.split(), flags.split(), needs)
 
 
-def spoilt(its: Insider, answer: bytes, receivers: Collection[int]) -> bytes | None:
+Unfit = Callable[[Insider, int, bytes], bytes]
+"""Of a dealer, a receiver, and the committed pair from one to the other: a pair that its commitment does not fit."""
+
+
+def _with_commitment(**ends: Any) -> Unfit:
+    def unfit(its: Insider, receiver: int, pair: bytes) -> bytes:
+        own, other = its.advertisements[its.client], its.advertisements[receiver]
+        key = keys.channel_key(keys.agree(its.channel_private, other.channel_public), its.binding, own, other)
+        shares = sealing.unseal(key, its.binding, its.client, receiver, pair[: sealing.SEALED_BYTES])
+        if ends.get("exchanged"):
+            return pair[: sealing.SEALED_BYTES] + its.commit(receiver, (shares[1], shares[0]))
+        return pair[: sealing.SEALED_BYTES] + its.commit(receiver, shares, **ends)
+
+    return unfit
+
+
+UNFIT: Final[tuple[tuple[str, str, Unfit], ...]] = (
+    ("bit", "one bit of the commitment is another", lambda its, receiver, pair: pair[:-1] + bytes([pair[-1] ^ 1])),
+    ("zeros", "the commitment is zeros", lambda its, receiver, pair: pair[: sealing.SEALED_BYTES] + bytes(32)),
+    ("session", "the commitment is one of another session", _with_commitment(session=bytes(32))),
+    ("binding", "the commitment is one under another binding", _with_commitment(binding=bytes(32))),
+    ("owner", "the commitment is one of another owner", _with_commitment(owner=3)),
+    ("holder", "the commitment is one for another holder", _with_commitment(holder=1)),
+    ("exchanged", "the commitment is to both shares, exchanged", _with_commitment(exchanged=True)),
+)
+"""Pairs that open, and do not fit their commitments: of owners other than 3 for holders other than 1."""
+
+
+def spoilt(its: Insider, answer: bytes, receivers: Collection[int], unfit: Unfit | None = None) -> bytes | None:
     """A dealer's answer with garbage for some receivers, under its signature; None where there is none."""
     body = wire.decode_for_server(answer).body
     if not receivers or not isinstance(body, wire.ShareKeysResponse):
         return None
-    hybrid = its.world.parameters.hybrid
     pairs = []
     for pair in body.ciphertexts:
-        parcel = sealing.split(hybrid, its.client, pair.client, pair.ciphertext, to_server=True)
+        parcel = sealing.split(its.world.parameters, its.client, pair.client, pair.ciphertext, to_server=True)
         garbage = draw(f"garbage of {its.client} for {pair.client}", sealing.SEALED_BYTES)
+        if pair.client in receivers and unfit is not None:
+            pairs.append(replace(pair, ciphertext=unfit(its, pair.client, pair.ciphertext)))
+            continue
         kept = parcel.sealed if pair.client not in receivers else garbage
         pairs.append(replace(pair, ciphertext=replace(parcel, sealed=kept).join()))
     return its.play.envelope(its.deal(pairs))
@@ -183,8 +216,9 @@ def seal(
     named: tuple[int, int] | None = None,
     reverse: bool = False,
 ) -> wire.SealedShares:
-    """A sealed pair (§3.3) of any 72 bytes from a sender whose tape is known, in a session with these advertisements.
+    """A pair (§3.3) of any 72 bytes from a sender whose tape is known, in a session with these advertisements.
 
+    Where dealings are signed it has the commitment that it fits.
     `binding` stands in the place of the true one, `named` in the place of sender and receiver in the associated data;
     `reverse` takes the key of the other direction.
     """
@@ -195,4 +229,7 @@ def seal(
     ends = (known[receiver], known[sender]) if reverse else (known[sender], known[receiver])
     key = keys.channel_key(shared, binding, *ends)
     pair = (plaintext[:36], plaintext[36:])
-    return wire.SealedShares(sender, sealing.seal(key, bytes(24), binding, *(named or (sender, receiver)), pair))
+    sealed = sealing.seal(key, bytes(24), binding, *(named or (sender, receiver)), pair)
+    if world.parameters.signs_dealings:
+        sealed += commitments.pair_commitment(world.session, binding, sender, receiver, *pair)
+    return wire.SealedShares(sender, sealed)

@@ -13,6 +13,7 @@ from protocol_specs.generate_vectors.client_play import (
     SEMI_HONEST,
     SPARSE,
     TRIO,
+    UNFIT,
     Scene,
     changed,
     model,
@@ -39,6 +40,7 @@ def cases() -> list[Json]:
         *_bindings(TRIO),
         *_bindings(ACTIVE_TRIO),
         *_bindings(SPARSE),
+        *_unfit(),
         *_canonical(TRIO),
         *_low_order(TRIO),
         *_low_order(ACTIVE_TRIO),
@@ -137,9 +139,9 @@ def _moved(world: World) -> list[Json]:
         ("for-another-receiver", "a pair that the sender made for another client", {1: for_two[1]}),
         ("reflected", "the client's own pair comes back from its receiver", {1: for_one[VICTIM]}),
         ("other-session", "a pair of another session with the same keys", {1: of_another[1]}),
-        ("zeros", "112 zero bytes", {1: bytes(112)}),
-        ("random", "112 random bytes", {1: draw("no pair", 112)}),
-        ("last", "only the last pair does not open", {2: bytes(112)}),
+        ("zeros", "zero bytes", {1: bytes(world.pair_bytes)}),
+        ("random", "random bytes", {1: draw("no pair", world.pair_bytes)}),
+        ("last", "only the last pair does not open", {2: bytes(world.pair_bytes)}),
     ):
         scene = at_masked_input(world)
         pairs = scene.body.ciphertexts
@@ -181,6 +183,18 @@ def _bindings(world: World) -> list[Json]:
     made.append(
         scene.case(f"within-r61-{name}", "another pair that its sender sealed as it should", "R64 R43", "EdgeCase")
     )
+    return made
+
+
+def _unfit() -> list[Json]:
+    """Pairs that open, and are not what was committed to."""
+    made = []
+    for name, comment, unfit in UNFIT:
+        scene = at_masked_input(ACTIVE)
+        pair = next(pair for pair in scene.body.ciphertexts if pair.client == 1)
+        changed_pair = replace(pair, ciphertext=unfit(scene.insider(1), scene.client, pair.ciphertext))
+        pairs = with_entries(scene.body.ciphertexts, changed_pair)
+        made.append(_complains(scene, f"unfit-{name}", comment, pairs, "ForgedShares", "R58"))
     return made
 
 

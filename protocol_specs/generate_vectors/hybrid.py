@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from protocol_specs.generate_vectors.client_keys import LOW_ORDER
-from protocol_specs.generate_vectors.client_play import TRIO, Scene, changed, model, with_entries
+from protocol_specs.generate_vectors.client_play import ACTIVE_TRIO, TRIO, Scene, changed, model, with_entries
 from protocol_specs.generate_vectors.script import WrongScript
 from protocol_specs.generate_vectors.scripted import INPUTS, SHARES, ScriptedServer
 from protocol_specs.generate_vectors.world import Insider, Play, World, draw
@@ -146,7 +146,9 @@ def _parcels() -> list[Json]:
         made.append(_complains(scene, name, comment, pairs))
     scene = Scene(HYBRID, VICTIM).to("MASKED_INPUT")
     element = (65521).to_bytes(2, "big")
-    bad = sealing.split(True, 1, VICTIM, scene.insider(1).seal(VICTIM, bytes(70) + element), to_server=True)
+    bad = sealing.split(
+        HYBRID.parameters, 1, VICTIM, scene.insider(1).seal(VICTIM, bytes(70) + element), to_server=True
+    )
     pairs = changed(scene.body.ciphertexts, 1, ciphertext=replace(bad, wrap=b"").join())
     return [*made, _complains(scene, "last", "the last element of a share is p", pairs)]
 
@@ -167,6 +169,9 @@ def _parcel_lengths() -> list[Json]:
         "wrap": (HYBRID, 1, 2320, "a wrapped secret, which stays with the server"),
         "mask-downwards": (HYBRID, 3, 2288, "a ciphertext for the mask, from a higher id"),
         "other-suite": (TRIO, 1, 1200, "a ciphertext for the channel, in a suite without a KEM"),
+        "commitment": (HYBRID, 3, 1232, "a commitment, in a hybrid suite"),
+        "commitment-semi-honest": (TRIO, 1, 144, "a commitment, in a semi-honest session"),
+        "no-commitment": (ACTIVE_TRIO, 1, 112, "no commitment, in a session with signed dealings"),
     }
     for name, (world, sender, length, comment) in lengths.items():
         scene = Scene(world, VICTIM).to("MASKED_INPUT")

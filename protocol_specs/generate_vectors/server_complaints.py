@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from protocol_specs.generate_vectors import forgeries
-from protocol_specs.generate_vectors.client_play import changed, spoilt
+from protocol_specs.generate_vectors.client_play import UNFIT, changed, spoilt
 from protocol_specs.generate_vectors.hybrid import NEEDS
 from protocol_specs.generate_vectors.script import WrongScript
 from protocol_specs.generate_vectors.scripted import DISCLOSURES, INPUTS, SHARES, ScriptedServer
@@ -88,7 +88,7 @@ def _flipped(proof: bytes, at: int) -> bytes:
 
 
 def _of_an_agreement(its: Insider) -> bytes:
-    context = its.pair_from(1, bytes(112)).context
+    context = its.pair_from(1, bytes(144)).context
     return disclosures.prove(its.channel_private, its.advertisements[1].channel_public, context)
 
 
@@ -176,12 +176,21 @@ def _dealings() -> list[Json]:
 # Complaints.
 
 
-def _complained(world: World, dealt: Lies, said: Lies | None = None, silent: Collection[int] = ()) -> ScriptedServer:
-    """A session to the end of its inputs; `dealt` has who sealed garbage for whom, `said` who complains falsely."""
+def _complained(
+    world: World,
+    dealt: Lies,
+    said: Lies | None = None,
+    silent: Collection[int] = (),
+    unfit: Callable[[Insider, int, bytes], bytes] | None = None,
+) -> ScriptedServer:
+    """A session to the end of its inputs; `dealt` has who sealed garbage for whom, `said` who complains falsely.
+
+    `unfit` makes of the pair that a dealer sealed another one, in the place of garbage.
+    """
     server = ScriptedServer(world).play_to(SHARES)
 
     def deal(client: int, answer: bytes) -> bytes:
-        return spoilt(server.insider(client), answer, dealt.get(client, ())) or answer
+        return spoilt(server.insider(client), answer, dealt.get(client, ()), unfit) or answer
 
     def complain(client: int, answer: bytes) -> bytes:
         return server.envelope(wire.Complaint(tuple(sorted(said[client])))) if said and client in said else answer
@@ -249,9 +258,11 @@ def _withdrawn() -> list[Json]:
     return [*made, server.case("server-complaint-after-input", comment, {"S05", "R55", "R66"}, ("SecondAnswer",))]
 
 
-def _blamed(server: ScriptedServer, outcome: pb.Outcome, expected: Mapping[int, tuple[str, bool]]) -> None:
-    """The session has ended with A15 and this blame, whose evidence holds; raises `WrongScript`."""
-    server.aborted(outcome, "A15")
+def blamed(
+    server: ScriptedServer, outcome: pb.Outcome, expected: Mapping[int, tuple[str, bool]], reason: str = "A15"
+) -> None:
+    """The session has ended for this reason with this blame, whose evidence holds; raises `WrongScript`."""
+    server.aborted(outcome, reason)
     found = {blame.client: (blame.rule, blame.HasField("evidence")) for blame in outcome.blame}
     if found != expected or [blame.client for blame in outcome.blame] != sorted(expected):
         raise WrongScript(f"{found} instead of {expected}")
@@ -315,12 +326,20 @@ def _with_evidence() -> list[Json]:
             raise WrongScript(f"{server.phase} instead of {DISCLOSURES}")
         for client in server.waiting:
             _disclose(server, client)
-        _blamed(server, server.close(), expected)
+        blamed(server, server.close(), expected)
         requirements = {"A15", *COMMON, *(rule for rule, _ in expected.values())}
         made.append(server.case(f"server-blames-{name}", comment, requirements, ("Garbage",)))
     server = _noncanonical(active("canonical", FOUR))
     _disclose(server, 4)
-    _blamed(server, server.close(), {LIAR: dealer})
+    blamed(server, server.close(), {LIAR: dealer})
+    for name, comment, unfit in UNFIT:
+        server = _complained(active(f"unfit {name}", FOUR), {LIAR: (4,)}, unfit=unfit)
+        _disclose(server, 4)
+        blamed(server, server.close(), {LIAR: dealer})
+        requirements = {"A15", "S22", *COMMON}
+        made.append(
+            server.case(f"server-blames-unfit-{name}", f"A pair opens, and {comment}.", requirements, ("Garbage",))
+        )
     comment = "A pair opens, and one share has an element of p."
     made.append(server.case("server-blames-not-canonical", comment, {"A15", "S22", *COMMON}, ("NonCanonicalShare",)))
     return made
@@ -349,7 +368,7 @@ def _disclosures() -> list[Json]:
 
     def other_pair(server: ScriptedServer) -> tuple[wire.Disclosure, ...]:
         its, proofs = server.insider(3), _disclosed(server, 3)
-        return its.disclose(its.pair_from(1, draw("another pair", 112))), *proofs[1:]
+        return its.disclose(its.pair_from(1, draw("another pair", 144))), *proofs[1:]
 
     def by_other(server: ScriptedServer) -> tuple[wire.Disclosure, ...]:
         proofs = _disclosed(server, 3)
@@ -384,7 +403,7 @@ def _disclosures() -> list[Json]:
         server.dropped(3, server.envelope(wire.DisclosureResponse(lie(server))), "S34")
         server.receive(3, server.answer(3), "LATE")
         server.give(4)
-        _blamed(server, server.close(), {1: ("S22", True), 3: ("S34", False)})
+        blamed(server, server.close(), {1: ("S22", True), 3: ("S34", False)})
         comment = f"Client 3 discloses {comment}: it is out, and what client 4 discloses counts."
         made.append(
             server.case(f"server-discloses-{name}", comment, {"S34", "R29", "A15", "S22", *COMMON}, ("Disclosure",))
@@ -399,13 +418,13 @@ def _disclosures() -> list[Json]:
             server.give(3)
         if told is not None:
             server.dropped(3, server.envelope(told), "S06")
-        _blamed(server, server.close(), {3: ("S34", False)})
+        blamed(server, server.close(), {3: ("S34", False)})
         rule = "S01" if told is None else "S06"
         comment = f"Client 3 complains and {comment}: it is named, without evidence."
         made.append(server.case(f"server-complainer-{name}", comment, {rule, "S34", "A15", *COMMON}, ("Dropout",)))
     server = _complained(active("silent dealer", FOUR), {1: (3,), 3: (4,)})
     server.give(4)
-    _blamed(server, server.close(), {3: ("S22", True)})
+    blamed(server, server.close(), {3: ("S22", True)})
     comment = "Client 3 does not disclose, and is shown to have dealt garbage: evidence counts before a hint."
     requirements = {"S01", "S34", "S22", "A15", *COMMON}
     made.append(server.case("server-complainer-deals", comment, requirements, ("Dropout",)))
@@ -413,7 +432,7 @@ def _disclosures() -> list[Json]:
     server.give(3)
     server.receive(3, server.answer(3), "REPEATED")
     server.dropped(3, server.envelope(wire.DisclosureResponse(())), "S05")
-    _blamed(server, server.close(), {3: ("S34", False)})
+    blamed(server, server.close(), {3: ("S34", False)})
     comment = "Client 3 discloses twice the same, and then nothing: its disclosure is withdrawn."
     return [
         *made,
@@ -440,18 +459,18 @@ def _hints() -> list[Json]:
     for name, comment, dealt, said, expected in sessions:
         server = ScriptedServer(World(f"complaints/hints/{name}", seven))
         outcome = _to_hints(server, dealt, said)
-        _blamed(server, outcome, {client: (rule, False) for client, rule in expected.items()})
+        blamed(server, outcome, {client: (rule, False) for client, rule in expected.items()})
         requirements = {"A15", "R55", "R66", *expected.values()}
         made.append(server.case(f"server-hint-{name}", comment, requirements, ("Garbage",)))
     server = ScriptedServer(active("hybrid hints", (1, 2, 3), 2, options=NEEDS))
-    _blamed(server, _to_hints(server, {2: (1, 3)}, {}), {2: ("S22", False)})
+    blamed(server, _to_hints(server, {2: (1, 3)}, {}), {2: ("S22", False)})
     comment = "A dealer of garbage in the active model, whose suite has a KEM."
     made.append(server.case("server-hint-hybrid", comment, {"A15", "S22", "R55", "R66"}, ("Garbage",), NEEDS))
     world = World("complaints/hints/sparse", seven, threshold=2, degree=4)
     server = ScriptedServer(world)
     neighbours = sorted(server.play.server._neighbours[2])
     outcome = _to_hints(server, {2: neighbours[:3]}, {})
-    _blamed(server, outcome, {2: ("S22", False)})
+    blamed(server, outcome, {2: ("S22", False)})
     comment = "A dealer of garbage in a sparse graph."
     requirements = {"A15", "S22", "R55", "R66"}
     return [*made, server.case("server-hint-sparse", comment, requirements, ("Garbage", "SparseGraph"))]
@@ -490,7 +509,7 @@ def _ends() -> list[Json]:
     made.append(server.case("server-complaint-host-ends", comment, {"A10", "R33"}, ("Ended",)))
     server = _complained(active("few", threshold=4), {1: (3,)}, silent=(4, 5))
     server.give(3)
-    _blamed(server, server.close(), {1: ("S22", True)})
+    blamed(server, server.close(), {1: ("S22", True)})
     comment = "Too few inputs for a sum, and a complaint: it counts before A03."
     made.append(server.case("server-complaint-before-a03", comment, {"A15", "S01", "S22", *COMMON}, ("Bound",)))
     server = ScriptedServer(World("complaints/few", FIVE))
@@ -500,7 +519,7 @@ def _ends() -> list[Json]:
         return (client == 1 and spoilt(server.insider(client), answer, (3,))) or answer
 
     server.play_round((), deal)
-    _blamed(server, server.play_round((2, 4, 5)), {1: ("S22", False)})
+    blamed(server, server.play_round((2, 4, 5)), {1: ("S22", False)})
     comment = "Too few inputs and a complaint, in a semi-honest session; whoever was silent is told, too."
     made.append(server.case("server-hint-before-a03", comment, {"A15", "S01", "S22", "R55", "R66"}, ("Bound",)))
     server = _complained(active("waiting", FOUR), {1: (3,)})
@@ -508,7 +527,7 @@ def _ends() -> list[Json]:
         server.receive(client, server.envelope(wire.Abort("A10")), "LATE")
         server.receive(client, b"noise", "LATE")
     server.give(3)
-    _blamed(server, server.close(), {1: ("S22", True)})
+    blamed(server, server.close(), {1: ("S22", True)})
     comment = "While a complainer is asked, all others' messages are late."
     made.append(server.case("server-complaint-waiting", comment, {"A15", "S22", "R56", *COMMON}, ("LateMessage",)))
     return made
@@ -522,7 +541,7 @@ def _cells() -> list[Json]:
         server = _complained(world_of(True, "complaints/cells"), {1: (3,)})
         said = messages(server, 3)
         server.dropped(3, said[name], rule)
-        _blamed(server, server.close(), {3: ("S34", False)})
+        blamed(server, server.close(), {3: ("S34", False)})
         comment = f"active, {DISCLOSURES}: {name} costs its client its place."
         made.append(
             server.case(f"server-cell-disclosures-{name}", comment, {rule, "R29", "R55", "A15"}, ("StateTable",))
@@ -534,7 +553,7 @@ def _cells() -> list[Json]:
     server.give(3)
     for name in late:
         server.receive(3, said[name], "LATE")
-    _blamed(server, server.close(), {1: ("S22", True)})
+    blamed(server, server.close(), {1: ("S22", True)})
     comment = f"active, {DISCLOSURES}: the disclosure counts; messages of earlier rounds are late."
     requirements = {"R29", "R56", "A15", *COMMON}
     made.append(server.case("server-cell-disclosures-accepted-and-late", comment, requirements, ("StateTable",)))
@@ -560,7 +579,7 @@ def _snapshots() -> list[Json]:
         if name != "answered":
             server.give(3)
         server.give(4)
-        _blamed(server, server.close(), {1: ("S22", True)})
+        blamed(server, server.close(), {1: ("S22", True)})
         comment = f"Frozen with complaints: {name}."
         needs = {"server_snapshots": True}
         made.append(server.case(f"server-complaint-snapshot-{name}", comment, {"A15", *COMMON}, ("Snapshot",), needs))

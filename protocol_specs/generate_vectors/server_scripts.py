@@ -14,6 +14,7 @@ from protocol_specs.generate_vectors import (
     server_complaints,
     server_confirmations,
     server_creation,
+    server_dealt,
     server_ends,
     server_graph,
     server_honest,
@@ -34,6 +35,10 @@ FLAGS: Final[dict[str, str]] = {
         "goes on to a sum of too few, or to one that cannot be unmasked."
     ),
     "Commitment": "A commitment that looks special. A server that judges commitments refuses honest clients.",
+    "Contradiction": (
+        "An owner that dealt shares which contradict each other or its advertisement. Unnamed, it ends session after "
+        "session; named wrongly, an honest client is left out."
+    ),
     "Disclosure": (
         "A disclosure that does not show what was asked. Taking it blames an honest client, or lets a liar go."
     ),
@@ -120,6 +125,10 @@ _TOPICS: Final[dict[str, tuple[str, Callable[[], list[Json]]]]] = {
     "shares": ("ShareKeys: the receivers of sealed pairs.", server_shares.cases),
     "complaints": ("Signed dealings, complaints, and who is blamed (§6.8, §6.9).", server_complaints.cases),
     "confirmations": ("ConsistencyCheck: what is signed, and how.", server_confirmations.cases),
+    "dealt": (
+        "Signed dealings: shares that were not dealt, and dealers that contradict themselves.",
+        server_dealt.cases,
+    ),
     "unmasking": ("Unmasking: owners, elements, and wrong shares.", server_unmasking.cases),
     "wire": ("Bytes that are no message, and messages of other sessions.", server_wire.cases),
     "states": ("The state tables, second answers, late messages, strangers, the host's ends.", server_states.cases),

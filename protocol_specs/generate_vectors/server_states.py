@@ -183,12 +183,15 @@ def other_answer(server: ScriptedServer, client: int) -> bytes:
     changed: dict[str, wire.Response] = {
         KEYS: wire.AdvertiseKeysResponse(server.insider(client).advertisement(commitment=bytes(32))),
         SHARES: wire.ShareKeysResponse(
-            tuple(wire.SealedShares(c, bytes(112)) for c in sorted(server.requests) if c != client)
+            tuple(wire.SealedShares(c, bytes(server.world.pair_bytes)) for c in sorted(server.requests) if c != client)
         ),
         INPUTS: _masked(server.world, "another payload"),
         CONFIRMATIONS: wire.ConsistencyCheckResponse(bytes(64)),
         UNMASKING: wire.UnmaskingResponse(
-            tuple(wire.RevealedShare(c, bytes(36)) for c in sorted(server.requests) if c != client), ()
+            tuple(
+                wire.RevealedShare(c, bytes(server.world.share_bytes)) for c in sorted(server.requests) if c != client
+            ),
+            (),
         ),
     }
     message = server.envelope(changed[server.phase])

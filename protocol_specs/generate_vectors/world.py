@@ -11,7 +11,17 @@ from functools import cached_property
 from hashlib import shake_128
 from typing import Any, Final
 
-from protocol_specs.reference import dealings, digests, disclosures, keys, sealing, signatures, topology, wire
+from protocol_specs.reference import (
+    commitments,
+    dealings,
+    digests,
+    disclosures,
+    keys,
+    sealing,
+    signatures,
+    topology,
+    wire,
+)
 from protocol_specs.reference import parameters as parameters_
 from protocol_specs.reference.blame import Dealt
 from protocol_specs.reference.client import Client
@@ -121,6 +131,16 @@ class World:
         if self.parameters.chosen:
             length += 8 * self.parameters.degree
         return start + draw(f"{self.name}/tape of {client}", length)[len(start) :]
+
+    @property
+    def pair_bytes(self) -> int:
+        """The length of a parcel in suites without a KEM."""
+        return sealing.COMMITTED_BYTES if self.parameters.signs_dealings else sealing.SEALED_BYTES
+
+    @property
+    def share_bytes(self) -> int:
+        """The length of a revealed share, with what stands behind it."""
+        return commitments.REVEALED_BYTES if self.parameters.signs_dealings else sealing.SHARE_BYTES
 
     def weight(self, client: int) -> int:
         """A client's weight."""
@@ -336,7 +356,7 @@ class Insider:
         return digests.binding(self.world.parameters, self.world.session, self.advertisements.values())
 
     def seal(self, receiver: int, plaintext: bytes, *, sender: int | None = None, nonce: bytes = bytes(24)) -> bytes:
-        """A parcel to a receiver, with a sealed pair of any 72 bytes under its true channel key."""
+        """A parcel to a receiver, with a sealed pair of any 72 bytes under its true channel key, and what fits it."""
         own, other = self.advertisements[self.client], self.advertisements[receiver]
         key = keys.channel_key(keys.agree(self.channel_private, other.channel_public), self.binding, own, other)
         pair, named = (plaintext[:36], plaintext[36:]), self.client if sender is None else sender
@@ -349,7 +369,13 @@ class Insider:
                 mask_ciphertext = kept[1]
                 wrap = keys.mask_wrap(self.mask_secret, self.binding, self.client, receiver, kept)
         sealed = sealing.seal(key, nonce, self.binding, named, receiver, pair, mask_ciphertext)
-        return sealing.Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap).join()
+        commitment = self.commit(receiver, pair) if self.world.parameters.signs_dealings else b""
+        return sealing.Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap, commitment).join()
+
+    def commit(self, receiver: int, pair: tuple[bytes, bytes], **changes: Any) -> bytes:
+        """The commitment to a pair for a receiver, or to one of another session, binding, owner or holder."""
+        ends = {"session": self.world.session, "binding": self.binding, "owner": self.client, "holder": receiver}
+        return commitments.pair_commitment(**{**ends, **changes}, seed_share=pair[0], mask_key_share=pair[1])
 
     def deal(self, pairs: Iterable[wire.SealedShares]) -> wire.ShareKeysResponse:
         """Its dealing of any pairs, which it signs where dealings are signed."""

@@ -5,8 +5,9 @@
  */
 import { ascending, hex } from './canonical.js';
 import { setToBytes } from './chosen.js';
+import { REVEALED, SHARE } from './commitments.js';
 import * as crypto from './crypto.js';
-import { blocksOf, dealingToSign, digestsOf, entryOf, lift, showsPossession } from './disclosures.js';
+import { ENTRIES_IN_A_BLOCK, blocksOf, dealingToSign, digestsOf, entryOf, lift, showsPossession } from './disclosures.js';
 import * as evidence from './evidence.js';
 import { unpack } from './packing.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
@@ -50,12 +51,15 @@ export function dealingOf(parameters, state, dealer, ciphertexts) {
   return { blocks, digests, statement };
 }
 
+/** The number of the block in which the entry at a place of a dealing stands. */
+export const blockOf = (place) => Math.floor(place / ENTRIES_IN_A_BLOCK);
+
 /** §6.3 */
 export function acceptShareKeys({ parameters, state, topology, roster }, sender, { ciphertexts, signature }) {
   const receivers = topology.holders(sender).filter((id) => state.advertised.has(id));
   require(sameIds(ciphertexts.map(({ client }) => client), receivers), 'S20');
   const parcels = ciphertexts.map(({ client, ciphertext }) =>
-    [client, splitParcel(parameters.hybrid, sender, client, ciphertext, true)]);
+    [client, splitParcel(parameters, sender, client, ciphertext, true)]);
   if (parameters.signsDealings) {
     const statement = dealingOf(parameters, state, sender, ciphertexts).statement;
     const ends = [parameters.digest, state.binding, sender, state.advertisements.get(sender).channelPublic];
@@ -118,7 +122,7 @@ export function acceptConsistencyCheck({ parameters, state, roster }, sender, { 
 
 function checkShare({ share }) {
   try {
-    elementsOf(share);
+    elementsOf(share.slice(0, SHARE));
   } catch (error) {
     throw error instanceof DecodeError ? new Violation('S51') : error;
   }
@@ -129,7 +133,9 @@ export function acceptUnmasking(server, sender, { seedShares, maskKeyShares }) {
   const { survivors, dropped } = server.askedOf(sender);
   const owners = (shares) => shares.map(({ owner }) => owner);
   require(sameIds(owners(seedShares), survivors) && sameIds(owners(maskKeyShares), dropped), 'S50');
-  [...seedShares, ...maskKeyShares].forEach(checkShare);
-  const shares = [...seedShares, ...maskKeyShares].map(({ owner, share }) => [owner, share]);
-  server.state.revealed.set(sender, new Map(shares));
+  const revealed = [...seedShares, ...maskKeyShares];
+  const length = server.parameters.signsDealings ? REVEALED : SHARE;
+  if (revealed.some(({ share }) => share.length !== length)) throw new DecodeError('a share has another length');
+  revealed.forEach(checkShare);
+  server.state.revealed.set(sender, new Map(revealed.map(({ owner, share }) => [owner, share])));
 }

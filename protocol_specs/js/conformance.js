@@ -4,7 +4,7 @@
 import { oneOf, optional, repeated, single } from './protobuf.js';
 
 const Drop = [single(1, 'client', 'fixed64'), single(2, 'rule', 'string')];
-const OffPolynomial = [single(1, 'holder', 'fixed64'), single(2, 'owner', 'fixed64')];
+const OffPolynomial = [single(1, 'holder', 'fixed64'), single(2, 'owner', 'fixed64'), single(3, 'rule', 'string')];
 const ClientMessage = [single(1, 'client', 'fixed64'), single(2, 'message', 'bytes')];
 const RosterEntry = [single(1, 'client', 'fixed64'), single(2, 'verificationKey', 'bytes')];
 const Values = [single(1, 'name', 'string'), repeated(2, 'reals', 'double'), repeated(3, 'integers', 'sint64')];

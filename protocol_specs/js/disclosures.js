@@ -8,19 +8,26 @@ import { littleEndian, sha256 } from './crypto.js';
 
 const { Point } = ed25519;
 const { Fp, Fn } = Point;
-const ENTRY = 152;
-const ENTRIES_IN_A_BLOCK = 16;
-const DIGEST = 32;
+export const ENTRY = 184;
+export const ENTRIES_IN_A_BLOCK = 16;
+export const DIGEST = 32;
+const COMMITMENT = 32;
 const PROOF = 128;
 const BASE = Uint8Array.of(9, ...new Uint8Array(31));
 
-const cut = (data, length) =>
+/** A byte string cut into pieces of a length, of which it has a whole number. */
+export const cut = (data, length) =>
   Array.from({ length: data.length / length }, (_, i) => data.slice(length * i, length * (i + 1)));
 const within = (data, length, part) =>
   data.length % length === 0 && cut(data, length).some((each) => equal(each, part));
 
-/** One sealed pair as a dealing has it: the receiver's channel public key is the one that the dealer was shown. */
-export const entryOf = (receiver, receiverPublic, sealed) => concat(uint64(receiver), receiverPublic, sealed);
+/** One committed pair as a dealing has it: the receiver's channel public key is the one that the dealer was shown. */
+export const entryOf = (receiver, receiverPublic, committed) => concat(uint64(receiver), receiverPublic, committed);
+
+/** The receiver of an entry, and the commitment to its pair. */
+export const partsOfEntry = (entry) => ({
+  receiver: new DataView(entry.buffer, entry.byteOffset).getBigUint64(0), commitment: entry.slice(-COMMITMENT),
+});
 
 /** The blocks of a dealing; entries are in ascending order of receiver. */
 export const blocksOf = (entries) =>

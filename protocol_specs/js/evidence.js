@@ -1,18 +1,21 @@
 /**
- * Evidence about one sealed pair (§3.6), and who is blamed for complaints (§6.9).
+ * Evidence of a complaint, about one pair (§3.6), who judges all evidence, and who is blamed (§6.9).
  *
- * A pair is {session, binding, dealer, dealerPublic, receiver, receiverPublic, sealed}; a dealing is what
- * DisclosureRequest has of one.
+ * A pair is {session, binding, dealer, dealerPublic, receiver, receiverPublic, sealed}, the last being the committed
+ * pair of 144 bytes; a dealing is what DisclosureRequest has of one.
  */
 import { CanonicalReader, ascending, bytes, canonical, concat, equal } from './canonical.js';
+import { commitmentTo } from './commitments.js';
+import { isOfADealing, judgeContradiction } from './contradictions.js';
 import * as crypto from './crypto.js';
-import { agreementShown, dealingToSign, entryOf, showsPossession, standsIn } from './disclosures.js';
+import { ENTRIES_IN_A_BLOCK, ENTRY, agreementShown, dealingToSign, entryOf, showsPossession, standsIn } from './disclosures.js';
 import { DecodeError } from './rules.js';
 import { elementsOf } from './sharing.js';
 
 const LABEL = 'secagg/v1 blame evidence';
-const ENTRY = 152;
-const LONGEST_BLOCK = 2432;
+const LONGEST_BLOCK = ENTRIES_IN_A_BLOCK * ENTRY;
+const SEALED = 112;
+const COMMITTED = 144;
 const DIGEST = 32;
 const SHARE = 36;
 const SIGNATURE = 64;
@@ -58,11 +61,22 @@ export function readPair(key, sealed, binding, dealer, receiver, beside) {
   }
 }
 
+/**
+ * The two shares of a committed pair, or null when they cannot be read, or do not fit the commitment (§6.4).
+ * @returns {Uint8Array|null} 72 bytes
+ */
+export function readCommitted(key, committed, session, binding, dealer, receiver) {
+  const shares = readPair(key, committed.slice(0, SEALED), binding, dealer, receiver);
+  const isAsCommitted = shares
+    && equal(commitmentTo([session, binding, dealer, receiver], shares), committed.slice(SEALED));
+  return isAsCommitted ? shares : null;
+}
+
 /** Who is at fault for a complaint about a pair whose agreement is known, and the id. */
-export function verdictOn({ binding, dealer, dealerPublic, receiver, receiverPublic, sealed }, agreement) {
+export function verdictOn({ session, binding, dealer, dealerPublic, receiver, receiverPublic, sealed }, agreement) {
   const key = crypto.channelKey(agreement, binding, dealer, dealerPublic, receiver, receiverPublic);
-  const isReadable = readPair(key, sealed, binding, dealer, receiver) !== null;
-  return isReadable ? { client: receiver, rule: 'S33' } : { client: dealer, rule: 'S22' };
+  const isRight = readCommitted(key, sealed, session, binding, dealer, receiver) !== null;
+  return isRight ? { client: receiver, rule: 'S33' } : { client: dealer, rule: 'S22' };
 }
 
 /** The bytes of evidence. */
@@ -94,7 +108,7 @@ function decodeEvidence(evidence) {
   const complainer = {
     client: reader.integer(), channelPublic: read(32), maskPublic: read(32), commitment: read(32), signature: read(64),
   };
-  const [sealed, proof] = [read(112), read(128)];
+  const [sealed, proof] = [read(COMMITTED), read(128)];
   reader.end();
   const { client: receiver, channelPublic: receiverPublic } = complainer;
   const pair = { session, binding, dealer, dealerPublic, receiver, receiverPublic, sealed };
@@ -102,12 +116,13 @@ function decodeEvidence(evidence) {
 }
 
 /**
- * Judges evidence by the roster alone.
+ * Judges evidence of either kind by the roster alone.
  * @param {Uint8Array} evidence
  * @param {Map<bigint, Uint8Array>} roster
  * @returns {{client: bigint, rule: string}|null} whom it is against, and the id; null when it is not accepted
  */
 export function judgeEvidence(evidence, roster) {
+  if (isOfADealing(evidence)) return judgeContradiction(evidence, roster);
   try {
     const { pair, dealing, complainer, proof } = decodeEvidence(evidence);
     const [dealerKey, complainerKey] = [roster.get(pair.dealer), roster.get(complainer.client)];

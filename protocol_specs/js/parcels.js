@@ -1,24 +1,27 @@
 /**
- * What one client sends to another: the sealed pair, and in hybrid suites ciphertexts around it (§3.3).
+ * What one client sends to another: the sealed pair, with signed dealings a commitment behind it, and in hybrid suites
+ * ciphertexts around it (§3.3).
  */
 import { DecodeError } from './rules.js';
 
 const SEALED = 112;
+const COMMITMENT = 32;
 const CIPHERTEXT = 1088;
 const WRAP = 32;
 
 /**
- * Cuts a parcel into its parts; those that the suite or the direction does not have are empty.
- * @param {boolean} hybrid
+ * Cuts a parcel into its parts; those that the suite or the direction does not have are empty. With signed dealings
+ * `sealed` is the committed pair.
+ * @param {import('./parameters.js').Parameters} parameters
  * @param {bigint} sender
  * @param {bigint} receiver
  * @param {Uint8Array} parcel
  * @param {boolean} toServer whether the wrap is there
  * @throws {DecodeError}
  */
-export function splitParcel(hybrid, sender, receiver, parcel, toServer) {
+export function splitParcel({ hybrid, signsDealings }, sender, receiver, parcel, toServer) {
   const channelEnd = hybrid ? CIPHERTEXT : 0;
-  const sealedEnd = channelEnd + SEALED;
+  const sealedEnd = channelEnd + SEALED + (signsDealings ? COMMITMENT : 0);
   const upwards = hybrid && sender < receiver;
   const maskEnd = sealedEnd + (upwards ? CIPHERTEXT : 0);
   const end = maskEnd + (upwards && toServer ? WRAP : 0);

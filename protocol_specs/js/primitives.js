@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { bindingOf } from './binding.js';
 import * as c from './canonical.js';
+import * as commitments from './commitments.js';
 import * as crypto from './crypto.js';
 import * as disclosures from './disclosures.js';
 import { judgeEvidence } from './evidence.js';
@@ -39,6 +40,9 @@ function specification({ name, fixed_point: fixed, integers }) {
 
 const layoutOf = ({ clients, max_weight: maxWeight, vectors }) =>
   new Layout({ n: Number(clients), maxWeight: BigInt(maxWeight), vectors: vectors.map(specification) });
+
+const endsOf = ({ session, binding, owner, holder }) =>
+  [unhex(session), unhex(binding), BigInt(owner), BigInt(holder)];
 
 function encodeValue(value) {
   const [[kind, content]] = Object.entries(value);
@@ -132,6 +136,19 @@ export const FUNCTIONS = {
         unhex(session), unhex(binding), BigInt(dealer), unhex(dealerPublic), digests,
       );
       return { digests: hex(digests), message: hex(signed) };
+    },
+    commit_pair(input) {
+      const [seedDigest, maskKeyDigest] =
+        commitments.digestsOfPair(endsOf(input), unhex(input.seed_share + input.mask_key_share));
+      const commitment = commitments.joined(seedDigest, maskKeyDigest);
+      return { seed_digest: hex(seedDigest), mask_key_digest: hex(maskKeyDigest), commitment: hex(commitment) };
+    },
+    judge_share(input) {
+      const revealed = unhex(input.share + input.other_digest);
+      if (!commitments.fits(endsOf(input), BigInt(input.kind), revealed, unhex(input.commitment))) {
+        throw new Refused('S53');
+      }
+      return {};
     },
     judge_entry({ entry, block, digests }) {
       if (!disclosures.standsIn(unhex(entry), unhex(block), unhex(digests))) throw new Refused('R58');

@@ -8,6 +8,7 @@ import { ascending, concat, equal, hex } from './canonical.js';
 import * as crypto from './crypto.js';
 import * as chosen from './chosenRounds.js';
 import { drawHolders } from './chosen.js';
+import { SHARE, commitmentTo, digestsOfPair } from './commitments.js';
 import { pack } from './packing.js';
 import { addMask } from './prg.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
@@ -19,7 +20,6 @@ import { Coefficients, polynomialsOf, shareAt } from './sharing.js';
 const KEY = 32;
 const HYBRID_KEY = 96;
 const NONCE = 24;
-const SHARE = 36;
 const MOST_DEALINGS = 8;
 
 function erasable(value) {
@@ -153,7 +153,9 @@ export function answerShareKeys(client, { advertisements }) {
       encapsulateTo(client, derived, { receiver, channelPublic, maskPublic });
     const nonce = randomness.draw(NONCE);
     const sealed = crypto.seal(outgoing, nonce, state.binding, state.client, receiver, plaintext, maskCiphertext);
-    const ciphertext = concat(channelCiphertext, sealed, maskCiphertext, wrap);
+    const commitment = parameters.signsDealings
+      ? commitmentTo([parameters.digest, state.binding, state.client, receiver], plaintext) : new Uint8Array(0);
+    const ciphertext = concat(channelCiphertext, sealed, commitment, maskCiphertext, wrap);
     crypto.erase(outgoing, plaintext, agreed[i]);
     return [{ client: receiver, ciphertext }];
   });
@@ -172,7 +174,7 @@ export function answerShareKeys(client, { advertisements }) {
 
 /**
  * §6.4, checks 1 to 3.
- * @returns {Map<bigint, Uint8Array>} the sealed pairs that cannot be read, as they came, by their senders
+ * @returns {Map<bigint, Uint8Array>} the pairs to complain of, as they came, by their senders
  */
 export function openShares(client, body) {
   const { parameters, state, threshold } = client;
@@ -183,13 +185,15 @@ export function openShares(client, body) {
   state.shares = new Map();
   const unreadable = new Map();
   for (const { client: sender, ciphertext } of ciphertexts) {
-    const parcel = splitParcel(parameters.hybrid, sender, state.client, ciphertext, false);
+    const parcel = splitParcel(parameters, sender, state.client, ciphertext, false);
     let key = state.channelKeys.get(sender);
     if (parameters.hybrid) {
       const received = crypto.decapsulate(state.channelPrivate, parcel.channelCiphertext);
       key = crypto.hybridKey(key.slice(), received, state.binding);
     }
-    const pair = evidence.readPair(key, parcel.sealed, state.binding, sender, state.client, parcel.maskCiphertext);
+    const pair = parameters.signsDealings
+      ? evidence.readCommitted(key, parcel.sealed, parameters.digest, state.binding, sender, state.client)
+      : evidence.readPair(key, parcel.sealed, state.binding, sender, state.client, parcel.maskCiphertext);
     if (pair === null) {
       unreadable.set(sender, parcel.sealed);
       continue;
@@ -313,9 +317,15 @@ function checkAsked(client, { survivors, dropped, confirmations }) {
 export function answerUnmasking(client, body) {
   const { parameters, state } = client;
   const { survivors, dropped } = (parameters.chosen ? chosen.checkAcknowledgements : checkAsked)(client, body);
-  const reveal = (from) => (owner) => ({ owner, share: state.shares.get(owner).slice(from, from + SHARE) });
+  const reveal = (which) => (owner) => {
+    const pair = state.shares.get(owner);
+    const share = pair.slice(SHARE * which, SHARE * (which + 1));
+    if (!parameters.signsDealings) return { owner, share };
+    const digests = digestsOfPair([parameters.digest, state.binding, owner, state.client], pair);
+    return { owner, share: concat(share, digests[1 - which]) };
+  };
   const seedShares = survivors.map(reveal(0));
-  const maskKeyShares = dropped.map(reveal(SHARE));
+  const maskKeyShares = dropped.map(reveal(1));
   forget(state, 'shares', 'contributors');
   return { seedShares, maskKeyShares };
 }

@@ -13,6 +13,7 @@ import { blameFrom, hintsFrom } from './evidence.js';
 import { decodeParameters } from './parameters.js';
 import { IMPLEMENTED_SUITES } from './policy.js';
 import { DecodeError, LocalError, SessionEnd, Violation, require } from './rules.js';
+import { rebuildSecrets } from './rebuilding.js';
 import { freeze, thaw } from './snapshot.js';
 import { Topology } from './topology.js';
 import { unmask } from './unmasking.js';
@@ -28,12 +29,11 @@ const PHASES = {
 };
 const ACTIVE_ONLY = ['Disclosure', 'ConsistencyCheck'];
 const MOST_DEALINGS = 8;
-const BLOCK = 16;
 
 /**
  * @typedef {{client: bigint, message: Uint8Array}} Request
  * @typedef {{requests: Request[], dropped: {client: bigint, rule: string}[],
- *            inconsistent: {holder: bigint, owner: bigint}[],
+ *            inconsistent: {holder: bigint, owner: bigint, rule: string}[],
  *            blame: {client: bigint, rule: string, evidence: Uint8Array|undefined}[]}} Closing
  */
 
@@ -271,7 +271,7 @@ export class Server {
     if (state.contributors.size < this.fewest) throw new SessionEnd('A03');
     this.#mustHaveHolders('A03');
     this.#mustBeConnected();
-    state.ciphertexts = new Map();
+    if (!this.parameters.signsDealings) state.ciphertexts = new Map();
     const contributors = ascending(state.contributors);
     if (this.parameters.chosen) return this.#openAcknowledging();
     return this.parameters.active
@@ -310,12 +310,12 @@ export class Server {
       const { blocks, digests } = checks.dealingOf(this.parameters, state, client, dealt);
       const place = dealt.findIndex((each) => each.client === complainer);
       return {
-        client, block: blocks[Math.floor(place / BLOCK)], digests, signature: state.dealingSignatures.get(client),
+        client, block: blocks[checks.blockOf(place)], digests, signature: state.dealingSignatures.get(client),
       };
     });
   }
 
-  /** The sealed pair from one client to another, as evidence.js has it (§3.6). */
+  /** The committed pair from one client to another, as evidence.js has it (§3.6). */
   pairFrom(dealer, receiver) {
     const { advertisements, ciphertexts, binding } = this.state;
     return {
@@ -382,8 +382,8 @@ export class Server {
 
   /** §6.7 */
   closeUnmasking(closing) {
-    this.#mustHaveHolders('A05');
-    this.state.result = unmask(this, closing.inconsistent);
+    if (!this.parameters.signsDealings) this.#mustHaveHolders('A05');
+    this.state.result = unmask(this, rebuildSecrets(this, closing));
     this.#eraseAll();
     this.state.phase = 'COMPLETED';
     return [];

@@ -151,29 +151,62 @@ export function elementsOf(share) {
   return elements;
 }
 
+const pointsOf = (sharesByPoint) => [...sharesByPoint.keys()].sort((a, b) => a - b);
+
+/**
+ * The polynomials, one for each limb, through the t shares with the smallest points.
+ * @param {Map<number, Uint8Array>} sharesByPoint canonical
+ * @param {number} t
+ */
+export function polynomialsThrough(sharesByPoint, t) {
+  const points = pointsOf(sharesByPoint).slice(0, t);
+  const shares = points.map((x) => elementsOf(sharesByPoint.get(x)));
+  return Array.from({ length: LIMBS }, (_, l) => interpolate(points, shares.map((share) => share[l])));
+}
+
+/** The points of the shares that are off polynomials, ascending. */
+export function pointsOff(polynomials, sharesByPoint) {
+  const isOff = (x) => {
+    const share = elementsOf(sharesByPoint.get(x));
+    return polynomials.some((polynomial, l) => evaluate(polynomial, x) !== share[l]);
+  };
+  return pointsOf(sharesByPoint).filter(isOff);
+}
+
 /** A candidate: polynomials, their secret if it verifies, and the points whose shares are off them. */
-function judge(polynomials, points, shares, verify) {
+function judge(polynomials, sharesByPoint, verify) {
   if (polynomials.includes(null)) return { secret: null, off: [] };
   const secret = secretOf(polynomials.map((polynomial) => polynomial[0] ?? 0));
-  const isOff = (x, i) => polynomials.some((polynomial, l) => evaluate(polynomial, x) !== shares[i][l]);
-  return { secret: secret && verify(secret) ? secret : null, off: points.filter(isOff) };
+  return { secret: secret && verify(secret) ? secret : null, off: pointsOff(polynomials, sharesByPoint) };
 }
 
 /**
- * Rebuilds a secret, and corrects wrong shares (§5.3, §5.4).
+ * Rebuilds a secret from shares that all lie on one set of polynomials (§5.4, with signed dealings).
+ * @param {Map<number, Uint8Array>} sharesByPoint canonical
+ * @param {number} t
+ * @param {(secret: Uint8Array) => boolean} verify
+ * @returns {Uint8Array|null} null when they do not, when there are fewer than t, or when the secret does not verify
+ */
+export function rebuildFromAll(sharesByPoint, t, verify) {
+  if (sharesByPoint.size < t) return null;
+  const { secret, off } = judge(polynomialsThrough(sharesByPoint, t), sharesByPoint, verify);
+  return off.length ? null : secret;
+}
+
+/**
+ * Rebuilds a secret, and corrects wrong shares (§5.3, §5.4, without signed dealings).
  * @param {Map<number, Uint8Array>} sharesByPoint at least t of them, canonical
  * @param {number} t
  * @param {(secret: Uint8Array) => boolean} verify
  * @returns {{secret: Uint8Array, off: number[]}|null} off: the points of shares that are not on the polynomials
  */
 export function rebuild(sharesByPoint, t, verify) {
-  const points = [...sharesByPoint.keys()].sort((a, b) => a - b);
+  const attempt = judge(polynomialsThrough(sharesByPoint, t), sharesByPoint, verify);
+  if (attempt.secret && attempt.off.length <= Math.floor((sharesByPoint.size - t) / 2)) return attempt;
+  const points = pointsOf(sharesByPoint);
   const shares = points.map((x) => elementsOf(sharesByPoint.get(x)));
   const limbs = Array.from({ length: LIMBS }, (_, l) => shares.map((share) => share[l]));
-  const first = limbs.map((ys) => interpolate(points.slice(0, t), ys.slice(0, t)));
-  const attempt = judge(first, points, shares, verify);
-  if (attempt.secret && attempt.off.length <= Math.floor((points.length - t) / 2)) return attempt;
-  const corrected = judge(limbs.map((ys) => decodeReedSolomon(points, ys, t)), points, shares, verify);
+  const corrected = judge(limbs.map((ys) => decodeReedSolomon(points, ys, t)), sharesByPoint, verify);
   if (corrected.secret) return corrected;
   return attempt.secret ? attempt : null;
 }

@@ -1,12 +1,10 @@
 /**
- * The result (§6.7): rebuilding secrets, taking masks off the sum, decoding.
+ * The result (§6.7): taking masks off the sum, decoding.
  */
-import { ascending, equal } from './canonical.js';
+import { ascending } from './canonical.js';
 import * as crypto from './crypto.js';
 import { reduce } from './packing.js';
 import { addMask } from './prg.js';
-import { SessionEnd } from './rules.js';
-import { rebuild } from './sharing.js';
 
 const maskPrivateOf = ({ hybrid, digest }, secret) => (hybrid ? crypto.maskPrivateKey(secret, digest) : secret);
 
@@ -19,29 +17,6 @@ function encapsulatedBetween({ parameters, state }, owner, secret, other) {
   }
   const wrapped = state.encapsulated.get(owner).get(other);
   return { ...wrapped, secret: crypto.maskWrap(secret, state.binding, owner, other, wrapped) };
-}
-
-/** Whether a secret of the owner is the one that it advertised (§5.3). */
-function verifierOf({ parameters, state }, owner) {
-  const advertisement = state.advertisements.get(owner);
-  if (!state.contributors.has(owner)) {
-    return (secret) => equal(crypto.agreementPublicKey(maskPrivateOf(parameters, secret)), advertisement.maskPublic);
-  }
-  return (secret) => equal(crypto.commitment(parameters.digest, owner, secret), advertisement.commitment);
-}
-
-/** Rebuilds one owner's secret, and tells whose shares are off its polynomials (§5.4). */
-function rebuildSecretOf(server, owner, inconsistent) {
-  const { state, topology, threshold } = server;
-  const holders = topology.holders(owner).filter((id) => state.asked.has(id));
-  const points = topology.pointsOf(owner);
-  const shares = new Map(holders.map((holder) => [points.get(holder), state.revealed.get(holder).get(owner)]));
-  const rebuilt = rebuild(shares, threshold, verifierOf(server, owner));
-  if (!rebuilt) return null;
-  for (const holder of holders) {
-    if (rebuilt.off.includes(points.get(holder))) inconsistent.push({ holder, owner });
-  }
-  return rebuilt.secret;
 }
 
 function removeSelfMask({ parameters }, sum, seed) {
@@ -67,16 +42,14 @@ function removePairwiseMasks(server, sum, owner, secret) {
 }
 
 /**
- * Unmasks and decodes the sum (§6.7). Every secret has at least t shares.
+ * Unmasks and decodes the sum (§6.7).
  * @param {import('./server.js').Server} server
- * @param {{holder: bigint, owner: bigint}[]} inconsistent appended to, ascending by owner and then holder
+ * @param {Map<bigint, Uint8Array>} secrets by owner; erased
  * @returns {{vectors: object[], contributors: bigint[], totalWeight: bigint|undefined}}
- * @throws {SessionEnd} A06, A13
+ * @throws {SessionEnd} A13
  */
-export function unmask(server, inconsistent) {
+export function unmask(server, secrets) {
   const { parameters, state } = server;
-  const secrets = new Map(server.owners.map((owner) => [owner, rebuildSecretOf(server, owner, inconsistent)]));
-  if ([...secrets.values()].includes(null)) throw new SessionEnd('A06');
   const sum = state.sum.slice();
   for (const [owner, secret] of secrets) {
     if (state.contributors.has(owner)) removeSelfMask(server, sum, secret);

@@ -11,15 +11,15 @@ const PUBLIC_KEYS = [32, 1216];
 const COMMITMENT = 32;
 const SIGNATURE = 64;
 const ATTESTATION = 192;
-const PARCELS = [112, 1200, 2288, 2320];
-const SHARE = 36;
-const ENTRY = 152;
-const LONGEST_BLOCK = 2432;
+const PARCELS = [112, 144, 1200, 2288, 2320];
+const SHARES = [36, 68];
+const ENTRY = 184;
+const LONGEST_BLOCK = 2944;
 const DIGEST = 32;
 const PROOF = 128;
 const LONGEST_ITEM = 256;
 const LONGEST_HYBRID_ITEM = 2640;
-const LONGEST_DEALINGS = 21000;
+const LONGEST_DEALINGS = 27000;
 
 const Offer = [single(1, 'parameters', 'bytes')];
 
@@ -100,7 +100,7 @@ function checkSealed({ ciphertexts }) {
 
 function checkRevealed(shares) {
   checkAscending(shares.map(({ owner }) => owner));
-  shares.forEach(({ share }) => checkLength(share, SHARE));
+  shares.forEach(({ share }) => checkLength(share, ...SHARES));
 }
 
 function checkSignatures(confirmations) {
@@ -139,6 +139,8 @@ const CHECKS = {
   UnmaskingResponse({ seedShares, maskKeyShares }) {
     checkRevealed(seedShares);
     checkRevealed(maskKeyShares);
+    const lengths = [...seedShares, ...maskKeyShares].map(({ share }) => share.length);
+    check(new Set(lengths).size <= 1, 'shares of one message have different lengths');
   },
   Complaint: ({ accused }) => checkAscending(accused),
   DisclosureRequest({ dealings }) {

@@ -4,10 +4,10 @@ Every module names the sections that it follows. It uses plain Python integers a
 `cryptography` and PyNaCl (pyaegis for suite 0x0002 alone), and nothing of the `secagg` package: where the two
 disagree, one of them or the document is wrong.
 
-Read in this order: `canonical`, `parameters`, `rules`, `digests`, `topology`; `keys`, `sealing`, `signatures`, `prg`,
-`dealings`, `edwards`, `disclosures`;
-`vectors`, `packing`; `field`, `sharing`; `protobuf`, `wire`, `evidence`, `policy`, `client_secrets`,
-`client_rounds`, `client`, `blame`, `unmasking`, `server_state`, `server_checks`, `server`; for
+Read in this order: `canonical`, `parameters`, `rules`, `digests`, `topology`; `commitments`, `keys`, `sealing`,
+`signatures`, `prg`, `dealings`, `edwards`, `disclosures`;
+`vectors`, `packing`; `field`, `sharing`; `protobuf`, `wire`, `contradictions`, `evidence`, `policy`, `client_secrets`,
+`client_rounds`, `client`, `blame`, `unmasking`, `rebuilding`, `server_state`, `server_checks`, `server`; for
 differential privacy `plans`, `noise`, `privatizing`; for cells `cells`, `cell_sums`.
 
 It is no library. It is slow, erases secrets only by forgetting them, bounds no message by its size, and has neither

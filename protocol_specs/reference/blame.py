@@ -1,10 +1,15 @@
-"""Who is blamed for complaints (§6.8, §6.9)."""
+"""Who is blamed, for complaints (§6.8) and for shares (§5.4), and with what (§6.9)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from protocol_specs.reference import dealings, disclosures, evidence
+from protocol_specs.reference import commitments, dealings, disclosures, evidence, keys, sealing, sharing
+from protocol_specs.reference import parameters as parameters_
+from protocol_specs.reference.commitments import SHARE_BYTES
+from protocol_specs.reference.contradictions import Contradiction
 from protocol_specs.reference.evidence import Pair
+from protocol_specs.reference.parameters import Parameters
+from protocol_specs.reference.topology import share_point
 from protocol_specs.reference.wire import Advertisement, Dealing, Disclosure, DisclosureRequest, ShareKeysResponse
 
 MOST_DEALINGS = 8
@@ -65,9 +70,46 @@ class Dealt:
         block = dealings.blocks(entries)[place // dealings.ENTRIES_IN_A_BLOCK]
         return Dealing(dealer, block, dealings.digests(entries), response.signature)
 
+    def _committed(self, dealer: int, receiver: int) -> bytes:
+        return next(s.ciphertext for s in self.responses[dealer].ciphertexts if s.client == receiver)
+
+    def fits(self, owner: int, holder: int, kind: int, revealed: bytes) -> bool:
+        """Whether a share and the digest behind it fit what the owner dealt to the holder."""
+        share, other_digest = revealed[:SHARE_BYTES], revealed[SHARE_BYTES:]
+        commitment = self._committed(owner, holder)[sealing.SEALED_BYTES :]
+        return commitments.fits(self.session, self.binding, owner, holder, kind, share, other_digest, commitment)
+
+    def contradiction(self, p: Parameters, owner: int, kind: int, fitting: Mapping[int, bytes]) -> Contradiction:
+        """The evidence from shares that fit, at least t and in ascending order of holder."""
+        shares = {share_point(p, owner, holder): both[:SHARE_BYTES] for holder, both in fitting.items()}
+        polynomials = sharing.through_the_first(shares, p.threshold)
+        secret, own = sharing.secret_of(polynomials), self.advertisements[owner]
+        shown = list(fitting)[: p.threshold]
+        if secret is not None and keys.is_advertised(own, self.session, kind, secret):
+            first_off = sharing.off(polynomials, shares)[0]
+            shown.append(next(holder for holder in fitting if share_point(p, owner, holder) == first_off))
+        response = self.responses[owner]
+        entries = self.entries(response)
+        blocks = [
+            block
+            for block in dealings.blocks(entries)
+            if {dealings.receiver_of(its) for its in dealings.cut(block, dealings.ENTRY_BYTES)} & set(shown)
+        ]
+        return Contradiction(
+            parameters_.encode(p),
+            self.binding,
+            own,
+            dealings.digests(entries),
+            response.signature[:64],
+            b"".join(blocks),
+            kind,
+            tuple(shown),
+            b"".join(fitting[holder] for holder in shown),
+        )
+
     def pair(self, dealer: int, receiver: int) -> Pair:
-        """The sealed pair from one to the other."""
-        sealed = next(s.ciphertext for s in self.responses[dealer].ciphertexts if s.client == receiver)
+        """The committed pair from one to the other."""
+        sealed = self._committed(dealer, receiver)
         dealer_public, receiver_public = (self.advertisements[c].channel_public for c in (dealer, receiver))
         return Pair(self.session, self.binding, dealer, dealer_public, receiver, receiver_public, sealed)
 

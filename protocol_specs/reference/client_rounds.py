@@ -4,12 +4,24 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from protocol_specs.reference import chosen, digests, keys, parameters, sealing, sharing, signatures, vectors, wire
+from protocol_specs.reference import (
+    chosen,
+    commitments,
+    digests,
+    keys,
+    parameters,
+    sealing,
+    sharing,
+    signatures,
+    vectors,
+    wire,
+)
 from protocol_specs.reference.blame import MOST_DEALINGS, Dealt
 from protocol_specs.reference.chosen_client import Choice
 from protocol_specs.reference.client_secrets import agree as _agree
 from protocol_specs.reference.client_secrets import there as _there
 from protocol_specs.reference.client_state import Secrets
+from protocol_specs.reference.commitments import MASK_KEY, SEED
 from protocol_specs.reference.errors import LocalError, demand
 from protocol_specs.reference.evidence import Pair, disclose
 from protocol_specs.reference.parameters import Parameters
@@ -140,7 +152,8 @@ class Rounds:
             nonce = self._random(sealing.NONCE_BYTES)
             pair = (seed_share, mask_key_share)
             ciphertext = sealing.seal(outgoing, nonce, self.binding, self.client, other.client, pair, mask_ciphertext)
-            parcel = sealing.Parcel(channel_ciphertext, ciphertext, mask_ciphertext, wrap)
+            commitment = self._commitment(self.client, other.client, pair)
+            parcel = sealing.Parcel(channel_ciphertext, ciphertext, mask_ciphertext, wrap, commitment)
             sealed.append(wire.SealedShares(other.client, parcel.join()))
         secrets.mask_secret = None
         if not self.parameters.hybrid and not self.parameters.signs_dealings:
@@ -174,7 +187,7 @@ class Rounds:
     def _opened(
         self, request: wire.MaskedInputCollectionRequest
     ) -> tuple[dict[int, tuple[bytes, bytes]], dict[int, bytes]]:
-        """Checks 1 to 3 of §6.4: the pairs, and those that cannot be read, as they came. A later request comes anew."""
+        """Checks 1 to 3 of §6.4: the pairs, and those to complain of, as they came. A later request comes anew."""
         if self.choice is not None:
             self.choice.check_sharers(request)
         else:
@@ -185,19 +198,25 @@ class Rounds:
         for sealed in request.ciphertexts:
             sender = sealed.client
             key = _there(self.secrets.incoming_channel_keys)[sender]
-            parcel = sealing.split(self.parameters.hybrid, sender, self.client, sealed.ciphertext, to_server=False)
+            parcel = sealing.split(self.parameters, sender, self.client, sealed.ciphertext, to_server=False)
             if self.parameters.hybrid:
                 received = keys.decapsulate(_there(self.secrets.channel_private), parcel.channel_ciphertext)
                 key = keys.hybrid_key(key, received, self.binding)
             pair = sealing.read(key, self.binding, sender, self.client, parcel.sealed, parcel.mask_ciphertext)
-            if pair is None:
-                unreadable[sender] = parcel.sealed
+            if pair is None or self._commitment(sender, self.client, pair) != parcel.commitment:
+                unreadable[sender] = parcel.committed
                 continue
             pairs[sender] = pair
             if parcel.mask_ciphertext:
                 received = keys.decapsulate(_there(self.secrets.mask_private), parcel.mask_ciphertext)
                 _there(self.secrets.encapsulated)[sender] = received
         return pairs, unreadable
+
+    def _commitment(self, owner: int, holder: int, pair: tuple[bytes, bytes]) -> bytes:
+        """The commitment to a pair of shares in a session with signed dealings; nothing in others."""
+        if not self.parameters.signs_dealings:
+            return b""
+        return commitments.pair_commitment(self.session, self.binding, owner, holder, *pair)
 
     def _mask(self) -> list[int]:
         """y of §6.4, its words not yet cut to their rings."""
@@ -266,13 +285,19 @@ class Rounds:
             demand(len(survivors) + 1 >= p.minimum_contributors, "C56")
 
     def _reveal(self, survivors: tuple[int, ...], dropped: tuple[int, ...]) -> wire.UnmaskingResponse:
-        seed_shares, mask_key_shares = _there(self.secrets.seed_shares), _there(self.secrets.mask_key_shares)
-        response = wire.UnmaskingResponse(
-            tuple(wire.RevealedShare(owner, seed_shares[owner]) for owner in survivors),
-            tuple(wire.RevealedShare(owner, mask_key_shares[owner]) for owner in dropped),
-        )
+        held = {SEED: _there(self.secrets.seed_shares), MASK_KEY: _there(self.secrets.mask_key_shares)}
+
+        def revealed(kind: int, owner: int) -> wire.RevealedShare:
+            share, other = held[kind][owner], MASK_KEY if kind == SEED else SEED
+            if self.parameters.signs_dealings:
+                ends = self.session, self.binding, owner, self.client
+                share += commitments.share_digest(*ends, other, held[other][owner])
+            return wire.RevealedShare(owner, share)
+
+        seed_shares = tuple(revealed(SEED, owner) for owner in survivors)
+        mask_key_shares = tuple(revealed(MASK_KEY, owner) for owner in dropped)
         self._erase()
-        return response
+        return wire.UnmaskingResponse(seed_shares, mask_key_shares)
 
     def _check_confirmations(self, request: wire.UnmaskingRequest) -> None:
         contributors = set(self.contributors)

@@ -33,7 +33,7 @@ class Secrets:
     encapsulated: dict[int, keys.Encapsulated] | None = None
     """To the mask keys of neighbours with higher ids; from MaskedInput on, also from those with lower ones."""
     accused: dict[int, bytes] | None = None
-    """The sealed pairs that it complained of, by their senders."""
+    """The sealed pairs that it complained of, with signed dealings committed ones, by their senders."""
     seed_shares: dict[int, bytes] | None = None
     mask_key_shares: dict[int, bytes] | None = None
     inputs: tuple[vectors.Inputs, int] | None = None

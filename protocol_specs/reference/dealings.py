@@ -1,4 +1,4 @@
-"""What a dealer signs of the sealed pairs that it deals, and how one pair of them is shown (§3.6)."""
+"""What a dealer signs of the committed pairs that it deals, and how one pair of them is shown (§3.6)."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -6,13 +6,18 @@ from hashlib import sha256
 from protocol_specs.reference.canonical import canonical
 
 ENTRIES_IN_A_BLOCK = 16
-ENTRY_BYTES = 152
+ENTRY_BYTES = 184
 DIGEST_BYTES = 32
 
 
-def entry(receiver: int, receiver_public: bytes, sealed: bytes) -> bytes:
-    """One sealed pair with its receiver, and the receiver's channel public key as the dealer was shown it."""
-    return receiver.to_bytes(8, "big") + receiver_public + sealed
+def entry(receiver: int, receiver_public: bytes, committed: bytes) -> bytes:
+    """One committed pair with its receiver, and the receiver's channel public key as the dealer was shown it."""
+    return receiver.to_bytes(8, "big") + receiver_public + committed
+
+
+def receiver_of(its: bytes) -> int:
+    """The receiver of an entry."""
+    return int.from_bytes(its[:8], "big")
 
 
 def blocks(entries: Sequence[bytes]) -> list[bytes]:
@@ -44,8 +49,9 @@ def possession_context(session: bytes, binding: bytes, dealer: int, dealer_publi
 def stands_in(its: bytes, block: bytes, dealt: bytes) -> bool:
     """Whether an entry stands in the dealing of a block and digests."""
     whole = len(block) % ENTRY_BYTES == 0 and len(dealt) % DIGEST_BYTES == 0
-    return whole and its in _cut(block, ENTRY_BYTES) and block_digest(block) in _cut(dealt, DIGEST_BYTES)
+    return whole and its in cut(block, ENTRY_BYTES) and block_digest(block) in cut(dealt, DIGEST_BYTES)
 
 
-def _cut(data: bytes, length: int) -> list[bytes]:
+def cut(data: bytes, length: int) -> list[bytes]:
+    """Pieces of a length, the last one what is left."""
     return [data[at : at + length] for at in range(0, len(data), length)]

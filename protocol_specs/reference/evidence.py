@@ -1,9 +1,9 @@
-"""Evidence about one sealed pair, which anybody who has the roster can judge (§3.6)."""
+"""Evidence about one committed pair, which anybody who has the roster can judge, and who judges all evidence (§3.6)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol_specs.reference import dealings, disclosures, keys, sealing, signatures
+from protocol_specs.reference import commitments, contradictions, dealings, disclosures, keys, sealing, signatures
 from protocol_specs.reference.canonical import Reader, canonical, data
 from protocol_specs.reference.errors import Undecodable, demand
 from protocol_specs.reference.wire import Advertisement, Dealing, Disclosure
@@ -13,7 +13,7 @@ _LABEL = "secagg/v1 blame evidence"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A sealed pair from a dealer to a receiver, and the channel public keys of both."""
+    """A committed pair from a dealer to a receiver, `sealed`, and the channel public keys of both."""
 
     session: bytes
     binding: bytes
@@ -58,10 +58,13 @@ class Pair:
         return disclosures.shown(self.receiver_public, self.dealer_public, proof, self.context)
 
     def is_readable(self, agreement: bytes) -> bool:
-        """Whether it opens, and both shares are canonical."""
+        """Whether it opens, both shares are canonical, and they fit the commitment behind it."""
         dealer, receiver = _named(self.dealer, self.dealer_public), _named(self.receiver, self.receiver_public)
         key = keys.channel_key(agreement, self.binding, dealer, receiver)
-        return sealing.read(key, self.binding, self.dealer, self.receiver, self.sealed) is not None
+        sealed, commitment = self.sealed[: sealing.SEALED_BYTES], self.sealed[sealing.SEALED_BYTES :]
+        pair = sealing.read(key, self.binding, self.dealer, self.receiver, sealed)
+        ends = self.session, self.binding, self.dealer, self.receiver
+        return pair is not None and commitments.pair_commitment(*ends, *pair) == commitment
 
 
 def _named(client: int, channel_public: bytes) -> Advertisement:
@@ -102,7 +105,9 @@ def disclose(
 
 
 def judge(evidence: bytes, roster: Mapping[int, bytes]) -> tuple[int, str] | None:
-    """Whom evidence is against, and the id; None when it is not accepted."""
+    """Whom evidence of either kind is against, and the id; None when it is not accepted."""
+    if evidence.startswith(data(contradictions.LABEL.encode("ascii"))):
+        return contradictions.judge(evidence, roster)
     try:
         pair, dealing, complainer, proof = _decode(evidence)
     except Undecodable:
@@ -139,9 +144,10 @@ def _decode(evidence: bytes) -> tuple[Pair, Dealing, Advertisement, bytes]:
 
     session, binding = read(32), read(32)
     dealer, dealer_public = reader.integer(), read(32)
-    dealing = Dealing(dealer, read(*range(152, 2433, 152)), reader.data(), read(64))
+    block = read(*(entries * dealings.ENTRY_BYTES for entries in range(1, dealings.ENTRIES_IN_A_BLOCK + 1)))
+    dealing = Dealing(dealer, block, reader.data(), read(64))
     complainer = Advertisement(reader.integer(), read(32), read(32), read(32), read(64))
-    pair = Pair(session, binding, dealer, dealer_public, complainer.client, complainer.channel_public, read(112))
+    pair = Pair(session, binding, dealer, dealer_public, complainer.client, complainer.channel_public, read(144))
     proof = read(128)
     reader.end()
     return pair, dealing, complainer, proof

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from protocol_specs.reference.canonical import canonical
+from protocol_specs.reference.commitments import SEED
 from protocol_specs.reference.errors import Undecodable
 from protocol_specs.reference.wire import Advertisement
 
@@ -165,3 +166,10 @@ def self_prg_key(self_mask_seed: bytes, session: bytes) -> bytes:
 def commitment(session: bytes, client: int, self_mask_seed: bytes) -> bytes:
     """A client's commitment to its self-mask seed."""
     return sha256(canonical("secagg/v1 self mask commitment", session, client, self_mask_seed)).digest()
+
+
+def is_advertised(own: Advertisement, session: bytes, kind: int, secret: bytes, hybrid: bool = False) -> bool:
+    """Whether a rebuilt secret of a kind of shares is the one that its owner advertised (§5.3)."""
+    if kind == SEED:
+        return commitment(session, own.client, secret) == own.commitment
+    return public_key(mask_private(secret, session, hybrid)) == own.mask_public

@@ -9,10 +9,13 @@ from nacl.exceptions import CryptoError
 from protocol_specs.reference import sharing
 from protocol_specs.reference.canonical import canonical
 from protocol_specs.reference.errors import Undecodable
+from protocol_specs.reference.parameters import Parameters
 
 NONCE_BYTES = 24
 SHARE_BYTES = 36
 SEALED_BYTES = 112
+COMMITMENT_BYTES = 32
+COMMITTED_BYTES = SEALED_BYTES + COMMITMENT_BYTES
 CIPHERTEXT_BYTES = 1088
 WRAP_BYTES = 32
 
@@ -35,23 +38,36 @@ class Parcel:
     sealed: bytes
     mask_ciphertext: bytes
     wrap: bytes
+    commitment: bytes = b""
 
     def join(self) -> bytes:
         """The parcel as it travels."""
-        return self.channel_ciphertext + self.sealed + self.mask_ciphertext + self.wrap
+        return self.channel_ciphertext + self.committed + self.mask_ciphertext + self.wrap
+
+    @property
+    def committed(self) -> bytes:
+        """The sealed pair, and with signed dealings the commitment to it."""
+        return self.sealed + self.commitment
 
 
-def split(hybrid: bool, sender: int, receiver: int, parcel: bytes, to_server: bool) -> Parcel:
-    """Cut a parcel; raises `Undecodable` for another length than suite and direction give."""
-    upwards = hybrid and sender < receiver
-    lengths = hybrid * CIPHERTEXT_BYTES, SEALED_BYTES, upwards * CIPHERTEXT_BYTES, (upwards and to_server) * WRAP_BYTES
+def split(p: Parameters, sender: int, receiver: int, parcel: bytes, to_server: bool) -> Parcel:
+    """Cut a parcel; raises `Undecodable` for another length than session and direction give."""
+    upwards = p.hybrid and sender < receiver
+    lengths = (
+        p.hybrid * CIPHERTEXT_BYTES,
+        SEALED_BYTES,
+        p.signs_dealings * COMMITMENT_BYTES,
+        upwards * CIPHERTEXT_BYTES,
+        (upwards and to_server) * WRAP_BYTES,
+    )
     if len(parcel) != sum(lengths):
         raise Undecodable("a parcel has another length")
     parts = []
     for length in lengths:
         parts.append(parcel[:length])
         parcel = parcel[length:]
-    return Parcel(*parts)
+    channel_ciphertext, sealed, commitment, mask_ciphertext, wrap = parts
+    return Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap, commitment)
 
 
 def seal(

@@ -6,7 +6,7 @@ is wrong with a client's answer costs that client its place: `dropped` says why,
 
 from dataclasses import replace
 
-from protocol_specs.reference import chosen, unmasking, vectors, wire
+from protocol_specs.reference import chosen, rebuilding, unmasking, vectors, wire
 from protocol_specs.reference.blame import Blame, hints, named
 from protocol_specs.reference.errors import Breach, LocalError, Undecodable, demand
 from protocol_specs.reference.server_checks import Checks
@@ -169,8 +169,11 @@ class Server(Checks):
     def _close_unmasking(self) -> None:
         """§6.7."""
         responses = {c: body for c, body in self._accepted.items() if isinstance(body, wire.UnmaskingResponse)}
-        unmasked = unmasking.unmask(self._view, self._sum, responses)
-        self.inconsistent = unmasked.inconsistent
-        sums = vectors.decode_sum(self.parameters, unmasked.words, len(self._contributors))
+        rebuilt = rebuilding.rebuild_secrets(self._view, responses)
+        self.blame = rebuilt.blame
+        demand(not self.blame, "A06")
+        self.inconsistent = rebuilt.reports
+        words = unmasking.unmask(self._view, self._sum, rebuilt.secrets)
+        sums = vectors.decode_sum(self.parameters, words, len(self._contributors))
         self.result = Result(sums.vectors, tuple(sorted(self._contributors)), sums.total_weight)
         self.phase, self.requests = Phase.COMPLETED, {}

@@ -1,7 +1,8 @@
 """What the server checks of a client's answer (§6), and what it takes from it."""
 
 from protocol_specs.reference import chosen, disclosures, keys, sharing, signatures, vectors, wire
-from protocol_specs.reference.errors import demand
+from protocol_specs.reference.commitments import REVEALED_BYTES, SHARE_BYTES
+from protocol_specs.reference.errors import Undecodable, demand
 from protocol_specs.reference.server_state import Phase, State
 
 ROUND_OF: dict[type[wire.Response], Phase] = {
@@ -117,5 +118,7 @@ class Checks(State):
         owners = tuple(tuple(s.owner for s in kind) for kind in (response.seed_shares, response.mask_key_shares))
         asked = self._asked[client]
         demand(owners == asked, "S50")
+        if response.share_lengths - {REVEALED_BYTES if self.parameters.signs_dealings else SHARE_BYTES}:
+            raise Undecodable("a share has another length")
         shares = (*response.seed_shares, *response.mask_key_shares)
-        demand(all(sharing.is_canonical(revealed.share) for revealed in shares), "S51")
+        demand(all(sharing.is_canonical(revealed.share[:SHARE_BYTES]) for revealed in shares), "S51")

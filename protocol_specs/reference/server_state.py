@@ -93,6 +93,7 @@ class State:
             self._sharers,
             frozenset(self._contributors),
             self._encapsulated,
+            self._dealt,
         )
 
     def _with_enough_neighbours(self, clients: set[int]) -> set[int]:
@@ -123,7 +124,7 @@ class State:
         self.phase, self.requests, self.abort_reason = Phase.ABORTED, {}, reason
 
     def _split(self, sender: int, sealed: wire.SealedShares) -> sealing.Parcel:
-        return sealing.split(self.parameters.hybrid, sender, sealed.client, sealed.ciphertext, to_server=True)
+        return sealing.split(self.parameters, sender, sealed.client, sealed.ciphertext, to_server=True)
 
     @property
     def _sharer_set(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Sharing a secret (§5.2), rebuilding it (§5.3), and correcting wrong shares (§5.4)."""
+"""Sharing a secret (§5.2), rebuilding it (§5.3), and wrong shares (§5.4)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from protocol_specs.reference.field import P, divide, evaluate, interpolate, solve
 
 Random = Callable[[int], bytes]
-_Polynomial = Callable[[int], int]
+Polynomial = Callable[[int], int]
 
 LIMBS = 18
 LIMB_BITS = 15
@@ -85,40 +85,61 @@ def rebuild(shares: Mapping[int, bytes], threshold: int, accept: Callable[[bytes
 
     `accept` verifies a candidate against what was advertised: a secret that is accepted is right, whoever lied.
     """
-    points = sorted(shares)
-    elements = {point: decode_share(shares[point]) for point in points}
-    correctable = (len(points) - threshold) // 2
+    correctable = (len(shares) - threshold) // 2
 
-    def attempt(polynomials: Sequence[_Polynomial] | None) -> Rebuilt | None:
-        if polynomials is None:
+    def attempt(polynomials: Sequence[Polynomial] | None) -> Rebuilt | None:
+        secret = None if polynomials is None else secret_of(polynomials)
+        if polynomials is None or secret is None or not accept(secret):
             return None
-        secret = from_limbs([polynomial(0) for polynomial in polynomials])
-        if secret is None or not accept(secret):
-            return None
-        return Rebuilt(secret, [x for x in points if [polynomial(x) for polynomial in polynomials] != elements[x]])
+        return Rebuilt(secret, off(polynomials, shares))
 
-    plain = attempt(_through_the_first(points, elements, threshold))
+    plain = attempt(through_the_first(shares, threshold))
     if plain is not None and len(plain.inconsistent) <= correctable:
         return plain
     # Also for a secret that was accepted: errors that cancel at 0 put honest holders off the polynomials.
+    points = sorted(shares)
+    elements = {point: decode_share(shares[point]) for point in points}
     return attempt(_corrected(points, elements, threshold)) or plain
 
 
-def _through_the_first(points: list[int], elements: dict[int, list[int]], threshold: int) -> list[_Polynomial]:
-    """The polynomials through the t shares with the smallest points."""
-    chosen = points[:threshold]
+def agreed(shares: Mapping[int, bytes], threshold: int, accept: Callable[[bytes], bool]) -> bytes | None:
+    """The secret of canonical shares, by point, all of which lie on one set of polynomials; None if it is not accepted.
 
-    def polynomial(limb: int) -> _Polynomial:
-        values = [elements[x][limb] for x in chosen]
+    None, too, if they do not, or if there are fewer than t of them.
+    """
+    if len(shares) < threshold:
+        return None
+    polynomials = through_the_first(shares, threshold)
+    secret = secret_of(polynomials)
+    return secret if secret is not None and not off(polynomials, shares) and accept(secret) else None
+
+
+def through_the_first(shares: Mapping[int, bytes], threshold: int) -> list[Polynomial]:
+    """The polynomials, one for each limb, through the t shares with the smallest points."""
+    chosen = sorted(shares)[:threshold]
+    elements = [decode_share(shares[x]) for x in chosen]
+
+    def polynomial(limb: int) -> Polynomial:
+        values = [each[limb] for each in elements]
         return lambda at: interpolate(chosen, values, at)
 
     return [polynomial(limb) for limb in range(LIMBS)]
 
 
-def _corrected(points: list[int], elements: dict[int, list[int]], threshold: int) -> list[_Polynomial] | None:
+def secret_of(polynomials: Sequence[Polynomial]) -> bytes | None:
+    """The secret that is shared with polynomials, or None if there is none."""
+    return from_limbs([polynomial(0) for polynomial in polynomials])
+
+
+def off(polynomials: Sequence[Polynomial], shares: Mapping[int, bytes]) -> list[int]:
+    """The points of the shares that are off polynomials, in ascending order."""
+    return [x for x in sorted(shares) if [polynomial(x) for polynomial in polynomials] != decode_share(shares[x])]
+
+
+def _corrected(points: list[int], elements: dict[int, list[int]], threshold: int) -> list[Polynomial] | None:
     """The polynomials that all but ⌊(m - t)/2⌋ shares are on, if there are any."""
 
-    def polynomial(limb: int) -> _Polynomial | None:
+    def polynomial(limb: int) -> Polynomial | None:
         found = decode_reed_solomon(points, [elements[x][limb] for x in points], threshold)
         return None if found is None else lambda at: evaluate(found, at)
 

@@ -1,15 +1,14 @@
-"""From the masked sum and the revealed shares to the result (§6.7)."""
+"""From the masked sum and the rebuilt secrets to the sum (§6.7)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from protocol_specs.reference import digests, keys, vectors
-from protocol_specs.reference.errors import Breach, demand
+from protocol_specs.reference.blame import Dealt
 from protocol_specs.reference.parameters import Parameters
 from protocol_specs.reference.prg import words
-from protocol_specs.reference.sharing import Rebuilt, rebuild
 from protocol_specs.reference.topology import Graph
-from protocol_specs.reference.wire import Advertisement, UnmaskingResponse
+from protocol_specs.reference.wire import Advertisement
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ class Session:
     encapsulated: Mapping[tuple[int, int], keys.Encapsulated]
     """In a hybrid suite, by u and v with u < v: what u wrapped of the secret that it encapsulated to v, and the
     ciphertext."""
+    dealt: Dealt
 
     def encapsulated_between(self, owner: int, secret: bytes, other: int) -> keys.Encapsulated | None:
         """What was encapsulated between a client whose mask secret was rebuilt and another one."""
@@ -52,47 +52,19 @@ class Session:
         return all(len(self.holders(owner) & present) >= self.parameters.threshold for owner in owners)
 
 
-@dataclass(frozen=True, slots=True)
-class Unmasked:
-    """The words of the sum, and who revealed shares that are not on the polynomials (holder, owner)."""
-
-    words: list[int]
-    inconsistent: list[tuple[int, int]]
-
-
-def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, UnmaskingResponse]) -> Unmasked:
-    """Rebuild every secret and take the masks off; raises `Breach` with A05 or A06."""
+def unmask(session: Session, masked_sum: Sequence[int], secrets: Mapping[int, bytes]) -> list[int]:
+    """Take the masks off, with the rebuilt secret of every owner; the words of the sum."""
     p, total = session.parameters, list(masked_sum)
-    inconsistent: list[tuple[int, int]] = []
 
     def subtract(sign: int, key: bytes) -> None:
         for i, word in enumerate(words(p.suite, key, 0, len(total))):
             total[i] -= sign * word
 
-    def secret_of(owner: int, revealed: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> bytes:
-        holder_at = {session.graph.share_point(owner, holder): holder for holder in revealed}
-        rebuilt = _rebuild(p, {point: revealed[holder] for point, holder in holder_at.items()}, accept)
-        inconsistent.extend((holder_at[point], owner) for point in rebuilt.inconsistent)
-        return rebuilt.secret
-
     for u in sorted(session.contributors):
-        commitment = session.advertisements[u].commitment
-        shares = {h: s.share for h, r in responses.items() for s in r.seed_shares if s.owner == u}
-        seed = secret_of(
-            u,
-            shares,
-            lambda s, u=u, c=commitment: keys.commitment(session.digest, u, s) == c,  # type: ignore[misc]
-        )
-        subtract(1, keys.self_prg_key(seed, session.digest))
+        subtract(1, keys.self_prg_key(secrets[u], session.digest))
     binding = digests.binding(p, session.digest, session.advertisements.values())
     for d in session.rebuilt_sharers:
-        own = session.advertisements[d]
-        shares = {h: s.share for h, r in responses.items() for s in r.mask_key_shares if s.owner == d}
-
-        def is_advertised(secret: bytes, own: Advertisement = own) -> bool:
-            return keys.public_key(keys.mask_private(secret, session.digest, p.hybrid)) == own.mask_public
-
-        secret = secret_of(d, shares, is_advertised)
+        own, secret = session.advertisements[d], secrets[d]
         private = keys.mask_private(secret, session.digest, p.hybrid)
         for v in sorted(session.contributors & session.graph.neighbours(d)):
             other = session.advertisements[v]
@@ -100,15 +72,7 @@ def unmask(session: Session, masked_sum: Sequence[int], responses: Mapping[int, 
             encapsulated = session.encapsulated_between(d, secret, v)
             key = keys.pairwise_prg_key(shared, session.digest, binding, own, other, encapsulated)
             subtract(1 if v < d else -1, key)
-    return Unmasked(_reduce(p, total), inconsistent)
-
-
-def _rebuild(p: Parameters, shares: Mapping[int, bytes], accept: Callable[[bytes], bool]) -> Rebuilt:
-    demand(len(shares) >= p.threshold, "A05")
-    rebuilt = rebuild(shares, p.threshold, accept)
-    if rebuilt is None:
-        raise Breach("A06")
-    return rebuilt
+    return _reduce(p, total)
 
 
 def _reduce(p: Parameters, total: Sequence[int]) -> list[int]:

@@ -59,7 +59,7 @@ class SealedShares:
     """A parcel (§3.3); `client` is the receiver on the way to the server, and the sender on the way from it."""
 
     client: int = _field(1, "fixed64")
-    ciphertext: bytes = _bytes(2, 112, 1200, 2288, 2320)
+    ciphertext: bytes = _bytes(2, 112, 144, 1200, 2288, 2320)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class RevealedShare:
-    """One share of an owner's secret."""
+    """One share of an owner's secret, and with signed dealings the digest of its other share for the same holder."""
 
     owner: int = _field(1, "fixed64")
-    share: bytes = _bytes(2, 36)
+    share: bytes = _bytes(2, 36, 68)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Dealing:
     """What shows that a client dealt a pair (§3.6)."""
 
     client: int = _field(1, "fixed64")
-    block: bytes = _multiple(2, 152, 2432)
+    block: bytes = _multiple(2, 184, 2944)
     digests: bytes = _multiple(3, 32, 2**31)
     signature: bytes = _bytes(4, 192)
 
@@ -199,6 +199,11 @@ class UnmaskingResponse:
 
     seed_shares: tuple[RevealedShare, ...] = _list(1, RevealedShare)
     mask_key_shares: tuple[RevealedShare, ...] = _list(2, RevealedShare)
+
+    @property
+    def share_lengths(self) -> set[int]:
+        """The lengths of its shares: one, if there are any."""
+        return {len(revealed.share) for revealed in (*self.seed_shares, *self.mask_key_shares)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +305,8 @@ def _decode_envelope(data: bytes, receives: Sequence[type[B]]) -> Envelope[B]:
     if kind is None:
         raise Undecodable("a body that this role does not receive")
     envelope = Envelope(session, protobuf.decode(kind, content))
+    if isinstance(envelope.body, UnmaskingResponse) and len(envelope.body.share_lengths) > 1:
+        raise Undecodable("shares of one message have different lengths")
     return _same(data, envelope, encode_envelope(session, envelope.body))
 
 

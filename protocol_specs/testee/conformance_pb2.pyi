@@ -255,12 +255,14 @@ class Drop(_message.Message):
     def __init__(self, client: _Optional[int] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class OffPolynomial(_message.Message):
-    __slots__ = ("holder", "owner")
+    __slots__ = ("holder", "owner", "rule")
     HOLDER_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     holder: int
     owner: int
-    def __init__(self, holder: _Optional[int] = ..., owner: _Optional[int] = ...) -> None: ...
+    rule: str
+    def __init__(self, holder: _Optional[int] = ..., owner: _Optional[int] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("vectors", "contributors", "total_weight")

@@ -30,6 +30,7 @@ from protocol_specs.reference import (
     policy,
     prg,
     protobuf,
+    rebuilding,
     rules,
     sealing,
     server,
@@ -53,6 +54,7 @@ from protocol_specs.testee.faults_privacy import PRIVACY_FAULTS
 from protocol_specs.testee.faults_robust import ROBUST_FAULTS
 from protocol_specs.testee.faults_secrets import SECRET_FAULTS
 from protocol_specs.testee.faults_server import SERVER_FAULTS
+from protocol_specs.testee.faults_shares import SHARE_FAULTS
 from protocol_specs.testee.planting import Fault, Patch
 
 
@@ -61,7 +63,7 @@ def _skip(rule: str) -> Fault:
         if demanded != rule:
             errors.demand(holds, demanded)
 
-    modules = (chosen_client, client, client_rounds, evidence, policy, server, server_checks, unmasking, vectors)
+    modules = (chosen_client, client, client_rounds, evidence, policy, rebuilding, server, server_checks, vectors)
     return Fault(f"The check {rule} is left out.", (rule,), [(module, "demand", demand) for module in modules])
 
 
@@ -416,7 +418,7 @@ _OTHERS: dict[str, Fault] = {
     "leading-zeros-lost": Fault(
         "Leading zeros of a rebuilt secret are lost.", ("R50",), [(sharing, "from_limbs", _without_leading_zeros)]
     ),
-    "unverified-secrets": Fault("Rebuilt secrets are used as they are.", ("R17",), [(unmasking, "rebuild", _trusts)]),
+    "unverified-secrets": Fault("Rebuilt secrets are used as they are.", ("R17",), [(rebuilding, "rebuild", _trusts)]),
     "late-inputs-added": Fault(
         "An input is added after its round.", ("R25",), [(server.Server, "receive", _adds_late_inputs)]
     ),
@@ -445,6 +447,7 @@ FAULTS: dict[str, Fault] = {
     **PRIVACY_FAULTS,
     **ROBUST_FAULTS,
     **SECRET_FAULTS,
+    **SHARE_FAULTS,
     **_OTHERS,
 }
 """By name; `--fault NAME` plants one."""

@@ -572,8 +572,8 @@ CLIENT_FAULTS: Final[dict[str, Fault]] = {
         "R27",
         Client,
         "_reveal",
-        "mask_key_shares[owner]) for owner in dropped",
-        "seed_shares[owner]) for owner in dropped",
+        "revealed(MASK_KEY, owner)",
+        "revealed(SEED, owner)",
     ),
     "shares-swapped-when-opened": edited(
         "The two shares of a pair are taken for one another.",

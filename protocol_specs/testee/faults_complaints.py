@@ -29,8 +29,8 @@ _DEALING_FAULTS: dict[str, Fault] = {
         "R58",
         dealings,
         "entry",
-        "receiver_public + sealed",
-        "bytes(32) + sealed",
+        "receiver_public + committed",
+        "bytes(32) + committed",
     ),
     "dealing-of-any-session": edited(
         "A dealing signature does not name its session.",
@@ -69,7 +69,7 @@ _DEALING_FAULTS: dict[str, Fault] = {
         "R58 C37",
         dealings,
         "stands_in",
-        "its in _cut(block, ENTRY_BYTES)",
+        "its in cut(block, ENTRY_BYTES)",
         "its in block",
     ),
     "dealing-shifted-digests": edited(
@@ -77,7 +77,7 @@ _DEALING_FAULTS: dict[str, Fault] = {
         "R58 C37",
         dealings,
         "stands_in",
-        "in _cut(dealt, DIGEST_BYTES)",
+        "in cut(dealt, DIGEST_BYTES)",
         "in dealt",
     ),
     "dealing-any-block-length": edited(

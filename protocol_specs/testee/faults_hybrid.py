@@ -102,10 +102,10 @@ HYBRID_FAULTS: dict[str, Fault] = {
     "hybrid-first-part-verified": edited(
         "A rebuilt secret is held against the X25519 part alone.",
         "R17",
-        unmasking,
-        "unmask",
-        "keys.public_key(keys.mask_private(secret, session.digest, p.hybrid)) == own.mask_public",
-        "keys.public_key(keys.mask_private(secret, session.digest, p.hybrid))[:32] == own.mask_public[:32]",
+        keys,
+        "is_advertised",
+        "public_key(mask_private(secret, session, hybrid)) == own.mask_public",
+        "public_key(mask_private(secret, session, hybrid))[:32] == own.mask_public[:32]",
     ),
     "hybrid-nothing-unwrapped": edited(
         "The server decapsulates for both sides of a pair.",

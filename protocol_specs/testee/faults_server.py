@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol_specs.reference import sharing, unmasking, vectors
+from protocol_specs.reference import keys, rebuilding, sharing, unmasking, vectors
 from protocol_specs.reference.server import Server
 from protocol_specs.testee.planting import Edit, Fault, edited
 
@@ -511,18 +511,23 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         "R48",
         unmasking,
         "unmask",
-        "subtract(1, keys.self_prg_key(seed, session.digest))",
+        "subtract(1, keys.self_prg_key(secrets[u], session.digest))",
         "pass",
     ),
     "seeds-unverified": edited(
-        "Only mask keys are verified.", "R17", unmasking, "unmask", "keys.commitment(session.digest, u, s) == c", "True"
+        "Only mask keys are verified.",
+        "R17",
+        keys,
+        "is_advertised",
+        "commitment(session, own.client, secret) == own.commitment",
+        "True",
     ),
     "mask-keys-unverified": edited(
         "Only self-mask seeds are verified.",
         "R17",
-        unmasking,
-        "unmask",
-        "keys.public_key(keys.mask_private(secret, session.digest, p.hybrid)) == own.mask_public",
+        keys,
+        "is_advertised",
+        "public_key(mask_private(secret, session, hybrid)) == own.mask_public",
         "True",
     ),
     "mask-keys-clamped": edited(
@@ -537,17 +542,17 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
     "all-shares-needed": edited(
         "Every contributor has to reveal its shares.",
         "A05",
-        unmasking,
-        "_rebuild",
-        "len(shares) >= p.threshold",
-        "len(shares) > p.threshold",
+        rebuilding,
+        "_rebuild_corrected",
+        "len(revealed) >= session",
+        "len(revealed) > session",
     ),
     "too-few-shares-used": edited(
         "A share too few is tried all the same.",
         "A05",
-        unmasking,
-        "_rebuild",
-        'demand(len(shares) >= p.threshold, "A05")',
+        rebuilding,
+        "_rebuild_corrected",
+        'demand(len(revealed) >= session.parameters.threshold, "A05")',
         "",
     ),
     "no-error-correction": edited(
@@ -575,31 +580,31 @@ SERVER_FAULTS: Final[dict[str, Fault]] = {
         "max((len(points) - dimension) // 2 - 1, 0)",
     ),
     "liars-not-reported": edited(
-        "Nobody is reported.", "S52", Server, "_close_unmasking", "self.inconsistent = unmasked.inconsistent", "pass"
+        "Nobody is reported.", "S52", Server, "_close_unmasking", "self.inconsistent = rebuilt.reports", "pass"
     ),
     "liars-swapped": edited(
         "Holder and owner of a report are exchanged.",
         "S52",
-        unmasking,
-        "unmask",
+        rebuilding,
+        "_rebuild_corrected",
         "(holder_at[point], owner) for",
         "(owner, holder_at[point]) for",
     ),
     "liars-of-mask-keys-not-reported": edited(
         "Wrong shares of mask keys are not reported.",
         "S52",
-        unmasking,
-        "unmask",
-        "rebuilt.inconsistent)\n        return",
-        "(rebuilt.inconsistent if owner in session.contributors else []))\n        return",
+        rebuilding,
+        "_rebuild_corrected",
+        "for point in found.inconsistent]",
+        "for point in found.inconsistent if owner in session.contributors]",
     ),
     "last-shares-used": edited(
         "Reports depend on the last t shares instead of the first.",
         "S52",
         sharing,
-        "_through_the_first",
-        "points[:threshold]",
-        "points[-threshold:]",
+        "through_the_first",
+        "sorted(shares)[:threshold]",
+        "sorted(shares)[-threshold:]",
     ),
     "result-without-weight-refused": edited(
         "A total weight of 0 ends the session.",

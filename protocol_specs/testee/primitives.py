@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from protocol_specs.reference import (
     canonical,
+    commitments,
     dealings,
     digests,
     disclosures,
@@ -96,6 +97,28 @@ def _dealing(given: Json) -> Json:
 def _judge_entry(given: Json) -> Json:
     if not dealings.stands_in(_data(given["entry"]), _data(given["block"]), _data(given["digests"])):
         raise Refused("R58")
+    return {}
+
+
+def _pair_ends(given: Json) -> tuple[bytes, bytes, int, int]:
+    return _data(given["session"]), _data(given["binding"]), int(given["owner"]), int(given["holder"])
+
+
+def _commit_pair(given: Json) -> Json:
+    ends = _pair_ends(given)
+    seed_digest = commitments.share_digest(*ends, commitments.SEED, _data(given["seed_share"]))
+    mask_key_digest = commitments.share_digest(*ends, commitments.MASK_KEY, _data(given["mask_key_share"]))
+    return {
+        "seed_digest": seed_digest.hex(),
+        "mask_key_digest": mask_key_digest.hex(),
+        "commitment": commitments.joined(seed_digest, mask_key_digest).hex(),
+    }
+
+
+def _judge_dealt_share(given: Json) -> Json:
+    parts = (_data(given[name]) for name in ("share", "other_digest", "commitment"))
+    if not commitments.fits(*_pair_ends(given), given["kind"], *parts):
+        raise Refused("S53")
     return {}
 
 
@@ -245,10 +268,12 @@ def _decode(given: Json) -> Json:
 FUNCTIONS: Final[dict[str, Callable[[Json], Json]]] = {
     "canonical/encode": _encode,
     "digests/cohort_digest": _cohort_digest,
+    "disclosures/commit_pair": _commit_pair,
     "disclosures/dealing": _dealing,
     "disclosures/judge_entry": _judge_entry,
     "disclosures/judge_evidence": _judge_evidence,
     "disclosures/judge_provable": _judge_provable,
+    "disclosures/judge_share": _judge_dealt_share,
     "disclosures/prove": _prove,
     "disclosures/shown": _shown,
     "key_schedule/public_key": lambda given: {"public": keys.public_key(_data(given["private"])).hex()},

@@ -289,8 +289,9 @@ class ReferenceTestee:
             return self._outcome(session, pb.LOCAL_ERROR, sends=False)
         outcome = self._outcome(session, pb.ACCEPTED)
         outcome.dropped.extend(pb.Drop(client=c, rule=server.dropped[c]) for c in sorted(set(server.dropped) - dropped))
+        rule = "S53" if server.parameters.signs_dealings else "S52"
         outcome.inconsistent.extend(
-            pb.OffPolynomial(holder=holder, owner=owner)
+            pb.OffPolynomial(holder=holder, owner=owner, rule=rule)
             for holder, owner in sorted(server.inconsistent, key=lambda pair: (pair[1], pair[0]))
         )
         return outcome

@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from secagg.bench.rates import Rates
+from secagg.crypto.dealing import ATTESTATION_BYTES
 from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMBS, SHARE_BYTES
@@ -38,6 +39,7 @@ from secagg.encoding.layout import Layout
 from secagg.parameters.suite_ids import SuiteId
 from secagg.protocol.messages import (
     COMMITMENT_BYTES,
+    COMMITTED_BYTES,
     DIGEST_BYTES,
     LONGEST_PARCEL_BYTES,
     SEALED_BYTES,
@@ -94,12 +96,19 @@ class SessionShape:
         return get_suite(self.suite).hybrid
 
     @property
+    def deals_signed(self) -> bool:
+        """Whether clients sign what they deal, and commit to it."""
+        return self.active and not self.hybrid and self.degree == self.clients - 1
+
+    @property
     def kem_bytes(self) -> int:
         """What the KEM adds to a client's bytes, both ways: keys of all, ciphertexts of half of the masks each way."""
         if not self.hybrid:
             return 0
-        plain = replace(self, suite=int(SuiteId.X25519_AES128CTR))
-        return bytes_sent(self) + bytes_received(self) - bytes_sent(plain) - bytes_received(plain)
+        # Semi-honest, since dealings are signed without a KEM only.
+        own = replace(self, active=False)
+        plain = replace(own, suite=int(SuiteId.X25519_AES128CTR))
+        return bytes_sent(own) + bytes_received(own) - bytes_sent(plain) - bytes_received(plain)
 
     @property
     def entries(self) -> int:
@@ -207,10 +216,15 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
 def bytes_sent(shape: SessionShape) -> int:
     """Return the bytes of one client's answers of a whole session, framing included."""
     k = shape.degree
-    revealed = RevealedShares((_client_like(shape),) * k, SecretBytes(bytes(k * SHARE_BYTES)))
+    width = SHARE_BYTES + (DIGEST_BYTES if shape.deals_signed else 0)
+    revealed = RevealedShares((_client_like(shape),) * k, SecretBytes(bytes(k * width)))
     masked = len(payload_prefix(_DIGEST, shape.layout.packed_bytes)) + shape.layout.packed_bytes
     lists: tuple[ClientMessage, ...] = (
-        ShareKeysResponse(_DIGEST, _parcels(shape, LONGEST_PARCEL_BYTES)),
+        ShareKeysResponse(
+            _DIGEST,
+            _parcels(shape, LONGEST_PARCEL_BYTES),
+            bytes(ATTESTATION_BYTES) if shape.deals_signed else b"",
+        ),
         UnmaskingResponse(_DIGEST, revealed, RevealedShares.of(())),
     )
     first = len(encode(AdvertiseKeysResponse(_DIGEST, _advertisement(shape))))
@@ -249,7 +263,7 @@ def _parcels(shape: SessionShape, longest: int) -> tuple[tuple[int, bytes], ...]
     """As many entries as neighbours: with a KEM, in one half of them the sender has the lower id."""
     some = _client_like(shape)
     if not shape.hybrid:
-        return ((some, bytes(SEALED_BYTES)),) * shape.degree
+        return ((some, bytes(COMMITTED_BYTES if shape.deals_signed else SEALED_BYTES)),) * shape.degree
     upwards = shape.degree // 2
     downwards = ((some, bytes(CIPHERTEXT_BYTES + SEALED_BYTES)),) * (shape.degree - upwards)
     return (*downwards, *((some, bytes(longest)),) * upwards)

@@ -51,6 +51,14 @@ class ChosenCase:
 
 
 @dataclass(frozen=True, slots=True)
+class BlameCase:
+    """One client of an active session in a complete graph."""
+
+    clients: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClientCase:
     """One whole client in a complete graph; `long` ones are left out of a quick run."""
 
@@ -171,6 +179,7 @@ class Plan:
         uploads: whose bytes are counted.
         hybrid: (clients, entries, how many leave) of a session with a KEM and the one without.
         chosen: the client of a chosen graph and of the complete one.
+        blame: the client of an active session whose share for blame is measured.
         repeats: sessions of each whole client and server; the median counts.
         flower: (clients, entries, dropped) of the comparison with Flower.
         peers: folder of the peers' virtual environments.
@@ -198,6 +207,7 @@ class Plan:
     uploads: tuple[UploadCase, ...]
     hybrid: tuple[int, int, int]
     chosen: ChosenCase
+    blame: BlameCase
     repeats: int
     flower: tuple[int, int, int]
     peers: Path
@@ -295,6 +305,7 @@ FULL: Final = Plan(
     uploads=(UploadCase(1 << 10, 1 << 20, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
     hybrid=(100, PAPER_LENGTH, 10),
     chosen=ChosenCase(1000, 126, 103, PAPER_LENGTH),
+    blame=BlameCase(100, PAPER_LENGTH),
     repeats=3,
     flower=(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED),
     peers=Path("build/peers"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from secagg.bench.benchmark import Suite
 from secagg.bench.suites import (
+    blame,
     cells,
     chosen,
     hybrid,
@@ -36,6 +37,7 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
         "server": server.benchmarks,
         "hybrid": hybrid.benchmarks,
         "chosen": chosen.benchmarks,
+        "blame": blame.benchmarks,
         "cells": cells.benchmarks,
         "rules": rules.benchmarks,
         "scaling": scaling.benchmarks,

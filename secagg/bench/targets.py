@@ -17,6 +17,7 @@ from secagg.bench.plan import (
     FULL,
     LIARS,
     PAPER_LENGTH,
+    BlameCase,
     CellsCase,
     ChosenCase,
     ClientCase,
@@ -49,6 +50,8 @@ HYBRID_CLIENT: Final = "client"
 HYBRID_SERVER: Final = "server"
 CHOSEN_CLIENT: Final = "client over complete"
 CHOSEN_BYTES: Final = "bytes beside the vector"
+BLAME_SHARE: Final = "blame, share of a client's CPU"
+BLAME_BYTES: Final = "blame, bytes for each neighbour"
 FLOWER_CLIENT: Final = "Flower SecAgg+, client"
 FLOWER_UNMASK: Final = "Flower SecAgg+, server unmask"
 
@@ -91,6 +94,11 @@ def hybrid_name(what: str, clients: int, length: int, leaving: int, leavers: Lea
 def chosen_name(what: str, case: ChosenCase) -> str:
     """Return the name of a row of the experimental chosen graph."""
     return f"{what}, chosen graph, n={case.clients} k={case.degree} d={short(case.length)}"
+
+
+def blame_name(what: str, case: BlameCase) -> str:
+    """Return the name of a row of what it costs a client that liars are named."""
+    return f"{what}, active, n={case.clients} d={short(case.length)}"
 
 
 def noise_name(sigma: int) -> str:
@@ -280,6 +288,20 @@ TARGETS: Final = (
         TargetOn.MEASURED,
         130.0,
         "≤ 130 kB",
+    ),
+    Target(
+        f"attestation, digests and commitments in an active client's CPU, n={FULL.blame.clients}, d=100k",
+        ("blame", blame_name(BLAME_SHARE, FULL.blame)),
+        TargetOn.MEASURED,
+        5.0,
+        "≤ 5 %",
+    ),
+    Target(
+        f"their bytes for each neighbour, n={FULL.blame.clients}",
+        ("blame", blame_name(BLAME_BYTES, FULL.blame)),
+        TargetOn.MEASURED,
+        100.0,
+        "≤ 100 B",
     ),
     Target(
         f"client CPU in cells of {_CELLS.size}, n={_CELLS.clients}, d=1M",

@@ -326,7 +326,7 @@ def _revealed_shares(part: Part) -> Iterator[ServerAttack]:
     yield attack("share-one-byte-long", share(lambda old: old + b"\x00"), "S02")
     yield attack("share-empty", share(lambda _: b""), "S02")
     yield attack("share-not-canonical", share(lambda old: b"\xff\xf1" + old[2:]), "S51")
-    yield attack("last-element-not-canonical", share(lambda old: old[:-2] + b"\xff\xff"), "S51")
+    yield attack("last-element-not-canonical", share(lambda old: old[:34] + b"\xff\xff" + old[36:]), "S51")
     yield attack("owner-missing", seeds(lambda entries: entries[:-1]), "S50")
     yield attack("no-share", seeds(lambda _: []), "S50")
     yield attack("of-itself", of_itself, "S50")

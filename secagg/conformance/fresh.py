@@ -19,12 +19,15 @@ from secagg.conformance.tampering import altered, body_of, parsed, replace_list
 from secagg.conformance.to_clients import Part
 from secagg.crypto import aead, key_schedule
 from secagg.crypto.agreement import KEY_BYTES, AgreementKey
+from secagg.crypto.commitments import Commitments
 from secagg.crypto.field import PRIME
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMB_BITS, LIMBS, SECRET_BYTES, SHARE_BYTES
 from secagg.errors import SecAggError
+from secagg.parameters import ThreatModel
 
 _PUBLISHED: Final = {"channel key": "channel_public", "mask key": "mask_public", "commitment": "commitment"}
+_SEALED_BYTES: Final = 2 * SHARE_BYTES + aead.OVERHEAD_BYTES
 _SECRETS: Final = ("self-mask seed", "mask private key")
 
 # Of 18 random coefficients four or more coincide with 18 others, or with each other, less than once in 2^36 times.
@@ -116,7 +119,13 @@ class Fresh:
             raise Deviation(f"a client without a tape sealed shares for {list(sealed)} and not for {peers}")
         points = self._points(peers)
         cuts = [slice(at, at + SHARE_BYTES) for at in range(0, len(_SECRETS) * SHARE_BYTES, SHARE_BYTES)]
-        pairs = {points[peer]: self._opened(own, binding, peer, sealed[peer]) for peer in peers}
+        opened = {peer: self._opened(own, binding, peer, sealed[peer][:_SEALED_BYTES]) for peer in peers}
+        if part.complete and part.parameters.threat_model is ThreatModel.ACTIVE:
+            commitments = Commitments(session, binding)
+            for peer, pair in opened.items():
+                if commitments.of(part.client, peer, *(pair[cut] for cut in cuts)) != sealed[peer][_SEALED_BYTES:]:
+                    raise Deviation(f"a client without a tape commits to other shares than it sealed for {peer}")
+        pairs = {points[peer]: pair for peer, pair in opened.items()}
         coefficients, secrets = dict[str, _Row](), dict[str, bytes]()
         for name, cut in zip(_SECRETS, cuts, strict=True):
             shares = {point: _elements(pair[cut]) for point, pair in pairs.items()}

@@ -278,13 +278,15 @@ def _tell(outcome: pb.Outcome, events: Iterable[ServerEvent]) -> None:
             case ClientDropped():
                 dropped.append((event.client, event.reason.value))
             case ShareInconsistent():
-                inconsistent.append((event.owner, event.holder))
+                inconsistent.append((event.owner, event.holder, event.reason.value))
             case SessionAborted():
                 outcome.blame.extend(
                     pb.Blame(client=each.client, rule=each.reason.value, evidence=each.evidence) for each in event.blame
                 )
     outcome.dropped.extend(pb.Drop(client=client, rule=rule) for client, rule in sorted(dropped))
-    outcome.inconsistent.extend(pb.OffPolynomial(holder=holder, owner=owner) for owner, holder in sorted(inconsistent))
+    outcome.inconsistent.extend(
+        pb.OffPolynomial(holder=holder, owner=owner, rule=rule) for owner, holder, rule in sorted(inconsistent)
+    )
 
 
 def _result(parameters: secagg.SessionParameters, released: secagg.SessionResult) -> pb.Result:

@@ -137,7 +137,7 @@ def _drops(outcome: pb.Outcome) -> list[str]:
 
 
 def _off(outcome: pb.Outcome) -> list[str]:
-    return [f"{each.holder} of {each.owner}" for each in outcome.inconsistent]
+    return [f"{each.holder} of {each.owner} {each.rule}" for each in outcome.inconsistent]
 
 
 def _blamed(outcome: pb.Outcome) -> list[str]:

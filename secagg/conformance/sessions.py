@@ -140,8 +140,8 @@ class _Play:
             raise Deviation(f"{self._server} ended {came} instead of {phase} {expect.abort_reason}".strip())
         if sorted(dropped) != sorted((drop.client, drop.rule) for drop in expect.dropped):
             raise Deviation(f"{self._server} dropped {dropped}, which is not what the vector has")
-        if [(each.holder, each.owner) for each in outcome.inconsistent] != [
-            (each.holder, each.owner) for each in expect.inconsistent
+        if [(each.holder, each.owner, each.rule) for each in outcome.inconsistent] != [
+            (each.holder, each.owner, each.rule) for each in expect.inconsistent
         ]:
             raise Deviation(f"{self._server} reported other inconsistent shares than the vector has")
         if expect.HasField("result"):

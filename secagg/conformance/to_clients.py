@@ -244,5 +244,6 @@ def _spliced(part: Part) -> Iterator[Attack]:
     session = parsed(part.request(ADVERTISE_KEYS)).session
     for round_, rules in ((SHARE_KEYS, _KEYS), (MASKED_INPUT, _OF_ROUND[MASKED_INPUT] - _ANY)):
         message = in_session(_replayed(part, round_), session)
-        delivery = replace(refuse(message, *rules), complaint=round_ == MASKED_INPUT)
+        # A parcel has another length where the other session is one with signed dealings, or this one.
+        delivery = replace(refuse(message, *rules, "A08"), complaint=round_ == MASKED_INPUT)
         yield Attack("spliced-from-another-session", round_, ("R03",), (delivery,))

@@ -30,6 +30,7 @@ from secagg.crypto import field
 from secagg.crypto.decoding import Recovery, locate, syndromes
 from secagg.crypto.field import PRIME, FloatArray, IntArray
 from secagg.crypto.randomness import RandomSource
+from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMBS, are_canonical_elements, interpolate_secrets
 from secagg.errors import ParameterError
 
@@ -79,6 +80,27 @@ def recover_together(
         None if secret is None or wrong is None else Recovery(secret, wrong)
         for secret, wrong in zip(secrets, batch.wrong, strict=True)
     ]
+
+
+def agreed_together(
+    points: tuple[int, ...], elements: NDArray[np.uint16], threshold: int, randomness: RandomSource
+) -> list[SecretBytes | None]:
+    """Rebuild many secrets that the same holders share, and of which all shares agree; None for every other one.
+
+    Arguments, memory and errors are those of `recover_together`; all shares are canonical. Nothing is verified.
+    """
+    if not 1 <= threshold <= len(points):
+        raise ParameterError(f"{len(points)} shares of each secret do not fit threshold {threshold}")
+    values = elements.astype(np.float64)
+    words = values.transpose(1, 0, 2).reshape(len(points), -1)
+    surplus = len(points) - threshold
+    wrong = np.zeros(len(elements), dtype=np.bool_)
+    if not _agree(points, words, surplus, randomness):
+        wrong = np.any(syndromes(points, words, surplus).reshape(surplus, len(elements), LIMBS), axis=(0, 2))
+    secrets = interpolate_secrets(points[:threshold], values[:, :threshold])
+    for array in (values, words):
+        array.fill(0)
+    return [None if lied else secret for secret, lied in zip(secrets, wrong.tolist(), strict=True)]
 
 
 def _agree(points: tuple[int, ...], words: FloatArray, surplus: int, randomness: RandomSource) -> bool:

@@ -1,4 +1,4 @@
-"""What a client signs of the sealed pairs that it deals (Specification §3.6).
+"""What a client signs of the committed pairs that it deals (Specification §3.6).
 
 One signature covers all pairs, and costs a neighbour no byte: it is over digests of blocks of 16 pairs, so that one
 pair is shown with its block and all digests, and not with all other pairs. Must not know what is sealed.
@@ -17,15 +17,15 @@ from secagg.crypto.labels import Label
 from secagg.crypto.signing import SIGNATURE_BYTES, IdentityKey
 
 PAIRS_IN_A_BLOCK: Final = 16
-ENTRY_BYTES: Final = 8 + 32 + 112
+ENTRY_BYTES: Final = 8 + 32 + 112 + 32
 DIGEST_BYTES: Final = 32
 ID_BYTES: Final = 8
 ATTESTATION_BYTES: Final = SIGNATURE_BYTES + disclosure.PROOF_BYTES
 
 
-def dealt_entry(receiver: int, receiver_public: bytes, sealed: bytes) -> bytes:
-    """What a block holds of one pair: receiver, its channel public key as the dealer used it, and what was sealed."""
-    return receiver.to_bytes(ID_BYTES, "big") + receiver_public + sealed
+def dealt_entry(receiver: int, receiver_public: bytes, committed: bytes) -> bytes:
+    """What a block holds of one pair: receiver, its channel public key as the dealer used it, and what was dealt."""
+    return receiver.to_bytes(ID_BYTES, "big") + receiver_public + committed
 
 
 def block_with(entries: Sequence[bytes], place: int) -> bytes:
@@ -78,11 +78,11 @@ def disclosure_context(
     dealer_public: bytes,
     receiver: int,
     receiver_public: bytes,
-    sealed: bytes,
+    committed: bytes,
 ) -> bytes:
-    """What the receiver of a sealed pair binds its proof to: a proof about one pair says nothing of another one."""
+    """What the receiver of a committed pair binds its proof to: a proof about one pair says nothing of another one."""
     return encode_fields(
-        Label.DISCLOSURE_CONTEXT, session, binding, dealer, dealer_public, receiver, receiver_public, sealed
+        Label.DISCLOSURE_CONTEXT, session, binding, dealer, dealer_public, receiver, receiver_public, committed
     )
 
 
@@ -91,11 +91,19 @@ def is_dealt(entry: bytes, block: bytes, digests: bytes) -> bool:
 
     An honest dealer's blocks are whole entries, one for each receiver; what another signed is held against it as it is.
     """
-    if len(block) % len(entry) or len(digests) % DIGEST_BYTES:
+    if len(block) % len(entry):
         return False
     entries = (block[at : at + len(entry)] for at in range(0, len(block), len(entry)))
-    listed = (digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
-    return entry in entries and _digest(block) in listed
+    return entry in entries and are_listed([block], digests)
+
+
+def are_listed(blocks: Sequence[bytes], digests: bytes) -> bool:
+    """Whether the digests of some blocks are among those that were signed."""
+    if len(digests) % DIGEST_BYTES:
+        return False
+    return {_digest(block) for block in blocks} <= {
+        digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)
+    }
 
 
 def _digest(block: bytes) -> bytes:

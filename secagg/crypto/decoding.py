@@ -92,7 +92,7 @@ def recover(shares: Mapping[int, SecretBytes], threshold: int, accept: Callable[
     secret = _accepted(points, values, plain, accept)
     wrong: tuple[int, ...] = ()
     if secret is not None:
-        wrong = _disagreeing(points, values, plain)
+        wrong = disagreeing(points, values, threshold)
     # Colluding holders can add an error that vanishes at 0: the secret is right, and honest surplus holders
     # look wrong. If fewer wrong holders explain the shares, the decoder finds that explanation.
     if secret is None or len(wrong) > correctable:
@@ -116,6 +116,11 @@ def _accepted(
         return candidate
     candidate.wipe()
     return None
+
+
+def disagreeing(points: tuple[int, ...], values: FloatArray, threshold: int) -> tuple[int, ...]:
+    """Return the points whose share is not on the polynomials through the first `threshold` shares."""
+    return _disagreeing(points, values, np.arange(threshold))
 
 
 def _disagreeing(points: tuple[int, ...], values: FloatArray, rows: IntArray) -> tuple[int, ...]:

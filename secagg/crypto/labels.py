@@ -37,6 +37,9 @@ class Label(bytes, Enum):
         DISCLOSURE_CONTEXT: what such a proof is bound to.
         CHANNEL_POSSESSION: what a dealer's proof that it has its channel private key is bound to.
         BLAME_EVIDENCE: signed messages and a proof by which anybody sees who lied about a sealed pair.
+        SHARE_DIGEST: hash of one share, with its session, owner, holder and kind.
+        SHARE_COMMITMENT: hash of the digests of both shares of a pair, by which the dealer commits to them.
+        DEALING_EVIDENCE: signed messages and shares by which anybody sees that a dealer's shares contradict each other.
         QUANTIZATION_KEY: PRG key of the stochastic rounding of one client's input.
         NOISE_KEY: PRG key of the noise that one client adds to its input for differential privacy.
         PRIVACY_PLAN: hash of a plan for differential privacy, with which a session's context begins.
@@ -72,6 +75,9 @@ class Label(bytes, Enum):
     DISCLOSURE_CONTEXT = b"secagg/v1 disclosure context"
     CHANNEL_POSSESSION = b"secagg/v1 channel possession"
     BLAME_EVIDENCE = b"secagg/v1 blame evidence"
+    SHARE_DIGEST = b"secagg/v1 share digest"
+    SHARE_COMMITMENT = b"secagg/v1 share commitment"
+    DEALING_EVIDENCE = b"secagg/v1 dealing evidence"
     QUANTIZATION_KEY = b"secagg/v1 quantization key"
     NOISE_KEY = b"secagg/v1 noise key"
     PRIVACY_PLAN = b"secagg/v1 privacy plan"

@@ -153,15 +153,15 @@ def elements_of(shares: Sequence[SecretBytes]) -> tuple[FloatArray, NDArray[np.b
     return values, canonical
 
 
-def elements_in(joined: SecretBytes) -> NDArray[np.uint16]:
+def elements_in(joined: SecretBytes, width: int = SHARE_BYTES) -> NDArray[np.uint16]:
     """Return the elements of shares that lie one after the other: big-endian uint16, shape (shares, 18), read-only.
 
-    A view, which shows zeros once `joined` is wiped; elements are as they came, canonical or not.
-    Raises ShareError when the length is not a multiple of 36.
+    Each begins a row of `width` bytes, an even number from 36 on. A view, which shows zeros once `joined` is wiped;
+    elements are as they came, canonical or not. Raises ShareError when the length is not a multiple of the width.
     """
-    if len(joined) % SHARE_BYTES:
-        raise ShareError(f"shares of {len(joined)} bytes are not a whole number of {SHARE_BYTES}-byte shares")
-    return np.frombuffer(joined.expose(), dtype=">u2").reshape(-1, LIMBS)
+    if len(joined) % width:
+        raise ShareError(f"shares of {len(joined)} bytes are not a whole number of {width}-byte shares")
+    return np.frombuffer(joined.expose(), dtype=">u2").reshape(-1, width // 2)[:, :LIMBS]
 
 
 def secrets_at_once(points: int) -> int:

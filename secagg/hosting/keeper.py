@@ -23,7 +23,7 @@ from secagg.hosting.kept import Kept, told
 from secagg.hosting.relay import Relay
 from secagg.hosting.replica import CloseCause, View, abort_detail, abort_entry, close_entry, drop_entry
 from secagg.hosting.replies import Ended, EndKind, HostReason, Receipt
-from secagg.hosting.restarting import record_after
+from secagg.hosting.restarting import may_follow, record_after
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.protocol.messages import Round
@@ -99,7 +99,7 @@ class Keeper(Kept):
             ]
             self._follow(replayed.book, await self._tools.run(journal.commit, drops))
         self._turned = True
-        if self._relay is None and not (self._aborted is not None and self._aborted.blame):
+        if self._relay is None and not may_follow(self._aborted):
             self._shown, self.end = self._view, self._over
         keeping = self._keep(journal, replayed.book)
         self._task = asyncio.get_running_loop().create_task(keeping, name=f"secagg session {self._name}")
@@ -321,7 +321,7 @@ class Keeper(Kept):
         The log says that it ended, so that whoever replays it comes here, too; the store gives the name once.
         """
         aborted, tools = self._aborted, self._tools
-        if self._on_restart is None or aborted is None or not aborted.blame or self._begun_again:
+        if self._on_restart is None or aborted is None or not may_follow(aborted) or self._begun_again:
             return
         blamed = [each.client for each in aborted.blame]
         try:

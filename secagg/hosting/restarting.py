@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from secagg.errors import ParameterError
+from secagg.errors import AbortReason, ParameterError
 from secagg.hosting.schedule import RoundSchedule
 from secagg.parameters import ClientId
 from secagg.protocol.messages import SessionOffer
-from secagg.store.base import RESTART_MARK, SessionRecord
+from secagg.store.base import RESTART_MARK, Aborted, SessionRecord
 from secagg.wire.codec import decode_offer, encode_offer
 
 
@@ -37,6 +37,11 @@ def require_own_name(name: str) -> str:
     if RESTART_MARK in name:
         raise ParameterError(f"{name!r} is the name of a restart, which the server gives; choose one without ~")
     return name
+
+
+def may_follow(aborted: Aborted | None) -> bool:
+    """Whether clients ended a session of which nothing was unmasked, so that their inputs may be in another one."""
+    return aborted is not None and bool(aborted.blame) and aborted.reason == AbortReason.CLIENTS_COMPLAINED.value
 
 
 def record_after(record: SessionRecord, blamed: Collection[ClientId], created_at: float) -> SessionRecord | None:

@@ -80,9 +80,11 @@ class Released:
             if index in blame:
                 blamed = [each.client for each in blame[index]]
                 report.say(blame[index], f"cell {index}: ")
+                revealed = server.abort_reason is not AbortReason.CLIENTS_COMPLAINED
                 without[index] = (
-                    f"its session ended with complaints, and clients {blamed} are to blame; it is not played again "
-                    "without them, since a cell gives a sum of all its clients or none"
+                    f"its session ended {'after shares were revealed' if revealed else 'with complaints'}, and clients "
+                    f"{blamed} are to blame; it is not played again without them, since a cell gives a sum of all its "
+                    "clients or none"
                 )
                 continue
             try:

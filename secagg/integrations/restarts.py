@@ -19,6 +19,7 @@ from secagg.errors import AbortReason, DropReason, ParameterError, SessionAborte
 MAX_RESTARTS: Final = 99
 _DID: Final[Mapping[DropReason, str]] = {
     DropReason.DEALT_UNREADABLE_PAIR: "dealt shares that nobody can read",
+    DropReason.DEALT_INCONSISTENT_SHARES: "dealt shares that contradict each other",
     DropReason.COMPLAINT_ABOUT_A_READABLE_PAIR: "complained of shares that it can read",
     DropReason.DISCLOSURE_INVALID: "complained of others and did not show why",
 }
@@ -157,6 +158,8 @@ def play_with_restarts(
         played = play(parameters)
         plays.append(played)
         if played.server.abort_reason is not AbortReason.CLIENTS_COMPLAINED:
+            # Whom a session blames after shares were revealed is named, and no session follows for these inputs.
+            report.say(played.server.blame)
             return Played(tuple(plays), tuple(blame))
         blame.append(played.server.blame)
         report.say(blame[-1])

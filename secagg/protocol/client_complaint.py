@@ -30,11 +30,11 @@ def complain(state: AwaitingMaskedInput, unreadable: Mapping[ClientId, bytes]) -
 
     Args:
         state: before the input; it is not masked any more.
-        unreadable: sealed pairs by sender.
+        unreadable: the pairs as they came, by sender.
     """
     following = AwaitingDisclosure(state.context, state.binding)
     if state.channel_key is not None:
-        pairs = {sender: AccusedPair(state.channel_publics[sender], sealed) for sender, sealed in unreadable.items()}
+        pairs = {sender: AccusedPair(state.channel_publics[sender], pair) for sender, pair in unreadable.items()}
         following = AwaitingDisclosure(state.context, state.binding, state.channel_key, pairs)
     return ClientStep(following, Complaint(state.context.session, tuple(sorted(unreadable))))
 
@@ -60,7 +60,7 @@ def disclose(state: AwaitingDisclosure, message: DisclosureRequest, randomness: 
     for dealer in dealers:
         pair = state.accused[dealer]
         bound = dealing.disclosure_context(
-            context.session, state.binding, dealer, pair.channel_public, context.client, key.public, pair.sealed
+            context.session, state.binding, dealer, pair.channel_public, context.client, key.public, pair.committed
         )
         proofs.append((dealer, disclosure.prove(key, pair.channel_public, bound)))
     # Nothing is left to disclose: another request finds nobody accused.
@@ -69,7 +69,7 @@ def disclose(state: AwaitingDisclosure, message: DisclosureRequest, randomness: 
 
 def _check(state: AwaitingDisclosure, own_public: bytes, shown: Dealing) -> None:
     context, pair = state.context, state.accused[shown.client]
-    entry = dealing.dealt_entry(context.client, own_public, pair.sealed)
+    entry = dealing.dealt_entry(context.client, own_public, pair.committed)
     if not dealing.is_dealt(entry, shown.block, shown.digests):
         raise PeerMisbehaved(
             Violation.DISCLOSURE_OF_ANOTHER_PAIR,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
+from secagg.crypto.commitments import Commitments
 from secagg.crypto.hybrid import HybridKey
 from secagg.crypto.key_schedule import Encapsulated, MaskPeer, PairwiseMaskKeys
 from secagg.crypto.randomness import RandomSource
@@ -101,6 +102,7 @@ def _open_all(
     held: dict[ClientId, HeldShares] = {}
     mask_ciphertexts: dict[ClientId, bytes] = {}
     unreadable: dict[ClientId, bytes] = {}
+    commitments = Commitments(context.session, state.binding) if context.deals_signed else None
     for sender, content in message.ciphertexts:
         key = state.receiving_keys.get(sender)
         if key is None:
@@ -115,9 +117,14 @@ def _open_all(
             key = key_schedule.hybrid_key(SecretBytes(key.expose()), sent, state.binding)
         bound = key_schedule.share_associated_data(state.binding, sender, context.client, parcel.mask_ciphertext)
         try:
-            held[sender] = HeldShares(*shamir.split_shares(aead.open_sealed(key, parcel.sealed, bound)))
+            seed, mask_key = shamir.split_shares(aead.open_sealed(key, parcel.sealed, bound))
         except (aead.AuthenticationError, shamir.ShareError):
-            unreadable[sender] = parcel.sealed
+            unreadable[sender] = content
+        else:
+            held[sender] = HeldShares(seed, mask_key)
+            # Or what is revealed of the pair would not count, and nobody could be held to it.
+            if commitments and commitments.of(sender, context.client, seed, mask_key) != parcel.commitment:
+                unreadable[sender] = content
         mask_ciphertexts[sender] = parcel.mask_ciphertext
     return held, mask_ciphertexts, unreadable
 

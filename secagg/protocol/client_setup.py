@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from secagg.crypto import aead, dealing, kem, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
+from secagg.crypto.commitments import Commitments
 from secagg.crypto.hybrid import HybridKey, halves, is_canonical, private_key
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.randomness import RandomSource
@@ -223,6 +224,7 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
     receiving_keys: dict[ClientId, SecretBytes] = {}
     encapsulated: dict[ClientId, Encapsulated] = {}
     parcels: list[tuple[ClientId, bytes]] = []
+    commitments = Commitments(context.session, binding) if context.deals_signed else None
     for peer in peers:
         try:
             sending, receiving = key_schedule.channel_keys(
@@ -248,8 +250,14 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
                 wrap = bytes(wrapped.expose())
         nonce = bytes(randomness.secret(aead.NONCE_BYTES).expose())
         bound = key_schedule.share_associated_data(binding, context.client, peer.client, mask_ciphertext)
+        committed = b""
+        if commitments is not None:
+            both = pair.expose()
+            committed = commitments.of(
+                context.client, peer.client, both[: shamir.SHARE_BYTES], both[shamir.SHARE_BYTES :]
+            )
         sealed = aead.seal(sending, pair, bound, nonce)
-        parcels.append((peer.client, Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap).join()))
+        parcels.append((peer.client, Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap, committed).join()))
     # With its own among them, which signatures in a chosen graph name.
     mask_publics = {ad.client: ad.mask_public for ad in message.advertisements}
     following = AwaitingMaskedInput(
@@ -266,7 +274,7 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
     if isinstance(state.channel_key, HybridKey) or not context.deals_signed or context.identity is None:
         return ClientStep(following, ShareKeysResponse(context.session, tuple(parcels)))
     publics = {peer.client: peer.channel_public for peer in peers}
-    entries = [dealing.dealt_entry(receiver, publics[receiver], sealed) for receiver, sealed in parcels]
+    entries = [dealing.dealt_entry(receiver, publics[receiver], pair) for receiver, pair in parcels]
     attestation = dealing.attest(
         context.identity, state.channel_key, context.session, binding, context.client, dealing.digests_of(entries)
     )

@@ -162,10 +162,10 @@ class AwaitingMaskedInput:
 
 @dataclass(frozen=True, slots=True)
 class AccusedPair:
-    """A sealed pair of 112 bytes that did not open or held no shares, and its sender's channel public key."""
+    """A pair that cannot be used, 144 bytes with its commitment, and its sender's channel public key."""
 
     channel_public: bytes
-    sealed: bytes
+    committed: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from secagg.crypto.commitments import Commitments, ShareKind
 from secagg.crypto.randomness import RandomSource
+from secagg.crypto.secret import SecretBytes
 from secagg.errors import PeerMisbehaved, Violation
 from secagg.parameters import ClientId
 from secagg.protocol.acknowledging import owners_to_reveal
@@ -39,12 +41,31 @@ def reveal_shares(state: AwaitingUnmasking, message: UnmaskingRequest, randomnes
 
 
 def _reveal(state: AwaitingUnmasking, survivors: list[ClientId], dropped: list[ClientId]) -> ClientStep:
+    context = state.context
     outbound = UnmaskingResponse(
-        state.context.session,
-        RevealedShares.of((owner, state.held[owner].seed_share) for owner in survivors),
-        RevealedShares.of((owner, state.held[owner].mask_key_share) for owner in dropped),
+        context.session,
+        _revealed(state, survivors, ShareKind.SEED),
+        _revealed(state, dropped, ShareKind.MASK_KEY),
     )
-    return ClientStep(ClientCompleted(state.context), outbound)
+    return ClientStep(ClientCompleted(context), outbound)
+
+
+def _revealed(state: AwaitingUnmasking, owners: list[ClientId], kind: ShareKind) -> RevealedShares:
+    """The shares of this kind, and where dealings are signed the digest of the other one behind each."""
+    context, parts = state.context, list[memoryview | bytes]()
+    commitments = Commitments(context.session, state.binding) if context.deals_signed else None
+    for owner in owners:
+        held = state.held[owner]
+        share, other = held.seed_share, held.mask_key_share
+        if kind is ShareKind.MASK_KEY:
+            share, other = other, share
+        parts.append(share.expose())
+        if commitments is not None:
+            parts.append(commitments.digest(owner, context.client, kind.other, other))
+    joined = bytearray().join(parts)
+    revealed = RevealedShares(tuple(owners), SecretBytes(joined))
+    joined[:] = bytes(len(joined))
+    return revealed
 
 
 def _check_sets(state: AwaitingUnmasking, survivors: frozenset[ClientId], dropped: frozenset[ClientId]) -> None:

@@ -86,15 +86,18 @@ class RoundClosed:
 
 @dataclass(frozen=True, slots=True)
 class ShareInconsistent:
-    """A holder's share of a secret did not fit the others; the sum was recovered without it.
+    """A holder's share of a secret is not the one that was dealt; the sum was recovered without it.
 
     Attributes:
         holder: who revealed the share.
-        owner: whose secret it was a share of (either may have lied).
+        owner: whose secret it was a share of.
+        reason: SHARE_NOT_AS_DEALT where dealings are signed: the holder lied. SHARE_INCONSISTENT in other sessions:
+            the share does not fit the others, and either of the two may have lied.
     """
 
     holder: ClientId
     owner: ClientId
+    reason: DropReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +109,12 @@ class SessionCompleted:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Who made a session end, after complaints (Specification §6.9).
+    """Who made a session end (Specification §6.9).
 
     Attributes:
         client: who is blamed.
-        reason: DEALT_UNREADABLE_PAIR, COMPLAINT_ABOUT_A_READABLE_PAIR or DISCLOSURE_INVALID.
+        reason: after complaints DEALT_UNREADABLE_PAIR, COMPLAINT_ABOUT_A_READABLE_PAIR or DISCLOSURE_INVALID; where a
+            secret was not rebuilt, DEALT_INCONSISTENT_SHARES.
         evidence: bytes that `secagg.verify_evidence` accepts, with the roster alone; None for a hint, which may be
             wrong about an honest client.
     """
@@ -122,7 +126,7 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class SessionAborted:
-    """A session ended without a result; after complaints `blame` names clients, ascending."""
+    """A session ended without a result; `blame` names clients that made it end so, ascending."""
 
     reason: AbortReason
     detail: str

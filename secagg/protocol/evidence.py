@@ -1,7 +1,8 @@
-"""Evidence that one of two clients lied about a sealed pair, for anybody who has the roster (Specification §3.6).
+"""Evidence that a client lied about what was dealt, for anybody who has the roster (Specification §3.6).
 
-A signed dealing with a disclosed agreement says what the pair holds: whoever can read it sees whether dealer or
-complainer lied. Nothing of it is about an input. Must not know rounds, states or who asks.
+A signed dealing with a disclosed agreement says what a pair holds: whoever can read it sees whether dealer or
+complainer lied. The other kind, of shares that contradict each other, is in `dealing_evidence`. Nothing of it is about
+an input. Must not know rounds, states or who asks.
 """
 
 from __future__ import annotations
@@ -12,27 +13,30 @@ from typing import Final
 from secagg.canonical import Reader, encode_fields
 from secagg.crypto import aead, dealing, disclosure, key_schedule, shamir
 from secagg.crypto.agreement import KEY_BYTES
+from secagg.crypto.commitments import Commitments
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
 from secagg.errors import DecodeError, DropReason, EvidenceError
 from secagg.parameters import ClientId
-from secagg.protocol.messages import COMMITMENT_BYTES, DIGEST_BYTES, SEALED_BYTES, SIGNATURE_BYTES
+from secagg.protocol.dealing_evidence import DealingEvidence, convicted
+from secagg.protocol.messages import COMMITMENT_BYTES, COMMITTED_BYTES, DIGEST_BYTES, SEALED_BYTES, SIGNATURE_BYTES
 from secagg.protocol.roster import Roster
 
+_DEALING: Final = encode_fields(Label.DEALING_EVIDENCE)
 _LONGEST_BLOCK: Final = dealing.PAIRS_IN_A_BLOCK * dealing.ENTRY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one sealed pair after it was disclosed.
+    """What is known of one committed pair after it was disclosed.
 
     Attributes:
         session: session digest, 32 bytes.
         binding: cohort digest, 32 bytes.
         dealer: who sealed the pair.
         dealer_public: its channel public key, 32 bytes.
-        block: entries of 152 bytes, the pair's among them.
+        block: entries of 184 bytes, the pair's among them.
         digests: of all blocks of the dealing, 32 bytes each.
         dealing_signature: 64 bytes, by the dealer.
         complainer: who said that it cannot read it.
@@ -40,7 +44,7 @@ class Evidence:
         mask_public: the complainer's, 32 bytes.
         commitment: the complainer's, 32 bytes.
         advertisement_signature: 64 bytes, by the complainer.
-        sealed: the pair, 112 bytes.
+        committed: the pair and the commitment to it, 144 bytes.
         proof: 128 bytes, by the complainer.
     """
 
@@ -56,7 +60,7 @@ class Evidence:
     mask_public: bytes
     commitment: bytes
     advertisement_signature: bytes
-    sealed: bytes
+    committed: bytes
     proof: bytes
 
     def encode(self) -> bytes:
@@ -86,7 +90,7 @@ class Evidence:
             reader.data(KEY_BYTES),
             reader.data(COMMITMENT_BYTES),
             reader.data(SIGNATURE_BYTES),
-            reader.data(SEALED_BYTES),
+            reader.data(COMMITTED_BYTES),
             reader.data(disclosure.PROOF_BYTES),
         )
         reader.finish()
@@ -95,7 +99,7 @@ class Evidence:
     @property
     def entry(self) -> bytes:
         """What the dealer signed of the pair."""
-        return dealing.dealt_entry(self.complainer, self.channel_public, self.sealed)
+        return dealing.dealt_entry(self.complainer, self.channel_public, self.committed)
 
     def agreement(self) -> SecretBytes | None:
         """What the proof discloses, or None when it shows nothing."""
@@ -106,21 +110,22 @@ class Evidence:
             self.dealer_public,
             self.complainer,
             self.channel_public,
-            self.sealed,
+            self.committed,
         )
         return disclosure.check(self.channel_public, self.dealer_public, self.proof, context)
 
     def readable(self, agreed: SecretBytes) -> bool:
-        """Whether the pair opens under an agreement, and holds two canonical shares."""
+        """Whether the pair opens under an agreement, and holds two canonical shares that fit their commitment."""
         key = key_schedule.channel_key(
             agreed, self.binding, self.dealer, self.dealer_public, self.complainer, self.channel_public
         )
         bound = key_schedule.share_associated_data(self.binding, self.dealer, self.complainer)
+        sealed, commitment = self.committed[:SEALED_BYTES], self.committed[SEALED_BYTES:]
         try:
-            shamir.split_shares(aead.open_sealed(key, self.sealed, bound))
+            seed, mask_key = shamir.split_shares(aead.open_sealed(key, sealed, bound))
         except (aead.AuthenticationError, shamir.ShareError):
             return False
-        return True
+        return Commitments(self.session, self.binding).of(self.dealer, self.complainer, seed, mask_key) == commitment
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,8 @@ class Verdict:
 
     Attributes:
         client: who lied.
-        reason: DEALT_UNREADABLE_PAIR of a dealer, COMPLAINT_ABOUT_A_READABLE_PAIR of a complainer.
+        reason: DEALT_UNREADABLE_PAIR or DEALT_INCONSISTENT_SHARES of a dealer, COMPLAINT_ABOUT_A_READABLE_PAIR of a
+            complainer.
         session: digest of the session in which it did.
     """
 
@@ -149,6 +155,9 @@ def verify_evidence(data: bytes, roster: Roster) -> Verdict:
         EvidenceError: it shows nothing; says what is missing.
     """
     try:
+        if data.startswith(_DEALING):
+            dealt = DealingEvidence.decode(data)
+            return Verdict(dealt.dealer, DropReason.DEALT_INCONSISTENT_SHARES, convicted(dealt, roster))
         found = Evidence.decode(data)
     except DecodeError as error:
         raise EvidenceError(f"these {len(data)} bytes are no evidence: {error}") from error

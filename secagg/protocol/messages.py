@@ -19,20 +19,32 @@ from secagg.crypto.hybrid import PUBLIC_BYTES
 from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
+from secagg.crypto.suites import get_suite
 from secagg.errors import AbortReason, ParameterError
-from secagg.parameters import ClientId, SessionParameters
+from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
 from secagg.protocol.listed import Listed, Pairs
 
 DIGEST_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = frozenset({KEY_BYTES, PUBLIC_BYTES})  # of suites without and with a KEM
 COMMITMENT_BYTES: Final = 32
 SEALED_BYTES: Final = 2 * SHARE_BYTES + OVERHEAD_BYTES
+COMMITTED_BYTES: Final = SEALED_BYTES + COMMITMENT_BYTES
 _DOWNWARDS: Final = CIPHERTEXT_BYTES + SEALED_BYTES
 _UPWARDS: Final = _DOWNWARDS + CIPHERTEXT_BYTES
 LONGEST_PARCEL_BYTES: Final = _UPWARDS + SHARED_BYTES
-PARCEL_BYTES: Final = frozenset({SEALED_BYTES, _DOWNWARDS, _UPWARDS, LONGEST_PARCEL_BYTES})  # of every suite
+PARCEL_BYTES: Final = frozenset(
+    {SEALED_BYTES, COMMITTED_BYTES, _DOWNWARDS, _UPWARDS, LONGEST_PARCEL_BYTES}
+)  # of every session
+REVEALED_BYTES: Final = frozenset({SHARE_BYTES, SHARE_BYTES + DIGEST_BYTES})  # without and with signed dealings
 SIGNATURE_BYTES: Final = 64
 MOST_DISCLOSURES: Final = 8
+
+
+def deals_signed(parameters: SessionParameters) -> bool:
+    """Whether clients sign what they deal, and commit to it (Specification §3.6): some messages are longer then."""
+    complete = parameters.topology.kind is TopologyKind.COMPLETE
+    active = parameters.threat_model is ThreatModel.ACTIVE
+    return active and complete and not get_suite(parameters.suite).hybrid
 
 
 class Round(Enum):
@@ -161,7 +173,7 @@ class Dealing:
 
     Attributes:
         client: the dealer.
-        block: 1 to 16 entries of 152 bytes, the receiver's among them.
+        block: 1 to 16 entries of 184 bytes, the receiver's among them.
         digests: of all blocks, 32 bytes each.
         signature: 64 bytes.
     """
@@ -240,7 +252,8 @@ class RevealedShares:
 
     Attributes:
         owners: whose secrets they are shares of.
-        joined: the shares, one after the other, all of one length.
+        joined: the shares, one after the other, all of one length: 36 bytes, or where dealings are signed 68, with the
+            digest of the share of the other kind behind each.
 
     Raises:
         ParameterError: `joined` cannot be cut into one share for each owner.
@@ -251,8 +264,8 @@ class RevealedShares:
 
     def __post_init__(self) -> None:
         count = len(self.owners)
-        width, rest = divmod(len(self.joined), count) if count else (1, len(self.joined))
-        if rest or not width:
+        rest = len(self.joined) % count if count else len(self.joined)
+        if rest or count > len(self.joined):
             raise ParameterError(f"{len(self.joined)} bytes are not one share for each of {count} owners")
 
     @classmethod
@@ -260,11 +273,18 @@ class RevealedShares:
         """Join (owner, share) pairs; raises ParameterError for shares of different lengths."""
         listed = tuple(pairs)
         if any(len(one) != len(other) for (_, one), (_, other) in pairwise(listed)):
-            raise ParameterError("shares of different lengths cannot be revealed together; a share has 36 bytes")
+            raise ParameterError(
+                "shares of different lengths cannot be revealed together; a share has 36 bytes, or 68 with a digest"
+            )
         joined = bytearray().join([share.expose() for _, share in listed])
         shares = cls(tuple(owner for owner, _ in listed), SecretBytes(joined))
         joined[:] = bytes(len(joined))
         return shares
+
+    @property
+    def width(self) -> int:
+        """Bytes of each share, with what stands behind it; 0 when there is none."""
+        return len(self.joined) // len(self.owners) if self.owners else 0
 
     def __len__(self) -> int:
         return len(self.owners)
@@ -277,8 +297,7 @@ class RevealedShares:
         """Return a copy of the share of `owners[place]`; raises ParameterError for a place outside 0..len-1."""
         if not 0 <= place < len(self.owners):
             raise ParameterError(f"there is no share at place {place} of {len(self.owners)}")
-        width = len(self.joined) // len(self.owners)
-        return SecretBytes(self.joined.expose()[place * width : (place + 1) * width])
+        return SecretBytes(self.joined.expose()[place * self.width : (place + 1) * self.width])
 
 
 @dataclass(frozen=True, slots=True)

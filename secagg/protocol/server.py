@@ -146,7 +146,7 @@ def drop(state: ServerState, client: ClientId, reason: DropReason, detail: str) 
             state.holders.pop(client, None)
         case CollectingShares():
             state.sealed.pop(client, None)
-            state.signatures.pop(client, None)
+            state.signed.pop(client, None)
             state.mask_parcels.pop(client, None)
         case CollectingMaskedInputs():
             # Who complained has no input in the sum, and must not count as one who has.

@@ -9,9 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
-import numpy as np
-
-from secagg.crypto import dealing
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.events import Blame
@@ -20,7 +17,6 @@ from secagg.protocol.messages import (
     MOST_DISCLOSURES,
     SIGNATURE_BYTES,
     Complaint,
-    Dealing,
     DisclosureRequest,
     DisclosureResponse,
 )
@@ -28,7 +24,6 @@ from secagg.protocol.server_states import (
     CannotContinueError,
     CollectingDisclosures,
     CollectingMaskedInputs,
-    Dealings,
     ServerStep,
     Turnout,
     refuse,
@@ -69,7 +64,7 @@ def answer_complaints(state: CollectingMaskedInputs) -> ServerStep:
     )
     shown = {
         client: DisclosureRequest(
-            state.context.session, tuple(_shown(state.dealings, dealer, client) for dealer in accused)
+            state.context.session, tuple(state.dealings.shown(dealer, client) for dealer in accused)
         )
         for client, accused in asked.items()
     }
@@ -143,19 +138,8 @@ def _end(complaints: Iterable[ClientId], findings: Iterable[Blame]) -> NoReturn:
     )
 
 
-def _shown(dealings: Dealings, dealer: ClientId, receiver: ClientId) -> Dealing:
-    sent = dealings.sealed.from_dealer(dealer)
-    entries = [dealing.dealt_entry(to, dealings.channel_publics[to], sealed) for to, sealed in sent]
-    return Dealing(
-        dealer,
-        dealing.block_with(entries, int(np.searchsorted(sent.clients, np.uint64(receiver)))),
-        dealing.digests_of(entries),
-        dealings.signatures[dealer],
-    )
-
-
 def _evidence(state: CollectingDisclosures, dealer: ClientId, client: ClientId, proof: bytes) -> Evidence:
-    shown, ad = _shown(state.dealings, dealer, client), state.advertisements[client]
+    shown, ad = state.dealings.shown(dealer, client), state.advertisements[client]
     return Evidence(
         session=state.context.session,
         binding=state.binding,
@@ -169,6 +153,6 @@ def _evidence(state: CollectingDisclosures, dealer: ClientId, client: ClientId, 
         mask_public=ad.mask_public,
         commitment=ad.commitment,
         advertisement_signature=ad.signature,
-        sealed=state.dealings.sealed.from_dealer(dealer).value(client),
+        committed=state.dealings.pair(dealer, client),
         proof=proof,
     )

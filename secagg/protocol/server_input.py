@@ -14,6 +14,7 @@ from secagg.parameters import ClientId
 from secagg.protocol.chosen_edges import pack_set
 from secagg.protocol.consistency import confirmation_is_valid
 from secagg.protocol.context import SessionContext
+from secagg.protocol.dealings import Dealings
 from secagg.protocol.messages import (
     Advertisement,
     Complaint,
@@ -88,6 +89,7 @@ def close_masked_inputs(state: CollectingMaskedInputs) -> ServerStep:
                 state.accumulator,
                 contributors,
                 chosen=chosen,
+                dealings=state.dealings,
             ),
             outbound,
         )
@@ -128,6 +130,7 @@ def close_confirmations(state: CollectingConfirmations) -> ServerStep:
         confirmers,
         {client: state.confirmations[client] for client in sorted(confirmers)},
         state.chosen,
+        state.dealings,
     )
 
 
@@ -141,6 +144,7 @@ def _ask_for_shares(
     asked: frozenset[ClientId],
     confirmations: Mapping[ClientId, bytes],
     chosen: ChosenRecord | None = None,
+    dealings: Dealings | None = None,
 ) -> ServerStep:
     members, signed = frozenset(contributors), tuple(confirmations.items())
     lost = advertisements.keys() - members
@@ -154,7 +158,15 @@ def _ask_for_shares(
             context.session, among(neighbours, members), among(neighbours, lost), signed
         )
     following = CollectingUnmaskingShares(
-        context, Turnout(asked), binding, advertisements, mask_parcels, accumulator, contributors, chosen=chosen
+        context,
+        Turnout(asked),
+        binding,
+        advertisements,
+        mask_parcels,
+        accumulator,
+        contributors,
+        chosen=chosen,
+        dealings=dealings,
     )
     return ServerStep(following, outbound)
 

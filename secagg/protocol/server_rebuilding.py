@@ -12,37 +12,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from secagg.crypto import key_schedule, shamir
+from secagg.crypto import shamir
 from secagg.crypto.batch_decoding import recover_together
+from secagg.crypto.commitments import ShareKind
 from secagg.crypto.decoding import ReconstructionError, Recovery, recover
 from secagg.crypto.randomness import check_length
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import AbortReason
+from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.events import ShareInconsistent
-from secagg.protocol.messages import RevealedShares
+from secagg.protocol.holdings import Holdings
+from secagg.protocol.server_committed import Findings, alike, rebuild_committed, verifies
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
 
 
-def rebuild_seeds(state: CollectingUnmaskingShares, inconsistent: list[ShareInconsistent]) -> Iterator[SecretBytes]:
-    """Every contributor's self-mask seed, in ascending order; each opens its owner's commitment.
+def rebuild_seeds(state: CollectingUnmaskingShares, findings: Findings) -> Iterator[SecretBytes]:
+    """Contributors' self-mask seeds, in ascending order of contributor; each opens its owner's commitment.
 
     Args:
         state: all shares that came.
-        inconsistent: takes what is found about shares that do not fit the others.
+        findings: takes what is found about shares, and where dealings are signed about secrets that are not rebuilt.
 
     Raises:
-        CannotContinueError: too few holders answered, or the shares of a secret do not lead back to it.
+        CannotContinueError: dealings are not signed, and too few holders answered, or the shares of a secret do not
+            lead back to it.
     """
-    session = state.context.session
-
-    def committed(owner: ClientId, seed: SecretBytes) -> bool:
-        return key_schedule.self_mask_commitment(session, owner, seed) == state.advertisements[owner].commitment
-
-    shares = _Holdings({holder: answer.seed_shares for holder, answer in state.revealed.items()})
-    for _, seed in _rebuild(state, state.contributors, shares, committed, inconsistent):
+    shares = Holdings({holder: answer.seed_shares for holder, answer in state.revealed.items()})
+    for _, seed in _rebuild(state, ShareKind.SEED, state.contributors, shares, findings):
         yield seed
 
 
@@ -53,70 +50,14 @@ def mask_key_owners(state: CollectingUnmaskingShares) -> list[ClientId]:
 
 
 def rebuild_mask_secrets(
-    state: CollectingUnmaskingShares, owners: Sequence[ClientId], inconsistent: list[ShareInconsistent]
+    state: CollectingUnmaskingShares, owners: Sequence[ClientId], findings: Findings
 ) -> Iterator[tuple[ClientId, SecretBytes]]:
     """What the mask keys of owners are made of, 32 bytes each; each gives its public key.
 
     Other arguments and errors are those of :func:`rebuild_seeds`.
     """
-
-    def advertised(owner: ClientId, secret: SecretBytes) -> bool:
-        context = state.context
-        key = key_schedule.mask_private_key(secret, context.session, with_kem=context.suite.hybrid)
-        return key.public == state.advertisements[owner].mask_public
-
-    shares = _Holdings({holder: answer.mask_key_shares for holder, answer in state.revealed.items()})
-    yield from _rebuild(state, owners, shares, advertised, inconsistent)
-
-
-class _Holdings:
-    """All revealed shares of one kind, canonical, in one array: found by owner, in ascending order of holder."""
-
-    __slots__ = ("_elements", "_holders", "_rows")
-
-    def __init__(self, revealed: Mapping[ClientId, RevealedShares]) -> None:
-        holders = sorted(revealed)
-        blocks = [revealed[holder] for holder in holders]
-        owners = np.array([owner for block in blocks for owner in block.owners], dtype=np.uint64)
-        by_owner = np.argsort(owners, kind="stable")
-        known, starts = np.unique(owners[by_owner], return_index=True)
-        self._rows: dict[ClientId, NDArray[np.int64]] = dict(
-            zip(known.tolist(), np.split(by_owner, starts)[1:], strict=True)
-        )
-        self._holders = np.repeat(np.array(holders, dtype=np.uint64), [len(block) for block in blocks])
-        self._elements = np.concatenate(
-            [np.zeros((0, shamir.LIMBS), dtype=np.uint16), *(shamir.elements_in(block.joined) for block in blocks)]
-        )
-
-    def rows(self, owner: ClientId) -> NDArray[np.int64]:
-        """Where the shares of an owner's secret lie."""
-        return self._rows.get(owner, np.zeros(0, dtype=np.int64))
-
-    def holders(self, owner: ClientId) -> list[ClientId]:
-        """Who revealed a share of an owner's secret, in the order of `rows`."""
-        holders: list[ClientId] = self._holders[self.rows(owner)].tolist()
-        return holders
-
-    def elements(self, rows: NDArray[np.int64]) -> NDArray[np.uint16]:
-        """Return a copy of the elements of shares: shape (*rows.shape, 18)."""
-        return self._elements[rows]
-
-    def shares(self, owner: ClientId) -> dict[ClientId, SecretBytes]:
-        """Return copies of the shares of an owner's secret, by holder."""
-        elements = self.elements(self.rows(owner))
-        octets = elements.astype(">u2").view(np.uint8)
-        shares = {holder: SecretBytes(row.data) for holder, row in zip(self.holders(owner), octets, strict=True)}
-        for array in (elements, octets):
-            array.fill(0)
-        return shares
-
-    def digest(self) -> bytes:
-        """Return a hash of all shares."""
-        return hashlib.sha256(self._elements.data).digest()
-
-    def wipe(self) -> None:
-        """Overwrite all shares with zeros."""
-        self._elements.fill(0)
+    shares = Holdings({holder: answer.mask_key_shares for holder, answer in state.revealed.items()})
+    yield from _rebuild(state, ShareKind.MASK_KEY, owners, shares, findings)
 
 
 class _HashOfShares:
@@ -130,7 +71,7 @@ class _HashOfShares:
 
     __slots__ = ("_draws", "_seed", "_shares")
 
-    def __init__(self, shares: _Holdings) -> None:
+    def __init__(self, shares: Holdings) -> None:
         self._shares = shares
         self._seed = b""
         self._draws = 0
@@ -145,40 +86,53 @@ class _HashOfShares:
 
 def _rebuild(
     state: CollectingUnmaskingShares,
+    kind: ShareKind,
     owners: Sequence[ClientId],
-    shares: _Holdings,
-    accept: Callable[[ClientId, SecretBytes], bool],
-    inconsistent: list[ShareInconsistent],
+    shares: Holdings,
+    findings: Findings,
 ) -> Iterator[tuple[ClientId, SecretBytes]]:
-    """Every owner's verified secret, in the order of owners: together where all shares agree, else one by one."""
+    """Every owner's verified secret, in the order of owners; of some none where dealings are signed."""
     try:
-        together = _rebuild_together(state, owners, shares)
-        for owner in owners:
-            recovery = together.pop(owner, None)
-            if recovery is not None and not accept(owner, recovery.secret):
-                recovery.secret.wipe()
-                recovery = None
-            if recovery is None:
-                recovery = _rebuild_alone(state, owner, shares.shares(owner), partial(accept, owner))
-            if recovery.inconsistent:
-                holders = {point: holder for holder, point in state.graph.points(owner).items()}
-                inconsistent.extend(ShareInconsistent(holders[point], owner) for point in recovery.inconsistent)
-            yield owner, recovery.secret
+        if state.dealings is not None:
+            yield from rebuild_committed(state, state.dealings, kind, owners, shares, findings, _HashOfShares(shares))
+        else:
+            yield from _rebuild_uncommitted(state, kind, owners, shares, findings)
     finally:
         shares.wipe()
 
 
+def _rebuild_uncommitted(
+    state: CollectingUnmaskingShares,
+    kind: ShareKind,
+    owners: Sequence[ClientId],
+    shares: Holdings,
+    findings: Findings,
+) -> Iterator[tuple[ClientId, SecretBytes]]:
+    """Together where all shares agree, else one by one."""
+    together = _rebuild_together(state, owners, shares)
+    for owner in owners:
+        accept = partial(verifies, state, kind, owner)
+        recovery = together.pop(owner, None)
+        if recovery is not None and not accept(recovery.secret):
+            recovery.secret.wipe()
+            recovery = None
+        if recovery is None:
+            recovery = _rebuild_alone(state, owner, shares.shares(owner), accept)
+        if recovery.inconsistent:
+            holders = {point: holder for holder, point in state.graph.points(owner).items()}
+            findings.wrong.extend(
+                ShareInconsistent(holders[point], owner, DropReason.SHARE_INCONSISTENT)
+                for point in recovery.inconsistent
+            )
+        yield owner, recovery.secret
+
+
 def _rebuild_together(
-    state: CollectingUnmaskingShares, owners: Sequence[ClientId], shares: _Holdings
+    state: CollectingUnmaskingShares, owners: Sequence[ClientId], shares: Holdings
 ) -> dict[ClientId, Recovery | None]:
     """What the shares of each set of holders lead to; not verified. None, or nothing, where that is not certain."""
     threshold = state.context.parameters.threshold
-    groups: dict[tuple[int, ...], list[ClientId]] = {}
-    for owner in owners:
-        points = state.graph.points(owner)
-        held_at = tuple(points[holder] for holder in shares.holders(owner))
-        if len(held_at) >= threshold:
-            groups.setdefault(held_at, []).append(owner)
+    groups = alike(state, {owner: shares.holders(owner) for owner in owners})
     recoveries: dict[ClientId, Recovery | None] = {}
     randomness = _HashOfShares(shares)
     lies: Counter[ClientId] = Counter()

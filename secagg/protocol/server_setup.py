@@ -15,6 +15,7 @@ from secagg.errors import AbortReason, DecodeError, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.chosen_edges import ChosenEdges, capped, pack_set
 from secagg.protocol.context import SessionContext
+from secagg.protocol.dealings import Dealings, SignedDealing
 from secagg.protocol.events import ClientDropped, ServerEvent
 from secagg.protocol.forwarding import Dealt, MadeWhenAsked
 from secagg.protocol.listed import Listed, Run
@@ -35,7 +36,6 @@ from secagg.protocol.server_states import (
     CollectingKeys,
     CollectingMaskedInputs,
     CollectingShares,
-    Dealings,
     Edges,
     ServerStep,
     Turnout,
@@ -145,12 +145,12 @@ def take_shares(state: CollectingShares, client: ClientId, message: ShareKeysRes
         # Who stands between two clients for whom a parcel has the right length is on the same side of the sender.
         for receiver in (int(run.clients[0]), int(run.clients[-1])):
             check_parcel(state.context, client, receiver, run.width, wrapped=True)
-    _check_dealing(state, client, message)
+    signed = _checked_dealing(state, client, parcels, message.signature)
     if state.context.suite.hybrid:
         parcels = _without_wraps(state, client, parcels)
     state.sealed[client] = parcels
-    if message.signature:
-        state.signatures[client] = message.signature
+    if signed is not None:
+        state.signed[client] = signed
 
 
 def _without_wraps(state: CollectingShares, client: ClientId, parcels: Listed) -> Listed:
@@ -166,22 +166,27 @@ def _without_wraps(state: CollectingShares, client: ClientId, parcels: Listed) -
     return Listed(tuple(forwarded))
 
 
-def _check_dealing(state: CollectingShares, client: ClientId, message: ShareKeysResponse) -> None:
-    context, ads = state.context, state.advertisements
+def _checked_dealing(
+    state: CollectingShares, client: ClientId, parcels: Listed, attestation: bytes
+) -> SignedDealing | None:
+    """What holds the client to its pairs; None where nobody signs."""
+    context, ads, signed = state.context, state.advertisements, None
     if context.deals_signed:
-        entries = [dealing.dealt_entry(to, ads[to].channel_public, sealed) for to, sealed in message.ciphertexts]
+        entries = [dealing.dealt_entry(to, ads[to].channel_public, pair) for to, pair in parcels]
+        signed = SignedDealing(dealing.digests_of(entries), attestation)
         ends = context.session, state.binding, client, ads[client].channel_public
-        text = dealing.dealing_text(*ends, dealing.digests_of(entries))
-        right = verify(context.roster[client], text, message.signature[:SIGNATURE_BYTES])
-        right = right and dealing.shows_possession(message.signature, *ends)
+        text = dealing.dealing_text(*ends, signed.digests)
+        right = verify(context.roster[client], text, attestation[:SIGNATURE_BYTES])
+        right = right and dealing.shows_possession(attestation, *ends)
     else:
-        right = not message.signature
+        right = not attestation
     if not right:
         refuse(
             DropReason.DEALING_SIGNATURE_INVALID,
             f"client {client} did not sign what it dealt, did not show that it has its channel private key, or signed "
             "where nobody does",
         )
+    return signed
 
 
 def close_shares(state: CollectingShares) -> ServerStep:
@@ -213,7 +218,7 @@ def close_shares(state: CollectingShares) -> ServerStep:
 
 def _dealings(state: CollectingShares, dealt: Dealt) -> Dealings:
     publics = {client: ad.channel_public for client, ad in state.advertisements.items()}
-    return Dealings(publics, dealt, state.signatures)
+    return Dealings(publics, dealt, state.signed)
 
 
 def keep_connected(

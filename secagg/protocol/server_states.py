@@ -18,8 +18,8 @@ from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.context import SessionContext
+from secagg.protocol.dealings import Dealings, SignedDealing
 from secagg.protocol.events import Blame, ServerEvent
-from secagg.protocol.forwarding import Dealt
 from secagg.protocol.listed import Listed
 from secagg.protocol.messages import Advertisement, ServerMessage, UnmaskingResponse
 from secagg.protocol.results import SessionResult
@@ -76,21 +76,6 @@ class ChosenRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Dealings:
-    """What clients dealt and signed, kept for those who cannot read it; all by client.
-
-    Attributes:
-        channel_publics: of all that advertised.
-        sealed: the pairs of each sharer, whoever was to receive them.
-        signatures: 64 bytes.
-    """
-
-    channel_publics: Mapping[ClientId, bytes]
-    sealed: Dealt = field(repr=False)
-    signatures: Mapping[ClientId, bytes] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class CollectingKeys:
     """Collects advertisements; a public key that was seen once is in use, whoever is dropped later.
 
@@ -122,7 +107,8 @@ class _OnEdges:
 class CollectingShares(_OnEdges):
     """Collects sealed shares, kept by sender; `mask_parcels` are what stays here of them in a hybrid suite.
 
-    `advertised` has the ids of the advertisements, ascending.
+    `advertised` has the ids of the advertisements, ascending, and `signed` what holds dealers to their pairs, where
+    dealings are signed.
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
@@ -133,7 +119,7 @@ class CollectingShares(_OnEdges):
     sealed: dict[ClientId, Listed] = field(default_factory=dict, repr=False)
     mask_parcels: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict, repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
-    signatures: dict[ClientId, bytes] = field(default_factory=dict, repr=False)
+    signed: dict[ClientId, SignedDealing] = field(default_factory=dict, repr=False)
     advertised: NDArray[np.uint64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -199,6 +185,7 @@ class CollectingConfirmations(_OnEdges):
     contributors: tuple[ClientId, ...]
     confirmations: dict[ClientId, bytes] = field(default_factory=dict)
     chosen: ChosenRecord | None = field(default=None, repr=False)
+    dealings: Dealings | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +202,7 @@ class CollectingUnmaskingShares(_OnEdges):
         contributors: whose inputs are in it, ascending.
         revealed: answers by holder.
         chosen: what is kept of a chosen graph.
+        dealings: where they are signed.
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_UNMASKING_SHARES
@@ -227,6 +215,7 @@ class CollectingUnmaskingShares(_OnEdges):
     contributors: tuple[ClientId, ...]
     revealed: dict[ClientId, UnmaskingResponse] = field(default_factory=dict, repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
+    dealings: Dealings | None = field(default=None, repr=False)
 
     @property
     def dropped_sharers(self) -> tuple[ClientId, ...]:

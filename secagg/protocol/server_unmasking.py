@@ -14,10 +14,11 @@ from secagg.encoding.session_vector import decode_sum, reduce_to_ring
 from secagg.errors import AbortReason, DecodeError, DropReason
 from secagg.masking.engine import MaskKeys, MaskTerm, add_masks
 from secagg.parameters import ClientId
-from secagg.protocol.events import Progress, SessionCompleted, ShareInconsistent, Stage
-from secagg.protocol.messages import UnmaskingResponse
+from secagg.protocol.events import Progress, SessionCompleted, Stage
+from secagg.protocol.messages import DIGEST_BYTES, UnmaskingResponse
 from secagg.protocol.pairwise_keys import KEY_WORDS, Pairs, PairwiseKeys
 from secagg.protocol.results import SessionResult
+from secagg.protocol.server_committed import Findings
 from secagg.protocol.server_rebuilding import mask_key_owners, rebuild_mask_secrets, rebuild_seeds
 from secagg.protocol.server_states import (
     CannotContinueError,
@@ -42,8 +43,13 @@ def take_revealed_shares(state: CollectingUnmaskingShares, client: ClientId, mes
             f"client {client} revealed shares of other clients than the {len(survivors)} survivors and "
             f"{len(dropped)} dropped it was asked for",
         )
-    for shares in (message.seed_shares, message.mask_key_shares):
-        canonical = shamir.are_canonical_elements(shamir.elements_in(shares.joined))
+    width = shamir.SHARE_BYTES + (DIGEST_BYTES if state.context.deals_signed else 0)
+    revealed = [shares for shares in (message.seed_shares, message.mask_key_shares) if shares.owners]
+    for shares in revealed:
+        if shares.width != width:
+            raise DecodeError(f"a share has {shares.width} bytes; this session's have {width}")
+    for shares in revealed:
+        canonical = shamir.are_canonical_elements(shamir.elements_in(shares.joined, width))
         if not canonical.all():
             owner = shares.owners[int(canonical.argmin())]
             refuse(DropReason.SHARE_NOT_CANONICAL, f"client {client}'s share of client {owner} is not canonical")
@@ -61,20 +67,21 @@ def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Progres
         CannotContinueError: too few holders answered, or the shares of a secret do not lead back to it.
     """
     context = state.context
-    inconsistent: list[ShareInconsistent] = []
+    findings = Findings()
     owners = mask_key_owners(state)
     pairs = _pairs(state, owners)
     lots = [range(at, min(at + _PAIRS, len(pairs))) for at in range(0, len(pairs), _PAIRS)]
     rebuilding = _Stage(observe, Stage.REBUILDING_SECRETS, len(state.contributors) + len(owners) + len(lots))
     terms: list[MaskTerm] = []
-    for seed in rebuild_seeds(state, inconsistent):
+    for seed in rebuild_seeds(state, findings):
         terms.append(MaskTerm(key_schedule.self_mask_key(seed, context.session), negative=True))
         seed.wipe()
         rebuilding.did(1)
     secrets: dict[ClientId, SecretBytes] = {}
-    for owner, secret in rebuild_mask_secrets(state, owners, inconsistent):
+    for owner, secret in rebuild_mask_secrets(state, owners, findings):
         secrets[owner] = secret
         rebuilding.did(1)
+    findings.end_if_lost(state.context.parameters.threshold)
     pairwise = _pairwise_keys(state, secrets, pairs, lots, lambda lot: rebuilding.did(1))
     masks = MaskKeys.of(terms, context.suite.prg.key_bytes).joined(pairwise)
     pairwise.wipe()
@@ -92,7 +99,7 @@ def close_unmasking(state: CollectingUnmaskingShares, observe: Callable[[Progres
         decoded.vectors, state.contributors, decoded.total_weight, state.accumulator, decoded.impossible
     )
     completed = SessionCompleted(state.contributors)
-    return ServerStep(ServerCompleted(context, result), {}, (*inconsistent, completed))
+    return ServerStep(ServerCompleted(context, result), {}, (*findings.wrong, completed))
 
 
 class _Stage:

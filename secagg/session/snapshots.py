@@ -32,6 +32,7 @@ from secagg.protocol import client_states, server_states
 from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.client_states import ClientContext, ClientState
 from secagg.protocol.context import SessionContext
+from secagg.protocol.dealings import Dealings, SignedDealing
 from secagg.protocol.events import Blame
 from secagg.protocol.forwarding import Dealt, DealtTable
 from secagg.protocol.listed import Listed, Run
@@ -61,7 +62,8 @@ _PLAIN: Final = {
         Listed,
         DealtTable,
         Dealt,
-        server_states.Dealings,
+        Dealings,
+        SignedDealing,
         server_states.Turnout,
         server_states.ChosenRecord,
         ChosenEdges,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.commitments import Commitments
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import IdentityKey
@@ -97,8 +98,14 @@ class Insiders:
             key, _ = key_schedule.channel_keys(self._channels[owner], receiver, self._binding, owner, self._client)
             bound = key_schedule.share_associated_data(self._binding, owner, self._client)
             nonce = bytes(self._randomness.secret(aead.NONCE_BYTES).expose())
-            sealed.append((owner, aead.seal(key, pair, bound, nonce)))
+            sealed.append((owner, aead.seal(key, pair, bound, nonce) + self._committed(owner, pair)))
         return encode(MaskedInputCollectionRequest(self._context.session, tuple(sealed), self._everybody))
+
+    def _committed(self, owner: ClientId, pair: SecretBytes) -> bytes:
+        if not self._context.deals_signed:
+            return b""
+        commitments = Commitments(self._context.session, self._binding)
+        return commitments.of(owner, self._client, *shamir.split_shares(pair))
 
     def confirm(self) -> bytes:
         """The request to confirm that everybody contributed."""

@@ -19,7 +19,6 @@ from google.protobuf.message import EncodeError as ProtobufEncodeError
 from secagg.crypto.dealing import ATTESTATION_BYTES, ENTRY_BYTES, PAIRS_IN_A_BLOCK
 from secagg.crypto.disclosure import PROOF_BYTES
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import AbortReason, DecodeError, InternalError
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.listed import Listed
@@ -28,6 +27,7 @@ from secagg.protocol.messages import (
     DIGEST_BYTES,
     PARCEL_BYTES,
     PUBLIC_KEY_BYTES,
+    REVEALED_BYTES,
     SIGNATURE_BYTES,
     Abort,
     AdvertiseKeysRequest,
@@ -164,9 +164,11 @@ def decode_client_message(data: bytes | memoryview) -> ClientMessage:
             return ConsistencyCheckResponse(session, _exactly(signature, SIGNATURE_BYTES, "the confirmation"))
         case "unmasking_response":
             body = envelope.unmasking_response
-            return UnmaskingResponse(
-                session, _revealed(body.seed_shares, "seed shares"), _revealed(body.mask_key_shares, "mask-key shares")
-            )
+            seeds = _revealed(body.seed_shares, "seed shares")
+            mask_keys = _revealed(body.mask_key_shares, "mask-key shares")
+            if seeds and mask_keys and seeds.width != mask_keys.width:
+                raise DecodeError(f"seed shares of {seeds.width} bytes come with mask-key shares of {mask_keys.width}")
+            return UnmaskingResponse(session, seeds, mask_keys)
         case "abort":
             return _abort(session, envelope.abort)
         case other:
@@ -249,7 +251,11 @@ def _sealed(entries: Sequence[pb.SealedShares]) -> Listed:
 
 def _revealed(entries: Sequence[pb.RevealedShare], name: str) -> RevealedShares:
     shares = [entry.share for entry in entries]
-    _all_exactly(shares, SHARE_BYTES, "a share")
+    lengths = set(map(len, shares))
+    for other in lengths - REVEALED_BYTES:
+        raise DecodeError(f"a share has {other} bytes; the protocol fixes 36, or 68 with a digest")
+    if len(lengths) > 1:
+        raise DecodeError("shares with and without digests come together; the protocol fixes one of the two")
     owners = _ascending([entry.owner for entry in entries], name)
     return RevealedShares(owners, SecretBytes(b"".join(shares)))
 

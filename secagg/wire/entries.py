@@ -14,10 +14,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.wire.framing import varint
+
 _CLIENT: Final = b"\x09"  # field 1, fixed64
 _VALUE: Final = b"\x12"  # field 2, length-delimited
 _ID_BYTES: Final = 8
-_MAX_ONE_BYTE: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +27,27 @@ class EntryList:
 
     Attributes:
         tag: the field's tag, one byte.
-        width: bytes of each entry's value; an entry must stay below 128 bytes, so that its length takes one byte.
+        width: bytes of each entry's value, at least 1.
     """
 
     tag: bytes
     width: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.width <= _MAX_ONE_BYTE - _ID_BYTES - 3:
-            raise ValueError(f"entries with values of {self.width} bytes have no one-byte length")
+        if self.width < 1:
+            raise ValueError(f"values of {self.width} bytes are no entries: protobuf leaves empty ones out")
 
     @property
     def _before_id(self) -> bytes:
-        return self.tag + bytes([1 + _ID_BYTES + 2 + self.width]) + _CLIENT
+        return self.tag + varint(1 + _ID_BYTES + len(self._before_value) + self.width) + _CLIENT
 
     @property
     def _before_value(self) -> bytes:
-        return _VALUE + bytes([self.width])
+        return _VALUE + varint(self.width)
 
     @property
     def _without_id(self) -> bytes:
-        return self.tag + bytes([2 + self.width]) + self._before_value
+        return self.tag + varint(len(self._before_value) + self.width) + self._before_value
 
     def write(self, clients: NDArray[np.uint64], values: NDArray[np.uint8]) -> bytes:
         """Return the encoded entries.

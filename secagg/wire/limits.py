@@ -13,9 +13,16 @@ from secagg.crypto.disclosure import PROOF_BYTES
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.crypto.suites import get_suite
 from secagg.errors import DecodeError
-from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
+from secagg.parameters import SessionParameters, TopologyKind
 from secagg.parameters.session import MAX_CONTEXT_BYTES, MAX_VECTORS
-from secagg.protocol.messages import LONGEST_PARCEL_BYTES, MOST_DISCLOSURES, SEALED_BYTES, SIGNATURE_BYTES
+from secagg.protocol.messages import (
+    COMMITTED_BYTES,
+    LONGEST_PARCEL_BYTES,
+    MOST_DISCLOSURES,
+    SEALED_BYTES,
+    SIGNATURE_BYTES,
+    deals_signed,
+)
 
 _FRAMING: Final = 64
 _CONFIRMATION: Final = SIGNATURE_BYTES + 16
@@ -29,11 +36,9 @@ _BESIDE_A_BLOCK: Final = DIGEST_BYTES + ATTESTATION_BYTES + 104
 
 
 def _parcel(parameters: SessionParameters) -> int:
-    return (LONGEST_PARCEL_BYTES if get_suite(parameters.suite).hybrid else SEALED_BYTES) + 16
-
-
-def _deals_signed(parameters: SessionParameters) -> bool:
-    return parameters.threat_model is ThreatModel.ACTIVE and not get_suite(parameters.suite).hybrid
+    if get_suite(parameters.suite).hybrid:
+        return LONGEST_PARCEL_BYTES + 16
+    return (COMMITTED_BYTES if deals_signed(parameters) else SEALED_BYTES) + 16
 
 
 def _advertisement(parameters: SessionParameters) -> int:
@@ -50,7 +55,7 @@ def client_message_limit(parameters: SessionParameters, packed_bytes: int) -> in
     shares = degree * _parcel(parameters) + _ATTESTATION
     # A parcel is shorter than an advertisement, and the smallest cohort has one of each.
     lengths = [packed_bytes, shares, _advertisement(parameters)]
-    if _deals_signed(parameters):
+    if deals_signed(parameters):
         lengths.append(min(MOST_DISCLOSURES, degree) * _DISCLOSURE)
     return _FRAMING + max(lengths)
 
@@ -66,7 +71,7 @@ def server_message_limit(parameters: SessionParameters) -> int:
     lists = (degree + 1) * _advertisement(parameters), degree * _parcel(parameters), clients * _CLIENT
     # Of each dealing one block, and the digests of all: 2 bytes for each neighbour, and at most one digest more.
     dealing = min(PAIRS_IN_A_BLOCK, degree) * ENTRY_BYTES + 2 * degree + _BESIDE_A_BLOCK
-    disclosures = min(MOST_DISCLOSURES, degree) * dealing if _deals_signed(parameters) else 0
+    disclosures = min(MOST_DISCLOSURES, degree) * dealing if deals_signed(parameters) else 0
     return _FRAMING + max(*lists, unmasking, disclosures)
 
 

@@ -7,7 +7,7 @@ module first and has protobuf handle, and judge, all the rest.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from secagg.crypto.dealing import ATTESTATION_BYTES
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.shamir import SHARE_BYTES
 from secagg.parameters import ClientId
 from secagg.protocol.listed import Listed
 from secagg.protocol.messages import (
+    COMMITTED_BYTES,
+    REVEALED_BYTES,
     SEALED_BYTES,
     SIGNATURE_BYTES,
     ClientMessage,
@@ -32,9 +33,9 @@ from secagg.protocol.messages import (
 from secagg.wire.entries import EntryList
 from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
 
-_SEALED: Final = EntryList(b"\x0a", SEALED_BYTES)
-_SEED_SHARES: Final = EntryList(b"\x0a", SHARE_BYTES)
-_MASK_KEY_SHARES: Final = EntryList(b"\x12", SHARE_BYTES)
+_PAIRS: Final = {width: EntryList(b"\x0a", width) for width in (COMMITTED_BYTES, SEALED_BYTES)}
+_SEED_SHARES: Final = {width: EntryList(b"\x0a", width) for width in sorted(REVEALED_BYTES)}
+_MASK_KEY_SHARES: Final = {width: EntryList(b"\x12", width) for width in sorted(REVEALED_BYTES)}
 _CONFIRMATIONS: Final = EntryList(b"\x1a", SIGNATURE_BYTES)
 _SHARERS: Final = b"\x12"  # of a chosen graph, behind the sealed shares
 _ATTESTATION: Final = b"\x12" + varint(ATTESTATION_BYTES)
@@ -50,11 +51,11 @@ def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
     """Encode a message of such lists; None for any other, or a list that is not a table."""
     match message:
         case ShareKeysResponse(session, ciphertexts, signature):
-            tag, content = _SHARE_KEYS_RESPONSE, _write_pairs(_SEALED, ciphertexts)
+            tag, content = _SHARE_KEYS_RESPONSE, _write_parcels(ciphertexts)
             if content is not None and signature:
                 content = content + _ATTESTATION + signature if len(signature) == ATTESTATION_BYTES else None
         case MaskedInputCollectionRequest(session, ciphertexts, sharers):
-            tag, content = _MASKED_INPUT_COLLECTION_REQUEST, _write_pairs(_SEALED, ciphertexts)
+            tag, content = _MASKED_INPUT_COLLECTION_REQUEST, _write_parcels(ciphertexts)
             if content is not None and sharers:
                 content += _SHARERS + varint(len(sharers)) + sharers
         case UnmaskingResponse(session, seed_shares, mask_key_shares):
@@ -99,15 +100,18 @@ def decode_unmasking_response(data: bytes | memoryview) -> UnmaskingResponse | N
     if opened is None:
         return None
     session, content = opened
-    lists = []
-    for form in (_SEED_SHARES, _MASK_KEY_SHARES):
-        read = form.read(content)
-        if read is None:
-            return None
-        owners, values, content = read
-        lists.append(RevealedShares(tuple(owners.tolist()), SecretBytes(values.reshape(-1).data)))
-        values.fill(0)
-    return None if len(content) else UnmaskingResponse(session, *lists)
+    for width in REVEALED_BYTES:
+        lists, rest = [], content
+        for form in (_SEED_SHARES[width], _MASK_KEY_SHARES[width]):
+            read = form.read(rest)
+            if read is None:
+                return None
+            owners, values, rest = read
+            lists.append(RevealedShares(tuple(owners.tolist()), SecretBytes(values.reshape(-1).data)))
+            values.fill(0)
+        if not len(rest):
+            return UnmaskingResponse(session, *lists)
+    return None
 
 
 def _write_confirmed(request: UnmaskingRequest) -> bytes | None:
@@ -122,6 +126,14 @@ def _write_numbers(tag: bytes, clients: Sequence[ClientId]) -> bytes:
     return tag + varint(len(packed)) + packed if packed else b""
 
 
+def _write_parcels(pairs: Sequence[tuple[ClientId, bytes]]) -> bytes | None:
+    runs = Listed.of(pairs).runs
+    form = _PAIRS.get(runs[0].width) if len(runs) == 1 else None
+    if form is None:
+        return None if runs else b""
+    return _write_rows(form, runs[0].clients, runs[0].values)
+
+
 def _write_pairs(form: EntryList, pairs: Sequence[tuple[ClientId, bytes]]) -> bytes | None:
     if not pairs:
         return b""
@@ -129,9 +141,10 @@ def _write_pairs(form: EntryList, pairs: Sequence[tuple[ClientId, bytes]]) -> by
     return None if others or run.width != form.width else _write_rows(form, run.clients, run.values)
 
 
-def _write_revealed(form: EntryList, shares: RevealedShares) -> bytes | None:
-    if len(shares.joined) != len(shares) * form.width:
-        return None
+def _write_revealed(forms: Mapping[int, EntryList], shares: RevealedShares) -> bytes | None:
+    form = forms.get(shares.width)
+    if form is None:
+        return None if shares.owners else b""
     values = np.frombuffer(shares.joined.expose(), dtype=np.uint8).reshape(len(shares), form.width)
     return _write_rows(form, np.array(shares.owners, dtype=np.uint64), values)
 
@@ -143,8 +156,14 @@ def _write_rows(form: EntryList, clients: NDArray[np.uint64], values: NDArray[np
 def _read_sealed(data: bytes | memoryview, tag: bytes) -> tuple[bytes, Listed, memoryview] | None:
     """Session, list, and what follows it."""
     opened = open_envelope(data, tag)
-    read = None if opened is None else _SEALED.read(opened[1])
-    if opened is None or read is None:
+    if opened is None:
         return None
-    clients, values, rest = read
-    return opened[0], Listed.table(clients, values), rest
+    session, content = opened
+    for form in _PAIRS.values():
+        read = form.read(content)
+        if read is None:
+            return None
+        clients, values, rest = read
+        if len(clients):
+            return session, Listed.table(clients, values), rest
+    return session, Listed(), content

@@ -23,8 +23,18 @@ from secagg.protocol.events import ClientDropped
 from secagg.protocol.evidence import Evidence
 from secagg.protocol.messages import Dealing, DisclosureRequest, MaskedInputCollectionRequest
 from secagg.wire.codec import encode
-from tests.adversarial.tools import complains
-from tests.dealers import GARBAGE, false_complaint, garbage_from, pretend_to_complain, redealt, sealed_by
+from tests.adversarial.tools import complains, inconsistent
+from tests.dealers import (
+    COMMITTED_GARBAGE,
+    GARBAGE,
+    contradicting,
+    false_complaint,
+    garbage_from,
+    off,
+    pretend_to_complain,
+    redealt,
+    sealed_by,
+)
 from tests.harness import Harness, alter, decode_answer, decode_request
 
 CLIENTS = 7
@@ -34,6 +44,9 @@ behaviours = st.fixed_dictionaries(
     {
         "garbage": st.sets(ids, max_size=3),
         "not canonical": st.sets(ids, max_size=2),
+        "unfit": st.sets(ids, max_size=2),
+        "contradicts": st.sampled_from([(), (), (1,), (7,), (1, 2, 3, 4, 5, 6, 7)]),
+        "reveals": st.sampled_from(["right", "right", "shares", "digests"]),
         "complains of": st.sets(ids, max_size=3),
         "leaves": st.sampled_from([None, None, None, Round.MASKED_INPUT, Round.DISCLOSURE]),
         "proofs": st.sampled_from(["right", "right", "zero", "swapped"]),
@@ -55,6 +68,10 @@ def play(harness: Harness, corrupt: dict[int, dict[str, Any]]) -> None:
         pairs = dict.fromkeys(corrupt[client]["garbage"] - {client}, GARBAGE)
         for other in corrupt[client]["not canonical"] - {client}:
             pairs[other] = sealed_by(harness, client, other, NOT_CANONICAL)
+        answer = contradicting(harness, client, answer, lambda _, shares: off(shares), corrupt[client]["contradicts"])
+        dealt = dict(decode_answer(answer).ciphertexts)
+        for other in corrupt[client]["unfit"] - {client}:
+            pairs[other] = dealt[other][:-1] + bytes([dealt[other][-1] ^ 1])
         return redealt(harness, client, answer, pairs)
 
     harness.play_round(on_answer=deal)
@@ -82,6 +99,36 @@ def play(harness: Harness, corrupt: dict[int, dict[str, Any]]) -> None:
     harness.play_round(silent=gone, on_answer=disclose)
 
 
+def reveal(harness: Harness, corrupt: dict[int, dict[str, Any]]) -> None:
+    """The rest of a session without complaints; corrupt holders lie about all shares, or about all digests."""
+
+    def change(client: int, answer: bytes) -> bytes:
+        if client not in corrupt or corrupt[client]["reveals"] == "right" or harness.round is not Round.UNMASKING:
+            return answer
+        message = decode_answer(answer)
+        lie = off if corrupt[client]["reveals"] == "shares" else (lambda both: both[:-1] + bytes([both[-1] ^ 1]))
+        return alter(
+            answer,
+            **{
+                kind: [(owner, SecretBytes(lie(bytes(share.expose())))) for owner, share in getattr(message, kind)]
+                for kind in ("seed_shares", "mask_key_shares")
+            },
+        )
+
+    while harness.round is not None:
+        harness.play_round(on_answer=change)
+
+
+def check_blame(harness: Harness, corrupt: dict[int, dict[str, Any]]) -> None:
+    """Only corrupt clients are blamed, or reported to have lied about shares, and evidence holds."""
+    assert {blame.client for blame in harness.server.blame} <= set(corrupt)
+    assert {holder for holder, _ in inconsistent(harness.events)} <= set(corrupt)
+    for blame in harness.server.blame:
+        if blame.evidence is not None:
+            verdict = verify_evidence(blame.evidence, harness.roster)
+            assert (verdict.client, verdict.reason) == (blame.client, blame.reason)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(ids, behaviours, max_size=3), st.integers(0, 3))
 def test_pitfall_44_no_honest_client_is_blamed_and_some_corrupt_one_is(
@@ -91,16 +138,14 @@ def test_pitfall_44_no_honest_client_is_blamed_and_some_corrupt_one_is(
     play(harness, corrupt)
     if harness.server.abort_reason is AbortReason.CLIENTS_COMPLAINED:
         assert harness.server.blame
-        assert {blame.client for blame in harness.server.blame} <= set(corrupt)
-        for blame in harness.server.blame:
-            if blame.evidence is not None:
-                verdict = verify_evidence(blame.evidence, harness.roster)
-                assert (verdict.client, verdict.reason) == (blame.client, blame.reason)
     else:
         assert not harness.server.blame
-        harness.finish()
+        reveal(harness, corrupt)
         if harness.server.abort_reason is None:
             harness.assert_exact()
+        elif harness.server.abort_reason is AbortReason.SECRET_NOT_RECONSTRUCTED:
+            assert {blame.reason for blame in harness.server.blame} == {DropReason.DEALT_INCONSISTENT_SHARES}
+    check_blame(harness, corrupt)
 
 
 def evidence_against_a_dealer(seed: int = 0) -> tuple[Harness, Evidence]:
@@ -138,7 +183,7 @@ def test_pitfall_44_a_dealer_with_two_dealings_cannot_turn_a_proof_on_its_maker(
         block=dealing.block_with(entries, 2),
         digests=digests,
         dealing_signature=harness.identities[2].sign(text),
-        sealed=right[4],
+        committed=right[4],
     )
     with pytest.raises(EvidenceError, match="the proof does not disclose"):
         verify_evidence(forged.encode(), harness.roster)
@@ -150,7 +195,7 @@ def test_pitfall_44_evidence_of_one_session_says_nothing_of_another(name: str) -
     harness, one = evidence_against_a_dealer()
     _, other = evidence_against_a_dealer(seed=1)
     verify_evidence(one.encode(), harness.roster)
-    changed = {"dealer": 3, "complainer": 5, "sealed": bytes(111) + b"\x01"}.get(name, getattr(other, name))
+    changed = {"dealer": 3, "complainer": 5, "committed": bytes(143) + b"\x01"}.get(name, getattr(other, name))
     if changed == getattr(one, name):
         pytest.fail(f"{name} does not differ between sessions")
     changes: Any = {name: changed}
@@ -163,7 +208,7 @@ def test_pitfall_44_a_lying_server_gets_no_disclosure_between_honest_clients() -
     harness = active().run_to(Round.MASKED_INPUT)
     request = harness.requests[4]
     listed = decode_request(request).ciphertexts
-    changed = tuple((sender, GARBAGE if sender == 2 else sealed) for sender, sealed in listed)
+    changed = tuple((sender, COMMITTED_GARBAGE if sender == 2 else sealed) for sender, sealed in listed)
     complaint = harness.clients[4].receive(alter(request, ciphertexts=changed))
     harness.deliver(4, complaint or b"")
     harness.play_round(silent={4})
@@ -199,7 +244,7 @@ def test_pitfall_44_a_client_discloses_nothing_to_a_dealer_that_does_not_have_it
     lie = alter(harness.requests[4], advertisements=(listed[0], shown, *listed[2:]))
     honest = (1, 3, 4, 5, 6, 7)
     dealt = {client: dict(decode_answer(harness.ask(client, lie) or b"").ciphertexts) for client in honest}
-    pairs = tuple((other, GARBAGE if other == 2 else dealt[other][4]) for other in (1, 2, 3, 5, 6, 7))
+    pairs = tuple((other, COMMITTED_GARBAGE if other == 2 else dealt[other][4]) for other in (1, 2, 3, 5, 6, 7))
     client = harness.clients[4]
     assert complains(client, encode(MaskedInputCollectionRequest(harness.session, pairs))) == (2,)
     state = cast(AwaitingDisclosure, client._state)
@@ -208,9 +253,9 @@ def test_pitfall_44_a_client_discloses_nothing_to_a_dealer_that_does_not_have_it
     proof = disclosure.prove(state.channel_key, shown.channel_public, b"")
     third = _coordinate(crypto_scalarmult_ed25519_noclamp(_scalar(pow(3, -1, _GROUP_ORDER)), proof[32:64]))
     key = channel_key(SecretBytes(third), state.binding, 1, publics[1], 4, publics[4])
-    assert aead.open_sealed(key, dealt[1][4], share_associated_data(state.binding, 1, 4)).expose()
+    assert aead.open_sealed(key, dealt[1][4][:112], share_associated_data(state.binding, 1, 4)).expose()
 
-    entry = dealing.dealt_entry(4, publics[4], GARBAGE)
+    entry = dealing.dealt_entry(4, publics[4], COMMITTED_GARBAGE)
     digests = dealing.digests_of([entry])
     ends = harness.session, state.binding, 2, shown.channel_public
     signed = harness.identities[2].sign(dealing.dealing_text(*ends, digests))
@@ -249,7 +294,7 @@ def test_pitfall_44_two_copies_of_a_client_never_complain_and_upload() -> None:
     frozen, ledger = harness.clients[4].snapshot(), harness.ledgers[4]
     first, second = (resumed_client(harness, 4, frozen, ledger=ledger) for _ in range(2))
     listed = decode_request(harness.requests[4]).ciphertexts
-    lie = alter(harness.requests[4], ciphertexts=((listed[0][0], GARBAGE), *listed[1:]))
+    lie = alter(harness.requests[4], ciphertexts=((listed[0][0], COMMITTED_GARBAGE), *listed[1:]))
     assert complains(first, lie) == (listed[0][0],)
     with pytest.raises(SessionAbortedError):
         second.receive(harness.requests[4])

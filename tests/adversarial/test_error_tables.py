@@ -59,7 +59,7 @@ from tests.adversarial.tools import (
     refused,
     ring_of,
 )
-from tests.dealers import false_complaint, garbage_from, pretend_to_complain
+from tests.dealers import COMMITTED_GARBAGE, false_complaint, garbage_from, pretend_to_complain
 from tests.harness import Harness, alter, decode_answer, decode_request
 
 MEAN: Final = FixedPoint(4, clip=1.0, bits=8, aggregate="mean")
@@ -209,10 +209,10 @@ def dealt_with_a_key_of_the_twist(harness: Harness) -> bytes:
     """Client 5 and the server: client 1 alone is shown a channel key of which no agreement can be proved."""
     client, insider = harness.clients[1], harness.identities[5]
     client.receive(list_with(harness, channel_public=TWIST_POINT))
-    pairs = tuple((sender, bytes(112)) for sender in (2, 3, 4, 5))
+    pairs = tuple((sender, COMMITTED_GARBAGE) for sender in (2, 3, 4, 5))
     client.receive(encode(MaskedInputCollectionRequest(harness.session, pairs)))
     state: Any = client._state
-    entry = dealing.dealt_entry(1, state.channel_key.public, bytes(112))
+    entry = dealing.dealt_entry(1, state.channel_key.public, COMMITTED_GARBAGE)
     digests = dealing.digests_of([entry])
     signature = insider.sign(dealing.dealing_text(harness.session, state.binding, 5, TWIST_POINT, digests))
     return encode(DisclosureRequest(harness.session, (Dealing(5, entry, digests, signature + bytes(128)),)))
@@ -238,7 +238,7 @@ LIES: Final[dict[Violation, Lie]] = {
     Violation.CIPHERTEXT_OF_A_STRANGER: Lie(R.MASKED_INPUT, lambda h: renamed(h, "ciphertexts", 9)),
     Violation.SHARERS_BELOW_THRESHOLD: Lie(R.MASKED_INPUT, lambda h: without(h, "ciphertexts", 2, 3)),
     Violation.DISCLOSURE_OF_A_CLIENT_NOT_ACCUSED: Lie(R.SHARE_KEYS, lambda h: alter(complained(h), dealings=())),
-    Violation.DISCLOSURE_OF_ANOTHER_PAIR: Lie(R.SHARE_KEYS, lambda h: shown_with(h, block=bytes(152))),
+    Violation.DISCLOSURE_OF_ANOTHER_PAIR: Lie(R.SHARE_KEYS, lambda h: shown_with(h, block=bytes(184))),
     Violation.DEALING_SIGNATURE_INVALID: Lie(R.SHARE_KEYS, lambda h: shown_with(h, signature=bytes(192))),
     Violation.DISCLOSURE_KEY_NOT_PROVABLE: Lie(R.SHARE_KEYS, lambda h: dealt_with_a_key_of_the_twist(h)),
     Violation.CONTRIBUTOR_NOT_A_SHARER: Lie(R.CONSISTENCY_CHECK, contributors(1, 2, 3, 4, 9)),
@@ -306,7 +306,7 @@ def stolen_key(harness: Harness) -> bytes:
 def one_share(harness: Harness, share: bytes) -> bytes:
     answer = honest(harness)
     (owner, _), *rest = decode_answer(answer).seed_shares
-    return alter(answer, seed_shares=((owner, SecretBytes(share)), *rest))
+    return alter(answer, seed_shares=((owner, SecretBytes(share + bytes(32))), *rest))
 
 
 ANSWERS: Final[dict[DropReason, Answer]] = {
@@ -342,7 +342,13 @@ BLAMED: Final = {
     DropReason.COMPLAINT_ABOUT_A_READABLE_PAIR,
     DropReason.DISCLOSURE_INVALID,
 }
-OTHER_DROPS: Final = {DropReason.TOO_FEW_NEIGHBOURS_LEFT, DropReason.SHARE_INCONSISTENT, *BLAMED}
+OTHER_DROPS: Final = {
+    DropReason.TOO_FEW_NEIGHBOURS_LEFT,
+    DropReason.SHARE_INCONSISTENT,
+    DropReason.SHARE_NOT_AS_DEALT,
+    DropReason.DEALT_INCONSISTENT_SHARES,
+    *BLAMED,
+}
 
 
 # ----- rules of chosen graphs, which are broken in tests/protocol -----

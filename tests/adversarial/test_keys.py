@@ -17,6 +17,7 @@ from secagg import (
 )
 from secagg.crypto import aead, key_schedule
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.commitments import Commitments
 from secagg.protocol.messages import AdvertiseKeysResponse, Advertisement, MaskedInputCollectionRequest
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import encode
@@ -259,6 +260,8 @@ def upload_with(harness: Harness, ad: Advertisement, lists: dict[int, bytes]) ->
     sending, _ = key_schedule.channel_keys(Insider(harness, 5).channel_key, listed[0].channel_public, binding, 5, 1)
     pair = SecretBytes(canonical_noise("seed") + canonical_noise("mask key"))
     five = aead.seal(sending, pair, key_schedule.share_associated_data(binding, 5, 1), bytes(24))
+    if harness.active:
+        five += Commitments(harness.session, binding).of(5, 1, canonical_noise("seed"), canonical_noise("mask key"))
     ciphertexts = (*((sender, sealed[sender][1]) for sender in (2, 3, 4)), (5, five))
     harness.clients[1].set_input(harness.inputs[1])
     return harness.clients[1].receive(encode(MaskedInputCollectionRequest(harness.session, ciphertexts)))

@@ -27,9 +27,10 @@ from secagg import (
 from secagg.canonical import encode_fields
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import AgreementKey
+from secagg.crypto.commitments import Commitments
 from secagg.crypto.labels import Label
 from secagg.protocol.events import ClientDropped, ServerEvent, ShareInconsistent
-from secagg.protocol.messages import Advertisement, Complaint
+from secagg.protocol.messages import Advertisement, Complaint, deals_signed
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness, decode_answer
 
@@ -144,13 +145,17 @@ class Insider:
         return Advertisement(client, *values, signature)
 
     def seal(self, receiver: int, pair: bytes, *, nonce: bytes = bytes(aead.NONCE_BYTES)) -> bytes:
-        """Seal any 72 bytes for a receiver, under the insider's true channel key."""
+        """Seal any 72 bytes for a receiver, under its true channel key; in active sessions with a commitment."""
         peer = advertisement_of(self.harness, receiver)
         sending, _ = key_schedule.channel_keys(
             self.channel_key, peer.channel_public, self.binding, self.client, receiver
         )
         text = key_schedule.share_associated_data(self.binding, self.client, receiver)
-        return aead.seal(sending, SecretBytes(pair), text, nonce)
+        sealed = aead.seal(sending, SecretBytes(pair), text, nonce)
+        if not deals_signed(self.harness.parameters):
+            return sealed
+        commitments = Commitments(self.harness.session, self.binding)
+        return sealed + commitments.of(self.client, receiver, pair[: shamir.SHARE_BYTES], pair[shamir.SHARE_BYTES :])
 
     def confirm(self, contributors: Iterable[int], binding: bytes | None = None) -> bytes:
         """Sign any contributors."""

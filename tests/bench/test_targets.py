@@ -44,6 +44,7 @@ def _full_names() -> set[tuple[str, str]]:
             for leavers in Leavers
         }
         | {("chosen", targets.chosen_name(what, FULL.chosen)) for what in (targets.CHOSEN_CLIENT, targets.CHOSEN_BYTES)}
+        | {("blame", targets.blame_name(what, FULL.blame)) for what in (targets.BLAME_SHARE, targets.BLAME_BYTES)}
         | {("rules", targets.MEDIAN), ("rules", targets.KRUM)}
         | {("peers", targets.FLOWER_CLIENT), ("peers", targets.FLOWER_UNMASK)}
     )
@@ -51,7 +52,7 @@ def _full_names() -> set[tuple[str, str]]:
 
 def test_every_target_has_its_benchmark_in_a_full_run() -> None:
     keys = [target.key for target in TARGETS]
-    assert len(set(keys)) == len(keys) == 40
+    assert len(set(keys)) == len(keys) == 42
     assert set(keys) <= _full_names()
     assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
     assert {suite for suite, _ in keys} <= set(SUITES)
@@ -71,6 +72,8 @@ def test_the_targets_are_those_that_were_set() -> None:
             *((measured, 1.8) for _ in Leavers),
             (measured, 0.45),
             (measured, 130.0),
+            (measured, 5.0),
+            (measured, 100.0),
             (measured, 0.45),
             (measured, 2.2),
             (peer, 1 / 1.5),

@@ -11,7 +11,7 @@ from secagg.crypto.dealing import PAIRS_IN_A_BLOCK, block_with, dealing_text, de
 
 
 def entries(count: int) -> list[bytes]:
-    return [dealt_entry(client, bytes([client]) * 32, bytes([255 - client]) * 112) for client in range(count)]
+    return [dealt_entry(client, bytes([client]) * 32, bytes([255 - client]) * 144) for client in range(count)]
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 33])
@@ -23,16 +23,16 @@ def test_every_pair_stands_in_its_block_and_in_no_other(count: int) -> None:
         block = block_with(made, place)
         assert is_dealt(entry, block, digests)
         other = block_with(made, (place + PAIRS_IN_A_BLOCK) % (count + PAIRS_IN_A_BLOCK) % count)
-        assert is_dealt(entry, other, digests) is (entry in [other[at : at + 152] for at in range(0, len(other), 152)])
+        assert is_dealt(entry, other, digests) is (entry in [other[at : at + 184] for at in range(0, len(other), 184)])
 
 
 def test_a_pair_for_another_receiver_or_key_was_not_dealt() -> None:
     made = entries(17)
     digests, block = digests_of(made), block_with(made, 3)
     for other in (
-        dealt_entry(4, bytes([3]) * 32, bytes([252]) * 112),
-        dealt_entry(3, bytes([4]) * 32, bytes([252]) * 112),
-        dealt_entry(3, bytes([3]) * 32, bytes([251]) * 112),
+        dealt_entry(4, bytes([3]) * 32, bytes([252]) * 144),
+        dealt_entry(3, bytes([4]) * 32, bytes([252]) * 144),
+        dealt_entry(3, bytes([3]) * 32, bytes([251]) * 144),
     ):
         assert not is_dealt(other, block, digests)
 
@@ -44,7 +44,7 @@ def test_parts_of_blocks_and_of_digests_show_nothing() -> None:
     assert not is_dealt(made[3], b"", digests)
     assert not is_dealt(made[3], block, digests + b"x")
     assert not is_dealt(made[3], block, digests[32:])
-    assert not is_dealt(made[3], block[:152] + block[304:] + block[152:304], digests)
+    assert not is_dealt(made[3], block[:184] + block[368:] + block[184:368], digests)
 
 
 def test_the_signed_text_is_that_of_the_specification() -> None:

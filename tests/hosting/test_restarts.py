@@ -16,7 +16,7 @@ from secagg.hosting.restarting import name_after, record_after
 from secagg.store.base import Aborted, Outcome, SessionRecord, StoreConflictError, StoreError, check_session_name
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
-from tests.dealers import GARBAGE, redealt
+from tests.dealers import GARBAGE, contradicting, off, redealt
 from tests.harness import Harness
 from tests.hosting.support import PATIENCE, Played, Recorder, hosting, run
 from tests.hosting.test_crashes import Server, once
@@ -95,6 +95,39 @@ def test_a_session_ends_for_good_where_nothing_may_follow() -> None:
             await session.wait_ended()
             assert [each.name for each in store.sessions()] == [NAME]
             assert [each.client for each in session.status().blame] == [DEALER]
+
+    run(body())
+
+
+def test_nothing_follows_a_session_of_which_shares_were_revealed() -> None:
+    """The dealer's shares contradict each other: it is named, and its session's inputs are in no other one."""
+    played = Played(Harness(5, threshold=3, threat_model="active"))
+    honest = played.reply
+
+    def reply(client: int, request: Request) -> bytes:
+        known, answer = played.seen.get(client) == request.digest, honest(client, request)
+        if client == DEALER and request.round.value == "share_keys" and not known:
+            answer = contradicting(played.harness, client, answer, lambda _, shares: off(shares), [5])
+            played.answers[client] = answer
+        return answer
+
+    played.reply = reply  # type: ignore[method-assign]
+
+    async def body() -> None:
+        store = MemoryStore()
+        async with hosting(store) as host:
+            session = await played.create(host, schedule=schedule(2))
+            for _ in range(5):
+                await played.play_round(session)
+                ended = await played.turned(session, ACCUSER)
+            assert ended == Ended(EndKind.ABORTED, AbortReason.SECRET_NOT_RECONSTRUCTED)
+            await session.wait_ended()
+            assert session.status().blame == (Accused(DEALER, DropReason.DEALT_INCONSISTENT_SHARES, True),)
+            verdict = verify_evidence(session.evidence(DEALER), played.harness.roster)
+            assert (verdict.client, verdict.reason) == (DEALER, DropReason.DEALT_INCONSISTENT_SHARES)
+        async with hosting(store) as host:
+            assert await host.session(NAME).next_request(3, b"", 0) == ended
+            assert [each.name for each in store.sessions()] == [NAME]
 
     run(body())
 

@@ -36,10 +36,11 @@ class Play:
 
     parameters: SessionParameters
     blame: tuple[Blame, ...]
+    ended: AbortReason = AbortReason.CLIENTS_COMPLAINED
 
     @property
     def server(self) -> Any:
-        reason = AbortReason.CLIENTS_COMPLAINED if self.blame else None
+        reason = self.ended if self.blame else None
         return SimpleNamespace(abort_reason=reason, blame=self.blame)
 
 
@@ -104,6 +105,20 @@ def test_a_session_that_too_few_are_left_for_is_chosen_anew() -> None:
 def test_a_session_that_ends_otherwise_is_not_played_again() -> None:
     played = play_with_restarts(plays([]), choose, COHORT, 9, report())
     assert (len(played.plays), played.blame) == (1, ())
+
+
+def test_a_session_of_which_shares_were_revealed_names_culprits_and_is_not_played_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blame = Blame(3, DropReason.DEALT_INCONSISTENT_SHARES, b"evidence")
+
+    def play(parameters: SessionParameters) -> Play:
+        return Play(parameters, (blame,), AbortReason.SECRET_NOT_RECONSTRUCTED)
+
+    played = play_with_restarts(play, choose, COHORT, 9, report(tmp_path))
+    assert (len(played.plays), played.blame) == (1, ())
+    assert "to blame: client 3, which dealt shares that contradict each other" in caplog.text
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"evidence"]
 
 
 def test_culprits_are_named_and_evidence_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from secagg import ClientPhase, PeerMisbehaved, Round, Violation
+from secagg.crypto.commitments import Commitments, ShareKind
 from secagg.protocol.client_states import AwaitingUnmasking, ClientCompleted
 from secagg.protocol.client_unmasking import reveal_shares
 from secagg.protocol.messages import UnmaskingRequest, UnmaskingResponse
@@ -45,8 +46,13 @@ def test_survivors_lose_their_seed_share_and_the_dropped_their_mask_key_share(ki
         assert isinstance(step.outbound, UnmaskingResponse)
         assert [owner for owner, _ in step.outbound.seed_shares] == list(request.survivors)
         assert [owner for owner, _ in step.outbound.mask_key_shares] == list(request.dropped)
-        assert all(share == state.held[owner].seed_share for owner, share in step.outbound.seed_shares)
-        assert all(share == state.held[owner].mask_key_share for owner, share in step.outbound.mask_key_shares)
+        commitments = Commitments(harness.session, state.binding)
+        for owner, given in (*step.outbound.seed_shares, *step.outbound.mask_key_shares):
+            share, other, of = state.held[owner].seed_share, state.held[owner].mask_key_share, ShareKind.MASK_KEY
+            if owner not in request.survivors:
+                share, other, of = other, share, ShareKind.SEED
+            behind = commitments.digest(owner, client, of, other) if harness.active else b""
+            assert bytes(given.expose()) == bytes(share.expose()) + behind
         revealed += len(request.dropped)
     assert revealed == (6 if "complete" in kind else 4)
 

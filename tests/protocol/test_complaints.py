@@ -26,7 +26,15 @@ from secagg.protocol.events import ClientDropped, LateMessageRefused
 from secagg.protocol.messages import MOST_DISCLOSURES, Complaint, Dealing, DisclosureRequest
 from secagg.protocol.server_blame import hints
 from secagg.wire.codec import encode
-from tests.dealers import GARBAGE, false_complaint, garbage_from, pretend_to_complain, redealt, sealed_by
+from tests.dealers import (
+    COMMITTED_GARBAGE,
+    GARBAGE,
+    false_complaint,
+    garbage_from,
+    pretend_to_complain,
+    redealt,
+    sealed_by,
+)
 from tests.harness import Harness, alter, decode_answer, decode_request
 from tests.protocol.support import KINDS, assert_exact, session
 
@@ -216,10 +224,10 @@ def test_of_a_long_complaint_eight_are_shown_first() -> None:
 
 def test_the_block_of_a_receiver_is_the_one_that_is_shown() -> None:
     harness = asked({1: [30], 2: [3]}, clients=40, threshold=27)
-    assert [len(decode_request(harness.requests[client]).dealings[0].block) // 152 for client in (3, 30)] == [16, 16]
+    assert [len(decode_request(harness.requests[client]).dealings[0].block) // 184 for client in (3, 30)] == [16, 16]
     last = asked({1: [40]}, clients=40, threshold=27)
     (shown,) = decode_request(last.requests[40]).dealings
-    assert (len(shown.block) // 152, len(shown.digests) // 32) == (39 - 32, 3)
+    assert (len(shown.block) // 184, len(shown.digests) // 32) == (39 - 32, 3)
     assert blamed(last.finish()) == [(1, D.DEALT_UNREADABLE_PAIR, True)]
 
 
@@ -239,7 +247,7 @@ def test_a_dealing_is_signed_over_what_the_server_gets() -> None:
         if client != 1:
             return answer
         (to, _), *rest = decode_answer(answer).ciphertexts
-        return alter(answer, ciphertexts=((to, GARBAGE), *rest))
+        return alter(answer, ciphertexts=((to, COMMITTED_GARBAGE), *rest))
 
     harness.play_round(on_answer=change)
     assert dropped(harness) == [(1, D.DEALING_SIGNATURE_INVALID)]
@@ -320,7 +328,7 @@ def test_a_server_that_changes_a_pair_gets_no_disclosure() -> None:
     harness = session(ACTIVE).run_to(Round.MASKED_INPUT)
     (dealer, _), *rest = decode_request(harness.requests[4]).ciphertexts
     client = harness.clients[4]
-    complaint = client.receive(alter(harness.requests[4], ciphertexts=((dealer, GARBAGE), *rest)))
+    complaint = client.receive(alter(harness.requests[4], ciphertexts=((dealer, COMMITTED_GARBAGE), *rest)))
     assert complaint == encode(Complaint(harness.session, (dealer,)))
     harness.deliver(4, complaint)
     harness.play_round(silent={4})
@@ -334,7 +342,7 @@ def test_a_client_shows_a_pair_only_to_who_has_its_dealers_signature(change: str
     state = cast(AwaitingDisclosure, client._state)
 
     def forge(shown: Dealing) -> Dealing:
-        entries = [shown.block[at : at + 152] for at in range(0, len(shown.block), 152)]
+        entries = [shown.block[at : at + 184] for at in range(0, len(shown.block), 184)]
         text = dealing.dealing_text(
             harness.session,
             state.binding,
@@ -374,7 +382,7 @@ def test_where_dealings_are_not_signed_nothing_is_disclosed(suite: int) -> None:
         alter(harness.requests[4], ciphertexts=((dealer, bytes(len(parcel))), *rest))
     )
     assert complaint == encode(Complaint(harness.session, (dealer,)))
-    request = DisclosureRequest(harness.session, (Dealing(dealer, bytes(152), bytes(32), bytes(192)),))
+    request = DisclosureRequest(harness.session, (Dealing(dealer, bytes(184), bytes(32), bytes(192)),))
     violation = refused(harness, encode(request))
     assert violation is (
         V.DISCLOSURE_OF_A_CLIENT_NOT_ACCUSED if suite == 0x0101 else V.MESSAGE_NOT_EXPECTED_IN_THIS_PHASE

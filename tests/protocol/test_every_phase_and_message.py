@@ -118,7 +118,7 @@ def walk(model: ThreatModel) -> Walk:
         ConsistencyCheckRequest: ConsistencyCheckRequest(digest, harness.cohort),
         ConsistencyCheckResponse: ConsistencyCheckResponse(digest, bytes(64)),
         Complaint: Complaint(digest, (LIAR,)),
-        DisclosureRequest: DisclosureRequest(digest, (Dealing(LIAR, bytes(152), bytes(32), bytes(192)),)),
+        DisclosureRequest: DisclosureRequest(digest, (Dealing(LIAR, bytes(184), bytes(32), bytes(192)),)),
         DisclosureResponse: DisclosureResponse(digest, ((LIAR, bytes(128)),)),
     }
     while harness.round is not None:

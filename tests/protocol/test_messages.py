@@ -166,6 +166,7 @@ def test_an_advertisement_is_unsigned_unless_told() -> None:
 
 def test_lengths_are_those_of_the_primitives() -> None:
     assert {agreement.KEY_BYTES, hybrid.PUBLIC_BYTES} == messages.PUBLIC_KEY_BYTES
-    assert {112, 1200, 2288, 2320} == messages.PARCEL_BYTES
+    assert {112, 144, 1200, 2288, 2320} == messages.PARCEL_BYTES
+    assert {36, 68} == messages.REVEALED_BYTES
     assert messages.SIGNATURE_BYTES == signing.SIGNATURE_BYTES
     assert (messages.DIGEST_BYTES, messages.COMMITMENT_BYTES) == (32, 32)

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from secagg import AbortReason, Round, SecretBytes, ServerPhase, SessionAbortedError
+from secagg import AbortReason, DropReason, Round, SecretBytes, ServerPhase, SessionAbortedError
 from secagg.crypto import batch_decoding
 from secagg.crypto.batch_decoding import recover_together
+from secagg.crypto.commitments import ShareKind
 from secagg.crypto.decoding import Recovery, locate, recover
 from secagg.crypto.field import PRIME
 from secagg.errors import ParameterError
@@ -24,8 +25,10 @@ from secagg.parameters import ClientId
 from secagg.protocol import server_rebuilding
 from secagg.protocol.context import session_context
 from secagg.protocol.events import ShareInconsistent
+from secagg.protocol.holdings import Holdings
 from secagg.protocol.messages import RevealedShares, UnmaskingResponse
 from secagg.protocol.roster import NO_ROSTER
+from secagg.protocol.server_committed import Findings
 from secagg.protocol.server_rebuilding import mask_key_owners, rebuild_mask_secrets, rebuild_seeds
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
 from tests import strategies
@@ -61,7 +64,9 @@ def test_a_wrong_share_is_named_and_the_sum_stays_exact(kind: str, owner: int) -
     holder = session_context(harness.parameters, NO_ROSTER).graph.of(owner)[0]
     harness.play_round(on_answer=lambda client, answer: spoiled(answer, owner) if client == holder else answer)
     assert [event for event in harness.events if isinstance(event, ShareInconsistent)] == [
-        ShareInconsistent(holder, owner)
+        ShareInconsistent(
+            holder, owner, DropReason.SHARE_NOT_AS_DEALT if harness.active else DropReason.SHARE_INCONSISTENT
+        )
     ]
     assert_exact(harness, set(harness.cohort) - {7} if owner == 7 else harness.cohort)
 
@@ -123,9 +128,9 @@ def test_a_dropped_sharer_without_contributing_neighbours_needs_no_rebuilding() 
     rebuilt: list[int] = []
     original = server_rebuilding._rebuild
 
-    def watching(state: Any, owners: Sequence[int], *others: Any) -> Iterator[tuple[int, SecretBytes]]:
+    def watching(state: Any, kind: ShareKind, owners: Sequence[int], *others: Any) -> Iterator[tuple[int, SecretBytes]]:
         rebuilt.extend(owners)
-        return original(state, owners, *others)
+        return original(state, kind, owners, *others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server_rebuilding, "_rebuild", watching)
@@ -229,28 +234,26 @@ def test_groups_of_more_than_one_batch(at_once: int, lied_about: int | None, mon
     assert seeds == [min(at_once, 6 - start) for start in range(0, 6, at_once)]
     assert batches.seen[len(seeds) :] == [((1, 2, 3, 4, 5, 6), 1)]
     assert [event for event in harness.events if isinstance(event, ShareInconsistent)] == (
-        [ShareInconsistent(2, lied_about)] if lied_about else []
+        [ShareInconsistent(2, lied_about, DropReason.SHARE_INCONSISTENT)] if lied_about else []
     )
 
 
 @pytest.fixture
-def holdings(monkeypatch: pytest.MonkeyPatch) -> list[server_rebuilding._Holdings]:
+def holdings(monkeypatch: pytest.MonkeyPatch) -> list[Holdings]:
     """All that are made, seeds first."""
-    made: list[server_rebuilding._Holdings] = []
+    made: list[Holdings] = []
 
-    class Watched(server_rebuilding._Holdings):
+    class Watched(Holdings):
         def __init__(self, revealed: Mapping[ClientId, RevealedShares]) -> None:
             super().__init__(revealed)
             assert self._elements.any()
             made.append(self)
 
-    monkeypatch.setattr(server_rebuilding, "_Holdings", Watched)
+    monkeypatch.setattr(server_rebuilding, "Holdings", Watched)
     return made
 
 
-def test_all_arrays_of_shares_are_zero_in_the_end(
-    holdings: list[server_rebuilding._Holdings], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_arrays_of_shares_are_zero_in_the_end(holdings: list[Holdings], monkeypatch: pytest.MonkeyPatch) -> None:
     batches = Batches(monkeypatch)
     harness = waiting(threshold=3)
     harness.play_round(on_answer=lambda client, answer: spoiled(answer, 2) if client == 1 else answer)
@@ -262,7 +265,7 @@ def test_all_arrays_of_shares_are_zero_in_the_end(
 
 
 def test_the_array_of_shares_is_zero_after_a_secret_that_cannot_be_rebuilt(
-    holdings: list[server_rebuilding._Holdings],
+    holdings: list[Holdings],
 ) -> None:
     harness = waiting()
     harness.play_round(on_answer=lambda client, answer: spoiled(answer, 2) if client in (1, 3) else answer)
@@ -277,7 +280,7 @@ holders_and_owners = st.dictionaries(strategies.client_ids, strategies.by_client
 @given(holders_and_owners, strategies.client_ids)
 def test_shares_are_found_by_owner(revealed: dict[int, tuple[tuple[int, SecretBytes], ...]], stranger: int) -> None:
     blocks = {holder: RevealedShares.of(pairs) for holder, pairs in revealed.items()}
-    held = server_rebuilding._Holdings(blocks)
+    held = Holdings(blocks)
     owners = {owner for pairs in revealed.values() for owner, _ in pairs}
     for owner in owners | {stranger}:
         expected = {
@@ -352,14 +355,14 @@ def asked(kind: str) -> Asked:
 
 def rebuilt(state: CollectingUnmaskingShares) -> tuple[list[bytes], list[ShareInconsistent], AbortReason | None]:
     """All secrets, who is named in which order, and how it ended."""
-    named: list[ShareInconsistent] = []
+    found = Findings()
     secrets: list[bytes] = []
     try:
-        secrets += [bytes(seed.expose()) for seed in rebuild_seeds(state, named)]
-        secrets += [bytes(secret.expose()) for _, secret in rebuild_mask_secrets(state, mask_key_owners(state), named)]
+        secrets += [bytes(seed.expose()) for seed in rebuild_seeds(state, found)]
+        secrets += [bytes(secret.expose()) for _, secret in rebuild_mask_secrets(state, mask_key_owners(state), found)]
     except CannotContinueError as error:
         return secrets, [], error.reason
-    return secrets, named, None
+    return secrets, found.wrong, None
 
 
 def each_alone(state: CollectingUnmaskingShares) -> tuple[list[bytes], list[ShareInconsistent], AbortReason | None]:
@@ -424,7 +427,7 @@ def test_randomness_comes_from_all_shares_and_differs_from_draw_to_draw() -> Non
     kinds = [{holder: answer.seed_shares for holder, answer in answers.items()} for _ in range(2)]
     last = max(answers)
     kinds[1][last] = RevealedShares.of([(owner, off(share, owner == 1)) for owner, share in kinds[1][last]])
-    sources = [server_rebuilding._HashOfShares(server_rebuilding._Holdings(kind)) for kind in (*kinds, kinds[0])]
+    sources = [server_rebuilding._HashOfShares(Holdings(kind)) for kind in (*kinds, kinds[0])]
     first, other, again = ([bytes(source.secret(32).expose()) for _ in range(2)] for source in sources)
     assert first == again
     assert len({*first, *other}) == 4

@@ -78,7 +78,7 @@ class Corrupt:
     def _spoil(self, sealed: wire.SealedShares) -> wire.SealedShares:
         if sealed.client not in self.garbage_for:
             return sealed
-        parcel = sealing.split(self.inner.parameters.hybrid, self.inner.client, sealed.client, sealed.ciphertext, True)
+        parcel = sealing.split(self.inner.parameters, self.inner.client, sealed.client, sealed.ciphertext, True)
         parcel = replace(parcel, sealed=bytes(50) + parcel.sealed[50:])
         return replace(sealed, ciphertext=parcel.join())
 

@@ -423,7 +423,7 @@ def test_an_odd_degree_counts_as_the_even_one_below(corrupt: int, expected: bool
 
 
 @given(
-    st.lists(st.tuples(ids, st.binary(min_size=32, max_size=32), st.binary(min_size=112, max_size=112)), max_size=40),
+    st.lists(st.tuples(ids, st.binary(min_size=32, max_size=32), st.binary(min_size=144, max_size=144)), max_size=40),
     st.lists(st.binary(min_size=32, max_size=32), min_size=3, max_size=3),
     ids,
 )

@@ -35,7 +35,7 @@ from secagg.session import simulation
 from secagg.session.simulation import Corruption
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, encode
-from tests.dealers import GARBAGE, redealt_by
+from tests.dealers import GARBAGE, contradicting_by, off, redealt_by
 from tests.harness import ROUNDS
 
 pytestmark = pytest.mark.thorough
@@ -396,6 +396,24 @@ def test_of_a_hundred_clients_five_stop_a_session_and_the_others_get_their_sum(m
     assert result.report.exact
     evidence = [blame.client for blame in result.blame[0] if blame.evidence is not None]
     assert evidence == ([3, 17, 58, 59] if model == "active" else [])
+
+
+def test_a_dealer_of_shares_that_contradict_each_other_is_named_and_no_session_follows() -> None:
+    """Its shares for the last receivers are off, so that the first ones lead to its seed."""
+    ids = range(1, 10)
+    parameters = SessionParameters.choose(
+        clients=ids, vectors={"v": Integers(0, 9, length=3)}, threat_model="active", topology="complete"
+    )
+
+    def deal(session: ClientSession, round_: Round, answer: bytes | None) -> bytes | None:
+        if round_ is not Round.SHARE_KEYS or answer is None:
+            return answer
+        return contradicting_by(session, answer, lambda _, shares: off(shares), [8, 9])
+
+    inputs = {client: {"v": np.full(3, client)} for client in ids}
+    with pytest.raises(SessionAbortedError, match="clients 2 dealt shares that contradict each other") as caught:
+        simulate(parameters, inputs, corrupt={2: deal}, restarts=3)
+    assert caught.value.reason is AbortReason.SECRET_NOT_RECONSTRUCTED
 
 
 def test_a_ring_without_room_for_its_degree_starts_again_with_the_largest_that_there_is() -> None:

@@ -340,15 +340,15 @@ def test_trailing_bytes_are_refused_even_under_a_right_checksum(index: int) -> N
             load(role, raw(sealed(data[32:] + more)))
 
 
-@pytest.mark.parametrize("missing", [1, 36, 180])
+@pytest.mark.parametrize("missing", [1, 68, 340])
 def test_revealed_shares_that_are_not_one_for_each_owner_are_refused(missing: int) -> None:
     """Shares of five seeds were revealed: what is left cannot be cut into five, or into five of nothing only."""
     role, data = snapshots()[-1]
     body = data[32:]
-    head = b"x" + (5 * 36).to_bytes(8, "big")
+    head = b"x" + (5 * 68).to_bytes(8, "big")
     at = body.index(head) + len(head)
-    shorter = b"x" + (5 * 36 - missing).to_bytes(8, "big")
-    forged = body[: at - len(head)] + shorter + body[at : at + 5 * 36 - missing] + body[at + 5 * 36 :]
+    shorter = b"x" + (5 * 68 - missing).to_bytes(8, "big")
+    forged = body[: at - len(head)] + shorter + body[at : at + 5 * 68 - missing] + body[at + 5 * 68 :]
     with pytest.raises(DecodeError):
         load(role, raw(sealed(forged)))
 

@@ -7,6 +7,7 @@ import pytest
 
 from secagg.crypto import aead, dealing, disclosure, key_schedule, shamir, signing
 from secagg.crypto.agreement import AgreementKey, LowOrderPointError, is_canonical, is_low_order
+from secagg.crypto.commitments import Commitments, ShareKind
 from secagg.crypto.suites import get_suite
 from secagg.errors import EvidenceError, ParameterError
 from secagg.parameters.suite_ids import SuiteId
@@ -189,7 +190,30 @@ def verify(case: Case) -> None:
     assert valid is ("output" in case)
 
 
+def commit_pair(case: Case) -> None:
+    given = case["input"]
+    commitments = Commitments(data(given["session"]), data(given["binding"]))
+    ends = int(given["owner"]), int(given["holder"])
+    shares = data(given["seed_share"]), data(given["mask_key_share"])
+    seed, mask_key = (commitments.digest(*ends, kind, share) for kind, share in zip(ShareKind, shares, strict=True))
+    commitment = commitments.of(*ends, *shares)
+    compare(
+        case,
+        lambda: {"seed_digest": seed.hex(), "mask_key_digest": mask_key.hex(), "commitment": commitment.hex()},
+    )
+
+
+def judge_share(case: Case) -> None:
+    given = case["input"]
+    commitments = Commitments(data(given["session"]), data(given["binding"]))
+    ends = int(given["owner"]), int(given["holder"]), ShareKind(given["kind"])
+    fits = commitments.fits(data(given["commitment"]), *ends, data(given["share"]), data(given["other_digest"]))
+    assert fits is ("output" in case)
+
+
 CHECKS = {
+    ("disclosures", "commit_pair"): commit_pair,
+    ("disclosures", "judge_share"): judge_share,
     ("disclosures", "dealing"): dealt,
     ("disclosures", "judge_entry"): judge_entry,
     ("disclosures", "judge_evidence"): judge_evidence,

@@ -582,4 +582,4 @@ def test_secret_shares_stay_out_of_error_texts() -> None:
     )
     with pytest.raises(DecodeError) as caught:
         decode_client_message(render(spoiled))
-    assert str(caught.value) == "a share has 35 bytes; the protocol fixes 36"
+    assert str(caught.value) == "a share has 35 bytes; the protocol fixes 36, or 68 with a digest"

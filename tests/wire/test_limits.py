@@ -14,6 +14,7 @@ from secagg.errors import AbortReason, DecodeError
 from secagg.parameters import SessionParameters, ThreatModel, TopologyKind
 from secagg.parameters.vectors import FixedPoint
 from secagg.protocol.messages import (
+    COMMITTED_BYTES,
     LONGEST_PARCEL_BYTES,
     SEALED_BYTES,
     Abort,
@@ -83,7 +84,7 @@ def advertisement(session: SessionParameters, client: int) -> Advertisement:
 def parcel(session: SessionParameters, *, wrapped: bool) -> bytes:
     """The longest one, from a client with a lower id than its receiver's."""
     if not get_suite(session.suite).hybrid:
-        return bytes(SEALED_BYTES)
+        return bytes(COMMITTED_BYTES if deals_signed(session) else SEALED_BYTES)
     return bytes(LONGEST_PARCEL_BYTES if wrapped else LONGEST_PARCEL_BYTES - SHARED_BYTES)
 
 
@@ -129,7 +130,7 @@ def longest_of_a_client(session: SessionParameters) -> list[ClientMessage]:
     if session.topology.kind is TopologyKind.CHOSEN:
         return longest_of_a_chosen_client(session)
     neighbours = session.cohort[: session.topology.degree]
-    share = SecretBytes(bytes(36))
+    share = SecretBytes(bytes(68 if deals_signed(session) else 36))
     revealed = [(client, share) for client in neighbours]
     everything, nothing = RevealedShares.of(revealed), RevealedShares.of(())
     half = len(neighbours) // 2
@@ -157,7 +158,7 @@ def longest_of_the_server(session: SessionParameters) -> list[ServerMessage]:
     neighbours = session.cohort[: session.topology.degree]
     confirmations = tuple((client, bytes(64)) for client in session.cohort) if active else ()
     half = len(neighbours) // 2
-    block, digests = bytes(152 * min(16, len(neighbours))), bytes(32 * -(-len(neighbours) // 16))
+    block, digests = bytes(184 * min(16, len(neighbours))), bytes(32 * -(-len(neighbours) // 16))
     dealings = tuple(Dealing(client, block, digests, bytes(192)) for client in neighbours[:8])
     return [
         *([DisclosureRequest(SESSION, dealings)] if deals_signed(session) else []),

@@ -14,7 +14,7 @@ RULE: Final = "R58"
 
 
 def _entry(receiver: int, label: str = "") -> bytes:
-    public, sealed = (draw(f"disclosures/{label}/{receiver}/{part}", n) for part, n in (("key", 32), ("sealed", 112)))
+    public, sealed = (draw(f"disclosures/{label}/{receiver}/{part}", n) for part, n in (("key", 32), ("sealed", 144)))
     return dealings.entry(receiver, public, sealed)
 
 
@@ -47,7 +47,7 @@ def add_dealings(topic: Topic) -> None:
                 "digests": dealt.hex(),
                 "message": dealings.signed_input(session, binding, dealer, public, dealt).hex(),
             },
-            comment=f"What a dealer signs of {len(entries)} sealed pairs.",
+            comment=f"What a dealer signs of {len(entries)} committed pairs.",
             requirements=[RULE],
             flags=[flag],
         )
@@ -78,7 +78,7 @@ def add_entries(topic: Topic) -> None:
         (
             "twice",
             "Two entries for one receiver, which an honest dealer does not have.",
-            doubled[:152],
+            doubled[:184],
             doubled,
             of(doubled),
         ),

@@ -9,7 +9,9 @@ from __future__ import annotations
 from hashlib import sha512
 from typing import Final
 
+from protocol_specs.generate_vectors.primitives.commitments import add_commitments
 from protocol_specs.generate_vectors.primitives.common import P25519, Inconsistent, Json, Topic, draw, little
+from protocol_specs.generate_vectors.primitives.contradictions import add_contradictions
 from protocol_specs.generate_vectors.primitives.dealings import add_dealings, add_entries
 from protocol_specs.generate_vectors.primitives.edwards import TORSION, agreement_key
 from protocol_specs.generate_vectors.primitives.evidence import add_evidence
@@ -29,13 +31,20 @@ _FLAGS: Final = {
     "AnotherProver": "A proof that was made in another way than §3.6 says. It shows the agreement all the same.",
     "WrongContext": "A proof of other keys or for another context. Taking it shows an agreement that nobody made.",
     "ModifiedBytes": "A changed proof.",
+    "NotDealt": "A share or a digest that its owner did not commit to. Taking it blames an honest dealer for a lie.",
+    "Contradiction": "Shares that a dealer dealt although they contradict each other, or its advertisement.",
+    "Right": "Shares that a dealer dealt, and that do not contradict each other. Taking them blames an honest dealer.",
+    "Unsigned": "Something that the dealer did not sign. Anybody could have made it.",
+    "NoSession": "Parameters with which no dealing is signed.",
 }
 _RULE: Final = "R58"
 
 
 def document() -> Json:
     """The file `primitives/disclosures.json`."""
-    topic = Topic("disclosures", "Dealings, proofs of what X25519 of two keys is, and evidence (§3.6).", _FLAGS)
+    topic = Topic(
+        "disclosures", "Commitments, dealings, proofs of what X25519 of two keys is, and evidence (§3.6).", _FLAGS
+    )
     add_dealings(topic)
     add_entries(topic)
     _provable(topic)
@@ -44,6 +53,8 @@ def document() -> Json:
     _other_provers(topic)
     _not_shown(topic)
     add_evidence(topic)
+    add_commitments(topic)
+    add_contradictions(topic)
     return topic.document()
 
 

@@ -5,12 +5,13 @@ Must not know how a server comes by evidence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from protocol_specs.generate_vectors.primitives.common import Inconsistent, Topic, draw, little, number
 from protocol_specs.generate_vectors.primitives.dealings import RULE
-from protocol_specs.reference import dealings, disclosures, evidence, keys, sealing, sharing, signatures
+from protocol_specs.reference import commitments, dealings, disclosures, evidence, keys, sealing, sharing, signatures
 from protocol_specs.reference.canonical import data, integer
 from protocol_specs.reference.evidence import Pair
 from protocol_specs.reference.wire import Advertisement, Dealing
@@ -56,12 +57,19 @@ def _share(label: str) -> bytes:
     return sharing.encode_share([number(f"disclosures/evidence/{label}/{i}", 65521) for i in range(18)])
 
 
-def _sealed(binding: bytes = _BINDING, *, ends: tuple[int, int] = _THERE, bad: bool = False) -> bytes:
+def _committed(
+    binding: bytes = _BINDING, *, ends: tuple[int, int] = _THERE, bad: bool = False, commitment: bytes | None = None
+) -> bytes:
     sender, receiver = ends
     named = [Advertisement(client, _PUBLIC[client], b"", b"", b"") for client in (sender, receiver)]
     key = keys.channel_key(keys.agree(_CHANNEL[sender], _PUBLIC[receiver]), _BINDING, *named)
     shares = _share("seed"), (65521).to_bytes(2, "big") * 18 if bad else _share("mask key")
-    return sealing.seal(key, draw("disclosures/evidence/nonce", 24), binding, sender, receiver, shares)
+    sealed = sealing.seal(key, draw("disclosures/evidence/nonce", 24), binding, sender, receiver, shares)
+    return sealed + (commitment or commitments.pair_commitment(_SESSION, binding, sender, receiver, *shares))
+
+
+def _exchanged() -> bytes:
+    return commitments.pair_commitment(_SESSION, _BINDING, *_THERE, _share("mask key"), _share("seed"))
 
 
 def _advertisement(
@@ -75,7 +83,7 @@ def _advertisement(
 def _made(sealed: bytes, advertisement: Advertisement | None = None) -> _Made:
     complainer = advertisement or _advertisement()
     pair = Pair(_SESSION, _BINDING, DEALER, _PUBLIC[DEALER], COMPLAINER, complainer.channel_public, sealed)
-    others = [dealings.entry(other, _key(f"other {other}"), draw(f"sealed {other}", 112)) for other in (1, 2)]
+    others = [dealings.entry(other, _key(f"other {other}"), draw(f"sealed {other}", 144)) for other in (1, 2)]
     entries = [*others, dealings.entry(COMPLAINER, complainer.channel_public, sealed)]
     dealing = Dealing(DEALER, b"".join(entries), dealings.digests(entries), b"")
     proof = disclosures.prove(_CHANNEL[COMPLAINER], _PUBLIC[DEALER], pair.context)
@@ -83,26 +91,29 @@ def _made(sealed: bytes, advertisement: Advertisement | None = None) -> _Made:
 
 
 def add_evidence(topic: Topic) -> None:
-    """Whom evidence is against, and what is no evidence."""
-    right = _made(_sealed())
-    garbage = _made(draw("disclosures/evidence/garbage", 112))
+    """Whom evidence of a complaint is against, and what is no evidence."""
+    right = _made(_committed())
+    garbage = _made(draw("disclosures/evidence/garbage", 144))
     for name, comment, made, client, rule in (
         ("garbage", "Random bytes were dealt.", garbage, DEALER, "S22"),
-        ("other-binding", "A pair that was sealed for another binding.", _made(_sealed(bytes(32))), DEALER, "S22"),
-        ("reflected", "The complainer's own pair for the dealer.", _made(_sealed(ends=_BACK)), DEALER, "S22"),
-        ("share", "The mask-key share has elements of p.", _made(_sealed(bad=True)), DEALER, "S22"),
+        ("other-binding", "A pair that was sealed for another binding.", _made(_committed(bytes(32))), DEALER, "S22"),
+        ("reflected", "The complainer's own pair for the dealer.", _made(_committed(ends=_BACK)), DEALER, "S22"),
+        ("share", "The mask-key share has elements of p.", _made(_committed(bad=True)), DEALER, "S22"),
+        ("unfit", "The commitment is random.", _made(_committed(commitment=_key("unfit"))), DEALER, "S22"),
+        ("unfit-exchanged", "The commitment is to both shares, exchanged.", _made(_committed(commitment=_exchanged())),
+         DEALER, "S22"),
         ("right", "The pair is right.", right, COMPLAINER, "S33"),
     ):  # fmt: skip
-        _judged(topic, name, comment, made.encode(), flag="Normal", against=(client, rule))
+        judged(topic, name, comment, made.encode(), flag="Normal", against=(client, rule))
     for entries in (16, 17):
-        block = (garbage.dealing.block * 6)[-152 * entries :]
+        block = (garbage.dealing.block * 6)[-184 * entries :]
         longer = replace(garbage.dealing, block=block, digests=dealings.block_digest(block))
         encoding, fits = replace(garbage, dealing=longer).signed().encode(), entries == 16
         comment = f"A block of {entries} entries, which the dealer signed."
         name, against = f"{'' if fits else 'refuse-'}block-of-{entries}", (DEALER, "S22") if fits else None
-        _judged(topic, name, comment, encoding, flag="Blocks", against=against)
+        judged(topic, name, comment, encoding, flag="Blocks", against=against)
     for name, comment, flag, made in _refused(right, garbage):
-        _judged(topic, f"refuse-{name}", comment, made.encode(), flag=flag)
+        judged(topic, f"refuse-{name}", comment, made.encode(), flag=flag)
     encoding, label = garbage.encode(), b"secagg/v1 blame evidence"
     for name, comment, flag, changed in (
         ("label", "Another label.", "ModifiedBytes", encoding.replace(label, b"secagg/v1 Blame evidence")),
@@ -111,13 +122,13 @@ def add_evidence(topic: Topic) -> None:
         ("nothing", "No bytes.", "ModifiedBytes", b""),
         ("tag", "The dealer's id as bytes.", "ModifiedBytes", encoding.replace(integer(DEALER), data(bytes(8)), 1)),
     ):  # fmt: skip
-        _judged(topic, f"refuse-{name}", comment, changed, flag=flag)
+        judged(topic, f"refuse-{name}", comment, changed, flag=flag)
     for name, roster in (
         ("dealer-not-in-roster", {COMPLAINER: ROSTER[COMPLAINER]}),
         ("complainer-not-in-roster", {DEALER: ROSTER[DEALER]}),
         ("exchanged-roster", {DEALER: ROSTER[COMPLAINER], COMPLAINER: ROSTER[DEALER]}),
     ):
-        _judged(topic, f"refuse-{name}", "Another roster.", encoding, flag="WrongContext", roster=roster)
+        judged(topic, f"refuse-{name}", "Another roster.", encoding, flag="WrongContext", roster=roster)
 
 
 def _refused(right: _Made, garbage: _Made) -> list[tuple[str, str, str, _Made]]:
@@ -157,7 +168,7 @@ def _refused(right: _Made, garbage: _Made) -> list[tuple[str, str, str, _Made]]:
     ]  # fmt: skip
 
 
-def _judged(
+def judged(
     topic: Topic,
     name: str,
     comment: str,
@@ -165,8 +176,9 @@ def _judged(
     *,
     flag: str,
     against: tuple[int, str] | None = None,
-    roster: dict[int, bytes] = ROSTER,
+    roster: Mapping[int, bytes] = ROSTER,
 ) -> None:
+    """Add a case of evidence of either kind."""
     if evidence.judge(encoding, roster) != against:
         raise Inconsistent(name)
     output: dict[str, Any] | None = None if against is None else {"client": str(against[0]), "rule": against[1]}

@@ -78,17 +78,17 @@ def advertisement(client: int, *, signed: bool) -> wire.Advertisement:
     return wire.Advertisement(client, channel, mask, commitment, signature)
 
 
-def _sealed(clients: Sequence[int]) -> tuple[wire.SealedShares, ...]:
-    return tuple(wire.SealedShares(client, draw(f"wire/sealed/{client}", 112)) for client in clients)
+def _sealed(clients: Sequence[int], length: int = 112) -> tuple[wire.SealedShares, ...]:
+    return tuple(wire.SealedShares(client, draw(f"wire/sealed/{client}", length)) for client in clients)
 
 
 def _dealing(client: int, entries: int) -> wire.Dealing:
-    parts = {"block": 152 * entries, "digests": 32 * entries, "signature": 192}
+    parts = {"block": 184 * entries, "digests": 32 * entries, "signature": 192}
     return wire.Dealing(client, *(draw(f"wire/dealing/{client}/{part}", length) for part, length in parts.items()))
 
 
-def _revealed(clients: Sequence[int]) -> tuple[wire.RevealedShare, ...]:
-    return tuple(wire.RevealedShare(client, draw(f"wire/share/{client}", 36)) for client in clients)
+def _revealed(clients: Sequence[int], length: int = 36) -> tuple[wire.RevealedShare, ...]:
+    return tuple(wire.RevealedShare(client, draw(f"wire/share/{client}", length)) for client in clients)
 
 
 def _bodies() -> list[tuple[str, str, tuple[str, ...], Any, str]]:
@@ -156,7 +156,7 @@ def _bodies() -> list[tuple[str, str, tuple[str, ...], Any, str]]:
             "disclosure-request-full",
             "A block of 16 entries and 100 digests.",
             client,
-            wire.DisclosureRequest((wire.Dealing(7, draw("b", 2432), draw("d", 3200), draw("s", 192)),)),
+            wire.DisclosureRequest((wire.Dealing(7, draw("b", 2944), draw("d", 3200), draw("s", 192)),)),
             "LongPayload",
         ),
         ("disclosure-request-empty", "No dealing.", client, wire.DisclosureRequest(()), "Defaults"),
@@ -214,6 +214,34 @@ def _bodies() -> list[tuple[str, str, tuple[str, ...], Any, str]]:
             server,
             wire.UnmaskingResponse(_revealed(_IDS), ()),
             "Defaults",
+        ),
+        (
+            "unmasking-response-digests",
+            "Both kinds, with digests behind them.",
+            server,
+            wire.UnmaskingResponse(_revealed(_IDS[:4], 68), _revealed(_IDS[4:], 68)),
+            "Normal",
+        ),
+        (
+            "unmasking-response-digests-mask-keys",
+            "Mask-key shares alone, with digests behind them.",
+            server,
+            wire.UnmaskingResponse((), _revealed(_IDS, 68)),
+            "Defaults",
+        ),
+        (
+            "share-keys-response-committed",
+            "Seven committed pairs.",
+            server,
+            wire.ShareKeysResponse(_sealed(_IDS, 144), draw("wire/attestation", 192)),
+            "Normal",
+        ),
+        (
+            "masked-input-collection-request-committed",
+            "Seven committed pairs.",
+            client,
+            wire.MaskedInputCollectionRequest(_sealed(_IDS, 144)),
+            "Normal",
         ),
         ("unmasking-response-empty", "No share.", server, wire.UnmaskingResponse((), ()), "Defaults"),
         *(

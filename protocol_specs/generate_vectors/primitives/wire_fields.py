@@ -154,7 +154,7 @@ def lengths(build: Builder) -> Iterator[Refusal]:
     yield "confirmation-0", "server", "No signature.", "Missing", build.envelope("ConsistencyCheckResponse")
     unsigned = build.envelope("UnmaskingRequest", data(3, fixed(1, 7)))
     yield "confirmation-0-in-list", "client", "A confirmation without signature.", "Missing", unsigned
-    for length in (0, 111, 113):
+    for length in (0, 111, 113, 143, 145):
         content = data(1, fixed(1, 7) + (data(2, bytes(length)) if length else b""))
         flag = "WrongLength" if length else "Missing"
         comment = f"A sealed pair of {length} bytes."
@@ -168,16 +168,16 @@ def lengths(build: Builder) -> Iterator[Refusal]:
     signed = data(4, build.attestation)
     for name, block, digests, signature in (
         ("block-0", b"", data(3, bytes(32)), signed),
-        ("block-151", data(2, bytes(151)), data(3, bytes(32)), signed),
-        ("block-153", data(2, bytes(153)), data(3, bytes(32)), signed),
-        ("block-of-17", data(2, bytes(17 * 152)), data(3, bytes(32)), signed),
-        ("digests-0", data(2, bytes(152)), b"", signed),
-        ("digests-31", data(2, bytes(152)), data(3, bytes(31)), signed),
-        ("digests-33", data(2, bytes(152)), data(3, bytes(33)), signed),
-        ("dealing-0", data(2, bytes(152)), data(3, bytes(32)), b""),
-        ("dealing-64-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(64))),
-        ("dealing-191-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(191))),
-        ("dealing-193-in-list", data(2, bytes(152)), data(3, bytes(32)), data(4, bytes(193))),
+        ("block-183", data(2, bytes(183)), data(3, bytes(32)), signed),
+        ("block-185", data(2, bytes(185)), data(3, bytes(32)), signed),
+        ("block-of-17", data(2, bytes(17 * 184)), data(3, bytes(32)), signed),
+        ("digests-0", data(2, bytes(184)), b"", signed),
+        ("digests-31", data(2, bytes(184)), data(3, bytes(31)), signed),
+        ("digests-33", data(2, bytes(184)), data(3, bytes(33)), signed),
+        ("dealing-0", data(2, bytes(184)), data(3, bytes(32)), b""),
+        ("dealing-64-in-list", data(2, bytes(184)), data(3, bytes(32)), data(4, bytes(64))),
+        ("dealing-191-in-list", data(2, bytes(184)), data(3, bytes(32)), data(4, bytes(191))),
+        ("dealing-193-in-list", data(2, bytes(184)), data(3, bytes(32)), data(4, bytes(193))),
     ):
         content = data(1, fixed(1, 7) + block + digests + signature)
         comment, flag = "A dealing of other lengths.", "Missing" if name.endswith("-0") else "WrongLength"
@@ -187,12 +187,16 @@ def lengths(build: Builder) -> Iterator[Refusal]:
         flag = "WrongLength" if length else "Missing"
         comment = f"A proof of {length} bytes."
         yield f"proof-{length}", "server", comment, flag, build.envelope("DisclosureResponse", content)
-    for length in (0, 35, 37, 72):
+    for length in (0, 35, 37, 67, 69, 72):
         for number, name in ((1, "seed"), (2, "mask-key")):
             content = data(number, fixed(1, 7) + (data(2, bytes(length)) if length else b""))
             flag = "WrongLength" if length else "Missing"
             comment = f"A share of {length} bytes."
             yield f"{name}-share-{length}", "server", comment, flag, build.envelope("UnmaskingResponse", content)
+    short, long = (fixed(1, client) + data(2, bytes(length)) for client, length in ((7, 36), (8, 68)))
+    for first, second, name in ((1, 1, "seed"), (2, 2, "mask-key"), (1, 2, "both")):
+        mixed = build.envelope("UnmaskingResponse", data(first, short) + data(second, long))
+        yield f"shares-of-two-lengths-{name}", "server", "Shares of 36 and of 68 bytes.", "WrongLength", mixed
 
 
 def masked_inputs(build: Builder) -> Iterator[Refusal]:

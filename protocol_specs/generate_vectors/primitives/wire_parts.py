@@ -66,7 +66,7 @@ class Builder:
         self.attestation = draw("wire/refused/attestation", 192)
         self.sealed = draw("wire/refused/sealed", 112)
         self.share = draw("wire/refused/share", 36)
-        self.block = draw("wire/refused/block", 152)
+        self.block = draw("wire/refused/block", 184)
         self.proof = draw("wire/refused/proof", 128)
 
     def envelope(self, kind: str, content: bytes = b"") -> bytes:

@@ -43,7 +43,7 @@ class Corrupted extends Session {
       if (!bad.has(client)) return answer;
       const spoil = ({ client: receiver, ciphertext }) => {
         const spoilt = ciphertext.slice();
-        if (bad.get(client).includes(receiver)) spoilt[ciphertext.length > 112 ? 1150 : 50] ^= 1;
+        if (bad.get(client).includes(receiver)) spoilt[ciphertext.length > 144 ? 1150 : 50] ^= 1;
         return { client: receiver, ciphertext: spoilt };
       };
       const ciphertexts = body.ciphertexts.map(spoil);
@@ -71,7 +71,7 @@ test('who deals garbage is named with evidence, and nobody else', () => {
   assert.equal(asked.phase, 'COLLECTING_DISCLOSURES');
   assert.deepEqual(asked.requests.map(({ client }) => client), [10n, 29n]);
   const shown = decodeForClient(asked.requests[1].message, session.parameters).body.dealings;
-  assert.deepEqual(shown.map(({ client, block }) => [client, block.length]), [[11n, 3 * 152], [28n, 3 * 152]]);
+  assert.deepEqual(shown.map(({ client, block }) => [client, block.length]), [[11n, 3 * 184], [28n, 3 * 184]]);
   const outcome = session.round();
   assert.deepEqual([outcome.phase, outcome.abortReason], ['ABORTED', 'A15']);
   assert.deepEqual(named(outcome), [[11n, 'S22', true], [28n, 'S22', true]]);
@@ -206,7 +206,7 @@ test('a client discloses what it accused, once', () => {
       (dealings, all) => [all.find(({ client }) => client === 13n)],
     ],
     C37: [
-      ([dealing]) => [{ ...dealing, block: new Uint8Array(152) }],
+      ([dealing]) => [{ ...dealing, block: new Uint8Array(184) }],
       ([dealing]) => [{ ...dealing, digests: new Uint8Array(32) }],
     ],
     C38: [([dealing]) => [{ ...dealing, signature: new Uint8Array(192) }]],

@@ -108,7 +108,7 @@ function withWrongShares(holders, threshold = 3) {
 test('wrong shares are corrected and reported', () => {
   const outcome = withWrongShares([12n, 17n]);
   assert.equal(outcome.phase, 'COMPLETED');
-  assert.deepEqual(outcome.inconsistent, [12n, 17n].map((holder) => ({ holder, owner: 10n })));
+  assert.deepEqual(outcome.inconsistent, [12n, 17n].map((holder) => ({ holder, owner: 10n, rule: 'S52' })));
   assert.deepEqual(withWrongShares([11n, 12n, 13n]).abortReason, 'A06');
   const late = withWrongShares([15n, 16n, 17n, 18n]);
   assert.equal(late.phase, 'COMPLETED');

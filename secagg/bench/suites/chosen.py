@@ -48,8 +48,8 @@ def _rows(shared: Shared) -> list[Row]:
         return [skipped_row(SUITE, name, unit, Better.LESS, "too long for a quick run") for name, unit in names]
     times, sizes = [], []
     for _ in range(shared.plan.repeats):
-        complete, _ = _one_client(_parameters(case, TopologyKind.COMPLETE))
-        chosen, beside = _one_client(_parameters(case, TopologyKind.CHOSEN))
+        complete, _ = one_active_client(_parameters(case, TopologyKind.COMPLETE))
+        chosen, beside = one_active_client(_parameters(case, TopologyKind.CHOSEN))
         times.append(chosen / complete)
         sizes.append(beside / _KILO)
     details: dict[str, Scalar] = {
@@ -76,7 +76,7 @@ def _parameters(case: ChosenCase, kind: TopologyKind) -> SessionParameters:
     )
 
 
-def _one_client(parameters: SessionParameters) -> tuple[float, int]:
+def one_active_client(parameters: SessionParameters) -> tuple[float, int]:
     """CPU seconds of a client from the offer to the shares that it reveals, and bytes both ways beside its vector."""
     client = parameters.clients // 2
     insiders = Insiders(parameters, client, SystemRandomSource())

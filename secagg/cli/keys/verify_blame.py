@@ -14,9 +14,10 @@ from secagg.identity.directory import load_directory, read_roster
 from secagg.identity.files import read_public
 from secagg.identity.fingerprints import fingerprint
 
-_MAX_EVIDENCE_BYTES: Final = 1 << 20
+_MAX_EVIDENCE_BYTES: Final = 1 << 25
 _DID: Final = {
     secagg.DropReason.DEALT_UNREADABLE_PAIR: "signed shares that nobody can read",
+    secagg.DropReason.DEALT_INCONSISTENT_SHARES: "signed shares that contradict each other or what it advertised",
     secagg.DropReason.COMPLAINT_ABOUT_A_READABLE_PAIR: "complained of shares that it could read",
 }
 

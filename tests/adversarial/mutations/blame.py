@@ -1,22 +1,25 @@
-"""Complaints, disclosures and blame: row 44."""
+"""Complaints, disclosures and blame: row 44. Shares that dealers committed to: row 45."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tests.adversarial.mutations.mutation import INPUT, SERVER, SERVER_SETUP, SESSION, m
+from tests.adversarial.mutations.mutation import INPUT, SERVER, SERVER_SETUP, SESSION, UNMASK, m
 
 COMPLAINT: Final = "protocol/client_complaint.py"
 DEALING: Final = "crypto/dealing.py"
 EVIDENCE: Final = "protocol/evidence.py"
 BLAME: Final = "protocol/server_blame.py"
+COMMITMENTS: Final = "crypto/commitments.py"
+COMMITTED: Final = "protocol/server_committed.py"
+CONVICTS: Final = "protocol/dealing_evidence.py"
 
 MUTATIONS: Final = (
-    m("44", "a proof is of no pair", (DEALING, "receiver_public, sealed\n    )", "receiver_public\n    )")),
+    m("44", "a proof is of no pair", (DEALING, "receiver_public, committed\n    )", "receiver_public\n    )")),
     m(
         "44",
         "an entry names no receiver's key",
-        (DEALING, '"big") + receiver_public + sealed', '"big") + bytes(32) + sealed'),
+        (DEALING, '"big") + receiver_public + committed', '"big") + bytes(32) + committed'),
     ),
     m(
         "44",
@@ -45,7 +48,7 @@ MUTATIONS: Final = (
     m(
         "44",
         "a dealer that does not have its key",
-        (SERVER_SETUP, "right = right and dealing.shows_possession(message.signature, *ends)", "pass"),
+        (SERVER_SETUP, "right = right and dealing.shows_possession(attestation, *ends)", "pass"),
     ),
     m(
         "44",
@@ -76,7 +79,7 @@ MUTATIONS: Final = (
         "dealings are not signed",
         (
             SERVER_SETUP,
-            "right = verify(context.roster[client], text, message.signature[:SIGNATURE_BYTES])",
+            "right = verify(context.roster[client], text, attestation[:SIGNATURE_BYTES])",
             "right = True",
         ),
     ),
@@ -117,4 +120,76 @@ MUTATIONS: Final = (
         ),
     ),
     m("44", "the dealer is always wrong", (EVIDENCE, "    if found.readable(agreed):\n", "    if False:\n")),
+    m(
+        "45",
+        "who receives a pair does not look at its commitment",
+        (INPUT, "if commitments and commitments.of(", "if False and commitments.of("),
+    ),
+    m(
+        "45",
+        "complaints about commitments are false",
+        (EVIDENCE, "seed, mask_key) == commitment\n", "seed, mask_key) == commitment or True\n"),
+    ),
+    m("45", "any commitment fits", (COMMITMENTS, "return commitment == (joined", "return True or (joined")),
+    m(
+        "45",
+        "a digest names no owner",
+        (COMMITMENTS, "TAG_INTEGER, owner, TAG_INTEGER, holder", "TAG_INTEGER, 0, TAG_INTEGER, holder"),
+    ),
+    m("45", "a digest names no kind", (COMMITMENTS, "TAG_INTEGER, kind, TAG_BYTES", "TAG_INTEGER, 0, TAG_BYTES")),
+    m(
+        "45",
+        "shares that do not fit count",
+        (COMMITTED, "shares.rows(owner)[fits]", "shares.rows(owner)[fits | True]"),
+        (COMMITTED, "dtype=object)[fits].tolist()", "dtype=object)[fits | True].tolist()"),
+    ),
+    m(
+        "45",
+        "secrets that were not advertised are taken",
+        (
+            COMMITTED,
+            "if secret is not None and verifies(state, kind, owner, secret)\n            }",
+            "if secret is not None\n            }",
+        ),
+    ),
+    m(
+        "45",
+        "evidence of shares that were not dealt",
+        (
+            CONVICTS,
+            "or not commitments.fits(committed[holder], dealer, holder, kind, share, other):",
+            "or False:",
+        ),
+    ),
+    m(
+        "45",
+        "evidence of shares that agree",
+        (CONVICTS, "    if not _contradicts(", "    if False and not _contradicts("),
+    ),
+    m(
+        "45",
+        "evidence without the dealer's signature",
+        (CONVICTS, "    if not verify(key, dealt, found.dealing_signature):", "    if False:"),
+    ),
+    m(
+        "45",
+        "evidence of any advertisement",
+        (CONVICTS, "    if not verify(key, advertised, ad.signature):", "    if False:"),
+    ),
+    m(
+        "45",
+        "evidence of blocks that were not dealt",
+        (CONVICTS, "or not dealing.are_listed(blocks, found.digests)", ""),
+    ),
+    m("45", "nobody who contradicts itself is blamed", (COMMITTED, "        if self.blame:\n", "        if False:\n")),
+    m(
+        "45",
+        "both shares are revealed",
+        (UNMASK, "commitments.digest(owner, context.client, kind.other, other)", "other.expose()[:32]"),
+    ),
+    m(
+        "45",
+        "a session goes on after shares were revealed",
+        ("hosting/restarting.py", " and aborted.reason == AbortReason.CLIENTS_COMPLAINED.value", ""),
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.adversarial.mutations.mutation import INPUT, KEYS, REBUILD, SERVER_SETUP, SETUP, m
+from tests.adversarial.mutations.mutation import INPUT, KEYS, SERVER_SETUP, SETUP, m
 
 HYBRID: Final = "crypto/hybrid.py"
 _BOTH: Final = "bytes(encapsulated.secret.expose()) + bytes(key.expose())"
@@ -43,9 +43,9 @@ MUTATIONS: Final = (
         "42",
         "one part of a rebuilt key is held",
         (
-            REBUILD,
-            "return key.public == state.advertisements[owner].mask_public",
-            "return key.public[:32] == state.advertisements[owner].mask_public[:32]",
+            "protocol/verifying.py",
+            ".public == advertisement.mask_public",
+            ".public[:32] == advertisement.mask_public[:32]",
         ),
     ),
 )

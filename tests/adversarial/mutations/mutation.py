@@ -134,6 +134,16 @@ _ELSEWHERE: Final = {
             "quick",
         )
     ),
+    "45": Judges(
+        (
+            "tests/protocol/test_committed_shares.py",
+            "tests/crypto/test_commitments.py",
+            "tests/adversarial/test_blame.py",
+            "tests/hosting/test_restarts.py",
+            "-k",
+            "committed or commitments or blame or contradict or restarts",
+        )
+    ),
     "38": _FLOWER,
     "39": _NVFLARE,
     "40": _FLOWER_CELLS,

@@ -62,7 +62,7 @@ MUTATIONS: Final = (
         "10",
         "rebuilt secrets are not checked",
         (REBUILD, "threshold, accept)", "threshold, lambda secret: True)"),
-        (REBUILD, "if recovery is not None and not accept(owner, recovery.secret):", "if False:"),
+        (REBUILD, "if recovery is not None and not accept(recovery.secret):", "if False:"),
     ),
     m(
         "10",
@@ -75,7 +75,7 @@ MUTATIONS: Final = (
         ("crypto/decoding.py", "consistent = _consistent_rows(points, values, threshold)", "consistent = None"),
         (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
     ),
-    m("10", "liars are not named", (REBUILD, "for point in recovery.inconsistent)", "for point in ())")),
+    m("10", "liars are not named", (REBUILD, "for point in recovery.inconsistent\n", "for point in ()\n")),
     m(
         "10",
         "every owner lied about is decoded alone",

@@ -30,7 +30,7 @@ MUTATIONS: Final = (
     m(
         "01",
         "a second request is answered from the same state",
-        (UNMASK, "return ClientStep(ClientCompleted(state.context), outbound)", "return ClientStep(state, outbound)"),
+        (UNMASK, "return ClientStep(ClientCompleted(context), outbound)", "return ClientStep(state, outbound)"),
         (CLIENT, "if step.state.phase not in (expected, AFTER_COMPLAINT.get(state.phase)):", "if False:"),
     ),
     m(

@@ -14,7 +14,7 @@ from secagg.crypto.signing import IdentityKey
 from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import create_identity
 from secagg.identity.roster import SignedRoster
-from tests.dealers import garbage_from
+from tests.dealers import contradicting, garbage_from, off
 from tests.harness import Harness
 
 
@@ -46,6 +46,25 @@ def test_evidence_is_checked_with_the_roster_alone(run: Any, tmp_path: Path, end
     )
     record = json.loads(run("verify-blame", str(file), "--roster", roster, "--json").out)
     assert (record["client"], record["rule"], record["session"]) == (2, "S22", ended.session.hex())
+
+
+def test_evidence_of_a_dealing_is_checked_likewise(run: Any, tmp_path: Path) -> None:
+    harness = Harness(5, threat_model="active", threshold=3).run_to(Round.SHARE_KEYS)
+
+    def deal(client: int, answer: bytes) -> bytes:
+        return contradicting(harness, 2, answer, lambda _, shares: off(shares), [5]) if client == 2 else answer
+
+    harness.play_round(on_answer=deal)
+    harness.finish()
+    (blame,) = harness.server.blame
+    (tmp_path / "evidence").write_bytes(blame.evidence or b"")
+    authority = create_identity(tmp_path / "authority.key", tmp_path / "authority.pub")
+    roster = roster_of(harness.roster, tmp_path, authority)
+    shown = run("verify-blame", str(tmp_path / "evidence"), "--roster", roster)
+    assert (shown.code, shown.err) == (0, "")
+    assert "signed shares that contradict each other or what it advertised" in " ".join(shown.out.split())
+    record = json.loads(run("verify-blame", str(tmp_path / "evidence"), "--roster", roster, "--json").out)
+    assert (record["client"], record["rule"], record["session"]) == (2, "S23", harness.session.hex())
 
 
 def test_what_shows_nothing_is_said_in_a_sentence(run: Any, tmp_path: Path, ended: Harness) -> None:
