@@ -12,7 +12,7 @@ from secagg.errors import ParameterError
 from secagg.parameters import ClientId, SessionParameters
 from secagg.parameters.arguments import require_kind
 from secagg.session.ledger import AnswerLedger
-from secagg.session.participation import ParticipationLedger, ParticipationLimits, look_up, session_of
+from secagg.session.participation import ParticipationLedger, ParticipationLimits, look_up, parts_of
 from secagg.session.reuse import InputReuse, SessionOfInput
 
 
@@ -85,10 +85,11 @@ class InputLimits:
         has lost its memory, and a client without the state of the first run would give its input a second time.
 
         Raises:
-            ParticipationRefusedError: as for an offer; others may have been accepted meanwhile.
+            ParticipationRefusedError: as for an offer, since others may have been accepted meanwhile; or another run of
+                this session has the input.
         """
         if self._of_input is not None:
-            self._of_input.give()
+            self._of_input.give(mask_public)
         # Looked up before it is claimed: what is refused went into no sum, and is not to count later.
         for claim in (False, True):
             self._require_sums(self._session + mask_public, claim=claim)
@@ -106,11 +107,11 @@ class InputLimits:
         if self._participations is None:
             return
         others = look_up(self._participations, self._client, run, self._parameters, claim=claim)
-        self.frozen.sums.check(self._parameters, [others[run] for run in others if not self._has_left(session_of(run))])
+        self.frozen.sums.check(self._parameters, [others[run] for run in others if not self._has_left(run)])
 
-    def _has_left(self, session: bytes) -> bool:
-        """Whether this client never helps to open another session of the same input, so that it is no sum to count."""
-        return self._of_input is not None and self._of_input.has_left(session)
+    def _has_left(self, run: bytes) -> bool:
+        """Whether this client never helps to open another run of the same input, so that it is no sum to count."""
+        return self._of_input is not None and self._of_input.has_left(*parts_of(run))
 
 
 def limits_of(

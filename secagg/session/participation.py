@@ -101,6 +101,6 @@ def look_up(
     return ledger.participate(client, context, run, pack_ids(parameters.cohort), claim=claim)
 
 
-def session_of(run: bytes) -> bytes:
-    """The digest of the session that a run is of."""
-    return run[:_DIGEST_BYTES]
+def parts_of(run: bytes) -> tuple[bytes, bytes]:
+    """The digest of the session that a claimed run is of, and the client's mask public key in it."""
+    return run[:_DIGEST_BYTES], run[_DIGEST_BYTES:]

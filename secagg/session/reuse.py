@@ -3,14 +3,16 @@
 A server that claims that a session came to nothing, and makes another one without some client, would have two sums
 whose difference is that client's input. So each session of an input ends once in the client's ledger: its shares were
 shown, or a later session of the input was entered. Not both; and after shares were shown the input goes into no other
-session, unless its owner allows that (R57). Which sessions are of one input is said by the host. Nothing here depends
-on what the input is. Must not know messages.
+session, unless its owner allows that (R57). Of a session that is offered again it goes into one run: the one whose mask
+key is in the record. Which sessions are of one input is said by the host. Nothing here depends on what the input is.
+Must not know messages.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from secagg.errors import ParameterError, ParticipationRefusedError
@@ -20,7 +22,7 @@ from secagg.session.ledger import AnswerLedger
 
 _INPUT: Final = b"secagg/v1 sessions of one input\0"
 _LEFT: Final = hashlib.sha256(b"secagg/v1 left for a later session").digest()
-_GIVEN: Final = hashlib.sha256(b"secagg/v1 input given").digest()
+_GIVEN: Final = b"secagg/v1 input given\0"
 _SHOWN: Final = hashlib.sha256(b"secagg/v1 shares shown").digest()
 _MOST_SESSIONS: Final = 1 << 10
 
@@ -96,13 +98,19 @@ class SessionOfInput:
                 )
         raise ParticipationRefusedError(f"this client's input was in {_MOST_SESSIONS} sessions already")
 
-    def give(self) -> None:
-        """Decide that the masked input leaves, before it does.
+    def give(self, mask_public: bytes) -> None:
+        """Decide that the masked input leaves, before it does, in the run of the session with this mask public key.
 
         Raises:
-            ParticipationRefusedError: a later session of this input was entered.
+            ParticipationRefusedError: a later session of this input was entered, or another run of this one has it.
         """
-        self._decide("given", _GIVEN, "gives it to none of those before it")
+        if self._record(self._own(), "given", _given(mask_public)):
+            return
+        if self._record(self._own(), "given", _LEFT):
+            raise _later("gives it to none of those before it")
+        raise ParticipationRefusedError(
+            "this client gave its input in another run of the same session, which was offered again, and gives it once"
+        )
 
     def show_shares(self) -> None:
         """Decide that shares leave, before they do.
@@ -110,30 +118,39 @@ class SessionOfInput:
         Raises:
             ParticipationRefusedError: a later session of this input was entered.
         """
-        self._decide("shown", _SHOWN, "helps to open none of those before it")
+        if not self._record(self._own(), "shown", _SHOWN):
+            raise _later("helps to open none of those before it")
 
-    def has_left(self, session: bytes) -> bool:
-        """Whether another session of this input was entered before this one, and its shares were not shown.
+    def has_left(self, session: bytes, mask_public: bytes) -> bool:
+        """Whether a run that this input was given to is of a session before this one, whose shares were not shown.
 
-        They never will be: nobody has a sum of that session by this client's help.
+        They never will be: nobody has its sum by this client's help. Another run of the session may have been of
+        another input, and its shares were shown as that one's record says.
         """
         return any(
-            self._record(number, "entered", session) and self._record(number, "shown", _LEFT)
+            self._record(number, "entered", session)
+            and self._record(number, "shown", _LEFT)
+            and self._record(number, "given", _given(mask_public))
             for number in range(self._own())
         )
-
-    def _decide(self, what: str, digest: bytes, consequence: str) -> None:
-        if not self._record(self._own(), what, digest):
-            raise ParticipationRefusedError(f"this client is in a later session of the same input, and {consequence}")
 
     def _own(self) -> int:
         """The number of this session; those below it are of other sessions, so that asking for them enters nothing."""
         if self._number is None:
-            entered = (n for n in range(_MOST_SESSIONS) if self._record(n, "entered", self._session))
-            self._number = next(entered, None)
+            # What takes a number that nobody has keeps this session from entering by being asked for.
+            taken = takewhile(lambda number: not self._record(number, "entered", _LEFT), range(_MOST_SESSIONS))
+            self._number = next((number for number in taken if self._record(number, "entered", self._session)), None)
         if self._number is None:
             raise ParticipationRefusedError("this client's ledger does not have the session that goes on, or forgot it")
         return self._number
 
     def _record(self, number: int, what: str, digest: bytes) -> bool:
         return self._ledger.record(self._input, self._client, f"input {number} {what}", digest)
+
+
+def _given(mask_public: bytes) -> bytes:
+    return hashlib.sha256(_GIVEN + mask_public).digest()
+
+
+def _later(consequence: str) -> ParticipationRefusedError:
+    return ParticipationRefusedError(f"this client is in a later session of the same input, and {consequence}")

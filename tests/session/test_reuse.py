@@ -23,10 +23,14 @@ from secagg import (
 from secagg.session import reuse
 from secagg.session.reuse import SessionOfInput
 from secagg.store.answers import DirectoryLedger
+from secagg.testing.randomness import DeterministicRandomSource
+from secagg.transport.grpc.remembered import AnswersByName
+from secagg.transport.grpc.state import ParticipantState
 from tests.harness import Harness
 
 INPUT, OTHER = InputReuse(b"an input").digest(b""), InputReuse(b"another one").digest(b"")
 ONE, TWO, THREE = bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32
+KEY, OTHER_KEY = bytes([4]) * 32, bytes([5]) * 32
 SHOWN = "has helped to open 1 of the sums"
 LATER = "is in a later session of the same input"
 LIMITED = ClientPolicy(minimum_cohort=2, minimum_threshold=1, sums_per_context=1)
@@ -45,7 +49,7 @@ def entered(ledger: AnswerLedger, session: bytes, repeated_sums: int | None = 0)
 def test_an_input_is_in_one_session_after_the_other_until_shares_are_shown() -> None:
     ledger = MemoryLedger()
     for session in (ONE, TWO):
-        entered(ledger, session).give()
+        entered(ledger, session).give(KEY)
         entered(ledger, session)  # an offer that comes again is the same session
     with pytest.raises(ParticipationRefusedError, match=LATER):
         of_input(ledger, ONE).show_shares()
@@ -63,29 +67,46 @@ def test_a_session_that_was_left_gets_no_input() -> None:
     first = entered(ledger, ONE)
     entered(ledger, TWO)
     with pytest.raises(ParticipationRefusedError, match=f"{LATER}, and gives it to none of those before it"):
-        first.give()
+        first.give(KEY)
 
 
-def test_what_was_left_is_known_by_its_name_alone() -> None:
+def test_what_was_left_is_known_by_its_run_alone() -> None:
     ledger = MemoryLedger()
-    entered(ledger, ONE)
+    entered(ledger, ONE).give(KEY)
     last = entered(ledger, TWO)
-    assert last.has_left(ONE)
-    assert not last.has_left(TWO)
-    assert not last.has_left(THREE), "of another input, or nobody entered it"
+    assert last.has_left(ONE, KEY)
+    assert not last.has_left(ONE, OTHER_KEY), "another run, which this input was not given to"
+    assert not last.has_left(TWO, KEY)
+    assert not last.has_left(THREE, KEY), "of another input, or nobody entered it"
     entered(ledger, THREE).show_shares()
-    assert not of_input(ledger, ONE).has_left(THREE)
+    assert not of_input(ledger, ONE).has_left(THREE, KEY)
     again = MemoryLedger()
-    entered(again, ONE).show_shares()
-    assert not entered(again, TWO, 1).has_left(ONE)
+    first = entered(again, ONE)
+    first.give(KEY)
+    first.show_shares()
+    assert not entered(again, TWO, 1).has_left(ONE, KEY)
+
+
+@pytest.mark.parametrize("others", [(), (TWO,)])
+def test_a_session_that_goes_on_is_entered_by_nobody_but_its_offer(others: tuple[bytes, ...]) -> None:
+    """A ledger that forgot it cannot say which sessions were before it."""
+    ledger = MemoryLedger()
+    for other in others:
+        entered(ledger, other).show_shares()
+    for _ in range(2):
+        with pytest.raises(ParticipationRefusedError, match="does not have the session that goes on, or forgot it"):
+            of_input(ledger, ONE).give(KEY)
+    with pytest.raises(ParticipationRefusedError, match="does not have the session that goes on, or forgot it"):
+        of_input(ledger, ONE).show_shares()
+    entered(ledger, ONE, 1).give(KEY)
 
 
 def test_asking_enters_nothing() -> None:
     ledger = MemoryLedger()
-    assert not entered(ledger, ONE).has_left(TWO)
-    of_input(ledger, ONE).give()
+    assert not entered(ledger, ONE).has_left(TWO, KEY)
+    of_input(ledger, ONE).give(KEY)
     entered(ledger, THREE)
-    assert of_input(ledger, THREE).has_left(ONE)
+    assert of_input(ledger, THREE).has_left(ONE, KEY)
 
 
 def test_other_clients_and_inputs_are_apart() -> None:
@@ -93,7 +114,7 @@ def test_other_clients_and_inputs_are_apart() -> None:
     entered(ledger, ONE).show_shares()
     for other in (of_input(ledger, TWO, client=2), of_input(ledger, TWO, input=OTHER)):
         other.enter(0)
-        other.give()
+        other.give(KEY)
         other.show_shares()
 
 
@@ -112,7 +133,7 @@ def test_sums_of_whole_cells_may_be_repeated() -> None:
 
 
 def test_no_process_forgets_what_a_directory_remembers(tmp_path: Path) -> None:
-    entered(DirectoryLedger(tmp_path), ONE).give()
+    entered(DirectoryLedger(tmp_path), ONE).give(KEY)
     of_input(DirectoryLedger(tmp_path), ONE).show_shares()
     with pytest.raises(ParticipationRefusedError, match=SHOWN):
         entered(DirectoryLedger(tmp_path), TWO)
@@ -126,7 +147,7 @@ def test_no_input_is_in_sessions_without_end(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ParticipationRefusedError, match="in 2 sessions already"):
         entered(ledger, THREE, None)
     with pytest.raises(ParticipationRefusedError, match="does not have the session that goes on"):
-        of_input(ledger, THREE).give()
+        of_input(ledger, THREE).give(KEY)
 
 
 @pytest.mark.parametrize(
@@ -240,3 +261,31 @@ def test_a_reuse_needs_a_ledger_and_is_an_input_reuse() -> None:
         harness.make_client(VICTIM, reuse=InputReuse())
     with pytest.raises(ParameterError, match="reuse is of type bytes; give an InputReuse"):
         harness.make_client(VICTIM, reuse=b"round 7", ledger=MemoryLedger())
+
+
+def test_a_session_of_another_input_counts_where_it_is_offered_again_as_one_of_this_input_and_left() -> None:
+    """Its shares were shown: that it is the same session again, which is left, does not take back its sum."""
+    ledger, sums = MemoryLedger(), MemoryParticipationLedger()
+    options: dict[str, Any] = {"ledger": ledger, "participations": sums, "policy": LIMITED}
+    opened = offered(1)
+    opened.clients[VICTIM] = opened.make_client(VICTIM, reuse=InputReuse(b"another"), **options)
+    opened.finish().assert_exact()
+    offered(1).make_client(VICTIM, reuse=InputReuse(b"this one"), **options)
+    with pytest.raises(ParticipationRefusedError, match="sums_per_context=1"):
+        offered(2, 4).make_client(VICTIM, reuse=InputReuse(b"this one"), **options)
+
+
+def test_an_input_is_in_one_run_of_a_session(tmp_path: Path) -> None:
+    """The same offer under the name of what follows it: what was answered is remembered by names."""
+    for name in ("round", "round~1"):
+        ledger = AnswersByName(ParticipantState(tmp_path, name, VICTIM), VICTIM)
+        harness = offered(1, active=False)
+        source = DeterministicRandomSource(len(name))
+        harness.clients[VICTIM] = harness.make_client(
+            VICTIM, ledger=ledger, reuse=InputReuse(b"round"), randomness=source
+        )
+        if name == "round":
+            harness.finish().assert_exact()
+    harness.run_to(Round.MASKED_INPUT)
+    with pytest.raises(ParticipationRefusedError, match="in another run"):
+        harness.ask(VICTIM)
