@@ -19,7 +19,7 @@ from secagg.hosting.book import RoundBook
 from secagg.hosting.errors import HostUnavailableError, QuotaExceededError
 from secagg.hosting.inbox import Inbox, Sorted, Waiting
 from secagg.hosting.journal import InDoubtError, Journal, NotLoggedError, Step
-from secagg.hosting.kept import Kept, told
+from secagg.hosting.kept import Kept, blamed, told
 from secagg.hosting.relay import Relay
 from secagg.hosting.replica import CloseCause, View, abort_detail, abort_entry, close_entry, drop_entry
 from secagg.hosting.replies import Ended, EndKind, HostReason, Receipt
@@ -29,7 +29,6 @@ from secagg.hosting.tools import STORE_FAILURES, Tools
 from secagg.protocol.messages import Round
 from secagg.store.base import (
     Aborted,
-    Blamed,
     DamagedError,
     Entry,
     EntryKind,
@@ -323,9 +322,8 @@ class Keeper(Kept):
         aborted, tools = self._aborted, self._tools
         if self._on_restart is None or aborted is None or not may_follow(aborted) or self._begun_again:
             return
-        blamed = [each.client for each in aborted.blame]
         try:
-            record = record_after(self._record, blamed, tools.wall_clock())
+            record = record_after(self._record, [each.client for each in aborted.blame], tools.wall_clock())
         except ParameterError as error:
             record = None
             self._aborted = replace(aborted, detail=f"{aborted.detail} No session follows: {error}")
@@ -380,8 +378,8 @@ class Keeper(Kept):
             if view.result is not None:
                 self._contributors = view.result.contributors
             if view.abort_reason is not None:
-                blame = tuple(Blamed(each.client, each.reason.value, each.evidence) for each in view.blame)
-                self._aborted = Aborted(view.abort_reason.value, detail, blame=blame)
+                blame, left_out = blamed(view.blame)
+                self._aborted = Aborted(view.abort_reason.value, detail + left_out, blame=blame)
             self._over = told(self._aborted)
 
     def _due(self, book: RoundBook) -> Entry | None:

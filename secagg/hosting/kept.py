@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from secagg.errors import AbortReason, DropReason
 from secagg.hosting.book import RoundBook
@@ -29,7 +31,10 @@ from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.timer import Timer
 from secagg.hosting.tools import Tools
 from secagg.parameters import ClientId
-from secagg.store.base import Aborted, Completed, Outcome, SessionRecord
+from secagg.protocol.events import Blame
+from secagg.store.base import Aborted, Blamed, Completed, Outcome, SessionRecord
+
+MOST_EVIDENCE_BYTES: Final = 1 << 25
 
 
 class Kept:
@@ -197,6 +202,21 @@ def told(aborted: Aborted | None) -> Ended:
     if aborted is None or aborted.reason == AbortReason.RESULT_NOT_DECODABLE.value:
         return Ended(EndKind.COMPLETED)
     return Ended(EndKind.ABORTED, AbortReason(aborted.reason), aborted.successor)
+
+
+def blamed(blame: Iterable[Blame], most_bytes: int = MOST_EVIDENCE_BYTES) -> tuple[tuple[Blamed, ...], str]:
+    """Who made a session end, as the store keeps it, and a sentence about evidence that it does not keep.
+
+    A corrupt third of a large cohort has evidence of a gigabyte: an end that no store takes would be written for ever.
+    """
+    kept, left_out = list[Blamed](), 0
+    for each in blame:
+        size = len(each.evidence or b"")
+        most_bytes -= size
+        left_out += most_bytes < 0 < size
+        kept.append(Blamed(each.client, each.reason.value, each.evidence if most_bytes >= 0 else None))
+    sentence = f" The evidence against {left_out} of them is not kept: all together it would be too long."
+    return tuple(kept), sentence if left_out else ""
 
 
 def accused(aborted: Aborted | None) -> tuple[Accused, ...]:

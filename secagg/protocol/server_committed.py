@@ -51,21 +51,26 @@ class Findings:
         """
         if self.blame:
             named = tuple(sorted(self.blame, key=lambda each: each.client))
-            names = ", ".join(str(each.client) for each in named[:10])
             raise CannotContinueError(
                 AbortReason.SECRET_NOT_RECONSTRUCTED,
-                f"clients {names}{' and others' if len(named) > 10 else ''} dealt shares that contradict each other or "
-                "what they advertised, so that there is no sum. Shares were revealed: sum these inputs in no other "
-                "session, and leave those clients out of the next one, parameters.renew(exclude=...)",
+                f"clients {_first([each.client for each in named])} dealt shares that contradict each other or what "
+                "they advertised, so that there is no sum. Shares were revealed: sum these inputs in no other session, "
+                "and leave those clients out of the next one, parameters.renew(exclude=...)",
                 blame=named,
             )
         if self.short:
             owner = min(self.short)
+            liars = sorted({each.holder for each in self.wrong if each.owner in self.short})
             raise CannotContinueError(
                 AbortReason.TOO_FEW_UNMASKERS,
                 f"{self.short[owner]} holders revealed the shares that were dealt to them of client {owner}; the "
-                f"threshold is {threshold}",
+                f"threshold is {threshold}"
+                + (f". Clients {_first(liars)} revealed shares that were not dealt to them" if liars else ""),
             )
+
+
+def _first(clients: Sequence[ClientId]) -> str:
+    return ", ".join(map(str, clients[:10])) + (" and others" if len(clients) > 10 else "")
 
 
 def verifies(state: CollectingUnmaskingShares, kind: ShareKind, owner: ClientId, secret: SecretBytes) -> bool:
@@ -108,22 +113,25 @@ def rebuild_committed(
     """
     held = {owner: shares.holders(owner) for owner in owners}
     rebuilt = _agreed(state, kind, {owner: shares.rows(owner) for owner in owners}, held, shares, randomness)
+    threshold = state.context.parameters.threshold
+    # Fewer than the threshold lead to no secret and show nothing of their dealer, whichever of them fit.
     fitting = {
-        owner: _fitting(state, dealings, kind, owner, shares, findings) for owner in owners if owner not in rebuilt
+        owner: _fitting(state, dealings, kind, owner, shares, findings)
+        for owner in owners
+        if owner not in rebuilt and len(held[owner]) >= threshold
     }
     rows = {owner: shares.rows(owner)[fits] for owner, fits in fitting.items()}
     left = {owner: np.array(held[owner], dtype=object)[fits].tolist() for owner, fits in fitting.items()}
     rebuilt |= _agreed(state, kind, rows, left, shares, randomness)
-    threshold = state.context.parameters.threshold
     for owner in owners:
-        secret = rebuilt.pop(owner, None)
+        secret, usable = rebuilt.pop(owner, None), left.get(owner, held[owner])
         if secret is not None:
             yield owner, secret
-        elif len(left[owner]) < threshold:
-            findings.short[owner] = len(left[owner])
+        elif len(usable) < threshold:
+            findings.short[owner] = len(usable)
         else:
             revealed = [row for row, fits in zip(shares.revealed(owner), fitting[owner], strict=True) if fits]
-            evidence = _evidence(state, dealings, kind, owner, left[owner], revealed)
+            evidence = _evidence(state, dealings, kind, owner, usable, revealed)
             findings.blame.append(Blame(owner, DropReason.DEALT_INCONSISTENT_SHARES, evidence.encode()))
 
 

@@ -10,10 +10,19 @@ from typing import Any
 
 import pytest
 
-from secagg import AbortReason, DropReason, ParameterError, Round, verify_evidence
+from secagg import AbortReason, Blame, DropReason, ParameterError, Round, verify_evidence
 from secagg.hosting import Accused, Ended, EndKind, NoEvidenceError, Request, RoundSchedule, offer_of, parameters_of
+from secagg.hosting.kept import blamed
 from secagg.hosting.restarting import name_after, record_after
-from secagg.store.base import Aborted, Outcome, SessionRecord, StoreConflictError, StoreError, check_session_name
+from secagg.store.base import (
+    Aborted,
+    Blamed,
+    Outcome,
+    SessionRecord,
+    StoreConflictError,
+    StoreError,
+    check_session_name,
+)
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
 from tests.dealers import GARBAGE, contradicting, off, redealt
@@ -146,6 +155,24 @@ def test_a_ring_without_room_for_its_degree_is_followed_by_the_largest_that_ther
             assert (following.clients, following.topology.degree, following.threshold) == (5, 4, 3)
 
     run(body())
+
+
+def test_evidence_is_kept_as_far_as_a_store_takes_it_in_one_value() -> None:
+    """Of a thousand clients each piece has 185 kB: a third of a cohort must not make an end that cannot be written."""
+    blame = [Blame(client, DropReason.DEALT_INCONSISTENT_SHARES, bytes(4)) for client in (1, 2, 3)]
+    hint = Blame(4, DropReason.DISCLOSURE_INVALID)
+    kept, sentence = blamed([*blame, hint], most_bytes=9)
+    assert [(each.client, each.reason, each.evidence) for each in kept] == [
+        (1, "S23", bytes(4)),
+        (2, "S23", bytes(4)),
+        (3, "S23", None),
+        (4, "S34", None),
+    ]
+    assert "1 of them" in sentence
+    assert blamed([*blame, hint]) == (
+        tuple(Blamed(each.client, each.reason.value, each.evidence) for each in [*blame, hint]),
+        "",
+    )
 
 
 def test_too_few_that_are_left_is_said_and_nothing_follows() -> None:

@@ -125,8 +125,20 @@ def test_one_liar_more_leaves_too_few_and_nobody_is_blamed() -> None:
     harness.play_round(on_answer=revealing({holder: [9] for holder in range(1, 5)}))
     assert harness.server.abort_reason is AbortReason.TOO_FEW_UNMASKERS
     assert harness.server.blame == ()
-    with pytest.raises(SessionAbortedError, match="4 holders revealed the shares that were dealt to them of client 9"):
+    told = (
+        "4 holders revealed the shares that were dealt to them of client 9; the threshold is 5. Clients 1, 2, 3, 4 "
+        "revealed shares that were not dealt to them"
+    )
+    with pytest.raises(SessionAbortedError, match=told):
         harness.server.result  # noqa: B018 - the property raises
+
+
+def test_commitments_are_not_looked_at_where_too_few_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are n^2 of them, and nothing that follows would be another."""
+    monkeypatch.setattr(Commitments, "fits", None)
+    harness = active().run_to(Round.UNMASKING)
+    harness.play_round(silent=range(1, 6))
+    assert harness.server.abort_reason is AbortReason.TOO_FEW_UNMASKERS
 
 
 def test_digests_are_not_looked_at_where_all_shares_agree(monkeypatch: pytest.MonkeyPatch) -> None:
