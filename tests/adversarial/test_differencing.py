@@ -214,3 +214,16 @@ def test_pitfall_32_sessions_that_are_offered_crosswise_have_no_input_twice() ->
                 harness.ask(client)
                 given[name].append(client)
     assert given == {"first": [VICTIM, *crossed], "second": [3, 5, 7]}
+
+
+def test_pitfall_32_no_share_leaves_of_a_session_whose_input_is_in_a_later_one() -> None:
+    """A server that says that the first session ended has its masked sum, and opens it once the second is opened."""
+    first, second = offering(range(1, 9)), offering(range(2, 9), seed=1)
+    ledger = MemoryLedger()
+    first.clients[2] = first.make_client(2, ledger=ledger, reuse=InputReuse())
+    first.run_to(Round.UNMASKING)
+    second.clients[2] = second.make_client(2, ledger=ledger, reuse=InputReuse())
+    with pytest.raises(ParticipationRefusedError):
+        first.ask(2)
+    second.run_to(Round.UNMASKING)
+    assert second.ask(2) is not None

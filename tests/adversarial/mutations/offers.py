@@ -63,6 +63,9 @@ MUTATIONS: Final = (
         "sums are not checked at the offer",
         (INPUT_LIMITS, "self._require_sums(self._session, claim=False)", "pass"),
     ),
+    m("32", "whether an input has moved on is not asked", (INPUT_LIMITS, "self._of_input.give(mask_public)", "pass")),
+    m("32", "shares leave for an input that has moved on", (INPUT_LIMITS, "self._of_input.show_shares()", "pass")),
+    m("32", "no session of an input is entered", (INPUT_LIMITS, "self._of_input.enter(reuse.repeated_sums)", "pass")),
     m(
         "32",
         "a snapshot loses the limits",
