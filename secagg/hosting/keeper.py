@@ -357,6 +357,8 @@ class Keeper(Kept):
             for event, reason in applied.departures():
                 dropped = True
                 observer.client_dropped(self._name, event.client, event.round, reason, event.detail)
+            for (holder, rule), owners in applied.wrong_shares().items():
+                observer.shares_wrong(self._name, holder, rule, owners)
         if turned and round_ is not None:
             observer.round_closed(self._name, round_, answered, self._timer.open_seconds)
             self._turn(step.view, abort_detail(step.applied[-1]) or "")

@@ -6,6 +6,7 @@ a key or a vector. What is replayed after a restart is not told again.
 
 from __future__ import annotations
 
+from secagg.errors import DropReason
 from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
 from secagg.protocol.events import Progress, Stage
@@ -51,6 +52,9 @@ class HostObserver:
 
     def client_dropped(self, name: str, client: ClientId, round_: Round, reason: Departure, detail: str) -> None:
         """The session goes on without a client."""
+
+    def shares_wrong(self, name: str, holder: ClientId, reason: DropReason, owners: int) -> None:
+        """A client that held shares revealed others of so many owners; the sum was recovered without them."""
 
     def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
         """A message was answered; `round_` was open, None after the end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -26,6 +27,7 @@ from secagg.protocol.events import (
     Progress,
     ServerEvent,
     SessionAborted,
+    ShareInconsistent,
 )
 from secagg.protocol.messages import Round
 from secagg.protocol.results import SessionResult
@@ -73,6 +75,10 @@ class Applied:
             if isinstance(event, ClientDropped):
                 own = self.host_reason if event.client == self.entry.client else None
                 yield event, own or event.reason
+
+    def wrong_shares(self) -> Counter[tuple[ClientId, DropReason]]:
+        """Who revealed shares that are not those of their owners, and of how many: one for each holder, not n^2."""
+        return Counter((event.holder, event.reason) for event in self.events if isinstance(event, ShareInconsistent))
 
 
 @dataclass(frozen=True, slots=True)

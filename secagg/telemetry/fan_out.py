@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secagg.errors import DropReason
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
@@ -74,6 +75,11 @@ class FanOut(HostObserver):
         """Pass it on."""
         for observer in self._observers:
             observer.client_dropped(name, client, round_, reason, detail)
+
+    def shares_wrong(self, name: str, holder: ClientId, reason: DropReason, owners: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.shares_wrong(name, holder, reason, owners)
 
     def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:
         """Pass it on."""

@@ -20,7 +20,7 @@ import structlog
 from structlog.typing import Processor
 
 from secagg.crypto.secret import SecretBytes
-from secagg.errors import ParameterError
+from secagg.errors import DropReason, ParameterError
 from secagg.hosting.observer import HostObserver
 from secagg.hosting.replies import Departure, Expired, ReceiptKind
 from secagg.parameters import ClientId
@@ -202,6 +202,12 @@ class LogObserver(HostObserver):
             reason=reason.value,
             rule=reason.name,
             detail=detail,
+        )
+
+    def shares_wrong(self, name: str, holder: ClientId, reason: DropReason, owners: int) -> None:
+        """Level warning."""
+        self._log.warning(
+            "shares wrong", session=name, client=holder, owners=owners, reason=reason.value, rule=reason.name
         )
 
     def answer(self, name: str, round_: Round | None, client: ClientId, kind: ReceiptKind) -> None:

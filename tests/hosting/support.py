@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from secagg import ClientPhase, ClientSession, Round
+from secagg import ClientPhase, ClientSession, DropReason, Round
 from secagg.hosting import (
     Departure,
     Ended,
@@ -143,6 +143,9 @@ class Recorder(HostObserver):
 
     def round_closed(self, name: str, round_: Round, answered: int, seconds: float) -> None:
         self.note("closed", round_, answered, seconds)
+
+    def shares_wrong(self, name: str, holder: int, reason: DropReason, owners: int) -> None:
+        self.note("wrong", holder, reason, owners)
 
     def client_dropped(self, name: str, client: int, round_: Round, reason: Departure, detail: str) -> None:
         self.note("dropped", client, round_, reason)

@@ -32,6 +32,7 @@ def play(observer: HostObserver) -> None:
     observer.unmasking_progressed("a", Progress(Stage.REBUILDING_SECRETS, 4, 4))
     observer.stage_entered("a", Stage.REMOVING_MASKS)
     observer.unmasking_progressed("a", Progress(Stage.REMOVING_MASKS, 1, 8))
+    observer.shares_wrong("a", 2, DropReason.SHARE_NOT_AS_DEALT, 3)
     observer.round_closed("a", Round.UNMASKING, 3, 2.5)
     observer.session_ended("a", Completed("result"))
     observer.session_expired("a", Expired.RESULT)

@@ -39,6 +39,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
             "round closed",
             "client dropped",
             "client blamed",
+            "shares wrong",
             "session follows",
             "answer",
             "stage entered",
@@ -79,7 +80,7 @@ def test_what_happens_to_a_session_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "events"), [("info", 30), ("warning", 13), ("error", 5)], ids=["info", "warning", "error"]
+    ("level", "events"), [("info", 31), ("warning", 14), ("error", 5)], ids=["info", "warning", "error"]
 )
 def test_the_level_is_a_floor(tmp_path: Path, level: Level, events: int) -> None:
     assert len(written(tmp_path / "log", lambda log: play(LogObserver(log)), level)) == events
