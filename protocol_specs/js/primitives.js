@@ -109,6 +109,48 @@ function decodeFor(role, data) {
   return (role === 'client' ? decodeForClient : decodeForServer)(data, ROOMY);
 }
 
+function judgeKey({ public: key }) {
+  if (!crypto.isCanonicalKey(unhex(key))) throw new Refused('C28', 'S15');
+  if (crypto.isLowOrder(unhex(key))) throw new Refused('C25', 'S13');
+  return {};
+}
+
+const sentIn = ({ secret, ciphertext }) => ({ secret: unhex(secret), ciphertext: unhex(ciphertext) });
+
+/** The keys of a channel in both directions, in a hybrid suite without what is encapsulated. */
+function channelKeys(input) {
+  const own = [BigInt(input.own.client), publicOf(input.own)];
+  const other = [BigInt(input.other.client), unhex(input.other.public)];
+  const key = (...ends) => crypto.channelKey(agreed(input), unhex(input.binding), ...ends);
+  return [key(...own, ...other), key(...other, ...own)];
+}
+
+function pairwiseKey(input, encapsulated) {
+  const own = { client: BigInt(input.own.client), maskPublic: publicOf(input.own) };
+  const other = { client: BigInt(input.other.client), maskPublic: unhex(input.other.public) };
+  const [binding, session] = [unhex(input.binding), unhex(input.session)];
+  return { key: hex(crypto.pairwiseKey(agreed(input), binding, session, own, other, encapsulated)) };
+}
+
+/** What a pair is sealed or opened with: both ends, and in a hybrid suite the mask ciphertext beside it. */
+const besidesOf = ({ mask_ciphertext: beside = '' }) => unhex(beside);
+const partiesOf = ({ sender, receiver }) => [BigInt(sender), BigInt(receiver)];
+
+function sealed(input) {
+  const [key, nonce, binding] = [input.key, input.nonce, input.binding].map(unhex);
+  const pair = unhex(input.seed_share + input.mask_key_share);
+  return { sealed: hex(crypto.seal(key, nonce, binding, ...partiesOf(input), pair, besidesOf(input))) };
+}
+
+function opened(input) {
+  const [key, content, binding] = [input.key, input.sealed, input.binding].map(unhex);
+  const pair = crypto.open(key, content, binding, ...partiesOf(input), besidesOf(input));
+  if (!pair) throw new Refused('S22');
+  FUNCTIONS.sharing.judge_share({ share: hex(pair.slice(0, 36)) });
+  FUNCTIONS.sharing.judge_share({ share: hex(pair.slice(36)) });
+  return { seed_share: hex(pair.slice(0, 36)), mask_key_share: hex(pair.slice(36)) };
+}
+
 const reals = (list) => list.map(Number);
 
 /** By kind and function: input, and for two of them also the expected output, to output; refusals throw. */
@@ -176,26 +218,47 @@ export const FUNCTIONS = {
       return { agreed: hex(agreed) };
     },
   },
-  key_schedule: {
+  hybrid: {
     public_key: (own) => ({ public: hex(publicOf(own)) }),
-    judge_public_key({ public: key }) {
-      if (!crypto.isCanonicalKey(unhex(key))) throw new Refused('C28', 'S15');
-      if (crypto.isLowOrder(unhex(key))) throw new Refused('C25', 'S13');
-      return {};
-    },
-    agree: (input) => ({ agreed: hex(agreed({ own: input, other: input })) }),
+    judge_public_key: judgeKey,
+    mask_private_key: ({ session, mask_secret: secret }) => ({
+      private: hex(crypto.maskPrivateKey(unhex(secret), unhex(session))),
+    }),
+    encapsulate: ({ public: key, tape }) => plain(crypto.encapsulate(unhex(key), unhex(tape))),
+    decapsulate: ({ private: key, ciphertext }) => ({
+      secret: hex(crypto.decapsulate(unhex(key), unhex(ciphertext)).secret),
+    }),
+    hybrid_key: (input) => ({ key: hex(crypto.hybridKey(unhex(input.key), sentIn(input), unhex(input.binding))) }),
     channel_keys(input) {
-      const own = [BigInt(input.own.client), publicOf(input.own)];
-      const other = [BigInt(input.other.client), unhex(input.other.public)];
-      const key = (...ends) => hex(crypto.channelKey(agreed(input), unhex(input.binding), ...ends));
-      return { sending: key(...own, ...other), receiving: key(...other, ...own) };
+      const binding = unhex(input.binding);
+      const [sending, receiving] = channelKeys(input);
+      const received = crypto.decapsulate(unhex(input.own.private), unhex(input.received));
+      return {
+        sending: hex(crypto.hybridKey(sending, sentIn(input), binding)),
+        receiving: hex(crypto.hybridKey(receiving, received, binding)),
+      };
     },
     pairwise_prg_key(input) {
-      const own = { client: BigInt(input.own.client), maskPublic: publicOf(input.own) };
-      const other = { client: BigInt(input.other.client), maskPublic: unhex(input.other.public) };
-      const key = crypto.pairwiseKey(agreed(input), unhex(input.binding), unhex(input.session), own, other);
-      return { key: hex(key) };
+      const received = () => crypto.decapsulate(unhex(input.own.private), unhex(input.ciphertext));
+      return pairwiseKey(input, input.secret ? sentIn(input) : received());
     },
+    mask_wrap({ binding, mask_secret: shared, client, peer, content, ciphertext }) {
+      const encapsulated = { secret: unhex(content), ciphertext: unhex(ciphertext) };
+      const found = crypto.maskWrap(unhex(shared), unhex(binding), BigInt(client), BigInt(peer), encapsulated);
+      return { content: hex(found) };
+    },
+    seal: sealed,
+    open: opened,
+  },
+  key_schedule: {
+    public_key: (own) => ({ public: hex(publicOf(own)) }),
+    judge_public_key: judgeKey,
+    agree: (input) => ({ agreed: hex(agreed({ own: input, other: input })) }),
+    channel_keys(input) {
+      const [sending, receiving] = channelKeys(input).map(hex);
+      return { sending, receiving };
+    },
+    pairwise_prg_key: (input) => pairwiseKey(input),
     self_prg_key: ({ session, self_mask_seed: seed }) => ({
       key: hex(crypto.selfMaskKey(unhex(seed), unhex(session))),
     }),
@@ -263,20 +326,8 @@ export const FUNCTIONS = {
   },
   robust: { ...ROBUST, judge_sum: (input) => judgeSum(layoutOf(input), input) },
   sealing: {
-    seal: (input) => ({
-      sealed: hex(crypto.seal(
-        unhex(input.key), unhex(input.nonce), unhex(input.binding), BigInt(input.sender), BigInt(input.receiver),
-        unhex(input.seed_share + input.mask_key_share),
-      )),
-    }),
-    open(input) {
-      const ends = [BigInt(input.sender), BigInt(input.receiver)];
-      const pair = crypto.open(unhex(input.key), unhex(input.sealed), unhex(input.binding), ...ends);
-      if (!pair) throw new Refused('S22');
-      FUNCTIONS.sharing.judge_share({ share: hex(pair.slice(0, 36)) });
-      FUNCTIONS.sharing.judge_share({ share: hex(pair.slice(36)) });
-      return { seed_share: hex(pair.slice(0, 36)), mask_key_share: hex(pair.slice(36)) };
-    },
+    seal: sealed,
+    open: opened,
   },
   selection: {
     withstands: (input) => ({

@@ -33,6 +33,7 @@ from protocol_specs.reference.wire import (
     decode_request,
 )
 from protocol_specs.testee import conformance_pb2 as pb
+from protocol_specs.testee.primitives_hybrid import HYBRID
 from protocol_specs.testee.primitives_privacy import PRIVACY
 from protocol_specs.testee.primitives_robust import ROBUST
 
@@ -149,6 +150,10 @@ def _judge_evidence(given: Json) -> Json:
     return {"client": str(verdict[0]), "rule": verdict[1]}
 
 
+def _public_key(given: Json) -> Json:
+    return {"public": keys.public_key(_data(given["private"])).hex()}
+
+
 def _judge_key(given: Json) -> Json:
     key = _data(given["public"])
     if not keys.is_canonical(key):
@@ -197,15 +202,20 @@ def _ends(given: Json) -> tuple[bytes, int, int]:
     return _data(given["binding"]), int(given["sender"]), int(given["receiver"])
 
 
+def _beside(given: Json) -> bytes:
+    """The mask ciphertext beside a sealed pair of a hybrid suite."""
+    return _data(given.get("mask_ciphertext", ""))
+
+
 def _seal(given: Json) -> Json:
     pair = (_data(given["seed_share"]), _data(given["mask_key_share"]))
-    sealed = sealing.seal(_data(given["key"]), _data(given["nonce"]), *_ends(given), pair)
+    sealed = sealing.seal(_data(given["key"]), _data(given["nonce"]), *_ends(given), pair, _beside(given))
     return {"sealed": sealed.hex()}
 
 
 def _open(given: Json) -> Json:
     try:
-        pair = sealing.unseal(_data(given["key"]), *_ends(given), _data(given["sealed"]))
+        pair = sealing.unseal(_data(given["key"]), *_ends(given), _data(given["sealed"]), _beside(given))
     except sealing.NotAuthentic as error:
         raise Refused("S22") from error
     for share in pair:
@@ -276,8 +286,11 @@ FUNCTIONS: Final[dict[str, Callable[[Json], Json]]] = {
     "disclosures/judge_share": _judge_dealt_share,
     "disclosures/prove": _prove,
     "disclosures/shown": _shown,
-    "key_schedule/public_key": lambda given: {"public": keys.public_key(_data(given["private"])).hex()},
-    "key_schedule/judge_public_key": _judge_key,
+    **dict.fromkeys(("hybrid/judge_public_key", "key_schedule/judge_public_key"), _judge_key),
+    **dict.fromkeys(("hybrid/open", "sealing/open"), _open),
+    **dict.fromkeys(("hybrid/public_key", "key_schedule/public_key"), _public_key),
+    **dict.fromkeys(("hybrid/seal", "sealing/seal"), _seal),
+    **HYBRID,
     "key_schedule/channel_keys": _channel_keys,
     "key_schedule/pairwise_prg_key": _pairwise_key,
     "key_schedule/self_prg_key": lambda given: {
@@ -289,8 +302,6 @@ FUNCTIONS: Final[dict[str, Callable[[Json], Json]]] = {
     "prg/words": _words,
     **PRIVACY,
     **ROBUST,
-    "sealing/seal": _seal,
-    "sealing/open": _open,
     "sharing/limbs": lambda given: {"limbs": sharing.to_limbs(_data(given["secret"]))},
     "sharing/shares": _shares,
     "sharing/draw_shares": _draw_shares,
