@@ -45,8 +45,7 @@ def rebuild_seeds(state: CollectingUnmaskingShares, findings: Findings) -> Itera
 
 def mask_key_owners(state: CollectingUnmaskingShares) -> list[ClientId]:
     """Every dropped sharer with a contributor among its neighbours."""
-    contributors = frozenset(state.contributors)
-    return [owner for owner in state.dropped_sharers if not contributors.isdisjoint(state.graph.of(owner))]
+    return [owner for owner in state.dropped_sharers if not state.members.isdisjoint(state.graph.of(owner))]
 
 
 def rebuild_mask_secrets(

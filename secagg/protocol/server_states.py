@@ -203,6 +203,7 @@ class CollectingUnmaskingShares(_OnEdges):
         revealed: answers by holder.
         chosen: what is kept of a chosen graph.
         dealings: where they are signed.
+        members: the contributors, to be asked about once for each of n^2 shares.
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_UNMASKING_SHARES
@@ -216,11 +217,15 @@ class CollectingUnmaskingShares(_OnEdges):
     revealed: dict[ClientId, UnmaskingResponse] = field(default_factory=dict, repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
     dealings: Dealings | None = field(default=None, repr=False)
+    members: frozenset[ClientId] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", frozenset(self.contributors))
 
     @property
     def dropped_sharers(self) -> tuple[ClientId, ...]:
         """Sharers without an accepted input, ascending."""
-        return tuple(sorted(self.advertisements.keys() - set(self.contributors)))
+        return tuple(sorted(self.advertisements.keys() - self.members))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import filterfalse
 from typing import Final
 
 import numpy as np
@@ -34,9 +35,9 @@ _PAIRS: Final = 64  # key agreements in one piece of work
 
 def take_revealed_shares(state: CollectingUnmaskingShares, client: ClientId, message: UnmaskingResponse) -> None:
     """Keep a holder's shares if they are canonical and of exactly the clients it was asked for."""
-    members = frozenset(state.contributors)
-    owners = state.graph.owners(client)
-    survivors, dropped = among(owners, members), among(owners, state.advertisements.keys() - members)
+    sharers = among(state.graph.owners(client), state.advertisements)
+    survivors = among(sharers, state.members)
+    dropped = tuple(filterfalse(state.members.__contains__, sharers))
     if message.seed_shares.owners != survivors or message.mask_key_shares.owners != dropped:
         refuse(
             DropReason.UNMASKING_SHARES_OF_WRONG_CLIENTS,
