@@ -264,7 +264,8 @@ TARGETS: Final = (
     ),
     *(
         Target(
-            f"{what} CPU, suite 0x0101, n={FULL.hybrid[0]}, d={short(FULL.hybrid[1])}, {FULL.hybrid[2]} {leavers} go",
+            f"{what} CPU, suite 0x0101, n={FULL.hybrid[0]}, d={short(FULL.hybrid[1])}, "
+            f"{FULL.hybrid[2]} {leavers} ids leave",
             ("hybrid", hybrid_name(what, *FULL.hybrid, leavers)),
             TargetOn.MEASURED,
             bound,

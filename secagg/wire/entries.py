@@ -92,7 +92,7 @@ class EntryList:
         """The rows at the start of `data` that have this list's framing."""
         head, middle = self._before_id, self._before_value
         stride = len(head) + _ID_BYTES + len(middle) + self.width
-        count = len(data) // stride
+        count = len(data) // stride if data[: len(head)] == head else 0
         table = np.frombuffer(data[: count * stride], dtype=np.uint8).reshape(count, stride)
         first, second = table[:, : len(head)], table[:, len(head) + _ID_BYTES : stride - self.width]
         if first.tobytes() == head * count and second.tobytes() == middle * count:

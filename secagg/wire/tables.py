@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from secagg.crypto.dealing import ATTESTATION_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.parameters import ClientId
-from secagg.protocol.listed import Listed
+from secagg.protocol.listed import Listed, Run
 from secagg.protocol.messages import (
     COMMITTED_BYTES,
+    DOWNWARDS_BYTES,
+    LONGEST_PARCEL_BYTES,
+    PARCEL_BYTES,
     REVEALED_BYTES,
     SEALED_BYTES,
     SIGNATURE_BYTES,
+    UPWARDS_BYTES,
     ClientMessage,
     MaskedInputCollectionRequest,
     RevealedShares,
@@ -33,7 +37,10 @@ from secagg.protocol.messages import (
 from secagg.wire.entries import EntryList
 from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
 
-_PAIRS: Final = {width: EntryList(b"\x0a", width) for width in (COMMITTED_BYTES, SEALED_BYTES)}
+_PARCELS: Final = {width: EntryList(b"\x0a", width) for width in PARCEL_BYTES}
+# In the order of ids; those of hybrid suites are shorter towards, and from, the lower of two clients.
+_TO_SERVER: Final = (COMMITTED_BYTES, SEALED_BYTES, DOWNWARDS_BYTES, LONGEST_PARCEL_BYTES)
+_TO_CLIENT: Final = (COMMITTED_BYTES, SEALED_BYTES, UPWARDS_BYTES, DOWNWARDS_BYTES)
 _SEED_SHARES: Final = {width: EntryList(b"\x0a", width) for width in sorted(REVEALED_BYTES)}
 _MASK_KEY_SHARES: Final = {width: EntryList(b"\x12", width) for width in sorted(REVEALED_BYTES)}
 _CONFIRMATIONS: Final = EntryList(b"\x1a", SIGNATURE_BYTES)
@@ -70,7 +77,7 @@ def encode_listed(message: ServerMessage | ClientMessage) -> bytes | None:
 
 def decode_share_keys_response(data: bytes | memoryview) -> ShareKeysResponse | None:
     """Read a client's sealed shares; None when the bytes are not exactly that, to be judged by protobuf."""
-    read = _read_sealed(data, _SHARE_KEYS_RESPONSE)
+    read = _read_parcels(data, _SHARE_KEYS_RESPONSE, _TO_SERVER)
     if read is None:
         return None
     session, sealed, rest = read
@@ -82,7 +89,7 @@ def decode_share_keys_response(data: bytes | memoryview) -> ShareKeysResponse | 
 
 def decode_masked_input_collection_request(data: bytes | memoryview) -> MaskedInputCollectionRequest | None:
     """Read the shares that were sealed for a client; None when the bytes are not exactly that."""
-    read = _read_sealed(data, _MASKED_INPUT_COLLECTION_REQUEST)
+    read = _read_parcels(data, _MASKED_INPUT_COLLECTION_REQUEST, _TO_CLIENT)
     if read is None:
         return None
     session, ciphertexts, rest = read
@@ -127,11 +134,14 @@ def _write_numbers(tag: bytes, clients: Sequence[ClientId]) -> bytes:
 
 
 def _write_parcels(pairs: Sequence[tuple[ClientId, bytes]]) -> bytes | None:
-    runs = Listed.of(pairs).runs
-    form = _PAIRS.get(runs[0].width) if len(runs) == 1 else None
-    if form is None:
-        return None if runs else b""
-    return _write_rows(form, runs[0].clients, runs[0].values)
+    written = list[bytes]()
+    for run in Listed.of(pairs).runs:
+        form = _PARCELS.get(run.width)
+        rows = None if form is None else _write_rows(form, run.clients, run.values)
+        if rows is None:
+            return None
+        written.append(rows)
+    return b"".join(written)
 
 
 def _write_pairs(form: EntryList, pairs: Sequence[tuple[ClientId, bytes]]) -> bytes | None:
@@ -153,17 +163,20 @@ def _write_rows(form: EntryList, clients: NDArray[np.uint64], values: NDArray[np
     return form.write(clients, values) if np.all(clients[1:]) else None
 
 
-def _read_sealed(data: bytes | memoryview, tag: bytes) -> tuple[bytes, Listed, memoryview] | None:
-    """Session, list, and what follows it."""
+def _read_parcels(
+    data: bytes | memoryview, tag: bytes, widths: Sequence[int]
+) -> tuple[bytes, Listed, memoryview] | None:
+    """Session, parcels of these lengths, at most one run of each, and what follows them."""
     opened = open_envelope(data, tag)
     if opened is None:
         return None
     session, content = opened
-    for form in _PAIRS.values():
-        read = form.read(content)
-        if read is None:
+    runs = list[Run]()
+    for width in widths:
+        read = _PARCELS[width].read(content)
+        if read is None or (len(read[0]) and runs and read[0][0] <= runs[-1].clients[-1]):
             return None
-        clients, values, rest = read
+        clients, values, content = read
         if len(clients):
-            return session, Listed.table(clients, values), rest
-    return session, Listed(), content
+            runs.append(Run(clients, values))
+    return session, Listed(tuple(runs)), content

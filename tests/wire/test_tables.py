@@ -270,6 +270,48 @@ def test_a_liars_lists_are_written_all_the_same_and_refused(message: Listed) -> 
         kind.decode(data)
 
 
+def parcels(*widths: tuple[int, int]) -> tuple[tuple[int, bytes], ...]:
+    return tuple((client, fill(at, width)) for at, (client, width) in enumerate(widths))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ShareKeysResponse(SESSION, parcels((0, 1200), (3, 1200), (7, 2320), (BIG, 2320))),
+        ShareKeysResponse(SESSION, parcels((0, 2320), (1, 2320))),
+        ShareKeysResponse(SESSION, parcels((1, 1200))),
+        MaskedInputCollectionRequest(SESSION, parcels((0, 2288), (3, 1200), (BIG, 1200))),
+        MaskedInputCollectionRequest(SESSION, parcels((2, 2288))),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_parcels_of_hybrid_suites_are_a_table_for_each_length(message: Listed) -> None:
+    data = written_by_protobuf(message)
+    assert tables.encode_listed(message) == codec.encode(message) == data
+    kind = kind_of(message)
+    assert kind.read(data) == kind.read(memoryview(data)) == kind.decode(data) == message
+    for at in framing(data):
+        assert_same_verdict(kind, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        (ShareKeysResponse(SESSION, parcels((1, 2320), (2, 1200))), False),
+        (ShareKeysResponse(SESSION, parcels((1, 1200), (2, 2320), (3, 1200))), False),
+        (ShareKeysResponse(SESSION, parcels((2, 1200), (2, 2320))), True),
+        (ShareKeysResponse(SESSION, parcels((2, 1200), (1, 2320))), True),
+        (MaskedInputCollectionRequest(SESSION, parcels((5, 2288), (0, 1200))), True),
+        (MaskedInputCollectionRequest(SESSION, parcels((1, 1200), (2, 2320))), False),
+    ],
+)
+def test_lengths_in_another_order_are_left_to_protobuf(message: Listed, refused: bool) -> None:
+    data = written_by_protobuf(message)
+    assert codec.encode(message) == data
+    assert not assert_same_verdict(kind_of(message), data)
+    assert (by_protobuf(kind_of(message).decode, data) == message) is not refused
+
+
 def test_seed_shares_after_mask_key_shares_are_refused() -> None:
     kind = KINDS["UnmaskingResponse"]
     session, body = kind.sample.fields
