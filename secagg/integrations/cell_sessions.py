@@ -14,13 +14,14 @@ import numpy as np
 import secagg
 from secagg.errors import AbortReason, ParameterError, SessionAbortedError
 from secagg.integrations.contribution import Report
+from secagg.integrations.restarts import Culprits
 from secagg.integrations.restarts import Report as BlameReport
 from secagg.privacy import Plan, Release
 from secagg.robust import CellRound, CellSums
 
 
 def servers_of(
-    round_: CellRound, here: Collection[int], roster: Mapping[int, bytes] | None
+    round_: CellRound, here: Collection[int], roster: Mapping[int, bytes] | None, culprits: Culprits
 ) -> tuple[dict[int, secagg.ServerSession], dict[int, str]]:
     """Return cell to its session, for cells of which all clients are there, and cell to why it has none.
 
@@ -28,11 +29,17 @@ def servers_of(
         round_: parameters of the sessions.
         here: clients that are there.
         roster: client id to 32-byte Ed25519 key; active model.
+        culprits: clients that take no part, although they are.
     """
     servers: dict[int, secagg.ServerSession] = {}
     missing: dict[int, str] = {}
     for index, cell in enumerate(round_.partition.cells):
-        if absent := [client for client in cell if client not in here]:
+        if out := culprits.among(cell):
+            missing[index] = (
+                f"clients {out} made a session of an earlier round end and take no part, and a cell gives a sum of all "
+                "its clients or none"
+            )
+        elif absent := [client for client in cell if client not in here]:
             missing[index] = f"clients {absent} are not there, and a cell gives a sum of all its clients or none"
         else:
             servers[index] = secagg.ServerSession(round_.parameters(index), roster=roster)

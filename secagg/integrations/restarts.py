@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Literal, Protocol, TypeVar, get_args
 
 import secagg
 from secagg.errors import AbortReason, DropReason, ParameterError, SessionAbortedError
 
 MAX_RESTARTS: Final = 99
+StayOut = Literal["proved", "blamed", "nobody"]
+"""Who of those that made a session end is in no later round: those proved to have, all that are blamed, or nobody."""
 _DID: Final[Mapping[DropReason, str]] = {
     DropReason.DEALT_UNREADABLE_PAIR: "dealt shares that nobody can read",
     DropReason.DEALT_INCONSISTENT_SHARES: "dealt shares that contradict each other",
@@ -52,6 +54,23 @@ class ComplaintsError(SessionAbortedError):
         return type(self), (str(self), self.blame)
 
 
+class Culprits:
+    """Who made sessions of a run end, and takes no part in its later rounds. Remembered as long as the object lives."""
+
+    def __init__(self) -> None:
+        self._out: set[int] = set()
+
+    def note(self, blame: secagg.Blame, stay_out: StayOut) -> bool:
+        """Keep a client out of later rounds, if such blame does; says whether it is out."""
+        if stay_out == "blamed" or (stay_out == "proved" and blame.evidence is not None):
+            self._out.add(blame.client)
+        return blame.client in self._out
+
+    def among(self, clients: Iterable[int]) -> list[int]:
+        """Return those who are out, ascending."""
+        return sorted(self._out.intersection(clients))
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Where it is said who is to blame.
@@ -60,11 +79,15 @@ class Report:
         log: of the framework; names all of them as warnings.
         called: what people call a client.
         folder: a directory for evidence, one file for each piece, which `secagg verify-blame` takes; None for none.
+        culprits: of the run, who are kept out of its later rounds.
+        stay_out: which of them.
     """
 
     log: logging.Logger
     called: Callable[[int], str]
     folder: Path | None = None
+    culprits: Culprits = field(default_factory=Culprits)
+    stay_out: StayOut = "nobody"
 
     def say(self, blame: Sequence[secagg.Blame], name: str = "") -> None:
         """Log who is to blame, and keep the evidence.
@@ -75,12 +98,13 @@ class Report:
         """
         for each in blame:
             self.log.warning(
-                "%sto blame: %s, which %s [%s]; %s",
+                "%sto blame: %s, which %s [%s]; %s%s",
                 name,
                 self.called(each.client),
                 _DID.get(each.reason, each.reason.name),
                 each.reason.name,
                 self._evidence(each),
+                "; it takes no part in later rounds" if self.culprits.note(each, self.stay_out) else "",
             )
 
     def _evidence(self, blame: secagg.Blame) -> str:
@@ -122,6 +146,15 @@ def check_restarts(restarts: object) -> None:
         raise ParameterError(
             f"restarts={restarts!r:.40} is no whole number of 0 .. {MAX_RESTARTS}; give how many sessions may follow "
             "one that ended with complaints"
+        )
+
+
+def check_stay_out(stay_out: object) -> None:
+    """Refuse what says not who stays out of later rounds; raises ParameterError."""
+    if stay_out not in get_args(StayOut):
+        raise ParameterError(
+            f"stay_out={stay_out!r:.40} says not who takes no part in later rounds; give 'proved' for clients against "
+            "which there is evidence, 'blamed' for those with hints, too, or 'nobody'"
         )
 
 

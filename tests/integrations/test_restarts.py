@@ -15,7 +15,14 @@ import pytest
 import secagg
 from secagg import Blame, DropReason, SessionParameters
 from secagg.errors import AbortReason, ParameterError
-from secagg.integrations.restarts import ComplaintsError, Report, check_restarts, play_with_restarts
+from secagg.integrations.restarts import (
+    ComplaintsError,
+    Culprits,
+    Report,
+    check_restarts,
+    check_stay_out,
+    play_with_restarts,
+)
 
 LOG = logging.getLogger("secagg.test")
 DEALT, HINT = DropReason.DEALT_UNREADABLE_PAIR, DropReason.DISCLOSURE_INVALID
@@ -140,6 +147,21 @@ def test_evidence_that_cannot_be_written_is_said_and_not_lost(tmp_path: Path, ca
     played = play_with_restarts(plays([3], []), choose, COHORT, 1, report(taken))
     assert "so the evidence is in the outcome alone" in caplog.text
     assert played.blame[0][0].evidence == b"evidence 3"
+
+
+@pytest.mark.parametrize(("stay_out", "out"), [("proved", [3]), ("blamed", [3, 4]), ("nobody", [])])
+def test_who_was_named_stays_out_of_later_rounds(
+    stay_out: Any, out: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    culprits = Culprits()
+    told = Report(LOG, lambda client: f"client {client}", None, culprits, stay_out)
+    told.say((Blame(3, DEALT, b"evidence"), Blame(4, HINT)))
+    told.say((Blame(3, HINT),))
+    assert culprits.among(range(1, 5)) == out
+    assert culprits.among([1, 2]) == []
+    lines = [line for line in caplog.messages if "takes no part in later rounds" in line]
+    assert len(lines) == len(out) + (3 in out), "a hint against one who is out anyway lets nobody back in"
+    check_stay_out(stay_out)
 
 
 @pytest.mark.parametrize("restarts", [-1, 100, True, 1.0, "1", None])

@@ -36,6 +36,7 @@ from secagg.integrations.flower.session import (
     task_of,
     vectors_of,
 )
+from secagg.integrations.restarts import Culprits
 from secagg.integrations.rows import NO_PART_OF_A_NORM
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
@@ -152,15 +153,16 @@ def run_cells(
     if isinstance(model, ModelPlan) and task.plan.norm is not None and model.whole:
         raise ParameterError(NO_PART_OF_A_NORM.format(model.whole[0]))
     digest = task.digest()
-    nodes, run_config = (directory or Directory()).resolve(grid, task.by_node, config, task.clock)
+    directory = directory or Directory()
+    nodes, run_config = directory.resolve(grid, task.by_node, config, task.clock)
     here = frozenset(in_roster(config, nodes))
     partition = cells.partition(here)
     if late := sorted(here.difference(partition.clients)):
         _LOG.warning("clients %s came after the cells were drawn, or are not named in them; they take no part", late)
     round_ = _round(task, model, partition, records.session_context(digest, run_config))
-    plays, missing = _plays(task, round_, here, nodes)
+    plays, missing = _plays(task, round_, here, nodes, directory.culprits)
     play_side_by_side(task, list(plays.values()))
-    return _outcome(task, model, round_, plays, missing)
+    return _outcome(task, model, round_, plays, missing, directory.culprits)
 
 
 def _round(task: Task, model: Model | None, partition: Partition, digest: bytes) -> CellRound:
@@ -179,22 +181,27 @@ def _round(task: Task, model: Model | None, partition: Partition, digest: bytes)
 
 
 def _plays(
-    task: Task, round_: CellRound, here: frozenset[int], nodes: Mapping[int, int]
+    task: Task, round_: CellRound, here: frozenset[int], nodes: Mapping[int, int], culprits: Culprits
 ) -> tuple[dict[int, Play], dict[int, str]]:
     said = Said.of(round_.partition, round_.model).to_bytes()
-    servers, missing = servers_of(round_, here, task.config.roster)
+    servers, missing = servers_of(round_, here, task.config.roster, culprits)
     plays = {index: Play(task, server, nodes, name=f"cell {index}: ", cells=said) for index, server in servers.items()}
     return plays, missing
 
 
 def _outcome(
-    task: Task, model: Model | None, round_: CellRound, plays: Mapping[int, Play], missing: Mapping[int, str]
+    task: Task,
+    model: Model | None,
+    round_: CellRound,
+    plays: Mapping[int, Play],
+    missing: Mapping[int, str],
+    culprits: Culprits,
 ) -> CellsOutcome:
     private = model if isinstance(model, PrivateModel) else None
     plan = None if private is None else private.plan
     servers = {index: play.server for index, play in plays.items()}
     nodes = {client: node for play in plays.values() for client, node in play.nodes.items()}
-    released = Released.of(servers, missing, plan, blame_report(task.config, nodes))
+    released = Released.of(servers, missing, plan, blame_report(task.config, nodes, culprits))
     # Of arrays alone: metrics and the report are no part of an update.
     rows_of = replace(round_, vectors=dict(model.specs)) if isinstance(model, ModelPlan) else round_
     names = () if private is None else private.selected

@@ -11,7 +11,7 @@ import secagg
 from secagg.errors import ParameterError
 from secagg.integrations.cells import Cells
 from secagg.integrations.private import PrivacySettings
-from secagg.integrations.restarts import check_restarts
+from secagg.integrations.restarts import StayOut, check_restarts, check_stay_out
 
 DEFAULT_ROUND_TIMEOUT: Final = 60.0
 DEFAULT_HELLO_TIMEOUT: Final = 300.0
@@ -59,6 +59,8 @@ class SecAggConfig:
         suite: cryptographic suite.
         restarts: how many sessions may follow, in one round, one that ends with complaints; each goes without the nodes
             that the ones before it blame.
+        stay_out: who of those that are blamed takes no part in later rounds either: "proved" (those against whom there
+            is evidence), "blamed" (all, hints being enough) or "nobody".
         evidence: a directory, into which evidence against clients that are blamed is written, one file for each piece,
             as `secagg verify-blame` takes it. None leaves it in the outcome.
         privacy: sum under a privacy plan: whole updates are clipped to its L2 norm, nodes add noise, and nothing else
@@ -93,6 +95,7 @@ class SecAggConfig:
     on_failure: OnFailure = "continue"
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
     restarts: int = 0
+    stay_out: StayOut = "proved"
     evidence: Path | str | None = None
     privacy: PrivacySettings | None = None
     cells: Cells | None = None
@@ -120,6 +123,7 @@ class SecAggConfig:
         if self.evaluate_in_clear and self.evaluate_metrics:
             raise ParameterError("evaluate_in_clear and evaluate_metrics exclude each other; give one of them")
         check_restarts(self.restarts)
+        check_stay_out(self.stay_out)
         if self.evidence is not None and not Path(self.evidence).is_dir():
             raise ParameterError(f"evidence={str(self.evidence)!r} is no directory; make it, or leave it out")
         if self.privacy is not None:

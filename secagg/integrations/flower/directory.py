@@ -18,6 +18,7 @@ from secagg.errors import DecodeError
 from secagg.integrations.flower import records
 from secagg.integrations.flower.config import SecAggConfig
 from secagg.integrations.flower.exchange import Clock, address, exchange
+from secagg.integrations.restarts import Culprits
 
 _LOG: Final = logging.getLogger("flwr.secagg")
 _LONGEST_REASON: Final = 500
@@ -28,9 +29,13 @@ class Directory:
 
     A node that names a client it is not gains nothing in the active model, whose messages are signed. It can keep
     the other from taking part: when two nodes name one client, neither does.
+
+    Attributes:
+        culprits: clients that made sessions end, and take no part in later ones.
     """
 
     def __init__(self) -> None:
+        self.culprits = Culprits()
         self._said: dict[int, tuple[int, bytes]] = {}
         self._asked: set[int] = set()
 

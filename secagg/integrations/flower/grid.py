@@ -46,6 +46,7 @@ class SecureGrid(Grid):
         root: what a judge evaluates models with.
         cells: of the run, where another grid of it had them, too.
         fewest: how many cells a round must have.
+        directory: which client each node is, and who takes no part any more; None begins a new one.
         clock: where time comes from.
     """
 
@@ -63,6 +64,7 @@ class SecureGrid(Grid):
         root: Root | None = None,
         cells: CellsOfRun | None = None,
         fewest: Fewest | None = None,
+        directory: Directory | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._judge = judge
@@ -77,7 +79,7 @@ class SecureGrid(Grid):
         self._on_cells = on_cells
         self._on_failure = on_failure
         self._clock = clock or SystemClock()
-        self._directory = Directory()
+        self._directory = directory or Directory()
 
     def set_run(self, run: Any) -> None:
         """Set the run of the grid below."""

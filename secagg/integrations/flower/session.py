@@ -24,7 +24,7 @@ from secagg.integrations.flower.exchange import Clock, SystemClock
 from secagg.integrations.flower.plan import ModelPlan, Plan, arrays_of
 from secagg.integrations.flower.play import Play, Task, play_side_by_side
 from secagg.integrations.flower.private import PrivateModel
-from secagg.integrations.restarts import Played, play_with_restarts
+from secagg.integrations.restarts import Culprits, Played, play_with_restarts
 from secagg.integrations.restarts import Report as BlameReport
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
@@ -96,7 +96,8 @@ def run_session(
             of one type ("train" or "evaluate", perhaps with an action), and with the same content for all.
         config: settings.
         timeout: seconds that nodes have for the instruction itself, unless the config has a training_timeout.
-        directory: which client each node is; pass the same one again to ask each node once.
+        directory: which client each node is, and who takes no part any more; pass the same one again to ask each node
+            once, and to keep them out.
         arrays_key: name of the ArrayRecord of the instruction.
         weight_key: name of the metric that weighs a client.
         clock: where time comes from.
@@ -110,9 +111,10 @@ def run_session(
         grid, instructions, config, timeout=timeout, arrays_key=arrays_key, weight_key=weight_key, clock=clock
     )
     digest = task.digest()
-    nodes, run_config = (directory or Directory()).resolve(grid, task.by_node, config, task.clock)
+    directory = directory or Directory()
+    nodes, run_config = directory.resolve(grid, task.by_node, config, task.clock)
     context = records.session_context(digest, run_config)
-    played = _played(task, model, nodes, context)
+    played = _played(task, model, nodes, context, directory.culprits)
     play = played.last
     if isinstance(model, PrivateModel):
         return _private_outcome(model, played)
@@ -136,7 +138,9 @@ def run_session(
     )
 
 
-def _played(task: Task, model: Model | None, nodes: Mapping[int, int], context: bytes) -> Played[Play]:
+def _played(
+    task: Task, model: Model | None, nodes: Mapping[int, int], context: bytes, culprits: Culprits
+) -> Played[Play]:
     config = task.config
 
     def play(parameters: secagg.SessionParameters) -> Play:
@@ -151,17 +155,21 @@ def _played(task: Task, model: Model | None, nodes: Mapping[int, int], context: 
     return play_with_restarts(
         play,
         lambda cohort: _parameters(task, model, cohort, context),
-        _cohort(config, model, nodes),
+        _cohort(config, model, nodes, culprits),
         config.restarts,
-        blame_report(config, nodes),
+        blame_report(config, nodes, culprits),
         least=config.minimum_cohort,
         fits=fits,
     )
 
 
-def blame_report(config: SecAggConfig, nodes: Mapping[int, int]) -> BlameReport:
+def blame_report(config: SecAggConfig, nodes: Mapping[int, int], culprits: Culprits) -> BlameReport:
     """Return where it is said who is to blame."""
-    return BlameReport(_LOG, lambda client: f"client {client} (node {nodes[client]})", config.evidence_folder)
+
+    def called(client: int) -> str:
+        return f"client {client} (node {nodes[client]})"
+
+    return BlameReport(_LOG, called, config.evidence_folder, culprits, config.stay_out)
 
 
 def _events(played: Played[Play]) -> tuple[ServerEvent, ...]:
@@ -258,8 +266,11 @@ def in_roster(config: SecAggConfig, clients: Iterable[int]) -> list[int]:
     return [client for client in cohort if client in roster]
 
 
-def _cohort(config: SecAggConfig, model: Model | None, nodes: Mapping[int, int]) -> Sequence[int]:
+def _cohort(config: SecAggConfig, model: Model | None, nodes: Mapping[int, int], culprits: Culprits) -> Sequence[int]:
     cohort = in_roster(config, nodes)
+    if out := culprits.among(cohort):
+        _LOG.info("clients %s made a session of an earlier round end, and take no part", out)
+        cohort = [client for client in cohort if client not in out]
     least, called = config.minimum_cohort, "minimum_cohort"
     if isinstance(model, PrivateModel) and model.plan.floor > least:
         least, called = model.plan.floor, "the floor of the privacy plan"

@@ -18,6 +18,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from secagg.errors import ParameterError, SessionAbortedError
 from secagg.integrations.flower.cells import CellsOutcome, cells_of_run
 from secagg.integrations.flower.config import SecAggConfig
+from secagg.integrations.flower.directory import Directory
 from secagg.integrations.flower.exchange import Clock, SystemClock
 from secagg.integrations.flower.grid import SecureGrid
 from secagg.integrations.flower.judging import ROBUST, Fewest, Root, require_judge
@@ -96,6 +97,7 @@ class SecAgg(Strategy):
         self._clock = clock or SystemClock()
         self._model: ArrayRecord | None = None
         self._fewest = Fewest.of(strategy) if over_cells else None
+        self._directory = Directory()
         # Of all calls of start: nodes that are in cells are in these, and in no others.
         require = None if self._fewest is None else self._fewest.require
         self._cells = None if config.cells is None else cells_of_run(config, require)
@@ -130,6 +132,7 @@ class SecAgg(Strategy):
             root=self._root,
             cells=self._cells,
             fewest=self._fewest,
+            directory=self._directory,
             clock=self._clock,
         )
         # Flower's own loop calls this wrapper's methods; a strategy that has a loop of its own keeps it.

@@ -30,6 +30,7 @@ from secagg.integrations.nvflare.session import (
     play_with_attendance,
     required_roster,
 )
+from secagg.integrations.restarts import Culprits
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
 from secagg.protocol.events import ServerEvent
@@ -119,10 +120,11 @@ def run_cells(
     if late := sorted(site for client, site in cohort.items() if client not in partition.clients):
         _LOG.warning("sites %s came after the cells were drawn, or are not named in them; they take no part", late)
     round_ = _round(plan, vectors, partition, digest, settings, privacy)
-    plays, missing = _plays(round_, cohort, roster, instruction, plan, settings)
+    plays, missing = _plays(round_, cohort, roster, instruction, plan, settings, attendance.culprits)
     play_with_attendance(exchange, attendance, list(plays.values()))
     servers = {index: play.server for index, play in plays.items()}
-    released = Released.of(servers, missing, privacy, blame_report(cohort, evidence))
+    report = blame_report(cohort, evidence, attendance.culprits, settings)
+    released = Released.of(servers, missing, privacy, report)
     return _outcome(plan, round_, plays, released, cohort, privacy, norm)
 
 
@@ -171,9 +173,10 @@ def _plays(
     instruction: Instruction,
     plan: Plan,
     settings: SumSettings,
+    culprits: Culprits,
 ) -> tuple[dict[int, Play], dict[int, str]]:
     said = Said.of(round_.partition, round_.model).to_bytes()
-    servers, missing = servers_of(round_, cohort, roster)
+    servers, missing = servers_of(round_, cohort, roster, culprits)
     plays = {
         index: Play(server, cohort, instruction, plan, settings, name=f"cell {index}: ", cells=said)
         for index, server in servers.items()

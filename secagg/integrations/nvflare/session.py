@@ -24,8 +24,8 @@ from secagg.integrations.nvflare import messages
 from secagg.integrations.nvflare.exchange import Exchange
 from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest
 from secagg.integrations.nvflare.play import Play, play_side_by_side
+from secagg.integrations.restarts import Culprits, StayOut, check_restarts, check_stay_out, play_with_restarts
 from secagg.integrations.restarts import Report as BlameReport
-from secagg.integrations.restarts import check_restarts, play_with_restarts
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.privacy import Release
 from secagg.protocol.events import ServerEvent
@@ -54,6 +54,8 @@ class SumSettings:
         suite: cryptographic suite.
         restarts: how many sessions may follow, for one sum, one that ends with complaints; each goes without the sites
             that the ones before it blame.
+        stay_out: who of those that are blamed takes no part in later sums of the job either: "proved" (those against
+            whom there is evidence), "blamed" (all, hints being enough) or "nobody".
         cells: put sites into cells, each a session of its own; a round has the mean of each cell. Sites weigh alike, a
             cell gives a sum of all its sites or none, and its graph is complete.
 
@@ -71,6 +73,7 @@ class SumSettings:
     learning_timeout: float = 3600.0
     suite: secagg.SuiteId | int = secagg.SuiteId.X25519_AES128CTR
     restarts: int = 0
+    stay_out: StayOut = "proved"
     cells: Cells | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +87,7 @@ class SumSettings:
             if not 0 < seconds < float("inf"):
                 raise ParameterError(f"{name} {seconds} is no positive number of seconds; sites need time to answer")
         check_restarts(self.restarts)
+        check_stay_out(self.stay_out)
         if self.cells is not None:
             if not isinstance(self.cells, Cells):
                 raise ParameterError(f"cells is a {type(self.cells).__name__}; give Cells(size=...)")
@@ -131,9 +135,13 @@ class Attendance:
     A site that was silent, or left a session silently, is asked again and not waited for: a dead site costs one
     deadline and not one in every session. A site that names a client it is not gains nothing in the active model, whose
     messages are signed. It can keep the other from taking part: when two sites name one client, neither does.
+
+    Attributes:
+        culprits: clients that made sessions end, and take no part in later ones.
     """
 
     def __init__(self) -> None:
+        self.culprits = Culprits()
         self._silent: set[str] = set()
 
     def call(
@@ -273,6 +281,9 @@ def run_session(
     plan = plan_of(vectors, instruction, difference=difference, weighted=max_weight > 1, privacy=privacy)
     context = instruction_digest(job, instruction, plan)
     cohort = attendance.call(exchange, sites, settings.attendance_timeout, required_roster(settings, roster))
+    if out := attendance.culprits.among(cohort):
+        _LOG.info("sites %s made an earlier session end, and take no part", [cohort[client] for client in out])
+        cohort = {client: site for client, site in cohort.items() if client not in out}
     least = settings.minimum_cohort if privacy is None else max(settings.minimum_cohort, privacy.floor)
     if len(cohort) < least:
         floor = "the floor of the privacy plan" if least > settings.minimum_cohort else "minimum_cohort"
@@ -311,7 +322,7 @@ def run_session(
         choose,
         sorted(cohort),
         settings.restarts,
-        blame_report(cohort, evidence),
+        blame_report(cohort, evidence, attendance.culprits, settings),
         least=settings.minimum_cohort,
         fits=fits,
     )
@@ -341,6 +352,12 @@ def run_session(
     )
 
 
-def blame_report(cohort: Mapping[int, str], evidence: Path | None) -> BlameReport:
+def blame_report(
+    cohort: Mapping[int, str], evidence: Path | None, culprits: Culprits, settings: SumSettings
+) -> BlameReport:
     """Return where it is said who is to blame."""
-    return BlameReport(_LOG, lambda client: f"client {client} (site {cohort[client]})", evidence)
+
+    def called(client: int) -> str:
+        return f"client {client} (site {cohort[client]})"
+
+    return BlameReport(_LOG, called, evidence, culprits, settings.stay_out)

@@ -325,13 +325,13 @@ def test_weight_and_metrics_are_the_nodes_to_name(
     assert not group.trainers[3].trained
 
 
-def test_the_ledger_keeps_three_entries_of_each_old_session() -> None:
+def test_the_ledger_keeps_four_entries_of_each_old_session() -> None:
     group = cohort(4)
     for server_round in range(3):
         play(group, server_round)
     phases = [key.partition(":")[0] for key in group.grid.contexts[101].state.config_records["secagg.ledger"]]
     assert sorted(phases) == sorted(
-        ["advertise_keys", "input 0", "end of input 0"] * 3
+        ["advertise_keys", "input 0 entered", "input 0 given", "input 0 shown"] * 3
         + ["partition", "share_keys", "masked_input", "consistency_check", "unmasking"]
     )
 

@@ -15,6 +15,7 @@ import secagg
 from secagg.errors import AbortReason, DropReason, ParameterError, SessionAbortedError
 from secagg.integrations.flower import (
     Cells,
+    Directory,
     Node,
     OwnCells,
     PrivacySettings,
@@ -141,16 +142,33 @@ def test_a_round_that_too_few_are_left_for_says_so() -> None:
             run(group, restarts=3, max_corrupt=0.0, max_dropout=0.0, **changes)
 
 
-def test_a_strategy_goes_on_with_the_rounds_that_have_a_sum() -> None:
-    group = with_culprits(cohort(6), {2: garbage(when=lambda session: session == 1)})
-    config = settings(group, restarts=1, max_corrupt=0.0)
+@pytest.mark.parametrize(
+    ("active", "stay_out", "back"),
+    [
+        (True, "proved", False),
+        (True, "nobody", True),
+        (False, "proved", True),
+        (False, "blamed", False),
+    ],
+)
+def test_who_was_blamed_in_one_round_is_in_the_next_or_not(
+    active: bool, stay_out: Any, back: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    group = with_culprits(cohort(6, active=active), {2: garbage(when=lambda session: session == 1)}, active=active)
+    changes: dict[str, Any] = {} if active else {"threat_model": "semi-honest", "roster": None}
+    config = settings(group, restarts=1, max_corrupt=0.0, stay_out=stay_out, **changes)
     nodes = len(group.grid.apps)
     inner = FedAvg(fraction_evaluate=0.0, min_train_nodes=nodes, min_available_nodes=nodes)
     strategy = SecAgg(inner, config, clock=group.clock)
-    strategy.start(group.grid, model(), num_rounds=2, train_config=None)
-    # Whoever was to blame in one round is asked in the next one.
-    assert [outcome.contributors for outcome in strategy.outcomes] == [(1, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6)]
-    assert [len(outcome.blame) for outcome in strategy.outcomes] == [1, 0]
+    for _ in range(2):
+        strategy.start(group.grid, model(), num_rounds=2, train_config=None)
+    honest, all_ = (1, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6)
+    later = all_ if back else honest
+    # The second start offers a round that its nodes gave their input to.
+    assert [outcome.contributors for outcome in strategy.outcomes[:2]] == [honest, later]
+    assert [len(outcome.blame) for outcome in strategy.outcomes[:2]] == [1, 0]
+    assert ("it takes no part in later rounds" in caplog.text) is not back
+    assert (asked(group, 102, "advertise_keys") == 1) is not back
 
 
 def test_an_app_that_failed_is_not_run_again_and_counts_as_failed() -> None:
@@ -308,12 +326,27 @@ def test_a_cell_with_a_culprit_has_no_sum_and_is_not_played_again() -> None:
     assert all(asked(group, node, "advertise_keys") == 1 for node in group.grid.apps)
 
 
+def test_a_cell_with_a_culprit_has_no_sum_in_later_rounds_either() -> None:
+    group = cohort(12, active=False, cells=OwnCells(floor=4))
+    with_culprits(group, {2: garbage()}, active=False, cells=OwnCells(floor=4))
+    config = SecAggConfig(cells=Cells(size=4, seed=bytes(range(32)), floor=4), stay_out="blamed")
+    cells, directory = cells_of_run(config), Directory()
+    for number in (1, 2):
+        told = instructions(group.grid.apps, server_round=number)
+        outcome = run_cells(group.grid, told, config, cells, directory=directory, clock=group.clock)
+    cell = outcome.partition.cell_of(2)
+    assert outcome.missing[cell].startswith("clients [2] made a session of an earlier round end and take no part")
+    assert not outcome.blame
+    assert all(asked(group, 100 + c, "advertise_keys") == 1 for c in outcome.partition.cells[cell])
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"restarts": -1}, r"restarts=-1 is no whole number of 0 \.\. 99"),
         ({"restarts": True}, "restarts=True"),
         ({"restarts": 100}, "restarts=100"),
+        ({"stay_out": "everybody"}, "stay_out='everybody' says not who takes no part in later rounds"),
         ({"evidence": "/nowhere/at/all"}, "evidence='/nowhere/at/all' is no directory"),
         ({"restarts": 1, "cells": Cells(size=8)}, "restarts=1 is of whole cohorts"),
     ],

@@ -27,6 +27,7 @@ from secagg.integrations.own_cells import ALARM
 from secagg.robust import CellSiren, Partition, RuleJudge
 from tests.integrations.nvflare.support import FakeClock, Network, counts_of, enroll, names_of, stage
 from tests.integrations.nvflare.test_controller import Persistor, Stage
+from tests.integrations.nvflare.test_restarts import asked, deal_garbage
 from tests.robust.lying import Lie, garbage, mean_becomes
 
 SEED = bytes(range(32))
@@ -429,3 +430,19 @@ def test_a_job_carries_cells_judge_and_root(tmp_path: Path) -> None:
     assert built.judge.snapshot() == siren.snapshot()
     assert isinstance(built.root, NearTheHonestStep)
     assert built.root.start == 0.5
+
+
+@pytest.mark.parametrize("stay_out", ["blamed", "nobody"])
+def test_a_cell_with_a_culprit_has_a_sum_in_later_rounds_or_not(tmp_path: Path, stay_out: Any) -> None:
+    network = in_cells(tmp_path)
+    deal_garbage(network, {LIAR: None}, {})
+    _, controller, _ = averaged(network, rounds=2, settings=settings(stay_out=stay_out))
+    outcome = outcome_of(controller)
+    assert not outcome.blame
+    if stay_out == "blamed":
+        assert outcome.missing[DIRTY].startswith(
+            f"clients [{secagg.client_id(LIAR)}] made a session of an earlier round"
+        )
+    else:
+        assert not outcome.missing
+    assert asked(network, LIAR) == (1 if stay_out == "blamed" else 2)

@@ -128,6 +128,26 @@ def test_hints_of_a_semi_honest_session_exclude_as_well(tmp_path: Path) -> None:
     assert outcome.blame[0][0].evidence is None
 
 
+@pytest.mark.parametrize(
+    ("active", "stay_out", "back"),
+    [(True, "proved", False), (True, "nobody", True), (False, "proved", True), (False, "blamed", False)],
+)
+def test_who_was_blamed_in_one_sum_is_in_the_next_or_not(
+    tmp_path: Path, active: bool, stay_out: Any, back: bool
+) -> None:
+    roster = enroll(tmp_path, names_of(6)) if active else None
+    network = Network(tmp_path, names_of(6))
+    deal_garbage(network, {"site-3": ["site-4"]}, {})
+    settings = replace(ACTIVE if active else replace(FAST, restarts=1), stay_out=stay_out)
+    first = network.sum(settings, roster=roster)
+    if not active:  # of one complaint alone, hints name the accused
+        assert first.blame[0][0].evidence is None
+    again = network.sum(settings, roster=roster)
+    assert first.contributors == others(6, "site-3")
+    assert again.contributors == (others(6) if back else others(6, "site-3"))
+    assert asked(network, "site-3") == (2 if back else 1)
+
+
 def test_restarts_stop(tmp_path: Path) -> None:
     settings = replace(FAST, max_dropout=0.4)
     for restarts, blamed_in in ((0, {"site-2"}), (1, {"site-3"}), (2, None)):
@@ -221,5 +241,7 @@ def test_a_job_keeps_evidence_in_its_run_directory(tmp_path: Path) -> None:
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ParameterError, match=r"restarts=-1 is no whole number of 0 \.\. 99"):
         SumSettings(restarts=-1)
+    with pytest.raises(ParameterError, match="stay_out='all' says not who takes no part"):
+        SumSettings(stay_out="all")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="restarts=2 is of whole cohorts"):
         SumSettings(restarts=2, cells=Cells(size=8))
