@@ -28,7 +28,7 @@ from secagg.hosting.quotas import Quotas, Space
 from secagg.hosting.readiness import Readiness
 from secagg.hosting.replica import Replica
 from secagg.hosting.replies import EndKind
-from secagg.hosting.restarting import name_after, require_own_name
+from secagg.hosting.restarting import name_first, require_own_name
 from secagg.hosting.retention import Expiry, Retention
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
@@ -64,7 +64,8 @@ class SessionHost(SessionIndex):
         workers: threads for blocking calls, and as many for the ends of last rounds, which may take long.
         wall_clock: seconds since 1970: for people, for logins, and for how long something is kept.
         retention: how long ended sessions are kept.
-        pinned: names of sessions that are never forgotten: whoever offers sessions by name would make them anew.
+        pinned: names of sessions that are never forgotten, nor those that follow them: whoever offers sessions by name
+            would make them anew.
         gather_seconds: how long an answer may wait for those of others who are awaited, to become durable with them.
 
     Attributes:
@@ -346,13 +347,13 @@ class SessionHost(SessionIndex):
         """Demand that no session follows an earlier one of this name, which would be taken for this one's.
 
         Raises:
-            StoreConflictError: one does.
+            StoreConflictError: one does, or follows one that does.
         """
-        follower = name_after(name)
-        if follower in self._sessions or follower in self._damaged:
-            raise StoreConflictError(
-                f"session {follower} follows an earlier session {name}; discard it, or choose another name"
-            )
+        for follower in (*self._sessions, *self._damaged):
+            if name_first(follower) == name:
+                raise StoreConflictError(
+                    f"session {follower} follows an earlier session {name}; discard it, or choose another name"
+                )
 
     def _replica(
         self, name: str, parameters: SessionParameters, roster: Mapping[ClientId, bytes]
@@ -370,7 +371,7 @@ class SessionHost(SessionIndex):
     async def _forget_oldest(self) -> None:
         """Forget ended sessions, whose results were fetched, above the quota, but for what is damaged."""
         over = [session for session in self._sessions.values() if not session.occupied and not session.damaged]
-        over = [session for session in over if session.name not in self.pinned]
+        over = [session for session in over if name_first(session.name) not in self.pinned]
         for session in over[: max(0, len(over) - self._tools.quotas.ended_sessions)]:
             await self._discard(session)
 

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from secagg.errors import ParameterError
 from secagg.hosting.errors import HostError
 from secagg.hosting.replies import Expired
+from secagg.hosting.restarting import name_first
 from secagg.hosting.session import HostedSession
 from secagg.hosting.tools import Tools
 from secagg.parameters.arguments import as_real
@@ -121,7 +122,7 @@ class Expiry:
             if isinstance(outcome, Completed) and outcome.result is not None:
                 if keep.results_seconds is not None and age >= keep.results_seconds and await session.expire_result():
                     self._tools.observer.session_expired(session.name, Expired.RESULT)
-            elif keep.ended_seconds is None or age < keep.ended_seconds or session.name in self._host.pinned:
+            elif keep.ended_seconds is None or age < keep.ended_seconds or self._is_pinned(session.name):
                 return
             elif await self._host.discard(session.name):
                 self._tools.observer.session_expired(session.name, Expired.SESSION)
@@ -133,7 +134,7 @@ class Expiry:
         damaged = [*self._host.damaged, *(session.name for session in self._host.sessions() if session.damaged)]
         self._found = {name: self._found.get(name, now) for name in damaged}
         for name, since in self._found.items():
-            if keep is None or now - since < keep or name in self._host.pinned:
+            if keep is None or now - since < keep or self._is_pinned(name):
                 continue
             try:
                 removed = await self._host.discard(name)
@@ -141,3 +142,6 @@ class Expiry:
                 continue
             if removed:
                 self._tools.observer.session_expired(name, Expired.DAMAGED)
+
+    def _is_pinned(self, name: str) -> bool:
+        return name_first(name) in self._host.pinned

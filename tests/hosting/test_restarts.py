@@ -325,6 +325,25 @@ def test_names_of_restarts_are_the_servers_own() -> None:
     run(body())
 
 
+def test_a_name_is_not_given_again_as_long_as_anything_follows_an_earlier_session_of_it() -> None:
+    """Whatever of a chain was let go of: one that is begun anew would run into what is left of it."""
+
+    async def body() -> None:
+        async with hosting(MemoryStore()) as host:
+            session = await corrupted(7, threshold=4).create(host, schedule=schedule(2))
+            record = record_after(session.record, [DEALER], 1.0)
+            following = None if record is None else record_after(record, [ACCUSER], 1.0)
+            assert following is not None
+            await host._follow_up(following, new=True)
+            await session.abort("enough")
+            await session.wait_ended()
+            await host.discard(NAME)
+            with pytest.raises(StoreConflictError, match=f"session {NAME}~2 follows an earlier session {NAME}"):
+                await corrupted().create(host, schedule=schedule(1))
+
+    run(body())
+
+
 def test_names_of_restarts_count_and_end() -> None:
     assert [name_after("a"), name_after("a~1"), name_after("a~98")] == ["a~1", "a~2", "a~99"]
     longest = "a" * 128

@@ -13,14 +13,17 @@ from secagg.errors import ParameterError
 from secagg.hosting import (
     Expired,
     HostUnavailableError,
+    Quotas,
     ResultNotReadyError,
     Retention,
+    RoundSchedule,
     SessionHost,
     UnknownSessionError,
+    offer_of,
     read_result,
 )
 from secagg.hosting.retention import LOOK_SECONDS
-from secagg.store.base import Completed, SessionStore, StoreError
+from secagg.store.base import Completed, SessionRecord, SessionStore, StoreError
 from secagg.store.database import DATABASE
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
@@ -192,6 +195,30 @@ def test_sessions_that_ended_are_forgotten_by_age_but_for_those_that_would_be_ma
             with pytest.raises(UnknownSessionError):
                 host.session("unfetched")
             assert [record.name for record in store.sessions()] == ["table", "running"]
+
+    run(body())
+
+
+def test_what_follows_a_session_of_a_table_is_kept_as_long_as_that() -> None:
+    """Who asks for the sum of the one would be led to nothing."""
+
+    async def body() -> None:
+        times, seen, store = Times(), Recorder(), MemoryStore()
+        async with kept(store, times, seen, Retention(ended_seconds=HOUR)) as host:
+            host.pinned = {"table"}
+            for name in ("table~1", "table~2", "other"):
+                offer = offer_of(Harness(4, threshold=2).parameters)
+                record = SessionRecord(name, offer, {}, RoundSchedule.uniform(60.0).encode(), 1.0)
+                store.create(record)
+                await host._follow_up(record, new=True)
+                await host.session(name).abort("why")
+                await host.session(name).wait_ended()
+            await times.pass_(2 * HOUR)
+            await seen.heard("expired", "other", Expired.SESSION)
+            assert [session.name for session in host.sessions()] == ["table~1", "table~2"]
+            host.limit(Quotas(ended_sessions=1))
+            await Played(Harness(4, threshold=2, seed=2)).create(host, "next")
+            assert [session.name for session in host.sessions()] == ["table~1", "table~2", "next"]
 
     run(body())
 

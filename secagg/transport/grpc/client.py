@@ -37,7 +37,7 @@ from secagg.transport.grpc.participant import GivenOnce, Inputs, Participant
 from secagg.transport.grpc.participant_calls import ParticipantCalls
 from secagg.transport.grpc.progress import ParticipationObserver
 from secagg.transport.grpc.retries import RetryPolicy
-from secagg.transport.grpc.state import ParticipantState
+from secagg.transport.grpc.state import ParticipantState, path_of
 from secagg.transport.grpc.tls import ClientTls
 
 
@@ -178,6 +178,10 @@ async def take_part(
     )
     async with connection:
         here, before = connection, None
+        while state is not None and path_of(state, name_after(caller.session), caller.client).exists():
+            # An earlier process went on there: this session was over for it.
+            caller = ClientCaller(name_after(caller.session), caller.client)
+            here = await connection.beside(caller).__aenter__()
         while True:
             kept = None if state is None else ParticipantState(state, caller.session, caller.client)
             counted = None if state is None else ParticipationFile(state / f"{caller.client}.participations")
@@ -218,7 +222,8 @@ async def _take_part_in(
     try:
         offer = await calls.offer()
     except ServiceError as error:
-        if before is not None and error.refusal is Refusal.NOT_IN_COHORT:
+        # Without this client, or forgotten by now: what there was to go on in is over.
+        if before is not None and error.refusal in (Refusal.NOT_IN_COHORT, Refusal.UNKNOWN_SESSION):
             raise before.ended from error
         raise
     if before is not None and not parameters_of(offer).renews(before.parameters):

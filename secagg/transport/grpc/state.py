@@ -38,6 +38,11 @@ _OTHERS: Final = "SELECT client FROM answers WHERE client != ?"
 _FIND: Final = "SELECT digest FROM answers WHERE session = ? AND client = ? AND phase = ?"
 
 
+def path_of(directory: Path, session: str, client: ClientId) -> Path:
+    """The file of one client of one session."""
+    return directory / f"{session}-{client}.sqlite"
+
+
 class ParticipantState:
     """The file of one client of one session; an `AnswerLedger`. Used by one thread at a time.
 
@@ -53,7 +58,7 @@ class ParticipantState:
     """
 
     def __init__(self, directory: Path, session: str, client: ClientId) -> None:
-        self.path = directory / f"{check_session_name(session)}-{client}.sqlite"
+        self.path = path_of(directory, check_session_name(session), client)
         self._whole = Whole(self.path, _ROWS, _DAMAGED)
         self._client = str(client)
         self._staged: dict[tuple[bytes, str, str], bytes] = {}

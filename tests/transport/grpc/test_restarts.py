@@ -14,6 +14,7 @@ import pytest
 from secagg import AbortReason, ParticipationRefusedError, SessionAbortedError, SessionParameters, verify_evidence
 from secagg.hosting import Ended, EndKind, ReleasedSum, RoundSchedule, SessionStatus, keeper, read_result
 from secagg.hosting.replicas import SharedHost
+from secagg.store.answers import DirectoryLedger
 from secagg.store.shared_memory import SharedMemoryStore
 from secagg.transport.grpc import Participation, ParticipationObserver, Refusal, ServiceError
 from secagg.transport.grpc import client as client_module
@@ -234,6 +235,66 @@ def test_a_client_that_has_revealed_shares_gives_its_input_to_no_other_session(
                     await opened.participate({"v": service.inputs[1]})
 
     run(play())
+
+
+def test_a_client_that_comes_when_all_is_forgotten_hears_how_its_session_ended() -> None:
+    async def play() -> None:
+        async with network() as service:
+            await service.everybody()
+            await sum_that_follows(service)
+            await service.host.session(FOLLOWING).acknowledge_result()
+            await service.host.discard(FOLLOWING)
+            with pytest.raises(RestartedError, match=r"CLIENTS_COMPLAINED \[A15\]"):
+                await service.client(1)
+
+    run(play())
+
+
+class KilledError(BaseException):
+    """Stands for the end of a process: nothing in the library catches it."""
+
+
+def test_a_client_may_die_anywhere_between_two_sessions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each time that it is about to write what its input goes into; another process goes on."""
+    record, at, calls = DirectoryLedger.record, 0, 0
+
+    def dying(self: DirectoryLedger, session: bytes, client: int, phase: str, answer: bytes) -> bool:
+        nonlocal calls
+        if client != 1:
+            return record(self, session, client, phase, answer)
+        calls += 1
+        if calls == at:
+            raise KilledError
+        return record(self, session, client, phase, answer)
+
+    monkeypatch.setattr(DirectoryLedger, "record", dying)
+
+    async def until_it_is_over(service: Network, state: Path) -> Participation:
+        policy = service.policy(sums_per_context=1)
+        while True:
+            try:
+                return await service.client(1, state=state, policy=policy)
+            except KilledError:
+                continue
+
+    async def play(state: Path) -> None:
+        async with network() as service:
+            others = asyncio.gather(*(service.client(c) for c in service.ids if c != 1), return_exceptions=True)
+            try:
+                assert (await until_it_is_over(service, state)).session == FOLLOWING
+            except BaseException:
+                others.cancel()  # they would wait for this client
+                raise
+            await others
+            service.assert_exact(await sum_that_follows(service), HONEST)
+
+    run(play(tmp_path / "alive"))
+    points = range(1, calls + 1)
+    assert len(points) >= 6, "in two sessions: entered, left or given, shown"
+    for point in points:
+        at, calls = point, 0
+        run(play(tmp_path / str(point)))
+        assert calls > at
 
 
 def test_a_session_that_was_followed_counts_as_no_sum(tmp_path: Path) -> None:
