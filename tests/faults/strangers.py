@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from secagg import ClientSession, RemoteProtocolError
+from secagg import ClientSession, ParticipationRefusedError
 from secagg.crypto.login import client_login_text
 from secagg.transport.grpc import ClientTls, DroppedError, RetryPolicy, ServiceError
 from secagg.transport.grpc import service_pb2 as pb
@@ -188,7 +188,7 @@ async def session_replayed(directory: Path) -> Verdict:
             await clients
         finally:
             clients.cancel()
-        refused += isinstance(with_state[0], RemoteProtocolError)
+        refused += isinstance(with_state[0], ParticipationRefusedError)
         verdict = await new.verdict(refused)
         verdict.wrong += first.wrong + int(refused != 5)
         verdict.lost += first.lost

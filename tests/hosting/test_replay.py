@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secagg import DropReason
+from secagg import DropReason, SecretBytes
 from secagg.cli.service.join import load_arrays
+from secagg.crypto.fingerprints import KEY_BYTES, Fingerprints
 from secagg.errors import DecodeError, ParameterError, SessionAbortedError
 from secagg.hosting import QuotaExceededError, ReceiptKind, read_result
 from secagg.hosting.book import RoundBook
@@ -34,6 +36,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "active": {"threat_model": "active", "threshold": 3},
     "sparse": {"topology": "sparse", "degree": 4, "threshold": 3},
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_key() -> Iterator[None]:
+    """Sessions know repeats by a key of their own, which is in their snapshots: here all have the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fingerprints, "drawn", lambda randomness: Fingerprints(SecretBytes(bytes(KEY_BYTES))))
+        yield
 
 
 def record_of(harness: Harness) -> SessionRecord:

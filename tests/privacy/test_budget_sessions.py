@@ -213,7 +213,7 @@ def test_a_participant_pays_for_each_process_that_draws_and_not_for_one_that_goe
 
     def process() -> Any:
         state = ParticipantState(tmp_path / "state", "s1", CLIENT)
-        options: dict[str, Any] = dict.fromkeys(("weight", "identity", "roster", "participations"))
+        options: dict[str, Any] = dict.fromkeys(("weight", "identity", "roster", "participations", "answers", "reuse"))
         return Participant(
             harness.server.offer,
             CLIENT,

@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-from secagg import AbortReason, ClientPhase, ParameterError, RemoteProtocolError, SecretBytes, SessionAbortedError
+from secagg import (
+    AbortReason,
+    ClientPhase,
+    ParameterError,
+    ParticipationRefusedError,
+    RemoteProtocolError,
+    SecretBytes,
+    SessionAbortedError,
+)
 from secagg.store.base import DamagedError, StoreError
 from secagg.transport.grpc import ParticipantState, Participation
 from tests.store.test_damage import flip
@@ -336,7 +344,7 @@ def test_another_session_under_the_same_name_gets_no_input(tmp_path: Path) -> No
             outcomes = await network.everybody(state=tmp_path)
             assert all(isinstance(outcome, Participation) for outcome in outcomes.values()), outcomes
         async with Network(clients=4, minimum_contributors=3) as network:
-            with pytest.raises(RemoteProtocolError, match="one session only"):
+            with pytest.raises(ParticipationRefusedError, match="helped to open 1 of the sums that its input is in"):
                 await network.client(1, state=tmp_path)
             assert network.session.status().answered == 0
 
