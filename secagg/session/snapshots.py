@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -374,7 +375,9 @@ class _Reader:
             case b"k":
                 return KemKey(SecretBytes(raw)) if len(raw) == SEED_BYTES else private_key(SecretBytes(raw))
             case b"o":
-                (width,) = struct.unpack(">Q", raw[:8])
+                width = int.from_bytes(raw[:8], "big")
+                if len(raw) < 8 or not 0 < width <= sys.maxsize:
+                    raise DecodeError(f"rows of {width} bytes, in {len(raw)}, are none of a snapshot")
                 return np.frombuffer(raw, dtype=np.uint8, offset=8).reshape(-1, width)
             case b"a":
                 return np.frombuffer(raw, dtype="<u8").astype(np.uint64)
