@@ -22,10 +22,12 @@ from flwr.simulation import run_simulation
 import secagg
 from secagg.integrations.flower import Node, SecAgg, SecAggConfig, secagg_mod
 from secagg.integrations.flower.step import App
+from secagg.store.answers import DirectoryLedger
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.integrations.flower.culprits import complaining_falsely, dealing_garbage
 
 NODES = int(sys.argv[2])
+LEDGERS = Path(sys.argv[1]).parent / "ledgers"
 DEALERS = range(3, 3 + max(1, 3 * NODES // 100))
 LIARS = range(11, 11 + max(1, 2 * NODES // 100))
 LENGTH = 1000
@@ -45,7 +47,9 @@ def client_of(context: Context) -> int:
 
 def node(context: Context) -> Node:
     client = client_of(context)
-    return Node(client, identity_of(client), ROSTER, ledger=secagg.MemoryLedger())
+    ledger = LEDGERS / str(client)
+    ledger.mkdir(parents=True, exist_ok=True)
+    return Node(client, identity_of(client), ROSTER, ledger=DirectoryLedger(ledger))
 
 
 def misbehave(message: Message, context: Context, app: App) -> Message:
