@@ -11,8 +11,9 @@ fraction δ of the clients leaving after they shared keys (D = δn leave, n - D 
     server:  masks        8W (n - D + D k (1 - δ)) bytes: own masks of who stays, pairwise masks of who left
              X25519       D k (1 - δ) (mask keys), D (rebuilt keys, twice half an agreement)
              HKDF         2 D k (1 - δ) and n - D
-             shares       18 t (k (1 - δ) - t + 1) multiply-adds for each of n secrets: t shares rebuild it, and each
-                          share beyond is compared with what they say
+             shares       18 (t + min(t (k (1 - δ) - t), 8 k (1 - δ))) multiply-adds for each of n secrets: t shares
+                          rebuild it, and each share beyond is compared with what they say, or all are in eight random
+                          combinations
              forwarding   n k sealed pairs copied in, and out in the order of receivers; (n - D) k revealed shares in
              adding       (n - D) (P unpacked, 8W added)
 
@@ -30,6 +31,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from secagg.bench.rates import Rates
+from secagg.crypto.batch_decoding import COMBINATIONS
 from secagg.crypto.dealing import ATTESTATION_BYTES
 from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.crypto.secret import SecretBytes
@@ -190,12 +192,13 @@ def server_cost(shape: SessionShape, rates: Rates) -> Cost:
     pairs = leaving * shape.staying_neighbours
     mask_bytes = int(WORD_BYTES * layout.words * (staying + pairs))
     revealed, beyond = staying * shape.degree, max(0.0, shape.staying_neighbours - shape.threshold)
+    compared = min(shape.threshold * beyond, COMBINATIONS * shape.staying_neighbours) if beyond else 0.0
     agreements, derivations = pairs + leaving, (3.5 if shape.hybrid else 2) * pairs + staying
     parts = {
         "masks": mask_bytes / rates.mask_rate(shape.suite),
         "agreements": agreements * rates.x25519,
         "derivations": derivations * rates.hkdf,
-        "shares": n * LIMBS * shape.threshold * (1 + beyond) / rates.field,
+        "shares": n * LIMBS * (shape.threshold + compared) / rates.field,
         "forwarding": n * shape.degree * SEALED_BYTES * (1 / rates.copy + 1 / rates.transpose)
         + revealed * SHARE_BYTES / rates.copy,
         "entries": staying * (layout.packed_bytes / rates.pack + WORD_BYTES * layout.words / rates.add),

@@ -34,7 +34,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import LIMBS, are_canonical_elements, interpolate_secrets
 from secagg.errors import ParameterError
 
-_COMBINATIONS: Final = 8
+COMBINATIONS: Final = 8
 _NOBODY: Final[tuple[int, ...]] = ()
 
 
@@ -105,7 +105,7 @@ def agreed_together(
 
 def _agree(points: tuple[int, ...], words: FloatArray, surplus: int, randomness: RandomSource) -> bool:
     """Whether all columns of `words` lie on polynomials; wrong by a chance of 1 in p^8 where they do not."""
-    combined = field.matmul(words, field.uniform(randomness, (words.shape[1], _COMBINATIONS)))
+    combined = field.matmul(words, field.uniform(randomness, (words.shape[1], COMBINATIONS)))
     return not syndromes(points, combined, surplus).any()
 
 

@@ -49,14 +49,6 @@ class HybridKey:
         object.__setattr__(self, "kem", second)
         object.__setattr__(self, "public", first.public + second.public)
 
-    def agree(self, peer_public: bytes) -> SecretBytes:
-        """Return the 32-byte X25519 result with the first half of a peer's public key.
-
-        Raises:
-            LowOrderPointError: the result would be all zero.
-        """
-        return self.x25519.agree(halves(peer_public)[0])
-
     def wipe(self) -> None:
         """Wipe the secret and both halves."""
         for part in (self.secret, self.x25519, self.kem):

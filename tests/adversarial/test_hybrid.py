@@ -372,4 +372,5 @@ def test_pitfall_42_a_weaker_suite_is_refused() -> None:
 def test_the_first_part_alone_agrees_as_x25519_does() -> None:
     one, other = (HybridKey(SecretBytes(bytes([byte]) * 96)) for byte in (1, 2))
     alone = AgreementKey(SecretBytes(bytes([1]) * 32))
-    assert one.agree(other.public) == alone.agree(other.public[:32]) == other.agree(one.public)
+    agreed = alone.agree(other.public[:32])
+    assert one.x25519.agree(other.public[:32]) == agreed == other.x25519.agree(one.public[:32])

@@ -52,7 +52,10 @@ def test_counts_are_those_of_the_formulas() -> None:
     assert (server.mask_bytes, server.agreements) == (8 * words * (900 + pairs), pairs + 100)
     assert server.derivations == 900 + 2 * pairs
     assert server.shares == 900 * 50
-    assert server.parts["shares"] == 1000 * 18 * 28 * (1 + 45 - 28) / CONSERVATIVE.field
+    # Each of 17 shares is compared, or all 45 of them in eight combinations, whichever is less.
+    assert server.parts["shares"] == 1000 * 18 * (28 + 8 * 45) / CONSERVATIVE.field
+    few = server_cost(_shape(threshold=40), CONSERVATIVE)
+    assert few.parts["shares"] == 1000 * 18 * (40 + 40 * 5) / CONSERVATIVE.field
     assert server.parts["forwarding"] == pytest.approx(
         1000 * 50 * 112 * (1 / CONSERVATIVE.copy + 1 / CONSERVATIVE.transpose) + 900 * 50 * 36 / CONSERVATIVE.copy
     )
