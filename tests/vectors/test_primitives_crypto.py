@@ -132,7 +132,8 @@ def words(case: Case) -> None:
 
 
 def associated_data(given: Case) -> bytes:
-    return key_schedule.share_associated_data(data(given["binding"]), int(given["sender"]), int(given["receiver"]))
+    ends = int(given["sender"]), int(given["receiver"])
+    return key_schedule.share_associated_data(data(given["binding"]), *ends, data(given.get("mask_ciphertext", "")))
 
 
 def seal(case: Case) -> None:

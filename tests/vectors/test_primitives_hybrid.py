@@ -9,6 +9,7 @@ from secagg.crypto.hybrid import HybridKey
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.testing.tape import TapeRandomSource
 from tests.vectors.support_primitives import Case, Json, cases_of, compare, data, run, secret, shown, verdict
+from tests.vectors.test_primitives_crypto import associated_data, seal
 
 
 def key_of(private: str) -> HybridKey:
@@ -96,18 +97,6 @@ def mask_wrap(case: Case) -> None:
         data(given["ciphertext"]),
     )
     compare(case, lambda: {"content": shown(found)})
-
-
-def associated_data(given: Case) -> bytes:
-    ends = int(given["sender"]), int(given["receiver"])
-    return key_schedule.share_associated_data(data(given["binding"]), *ends, data(given["mask_ciphertext"]))
-
-
-def seal(case: Case) -> None:
-    given = case["input"]
-    plaintext = secret(given["seed_share"] + given["mask_key_share"])
-    sealed = aead.seal(secret(given["key"]), plaintext, associated_data(given), data(given["nonce"]))
-    compare(case, lambda: {"sealed": sealed.hex()})
 
 
 def open_sealed(case: Case) -> None:
