@@ -29,6 +29,8 @@ def redealt(harness: Harness, dealer: int, answer: bytes, pairs: Mapping[int, by
 def redealt_by(dealer: ClientSession, answer: bytes, pairs: Mapping[int, bytes]) -> bytes:
     """The same of any session of a client that has just dealt; a pair of 112 bytes keeps the commitment that it had."""
     message: Any = decode_answer(answer)
+    nobody = set(pairs) - {to for to, _ in message.ciphertexts} - {dealer.client_id}
+    assert not nobody, f"{dealer.client_id} deals nothing to {nobody}: in a sparse graph not all are its neighbors"
     ciphertexts = tuple((to, _with_commitment(pairs.get(to, b""), dealt)) for to, dealt in message.ciphertexts)
     return alter(answer, ciphertexts=ciphertexts, signature=_dealt_signature(dealer, ciphertexts))
 

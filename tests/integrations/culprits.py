@@ -10,13 +10,19 @@ from secagg.protocol.client_states import AccusedPair, AwaitingDisclosure
 from secagg.protocol.messages import Complaint
 from secagg.wire.codec import encode
 from tests.dealers import GARBAGE, redealt_by
-from tests.harness import decode_request
+from tests.harness import decode_answer, decode_request
 
 
 def with_garbage(dealer: secagg.ClientSession, answer: bytes, receivers: Collection[int] | None = None) -> bytes:
     """What a client that has dealt answers in the place of its ShareKeysResponse: garbage for some, or for all."""
-    to = dealer.parameters.cohort if receivers is None else receivers
+    to = dealt_to(answer) if receivers is None else receivers
     return redealt_by(dealer, answer, dict.fromkeys(to, GARBAGE))
+
+
+def dealt_to(answer: bytes) -> list[int]:
+    """Whom a ShareKeysResponse has pairs for: neighbors, who are not always all."""
+    message: Any = decode_answer(answer)
+    return [to for to, _ in message.ciphertexts]
 
 
 def false_complaint(client: secagg.ClientSession, request: bytes, accused: Collection[int]) -> bytes:

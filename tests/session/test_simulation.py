@@ -36,7 +36,7 @@ from secagg.session.simulation import Corruption
 from secagg.testing.randomness import DeterministicRandomSource
 from secagg.wire.codec import decode_client_message, encode
 from tests.dealers import GARBAGE, contradicting_by, off, redealt_by
-from tests.harness import ROUNDS
+from tests.harness import ROUNDS, decode_answer
 
 pytestmark = pytest.mark.thorough
 
@@ -350,12 +350,15 @@ def test_the_names_are_those_of_the_package() -> None:
 
 
 def garbage_for(receivers: Collection[int]) -> Corruption:
-    """Seals nonsense for these, and signs it."""
+    """Seals nonsense for those of these whom it deals to, and signs it."""
 
     def deal(session: ClientSession, round_: Round, answer: bytes | None) -> bytes | None:
         if round_ is not Round.SHARE_KEYS or answer is None:
             return answer
-        return redealt_by(session, answer, dict.fromkeys(set(receivers) - {session.client_id}, GARBAGE))
+        message: Any = decode_answer(answer)
+        to = [each for each, _ in message.ciphertexts if each in receivers]
+        assert to, "nobody is dealt garbage to"
+        return redealt_by(session, answer, dict.fromkeys(to, GARBAGE))
 
     return deal
 
@@ -420,8 +423,8 @@ def test_a_ring_without_room_for_its_degree_starts_again_with_the_largest_that_t
     ids = range(1, 11)
     parameters = parameters_of(
         clients=ids, vectors={"v": Integers(0, 9, length=3)}, topology="sparse", degree=8, threshold=4
-    )
-    result = simulate(parameters, {c: {"v": np.full(3, c % 7)} for c in ids}, corrupt={3: garbage_for([1])}, restarts=1)
+    )  # each has all but one as neighbors
+    result = simulate(parameters, {c: {"v": np.full(3, c % 7)} for c in ids}, corrupt={3: garbage_for([1, 2])}, restarts=1)
     again = simulate(
         parameters,
         {c: {"v": np.full(3, c % 7)} for c in ids},
