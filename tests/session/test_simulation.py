@@ -424,10 +424,11 @@ def test_a_ring_without_room_for_its_degree_starts_again_with_the_largest_that_t
     parameters = parameters_of(
         clients=ids, vectors={"v": Integers(0, 9, length=3)}, topology="sparse", degree=8, threshold=4
     )  # each has all but one as neighbors
-    result = simulate(parameters, {c: {"v": np.full(3, c % 7)} for c in ids}, corrupt={3: garbage_for([1, 2])}, restarts=1)
+    inputs = {c: {"v": np.full(3, c % 7)} for c in ids}
+    result = simulate(parameters, inputs, corrupt={3: garbage_for([1, 2])}, restarts=1)
     again = simulate(
         parameters,
-        {c: {"v": np.full(3, c % 7)} for c in ids},
+        inputs,
         corrupt={3: garbage_for(ids), 5: garbage_for(ids), 7: garbage_for(ids)},
         restarts=3,
     )
