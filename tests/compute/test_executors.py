@@ -1,8 +1,7 @@
-"""Threads and processes: the same bytes with any number of workers, prompt ends, sessions never half-advanced."""
+"""Threads and processes: each piece once, prompt ends, sessions never half-advanced (their bytes: test_same_bytes)."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import subprocess
@@ -16,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from secagg import (
@@ -30,17 +27,14 @@ from secagg import (
     Round,
     ServerPhase,
     ServerSession,
-    SuiteId,
     simulate,
 )
 from secagg.compute import processes, stopped
 from secagg.compute.processes import ProcessExecutor
 from secagg.compute.threads import ThreadExecutor
-from secagg.crypto.prg import SEGMENT_WORDS, AegisPrg, AesCtrPrg, MaskPrg
+from secagg.crypto.prg import SEGMENT_WORDS, AesCtrPrg
 from secagg.crypto.secret import SecretBytes
-from secagg.crypto.suites import get_suite
 from secagg.executor import INLINE, Job, Troubled, Words
-from secagg.masking import engine
 from secagg.masking.engine import MaskTerm, add_masks
 from secagg.testing.randomness import DeterministicRandomSource
 from tests.compute.jobs import Counting, Killing, Meeting, Telling, Waiting
@@ -48,14 +42,11 @@ from tests.harness import Harness
 
 ROOT = Path(__file__).parents[2]
 Pool = ThreadExecutor | ProcessExecutor
-DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=25)
 KINDS: list[type[Pool]] = [ThreadExecutor, ProcessExecutor]
-PRGS: list[MaskPrg] = [AesCtrPrg(), AegisPrg()]
 VECTOR = {"v": Integers(0, 1000, length=6 * SEGMENT_WORDS)}
 MANY = [range(index, index + 1) for index in range(10_000)]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what a process does is seen in /proc")
-both_prgs = pytest.mark.parametrize("prg", PRGS, ids=["AES-128-CTR", "AEGIS-128X2"])
 
 
 @pytest.fixture(autouse=True)
@@ -408,28 +399,6 @@ def test_a_session_does_not_notice_that_workers_are_killed() -> None:
 # Masks.
 
 
-@both_prgs
-@DETERMINISTIC
-@given(
-    words=st.integers(0, 4 * SEGMENT_WORDS),
-    keys=st.integers(0, 5) | st.just(engine.MAX_OPEN_STREAMS + 3),
-    offset=st.integers(0, 2**40),
-    cuts=st.lists(st.integers(0, 4 * SEGMENT_WORDS), max_size=3),
-)
-def test_masks_are_the_same_with_one_and_many_workers_in_slices_and_whole(
-    crew: Pool, pair: Pool, prg: MaskPrg, words: int, keys: int, offset: int, cuts: list[int]
-) -> None:
-    if keys > 5:
-        words = min(words, 1000)
-    expected, whole, parts = some_words(words), some_words(words), some_words(words)
-    add_masks(expected, terms_of(keys), prg, offset)
-    add_masks(whole, terms_of(keys), prg, offset, executor=crew)
-    for start, stop in itertools.pairwise(sorted({0, words, *(cut for cut in cuts if cut < words)})):
-        add_masks(parts[start:stop], terms_of(keys), prg, offset + start, executor=pair)
-    np.testing.assert_array_equal(whole, expected)
-    np.testing.assert_array_equal(parts, expected)
-
-
 def test_a_strided_accumulator_is_masked_in_place(pair: Pool) -> None:
     frame, expected = some_words(6 * SEGMENT_WORDS), some_words(6 * SEGMENT_WORDS)
     add_masks(frame[::2], terms_of(3), AesCtrPrg(), executor=pair)
@@ -499,22 +468,6 @@ def test_an_interrupted_server_is_aborted(pair: Pool, alone: bool) -> None:
     with pytest.raises(KeyboardInterrupt):
         harness.server.close_round()
     assert (harness.server.phase, harness.server.abort_reason) == (ServerPhase.ABORTED, AbortReason.INTERNAL_ERROR)
-
-
-@pytest.mark.parametrize("suite", list(SuiteId))
-@pytest.mark.parametrize("dropped", [set(), {2}])
-def test_sessions_send_and_release_the_same_bytes(pair: Pool, dropped: set[int], suite: SuiteId) -> None:
-    alone = Harness(4, vectors=VECTOR, threshold=2, suite=suite)
-    together = Harness(4, vectors=VECTOR, threshold=2, suite=suite)
-    together.clients = {client: together.make_client(client, executor=pair) for client in together.cohort}
-    together.server = ServerSession(together.parameters, executor=pair)
-    for harness in (alone, together):
-        harness.run_to(Round.UNMASKING, silent={Round.MASKED_INPUT: dropped})
-        harness.finish()
-        harness.assert_exact()
-    if not get_suite(suite).hybrid:  # OpenSSL draws for an encapsulation, whatever the seed is
-        assert together.transcript == alone.transcript
-    np.testing.assert_array_equal(together.server.result.session_vector, alone.server.result.session_vector)
 
 
 class Counted:

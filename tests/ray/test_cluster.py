@@ -7,50 +7,58 @@ import os
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.cluster import measure, name_of
-from secagg import Integers, ParameterError, Round, ServerSession
+from secagg import ParameterError
 from secagg.compute import ray as seam
 from secagg.compute.ray import RayExecutor
 from secagg.crypto.prg import SEGMENT_WORDS, AesCtrPrg
 from secagg.executor import INLINE
 from secagg.masking.engine import MaskKeys, MaskTerm, _Batch, _slices, add_masks
 from secagg.testing.randomness import DeterministicRandomSource
+from tests.compute.agreeing import (
+    AGREEMENTS,
+    CUTS,
+    MASKS,
+    SESSIONS,
+    Agreements,
+    Cut,
+    Masks,
+    Whole,
+    agree_about_masks,
+    agree_about_pairs,
+    agree_about_sessions,
+)
 from tests.compute.jobs import Killing
-from tests.harness import Harness
+from tests.ray.witness import Witness
 
 
 def terms_of(count: int) -> list[MaskTerm]:
     return [MaskTerm(DeterministicRandomSource(n).secret(16), negative=n % 3 == 0) for n in range(count)]
 
 
-@settings(derandomize=True, deadline=None, max_examples=6)
-@given(
-    words=st.integers(2 * SEGMENT_WORDS, 5 * SEGMENT_WORDS),
-    offset=st.integers(0, 2 * SEGMENT_WORDS),
-    masks=st.integers(1, 300),
-    most=st.sampled_from([1, SEGMENT_WORDS, 1 << 19]),
-)
-def test_masks_are_those_of_one_thread(cluster: RayExecutor, words: int, offset: int, masks: int, most: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seam, "_MOST_WORDS", most)
-        expected = np.arange(words, dtype=np.uint64)
-        made = expected.copy()
-        add_masks(expected, terms_of(masks), AesCtrPrg(), offset, executor=INLINE)
-        add_masks(made, terms_of(masks), AesCtrPrg(), offset, executor=cluster)
-    np.testing.assert_array_equal(made, expected)
-    assert cluster.trouble == ""
-    assert cluster._driver is not None
+def examples(count: int) -> settings:
+    return settings(derandomize=True, deadline=None, max_examples=count)
 
 
-def test_a_session_with_dropouts_is_exact(cluster: RayExecutor) -> None:
-    harness = Harness(12, threshold=5, vectors={"v": Integers(0, 1000, length=6 * SEGMENT_WORDS)})
-    harness.server = ServerSession(harness.parameters, executor=cluster)
-    harness.run_to(Round.UNMASKING, silent={Round.MASKED_INPUT: set(range(1, 5))})
-    harness.finish()
-    harness.assert_exact()
-    assert cluster.trouble == ""
+@examples(6)
+@given(case=MASKS, cut=CUTS)
+def test_of_masks_a_cluster_makes_the_bytes_of_one_thread(cluster: RayExecutor, case: Masks, cut: Cut) -> None:
+    agree_about_masks([Witness(cluster)], case, cut)
+
+
+@examples(12)
+@given(case=AGREEMENTS, cut=CUTS)
+def test_of_agreements_a_cluster_makes_the_bytes_of_one_thread(
+    cluster: RayExecutor, case: Agreements, cut: Cut
+) -> None:
+    agree_about_pairs([Witness(cluster)], case, cut)
+
+
+@examples(4)
+@given(case=SESSIONS, cut=CUTS)
+def test_of_sessions_a_cluster_makes_the_bytes_of_one_thread(cluster: RayExecutor, case: Whole, cut: Cut) -> None:
+    agree_about_sessions([INLINE, Witness(cluster)], case, cut)
 
 
 def test_a_driver_that_is_killed_costs_time_only(cluster: RayExecutor) -> None:

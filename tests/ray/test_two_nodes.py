@@ -5,25 +5,35 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from secagg.compute import ray as seam
-from secagg.compute.processes import ProcessExecutor
 from secagg.compute.ray import RayExecutor
-from secagg.compute.threads import ThreadExecutor
 from secagg.crypto.prg import SEGMENT_WORDS, AesCtrPrg
-from secagg.executor import INLINE, Executor
+from secagg.executor import INLINE
 from secagg.masking.engine import MaskTerm, add_masks
 from secagg.testing.randomness import DeterministicRandomSource
+from tests.compute.agreeing import (
+    AGREEMENTS,
+    CUTS,
+    MASKS,
+    SESSIONS,
+    Agreements,
+    Cut,
+    Masks,
+    Whole,
+    agree_about_masks,
+    agree_about_pairs,
+    agree_about_sessions,
+)
 from tests.compute.jobs import Held
 from tests.ray.nodes import HEAD, NODE, SECOND, TOKEN, Nodes, two_nodes
+from tests.ray.witness import Witness
 
 _PIECES = 12
 _LONGEST_SECONDS = 300
@@ -47,39 +57,14 @@ def far(nodes: Nodes) -> Iterator[RayExecutor]:
         yield executor
 
 
-@pytest.fixture(scope="module")
-def near() -> Iterator[list[Executor]]:
-    """Inline, threads and processes, one and many of them."""
-    with ExitStack() as stack:
-        threads = [stack.enter_context(ThreadExecutor(workers)) for workers in (1, 3)]
-        processes = [stack.enter_context(ProcessExecutor(workers)) for workers in (1, 2)]
-        yield [INLINE, *threads, *processes]
-
-
-@settings(derandomize=True, deadline=None, max_examples=8)
-@given(
-    words=st.integers(2 * SEGMENT_WORDS, 5 * SEGMENT_WORDS),
-    cut=st.integers(0, 5 * SEGMENT_WORDS),
-    masks=st.integers(1, 300),
-    most=st.sampled_from([1, SEGMENT_WORDS, 1 << 19]),
-)
-def test_everybody_makes_the_same_bytes_of_a_vector_and_of_its_slices(
-    far: RayExecutor, near: list[Executor], words: int, cut: int, masks: int, most: int
+@settings(derandomize=True, deadline=None, max_examples=4)
+@given(masks=MASKS, agreements=AGREEMENTS, session=SESSIONS, cut=CUTS)
+def test_both_nodes_make_the_bytes_of_one_thread(
+    far: RayExecutor, masks: Masks, agreements: Agreements, session: Whole, cut: Cut
 ) -> None:
-    terms = [MaskTerm(DeterministicRandomSource(n).secret(16), negative=n % 3 == 0) for n in range(masks)]
-    whole = np.arange(words, dtype=np.uint64)
-    expected, cut = whole.copy(), min(cut, words)
-    add_masks(expected, terms, AesCtrPrg())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seam, "_MOST_WORDS", most)
-        for executor in (*near, far):
-            made, sliced = whole.copy(), whole.copy()
-            add_masks(made, terms, AesCtrPrg(), executor=executor)
-            add_masks(sliced[:cut], terms, AesCtrPrg(), executor=executor)
-            add_masks(sliced[cut:], terms, AesCtrPrg(), cut, executor=executor)
-            assert made.tobytes() == sliced.tobytes() == expected.tobytes()
-    assert far.trouble == ""
-    assert far._driver is not None
+    agree_about_masks([Witness(far)], masks, cut)
+    agree_about_pairs([Witness(far)], agreements, cut)
+    agree_about_sessions([INLINE, Witness(far)], session, cut)
 
 
 def test_a_cluster_of_its_own_is_not_the_one_that_is_there(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
