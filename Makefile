@@ -49,7 +49,8 @@ conformance: $(STAMP)
 	$(BIN)/secagg conformance run --junit build/conformance/reference.xml -- $(BIN)/python -m protocol_specs.testee
 	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
 		2>/dev/null && npm --version >/dev/null 2>&1; then \
-		npm ci --prefix protocol_specs/js --no-audit --no-fund --loglevel error && \
+		npm ci --prefix clients/js --no-audit --no-fund --loglevel error && \
+		npm test --prefix clients/js --silent && npm run types --prefix clients/js --silent && \
 		$(BIN)/secagg conformance run --junit build/conformance/javascript.xml -- node protocol_specs/js/testee.js; \
 	else echo "SKIPPED: the JavaScript implementation, which needs Node 20.19 or later and npm"; fi
 

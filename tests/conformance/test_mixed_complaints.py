@@ -1,6 +1,6 @@
 """Clients of library, reference and JavaScript under each server; one deals garbage, one complains falsely.
 
-JavaScript takes part where `node` is, and the packages of `protocol_specs/js`. NO SECURITY: keys follow from labels.
+JavaScript takes part where `node` is, and the packages of `clients/js`. NO SECURITY: keys follow from labels.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from secagg.conformance.driving import InProcessTestee, ProcessTestee
 from secagg.conformance.library_testee import LibraryTestee
 from secagg.protocol.evidence import verify_evidence
 
-JAVASCRIPT: Final = Path(__file__).parents[2] / "protocol_specs" / "js"
-HAS_JAVASCRIPT: Final = shutil.which("node") is not None and (JAVASCRIPT / "node_modules").is_dir()
+ROOT: Final = Path(__file__).parents[2]
+JAVASCRIPT: Final = ROOT / "protocol_specs/js/testee.js"
+HAS_JAVASCRIPT: Final = shutil.which("node") is not None and (ROOT / "clients/js/node_modules").is_dir()
 SECONDS: Final = 120.0
 ACTIVE: Final = World("mixed complaints", clients=tuple(range(1, 10)), active=True, threshold=6)
 SEMI_HONEST: Final = World("mixed hints", clients=tuple(range(1, 10)), threshold=4)
@@ -40,7 +41,7 @@ def testees() -> Iterator[dict[str, driving.Testee]]:
             "reference": InProcessTestee(ReferenceTestee().handle),  # type: ignore[arg-type] # its stubs are the same
         }
         if HAS_JAVASCRIPT:
-            command = ["node", str(JAVASCRIPT / "testee.js")]
+            command = ["node", str(JAVASCRIPT)]
             made["javascript"] = stack.enter_context(contextlib.closing(ProcessTestee(command, SECONDS)))
         yield made
 

@@ -25,7 +25,8 @@ from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance.driving import InProcessTestee, ProcessTestee, Testee
 from secagg.conformance.library_testee import LibraryTestee
 
-JAVASCRIPT: Final = Path(__file__).parents[2] / "protocol_specs" / "js"
+ROOT: Final = Path(__file__).parents[2]
+JAVASCRIPT: Final = ROOT / "protocol_specs/js/testee.js"
 IMPLEMENTATIONS: Final = ("library", "reference", "javascript")
 ROUNDS: Final = 5
 _LEDGERS: Final = itertools.count()
@@ -64,9 +65,9 @@ def opened_testees(names: Collection[str]) -> Iterator[dict[str, Testee]]:
     """A testee of each implementation; skips the test where Node or its packages are missing."""
     made: dict[str, Testee] = {}
     if "javascript" in names:
-        if shutil.which("node") is None or not (JAVASCRIPT / "node_modules").is_dir():
-            pytest.skip("node, or its packages (npm ci --prefix protocol_specs/js), is not here")
-        made["javascript"] = ProcessTestee(["node", str(JAVASCRIPT / "testee.js")], 60)
+        if shutil.which("node") is None or not (ROOT / "clients/js/node_modules").is_dir():
+            pytest.skip("node, or its packages (npm ci --prefix clients/js), is not here")
+        made["javascript"] = ProcessTestee(["node", str(JAVASCRIPT)], 60)
     if "reference" in names:
         made["reference"] = InProcessTestee(ReferenceTestee().handle)  # type: ignore[arg-type] # the same messages
     if "library" in names:

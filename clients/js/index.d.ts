@@ -1,0 +1,225 @@
+/** An id of a client: an unsigned integer below 2^64. */
+export type ClientId = bigint;
+
+export type ThreatModel = 'semi-honest' | 'active';
+export type Topology = 'complete' | 'sparse' | 'chosen';
+
+/** Phases of a client (specification, §7.1). */
+export type Phase =
+  | 'ADVERTISE_KEYS' | 'SHARE_KEYS' | 'MASKED_INPUT' | 'DISCLOSURE' | 'CONSISTENCY_CHECK' | 'UNMASKING'
+  | 'COMPLETED' | 'ABORTED';
+
+/** Real numbers, quantized within [-clip, clip]; whatever is beyond is clipped. */
+export interface FixedPointVector {
+  readonly kind: 'FixedPoint';
+  readonly shape: readonly bigint[];
+  readonly clip: number;
+  readonly bits: bigint;
+  readonly rounding: 'stochastic' | 'nearest';
+  readonly aggregate: 'sum' | 'mean';
+}
+
+/** Integers within [low, high]; whatever is beyond is clipped. */
+export interface IntegersVector {
+  readonly kind: 'Integers';
+  readonly shape: readonly bigint[];
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+export type Vector = FixedPointVector | IntegersVector;
+
+/** A vector of reals: 16 bits, stochastic rounding and 'sum' unless given, as in the Python library. */
+export function fixedPoint(given: {
+  shape: readonly (number | bigint)[];
+  clip: number;
+  bits?: number;
+  rounding?: 'stochastic' | 'nearest';
+  aggregate?: 'sum' | 'mean';
+}): FixedPointVector;
+
+/** A vector of integers. */
+export function integers(given: {
+  shape: readonly (number | bigint)[];
+  low: number | bigint;
+  high: number | bigint;
+}): IntegersVector;
+
+/** What a client accepts. An offer that is anything else is refused before a key is made. */
+export interface PolicySettings {
+  /** The only model that is accepted. */
+  threatModel: ThreatModel;
+  /** Smallest and largest cohort: 3 and 2^17 unless given. */
+  minimumCohort?: bigint;
+  maximumCohort?: bigint;
+  /** Smallest threshold: 2 unless given. */
+  minimumThreshold?: bigint;
+  /** Fewest clients whose sum may be released: 2 unless given. */
+  minimumContributors?: bigint;
+  /** Fraction of the cohort that may collude with the server: 0.1 in the active model and 0 in the other, unless given. */
+  maxCorrupt?: number;
+  /** How many clients may be corrupt in whatever cohort the server picks; counts where it is more than `maxCorrupt`. */
+  maxCorruptClients?: bigint;
+  /** Fraction of the cohort that may drop out: 0.1 unless given. */
+  maxDropout?: number;
+  /** How surely graphs resist: 40 bits unless given, 64 where 'chosen' is accepted. */
+  securityBits?: number;
+  /** Accepted graphs: complete and sparse unless given. */
+  topologies?: readonly Topology[];
+  /** Accepted suites: 0x0001 and 0x0101 unless given; there are no others here. */
+  suites?: readonly number[];
+  /** Largest session vector, in words of 64 bits: 2^27 unless given. */
+  maximumWords?: bigint;
+  /** The application's bytes that the offer must carry; any unless given. */
+  context?: Uint8Array;
+  /** Exactly these vectors by name; any unless given. Bounds that a server chooses decide what is summed. */
+  vectors?: Readonly<Record<string, Vector>>;
+  /** Exactly this largest weight; any unless given. */
+  maxWeight?: bigint;
+}
+
+declare const policy: unique symbol;
+/** Made by `clientPolicy`. */
+export interface Policy {
+  readonly [policy]: true;
+}
+
+/** @throws {LocalError} a value of another kind, a name that a policy does not have, or no threat model */
+export function clientPolicy(given: PolicySettings): Policy;
+
+/**
+ * Which answer a client gave in each phase of each session. What is entered must survive whatever the session survives:
+ * an answer leaves only once `enter` is done.
+ */
+export interface Ledger {
+  /**
+   * Enters an answer, and with it a snapshot of the session that gave it, in one step.
+   * @throws {SessionEnd} A12: another answer was given in this phase
+   */
+  enter(session: Uint8Array, client: ClientId, phase: string, answer: Uint8Array, snapshot: () => Uint8Array): Promise<void>;
+  /**
+   * Enters a session behind the others of its input.
+   * @throws {LocalError} shares were revealed in more sessions of this input than may be
+   */
+  enterSession(input: string, client: ClientId, session: Uint8Array, repeatedSums: number): Promise<void>;
+  /**
+   * Lets an input or its shares leave, before they do.
+   * @throws {SessionEnd} A10: a later session of the same input was entered
+   */
+  letLeave(input: string, client: ClientId, session: Uint8Array, reveals: boolean): Promise<void>;
+}
+
+/** A ledger that ends with the page or process. */
+export class MemoryLedger implements Ledger {
+  enter(session: Uint8Array, client: ClientId, phase: string, answer: Uint8Array, snapshot?: () => Uint8Array): Promise<void>;
+  enterSession(input: string, client: ClientId, session: Uint8Array, repeatedSums: number): Promise<void>;
+  letLeave(input: string, client: ClientId, session: Uint8Array, reveals: boolean): Promise<void>;
+}
+
+/** What a client has beside the offer. */
+export interface Host {
+  /** 32 bytes that this client alone has; needed in the active model. */
+  identityKey?: Uint8Array;
+  /** The verification keys of all clients, from your directory and never from the server; needed in the active model. */
+  roster?: ReadonlyMap<ClientId, Uint8Array>;
+  /** Needed for snapshots, inputs of several sessions, and graphs that clients choose. */
+  ledger?: Ledger;
+  /** Name of the input, where several sessions are given one. */
+  input?: string;
+  /** In how many of these shares may be revealed after the first: none unless given. */
+  repeatedSums?: number;
+}
+
+/** How the masking of one message is watched and interrupted. */
+export interface Work {
+  /** Interrupts; the message can be handled again. */
+  signal?: AbortSignal;
+  /** Words of the session vector that are masked, and all of them. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** One client in one session: bytes in, bytes out. */
+export class ClientSession {
+  private constructor();
+
+  /**
+   * Judges an offer by the policy, and accepts it.
+   * @throws {DecodeError} the offer is no offer
+   * @throws {Violation} the offer breaks a rule, or is not what the policy accepts
+   * @throws {LocalError} key or roster are not those of this client, or a ledger is needed
+   */
+  static accept(offer: Uint8Array, client: ClientId, policy: Policy, host?: Host): Promise<ClientSession>;
+
+  /**
+   * Goes on from a snapshot.
+   * @throws {LocalError} it is damaged, key or roster do not fit it, or there is no ledger
+   */
+  static resume(snapshot: Uint8Array, host: Host & { ledger: Ledger }): ClientSession;
+
+  readonly client: ClientId;
+  readonly phase: Phase;
+  /** The id of the reason of an aborted session, such as "A07"; '' otherwise. */
+  readonly abortReason: string;
+  /** What the server should be told of an aborted session, if anything. */
+  readonly notice: Uint8Array | undefined;
+
+  /**
+   * Sets the input, or another one as long as nothing was masked. No value is refused: those beyond bounds are clipped.
+   * @param values by name of the vector, row by row: reals for FixedPoint, BigInt64Array for Integers
+   * @param weight 1n unless given; limited to the session's largest
+   * @throws {LocalError} other names, lengths or kinds, or it is too late
+   */
+  setInput(
+    values: Readonly<Record<string, Float64Array | Float32Array | BigInt64Array>>
+      | ReadonlyMap<string, Float64Array | Float32Array | BigInt64Array>,
+    weight?: bigint,
+  ): void;
+
+  /**
+   * Handles a message of the server, one at a time. The answer is in the ledger before it is returned; the same message
+   * gets the same answer again.
+   * @returns the answer; undefined when the server ended the session
+   * @throws {DecodeError | Violation | SessionEnd} the session has ended: `notice` says what to tell the server
+   * @throws {Interrupted} the signal was given; nothing has changed
+   * @throws {LocalError} nothing has changed
+   */
+  receive(message: Uint8Array, work?: Work): Promise<Uint8Array | undefined>;
+
+  /** Ends the session. @throws {LocalError} it has ended */
+  endSession(): void;
+
+  /**
+   * Freezes the session, which ends here and goes on with `resume`. It holds secrets.
+   * @throws {LocalError} it has ended, has no ledger, or handles a message
+   */
+  snapshot(): Uint8Array;
+}
+
+/** A new identity key: 32 bytes. */
+export function generateIdentityKey(): Uint8Array;
+
+/** What the others' rosters have for an identity key: 32 bytes. */
+export function verificationKey(identityKey: Uint8Array): Uint8Array;
+
+/** Bytes that are no message of this protocol. */
+export class DecodeError extends Error {}
+
+/** A mistake of the application, or what cannot be now. Nothing has changed. */
+export class LocalError extends Error {}
+
+/** The application interrupted the work on a message. */
+export class Interrupted extends LocalError {}
+
+/** A message or an offer breaks a rule of the specification. */
+export class Violation extends Error {
+  private constructor();
+  /** Its id, such as "C33". */
+  readonly rule: string;
+}
+
+/** A session ends for a reason that is nobody's message. */
+export class SessionEnd extends Error {
+  constructor(rule: string);
+  /** Its id, such as "A12". */
+  readonly rule: string;
+}

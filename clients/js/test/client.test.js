@@ -1,0 +1,158 @@
+/** What applications use: policies, inputs by name, interrupted and ended work, and the example of README.md. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import {
+  ClientSession, Interrupted, LocalError, MemoryLedger, Violation, clientPolicy, fixedPoint, generateIdentityKey, integers,
+  verificationKey,
+} from 'secagg-client';
+import { Server } from 'secagg-client/conformance';
+import { takePart } from '../examples/round.js';
+import { parametersOf } from './runner.js';
+
+const VECTORS = {
+  update: fixedPoint({ shape: [5], clip: 1, aggregate: 'mean' }),
+  counts: integers({ shape: [2, 3], low: -5, high: 10 }),
+};
+const POLICY = { threatModel: 'semi-honest', vectors: VECTORS, maxWeight: 10n };
+const INPUT = { update: new Float64Array(5), counts: new BigInt64Array(6) };
+
+/** A server, and its clients: each with a ledger that counts what is entered. */
+async function cohort() {
+  const server = Server.create(parametersOf({}).encoded);
+  const clients = new Map();
+  for (const id of server.parameters.cohort) {
+    const ledger = new MemoryLedger();
+    clients.set(id, await ClientSession.accept(server.offer, id, clientPolicy(POLICY), { ledger }));
+    clients.get(id).setInput(INPUT, 2n);
+  }
+  return { server, clients };
+}
+
+/** Plays rounds; returns the open requests. */
+async function play({ server, clients }, rounds) {
+  let requests = server.firstRequests;
+  for (let round = 0; round < rounds; round++) {
+    for (const { client, message } of requests) server.receive(client, await clients.get(client).receive(message));
+    ({ requests } = await server.closeRound());
+  }
+  return requests;
+}
+
+test('a policy is what the session has, or the offer is refused', async () => {
+  const { offer } = Server.create(parametersOf({}).encoded);
+  const accept = (changes) => ClientSession.accept(offer, 10n, clientPolicy({ ...POLICY, ...changes }));
+  await accept({});
+  const refused = {
+    C02: { minimumCohort: 7n }, C05: { threatModel: 'active' }, C08: { context: Uint8Array.of(1) }, C15: { maxWeight: 11n },
+    C14: { vectors: { ...VECTORS, counts: integers({ shape: [2, 3], low: -5, high: 9 }) } }, C13: { maximumCohort: 5n },
+    C04: { minimumContributors: 4n }, C07: { maximumWords: 1n }, C16: { topologies: ['sparse'] },
+  };
+  for (const [rule, changes] of Object.entries(refused)) {
+    await assert.rejects(accept(changes), (error) => error instanceof Violation && error.rule === rule, rule);
+  }
+  for (const wrong of [{ minimumCohort: 3 }, { maxCorrupt: 1n }, { minimumchort: 3n }, { threatModel: undefined }]) {
+    assert.throws(() => clientPolicy({ ...POLICY, ...wrong }), LocalError);
+  }
+});
+
+test('an input has the names, kinds and lengths of the session', async () => {
+  const { clients } = await cohort();
+  const wrong = [
+    {}, { update: INPUT.update }, { ...INPUT, more: INPUT.update }, { ...INPUT, update: [0, 0, 0, 0, 0] },
+    { ...INPUT, counts: new Float64Array(6) }, { ...INPUT, update: new Float64Array(4) },
+  ];
+  for (const input of wrong) assert.throws(() => clients.get(10n).setInput(input), LocalError);
+});
+
+test('interrupted work leaves nothing and can be done again', async () => {
+  const all = await cohort();
+  const [{ client, message }] = await play(all, 2);
+  const session = all.clients.get(client);
+  const signal = AbortSignal.abort();
+  await assert.rejects(session.receive(message, { signal }), Interrupted);
+  assert.equal(session.phase, 'MASKED_INPUT');
+  const seen = [];
+  const answer = await session.receive(message, { onProgress: (done, total) => seen.push([done, total]) });
+  assert.equal(all.server.receive(client, answer).status, 'ACCEPTED');
+  const { words } = all.server.parameters.layout;
+  assert.deepEqual(seen, [[words, words]]);
+});
+
+test('one message at a time, and none after the session was ended meanwhile', async () => {
+  const all = await cohort();
+  const [{ client, message }] = await play(all, 2);
+  const session = all.clients.get(client);
+  const first = session.receive(message);
+  await assert.rejects(session.receive(message), LocalError);
+  assert.throws(() => session.setInput(INPUT), LocalError);
+  assert.throws(() => session.snapshot(), LocalError);
+  session.endSession();
+  await assert.rejects(first, LocalError);
+  assert.deepEqual([session.phase, session.abortReason], ['ABORTED', 'A10']);
+});
+
+test('a session that was ended while its ledger wrote gives no answer', async () => {
+  const { offer, firstRequests } = Server.create(parametersOf({}).encoded);
+  let session;
+  class Ending extends MemoryLedger {
+    async enter(...given) {
+      await super.enter(...given);
+      session.endSession();
+    }
+  }
+  session = await ClientSession.accept(offer, 10n, clientPolicy(POLICY), { ledger: new Ending() });
+  await assert.rejects(session.receive(firstRequests[0].message), LocalError);
+  assert.equal(session.phase, 'ABORTED');
+});
+
+test('an answer and its snapshot are one entry: who was stopped after it gives the same answer', async () => {
+  const { offer, firstRequests } = Server.create(parametersOf({}).encoded);
+  let kept;
+  class Keeping extends MemoryLedger {
+    async enter(...given) {
+      await super.enter(...given);
+      kept = given.at(-1)();
+    }
+  }
+  const ledger = new Keeping();
+  const [{ message }] = firstRequests;
+  const session = await ClientSession.accept(offer, 10n, clientPolicy(POLICY), { ledger });
+  const answer = await session.receive(message);
+  assert.deepEqual(await ClientSession.resume(kept, { ledger }).receive(message), answer);
+});
+
+test('the example of README.md takes part in a session', async () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const example = readFileSync(new URL('../examples/round.js', import.meta.url), 'utf8');
+  assert.ok(readme.includes(example.replace('// @ts-check\n', '')));
+  const vectors = [{ ...VECTORS.update, name: 'update', shape: [1000n] }];
+  const parameters = parametersOf({ n: 20, active: true, threshold: 14, vectors, maxWeight: 1000n });
+  const keys = new Map(parameters.cohort.map((id) => [id, generateIdentityKey()]));
+  const roster = new Map([...keys].map(([id, key]) => [id, verificationKey(key)]));
+  const server = Server.create(parameters.encoded, roster);
+  const waiting = new Map();
+  const ends = parameters.cohort.map((client) => {
+    const exchange = (answer) => new Promise((resolve) => {
+      if (answer) server.receive(client, answer);
+      waiting.set(client, resolve);
+    });
+    const update = new Float32Array(1000).fill(Number(client) / 100);
+    return takePart({ offer: server.offer, client, identityKey: keys.get(client), roster }, update, 5n, exchange);
+  });
+  let requests = server.firstRequests;
+  for (let round = 0; round < 4; round++) {
+    while (waiting.size < parameters.cohort.length) await new Promise(setImmediate);
+    const resolves = new Map(waiting);
+    waiting.clear();
+    for (const { client, message } of requests) resolves.get(client)(message);
+    while (waiting.size < parameters.cohort.length) await new Promise(setImmediate);
+    ({ requests } = await server.closeRound());
+  }
+  for (const { client, message } of requests) waiting.get(client)(message);
+  for (const [i, answer] of (await Promise.all(ends)).entries()) server.receive(parameters.cohort[i], answer);
+  await server.closeRound();
+  assert.equal(server.phase, 'COMPLETED');
+  assert.equal(server.result.totalWeight, 100n);
+  assert.ok(Math.abs(server.result.vectors[0].reals[0] - 0.195) < 1e-4);
+});

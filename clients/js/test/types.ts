@@ -1,0 +1,22 @@
+// What the declarations allow and refuse; each expected error is one for tsc when it is none.
+import { ClientSession, MemoryLedger, clientPolicy, fixedPoint, integers, type Ledger } from 'secagg-client';
+
+const ledger: Ledger = new MemoryLedger();
+const policy = clientPolicy({ threatModel: 'semi-honest', vectors: { counts: integers({ shape: [3], low: 0, high: 9 }) } });
+const session = await ClientSession.accept(new Uint8Array(), 7n, policy, { ledger });
+session.setInput({ counts: BigInt64Array.of(1n, 2n, 3n) });
+const answer: Uint8Array | undefined = await session.receive(new Uint8Array(), { signal: new AbortController().signal });
+ClientSession.resume(answer ?? session.snapshot(), { ledger });
+
+// @ts-expect-error a threat model is needed
+clientPolicy({});
+// @ts-expect-error vectors have a clip
+fixedPoint({ shape: [2] });
+// @ts-expect-error ids are bigint
+await ClientSession.accept(new Uint8Array(), 7, policy);
+// @ts-expect-error a policy is made by clientPolicy
+await ClientSession.accept(new Uint8Array(), 7n, { threatModel: 'active' });
+// @ts-expect-error arrays of numbers have no kind
+session.setInput({ counts: [1, 2, 3] });
+// @ts-expect-error sessions go on with a ledger only
+ClientSession.resume(new Uint8Array(), {});
