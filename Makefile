@@ -152,9 +152,9 @@ protos:
 	cp build/secagg/conformance/v1/conformance_pb2.py build/secagg/conformance/v1/conformance_pb2.pyi protocol_specs/testee/
 	build/protoc/bin/python -m grpc_tools.protoc --proto_path=protos --python_out=build --pyi_out=build \
 		--grpc_python_out=build protos/secagg/service/v1/service.proto
-	sed 's/from secagg.service.v1 import/from secagg.transport.grpc import/' \
+	sed 's/from secagg.service.v1 import/from secagg.transport import/' \
 		build/secagg/service/v1/service_pb2_grpc.py > secagg/transport/grpc/service_pb2_grpc.py
-	mv build/secagg/service/v1/service_pb2.py build/secagg/service/v1/service_pb2.pyi secagg/transport/grpc/
+	mv build/secagg/service/v1/service_pb2.py build/secagg/service/v1/service_pb2.pyi secagg/transport/
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -36,9 +36,9 @@ from secagg.protocol.client_states import AwaitingShareKeys
 from secagg.protocol.server_states import CollectingShares
 from secagg.store.base import StoreError
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.transport.grpc import remembered
-from secagg.transport.grpc.remembered import AnswersByName
-from secagg.transport.grpc.state import ParticipantState
+from secagg.transport import remembered
+from secagg.transport.remembered import AnswersByName
+from secagg.transport.state import ParticipantState
 from tests.adversarial.tools import advertisement_of, drops, refused
 from tests.harness import ROUNDS, Harness, alter, decode_answer, decode_request
 

@@ -12,7 +12,7 @@ from secagg.encoding.layout import Layout
 from secagg.hosting import Ended, EndKind, Receipt, ResultNotReadyError
 from secagg.protocol.messages import Abort
 from secagg.store.memory import MemoryStore
-from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport import service_pb2 as pb
 from secagg.wire.codec import encode
 from tests.harness import Harness, alter, decode_answer
 from tests.hosting.support import Played, hosting

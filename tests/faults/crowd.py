@@ -19,7 +19,7 @@ from typing import Any
 from secagg import ClientPhase, SecAggError
 from secagg.cli.output import print_json
 from secagg.transport.grpc import ClientTls, RetryPolicy, participate
-from secagg.transport.grpc.participant import Participant
+from secagg.transport.participant import Participant
 from tests.faults.files import POLICY, SEMI_HONEST, SESSION, identity_of, input_of, roster_of
 from tests.faults.trial import Notes, hears_soon
 

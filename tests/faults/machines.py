@@ -12,8 +12,8 @@ from typing import Any, Final
 import grpc
 
 from secagg import ClientPhase
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.limits import CHUNK_BYTES, MAX_CHUNK_BYTES
+from secagg.transport import service_pb2 as pb
+from secagg.transport.limits import CHUNK_BYTES, MAX_CHUNK_BYTES
 from tests.faults.killing import LONG
 from tests.faults.strangers import connected
 from tests.faults.trial import Trial, Verdict

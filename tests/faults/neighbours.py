@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from secagg import ClientPhase, ClientSession, SessionAbortedError
 from secagg.store.database import QUARANTINE, WAL
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import Connection, Metadata
 from secagg.transport.grpc import ServiceError
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.connection import Connection, Metadata
-from secagg.transport.grpc.limits import CHUNK_BYTES
-from secagg.transport.grpc.participant_calls import ParticipantCalls
+from secagg.transport.limits import CHUNK_BYTES
+from secagg.transport.participant_calls import ParticipantCalls
 from tests.faults.disks import gone, lose, over
 from tests.faults.files import SEMI_HONEST, input_of
 from tests.faults.killing import LONG

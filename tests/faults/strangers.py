@@ -17,12 +17,13 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from secagg import ClientSession, ParticipationRefusedError
 from secagg.crypto.login import client_login_text
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import Connection, Metadata
+from secagg.transport.gatekeeper import ClientCaller
 from secagg.transport.grpc import ClientTls, DroppedError, RetryPolicy, ServiceError
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.calls import AUTHORIZATION
-from secagg.transport.grpc.connection import Connection, Endpoint, Metadata
-from secagg.transport.grpc.gatekeeper import ClientCaller
-from secagg.transport.grpc.participant_calls import ParticipantCalls
+from secagg.transport.grpc.endpoint import GrpcEndpoint
+from secagg.transport.participant_calls import ParticipantCalls
+from secagg.transport.tokens import AUTHORIZATION
 from tests.faults.files import POLICY, SESSION, identity_of, input_of
 from tests.faults.trial import RETRY, Notes, Trial, Verdict
 
@@ -43,7 +44,7 @@ def yesterday() -> datetime:
 async def connected(trial: Trial, client: int, session: str = SESSION) -> AsyncIterator[tuple[Connection, Metadata]]:
     """A bare connection as a client, and the token of a login."""
     connection = Connection(
-        Endpoint(trial.address, ClientTls(trial.files.ca.pem), insecure=False),
+        GrpcEndpoint(trial.address, ClientTls(trial.files.ca.pem), insecure=False),
         ClientCaller(session, client),
         identity_of(client),
         RETRY,
@@ -132,7 +133,7 @@ async def watchers(directory: Path) -> Verdict:
     """Callers without a login watch the server's health over many connections, and never stop; clients take part."""
     async with Trial(directory, limits={"calls": _CALLS}) as trial, AsyncExitStack() as stack:
         await trial.serve()
-        endpoint = Endpoint(trial.address, ClientTls(trial.files.ca.pem), insecure=False)
+        endpoint = GrpcEndpoint(trial.address, ClientTls(trial.files.ca.pem), insecure=False)
         channels = [await stack.enter_async_context(endpoint.open()) for _ in range(_CHANNELS)]
         calls = [_health(channel).Watch(health_pb2.HealthCheckRequest()) for channel in channels for _ in range(_EACH)]
         stack.callback(lambda: [call.cancel() for call in calls])

@@ -27,15 +27,8 @@ import numpy as np
 
 from secagg import ClientPhase, SecAggError
 from secagg.hosting import ReleasedSum, SessionStatus, read_result
-from secagg.transport.grpc import (
-    ClientTls,
-    Operator,
-    Participation,
-    ParticipationObserver,
-    RetryPolicy,
-    participant_calls,
-    participate,
-)
+from secagg.transport import participant_calls
+from secagg.transport.grpc import ClientTls, Operator, Participation, ParticipationObserver, RetryPolicy, participate
 from tests.faults.files import POLICY, ROUND_SECONDS, SEMI_HONEST, SESSION, Files, identity_of, input_of
 from tests.patience import Patience
 from tests.ports import free_port

@@ -200,8 +200,8 @@ def test_a_session_that_is_not_the_plans_is_not_paid_for(plan: Plan) -> None:
 def test_a_participant_pays_for_each_process_that_draws_and_not_for_one_that_goes_on(tmp_path: Path) -> None:
     """`participate(inputs=...)` takes a function: it spends in each process that still has to make the input."""
     pytest.importorskip("grpc")
-    from secagg.transport.grpc.participant import Participant
-    from secagg.transport.grpc.state import ParticipantState
+    from secagg.transport.participant import Participant
+    from secagg.transport.state import ParticipantState
 
     plan = plan_of(rounds=9)
     FileBudget.begin(tmp_path / "budget", plan.epsilon, plan.delta)

@@ -24,8 +24,8 @@ from secagg.session import reuse
 from secagg.session.reuse import SessionOfInput
 from secagg.store.answers import DirectoryLedger
 from secagg.testing.randomness import DeterministicRandomSource
-from secagg.transport.grpc.remembered import AnswersByName
-from secagg.transport.grpc.state import ParticipantState
+from secagg.transport.remembered import AnswersByName
+from secagg.transport.state import ParticipantState
 from tests.harness import Harness
 
 INPUT, OTHER = InputReuse(b"an input").digest(b""), InputReuse(b"another one").digest(b"")

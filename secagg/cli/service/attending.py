@@ -13,7 +13,7 @@ from typing import Final
 
 import secagg
 from secagg.transport.grpc import Attendance, Participation
-from secagg.transport.grpc.participant import Inputs
+from secagg.transport.participant import Inputs
 
 _FAILURES: Final = 64  # at once
 _FAILURE_SECONDS: Final = 10.0

@@ -58,7 +58,7 @@ def client_tls(
         ParameterError: options that exclude each other, or files that cannot be read.
     """
     from secagg.transport.grpc import ClientTls
-    from secagg.transport.grpc.tls import CERTIFICATE, PRIVATE_KEY, pem_file
+    from secagg.transport.tls import CERTIFICATE, PRIVATE_KEY, pem_file
 
     if not plaintext:
         for option, path, kind in (
@@ -121,7 +121,7 @@ def operated(command: str) -> Callable[[Callable[..., _Told]], Callable[..., _To
         def asked(**given: Any) -> _Told:
             identity = given["identity"]
             operator = operator_client(command, **{each.name: given.pop(each.name) for each in reach})
-            from secagg.transport.grpc.errors import Refusal, ServiceError
+            from secagg.transport.errors import Refusal, ServiceError
 
             try:
                 return ask(operator, **given)

@@ -44,7 +44,7 @@ from secagg.parameters.suite_ids import HYBRID_SUITES
 
 if TYPE_CHECKING:
     from secagg.transport.grpc import Participation
-    from secagg.transport.grpc.participant import Inputs
+    from secagg.transport.participant import Inputs
 
 _DEFAULTS: Final = secagg.ClientPolicy()
 _GIVE_UP_SECONDS: Final = 300.0

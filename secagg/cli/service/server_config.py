@@ -38,7 +38,7 @@ from secagg.cli.service.server_settings import (
 )
 from secagg.cli.service.setting_errors import NESTED, PREFIX, complaint, not_json, with_sources
 from secagg.store.base import check_session_name
-from secagg.transport.grpc.tls import is_loopback, split_address
+from secagg.transport.tls import is_loopback, split_address
 
 _MAX_FILE_BYTES: Final = 1 << 24
 

@@ -18,7 +18,7 @@ from secagg.hosting.restarting import require_own_name
 from secagg.hosting.retention import Retention
 from secagg.hosting.schedule import MAX_RESTARTS, MAX_SECONDS, RoundSchedule
 from secagg.store.base import SESSION_NAMES, TENANTS, check_session_name, check_tenant
-from secagg.transport.grpc.tls import ADDRESSES, is_loopback, split_address
+from secagg.transport.tls import ADDRESSES, is_loopback, split_address
 
 _DEFAULTS: Final = Quotas()
 

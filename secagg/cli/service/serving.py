@@ -36,8 +36,8 @@ from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.telemetry.pages import pages_endpoint
 from secagg.transport.grpc import GrpcServer
-from secagg.transport.grpc.limits import HEALTH_LIMITS, OWN_FILES, open_files
-from secagg.transport.grpc.tls import split_address
+from secagg.transport.limits import HEALTH_LIMITS, OWN_FILES, open_files
+from secagg.transport.tls import split_address
 
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
 _GATHER_SECONDS: Final = 0.05

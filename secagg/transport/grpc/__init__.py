@@ -25,19 +25,19 @@ except ImportError as missing:
         f"the network service needs the package {missing.name}, which is not installed: pip install 'secagg[grpc]'"
     ) from None
 
-from secagg.transport.grpc.attendance import Attendance, OpenSession
-from secagg.transport.grpc.blocking import participate_blocking
-from secagg.transport.grpc.client import Participation, participate
-from secagg.transport.grpc.errors import DroppedError, Refusal, ServiceError, UnreachableError
-from secagg.transport.grpc.limits import ServiceLimits
+from secagg.transport.attendance import Attendance, OpenSession
+from secagg.transport.blocking import participate_blocking
+from secagg.transport.client import Participation, participate
+from secagg.transport.errors import DroppedError, Refusal, ServiceError, UnreachableError
 from secagg.transport.grpc.operator_client import Operator
-from secagg.transport.grpc.participant import Inputs
-from secagg.transport.grpc.progress import ParticipationObserver
-from secagg.transport.grpc.retries import RetryPolicy
-from secagg.transport.grpc.rights import OperatorRights, Role
 from secagg.transport.grpc.server import GrpcServer
-from secagg.transport.grpc.state import ParticipantState
-from secagg.transport.grpc.tls import ClientTls, ServerTls
+from secagg.transport.limits import ServiceLimits
+from secagg.transport.participant import Inputs
+from secagg.transport.progress import ParticipationObserver
+from secagg.transport.retries import RetryPolicy
+from secagg.transport.rights import OperatorRights, Role
+from secagg.transport.state import ParticipantState
+from secagg.transport.tls import ClientTls, ServerTls
 
 __all__ = [
     "Attendance",

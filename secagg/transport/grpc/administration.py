@@ -26,18 +26,18 @@ from secagg.hosting import (
 from secagg.identity.fingerprints import fingerprint
 from secagg.parameters import ClientId, SessionParameters
 from secagg.store.base import StoreConflictError
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.admission import Admission
-from secagg.transport.grpc.calls import Context, fail, operator_of
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.gatekeeper import Gatekeeper
-from secagg.transport.grpc.limits import CHUNK_BYTES, MAX_OFFER_BYTES, ServiceLimits
+from secagg.transport import service_pb2 as pb
+from secagg.transport.admission import Admission
+from secagg.transport.errors import Refusal
+from secagg.transport.gatekeeper import Gatekeeper, operator_in
+from secagg.transport.grpc.calls import Context, caller_of, fail
 from secagg.transport.grpc.pages import MOST_IN_PAGE, filled, place_in, require_states, token_of
-from secagg.transport.grpc.rights import OperatorRights
 from secagg.transport.grpc.service_pb2_grpc import AdministrationServicer
-from secagg.transport.grpc.status import CallRefusedError, refused
 from secagg.transport.grpc.statuses import deadlines_in, status_message
-from secagg.transport.grpc.waits import Waits
+from secagg.transport.limits import CHUNK_BYTES, MAX_OFFER_BYTES, ServiceLimits
+from secagg.transport.refusals import CallRefusedError, refused
+from secagg.transport.rights import OperatorRights
+from secagg.transport.waits import Waits
 
 _MOST_DETAIL = 500
 
@@ -115,7 +115,7 @@ class Administrator(AdministrationServicer):
         Raises:
             CallRefusedError: no operator, or none that may make this call.
         """
-        rights = self._admission.rights_of(await operator_of(self._gatekeeper, context))
+        rights = self._admission.rights_of(operator_in(await caller_of(self._gatekeeper, context)))
         rights.require(call)
         return rights
 

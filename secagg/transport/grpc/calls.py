@@ -10,13 +10,12 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 
 from secagg.errors import SecAggError
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, MemberCaller, OperatorCaller
-from secagg.transport.grpc.status import CODES, DETAIL_KEY, CallRefusedError, detail_of, refused, sentence
+from secagg.transport.gatekeeper import Caller, Gatekeeper
+from secagg.transport.grpc.status import CODES, DETAIL_KEY
+from secagg.transport.refusals import CallRefusedError, detail_of, refused, sentence
+from secagg.transport.tokens import AUTHORIZATION, token_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
-AUTHORIZATION = "authorization"
-BEARER = "Bearer "
 SEATED: ContextVar[Caller | None] = ContextVar("SEATED", default=None)
 """Who makes the call, known since it has its place; None for a caller without a login."""
 
@@ -46,52 +45,15 @@ async def fail(context: Context, refusal: CallRefusedError) -> NoReturn:
     await context.abort(CODES[refusal.refusal], sentence(str(refusal)), ((DETAIL_KEY, detail),))
 
 
-async def client_of(gatekeeper: Gatekeeper, context: Context) -> ClientCaller:
-    """Return the client that makes a call.
+async def caller_of(gatekeeper: Gatekeeper, context: Context) -> Caller:
+    """Return who makes a call.
 
     Raises:
-        CallRefusedError: no valid token, or one of another kind.
+        CallRefusedError: no valid token.
     """
-    caller = await _caller_of(gatekeeper, context)
-    if not isinstance(caller, ClientCaller):
-        raise CallRefusedError(Refusal.NOT_IN_COHORT, "only a client of a session takes part in it; log in as one")
-    return caller
-
-
-async def member_of(gatekeeper: Gatekeeper, context: Context) -> MemberCaller:
-    """Return the member that makes a call.
-
-    Raises:
-        CallRefusedError: no valid token, or one of another kind.
-    """
-    caller = await _caller_of(gatekeeper, context)
-    if not isinstance(caller, MemberCaller):
-        raise CallRefusedError(Refusal.NOT_IN_ROSTER, "this call is for members of the roster; log in as a member")
-    return caller
-
-
-async def operator_of(gatekeeper: Gatekeeper, context: Context) -> OperatorCaller:
-    """Return the operator that makes a call.
-
-    Raises:
-        CallRefusedError: no valid token, or a client's.
-    """
-    caller = await _caller_of(gatekeeper, context)
-    if not isinstance(caller, OperatorCaller):
-        raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "a client administers nothing; log in as an operator")
-    return caller
-
-
-async def _caller_of(gatekeeper: Gatekeeper, context: Context) -> Caller:
     return SEATED.get() or await gatekeeper.caller(token_in(context.invocation_metadata()))
 
 
 def token_in(metadata: Any) -> bytes:
     """Return the token in a call's metadata; nothing when there is none."""
-    for key, value in metadata or ():
-        if key == AUTHORIZATION and isinstance(value, str) and value.startswith(BEARER):
-            try:
-                return bytes.fromhex(value.removeprefix(BEARER))
-            except ValueError:
-                return b""
-    return b""
+    return next((token_of(value) for key, value in metadata or () if key == AUTHORIZATION), b"")

@@ -20,8 +20,9 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from secagg.errors import ParameterError
 from secagg.hosting import SessionHost
-from secagg.transport.grpc.limits import HEALTH_LIMITS, server_options
-from secagg.transport.grpc.tls import split_address
+from secagg.transport.grpc.options import server_options
+from secagg.transport.limits import HEALTH_LIMITS
+from secagg.transport.tls import split_address
 
 _Status: Final = health_pb2.HealthCheckResponse
 

@@ -19,16 +19,18 @@ from secagg.hosting import RoundSchedule, SessionStatus, offer_of
 from secagg.hosting.restarting import name_after
 from secagg.parameters import ClientId, SessionParameters, check_client_id
 from secagg.store.durable import sync_directory
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Endpoint, Metadata
-from secagg.transport.grpc.errors import Refusal, ServiceError
-from secagg.transport.grpc.gatekeeper import OperatorCaller
-from secagg.transport.grpc.limits import MAX_OFFER_BYTES
-from secagg.transport.grpc.progress import ParticipationObserver
-from secagg.transport.grpc.retries import RetryPolicy
-from secagg.transport.grpc.status import read_detail, refusal_of, worth_another
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import CALL_SECONDS, Connection, Metadata
+from secagg.transport.errors import Refusal, ServiceError
+from secagg.transport.gatekeeper import OperatorCaller
+from secagg.transport.grpc.endpoint import GrpcEndpoint
+from secagg.transport.grpc.status import read_detail, worth_another
 from secagg.transport.grpc.statuses import deadlines_message, status_in
-from secagg.transport.grpc.tls import ClientTls
+from secagg.transport.limits import MAX_OFFER_BYTES
+from secagg.transport.progress import ParticipationObserver
+from secagg.transport.refusals import refusal_of
+from secagg.transport.retries import RetryPolicy
+from secagg.transport.tls import ClientTls
 
 _RESULT_SECONDS: Final = 24 * 3600.0
 _WATCH_SECONDS: Final = 3600.0
@@ -65,7 +67,7 @@ class Operator:
         observer: ParticipationObserver | None = None,
     ) -> None:
         self._connection = Connection(
-            Endpoint(server, tls, insecure),
+            GrpcEndpoint(server, tls, insecure),
             OperatorCaller(identity.public),
             identity,
             retry,

@@ -13,10 +13,10 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
+from secagg.transport.errors import Refusal
 from secagg.transport.grpc.calls import Context, fail
-from secagg.transport.grpc.errors import Refusal
 from secagg.transport.grpc.handlers import Handlers
-from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.refusals import CallRefusedError
 
 _KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 

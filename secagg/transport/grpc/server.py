@@ -14,24 +14,26 @@ from grpc_reflection.v1alpha.reflection import enable_server_reflection
 
 from secagg.errors import ParameterError
 from secagg.hosting import SessionHost
-from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport import service_pb2 as pb
+from secagg.transport.admission import Admission, RosterSource, rights_by_key
 from secagg.transport.grpc.administration import Administrator
-from secagg.transport.grpc.admission import Admission, RosterSource, rights_by_key
+from secagg.transport.grpc.credentials import Shown
 from secagg.transport.grpc.forks import UNFORKED
-from secagg.transport.grpc.gatekeeper import Gatekeeper
 from secagg.transport.grpc.handlers import ByName
 from secagg.transport.grpc.health import Health, HealthPort, listening
-from secagg.transport.grpc.limits import HEALTH_LIMITS, ServiceLimits, server_options
+from secagg.transport.grpc.options import server_options
 from secagg.transport.grpc.parsing import Parser
 from secagg.transport.grpc.places import Places
-from secagg.transport.grpc.rights import OperatorRights
 from secagg.transport.grpc.service_pb2_grpc import (
     add_AdministrationServicer_to_server,
     add_SecureAggregationServicer_to_server,
 )
 from secagg.transport.grpc.servicer import Servicer
-from secagg.transport.grpc.tls import ServerTls, Shown, check_security, is_loopback, split_address
-from secagg.transport.grpc.waits import Waits
+from secagg.transport.limits import HEALTH_LIMITS, ServiceLimits
+from secagg.transport.rights import OperatorRights
+from secagg.transport.service import Service
+from secagg.transport.tls import ServerTls, check_security, is_loopback, split_address
+from secagg.transport.waits import Waits
 
 AGGREGATION: Final = pb.DESCRIPTOR.services_by_name["SecureAggregation"].full_name
 ADMINISTRATION: Final = pb.DESCRIPTOR.services_by_name["Administration"].full_name
@@ -63,6 +65,7 @@ class GrpcServer:
     Attributes:
         port: the port that it listens on, once it was started.
         health_port: the port for health checks alone, once it was started; None without one.
+        service: what other transports of this process share with it, once it was started.
 
     Raises:
         ParameterError: TLS missing or forbidden, an impossible address, a key that is not 32 bytes.
@@ -101,6 +104,7 @@ class GrpcServer:
         if not self._names:
             raise ParameterError("the server has no name; give names={...}, the hosts that clients dial")
         self._waits = Waits()
+        self.service: Service | None = None
         self._server: grpc.aio.Server | None = None
         self._health: Health | None = None
         self._checks: HealthPort | None = None
@@ -114,15 +118,16 @@ class GrpcServer:
         """
         UNFORKED.require()
         limits = self._limits or _roomy(self._host, self._roster)
-        gatekeeper = Gatekeeper(self._admission.key_of, self._names, self._host.logins, self._host.logins.now, limits)
+        service = Service(self._host, self._admission, self._names, limits, self._waits)
+        gatekeeper = service.gatekeeper
         server = grpc.aio.server(
-            interceptors=(Places(gatekeeper, limits), *self._interceptors, Parser()),
+            interceptors=(Places(gatekeeper, limits, service.seats), *self._interceptors, Parser()),
             options=server_options(limits, 0 if self._health_address is None else HEALTH_LIMITS.connections),
             maximum_concurrent_rpcs=limits.calls,
         )
         by_name: Any = ByName(server)
         add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
-            Servicer(self._host, gatekeeper, self._admission, limits, self._waits), by_name
+            Servicer(gatekeeper, service.calls), by_name
         )
         add_AdministrationServicer_to_server(  # type: ignore[no-untyped-call]
             Administrator(self._host, gatekeeper, self._admission, limits, self._waits), by_name
@@ -135,7 +140,7 @@ class GrpcServer:
             self._checks = HealthPort(self._health_address, health, Places(gatekeeper, HEALTH_LIMITS))
             self.health_port = self._checks.listen()
         await server.start()
-        self._server = server
+        self._server, self.service = server, service
         self._health = health
         await health.start()
         if self._checks is not None:

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from secagg.transport.grpc import service_pb2 as secagg_dot_service_dot_v1_dot_service__pb2
+from secagg.transport import service_pb2 as secagg_dot_service_dot_v1_dot_service__pb2
 
 GRPC_GENERATED_VERSION = '1.74.0'
 GRPC_VERSION = grpc.__version__

@@ -1,202 +1,59 @@
-"""The calls of clients: login, offer, requests, answers. Messages are opaque bytes on their way to a hosted session."""
+"""The calls of clients as gRPC has them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
-from secagg.errors import AbortReason, SecAggError
-from secagg.hosting import Departure, Ended, EndKind, HostedSession, Receipt, ReceiptKind, Request, SessionHost
-from secagg.identity.fingerprints import fingerprint
-from secagg.parameters import ClientId
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.admission import Admission
-from secagg.transport.grpc.calls import Context, answered, client_of, member_of
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, Gatekeeper, MemberCaller, OperatorCaller
-from secagg.transport.grpc.limits import MOST_SEEN, SHA256_BYTES, UNARY_ANSWER_BYTES, ServiceLimits
+from secagg.transport import service_pb2 as pb
+from secagg.transport.client_calls import ClientCalls
+from secagg.transport.gatekeeper import Gatekeeper
+from secagg.transport.grpc.calls import Context, answered, caller_of
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
-from secagg.transport.grpc.status import CallRefusedError, refused
-from secagg.transport.grpc.uploads import UploadDesk
-from secagg.transport.grpc.waits import Waits
-
-_OUTCOMES = {
-    ReceiptKind.ACCEPTED: pb.AnswerReply.OUTCOME_ACCEPTED,
-    ReceiptKind.REPEATED: pb.AnswerReply.OUTCOME_REPEATED,
-    ReceiptKind.LATE: pb.AnswerReply.OUTCOME_LATE,
-}
-_KEY_BYTES = 32
-_ACCEPTED = "accepted"
 
 
 class Servicer(SecureAggregationServicer):
     """Serves the members of cohorts.
 
     Args:
-        host: has the sessions.
         gatekeeper: knows the callers.
-        admission: knows the roster.
-        limits: bounds of waiting and uploads.
-        waits: ends the waiting when the server stops.
+        calls: what is served.
     """
 
-    def __init__(
-        self,
-        host: SessionHost,
-        gatekeeper: Gatekeeper,
-        admission: Admission,
-        limits: ServiceLimits,
-        waits: Waits,
-    ) -> None:
-        self._host = host
+    def __init__(self, gatekeeper: Gatekeeper, calls: ClientCalls) -> None:
         self._gatekeeper = gatekeeper
-        self._admission = admission
-        self._limits = limits
-        self._waits = waits
-        self._desk = UploadDesk(limits)
+        self._calls = calls
 
     @answered
     async def Challenge(self, request: pb.ChallengeRequest, context: Context) -> pb.ChallengeReply:
         """Give a nonce."""
-        return pb.ChallengeReply(nonce=await self._gatekeeper.challenge(_claimed(request)))
+        return await self._calls.challenge(request)
 
     @answered
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginReply:
         """Take a signature for a token."""
-        outcome = _ACCEPTED
-        try:
-            following = _wait_of(request.next) if request.HasField("next") else None
-            token = await self._gatekeeper.login(request.nonce, request.server_name, request.signature)
-            reply = pb.LoginReply(token=token)
-            caller = await self._gatekeeper.caller(token)
-            await self._tell_of(caller)
-            if following is not None:
-                await self._welcome(caller, following, reply)
-            return reply
-        except SecAggError as error:
-            outcome = refused(error).refusal.value
-            raise
-        finally:
-            self._host.observer.login_answered(outcome)
-
-    async def _tell_of(self, caller: Caller) -> None:
-        key = await self._admission.key_of(caller)
-        session = caller.session if isinstance(caller, ClientCaller) else ""
-        client = None if isinstance(caller, OperatorCaller) else caller.client
-        self._host.observer.logged_in("" if key is None else fingerprint(key), session, client)
+        return await self._calls.login(request)
 
     @answered
     async def GetOffer(self, request: pb.GetOfferRequest, context: Context) -> pb.GetOfferReply:
         """Give the session's offer."""
-        caller, session = await self._called(context)
-        return pb.GetOfferReply(offer=session.give_offer(caller.client))
+        return await self._calls.get_offer(await caller_of(self._gatekeeper, context), request)
 
     @answered
     async def NextRequest(self, request: pb.NextRequestRequest, context: Context) -> pb.NextRequestReply:
         """Wait for the next request."""
-        caller, session = await self._called(context)
-        reply = pb.NextRequestReply()
-        await self._tell_news(session, caller.client, _wait_of(request), reply)
-        return reply
+        return await self._calls.next_request(await caller_of(self._gatekeeper, context), request)
 
     @answered
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> pb.AnswerReply:
         """Take an answer in one piece."""
-        caller, session = await self._called(context)
-        if len(request.answer) > UNARY_ANSWER_BYTES:
-            raise CallRefusedError(
-                Refusal.UPLOAD_REFUSED,
-                f"an answer of {len(request.answer)} bytes is above {UNARY_ANSWER_BYTES}; upload it in chunks",
-            )
-        following = _wait_of(request.next) if request.HasField("next") else None
-        reply = _receipt(await session.submit(caller.client, request.answer))
-        return await self._with_news(session, caller.client, reply, following)
+        return await self._calls.answer(await caller_of(self._gatekeeper, context), request)
 
     @answered
     async def UploadAnswer(self, request: AsyncIterator[pb.UploadPart], context: Context) -> pb.AnswerReply:
         """Take an answer in chunks."""
-        caller, session = await self._called(context)
-        header = await self._desk.header(request)
-        following = _wait_of(header.next) if header.HasField("next") else None
-        reply = _receipt(await self._desk.take(session, caller.client, header, request))
-        return await self._with_news(session, caller.client, reply, following)
+        return await self._calls.upload_answer(await caller_of(self._gatekeeper, context), request)
 
     @answered
     async def NextSession(self, request: pb.NextSessionRequest, context: Context) -> pb.NextSessionReply:
         """Wait for a session that a member may take part in."""
-        member = await member_of(self._gatekeeper, context)
-        if len(request.seen) > MOST_SEEN:
-            raise CallRefusedError(Refusal.MALFORMED, f"`seen` names {len(request.seen)} sessions, above {MOST_SEEN}")
-        wait = min(request.wait_milliseconds / 1000, self._limits.poll_seconds)
-        key = self._admission.roster().get(member.client)
-        names = await self._waits.until_end(self._host.next_sessions(member.client, key, request.seen, wait))
-        return pb.NextSessionReply(sessions=names[:MOST_SEEN])
-
-    async def _called(self, context: Context) -> tuple[ClientCaller, HostedSession]:
-        """Return who calls, and its session."""
-        caller = await client_of(self._gatekeeper, context)
-        return caller, await self._host.find(caller.session)
-
-    async def _welcome(self, caller: Caller, asked: pb.NextRequestRequest, reply: pb.LoginReply) -> None:
-        """Give who has logged in what it asks for next; what cannot be given now, it asks for and hears why."""
-        if isinstance(caller, ClientCaller):
-            with suppress(SecAggError):
-                session = await self._host.find(caller.session)
-                reply.offer = session.give_offer(caller.client)
-                await self._tell_news(session, caller.client, pb.NextRequestRequest(seen=asked.seen), reply.next)
-
-    async def _with_news(
-        self, session: HostedSession, client: ClientId, reply: pb.AnswerReply, asked: pb.NextRequestRequest | None
-    ) -> pb.AnswerReply:
-        """Add what the client is asked next, unless it has to ask for it: the answer is taken in any case."""
-        if asked is not None:
-            with suppress(SecAggError):
-                await self._tell_news(session, client, asked, reply.next)
-        return reply
-
-    async def _tell_news(
-        self, session: HostedSession, client: ClientId, asked: pb.NextRequestRequest, reply: pb.NextRequestReply
-    ) -> None:
-        """Wait for what the client is asked next, and write it into a reply."""
-        wait = min(asked.wait_milliseconds / 1000, self._limits.poll_seconds)
-        match await self._waits.until_end(session.next_request(client, asked.seen, wait)):
-            case Request() as found:
-                reply.request = found.message
-            case Ended(EndKind.DROPPED, reason):
-                reply.dropped.reason_id, reply.dropped.reason = _ids(reason)
-            case Ended(kind, reason, successor):
-                reply.ended.completed = kind is EndKind.COMPLETED
-                reply.ended.reason_id, reply.ended.reason = _ids(reason)
-                reply.ended.successor = successor
-
-
-def _wait_of(asked: pb.NextRequestRequest) -> pb.NextRequestRequest:
-    """Check what a client waits for, before anything of its call is done."""
-    if len(asked.seen) not in (0, SHA256_BYTES):
-        raise CallRefusedError(Refusal.MALFORMED, f"`seen` is nothing or a digest of {SHA256_BYTES} bytes")
-    return asked
-
-
-def _claimed(request: pb.ChallengeRequest) -> Caller:
-    match request.WhichOneof("subject"):
-        case "client":
-            return ClientCaller(request.client.session, request.client.client)
-        case "member":
-            return MemberCaller(request.member.client)
-        case "operator":
-            if len(request.operator.public_key) == _KEY_BYTES:
-                return OperatorCaller(request.operator.public_key)
-    raise CallRefusedError(
-        Refusal.MALFORMED, "a challenge names a client of a session, a member, or an operator's 32-byte key"
-    )
-
-
-def _receipt(receipt: Receipt) -> pb.AnswerReply:
-    if receipt.kind is ReceiptKind.REFUSED:
-        why = "" if receipt.reason is None else f": {receipt.reason.name} [{receipt.reason.value}]"
-        raise CallRefusedError(Refusal.DROPPED, f"the server dropped this client{why}", drop_reason=receipt.reason)
-    return pb.AnswerReply(outcome=_OUTCOMES[receipt.kind])
-
-
-def _ids(reason: AbortReason | Departure | None) -> tuple[str, str]:
-    return ("", "") if reason is None else (reason.value, reason.name)
+        return await self._calls.next_session(await caller_of(self._gatekeeper, context), request)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from secagg.errors import AbortReason, DropReason, ParameterError
 from secagg.hosting import Accused, Progress, RoundSchedule, SessionStatus, Stage
 from secagg.protocol.messages import Round
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.status import drop_reason_of, sentence
+from secagg.transport import service_pb2 as pb
+from secagg.transport.refusals import drop_reason_of, sentence
 
 
 def status_message(status: SessionStatus) -> pb.GetStatusReply:

@@ -9,7 +9,7 @@ from tests.adversarial.mutations.mutation import INPUT, KEYS, SERVER_INPUT, SERV
 ACKNOWLEDGING: Final = "protocol/acknowledging.py"
 EDGES: Final = "protocol/chosen_edges.py"
 SESSION: Final = "session/client.py"
-REMEMBERED: Final = "transport/grpc/remembered.py"
+REMEMBERED: Final = "transport/remembered.py"
 
 MUTATIONS: Final = (
     m(

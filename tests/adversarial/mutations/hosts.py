@@ -8,7 +8,7 @@ from tests.adversarial.mutations.mutation import SERVER, SESSION, VECTORS, m
 
 HOSTED: Final = "hosting/session.py"
 PLACES: Final = "transport/grpc/places.py"
-LIMITS: Final = "transport/grpc/limits.py"
+LIMITS: Final = "transport/limits.py"
 
 MUTATIONS: Final = (
     m(
@@ -46,7 +46,7 @@ MUTATIONS: Final = (
     m(
         "28",
         "watchers take the places of all strangers",
-        (PLACES, "_WATCHERS if handler.response_streaming else _STRANGERS", "_STRANGERS"),
+        (PLACES, "WATCHERS if handler.response_streaming else STRANGERS", "STRANGERS"),
     ),
     m("28", "strangers may take all places", (LIMITS, "return max(1, self.calls // 4)", "return self.calls")),
     m(
@@ -88,7 +88,7 @@ MUTATIONS: Final = (
         "35",
         "a drop for two answers has no hint",
         (
-            "transport/grpc/status.py",
+            "transport/refusals.py",
             'return "; two processes run as this client, or one restarted without state="',
             'return ""',
         ),
@@ -97,7 +97,7 @@ MUTATIONS: Final = (
         "35",
         "a process that knows nothing says that the input is not in the sum",
         (
-            "transport/grpc/client.py",
+            "transport/client.py",
             "the session has completed, and this process sent no input to it; an input that an earlier process of ",
             "the session completed without an input of this client",
         ),
@@ -105,13 +105,13 @@ MUTATIONS: Final = (
     m(
         "35",
         "a session that completed without this client is a success",
-        ("transport/grpc/client.py", "if not participant.contributed:", "if False:"),
+        ("transport/client.py", "if not participant.contributed:", "if False:"),
     ),
     m(
         "35",
         "a client does not hear what was limited",
         (
-            "transport/grpc/participant.py",
+            "transport/participant.py",
             "            self.reports, self.weight_clipped = encoded.reports, encoded.weight_clipped\n",
             "",
         ),

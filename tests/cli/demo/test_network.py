@@ -17,6 +17,7 @@ from secagg.cli.service.server_config import load_config
 from secagg.identity.directory import load_directory
 from secagg.identity.loopback import create_loopback_certificate
 from secagg.transport.grpc import ServerTls
+from secagg.transport.grpc.credentials import Shown
 from tests.harness import ROUNDS as ACTIVE_ROUNDS
 
 ROUNDS = [round_.value for round_ in ACTIVE_ROUNDS]
@@ -63,7 +64,7 @@ def test_the_deployment_is_one_that_the_server_takes(tmp_path: Path) -> None:
 def test_a_loopback_certificate_is_one_for_a_server(tmp_path: Path) -> None:
     certificate, key = tmp_path / "a.pem", tmp_path / "a.key"
     create_loopback_certificate(certificate, key)
-    ServerTls.from_files(certificate, key).credentials()
+    Shown(ServerTls.from_files(certificate, key)).credentials()
     assert key.stat().st_mode & 0o077 == 0
     with pytest.raises(secagg.ParameterError, match="exists"):
         create_loopback_certificate(certificate, key)

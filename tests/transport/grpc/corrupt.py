@@ -9,8 +9,8 @@ import pytest
 from secagg import ClientPhase
 from secagg.protocol.client_states import AccusedPair, AwaitingDisclosure
 from secagg.protocol.messages import Complaint
-from secagg.transport.grpc import client as client_module
-from secagg.transport.grpc.participant import Participant
+from secagg.transport import client as client_module
+from secagg.transport.participant import Participant
 from secagg.wire.codec import decode_server_message, encode
 from tests.dealers import GARBAGE, redealt_by
 

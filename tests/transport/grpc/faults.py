@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport import service_pb2 as pb
 
 Given = TypeVar("Given")
 Returned = TypeVar("Returned")

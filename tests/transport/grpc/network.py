@@ -26,6 +26,10 @@ from secagg import ClientPolicy, FixedPoint, IdentityKey, Integers, Round, Sessi
 from secagg.hosting import HostedSession, HostObserver, Quotas, ReleasedSum, RoundSchedule, SessionHost, read_result
 from secagg.store.memory import MemoryStore
 from secagg.testing.randomness import DeterministicRandomSource
+from secagg.transport import service_pb2 as pb
+from secagg.transport.admission import RosterSource
+from secagg.transport.connection import Connection
+from secagg.transport.gatekeeper import Caller, ClientCaller
 from secagg.transport.grpc import (
     Attendance,
     ClientTls,
@@ -38,11 +42,8 @@ from secagg.transport.grpc import (
     ServiceLimits,
     participate,
 )
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.admission import RosterSource
-from secagg.transport.grpc.connection import Connection, Endpoint
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller
-from secagg.transport.grpc.rights import OperatorRights, Role
+from secagg.transport.grpc.endpoint import GrpcEndpoint
+from secagg.transport.rights import OperatorRights, Role
 from tests.clock import MovedClock
 from tests.identity.authority import CertificateAuthority
 
@@ -291,7 +292,7 @@ class Network:
     def connection(self, client: int = 1, *, caller: Caller | None = None, **changes: Any) -> Connection:
         """A bare connection as a client, for calls that `participate` does not make."""
         arguments: dict[str, Any] = {
-            "endpoint": Endpoint(self.address, client_tls(), insecure=False),
+            "endpoint": GrpcEndpoint(self.address, client_tls(), insecure=False),
             "caller": caller or ClientCaller(SESSION, client),
             "identity": self.identities[client],
             "retry": QUICK,

@@ -21,11 +21,14 @@ from secagg import DropReason, IdentityKey, ParameterError, Round
 from secagg.hosting import read_result
 from secagg.identity.fingerprints import fingerprint
 from secagg.store.base import StoreError
-from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits, limits
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.limits import HEALTH_LIMITS, OWN_FILES, server_options
+from secagg.transport import limits
+from secagg.transport import service_pb2 as pb
+from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
+from secagg.transport.grpc.credentials import channel_credentials
+from secagg.transport.grpc.options import server_options
 from secagg.transport.grpc.server import _roomy
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationStub
+from secagg.transport.limits import HEALTH_LIMITS, OWN_FILES
 from tests.transport.grpc.network import SESSION, Network, client_tls, failure, run
 
 
@@ -165,7 +168,7 @@ def test_who_is_no_operator_sees_nothing() -> None:
 def test_health_checking_and_reflection() -> None:
     async def play() -> None:
         async with Network() as network:
-            channel: Any = grpc.aio.secure_channel(network.address, client_tls().credentials())
+            channel: Any = grpc.aio.secure_channel(network.address, channel_credentials(client_tls()))
             async with channel:
                 health: Any = HealthStub(channel)
                 reflection: Any = ServerReflectionStub(channel)
@@ -200,7 +203,7 @@ def test_health_follows_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
                     raise StoreError("the disk is full")
 
             monkeypatch.setattr(network.store, "probe", probe)
-            channel: Any = grpc.aio.secure_channel(network.address, client_tls().credentials())
+            channel: Any = grpc.aio.secure_channel(network.address, channel_credentials(client_tls()))
             async with channel:
                 health: Any = HealthStub(channel)
                 statuses = health_pb2.HealthCheckResponse
@@ -219,7 +222,7 @@ def test_health_has_a_port_of_its_own_with_places_of_its_own() -> None:
     async def play() -> None:
         async with Network(server={"health_address": "127.0.0.1:0"}) as network:
             here: Any = grpc.aio.insecure_channel(f"127.0.0.1:{network.server.health_port}")
-            there: Any = grpc.aio.secure_channel(network.address, client_tls().credentials())
+            there: Any = grpc.aio.secure_channel(network.address, channel_credentials(client_tls()))
             async with here, there:
                 own: Any = HealthStub(here)
                 main: Any = HealthStub(there)

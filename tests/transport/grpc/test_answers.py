@@ -13,12 +13,12 @@ import pytest
 from secagg import ClientSession, DropReason, SecAggError
 from secagg.hosting import Quotas, Receipt, ReceiptKind, UploadRefusedError
 from secagg.store.base import Upload
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import Connection, Metadata
 from secagg.transport.grpc import ServiceLimits
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.connection import Connection, Metadata
-from secagg.transport.grpc.limits import CHUNK_BYTES, MAX_CHUNK_BYTES, UNARY_ANSWER_BYTES
-from secagg.transport.grpc.status import CallRefusedError
-from secagg.transport.grpc.uploads import UploadDesk
+from secagg.transport.limits import CHUNK_BYTES, MAX_CHUNK_BYTES, UNARY_ANSWER_BYTES
+from secagg.transport.refusals import CallRefusedError
+from secagg.transport.uploads import UploadDesk
 from tests.transport.grpc.network import Network, failure, run, until
 
 ACCEPTED, REPEATED = pb.AnswerReply.OUTCOME_ACCEPTED, pb.AnswerReply.OUTCOME_REPEATED

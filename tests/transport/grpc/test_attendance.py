@@ -14,18 +14,17 @@ import pytest
 from secagg import ClientPolicy, IdentityKey, Integers, PeerMisbehaved, SecretBytes, SessionParameters
 from secagg.errors import ParameterError
 from secagg.hosting import Quotas, RoundSchedule, read_result
+from secagg.transport import attendance, client_calls
+from secagg.transport import service_pb2 as pb
+from secagg.transport.gatekeeper import MemberCaller
 from secagg.transport.grpc import (
     Attendance,
     Participation,
     Refusal,
     ServiceError,
     UnreachableError,
-    attendance,
-    servicer,
 )
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.gatekeeper import MemberCaller
-from secagg.transport.grpc.limits import MOST_SEEN
+from secagg.transport.limits import MOST_SEEN
 from tests.transport.grpc.network import IMPATIENT, SESSION, Network, Watch, failure, run, until
 
 SCHEDULE = RoundSchedule.uniform(30.0)
@@ -258,7 +257,7 @@ def test_a_server_that_names_what_can_be_no_session(
 
     async def play() -> None:
         async with Network() as network, network.attendance(1) as seat:
-            monkeypatch.setattr(servicer, "MOST_SEEN", 2 * MOST_SEEN)
+            monkeypatch.setattr(client_calls, "MOST_SEEN", 2 * MOST_SEEN)
             monkeypatch.setattr(network.host, "next_sessions", lie)
             with pytest.raises(ServiceError, match=named):
                 await told(seat)

@@ -11,8 +11,8 @@ import grpc
 import pytest
 
 from secagg import DropReason, Round, SessionAbortedError
+from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import DroppedError, Participation, RetryPolicy, UnreachableError
-from secagg.transport.grpc import service_pb2 as pb
 from tests.transport.grpc.faults import LeavesWhoWaits, LosesCalls, Proxy, TellsNothing
 from tests.transport.grpc.network import IMPATIENT, Network, Watch, failure, run, until
 from tests.transport.grpc.test_answers import metadata_of

@@ -9,7 +9,7 @@ import pytest
 
 from secagg import ParameterError
 from secagg.transport.grpc import Operator
-from secagg.transport.grpc.connection import Endpoint
+from secagg.transport.grpc.endpoint import GrpcEndpoint
 from secagg.transport.grpc.forks import ForkGuard
 from tests.faults.files import identity_of
 
@@ -34,7 +34,7 @@ def test_a_forked_child_is_told() -> None:
     child = os.fork()
     if child == 0:
         try:
-            Endpoint("127.0.0.1:1", None, True).open()
+            GrpcEndpoint("127.0.0.1:1", None, True).open()
         except ParameterError as error:
             os.write(write, str(error).encode())
         finally:

@@ -20,10 +20,9 @@ from secagg.crypto.login import (
 )
 from secagg.hosting import SessionHost, UnknownSessionError
 from secagg.hosting.logins import Logins, OwnLogins
-from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.connection import Connection, Metadata
-from secagg.transport.grpc.gatekeeper import (
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import Connection, Metadata
+from secagg.transport.gatekeeper import (
     SKEW_SECONDS,
     Caller,
     ClientCaller,
@@ -31,7 +30,8 @@ from secagg.transport.grpc.gatekeeper import (
     MemberCaller,
     OperatorCaller,
 )
-from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.grpc import Refusal, ServiceError, ServiceLimits
+from secagg.transport.refusals import CallRefusedError
 from tests.hosting.support import Recorder
 from tests.transport.grpc.network import IMPATIENT, SESSION, Network, Watch, client_tls, failure, run
 

@@ -23,15 +23,10 @@ from secagg import (
     Violation,
 )
 from secagg.protocol.messages import Abort
-from secagg.transport.grpc import (
-    DroppedError,
-    ParticipantState,
-    Refusal,
-    ServiceError,
-    UnreachableError,
-    participant_calls,
-)
-from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport import participant_calls
+from secagg.transport import service_pb2 as pb
+from secagg.transport.grpc import DroppedError, ParticipantState, Refusal, ServiceError, UnreachableError
+from secagg.transport.grpc.credentials import Shown
 from secagg.transport.grpc.service_pb2_grpc import (
     SecureAggregationServicer,
     add_SecureAggregationServicer_to_server,
@@ -97,7 +92,7 @@ def lie(_state: Path | None = None, **replies: Callable[[Any], Any]) -> Lied:
         lied.liar = Liar(network, **replies)
         server = grpc.aio.server()
         add_SecureAggregationServicer_to_server(lied.liar, server)  # type: ignore[no-untyped-call]
-        network.port = server.add_secure_port("localhost:0", server_tls().credentials())
+        network.port = server.add_secure_port("localhost:0", Shown(server_tls()).credentials())
         await server.start()
         with pytest.raises(SecAggError) as caught:
             await network.client(1, observer=lied.watch, retry=IMPATIENT, state=_state)
@@ -238,7 +233,7 @@ def test_a_server_that_does_not_wait_is_not_asked_in_a_tight_loop(monkeypatch: p
         liar = Liar(network, NextRequest=lambda _: pb.NextRequestReply())
         server = grpc.aio.server()
         add_SecureAggregationServicer_to_server(liar, server)  # type: ignore[no-untyped-call]
-        network.port = server.add_secure_port("localhost:0", server_tls().credentials())
+        network.port = server.add_secure_port("localhost:0", Shown(server_tls()).credentials())
         await server.start()
         client = asyncio.create_task(network.client(1))
         await until(lambda: "NextRequest" in liar.calls)

@@ -10,9 +10,9 @@ import pytest
 
 from secagg.crypto.login import client_login_text
 from secagg.hosting import Quotas, Request
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import Connection
 from secagg.transport.grpc import Participation
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.connection import Connection
 from tests.transport.grpc.faults import LosesCalls, TellsNothing
 from tests.transport.grpc.network import SESSION, Network, failure, run, until
 from tests.transport.grpc.test_answers import ACCEPTED, REPEATED, Bare, chunks, play_bare, waiting_calls

@@ -20,10 +20,10 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from secagg.errors import ParameterError
 from secagg.hosting import Quotas
 from secagg.hosting.logins import OwnLogins
+from secagg.transport import service_pb2 as pb
+from secagg.transport.gatekeeper import Caller, Gatekeeper
 from secagg.transport.grpc import ServiceLimits
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.gatekeeper import Caller, Gatekeeper
-from secagg.transport.grpc.limits import channel_options, server_options
+from secagg.transport.grpc.options import channel_options, server_options
 from secagg.transport.grpc.places import Places, address_of
 from tests.transport.grpc.network import Network, authority, failure, run, until
 from tests.transport.grpc.test_answers import Bare, metadata_of, play_bare
@@ -242,7 +242,7 @@ def test_one_address_takes_half_of_the_places_of_strangers() -> None:
         for each in calls:
             each.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        assert places._open == {}
+        assert places._seats._open == {}
 
     run(play())
 

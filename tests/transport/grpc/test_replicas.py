@@ -17,8 +17,8 @@ from secagg.hosting import RoundSchedule, offer_of, read_result
 from secagg.hosting.replicas import SharedHost
 from secagg.store.shared import SharedStore
 from secagg.store.shared_memory import SharedMemoryStore
+from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import GrpcServer
-from secagg.transport.grpc import service_pb2 as pb
 from tests.transport.grpc.network import SESSION, Network, run
 from tests.transport.grpc.test_answers import chunks, header, metadata_of
 

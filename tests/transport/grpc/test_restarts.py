@@ -16,10 +16,10 @@ from secagg.hosting import Ended, EndKind, ReleasedSum, RoundSchedule, SessionSt
 from secagg.hosting.replicas import SharedHost
 from secagg.store.answers import DirectoryLedger
 from secagg.store.shared_memory import SharedMemoryStore
+from secagg.transport import client as client_module
+from secagg.transport.errors import RestartedError
 from secagg.transport.grpc import Participation, ParticipationObserver, Refusal, ServiceError
-from secagg.transport.grpc import client as client_module
-from secagg.transport.grpc.errors import RestartedError
-from secagg.transport.grpc.participant import Participant
+from secagg.transport.participant import Participant
 from tests.transport.grpc.corrupt import DEALER, LIAR, corrupt_clients
 from tests.transport.grpc.network import SESSION, Network, run
 

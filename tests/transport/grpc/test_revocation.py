@@ -8,9 +8,9 @@ import pytest
 
 from secagg.errors import ParameterError
 from secagg.hosting import HostReason
+from secagg.transport.errors import DroppedError, ServiceError
 from secagg.transport.grpc import ServerTls
-from secagg.transport.grpc.errors import DroppedError, ServiceError
-from secagg.transport.grpc.rights import OperatorRights
+from secagg.transport.rights import OperatorRights
 from tests.transport.grpc.network import SESSION, Network, authority, run, server_tls, until
 
 

@@ -21,7 +21,7 @@ from secagg import (
 )
 from secagg.errors import LocalProtocolError, SessionAbortedError
 from secagg.transport.grpc import ClientTls, DroppedError, Participation, ServerTls, participate_blocking
-from secagg.transport.grpc.limits import UNARY_ANSWER_BYTES
+from secagg.transport.limits import UNARY_ANSWER_BYTES
 from tests.transport.grpc.faults import LosesCalls
 from tests.transport.grpc.network import SESSION, Network, Watch, authority, client_tls, run, server_tls, until
 

@@ -29,13 +29,13 @@ from secagg.hosting import (
     read_result,
 )
 from secagg.identity.fingerprints import fingerprint
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import Metadata
+from secagg.transport.gatekeeper import OperatorCaller
 from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, operator_client, pages
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.connection import Metadata
-from secagg.transport.grpc.gatekeeper import OperatorCaller
-from secagg.transport.grpc.limits import MAX_OFFER_BYTES
-from secagg.transport.grpc.rights import LEAST_ROLE, OperatorRights, Role
 from secagg.transport.grpc.server import GrpcServer
+from secagg.transport.limits import MAX_OFFER_BYTES
+from secagg.transport.rights import LEAST_ROLE, OperatorRights, Role
 from tests.transport.grpc.network import SESSION, Network, run, until
 
 SCHEDULE = RoundSchedule.uniform(30.0)

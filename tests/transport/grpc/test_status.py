@@ -20,18 +20,15 @@ from secagg.hosting import (
     UnknownSessionError,
     UploadRefusedError,
 )
+from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import DroppedError, Refusal, RetryPolicy, ServiceError, UnreachableError
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.status import (
-    CODES,
-    DETAIL_KEY,
+from secagg.transport.grpc.status import CODES, DETAIL_KEY, read_detail, worth_another
+from secagg.transport.refusals import (
     CallRefusedError,
     detail_of,
-    read_detail,
     refusal_of,
     refused,
     sentence,
-    worth_another,
 )
 from tests.transport.grpc.network import run
 

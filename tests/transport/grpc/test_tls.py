@@ -12,7 +12,7 @@ from secagg import ParameterError
 from secagg.hosting import SessionHost
 from secagg.store.memory import MemoryStore
 from secagg.transport.grpc import ClientTls, GrpcServer, Operator, Participation, Refusal, ServerTls, ServiceError
-from secagg.transport.grpc.tls import check_security, is_loopback, split_address
+from secagg.transport.tls import check_security, is_loopback, split_address
 from tests.identity.authority import CertificateAuthority
 from tests.transport.grpc.network import IMPATIENT, Network, Watch, authority, client_tls, run, server_tls
 

@@ -9,7 +9,8 @@ import pytest
 from opentelemetry.instrumentation.grpc import GrpcAioInstrumentorServer
 from opentelemetry.sdk.trace import TracerProvider
 
-from secagg.transport.grpc import service_pb2 as pb
+from secagg.transport import service_pb2 as pb
+from secagg.transport.grpc.credentials import channel_credentials
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationStub
 from tests.telemetry.test_tracing import Kept, provider_with
 from tests.transport.grpc.network import SESSION, Network, client_tls, run
@@ -32,7 +33,7 @@ def test_a_call_is_below_its_callers_span_and_shows_no_secret(kept: Kept) -> Non
     async def body() -> None:
         async with (
             Network(clients=4) as network,
-            grpc.aio.secure_channel(network.address, client_tls().credentials()) as channel,
+            grpc.aio.secure_channel(network.address, channel_credentials(client_tls())) as channel,
         ):
             stub = SecureAggregationStub(channel)  # type: ignore[no-untyped-call]
             subject = pb.ClientSubject(session=SESSION, client=1)

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from secagg.hosting import Receipt, ReceiptKind, UploadRefusedError
+from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import ServiceLimits
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.status import CallRefusedError
-from secagg.transport.grpc.turns import Turns
-from secagg.transport.grpc.uploads import UploadDesk
+from secagg.transport.refusals import CallRefusedError
+from secagg.transport.turns import Turns
+from secagg.transport.uploads import UploadDesk
 from tests.transport.grpc.network import run, until
 from tests.transport.grpc.test_answers import Bare, chunks, header, play_bare, take
 

@@ -10,8 +10,8 @@ import pytest
 from secagg import AbortReason, InputReuse, MemoryLedger, PeerMisbehaved, ServerSession, SessionAbortedError
 from secagg.executor import INLINE
 from secagg.transport.grpc import ParticipantState, Participation
-from secagg.transport.grpc.participant import Participant
-from secagg.transport.grpc.participant_calls import ParticipantCalls
+from secagg.transport.participant import Participant
+from secagg.transport.participant_calls import ParticipantCalls
 from tests.transport.grpc.network import SESSION, Network, Watch, run, until
 
 NETWORK = Network()

@@ -21,16 +21,17 @@ from secagg.parameters import ClientId, check_client_id
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
 from secagg.store.base import check_session_name
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.client import Participation, take_part
-from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Endpoint, Metadata
-from secagg.transport.grpc.errors import ServiceError
-from secagg.transport.grpc.gatekeeper import ClientCaller, MemberCaller
-from secagg.transport.grpc.limits import MOST_SEEN
-from secagg.transport.grpc.participant import Inputs
-from secagg.transport.grpc.progress import ParticipationObserver
-from secagg.transport.grpc.retries import RetryPolicy
-from secagg.transport.grpc.tls import ClientTls
+from secagg.transport import service_pb2 as pb
+from secagg.transport.client import Participation, take_part
+from secagg.transport.connection import CALL_SECONDS, Connection, Metadata
+from secagg.transport.endpoints import endpoint_of
+from secagg.transport.errors import ServiceError
+from secagg.transport.gatekeeper import ClientCaller, MemberCaller
+from secagg.transport.limits import MOST_SEEN
+from secagg.transport.participant import Inputs
+from secagg.transport.progress import ParticipationObserver
+from secagg.transport.retries import RetryPolicy
+from secagg.transport.tls import ClientTls
 
 _POLL_SECONDS: Final = 30.0
 _SHORTEST_POLL_SECONDS: Final = 0.5
@@ -86,7 +87,7 @@ class Attendance:
         self._observer = observer or ParticipationObserver()
         self._executor = executor
         self._strict = strict
-        endpoint = Endpoint(server, tls, insecure)
+        endpoint = endpoint_of(server, tls, insecure)
         self._connection = Connection(endpoint, MemberCaller(self.client), identity, retry, self._observer)
         self._seen: tuple[str, ...] = ()
         self._waiting: deque[str] = deque()

@@ -13,7 +13,7 @@ from secagg.protocol.transitions import ClientPhase
 from secagg.store.answers import DirectoryLedger
 from secagg.store.base import StoreError
 from secagg.store.durable import sync_directory
-from secagg.transport.grpc.state import ParticipantState
+from secagg.transport.state import ParticipantState
 
 _OF_A_SESSION: Final = frozenset(phase.value for phase in ClientPhase)
 

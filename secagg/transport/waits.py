@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.errors import Refusal
+from secagg.transport.refusals import CallRefusedError
 
 _T = TypeVar("_T")
 

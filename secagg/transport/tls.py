@@ -1,6 +1,6 @@
 """Who may listen to a connection: TLS, mutual TLS when asked for, plaintext on loopback when allowed.
 
-Makes gRPC's credentials from PEM bytes. Must not know sessions, logins or calls.
+PEM bytes and addresses. Must not know sessions, logins or calls, nor what makes connections of them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-import grpc
+from typing import Final
 
 from secagg.crypto.certificates import expiry_of
 from secagg.errors import ParameterError
@@ -73,51 +71,6 @@ class ServerTls:
         """When the server's certificate ends, UTC; raises ParameterError for one that cannot be read."""
         return expiry_of(self.certificate_chain)
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """Return gRPC's form."""
-        return Shown(self).credentials()
-
-
-class Shown:
-    """What a server shows to those who connect from now on; connections that are there go on.
-
-    Args:
-        tls: what it shows first.
-    """
-
-    def __init__(self, tls: ServerTls) -> None:
-        self._tls = tls
-        self._changed = False
-
-    def change(self, tls: ServerTls) -> None:
-        """Show this to whoever connects from now on.
-
-        Raises:
-            ParameterError: clients are asked for certificates now and were not before, or the other way round.
-        """
-        if (tls.client_authority is None) != (self._tls.client_authority is None):
-            raise ParameterError("whether clients need a TLS certificate (listen.client_ca) takes a restart")
-        self._tls, self._changed = tls, True
-
-    def credentials(self) -> grpc.ServerCredentials:
-        """Return gRPC's form."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._configuration(), self._next, require_client_authentication=self._tls.client_authority is not None
-        )
-
-    def _next(self) -> Any:
-        """Asked by gRPC at each handshake, in a thread of its own; None for no change."""
-        if not self._changed:
-            return None
-        self._changed = False
-        return self._configuration()
-
-    def _configuration(self) -> grpc.ServerCertificateConfiguration:
-        tls = self._tls
-        return grpc.ssl_server_certificate_configuration(
-            [(tls.private_key, tls.certificate_chain)], root_certificates=tls.client_authority
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
@@ -160,10 +113,6 @@ class ClientTls:
         wanted = ((authority, CERTIFICATE), (certificate_chain, CERTIFICATE), (private_key, PRIVATE_KEY))
         trusted, chain, key = (None if path is None else pem_file(path, kind) for path, kind in wanted)
         return cls(trusted, chain, key, server_name)
-
-    def credentials(self) -> grpc.ChannelCredentials:
-        """Return gRPC's form."""
-        return grpc.ssl_channel_credentials(self.authority, self.private_key, self.certificate_chain)
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -23,9 +23,9 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
 from secagg.hosting.logins import Logins
 from secagg.parameters import ClientId
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.limits import ServiceLimits
-from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.errors import Refusal
+from secagg.transport.limits import ServiceLimits
+from secagg.transport.refusals import CallRefusedError
 
 SKEW_SECONDS: Final = 60
 """How far the clocks of replicas may differ."""
@@ -194,6 +194,39 @@ class Gatekeeper:
             raise CallRefusedError(
                 Refusal.SIGNATURE_INVALID, f"the login is not signed with the key of {who}; use the one enrolled"
             )
+
+
+def client_in(caller: Caller) -> ClientCaller:
+    """Return a caller that is a client of a session.
+
+    Raises:
+        CallRefusedError: one of another kind.
+    """
+    if not isinstance(caller, ClientCaller):
+        raise CallRefusedError(Refusal.NOT_IN_COHORT, "only a client of a session takes part in it; log in as one")
+    return caller
+
+
+def member_in(caller: Caller) -> MemberCaller:
+    """Return a caller that is a member of the roster.
+
+    Raises:
+        CallRefusedError: one of another kind.
+    """
+    if not isinstance(caller, MemberCaller):
+        raise CallRefusedError(Refusal.NOT_IN_ROSTER, "this call is for members of the roster; log in as a member")
+    return caller
+
+
+def operator_in(caller: Caller) -> OperatorCaller:
+    """Return a caller that is an operator.
+
+    Raises:
+        CallRefusedError: one of another kind.
+    """
+    if not isinstance(caller, OperatorCaller):
+        raise CallRefusedError(Refusal.NOT_AN_OPERATOR, "a client administers nothing; log in as an operator")
+    return caller
 
 
 def _read(reader: Reader) -> tuple[Caller, int]:

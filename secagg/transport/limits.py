@@ -1,6 +1,7 @@
-"""Bounds of the network service that are checked before anything is allocated, and gRPC's options that follow.
+"""Bounds of the network service that are checked before anything is allocated.
 
 What a session, a cohort or a message may be at most is the host's business; here stand calls, connections and time.
+Must not know which transport keeps them.
 """
 
 from __future__ import annotations
@@ -12,25 +13,21 @@ from typing import Final
 from secagg.errors import ParameterError
 from secagg.parameters.arguments import as_real, as_whole
 
-Options = tuple[tuple[str, int | str], ...]
-
 CHUNK_BYTES: Final = 1 << 18
 """Bytes of a piece of an upload or a result."""
-WINDOW_BYTES: Final = 1 << 17
-"""How far a sender may be ahead of the server: memory for each client that waits for its turn to upload."""
 UNARY_ANSWER_BYTES: Final = 1 << 18
 """The longest answer that travels in one piece; longer ones are uploaded."""
 MAX_CHUNK_BYTES: Final = 1 << 20
 MAX_OFFER_BYTES: Final = MAX_CHUNK_BYTES - (1 << 10)
 """The longest offer of an operator: a cohort of 130,000. A caller without a login must not fill more memory."""
-_SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
-# The longest offer and request: cohorts of 2^17 with a signature each, or an offer of many vectors.
+SERVER_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + (1 << 10)
+"""The longest message that a server takes in."""
 CLIENT_MESSAGE_BYTES: Final = 1 << 26
+"""The longest offer and request: cohorts of 2^17 with a signature each, or an offer of many vectors."""
 SHA256_BYTES: Final = 32
 MOST_SEEN: Final = 1024
 """How many sessions a member is told of, and says that it was told of."""
 _FEWEST_CALLS: Final = 3
-_LONGEST_MILLISECONDS: Final = (1 << 31) - 1  # gRPC's word for never
 OWN_FILES: Final = 128
 """Files of a server that are no connections: the store, uploads being written and read, logs, worker processes."""
 
@@ -121,66 +118,15 @@ def open_files() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _milliseconds(seconds: float) -> int:
-    return min(_LONGEST_MILLISECONDS, max(1, round(seconds * 1000)))
+def connections_of(limits: ServiceLimits, elsewhere: int = 0) -> int:
+    """Return how many connections a server may have.
 
-
-def server_options(limits: ServiceLimits, elsewhere: int = 0) -> Options:
-    """Options of a server: without those about pending requests, many calls at once are cancelled.
-
-    Without a bound on connections whoever opens many, and need not even speak TLS, takes the files that the store needs
-    for the uploads of others.
+    Without a bound whoever opens many, and need not even speak TLS, takes the files that the store needs for the
+    uploads of others.
 
     Args:
         limits: of this server.
-        elsewhere: connections that another server of this process may have.
+        elsewhere: connections that other servers of this process may have.
     """
     files = open_files()
-    connections = (
-        limits.connections if files is None else min(limits.connections, max(1, files - OWN_FILES - elsewhere))
-    )
-    return (
-        ("grpc.max_allowed_incoming_connections", connections),
-        ("grpc.server.max_pending_requests", limits.calls),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.calls),
-        ("grpc.max_concurrent_streams", limits.calls_per_connection),
-        ("grpc.max_receive_message_length", _SERVER_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", CLIENT_MESSAGE_BYTES),
-        # Memory for an upload is a few chunks, however fast its sender is.
-        ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
-        # Connections that died silently are found, and clients may look for that as often as we do.
-        ("grpc.keepalive_time_ms", _milliseconds(limits.ping_seconds)),
-        ("grpc.keepalive_timeout_ms", _milliseconds(limits.ping_seconds)),
-        ("grpc.http2.ping_timeout_ms", _milliseconds(limits.ping_seconds)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        # Whoever connects and says nothing, or is done, keeps no place.
-        ("grpc.server_handshake_timeout_ms", _milliseconds(limits.stall_seconds)),
-        ("grpc.max_connection_idle_ms", _milliseconds(limits.idle_seconds)),
-        ("grpc.max_connection_age_ms", _milliseconds(limits.age_seconds)),
-        ("grpc.max_connection_age_grace_ms", _milliseconds(limits.age_seconds)),
-        ("grpc.so_reuseport", 0),
-    )
-
-
-def channel_options(*, server_name: str | None, proxy: bool) -> Options:
-    """Options of a client's channel; retries are ours, so that a login is renewed in between."""
-    options: Options = (
-        ("grpc.enable_retries", 0),
-        ("grpc.enable_http_proxy", int(proxy)),
-        ("grpc.max_receive_message_length", CLIENT_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", _SERVER_MESSAGE_BYTES),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        # In spite of its name: how long a handshake may take.
-        ("grpc.min_reconnect_backoff_ms", 20_000),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        # Channels of one process with equal options would share one connection.
-        ("grpc.use_local_subchannel_pool", 1),
-    )
-    if server_name is not None:
-        options += (("grpc.ssl_target_name_override", server_name), ("grpc.default_authority", server_name))
-    return options
+    return limits.connections if files is None else min(limits.connections, max(1, files - OWN_FILES - elsewhere))

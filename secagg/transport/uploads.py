@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 from secagg.hosting import HostedSession, Receipt
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.limits import MAX_CHUNK_BYTES, SHA256_BYTES, ServiceLimits
-from secagg.transport.grpc.status import CallRefusedError
-from secagg.transport.grpc.turns import Turns
+from secagg.transport import service_pb2 as pb
+from secagg.transport.errors import Refusal
+from secagg.transport.limits import MAX_CHUNK_BYTES, SHA256_BYTES, ServiceLimits
+from secagg.transport.refusals import CallRefusedError
+from secagg.transport.turns import Turns
 
 
 class UploadDesk:
-    """Takes in so many uploads of a session at once; others wait, and gRPC's flow control holds their bytes back.
+    """Takes in so many uploads of a session at once; others wait, and flow control holds their bytes back.
 
     Args:
         limits: how many, how slow.
@@ -44,8 +45,7 @@ class UploadDesk:
         part = await self._next(parts)
         if part is None or part.WhichOneof("part") != "header":
             raise CallRefusedError(Refusal.MALFORMED, "an upload begins with its header; send it first")
-        if len(part.header.sha256) != SHA256_BYTES:
-            raise CallRefusedError(Refusal.MALFORMED, f"an upload's header has a digest of {SHA256_BYTES} bytes")
+        require_digest(part.header)
         return part.header
 
     async def take(
@@ -83,11 +83,11 @@ class UploadDesk:
     async def _take(
         self, session: HostedSession, client: ClientId, header: pb.UploadHeader, parts: AsyncIterator[pb.UploadPart]
     ) -> Receipt:
-        async with self._turns.turn(session.name, shares=lambda: _collects(session)):
+        async with self.turn(session):
             foreseen = session.foresee(client, header.sha256)
             if foreseen is not None:
                 return foreseen
-            pace = self._least_pace(session.seconds_left, header.total_bytes)
+            pace = self.least_pace(session.seconds_left, header.total_bytes)
             upload = await session.begin_upload(client, header.total_bytes)
             try:
                 begun = self._now()
@@ -96,7 +96,7 @@ class UploadDesk:
                     foreseen = session.foresee(client, header.sha256)
                     if foreseen is not None:
                         return foreseen
-                    self._check_pace(upload.received, self._now() - begun, pace)
+                    self.check_pace(upload.received, self._now() - begun, pace)
                 if upload.received == header.total_bytes and upload.sha256 != header.sha256:
                     raise CallRefusedError(
                         Refusal.UPLOAD_DAMAGED, "the upload's bytes do not have its digest; send them again"
@@ -113,12 +113,21 @@ class UploadDesk:
         chunk: bytes = part.chunk
         return chunk
 
-    def _least_pace(self, seconds_left: float | None, total_bytes: int) -> float:
+    def turn(self, session: HostedSession) -> AbstractAsyncContextManager[None]:
+        """Wait for a place of a session, and hold it."""
+        return self._turns.turn(session.name, shares=lambda: _collects(session))
+
+    def least_pace(self, seconds_left: float | None, total_bytes: int) -> float:
         """Bytes a second below which an upload that begins now would miss its round, or holds a place for too long."""
         least = self._limits.upload_bytes_per_second
         return max(least, total_bytes / seconds_left) if seconds_left else least
 
-    def _check_pace(self, received: int, seconds: float, pace: float) -> None:
+    def check_pace(self, received: int, seconds: float, pace: float) -> None:
+        """Demand so many bytes a second, once there was time for them.
+
+        Raises:
+            CallRefusedError: UPLOAD_STALLED.
+        """
         if seconds > self._limits.stall_seconds and received < seconds * pace:
             raise CallRefusedError(
                 Refusal.UPLOAD_STALLED,
@@ -134,6 +143,16 @@ class UploadDesk:
             raise CallRefusedError(
                 Refusal.UPLOAD_STALLED, f"nothing came for {self._limits.stall_seconds:g} s; send the upload again"
             ) from None
+
+
+def require_digest(header: pb.UploadHeader) -> None:
+    """Demand a header whose digest can be one.
+
+    Raises:
+        CallRefusedError: MALFORMED.
+    """
+    if len(header.sha256) != SHA256_BYTES:
+        raise CallRefusedError(Refusal.MALFORMED, f"an upload's header has a digest of {SHA256_BYTES} bytes")
 
 
 def _collects(session: HostedSession) -> bool:

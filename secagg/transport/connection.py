@@ -1,18 +1,16 @@
 """One caller's connection to one server: logs in, repeats calls that failed, and says clearly why it gave up.
 
 Every call of the service may be repeated, so a broken connection is never an error by itself. A token that the
-server does not know any more, after a restart for instance, leads to another login. Must not know what calls mean.
+server does not know any more, after a restart for instance, leads to another login. Must not know what calls mean, nor
+what carries them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeVar
-
-import grpc
 
 from secagg.crypto.login import (
     FEWEST_NONCE_BYTES,
@@ -22,66 +20,21 @@ from secagg.crypto.login import (
     operator_login_text,
 )
 from secagg.crypto.signing import IdentityKey
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.calls import AUTHORIZATION, BEARER
-from secagg.transport.grpc.errors import DroppedError, Refusal, ServiceError, UnreachableError
-from secagg.transport.grpc.forks import UNFORKED
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
-from secagg.transport.grpc.limits import channel_options
-from secagg.transport.grpc.progress import ParticipationObserver
-from secagg.transport.grpc.retries import RetryPolicy
-from secagg.transport.grpc.service_pb2_grpc import AdministrationStub, SecureAggregationStub
-from secagg.transport.grpc.status import about_certificate, drop_reason_of, hint, read_detail, refusal_of, worth_another
-from secagg.transport.grpc.tls import ClientTls, check_security, is_literal, is_loopback, split_address
+from secagg.transport import service_pb2 as pb
+from secagg.transport.endpoint import Endpoint, Failure
+from secagg.transport.errors import DroppedError, Refusal, ServiceError, UnreachableError
+from secagg.transport.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
+from secagg.transport.progress import ParticipationObserver
+from secagg.transport.refusals import drop_reason_of, hint, refusal_of
+from secagg.transport.retries import RetryPolicy
+from secagg.transport.tokens import AUTHORIZATION, BEARER
 
 CALL_SECONDS: Final = 30.0
 """How long one attempt of a call that does not wait may take."""
+_LONGEST_WAIT_SECONDS: Final = 3600.0
 
 Metadata = tuple[tuple[str, str], ...]
 Reply = TypeVar("Reply")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a server is and how to talk to it.
-
-    Attributes:
-        address: `host:port`.
-        tls: what to believe and to show; None takes the defaults.
-        insecure: no TLS, on loopback addresses only.
-
-    Raises:
-        ParameterError: an impossible address, or plaintext beyond loopback.
-    """
-
-    address: str
-    tls: ClientTls | None
-    insecure: bool
-
-    def __post_init__(self) -> None:
-        if self.tls is None and not self.insecure:
-            object.__setattr__(self, "tls", ClientTls())
-        check_security(self.address, self.tls, self.insecure)
-
-    @property
-    def server_name(self) -> str:
-        """The name that is signed in a login."""
-        override = None if self.tls is None else self.tls.server_name
-        return override or split_address(self.address)[0]
-
-    def open(self) -> grpc.aio.Channel:
-        """Open a channel; needs a running event loop.
-
-        Raises:
-            ParameterError: this process was forked from one that had used gRPC.
-        """
-        UNFORKED.require()
-        proxy = not is_loopback(split_address(self.address)[0])
-        override = None if self.tls is None else self.tls.server_name
-        options = channel_options(server_name=override, proxy=proxy)
-        if self.tls is None:
-            return grpc.aio.insecure_channel(self.address, options=options)
-        return grpc.aio.secure_channel(self.address, self.tls.credentials(), options=options)
 
 
 class Connection:
@@ -103,7 +56,7 @@ class Connection:
         identity: IdentityKey | None,
         retry: RetryPolicy,
         observer: ParticipationObserver,
-        channel: grpc.aio.Channel | None = None,
+        channel: Any = None,
     ) -> None:
         self._shared = channel
         self._endpoint = endpoint
@@ -117,9 +70,7 @@ class Connection:
 
     async def __aenter__(self) -> Connection:
         self._channel = self._shared or self._endpoint.open()
-        # The generated stubs have no types.
-        self.aggregation: Any = SecureAggregationStub(self._channel)  # type: ignore[no-untyped-call]
-        self.administration: Any = AdministrationStub(self._channel)  # type: ignore[no-untyped-call]
+        self.aggregation, self.administration = self._endpoint.stubs(self._channel)
         return self
 
     async def __aexit__(
@@ -151,19 +102,38 @@ class Connection:
         """
 
         def worth_it(error: BaseException) -> bool:
-            return not once and worth_another(error)
+            failure = self.failure(error)
+            return not once and failure is not None and failure.again
 
         def told(error: BaseException, seconds: float) -> None:
-            if isinstance(error, grpc.aio.AioRpcError):
-                self._observer.retrying(name, _shown(error), seconds)
+            failure = self.failure(error)
+            if failure is not None:
+                self._observer.retrying(name, failure.sentence, seconds)
+
+        def asked_wait(error: BaseException) -> float:
+            failure = self.failure(error)
+            detail = None if failure is None else failure.detail
+            return 0.0 if detail is None else max(0.0, min(detail.retry_after_seconds, _LONGEST_WAIT_SECONDS))
 
         try:
-            async for again in self._retry.attempts(worth_it, _asked_wait, told, waits=waits):
+            async for again in self._retry.attempts(worth_it, asked_wait, told, waits=waits):
                 with again:
                     return await self._attempt(attempt)
-        except grpc.aio.AioRpcError as error:
-            raise self._final(name, error) from None
+        except self.errors as error:
+            failure = self.failure(error)
+            if failure is None:
+                raise
+            raise self._final(name, failure) from None
         raise UnreachableError(f"{self._endpoint.address} was not called")
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What an attempt of a call raises when it fails."""
+        return self._endpoint.errors
+
+    def failure(self, error: BaseException) -> Failure | None:
+        """Return what an error of an attempt says, or None when it is no failure of a call."""
+        return self._endpoint.failure(error)
 
     def take_welcome(self) -> pb.LoginReply:
         """What the server gave besides at the first login; once, and nothing before or where it gives nothing."""
@@ -176,8 +146,10 @@ class Connection:
         token = await self._logged_in()
         try:
             return await attempt(((AUTHORIZATION, BEARER + token),))
-        except grpc.aio.AioRpcError as error:
-            if refusal_of(read_detail(error)) is Refusal.TOKEN_UNKNOWN and self._token == token:
+        except self.errors as error:
+            failure = self.failure(error)
+            told = None if failure is None else refusal_of(failure.detail)
+            if told is Refusal.TOKEN_UNKNOWN and self._token == token:
                 self._token = None
             raise
 
@@ -218,45 +190,25 @@ class Connection:
                 text = operator_login_text(name, public_key, nonce)
         return self._identity.sign(text)
 
-    def _hint(self, said: str) -> str:
-        """What a failure that looks like a broken line may be, when one side speaks TLS and the other does not."""
-        if self._endpoint.tls is None and "Socket closed" in said:
-            return (
-                "; a server with TLS closes a plain connection: give it TLS (no --plaintext, or tls= for insecure=True)"
-            )
-        if self._endpoint.tls is not None and "WRONG_VERSION_NUMBER" in said:
-            return "; what listens there speaks no TLS: check the port, or whether the server was started without TLS"
-        if "Connection refused" in said:
-            host = split_address(self._endpoint.address)[0]
-            if is_literal(host):
-                return "; nothing listens there: check host and port, and whether the server runs"
-            return (
-                f"; nothing listens there, which is the last address of {host} that was tried: check host and port, "
-                "and "
-                "whether the server runs and has an address at which it can be reached"
-            )
-        return ""
-
-    def _final(self, name: str, error: grpc.aio.AioRpcError) -> DroppedError | ServiceError:
-        detail = read_detail(error)
+    def _final(self, name: str, failure: Failure) -> DroppedError | ServiceError:
+        detail, said = failure.detail, failure.said or "no reason given"
         refusal = refusal_of(detail)
-        said = error.details() or "no reason given"
         if detail is not None and refusal is Refusal.DROPPED:
             return DroppedError(f"{said}{hint(detail.rule_id)}", drop_reason_of(detail.rule_id))
-        if worth_another(error):
+        if failure.again:
             return UnreachableError(
                 f"{self._endpoint.address} did not answer {name} within {self._retry.give_up_seconds:g} s; the last "
-                f"failure was {_shown(error)}{self._hint(said)}",
-                error.code().name,
+                f"failure was {failure.sentence}{self._endpoint.hint(said)}",
+                failure.code,
                 refusal,
             )
-        if about_certificate(error):
+        if failure.certificate:
             return ServiceError(
                 f"{self._endpoint.address} shows a certificate that is not accepted for {self._endpoint.server_name}; "
                 f"check its dates and names, and give its authority (--ca, or ClientTls(authority=...)): {said}",
-                error.code().name,
+                failure.code,
             )
-        return ServiceError(f"{self._endpoint.address} refused {name}: {_shown(error)}", error.code().name, refusal)
+        return ServiceError(f"{self._endpoint.address} refused {name}: {failure.sentence}", failure.code, refusal)
 
 
 def _claim(caller: Caller) -> pb.ChallengeRequest:
@@ -267,12 +219,3 @@ def _claim(caller: Caller) -> pb.ChallengeRequest:
             return pb.ChallengeRequest(member=pb.MemberSubject(client=client))
         case OperatorCaller(public_key):
             return pb.ChallengeRequest(operator=pb.OperatorSubject(public_key=public_key))
-
-
-def _shown(error: grpc.aio.AioRpcError) -> str:
-    return f"{error.code().name}: {error.details() or 'no reason given'}"
-
-
-def _asked_wait(error: BaseException) -> float:
-    detail = read_detail(error) if isinstance(error, grpc.aio.AioRpcError) else None
-    return 0.0 if detail is None else max(0.0, min(detail.retry_after_seconds, 3600.0))

@@ -11,12 +11,12 @@ from secagg.executor import INLINE, Executor
 from secagg.parameters import ClientId
 from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.roster import Roster
-from secagg.transport.grpc.client import Participation, participate
-from secagg.transport.grpc.errors import UnreachableError
-from secagg.transport.grpc.participant import Inputs
-from secagg.transport.grpc.progress import ParticipationObserver
-from secagg.transport.grpc.retries import RetryPolicy
-from secagg.transport.grpc.tls import ClientTls
+from secagg.transport.client import Participation, participate
+from secagg.transport.errors import UnreachableError
+from secagg.transport.participant import Inputs
+from secagg.transport.progress import ParticipationObserver
+from secagg.transport.retries import RetryPolicy
+from secagg.transport.tls import ClientTls
 
 
 def participate_blocking(

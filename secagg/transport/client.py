@@ -30,15 +30,16 @@ from secagg.session.ledger import MemoryLedger
 from secagg.session.reuse import InputReuse
 from secagg.store.base import StoreError, check_session_name
 from secagg.store.participations import ParticipationFile
-from secagg.transport.grpc.connection import Connection, Endpoint
-from secagg.transport.grpc.errors import DroppedError, Refusal, RestartedError, ServiceError
-from secagg.transport.grpc.gatekeeper import ClientCaller
-from secagg.transport.grpc.participant import GivenOnce, Inputs, Participant
-from secagg.transport.grpc.participant_calls import ParticipantCalls
-from secagg.transport.grpc.progress import ParticipationObserver
-from secagg.transport.grpc.retries import RetryPolicy
-from secagg.transport.grpc.state import ParticipantState, path_of
-from secagg.transport.grpc.tls import ClientTls
+from secagg.transport.connection import Connection
+from secagg.transport.endpoints import endpoint_of
+from secagg.transport.errors import DroppedError, Refusal, RestartedError, ServiceError
+from secagg.transport.gatekeeper import ClientCaller
+from secagg.transport.participant import GivenOnce, Inputs, Participant
+from secagg.transport.participant_calls import ParticipantCalls
+from secagg.transport.progress import ParticipationObserver
+from secagg.transport.retries import RetryPolicy
+from secagg.transport.state import ParticipantState, path_of
+from secagg.transport.tls import ClientTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ async def participate(
         StoreError: the state directory cannot be used.
     """
     caller = ClientCaller(check_session_name(session), check_client_id(client_id))
-    endpoint = Endpoint(server, tls, insecure)
+    endpoint = endpoint_of(server, tls, insecure)
     watched = observer or ParticipationObserver()
     return await take_part(
         Connection(endpoint, caller, identity, retry, watched),

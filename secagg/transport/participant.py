@@ -25,8 +25,8 @@ from secagg.session.client import ClientSession
 from secagg.session.ledger import AnswerLedger, MemoryLedger
 from secagg.session.reuse import InputReuse
 from secagg.store.participations import ParticipationFile
-from secagg.transport.grpc.remembered import AnswersByName
-from secagg.transport.grpc.state import ParticipantState
+from secagg.transport.remembered import AnswersByName
+from secagg.transport.state import ParticipantState
 
 Inputs = Mapping[str, NDArray[Any]] | Callable[[SessionParameters], Mapping[str, NDArray[Any]]]
 """One array for each vector of the session, or a function that makes them once the offer was accepted."""

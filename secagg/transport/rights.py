@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Final
 
 from secagg.store.base import check_tenant
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.errors import Refusal
+from secagg.transport.refusals import CallRefusedError
 
 
 class Role(Enum):

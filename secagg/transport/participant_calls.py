@@ -7,14 +7,12 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-import grpc
-
 from secagg.errors import AbortReason, SessionAbortedError
-from secagg.transport.grpc import service_pb2 as pb
-from secagg.transport.grpc.connection import CALL_SECONDS, Connection, Metadata
-from secagg.transport.grpc.errors import DroppedError, RestartedError, ServiceError
-from secagg.transport.grpc.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
-from secagg.transport.grpc.status import drop_reason_of, hint, read_detail, sentence
+from secagg.transport import service_pb2 as pb
+from secagg.transport.connection import CALL_SECONDS, Connection, Metadata
+from secagg.transport.errors import DroppedError, RestartedError, ServiceError
+from secagg.transport.limits import CHUNK_BYTES, UNARY_ANSWER_BYTES
+from secagg.transport.refusals import drop_reason_of, hint, sentence
 
 _POLL_SECONDS: Final = 50.0
 _SHORTEST_POLL_SECONDS: Final = 0.5
@@ -129,9 +127,10 @@ class ParticipantCalls:
                     metadata=metadata,
                     timeout=CALL_SECONDS + _POLL_SECONDS + len(answer) / _SLOWEST_BYTES_PER_SECOND,
                 )
-            except grpc.aio.AioRpcError as error:
-                # While parts are on their way, gRPC may put a status of its own in the place of the server's.
-                unsure = read_detail(error) is None
+            except self._connection.errors as error:
+                # While parts are on their way, what carries them may put words of its own in the place of the server's.
+                failure = self._connection.failure(error)
+                unsure = failure is not None and failure.detail is None
                 raise
             return reply
 

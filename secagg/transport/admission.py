@@ -9,10 +9,10 @@ from secagg.errors import ParameterError
 from secagg.hosting import HostedSession, HostReason, NotInCohortError, SessionHost
 from secagg.identity.fingerprints import fingerprint
 from secagg.parameters import ClientId, ThreatModel
-from secagg.transport.grpc.errors import Refusal
-from secagg.transport.grpc.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
-from secagg.transport.grpc.rights import OperatorRights
-from secagg.transport.grpc.status import CallRefusedError
+from secagg.transport.errors import Refusal
+from secagg.transport.gatekeeper import Caller, ClientCaller, MemberCaller, OperatorCaller
+from secagg.transport.refusals import CallRefusedError
+from secagg.transport.rights import OperatorRights
 
 _KEY_BYTES: Final = 32
 

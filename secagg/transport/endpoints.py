@@ -1,0 +1,23 @@
+"""Which transport an address is for."""
+
+from __future__ import annotations
+
+from secagg.transport.endpoint import Endpoint
+from secagg.transport.tls import ClientTls
+
+
+def endpoint_of(server: str, tls: ClientTls | None, insecure: bool) -> Endpoint:
+    """Return the server of an address.
+
+    Args:
+        server: `host:port`.
+        tls: what to believe and to show; None takes the defaults.
+        insecure: no TLS, on loopback addresses only.
+
+    Raises:
+        ParameterError: an impossible address, or plaintext beyond loopback.
+        MissingExtraError: the transport's extra is not installed.
+    """
+    from secagg.transport.grpc.endpoint import GrpcEndpoint
+
+    return GrpcEndpoint(server, tls, insecure)
