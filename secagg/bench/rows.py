@@ -103,6 +103,7 @@ class Report:
         quick: whether it was a quick run.
         machine: processor, cores, versions, load.
         rows: the figures, in the order of their measurement.
+        began: suite to when it began, as `date`; other programs than `secagg bench run` leave it empty.
     """
 
     date: str
@@ -110,6 +111,7 @@ class Report:
     quick: bool
     machine: Mapping[str, Scalar]
     rows: tuple[Row, ...]
+    began: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, suite: str, name: str) -> Row | None:
         """Return the measured row of this key, or None."""
@@ -191,7 +193,7 @@ def read_report(path: Path) -> Report:
         )
     try:
         rows = tuple(_row(entry) for entry in data["rows"])
-        return Report(data["date"], data["version"], data["quick"], data["machine"], rows)
+        return Report(data["date"], data["version"], data["quick"], data["machine"], rows, data.get("began", {}))
     except (KeyError, TypeError, ValueError) as error:
         raise ParameterError(f"{path} holds damaged benchmark results ({error}); run the benchmarks anew") from error
 

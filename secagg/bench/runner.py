@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from secagg.bench.benchmark import Benchmark, Shared
+from secagg.bench.joining import join, require_alike
 from secagg.bench.machine import describe_machine, load
 from secagg.bench.plan import Plan
 from secagg.bench.registry import SUITES
@@ -58,6 +59,8 @@ def run_benchmarks(
     suites: Sequence[str] = (),
     only: Sequence[str] = (),
     progress: OnBenchmark | None = None,
+    before: Report | None = None,
+    finished: Callable[[Report], None] | None = None,
 ) -> Report:
     """Run benchmarks one after the other and judge their rows.
 
@@ -67,17 +70,36 @@ def run_benchmarks(
         suites: names of suites; all when there are none.
         only: see :func:`planned`.
         progress: told what begins.
+        before: what is known of other suites, and stays in the report.
+        finished: given the report so far after each suite: what follows may fail.
 
     Raises:
-        ParameterError: an unknown suite or an extra that is not installed.
+        ParameterError: an unknown suite, an extra that is not installed, or results `before` of another machine.
     """
     shared = Shared(plan)
     chosen = planned(shared, suites, only)
-    machine = describe_machine()
-    began = datetime.now(UTC).isoformat(timespec="seconds")
+    machine, began = describe_machine(), dict[str, str]()
+    date = _now()
+
+    def report() -> Report:
+        machine.update({f"{name}_at_end": value for name, value in load().items()})
+        alone = Report(date, version, plan.quick, dict(machine), judge(shared.rows), dict(began))
+        return alone if before is None else join(before, alone)
+
+    if before is not None:
+        require_alike(before, report())
     for done, (suite, benchmark) in enumerate(chosen):
+        if began and suite not in began and finished is not None:
+            finished(report())
+        began.setdefault(suite, _now())
         if progress is not None:
             progress(f"{suite}: {benchmark.name}", done, len(chosen))
         shared.rows.extend(benchmark.run())
-    machine.update({f"{name}_at_end": value for name, value in load().items()})
-    return Report(began, version, plan.quick, machine, judge(shared.rows))
+    whole = report()
+    if finished is not None:
+        finished(whole)
+    return whole
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -118,7 +118,8 @@ def machine_line(report: Report) -> str:
     machine = report.machine
     kind = "a quick run" if report.quick else "a full run"
     parts = [
-        f"secagg {report.version}, {kind} of {report.date[:10]} on {machine.get('processor', 'an unnamed processor')}",
+        f"secagg {report.version}, {kind} of {report.date[:10]}{_when(report)} on "
+        f"{machine.get('processor', 'an unnamed processor')}",
         f"{machine.get('cores', '?')} cores",
         str(machine.get("python", "an unnamed Python")),
         f"NumPy {machine.get('numpy', '?')}",
@@ -127,6 +128,12 @@ def machine_line(report: Report) -> str:
         f"load {machine.get('load_1min', '?')} at the beginning, {machine.get('load_1min_at_end', '?')} at the end",
     ]
     return "Measured by " + ", ".join(parts) + "."
+
+
+def _when(report: Report) -> str:
+    """Between which times suites began: they may have been run one by one."""
+    times = sorted(report.began.values())
+    return f" (suites begun from {times[0][:16]} to {times[-1][:16]} UTC)" if len(times) > 1 else ""
 
 
 def summary(report: Report) -> str:

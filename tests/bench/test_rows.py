@@ -54,7 +54,7 @@ def test_a_report_survives_its_file(tmp_path: Path) -> None:
 def test_a_row_in_the_file_has_every_field(tmp_path: Path) -> None:
     write_report(_report(), tmp_path / "results.json")
     data = json.loads((tmp_path / "results.json").read_text())
-    assert set(data) == {"format", "date", "version", "quick", "machine", "rows"}
+    assert set(data) == {"format", "date", "version", "quick", "machine", "rows", "began"}
     for row in data["rows"]:
         assert set(row) == {field.name for field in fields(Row)}
     assert data["rows"][0] | {"measured": 5.0, "target": 0.9, "ratio": 5 / 6, "reached": False} == data["rows"][0]

@@ -49,8 +49,11 @@ def run(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out what is long: under two minutes in all.")] = False,
     json_file: Annotated[
-        MaybePath, typer.Option("--json", metavar="FILE", help="Also write the results there.")
+        MaybePath, typer.Option("--json", metavar="FILE", help="Also write the results there, after each suite.")
     ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep what that file has of suites that are not run now; with whole suites.")
+    ] = False,
     only: Annotated[
         Words,
         typer.Option(metavar="TEXT", help="Run benchmarks with a word in suite/name that begins so; may be repeated."),
@@ -61,7 +64,7 @@ def run(
     length: Annotated[MaybeInt, typer.Option(metavar="D", help="Measure vectors of this length instead.")] = None,
     huge: Annotated[
         bool,
-        typer.Option("--huge", help="In the suite scaling, cohorts up to 100 000 clients, too: 15 minutes and 10 GB."),
+        typer.Option("--huge", help="In the suite scaling, cohorts up to 100 000 clients, too: 5 minutes and 3 GB."),
     ] = False,
     seconds: Annotated[
         Optional[float],  # noqa: UP045
@@ -69,13 +72,15 @@ def run(
     ] = None,
 ) -> None:
     """Run benchmarks, each beside the floor that this machine shows in the same run, and print them as a table."""
+    if add and (json_file is None or only):
+        raise secagg.ParameterError("--add keeps what a file has of other suites: give it with --json, without --only")
     plan = (QUICK if quick else FULL).resized(tuple(clients or ()), length, seconds)
     if huge:
         plan = replace(plan, huge=HUGE_CLIENTS)
+    before = read_report(json_file) if add and json_file is not None and json_file.exists() else None
+    write = None if json_file is None else partial(write_report, path=json_file)
     with step_progress() as progress:
-        report = run_benchmarks(plan, secagg.__version__, suites or (), only or (), progress)
-    if json_file is not None:
-        write_report(report, json_file)
+        report = run_benchmarks(plan, secagg.__version__, suites or (), only or (), progress, before, write)
     sys.stdout.write(everything(report) + "\n")
 
 
