@@ -34,6 +34,7 @@ _KEY_BYTES: Final = 16
 _BLOCK_BYTES: Final = 16
 _WORDS_PER_BLOCK: Final = _BLOCK_BYTES // WORD_BYTES
 _NOWHERE: Final = -1
+_CACHE_LINE_BYTES: Final = 64
 _AEGIS_STREAM: Final = "void(*)(uint8_t *, size_t, uint8_t *, uint8_t *)"
 # Input of the cipher: one call for a slice of the mask engine, so that threads seldom wait for the interpreter lock.
 _ZEROS: Final = memoryview(bytes(2**18))
@@ -138,10 +139,9 @@ class _AesCtrStream:
 
     def write(self, octets: memoryview, word_offset: int) -> None:
         """Write words from `word_offset` on over `octets`; see `MaskStream`."""
-        contiguous = word_offset == self._next_word
+        expected, self._next_word = self._next_word, _NOWHERE
         # An interrupt below leaves the context anywhere: the next slice must seek.
-        self._next_word = _NOWHERE
-        if not contiguous:
+        if word_offset != expected:
             block, skipped_words = divmod(word_offset, _WORDS_PER_BLOCK)
             self._context.reset_nonce(block.to_bytes(_BLOCK_BYTES, "big"))
             self._context.update(bytes(skipped_words * WORD_BYTES))
@@ -187,7 +187,11 @@ def _aes_ctr_context(key: memoryview, mode: modes.CTR) -> CipherContext:
 
 
 def _write_key_stream(context: CipherContext, octets: memoryview) -> None:
-    for begin in range(0, len(octets), len(_ZEROS)):
+    size = len(octets)
+    if size <= len(_ZEROS):
+        context.update_into(_ZEROS[:size], octets)
+        return
+    for begin in range(0, size, len(_ZEROS)):
         piece = octets[begin : begin + len(_ZEROS)]
         context.update_into(_ZEROS[: len(piece)], piece)
 
@@ -254,6 +258,13 @@ def check_slice(out: NDArray[np.uint64], word_offset: int) -> tuple[memoryview, 
     if first < 0 or first + len(out) > MAX_STREAM_WORDS:
         raise ParameterError(f"words {first} .. {first + len(out)} lie outside the mask stream; stay within 0 .. 2^60")
     return out.view(np.uint8).data, first
+
+
+def empty_words(count: int) -> NDArray[np.uint64]:
+    """Return `count` words that begin with a cache line: NumPy adds such ones a quarter faster than as they come."""
+    octets = np.empty(count * WORD_BYTES + _CACHE_LINE_BYTES, dtype=np.uint8)
+    start = -octets.ctypes.data % _CACHE_LINE_BYTES
+    return octets[start : start + count * WORD_BYTES].view(np.uint64)
 
 
 def _to_host_order(octets: memoryview) -> None:

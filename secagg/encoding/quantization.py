@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from secagg.canonical import encode_fields
 from secagg.crypto.kdf import expand
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import AesCtrPrg
+from secagg.crypto.prg import AesCtrPrg, empty_words
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import InternalError, ParameterError
 from secagg.parameters.arguments import as_whole
@@ -74,7 +74,7 @@ class RoundingNoise:
         self._stream = prg.open(key)
         key.wipe()
         seed.wipe()
-        self._words = np.empty(-(-largest_slice // _ENTRIES_PER_NOISE_WORD), dtype=np.uint64)
+        self._words = empty_words(-(-largest_slice // _ENTRIES_PER_NOISE_WORD))
         self._word_offset = 0
 
     def draw(self, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
@@ -101,8 +101,8 @@ class Quantizer:
 
     def __init__(self, largest_slice: int, noise: RoundingNoise | None) -> None:
         self._noise = noise
-        self._reals = np.empty(largest_slice, dtype=np.float64)
-        self._finite = np.empty(largest_slice, dtype=np.float64)
+        self._reals = empty_words(largest_slice).view(np.float64)
+        self._finite = empty_words(largest_slice).view(np.float64)
         self._flags = np.empty(largest_slice, dtype=np.bool_)
 
     def encode(
@@ -138,12 +138,11 @@ class Quantizer:
         if isinstance(spec, Integers):
             clipped, missing = int(np.count_nonzero(_outside(spec, piece))), 0
             _offset_integers(spec, _limited(spec, piece), entries[: len(piece)])
-            _join_fields(entries.reshape(len(out), fields).T, width, out)
+            _join_fields(entries.reshape(len(out), fields).T, width, 0, out)
         else:
             clipped, missing = self._quantize(spec, piece, fields)
-            _join_fields(entries.reshape(fields, len(out)), width, out)
-            if spec.rounding == "stochastic":
-                np.subtract(out, np.uint64(_exponents(spec, fields, width)), out=out)
+            above = _exponents(spec, fields, width) if spec.rounding == "stochastic" else 0
+            _join_fields(entries.reshape(fields, len(out)), width, above, out)
         unused = len(entries) - len(piece)
         if unused:
             np.bitwise_and(out[-1:], np.uint64((1 << (fields - unused) * width) - 1), out=out[-1:])
@@ -171,12 +170,13 @@ class Quantizer:
             np.clip(source, real(-bound), real(bound), out=limited)
             np.not_equal(source, limited, out=flags)
             changed = int(np.count_nonzero(flags))
-            np.isnan(limited, out=flags)
-            missing = int(np.count_nonzero(flags))
+            # NaN alone is not what it is.
+            np.equal(limited, limited, out=flags)
+            missing = count - int(np.count_nonzero(flags))
             # Every bit of a NaN is masked off; a copy where there are some takes longer the more there are.
             keep, bits = flags.view(np.int8), limited.view(f"i{limited.itemsize}")
             mask = reals.view(bits.dtype)[:count]
-            np.subtract(keep, 1, out=keep)
+            np.negative(keep, out=keep)
             np.copyto(mask, keep)
             np.bitwise_and(bits, mask, out=bits)
             rest.fill(0)
@@ -318,14 +318,16 @@ def _exponents(spec: FixedPoint, fields: int, width: int) -> int:
     return sum(exponent << field * width for field in range(fields)) % (1 << _WORD_BITS)
 
 
-def _join_fields(rows: NDArray[np.uint64], width: int, out: NDArray[np.uint64]) -> None:
-    """Put the first row's entries into the lowest field of each word, and each row above the one before."""
+def _join_fields(rows: NDArray[np.uint64], width: int, above: int, out: NDArray[np.uint64]) -> None:
+    """Put the first row's entries into the lowest field of each word, and each row above the one before.
+
+    In the last row, which is in the cache; `out` is written once, without what stands above the entries.
+    """
     joined = rows[-1]
     for row in rows[-2::-1]:
-        np.left_shift(joined, np.uint64(width), out=out)
-        joined = np.add(out, row, out=out)
-    if joined is not out:
-        np.copyto(out, joined)
+        np.left_shift(joined, np.uint64(width), out=joined)
+        np.add(joined, row, out=joined)
+    np.subtract(joined, np.uint64(above), out=out)
 
 
 def _limited(spec: Integers, piece: NDArray[Any]) -> NDArray[np.int64]:

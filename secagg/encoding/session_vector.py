@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.crypto.prg import empty_words
 from secagg.crypto.randomness import RandomSource
 from secagg.encoding.layout import Layout, Section
 from secagg.encoding.packing import SLICE_WORDS, check_padding, pack_into, unpack
@@ -102,7 +103,7 @@ def encode_input(
     stochastic = any(isinstance(s.spec, FixedPoint) and s.spec.rounding == "stochastic" for s in sections)
     largest_slice = min(_SLICE_ENTRIES, max(section.words * section.fields_per_word for section in sections))
     quantizer = Quantizer(largest_slice, RoundingNoise(randomness, largest_slice) if stochastic else None)
-    words = np.empty(layout.words, dtype=np.uint64)
+    words = empty_words(layout.words)
     reports = tuple(
         _encode_section(section, values, sent, quantizer, words[section.word_slice])
         for section, values in zip(sections, flat, strict=True)

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.prg import MaskPrg, check_slice
+from secagg.crypto.prg import MaskPrg, check_slice, empty_words
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
 from secagg.executor import INLINE, Executor
@@ -134,19 +134,17 @@ class _Batch:
         """Open the streams, for one worker."""
         masks = self.masks
         streams = [
-            (self.prg.open(key.data), take) for key, take in zip(masks.keys, masks.negative.tolist(), strict=True)
+            (self.prg.open(key.data).write, np.subtract if negative else np.add)
+            for key, negative in zip(masks.keys, masks.negative.tolist(), strict=True)
         ]
-        buffer = np.empty(min(self.prg.segment_words, len(target)), dtype=np.uint64)
+        buffer = empty_words(min(self.prg.segment_words, len(target)))
 
         def add(place: range) -> None:
             piece, mask = target[place.start : place.stop], buffer[: len(place)]
             octets, offset = check_slice(mask, self.word_offset + place.start)
-            for stream, negative in streams:
-                stream.write(octets, offset)
-                if negative:
-                    np.subtract(piece, mask, out=piece)
-                else:
-                    np.add(piece, mask, out=piece)
+            for write, join in streams:
+                write(octets, offset)
+                join(piece, mask, piece)
 
         return add
 

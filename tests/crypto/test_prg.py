@@ -28,6 +28,7 @@ from secagg.crypto.prg import (
     _load_aegis,
     _stream_writer,
     _write_key_stream,
+    empty_words,
 )
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import ParameterError
@@ -385,3 +386,10 @@ def test_a_missing_pyaegis_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ParameterError, match=r"suite 0x0002 needs the 'fast' extra: pip install 'secagg\[fast\]'"):
         open_stream(AegisPrg())
     assert words(open_stream(AesCtrPrg()), 0, 1).tolist() == OWN_ANSWERS["AesCtrPrg", 0][:1]
+
+
+@pytest.mark.parametrize("count", [1, 1000, 2**15])
+def test_words_for_sums_begin_with_a_cache_line(count: int) -> None:
+    words = [empty_words(count) for _ in range(5)]
+    assert {(len(each), each.dtype, each.ctypes.data % 64) for each in words} == {(count, np.dtype(np.uint64), 0)}
+    assert all(each.flags.writeable and each.flags.c_contiguous for each in words)

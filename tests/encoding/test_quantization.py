@@ -363,13 +363,14 @@ def test_the_steps_are_the_same_whatever_the_values_and_the_weight(
 ) -> None:
     """The server chooses clip, and would read off the time whether anything is beyond it."""
     seen = set()
+    quantized(fixed_point(2, rounding=rounding), np.zeros(2))  # what follows from the specification is remembered
     for values in ([0.5, -0.5], [0.5, 7.0], [np.inf, -np.inf], [np.nan, np.nan], [0.0, 0.0]):
         for weight in (0, 1, 7):
             monkeypatch.setattr(quantization, "np", recorder := Recorder())
             quantized(fixed_point(2, rounding=rounding), np.array(values), weight)
             seen.add(tuple(recorder.taken))
     (steps,) = seen
-    assert "isnan" in steps
+    assert {"clip", "not_equal", "equal", "bitwise_and"} <= set(steps)
     seen.clear()
     for whole in ([1, 2], [1, 90], [-90, 90]):
         monkeypatch.setattr(quantization, "np", recorder := Recorder())

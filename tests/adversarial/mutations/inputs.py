@@ -63,8 +63,8 @@ MUTATIONS: Final = (
         "NaN and infinity are refused",
         (
             QUANTIZATION,
-            "            missing = int(np.count_nonzero(flags))",
-            "            if np.any(flags):\n                raise ParameterError('refused')\n            missing = 0",
+            "            missing = count - int(np.count_nonzero(flags))",
+            "            if not np.all(flags):\n                raise ParameterError('no')\n            missing = 0",
         ),
     ),
     m(

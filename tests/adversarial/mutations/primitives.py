@@ -22,8 +22,8 @@ MUTATIONS: Final = (
         "masks of 52 bits",
         (
             "masking/engine.py",
-            "stream.write(octets, offset)",
-            "stream.write(octets, offset); mask &= np.uint64((1 << 52) - 1)",
+            "write(octets, offset)",
+            "write(octets, offset); mask &= np.uint64((1 << 52) - 1)",
         ),
     ),
     m(
@@ -31,22 +31,22 @@ MUTATIONS: Final = (
         "masks of 32 bits",
         (
             "masking/engine.py",
-            "stream.write(octets, offset)",
-            "stream.write(octets, offset); mask &= np.uint64(0xFFFFFFFF)",
+            "write(octets, offset)",
+            "write(octets, offset); mask &= np.uint64(0xFFFFFFFF)",
         ),
     ),
     m(
         "07",
         "a small mask",
-        ("masking/engine.py", "stream.write(octets, offset)", "stream.write(octets, offset); mask %= np.uint64(7)"),
+        ("masking/engine.py", "write(octets, offset)", "stream.write(octets, offset); mask %= np.uint64(7)"),
     ),
     m(
         "08",
         "the stream begins anew in the middle",
         (
             "masking/engine.py",
-            "stream.write(octets, offset)",
-            "stream.write(octets, offset); half = len(mask) // 2; mask[half : 2 * half] = mask[:half]",
+            "write(octets, offset)",
+            "write(octets, offset); half = len(mask) // 2; mask[half : 2 * half] = mask[:half]",
         ),
     ),
     m(
