@@ -33,8 +33,8 @@ from secagg.crypto.agreement import AgreementKey
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import TopologyKind
 from secagg.parameters.graph_conditions import threshold_resists
-from secagg.protocol.client_states import HeldShares
 from secagg.protocol.events import ClientDropped
+from secagg.protocol.secret_rows import SecretRows
 from secagg.wire.codec import decode_client_message, decode_server_message
 from tests.harness import ROUNDS, TEST_POLICY, Harness, alter
 
@@ -317,8 +317,8 @@ def _secrets_of(value: object) -> list[SecretBytes]:
             return [value]
         case AgreementKey():
             return [value.secret]
-        case HeldShares():
-            return [value.seed_share, value.mask_key_share]
+        case SecretRows():
+            return [value.joined]
         case dict():
             return [secret for item in value.values() for secret in _secrets_of(item)]
     return []

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from secagg.canonical import Writer, encode_fields
+from secagg.canonical import TAG_BYTES, TAG_INTEGER, Writer, encode_fields
 from secagg.crypto import hybrid, kdf, kem
 from secagg.crypto.agreement import LoadedKey, load_public
 from secagg.crypto.hybrid import PrivateKey
@@ -23,6 +23,9 @@ from secagg.crypto.labels import Label
 from secagg.crypto.secret import SecretBytes
 
 _PRG_KEY_BYTES: Final = 16
+# Two integers, and one with the head of a public key, as `Writer` writes them: a client needs four for each neighbor.
+_ENDS: Final = struct.Struct(">BQBQ")
+_PARTY: Final = struct.Struct(">BQBI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +144,44 @@ def channel_keys(
     Raises:
         LowOrderPointError: the peer's public key is of low order.
     """
-    first = key.x25519 if isinstance(key, hybrid.HybridKey) else key
-    extracted = kdf.extract_bytes(binding, first.agree_loaded(load_public(hybrid.halves(peer_public)[0])))
-    own, other = _party(client, key.public), _party(peer, peer_public)
-    infos = _channel_info(binding, own, other), _channel_info(binding, other, own)
-    sending, receiving = (SecretBytes(kdf.expand_bytes(extracted, info, kdf.HASH_BYTES)) for info in infos)
-    return sending, receiving
+    sending, receiving = ChannelKeys(key, binding, client).with_peer(peer, peer_public)
+    return SecretBytes(sending), SecretBytes(receiving)
+
+
+class ChannelKeys:
+    """The keys of one client's channels with its peers: what is the same for all of them is made once.
+
+    Args:
+        key: the client's channel key.
+        binding: cohort digest, or session digest in a sparse graph.
+        client: whose key it is.
+    """
+
+    __slots__ = ("_before", "_binding", "_key", "_own")
+
+    def __init__(self, key: PrivateKey, binding: bytes, client: int) -> None:
+        self._key = key.x25519 if isinstance(key, hybrid.HybridKey) else key
+        self._binding = binding
+        self._own = _party(client, key.public)
+        self._before = _bound(Label.CHANNEL_KEY, binding)
+
+    def with_peer(self, peer: int, public: bytes) -> tuple[bytes, bytes]:
+        """The two keys of :func:`channel_keys`, without objects for what is secret.
+
+        Raises:
+            LowOrderPointError: the peer's public key is of low order.
+        """
+        agreed = self._key.agree_loaded(load_public(hybrid.halves(public)[0]))
+        extracted, other = kdf.extract_bytes(self._binding, agreed), _party(peer, public)
+        return (
+            kdf.expand_bytes(extracted, self._before + self._own + other, kdf.HASH_BYTES),
+            kdf.expand_bytes(extracted, self._before + other + self._own, kdf.HASH_BYTES),
+        )
 
 
 def share_associated_data(binding: bytes, sender: int, receiver: int, mask_ciphertext: bytes = b"") -> bytes:
     """Associated data of the sealed shares from one client to another, and of a mask ciphertext beside them."""
-    bound = _bound(Label.SHARE_ENCRYPTION, binding) + Writer().integer(sender).integer(receiver).finish()
+    bound = _bound(Label.SHARE_ENCRYPTION, binding) + _ENDS.pack(TAG_INTEGER, sender, TAG_INTEGER, receiver)
     return bound + Writer().data(mask_ciphertext).finish() if mask_ciphertext else bound
 
 
@@ -250,6 +280,5 @@ def _bound(label: Label, digest: bytes) -> bytes:
     return encode_fields(label, digest)
 
 
-@lru_cache(maxsize=4096)
 def _party(client: int, public: bytes) -> bytes:
-    return Writer().integer(client).data(public).finish()
+    return _PARTY.pack(TAG_INTEGER, client, TAG_BYTES, len(public)) + public

@@ -30,6 +30,7 @@ SECRET_BYTES: Final = 32
 LIMBS: Final = 18
 LIMB_BITS: Final = 15
 SHARE_BYTES: Final = 2 * LIMBS
+PAIR_BYTES: Final = 2 * SHARE_BYTES
 MAX_HOLDERS: Final = field.PRIME - 1
 
 _PADDING_BITS: Final = LIMBS * LIMB_BITS - 8 * SECRET_BYTES
@@ -61,6 +62,23 @@ def share_secrets(
         ParameterError: no secret or one that is not 32 bytes; threshold outside 1..degree; degree above
             65520; a point outside 1..degree or repeated.
     """
+    rows = share_rows(secrets, threshold, degree, randomness, points)
+    shares = [SecretBytes(row.data) for row in rows]
+    rows.fill(0)
+    return shares
+
+
+def share_rows(
+    secrets: Sequence[SecretBytes],
+    threshold: int,
+    degree: int,
+    randomness: RandomSource,
+    points: Sequence[int] | None = None,
+) -> NDArray[np.uint8]:
+    """Do what `share_secrets` does, with a row for each point: uint8, shape (points, 36 · len(secrets)).
+
+    The caller overwrites the rows once they are sealed.
+    """
     holders = _checked_holders(threshold, degree, points)
     if not secrets:
         raise ParameterError("there is no secret to share; give at least one")
@@ -72,10 +90,9 @@ def share_secrets(
     coefficients[1:] = field.uniform(randomness, (threshold - 1, LIMBS * len(secrets)))
     values = field.evaluate(coefficients, holders)
     elements = values.astype(">u2").view(np.uint8)
-    shares = [SecretBytes(row.data) for row in elements]
-    for array in (coefficients, values, elements):
+    for array in (coefficients, values):
         array.fill(0)
-    return shares
+    return elements
 
 
 def split_shares(shares: SecretBytes) -> tuple[SecretBytes, ...]:

@@ -54,7 +54,7 @@ def acknowledge(
             f"{len(contributors)} contributors; sums over fewer than {context.parameters.minimum_contributors} "
             "are not released",
         )
-    held = tuple(owner for owner in sorted(state.held) if owner in contributors)
+    held = tuple(owner for owner in state.held if owner in contributors)
     if tuple(owner for owner, _ in message.inclusions) != held:
         raise PeerMisbehaved(
             Violation.INCLUSIONS_OF_WRONG_CLIENTS,
@@ -103,7 +103,7 @@ def owners_to_reveal(
             Violation.CONFIRMATIONS_BELOW_THRESHOLD,
             f"{len(message.confirmations)} acknowledgements; the threshold is {context.parameters.threshold}",
         )
-    owners = sorted(state.held)
+    owners = list(state.held)
     return [each for each in owners if each in contributors], [each for each in owners if each not in contributors]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
+
+import numpy as np
 
 from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
@@ -13,7 +16,7 @@ from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import pack_vector
 from secagg.errors import DecodeError, LocalProtocolError, PeerMisbehaved, Violation
-from secagg.masking.engine import MaskTerm, add_masks
+from secagg.masking.engine import MaskKeys, add_masks
 from secagg.parameters import ClientId
 from secagg.protocol.acknowledging import sign_inclusion
 from secagg.protocol.chosen_edges import unpack_set
@@ -24,11 +27,14 @@ from secagg.protocol.client_states import (
     AwaitingUnmasking,
     ChosenView,
     ClientStep,
-    HeldShares,
 )
-from secagg.protocol.messages import MaskedInputCollectionRequest, MaskedInputCollectionResponse
-from secagg.protocol.parcels import split_parcel
+from secagg.protocol.listed import Listed
+from secagg.protocol.messages import SEALED_BYTES, MaskedInputCollectionRequest, MaskedInputCollectionResponse
+from secagg.protocol.parcels import check_parcel, split_parcel
+from secagg.protocol.secret_rows import SecretRows
 from secagg.protocol.transitions import CLIENT_TRANSITIONS, ClientPhase
+
+_NO_PAIR: Final = bytes(shamir.PAIR_BYTES)
 
 
 def mask_input(
@@ -50,12 +56,16 @@ def mask_input(
     if state.input is None:
         raise LocalProtocolError("the server asks for the masked input; call set_input() first")
     words = state.input.words
-    peers, view, inclusion = sorted(held), None, b""
+    peers, view, inclusion = list(held), None, b""
     if state.view is not None:
         view = replace(state.view, sharers=message.sharers, holders=_holders_in(state.view, sharers))
         peers = sorted({*held, *view.holders})
         inclusion = sign_inclusion(context, view)
-    add_masks(words, _terms(state, peers, mask_ciphertexts), context.suite.prg, executor=context.executor)
+    masks = _masks(state, peers, mask_ciphertexts)
+    try:
+        add_masks(words, masks, context.suite.prg, executor=context.executor)
+    finally:
+        masks.wipe()
     outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words), inclusion)
     following = CLIENT_TRANSITIONS[context.parameters.threat_model][state.phase][type(message)]
     if following is ClientPhase.CONSISTENCY_CHECK:
@@ -70,7 +80,7 @@ def _check_sharers(state: AwaitingMaskedInput, message: MaskedInputCollectionReq
         DecodeError: what says who the sharers are is not of this session's graph.
         PeerMisbehaved: too few holders, or senders that are no sharers.
     """
-    context, senders = state.context, frozenset(sender for sender, _ in message.ciphertexts)
+    context, senders = state.context, frozenset[ClientId](Listed.of(message.ciphertexts).clients.tolist())
     count, sharers = len(senders), frozenset[ClientId]()
     if state.view is not None:
         sharers = unpack_set(context.parameters.cohort, message.sharers)
@@ -96,45 +106,76 @@ def _holders_in(view: ChosenView, sharers: frozenset[ClientId]) -> tuple[ClientI
 
 def _open_all(
     state: AwaitingMaskedInput, message: MaskedInputCollectionRequest
-) -> tuple[dict[ClientId, HeldShares], dict[ClientId, bytes], dict[ClientId, bytes]]:
-    """The shares that each sharer sent, in a hybrid suite the mask ciphertexts, and the pairs that cannot be read."""
-    context = state.context
-    held: dict[ClientId, HeldShares] = {}
-    mask_ciphertexts: dict[ClientId, bytes] = {}
-    unreadable: dict[ClientId, bytes] = {}
-    commitments = Commitments(context.session, state.binding) if context.deals_signed else None
-    for sender, content in message.ciphertexts:
-        key = state.receiving_keys.get(sender)
-        if key is None:
-            raise PeerMisbehaved(
-                Violation.CIPHERTEXT_OF_A_STRANGER, f"client {sender} advertised no keys to {context.client}"
-            )
-        parcel = split_parcel(context, sender, context.client, content, wrapped=False)
-        if state.channel_kem is not None:
-            # The state's own key stays as it is: without an input the request is looked at again.
-            secret = state.channel_kem.decapsulate(parcel.channel_ciphertext)
-            sent = Encapsulated(secret, parcel.channel_ciphertext)
-            key = key_schedule.hybrid_key(SecretBytes(key.expose()), sent, state.binding)
-        bound = key_schedule.share_associated_data(state.binding, sender, context.client, parcel.mask_ciphertext)
-        try:
-            seed, mask_key = shamir.split_shares(aead.open_sealed(key, parcel.sealed, bound))
-        except (aead.AuthenticationError, shamir.ShareError):
-            unreadable[sender] = content
+) -> tuple[SecretRows, dict[ClientId, bytes], dict[ClientId, bytes]]:
+    """The shares that each sharer sent, in a hybrid suite the mask ciphertexts, and the pairs that cannot be read.
+
+    Raises:
+        PeerMisbehaved: a sender that advertised no keys.
+        DecodeError: a parcel of another length than the suite fixes.
+    """
+    context, parcels = state.context, Listed.of(message.ciphertexts)
+    senders = parcels.clients
+    places = state.receiving_keys.places(senders)
+    if np.any(places < 0):
+        raise PeerMisbehaved(
+            Violation.CIPHERTEXT_OF_A_STRANGER,
+            f"client {senders[np.argmin(places)]} advertised no keys to {context.client}",
+        )
+    keys = state.receiving_keys.rows[places].tobytes()
+    mask_ciphertexts, opened, unreadable = dict[ClientId, bytes](), list[bytes](), set[ClientId]()
+    for place, (sender, content) in enumerate(parcels):
+        key = keys[place * aead.KEY_BYTES : (place + 1) * aead.KEY_BYTES]
+        mask_ciphertext = b""
+        if state.channel_kem is None:
+            check_parcel(context, sender, context.client, len(content), wrapped=False)
+            sealed = content[:SEALED_BYTES]
         else:
-            held[sender] = HeldShares(seed, mask_key)
-            # Or what is revealed of the pair would not count, and nobody could be held to it.
-            if commitments and commitments.of(sender, context.client, seed, mask_key) != parcel.commitment:
-                unreadable[sender] = content
-        mask_ciphertexts[sender] = parcel.mask_ciphertext
-    return held, mask_ciphertexts, unreadable
+            parcel = split_parcel(context, sender, context.client, content, wrapped=False)
+            sealed = parcel.sealed
+            mask_ciphertext = mask_ciphertexts[sender] = parcel.mask_ciphertext
+            sent = Encapsulated(state.channel_kem.decapsulate(parcel.channel_ciphertext), parcel.channel_ciphertext)
+            key = bytes(key_schedule.hybrid_key(SecretBytes(key), sent, state.binding).expose())
+        bound = key_schedule.share_associated_data(state.binding, sender, context.client, mask_ciphertext)
+        try:
+            opened.append(aead.open_bytes(key, sealed, bound))
+        except aead.AuthenticationError:
+            opened.append(_NO_PAIR)
+            unreadable.add(sender)
+    held = SecretRows(senders, SecretBytes(b"".join(opened)))
+    unreadable.update(_not_shares(held))
+    if context.deals_signed:
+        unreadable.update(_not_committed(state, held, parcels))
+    return held, mask_ciphertexts, {sender: pair for sender, pair in parcels if sender in unreadable}
 
 
-def _terms(
-    state: AwaitingMaskedInput, sharers: list[ClientId], mask_ciphertexts: dict[ClientId, bytes]
-) -> list[MaskTerm]:
+def _not_shares(held: SecretRows) -> list[ClientId]:
+    """Those whose pairs have an element that is not canonical."""
+    shares = shamir.are_canonical_elements(shamir.elements_in(held.joined))
+    senders: list[ClientId] = held.clients[~shares.reshape(-1, 2).all(axis=1)].tolist()
+    return senders
+
+
+def _not_committed(state: AwaitingMaskedInput, held: SecretRows, parcels: Listed) -> list[ClientId]:
+    """Those that committed to another pair: what is revealed of it would not count, and nobody be held to it."""
+    commitments, receiver = Commitments(state.context.session, state.binding), state.context.client
+    pairs, width = held.joined.expose(), held.width
+    return [
+        sender
+        for place, (sender, content) in enumerate(parcels)
+        if commitments.of(
+            sender,
+            receiver,
+            pairs[place * width : place * width + shamir.SHARE_BYTES],
+            pairs[place * width + shamir.SHARE_BYTES : (place + 1) * width],
+        )
+        != content[SEALED_BYTES:]
+    ]
+
+
+def _masks(state: AwaitingMaskedInput, sharers: list[ClientId], mask_ciphertexts: dict[ClientId, bytes]) -> MaskKeys:
     """The self mask, and one pairwise mask for each sharer: plus towards higher ids, minus towards lower."""
     context = state.context
-    terms = [MaskTerm(key_schedule.self_mask_key(state.self_mask_seed, context.session), negative=False)]
+    derived = [bytes(key_schedule.self_mask_key(state.self_mask_seed, context.session).expose())]
     keys = PairwiseMaskKeys(state.mask_key, context.session, state.binding, context.client)
     for peer in sharers:
         encapsulated = state.encapsulated.get(peer)
@@ -142,10 +183,10 @@ def _terms(
             ciphertext = mask_ciphertexts[peer]
             encapsulated = Encapsulated(state.mask_key.kem.decapsulate(ciphertext), ciphertext)
         try:
-            key = keys.with_peer(MaskPeer.of(peer, state.mask_publics[peer]), encapsulated)
+            derived.append(keys.with_peer(MaskPeer.of(peer, state.mask_publics[peer]), encapsulated))
         except LowOrderPointError as error:
             raise PeerMisbehaved(
                 Violation.PUBLIC_KEY_OF_LOW_ORDER, f"the mask key shown for client {peer} is of low order"
             ) from error
-        terms.append(MaskTerm(SecretBytes(key), negative=context.client > peer))
-    return terms
+    table = np.frombuffer(bytearray().join(derived), dtype=np.uint8).reshape(len(derived), context.suite.prg.key_bytes)
+    return MaskKeys(table, np.array([False, *(context.client > peer for peer in sharers)]))

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from secagg.crypto import aead, dealing, kem, key_schedule, shamir
-from secagg.crypto.agreement import LowOrderPointError
-from secagg.crypto.commitments import Commitments
+from secagg.crypto import dealing, key_schedule, shamir
 from secagg.crypto.hybrid import HybridKey, halves, is_canonical, private_key
-from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.randomness import RandomSource
-from secagg.crypto.secret import SecretBytes
 from secagg.crypto.signing import verify
 from secagg.encoding.layout import Layout
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
@@ -21,6 +17,7 @@ from secagg.parameters.graph_conditions import SECURITY_BITS, threshold_resists
 from secagg.parameters.policy import ClientPolicy
 from secagg.parameters.vectors import VectorSpec
 from secagg.protocol.chosen_edges import MOST_CHOOSERS, draw_holders
+from secagg.protocol.client_dealing import agree_on_channels, seal_pairs, share_pairs
 from secagg.protocol.client_states import (
     AwaitingAdvertiseKeys,
     AwaitingMaskedInput,
@@ -39,7 +36,7 @@ from secagg.protocol.messages import (
     ShareKeysRequest,
     ShareKeysResponse,
 )
-from secagg.protocol.parcels import Parcel, check_public_keys
+from secagg.protocol.parcels import check_public_keys
 from secagg.protocol.topology import share_points
 
 
@@ -212,52 +209,12 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
             ((ad.client, ad.channel_public, ad.mask_public, ad.commitment) for ad in message.advertisements),
         )
     points = share_points(state.holders if context.chosen else context.neighbours)
-    sealed_for = [peer.client for peer in peers if peer.client in points]
-    shares = shamir.share_secrets(
-        [state.self_mask_seed, state.mask_secret],
-        context.parameters.threshold,
-        len(points),
-        randomness,
-        points=[points[client] for client in sealed_for],
-    )
-    pairs = dict(zip(sealed_for, shares, strict=True))
-    receiving_keys: dict[ClientId, SecretBytes] = {}
-    encapsulated: dict[ClientId, Encapsulated] = {}
-    parcels: list[tuple[ClientId, bytes]] = []
-    commitments = Commitments(context.session, binding) if context.deals_signed else None
-    for peer in peers:
-        try:
-            sending, receiving = key_schedule.channel_keys(
-                state.channel_key, peer.channel_public, binding, context.client, peer.client
-            )
-        except LowOrderPointError as error:
-            raise _low_order(peer.client) from error
-        receiving_keys[peer.client] = receiving
-        pair = pairs.get(peer.client)
-        if pair is None:
-            sending.wipe()
-            continue
-        channel_ciphertext = mask_ciphertext = wrap = b""
-        if context.suite.hybrid:
-            sent = _encapsulated(peer.channel_public, randomness)
-            sending, channel_ciphertext = key_schedule.hybrid_key(sending, sent, binding), sent.ciphertext
-            if context.client < peer.client:
-                kept = encapsulated[peer.client] = _encapsulated(peer.mask_public, randomness)
-                mask_ciphertext = kept.ciphertext
-                wrapped = key_schedule.mask_wrap(
-                    state.mask_secret, binding, context.client, peer.client, kept.secret, mask_ciphertext
-                )
-                wrap = bytes(wrapped.expose())
-        nonce = bytes(randomness.secret(aead.NONCE_BYTES).expose())
-        bound = key_schedule.share_associated_data(binding, context.client, peer.client, mask_ciphertext)
-        committed = b""
-        if commitments is not None:
-            both = pair.expose()
-            committed = commitments.of(
-                context.client, peer.client, both[: shamir.SHARE_BYTES], both[shamir.SHARE_BYTES :]
-            )
-        sealed = aead.seal(sending, pair, bound, nonce)
-        parcels.append((peer.client, Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap, committed).join()))
+    sending, receiving_keys = agree_on_channels(state, binding, peers)
+    dealt_to = [(peer, key) for peer, key in zip(peers, sending, strict=True) if peer.client in points]
+    sealed_for = tuple(peer.client for peer, _ in dealt_to)
+    pairs = share_pairs(state, points, sealed_for, randomness)
+    parcels, encapsulated = seal_pairs(state, binding, dealt_to, pairs, randomness)
+    pairs.fill(0)
     # With its own among them, which signatures in a chosen graph name.
     mask_publics = {ad.client: ad.mask_public for ad in message.advertisements}
     following = AwaitingMaskedInput(
@@ -269,10 +226,10 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
         mask_publics,
         state.channel_key.kem if isinstance(state.channel_key, HybridKey) else None,
         encapsulated,
-        view=ChosenView(mask_publics, tuple(sealed_for)) if context.chosen else None,
+        view=ChosenView(mask_publics, sealed_for) if context.chosen else None,
     )
     if isinstance(state.channel_key, HybridKey) or not context.deals_signed or context.identity is None:
-        return ClientStep(following, ShareKeysResponse(context.session, tuple(parcels)))
+        return ClientStep(following, ShareKeysResponse(context.session, parcels))
     publics = {peer.client: peer.channel_public for peer in peers}
     entries = [dealing.dealt_entry(receiver, publics[receiver], pair) for receiver, pair in parcels]
     attestation = dealing.attest(
@@ -280,12 +237,8 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
     )
     return ClientStep(
         replace(following, channel_key=state.channel_key, channel_publics=publics),
-        ShareKeysResponse(context.session, tuple(parcels), attestation),
+        ShareKeysResponse(context.session, parcels, attestation),
     )
-
-
-def _encapsulated(public: bytes, randomness: RandomSource) -> Encapsulated:
-    return Encapsulated(*kem.encapsulate(halves(public)[1], randomness))
 
 
 def _check_advertisements(
@@ -346,9 +299,3 @@ def _check_advertisements(
                     f"the advertisement of client {peer.client} is not signed by its key in the roster",
                 )
     return sorted(peers, key=lambda peer: peer.client)
-
-
-def _low_order(client: ClientId) -> PeerMisbehaved:
-    return PeerMisbehaved(
-        Violation.PUBLIC_KEY_OF_LOW_ORDER, f"the public key shown for client {client} is of low order"
-    )

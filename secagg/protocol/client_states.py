@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from secagg.crypto import aead
 from secagg.crypto.hybrid import PrivateKey
 from secagg.crypto.kem import KemKey
 from secagg.crypto.key_schedule import Encapsulated
 from secagg.crypto.secret import SecretBytes
+from secagg.crypto.shamir import PAIR_BYTES
 from secagg.crypto.signing import IdentityKey
 from secagg.encoding.session_vector import EncodedInput
 from secagg.errors import AbortReason
@@ -24,6 +26,7 @@ from secagg.parameters.policy import ClientPolicy
 from secagg.protocol.context import SessionContext, session_context
 from secagg.protocol.messages import Advertisement, ClientMessage
 from secagg.protocol.roster import Roster, check_identity
+from secagg.protocol.secret_rows import SecretRows
 from secagg.protocol.transitions import ClientPhase
 
 
@@ -135,7 +138,7 @@ class AwaitingMaskedInput:
         binding: cohort digest, or session digest in a sparse graph.
         mask_key: private mask key.
         self_mask_seed: 32 bytes.
-        receiving_keys: by neighbour; in a hybrid suite from X25519 alone, until the neighbour's ciphertext comes.
+        receiving_keys: 32 bytes by neighbour; in a hybrid suite from X25519 alone, until its ciphertext comes.
         mask_publics: mask public keys by client that was shown, this one's own among them.
         channel_kem: what that ciphertext is for, in a hybrid suite.
         encapsulated: in a hybrid suite, what this client encapsulated to the mask keys of those with higher ids.
@@ -150,7 +153,7 @@ class AwaitingMaskedInput:
     binding: bytes
     mask_key: PrivateKey
     self_mask_seed: SecretBytes
-    receiving_keys: Mapping[ClientId, SecretBytes]
+    receiving_keys: SecretRows
     mask_publics: Mapping[ClientId, bytes]
     channel_kem: KemKey | None = None
     encapsulated: Mapping[ClientId, Encapsulated] = field(default_factory=dict)
@@ -158,6 +161,9 @@ class AwaitingMaskedInput:
     view: ChosenView | None = field(default=None, repr=False)
     channel_key: PrivateKey | None = None
     channel_publics: Mapping[ClientId, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.receiving_keys.check_width(aead.KEY_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,22 +193,20 @@ class AwaitingDisclosure:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldShares:
-    """The two shares that a client holds of one neighbour's secrets; it may reveal one of them, once."""
-
-    seed_share: SecretBytes
-    mask_key_share: SecretBytes
-
-
-@dataclass(frozen=True, slots=True)
 class AwaitingConsistencyCheck:
-    """Sent its masked input; mask key and seed are erased, only shares of owners remain (and a chosen graph's view)."""
+    """Sent its masked input; mask key and seed are erased, only shares of owners remain (and a chosen graph's view).
+
+    `held` has two shares by owner, 72 bytes: of the seed, and of the mask key. Of each two one may be revealed, once.
+    """
 
     phase: ClassVar[ClientPhase] = ClientPhase.CONSISTENCY_CHECK
     context: ClientContext
     binding: bytes
-    held: Mapping[ClientId, HeldShares]
+    held: SecretRows
     view: ChosenView | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.held.check_width(PAIR_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ class AwaitingUnmasking:
     Attributes:
         context: session context.
         binding: cohort digest, or session digest in a sparse graph.
-        held: shares by owner; the owners are the sharers among the neighbours.
+        held: two shares by owner, as before; the owners are the sharers among the neighbours.
         contributors: the set that this client confirmed; None in the semi-honest model, and in a chosen graph.
         view: in a chosen graph, what this client acknowledged.
     """
@@ -220,9 +224,12 @@ class AwaitingUnmasking:
     phase: ClassVar[ClientPhase] = ClientPhase.UNMASKING
     context: ClientContext
     binding: bytes
-    held: Mapping[ClientId, HeldShares]
+    held: SecretRows
     contributors: tuple[ClientId, ...] | None = None
     view: ChosenView | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.held.check_width(PAIR_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,18 +251,18 @@ class ClientAborted:
 
 def wipe(state: ClientState) -> None:
     """Overwrite the secrets of an abandoned state: a traceback may keep it alive for long (best effort)."""
-    secrets: list[SecretBytes | PrivateKey | KemKey] = []
+    secrets: list[SecretBytes | SecretRows | PrivateKey | KemKey] = []
     match state:
         case AwaitingShareKeys():
             secrets = [state.channel_key, state.mask_key, state.mask_secret, state.self_mask_seed]
         case AwaitingMaskedInput():
-            secrets = [state.mask_key, state.self_mask_seed, *state.receiving_keys.values()]
+            secrets = [state.mask_key, state.self_mask_seed, state.receiving_keys]
             secrets += [each.secret for each in state.encapsulated.values()]
             secrets += [key for key in (state.channel_kem, state.channel_key) if key]
         case AwaitingDisclosure():
             secrets = [state.channel_key] if state.channel_key else []
         case AwaitingConsistencyCheck() | AwaitingUnmasking():
-            secrets = [share for pair in state.held.values() for share in (pair.seed_share, pair.mask_key_share)]
+            secrets = [state.held]
         case _:
             pass
     for secret in secrets:

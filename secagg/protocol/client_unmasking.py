@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from secagg.crypto.commitments import Commitments, ShareKind
+import numpy as np
+
+from secagg.crypto import shamir
+from secagg.crypto.commitments import DIGEST_BYTES, Commitments, ShareKind
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import PeerMisbehaved, Violation
@@ -52,25 +55,26 @@ def _reveal(state: AwaitingUnmasking, survivors: list[ClientId], dropped: list[C
 
 def _revealed(state: AwaitingUnmasking, owners: list[ClientId], kind: ShareKind) -> RevealedShares:
     """The shares of this kind, and where dealings are signed the digest of the other one behind each."""
-    context, parts = state.context, list[memoryview | bytes]()
-    commitments = Commitments(context.session, state.binding) if context.deals_signed else None
-    for owner in owners:
-        held = state.held[owner]
-        share, other = held.seed_share, held.mask_key_share
-        if kind is ShareKind.MASK_KEY:
-            share, other = other, share
-        parts.append(share.expose())
-        if commitments is not None:
-            parts.append(commitments.digest(owner, context.client, kind.other, other))
-    joined = bytearray().join(parts)
-    revealed = RevealedShares(tuple(owners), SecretBytes(joined))
-    joined[:] = bytes(len(joined))
+    context, held = state.context, state.held
+    chosen = held.rows[held.places(np.array(owners, dtype=np.uint64))]
+    seeds, keys = chosen[:, : shamir.SHARE_BYTES], chosen[:, shamir.SHARE_BYTES :]
+    shown, others = (seeds, keys) if kind is ShareKind.SEED else (keys, seeds)
+    if context.deals_signed:
+        commitments = Commitments(context.session, state.binding)
+        digests = [
+            commitments.digest(owner, context.client, kind.other, other.tobytes())
+            for owner, other in zip(owners, others, strict=True)
+        ]
+        behind = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(owners), DIGEST_BYTES)
+        shown = np.hstack([shown, behind])
+    revealed = RevealedShares(tuple(owners), SecretBytes(shown.tobytes()))
+    chosen.fill(0)
     return revealed
 
 
 def _check_sets(state: AwaitingUnmasking, survivors: frozenset[ClientId], dropped: frozenset[ClientId]) -> None:
     parameters, client = state.context.parameters, state.context.client
-    sharers = state.held.keys()
+    sharers = frozenset(state.held)
     if survivors & dropped:
         raise PeerMisbehaved(
             Violation.CLIENT_LISTED_AS_BOTH_SURVIVOR_AND_DROPPED,

@@ -38,7 +38,7 @@ def confirm_contributors(
             Violation.OWN_INPUT_NOT_AMONG_CONTRIBUTORS,
             f"client {context.client} sent its input and is not among the contributors",
         )
-    strangers = others - state.held.keys()
+    strangers = others.difference(state.held)
     if strangers:
         raise PeerMisbehaved(
             Violation.CONTRIBUTOR_NOT_A_SHARER, f"contributor {min(strangers)} shared no keys with {context.client}"

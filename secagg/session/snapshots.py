@@ -38,6 +38,7 @@ from secagg.protocol.events import Blame
 from secagg.protocol.forwarding import Dealt, DealtTable
 from secagg.protocol.listed import Listed, Run
 from secagg.protocol.messages import Advertisement, RevealedShares, UnmaskingResponse
+from secagg.protocol.secret_rows import SecretRows
 from secagg.protocol.server_states import CollectingState
 from secagg.session.input_limits import FrozenLimits
 from secagg.session.participation import ParticipationLimits
@@ -55,7 +56,7 @@ _PLAIN: Final = {
         ParticipationLimits,
         FrozenLimits,
         Encapsulated,
-        client_states.HeldShares,
+        SecretRows,
         client_states.ChosenView,
         client_states.AccusedPair,
         Blame,
@@ -220,6 +221,8 @@ def _built(kind: type[Any], fields: Mapping[str, Any], **context: object) -> obj
         return kind(**context, **fields)
     except TypeError as error:
         raise DecodeError(f"a snapshot of {kind.__name__} has other fields than this release") from error
+    except ParameterError as error:
+        raise DecodeError(f"a snapshot of {kind.__name__} is refused: {error}") from error
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -297,7 +300,7 @@ def _write(parts: list[bytes], value: object) -> None:
             _head(parts, b"o", struct.pack(">Q", value.shape[-1]) + value.tobytes())
         case np.ndarray():
             _head(parts, b"a", value.astype("<u8", copy=False).tobytes())
-        case Listed():
+        case Listed() | SecretRows():
             _write_record(parts, value)
         case tuple():
             parts.append(b"l" + struct.pack(">Q", len(value)))

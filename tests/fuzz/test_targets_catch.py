@@ -24,8 +24,8 @@ from secagg.encoding import session_vector
 from secagg.errors import DecodeError, InternalError, ParameterError
 from secagg.protocol import (
     acknowledging,
+    client_dealing,
     client_input,
-    client_setup,
     client_unmasking,
     consistency,
     pairwise_keys,
@@ -39,7 +39,7 @@ from secagg.session import ledger, snapshots
 from secagg.wire import codec
 
 INPUT: Final = bytes([c.INPUT, 0, *range(LENGTH), 1])
-ENCAPSULATED: Final = client_setup._encapsulated
+ENCAPSULATED: Final = client_dealing._encapsulated
 OPEN_ALL: Final = client_input._open_all
 BEFORE_SEALED: Final = bytes([c.HONEST, c.HONEST]) + INPUT
 
@@ -93,8 +93,8 @@ def test_a_session_that_forgets_its_answers(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("number", range(WORLDS))
 def test_a_mask_that_is_missing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    whole = client_input._terms
-    monkeypatch.setattr(client_input, "_terms", lambda *of: whole(*of)[:-1])
+    whole = client_input._masks
+    monkeypatch.setattr(client_input, "_masks", lambda *of: whole(*of)[:-1])
     with pytest.raises(InvariantBroken, match="input plus its masks"):
         TARGETS["client_session"](bytes([number]) + BEFORE_SEALED + bytes([c.HONEST]))
 
@@ -124,12 +124,12 @@ def test_a_sum_that_is_called_undecodable(monkeypatch: pytest.MonkeyPatch, numbe
     ("place", "name", "broken", "what"),
     [
         (
-            client_setup,
+            client_dealing,
             "Parcel",
             lambda *of: replace(Parcel(*of), wrap=bytes(len(of[3]))),
             "another secret was wrapped",
         ),
-        (client_setup, "_encapsulated", lambda *of: _to_another(*of), "for another key"),
+        (client_dealing, "_encapsulated", lambda *of: _to_another(*of), "for another key"),
         (client_input, "_open_all", lambda *of: _without_ciphertexts(*OPEN_ALL(*of)), "input plus its masks"),
     ],
 )

@@ -132,8 +132,7 @@ def test_canonical_shares_of_a_neighbour_are_kept_as_they_are() -> None:
     harness = waiting()
     step = mask_input(state_of(harness, 1), resealed(harness, bytes(36) + b"\xff\xf0" + bytes(34)), UNUSED)
     assert isinstance(step.state, AwaitingUnmasking)
-    assert step.state.held[2].seed_share == SecretBytes(bytes(36))
-    assert step.state.held[2].mask_key_share == SecretBytes(b"\xff\xf0" + bytes(34))
+    assert step.state.held[2] == SecretBytes(bytes(36) + b"\xff\xf0" + bytes(34))
 
 
 @pytest.mark.parametrize("kind", KINDS)

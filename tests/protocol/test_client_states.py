@@ -36,15 +36,15 @@ from secagg.protocol.client_states import (
     ClientContext,
     ClientState,
     ClientStep,
-    HeldShares,
 )
+from secagg.protocol.secret_rows import SecretRows
 from secagg.protocol.transitions import CLIENT_TRANSITIONS
 from tests.dealers import garbage_from
 from tests.harness import ROUNDS, Harness, alter, decode_request
 from tests.protocol.support import session
 
 STATES: tuple[type[Any], ...] = get_args(ClientState)
-PRIVATE = (AgreementKey, HybridKey, KemKey, Encapsulated, SecretBytes, HeldShares, EncodedInput, IdentityKey)
+PRIVATE = (AgreementKey, HybridKey, KemKey, Encapsulated, SecretBytes, SecretRows, EncodedInput, IdentityKey)
 
 
 def private_fields(state: type[Any]) -> dict[str, str]:
@@ -73,7 +73,7 @@ def secrets_within(root: object) -> list[object]:
     return found
 
 
-@pytest.mark.parametrize("state", [*STATES, ClientContext, ClientStep, HeldShares])
+@pytest.mark.parametrize("state", [*STATES, ClientContext, ClientStep, SecretRows])
 def test_states_are_frozen_and_slotted(state: type[Any]) -> None:
     assert state.__dataclass_params__.frozen
     assert "__slots__" in vars(state)
@@ -141,13 +141,13 @@ def test_a_session_forgets_its_secrets_phase_by_phase(kind: str) -> None:
     assert (channel_key in held) is harness.active, "where dealings are signed it is kept for a disclosure"
     assert mask_key in held
     assert seed in held
-    assert len(held) == 2 + harness.active + harness.parameters.topology.degree
+    receiving = 32 * harness.parameters.topology.degree
+    assert sorted(map(len, held)) == sorted([32] * (2 + harness.active) + [receiving])
 
     harness.play_round()
     held = without_identity(client, harness)
     assert not {channel_key, mask_key, seed} & set(held)
-    assert {len(secret) for secret in held} == {36}
-    assert len(held) == 2 * harness.parameters.topology.degree
+    assert [len(secret) for secret in held] == [72 * harness.parameters.topology.degree]
     assert not any(isinstance(item, EncodedInput) for item in secrets_within(client)), "the input is gone"
 
     harness.finish()
@@ -210,7 +210,7 @@ def test_representations_of_states_show_no_secret() -> None:
     client = harness.clients[1]
     state = client._state
     assert isinstance(state, AwaitingMaskedInput)
-    for secret in (state.mask_key.secret, state.self_mask_seed, *state.receiving_keys.values()):
+    for secret in (state.mask_key.secret, state.self_mask_seed, state.receiving_keys.joined):
         assert bytes(secret.expose()).hex() not in repr(state)
         assert repr(bytes(secret.expose()))[2:-1] not in repr(state)
     client.abort()

@@ -48,11 +48,12 @@ def test_survivors_lose_their_seed_share_and_the_dropped_their_mask_key_share(ki
         assert [owner for owner, _ in step.outbound.mask_key_shares] == list(request.dropped)
         commitments = Commitments(harness.session, state.binding)
         for owner, given in (*step.outbound.seed_shares, *step.outbound.mask_key_shares):
-            share, other, of = state.held[owner].seed_share, state.held[owner].mask_key_share, ShareKind.MASK_KEY
+            both = bytes(state.held[owner].expose())
+            share, other, of = both[:36], both[36:], ShareKind.MASK_KEY
             if owner not in request.survivors:
                 share, other, of = other, share, ShareKind.SEED
             behind = commitments.digest(owner, client, of, other) if harness.active else b""
-            assert bytes(given.expose()) == bytes(share.expose()) + behind
+            assert bytes(given.expose()) == share + behind
         revealed += len(request.dropped)
     assert revealed == (6 if "complete" in kind else 4)
 

@@ -123,7 +123,7 @@ MUTATIONS: Final = (
     m(
         "45",
         "who receives a pair does not look at its commitment",
-        (INPUT, "if commitments and commitments.of(", "if False and commitments.of("),
+        (INPUT, "    if context.deals_signed:\n", "    if False:\n"),
     ),
     m(
         "45",
@@ -185,7 +185,7 @@ MUTATIONS: Final = (
     m(
         "45",
         "both shares are revealed",
-        (UNMASK, "commitments.digest(owner, context.client, kind.other, other)", "other.expose()[:32]"),
+        (UNMASK, "commitments.digest(owner, context.client, kind.other, other.tobytes())", "other.tobytes()[:32]"),
     ),
     m(
         "45",

@@ -43,7 +43,7 @@ MUTATIONS: Final = (
     m(
         "43",
         "shares are sealed for choosers",
-        (SETUP, "        if pair is None:\n", "        if pair is None and False:\n"),
+        (SETUP, " if peer.client in points]", " if peer.client in points or points]"),
     ),
     m(
         "43",

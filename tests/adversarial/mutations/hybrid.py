@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.adversarial.mutations.mutation import INPUT, KEYS, SERVER_SETUP, SETUP, m
+from tests.adversarial.mutations.mutation import DEALING, INPUT, KEYS, SERVER_SETUP, SETUP, m
 
 HYBRID: Final = "crypto/hybrid.py"
 _BOTH: Final = "bytes(encapsulated.secret.expose()) + bytes(key.expose())"
@@ -15,11 +15,11 @@ MUTATIONS: Final = (
         "42",
         "channels without the KEM",
         (
-            SETUP,
-            "sending, channel_ciphertext = key_schedule.hybrid_key(sending, sent, binding), sent.ciphertext",
-            "channel_ciphertext = sent.ciphertext",
+            DEALING,
+            "            sending = bytes(key_schedule.hybrid_key(SecretBytes(sending), sent, binding).expose())\n",
+            "",
         ),
-        (INPUT, "key = key_schedule.hybrid_key(SecretBytes(key.expose()), sent, state.binding)", "pass"),
+        (INPUT, "key = bytes(key_schedule.hybrid_key(SecretBytes(key), sent, state.binding).expose())", "pass"),
     ),
     m("42", "the KEM alone", (KEYS, _BOTH, "bytes(encapsulated.secret.expose())")),
     m("42", "a wrap without a pad", (KEYS, "pad = kdf.expand(secret, info,", "pad = SecretBytes(bytes(32)) or (info,")),

@@ -162,6 +162,7 @@ def judges(row: str) -> Judges:
 
 CLIENT: Final = "protocol/client.py"
 SETUP: Final = "protocol/client_setup.py"
+DEALING: Final = "protocol/client_dealing.py"
 INPUT: Final = "protocol/client_input.py"
 UNMASK: Final = "protocol/client_unmasking.py"
 CHECK: Final = "protocol/consistency.py"

@@ -96,9 +96,11 @@ MUTATIONS: Final = (
             "_bound(Label.CHANNEL_KEY, binding) + sender + receiver",
             "_bound(Label.CHANNEL_KEY, binding)",
         ),
+        (KEYS, "extracted, self._before + self._own + other,", "extracted, self._before,"),
+        (KEYS, "extracted, self._before + other + self._own,", "extracted, self._before,"),
         (
             KEYS,
-            "_bound(Label.SHARE_ENCRYPTION, binding) + Writer().integer(sender).integer(receiver).finish()",
+            "_bound(Label.SHARE_ENCRYPTION, binding) + _ENDS.pack(TAG_INTEGER, sender, TAG_INTEGER, receiver)",
             "_bound(Label.SHARE_ENCRYPTION, binding)",
         ),
     ),
@@ -107,8 +109,8 @@ MUTATIONS: Final = (
         "unknown senders",
         (
             INPUT,
-            "key = state.receiving_keys.get(sender)",
-            "key = state.receiving_keys.get(sender, next(iter(state.receiving_keys.values())))",
+            "    if np.any(places < 0):\n",
+            "    if False:\n",
         ),
     ),
     m(
@@ -130,9 +132,9 @@ MUTATIONS: Final = (
         "12",
         "shares under a seal are not checked",
         (
-            "crypto/shamir.py",
-            "    if not are_canonical_elements(elements_in(shares)).all():",
-            "    if False:",
+            INPUT,
+            "    unreadable.update(_not_shares(held))\n",
+            "",
         ),
     ),
     m(

@@ -111,8 +111,13 @@ MUTATIONS: Final = (
         ),
         (
             KEYS,
-            "extracted = kdf.extract_bytes(binding, first",
-            "extracted = kdf.extract_bytes(bytes(32), first",
+            "self._before = _bound(Label.CHANNEL_KEY, binding)",
+            "self._before = encode_fields(Label.CHANNEL_KEY)",
+        ),
+        (
+            KEYS,
+            "extracted, other = kdf.extract_bytes(self._binding, agreed)",
+            "extracted, other = kdf.extract_bytes(bytes(32), agreed)",
         ),
         (
             KEYS,
@@ -121,8 +126,8 @@ MUTATIONS: Final = (
         ),
         (
             KEYS,
-            "_bound(Label.SHARE_ENCRYPTION, binding) + Writer()",
-            "encode_fields(Label.SHARE_ENCRYPTION) + Writer()",
+            "_bound(Label.SHARE_ENCRYPTION, binding) + _ENDS",
+            "encode_fields(Label.SHARE_ENCRYPTION) + _ENDS",
         ),
     ),
     m(
@@ -141,8 +146,8 @@ MUTATIONS: Final = (
         "no self mask",
         (
             INPUT,
-            "terms = [MaskTerm(key_schedule.self_mask_key(state.self_mask_seed, context.session), negative=False)]",
-            "terms: list[MaskTerm] = []",
+            "derived = [bytes(key_schedule.self_mask_key(state.self_mask_seed, context.session).expose())]",
+            "derived = [bytes(context.suite.prg.key_bytes)]",
         ),
         (
             SERVER_UNMASK,
