@@ -38,7 +38,7 @@ class EncodedInput:
     """One client's encoded, still unmasked input. Its words are as secret as the input itself.
 
     Attributes:
-        words: uint64, `layout.words` long.
+        words: uint64, `layout.words` long; masked and packed in place, once the session sends them.
         reports: one per vector, in the session's order.
         weight: the weight that travels, 1 when the session has none.
         weight_clipped: whether the weight that was given lay outside 0 .. max_weight and was moved to the bound.
@@ -137,10 +137,30 @@ def pack_vector(layout: Layout, words: NDArray[np.uint64]) -> bytearray:
     """
     _check_session_vector(layout, words)
     packed = bytearray(layout.packed_bytes)
-    octets = np.frombuffer(packed, dtype=np.uint8)
+    _pack(layout, words, np.frombuffer(packed, dtype=np.uint8))
+    return packed
+
+
+def pack_in_place(layout: Layout, words: NDArray[np.uint64]) -> memoryview:
+    """Return the bytes of :func:`pack_vector`, packed over the words, which are none afterwards.
+
+    Every word is read once and its bits are written once, into memory that was touched already: a word's bits never lie
+    behind the word, and a slice is in the cache before it is overwritten.
+
+    Raises:
+        ParameterError: not a one-dimensional, contiguous, writable uint64 array of `layout.words`.
+    """
+    _check_accumulator(layout, words)
+    if not words.flags.c_contiguous:
+        raise ParameterError("a session vector that is packed in place is in one piece; pass a contiguous array")
+    octets = words.view(np.uint8)[: layout.packed_bytes]
+    _pack(layout, words, octets)
+    return octets.data
+
+
+def _pack(layout: Layout, words: NDArray[np.uint64], octets: NDArray[np.uint8]) -> None:
     for section in layout.sections:
         pack_into(words[section.word_slice], section.ring_bits, octets[section.byte_slice])
-    return packed
 
 
 def add_packed(layout: Layout, payload: bytes | bytearray | memoryview, accumulator: NDArray[np.uint64]) -> None:

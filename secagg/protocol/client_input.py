@@ -14,7 +14,7 @@ from secagg.crypto.hybrid import HybridKey
 from secagg.crypto.key_schedule import Encapsulated, MaskPeer, PairwiseMaskKeys
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
-from secagg.encoding.session_vector import pack_vector
+from secagg.encoding.session_vector import pack_in_place
 from secagg.errors import DecodeError, LocalProtocolError, PeerMisbehaved, Violation
 from secagg.masking.engine import MaskKeys, add_masks
 from secagg.parameters import ClientId
@@ -66,7 +66,7 @@ def mask_input(
         add_masks(words, masks, context.suite.prg, executor=context.executor)
     finally:
         masks.wipe()
-    outbound = MaskedInputCollectionResponse(context.session, pack_vector(context.layout, words), inclusion)
+    outbound = MaskedInputCollectionResponse(context.session, pack_in_place(context.layout, words), inclusion)
     following = CLIENT_TRANSITIONS[context.parameters.threat_model][state.phase][type(message)]
     if following is ClientPhase.CONSISTENCY_CHECK:
         return ClientStep(AwaitingConsistencyCheck(context, state.binding, held, view), outbound)

@@ -165,7 +165,7 @@ class ClientSession(SingleUse):
                 is outside of bounds which the server chose; pin them with `ClientPolicy(vectors=, max_weight=)`.
 
         Returns:
-            The encoded input, with a report of what was changed. Its words are masked in place later.
+            The encoded input, with a report of what was changed. Its words are masked and packed in place later.
 
         Raises:
             ParameterError: wrong names, dtypes or shapes, a weight that is missing or that the session does not have;

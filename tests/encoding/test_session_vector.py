@@ -18,6 +18,7 @@ from secagg.encoding.session_vector import (
     add_packed,
     decode_sum,
     encode_input,
+    pack_in_place,
     pack_vector,
     reduce_to_ring,
 )
@@ -304,6 +305,31 @@ def test_packing_keeps_the_ring_and_drops_the_rest(seed: int, max_weight: int) -
         part = words[section.word_slice] & np.uint64(2**section.ring_bits - 1)
         assert np.array_equal(reduced[section.word_slice], part)
     assert pack_vector(layout, reduced) == packed
+
+
+@pytest.mark.parametrize("words", [1, 9, 1000, 2**15 + 9])
+@pytest.mark.parametrize("width", [2, 7, 8, 16, 17, 19, 21, 23, 32, 52, 57, 59, 62, 63])
+def test_words_are_packed_over_themselves(width: int, words: int) -> None:
+    """Of the same bits as elsewhere, whichever way a width is packed, and behind another section."""
+    high = 2 ** (width - 1) - 1
+    specs = {name: Integers(0, high, words * (64 // width)) for name in ("a", "b")}
+    layout = Layout.build(specs.items(), 2, 1)
+    assert (layout.words, layout.sections[0].width) == (2 * words, width)
+    given = random_words(layout, width)
+    expected, octets = pack_vector(layout, given), given.view(np.uint8)
+    packed = pack_in_place(layout, given)
+    assert packed == expected
+    assert np.shares_memory(np.frombuffer(packed, dtype=np.uint8), octets)
+
+
+def test_only_words_in_one_piece_are_packed_over_themselves() -> None:
+    layout = mixed_layout()
+    with pytest.raises(ParameterError, match="in one piece"):
+        pack_in_place(layout, np.zeros(2 * layout.words, dtype=np.uint64)[::2])
+    read_only = random_words(layout, 1)
+    read_only.flags.writeable = False
+    with pytest.raises(ParameterError, match="read-only"):
+        pack_in_place(layout, read_only)
 
 
 def test_decoding_ignores_bits_above_the_rings() -> None:

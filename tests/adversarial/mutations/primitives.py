@@ -167,8 +167,8 @@ MUTATIONS: Final = (
         "the length tells the weight",
         (
             INPUT,
-            "pack_vector(context.layout, words), inclusion)",
-            "pack_vector(context.layout, words) + bytes(state.input.weight % 7), inclusion)",
+            "pack_in_place(context.layout, words), inclusion)",
+            "bytes(pack_in_place(context.layout, words)) + bytes(state.input.weight % 7), inclusion)",
         ),
         (
             SESSION_VECTOR,
