@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, KeysView, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from secagg.crypto.key_schedule import session_digest
 from secagg.crypto.suites import Suite, get_suite
@@ -48,9 +47,9 @@ class SessionContext:
     spool: Spool = field(default=in_memory, repr=False, compare=False, kw_only=True)
 
     @property
-    def members(self) -> frozenset[ClientId]:
+    def members(self) -> KeysView[ClientId]:
         """The cohort, to look clients up in."""
-        return _members(self.parameters.cohort)
+        return self.graph.members
 
     @property
     def active(self) -> bool:
@@ -71,11 +70,6 @@ class SessionContext:
     def chosen(self) -> bool:
         """Whether clients draw their holders themselves (experimental)."""
         return self.parameters.topology.kind is TopologyKind.CHOSEN
-
-
-@lru_cache(maxsize=4)
-def _members(cohort: tuple[ClientId, ...]) -> frozenset[ClientId]:
-    return frozenset(cohort)
 
 
 def session_context(

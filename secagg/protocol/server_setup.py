@@ -91,7 +91,7 @@ def _check_holders(context: SessionContext, client: ClientId, holders: tuple[Cli
             raise DecodeError("it drew holders, and the session's graph is not a chosen one")
         return
     degree = context.parameters.topology.degree
-    if len(holders) != degree or client in holders or not context.members.issuperset(holders):
+    if len(holders) != degree or client in holders or not context.members >= frozenset(holders):
         refuse(
             DropReason.HOLDERS_MALFORMED,
             f"client {client} drew {len(holders)} holders that are not exactly {degree} other clients of the cohort",

@@ -8,7 +8,7 @@ of a chosen graph are no function of the parameters: there nobody has a neighbou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, KeysView
 from functools import lru_cache
 
 import numpy as np
@@ -30,6 +30,11 @@ class Neighbourhoods:
         self._topology = topology
         self._ring = _ring(cohort, topology.permutation_seed) if topology.kind is TopologyKind.SPARSE else cohort
         self._position = {client: position for position, client in enumerate(self._ring)}
+
+    @property
+    def members(self) -> KeysView[ClientId]:
+        """The cohort, to look clients up in."""
+        return self._position.keys()
 
     def of(self, client: ClientId) -> tuple[ClientId, ...]:
         """Return a client's neighbours, ascending; `degree` many, never the client itself; none in a chosen graph.

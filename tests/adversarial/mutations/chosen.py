@@ -145,7 +145,7 @@ MUTATIONS: Final = (
         "any holders, at the server",
         (
             SERVER_SETUP,
-            "if len(holders) != degree or client in holders or not context.members.issuperset(holders):",
+            "if len(holders) != degree or client in holders or not context.members >= frozenset(holders):",
             "if False:",
         ),
     ),
