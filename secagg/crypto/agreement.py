@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
@@ -20,6 +21,9 @@ from secagg.errors import ParameterError, RemoteProtocolError
 KEY_BYTES: Final = 32
 LoadedKey = X25519PublicKey
 """A peer's public key, ready for agreements."""
+# What stands before the 32 bytes in DER (RFC 8410 section 4): read so, a key takes OpenSSL's binding half as long.
+_PUBLIC_KEY_INFO: Final = bytes.fromhex("302a300506032b656e032100")
+_LAST_BYTE_OF_PRIME: Final = 0x7F
 _FIELD_PRIME: Final = 2**255 - 19
 _ZERO: Final = bytes(KEY_BYTES)
 _COORDINATE_BITS: Final = 255
@@ -111,7 +115,7 @@ class AgreementKey:
 def load_public(public: bytes) -> LoadedKey:
     """Load a peer's public key, for one agreement or many; raises ParameterError for another length than 32 bytes."""
     _check_public(public)
-    return X25519PublicKey.from_public_bytes(public)
+    return cast(LoadedKey, load_der_public_key(_PUBLIC_KEY_INFO + public))
 
 
 def is_canonical(public: bytes) -> bool:
@@ -120,7 +124,7 @@ def is_canonical(public: bytes) -> bool:
     RFC 7748 reads other encodings as well; here one key has one encoding, so that a repeated key is seen.
     """
     _check_public(public)
-    return int.from_bytes(public, "little") < _FIELD_PRIME
+    return public[-1] < _LAST_BYTE_OF_PRIME or int.from_bytes(public, "little") < _FIELD_PRIME
 
 
 def is_low_order(public: bytes) -> bool:

@@ -225,8 +225,16 @@ class PairwiseMaskKeys:
         Raises:
             LowOrderPointError: the peer's public key is of low order.
         """
-        agreed = self._key.agree_loaded(peer.loaded)
-        both = self._own + peer.party if self._client < peer.client else peer.party + self._own
+        return self._with(peer.client, peer.party, peer.loaded, encapsulated)
+
+    def with_public(self, peer: int, public: bytes, encapsulated: Encapsulated | None = None) -> bytes:
+        """Do what :meth:`with_peer` does, for a peer that nobody else agrees with; by its id and mask public key."""
+        loaded = load_public(hybrid.halves(public)[0])
+        return self._with(peer, _party(peer, public), loaded, encapsulated)
+
+    def _with(self, peer: int, party: bytes, loaded: LoadedKey, encapsulated: Encapsulated | None) -> bytes:
+        agreed = self._key.agree_loaded(loaded)
+        both = self._own + party if self._client < peer else party + self._own
         seed = kdf.expand_bytes(kdf.extract_bytes(self._binding, agreed), self._before + both, kdf.HASH_BYTES)
         if encapsulated is not None:
             seed = bytes(hybrid_key(SecretBytes(seed), encapsulated, self._binding).expose())
@@ -250,7 +258,7 @@ def pairwise_mask_key(
         LowOrderPointError: the peer's public key is of low order.
     """
     keys = PairwiseMaskKeys(key, session, binding, client)
-    return SecretBytes(keys.with_peer(MaskPeer.of(peer, peer_public), encapsulated))
+    return SecretBytes(keys.with_public(peer, peer_public, encapsulated))
 
 
 def self_mask_key(seed: SecretBytes, session: bytes) -> SecretBytes:

@@ -7,6 +7,7 @@ is computed in the protocol layer; this module must not know vectors, keys or me
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -54,7 +55,8 @@ class Topology:
 
 def pack_ids(cohort: Iterable[ClientId]) -> bytes:
     """Return ids one after the other, 8 bytes each, big-endian."""
-    return b"".join(client.to_bytes(_ID_BYTES, "big") for client in cohort)
+    clients = tuple(cohort)
+    return struct.pack(f">{len(clients)}Q", *clients)
 
 
 def unpack_ids(data: bytes) -> tuple[ClientId, ...]:

@@ -85,30 +85,29 @@ def seal_pairs(
         randomness: of nonces, and of encapsulations.
     """
     context, encapsulated = state.context, dict[ClientId, Encapsulated]()
+    client, hybrid = context.client, context.suite.hybrid
     commitments = Commitments(context.session, binding) if context.deals_signed else None
     joined, parcels = pairs.tobytes(), list[tuple[ClientId, bytes]]()
     for place, (holder, sending) in enumerate(holders):
         pair = joined[place * shamir.PAIR_BYTES : (place + 1) * shamir.PAIR_BYTES]
         channel_ciphertext = mask_ciphertext = wrap = committed = b""
-        if context.suite.hybrid:
+        if hybrid:
             sent = _encapsulated(holder.channel_public, randomness)
             sending = bytes(key_schedule.hybrid_key(SecretBytes(sending), sent, binding).expose())
             channel_ciphertext = sent.ciphertext
-            if context.client < holder.client:
+            if client < holder.client:
                 kept = encapsulated[holder.client] = _encapsulated(holder.mask_public, randomness)
                 mask_ciphertext = kept.ciphertext
                 wrapped = key_schedule.mask_wrap(
-                    state.mask_secret, binding, context.client, holder.client, kept.secret, mask_ciphertext
+                    state.mask_secret, binding, client, holder.client, kept.secret, mask_ciphertext
                 )
                 wrap = bytes(wrapped.expose())
-        bound = key_schedule.share_associated_data(binding, context.client, holder.client, mask_ciphertext)
+        bound = key_schedule.share_associated_data(binding, client, holder.client, mask_ciphertext)
         if commitments is not None:
-            committed = commitments.of(
-                context.client, holder.client, pair[: shamir.SHARE_BYTES], pair[shamir.SHARE_BYTES :]
-            )
+            committed = commitments.of(client, holder.client, pair[: shamir.SHARE_BYTES], pair[shamir.SHARE_BYTES :])
         nonce = bytes(randomness.secret(aead.NONCE_BYTES).expose())
         sealed = aead.seal_bytes(sending, pair, bound, nonce)
-        if context.suite.hybrid:
+        if hybrid:
             sealed = Parcel(channel_ciphertext, sealed, mask_ciphertext, wrap).join()
         parcels.append((holder.client, sealed + committed))
     return Listed.of(parcels), encapsulated

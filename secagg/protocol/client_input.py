@@ -11,7 +11,7 @@ from secagg.crypto import aead, key_schedule, shamir
 from secagg.crypto.agreement import LowOrderPointError
 from secagg.crypto.commitments import Commitments
 from secagg.crypto.hybrid import HybridKey
-from secagg.crypto.key_schedule import Encapsulated, MaskPeer, PairwiseMaskKeys
+from secagg.crypto.key_schedule import Encapsulated, PairwiseMaskKeys
 from secagg.crypto.randomness import RandomSource
 from secagg.crypto.secret import SecretBytes
 from secagg.encoding.session_vector import pack_in_place
@@ -121,21 +121,21 @@ def _open_all(
             Violation.CIPHERTEXT_OF_A_STRANGER,
             f"client {senders[np.argmin(places)]} advertised no keys to {context.client}",
         )
-    keys = state.receiving_keys.rows[places].tobytes()
+    if state.channel_kem is None:
+        for run in parcels.runs:
+            check_parcel(context, int(run.clients[0]), context.client, run.width, wrapped=False)
+    keys, receiver = state.receiving_keys.rows[places].tobytes(), context.client
     mask_ciphertexts, opened, unreadable = dict[ClientId, bytes](), list[bytes](), set[ClientId]()
     for place, (sender, content) in enumerate(parcels):
         key = keys[place * aead.KEY_BYTES : (place + 1) * aead.KEY_BYTES]
-        mask_ciphertext = b""
-        if state.channel_kem is None:
-            check_parcel(context, sender, context.client, len(content), wrapped=False)
-            sealed = content[:SEALED_BYTES]
-        else:
-            parcel = split_parcel(context, sender, context.client, content, wrapped=False)
-            sealed = parcel.sealed
-            mask_ciphertext = mask_ciphertexts[sender] = parcel.mask_ciphertext
+        sealed, mask_ciphertext = content[:SEALED_BYTES], b""
+        if state.channel_kem is not None:
+            parcel = split_parcel(context, sender, receiver, content, wrapped=False)
+            sealed, mask_ciphertext = parcel.sealed, parcel.mask_ciphertext
+            mask_ciphertexts[sender] = mask_ciphertext
             sent = Encapsulated(state.channel_kem.decapsulate(parcel.channel_ciphertext), parcel.channel_ciphertext)
             key = bytes(key_schedule.hybrid_key(SecretBytes(key), sent, state.binding).expose())
-        bound = key_schedule.share_associated_data(state.binding, sender, context.client, mask_ciphertext)
+        bound = key_schedule.share_associated_data(state.binding, sender, receiver, mask_ciphertext)
         try:
             opened.append(aead.open_bytes(key, sealed, bound))
         except aead.AuthenticationError:
@@ -183,7 +183,7 @@ def _masks(state: AwaitingMaskedInput, sharers: list[ClientId], mask_ciphertexts
             ciphertext = mask_ciphertexts[peer]
             encapsulated = Encapsulated(state.mask_key.kem.decapsulate(ciphertext), ciphertext)
         try:
-            derived.append(keys.with_peer(MaskPeer.of(peer, state.mask_publics[peer]), encapsulated))
+            derived.append(keys.with_public(peer, state.mask_publics[peer], encapsulated))
         except LowOrderPointError as error:
             raise PeerMisbehaved(
                 Violation.PUBLIC_KEY_OF_LOW_ORDER, f"the mask key shown for client {peer} is of low order"
