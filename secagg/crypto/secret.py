@@ -1,9 +1,9 @@
 """Secret bytes that do not slip into logs, pickles or comparisons (Specification §10).
 
-Every key, seed and share travels as a `SecretBytes`. The memory is **best-effort wiped**: overwritten with
-zeros by `wipe()`, or when the object and the last view of it are gone. Python cannot promise more: the bytes
-that the secret was made from, the copies that a C library takes, a swapped page or a core dump are out of
-reach. This module must not know what the bytes mean.
+Every key, seed and share that a session keeps is a `SecretBytes`, or a row of one. The memory is **best-effort
+wiped**: overwritten with zeros by `wipe()`, or when the object and the last view of it are gone. Python cannot promise
+more: the bytes that the secret was made from, the copies that a C library takes, a swapped page or a core dump are out
+of reach. This module must not know what the bytes mean.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def _not_committed(state: AwaitingMaskedInput, held: SecretRows, parcels: Listed
 def _masks(state: AwaitingMaskedInput, sharers: list[ClientId], mask_ciphertexts: dict[ClientId, bytes]) -> MaskKeys:
     """The self mask, and one pairwise mask for each sharer: plus towards higher ids, minus towards lower."""
     context = state.context
-    derived = [bytes(key_schedule.self_mask_key(state.self_mask_seed, context.session).expose())]
+    derived: list[bytes | memoryview] = [key_schedule.self_mask_key(state.self_mask_seed, context.session).expose()]
     keys = PairwiseMaskKeys(state.mask_key, context.session, state.binding, context.client)
     for peer in sharers:
         encapsulated = state.encapsulated.get(peer)

@@ -213,8 +213,10 @@ def share_keys(state: AwaitingShareKeys, message: ShareKeysRequest, randomness: 
     dealt_to = [(peer, key) for peer, key in zip(peers, sending, strict=True) if peer.client in points]
     sealed_for = tuple(peer.client for peer, _ in dealt_to)
     pairs = share_pairs(state, points, sealed_for, randomness)
-    parcels, encapsulated = seal_pairs(state, binding, dealt_to, pairs, randomness)
-    pairs.fill(0)
+    try:
+        parcels, encapsulated = seal_pairs(state, binding, dealt_to, pairs, randomness)
+    finally:
+        pairs.fill(0)
     # With its own among them, which signatures in a chosen graph name.
     mask_publics = {ad.client: ad.mask_public for ad in message.advertisements}
     following = AwaitingMaskedInput(

@@ -56,18 +56,18 @@ def _reveal(state: AwaitingUnmasking, survivors: list[ClientId], dropped: list[C
 def _revealed(state: AwaitingUnmasking, owners: list[ClientId], kind: ShareKind) -> RevealedShares:
     """The shares of this kind, and where dealings are signed the digest of the other one behind each."""
     context, held = state.context, state.held
-    chosen = held.rows[held.places(np.array(owners, dtype=np.uint64))]
+    chosen = held.copies(owners)
     seeds, keys = chosen[:, : shamir.SHARE_BYTES], chosen[:, shamir.SHARE_BYTES :]
     shown, others = (seeds, keys) if kind is ShareKind.SEED else (keys, seeds)
     if context.deals_signed:
         commitments = Commitments(context.session, state.binding)
         digests = [
-            commitments.digest(owner, context.client, kind.other, other.tobytes())
+            commitments.digest(owner, context.client, kind.other, other.data)
             for owner, other in zip(owners, others, strict=True)
         ]
         behind = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(owners), DIGEST_BYTES)
         shown = np.hstack([shown, behind])
-    revealed = RevealedShares(tuple(owners), SecretBytes(shown.tobytes()))
+    revealed = RevealedShares(tuple(owners), SecretBytes(np.ascontiguousarray(shown).reshape(-1).data))
     chosen.fill(0)
     return revealed
 

@@ -6,7 +6,7 @@ sealed with the key. Must not know what the secrets are for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +64,18 @@ class SecretRows(Mapping[ClientId, SecretBytes]):
             return np.full(clients.shape, -1, dtype=np.intp)
         found = np.minimum(np.searchsorted(self.clients, clients), len(self.clients) - 1)
         return np.where(self.clients[found] == clients, found, -1)
+
+    def copies(self, clients: Sequence[ClientId]) -> NDArray[np.uint8]:
+        """Return copies of the rows of some clients, in their order: uint8, shape (clients, width); writable.
+
+        Raises:
+            KeyError: one of them has none; no other row stands in for it.
+            LocalProtocolError: they were wiped.
+        """
+        places = self.places(np.array(clients, dtype=np.uint64))
+        if np.any(places < 0):
+            raise KeyError(clients[int(np.argmin(places))])
+        return self.rows[places]
 
     def wipe(self) -> None:
         """Overwrite the secrets with zeros."""

@@ -80,6 +80,18 @@ def test_each_rule_for_sealed_shares() -> None:
         assert caught.value.violation is violation
 
 
+def test_strangers_are_looked_for_before_any_parcel_is() -> None:
+    """The order of the specification, wherever in the list they are; a pair that does not open is no matter then."""
+    harness = waiting()
+    request = decode_request(harness.requests[1])
+    (one, sealed), *rest = request.ciphertexts
+    for parcel in (sealed + bytes(32), bytes(len(sealed))):
+        changed = replace(request, ciphertexts=((one, parcel), *rest, (99, sealed)))
+        with pytest.raises(PeerMisbehaved, match="client 99 advertised no keys to 1") as caught:
+            mask_input(state_of(harness, 1), changed, UNUSED)
+        assert caught.value.violation is V.CIPHERTEXT_OF_A_STRANGER
+
+
 @pytest.mark.parametrize(
     "pair",
     [

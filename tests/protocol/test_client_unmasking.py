@@ -10,6 +10,7 @@ import pytest
 
 from secagg import ClientPhase, PeerMisbehaved, Round, Violation
 from secagg.crypto.commitments import Commitments, ShareKind
+from secagg.protocol import client_unmasking
 from secagg.protocol.client_states import AwaitingUnmasking, ClientCompleted
 from secagg.protocol.client_unmasking import reveal_shares
 from secagg.protocol.messages import UnmaskingRequest, UnmaskingResponse
@@ -56,6 +57,15 @@ def test_survivors_lose_their_seed_share_and_the_dropped_their_mask_key_share(ki
             assert bytes(given.expose()) == share + behind
         revealed += len(request.dropped)
     assert revealed == (6 if "complete" in kind else 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_revealed_in_the_name_of_a_stranger(kind: str) -> None:
+    """Not even if nobody had looked at the sets: it would be the other share of somebody else."""
+    state = state_of(waiting(kind))
+    for survivors, dropped in (([99], []), ([], [99]), ([2, 99], [3])):
+        with pytest.raises(KeyError, match="99"):
+            client_unmasking._reveal(state, survivors, dropped)
 
 
 Change = Callable[[UnmaskingRequest], UnmaskingRequest]

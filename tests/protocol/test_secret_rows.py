@@ -37,6 +37,21 @@ def test_each_client_has_its_row() -> None:
         held[8]
 
 
+def test_copies_are_of_those_that_have_a_row_and_of_nobody_else() -> None:
+    """A row of somebody else would be revealed under a wrong name."""
+    held = rows(0, 7, LARGEST)
+    copied = held.copies([LARGEST, 0])
+    assert copied.tolist() == [[6, 7, 8], [0, 1, 2]]
+    copied.fill(0)
+    assert held.rows.any(axis=1).all()
+    assert held.copies([]).shape == (0, 3)
+    for strangers in ([1], [0, 8, 9], [7, LARGEST - 1]):
+        with pytest.raises(KeyError, match=str(strangers[-1] if len(strangers) < 3 else 8)):
+            held.copies(strangers)
+    with pytest.raises(KeyError):
+        rows().copies([0])
+
+
 def test_no_client_has_no_row() -> None:
     none = rows()
     assert (len(none), none.width, list(none)) == (0, 0, [])

@@ -185,7 +185,7 @@ MUTATIONS: Final = (
     m(
         "45",
         "both shares are revealed",
-        (UNMASK, "commitments.digest(owner, context.client, kind.other, other.tobytes())", "other.tobytes()[:32]"),
+        (UNMASK, "commitments.digest(owner, context.client, kind.other, other.data)", "other.tobytes()[:32]"),
     ),
     m(
         "45",

@@ -38,7 +38,7 @@ MUTATIONS: Final = (
     m(
         "07",
         "a small mask",
-        ("masking/engine.py", "write(octets, offset)", "stream.write(octets, offset); mask %= np.uint64(7)"),
+        ("masking/engine.py", "write(octets, offset)", "write(octets, offset); mask %= np.uint64(7)"),
     ),
     m(
         "08",

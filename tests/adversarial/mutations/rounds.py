@@ -146,8 +146,8 @@ MUTATIONS: Final = (
         "no self mask",
         (
             INPUT,
-            "derived = [bytes(key_schedule.self_mask_key(state.self_mask_seed, context.session).expose())]",
-            "derived = [bytes(context.suite.prg.key_bytes)]",
+            "[key_schedule.self_mask_key(state.self_mask_seed, context.session).expose()]",
+            "[bytes(context.suite.prg.key_bytes)]",
         ),
         (
             SERVER_UNMASK,
