@@ -145,8 +145,8 @@ class ServerDriver:
             case ConsistencyCheckRequest(contributors=contributors):
                 return ConsistencyCheckResponse(session, self.world.confirmation(client, self._binding(), contributors))
             case UnmaskingRequest(survivors=survivors, dropped=dropped):
-                seeds = self._revealed(survivors, client, ShareKind.SEED)
-                return UnmaskingResponse(session, seeds, self._revealed(dropped, client, ShareKind.MASK_KEY))
+                seeds = self._revealed(tuple(survivors), client, ShareKind.SEED)
+                return UnmaskingResponse(session, seeds, self._revealed(tuple(dropped), client, ShareKind.MASK_KEY))
             case _:
                 return AdvertiseKeysResponse(session, self.world.advertisement(client))
 

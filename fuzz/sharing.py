@@ -9,7 +9,11 @@ whoever is suspected. What `split_shares` takes joins to the same bytes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fuzz.invariant import Program, attempt, hold
 from secagg.crypto.batch_decoding import recover_together
@@ -29,6 +33,22 @@ from secagg.testing.randomness import DeterministicRandomSource
 
 PRIME = 65_521
 _MAX_HOLDERS = 12
+
+
+class Suspected:
+    """Points of each secret at which shares are said to be wrong, whatever is found."""
+
+    def __init__(self, by_secret: Sequence[tuple[int, ...]], points: tuple[int, ...]) -> None:
+        self._by_secret = by_secret
+        self._points = points
+
+    def places(self, secrets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where any of these secrets is said to have wrong shares."""
+        known = {point for secret in secrets.tolist() for point in self._by_secret[secret]}
+        return np.flatnonzero(np.isin(self._points, sorted(known)))
+
+    def found(self, secret: int, places: NDArray[np.int64]) -> None:
+        """Hear it, and go on as before."""
 
 
 def sharing(data: bytes) -> None:
@@ -129,7 +149,8 @@ def _together(
 ) -> Recovery | None:
     joined = elements_in(SecretBytes(b"".join(shares[point] for point in points))).reshape(1, -1, LIMBS)
     source = DeterministicRandomSource(0)
-    batch = attempt(lambda: recover_together(points, joined, threshold, [suspects], source))
+    hints = Suspected([suspects], points)
+    batch = attempt(lambda: recover_together(points, joined, threshold, hints, source))
     return batch[0] if batch else None
 
 

@@ -39,6 +39,7 @@ from secagg.crypto.shamir import LIMBS, SHARE_BYTES
 from secagg.crypto.suites import get_suite
 from secagg.encoding.layout import Layout
 from secagg.parameters.suite_ids import SuiteId
+from secagg.protocol.listed import Ids
 from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     COMMITTED_BYTES,
@@ -220,7 +221,7 @@ def bytes_sent(shape: SessionShape) -> int:
     """Return the bytes of one client's answers of a whole session, framing included."""
     k = shape.degree
     width = SHARE_BYTES + (DIGEST_BYTES if shape.deals_signed else 0)
-    revealed = RevealedShares((_client_like(shape),) * k, SecretBytes(bytes(k * width)))
+    revealed = RevealedShares(Ids.of((_client_like(shape),) * k), SecretBytes(bytes(k * width)))
     masked = len(payload_prefix(_DIGEST, shape.layout.packed_bytes)) + shape.layout.packed_bytes
     lists: tuple[ClientMessage, ...] = (
         ShareKeysResponse(

@@ -127,6 +127,11 @@ def are_canonical_elements(elements: NDArray[np.uint16]) -> NDArray[np.bool_]:
     return canonical
 
 
+def all_canonical(elements: NDArray[np.uint16]) -> bool:
+    """Tell whether all elements of shares, of any shape, are below p."""
+    return bool(elements.max(initial=0) < field.PRIME)
+
+
 def reconstruct(shares: Mapping[int, SecretBytes], threshold: int) -> SecretBytes:
     """Return the secret given by the `threshold` shares with the smallest points; others are ignored.
 
@@ -196,7 +201,19 @@ def interpolate_secret(points: tuple[int, ...], values: FloatArray) -> SecretByt
 
 def interpolate_secrets(points: tuple[int, ...], values: FloatArray) -> list[SecretBytes | None]:
     """Do what `interpolate_secret` does for many secrets: `values` has shape (secrets, len(points), 18)."""
-    return _secrets_of(field.weighted_sum(field.lagrange_weights_at_zero(points), values))
+    return secrets_of(field.weighted_sum(field.lagrange_weights_at_zero(points), values))
+
+
+def secrets_of(limbs: FloatArray) -> list[SecretBytes | None]:
+    """Return the secrets whose limbs are the rows, of 18 each; None for a row with a limb out of range."""
+    in_range: NDArray[np.bool_] = np.all(limbs < _LIMB_BOUNDS, axis=1)
+    words = limbs.astype(np.uint16)
+    bits = words[:, :, None] >> np.arange(LIMB_BITS - 1, -1, -1, dtype=np.uint16) & 1
+    bits = bits.reshape(len(limbs), LIMBS * LIMB_BITS)[:, _PADDING_BITS:]
+    octets = (bits.reshape(len(limbs), SECRET_BYTES, 8) @ _BYTE_PLACES).astype(np.uint8)
+    secrets = [SecretBytes(row.data) if fits else None for row, fits in zip(octets, in_range, strict=True)]
+    octets.fill(0)
+    return secrets
 
 
 def _checked_holders(threshold: int, degree: int, points: Sequence[int] | None) -> tuple[int, ...]:
@@ -231,15 +248,3 @@ def _limbs_of(secrets: Sequence[SecretBytes]) -> FloatArray:
     limbs: FloatArray = bits.reshape(len(secrets), LIMBS, LIMB_BITS) @ _LIMB_PLACES
     bits.fill(0)
     return limbs
-
-
-def _secrets_of(limbs: FloatArray) -> list[SecretBytes | None]:
-    """Join rows of 18 limbs; None for a row with a limb out of range."""
-    in_range: NDArray[np.bool_] = np.all(limbs < _LIMB_BOUNDS, axis=1)
-    words = limbs.astype(np.uint16)
-    bits = words[:, :, None] >> np.arange(LIMB_BITS - 1, -1, -1, dtype=np.uint16) & 1
-    bits = bits.reshape(len(limbs), LIMBS * LIMB_BITS)[:, _PADDING_BITS:]
-    octets = (bits.reshape(len(limbs), SECRET_BYTES, 8) @ _BYTE_PLACES).astype(np.uint8)
-    secrets = [SecretBytes(row.data) if fits else None for row, fits in zip(octets, in_range, strict=True)]
-    octets.fill(0)
-    return secrets

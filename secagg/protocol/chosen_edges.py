@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from secagg.crypto.randomness import RandomSource
 from secagg.errors import DecodeError
 from secagg.parameters import ClientId, SessionParameters
-from secagg.protocol.topology import connected_parts, found_among, share_points
+from secagg.protocol.topology import connected_parts, found_among, points_among
 
 _DRAW_BYTES: Final = 8
 MOST_CHOOSERS: Final = 3
@@ -95,6 +95,10 @@ class ChosenEdges:
         """Return who drew a client, ascending."""
         return tuple(self._choosers[client])
 
+    def owners_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return those that drew a client who are among some clients; all ascending."""
+        return found_among(self.owners(client), members)
+
     def of(self, client: ClientId) -> tuple[ClientId, ...]:
         """Return with whom a client shares masks, ascending: its holders and those that drew it."""
         return tuple(sorted({*self.holders(client), *self._choosers[client]}))
@@ -103,9 +107,9 @@ class ChosenEdges:
         """Return those neighbours of a client who are among some clients; all ascending."""
         return found_among(self.of(client), members)
 
-    def points(self, client: ClientId) -> dict[ClientId, int]:
-        """Return the share points of all that a client drew."""
-        return share_points(self.drawn[client])
+    def points(self, client: ClientId, holders: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the share points of some of those that a client drew: their places among all of these."""
+        return points_among(self.drawn[client], holders)
 
     def parts(self, members: frozenset[ClientId]) -> list[set[ClientId]]:
         """Return the connected parts of the graph over these clients alone; time and memory O(members * degree)."""

@@ -13,6 +13,7 @@ from secagg.parameters import ClientId
 from secagg.protocol.acknowledging import owners_to_reveal
 from secagg.protocol.client_states import AwaitingUnmasking, ClientCompleted, ClientStep
 from secagg.protocol.consistency import check_confirmations
+from secagg.protocol.listed import Ids
 from secagg.protocol.messages import RevealedShares, UnmaskingRequest, UnmaskingResponse
 
 
@@ -67,7 +68,7 @@ def _revealed(state: AwaitingUnmasking, owners: list[ClientId], kind: ShareKind)
         ]
         behind = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(owners), DIGEST_BYTES)
         shown = np.hstack([shown, behind])
-    revealed = RevealedShares(tuple(owners), SecretBytes(np.ascontiguousarray(shown).reshape(-1).data))
+    revealed = RevealedShares(Ids.of(owners), SecretBytes(np.ascontiguousarray(shown).reshape(-1).data))
     chosen.fill(0)
     return revealed
 

@@ -139,8 +139,8 @@ def convicted(found: DealingEvidence, roster: Roster) -> bytes:
         share, other = row[: shamir.SHARE_BYTES], row[shamir.SHARE_BYTES :]
         if holder not in committed or not commitments.fits(committed[holder], dealer, holder, kind, share, other):
             raise EvidenceError(f"client {dealer} did not sign that it dealt this share to client {holder}")
-    points = neighbourhoods(parameters).points(dealer)
-    if not _contradicts(found, kind, tuple(points[holder] for holder in holders), elements, parameters, session):
+    points = neighbourhoods(parameters).points(dealer, np.array(holders, dtype=np.uint64))
+    if not _contradicts(found, kind, tuple(points.tolist()), elements, parameters, session):
         raise EvidenceError(f"the shares that client {dealer} dealt are right")
     return session
 

@@ -59,6 +59,57 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Ids(Sequence[ClientId]):
+    """Client ids: to whoever reads them a sequence of numbers, equal to a tuple of the same.
+
+    Attributes:
+        array: uint64, one-dimensional; nobody changes it.
+
+    Raises:
+        ParameterError: an array of another type.
+    """
+
+    array: NDArray[np.uint64]
+
+    def __post_init__(self) -> None:
+        if self.array.dtype != np.uint64 or self.array.ndim != 1:
+            raise ParameterError(f"ids are an array of uint64 in one dimension, not of {self.array.dtype}")
+
+    @classmethod
+    def of(cls, clients: Iterable[ClientId]) -> Ids:
+        """Put ids into an array; what is in one is returned as it is."""
+        return clients if isinstance(clients, Ids) else cls(np.array(tuple(clients), dtype=np.uint64))
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[ClientId]:
+        return iter(self.array.tolist())
+
+    @overload
+    def __getitem__(self, place: int) -> ClientId: ...
+    @overload
+    def __getitem__(self, place: slice) -> Ids: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        return Ids(self.array[place]) if isinstance(place, slice) else int(self.array[place])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Ids):
+            return np.array_equal(self.array, other.array)
+        return tuple(self) == other if isinstance(other, tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"Ids({tuple(self)})"
+
+
+Clients = Ids | tuple[ClientId, ...]
+"""What a list of ids may be made from; a message that a server has n of holds them in an array."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Listed(Sequence[tuple[ClientId, bytes]]):
     """A list of (client, bytes) pairs, in runs of values of one length; none of the runs is empty."""
 

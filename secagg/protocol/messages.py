@@ -22,7 +22,7 @@ from secagg.crypto.shamir import SHARE_BYTES
 from secagg.crypto.suites import get_suite
 from secagg.errors import AbortReason, ParameterError
 from secagg.parameters import ClientId, SessionParameters, ThreatModel, TopologyKind
-from secagg.protocol.listed import Listed, Pairs
+from secagg.protocol.listed import Clients, Ids, Listed, Pairs
 
 DIGEST_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = frozenset({KEY_BYTES, PUBLIC_BYTES})  # of suites without and with a KEM
@@ -238,9 +238,14 @@ class UnmaskingRequest:
     """
 
     session: bytes
-    survivors: tuple[ClientId, ...]
-    dropped: tuple[ClientId, ...]
-    confirmations: tuple[tuple[ClientId, bytes], ...] = ()
+    survivors: Clients
+    dropped: Clients
+    confirmations: Pairs = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "survivors", Ids.of(self.survivors))
+        object.__setattr__(self, "dropped", Ids.of(self.dropped))
+        object.__setattr__(self, "confirmations", Listed.of(self.confirmations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +264,7 @@ class RevealedShares:
         ParameterError: `joined` cannot be cut into one share for each owner.
     """
 
-    owners: tuple[ClientId, ...]
+    owners: Ids
     joined: SecretBytes
 
     def __post_init__(self) -> None:
@@ -277,14 +282,14 @@ class RevealedShares:
                 "shares of different lengths cannot be revealed together; a share has 36 bytes, or 68 with a digest"
             )
         joined = bytearray().join([share.expose() for _, share in listed])
-        shares = cls(tuple(owner for owner, _ in listed), SecretBytes(joined))
+        shares = cls(Ids.of(owner for owner, _ in listed), SecretBytes(joined))
         joined[:] = bytes(len(joined))
         return shares
 
     @property
     def width(self) -> int:
         """Bytes of each share, with what stands behind it; 0 when there is none."""
-        return len(self.joined) // len(self.owners) if self.owners else 0
+        return len(self.joined) // len(self.owners) if len(self.owners) else 0
 
     def __len__(self) -> int:
         return len(self.owners)

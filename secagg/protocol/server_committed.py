@@ -6,14 +6,15 @@ left out, and if those that are left contradict each other, nobody but their dea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.crypto import shamir
-from secagg.crypto.batch_decoding import agreed_together
+from secagg.crypto.batch_decoding import NOBODY, recover_together
 from secagg.crypto.commitments import Commitments, ShareKind
 from secagg.crypto.decoding import disagreeing
 from secagg.crypto.randomness import RandomSource
@@ -23,10 +24,12 @@ from secagg.parameters import ClientId
 from secagg.protocol.dealing_evidence import DealingEvidence, pack_holders
 from secagg.protocol.dealings import Dealings
 from secagg.protocol.events import Blame, ShareInconsistent
-from secagg.protocol.holdings import Holdings
+from secagg.protocol.holdings import Holdings, SharesOf
 from secagg.protocol.messages import SIGNATURE_BYTES
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
 from secagg.protocol.verifying import is_advertised
+
+_Column = TypeVar("_Column", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +83,16 @@ def verifies(state: CollectingUnmaskingShares, kind: ShareKind, owner: ClientId,
 
 
 def alike(
-    state: CollectingUnmaskingShares, holders: Mapping[ClientId, Sequence[ClientId]]
-) -> dict[tuple[int, ...], list[ClientId]]:
+    state: CollectingUnmaskingShares, owners: Iterable[ClientId], holders: Callable[[ClientId], NDArray[np.uint64]]
+) -> list[tuple[tuple[int, ...], list[ClientId]]]:
     """Owners with the threshold's number of holders or more, by the share points of these."""
-    groups: dict[tuple[int, ...], list[ClientId]] = {}
-    for owner, holding in holders.items():
+    groups: dict[bytes, tuple[NDArray[np.int64], list[ClientId]]] = {}
+    for owner in owners:
+        holding = holders(owner)
         if len(holding) >= state.context.parameters.threshold:
-            points = state.graph.points(owner)
-            groups.setdefault(tuple(points[holder] for holder in holding), []).append(owner)
-    return groups
+            points = state.graph.points(owner, holding)
+            groups.setdefault(points.tobytes(), (points, []))[1].append(owner)
+    return [(tuple(points.tolist()), group) for points, group in groups.values()]
 
 
 def rebuild_committed(
@@ -109,28 +113,26 @@ def rebuild_committed(
         owners: whose secrets to rebuild.
         shares: what was revealed of them.
         findings: takes what is found about all others.
-        randomness: that no liar could foresee, as for `agreed_together`.
+        randomness: that no liar could foresee, as for `recover_together`.
     """
-    held = {owner: shares.holders(owner) for owner in owners}
-    rebuilt = _agreed(state, kind, {owner: shares.rows(owner) for owner in owners}, held, shares, randomness)
+    rebuilt = _agreed(state, kind, owners, shares, {}, randomness)
     threshold = state.context.parameters.threshold
     # Fewer than the threshold lead to no secret and show nothing of their dealer, whichever of them fit.
     fitting = {
         owner: _fitting(state, dealings, kind, owner, shares, findings)
         for owner in owners
-        if owner not in rebuilt and len(held[owner]) >= threshold
+        if owner not in rebuilt and len(shares.rows(owner)) >= threshold
     }
-    rows = {owner: shares.rows(owner)[fits] for owner, fits in fitting.items()}
-    left = {owner: np.array(held[owner], dtype=object)[fits].tolist() for owner, fits in fitting.items()}
-    rebuilt |= _agreed(state, kind, rows, left, shares, randomness)
+    rebuilt |= _agreed(state, kind, list(fitting), shares, fitting, randomness)
     for owner in owners:
-        secret, usable = rebuilt.pop(owner, None), left.get(owner, held[owner])
+        secret, holders = rebuilt.pop(owner, None), shares.holders(owner)
+        usable = (holders[fitting[owner]] if owner in fitting else holders).tolist()
         if secret is not None:
             yield owner, secret
         elif len(usable) < threshold:
             findings.short[owner] = len(usable)
         else:
-            revealed = [row for row, fits in zip(shares.revealed(owner), fitting[owner], strict=True) if fits]
+            revealed = [row for row, fit in zip(shares.revealed(owner), fitting[owner], strict=True) if fit]
             evidence = _evidence(state, dealings, kind, owner, usable, revealed)
             findings.blame.append(Blame(owner, DropReason.DEALT_INCONSISTENT_SHARES, evidence.encode()))
 
@@ -138,25 +140,26 @@ def rebuild_committed(
 def _agreed(
     state: CollectingUnmaskingShares,
     kind: ShareKind,
-    rows: Mapping[ClientId, NDArray[np.int64]],
-    holders: Mapping[ClientId, Sequence[ClientId]],
+    owners: Sequence[ClientId],
     shares: Holdings,
+    fitting: Mapping[ClientId, NDArray[np.bool_]],
     randomness: RandomSource,
 ) -> dict[ClientId, SecretBytes]:
-    """The secrets of which all these shares agree, and which verify."""
+    """The secrets of which all these shares agree, and which verify; of some owners only those shares that fit."""
     rebuilt: dict[ClientId, SecretBytes] = {}
-    for held_at, group in alike(state, holders).items():
-        step = shamir.secrets_at_once(len(held_at))
-        for start in range(0, len(group), step):
-            together = group[start : start + step]
-            elements = shares.elements(np.stack([rows[owner] for owner in together]))
-            secrets = agreed_together(held_at, elements, state.context.parameters.threshold, randomness)
-            elements.fill(0)
-            rebuilt |= {
-                owner: secret
-                for owner, secret in zip(together, secrets, strict=True)
-                if secret is not None and verifies(state, kind, owner, secret)
-            }
+    threshold = state.context.parameters.threshold
+
+    def usable(owner: ClientId, column: NDArray[_Column]) -> NDArray[_Column]:
+        return column[fitting[owner]] if owner in fitting else column
+
+    for held_at, group in alike(state, owners, lambda owner: usable(owner, shares.holders(owner))):
+        table = SharesOf(shares, [usable(owner, shares.rows(owner)) for owner in group])
+        found = recover_together(held_at, table, threshold, NOBODY, randomness)
+        rebuilt |= {
+            owner: recovery.secret
+            for owner, recovery in zip(group, found, strict=True)
+            if recovery is not None and not recovery.inconsistent and verifies(state, kind, owner, recovery.secret)
+        }
     return rebuilt
 
 
@@ -169,7 +172,7 @@ def _fitting(
     findings: Findings,
 ) -> NDArray[np.bool_]:
     """Which of the shares of an owner's secret were dealt, in their order; holders of others are reported."""
-    commitments, holders = Commitments(state.context.session, state.binding), shares.holders(owner)
+    commitments, holders = Commitments(state.context.session, state.binding), shares.holders(owner).tolist()
     fits = np.array(
         [
             commitments.fits(dealt, owner, holder, kind, row[: shamir.SHARE_BYTES], row[shamir.SHARE_BYTES :])
@@ -196,8 +199,8 @@ def _evidence(
     revealed: Sequence[bytes],
 ) -> DealingEvidence:
     """What shows that shares that an owner dealt contradict each other: the first that do."""
-    threshold, points = state.context.parameters.threshold, state.graph.points(owner)
-    held_at = tuple(points[holder] for holder in holders)
+    threshold = state.context.parameters.threshold
+    held_at = tuple(state.graph.points(owner, np.array(holders, dtype=np.uint64)).tolist())
     rows = SecretBytes(b"".join(revealed))
     values = shamir.elements_in(rows, len(revealed[0])).astype(np.float64)
     secret = shamir.interpolate_secret(held_at[:threshold], values[:threshold])

@@ -9,20 +9,21 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from secagg.crypto import shamir
 from secagg.crypto.batch_decoding import recover_together
 from secagg.crypto.commitments import ShareKind
 from secagg.crypto.decoding import ReconstructionError, Recovery, recover
+from secagg.crypto.field import IntArray
 from secagg.crypto.randomness import check_length
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.events import ShareInconsistent
-from secagg.protocol.holdings import Holdings
+from secagg.protocol.holdings import Holdings, SharesOf
 from secagg.protocol.server_committed import Findings, alike, rebuild_committed, verifies
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
 
@@ -45,7 +46,7 @@ def rebuild_seeds(state: CollectingUnmaskingShares, findings: Findings) -> Itera
 
 def mask_key_owners(state: CollectingUnmaskingShares) -> list[ClientId]:
     """Every dropped sharer with a contributor among its neighbours."""
-    return [owner for owner in state.dropped_sharers if not state.members.isdisjoint(state.graph.of(owner))]
+    return [owner for owner in state.lost.tolist() if len(state.graph.neighbours_among(owner, state.survivors))]
 
 
 def rebuild_mask_secrets(
@@ -118,10 +119,10 @@ def _rebuild_uncommitted(
         if recovery is None:
             recovery = _rebuild_alone(state, owner, shares.shares(owner), accept)
         if recovery.inconsistent:
-            holders = {point: holder for holder, point in state.graph.points(owner).items()}
+            holders = shares.holders(owner)
+            wrong = np.isin(state.graph.points(owner, holders), recovery.inconsistent)
             findings.wrong.extend(
-                ShareInconsistent(holders[point], owner, DropReason.SHARE_INCONSISTENT)
-                for point in recovery.inconsistent
+                ShareInconsistent(holder, owner, DropReason.SHARE_INCONSISTENT) for holder in holders[wrong].tolist()
             )
         yield owner, recovery.secret
 
@@ -130,37 +131,58 @@ def _rebuild_together(
     state: CollectingUnmaskingShares, owners: Sequence[ClientId], shares: Holdings
 ) -> dict[ClientId, Recovery | None]:
     """What the shares of each set of holders lead to; not verified. None, or nothing, where that is not certain."""
-    threshold = state.context.parameters.threshold
-    groups = alike(state, {owner: shares.holders(owner) for owner in owners})
+    threshold, randomness = state.context.parameters.threshold, _HashOfShares(shares)
     recoveries: dict[ClientId, Recovery | None] = {}
-    randomness = _HashOfShares(shares)
     lies: Counter[ClientId] = Counter()
-    for held_at, group in groups.items():
-        step = shamir.secrets_at_once(len(held_at))
-        for start in range(0, len(group), step):
-            together = group[start : start + step]
-            holders = [dict(zip(held_at, shares.holders(owner), strict=True)) for owner in together]
-            elements = shares.elements(np.stack([shares.rows(owner) for owner in together]))
-            suspects = [_suspects(held, lies, len(held_at) - threshold) for held in holders]
-            recovered = recover_together(held_at, elements, threshold, suspects, randomness)
-            elements.fill(0)
-            for held, recovery in zip(holders, recovered, strict=True):
-                lies.update(held[point] for point in (recovery.inconsistent if recovery else ()))
-            recoveries.update(zip(together, recovered, strict=True))
+    for held_at, group in alike(state, owners, shares.holders):
+        suspects = _Suspects(shares, group, lies, len(held_at) - threshold)
+        table = SharesOf(shares, [shares.rows(owner) for owner in group])
+        recoveries |= zip(group, recover_together(held_at, table, threshold, suspects, randomness), strict=True)
     return recoveries
 
 
-def _suspects(held: Mapping[int, ClientId], lies: Counter[ClientId], surplus: int) -> tuple[int, ...]:
-    """The points of the holders who lied before, if there are no more than surplus shares.
-
-    Of more, as many as can be corrected, those who lied most often: so many explain nothing unless all liars are there.
+@dataclass(frozen=True, slots=True)
+class _Suspects:
+    """The holders who lied before, as hints where to look in the shares of some owners' secrets.
 
     Owners can make honest holders look wrong, but each about itself only: who lies about many comes first.
+
+    Attributes:
+        shares: all that were revealed.
+        owners: whose secrets it is about; holders of all of them have the same points.
+        lies: about how many owners each holder lied; grows.
+        surplus: how many shares there are beyond the threshold.
     """
-    suspected = [point for point, holder in held.items() if holder in lies] if lies else []
-    if len(suspected) > surplus:
-        suspected = sorted(suspected, key=lambda point: -lies[held[point]])[: surplus // 2]
-    return tuple(sorted(suspected))
+
+    shares: Holdings
+    owners: Sequence[ClientId]
+    lies: Counter[ClientId]
+    surplus: int
+
+    def places(self, secrets: IntArray) -> IntArray:
+        """Where those who lied before hold shares of these secrets.
+
+        Of a single secret, if they are more than the surplus, as many as can be corrected, those who lied most often:
+        so many explain nothing unless all liars are there. Of several secrets more than the surplus are no hint.
+        """
+        liars = np.array(sorted(self.lies), dtype=np.uint64)
+        often = np.array([self.lies[liar] for liar in liars.tolist()], dtype=np.int64)
+        found = np.zeros(0, dtype=np.int64)
+        for secret in secrets.tolist() if len(liars) else ():
+            holders = self.shares.holders(self.owners[secret])
+            at = np.minimum(np.searchsorted(liars, holders), len(liars) - 1)
+            lied = np.where(liars[at] == holders, often[at], 0)
+            found = np.maximum(lied, found) if len(found) else lied
+            if len(secrets) > 1 and np.count_nonzero(found) > self.surplus:
+                break
+        places = np.flatnonzero(found)
+        if len(secrets) == 1 and len(places) > self.surplus:
+            places = np.sort(np.argsort(-found, kind="stable")[: self.surplus // 2])
+        return places
+
+    def found(self, secret: int, places: IntArray) -> None:
+        """Remember who lied about a secret."""
+        self.lies.update(self.shares.holders(self.owners[secret])[places].tolist())
 
 
 def _rebuild_alone(
@@ -175,9 +197,9 @@ def _rebuild_alone(
             AbortReason.TOO_FEW_UNMASKERS,
             f"{len(shares)} holders revealed shares of client {owner}; the threshold is {threshold}",
         )
-    points = state.graph.points(owner)
+    points = state.graph.points(owner, np.array(list(shares), dtype=np.uint64)).tolist()
     try:
-        return recover({points[holder]: share for holder, share in shares.items()}, threshold, accept)
+        return recover(dict(zip(points, shares.values(), strict=True)), threshold, accept)
     except ReconstructionError as error:
         raise CannotContinueError(
             AbortReason.SECRET_NOT_RECONSTRUCTED, f"client {owner}'s secret cannot be rebuilt: {error}"

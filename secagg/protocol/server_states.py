@@ -203,7 +203,8 @@ class CollectingUnmaskingShares(_OnEdges):
         revealed: answers by holder.
         chosen: what is kept of a chosen graph.
         dealings: where they are signed.
-        members: the contributors, to be asked about once for each of n^2 shares.
+        survivors: the contributors, as an array.
+        lost: sharers without an accepted input, ascending.
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_UNMASKING_SHARES
@@ -217,15 +218,13 @@ class CollectingUnmaskingShares(_OnEdges):
     revealed: dict[ClientId, UnmaskingResponse] = field(default_factory=dict, repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
     dealings: Dealings | None = field(default=None, repr=False)
-    members: frozenset[ClientId] = field(init=False, repr=False)
+    survivors: NDArray[np.uint64] = field(init=False, repr=False)
+    lost: NDArray[np.uint64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "members", frozenset(self.contributors))
-
-    @property
-    def dropped_sharers(self) -> tuple[ClientId, ...]:
-        """Sharers without an accepted input, ascending."""
-        return tuple(sorted(self.advertisements.keys() - self.members))
+        lost = sorted(self.advertisements.keys() - frozenset(self.contributors))
+        object.__setattr__(self, "survivors", np.array(self.contributors, dtype=np.uint64))
+        object.__setattr__(self, "lost", np.array(lost, dtype=np.uint64))
 
 
 @dataclass(frozen=True, slots=True)

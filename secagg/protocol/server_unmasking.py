@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import filterfalse
 from typing import Final
 
 import numpy as np
@@ -28,31 +27,29 @@ from secagg.protocol.server_states import (
     ServerStep,
     refuse,
 )
-from secagg.protocol.topology import among
 
 _PAIRS: Final = 64  # key agreements in one piece of work
 
 
 def take_revealed_shares(state: CollectingUnmaskingShares, client: ClientId, message: UnmaskingResponse) -> None:
     """Keep a holder's shares if they are canonical and of exactly the clients it was asked for."""
-    sharers = among(state.graph.owners(client), state.advertisements)
-    survivors = among(sharers, state.members)
-    dropped = tuple(filterfalse(state.members.__contains__, sharers))
-    if message.seed_shares.owners != survivors or message.mask_key_shares.owners != dropped:
+    survivors, dropped = (state.graph.owners_among(client, each) for each in (state.survivors, state.lost))
+    asked = ((message.seed_shares, survivors), (message.mask_key_shares, dropped))
+    if not all(np.array_equal(shares.owners.array, owners) for shares, owners in asked):
         refuse(
             DropReason.UNMASKING_SHARES_OF_WRONG_CLIENTS,
             f"client {client} revealed shares of other clients than the {len(survivors)} survivors and "
             f"{len(dropped)} dropped it was asked for",
         )
     width = shamir.SHARE_BYTES + (DIGEST_BYTES if state.context.deals_signed else 0)
-    revealed = [shares for shares in (message.seed_shares, message.mask_key_shares) if shares.owners]
+    revealed = [shares for shares in (message.seed_shares, message.mask_key_shares) if len(shares)]
     for shares in revealed:
         if shares.width != width:
             raise DecodeError(f"a share has {shares.width} bytes; this session's have {width}")
     for shares in revealed:
-        canonical = shamir.are_canonical_elements(shamir.elements_in(shares.joined, width))
-        if not canonical.all():
-            owner = shares.owners[int(canonical.argmin())]
+        elements = shamir.elements_in(shares.joined, width)
+        if not shamir.all_canonical(elements):
+            owner = shares.owners[int(shamir.are_canonical_elements(elements).argmin())]
             refuse(DropReason.SHARE_NOT_CANONICAL, f"client {client}'s share of client {owner} is not canonical")
     state.revealed[client] = message
 
@@ -118,8 +115,7 @@ class _Stage:
 
 def _pairs(state: CollectingUnmaskingShares, owners: Sequence[ClientId]) -> Pairs:
     """Each of these dropped sharers with each contributor among its neighbours."""
-    contributors = np.array(state.contributors, dtype=np.uint64)
-    return Pairs.of({owner: state.graph.neighbours_among(owner, contributors) for owner in owners})
+    return Pairs.of({owner: state.graph.neighbours_among(owner, state.survivors) for owner in owners})
 
 
 def _pairwise_keys(

@@ -23,10 +23,11 @@ from secagg.parameters import ClientId, SessionParameters, Topology, TopologyKin
 class Neighbourhoods:
     """The masking graph of one cohort. Build it with :func:`neighbourhoods`."""
 
-    __slots__ = ("_cohort", "_position", "_ring", "_topology")
+    __slots__ = ("_cohort", "_members", "_position", "_ring", "_topology")
 
     def __init__(self, cohort: tuple[ClientId, ...], topology: Topology) -> None:
         self._cohort = cohort
+        self._members = np.array(cohort, dtype=np.uint64)
         self._topology = topology
         self._ring = _ring(cohort, topology.permutation_seed) if topology.kind is TopologyKind.SPARSE else cohort
         self._position = {client: position for position, client in enumerate(self._ring)}
@@ -78,9 +79,15 @@ class Neighbourhoods:
         """Return those holders of a client's secrets who are among some clients of the cohort; all ascending."""
         return self.neighbours_among(client, members)
 
-    def points(self, client: ClientId) -> dict[ClientId, int]:
-        """Return the share points of a client's holders."""
-        return share_points(self.of(client))
+    def owners_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return those of the owners of what a client holds who are among some clients; all ascending."""
+        return self.neighbours_among(client, members)
+
+    def points(self, client: ClientId, holders: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the share points of some of a client's holders."""
+        if self._topology.kind is TopologyKind.COMPLETE:
+            return np.searchsorted(self._members, holders) + (holders < np.uint64(client))
+        return points_among(self.of(client), holders)
 
     def parts(self, members: frozenset[ClientId]) -> list[set[ClientId]]:
         """Return the connected parts of the graph over these clients alone; time and memory O(members * degree)."""
@@ -102,7 +109,15 @@ def among(neighbours: tuple[ClientId, ...], clients: Container[ClientId]) -> tup
 def found_among(neighbours: tuple[ClientId, ...], members: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return those neighbours who are among some clients, as an array; both ascending."""
     listed = np.array(neighbours, dtype=np.uint64)
-    return listed[np.isin(listed, members, assume_unique=True)]
+    if not len(members):
+        return listed[:0]
+    at = np.searchsorted(members, listed)
+    return listed[members[np.minimum(at, len(members) - 1)] == listed]
+
+
+def points_among(holders: tuple[ClientId, ...], some: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the share points of some of a client's holders, all of whom are given, ascending."""
+    return np.searchsorted(np.array(holders, dtype=np.uint64), some) + 1
 
 
 def share_points(holders: tuple[ClientId, ...]) -> dict[ClientId, int]:

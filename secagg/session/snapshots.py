@@ -36,7 +36,7 @@ from secagg.protocol.context import SessionContext
 from secagg.protocol.dealings import Dealings, SignedDealing
 from secagg.protocol.events import Blame
 from secagg.protocol.forwarding import Dealt, DealtTable
-from secagg.protocol.listed import Listed, Run
+from secagg.protocol.listed import Ids, Listed, Run
 from secagg.protocol.messages import Advertisement, RevealedShares, UnmaskingResponse
 from secagg.protocol.secret_rows import SecretRows
 from secagg.protocol.server_states import CollectingState
@@ -60,6 +60,7 @@ _PLAIN: Final = {
         client_states.ChosenView,
         client_states.AccusedPair,
         Blame,
+        Ids,
         Run,
         Listed,
         DealtTable,

@@ -21,7 +21,7 @@ from secagg.crypto.disclosure import PROOF_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, DecodeError, InternalError
 from secagg.parameters import ClientId, SessionParameters
-from secagg.protocol.listed import Listed
+from secagg.protocol.listed import Ids, Listed
 from secagg.protocol.messages import (
     COMMITMENT_BYTES,
     DIGEST_BYTES,
@@ -258,7 +258,7 @@ def _revealed(entries: Sequence[pb.RevealedShare], name: str) -> RevealedShares:
     if len(lengths) > 1:
         raise DecodeError("shares with and without digests come together; the protocol fixes one of the two")
     owners = _ascending([entry.owner for entry in entries], name)
-    return RevealedShares(owners, SecretBytes(b"".join(shares)))
+    return RevealedShares(Ids.of(owners), SecretBytes(b"".join(shares)))
 
 
 def _reveal(target: RepeatedCompositeFieldContainer[pb.RevealedShare], shares: RevealedShares) -> None:

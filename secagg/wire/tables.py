@@ -6,7 +6,6 @@ module first and has protobuf handle, and judge, all the rest.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from secagg.crypto.dealing import ATTESTATION_BYTES
 from secagg.crypto.secret import SecretBytes
 from secagg.parameters import ClientId
-from secagg.protocol.listed import Listed, Run
+from secagg.protocol.listed import Ids, Listed, Run
 from secagg.protocol.messages import (
     COMMITTED_BYTES,
     DOWNWARDS_BYTES,
@@ -114,7 +113,7 @@ def decode_unmasking_response(data: bytes | memoryview) -> UnmaskingResponse | N
             if read is None:
                 return None
             owners, values, rest = read
-            lists.append(RevealedShares(tuple(owners.tolist()), SecretBytes(values.reshape(-1).data)))
+            lists.append(RevealedShares(Ids(owners), SecretBytes(values.reshape(-1).data)))
             values.fill(0)
         if not len(rest):
             return UnmaskingResponse(session, *lists)
@@ -129,7 +128,7 @@ def _write_confirmed(request: UnmaskingRequest) -> bytes | None:
 
 
 def _write_numbers(tag: bytes, clients: Sequence[ClientId]) -> bytes:
-    packed = struct.pack(f"<{len(clients)}Q", *clients)
+    packed = Ids.of(clients).array.astype("<u8").tobytes()
     return tag + varint(len(packed)) + packed if packed else b""
 
 
@@ -154,9 +153,9 @@ def _write_pairs(form: EntryList, pairs: Sequence[tuple[ClientId, bytes]]) -> by
 def _write_revealed(forms: Mapping[int, EntryList], shares: RevealedShares) -> bytes | None:
     form = forms.get(shares.width)
     if form is None:
-        return None if shares.owners else b""
+        return None if len(shares) else b""
     values = np.frombuffer(shares.joined.expose(), dtype=np.uint8).reshape(len(shares), form.width)
-    return _write_rows(form, np.array(shares.owners, dtype=np.uint64), values)
+    return _write_rows(form, shares.owners.array, values)
 
 
 def _write_rows(form: EntryList, clients: NDArray[np.uint64], values: NDArray[np.uint8]) -> bytes | None:

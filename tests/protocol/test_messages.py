@@ -12,6 +12,7 @@ from secagg.crypto import agreement, hybrid, signing
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, ParameterError
 from secagg.protocol import messages
+from secagg.protocol.listed import Ids
 from secagg.protocol.messages import (
     ROUND_OF_MESSAGE,
     Abort,
@@ -96,7 +97,9 @@ def test_shares_stay_out_of_the_repr() -> None:
     secret = bytes(range(65, 101))
     shown = repr(
         UnmaskingResponse(
-            bytes(32), RevealedShares((1,), SecretBytes(secret)), RevealedShares((2,), SecretBytes(secret))
+            bytes(32),
+            RevealedShares(Ids.of((1,)), SecretBytes(secret)),
+            RevealedShares(Ids.of((2,)), SecretBytes(secret)),
         )
     )
     assert shown.count("SecretBytes(36 bytes)") == 2
@@ -116,12 +119,12 @@ def test_messages_compare_by_value() -> None:
 def test_revealed_shares_are_pairs_of_owner_and_share() -> None:
     pairs = [(owner, SecretBytes(bytes([owner]) * 36)) for owner in (3, 1, 2)]
     shares = RevealedShares.of(iter(pairs))
-    assert (shares.owners, bytes(shares.joined.expose())) == ((3, 1, 2), b"\3" * 36 + b"\1" * 36 + b"\2" * 36)
+    assert (tuple(shares.owners), bytes(shares.joined.expose())) == ((3, 1, 2), b"\3" * 36 + b"\1" * 36 + b"\2" * 36)
     assert [*shares] == pairs
     assert len(shares) == 3
     assert [shares.share(place) for place in range(3)] == [share for _, share in pairs]
-    assert shares == RevealedShares((3, 1, 2), SecretBytes(bytes(shares.joined.expose())))
-    assert shares != RevealedShares((3, 2, 1), shares.joined)
+    assert shares == RevealedShares(Ids.of((3, 1, 2)), SecretBytes(bytes(shares.joined.expose())))
+    assert shares != RevealedShares(Ids.of((3, 2, 1)), shares.joined)
     assert shares != RevealedShares.of(pairs[:2])
 
 
@@ -136,7 +139,7 @@ def test_what_is_taken_from_revealed_shares_is_a_copy() -> None:
 
 def test_nothing_can_be_revealed() -> None:
     nothing = RevealedShares.of(())
-    assert (nothing.owners, len(nothing), len(nothing.joined), [*nothing]) == ((), 0, 0, [])
+    assert (tuple(nothing.owners), len(nothing), len(nothing.joined), [*nothing]) == ((), 0, 0, [])
     with pytest.raises(ParameterError, match="no share at place"):
         nothing.share(0)
 
@@ -144,7 +147,7 @@ def test_nothing_can_be_revealed() -> None:
 @pytest.mark.parametrize("place", [-1, 2])
 def test_there_is_no_share_where_there_is_no_owner(place: int) -> None:
     with pytest.raises(ParameterError, match="no share at place"):
-        RevealedShares((1, 2), SecretBytes(bytes(72))).share(place)
+        RevealedShares(Ids.of((1, 2)), SecretBytes(bytes(72))).share(place)
 
 
 @pytest.mark.parametrize("lengths", [(36, 35), (35, 37), (36, 36, 0), (0, 36)])
@@ -157,7 +160,7 @@ def test_shares_of_different_lengths_are_not_joined(lengths: tuple[int, ...]) ->
 @pytest.mark.parametrize(("owners", "length"), [((), 36), ((1,), 0), ((1, 2), 71), ((1, 2, 3), 100)])
 def test_every_owner_has_one_share(owners: tuple[int, ...], length: int) -> None:
     with pytest.raises(ParameterError, match=f"{length} bytes are not one share for each of {len(owners)} owners"):
-        RevealedShares(owners, SecretBytes(bytes(length)))
+        RevealedShares(Ids.of(owners), SecretBytes(bytes(length)))
 
 
 def test_an_advertisement_is_unsigned_unless_told() -> None:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from secagg import AbortReason, DropReason, Round, SecretBytes, ServerPhase, SessionAbortedError
 from secagg.crypto import batch_decoding
-from secagg.crypto.batch_decoding import recover_together
+from secagg.crypto.batch_decoding import Shares, recover_together
 from secagg.crypto.commitments import ShareKind
 from secagg.crypto.decoding import Recovery, locate, recover
-from secagg.crypto.field import PRIME
+from secagg.crypto.field import PRIME, IntArray
 from secagg.errors import ParameterError
 from secagg.parameters import ClientId
 from secagg.protocol import server_rebuilding
@@ -150,12 +150,28 @@ class Batches:
         self.arrays: list[NDArray[np.uint16]] = []
         monkeypatch.setattr(server_rebuilding, "recover_together", self._watching)
 
-    def _watching(self, points: Points, elements: NDArray[np.uint16], *others: Any) -> list[Recovery | None]:
-        assert elements.shape == (len(elements), len(points), 18)
+    def _watching(self, points: Points, shares: Shares, *others: Any) -> list[Recovery | None]:
+        self.seen.append((points, len(shares)))
+        return recover_together(points, Watched(shares, len(points), self.arrays), *others)
+
+
+@dataclass
+class Watched:
+    """Shares, and which arrays of them were given away."""
+
+    shares: Shares
+    points: int
+    given: list[NDArray[np.uint16]]
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def __getitem__(self, secrets: IntArray, /) -> NDArray[np.uint16]:
+        elements = self.shares[secrets]
+        assert elements.shape == (len(secrets), self.points, 18)
         assert elements.any()
-        self.seen.append((points, len(elements)))
-        self.arrays.append(elements)
-        return recover_together(points, elements, *others)
+        self.given.append(elements)
+        return elements
 
 
 @pytest.mark.parametrize("silent", [(), (3,), (1,)])
@@ -230,9 +246,11 @@ def test_groups_of_more_than_one_batch(at_once: int, lied_about: int | None, mon
     harness = waiting(threshold=3)
     harness.play_round(on_answer=lambda client, answer: answer if client != 2 else spoiled(answer, lied_about or 0))
     assert_exact(harness, range(1, 7))
-    seeds = [secrets for points, secrets in batches.seen if points == (1, 2, 3, 4, 5)]
-    assert seeds == [min(at_once, 6 - start) for start in range(0, 6, at_once)]
-    assert batches.seen[len(seeds) :] == [((1, 2, 3, 4, 5, 6), 1)]
+    assert batches.seen == [((1, 2, 3, 4, 5), 6), ((1, 2, 3, 4, 5, 6), 1)]
+    taken = [len(array) for array in batches.arrays if array.shape[1] == 5]
+    once = [min(at_once, 6 - start) for start in range(0, 6, at_once)]
+    assert taken[: len(once)] == once
+    assert (len(taken) > len(once)) is bool(lied_about), "without a lie, every share is looked at once"
     assert [event for event in harness.events if isinstance(event, ShareInconsistent)] == (
         [ShareInconsistent(2, lied_about, DropReason.SHARE_INCONSISTENT)] if lied_about else []
     )
@@ -286,8 +304,7 @@ def test_shares_are_found_by_owner(revealed: dict[int, tuple[tuple[int, SecretBy
         expected = {
             holder: dict(revealed[holder])[owner] for holder in sorted(revealed) if owner in dict(revealed[holder])
         }
-        assert held.holders(owner) == [*expected]
-        assert all(type(holder) is int for holder in held.holders(owner))
+        assert held.holders(owner).tolist() == [*expected]
         assert held.shares(owner) == expected
         rows = held.rows(owner)
         octets = b"".join(bytes(share.expose()) for share in expected.values())
@@ -436,9 +453,17 @@ def test_randomness_comes_from_all_shares_and_differs_from_draw_to_draw() -> Non
 
 
 def test_who_lied_most_often_is_suspected_first() -> None:
-    held = {1: 70, 2: 30, 3: 50, 4: 10}
+    share = SecretBytes(bytes(36))
+    revealed = {holder: RevealedShares.of([(1, share), (2, share)]) for holder in (70, 30, 50)}
+    shares = Holdings({**revealed, 10: RevealedShares.of([(1, share)]), 20: RevealedShares.of([(2, share)])})
+
+    def suspected(secrets: list[int], lies: Counter[ClientId], surplus: int) -> list[int]:
+        return [*server_rebuilding._Suspects(shares, (1, 2), lies, surplus).places(np.array(secrets))]
+
     lies = Counter({10: 1, 30: 5, 50: 2, 99: 9})
-    assert server_rebuilding._suspects(held, lies, 3) == (2, 3, 4)
-    assert server_rebuilding._suspects(held, lies, 2) == (2,)
-    assert server_rebuilding._suspects(held, lies, 0) == ()
-    assert server_rebuilding._suspects(held, Counter(), 2) == ()
+    assert suspected([0], lies, 3) == [0, 1, 2], "of the holders 10, 30, 50 and 70"
+    assert suspected([0], lies, 2) == [1]
+    assert suspected([0], lies, 0) == []
+    assert suspected([1], lies, 3) == [1, 2], "of the holders 20, 30, 50 and 70"
+    assert suspected([0, 1], lies, 3) == [0, 1, 2]
+    assert suspected([0], Counter(), 2) == []

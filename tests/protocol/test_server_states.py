@@ -49,7 +49,7 @@ def test_who_shared_and_did_not_contribute_is_dropped() -> None:
     state = harness.server._state
     assert isinstance(state, CollectingUnmaskingShares)
     assert state.contributors == (1, 2, 4, 5, 7)
-    assert state.dropped_sharers == (6,)
+    assert (state.survivors.tolist(), state.lost.tolist()) == ([1, 2, 4, 5, 7], [6])
 
 
 def test_the_exceptions_between_handlers_and_machine_are_no_errors_of_the_api() -> None:

@@ -14,6 +14,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, DecodeError, InternalError, ParameterError, SecAggError
 from secagg.parameters import SessionParameters
 from secagg.parameters.vectors import FixedPoint
+from secagg.protocol.listed import Ids
 from secagg.protocol.messages import (
     SEALED_BYTES,
     Abort,
@@ -192,8 +193,8 @@ SAMPLES = {
     "UnmaskingResponse": Sample(
         UnmaskingResponse(
             SESSION,
-            RevealedShares((0, 2), SecretBytes(fill(1, 36) + fill(2, 36))),
-            RevealedShares((1, 3), SecretBytes(fill(3, 36) + fill(4, 36))),
+            RevealedShares(Ids.of((0, 2)), SecretBytes(fill(1, 36) + fill(2, 36))),
+            RevealedShares(Ids.of((1, 3)), SecretBytes(fill(3, 36) + fill(4, 36))),
         ),
         envelope(
             unmasking_response=tree(

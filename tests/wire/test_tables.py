@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, DecodeError
+from secagg.protocol.listed import Ids
 from secagg.protocol.messages import (
     Abort,
     ConsistencyCheckRequest,
@@ -119,7 +120,7 @@ def assert_same_verdict(kind: Kind, data: bytes) -> bool:
 
 
 def revealed(*owners: int, width: int = 36) -> RevealedShares:
-    return RevealedShares(owners, SecretBytes(fill(1, width * len(owners))))
+    return RevealedShares(Ids.of(owners), SecretBytes(fill(1, width * len(owners))))
 
 
 def sealed(*clients: int, width: int = 112) -> tuple[tuple[int, bytes], ...]:

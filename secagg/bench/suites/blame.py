@@ -23,6 +23,7 @@ from secagg.crypto.secret import SecretBytes
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.crypto.signing import IdentityKey
 from secagg.parameters import SessionParameters
+from secagg.protocol.listed import Ids
 from secagg.protocol.messages import (
     COMMITTED_BYTES,
     DIGEST_BYTES,
@@ -104,7 +105,7 @@ def _bytes(neighbours: int) -> int:
     def moved(pair: int, share: int, attestation: int) -> int:
         pairs = tuple((peer, bytes(pair)) for peer in range(1, neighbours + 1))
         owners = tuple(range(1, neighbours + 1))
-        revealed = RevealedShares(owners, SecretBytes(bytes(share * neighbours)))
+        revealed = RevealedShares(Ids.of(owners), SecretBytes(bytes(share * neighbours)))
         messages = (
             ShareKeysResponse(_DIGEST, pairs, bytes(attestation)),
             MaskedInputCollectionRequest(_DIGEST, pairs),

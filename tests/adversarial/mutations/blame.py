@@ -140,16 +140,16 @@ MUTATIONS: Final = (
     m(
         "45",
         "shares that do not fit count",
-        (COMMITTED, "shares.rows(owner)[fits]", "shares.rows(owner)[fits | True]"),
-        (COMMITTED, "dtype=object)[fits].tolist()", "dtype=object)[fits | True].tolist()"),
+        (COMMITTED, "return column[fitting[owner]]", "return column[fitting[owner] | True]"),
+        (COMMITTED, "(holders[fitting[owner]]", "(holders[fitting[owner] | True]"),
     ),
     m(
         "45",
         "secrets that were not advertised are taken",
         (
             COMMITTED,
-            "if secret is not None and verifies(state, kind, owner, secret)\n            }",
-            "if secret is not None\n            }",
+            "and not recovery.inconsistent and verifies(state, kind, owner, recovery.secret)\n",
+            "and not recovery.inconsistent\n",
         ),
     ),
     m(

@@ -67,22 +67,31 @@ MUTATIONS: Final = (
     m(
         "10",
         "surplus shares are not compared",
-        (BATCH, "agreed = np.logical_not(np.any(sums, axis=(0, 2)))", "agreed = canonical"),
+        (BATCH, "if not syndromes(self._points, combined, self._surplus).any():", "if True:"),
     ),
     m(
         "10",
         "no decoding with surplus shares",
         ("crypto/decoding.py", "consistent = _consistent_rows(points, values, threshold)", "consistent = None"),
-        (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
+        (BATCH, "wrong = locate(self._points, sums) if sums.any() else None", "wrong = None"),
     ),
-    m("10", "liars are not named", (REBUILD, "for point in recovery.inconsistent\n", "for point in ()\n")),
+    m(
+        "10",
+        "what is left without liars is not compared",
+        (
+            BATCH,
+            "return not syndromes(self._at(others), combined[others], self._surplus - len(places)).any()",
+            "return True",
+        ),
+    ),
+    m("10", "liars are not named", (REBUILD, "for holder in holders[wrong].tolist()\n", "for holder in ()\n")),
     m(
         "10",
         "every owner lied about is decoded alone",
-        (BATCH, "    batch.explain(np.flatnonzero(canonical & ~agreed), suspects)\n", ""),
+        (BATCH, "wrong = locate(self._points, sums) if sums.any() else None", "wrong = None"),
     ),
-    m("10", "liars who take turns are looked for again", (REBUILD, "> surplus:", "> surplus // 2:")),
-    m("10", "liars are looked for again and again", (REBUILD, "lies.update(", "Counter().update(")),
+    m("10", "liars who take turns are looked for again", (REBUILD, "> self.surplus:", "> self.surplus // 2:")),
+    m("10", "liars are looked for again and again", (REBUILD, "self.lies.update(", "Counter().update(")),
     m(
         "10",
         "liars can foresee the combination",
