@@ -55,7 +55,8 @@ class Holdings:
 
     def elements(self, rows: NDArray[np.uint32]) -> NDArray[np.uint16]:
         """Return a copy of the elements of shares: shape (*rows.shape, 18)."""
-        return self._elements[rows]
+        elements: NDArray[np.uint16] = np.take(self._elements, rows, axis=0)
+        return elements
 
     def shares(self, owner: ClientId) -> dict[ClientId, SecretBytes]:
         """Return copies of the shares of an owner's secret, by holder."""

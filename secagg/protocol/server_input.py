@@ -15,6 +15,8 @@ from secagg.protocol.chosen_edges import pack_set
 from secagg.protocol.consistency import confirmation_is_valid
 from secagg.protocol.context import SessionContext
 from secagg.protocol.dealings import Dealings
+from secagg.protocol.forwarding import MadeWhenAsked
+from secagg.protocol.listed import Ids, Listed
 from secagg.protocol.messages import (
     Advertisement,
     Complaint,
@@ -39,7 +41,6 @@ from secagg.protocol.server_states import (
     Turnout,
     refuse,
 )
-from secagg.protocol.topology import among
 from secagg.protocol.transitions import SERVER_TRANSITIONS, CloseRound, ServerPhase
 
 
@@ -146,17 +147,6 @@ def _ask_for_shares(
     chosen: ChosenRecord | None = None,
     dealings: Dealings | None = None,
 ) -> ServerStep:
-    members, signed = frozenset(contributors), tuple(confirmations.items())
-    lost = advertisements.keys() - members
-    outbound = {}
-    for client in sorted(asked):
-        if chosen is not None:
-            outbound[client] = ask_to_reveal(context, chosen, client, confirmations)
-            continue
-        neighbours = context.graph.of(client)
-        outbound[client] = UnmaskingRequest(
-            context.session, among(neighbours, members), among(neighbours, lost), signed
-        )
     following = CollectingUnmaskingShares(
         context,
         Turnout(asked),
@@ -168,7 +158,15 @@ def _ask_for_shares(
         chosen=chosen,
         dealings=dealings,
     )
-    return ServerStep(following, outbound)
+    survivors, lost, signed = following.survivors, following.lost, Listed.of(confirmations.items())
+
+    def request_for(client: ClientId) -> UnmaskingRequest:
+        if chosen is not None:
+            return ask_to_reveal(context, chosen, client, confirmations)
+        present, gone = (Ids(context.graph.neighbours_among(client, each)) for each in (survivors, lost))
+        return UnmaskingRequest(context.session, present, gone, signed)
+
+    return ServerStep(following, MadeWhenAsked.of(sorted(asked), request_for))
 
 
 def _half_dropped(
@@ -216,14 +214,14 @@ def _require_holders(
     reason: AbortReason,
 ) -> None:
     """Abort early when a secret that must be rebuilt has fewer than `threshold` holders left."""
-    members = frozenset(contributors)
-    threshold = context.parameters.threshold
+    members, threshold = frozenset(contributors), context.parameters.threshold
+    left, survivors = (np.array(sorted(each), dtype=np.uint64) for each in (holders, contributors))
     for owner in advertisements:
-        if owner not in members and members.isdisjoint(graph.of(owner)):
+        if owner not in members and not len(graph.neighbours_among(owner, survivors)):
             continue
-        all_holders = graph.holders(owner)
-        present = len(holders.intersection(all_holders))
+        present = len(graph.holders_among(owner, left))
         if present < threshold:
+            all_holders = graph.holders(owner)
             raise CannotContinueError(
                 reason,
                 f"{present} holders of client {owner}'s secrets are left of {len(all_holders)}; rebuilding needs "

@@ -102,7 +102,7 @@ def neighbourhoods(parameters: SessionParameters) -> Neighbourhoods:
 
 
 def among(neighbours: tuple[ClientId, ...], clients: Container[ClientId]) -> tuple[ClientId, ...]:
-    """Return those neighbours who are among some clients, in their order; a server asks this about n^2 pairs."""
+    """Return those neighbours who are among some clients, in their order."""
     return tuple(filter(clients.__contains__, neighbours))
 
 
@@ -110,9 +110,10 @@ def found_among(neighbours: tuple[ClientId, ...], members: NDArray[np.uint64]) -
     """Return those neighbours who are among some clients, as an array; both ascending."""
     listed = np.array(neighbours, dtype=np.uint64)
     if not len(members):
-        return listed[:0]
+        return members
     at = np.searchsorted(members, listed)
-    return listed[members[np.minimum(at, len(members) - 1)] == listed]
+    found: NDArray[np.uint64] = listed[members[np.minimum(at, len(members) - 1)] == listed]
+    return found
 
 
 def points_among(holders: tuple[ClientId, ...], some: NDArray[np.uint64]) -> NDArray[np.int64]:

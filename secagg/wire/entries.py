@@ -8,7 +8,7 @@ look at it. Must not know what the bytes are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from secagg.wire.framing import varint
 _CLIENT: Final = b"\x09"  # field 1, fixed64
 _VALUE: Final = b"\x12"  # field 2, length-delimited
 _ID_BYTES: Final = 8
+_NO_CLIENTS: Final = np.zeros(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +33,18 @@ class EntryList:
 
     tag: bytes
     width: int
+    _before_id: bytes = field(init=False, repr=False)
+    _before_value: bytes = field(init=False, repr=False)
+    _without_id: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"values of {self.width} bytes are no entries: protobuf leaves empty ones out")
-
-    @property
-    def _before_id(self) -> bytes:
-        return self.tag + varint(1 + _ID_BYTES + len(self._before_value) + self.width) + _CLIENT
-
-    @property
-    def _before_value(self) -> bytes:
-        return _VALUE + varint(self.width)
-
-    @property
-    def _without_id(self) -> bytes:
-        return self.tag + varint(len(self._before_value) + self.width) + self._before_value
+        middle = _VALUE + varint(self.width)
+        whole = varint(1 + _ID_BYTES + len(middle) + self.width)
+        object.__setattr__(self, "_before_value", middle)
+        object.__setattr__(self, "_before_id", self.tag + whole + _CLIENT)
+        object.__setattr__(self, "_without_id", self.tag + varint(len(middle) + self.width) + middle)
 
     def write(self, clients: NDArray[np.uint64], values: NDArray[np.uint8]) -> bytes:
         """Return the encoded entries.
@@ -75,6 +72,8 @@ class EntryList:
         head, start = self._without_id, 0
         if data[: len(head)] == head and len(data) >= len(head) + self.width:
             start = len(head) + self.width
+        elif data[: len(self._before_id)] != self._before_id:
+            return _NO_CLIENTS, np.zeros((0, self.width), dtype=np.uint8), data
         first = int(start > 0)
         table = self._table(data[start:])
         ids = len(self._before_id)
