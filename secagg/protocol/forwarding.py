@@ -1,12 +1,12 @@
 """What clients dealt, on its way from dealers to receivers (Specification §6.3, §6.4).
 
-A row is copied once as it comes to rest and once for its receiver; what one receiver is sent is made when it is asked
-for, so that n^2 rows exist once. Must not know what is dealt.
+A row is copied once as it comes to rest, into the table in which it stays, and once for its receiver; what one receiver
+is sent is made when it is asked for, so that n^2 rows exist once. Must not know what is dealt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -24,38 +24,132 @@ class DealtTable:
     """All dealt values of one length, by dealer.
 
     Attributes:
-        dealers: uint64, ascending.
+        known: uint64, ascending: who may be a receiver.
+        dealers: uint64, in the order of their rows.
         starts: uint64, for each dealer the place of its first row.
-        receivers: uint64, for whom each row is; ascending for each dealer.
+        ends: uint64, and behind its last; rows between those of dealers are nobody's.
+        receivers: uint32, for whom each row is, as a place in `known`; ascending for each dealer.
         values: uint8, the rows.
     """
 
+    known: NDArray[np.uint64]
     dealers: NDArray[np.uint64]
     starts: NDArray[np.uint64]
-    receivers: NDArray[np.uint64]
+    ends: NDArray[np.uint64]
+    receivers: NDArray[np.uint32]
     values: NDArray[np.uint8] = field(repr=False)
     _by_receiver: NDArray[np.uint32] = field(init=False, repr=False)
-    _known: NDArray[np.uint64] = field(init=False, repr=False)
     _bounds: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        order = np.argsort(self.receivers, kind="stable")
-        ascending = self.receivers[order]
-        first = np.flatnonzero(np.diff(ascending, prepend=ascending[:1] + np.uint64(1)))
-        object.__setattr__(self, "_by_receiver", order.astype(np.uint32))
-        object.__setattr__(self, "_known", ascending[first])
-        object.__setattr__(self, "_bounds", np.append(first, len(ascending)))
+        receivers = self.receivers.astype(np.uint32, copy=False)  # uint64 in a snapshot
+        spans = [slice(int(self.starts[at]), int(self.ends[at])) for at in np.argsort(self.dealers).tolist()]
+        counts = np.zeros(len(self.known), dtype=np.int64)
+        for span in spans:  # a dealer deals to each receiver once
+            counts[receivers[span]] += 1
+        bounds = np.append(np.zeros(1, dtype=np.int64), np.cumsum(counts))
+        free, by_receiver = bounds[:-1].copy(), np.empty(bounds[-1], dtype=np.uint32)
+        for span in spans:
+            places = free[receivers[span]]
+            by_receiver[places] = np.arange(span.start, span.stop, dtype=np.uint32)
+            free[receivers[span]] = places + 1
+        object.__setattr__(self, "receivers", receivers)
+        object.__setattr__(self, "_by_receiver", by_receiver)
+        object.__setattr__(self, "_bounds", bounds)
 
     def from_dealer(self, dealer: ClientId) -> Run:
         """What a client dealt, by receiver."""
-        place = _place(self.dealers, np.append(self.starts, np.uint64(len(self.receivers))), dealer)
-        return Run(self.receivers[place], self.values[place])
+        spans = [slice(int(self.starts[at]), int(self.ends[at])) for at in np.flatnonzero(self.dealers == dealer)]
+        span = spans[0] if spans else slice(0)
+        return Run(self.known[self.receivers[span]], self.values[span])
 
     def to_receiver(self, receiver: ClientId) -> Run:
-        """What was dealt to a client, by dealer."""
-        rows = self._by_receiver[_place(self._known, self._bounds, receiver)]
+        """What was dealt to a client, by dealer in ascending order."""
+        at = int(np.searchsorted(self.known, np.uint64(receiver)))
+        if at == len(self.known) or self.known[at] != receiver:
+            return Run(self.known[:0], self.values[:0])
+        rows = self._by_receiver[self._bounds[at] : self._bounds[at + 1]]
         dealers = self.dealers[np.searchsorted(self.starts, rows, side="right") - 1]
-        return Run(dealers, self.values[rows])
+        return Run(dealers, np.take(self.values, rows, axis=0))
+
+
+@dataclass(slots=True, eq=False)
+class _Growing:
+    """The rows of one length that came so far, with room for more."""
+
+    receivers: NDArray[np.uint32]
+    values: NDArray[np.uint8]
+    used: int = 0
+    spans: dict[ClientId, slice] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: int, width: int) -> _Growing:
+        return cls(np.empty(rows, dtype=np.uint32), np.empty((rows, width), dtype=np.uint8))
+
+    def add(self, dealer: ClientId, receivers: NDArray[np.uint32], values: NDArray[np.uint8]) -> None:
+        span = slice(self.used, self.used + len(receivers))
+        if span.stop > len(self.receivers):
+            larger = _Growing.of(max(span.stop, len(self.receivers) * 5 // 4), self.values.shape[1])
+            larger.receivers[: self.used] = self.receivers[: self.used]
+            larger.values[: self.used] = self.values[: self.used]
+            self.receivers, self.values = larger.receivers, larger.values
+        self.receivers[span], self.values[span] = receivers, values
+        self.used = span.stop
+        self.spans[dealer] = span
+
+
+class Arriving(MutableMapping[ClientId, Listed]):
+    """What clients deal, by dealer: it comes to rest where it stays, in one table for each length of values.
+
+    Args:
+        known: uint64, ascending: who may be a receiver.
+        rows: how many values of one length are expected; room for them is taken when the first one comes.
+    """
+
+    __slots__ = ("_dealers", "_known", "_rows", "_tables")
+
+    def __init__(self, known: NDArray[np.uint64], rows: int) -> None:
+        self._known = known
+        self._rows = rows
+        self._dealers: dict[ClientId, None] = {}
+        self._tables: dict[int, _Growing] = {}
+
+    def __setitem__(self, dealer: ClientId, dealt: Listed) -> None:
+        self._dealers[dealer] = None
+        for run in dealt.runs:
+            if run.width not in self._tables:
+                self._tables[run.width] = _Growing.of(max(self._rows, len(run.clients)), run.width)
+            places = np.searchsorted(self._known, run.clients).astype(np.uint32)
+            self._tables[run.width].add(dealer, places, run.values)
+
+    def __getitem__(self, dealer: ClientId) -> Listed:
+        if dealer not in self._dealers:
+            raise KeyError(dealer)
+        tables = [(table, table.spans[dealer]) for table in self._tables.values() if dealer in table.spans]
+        return _in_order(Run(self._known[table.receivers[span]], table.values[span]) for table, span in tables)
+
+    def __delitem__(self, dealer: ClientId) -> None:
+        del self._dealers[dealer]
+        for table in self._tables.values():
+            table.spans.pop(dealer, None)
+
+    def __iter__(self) -> Iterator[ClientId]:
+        return iter(self._dealers)
+
+    def __len__(self) -> int:
+        return len(self._dealers)
+
+    def closed(self, dealers: Iterable[ClientId]) -> Dealt:
+        """Move what these clients dealt to where receivers are found; nothing is left here."""
+        tables, self._tables = self._tables, {}
+        kept = frozenset(dealers).intersection(self._dealers)
+        self._dealers = {}
+        return Dealt(tuple(self._table(tables[width], kept) for width in sorted(tables)))
+
+    def _table(self, table: _Growing, kept: frozenset[ClientId]) -> DealtTable:
+        spans = [(dealer, span.start, span.stop) for dealer, span in table.spans.items() if dealer in kept]
+        dealers, starts, ends = np.array(spans, dtype=np.uint64).reshape(-1, 3).T
+        return DealtTable(self._known, dealers, starts, ends, table.receivers[: table.used], table.values[: table.used])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,22 +157,6 @@ class Dealt:
     """What a cohort dealt: a table for each length of values, of which only hybrid suites have two."""
 
     tables: tuple[DealtTable, ...] = ()
-
-    @classmethod
-    def gather(cls, dealt: MutableMapping[ClientId, Listed], dealers: Sequence[ClientId]) -> Dealt:
-        """Move what these clients dealt into tables; `dealt` is empty afterwards, so that nothing is kept twice.
-
-        Args:
-            dealt: what each client dealt, by receiver in ascending order.
-            dealers: whose is kept, ascending.
-        """
-        widths = sorted({run.width for dealer in dealers for run in dealt[dealer].runs})
-        runs = {
-            width: [(dealer, run) for dealer in dealers for run in dealt[dealer].runs if run.width == width]
-            for width in widths
-        }
-        dealt.clear()
-        return cls(tuple(_gathered(width, runs.pop(width)) for width in widths))
 
     def from_dealer(self, dealer: ClientId) -> Listed:
         """What a client dealt, by receiver; empty for a stranger."""
@@ -116,28 +194,6 @@ class MadeWhenAsked(Mapping[ClientId, _Made], Generic[_Made]):
 
     def __len__(self) -> int:
         return len(self.clients)
-
-
-def _place(clients: NDArray[np.uint64], bounds: NDArray[np.generic], client: ClientId) -> slice:
-    """Where the rows of a client lie, if `bounds` are where those of each client begin and the last ones end."""
-    at = int(np.searchsorted(clients, np.uint64(client)))
-    if at == len(clients) or clients[at] != client:
-        return slice(0)
-    return slice(int(bounds[at]), int(bounds[at + 1]))
-
-
-def _gathered(width: int, runs: list[tuple[ClientId, Run]]) -> DealtTable:
-    counts = [len(run.clients) for _, run in runs]
-    dealers = np.array([dealer for dealer, _ in runs], dtype=np.uint64)
-    starts = np.cumsum([0, *counts], dtype=np.uint64)
-    receivers = np.empty(sum(counts), dtype=np.uint64)
-    values = np.empty((sum(counts), width), dtype=np.uint8)
-    runs.reverse()
-    for start in starts[:-1].tolist():
-        _, run = runs.pop()  # Each is let go as it is copied.
-        receivers[start : start + len(run.clients)] = run.clients
-        values[start : start + len(run.clients)] = run.values
-    return DealtTable(dealers, starts[:-1], receivers, values)
 
 
 def _in_order(runs: Iterable[Run]) -> Listed:

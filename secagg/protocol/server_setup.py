@@ -194,7 +194,7 @@ def close_shares(state: CollectingShares) -> ServerStep:
     context = state.context
     kept, events = keep_connected(context, state.graph, state.turnout.remaining, Round.SHARE_KEYS)
     require(context, kept, AbortReason.TOO_FEW_SHARERS, "shared keys", events)
-    dealt = Dealt.gather(state.sealed, sorted(kept))
+    dealt = state.arriving.closed(kept)
     chosen, sharers = state.chosen, b""
     if chosen is not None:
         sharers = pack_set(context.parameters.cohort, kept)

@@ -7,7 +7,7 @@ O(n^2), and a second vector. Memory is O(vector) plus what n clients sent beside
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NoReturn
 
@@ -20,6 +20,7 @@ from secagg.protocol.chosen_edges import ChosenEdges
 from secagg.protocol.context import SessionContext
 from secagg.protocol.dealings import Dealings, SignedDealing
 from secagg.protocol.events import Blame, ServerEvent
+from secagg.protocol.forwarding import Arriving
 from secagg.protocol.listed import Listed
 from secagg.protocol.messages import Advertisement, ServerMessage, UnmaskingResponse
 from secagg.protocol.results import SessionResult
@@ -107,8 +108,8 @@ class _OnEdges:
 class CollectingShares(_OnEdges):
     """Collects sealed shares, kept by sender; `mask_parcels` are what stays here of them in a hybrid suite.
 
-    `advertised` has the ids of the advertisements, ascending, and `signed` what holds dealers to their pairs, where
-    dealings are signed.
+    `arriving` is `sealed`, at rest where it stays. `advertised` has the ids of the advertisements, ascending, and
+    `signed` what holds dealers to their pairs, where dealings are signed.
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
@@ -116,14 +117,21 @@ class CollectingShares(_OnEdges):
     turnout: Turnout
     binding: bytes
     advertisements: Mapping[ClientId, Advertisement]
-    sealed: dict[ClientId, Listed] = field(default_factory=dict, repr=False)
+    sealed: MutableMapping[ClientId, Listed] = field(default_factory=dict, repr=False)
     mask_parcels: dict[ClientId, Mapping[ClientId, bytes]] = field(default_factory=dict, repr=False)
     chosen: ChosenRecord | None = field(default=None, repr=False)
     signed: dict[ClientId, SignedDealing] = field(default_factory=dict, repr=False)
     advertised: NDArray[np.uint64] = field(init=False, repr=False)
+    arriving: Arriving = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "advertised", np.array(sorted(self.advertisements), dtype=np.uint64))
+        advertised = np.array(sorted(self.advertisements), dtype=np.uint64)
+        pairs = len(advertised) * min(self.context.parameters.topology.degree, len(advertised) - 1)
+        # Parcels of hybrid suites have one length towards the higher of two clients and another towards the lower.
+        arriving = Arriving(advertised, pairs // 2 if self.context.suite.hybrid else pairs)
+        arriving.update(self.sealed)
+        for name, value in (("advertised", advertised), ("arriving", arriving), ("sealed", arriving)):
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.protocol.forwarding import Dealt, MadeWhenAsked
+from secagg.protocol.forwarding import Arriving, MadeWhenAsked
 from secagg.protocol.listed import Listed
 from tests import strategies
 
@@ -34,9 +34,18 @@ def dealings(draw: st.DrawFn) -> Pairs:
 @given(dealings(), st.data())
 def test_every_pair_goes_from_its_dealer_to_its_receiver(dealt: Pairs, data: st.DataObject) -> None:
     dealers = [dealer for dealer in dealt if data.draw(st.booleans())]
-    listed = {dealer: Listed.of(tuple(pairs.items())) for dealer, pairs in dealt.items()}
-    table = Dealt.gather(listed, dealers)
-    assert listed == {}
+    cohort = np.array(sorted(dealt), dtype=np.uint64)
+    arriving = Arriving(cohort, data.draw(st.integers(0, 30), label="rows that are expected"))
+    for dealer in data.draw(st.permutations(sorted(dealt)), label="in this order"):
+        arriving[dealer] = Listed.of(tuple(dealt[dealer].items()))
+    assert {dealer: sorted(listed) for dealer, listed in arriving.items()} == {
+        dealer: sorted(pairs.items()) for dealer, pairs in dealt.items()
+    }
+    for dealer in sorted(dealt):
+        if dealer not in dealers and data.draw(st.booleans(), label="dropped"):
+            del arriving[dealer]
+    table = arriving.closed(dealers)
+    assert not arriving
     for client in dealt:
         assert dict(table.from_dealer(client)) == (dealt[client] if client in dealers else {})
         expected = [(dealer, dealt[dealer][client]) for dealer in dealers if client in dealt[dealer]]
@@ -48,31 +57,48 @@ def test_every_pair_goes_from_its_dealer_to_its_receiver(dealt: Pairs, data: st.
 def test_the_lengths_of_a_hybrid_suite_are_sent_in_ascending_order_of_dealer() -> None:
     """Those with a lower id send the longer parcels."""
     cohort = range(5)
-    listed = {
-        dealer: Listed.of(tuple((to, value(dealer, to, 30 if dealer < to else 20)) for to in cohort if to != dealer))
-        for dealer in cohort
-    }
-    table = Dealt.gather(listed, list(cohort))
+    arriving = Arriving(np.arange(5, dtype=np.uint64), 10)
+    for dealer in cohort:
+        parcels = ((to, value(dealer, to, 30 if dealer < to else 20)) for to in cohort if to != dealer)
+        arriving[dealer] = Listed.of(tuple(parcels))
+    table = arriving.closed(cohort)
     for client in cohort:
         assert [dealer for dealer, _ in table.to_receiver(client)] == [each for each in cohort if each != client]
 
 
-def test_a_pair_takes_at_most_its_bytes_and_twelve() -> None:
-    """A row of 112 bytes, the receiver's id and the row's place in the order of receivers: no object for a pair."""
-    cohort = np.arange(200, dtype=np.uint64)
-    listed = {
-        dealer: Listed.table(cohort[cohort != dealer], np.zeros((len(cohort) - 1, 112), dtype=np.uint8))
-        for dealer in range(len(cohort))
-    }
+def test_a_pair_takes_at_most_its_bytes_and_eight_from_its_arrival_on() -> None:
+    """A row of 112 bytes, the receiver's place and the row's in the order of receivers: no object for a pair."""
+    cohort = np.arange(300, dtype=np.uint64)
+    row = Listed.table(cohort[1:], np.zeros((len(cohort) - 1, 112), dtype=np.uint8))
     tracemalloc.start()
     try:
-        table = Dealt.gather(listed, list(range(len(cohort))))
-        held, _ = tracemalloc.get_traced_memory()
+        arriving = Arriving(cohort, len(cohort) * (len(cohort) - 1))
+        for dealer in range(len(cohort)):
+            arriving[dealer] = row
+        table = arriving.closed(range(len(cohort)))
+        held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     pairs = len(cohort) * (len(cohort) - 1)
     assert pairs == sum(len(each.receivers) for each in table.tables)
-    assert held / pairs < 125
+    assert held / pairs < 121
+    assert peak / pairs < 123
+
+
+def test_there_is_room_for_more_than_was_expected() -> None:
+    cohort = np.arange(9, dtype=np.uint64)
+    arriving = Arriving(cohort, 3)
+    for dealer in range(9):
+        arriving[dealer] = Listed.of(tuple((to, value(dealer, to, 20)) for to in range(9) if to != dealer))
+    kept = arriving[2]
+    del arriving[5]
+    assert (len(arriving), 5 in arriving) == (8, False)
+    with pytest.raises(KeyError):
+        arriving[5]
+    table = arriving.closed(range(9))
+    assert list(table.to_receiver(2)) == [(dealer, value(dealer, 2, 20)) for dealer in range(9) if dealer not in (2, 5)]
+    assert kept == table.from_dealer(2)
+    assert not table.from_dealer(5)
 
 
 def test_what_is_made_when_asked_is_made_for_those_only_and_each_time() -> None:
