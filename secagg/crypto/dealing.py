@@ -7,10 +7,14 @@ pair is shown with its block and all digests, and not with all other pairs. Must
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from typing import Final
 
-from secagg.canonical import encode_fields
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.canonical import TAG_BYTES, encode_fields
 from secagg.crypto import disclosure
 from secagg.crypto.agreement import AgreementKey
 from secagg.crypto.labels import Label
@@ -20,12 +24,23 @@ PAIRS_IN_A_BLOCK: Final = 16
 ENTRY_BYTES: Final = 8 + 32 + 112 + 32
 DIGEST_BYTES: Final = 32
 ID_BYTES: Final = 8
+# A block as `encode_fields` writes it behind its label: a server makes n^2 / 16 digests.
+_BLOCK: Final = hashlib.sha256(encode_fields(Label.DEALT_BLOCK))
+_LENGTH: Final = struct.Struct(">BI")
 ATTESTATION_BYTES: Final = SIGNATURE_BYTES + disclosure.PROOF_BYTES
 
 
 def dealt_entry(receiver: int, receiver_public: bytes, committed: bytes) -> bytes:
     """What a block holds of one pair: receiver, its channel public key as the dealer used it, and what was dealt."""
     return receiver.to_bytes(ID_BYTES, "big") + receiver_public + committed
+
+
+def dealt_entries(
+    receivers: NDArray[np.uint64], receiver_publics: NDArray[np.uint8], committed: NDArray[np.uint8]
+) -> bytes:
+    """The entries of many pairs, one after the other; a row of each array is one of them."""
+    ids = receivers.astype(">u8").view(np.uint8).reshape(-1, ID_BYTES)
+    return np.concatenate([ids, receiver_publics, committed], axis=1).tobytes()
 
 
 def block_with(entries: Sequence[bytes], place: int) -> bytes:
@@ -36,7 +51,13 @@ def block_with(entries: Sequence[bytes], place: int) -> bytes:
 
 def digests_of(entries: Sequence[bytes]) -> bytes:
     """The digests of all blocks, one after the other."""
-    return b"".join(_digest(block_with(entries, first)) for first in range(0, len(entries), PAIRS_IN_A_BLOCK))
+    return digests_in(b"".join(entries))
+
+
+def digests_in(joined: bytes) -> bytes:
+    """The same of entries that lie one after the other."""
+    size = PAIRS_IN_A_BLOCK * ENTRY_BYTES
+    return b"".join(_digest(joined[first : first + size]) for first in range(0, len(joined), size))
 
 
 def dealing_text(session: bytes, binding: bytes, dealer: int, dealer_public: bytes, digests: bytes) -> bytes:
@@ -107,4 +128,7 @@ def are_listed(blocks: Sequence[bytes], digests: bytes) -> bool:
 
 
 def _digest(block: bytes) -> bytes:
-    return hashlib.sha256(encode_fields(Label.DEALT_BLOCK, block)).digest()
+    hashed = _BLOCK.copy()
+    hashed.update(_LENGTH.pack(TAG_BYTES, len(block)))
+    hashed.update(block)
+    return hashed.digest()

@@ -153,6 +153,8 @@ class Listed(Sequence[tuple[ClientId, bytes]]):
     @overload
     def __getitem__(self, place: slice) -> Listed: ...
     def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice) and len(self.runs) == 1:
+            return Listed.table(self.runs[0].clients[place], self.runs[0].values[place])
         listed = list(self)
         return Listed.of(listed[place]) if isinstance(place, slice) else listed[place]
 

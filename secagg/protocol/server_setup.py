@@ -172,8 +172,7 @@ def _checked_dealing(
     """What holds the client to its pairs; None where nobody signs."""
     context, ads, signed = state.context, state.advertisements, None
     if context.deals_signed:
-        entries = [dealing.dealt_entry(to, ads[to].channel_public, pair) for to, pair in parcels]
-        signed = SignedDealing(dealing.digests_of(entries), attestation)
+        signed = SignedDealing(dealing.digests_in(_entries(state, parcels)), attestation)
         ends = context.session, state.binding, client, ads[client].channel_public
         text = dealing.dealing_text(*ends, signed.digests)
         right = verify(context.roster[client], text, attestation[:SIGNATURE_BYTES])
@@ -187,6 +186,13 @@ def _checked_dealing(
             "where nobody does",
         )
     return signed
+
+
+def _entries(state: CollectingShares, parcels: Listed) -> bytes:
+    """What a client signed the digests of, as far as its pairs are those that came."""
+    publics = [state.channel_publics[np.searchsorted(state.advertised, run.clients)] for run in parcels.runs]
+    rows = zip(parcels.runs, publics, strict=True)
+    return b"".join(dealing.dealt_entries(run.clients, public, run.values) for run, public in rows)
 
 
 def close_shares(state: CollectingShares) -> ServerStep:

@@ -14,6 +14,7 @@ from typing import ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.crypto.agreement import KEY_BYTES
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
 from secagg.protocol.chosen_edges import ChosenEdges
@@ -109,7 +110,8 @@ class CollectingShares(_OnEdges):
     """Collects sealed shares, kept by sender; `mask_parcels` are what stays here of them in a hybrid suite.
 
     `arriving` is `sealed`, at rest where it stays. `advertised` has the ids of the advertisements, ascending, and
-    `signed` what holds dealers to their pairs, where dealings are signed.
+    where dealings are signed, `channel_publics` rows with their channel keys, and `signed` what holds dealers to their
+    pairs.
     """
 
     phase: ClassVar[ServerPhase] = ServerPhase.COLLECTING_SHARES
@@ -123,6 +125,7 @@ class CollectingShares(_OnEdges):
     signed: dict[ClientId, SignedDealing] = field(default_factory=dict, repr=False)
     advertised: NDArray[np.uint64] = field(init=False, repr=False)
     arriving: Arriving = field(init=False, repr=False)
+    channel_publics: NDArray[np.uint8] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         advertised = np.array(sorted(self.advertisements), dtype=np.uint64)
@@ -130,8 +133,12 @@ class CollectingShares(_OnEdges):
         # Parcels of hybrid suites have one length towards the higher of two clients and another towards the lower.
         arriving = Arriving(advertised, pairs // 2 if self.context.suite.hybrid else pairs)
         arriving.update(self.sealed)
-        for name, value in (("advertised", advertised), ("arriving", arriving), ("sealed", arriving)):
-            object.__setattr__(self, name, value)
+        signing = advertised.tolist() if self.context.deals_signed else []
+        publics = b"".join(self.advertisements[client].channel_public for client in signing)
+        object.__setattr__(self, "advertised", advertised)
+        object.__setattr__(self, "sealed", arriving)
+        object.__setattr__(self, "arriving", arriving)
+        object.__setattr__(self, "channel_publics", np.frombuffer(publics, np.uint8).reshape(-1, KEY_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

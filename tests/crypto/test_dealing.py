@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
 
 from secagg.canonical import encode_fields
-from secagg.crypto.dealing import PAIRS_IN_A_BLOCK, block_with, dealing_text, dealt_entry, digests_of, is_dealt
+from secagg.crypto.dealing import (
+    PAIRS_IN_A_BLOCK,
+    block_with,
+    dealing_text,
+    dealt_entries,
+    dealt_entry,
+    digests_in,
+    digests_of,
+    is_dealt,
+)
 
 
 def entries(count: int) -> list[bytes]:
@@ -53,3 +63,12 @@ def test_the_signed_text_is_that_of_the_specification() -> None:
     assert digests_of(made) == digest
     signed = dealing_text(bytes(32), b"b" * 32, 7, b"k" * 32, digest)
     assert signed == encode_fields(b"secagg/v1 dealing signature", bytes(32), b"b" * 32, 7, b"k" * 32, digest)
+
+
+def test_entries_of_many_pairs_are_the_entries_of_each() -> None:
+    made, clients = entries(35), np.arange(35, dtype=np.uint64)
+    publics, committed = (np.array([[each] * width for each in range(35)], dtype=np.uint8) for width in (32, 144))
+    joined = dealt_entries(clients, publics, np.uint8(255) - committed)
+    assert joined == b"".join(made)
+    assert digests_in(joined) == digests_of(made)
+    assert digests_in(b"") == digests_of([]) == b""
