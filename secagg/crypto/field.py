@@ -132,9 +132,11 @@ def check_points(points: Sequence[int]) -> None:
 def powers(points: tuple[int, ...], count: int) -> FloatArray:
     """Return x^j for every point x and 0 <= j < count: read-only, shape (len(points), count)."""
     check_points(points)
-    exponents = _logs(points)[:, None] * np.arange(count)
-    exponents %= _ORDER
-    return _frozen(_tables()[0][exponents])
+    at = np.array(points, dtype=np.int64)
+    top = -(-int(at.max(initial=1)) // _POWER_BLOCK) * _POWER_BLOCK
+    if top > 2 * len(points) + _POWER_BLOCK:
+        return _frozen(_exp(_logs(points)[:, None] * np.arange(count)))
+    return _frozen(_powers_up_to(top, count)[at - 1])
 
 
 def evaluate(coefficients: FloatArray, points: tuple[int, ...]) -> FloatArray:
@@ -273,11 +275,27 @@ def _logs(points: tuple[int, ...]) -> IntArray:
     return _tables()[1][np.array(points, dtype=np.int64)].astype(np.int64)
 
 
+@lru_cache(maxsize=4)
+def _powers_up_to(top: int, count: int) -> FloatArray:
+    """Return the powers of 1 .. top, as `powers` does: those of many sets of points are rows of it."""
+    exponents = _tables()[1][1 : top + 1].astype(np.int64)[:, None] * np.arange(count)
+    return _frozen(_exp(exponents))
+
+
 @lru_cache(maxsize=8)
 def _log_differences(points: tuple[int, ...]) -> IntArray:
     """Return the log of the product of (x_i - x_j) over j != i, for every i."""
     at = np.array(points, dtype=np.int64)
-    sums = _log_products(at, at)
+    top = int(at.max(initial=0))
+    missing = np.ones(top, dtype=np.bool_)
+    missing[at - 1] = False
+    others = np.flatnonzero(missing) + 1
+    if len(others) < len(at):
+        # Of all 1 .. top the product is (x_i - 1)! (-1)^(top - x_i) (top - x_i)!, and only few are divided out again.
+        factorials = np.append(np.zeros(1, dtype=np.int64), np.cumsum(_tables()[1][1 : top + 1], dtype=np.int64))
+        sums = factorials[at - 1] + factorials[top - at] + (top - at) % 2 * (_ORDER // 2) - _log_products(at, others)
+    else:
+        sums = _log_products(at, at)
     sums.flags.writeable = False
     return sums
 

@@ -265,3 +265,14 @@ def test_inverses_agree_with_integers() -> None:
     values = [1, 2, 17, 40_000, PRIME - 1]
     expected = [pow(value, -1, PRIME) for value in values]
     assert field.inverse(np.array(values, dtype=np.float64)).astype(int).tolist() == expected
+
+
+@pytest.mark.parametrize("left_out", [(), (1,), (200,), (3, 77, 199), tuple(range(1, 150)), tuple(range(2, 200))])
+def test_weights_and_powers_of_most_of_the_first_points_are_those_of_any_points(left_out: tuple[int, ...]) -> None:
+    """Where few of 1 .. top are missing, they come from factorials, and from a table of all."""
+    points = tuple(point for point in range(1, 201) if point not in left_out)
+    weights, powers = field.dual_weights(points), field.powers(points, 5)
+    for place, point in enumerate(points):
+        product = math.prod((point - other) % PRIME for other in points if other != point)
+        assert product * int(weights[place]) % PRIME == 1
+        assert powers[place].tolist() == [pow(point, exponent, PRIME) for exponent in range(5)]
