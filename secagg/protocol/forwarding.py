@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.errors import ParameterError
 from secagg.parameters import ClientId
 from secagg.protocol.listed import Listed, Run
 
@@ -30,6 +31,9 @@ class DealtTable:
         ends: uint64, and behind its last; rows between those of dealers are nobody's.
         receivers: uint32, for whom each row is, as a place in `known`; ascending for each dealer.
         values: uint8, the rows.
+
+    Raises:
+        ParameterError: rows that are not there, or those of a dealer not behind those of the one before it.
     """
 
     known: NDArray[np.uint64]
@@ -42,6 +46,7 @@ class DealtTable:
     _bounds: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._check()
         receivers = self.receivers.astype(np.uint32, copy=False)  # uint64 in a snapshot
         spans = [slice(int(self.starts[at]), int(self.ends[at])) for at in np.argsort(self.dealers).tolist()]
         counts = np.zeros(len(self.known), dtype=np.int64)
@@ -56,6 +61,15 @@ class DealtTable:
         object.__setattr__(self, "receivers", receivers)
         object.__setattr__(self, "_by_receiver", by_receiver)
         object.__setattr__(self, "_bounds", bounds)
+
+    def _check(self) -> None:
+        if not len(self.dealers) == len(self.starts) == len(self.ends):
+            raise ParameterError(f"{len(self.dealers)} dealers have not a first and a last row each")
+        edges = np.stack((self.starts, self.ends), axis=1).ravel()
+        if np.any(edges[1:] < edges[:-1]) or edges[-1:].max(initial=0) > len(self.receivers):
+            raise ParameterError(f"rows of {len(self.dealers)} dealers are not one after the other in a table")
+        if len(self.values) != len(self.receivers) or not np.all(self.receivers < len(self.known)):
+            raise ParameterError(f"{len(self.values)} rows are not one for each of {len(self.known)} receivers at most")
 
     def from_dealer(self, dealer: ClientId) -> Run:
         """What a client dealt, by receiver."""
@@ -104,6 +118,9 @@ class Arriving(MutableMapping[ClientId, Listed]):
     Args:
         known: uint64, ascending: who may be a receiver.
         rows: how many values of one length are expected; room for them is taken when the first one comes.
+
+    Raises:
+        ParameterError: something is dealt to a stranger.
     """
 
     __slots__ = ("_dealers", "_known", "_rows", "_tables")
@@ -115,12 +132,16 @@ class Arriving(MutableMapping[ClientId, Listed]):
         self._tables: dict[int, _Growing] = {}
 
     def __setitem__(self, dealer: ClientId, dealt: Listed) -> None:
+        places = [np.searchsorted(self._known, run.clients) for run in dealt.runs]
+        for run, at in zip(dealt.runs, places, strict=True):
+            if not np.all(at < len(self._known)) or not np.array_equal(self._known[at], run.clients):
+                raise ParameterError(f"client {dealer} deals to somebody who is none of {len(self._known)} receivers")
+        self.pop(dealer, None)  # Rows of dealers are found by their order.
         self._dealers[dealer] = None
-        for run in dealt.runs:
+        for run, at in zip(dealt.runs, places, strict=True):
             if run.width not in self._tables:
                 self._tables[run.width] = _Growing.of(max(self._rows, len(run.clients)), run.width)
-            places = np.searchsorted(self._known, run.clients).astype(np.uint32)
-            self._tables[run.width].add(dealer, places, run.values)
+            self._tables[run.width].add(dealer, at.astype(np.uint32), run.values)
 
     def __getitem__(self, dealer: ClientId) -> Listed:
         if dealer not in self._dealers:

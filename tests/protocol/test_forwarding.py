@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.protocol.forwarding import Arriving, MadeWhenAsked
+from secagg.errors import ParameterError
+from secagg.protocol.forwarding import Arriving, DealtTable, MadeWhenAsked
 from secagg.protocol.listed import Listed
 from tests import strategies
 
@@ -99,6 +100,57 @@ def test_there_is_room_for_more_than_was_expected() -> None:
     assert list(table.to_receiver(2)) == [(dealer, value(dealer, 2, 20)) for dealer in range(9) if dealer not in (2, 5)]
     assert kept == table.from_dealer(2)
     assert not table.from_dealer(5)
+
+
+def test_what_a_dealer_deals_anew_replaces_what_it_dealt() -> None:
+    arriving = Arriving(np.arange(4, dtype=np.uint64), 12)
+    for dealer in (0, 1, 2):
+        arriving[dealer] = Listed.of(tuple((to, value(dealer, to, 20)) for to in range(4) if to != dealer))
+    arriving[0] = Listed.of(((3, b"another"),))
+    assert (list(arriving), list(arriving[0])) == ([1, 2, 0], [(3, b"another")])
+    arriving[1] = Listed.of(((2, value(0, 0, 20)), (3, value(1, 1, 20))))
+    table = arriving.closed(range(4))
+    assert list(table.from_dealer(0)) == [(3, b"another")]
+    assert list(table.to_receiver(2)) == [(1, value(0, 0, 20))]
+    assert sorted(table.to_receiver(3)) == [(0, b"another"), (1, value(1, 1, 20)), (2, value(2, 3, 20))]
+
+
+@pytest.mark.parametrize("known", [(), (1, 2), (1, 2, 4), (3,)])
+@pytest.mark.parametrize("receivers", [(1, 3), (2, 5)])
+def test_nothing_is_dealt_to_a_stranger(known: tuple[int, ...], receivers: tuple[int, ...]) -> None:
+    arriving = Arriving(np.array(known, dtype=np.uint64), 4)
+    with pytest.raises(ParameterError, match=f"client 1 deals to somebody who is none of {len(known)} receivers"):
+        arriving[1] = Listed.of((to, b"x") for to in receivers)
+    assert not arriving
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dealers": (1,)},
+        {"starts": (0,)},
+        {"ends": (2,)},
+        {"starts": (1, 0)},
+        {"starts": (0, 1)},
+        {"ends": (3, 2)},
+        {"ends": (2, 5)},
+        {"ends": (2, 2**40)},
+        {"receivers": (0, 1, 3, 1)},
+        {"receivers": (0, 1, 2**32, 1)},
+        {"receivers": (0, 1, 2)},
+    ],
+    ids=str,
+)
+def test_rows_that_are_not_there_are_refused(changed: dict[str, tuple[int, ...]]) -> None:
+    right = {"known": (1, 2, 3), "dealers": (2, 1), "starts": (0, 2), "ends": (2, 4), "receivers": (0, 2, 1, 2)}
+    values = np.zeros((4, 5), dtype=np.uint8)
+
+    def table(columns: dict[str, tuple[int, ...]]) -> DealtTable:
+        return DealtTable(**{name: np.array(ids, dtype=np.uint64) for name, ids in columns.items()}, values=values)  # type: ignore[arg-type]
+
+    assert list(table(right).to_receiver(3)) == [(1, bytes(5)), (2, bytes(5))]
+    with pytest.raises(ParameterError, match=r"rows? "):
+        table({**right, **changed})
 
 
 def test_what_is_made_when_asked_is_made_for_those_only_and_each_time() -> None:

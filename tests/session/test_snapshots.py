@@ -353,6 +353,31 @@ def test_revealed_shares_that_are_not_one_for_each_owner_are_refused(missing: in
         load(role, raw(sealed(forged)))
 
 
+def ids(*numbers: int) -> bytes:
+    return b"a" + (8 * len(numbers)).to_bytes(8, "big") + b"".join(number.to_bytes(8, "little") for number in numbers)
+
+
+@pytest.mark.parametrize("receiver", [8, 9, 2**64 - 1])
+def test_a_snapshot_in_which_a_stranger_was_dealt_to_is_refused(receiver: int) -> None:
+    harness = session("semi-honest complete").run_to(Round.SHARE_KEYS)
+    harness.play_round(close=False)
+    body = raw(harness.server.snapshot())[32:]
+    forged = body.replace(ids(1, 2, 3, 4, 5, 6), ids(1, 2, 3, 4, 5, receiver))
+    assert forged != body
+    with pytest.raises(DecodeError, match="CollectingShares holds what this library never wrote: client 7 deals to"):
+        load("server", raw(sealed(forged)))
+
+
+@pytest.mark.parametrize("end", [43, 2**40, 2**64 - 1])
+def test_a_snapshot_with_rows_that_are_not_there_is_refused(end: int) -> None:
+    harness = session("active complete").run_to(Round.MASKED_INPUT)
+    body = raw(harness.server.snapshot())[32:]
+    forged = body.replace(ids(*range(6, 43, 6)), ids(*range(6, 37, 6), end))
+    assert forged != body
+    with pytest.raises(DecodeError, match="DealtTable holds what this library never wrote"):
+        load("server", raw(sealed(forged)))
+
+
 @given(st.binary(max_size=60))
 def test_foreign_bytes_with_a_right_checksum_are_no_snapshot(body: bytes) -> None:
     for loader in (load_client, load_server):
