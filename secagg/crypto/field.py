@@ -119,6 +119,8 @@ def uniform(randomness: RandomSource, shape: tuple[int, ...]) -> FloatArray:
 
 def check_points(points: Sequence[int]) -> None:
     """Raise ParameterError unless `points` are distinct and in 1 .. p-1."""
+    if points and len(set(points)) == len(points) and min(points) >= 1 and max(points) <= _ORDER:
+        return
     seen: set[int] = set()
     for point in points:
         if not 1 <= point <= _ORDER:
@@ -135,7 +137,7 @@ def powers(points: tuple[int, ...], count: int) -> FloatArray:
     at = np.array(points, dtype=np.int64)
     top = -(-int(at.max(initial=1)) // _POWER_BLOCK) * _POWER_BLOCK
     if top > 2 * len(points) + _POWER_BLOCK:
-        return _frozen(_exp(_logs(points)[:, None] * np.arange(count)))
+        return _frozen(exp(logs(points)[:, None] * np.arange(count)))
     return _frozen(_powers_up_to(top, count)[at - 1])
 
 
@@ -148,7 +150,7 @@ def evaluate(coefficients: FloatArray, points: tuple[int, ...]) -> FloatArray:
     """
     terms, columns = coefficients.shape
     table = powers(points, min(terms, _POWER_BLOCK))
-    step = _exp(_logs(points) * _POWER_BLOCK)[:, None]
+    step = exp(logs(points) * _POWER_BLOCK)[:, None]
     last = (terms - 1) // _POWER_BLOCK * _POWER_BLOCK
     result = np.empty((len(points), columns), dtype=np.float64)
     rows = _piece(_POWER_BLOCK, columns)
@@ -169,7 +171,7 @@ def power_sums(points: tuple[int, ...], values: FloatArray, count: int) -> Float
     `values` has shape (len(points), columns); the result has shape (count, columns).
     """
     table = powers(points, min(count, _POWER_BLOCK))  # distinct points: fewer than 2^16, so sums are exact
-    step = _exp(_logs(points) * _POWER_BLOCK)[:, None]
+    step = exp(logs(points) * _POWER_BLOCK)[:, None]
     sums = np.zeros((count, values.shape[1]), dtype=np.float64)
     for start in range(0, count, _POWER_BLOCK):
         if start:
@@ -191,7 +193,7 @@ def from_power_sums(points: tuple[int, ...], sums: FloatArray) -> FloatArray:
 
 def inverse(values: FloatArray) -> FloatArray:
     """Return 1/v for public elements v, none of which is zero."""
-    return _exp(-_tables()[1][values.astype(np.int64)].astype(np.int64))
+    return exp(-_tables()[1][values.astype(np.int64)].astype(np.int64))
 
 
 @lru_cache(maxsize=16)
@@ -213,7 +215,7 @@ def dual_weights(points: tuple[int, ...]) -> FloatArray:
     for 0 <= j < len(points) - t (Specification §5.4). Raises ParameterError for bad points.
     """
     check_points(points)
-    return _frozen(_exp(-_log_differences(points)))
+    return _frozen(exp(-_log_differences(points)))
 
 
 def extrapolate(points: tuple[int, ...], values: FloatArray, targets: tuple[int, ...]) -> FloatArray:
@@ -266,12 +268,13 @@ def _tables() -> tuple[FloatArray, NDArray[np.uint16]]:
     return _frozen(exp.astype(np.float64)), log
 
 
-def _exp(logs: IntArray) -> FloatArray:
+def exp(logs: IntArray) -> FloatArray:
     """Return the generator to the power of `logs` (any integers), as field elements."""
     return _tables()[0][logs % _ORDER]
 
 
-def _logs(points: tuple[int, ...]) -> IntArray:
+def logs(points: Sequence[int] | IntArray) -> IntArray:
+    """Return the discrete logs of public elements of any shape, for `exp`; that of 0 is given as 0."""
     return _tables()[1][np.array(points, dtype=np.int64)].astype(np.int64)
 
 
@@ -279,7 +282,7 @@ def _logs(points: tuple[int, ...]) -> IntArray:
 def _powers_up_to(top: int, count: int) -> FloatArray:
     """Return the powers of 1 .. top, as `powers` does: those of many sets of points are rows of it."""
     exponents = _tables()[1][1 : top + 1].astype(np.int64)[:, None] * np.arange(count)
-    return _frozen(_exp(exponents))
+    return _frozen(exp(exponents))
 
 
 @lru_cache(maxsize=8)
@@ -302,12 +305,17 @@ def _log_differences(points: tuple[int, ...]) -> IntArray:
 
 def _log_products(at: IntArray, points: IntArray) -> IntArray:
     """Return the log of the product over j of (at_i - x_j), for every i; zero factors are left out."""
-    log = _tables()[1]
     sums = np.empty(len(at), dtype=np.int64)
     rows = max(1, _TABLE_BLOCK // max(1, len(points)))
     for start in range(0, len(at), rows):
         block = at[start : start + rows, None] - points[None, :]
-        sums[start : start + rows] = log[block].sum(axis=1, dtype=np.int64)  # index -d is log(p - d)
+        sums[start : start + rows] = log_products(block)
+    return sums
+
+
+def log_products(differences: IntArray) -> IntArray:
+    """Return the logs of the products over the last axis of differences of public points; zero factors are left out."""
+    sums: IntArray = _tables()[1][differences].sum(axis=-1, dtype=np.int64)  # index -d is log(p - d)
     return sums
 
 
@@ -332,4 +340,4 @@ def _basis(points: tuple[int, ...], targets: IntArray) -> FloatArray:
     logs = _tables()[1][targets[:, None] - at[None, :]].astype(np.int64)
     logs += _log_differences(points)
     np.subtract(_log_products(targets, at)[:, None], logs, out=logs)
-    return _exp(logs)
+    return exp(logs)

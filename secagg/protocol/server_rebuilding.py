@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from secagg.crypto.commitments import ShareKind
 from secagg.crypto.decoding import ReconstructionError, Recovery, recover
 from secagg.crypto.field import IntArray
 from secagg.crypto.randomness import check_length
+from secagg.crypto.scattered import MOST_HOLDERS, agreed_apart
 from secagg.crypto.secret import SecretBytes
 from secagg.errors import AbortReason, DropReason
 from secagg.parameters import ClientId
@@ -26,6 +28,9 @@ from secagg.protocol.events import ShareInconsistent
 from secagg.protocol.holdings import Holdings, SharesOf
 from secagg.protocol.server_committed import Findings, alike, rebuild_committed, verifies
 from secagg.protocol.server_states import CannotContinueError, CollectingUnmaskingShares
+
+_FEW: Final = 4  # secrets of the same holders: more are combined
+_AT_ONCE: Final = 1024
 
 
 def rebuild_seeds(state: CollectingUnmaskingShares, findings: Findings) -> Iterator[SecretBytes]:
@@ -132,13 +137,39 @@ def _rebuild_together(
 ) -> dict[ClientId, Recovery | None]:
     """What the shares of each set of holders lead to; not verified. None, or nothing, where that is not certain."""
     threshold, randomness = state.context.parameters.threshold, _HashOfShares(shares)
-    recoveries: dict[ClientId, Recovery | None] = {}
+    groups = alike(state, owners, shares.holders)
+    recoveries = _rebuild_apart(groups, shares, threshold)
     lies: Counter[ClientId] = Counter()
-    for held_at, group in alike(state, owners, shares.holders):
-        suspects = _Suspects(shares, group, lies, len(held_at) - threshold)
-        table = SharesOf(shares, [shares.rows(owner) for owner in group])
-        recoveries |= zip(group, recover_together(held_at, table, threshold, suspects, randomness), strict=True)
+    for held_at, owners_there in groups:
+        group = [owner for owner in owners_there if owner not in recoveries]
+        if group:
+            suspects = _Suspects(shares, group, lies, len(held_at) - threshold)
+            table = SharesOf(shares, [shares.rows(owner) for owner in group])
+            recoveries |= zip(group, recover_together(held_at, table, threshold, suspects, randomness), strict=True)
     return recoveries
+
+
+def _rebuild_apart(
+    groups: Sequence[tuple[tuple[int, ...], list[ClientId]]], shares: Holdings, threshold: int
+) -> dict[ClientId, Recovery | None]:
+    """Secrets that hardly another one has the holders of, if all shares agree; not verified."""
+    by_size: dict[int, list[tuple[tuple[int, ...], ClientId]]] = {}
+    for held_at, group in groups:
+        if len(group) <= _FEW and len(held_at) <= MOST_HOLDERS:
+            by_size.setdefault(len(held_at), []).extend((held_at, owner) for owner in group)
+    found = dict[ClientId, Recovery | None]()
+    for alone in by_size.values():
+        for start in range(0, len(alone), _AT_ONCE):
+            some = alone[start : start + _AT_ONCE]
+            elements = shares.elements(np.stack([shares.rows(owner) for _, owner in some]))
+            secrets = agreed_apart(np.array([points for points, _ in some]), elements, threshold)
+            elements.fill(0)
+            found |= {
+                owner: Recovery(secret, ())
+                for (_, owner), secret in zip(some, secrets, strict=True)
+                if secret is not None
+            }
+    return found
 
 
 @dataclass(frozen=True, slots=True)

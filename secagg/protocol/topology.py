@@ -51,13 +51,11 @@ class Neighbourhoods:
         if self._topology.kind is TopologyKind.CHOSEN:
             return ()
         size, half = len(self._ring), self._topology.degree // 2
-        around = self._ring[max(0, position - half) : position + half + 1]
-        found = {*around, *self._ring[: max(0, position + half + 1 - size)]}
-        if position < half:
-            found.update(self._ring[position - half :])
-        found.discard(client)
+        first, last = position - half, position + half + 1
+        found = self._ring[max(0, first) : position] + self._ring[position + 1 : last]
+        found += self._ring[first:] if first < 0 else self._ring[: max(0, last - size)]
         if self._topology.degree % 2:
-            found.add(self._ring[(position + size // 2) % size])
+            found += (self._ring[(position + size // 2) % size],)
         return tuple(sorted(found))
 
     def holders(self, client: ClientId) -> tuple[ClientId, ...]:

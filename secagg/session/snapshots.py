@@ -222,7 +222,7 @@ def _built(kind: type[Any], fields: Mapping[str, Any], **context: object) -> obj
         return kind(**context, **fields)
     except TypeError as error:
         raise DecodeError(f"a snapshot of {kind.__name__} has other fields than this release") from error
-    except (ParameterError, ValueError, LookupError) as error:
+    except (ValueError, LookupError) as error:
         raise DecodeError(f"a snapshot of {kind.__name__} holds what this library never wrote: {error}") from error
 
 

@@ -102,7 +102,7 @@ def test_a_snapshot_with_rows_of_another_width_is_refused(monkeypatch: pytest.Mo
     kept = state.receiving_keys if isinstance(state, AwaitingMaskedInput) else state.held
     object.__setattr__(kept, "joined", SecretBytes(bytes(len(kept))))
     frozen = client.snapshot()
-    with pytest.raises(DecodeError, match="is refused: secrets of 1 bytes"):
+    with pytest.raises(DecodeError, match="never wrote: secrets of 1 bytes"):
         resumed(harness, frozen)
 
 

@@ -20,6 +20,7 @@ from secagg.crypto.batch_decoding import Shares, recover_together
 from secagg.crypto.commitments import ShareKind
 from secagg.crypto.decoding import Recovery, locate, recover
 from secagg.crypto.field import PRIME, IntArray
+from secagg.crypto.scattered import agreed_apart
 from secagg.errors import ParameterError
 from secagg.parameters import ClientId
 from secagg.protocol import server_rebuilding
@@ -149,6 +150,7 @@ class Batches:
         self.seen: list[tuple[Points, int]] = []
         self.arrays: list[NDArray[np.uint16]] = []
         monkeypatch.setattr(server_rebuilding, "recover_together", self._watching)
+        monkeypatch.setattr(server_rebuilding, "_FEW", 0)  # of small cohorts, too
 
     def _watching(self, points: Points, shares: Shares, *others: Any) -> list[Recovery | None]:
         self.seen.append((points, len(shares)))
@@ -195,6 +197,31 @@ def test_secrets_of_different_holders_are_rebuilt_apart(
     assert together == expected
     # One batch for the holders of the seeds, and another for those of the mask key of client 8.
     assert len(expected) <= len(batches.seen) <= len(expected) + 1
+
+
+@pytest.mark.parametrize("kind", ["semi-honest sparse", "semi-honest complete"])
+@pytest.mark.parametrize("at_once", [1, 2, 1024])
+def test_agreeing_secrets_that_few_have_the_holders_of_are_not_combined(
+    kind: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[NDArray[np.uint16]] = []
+
+    def watching(points: IntArray, elements: NDArray[np.uint16], threshold: int) -> list[SecretBytes | None]:
+        assert elements.any(), "shares are there, and are wiped afterwards"
+        given.append(elements)
+        return agreed_apart(points, elements, threshold)
+
+    monkeypatch.setattr(server_rebuilding, "agreed_apart", watching)
+    monkeypatch.setattr(server_rebuilding, "_AT_ONCE", at_once)
+    monkeypatch.setattr(server_rebuilding, "_FEW", 8)
+    for slow in ("recover_together", "recover"):
+        monkeypatch.setattr(server_rebuilding, slow, None)
+    harness = session(kind).run_to(R.UNMASKING, silent={R.MASKED_INPUT: {7}})
+    harness.play_round()
+    assert_exact(harness, {*harness.cohort} - {7})
+    assert sum(map(len, given)) == len(harness.cohort)
+    assert max(map(len, given)) <= at_once
+    assert not any(elements.any() for elements in given)
 
 
 def test_wrong_shares_of_owners_with_different_holders_are_named() -> None:
