@@ -50,7 +50,7 @@ class Attendance:
                 await session.participate(inputs)
 
     Args:
-        server: `host:port`.
+        server: `host:port` for gRPC; `https://host` or `https://host:port` for HTTP.
         client_id: this client, as the server's roster has it.
         identity: its Ed25519 key. None where the server takes anonymous clients.
         roster, policy, tls, insecure, state, retry, observer, executor, strict: as `participate` takes them; the policy

@@ -93,7 +93,8 @@ async def participate(
     Cancelling it is safe at any point: to the others this client has dropped out, or goes on later from `state`.
 
     Args:
-        server: `host:port`.
+        server: `host:port` for gRPC; `https://host` or `https://host:port` for HTTP (extra `http`), where gRPC does not
+            pass.
         inputs: this client's vectors, or a function of the accepted parameters that returns them.
         session: the session's name on the server.
         client_id: this client.
@@ -103,7 +104,7 @@ async def participate(
         roster: client id to 32-byte key, from a directory that the server does not control; active model.
         policy: the floor under the offer, the expected context included. A client with an identity takes part in a
             semi-honest session only if `threat_model=ThreatModel.SEMI_HONEST` allows it.
-        tls: what to believe and to show; the default trusts gRPC's list of authorities.
+        tls: what to believe and to show; the default trusts gRPC's list of authorities, over HTTP the system's.
         insecure: no TLS; on loopback addresses only.
         state: a directory; with it, another process may go on after this one was killed. It holds secrets. It also
             remembers what this client's inputs went into, for the policy's limits on sums of one context.
@@ -115,6 +116,7 @@ async def participate(
 
     Raises:
         ParameterError: an argument or input that does not fit, before anything was sent if possible.
+        MissingExtraError: the packages of the address's transport are not installed.
         PeerMisbehaved: the server offered less than the policy, or broke a rule of the protocol.
         ParticipationRefusedError: the session is beyond the policy's limits on sums of one context, or is to follow one
             in which this client has revealed shares.

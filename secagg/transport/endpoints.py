@@ -10,7 +10,7 @@ def endpoint_of(server: str, tls: ClientTls | None, insecure: bool) -> Endpoint:
     """Return the server of an address.
 
     Args:
-        server: `host:port`.
+        server: `host:port` for gRPC; `https://host` or `https://host:port` for HTTP.
         tls: what to believe and to show; None takes the defaults.
         insecure: no TLS, on loopback addresses only.
 
@@ -18,6 +18,10 @@ def endpoint_of(server: str, tls: ClientTls | None, insecure: bool) -> Endpoint:
         ParameterError: an impossible address, or plaintext beyond loopback.
         MissingExtraError: the transport's extra is not installed.
     """
+    if "://" in server:
+        from secagg.transport.http.endpoint import HttpEndpoint
+
+        return HttpEndpoint(server, tls, insecure)
     from secagg.transport.grpc.endpoint import GrpcEndpoint
 
     return GrpcEndpoint(server, tls, insecure)

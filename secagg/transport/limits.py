@@ -52,6 +52,7 @@ class ServiceLimits:
         poll_seconds: how long a client may wait for a request in one call.
         stall_seconds: how long an upload may pause, and how long a connection's handshake, or the one request of any
             other call, may take to come.
+        resume_seconds: how long what came of an upload over HTTP is kept for its next part.
         probe_seconds: how often the store is asked whether it can be written; health checks say so.
         upload_bytes_per_second: how fast an upload must be, on average, once `stall_seconds` have passed; faster where
             it would otherwise miss the end of its round.
@@ -73,6 +74,7 @@ class ServiceLimits:
     uploads_of_session: int = 2
     poll_seconds: float = 60.0
     stall_seconds: float = 30.0
+    resume_seconds: float = 300.0
     probe_seconds: float = 3.0
     upload_bytes_per_second: float = 1024.0
     nonce_seconds: float = 60.0

@@ -157,6 +157,14 @@ class AnswerReply(_message.Message):
     next: NextRequestReply
     def __init__(self, outcome: _Optional[_Union[AnswerReply.Outcome, str]] = ..., next: _Optional[_Union[NextRequestReply, _Mapping]] = ...) -> None: ...
 
+class UploadReply(_message.Message):
+    __slots__ = ("received_bytes", "answer")
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    received_bytes: int
+    answer: AnswerReply
+    def __init__(self, received_bytes: _Optional[int] = ..., answer: _Optional[_Union[AnswerReply, _Mapping]] = ...) -> None: ...
+
 class NextSessionRequest(_message.Message):
     __slots__ = ("seen", "wait_milliseconds")
     SEEN_FIELD_NUMBER: _ClassVar[int]
@@ -421,15 +429,17 @@ class AcknowledgeResultReply(_message.Message):
     def __init__(self) -> None: ...
 
 class ErrorDetail(_message.Message):
-    __slots__ = ("reason", "retry", "rule_id", "rule", "retry_after_seconds")
+    __slots__ = ("reason", "retry", "rule_id", "rule", "retry_after_seconds", "message")
     REASON_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     reason: str
     retry: bool
     rule_id: str
     rule: str
     retry_after_seconds: float
-    def __init__(self, reason: _Optional[str] = ..., retry: bool = ..., rule_id: _Optional[str] = ..., rule: _Optional[str] = ..., retry_after_seconds: _Optional[float] = ...) -> None: ...
+    message: str
+    def __init__(self, reason: _Optional[str] = ..., retry: bool = ..., rule_id: _Optional[str] = ..., rule: _Optional[str] = ..., retry_after_seconds: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from secagg.crypto.certificates import expiry_of
 from secagg.errors import ParameterError
@@ -77,7 +78,8 @@ class ClientTls:
     """What a client believes about servers, and what it shows them.
 
     Attributes:
-        authority: certificates of the authority that signs server certificates, PEM; None takes gRPC's own list.
+        authority: certificates of the authority that signs server certificates, PEM; None takes gRPC's own list, or the
+            system's over HTTP.
         certificate_chain: this client's certificate and intermediates, PEM, for mutual TLS; None shows none.
         private_key: its key, PEM, not encrypted; goes with `certificate_chain`.
         server_name: the name that the server's certificate must carry and that is signed in the login; None takes the
@@ -142,6 +144,22 @@ def is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_origin(origin: str) -> str:
+    """Return an origin as browsers write it.
+
+    Raises:
+        ParameterError: another text, "*" for instance.
+    """
+    try:
+        parts = urlsplit(origin)
+        whole = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or origin != f"{parts.scheme}://{parts.netloc}" or "@" in origin or origin != origin.lower():
+        raise ParameterError(f"{origin!r} is no origin; give scheme and host, such as https://app.example.org")
+    return origin
 
 
 def check_security(address: str, tls: ServerTls | ClientTls | None, insecure: bool) -> bool:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import secagg
-from secagg.cli.service.credentials import operators_of, tls_of
+from secagg.cli.service.credentials import http_tls_of, operators_of, tls_of
 from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.cli.service.server_settings import StorageSettings
 from secagg.cli.service.serving import few_descriptors, largest_cohort, observer_of_traces
+from secagg.cli.service.web import require_http
 from secagg.compute.ray import require_ray
 from secagg.hosting import SessionHost
 from secagg.store.base import StoreError
@@ -46,10 +47,13 @@ def check_server(config: ServerConfig) -> Check:
     enrolled = Enrolled(config)
     steps: list[Callable[[], object]] = [
         lambda: tls_of(config),
+        lambda: http_tls_of(config),
         lambda: operators_of(config),
         lambda: _require_log(config.logs.file),
         enrolled,
     ]
+    if config.http.address is not None:
+        steps.append(require_http)
     if config.work.ray:
         steps.append(require_ray)
     if config.storage.postgres is not None:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _Told = TypeVar("_Told")
 _OPERATOR_GIVE_UP_SECONDS: Final = 30.0
 
-Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="The server.")]
+Server = Annotated[
+    str, typer.Option(metavar="HOST:PORT", help="The server; for clients also https://HOST:PORT, over HTTP.")
+]
 CaFile = Annotated[
     MaybePath,
     typer.Option(

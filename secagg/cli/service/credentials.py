@@ -36,9 +36,18 @@ def tls_of(config: ServerConfig) -> ServerTls | None:
     return ServerTls.from_files(listen.certificate, listen.key, listen.client_ca)
 
 
+def http_tls_of(config: ServerConfig) -> ServerTls | None:
+    """Return what the server shows over HTTP, None without TLS or HTTP; raises ParameterError as `tls_of` does."""
+    listen, http = config.listen, config.http
+    certificate, key = http.certificate or listen.certificate, http.key or listen.key
+    if http.address is None or listen.plaintext or certificate is None or key is None:
+        return None
+    return ServerTls.from_files(certificate, key, http.client_ca)
+
+
 def warn_of_open_key(config: ServerConfig, log: Any) -> None:
-    """Say so when all users of this machine can read the key of TLS; not refused, since containers mount keys so."""
-    key = config.listen.key
-    mode = 0 if key is None else stat.S_IMODE(key.stat().st_mode)
-    if os.name == "posix" and mode & stat.S_IRWXO:
-        log.warning("everybody on this machine can open the key of TLS", file=str(key), mode=f"{mode:04o}")
+    """Say so when all users of this machine can read a key of TLS; not refused, since containers mount keys so."""
+    for key in (config.listen.key, config.http.key):
+        mode = 0 if key is None else stat.S_IMODE(key.stat().st_mode)
+        if os.name == "posix" and mode & stat.S_IRWXO:
+            log.warning("everybody on this machine can open the key of TLS", file=str(key), mode=f"{mode:04o}")

@@ -8,13 +8,13 @@ line. Must not know signals.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 
 import secagg
-from secagg.cli.service.credentials import operators_of, tls_of, warn_of_open_key
+from secagg.cli.service.credentials import http_tls_of, operators_of, tls_of, warn_of_open_key
 from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import load_roster, offer_sessions
@@ -25,9 +25,12 @@ from secagg.telemetry.audit import AuditLog, open_audit
 from secagg.telemetry.logs import open_log, switch_logs
 from secagg.transport.grpc import GrpcServer, OperatorRights, ServerTls
 
+if TYPE_CHECKING:
+    from secagg.transport.http import HttpServer
+
 _FIXED: Final = (
     *("listen.address", "listen.names", "listen.plaintext", "identities.anonymous"),
-    *("storage", "work", "metrics", "health", "traces"),
+    *("http.address", "http.origins", "storage", "work", "metrics", "health", "traces"),
 )
 
 
@@ -37,6 +40,7 @@ class _Read:
 
     config: ServerConfig
     tls: ServerTls | None
+    http: Callable[[], None]
     operators: Mapping[str, OperatorRights]
     roster: Directory | None
     log: TextIO | None
@@ -51,6 +55,7 @@ class Reloading:
         started: the configuration as it was read at the start.
         host: has the sessions.
         server: serves them.
+        web: serves them over HTTP, if it does.
         enrolled: has the roster.
         log: where it is said what needs a restart.
         audit: the audit log, if there is one.
@@ -62,6 +67,7 @@ class Reloading:
         started: ServerConfig,
         host: SessionHost,
         server: GrpcServer,
+        web: HttpServer | None,
         enrolled: Enrolled,
         log: Any,
         audit: AuditLog | None,
@@ -70,6 +76,7 @@ class Reloading:
         self._started = started
         self._host = host
         self._server = server
+        self._web = web
         self._log = log
         self._enrolled = enrolled
         self._audit = audit
@@ -110,9 +117,11 @@ class Reloading:
             raise secagg.ParameterError(
                 f"{config.identities.roster} has serial {serial}, and {before} was read before; give the newer roster"
             )
+        plaintext = self._started.listen.plaintext
+        web = (lambda: None) if self._web is None or plaintext else self._web.prepared(http_tls_of(config))
         audit = None if config.audit.file is None or self._audit is None else open_audit(config.audit.file)
         log = None if config.logs.file is None else open_log(config.logs.file)
-        return _Read(config, tls, operators, roster, log, audit)
+        return _Read(config, tls, web, operators, roster, log, audit)
 
     def _take_over(self, read: _Read) -> None:
         """Raises ParameterError before anything is changed."""
@@ -124,6 +133,7 @@ class Reloading:
                 if opened is not None:
                     opened.close()
             raise
+        read.http()
         switch_logs(config.logs.level, read.log)
         if self._audit is not None and read.audit is not None:
             self._audit.switch(read.audit)
@@ -138,7 +148,7 @@ class Reloading:
             self._log.warning("a restart is needed for what changed", keys=fixed)
         if read.roster is not None:
             self._enrolled.take(read.roster)
-        tell_expiries(read.tls, self._enrolled, self._host.observer)
+        tell_expiries((read.tls, http_tls_of(read.config)), self._enrolled, self._host.observer)
 
 
 def _value(config: ServerConfig, name: str) -> Any:

@@ -24,6 +24,7 @@ import secagg
 from secagg.cli.service.server_settings import (
     AuditSettings,
     HealthSettings,
+    HttpSettings,
     IdentitySettings,
     LimitSettings,
     ListenSettings,
@@ -60,6 +61,7 @@ class ServerConfig(BaseSettings):
     )
 
     listen: ListenSettings = Field(default=ListenSettings(), description="a table")
+    http: HttpSettings = Field(default=HttpSettings(), description="a table")
     identities: IdentitySettings = Field(default=IdentitySettings(), description="a table")
     storage: StorageSettings = Field(default=StorageSettings(), description="a table")
     limits: LimitSettings = Field(default=LimitSettings(), description="a table")
@@ -175,6 +177,7 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
     elif listen.certificate is None or listen.key is None:
         lacking = "certificate" if listen.certificate is None else "key"
         yield f"listen.{lacking} is missing; give PEM files, or listen.plaintext = true for a trial on loopback"
+    yield from _http_contradictions(config)
     if identities.anonymous:
         if not listen.plaintext:
             yield "identities.anonymous = true needs listen.plaintext = true on loopback; a network needs a roster"
@@ -210,6 +213,35 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
             yield f"sessions.{index}.threat_model = 'active' needs a roster; set 'semi-honest' for an anonymous trial"
         if identities.anonymous and session.clients == "roster":
             yield f"sessions.{index}.clients = 'roster' needs a roster; give the number of clients"
+
+
+def _http_contradictions(config: ServerConfig) -> Iterator[str]:
+    """Sentences about values of [http] that do not fit each other, or [listen]."""
+    http, listen = config.http, config.listen
+    given = [name for name in ("certificate", "key", "client_ca") if getattr(http, name) is not None]
+    if http.address is None:
+        if given or http.origins:
+            yield f"http.{(*given, 'origins')[0]} is given without http.address; give it, or take the table out"
+        return
+    if listen.plaintext:
+        if not is_loopback(split_address(http.address)[0]):
+            yield f"listen.plaintext = true with http.address = {http.address!r}; without TLS, listen on loopback"
+        if given:
+            yield f"listen.plaintext = true does not go with http.{given[0]}; remove one of them"
+        return
+    if not listen.names and not is_loopback(split_address(http.address)[0]):
+        yield (
+            f"listen.names is missing, and http.address = {http.address!r} is reached from other machines; list the "
+            "host names that clients dial, for one of which they sign their login"
+        )
+    if (http.certificate is None) != (http.key is None):
+        lacking, there = ("certificate", "key") if http.certificate is None else ("key", "certificate")
+        yield f"http.{lacking} is missing beside http.{there}; give both, or neither to show those of [listen]"
+    if listen.client_ca is not None and http.client_ca is None:
+        yield (
+            "http.client_ca is missing beside listen.client_ca: without it, nobody over HTTP would show a certificate; "
+            "give both, or serve HTTP from another server of the same store"
+        )
 
 
 def _session_contradictions(sessions: Sequence[SessionSettings]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from secagg.hosting.restarting import require_own_name
 from secagg.hosting.retention import Retention
 from secagg.hosting.schedule import MAX_RESTARTS, MAX_SECONDS, RoundSchedule
 from secagg.store.base import SESSION_NAMES, TENANTS, check_session_name, check_tenant
-from secagg.transport.tls import ADDRESSES, is_loopback, split_address
+from secagg.transport.tls import ADDRESSES, check_origin, is_loopback, split_address
 
 _DEFAULTS: Final = Quotas()
 
@@ -39,6 +39,13 @@ def _loopback_address(address: str) -> str:
     if not is_loopback(_host_of(address)):
         raise ValueError("it can be reached from other machines, and the metrics are not protected")
     return address
+
+
+def _origin(origin: str) -> str:
+    try:
+        return check_origin(origin)
+    except secagg.ParameterError:
+        raise ValueError("it is no origin") from None
 
 
 def _session_name(name: str) -> str:
@@ -65,6 +72,7 @@ def _tenant(tenant: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address), Words(ADDRESSES)]
+Origin = Annotated[str, AfterValidator(_origin), Words("scheme and host, such as https://app.example.org")]
 LoopbackAddress = Annotated[str, AfterValidator(_loopback_address), Words("localhost:port or 127.0.0.1:port")]
 SessionName = Annotated[str, AfterValidator(_session_name), Words(SESSION_NAMES)]
 Tenant = Annotated[str, AfterValidator(_tenant), Words(TENANTS)]
@@ -97,6 +105,22 @@ class ListenSettings(Section):
         default=None, description="PEM of the authority that clients' TLS certificates must have"
     )
     plaintext: bool = Field(default=False, description="true only for trials on loopback, without TLS")
+
+
+class HttpSettings(Section):
+    """Where clients connect over HTTP, besides gRPC."""
+
+    address: Address | None = Field(
+        default=None, description="host:port to listen on for clients over HTTP; none, gRPC alone"
+    )
+    certificate: Path | None = Field(default=None, description="its certificate chain in PEM; that of [listen]")
+    key: Path | None = Field(default=None, description="the private key of its certificate in PEM; that of [listen]")
+    client_ca: Path | None = Field(
+        default=None, description="PEM of the authority that clients' TLS certificates must have"
+    )
+    origins: list[Origin] = Field(
+        default_factory=list, description="origins whose pages may call, such as https://app.example.org; none, no page"
+    )
 
 
 class OperatorSettings(Section):

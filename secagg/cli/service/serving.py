@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import secagg
-from secagg.cli.service.credentials import operators_of, tls_of, warn_of_open_key
+from secagg.cli.service.credentials import http_tls_of, operators_of, tls_of, warn_of_open_key
 from secagg.cli.service.enrolled import Enrolled
 from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import offer_sessions
@@ -25,6 +25,7 @@ from secagg.cli.service.reloading import Reloading
 from secagg.cli.service.server_config import ServerConfig
 from secagg.cli.service.setting_errors import with_sources
 from secagg.cli.service.storing import host_of, opened_store
+from secagg.cli.service.web import connections_over_http, served_over_http
 from secagg.compute.processes import ProcessExecutor
 from secagg.compute.ray import LOCAL, RayExecutor
 from secagg.hosting import HostObserver, SessionHost
@@ -115,7 +116,7 @@ async def _serve(
     tls = tls_of(config)
     warn_of_open_key(config, log)
     enrolled = await asyncio.to_thread(Enrolled, config)
-    tell_expiries(tls, enrolled, observer)
+    tell_expiries((tls, http_tls_of(config)), enrolled, observer)
     async with (
         _signals(_STOP_SIGNALS) as stopped,
         host_of(
@@ -146,11 +147,13 @@ async def _serve(
             operators=operators,
             roster=enrolled,
             anonymous=config.identities.anonymous,
+            elsewhere=connections_over_http(config),
             health_address=config.health.address,
         )
-        async with server, _pages(host, config.health.http) as pages:
+        async with server, served_over_http(config, server) as web, _pages(host, config.health.http) as pages:
             record = {
                 "address": _with_port(listen.address, server.port),
+                "http": None if web is None else _with_port(config.http.address, web.port),
                 "tls": not listen.plaintext,
                 "sessions": [session.name for session in host.sessions()],
                 "created": offered.created,
@@ -161,7 +164,7 @@ async def _serve(
             }
             log.info("serving", **record)
             with process_file(config.storage.directory) as file:
-                reloading = None if path is None else Reloading(path, config, host, server, enrolled, log, audit)
+                reloading = None if path is None else Reloading(path, config, host, server, web, enrolled, log, audit)
                 async with _signals(_RELOAD_SIGNALS, partial(_reload, reloading, file)):
                     if file is not None:
                         file.begin()
@@ -177,6 +180,7 @@ def _keys_of_addresses(config: ServerConfig) -> Iterator[None]:
     """Say of an address that cannot be served which key gave it, and whether the environment did."""
     addresses = {
         "listen.address": config.listen.address,
+        "http.address": config.http.address,
         "health.address": config.health.address,
         "health.http": config.health.http,
         "metrics.address": config.metrics.address,
@@ -278,7 +282,8 @@ def largest_cohort(host: SessionHost) -> int:
 def few_descriptors(clients: int, config: ServerConfig) -> str:
     """Return what is wrong when this process may open fewer files than a cohort has connections; "" when it may."""
     checks = 0 if config.health.address is None else HEALTH_LIMITS.connections
-    files, needed = open_files(), clients + OWN_FILES + checks
+    # Half of them are for HTTP where it is served, and whoever comes may come by either.
+    files, needed = open_files(), (clients if config.http.address is None else 2 * clients) + OWN_FILES + checks
     if files is None or files >= needed:
         return ""
     return (

@@ -59,6 +59,7 @@ class GrpcServer:
         limits: bounds of calls, uploads and logins; unless given, with room for two calls of every client that the
             host has at the start: one that waits, one that answers.
         interceptors: gRPC's, for metrics and traces.
+        elsewhere: connections that other servers of this process may have, besides health checks.
         health_address: `host:port` for health checks alone, without TLS on any address; they are answered at `address`
             in any case.
 
@@ -84,6 +85,7 @@ class GrpcServer:
         anonymous: bool = False,
         limits: ServiceLimits | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        elsewhere: int = 0,
         health_address: str | None = None,
     ) -> None:
         encrypted = check_security(address, tls, insecure)
@@ -92,6 +94,7 @@ class GrpcServer:
         self.port = split_address(address)[1]
         self.health_port = None if health_address is None else split_address(health_address)[1]
         self._health_address = health_address
+        self._elsewhere = elsewhere + (0 if health_address is None else HEALTH_LIMITS.connections)
         self._host = host
         self._address = address
         self._shown = None if tls is None else Shown(tls)
@@ -122,7 +125,7 @@ class GrpcServer:
         gatekeeper = service.gatekeeper
         server = grpc.aio.server(
             interceptors=(Places(gatekeeper, limits, service.seats), *self._interceptors, Parser()),
-            options=server_options(limits, 0 if self._health_address is None else HEALTH_LIMITS.connections),
+            options=server_options(limits, self._elsewhere),
             maximum_concurrent_rpcs=limits.calls,
         )
         by_name: Any = ByName(server)

@@ -38,7 +38,7 @@ class Told(HostObserver):
 
 def told(config: Path) -> dict[str, float]:
     loaded, observer = load_config(config), Told()
-    tell_expiries(tls_of(loaded), Enrolled(loaded), observer)
+    tell_expiries((tls_of(loaded),), Enrolled(loaded), observer)
     return observer.ends
 
 

@@ -7,7 +7,7 @@ import json
 import signal
 import socket
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,12 @@ def site(tmp_path: Path) -> Deployment:
     return made
 
 
-def joined(site: Deployment, server: Server, *words: str, name: str = "first") -> list[dict[str, Any]]:
-    """All clients take part, each in a process of its own, and succeed."""
-    processes = [site.join(server.address, client, *words, session=name) for client in CLIENTS]
+def joined(
+    site: Deployment, server: Server, *words: str, name: str = "first", web: Collection[int] = ()
+) -> list[dict[str, Any]]:
+    """All clients take part, each in a process of its own, those of `web` over HTTP, and succeed."""
+    addresses = {client: f"https://{server.ready['http']}" if client in web else server.address for client in CLIENTS}
+    processes = [site.join(addresses[client], client, *words, session=name) for client in CLIENTS]
     outcomes = [finished(process) for process in processes]
     assert [(code, err) for code, _, err in outcomes] == [(0, "")] * len(CLIENTS)
     return [json.loads(out) for _, out, _ in outcomes]
@@ -65,7 +68,9 @@ def check_sum(path: Path, clients: tuple[int, ...] = CLIENTS) -> None:
 
 
 def test_processes_over_tls_give_the_exact_sum(site: Deployment, run: Any) -> None:
+    """Half of them over HTTP."""
     ports = '[metrics]\naddress = "127.0.0.1:0"\n[health]\naddress = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\n'
+    ports += '[http]\naddress = "127.0.0.1:0"\n'
     config = site.configure(session(), more=f'{ports}[logs]\nlevel = "debug"')
     with serving(config) as server:
         assert server.ready["tls"] is True
@@ -74,7 +79,7 @@ def test_processes_over_tls_give_the_exact_sum(site: Deployment, run: Any) -> No
         (status,) = json.loads(before.out)["sessions"]
         assert (status["state"], status["expected"], status["answered"]) == ("advertise_keys", 4, 0)
 
-        records = joined(site, server)
+        records = joined(site, server, web=CLIENTS[::2])
         assert [(record["client"], record["outcome"]) for record in records] == [(c, "completed") for c in CLIENTS]
         assert {(record["clients"], record["threat_model"]) for record in records} == {(4, "active")}
 

@@ -250,6 +250,36 @@ WRONG: dict[str, tuple[str, str]] = {
             "the host names that clients dial, for one of which they sign their login"
         ),
     ),
+    "half a certificate over HTTP": (
+        TLS + '[http]\naddress = "127.0.0.1:1"\nkey = "k"\n' + ROSTER + DATA,
+        "http.certificate is missing beside http.key; give both, or neither to show those of [listen]",
+    ),
+    "client certificates over gRPC alone": (
+        TLS + 'client_ca = "ca.pem"\n[http]\naddress = "127.0.0.1:1"\n' + ROSTER + DATA,
+        "http.client_ca is missing beside listen.client_ca: without it, nobody over HTTP would show a certificate; "
+        "give both, or serve HTTP from another server of the same store",
+    ),
+    "an origin without an address": (
+        TLS + '[http]\norigins = ["https://app.example.org"]\n' + ROSTER + DATA,
+        "http.origins is given without http.address; give it, or take the table out",
+    ),
+    "an origin that is none": (
+        TLS + '[http]\naddress = "127.0.0.1:1"\norigins = ["*"]\n' + ROSTER + DATA,
+        "http.origins.0 = '*': it is no origin; give scheme and host, such as https://app.example.org",
+    ),
+    "no name for HTTP for all": (
+        TLS + '[http]\naddress = "0.0.0.0:1"\n' + ROSTER + DATA,
+        "listen.names is missing, and http.address = '0.0.0.0:1' is reached from other machines; list the host names "
+        "that clients dial, for one of which they sign their login",
+    ),
+    "plaintext HTTP for all": (
+        '[listen]\nplaintext = true\n[http]\naddress = "0.0.0.0:1"\n' + ROSTER + DATA,
+        "listen.plaintext = true with http.address = '0.0.0.0:1'; without TLS, listen on loopback",
+    ),
+    "plaintext and a certificate over HTTP": (
+        '[listen]\nplaintext = true\n[http]\naddress = "127.0.0.1:1"\ncertificate = "c"\n' + ROSTER + DATA,
+        "listen.plaintext = true does not go with http.certificate; remove one of them",
+    ),
     "a role that there is not": (
         OPERATOR.replace("viewer", "king"),
         ("identities.operator.0.role = 'king': it is none of the choices; give 'viewer', 'operator' or 'admin'"),
@@ -438,8 +468,8 @@ ENVIRONMENT = [
     (
         "SECAGG_LISSEN__ADDRESS",
         "x",
-        "SECAGG_LISSEN__ADDRESS in the environment names no table; the tables are listen, identities, storage, limits, "
-        "retention, work, rounds, metrics, health, logs, audit, traces, sessions",
+        "SECAGG_LISSEN__ADDRESS in the environment names no table; the tables are listen, http, identities, storage, "
+        "limits, retention, work, rounds, metrics, health, logs, audit, traces, sessions",
     ),
     (
         "SECAGG_LIMITS__SESSIONS",

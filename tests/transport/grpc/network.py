@@ -255,7 +255,7 @@ class Network:
             "retry": QUICK,
             **changes,
         }
-        return Attendance(self.address, **arguments)
+        return Attendance(arguments.pop("server", self.address), **arguments)
 
     def policy(self, **changes: Any) -> ClientPolicy:
         """The lowest floor; `changes` raise it."""

@@ -1,0 +1,132 @@
+"""The calls of clients as paths of HTTP: an ASGI application.
+
+    POST /secagg/v1/Challenge, Login, GetOffer, NextRequest, Answer, NextSession, BeginUpload: a message of
+        secagg.service.v1 for another one
+    POST /secagg/v1/UploadPart?offset=N: bytes of an upload
+
+See docs/http.md. Operators call over gRPC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from google.protobuf.message import Message
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.routing import Route
+
+from secagg.hosting import Receipt
+from secagg.transport import service_pb2 as pb
+from secagg.transport.client_calls import reply_to, wait_of
+from secagg.transport.errors import Refusal
+from secagg.transport.gatekeeper import Caller
+from secagg.transport.http.calls import BYTES, Around, parsed, require_length, require_type
+from secagg.transport.http.parts import PartDesk
+from secagg.transport.limits import SERVER_MESSAGE_BYTES
+from secagg.transport.refusals import CallRefusedError
+from secagg.transport.service import Service
+from secagg.transport.tokens import AUTHORIZATION
+
+PREFIX: Final = "/secagg/v1/"
+_LOGIN_BYTES: Final = 1 << 12
+_PREFLIGHT_SECONDS: Final = 600
+_LONGEST_OFFSET: Final = 20
+
+
+class Application:
+    """Serves the members of cohorts; `asgi` is the application.
+
+    Args:
+        service: what is served.
+        origins: the origins, such as "https://app.example.org", whose pages may call.
+    """
+
+    def __init__(self, service: Service, origins: Sequence[str]) -> None:
+        calls = service.calls
+        self._service = service
+        self._around = Around(service)
+        self._parts = PartDesk(service.desk, service.limits)
+        routes = [
+            self._login("Challenge", pb.ChallengeRequest, calls.challenge),
+            self._login("Login", pb.LoginRequest, calls.login),
+            self._call("GetOffer", pb.GetOfferRequest, calls.get_offer),
+            self._call("NextRequest", pb.NextRequestRequest, calls.next_request),
+            self._call("Answer", pb.AnswerRequest, calls.answer),
+            self._call("NextSession", pb.NextSessionRequest, calls.next_session),
+            self._call("BeginUpload", pb.UploadHeader, self._begin_upload),
+            Route(f"{PREFIX}UploadPart", self._around.endpoint(self._upload_part), methods=["POST"]),
+        ]
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["POST"],
+            allow_headers=[AUTHORIZATION, "content-type"],
+            expose_headers=["retry-after"],
+            max_age=_PREFLIGHT_SECONDS,
+        )
+        self.asgi = Starlette(routes=routes, middleware=[cors] if origins else [])
+
+    async def close(self) -> None:
+        """Forget what came of uploads."""
+        await self._parts.close()
+
+    def _login(self, name: str, kind: type[Any], call: Callable[[Any], Awaitable[Message]]) -> Route:
+        async def handle(caller: Caller | None, request: Request) -> Message:
+            return await call(parsed(kind, await self._around.body(request, _LOGIN_BYTES)))
+
+        return Route(PREFIX + name, self._around.endpoint(handle, strangers=True), methods=["POST"])
+
+    def _call(self, name: str, kind: type[Any], call: Callable[[Caller, Any], Awaitable[Message]]) -> Route:
+        async def handle(caller: Caller | None, request: Request) -> Message:
+            message = parsed(kind, await self._around.body(request, SERVER_MESSAGE_BYTES))
+            return await self._around.while_there(request, call(_known(caller), message))
+
+        return Route(PREFIX + name, self._around.endpoint(handle), methods=["POST"])
+
+    async def _begin_upload(self, calling: Caller, header: pb.UploadHeader) -> pb.UploadReply:
+        caller, session = await self._service.calls.called(calling)
+        if header.HasField("next"):
+            wait_of(header.next)
+        found = await self._parts.begin(session, caller.client, header)
+        return await self._so_far(calling, header, found)
+
+    async def _upload_part(self, caller: Caller | None, request: Request) -> pb.UploadReply:
+        calling, session = await self._service.calls.called(_known(caller))
+        require_type(request, BYTES)
+        require_length(request, session.message_limit)
+        offset = _offset(request)
+        header, found = await self._parts.take(session, calling.client, offset, _pieces(request))
+        if isinstance(found, int):
+            return pb.UploadReply(received_bytes=found)
+        return await self._around.while_there(request, self._so_far(calling, header, found))
+
+    async def _so_far(self, calling: Caller, header: pb.UploadHeader, found: Receipt | int) -> pb.UploadReply:
+        if isinstance(found, int):
+            return pb.UploadReply(received_bytes=found)
+        caller, session = await self._service.calls.called(calling)
+        following = header.next if header.HasField("next") else None
+        reply = await self._service.calls.with_news(session, caller.client, reply_to(found), following)
+        return pb.UploadReply(answer=reply)
+
+
+def _known(caller: Caller | None) -> Caller:
+    if caller is None:
+        raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no token of this service; log in again")
+    return caller
+
+
+def _offset(request: Request) -> int:
+    text = request.query_params.get("offset", "")
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_OFFSET):
+        raise CallRefusedError(Refusal.MALFORMED, f"offset={text[:40]!r} is no place in an upload; give a number")
+    return int(text)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    async for piece in request.stream():
+        if piece:
+            yield piece

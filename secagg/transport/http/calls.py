@@ -1,0 +1,184 @@
+"""What every call of clients has around it over HTTP: a place, a body within bounds, who calls, and failures.
+
+A refusal is read before a body is, where the body is not needed for it. Must not know what calls mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from secagg.errors import SecAggError
+from secagg.transport.errors import Refusal
+from secagg.transport.gatekeeper import Caller
+from secagg.transport.limits import CHUNK_BYTES
+from secagg.transport.refusals import CARRIED, CallRefusedError, detail_of, refused, sentence
+from secagg.transport.seats import STRANGERS, network_of
+from secagg.transport.service import Service
+from secagg.transport.tokens import AUTHORIZATION, token_of
+
+PROTOBUF: Final = "application/x-protobuf"
+BYTES: Final = "application/octet-stream"
+_GONE: Final = 499  # nobody reads it
+
+_T = TypeVar("_T")
+Handler = Callable[[Caller | None, Request], Awaitable[Message]]
+
+
+class Around:
+    """Makes answers of requests.
+
+    Args:
+        service: has the places, and knows who calls.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def endpoint(self, handler: Handler, *, strangers: bool = False) -> Callable[[Request], Awaitable[Response]]:
+        """Return what serves a call.
+
+        Args:
+            handler: takes who calls, or None, and the request, and returns the reply.
+            strangers: whether it is for callers without a login, too.
+        """
+
+        async def answer(request: Request) -> Response:
+            try:
+                caller = await self._who(request, strangers)
+                where = "" if request.client is None else network_of(request.client.host)
+                seats = self._service.seats.take(caller or STRANGERS, where)
+                try:
+                    return _reply(await handler(caller, request))
+                finally:
+                    self._service.seats.give_back(seats)
+            except ClientDisconnect:
+                return Response(status_code=_GONE)
+            except SecAggError as error:
+                return _failed(refused(error))
+
+        return answer
+
+    async def body(self, request: Request, most: int) -> bytes:
+        """Read a request's body, of so many bytes at most.
+
+        Raises:
+            CallRefusedError: it is longer, of another type, or does not come in time.
+        """
+        require_type(request, PROTOBUF)
+        require_length(request, most)
+        seconds = self._service.limits.stall_seconds
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(seconds):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > most:
+                        raise _too_long(size, most)
+                    parts.append(part)
+        except TimeoutError:
+            raise CallRefusedError(
+                Refusal.MALFORMED, f"no request came within {seconds:g} s; send it with the call"
+            ) from None
+        return b"".join(parts)
+
+    async def while_there(self, request: Request, call: Awaitable[_T]) -> _T:
+        """Wait for what a client waits for, no longer than it does itself.
+
+        Raises:
+            ClientDisconnect: it has gone.
+        """
+        waiting = asyncio.ensure_future(call)
+        gone = asyncio.ensure_future(request.receive())
+        try:
+            await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                raise ClientDisconnect
+            return waiting.result()
+        finally:
+            for each in (waiting, gone):
+                each.cancel()
+            await asyncio.gather(waiting, gone, return_exceptions=True)
+
+    async def _who(self, request: Request, strangers: bool) -> Caller | None:
+        try:
+            return await self._service.gatekeeper.caller(token_of(request.headers.get(AUTHORIZATION)))
+        except SecAggError:
+            if strangers:
+                return None
+            raise
+
+
+def require_type(request: Request, wanted: str) -> None:
+    """Demand a type of body, which a page of another origin cannot send without asking first.
+
+    Raises:
+        CallRefusedError: MALFORMED.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != wanted:
+        raise CallRefusedError(Refusal.MALFORMED, f"a body of type {given[:80]!r} is not taken; send {wanted}")
+
+
+def require_length(request: Request, most: int) -> None:
+    """Demand that a body which says how long it is has so many bytes at most.
+
+    Raises:
+        CallRefusedError: UPLOAD_REFUSED.
+    """
+    given = request.headers.get("content-length", "")
+    if given.isascii() and given.isdecimal() and int(given) > most:
+        raise _too_long(int(given), most)
+
+
+def parsed(kind: type[Any], body: bytes) -> Any:
+    """Return the message in a body.
+
+    Raises:
+        CallRefusedError: MALFORMED.
+    """
+    try:
+        return kind.FromString(body)
+    except ProtobufDecodeError:
+        raise CallRefusedError(
+            Refusal.MALFORMED, f"{len(body)} bytes are no request of this method; send one"
+        ) from None
+
+
+def _too_long(size: int, most: int) -> CallRefusedError:
+    return CallRefusedError(Refusal.UPLOAD_REFUSED, f"a body of {size} bytes or more is above {most}; send less")
+
+
+def _reply(message: Message) -> Response:
+    content = message.SerializeToString()
+    if len(content) <= CHUNK_BYTES:
+        return Response(content, media_type=PROTOBUF)
+    return StreamingResponse(_chunks(content), media_type=PROTOBUF, headers={"content-length": str(len(content))})
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    """In pieces, each of which has time to be read."""
+    for at in range(0, len(content), CHUNK_BYTES):
+        yield content[at : at + CHUNK_BYTES]
+
+
+def _failed(refusal: CallRefusedError) -> Response:
+    detail = detail_of(refusal)
+    detail.message = sentence(str(refusal))
+    headers = {}
+    if refusal.refusal is Refusal.TOKEN_UNKNOWN:
+        headers["www-authenticate"] = "Bearer"
+    if refusal.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(refusal.retry_after)))
+    status = CARRIED[refusal.refusal].http
+    # The rest of a body that is too long, or does not come, is not waited for.
+    if status in (400, 408, 413):
+        headers["connection"] = "close"
+    return Response(detail.SerializeToString(), status, headers, PROTOBUF)

@@ -1,0 +1,231 @@
+"""Connections of a server of HTTP: how many there may be, and how long each may take to say something.
+
+A connection is counted when it is accepted, before its handshake. Whoever connects and says nothing, or reads nothing
+of what it asked for, keeps no place. The parsing is uvicorn's. Must not know calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from secagg.errors import ParameterError
+
+_BACKLOG: Final = 1024
+_PAUSE_SECONDS: Final = 0.1
+_END_SECONDS: Final = 2.0
+_MAX_HEAD_BYTES: Final = 1 << 14
+"""The longest head of a request: its target and all its headers."""
+
+
+class Visitor(H11Protocol):
+    """One connection: uvicorn's, with a bound on the time for the head of a request, and for each piece of a reply.
+
+    Args:
+        config: uvicorn's.
+        state: what all connections share.
+        seconds: for each.
+        left: called once when the connection is gone.
+    """
+
+    def __init__(self, config: Config, state: ServerState, seconds: float, left: Callable[[], None]) -> None:
+        super().__init__(config=config, server_state=state, app_state={})
+        self._seconds = seconds
+        self._left = left
+        self._timer: asyncio.TimerHandle | None = None
+        self._slow_reader: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self._seconds, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._stop_timer()
+        self.resume_writing()
+        super().connection_lost(exc)
+        self._left()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; those of a head, or of a body that nobody wants any more, may not come for ever."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_timer()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self._seconds, self.transport.abort)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, for which uvicorn has a bound until its first byte."""
+        self._stop_timer()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The other side does not read."""
+        super().pause_writing()
+        self._slow_reader = self.loop.call_later(self._seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        if self._slow_reader is not None:
+            self._slow_reader.cancel()
+            self._slow_reader = None
+        super().resume_writing()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Door:
+    """Lets connections in.
+
+    Args:
+        app: answers requests.
+        most: connections at once, those in their handshake included.
+        stall_seconds: for a handshake, the head of a request, and each piece of a reply.
+        idle_seconds: between two requests.
+        headers: of every reply.
+        tls: what is shown to whoever connects from now on; None without TLS.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        most: int,
+        stall_seconds: float,
+        idle_seconds: float,
+        headers: Sequence[tuple[bytes, bytes]],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.tls = tls
+        self._most = most
+        self._stall_seconds = stall_seconds
+        self._config = Config(
+            app,
+            http=H11Protocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            log_config=None,
+            # Whoever reaches the port could fill a disk with what is wrong about requests.
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=max(1, round(idle_seconds)),
+            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._state.default_headers = list(headers)
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
+        self._greeting: set[asyncio.Task[None]] = set()
+        self._open = 0
+
+    @property
+    def open(self) -> int:
+        """Connections that are open now."""
+        return self._open
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listen on all addresses of a host; returns the port, which is another one where 0 is given.
+
+        Raises:
+            ParameterError: the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, kind, protocol, _, address in dict.fromkeys(found):
+                listening = socket.socket(family, kind, protocol)
+                self._sockets.append(listening)
+                listening.setblocking(False)
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listening.bind((address[0], port, *address[2:]))
+                listening.listen(_BACKLOG)
+                port = listening.getsockname()[1]
+        except OSError as error:
+            self._close_sockets()
+            raise ParameterError(
+                f"{host}:{port} cannot be listened on: {error.strerror}; give a free port of this machine"
+            ) from error
+        self._accepting = [loop.create_task(self._accept(each), name="secagg HTTP") for each in self._sockets]
+        return port
+
+    async def close(self, grace: float) -> None:
+        """Let nobody in any more, and end; requests in progress have `grace` seconds."""
+        for task in (*self._accepting, *self._greeting):
+            task.cancel()
+        self._close_sockets()
+        for connection in tuple(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(set(self._state.tasks), timeout=grace)
+        # Who is hung up on ends by itself; a call that is cancelled would be a defect in uvicorn's log.
+        for connection in tuple(self._state.connections):
+            connection.transport.abort()
+        if self._state.tasks:
+            await asyncio.wait(set(self._state.tasks), timeout=_END_SECONDS)
+        for task in tuple(self._state.tasks):
+            task.cancel()
+        remaining = {*self._accepting, *self._greeting, *self._state.tasks}
+        if remaining:
+            await asyncio.wait(remaining)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listening)
+            except OSError:
+                # Who connects is gone already, or files are scarce: they will be there again.
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            if self._open >= self._most:
+                accepted.close()
+                continue
+            self._open += 1
+            task = loop.create_task(self._greet(accepted))
+            self._greeting.add(task)
+            task.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, accepted: socket.socket) -> None:
+        """Make a connection of what was accepted; the handshake of TLS has its time."""
+        handshake = None if self.tls is None else self._stall_seconds
+        made = False
+
+        def visitor() -> Visitor:
+            return Visitor(self._config, self._state, self._stall_seconds, self._leave)
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                visitor, accepted, ssl=self.tls, ssl_handshake_timeout=handshake
+            )
+            made = True
+        except OSError:
+            # No TLS, another version of it, or gone in the middle: nobody of ours.
+            pass
+        finally:
+            if not made:
+                accepted.close()
+                self._leave()
+
+    def _leave(self) -> None:
+        self._open -= 1
+
+    def _close_sockets(self) -> None:
+        for each in self._sockets:
+            each.close()
+        self._sockets.clear()

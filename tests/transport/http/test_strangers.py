@@ -1,0 +1,425 @@
+"""What whoever reaches the port can do: nothing is taken in beyond a bound, and nobody keeps a place by being slow."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import ssl
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from secagg.errors import ParameterError
+from secagg.transport import service_pb2 as pb
+from secagg.transport.grpc import Participation, ServiceLimits
+from secagg.transport.http import HttpServer
+from secagg.transport.http.contexts import client_context
+from secagg.transport.refusals import CARRIED
+from secagg.transport.tls import check_origin
+from tests.transport.grpc.network import SESSION, client_tls, run, server_tls, until
+from tests.transport.grpc.test_answers import metadata_of
+from tests.transport.http.web import PROTOBUF, Web, detail_in
+
+MIB: Final = 1 << 20
+TYPE: Final = {"content-type": PROTOBUF}
+HASTY: Final = ServiceLimits(stall_seconds=1.0)
+
+
+async def token(web: Web, client: int = 1) -> dict[str, str]:
+    """The headers of a client that has logged in."""
+    async with web.connection(client) as connection:
+        return dict(await metadata_of(connection))
+
+
+class Line:
+    """A connection on which a test writes what it likes."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+
+    async def __aenter__(self) -> Line:
+        context: ssl.SSLContext = client_context(client_tls())
+        self.reader, self.writer = await asyncio.open_connection("localhost", self._web.web_port, ssl=context)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+
+    async def says(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def hears(self) -> bytes:
+        """All that comes until the other side hangs up."""
+        heard = b""
+        try:
+            while data := await self.reader.read(1 << 16):
+                heard += data
+        except ConnectionError:
+            pass
+        return heard
+
+
+def head(name: str, *headers: str) -> bytes:
+    lines = (f"POST /secagg/v1/{name} HTTP/1.1", "host: localhost", f"content-type: {PROTOBUF}", *headers)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+@pytest.mark.parametrize("length", [5000, 10 * MIB, 10**30])
+def test_a_login_that_says_it_is_long_is_refused_before_it_is_sent(length: int) -> None:
+    async def play() -> None:
+        async with Web() as web, Line(web) as line:
+            await line.says(head("Login", f"content-length: {length}"))
+            heard = await line.hears()
+            assert heard.startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
+
+    run(play())
+
+
+def test_a_body_that_does_not_say_how_long_it_is_is_cut_at_the_bound() -> None:
+    sent = 0
+
+    async def pieces() -> Any:
+        nonlocal sent
+        for _ in range(1 << 12):
+            sent += 1 << 12
+            yield bytes(1 << 12)
+
+    async def play() -> None:
+        async with Web() as web, web.browser() as browser:
+            try:
+                reply = await browser.post("Login", content=pieces(), headers=TYPE)
+                assert (reply.status_code, detail_in(reply).reason) == (413, "UPLOAD_REFUSED")
+            except httpx.TransportError:
+                pass  # hung up in the middle of what it sent
+            # What sockets hold between the two, and not the sixteen megabytes that it had.
+            assert sent < 15 * MIB
+
+    run(play())
+
+
+def test_without_a_login_no_long_body_is_read() -> None:
+    async def play() -> None:
+        async with Web() as web, web.browser() as browser:
+            for name in ("GetOffer", "NextRequest", "Answer", "NextSession", "BeginUpload", "UploadPart?offset=0"):
+                for bearer in ({}, {"authorization": "Bearer 00"}, {"authorization": "Bearer zz"}):
+                    reply = await browser.post(name, content=b"", headers={**TYPE, **bearer})
+                    assert (reply.status_code, detail_in(reply).reason) == (401, "TOKEN_UNKNOWN"), name
+                    assert detail_in(reply).message
+            # It is not even waited for: the refusal comes before the body does.
+            async with Line(web) as line:
+                await line.says(head("Answer", f"content-length: {MIB}"))
+                assert (await line.reader.readline()).startswith(b"HTTP/1.1 401 ")
+
+    run(play())
+
+
+def test_an_answer_beyond_the_session_is_refused_before_it_is_taken_in() -> None:
+    async def play() -> None:
+        async with Web() as web, web.browser() as browser:
+            headers = {**(await token(web)), **TYPE}
+            most = web.session.message_limit
+            announced = pb.UploadHeader(total_bytes=most + 1, sha256=bytes(32)).SerializeToString()
+            reply = await browser.post("BeginUpload", content=announced, headers=headers)
+            assert (reply.status_code, detail_in(reply).reason) == (413, "UPLOAD_REFUSED")
+            octets = {**headers, "content-type": "application/octet-stream"}
+            reply = await browser.post("UploadPart?offset=0", content=bytes(most + 1), headers=octets)
+            assert (reply.status_code, detail_in(reply).reason) == (413, "UPLOAD_REFUSED")
+            assert web.session.status().log_entries == 0
+
+    run(play())
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/json", "multipart/form-data", "application/x-protobuf2"]
+)
+def test_what_a_page_can_send_unasked_is_no_body(kind: str) -> None:
+    """Types that need no preflight would let any page of any origin call."""
+
+    async def play() -> None:
+        async with Web() as web, web.browser() as browser:
+            asked = pb.ChallengeRequest(client=pb.ClientSubject(session=SESSION, client=1)).SerializeToString()
+            reply = await browser.post("Challenge", content=asked, headers={"content-type": kind})
+            assert (reply.status_code, detail_in(reply).reason) == (400, "MALFORMED")
+            octets = {**(await token(web)), "content-type": PROTOBUF}
+            reply = await browser.post("UploadPart?offset=0", content=b"a", headers=octets)
+            assert (reply.status_code, detail_in(reply).reason) == (400, "MALFORMED")
+
+    run(play())
+
+
+def test_bytes_that_are_no_message_and_calls_that_there_are_not() -> None:
+    async def play() -> None:
+        async with Web() as web, web.browser() as browser:
+            headers = {**(await token(web)), **TYPE}
+            for name in ("Challenge", "Login", "GetOffer", "NextRequest", "Answer", "NextSession", "BeginUpload"):
+                reply = await browser.post(name, content=b"\xff\xff\xff", headers=headers)
+                assert (reply.status_code, detail_in(reply).reason) == (400, "MALFORMED"), name
+            for offset in ("", "-1", "1.5", "x" * 1000, "٣", "9" * 21):
+                octets = {**headers, "content-type": "application/octet-stream"}
+                reply = await browser.post("UploadPart", params={"offset": offset}, content=b"a", headers=octets)
+                assert (reply.status_code, detail_in(reply).reason) == (400, "MALFORMED"), offset
+            for name in ("ListSessions", "CreateSession", "", "../v1"):
+                assert (await browser.post(name, headers=headers)).status_code == 404
+            assert (await browser.get("Challenge")).status_code == 405
+
+    run(play())
+
+
+def test_a_login_for_another_server_name_key_or_session() -> None:
+    """The rules are those of gRPC: what is signed has server, session, client and nonce in it."""
+
+    async def play() -> None:
+        async with Web() as web:
+            outsider = web.identities[2]
+            for changes, refusal in (
+                ({"identity": outsider}, "SIGNATURE_INVALID"),
+                ({"identity": None}, "SERVER_NAME_WRONG"),
+            ):
+                async with web.browser() as browser:
+                    subject = pb.ChallengeRequest(client=pb.ClientSubject(session=SESSION, client=1))
+                    nonce = pb.ChallengeReply.FromString(
+                        (await browser.post("Challenge", content=subject.SerializeToString(), headers=TYPE)).content
+                    ).nonce
+                    name = "localhost" if changes["identity"] else "elsewhere.example.org"
+                    login = pb.LoginRequest(nonce=nonce, server_name=name, signature=outsider.sign(nonce))
+                    reply = await browser.post("Login", content=login.SerializeToString(), headers=TYPE)
+                    assert (reply.status_code, detail_in(reply).reason) == (401, refusal)
+            async with web.browser() as browser:
+                for session, client, reason in (("none", 1, "UNKNOWN_SESSION"), (SESSION, 99, "NOT_IN_COHORT")):
+                    asked = pb.ChallengeRequest(client=pb.ClientSubject(session=session, client=client))
+                    reply = await browser.post("Challenge", content=asked.SerializeToString(), headers=TYPE)
+                    assert detail_in(reply).reason == reason
+
+    run(play())
+
+
+def test_an_operator_is_nobody_over_http() -> None:
+    async def play() -> None:
+        async with Web() as web, web.admin() as operator:
+            metadata = dict(await metadata_of(operator._connection))
+            async with web.browser() as browser:
+                for name in ("GetOffer", "NextRequest", "Answer", "BeginUpload"):
+                    content = pb.UploadHeader(sha256=bytes(32)).SerializeToString() if name == "BeginUpload" else b""
+                    reply = await browser.post(name, content=content, headers={**metadata, **TYPE})
+                    assert (reply.status_code, detail_in(reply).reason) == (403, "NOT_IN_COHORT"), name
+
+    run(play())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"POST /secagg/v1/Login HTTP/1.1\r\nhost: localhost\r\n", head("Challenge", "content-length: 100") + b"abc"],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_who_is_slow_is_hung_up_on(said: bytes) -> None:
+    async def play() -> None:
+        async with Web(limits=HASTY) as web:
+            async with Line(web) as line:
+                await line.says(said)
+                heard = await line.hears()
+                assert heard == b"" or heard.startswith(b"HTTP/1.1 400 ")
+            await until(lambda: web.web._door.open == 0)
+
+    run(play())
+
+
+def test_a_head_that_comes_a_byte_at_a_time_has_no_more_time() -> None:
+    async def play() -> None:
+        async with Web(limits=HASTY) as web, Line(web) as line:
+
+            async def drip() -> None:
+                while True:
+                    await line.says(b"x")
+                    await asyncio.sleep(0.01)
+
+            await line.says(b"POST /secagg/v1/Login HTTP/1.1\r\nhost: localhost\r\nx-long: ")
+            dripping = asyncio.create_task(drip())
+            assert await line.hears() == b""
+            dripping.cancel()
+            await asyncio.wait([dripping])
+
+    run(play())
+
+
+def test_a_head_beyond_the_bound_and_what_is_no_http() -> None:
+    async def play() -> None:
+        async with Web() as web:
+            for said in (head("Login", "x-long: " + "x" * (1 << 15))[:-4], b"\x16\x03\x01" + bytes(100) + b"\r\n\r\n"):
+                async with Line(web) as line:
+                    await line.says(said)
+                    heard = await line.hears()
+                    assert heard == b"" or heard.startswith(b"HTTP/1.1 4")
+
+    run(play())
+
+
+def test_a_handshake_that_never_ends_keeps_no_place() -> None:
+    async def play() -> None:
+        async with Web(limits=HASTY) as web:
+            reader, writer = await asyncio.open_connection("localhost", web.web_port)
+            await until(lambda: web.web._door.open == 1)
+            assert await reader.read() == b""
+            writer.close()
+            await until(lambda: web.web._door.open == 0)
+
+    run(play())
+
+
+def test_many_connections_take_no_more_than_their_bound() -> None:
+    async def play() -> None:
+        async with Web(limits=ServiceLimits(connections=20)) as web:
+            opened = [await asyncio.open_connection("localhost", web.web_port) for _ in range(60)]
+            told = [asyncio.create_task(reader.read()) for reader, _ in opened]
+            await until(lambda: sum(each.done() for each in told) == 40)
+            assert web.web._door.open == 20
+            for _, writer in opened:
+                writer.close()
+            await asyncio.gather(*told, return_exceptions=True)
+            await until(lambda: web.web._door.open == 0)
+            outcomes = await web.everybody(server=web.url)
+            assert all(isinstance(each, Participation) for each in outcomes.values()), outcomes
+
+    run(play())
+
+
+def test_logins_without_end_have_the_places_of_strangers_only() -> None:
+    async def play() -> None:
+        limits = ServiceLimits(calls=16, stall_seconds=60.0)
+        async with Web(limits=limits) as web:
+            headers = {**(await token(web)), **TYPE}
+            lines = [Line(web) for _ in range(2)]
+            for line in lines:
+                await line.__aenter__()
+                await line.says(head("Challenge", "content-length: 100"))
+            await until(lambda: sum(web.server.service.seats._open.values()) == 4)  # type: ignore[union-attr]
+            async with web.browser() as browser:
+                reply = await browser.post("Challenge", content=b"", headers=TYPE)
+                assert (reply.status_code, detail_in(reply).reason) == (429, "QUOTA_EXCEEDED")
+                assert (detail_in(reply).retry, reply.headers["retry-after"]) == (True, "1")
+                assert (await browser.post("GetOffer", content=b"", headers=headers)).status_code == 200
+            for line in lines:
+                await line.__aexit__()
+
+    run(play())
+
+
+def test_a_client_that_hangs_up_while_it_waits_gives_its_place_back() -> None:
+    async def play() -> None:
+        async with Web() as web:
+            headers = {**(await token(web)), **TYPE}
+            seats = web.server.service.seats._open  # type: ignore[union-attr]
+            async with web.browser() as browser:
+                first = pb.NextRequestReply.FromString((await browser.post("NextRequest", headers=headers)).content)
+                seen = hashlib.sha256(first.request).digest()
+                asked = pb.NextRequestRequest(seen=seen, wait_milliseconds=60_000).SerializeToString()
+                waiting = asyncio.create_task(browser.post("NextRequest", content=asked, headers=headers))
+                await until(lambda: sum(seats.values()) == 1)
+                waiting.cancel()
+                await until(lambda: not seats)
+
+    run(play())
+
+
+def test_an_upload_that_pauses_is_refused_and_goes_on_later() -> None:
+    async def play() -> None:
+        async with Web(length=300_000) as web, web.browser() as browser:
+            web.web._application._parts._limits = HASTY
+            headers = {**(await token(web)), **TYPE}
+            octets = "content-type: application/octet-stream"
+            announced = pb.UploadHeader(total_bytes=1000, sha256=bytes(32)).SerializeToString()
+            begun = await browser.post("BeginUpload", content=announced, headers=headers)
+            assert pb.UploadReply.FromString(begun.content).WhichOneof("so_far") == "received_bytes"
+            async with Line(web) as line:
+                bearer = f"authorization: {headers['authorization']}"
+                said = head("UploadPart?offset=0", bearer, "content-length: 1000").replace(
+                    f"content-type: {PROTOBUF}".encode(), octets.encode()
+                )
+                await line.says(said + bytes(400))
+                assert (await line.hears()).startswith(b"HTTP/1.1 408 ")
+            begun = await browser.post("BeginUpload", content=announced, headers=headers)
+            assert pb.UploadReply.FromString(begun.content).received_bytes == 400
+
+    run(play())
+
+
+def test_pages_of_listed_origins_may_call_and_no_others() -> None:
+    async def play() -> None:
+        async with Web(origins=["https://app.example.org"]) as web, web.browser() as browser:
+
+            async def preflight(origin: str) -> httpx.Response:
+                asked = {
+                    "origin": origin,
+                    "access-control-request-method": "POST",
+                    "access-control-request-headers": "authorization,content-type",
+                }
+                return await browser.options("Challenge", headers=asked)
+
+            let = await preflight("https://app.example.org")
+            assert let.status_code == 200
+            assert let.headers["access-control-allow-origin"] == "https://app.example.org"
+            assert "access-control-allow-credentials" not in let.headers
+            for origin in ("https://evil.example.org", "null", "https://app.example.org.evil.org"):
+                refused = await preflight(origin)
+                assert refused.status_code == 400
+                assert "access-control-allow-origin" not in refused.headers
+            asked = pb.ChallengeRequest(client=pb.ClientSubject(session=SESSION, client=1)).SerializeToString()
+            from_page = {**TYPE, "origin": "https://app.example.org"}
+            reply = await browser.post("Challenge", content=asked, headers=from_page)
+            assert reply.headers["access-control-allow-origin"] == "https://app.example.org"
+            assert reply.headers["cache-control"] == "no-store"
+            assert "server" not in reply.headers
+        async with Web() as web, web.browser() as browser:
+            reply = await browser.options("Challenge", headers={"origin": "https://app.example.org"})
+            assert "access-control-allow-origin" not in reply.headers
+
+    run(play())
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "null", "", "app.example.org", "https://app.example.org/", "https://a@b.org", "https://App.example.org"),
+        *("ftp://app.example.org", "https://app.example.org:99999", "https://", "https://a.org/path"),
+    ],
+)
+def test_what_is_no_origin(origin: str) -> None:
+    with pytest.raises(ParameterError, match="is no origin"):
+        check_origin(origin)
+
+
+def test_every_refusal_has_a_status_of_a_client_or_of_the_server() -> None:
+    assert {carried.http // 100 for carried in CARRIED.values()} == {4, 5}
+    # What a browser asks again by itself, without us, or sends elsewhere, is none of them.
+    assert not {carried.http for carried in CARRIED.values()} & {407, 421, 425, 511}
+
+
+def test_a_port_that_is_taken_and_plaintext_beyond_loopback() -> None:
+    async def play() -> None:
+        async with Web() as web:
+            service = web.server.service
+            assert service is not None
+            with pytest.raises(ParameterError, match="cannot be listened on"):
+                await HttpServer(service, f"localhost:{web.web_port}", tls=server_tls()).start()
+            with pytest.raises(ParameterError, match="loopback"):
+                HttpServer(service, "0.0.0.0:0", insecure=True)
+            with pytest.raises(ParameterError, match="no TLS"):
+                HttpServer(service, "localhost:0")
+
+    run(play())
+
+
+def test_what_is_wrong_about_requests_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def play() -> None:
+        async with Web() as web:
+            for said in (b"nonsense\r\n\r\n", head("Login", "connection: upgrade", "upgrade: websocket")):
+                async with Line(web) as line:
+                    await line.says(said + b"\r\n")
+                    line.writer.write_eof() if line.writer.can_write_eof() else None
+                    await line.reader.read(100)
+
+    with caplog.at_level(logging.WARNING):
+        run(play())
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
