@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env lint architecture conformance fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env lint architecture conformance conformance-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -42,17 +42,31 @@ lint: $(STAMP)
 architecture: $(STAMP)
 	$(BIN)/python -m tests.architecture
 
+# Node 20.19 or later, and npm.
+HAS_NODE := node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+	2>/dev/null && npm --version >/dev/null 2>&1
+
 # The library, the reference and, where there is Node, the JavaScript implementation. Reports go to build/conformance/.
 conformance: $(STAMP)
 	mkdir -p build/conformance
 	$(BIN)/secagg conformance run --junit build/conformance/library.xml -- $(BIN)/secagg conformance testee
 	$(BIN)/secagg conformance run --junit build/conformance/reference.xml -- $(BIN)/python -m protocol_specs.testee
-	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
-		2>/dev/null && npm --version >/dev/null 2>&1; then \
+	@if $(HAS_NODE); then \
 		npm ci --prefix clients/js --no-audit --no-fund --loglevel error && \
 		npm test --prefix clients/js --silent && npm run types --prefix clients/js --silent && \
 		$(BIN)/secagg conformance run --junit build/conformance/javascript.xml -- node protocol_specs/js/testee.js; \
 	else echo "SKIPPED: the JavaScript implementation, which needs Node 20.19 or later and npm"; fi
+
+# The JavaScript implementation in a page of a headless Chromium: its own tests there, and every case.
+conformance-browser: $(STAMP)
+	mkdir -p build/conformance
+	@if $(HAS_NODE); then npm ci --prefix clients/js --no-audit --no-fund --loglevel error; else (exit 69); fi && \
+	node protocol_specs/js/browser.js < /dev/null; \
+	case $$? in \
+		0) $(BIN)/secagg conformance run --junit build/conformance/browser.xml -- node protocol_specs/js/browser.js ;; \
+		69) echo "SKIPPED: the JavaScript implementation in a browser, which needs Node 20.19 or later, npm and Chromium" ;; \
+		*) exit 1 ;; \
+	esac
 
 # Every target for SECONDS, one after the other. RECORD=--record writes fuzz/figures.json and the table of fuzz/README.md.
 fuzz: $(STAMP)

@@ -3,6 +3,11 @@
  */
 import { DecodeError } from './rules.js';
 
+const HALF = 32;
+
+/** So many ones, at most 32, as a number that bit operations take. */
+const ones = (bits) => (bits === HALF ? -1 : 2 ** bits - 1);
+
 /**
  * Packs words of the given number of bits; higher bits of a word are left out.
  * @param {BigUint64Array} words
@@ -10,20 +15,24 @@ import { DecodeError } from './rules.js';
  * @returns {Uint8Array}
  */
 export function packWords(words, ringBits) {
-  const out = new Uint8Array(Math.ceil((words.length * ringBits) / 8));
-  let pending = 0n;
-  let pendingBits = 0;
+  const halves = new Uint32Array(words.buffer, words.byteOffset, 2 * words.length);
+  const out = new Uint32Array(Math.ceil((words.length * ringBits) / HALF) + 2);
+  const [lowMask, highMask] = [ones(Math.min(ringBits, HALF)), ones(Math.max(ringBits - HALF, 0))];
   let at = 0;
-  for (const word of words) {
-    pending |= BigInt.asUintN(ringBits, word) << BigInt(pendingBits);
-    pendingBits += ringBits;
-    for (; pendingBits >= 8; pendingBits -= 8) {
-      out[at++] = Number(pending & 0xffn);
-      pending >>= 8n;
+  let shift = 0;
+  for (let i = 0; i < halves.length; i += 2) {
+    const [low, high] = [halves[i] & lowMask, halves[i + 1] & highMask];
+    out[at] |= low << shift;
+    out[at + 1] |= high << shift;
+    if (shift) {
+      out[at + 1] |= low >>> (HALF - shift);
+      out[at + 2] |= high >>> (HALF - shift);
     }
+    shift += ringBits;
+    at += shift >> 5;
+    shift &= 31;
   }
-  if (pendingBits) out[at] = Number(pending);
-  return out;
+  return new Uint8Array(out.buffer, 0, Math.ceil((words.length * ringBits) / 8));
 }
 
 /**

@@ -33,14 +33,13 @@ export async function prgWords(key, first, count) {
   return BigUint64Array.from({ length: count }, (_, i) => view.getBigUint64(8 * (skipped + i), true));
 }
 
-/** target ± mask, word for word modulo 2^64; both are pairs of little-endian halves. */
-function combine(target, mask, sign) {
-  for (let i = 0; i < mask.length; i += 2) {
-    const low = (sign > 0 ? target[i] + mask[i] : target[i] - mask[i]) >>> 0;
-    const carry = (sign > 0 ? low < mask[i] : low > target[i]) ? sign : 0;
-    target[i + 1] = (sign > 0 ? target[i + 1] + mask[i + 1] : target[i + 1] - mask[i + 1]) + carry;
-    target[i] = low;
-  }
+// One loop for each sign: engines then add machine words, and make no BigInt.
+function add(target, mask) {
+  for (let i = 0; i < mask.length; i++) target[i] += mask[i];
+}
+
+function subtract(target, mask) {
+  for (let i = 0; i < mask.length; i++) target[i] -= mask[i];
 }
 
 /**
@@ -52,13 +51,12 @@ function combine(target, mask, sign) {
  */
 export async function addMasks(vector, masks, { signal, onProgress } = {}) {
   const opened = await Promise.all(masks.map(({ key }) => open(key)));
-  const halves = new Uint32Array(vector.buffer, vector.byteOffset, 2 * vector.length);
   for (let start = 0; start < vector.length; start += SLICE) {
     if (signal?.aborted) throw new Interrupted('the work on a message was interrupted');
     const count = Math.min(SLICE, vector.length - start);
     const streams = await Promise.all(opened.map((key) => stream(key, start / 2, 8 * count)));
-    const target = halves.subarray(2 * start, 2 * (start + count));
-    streams.forEach((bytes, i) => combine(target, new Uint32Array(bytes), masks[i].sign));
+    const target = vector.subarray(start, start + count);
+    streams.forEach((bytes, i) => (masks[i].sign > 0 ? add : subtract)(target, new BigUint64Array(bytes)));
     onProgress?.(start + count, vector.length);
   }
 }

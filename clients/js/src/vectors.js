@@ -5,6 +5,9 @@ import { randomBytes } from '@noble/hashes/utils.js';
 import { LocalError, SessionEnd, require } from './rules.js';
 
 const WORD = 64;
+const HALF = 32;
+const EXACT = 53;
+const COINS = 1 << 14;
 const LONGEST = 2 ** 40;
 
 function bitLength(value) {
@@ -29,11 +32,36 @@ class Section {
     return [this.firstWord + Math.floor(e / this.fields), BigInt((e % this.fields) * this.width)];
   }
 
-  write(words, entries) {
-    entries.forEach((value, e) => {
+  /**
+   * Writes all entries.
+   * @param {BigUint64Array} words of zeros
+   * @param {(e: number) => number|bigint} entryOf numbers where a field has at most 53 bits
+   */
+  write(words, entryOf) {
+    if (this.width <= EXACT) {
+      this.#writeNumbers(new Uint32Array(words.buffer, words.byteOffset + 8 * this.firstWord, 2 * this.words), entryOf);
+      return;
+    }
+    for (let e = 0; e < this.entries; e++) {
       const [word, shift] = this.#place(e);
-      words[word] |= value << shift;
-    });
+      words[word] |= BigInt(entryOf(e)) << shift;
+    }
+  }
+
+  #writeNumbers(halves, entryOf) {
+    let e = 0;
+    for (let at = 0; at < halves.length; at += 2) {
+      let [low, high] = [0, 0];
+      const end = Math.min(this.fields * this.width, (this.entries - e) * this.width);
+      for (let shift = 0; shift < end; shift += this.width) {
+        const value = Number(entryOf(e++));
+        if (shift < HALF) {
+          low |= value << shift;
+          high |= (shift ? (value >>> 0) >>> (HALF - shift) : 0) | (Math.floor(value / 2 ** HALF) << shift);
+        } else high |= value << (shift - HALF);
+      }
+      [halves[at], halves[at + 1]] = [low, high];
+    }
   }
 
   read(words) {
@@ -92,18 +120,19 @@ export class Layout {
   encode(values, weight) {
     const limited = limit(weight, 0n, this.maxWeight);
     if (values.size !== this.vectors.length) throw new LocalError('the input has other vectors than the session');
-    const encoded = this.vectors.map((vector, i) => {
+    const encoders = this.vectors.map((vector, i) => {
       const given = values.get(vector.name);
       if (!given) throw new LocalError(`the input lacks ${vector.name}`);
-      return this.#encodeVector(vector, given, this.sections[i].entries, limited);
+      return this.#encoderOf(vector, given, this.sections[i], limited);
     });
-    if (this.hasWeights) encoded.push([limited]);
+    if (this.hasWeights) encoders.push(() => limited);
     const words = new BigUint64Array(this.words);
-    encoded.forEach((entries, i) => this.sections[i].write(words, entries));
+    encoders.forEach((entryOf, i) => this.sections[i].write(words, entryOf));
     return words;
   }
 
-  #encodeVector(vector, entries, count, weight) {
+  /** What says each encoded entry of a vector. */
+  #encoderOf(vector, entries, { entries: count, width }, weight) {
     const kinds = vector.kind === 'FixedPoint' ? [Float64Array, Float32Array] : [BigInt64Array];
     if (!kinds.some((kind) => entries instanceof kind)) {
       throw new LocalError(`${vector.name} is given as ${kinds.map(({ name }) => name).join(' or ')}`);
@@ -111,9 +140,12 @@ export class Layout {
     if (entries.length !== count) {
       throw new LocalError(`${vector.name} has ${entries.length} entries; the session's have ${count}`);
     }
-    if (vector.kind === 'Integers') return Array.from(entries, (x) => encodeInteger(vector, x));
+    if (vector.kind === 'Integers') return (e) => encodeInteger(vector, entries[e]);
+    const levelOf = quantizer(vector);
     const factor = this.isWeighted(vector) ? weight : 1n;
-    return Array.from(entries, (x) => quantize(vector, x) * factor);
+    if (width > EXACT) return (e) => BigInt(levelOf(entries[e])) * factor;
+    const exact = Number(factor);
+    return (e) => levelOf(entries[e]) * exact;
   }
 
   /**
@@ -151,17 +183,29 @@ function largest(vector) {
   return vector.kind === 'FixedPoint' ? BigInt(2 * top(vector.bits)) : vector.high - vector.low;
 }
 
-/** The encoded entry of a real number, its level plus L (§4.2). */
-export function quantize({ clip, bits, rounding }, x) {
-  const limited = Math.min(Math.max(Number.isNaN(x) ? 0 : x, -clip), clip);
-  const level = limited * (top(bits) / clip);
-  return BigInt(Math.floor(level + (top(bits) + (rounding === 'nearest' ? 0.5 : noise(bits)))));
+/**
+ * What makes of a real number its encoded entry, its level plus L (§4.2).
+ * @returns {(x: number) => number}
+ */
+export function quantizer({ clip, bits, rounding }) {
+  const highest = top(bits);
+  const scale = highest / clip;
+  const coin = rounding === 'nearest' ? () => 0.5 : coins(bits);
+  return (x) => {
+    const limited = x > clip ? clip : x < -clip ? -clip : x || 0;
+    return Math.floor(limited * scale + (highest + coin()));
+  };
 }
 
-/** Uniform within [e, 1 - e): no number that is a level leaves it (§4.2). */
-function noise(bits) {
+/** What draws uniformly within [e, 1 - e): no number that is a level leaves it (§4.2). */
+function coins(bits) {
   const e = 2 ** (bits - 50);
-  return e + ((1 - 2 * e) * new DataView(randomBytes(4).buffer).getUint32(0)) / 2 ** 32;
+  let drawn = new Uint32Array(0);
+  let used = 0;
+  return () => {
+    if (used === drawn.length) [drawn, used] = [new Uint32Array(randomBytes(4 * COINS).buffer), 0];
+    return e + ((1 - 2 * e) * drawn[used++]) / 2 ** HALF;
+  };
 }
 
 const encodeInteger = ({ low, high }, x) => limit(x, low, high) - low;

@@ -17,7 +17,7 @@ import { ROBUST, judgeSum } from './robust.js';
 import { DecodeError, LocalError } from '../rules.js';
 import { Coefficients, elementsOf, limbsOf, polynomialsOf, rebuild, secretOf, shareAt } from '../sharing.js';
 import { Topology, place, sharePoints } from '../topology.js';
-import { Layout, quantize } from '../vectors.js';
+import { Layout, quantizer } from '../vectors.js';
 import { decodeForClient, decodeForServer, decodeOffer, encodeMessage, encodeOffer } from '../wire.js';
 
 const { hex, unhex } = c;
@@ -314,7 +314,7 @@ export const FUNCTIONS = {
   privacy: PRIVACY,
   quantization: {
     levels: ({ clip, bits, entries }) => ({
-      levels: reals(entries).map((x) => Number(quantize({ clip, bits, rounding: 'nearest' }, x))),
+      levels: reals(entries).map(quantizer({ clip, bits, rounding: 'nearest' })),
     }),
     session_vector(input) {
       const layout = layoutOf(input);

@@ -1,0 +1,135 @@
+/**
+ * A headless Chromium, driven by the DevTools protocol over two pipes: no port, and no package.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
+
+/** The command of a Chromium: that of the environment variable CHROMIUM, or one that is installed; undefined if none is. */
+export function findChromium() {
+  const candidates = process.env.CHROMIUM ? [process.env.CHROMIUM] : NAMES;
+  return candidates.find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+}
+
+/** A browser that runs; `close` ends it. */
+export class Chromium {
+  #last = 0;
+  #waiting = new Map();
+  #listeners = new Set();
+  #pending = '';
+
+  /** Use Chromium.start. */
+  constructor(command) {
+    this.profile = mkdtempSync(join(tmpdir(), 'secagg-chromium-'));
+    // Its sandbox needs what containers, and root, do not have; the pages are our own.
+    this.process = spawn(command, [
+      '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
+      '--disable-background-networking', '--disable-background-timer-throttling', '--disable-renderer-backgrounding',
+      '--remote-debugging-pipe', `--user-data-dir=${this.profile}`, 'about:blank',
+    ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+    [, , , this.input, this.output] = this.process.stdio;
+    this.output.setEncoding('utf8').on('data', (text) => this.#read(text));
+    this.input.on('error', () => {}); // The browser has ended: `exit` says so.
+    this.ended = new Promise((resolve) => this.process.once('exit', (code) => {
+      for (const { reject } of this.#waiting.values()) reject(new Error(`Chromium ended with ${code}`));
+      this.#waiting.clear();
+      resolve();
+    }));
+  }
+
+  static async start(command) {
+    const browser = new Chromium(command);
+    await browser.call('Browser.getVersion');
+    return browser;
+  }
+
+  #read(text) {
+    const messages = (this.#pending + text).split('\0');
+    this.#pending = messages.pop();
+    for (const message of messages.map((each) => JSON.parse(each))) {
+      const waiting = this.#waiting.get(message.id);
+      this.#waiting.delete(message.id);
+      if (message.error) waiting?.reject(new Error(`DevTools: ${message.error.message}`));
+      else if (waiting) waiting.resolve(message.result);
+      else for (const listener of this.#listeners) listener(message);
+    }
+  }
+
+  /** Calls a method of the DevTools protocol, of the browser or of the page of a session. */
+  call(method, params = {}, sessionId = undefined) {
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.input.write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
+    });
+  }
+
+  /** Opens a page, in a tab of this browser. */
+  async open(url) {
+    const { targetId } = await this.call('Target.createTarget', { url: 'about:blank' });
+    const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
+    const tab = new Tab(this, targetId, sessionId);
+    this.#listeners.add((message) => tab.hear(message));
+    await tab.call('Page.enable');
+    await tab.call('Runtime.enable');
+    await tab.call('Log.enable');
+    await tab.go(url);
+    return tab;
+  }
+
+  async close() {
+    this.process.kill('SIGKILL');
+    await this.ended;
+    rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** One tab: `complaints` has what the page logged as an error, was denied, or threw. */
+class Tab {
+  complaints = [];
+  #loaded = () => {};
+
+  constructor(browser, targetId, sessionId) {
+    Object.assign(this, { browser, targetId, sessionId });
+  }
+
+  call(method, params) {
+    return this.browser.call(method, params, this.sessionId);
+  }
+
+  hear({ sessionId, method, params }) {
+    if (sessionId !== this.sessionId) return;
+    if (method === 'Page.loadEventFired') this.#loaded();
+    if (method === 'Log.entryAdded' && params.entry.level === 'error') this.complaints.push(params.entry.text);
+    if (method === 'Runtime.exceptionThrown') {
+      const { exception, text } = params.exceptionDetails;
+      this.complaints.push(exception?.description ?? text);
+    }
+  }
+
+  /** Goes to a page, or loads the present one again; waits until its modules have run. */
+  async go(url = undefined) {
+    const loaded = new Promise((resolve) => { this.#loaded = resolve; });
+    if (url) await this.call('Page.navigate', { url });
+    else await this.call('Page.reload');
+    await loaded;
+  }
+
+  /**
+   * The value of an expression in the page, or of the promise that it is.
+   * @throws {Error} what it threw
+   */
+  async evaluate(expression) {
+    const { result, exceptionDetails: failed } =
+      await this.call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+    if (failed) throw new Error(failed.exception?.description ?? failed.text);
+    return result.value;
+  }
+
+  close() {
+    return this.browser.call('Target.closeTarget', { targetId: this.targetId });
+  }
+}
