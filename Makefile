@@ -63,7 +63,8 @@ conformance-browser: $(STAMP)
 	@if $(HAS_NODE); then npm ci --prefix clients/js --no-audit --no-fund --loglevel error; else (exit 69); fi && \
 	node protocol_specs/js/browser.js < /dev/null; \
 	case $$? in \
-		0) $(BIN)/secagg conformance run --junit build/conformance/browser.xml -- node protocol_specs/js/browser.js ;; \
+		0) npm run test:browser --prefix clients/js --silent && \
+			$(BIN)/secagg conformance run --junit build/conformance/browser.xml -- node protocol_specs/js/browser.js ;; \
 		69) echo "SKIPPED: the JavaScript implementation in a browser, which needs Node 20.19 or later, npm and Chromium" ;; \
 		*) exit 1 ;; \
 	esac

@@ -116,6 +116,29 @@ export class MemoryLedger implements Ledger {
   letLeave(input: string, client: ClientId, session: Uint8Array, reveals: boolean): Promise<void>;
 }
 
+/**
+ * A ledger in IndexedDB, with the snapshot of each session: what is entered is on the disk before an answer leaves. Of a
+ * site's pages and workers, one at a time has it for a client.
+ */
+export class IndexedDbLedger implements Ledger {
+  private constructor();
+  /**
+   * Opens the ledger of a client, and makes it where there is none.
+   * @param name of the database: 'secagg' unless given
+   * @throws {LocalError} another tab has it
+   */
+  static open(client: ClientId, name?: string): Promise<IndexedDbLedger>;
+  enter(session: Uint8Array, client: ClientId, phase: string, answer: Uint8Array, snapshot: () => Uint8Array): Promise<void>;
+  enterSession(input: string, client: ClientId, session: Uint8Array, repeatedSums: number): Promise<void>;
+  letLeave(input: string, client: ClientId, session: Uint8Array, reveals: boolean): Promise<void>;
+  /** The last snapshot of a session, by its digest. It holds secrets. */
+  snapshotOf(session: Uint8Array): Promise<Uint8Array | undefined>;
+  /** Removes the snapshot of a session; what was answered stays entered. */
+  forget(session: Uint8Array): Promise<void>;
+  /** Lets go of the client, for another tab. */
+  close(): void;
+}
+
 /** What a client has beside the offer. */
 export interface Host {
   /** 32 bytes that this client alone has; needed in the active model. */
@@ -193,6 +216,45 @@ export class ClientSession {
    * @throws {LocalError} it has ended, has no ledger, or handles a message
    */
   snapshot(): Uint8Array;
+}
+
+/** What a session in a worker is opened with. */
+export interface WorkerInvitation extends Omit<Host, 'ledger'> {
+  offer: Uint8Array;
+  client: ClientId;
+  policy: Policy;
+  /** Name of the database: 'secagg' unless given. */
+  database?: string;
+}
+
+/**
+ * One client in one session, in a worker that runs `secagg-client/worker`: the page stays responsive, and a page that is
+ * loaded again goes on where it stood.
+ */
+export class WorkerSession {
+  private constructor();
+  /**
+   * Goes on where this client stood in the session, or accepts the offer.
+   * @throws {LocalError} another tab goes on with sessions of this client
+   * @throws what `ClientSession.accept` and `ClientSession.resume` throw
+   */
+  static open(worker: Worker, given: WorkerInvitation): Promise<WorkerSession>;
+  readonly phase: Phase;
+  readonly abortReason: string;
+  readonly notice: Uint8Array | undefined;
+  /** As that of `ClientSession`. An input is kept with the next answer; set it again after a page was loaded again before. */
+  setInput(
+    values: Readonly<Record<string, Float64Array | Float32Array | BigInt64Array>>
+      | ReadonlyMap<string, Float64Array | Float32Array | BigInt64Array>,
+    weight?: bigint,
+  ): Promise<void>;
+  /** As that of `ClientSession`. */
+  receive(message: Uint8Array, work?: Work): Promise<Uint8Array | undefined>;
+  endSession(): Promise<void>;
+  /** Removes what is kept of the session, with the secrets in it. */
+  forget(): Promise<void>;
+  /** Ends the worker. What was answered is kept, and `open` goes on from there. */
+  close(): Promise<void>;
 }
 
 /** A new identity key: 32 bytes. */

@@ -20,6 +20,7 @@ export class Chromium {
   #waiting = new Map();
   #listeners = new Set();
   #pending = '';
+  #gone;
 
   /** Use Chromium.start. */
   constructor(command) {
@@ -34,7 +35,8 @@ export class Chromium {
     this.output.setEncoding('utf8').on('data', (text) => this.#read(text));
     this.input.on('error', () => {}); // The browser has ended: `exit` says so.
     this.ended = new Promise((resolve) => this.process.once('exit', (code) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`Chromium ended with ${code}`));
+      this.#gone = new Error(`Chromium ended with ${code}`);
+      for (const { reject } of this.#waiting.values()) reject(this.#gone);
       this.#waiting.clear();
       resolve();
     }));
@@ -60,6 +62,7 @@ export class Chromium {
 
   /** Calls a method of the DevTools protocol, of the browser or of the page of a session. */
   call(method, params = {}, sessionId = undefined) {
+    if (this.#gone) return Promise.reject(this.#gone);
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -115,7 +118,7 @@ class Tab {
     const loaded = new Promise((resolve) => { this.#loaded = resolve; });
     if (url) await this.call('Page.navigate', { url });
     else await this.call('Page.reload');
-    await loaded;
+    await Promise.race([loaded, this.browser.ended]);
   }
 
   /**

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 
 const ROOT = new URL('../../../../', import.meta.url);
-const SERVED = /^\/(clients\/js\/(index\.js|worker\.js|bench\/|src\/|test\/browser\/|node_modules\/@noble\/)|protocol_specs\/js\/)[\w@/.-]*$/;
+const SERVED = /^\/(clients\/js\/(index\.js|bench\/|dist\/|src\/|test\/browser\/|node_modules\/@noble\/)|protocol_specs\/js\/)[\w@/.-]*$/;
 const PACKAGES = ['ciphers', 'curves', 'hashes', 'post-quantum'];
 
 const IMPORTS = JSON.stringify({

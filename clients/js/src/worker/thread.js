@@ -1,0 +1,61 @@
+/**
+ * What runs in the worker: one session, with its ledger in IndexedDB. page.js asks, one call after the other.
+ */
+import { Client } from '../client.js';
+import { IndexedDbLedger } from '../indexeddb.js';
+import { decodeParameters } from '../parameters.js';
+import { LocalError } from '../rules.js';
+import { kindOf } from './failures.js';
+import { decodeOffer } from '../wire.js';
+
+const interrupts = new Map();
+let session;
+let ledger;
+
+const CALLS = {
+  async open({ offer, client, policy, database, ...host }) {
+    ledger = await IndexedDbLedger.open(client, database);
+    const { digest } = decodeParameters(decodeOffer(offer));
+    const snapshot = await ledger.snapshotOf(digest);
+    session = snapshot
+      ? Client.resume(snapshot, { ...host, ledger })
+      : await Client.accept(offer, client, policy, { ...host, ledger });
+  },
+  setInput: ({ values, weight }) => session.setInput(values, weight),
+  async receive({ message, interrupted }, id) {
+    const interrupt = new AbortController();
+    if (interrupted) interrupt.abort();
+    interrupts.set(id, interrupt);
+    const onProgress = (done, total) => globalThis.postMessage({ id, progress: [done, total] });
+    try {
+      return await session.receive(message, { signal: interrupt.signal, onProgress });
+    } finally {
+      interrupts.delete(id);
+    }
+  },
+  endSession: () => session.endSession(),
+  forget: () => ledger.forget(session.parameters.digest),
+  close: () => ledger?.close(),
+};
+
+async function answer(id, call, given) {
+  if (call !== 'open' && call !== 'close' && !session) throw new LocalError('no session is open');
+  return CALLS[call](given, id);
+}
+
+globalThis.onmessage = async ({ data: { id, call, given } }) => {
+  if (call === 'interrupt') {
+    interrupts.get(id)?.abort();
+    return;
+  }
+  const reply = { id };
+  try {
+    reply.value = await answer(id, call, given);
+  } catch (error) {
+    reply.failure = { kind: kindOf(error), message: error.message, rule: error.rule };
+  }
+  // Who refused a message must not go on from before it.
+  if (session?.phase === 'ABORTED' && call !== 'close') await ledger.forget(session.parameters.digest);
+  if (session) reply.now = { phase: session.phase, abortReason: session.abortReason, notice: session.notice };
+  globalThis.postMessage(reply);
+};

@@ -1,0 +1,42 @@
+/** A page with one client, for session.test.js, which is its server. Bytes are hexadecimal. */
+import { hex, unhex } from '/clients/js/src/canonical.js';
+import { ClientSession, IndexedDbLedger, WorkerSession, clientPolicy } from 'secagg-client';
+
+const policy = clientPolicy({ threatModel: 'semi-honest', maxWeight: 10n });
+let session;
+
+/** The value of a promise, or the name of what it throws with its message. */
+const outcome = (promise) => promise.catch((error) => `${error.constructor.name}: ${error.message}`);
+
+Object.assign(globalThis, {
+  open: (offer, client) => outcome((async () => {
+    const worker = new Worker('/clients/js/dist/worker.js', { type: 'module' });
+    session = await WorkerSession.open(worker, { offer: unhex(offer), client, policy });
+    return session.phase;
+  })()),
+  setInput: () => outcome(session.setInput({ update: Float64Array.of(0.5, 0, 0, 0, 0), counts: new BigInt64Array(6) }, 2n)),
+  receive: (message, work) => outcome((async () => {
+    const answer = await session.receive(unhex(message), work);
+    return answer && hex(answer);
+  })()),
+  async interrupted(message) {
+    const progress = [];
+    const onProgress = (done, total) => progress.push(done / total);
+    const first = await globalThis.receive(message, { signal: AbortSignal.abort(), onProgress });
+    return [first, session.phase, await globalThis.receive(message, { onProgress }), progress];
+  },
+  forget: () => outcome(session.forget()),
+  phase: () => [session.phase, session.abortReason],
+  close: () => session.close(),
+  /** Two sessions of one client that answer one request, over one ledger: what each returns. */
+  async twice(offer, message) {
+    const ledger = await IndexedDbLedger.open(10n, 'twice');
+    const answers = [];
+    for (let i = 0; i < 2; i++) {
+      const client = await ClientSession.accept(unhex(offer), 10n, policy, { ledger });
+      answers.push(await outcome(client.receive(unhex(message)).then(hex)));
+    }
+    ledger.close();
+    return answers;
+  },
+});
