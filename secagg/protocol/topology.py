@@ -8,7 +8,7 @@ of a chosen graph are no function of the parameters: there nobody has a neighbou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, KeysView
+from collections.abc import Callable, Container, Iterable, KeysView, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -23,13 +23,15 @@ from secagg.parameters import ClientId, SessionParameters, Topology, TopologyKin
 class Neighbourhoods:
     """The masking graph of one cohort. Build it with :func:`neighbourhoods`."""
 
-    __slots__ = ("_cohort", "_members", "_position", "_ring", "_topology")
+    __slots__ = ("_circle", "_cohort", "_members", "_position", "_ring", "_steps", "_topology")
 
     def __init__(self, cohort: tuple[ClientId, ...], topology: Topology) -> None:
         self._cohort = cohort
         self._members = np.array(cohort, dtype=np.uint64)
         self._topology = topology
         self._ring = _ring(cohort, topology.permutation_seed) if topology.kind is TopologyKind.SPARSE else cohort
+        self._circle = np.array(self._ring, dtype=np.uint64)
+        self._steps = _steps(len(cohort), topology.degree)
         self._position = {client: position for position, client in enumerate(self._ring)}
 
     @property
@@ -50,13 +52,13 @@ class Neighbourhoods:
             return self._ring[:position] + self._ring[position + 1 :]
         if self._topology.kind is TopologyKind.CHOSEN:
             return ()
-        size, half = len(self._ring), self._topology.degree // 2
-        first, last = position - half, position + half + 1
-        found = self._ring[max(0, first) : position] + self._ring[position + 1 : last]
-        found += self._ring[first:] if first < 0 else self._ring[: max(0, last - size)]
-        if self._topology.degree % 2:
-            found += (self._ring[(position + size // 2) % size],)
-        return tuple(sorted(found))
+        return tuple(self._around(position).tolist())
+
+    def _around(self, position: int) -> NDArray[np.uint64]:
+        """Who stands around a place of the ring of a sparse graph, and opposite to it if the degree is odd."""
+        found: NDArray[np.uint64] = self._circle.take(self._steps + position, mode="wrap")
+        found.sort()
+        return found
 
     def holders(self, client: ClientId) -> tuple[ClientId, ...]:
         """Return who holds shares of a client's secrets: its neighbours."""
@@ -71,7 +73,7 @@ class Neighbourhoods:
         if self._topology.kind is TopologyKind.COMPLETE:
             others: NDArray[np.uint64] = members[members != np.uint64(client)]
             return others
-        return found_among(self.of(client), members)
+        return found_among(self._listed(client), members)
 
     def holders_among(self, client: ClientId, members: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return those holders of a client's secrets who are among some clients of the cohort; all ascending."""
@@ -85,7 +87,12 @@ class Neighbourhoods:
         """Return the share points of some of a client's holders."""
         if self._topology.kind is TopologyKind.COMPLETE:
             return np.searchsorted(self._members, holders) + (holders < np.uint64(client))
-        return points_among(self.of(client), holders)
+        return points_among(self._listed(client), holders)
+
+    def _listed(self, client: ClientId) -> NDArray[np.uint64]:
+        if self._topology.kind is TopologyKind.SPARSE and client in self._position:
+            return self._around(self._position[client])
+        return np.array(self.of(client), dtype=np.uint64)
 
     def parts(self, members: frozenset[ClientId]) -> list[set[ClientId]]:
         """Return the connected parts of the graph over these clients alone; time and memory O(members * degree)."""
@@ -104,19 +111,19 @@ def among(neighbours: tuple[ClientId, ...], clients: Container[ClientId]) -> tup
     return tuple(filter(clients.__contains__, neighbours))
 
 
-def found_among(neighbours: tuple[ClientId, ...], members: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def found_among(neighbours: Sequence[ClientId] | NDArray[np.uint64], members: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return those neighbours who are among some clients, as an array; both ascending."""
-    listed = np.array(neighbours, dtype=np.uint64)
+    listed = np.asarray(neighbours, dtype=np.uint64)
     if not len(members):
         return members
-    at = np.searchsorted(members, listed)
+    at = members.searchsorted(listed)
     found: NDArray[np.uint64] = listed[members[np.minimum(at, len(members) - 1)] == listed]
     return found
 
 
-def points_among(holders: tuple[ClientId, ...], some: NDArray[np.uint64]) -> NDArray[np.int64]:
+def points_among(holders: Sequence[ClientId] | NDArray[np.uint64], some: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the share points of some of a client's holders, all of whom are given, ascending."""
-    return np.searchsorted(np.array(holders, dtype=np.uint64), some) + 1
+    return np.asarray(holders, dtype=np.uint64).searchsorted(some) + 1
 
 
 def share_points(holders: tuple[ClientId, ...]) -> dict[ClientId, int]:
@@ -147,6 +154,13 @@ def connected_parts(
 @lru_cache(maxsize=4)
 def _cached(cohort: tuple[ClientId, ...], topology: Topology) -> Neighbourhoods:
     return Neighbourhoods(cohort, topology)
+
+
+def _steps(clients: int, degree: int) -> NDArray[np.int64]:
+    """How far a client's neighbours stand from it on the ring of a sparse graph."""
+    half = degree // 2
+    opposite = [clients // 2] if degree % 2 else []
+    return np.array([*range(-half, 0), *range(1, half + 1), *opposite], dtype=np.int64)
 
 
 def _ring(cohort: tuple[ClientId, ...], seed: bytes) -> tuple[ClientId, ...]:
