@@ -64,11 +64,13 @@ class Case:
         clients: the cohort.
         length: entries of each input.
         model: the threat model.
+        http: whether clients come over HTTP.
     """
 
     clients: int
     length: int
     model: ThreatModel = ThreatModel.ACTIVE
+    http: bool = False
 
     @property
     def name(self) -> str:
@@ -103,11 +105,15 @@ async def measure(case: Case, processes: int, tree: Path = ROOT) -> Measured:
         deploy(files, case.clients, case.length, "127.0.0.1:0", _ROUND_SECONDS, highest=HIGHEST, inputs=False)
         with (files / "server.toml").open("a", encoding="utf-8") as config:
             config.write(f'threat_model = "{case.model.value}"\n')
+            if case.http:
+                config.write('[http]\naddress = "127.0.0.1:0"\n')
         serve = ("-m", "secagg.cli.main", "serve", "--config", str(files / "server.toml"), "--json")
         server = await start(*serve, tree=tree)
         started: list[Process] = [server]
         try:
-            address = json.loads(await line_of(server))["address"]
+            ready = json.loads(await line_of(server))
+            address = ready["address"]
+            where = f"https://{ready['http']}" if case.http else address
             operator = Operator(
                 address, identity=load_identity(files / "operator.key"), tls=ClientTls.from_files(files / "server.pem")
             )
@@ -117,7 +123,7 @@ async def measure(case: Case, processes: int, tree: Path = ROOT) -> Measured:
                 cpu_before = cpu_seconds_of(server.pid)
                 for at in range(processes):
                     ids = [str(client) for client in range(1 + at, case.clients + 1, processes)]
-                    words = (str(files), address, str(case.length), case.model.value, *ids)
+                    words = (str(files), where, str(case.length), case.model.value, *ids)
                     started.append(await start(str(ROOT / "bench/players.py"), *words, tree=tree))
                 codes = [await client.wait() for client in started[1:]]
                 if any(codes):

@@ -9,6 +9,7 @@ from tests.adversarial.mutations.mutation import SERVER, SESSION, VECTORS, m
 HOSTED: Final = "hosting/session.py"
 PLACES: Final = "transport/grpc/places.py"
 LIMITS: Final = "transport/limits.py"
+WEB: Final = "transport/http/calls.py"
 
 MUTATIONS: Final = (
     m(
@@ -62,6 +63,18 @@ MUTATIONS: Final = (
         "28",
         "connections take the store's files",
         (LIMITS, "min(limits.connections, max(1, files - OWN_FILES - elsewhere))", "limits.connections"),
+    ),
+    m("28", "a page of any origin may call over HTTP", (WEB, "if given != wanted:", "if False:")),
+    m("28", "a body over HTTP may say any length", (WEB, "and int(given) > most:", "and False:")),
+    m(
+        "28",
+        "what came of an upload counts wherever the next part begins",
+        ("transport/http/parts.py", "or offset != upload.received or", "or"),
+    ),
+    m(
+        "28",
+        "the parts of an upload need not have its digest",
+        ("transport/http/parts.py", "if kept.upload.sha256 != kept.header.sha256:", "if False:"),
     ),
     m(
         "28",

@@ -80,7 +80,14 @@ _NVFLARE_CELLS: Final = Judges(
     "nvflare",
 )
 _ELSEWHERE: Final = {
-    "28": Judges(("tests/transport/grpc/test_places.py", "tests/hosting/test_quotas.py")),
+    "28": Judges(
+        (
+            "tests/transport/grpc/test_places.py",
+            "tests/transport/http/test_strangers.py",
+            "tests/transport/http/test_parts.py",
+            "tests/hosting/test_quotas.py",
+        )
+    ),
     "33": Judges(
         (
             "tests/session/test_levels.py",

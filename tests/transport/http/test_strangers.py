@@ -73,7 +73,8 @@ def test_a_login_that_says_it_is_long_is_refused_before_it_is_sent(length: int) 
         async with Web() as web, Line(web) as line:
             await line.says(head("Login", f"content-length: {length}"))
             heard = await line.hears()
-            assert heard.startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
+            # A number of 31 digits is none to h11.
+            assert heard.startswith(b"HTTP/1.1 400 " if length > 1 << 64 else b"HTTP/1.1 413 ")
 
     run(play())
 
