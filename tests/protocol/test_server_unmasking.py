@@ -50,6 +50,28 @@ def test_a_share_that_is_not_canonical_drops_its_holder(field: str) -> None:
     assert_exact(harness, range(1, 7))
 
 
+@pytest.mark.parametrize("dropped", [(), (7,)])
+@pytest.mark.parametrize(("kind", "mine", "other"), [("semi-honest complete", 36, 68), ("active complete", 68, 36)])
+def test_shares_of_another_length_than_the_sessions_drop_their_holder(
+    kind: str, mine: int, other: int, dropped: tuple[int, ...]
+) -> None:
+    """With a digest behind each where nobody signs what it deals, without one where everybody does."""
+    harness = session(kind).run_to(R.UNMASKING, silent={R.MASKED_INPUT: dropped})
+    answer = harness.ask(1) or b""
+    message = decode_answer(answer)
+
+    def changed(shares: RevealedShares) -> list[tuple[int, SecretBytes]]:
+        return [(owner, SecretBytes(bytes(share.expose())[:36] + bytes(other - 36))) for owner, share in shares]
+
+    lists = {"seed_shares": changed(message.seed_shares), "mask_key_shares": changed(message.mask_key_shares)}
+    (event,) = harness.deliver(1, alter(answer, **lists))
+    assert isinstance(event, ClientDropped)
+    assert event.reason is DropReason.MESSAGE_MALFORMED
+    assert event.detail == f"client 1: a share has {other} bytes; this session's have {mine}"
+    harness.play_round(silent={1})
+    assert_exact(harness, set(range(1, 8)).difference(dropped))
+
+
 @pytest.mark.parametrize("field", ["seed_shares", "mask_key_shares"])
 def test_the_owner_of_a_share_that_is_not_canonical_is_named(field: str) -> None:
     """Of the seed shares it is the third, of the mask-key shares the second."""

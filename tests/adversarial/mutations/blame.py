@@ -139,6 +139,11 @@ MUTATIONS: Final = (
     m("45", "a digest names no kind", (COMMITMENTS, "TAG_INTEGER, kind, TAG_BYTES", "TAG_INTEGER, 0, TAG_BYTES")),
     m(
         "45",
+        "shares without digests are taken where dealings are signed",
+        ("protocol/server_unmasking.py", "        if shares.width != width:\n", "        if False:\n"),
+    ),
+    m(
+        "45",
         "shares that do not fit count",
         (COMMITTED, "return column[fitting[owner]]", "return column[fitting[owner] | True]"),
         (COMMITTED, "(holders[fitting[owner]]", "(holders[fitting[owner] | True]"),

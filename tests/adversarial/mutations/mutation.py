@@ -144,11 +144,12 @@ _ELSEWHERE: Final = {
     "45": Judges(
         (
             "tests/protocol/test_committed_shares.py",
+            "tests/protocol/test_server_unmasking.py",
             "tests/crypto/test_commitments.py",
             "tests/adversarial/test_blame.py",
             "tests/hosting/test_restarts.py",
             "-k",
-            "committed or commitments or blame or contradict or restarts",
+            "committed or commitments or another_length or blame or contradict or restarts",
         )
     ),
     "38": _FLOWER,
