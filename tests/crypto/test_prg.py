@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pyaegis
 import pytest
-from cryptography.hazmat.primitives.ciphers import modes
+from cryptography.hazmat.primitives.ciphers import CipherContext, modes
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from secagg.crypto import prg as prg_module
 from secagg.crypto.prg import (
     MAX_STREAM_WORDS,
     SEGMENT_WORDS,
@@ -386,6 +387,24 @@ def test_a_missing_pyaegis_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ParameterError, match=r"suite 0x0002 needs the 'fast' extra: pip install 'secagg\[fast\]'"):
         open_stream(AegisPrg())
     assert words(open_stream(AesCtrPrg()), 0, 1).tolist() == OWN_ANSWERS["AesCtrPrg", 0][:1]
+
+
+def test_a_slice_after_one_that_was_interrupted_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows how far the cipher came, whatever the next slice is."""
+    whole = words(open_stream(AesCtrPrg()), 0, 30)
+    for again in (10, 20):
+        stream = open_stream(AesCtrPrg())
+        words(stream, 0, 10)
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr(prg_module, "_write_key_stream", half_written)
+            with pytest.raises(KeyboardInterrupt):
+                words(stream, 10, 10)
+        assert words(stream, again, 10).tolist() == whole[again : again + 10].tolist()
+
+
+def half_written(context: CipherContext, octets: memoryview) -> None:
+    _write_key_stream(context, octets[: len(octets) // 2])
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("count", [1, 1000, 2**15])

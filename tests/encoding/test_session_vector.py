@@ -330,6 +330,8 @@ def test_only_words_in_one_piece_are_packed_over_themselves() -> None:
     read_only.flags.writeable = False
     with pytest.raises(ParameterError, match="read-only"):
         pack_in_place(layout, read_only)
+    with pytest.raises(ParameterError, match="this layout needs uint64"):
+        pack_in_place(layout, np.zeros(layout.words + 1, dtype=np.uint64))
 
 
 def test_decoding_ignores_bits_above_the_rings() -> None:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from secagg import Round
-from secagg.crypto import aead, field
+from secagg.crypto import aead, field, shamir
+from secagg.crypto.secret import SecretBytes
 from secagg.protocol import client_input, client_setup
+from secagg.protocol.client_states import AwaitingConsistencyCheck, AwaitingMaskedInput, AwaitingUnmasking
 from secagg.protocol.secret_rows import SecretRows
+from secagg.testing.randomness import DeterministicRandomSource
 from tests.harness import Harness
 from tests.protocol.support import session
 
@@ -77,6 +80,14 @@ def test_polynomials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept.are_overwritten()
 
 
+def test_shares_that_were_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept()
+    spied(monkeypatch, shamir, "share_rows", lambda _, made: kept.keep(made))
+    shares = shamir.share_secrets([SecretBytes(b"\x01" * 32)], 2, 3, DeterministicRandomSource(0))
+    assert kept.are_overwritten()
+    assert all(any(share.expose()) for share in shares)
+
+
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_keys_of_masks(monkeypatch: pytest.MonkeyPatch, kind: str, fails: bool) -> None:
@@ -102,3 +113,14 @@ def test_shares_that_stay(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     spied(monkeypatch, SecretRows, "copies", lambda _, made: kept.keep(made))
     assert harness.clients[1].receive(harness.requests[1])
     assert kept.are_overwritten()
+
+
+@pytest.mark.parametrize("round_", [Round.MASKED_INPUT, Round.CONSISTENCY_CHECK, Round.UNMASKING])
+def test_rows_of_a_session_that_is_left(round_: Round) -> None:
+    client = at(KINDS[1], round_).clients[1]
+    state = client._state
+    assert isinstance(state, AwaitingMaskedInput | AwaitingConsistencyCheck | AwaitingUnmasking)
+    seen = (state.receiving_keys if isinstance(state, AwaitingMaskedInput) else state.held).rows
+    assert seen.any(axis=1).all()
+    client.abort()
+    assert not seen.any()

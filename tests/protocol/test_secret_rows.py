@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
+
 import numpy as np
 import pytest
 
@@ -58,6 +62,14 @@ def test_no_client_has_no_row() -> None:
     assert none.places(np.array([1], dtype=np.uint64)).tolist() == [-1]
     assert none.rows.shape == (0, 0)
     none.check_width(32)
+
+
+def test_rows_are_not_shown_or_copied() -> None:
+    held = rows(1, 2)
+    assert repr(held) == "SecretRows(clients=array([1, 2], dtype=uint64))"
+    for leak in (copy.deepcopy, pickle.dumps, dataclasses.asdict):
+        with pytest.raises(TypeError, match="not copied or pickled"):
+            leak(held)
 
 
 def test_wiped_rows_are_not_read() -> None:
