@@ -61,8 +61,9 @@ def test_a_local_mistake_is_no_remote_one() -> None:
     assert not issubclass(SessionAbortedError, RemoteProtocolError)
 
 
-# Raised by the server's handlers and turned into a step by the function that called them: they never get out.
-CONTROL_FLOW = {"AnswerRefusedError", "CannotContinueError", "Deviation", "TapeExhaustedError"}
+# Raised by the server's handlers, or by calls over HTTP as gRPC's own are, and turned into a step or an error by the
+# function that called them: they never get out.
+CONTROL_FLOW = {"AnswerRefusedError", "CannotContinueError", "Deviation", "HttpCallError", "TapeExhaustedError"}
 
 
 def test_every_error_of_the_library_is_a_secagg_error() -> None:

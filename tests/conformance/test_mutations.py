@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import secagg
 from secagg import SessionParameters
@@ -207,22 +208,22 @@ def test_a_client_that_shares_badly_without_a_tape_is_caught(
 
 
 def test_a_client_that_shares_other_secrets_without_a_tape_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    share = shamir.share_secrets
+    share = shamir.share_rows
 
     def swapped(
         secrets: Sequence[SecretBytes], threshold: int, degree: int, randomness: RandomSource, points: Sequence[int]
-    ) -> list[SecretBytes]:
+    ) -> NDArray[np.uint8]:
         ordered = secrets if isinstance(randomness, TapeRandomSource) else secrets[::-1]
         return share(ordered, threshold, degree, randomness, points)
 
     def too_high(
         secrets: Sequence[SecretBytes], threshold: int, degree: int, randomness: RandomSource, points: Sequence[int]
-    ) -> list[SecretBytes]:
+    ) -> NDArray[np.uint8]:
         more = 0 if isinstance(randomness, TapeRandomSource) else 1
         return share(secrets, threshold + more, degree, randomness, points)
 
     for wrong, said in ((swapped, "shared another self-mask seed"), (too_high, "with a degree of 4 or more")):
-        monkeypatch.setattr(shamir, "share_secrets", wrong)
+        monkeypatch.setattr(shamir, "share_rows", wrong)
         details = failed(run_cases(InProcessTestee(LibraryTestee().handle), "live-active-client-fresh-secrets"))
         assert len(details) == 1
         assert said in next(iter(details.values()))
