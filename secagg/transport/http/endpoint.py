@@ -70,7 +70,7 @@ class HttpEndpoint:
             host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
         except ValueError:
             host = port = None
-        if not host or port is None or parts.query or parts.fragment or parts.username:
+        if not host or port is None or parts.query or parts.fragment or parts.username or not _is_url(self.address):
             raise ParameterError(f"{self.address!r} is no address; give https://host, https://host:port or host:port")
         if (parts.scheme == "http") != self.insecure:
             raise ParameterError(
@@ -119,22 +119,32 @@ class HttpEndpoint:
 
 
 class Channel:
-    """Connections to a server, made when they are needed.
+    """Connections to a server, made when they are needed; by the proxy that the environment names, but to loopback.
 
     Args:
         endpoint: where it is.
+
+    Raises:
+        ParameterError: a proxy that is none.
     """
 
     def __init__(self, endpoint: HttpEndpoint) -> None:
         tls = endpoint.tls
-        self._client = httpx.AsyncClient(
-            base_url=endpoint.address.rstrip("/") + PATH,
-            verify=False if tls is None else client_context(tls),
-            timeout=None,  # noqa: S113 - each call has one for all of it
-            limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
-            trust_env=not is_loopback(endpoint.host),
-            headers={"user-agent": "secagg", "accept": _PROTOBUF, "accept-encoding": "identity"},
-        )
+        verify = False if tls is None else client_context(tls)
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=endpoint.address.rstrip("/") + PATH,
+                verify=verify,
+                timeout=None,  # noqa: S113 - each call has one for all of it
+                limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
+                trust_env=not is_loopback(endpoint.host),
+                headers={"user-agent": "secagg", "accept": _PROTOBUF, "accept-encoding": "identity"},
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise ParameterError(
+                f"the proxy of HTTPS_PROXY or ALL_PROXY cannot be used ({error}); give http://host:port, or name "
+                f"{endpoint.host} in NO_PROXY"
+            ) from None
         override = None if tls is None else tls.server_name
         self._extensions = {} if override is None else {"sni_hostname": override}
 
@@ -173,6 +183,11 @@ class Channel:
             raise HttpCallError(_broken(error)) from None
         if reply.status_code != _OK:
             raise HttpCallError(_refused(reply, bytes(body)))
+        if not _is_ours(reply):
+            # Nothing at all would be a message, too.
+            said = reply.headers.get("content-type", "")[:80]
+            told = f"a reply of type {said!r} is not the service's but of something between: is this its address?"
+            raise HttpCallError(Failure("INTERNAL", told, None, False))
         return bytes(body)
 
     @asynccontextmanager
@@ -262,6 +277,14 @@ async def _behind(parts: AsyncIterator[pb.UploadPart], at: int) -> AsyncIterator
         at = max(0, at - len(chunk))
 
 
+def _is_url(address: str) -> bool:
+    try:
+        httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
+    return True
+
+
 def _read(name: str, kind: type[_T], body: bytes) -> _T:
     message: Any = kind
     try:
@@ -273,9 +296,15 @@ def _read(name: str, kind: type[_T], body: bytes) -> _T:
         ) from None
 
 
+def _is_ours(reply: httpx.Response) -> bool:
+    """Whether a reply is of the type that all of the service's have."""
+    kind: str = reply.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower() == _PROTOBUF
+
+
 def _refused(reply: httpx.Response, body: bytes) -> Failure:
     """What a reply says that is no success."""
-    if reply.headers.get("content-type", "").partition(";")[0] == _PROTOBUF:
+    if _is_ours(reply):
         try:
             detail = pb.ErrorDetail.FromString(body)
         except ProtobufDecodeError:

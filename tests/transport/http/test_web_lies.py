@@ -154,6 +154,20 @@ def test_a_reply_that_is_no_message_or_has_no_end() -> None:
     assert "a reply of more than 65536 bytes" in str(lied.error)
 
 
+@pytest.mark.parametrize("name", ["Challenge", "Login", "GetOffer", "NextRequest", "Answer"])
+def test_a_page_in_the_place_of_a_reply(name: str) -> None:
+    """As a network has it that wants a password first: an empty one would be a message."""
+    lied = lie(**{name: lambda _: Response(b"", media_type="text/html")})
+    assert (type(lied.error), lied.watch.retries) == (ServiceError, [])
+    assert "not the service's but of something between" in str(lied.error)
+    assert lied.calls[-1] == name
+
+
+def test_a_login_is_taken_nowhere_else() -> None:
+    lied = lie(GetOffer=lambda _: Response(b"", 307, {"location": "/secagg/v1/Elsewhere"}))
+    assert (type(lied.error), lied.error.code, lied.calls[-1]) == (ServiceError, "HTTP 307", "GetOffer")
+
+
 def test_a_certificate_that_is_not_believed_gets_no_other_try() -> None:
     async def play() -> None:
         network = Network()
@@ -186,11 +200,28 @@ def test_a_certificate_that_is_not_believed_gets_no_other_try() -> None:
         ("https://a@localhost", False),
         ("https://localhost?x=1", False),
         ("ftp://localhost", False),
+        ("https://sums.example.org/\x01", False),
+        ("https://[::1", False),
     ],
 )
 def test_addresses_that_are_none(address: str, insecure: bool) -> None:
     with pytest.raises(ParameterError):
         HttpEndpoint(address, None, insecure)
+
+
+@pytest.mark.parametrize("proxy", ["gopher://proxy:1", "http://proxy:x", "socks5://proxy:1"])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+
+    async def play() -> None:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(ParameterError, match=r"or name sums\.example\.org in NO_PROXY"):
+            HttpEndpoint("https://sums.example.org", client_tls(), insecure=False).open()
+        await HttpEndpoint("https://localhost", client_tls(), insecure=False).open().close()
+
+    run(play())
 
 
 def test_the_name_that_is_signed_is_the_one_that_was_dialled() -> None:
