@@ -6,6 +6,7 @@ PEM bytes and addresses. Must not know sessions, logins or calls, nor what makes
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,8 @@ CERTIFICATE: Final = b"CERTIFICATE"
 PRIVATE_KEY: Final = b"PRIVATE KEY"
 _MAX_PEM_BYTES: Final = 1 << 20
 _LAST_PORT: Final = (1 << 16) - 1
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?")
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 ADDRESSES: Final = f"host:port or [IPv6 address]:port, the port from 0 to {_LAST_PORT}"
 """Which addresses there are, in words."""
 
@@ -157,8 +160,13 @@ def check_origin(origin: str) -> str:
         whole = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         whole = False
-    if not whole or origin != f"{parts.scheme}://{parts.netloc}" or "@" in origin or origin != origin.lower():
-        raise ParameterError(f"{origin!r} is no origin; give scheme and host, such as https://app.example.org")
+    # What browsers would never send: a page of such an origin would wait for a permission that it does not get.
+    written = whole and _ORIGIN.fullmatch(origin) is not None and parts.port != _DEFAULT_PORTS[parts.scheme]
+    if not written or origin != f"{parts.scheme}://{parts.netloc}":
+        raise ParameterError(
+            f"{origin!r} is no origin as browsers write it; give scheme and host, such as https://app.example.org, "
+            "in lower case and ASCII, and a port where it is not the usual one"
+        )
     return origin
 
 

@@ -32,7 +32,8 @@ from secagg.transport.service import Service
 from secagg.transport.tokens import AUTHORIZATION
 
 PREFIX: Final = "/secagg/v1/"
-_LOGIN_BYTES: Final = 1 << 12
+_SHORT_BYTES: Final = 1 << 12
+"""Of logins, which anybody sends, and of what announces an upload, which is kept."""
 _PREFLIGHT_SECONDS: Final = 600
 _LONGEST_OFFSET: Final = 20
 
@@ -57,7 +58,7 @@ class Application:
             self._call("NextRequest", pb.NextRequestRequest, calls.next_request),
             self._call("Answer", pb.AnswerRequest, calls.answer),
             self._call("NextSession", pb.NextSessionRequest, calls.next_session),
-            self._call("BeginUpload", pb.UploadHeader, self._begin_upload),
+            self._call("BeginUpload", pb.UploadHeader, self._begin_upload, _SHORT_BYTES),
             Route(f"{PREFIX}UploadPart", self._around.endpoint(self._upload_part), methods=["POST"]),
         ]
         cors = Middleware(
@@ -69,6 +70,8 @@ class Application:
             max_age=_PREFLIGHT_SECONDS,
         )
         self.asgi = Starlette(routes=routes, middleware=[cors] if origins else [])
+        # To a host that whoever calls has named.
+        self.asgi.router.redirect_slashes = False
 
     async def close(self) -> None:
         """Forget what came of uploads."""
@@ -76,13 +79,19 @@ class Application:
 
     def _login(self, name: str, kind: type[Any], call: Callable[[Any], Awaitable[Message]]) -> Route:
         async def handle(caller: Caller | None, request: Request) -> Message:
-            return await call(parsed(kind, await self._around.body(request, _LOGIN_BYTES)))
+            return await call(parsed(kind, await self._around.body(request, _SHORT_BYTES)))
 
         return Route(PREFIX + name, self._around.endpoint(handle, strangers=True), methods=["POST"])
 
-    def _call(self, name: str, kind: type[Any], call: Callable[[Caller, Any], Awaitable[Message]]) -> Route:
+    def _call(
+        self,
+        name: str,
+        kind: type[Any],
+        call: Callable[[Caller, Any], Awaitable[Message]],
+        most: int = SERVER_MESSAGE_BYTES,
+    ) -> Route:
         async def handle(caller: Caller | None, request: Request) -> Message:
-            message = parsed(kind, await self._around.body(request, SERVER_MESSAGE_BYTES))
+            message = parsed(kind, await self._around.body(request, most))
             return await self._around.while_there(request, call(_known(caller), message))
 
         return Route(PREFIX + name, self._around.endpoint(handle), methods=["POST"])

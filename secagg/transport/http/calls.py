@@ -96,7 +96,7 @@ class Around:
             ClientDisconnect: it has gone.
         """
         waiting = asyncio.ensure_future(call)
-        gone = asyncio.ensure_future(request.receive())
+        gone = asyncio.ensure_future(_departure(request))
         try:
             await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
@@ -114,6 +114,12 @@ class Around:
             if strangers:
                 return None
             raise
+
+
+async def _departure(request: Request) -> None:
+    """Wait until a client hangs up; the rest of a body that need not be read may come before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def require_type(request: Request, wanted: str) -> None:

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from starlette.responses import Response
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -62,6 +63,17 @@ class Visitor(H11Protocol):
         elif self._timer is None:
             self._timer = self.loop.call_later(self._seconds, self.transport.abort)
 
+    def send_400_response(self, msg: str) -> None:
+        """Say that what came is no request; only hang up behind another reply, or in the middle of it."""
+        if self.cycle is not None and self.cycle.response_started:
+            self.transport.close()
+            return
+        super().send_400_response(msg)
+        if self.cycle is not None:
+            # Whoever reads the body, or has a reply by now, has nobody to give it to.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def on_response_complete(self) -> None:
         """Wait for the next request, for which uvicorn has a bound until its first byte."""
         self._stop_timer()
@@ -111,7 +123,7 @@ class Door:
         self._most = most
         self._stall_seconds = stall_seconds
         self._config = Config(
-            app,
+            _unambiguous(app),
             http=H11Protocol,
             ws="none",
             lifespan="off",
@@ -229,3 +241,14 @@ class Door:
         for each in self._sockets:
             each.close()
         self._sockets.clear()
+
+
+def _unambiguous(app: Any) -> Any:
+    """Take no request that says twice where it ends: a proxy might have seen another end, and another next request."""
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        names = {name for name, _ in scope["headers"]}
+        twice = {b"content-length", b"transfer-encoding"} <= names
+        await (Response(status_code=400, headers={"connection": "close"}) if twice else app)(scope, receive, send)
+
+    return guarded

@@ -33,21 +33,31 @@ class _Kept:
 
     Attributes:
         header: as it was announced last.
-        upload: the bytes that came.
+        upload: the bytes that came; None until a part has its turn, since each is a file that is open.
         turn: held by the part that is taken in.
         until: ends that part.
         timer: forgets the upload.
     """
 
     header: pb.UploadHeader
-    upload: HostedUpload
+    upload: HostedUpload | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     until: asyncio.Timeout | None = None
     timer: asyncio.TimerHandle | None = None
 
+    @property
+    def received(self) -> int:
+        """How many bytes came."""
+        return 0 if self.upload is None else self.upload.received
+
+    @property
+    def ended(self) -> bool:
+        """Whether the host has let go of it, for a newer one of another transport for instance."""
+        return self.upload is not None and not self.upload.sha256
+
 
 class PartDesk:
-    """Keeps what came of uploads.
+    """Keeps what came of uploads: as many that pause as may be taken in at once, and of more forgets the oldest.
 
     Args:
         desk: whose places parts take.
@@ -60,6 +70,7 @@ class PartDesk:
         self._limits = limits
         self._now = now
         self._kept: dict[_Key, _Kept] = {}
+        self._paused: dict[_Key, _Kept] = {}
         self._forgetting: set[asyncio.Task[None]] = set()
 
     async def begin(self, session: HostedSession, client: ClientId, header: pb.UploadHeader) -> Receipt | int:
@@ -71,10 +82,15 @@ class PartDesk:
             How many bytes came, or the receipt where none is wanted.
 
         Raises:
-            CallRefusedError: MALFORMED.
+            CallRefusedError: MALFORMED; UPLOAD_REFUSED, longer than the session's messages.
             HostError: what the session says.
         """
         require_digest(header)
+        if header.total_bytes > session.message_limit:
+            raise CallRefusedError(
+                Refusal.UPLOAD_REFUSED,
+                f"an upload of {header.total_bytes} bytes is above the session's {session.message_limit}; send less",
+            )
         key = session.name, client
         kept = self._kept.get(key)
         foreseen = session.foresee(client, header.sha256)
@@ -86,16 +102,14 @@ class PartDesk:
                 kept.until.reschedule(asyncio.get_running_loop().time())
             async with kept.turn:
                 same = (kept.header.total_bytes, kept.header.sha256) == (header.total_bytes, header.sha256)
-                # The host lets go of an upload for a newer one, of another transport for instance.
-                if same and kept.upload.sha256 and self._kept.get(key) is kept:
+                if same and not kept.ended and self._kept.get(key) is kept:
                     kept.header = header
                     self._wait_for_more(key, kept)
-                    return kept.upload.received
+                    return kept.received
             await self._forget(key, kept)
-        made = _Kept(header, await session.begin_upload(client, header.total_bytes))
-        await self._forget(key, self._kept.get(key))
-        self._kept[key] = made
-        self._wait_for_more(key, made)
+        older, self._kept[key] = self._kept.get(key), _Kept(header)
+        self._wait_for_more(key, self._kept[key])
+        await self._forget(key, older)
         return 0
 
     async def take(
@@ -125,6 +139,7 @@ class PartDesk:
                 raise CallRefusedError(Refusal.TRY_AGAIN, f"this upload of client {client} has ended; {_SEND_AGAIN}")
             if kept.timer is not None:
                 kept.timer.cancel()
+            self._paused.pop(key, None)
             try:
                 async with asyncio.timeout(None) as kept.until:
                     found = await self._take(session, client, kept, offset, pieces)
@@ -152,11 +167,18 @@ class PartDesk:
     async def _take(
         self, session: HostedSession, client: ClientId, kept: _Kept, offset: int, pieces: AsyncIterator[bytes]
     ) -> Receipt | int:
-        upload, header = kept.upload, kept.header
+        header = kept.header
         foreseen = session.foresee(client, header.sha256)
-        if foreseen is not None or offset != upload.received or upload.received == header.total_bytes:
-            return upload.received if foreseen is None else foreseen
+        whole = kept.upload is not None and kept.received == header.total_bytes
+        if foreseen is not None or offset != kept.received or whole:
+            return kept.received if foreseen is None else foreseen
         async with self._desk.turn(session):
+            foreseen = session.foresee(client, header.sha256)
+            if foreseen is not None:
+                return foreseen
+            if kept.upload is None:
+                kept.upload = await session.begin_upload(client, header.total_bytes)
+            upload = kept.upload
             pace = self._desk.least_pace(session.seconds_left, header.total_bytes - offset)
             begun, came = self._now(), 0
             # Pieces are small, and each write is a call of another thread.
@@ -181,7 +203,7 @@ class PartDesk:
         return upload.received
 
     async def _end(self, session: HostedSession, client: ClientId, kept: _Kept) -> Receipt:
-        if kept.upload.sha256 != kept.header.sha256:
+        if kept.upload is None or kept.upload.sha256 != kept.header.sha256:
             raise CallRefusedError(
                 Refusal.UPLOAD_DAMAGED, "the upload's bytes do not have its digest; send them again, all of them"
             )
@@ -199,8 +221,15 @@ class PartDesk:
     def _wait_for_more(self, key: _Key, kept: _Kept) -> None:
         if kept.timer is not None:
             kept.timer.cancel()
-        if self._kept.get(key) is kept:
-            kept.timer = asyncio.get_running_loop().call_later(self._limits.resume_seconds, self._expire, key, kept)
+        if self._kept.get(key) is not kept:
+            return
+        kept.timer = asyncio.get_running_loop().call_later(self._limits.resume_seconds, self._expire, key, kept)
+        if kept.upload is not None:
+            self._paused.pop(key, None)
+            self._paused[key] = kept
+            if len(self._paused) > self._limits.uploads:
+                oldest = next(iter(self._paused))
+                self._expire(oldest, self._paused.pop(oldest))
 
     def _expire(self, key: _Key, kept: _Kept) -> None:
         task = asyncio.get_running_loop().create_task(self._forget(key, kept))
@@ -212,9 +241,12 @@ class PartDesk:
             return
         if self._kept.get(key) is kept:
             del self._kept[key]
+        if self._paused.get(key) is kept:
+            del self._paused[key]
         if kept.timer is not None:
             kept.timer.cancel()
-        await kept.upload.discard()
+        if kept.upload is not None:
+            await kept.upload.discard()
 
 
 async def _whole(writing: Awaitable[None]) -> None:

@@ -69,12 +69,22 @@ MUTATIONS: Final = (
     m(
         "28",
         "what came of an upload counts wherever the next part begins",
-        ("transport/http/parts.py", "or offset != upload.received or", "or"),
+        ("transport/http/parts.py", "or offset != kept.received or", "or"),
     ),
     m(
         "28",
         "the parts of an upload need not have its digest",
-        ("transport/http/parts.py", "if kept.upload.sha256 != kept.header.sha256:", "if False:"),
+        ("transport/http/parts.py", "or kept.upload.sha256 != kept.header.sha256:", ":"),
+    ),
+    m(
+        "28",
+        "uploads that pause keep files open without end",
+        ("transport/http/parts.py", "if len(self._paused) > self._limits.uploads:", "if False:"),
+    ),
+    m(
+        "28",
+        "a request over HTTP may end in two places",
+        ("transport/http/door.py", "if twice else app", "if False else app"),
     ),
     m(
         "28",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from secagg.hosting import HostUnavailableError, Receipt, UploadRefusedError
+from secagg.hosting import HostReason, HostUnavailableError, Receipt, ReceiptKind, UploadRefusedError
 from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import ServiceLimits
 from secagg.transport.http.parts import PartDesk
@@ -135,6 +135,75 @@ def test_a_part_that_is_cut_off_keeps_what_came() -> None:
         with pytest.raises(ConnectionResetError):
             await desk.take(0, cut())
         assert await desk.begin(header(DATA)) == 300
+
+    play(test)
+
+
+def test_what_is_announced_only_opens_no_file() -> None:
+    """Each client of a cohort may announce an upload, without a turn; files are as scarce as turns."""
+
+    async def test(desk: Desk) -> None:
+        before = desk.network.host._tools.space.used
+        for client in (1, 2, 3):
+            assert await desk.parts.begin(desk.session, client, header(DATA)) == 0
+        assert (desk.session._uploads, desk.network.host._tools.space.used) == ({}, before)
+        for client in (1, 2, 3):
+            assert (await desk.parts.take(desk.session, client, 0, given(DATA[:300])))[1] == 300
+        # Of those that pause the oldest is forgotten, and no other.
+        await until(lambda: (desk.session.name, 1) not in desk.parts._kept)
+        assert desk.network.host._tools.space.used == before + 2 * len(DATA)
+        assert await desk.begin(header(DATA)) == 0
+        for client in (2, 3):
+            assert await desk.parts.begin(desk.session, client, header(DATA)) == 300
+
+    play(test, uploads=2)
+
+
+def test_an_upload_that_goes_on_is_not_among_those_that_pause() -> None:
+    async def test(desk: Desk) -> None:
+        assert await desk.begin(header(DATA)) == 0
+        hangs = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield DATA[:300]
+            await hangs.wait()
+
+        assert await desk.take(0, given(DATA[:200])) == 200
+        going = asyncio.create_task(desk.take(200, slowly()))
+        await until(lambda: desk.parts._kept[desk.session.name, 1].until is not None)
+        for client in (2, 3):
+            assert await desk.parts.begin(desk.session, client, header(DATA)) == 0
+            assert (await desk.parts.take(desk.session, client, 0, given(DATA[:300])))[1] == 300
+        hangs.set()
+        assert await going == 500
+        # It pauses now, as the newest.
+        assert await desk.begin(header(DATA)) == 500
+        await until(lambda: len(desk.parts._kept) == 1)
+
+    play(test, uploads=1)
+
+
+def test_an_upload_that_waits_for_its_turn_in_vain_takes_none() -> None:
+    """What it waits for may come by another way: the answer is there, and no file is begun for it."""
+
+    async def test(desk: Desk) -> None:
+        assert await desk.begin(header(DATA)) == 0
+        async with desk.parts._desk.turn(desk.session), desk.parts._desk.turn(desk.session):
+            waiting = asyncio.create_task(desk.take(0, given(DATA)))
+            await until(lambda: bool(desk.parts._desk._turns._waiting))
+            await desk.session.drop(1, HostReason.REVOKED, "gone")
+        found = await waiting
+        assert isinstance(found, Receipt)
+        assert found.kind is ReceiptKind.LATE
+        assert desk.session._uploads == {}
+
+    play(test)
+
+
+def test_an_upload_of_no_bytes_is_one() -> None:
+    async def test(desk: Desk) -> None:
+        assert await desk.begin(header(b"")) == 0
+        assert isinstance(await desk.take(0, given()), Receipt)
 
     play(test)
 

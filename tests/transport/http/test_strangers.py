@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect, Request
 
 from secagg.errors import ParameterError
 from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import Participation, ServiceLimits
 from secagg.transport.http import HttpServer
+from secagg.transport.http.calls import Around
 from secagg.transport.http.contexts import client_context
 from secagg.transport.refusals import CARRIED
 from secagg.transport.tls import check_origin
@@ -113,6 +115,90 @@ def test_without_a_login_no_long_body_is_read() -> None:
             async with Line(web) as line:
                 await line.says(head("Answer", f"content-length: {MIB}"))
                 assert (await line.reader.readline()).startswith(b"HTTP/1.1 401 ")
+
+    run(play())
+
+
+def test_an_announcement_has_nothing_more_in_it() -> None:
+    """It is kept for minutes, unknown fields and all."""
+
+    async def play() -> None:
+        async with Web() as web, web.browser() as browser:
+            padded = (
+                pb.UploadHeader(total_bytes=100, sha256=bytes(32)).SerializeToString() + b"\x7a\xa0\x1f" + bytes(4000)
+            )
+            headers = {**(await token(web)), **TYPE}
+            assert (await browser.post("BeginUpload", content=padded, headers=headers)).status_code == 200
+            reply = await browser.post("BeginUpload", content=padded + padded, headers=headers)
+            assert (reply.status_code, detail_in(reply).reason) == (413, "UPLOAD_REFUSED")
+
+    run(play())
+
+
+@pytest.mark.parametrize("name", ["nothing", "Login", "NextSession"])
+def test_a_request_that_ends_in_two_places_is_none(name: str) -> None:
+    """What a proxy takes for its body, we would take for the next request."""
+
+    async def play() -> None:
+        async with Web() as web, Line(web) as line:
+            await line.says(
+                head(name, "content-length: 50", "transfer-encoding: chunked") + b"0\r\n\r\n" + head("Login")
+            )
+            heard = await line.hears()
+            assert heard.startswith(b"HTTP/1.1 400 ")
+            assert heard.count(b"HTTP/1.1 ") == 1
+
+    run(play())
+
+
+@pytest.mark.parametrize("said", ["nothing", "Answer", "Login"])
+def test_a_body_that_breaks_off_into_nonsense_fills_no_log(said: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Before its reply, or behind one that did not wait for it."""
+
+    async def play() -> None:
+        async with Web() as web, Line(web) as line:
+            await line.says(head(said, "transfer-encoding: chunked"))
+            if said != "Login":
+                assert (await line.reader.readline()).startswith(b"HTTP/1.1 40")
+            await line.says(b"nonsense\r\n\r\n")
+            heard = await line.hears()
+            assert heard.startswith(b"HTTP/1.1 400 ") or said != "Login"
+            await until(lambda: web.web._door.open == 0 and not web.server.service.seats._open)  # type: ignore[union-attr]
+
+    with caplog.at_level(logging.ERROR):
+        run(play())
+    assert caplog.text == ""
+
+
+def test_nobody_is_sent_to_another_host() -> None:
+    async def play() -> None:
+        async with Web() as web, web.browser() as browser:
+            reply = await browser.post("Login/", headers={**TYPE, "host": "evil.example.org"})
+            assert (reply.status_code, "location" in reply.headers) == (404, False)
+
+    run(play())
+
+
+def test_who_waits_behind_a_body_that_is_not_read_has_not_gone() -> None:
+    """An answer that is known needs no second upload: its bytes that still come are no good-bye."""
+
+    async def play() -> None:
+        came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        request = Request({"type": "http"}, came.get)
+        done = asyncio.Event()
+        async with Web() as web:
+            around = Around(web.server.service)  # type: ignore[arg-type]
+            waiting = asyncio.create_task(around.while_there(request, done.wait()))
+            for more in (True, True, False):
+                await came.put({"type": "http.request", "body": b"a", "more_body": more})
+            await until(came.empty)
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            done.set()
+            assert await waiting
+            await came.put({"type": "http.disconnect"})
+            with pytest.raises(ClientDisconnect):
+                await around.while_there(request, asyncio.Event().wait())
 
     run(play())
 
@@ -384,6 +470,8 @@ def test_pages_of_listed_origins_may_call_and_no_others() -> None:
     [
         *("*", "null", "", "app.example.org", "https://app.example.org/", "https://a@b.org", "https://App.example.org"),
         *("ftp://app.example.org", "https://app.example.org:99999", "https://", "https://a.org/path"),
+        *("https://*.example.org", "https://app.example.org:443", "http://app.example.org:80", "https://a b.org"),
+        *("https://münchen.example.org", "https://app.example.org ", "https://app.example.org:", "https://a,b"),
     ],
 )
 def test_what_is_no_origin(origin: str) -> None:
