@@ -170,6 +170,36 @@ def test_a_body_that_breaks_off_into_nonsense_fills_no_log(said: str, caplog: py
     assert caplog.text == ""
 
 
+def test_who_sends_nonsense_and_does_not_let_go_has_no_other_reply(caplog: pytest.LogCaptureFixture) -> None:
+    """TLS ends when both sides say so: until then the call must not go on and reply to what has a reply."""
+
+    async def play() -> None:
+        async with Web(limits=HASTY) as web:
+            seats = web.server.service.seats._open  # type: ignore[union-attr]
+            reader, writer = await asyncio.open_connection("localhost", web.web_port)
+            came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = client_context(client_tls()).wrap_bio(came, goes, server_hostname="localhost")
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    writer.write(goes.read())
+                    came.write(await reader.read(1 << 16))
+            tls.write(head("Login", "transfer-encoding: chunked"))
+            writer.write(goes.read())
+            await until(lambda: bool(seats))
+            tls.write(b"nonsense\r\n\r\n")
+            writer.write(goes.read())
+            await until(lambda: not seats)
+            assert web.web._door.open == 1
+            writer.transport.abort()
+
+    with caplog.at_level(logging.ERROR):
+        run(play())
+    assert caplog.text == ""
+
+
 def test_nobody_is_sent_to_another_host() -> None:
     async def play() -> None:
         async with Web() as web, web.browser() as browser:
