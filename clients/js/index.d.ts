@@ -29,7 +29,10 @@ export interface IntegersVector {
 
 export type Vector = FixedPointVector | IntegersVector;
 
-/** A vector of reals: 16 bits, stochastic rounding and 'sum' unless given, as in the Python library. */
+/**
+ * A vector of reals: 16 bits, stochastic rounding and 'sum' unless given, as in the Python library.
+ * @throws {LocalError} what no session has
+ */
 export function fixedPoint(given: {
   shape: readonly (number | bigint)[];
   clip: number;
@@ -38,7 +41,10 @@ export function fixedPoint(given: {
   aggregate?: 'sum' | 'mean';
 }): FixedPointVector;
 
-/** A vector of integers. */
+/**
+ * A vector of integers.
+ * @throws {LocalError} what no session has
+ */
 export function integers(given: {
   shape: readonly (number | bigint)[];
   low: number | bigint;
@@ -187,10 +193,11 @@ export class ClientSession {
   readonly notice: Uint8Array | undefined;
 
   /**
-   * Sets the input, or another one as long as nothing was masked. No value is refused: those beyond bounds are clipped.
+   * Sets the input, or another one as long as nothing was masked. No value is refused: those beyond bounds are clipped, and
+   * NaN counts as 0.
    * @param values by name of the vector, row by row: reals for FixedPoint, BigInt64Array for Integers
    * @param weight 1n unless given; limited to the session's largest
-   * @throws {LocalError} other names, lengths or kinds, or it is too late
+   * @throws {LocalError} other names, lengths or kinds, a weight that is no bigint, or it is too late
    */
   setInput(
     values: Readonly<Record<string, Float64Array | Float32Array | BigInt64Array>>
@@ -275,7 +282,7 @@ export class Interrupted extends LocalError {}
 /** A message or an offer breaks a rule of the specification. */
 export class Violation extends Error {
   private constructor();
-  /** Its id, such as "C33". */
+  /** Its id, such as "C33", of section 8 of the specification; `message` says more where an offer is refused. */
   readonly rule: string;
 }
 

@@ -76,9 +76,14 @@ export class Client {
    * @throws {LocalError} R20, R22, R57, R61
    */
   static async accept(offer, client, policy, host = {}) {
+    if (!(offer instanceof Uint8Array)) throw new LocalError('the offer is no Uint8Array');
+    if (typeof client !== 'bigint') throw new LocalError(`the client is a ${typeof client}; ids are bigint, such as 17n`);
+    if (policy?.vectors === undefined || policy.largestVector === undefined) {
+      throw new LocalError('the policy is none; make it by clientPolicy({…})');
+    }
     checkOfferLength(offer, policy);
     const parameters = decodeParameters(decodeOffer(offer));
-    require(parameters.cohort.includes(client), 'C09');
+    require(parameters.cohort.includes(client), 'C09', () => `client ${client}n is not in the cohort`);
     checkPolicy(parameters, policy);
     if (parameters.active) checkRoster(parameters, client, host.identityKey, host.roster);
     if (parameters.chosen && !host.ledger) throw new LocalError('a chosen graph is answered with a ledger only (R61)');
@@ -133,6 +138,8 @@ export class Client {
       throw new LocalError('it is too late for an input');
     }
     if (this.#busy) throw new LocalError('a message is being handled; wait for its answer before you set the input');
+    if (typeof weight !== 'bigint') throw new LocalError(`the weight is a ${typeof weight}; give a bigint, such as 600n`);
+    if (!(values instanceof Object)) throw new LocalError('the input is no object; give an array for each vector, by name');
     const byName = values instanceof Map ? values : new Map(Object.entries(values));
     const input = this.parameters.layout.encode(byName, weight);
     if (this.state.input) erase(this.state.input);
@@ -152,6 +159,7 @@ export class Client {
    * @throws {LocalError} nothing has changed
    */
   async receive(data, host) {
+    if (!(data instanceof Uint8Array)) throw new LocalError('the message is no Uint8Array');
     if (this.#busy) throw new LocalError('another message is being handled; wait for its answer');
     this.#busy = true;
     try {
@@ -178,7 +186,7 @@ export class Client {
       require(name === `${round}Request`, 'C11');
       if (this.phase === 'MASKED_INPUT' && !state.input && !rounds.openShares(this, body).size) {
         delete state.shares;
-        throw new LocalError('there is no input yet');
+        throw new LocalError('there is no input yet; call setInput, then receive with the same message');
       }
       const response = await rounds[`answer${round}`](this, body, host);
       if (this.state !== state) return this.#leave(state);

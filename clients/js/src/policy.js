@@ -79,20 +79,30 @@ function sameVectors(offered, expected) {
 export function checkPolicy(parameters, policy) {
   const n = BigInt(parameters.n);
   const suite = Number(parameters.suite);
-  require(n >= policy.smallestCohort, 'C02');
-  require(n <= policy.largestCohort, 'C13');
-  require(parameters.threshold >= policy.smallestThreshold, 'C03');
+  const { threshold, threatModel, kind, minimumContributors, maxWeight } = parameters;
+  const words = BigInt(parameters.layout.words);
+  require(n >= policy.smallestCohort, 'C02', () => `the cohort has ${n} clients; the policy wants ${policy.smallestCohort}`);
+  require(n <= policy.largestCohort, 'C13', () => `the cohort has ${n} clients; the policy takes ${policy.largestCohort}`);
+  require(threshold >= policy.smallestThreshold, 'C03',
+    () => `the threshold is ${threshold}; the policy wants ${policy.smallestThreshold}`);
   const believed = [policy.corruptFraction, policy.dropoutFraction, policy.securityBits];
   const floor = Number(policy.smallestMinimumContributors);
-  require(withstands(parameters, ...believed, Number(policy.corruptClients ?? 0n), floor), 'C03');
-  require(parameters.minimumContributors >= policy.smallestMinimumContributors, 'C04');
-  require(parameters.threatModel === policy.threatModel, 'C05');
-  require(policy.topologies.includes(parameters.kind), 'C16');
-  require(policy.suites.includes(suite) && IMPLEMENTED_SUITES.includes(suite), 'C06');
-  require(policy.context === undefined || equal(parameters.context, policy.context), 'C08');
-  require(policy.vectors.length === 0 || sameVectors(parameters.vectors, policy.vectors), 'C14');
-  require(policy.maxWeight === 0n || parameters.maxWeight === policy.maxWeight, 'C15');
-  require(BigInt(parameters.layout.words) <= policy.largestVector, 'C07');
+  require(withstands(parameters, ...believed, Number(policy.corruptClients ?? 0n), floor), 'C03',
+    () => `threshold ${threshold} and graph do not withstand as many corrupt clients as the policy counts with`);
+  require(minimumContributors >= policy.smallestMinimumContributors, 'C04',
+    () => `sums of ${minimumContributors} are released; the policy wants ${policy.smallestMinimumContributors}`);
+  require(threatModel === policy.threatModel, 'C05',
+    () => `the session is ${threatModel}; the policy takes ${policy.threatModel}`);
+  require(policy.topologies.includes(kind), 'C16', () => `the graph is ${kind}; the policy takes ${policy.topologies}`);
+  require(policy.suites.includes(suite) && IMPLEMENTED_SUITES.includes(suite), 'C06',
+    () => `the suite is ${suite}; the policy takes ${policy.suites}, and this client has ${IMPLEMENTED_SUITES}`);
+  require(policy.context === undefined || equal(parameters.context, policy.context), 'C08',
+    () => 'the context is another one than that of the policy');
+  require(policy.vectors.length === 0 || sameVectors(parameters.vectors, policy.vectors), 'C14',
+    () => `the vectors (${parameters.vectors.map(({ name }) => name)}) have other names, shapes or bounds than the policy's`);
+  require(policy.maxWeight === 0n || maxWeight === policy.maxWeight, 'C15',
+    () => `the largest weight is ${maxWeight}; the policy wants ${policy.maxWeight}`);
+  require(words <= policy.largestVector, 'C07', () => `the vector has ${words} words; the policy takes ${policy.largestVector}`);
 }
 
 /**
@@ -105,8 +115,16 @@ export function checkPolicy(parameters, policy) {
  * @throws {LocalError} R20, R22
  */
 export function checkRoster({ cohort }, client, identityKey, roster) {
-  require(cohort.every((id) => roster?.has(id)), 'C10');
-  if (identityKey?.length !== 32 || !equal(roster.get(client), verificationKey(identityKey))) {
+  if (roster !== undefined && !(roster instanceof Map)) {
+    throw new LocalError('the roster is no Map; give one from ids, which are bigint, to verification keys');
+  }
+  const stranger = cohort.find((id) => !roster?.has(id));
+  require(stranger === undefined, 'C10', () => (roster
+    ? `client ${stranger}n of the cohort is not in the roster` : 'an active session needs a roster, and there is none'));
+  if (!(identityKey instanceof Uint8Array) || identityKey.length !== 32) {
+    throw new LocalError('an active session needs an identity key, a Uint8Array of 32 bytes (R20)');
+  }
+  if (!equal(roster.get(client), verificationKey(identityKey))) {
     throw new LocalError('the roster has another verification key for this client (R20)');
   }
   if (new Set(cohort.map((id) => hex(roster.get(id)))).size !== cohort.length) {

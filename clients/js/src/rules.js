@@ -15,8 +15,12 @@ export class LocalError extends Error {}
 export class Interrupted extends LocalError {}
 
 class RuleError extends Error {
-  constructor(rule) {
-    super(`rule ${rule}`);
+  /**
+   * @param {string} rule
+   * @param {string} [said] in which way, where the host can do something about it
+   */
+  constructor(rule, said) {
+    super(said ? `${said} (rule ${rule})` : `rule ${rule}`);
     this.rule = rule;
   }
 }
@@ -31,7 +35,8 @@ export class SessionEnd extends RuleError {}
  * Refuses with the rule unless the condition holds.
  * @param {boolean} condition
  * @param {string} rule an id of §8
+ * @param {() => string} [said] in which way, where the host can do something about it
  */
-export function require(condition, rule) {
-  if (!condition) throw new Violation(rule);
+export function require(condition, rule, said) {
+  if (!condition) throw new Violation(rule, said?.());
 }

@@ -119,7 +119,11 @@ export class Layout {
    */
   encode(values, weight) {
     const limited = limit(weight, 0n, this.maxWeight);
-    if (values.size !== this.vectors.length) throw new LocalError('the input has other vectors than the session');
+    const declared = this.vectors.map(({ name }) => name);
+    const stranger = [...values.keys()].find((name) => !declared.includes(name));
+    if (stranger !== undefined) {
+      throw new LocalError(`the input has ${stranger}, and the session's vectors are ${declared.join(', ')}`);
+    }
     const encoders = this.vectors.map((vector, i) => {
       const given = values.get(vector.name);
       if (!given) throw new LocalError(`the input lacks ${vector.name}`);

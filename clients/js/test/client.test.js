@@ -49,11 +49,72 @@ test('a policy is what the session has, or the offer is refused', async () => {
     C04: { minimumContributors: 4n }, C07: { maximumWords: 1n }, C16: { topologies: ['sparse'] },
   };
   for (const [rule, changes] of Object.entries(refused)) {
-    await assert.rejects(accept(changes), (error) => error instanceof Violation && error.rule === rule, rule);
+    const says = (error) => error instanceof Violation && error.rule === rule && /^.{20,} \(rule C\d+\)$/.test(error.message);
+    await assert.rejects(accept(changes), says, rule);
   }
   for (const wrong of [{ minimumCohort: 3 }, { maxCorrupt: 1n }, { minimumchort: 3n }, { threatModel: undefined }]) {
     assert.throws(() => clientPolicy({ ...POLICY, ...wrong }), LocalError);
   }
+});
+
+test('a policy that no session meets, or that would ask nothing, is a sentence', () => {
+  const sentences = {
+    'maxCorrupt is -1; give 0 or more': { maxCorrupt: -1 }, 'maxDropout is NaN; give 0 or more': { maxDropout: NaN },
+    'maxCorrupt is 1; give a fraction below 1': { maxCorrupt: 1 },
+    'minimumCohort is -1; give 0 or more': { minimumCohort: -1n },
+    'context is no Uint8Array; give the bytes': { context: 'round 7' },
+    'topologies is ring; give an array of some of complete, sparse, chosen': { topologies: ['ring'] },
+    'suites is 1; give an array of some of 1, 2, 257, 258': { suites: 1 },
+  };
+  for (const [message, wrong] of Object.entries(sentences)) {
+    assert.throws(() => clientPolicy({ ...POLICY, ...wrong }), { constructor: LocalError, message });
+  }
+  assert.throws(() => clientPolicy(), LocalError);
+  for (const vectors of [{}, null, [VECTORS.update], { update: { shape: [5], clip: 1 } }]) {
+    assert.throws(() => clientPolicy({ ...POLICY, vectors }), /^Error: vectors is no object/);
+  }
+  const reals = [
+    { clip: NaN }, { clip: -1 }, { clip: undefined }, { shape: 5 }, { shape: [] }, { shape: [0] }, { shape: [1.5] },
+    { bits: 33 }, { bits: 2.5 }, { rounding: 'up' }, { aggregate: 'average' },
+  ];
+  for (const wrong of reals) assert.throws(() => fixedPoint({ shape: [5], clip: 1, ...wrong }), LocalError);
+  for (const wrong of [{ low: 3 }, { low: 0.5 }, { high: undefined }]) {
+    assert.throws(() => integers({ shape: [5], low: 0, high: 3, ...wrong }), LocalError);
+  }
+});
+
+test('what is of another kind is said before anything happens', async () => {
+  const { offer, firstRequests } = Server.create(parametersOf({}).encoded);
+  const policy = clientPolicy(POLICY);
+  const wrong = [
+    [offer.buffer, 10n, policy, 'the offer is no Uint8Array'],
+    [offer, 10, policy, 'the client is a number; ids are bigint, such as 17n'],
+    [offer, 10n, { threatModel: 'active' }, 'the policy is none; make it by clientPolicy({…})'],
+  ];
+  for (const [given, id, judge, message] of wrong) {
+    await assert.rejects(ClientSession.accept(given, id, judge), { constructor: LocalError, message });
+  }
+  await assert.rejects(ClientSession.accept(offer, 99n, policy), /client 99n is not in the cohort/);
+  const session = await ClientSession.accept(offer, 10n, policy);
+  await assert.rejects(session.receive('abc'), { constructor: LocalError, message: 'the message is no Uint8Array' });
+  assert.throws(() => session.setInput(INPUT, 2), /the weight is a number; give a bigint/);
+  assert.throws(() => session.setInput(undefined), LocalError);
+  assert.throws(() => session.setInput({ ...INPUT, bias: INPUT.update }), /has bias, and the session's vectors are update, counts/);
+  assert.ok(await session.receive(firstRequests[0].message));
+});
+
+test('a roster and an identity key of another kind are a sentence', async () => {
+  const { encoded, cohort } = parametersOf({ active: true });
+  const identityKey = generateIdentityKey();
+  const roster = new Map(cohort.map((id) => [id, verificationKey(id === 10n ? identityKey : generateIdentityKey())]));
+  const { offer } = Server.create(encoded, roster);
+  const policy = clientPolicy({ ...POLICY, threatModel: 'active', maxCorrupt: 0 });
+  const accept = (host) => ClientSession.accept(offer, 10n, policy, host);
+  await assert.rejects(accept({ identityKey, roster: Object.fromEntries(roster) }), /the roster is no Map/);
+  await assert.rejects(accept({ identityKey }), { rule: 'C10' });
+  await assert.rejects(accept({ identityKey: identityKey.subarray(1), roster }), /a Uint8Array of 32 bytes/);
+  const lacking = new Map([...roster].slice(1));
+  await assert.rejects(accept({ identityKey, roster: lacking }), /client \d+n of the cohort is not in the roster/);
 });
 
 test('an input has the names, kinds and lengths of the session', async () => {

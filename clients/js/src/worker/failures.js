@@ -11,5 +11,6 @@ export const kindOf = (error) => Object.keys(KINDS).find((name) => error instanc
 
 /** The error of a failure: of its kind, with its rule or message. */
 export function errorOf({ kind, message, rule }) {
-  return kind ? new KINDS[kind](rule ?? message) : new Error(message);
+  const error = kind ? new KINDS[kind](rule ?? message) : new Error(message);
+  return Object.assign(error, { message });
 }
