@@ -53,7 +53,8 @@ def serve(
 
 def _serving(record: dict[str, Any]) -> str:
     refused = "".join(f" Not offered: {sentence}." for sentence in record["refused"].values())
-    return f"Serving {record['address']}; stop with an interrupt or SIGTERM.{refused}"
+    over_http = "" if record["http"] is None else f", and over HTTP {record['http']}"
+    return f"Serving {record['address']}{over_http}; stop with an interrupt or SIGTERM.{refused}"
 
 
 def _show(record: dict[str, Any], as_json: bool, sentence: str) -> None:

@@ -178,6 +178,7 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
         lacking = "certificate" if listen.certificate is None else "key"
         yield f"listen.{lacking} is missing; give PEM files, or listen.plaintext = true for a trial on loopback"
     yield from _http_contradictions(config)
+    yield from _same_addresses(config)
     if identities.anonymous:
         if not listen.plaintext:
             yield "identities.anonymous = true needs listen.plaintext = true on loopback; a network needs a roster"
@@ -242,6 +243,23 @@ def _http_contradictions(config: ServerConfig) -> Iterator[str]:
             "http.client_ca is missing beside listen.client_ca: without it, nobody over HTTP would show a certificate; "
             "give both, or serve HTTP from another server of the same store"
         )
+
+
+def _same_addresses(config: ServerConfig) -> Iterator[str]:
+    """Sentences about addresses at which two things would listen."""
+    taken: dict[str, str] = {}
+    for key, address in {
+        "listen.address": config.listen.address,
+        "http.address": config.http.address,
+        "metrics.address": config.metrics.address,
+        "health.address": config.health.address,
+        "health.http": config.health.http,
+    }.items():
+        if address is None or split_address(address)[1] == 0:
+            continue
+        if address in taken:
+            yield f"{key} = {address!r} is {taken[address]}, too; give each a port of its own"
+        taken[address] = key
 
 
 def _session_contradictions(sessions: Sequence[SessionSettings]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from secagg.errors import ParameterError
 from secagg.transport.endpoint import Failure
 from secagg.transport.grpc.credentials import channel_credentials
 from secagg.transport.grpc.forks import UNFORKED
@@ -34,6 +35,11 @@ class GrpcEndpoint:
     insecure: bool
 
     def __post_init__(self) -> None:
+        if "://" in self.address:
+            raise ParameterError(
+                f"{self.address} is an address of HTTP, over which clients call; operators call over gRPC: give "
+                "host:port of [listen]"
+            )
         if self.tls is None and not self.insecure:
             object.__setattr__(self, "tls", ClientTls())
         check_security(self.address, self.tls, self.insecure)
@@ -83,6 +89,10 @@ class GrpcEndpoint:
             )
         if self.tls is not None and "WRONG_VERSION_NUMBER" in said:
             return "; what listens there speaks no TLS: check the port, or whether the server was started without TLS"
+        if "ALPN" in said:
+            return (
+                "; what listens there speaks no gRPC: check the port, or give https://host:port if it is that of [http]"
+            )
         if "Connection refused" in said:
             host = split_address(self.address)[0]
             if is_literal(host):

@@ -70,12 +70,15 @@ class HttpEndpoint:
             host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
         except ValueError:
             host = port = None
-        if not host or port is None or parts.query or parts.fragment or parts.username or not _is_url(self.address):
+        odd = parts.query or parts.fragment or parts.username or parts.scheme not in _PORTS
+        if not host or port is None or odd or not _is_url(self.address):
             raise ParameterError(f"{self.address!r} is no address; give https://host, https://host:port or host:port")
         if (parts.scheme == "http") != self.insecure:
             raise ParameterError(
-                f"{self.address} goes with TLS or without, and the other was asked for; give https://, or http:// with "
-                "insecure=True (--plaintext) on a loopback address"
+                f"{self.address} is with TLS, and insecure=True (--plaintext) is without; leave that out, or give http://"
+                if self.insecure
+                else f"{self.address} is without TLS; give https://, or insecure=True (--plaintext) besides, which is "
+                "for trials on a loopback address only"
             )
         if self.tls is None and not self.insecure:
             object.__setattr__(self, "tls", ClientTls())
@@ -115,6 +118,9 @@ class HttpEndpoint:
             return "; what listens there speaks no TLS: check the port, or whether the server was started without TLS"
         if "All connection attempts failed" in said or "Connection refused" in said:
             return "; nothing listens there: check host and port, and whether the server runs with [http]"
+        if "disconnected without" in said or "ReadError" in said:
+            other = "whether it wants https://" if self.insecure else "whether it is that of [http]"
+            return f"; what listens there ended the connection: check the port, which may be gRPC's, and {other}"
         return ""
 
 
@@ -313,7 +319,8 @@ def _refused(reply: httpx.Response, body: bytes) -> Failure:
             refusal = refusal_of(detail)
             code = f"HTTP {reply.status_code}" if refusal is None else CARRIED[refusal].code
             return Failure(code, detail.message, detail, detail.retry)
-    return Failure(f"HTTP {reply.status_code}", reply.reason_phrase, None, reply.status_code in _BROKEN)
+    said = f"{reply.reason_phrase}; that is no reply of secagg: check host, port and path of the address, and proxies"
+    return Failure(f"HTTP {reply.status_code}", said, None, reply.status_code in _BROKEN)
 
 
 def _broken(error: httpx.HTTPError) -> Failure:

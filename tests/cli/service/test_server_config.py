@@ -259,6 +259,10 @@ WRONG: dict[str, tuple[str, str]] = {
         "http.client_ca is missing beside listen.client_ca: without it, nobody over HTTP would show a certificate; "
         "give both, or serve HTTP from another server of the same store",
     ),
+    "two that listen at one address": (
+        TLS + '[http]\naddress = "127.0.0.1:8470"\n' + ROSTER + DATA,
+        "http.address = '127.0.0.1:8470' is listen.address, too; give each a port of its own",
+    ),
     "an origin without an address": (
         TLS + '[http]\norigins = ["https://app.example.org"]\n' + ROSTER + DATA,
         "http.origins is given without http.address; give it, or take the table out",

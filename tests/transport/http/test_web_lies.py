@@ -17,9 +17,11 @@ from secagg import DecodeError, Integers, PeerMisbehaved, SecAggError, ServerSes
 from secagg.errors import ParameterError
 from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import ClientTls, DroppedError, Refusal, ServiceError, UnreachableError
+from secagg.transport.grpc.endpoint import GrpcEndpoint
 from secagg.transport.http.contexts import server_context
 from secagg.transport.http.door import Door
 from secagg.transport.http.endpoint import HttpEndpoint
+from secagg.transport.tls import split_address
 from tests.transport.grpc.network import IMPATIENT, Network, Watch, client_tls, run, server_tls
 from tests.transport.http.web import PROTOBUF
 
@@ -186,6 +188,47 @@ def test_a_certificate_that_is_not_believed_gets_no_other_try() -> None:
             await network.client(1, server=f"https://localhost:{port}", retry=IMPATIENT)
 
     run(play())
+
+
+def test_the_port_of_the_other_transport_is_named() -> None:
+    async def play() -> None:
+        async with Network() as network:
+            port = split_address(network.address)[1]
+            for scheme, tls in (("https", client_tls()), ("http", None)):
+                with pytest.raises(UnreachableError, match="check the port, which may be gRPC's, and whether it"):
+                    await network.client(
+                        1, server=f"{scheme}://localhost:{port}", tls=tls, insecure=tls is None, retry=IMPATIENT
+                    )
+        context = server_context(server_tls())
+        door = Door(Starlette(), most=10, stall_seconds=60.0, idle_seconds=60.0, headers=(), tls=context)
+        port = await door.listen("127.0.0.1", 0)
+        named = ClientTls(client_tls().authority, server_name="localhost")
+        with pytest.raises(UnreachableError, match="speaks no gRPC: check the port, or give https://host:port"):
+            await network.client(1, server=f"127.0.0.1:{port}", tls=named, retry=IMPATIENT)
+        with pytest.raises(ServiceError, match="HTTP 404: Not Found; that is no reply of secagg: check host, port"):
+            await network.client(1, server=f"https://127.0.0.1:{port}", tls=named, retry=IMPATIENT)
+        await door.close(0)
+
+    run(play())
+
+
+@pytest.mark.parametrize(
+    ("address", "insecure", "sentence"),
+    [
+        ("http://localhost:1", False, "http://localhost:1 is without TLS; give https://, or insecure=True"),
+        ("https://localhost:1", True, "https://localhost:1 is with TLS, and insecure=True"),
+        ("grpc://localhost:1", False, "'grpc://localhost:1' is no address; give https://host"),
+    ],
+)
+def test_what_an_address_contradicts_is_named(address: str, insecure: bool, sentence: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        HttpEndpoint(address, None, insecure)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_operators_are_told_that_they_call_over_grpc() -> None:
+    with pytest.raises(ParameterError, match=r"operators call over gRPC: give host:port of \[listen\]"):
+        GrpcEndpoint("https://localhost:8443", None, insecure=False)
 
 
 @pytest.mark.parametrize(
