@@ -7,7 +7,8 @@
     # client
     await participate("https://sums.example.org:8443", {"weights": array}, session="round-7", client_id=17, ...)
 
-Needs the extra `http`. What the calls are stands in docs/http.md.
+Names that `secagg.transport.grpc` has, too, are the same objects. Needs the extra `http`. What the calls are stands in
+docs/http.md.
 """
 
 from secagg.errors import MissingExtraError
@@ -25,6 +26,23 @@ except ImportError as missing:
 from secagg.transport.attendance import Attendance, OpenSession
 from secagg.transport.blocking import participate_blocking
 from secagg.transport.client import Participation, participate
+from secagg.transport.errors import DroppedError, Refusal, ServiceError, UnreachableError
 from secagg.transport.http.server import HttpServer
+from secagg.transport.retries import RetryPolicy
+from secagg.transport.tls import ClientTls, ServerTls
 
-__all__ = ["Attendance", "HttpServer", "OpenSession", "Participation", "participate", "participate_blocking"]
+__all__ = [
+    "Attendance",
+    "ClientTls",
+    "DroppedError",
+    "HttpServer",
+    "OpenSession",
+    "Participation",
+    "Refusal",
+    "RetryPolicy",
+    "ServerTls",
+    "ServiceError",
+    "UnreachableError",
+    "participate",
+    "participate_blocking",
+]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 from google.protobuf.message import DecodeError as ProtobufDecodeError
@@ -70,8 +70,7 @@ class HttpEndpoint:
             host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
         except ValueError:
             host = port = None
-        odd = parts.query or parts.fragment or parts.username or parts.scheme not in _PORTS
-        if not host or port is None or odd or not _is_url(self.address):
+        if not (host and port and _is_url(self.address)) or _is_of_another_kind(parts):
             raise ParameterError(f"{self.address!r} is no address; give https://host, https://host:port or host:port")
         if (parts.scheme == "http") != self.insecure:
             raise ParameterError(
@@ -281,6 +280,10 @@ async def _behind(parts: AsyncIterator[pb.UploadPart], at: int) -> AsyncIterator
         if at < len(chunk):
             yield chunk[at:] if at else chunk
         at = max(0, at - len(chunk))
+
+
+def _is_of_another_kind(parts: SplitResult) -> bool:
+    return bool(parts.scheme not in _PORTS or parts.query or parts.fragment or parts.username)
 
 
 def _is_url(address: str) -> bool:

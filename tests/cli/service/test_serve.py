@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -136,6 +139,32 @@ def check_log(site: Deployment, server: Server) -> None:
         assert key.public.hex() not in log
     assert "Bearer" not in log
     assert [line for line in server.events() if line["level"] in ("warning", "error")] == []
+
+
+def test_the_client_of_the_page_takes_part_over_http(site: Deployment, run: Any) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "http.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    config = site.configure(session(), more='[http]\naddress = "127.0.0.1:0"\n')
+    with serving(config) as server:
+        first, *others = CLIENTS
+        for old, new in {
+            "sums.example.org:8443": server.ready["http"],
+            "client_id=17": f"client_id={first}",
+            "17.key": f"{first}.key",
+            '{"weights": np.zeros(1000)}, weight=600)': f'dict(np.load("input-{first}.npz")))\n            return',
+        }.items():
+            assert old in script
+            script = script.replace(old, new)
+        (site / "client.py").write_text(script, encoding="utf-8")
+        processes = [
+            subprocess.Popen([sys.executable, "client.py"], cwd=site.directory, stderr=subprocess.PIPE, text=True),
+            *(site.join(server.address, client) for client in others),
+        ]
+        assert [(code, err) for code, _, err in map(finished, processes)] == [(0, "")] * len(CLIENTS)
+        assert (
+            run(*site.operate("result", server.address), "--session", "first", "--out", str(site / "s.npz")).code == 0
+        )
+        check_sum(site / "s.npz")
 
 
 def test_a_key_of_tls_that_everybody_can_read_is_in_the_log(site: Deployment) -> None:
