@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -187,7 +188,9 @@ class Door:
             await asyncio.wait(set(self._state.tasks), timeout=grace)
         # Who is hung up on ends by itself; a call that is cancelled would be a defect in uvicorn's log.
         for connection in tuple(self._state.connections):
-            connection.transport.abort()
+            # CPython before 3.11.5 forgets what it has closed twice over TLS, and says so in this way.
+            with suppress(AttributeError):
+                connection.transport.abort()
         if self._state.tasks:
             await asyncio.wait(set(self._state.tasks), timeout=_END_SECONDS)
         for task in tuple(self._state.tasks):
