@@ -205,7 +205,9 @@ class ClientSession(SingleUse):
         try:
             answer = self._advance(state, data)
         except (LocalProtocolError, SessionAbortedError):
-            if self._state is _INTERRUPTED:
+            # Words of an input that may be masked by now are none for a second answer: a host's own ledger raised this.
+            masking = isinstance(state, AwaitingMaskedInput) and state.input is not None
+            if self._state is _INTERRUPTED and not masking:
                 self._state = state
             raise
         except DecodeError as error:

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from secagg import AbortReason, ClientPhase, MemoryLedger, SessionAbortedError
+from secagg import AbortReason, ClientPhase, LocalProtocolError, MemoryLedger, Round, SessionAbortedError
 from secagg.parameters import ClientId
 from tests.harness import Harness
 
@@ -64,6 +64,24 @@ def test_an_answer_that_the_ledger_refuses_is_never_given() -> None:
     with pytest.raises(SessionAbortedError, match="another copy of this session answered ADVERTISE_KEYS") as caught:
         client.receive(harness.requests[1])
     assert caught.value.reason is client.abort_reason is AbortReason.ANSWERED_BEFORE_WITH_OTHER_CONTENT
+
+
+def test_an_input_that_was_masked_is_none_for_a_second_answer() -> None:
+    """A ledger's error of the kind that leaves a session as it was: the words of the input are not as they were."""
+
+    class Misused(Spy):
+        def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
+            raise LocalProtocolError("the ledger is closed")
+
+    harness = Harness(4, threshold=3).run_to(Round.MASKED_INPUT)
+    client = harness.clients[1]
+    client._ledger = Misused()
+    client.set_input(harness.inputs[1], harness.weight(1))
+    with pytest.raises(LocalProtocolError, match="the ledger is closed"):
+        client.receive(harness.requests[1])
+    assert client.abort_reason is AbortReason.INTERNAL_ERROR
+    with pytest.raises(SessionAbortedError):
+        client.receive(harness.requests[1])
 
 
 def test_a_ledger_that_fails_ends_the_session() -> None:
