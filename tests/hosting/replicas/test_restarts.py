@@ -36,6 +36,7 @@ def test_one_session_follows_wherever_the_holder_dies(point: str) -> None:
             session = replicas.spread(NAME)
             for _ in range(3):
                 await played.play_round(session)
+                await played.turned(session, ACCUSER)  # Until then a host may ask what has just been answered.
             await played.play_round(session, [ACCUSER])
             ended = await played.turned(session, ACCUSER)
             assert ended == Ended(EndKind.ABORTED, AbortReason.CLIENTS_COMPLAINED, f"{NAME}~1")
