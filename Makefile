@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env lint architecture conformance conformance-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env packages test-packages lint architecture conformance conformance-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -32,6 +32,16 @@ soak: $(STAMP)
 # Memory and time of `secagg serve` under 100 clients with 10^6 entries; fills the table of docs/operations.md.
 bench-network: $(STAMP)
 	$(BIN)/python -m bench.network --json bench/results/network.json --into docs/operations.md
+
+# The wheel, the source distribution, and the wheel of the test vectors, in build/dist.
+packages: $(STAMP)
+	$(BIN)/python -m build --no-isolation --outdir build/dist .
+	$(BIN)/python -m build --no-isolation --wheel --outdir build/dist protocol_specs/vectors
+
+# The same in new environments of each Python that is here; with every extra, alone and together.
+PACKAGES_TESTS ?=
+test-packages: $(STAMP)
+	$(BIN)/pytest -n auto -q -m packages tests/packages $(PACKAGES_TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
+
+import secagg
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,6 +17,13 @@ def test_a_wheel_has_what_is_found_by_its_place() -> None:
     migrations = {path.relative_to(ROOT).as_posix() for path in (ROOT / "secagg/store/migrations").rglob("*.py")}
     assert "secagg/store/migrations/env.py" in migrations
     assert any(path.startswith("secagg/store/migrations/versions/v") for path in migrations)
-    vectors = {path.name for path in (ROOT / "protocol_specs/vectors/scripts").iterdir()}
-    assert packed >= {*migrations, *(f"secagg/conformance/vectors/scripts/{name}" for name in vectors)}
-    assert "secagg/py.typed" in packed
+    assert packed >= {*migrations, "secagg/py.typed"}
+
+
+def test_the_vectors_are_a_package_of_the_same_version() -> None:
+    vectors = ROOT / "protocol_specs" / "vectors"
+    packed = {file.distribution_path for file in WheelBuilder(str(vectors)).recurse_included_files()}
+    files = {path.relative_to(vectors).as_posix() for path in vectors.glob("*/*.json")}
+    assert packed == {f"secagg_vectors/{name}" for name in (*files, "requirements.json")}
+    version = tomllib.loads((vectors / "pyproject.toml").read_text())["project"]["version"]
+    assert version == secagg.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

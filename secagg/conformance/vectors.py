@@ -1,28 +1,31 @@
 """The files of test vectors: where they are, and what stands in them (protocol_specs/vectors/README.md).
 
-A directory that is named wins, then the files that were installed with the package, then those of the source tree.
+A directory that is named wins, then the package `secagg-vectors` of the same version, then those of the source tree.
 Checks what a player relies on and no more; the schema is for who writes vectors. Must not know how cases are played.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import secagg
 from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance.form import from_json
 from secagg.conformance.primitives import PrimitiveVector
 from secagg.conformance.results import Requirement
-from secagg.errors import ParameterError
+from secagg.errors import MissingExtraError, ParameterError
 from secagg.parameters import SessionParameters, TopologyKind
 from secagg.wire.messages_pb2 import SessionOffer
 
 Json = Any
 
-PACKAGED: Final = Path(__file__).parent / "vectors"
+PACKAGE: Final = "secagg_vectors"
 SOURCE_TREE: Final = Path(__file__).parents[2] / "protocol_specs" / "vectors"
 
 
@@ -98,18 +101,40 @@ def find_vectors(directory: Path | None = None) -> Path:
     """Return the directory of the vectors.
 
     Raises:
-        ParameterError: there is none.
+        ParameterError: the directory has none.
+        MissingExtraError: none is named, and those of this version are not installed.
     """
-    places = (PACKAGED, SOURCE_TREE) if directory is None else (directory,)
-    for place in places:
-        if (place / "requirements.json").is_file():
-            return place
-    if directory is not None:
+    if directory is None:
+        return _installed()
+    if not _is_there(directory):
         raise ParameterError(
-            f"{directory} holds no test vectors: there is no requirements.json in it; leave --vectors out for those of "
-            "this package"
+            f"{directory} holds no test vectors: there is no requirements.json in it; leave --vectors out for those "
+            "that are installed"
         )
-    raise ParameterError("no test vectors are installed; name their directory with --vectors")
+    return directory
+
+
+def _installed() -> Path:
+    wanted = secagg.__version__
+    found = importlib.util.find_spec(PACKAGE)
+    if found is not None and found.submodule_search_locations:
+        version = importlib.metadata.version(PACKAGE)
+        if version != wanted:
+            raise MissingExtraError(
+                f"the package secagg-vectors is of version {version}, and secagg of {wanted}; install secagg-vectors "
+                f"{wanted}, or name a directory of vectors with --vectors"
+            )
+        return Path(next(iter(found.submodule_search_locations)))
+    if _is_there(SOURCE_TREE):
+        return SOURCE_TREE
+    raise MissingExtraError(
+        f"the test vectors are a package of their own, secagg-vectors {wanted}, which is not installed: install its "
+        "wheel, or name protocol_specs/vectors of the source tree with --vectors"
+    )
+
+
+def _is_there(directory: Path) -> bool:
+    return (directory / "requirements.json").is_file()
 
 
 def load_vectors(directory: Path) -> Vectors:

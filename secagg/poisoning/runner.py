@@ -24,6 +24,7 @@ from secagg.poisoning.plan import experiments, seeds
 from secagg.poisoning.private import PrivateFederation
 from secagg.poisoning.results import SUITES, AttackRow, Results, Scalar
 from secagg.poisoning.sessions import SessionFederation
+from secagg.poisoning.tasks import require_data
 
 _LEAK: Final = "leak"
 _DRAWN: Final = "siren"
@@ -61,6 +62,7 @@ def run(
         raise ParameterError(f"workers={workers}; give 1 or more")
     if seed < 0:
         raise ParameterError(f"seed={seed} is below 0; give a whole number from 0 on")
+    require_data()
     began = datetime.now(UTC).isoformat(timespec="seconds")
     chosen = [suite for suite in SUITES if not suites or suite in suites]
     jobs = {suite: _jobs(suite, quick, seed) for suite in chosen}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Final
 
 import numpy as np
@@ -93,6 +94,16 @@ class _Source:
     trigger: tuple[int, ...]
     mark: float
     spread: Callable[[Singles], Singles]  # (examples, features) -> (examples, copies, features)
+
+
+def require_data() -> None:
+    """Demand that there are data sets, before work begins in other processes.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed; says how to install it.
+    """
+    if find_spec("sklearn") is None:
+        raise MissingExtraError("poisoning needs scikit-learn, for data: pip install 'secagg[demo]'")
 
 
 def load_task(name: str, clients: int, seed: int, *, skew: float = 0.0) -> Task:
@@ -194,10 +205,9 @@ def _alone(inputs: Singles) -> Singles:
 def _source(name: str) -> _Source:
     if name not in ("digits", "breast_cancer"):
         raise ParameterError(f"there is no task {name!r}; choose digits or breast_cancer")
-    try:
-        from sklearn.datasets import load_breast_cancer, load_digits
-    except ImportError as error:
-        raise MissingExtraError("poisoning needs scikit-learn, for data: pip install 'secagg[demo]'") from error
+    require_data()
+    from sklearn.datasets import load_breast_cancer, load_digits
+
     if name == "digits":
         images, labels = load_digits(return_X_y=True)
         data = Examples((images / 16.0).astype(np.float32), labels.astype(np.int64))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from secagg import ParameterError
+import secagg
+from secagg import MissingExtraError, ParameterError
 from secagg.conformance import conformance_pb2 as pb
 from secagg.conformance import driving
 from secagg.conformance.library_testee import LibraryTestee
@@ -290,6 +291,22 @@ def test_vectors_are_found_where_they_are_named_and_in_the_source_tree(tmp_path:
     with pytest.raises(ParameterError, match="holds no test vectors"):
         find_vectors(tmp_path)
     assert find_vectors(write_vectors(tmp_path / "made", [], [])) == tmp_path / "made"
+
+
+def test_vectors_of_another_version_or_none_are_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secagg.conformance.vectors.SOURCE_TREE", tmp_path)
+    with pytest.raises(MissingExtraError, match=f"secagg-vectors {secagg.__version__}, which is not installed"):
+        find_vectors()
+    (tmp_path / "secagg_vectors-0.0.9.dist-info").mkdir()
+    (tmp_path / "secagg_vectors-0.0.9.dist-info" / "METADATA").write_text("Name: secagg-vectors\nVersion: 0.0.9\n")
+    write_vectors(tmp_path / "secagg_vectors", [], [])
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingExtraError, match=f"version 0.0.9, and secagg of {secagg.__version__}"):
+        find_vectors()
+    (tmp_path / "secagg_vectors-0.0.9.dist-info" / "METADATA").write_text(
+        f"Name: secagg-vectors\nVersion: {secagg.__version__}\n"
+    )
+    assert find_vectors() == tmp_path / "secagg_vectors"
 
 
 @pytest.mark.parametrize(
