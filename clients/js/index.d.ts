@@ -113,6 +113,12 @@ export interface Ledger {
    * @throws {SessionEnd} A10: a later session of the same input was entered
    */
   letLeave(input: string, client: ClientId, session: Uint8Array, reveals: boolean): Promise<void>;
+  /** Whether the client has answered in a phase of a session: `takePart` asks, in a session that is over. */
+  answered?(session: Uint8Array, client: ClientId, phase: string): Promise<boolean>;
+  /** The last snapshot of a session, by its digest: `takePart` goes on from it. */
+  snapshotOf?(session: Uint8Array): Promise<Uint8Array | undefined>;
+  /** Removes the snapshot of a session that is over. */
+  forget?(session: Uint8Array): Promise<void>;
 }
 
 /** A ledger that ends with the page or process. */
@@ -120,6 +126,7 @@ export class MemoryLedger implements Ledger {
   enter(session: Uint8Array, client: ClientId, phase: string, answer: Uint8Array, snapshot?: () => Uint8Array): Promise<void>;
   enterSession(input: string, client: ClientId, session: Uint8Array, repeatedSums: number): Promise<void>;
   letLeave(input: string, client: ClientId, session: Uint8Array, reveals: boolean): Promise<void>;
+  answered(session: Uint8Array, client: ClientId, phase: string): Promise<boolean>;
 }
 
 /**
@@ -137,6 +144,7 @@ export class IndexedDbLedger implements Ledger {
   enter(session: Uint8Array, client: ClientId, phase: string, answer: Uint8Array, snapshot: () => Uint8Array): Promise<void>;
   enterSession(input: string, client: ClientId, session: Uint8Array, repeatedSums: number): Promise<void>;
   letLeave(input: string, client: ClientId, session: Uint8Array, reveals: boolean): Promise<void>;
+  answered(session: Uint8Array, client: ClientId, phase: string): Promise<boolean>;
   /** The last snapshot of a session, by its digest. It holds secrets. */
   snapshotOf(session: Uint8Array): Promise<Uint8Array | undefined>;
   /** Removes the snapshot of a session; what was answered stays entered. */
@@ -258,16 +266,141 @@ export class WorkerSession {
   /** As that of `ClientSession`. */
   receive(message: Uint8Array, work?: Work): Promise<Uint8Array | undefined>;
   endSession(): Promise<void>;
+  /** Whether this client has answered in a phase of this session, in this page or in an earlier one. */
+  answered(phase: Phase): Promise<boolean>;
   /** Removes what is kept of the session, with the secrets in it. */
   forget(): Promise<void>;
   /** Ends the worker. What was answered is kept, and `open` goes on from there. */
   close(): Promise<void>;
 }
 
+/** When a call that failed is made again: waits are drawn evenly from 0 to a bound that doubles. */
+export interface Retry {
+  /** Bound of the first wait: 0.2 unless given. */
+  firstSeconds?: number;
+  /** Bound of all waits: 10 unless given. */
+  longestSeconds?: number;
+  /**
+   * How long a call may go without success, all its repeats together, but for the time in which it waits for news and the
+   * time in which this device is offline: 300 unless given.
+   */
+  giveUpSeconds?: number;
+}
+
+/** What a client over HTTP does, as it happens. */
+export interface Step {
+  /** Name of the session; '' for `attend`. */
+  session: string;
+  /** Of which round it is; '' before the offer is accepted, 'COMPLETED' while only the end is waited for. */
+  round: Phase | '';
+  /**
+   * 'joined': the offer was accepted, or the client goes on where it stood (`resumed`). Of each round 'waiting' for the
+   * server's request, 'working' on the answer, 'sending' it (`sent` of `bytes`), and 'done' once the server has it. In
+   * between 'retrying' in so many `seconds`, and 'offline' until this device is not, each with the reason in `message`.
+   */
+  state: 'joined' | 'waiting' | 'working' | 'sending' | 'done' | 'retrying' | 'offline';
+  resumed?: boolean;
+  sent?: number;
+  bytes?: number;
+  /** What became of the answer: 'repeated' where the server had it, 'late' where the round was closed. */
+  outcome?: 'accepted' | 'repeated' | 'late';
+  seconds?: number;
+  message?: string;
+}
+
+/** What a client takes part with, over HTTP; one of `worker` and `ledger`. */
+export interface Taking {
+  client: ClientId;
+  /** 32 bytes; signs the logins, and messages in the active model. Left out where the server takes anonymous clients. */
+  identityKey?: Uint8Array;
+  /** As that of `Host`. */
+  roster?: ReadonlyMap<ClientId, Uint8Array>;
+  policy: Policy;
+  /** Makes a worker of `secagg-client/worker`, one for each session: in browsers. */
+  worker?: () => Worker;
+  /** Name of the worker's database: 'secagg' unless given. */
+  database?: string;
+  /** Keeps what was answered: in Node. With a `MemoryLedger` a process that ends is out of its session. */
+  ledger?: Ledger;
+  /** As `ClientSession.setInput` takes it. */
+  input?: Readonly<Record<string, Float64Array | Float32Array | BigInt64Array>>
+    | ReadonlyMap<string, Float64Array | Float32Array | BigInt64Array>;
+  weight?: bigint;
+  /** Stops, at any point. To the others this client has dropped out, or goes on later from what is kept. */
+  signal?: AbortSignal;
+  retry?: Retry;
+  onStep?: (step: Step) => void;
+  /** Words that are masked, and all of them. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** A session of which every round was closed with this client. Whether there is a sum is for the operator to know. */
+export interface Participation {
+  state: 'COMPLETED';
+  /** Perhaps one that followed the one it was asked for: the same without clients who made that one end. */
+  session: string;
+  client: ClientId;
+  /** The rounds that were answered, or answered again, in order. */
+  answered: Phase[];
+}
+
+/**
+ * Takes part in one session of a server over HTTP: logs in, answers every request, and is done when the session has
+ * completed. Whatever breaks in between is tried again; called again, also after a page was loaded again, it goes on where
+ * the client stood, and answers no round twice.
+ * @param server https://host, with a port and a path where there are any; http:// on this machine only
+ * @throws {LocalError} an argument that does not fit, or another tab goes on with this client
+ * @throws {DecodeError | Violation} the offer or a message is not what the policy or the protocol allows: the server has
+ *   been told, and the session is over for this client
+ * @throws {SessionEnd} A12: another process of this client answered
+ * @throws {DroppedError} the server goes on without this client, or the session has no input of it
+ * @throws {SessionAbortedError} the session ended without a sum
+ * @throws {UnreachableError} trying again did not help: call again later
+ * @throws {ServiceError} the server refused a call for good
+ * @throws the reason of `signal`
+ */
+export function takePart(server: string, given: Taking & { session: string; input: Taking['input'] & {} }): Promise<Participation>;
+
+/** A session that the server says is open to this client. */
+export interface OpenSession {
+  session: string;
+  /** As the function `takePart`, with what `attend` was given unless given here. */
+  takePart(given?: Partial<Taking>): Promise<Participation>;
+}
+
+/**
+ * Waits for sessions as a member of the server's roster, and gives each one that is open to this client, for ever: a client
+ * that stays. What the server says here is names; each session is held against the policy.
+ * @throws {LocalError | UnreachableError | ServiceError} and the reason of `signal`
+ */
+export function attend(server: string, given: Taking): AsyncGenerator<OpenSession, never, void>;
+
+/** A server cannot be used, or refused a call for good. What was answered is kept. */
+export class ServiceError extends Error {
+  constructor(message: string, refusal?: string);
+  /** Its reason, such as "NOT_IN_COHORT" (docs/http.md); '' where no server of this service gave one. */
+  readonly refusal: string;
+}
+
+/** Trying again did not help for as long as `retry` allows. */
+export class UnreachableError extends ServiceError {}
+
+/** The session ended without a sum. */
+export class SessionAbortedError extends Error {
+  constructor(message: string, rule?: string, successor?: string);
+  /** The id of the reason, such as "A03"; '' where the server does not say. */
+  readonly rule: string;
+  /** The session that follows it, which this client cannot go on in; '' where none does. */
+  readonly successor: string;
+}
+
+/** The server goes on without this client, or the session has no input of it. */
+export class DroppedError extends SessionAbortedError {}
+
 /** A new identity key: 32 bytes. */
 export function generateIdentityKey(): Uint8Array;
 
-/** What the others' rosters have for an identity key: 32 bytes. */
+/** What the others' rosters have for an identity key: 32 bytes. @throws {LocalError} it is no identity key */
 export function verificationKey(identityKey: Uint8Array): Uint8Array;
 
 /** Bytes that are no message of this protocol. */

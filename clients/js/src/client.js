@@ -37,6 +37,12 @@ function checkOfferLength(offer, { largestCohort, largestVector }) {
   if (BigInt(offer.length) > longest) throw new DecodeError('longer than any offer that the policy allows');
 }
 
+/** Refuses what a host takes for a ledger and is none. */
+function checkLedger(ledger) {
+  const missing = ledger && ['enter', 'enterSession', 'letLeave'].find((name) => typeof ledger[name] !== 'function');
+  if (missing) throw new LocalError(`the ledger has no ${missing}; give a MemoryLedger, an IndexedDbLedger or one of your own`);
+}
+
 /** One client in one session. */
 export class Client {
   #busy = false;
@@ -81,6 +87,7 @@ export class Client {
     if (policy?.vectors === undefined || policy.largestVector === undefined) {
       throw new LocalError('the policy is none; make it by clientPolicy({…})');
     }
+    checkLedger(host.ledger);
     checkOfferLength(offer, policy);
     const parameters = decodeParameters(decodeOffer(offer));
     require(parameters.cohort.includes(client), 'C09', () => `client ${client}n is not in the cohort`);
@@ -104,6 +111,7 @@ export class Client {
    */
   static resume(snapshot, host) {
     if (!host.ledger) throw new LocalError('a client goes on from a snapshot with a ledger only');
+    checkLedger(host.ledger);
     const state = thaw('client', snapshot);
     const parameters = decodeParameters(state.parameters);
     try {

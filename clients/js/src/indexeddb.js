@@ -123,6 +123,13 @@ export class IndexedDbLedger {
     });
   }
 
+  /** Whether this client has answered in a phase of a session. */
+  async answered(session, client, phase) {
+    this.#mustBe(client);
+    const store = this.#database.transaction(['answers']).objectStore('answers');
+    return await settled(store.get(`${client} ${hex(session)} ${phase}`)) !== undefined;
+  }
+
   /** The last snapshot of a session, if there is one. */
   async snapshotOf(session) {
     const store = this.#database.transaction(['snapshots']).objectStore('snapshots');

@@ -70,6 +70,11 @@ export class Ledger {
     this.#hashes.set(place, hash);
   }
 
+  /** Whether a client has answered in a phase of a session. */
+  async answered(sessionDigest, client, phase) {
+    return this.#hashes.has(`${hex(sessionDigest)} ${client} ${phase}`);
+  }
+
   /**
    * Enters a session behind the others of its input, when it is offered (R57).
    * @throws {LocalError} shares were revealed in more sessions of this input than may be

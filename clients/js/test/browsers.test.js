@@ -36,6 +36,11 @@ test('what applications import has no server and no tape', () => {
   assert.deepEqual(modules.filter((href) => href.includes('/conformance/')), []);
 });
 
+test('the licence goes with the package', () => {
+  const [ours, whole] = ['../LICENSE', '../../../LICENSE'].map((name) => readFileSync(new URL(name, import.meta.url), 'utf8'));
+  assert.equal(ours, whole);
+});
+
 test('the package has every file that it names, but for what is built', () => {
   const { exports, files } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   const named = [...files, ...Object.values(exports).flatMap((each) => (typeof each === 'string' ? each : Object.values(each)))];

@@ -28,7 +28,7 @@ export class WorkerSession {
   static async open(worker, given) {
     const session = new WorkerSession(worker);
     try {
-      await session.#call('open', { database: 'secagg', ...given });
+      await session.#call('open', { ...given, database: given.database ?? 'secagg' });
     } catch (error) {
       await session.close();
       throw error;
@@ -65,6 +65,11 @@ export class WorkerSession {
 
   endSession() {
     return this.#call('endSession');
+  }
+
+  /** Whether this client has answered in a phase of this session, in this page or in an earlier one. */
+  answered(phase) {
+    return this.#call('answered', phase);
   }
 
   /** Removes what is kept of the session, with the secrets in it: nobody will ask this client anything any more. */

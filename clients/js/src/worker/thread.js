@@ -1,12 +1,10 @@
 /**
  * What runs in the worker: one session, with its ledger in IndexedDB. page.js asks, one call after the other.
  */
-import { Client } from '../client.js';
 import { IndexedDbLedger } from '../indexeddb.js';
-import { decodeParameters } from '../parameters.js';
+import { openSession } from '../opening.js';
 import { LocalError } from '../rules.js';
 import { kindOf } from './failures.js';
-import { decodeOffer } from '../wire.js';
 
 const interrupts = new Map();
 let session;
@@ -15,11 +13,7 @@ let ledger;
 const CALLS = {
   async open({ offer, client, policy, database, ...host }) {
     ledger = await IndexedDbLedger.open(client, database);
-    const { digest } = decodeParameters(decodeOffer(offer));
-    const snapshot = await ledger.snapshotOf(digest);
-    session = snapshot
-      ? Client.resume(snapshot, { ...host, ledger })
-      : await Client.accept(offer, client, policy, { ...host, ledger });
+    session = await openSession({ offer, client, policy, ...host, ledger });
   },
   setInput: ({ values, weight }) => session.setInput(values, weight),
   async receive({ message, interrupted }, id) {
@@ -34,6 +28,7 @@ const CALLS = {
     }
   },
   endSession: () => session.endSession(),
+  answered: (phase) => ledger.answered(session.parameters.digest, session.client, phase),
   forget: () => ledger.forget(session.parameters.digest),
   close: () => ledger?.close(),
 };
