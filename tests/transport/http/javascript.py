@@ -38,8 +38,8 @@ class Javascript:
         self.ends: dict[int, dict[str, Any]] = {}
 
     def states(self, client: int) -> list[tuple[str, str]]:
-        """Round and state of every step of a client."""
-        return [(step["round"], step["state"]) for step in self.steps if step["client"] == client]
+        """State and round of every step of a client."""
+        return [(step["state"], step["round"]) for step in self.steps if step["client"] == client]
 
     async def run(
         self,

@@ -58,17 +58,20 @@ class Participation {
   /** Takes part in a session, which may follow another one; returns what is known of it where one follows it. */
   async takePartIn(session, before) {
     const { client, identityKey } = this.given;
-    let seat;
-    const tell = (news) => this.onStep({ session, round: seat?.phase ?? '', ...news });
+    let round = '';
+    const tell = (news) => {
+      round = news.round ?? round;
+      this.onStep({ session, round, ...news });
+    };
     const calls = new Calls(new Connection(this.endpoint, { session, client }, identityKey, { ...this, tell }));
     const offer = await this.#offer(calls, before);
-    seat = await this.#open(offer, session);
+    const seat = await this.#open(offer, session);
     try {
       const resumed = seat.phase !== 'ADVERTISE_KEYS';
       // Checks the input before anybody hears of this client.
       if (BEFORE_INPUT.includes(seat.phase)) await seat.setInput(this.input, this.weight);
       if (resumed) calls.askAnew();
-      tell({ state: 'joined', resumed });
+      tell({ round: seat.phase, state: 'joined', resumed });
       const answered = await this.#play(seat, calls, tell);
       await seat.forget();
       return { state: 'COMPLETED', session, client, answered };
@@ -114,11 +117,11 @@ class Participation {
     const answered = [];
     let seen = new Uint8Array(0);
     for (;;) {
-      tell({ state: 'waiting' });
+      tell({ round: seat.phase, state: 'waiting' });
       const request = await calls.nextRequest(seen);
       if (!request) break;
       const waitedFor = seat.phase;
-      tell({ state: 'working' });
+      tell({ round: waitedFor, state: 'working' });
       const answer = await seat.receive(request, { signal, onProgress });
       seen = await sha256OfMessage(request);
       // Without an answer the server has ended the session, and says how when it is asked.
