@@ -64,6 +64,7 @@ conformance: $(STAMP)
 	@if $(HAS_NODE); then \
 		npm ci --prefix clients/js --no-audit --no-fund --loglevel error && \
 		npm test --prefix clients/js --silent && npm run types --prefix clients/js --silent && \
+		$(BIN)/pytest -q tests/transport/http/test_javascript.py && \
 		$(BIN)/secagg conformance run --junit build/conformance/javascript.xml -- node protocol_specs/js/testee.js; \
 	else echo "SKIPPED: the JavaScript implementation, which needs Node 20.19 or later and npm"; fi
 

@@ -2,7 +2,7 @@
 import { MemoryLedger, clientPolicy, fixedPoint, takePart } from 'secagg-client';
 
 const policy = clientPolicy({
-  threatModel: 'active', minimumCohort: 20n, maxWeight: 1000n,
+  threatModel: 'active', minimumCohort: 10n, maxWeight: 1000n,
   vectors: { update: fixedPoint({ shape: [1000], clip: 1, aggregate: 'mean' }) },
 });
 

@@ -13,7 +13,7 @@ const policy = clientPolicy({
  * @param {bigint} examples
  * @param {(answer: Uint8Array | undefined) => Promise<Uint8Array>} exchange
  */
-export async function takePart({ offer, client, identityKey, roster }, update, examples, exchange) {
+export async function playSession({ offer, client, identityKey, roster }, update, examples, exchange) {
   const session = await ClientSession.accept(offer, client, policy, { identityKey, roster, ledger: new MemoryLedger() });
   session.setInput({ update }, examples);
   for (let answer; session.phase !== 'ABORTED';) {

@@ -7,7 +7,7 @@ import {
   verificationKey,
 } from 'secagg-client';
 import { Server } from 'secagg-client/conformance';
-import { takePart } from '../examples/round.js';
+import { playSession } from '../examples/round.js';
 import { parametersOf } from './runner.js';
 
 const VECTORS = {
@@ -199,7 +199,7 @@ test('the example of README.md takes part in a session', async () => {
       waiting.set(client, resolve);
     });
     const update = new Float32Array(1000).fill(Number(client) / 100);
-    return takePart({ offer: server.offer, client, identityKey: keys.get(client), roster }, update, 5n, exchange);
+    return playSession({ offer: server.offer, client, identityKey: keys.get(client), roster }, update, 5n, exchange);
   });
   let requests = server.firstRequests;
   for (let round = 0; round < 4; round++) {

@@ -10,6 +10,8 @@ const POLL_SECONDS = 50;
 const SHORTEST_POLL_SECONDS = 0.5;
 const NOTICE_SECONDS = 5;
 const LONGEST_ANSWER_IN_ONE = 1 << 18;
+// For a place among those that upload, and for the server to put the parts together.
+const UPLOAD_SECONDS = 80;
 const PART_BYTES = 1 << 20;
 // A part that is slower is cut off and sent again.
 const SLOWEST_BYTES_PER_SECOND = 4096;
@@ -18,15 +20,15 @@ const OUTCOMES = [undefined, 'accepted', 'repeated', 'late'];
 const SESSION_NAME = /^[A-Za-z0-9._-]{1,128}(~[1-9][0-9]?)?$/;
 
 /**
- * What a call asks for after a request: it waits for it in its first attempt, and not when it is made again, since a reply
- * is what says that the server is there.
+ * How long a call waits for news: in its first attempt, and not when it is made again, since a reply is what says that the
+ * server is there.
  */
-function asking(seen) {
-  let waitMilliseconds = 1000 * POLL_SECONDS;
+function waiting() {
+  let seconds = POLL_SECONDS;
   return () => {
-    const next = { seen, waitMilliseconds };
-    waitMilliseconds = 0;
-    return next;
+    const waitMilliseconds = 1000 * seconds;
+    seconds = 0;
+    return { waitMilliseconds };
   };
 }
 
@@ -91,23 +93,23 @@ export class Calls {
   }
 
   #ask(seen) {
-    const next = asking(seen);
-    return this.#connection.call('NextRequest', (post) => post('NextRequest', next(), POLL_SECONDS + CALL_SECONDS), { waits: true });
+    const wait = waiting();
+    const attempt = (post) => post('NextRequest', { seen, ...wait() }, POLL_SECONDS + CALL_SECONDS);
+    return this.#connection.call('NextRequest', attempt, { waits: true });
   }
 
   /**
-   * Hands in an answer until the server has it.
+   * Hands in an answer until the server has it. What is asked next may come with the reply, but is not waited for here:
+   * when the server has the answer is news, too.
    * @param {Uint8Array} answer
    * @param {Uint8Array} request SHA-256 of the request that it answers
    * @param {(bytes: number) => void} sent told how many bytes the server has
    * @returns {Promise<string>} 'accepted', 'repeated' or 'late'
    */
   async answer(answer, request, sent) {
-    const next = asking(request);
+    const next = { seen: request };
     if (answer.length > LONGEST_ANSWER_IN_ONE) return this.#upload(answer, next, sent);
-    const seconds = CALL_SECONDS + POLL_SECONDS;
-    const attempt = (post) => post('Answer', { answer, next: next() }, seconds);
-    return this.#outcome(await this.#connection.call('Answer', attempt, { waits: true }));
+    return this.#outcome(await this.#connection.call('Answer', (post) => post('Answer', { answer, next }, CALL_SECONDS)));
   }
 
   /** Tells the server that this client leaves, once, without waiting long. */
@@ -119,21 +121,20 @@ export class Calls {
   async #upload(answer, next, sent) {
     const totalBytes = BigInt(answer.length);
     const sha256 = await sha256OfMessage(answer);
-    const seconds = CALL_SECONDS + POLL_SECONDS;
     let at;
     const step = async (post) => {
       const from = at;
       at = undefined;
-      if (from === undefined) return post('BeginUpload', { totalBytes, sha256, next: next() }, seconds);
+      if (from === undefined) return post('BeginUpload', { totalBytes, sha256, next }, CALL_SECONDS);
       const part = answer.subarray(from, from + PART_BYTES);
-      const reply = await post(`UploadPart?offset=${from}`, part, seconds + part.length / SLOWEST_BYTES_PER_SECOND);
+      const reply = await post(`UploadPart?offset=${from}`, part, UPLOAD_SECONDS + part.length / SLOWEST_BYTES_PER_SECOND);
       if (!reply.answer && Number(reply.receivedBytes ?? 0n) === from) {
         throw new CallFailure(`the server has ${from} bytes as before`, { again: true });
       }
       return reply;
     };
     for (;;) {
-      const reply = await this.#connection.call('UploadAnswer', step, { waits: true });
+      const reply = await this.#connection.call('UploadAnswer', step);
       if (reply.answer) return this.#outcome(reply.answer);
       const received = reply.receivedBytes ?? 0n;
       if (received > totalBytes) throw new ServiceError(`the server has ${received} bytes, and there are ${totalBytes}`);
@@ -145,12 +146,9 @@ export class Calls {
   /** All sessions that are open to this member, as soon as there is another one; after a while in any case. */
   async nextSessions(seen) {
     const begun = performance.now();
-    let waitMilliseconds = 1000 * POLL_SECONDS;
-    const { sessions } = await this.#connection.call('NextSession', (post) => {
-      const asked = { seen, waitMilliseconds };
-      waitMilliseconds = 0;
-      return post('NextSession', asked, POLL_SECONDS + CALL_SECONDS);
-    }, { waits: true });
+    const wait = waiting();
+    const attempt = (post) => post('NextSession', { seen, ...wait() }, POLL_SECONDS + CALL_SECONDS);
+    const { sessions } = await this.#connection.call('NextSession', attempt, { waits: true });
     const strange = sessions.find((name) => !SESSION_NAME.test(name));
     if (strange !== undefined) throw new ServiceError(`the server names an open session that can be none: ${strange.slice(0, 40)}`);
     if (sessions.length > MOST_SESSIONS) throw new ServiceError(`the server names ${sessions.length} open sessions, above ${MOST_SESSIONS}`);

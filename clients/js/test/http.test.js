@@ -1,0 +1,369 @@
+/** Whole sessions over HTTP with a service that lies, breaks or is away; and arguments that are none. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, test } from 'node:test';
+import {
+  DroppedError, LocalError, MemoryLedger, ServiceError, SessionAbortedError, SessionEnd, UnreachableError, Violation, attend,
+  clientPolicy, fixedPoint, generateIdentityKey, takePart, verificationKey,
+} from 'secagg-client';
+import { contribute } from '../examples/http.js';
+import { Endpoint } from '../src/http/endpoint.js';
+import { encodeMessage, encodeOffer } from '../src/wire.js';
+import { Service, refusal } from './http/service.js';
+import { filled, parametersOf } from './runner.js';
+
+const update = fixedPoint({ shape: [1000], clip: 1, aggregate: 'mean' });
+const VECTORS = [{ ...update, name: 'update' }];
+const QUICK = { firstSeconds: 0.001, longestSeconds: 0.002 };
+const IMPATIENT = { ...QUICK, giveUpSeconds: 0.05 };
+const running = [];
+
+after(() => Promise.all(running.map((service) => service.stop())));
+
+/** A service with a session of clients 10, 11, …, and what each takes part with. */
+async function open(changes = {}) {
+  const parameters = parametersOf({ n: 3, active: true, threshold: 2, minimum: 2, vectors: VECTORS, maxWeight: 1000n, ...changes });
+  const keys = new Map(parameters.cohort.map((id) => [id, generateIdentityKey()]));
+  const roster = new Map([...keys].map(([id, key]) => [id, verificationKey(key)]));
+  const service = await new Service(parameters, roster).start();
+  running.push(service);
+  const policy = clientPolicy({ threatModel: 'active', minimumCohort: 2n, maxCorrupt: 0, maxDropout: 0 });
+  const given = (client) => ({
+    session: 'round-7', client, identityKey: keys.get(client), roster, policy, ledger: new MemoryLedger(), retry: QUICK,
+    input: { update: new Float32Array(Number(update.shape[0])).fill(Number(client) / 100) }, weight: 5n,
+  });
+  return { service, parameters, keys, roster, given };
+}
+
+const everybody = ({ service, parameters, given }, changes = () => ({})) =>
+  Promise.all(parameters.cohort.map((client) => takePart(service.address, { ...given(client), ...changes(client) })));
+
+/** How the first client ends where the service does this instead of what is honest. */
+async function lie(lies, changes = {}) {
+  const world = await open();
+  Object.assign(world.service.lies, lies);
+  const error = await takePart(world.service.address, { ...world.given(10n), retry: IMPATIENT, ...changes }).catch((found) => found);
+  return { error, ...world.service, service: world.service };
+}
+
+test('the example of README.md takes part over HTTP', async () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const example = readFileSync(new URL('../examples/http.js', import.meta.url), 'utf8');
+  assert.ok(readme.includes(example.replace('// @ts-check\n', '')));
+  const { service, parameters, keys, roster } = await open({ n: 10, threshold: 7 });
+  const lines = [];
+  const outcomes = await Promise.all(parameters.cohort.map((client) => {
+    const invitation = { server: service.address, session: 'round-7', client, identityKey: keys.get(client), roster };
+    return contribute(invitation, new Float32Array(1000).fill(Number(client) / 100), 5n, (line) => lines.push(line));
+  }));
+  assert.ok(outcomes.every(({ state }) => state === 'COMPLETED'));
+  assert.ok(lines.includes('MASKED_INPUT sending '));
+  assert.equal(service.server.result.totalWeight, 50n);
+  assert.ok(Math.abs(service.server.result.vectors[0].reals[0] - 0.145) < 1e-4);
+});
+
+test('what breaks once is done again, and no answer is another one the second time', async () => {
+  for (const name of ['Challenge', 'Login', 'NextRequest', 'Answer']) {
+    const world = await open();
+    let calls = 0;
+    world.service.lies[name] = async (_request, honest) => {
+      calls += 1;
+      if (calls % 2) return name === 'Answer' && calls % 4 === 1 ? { status: 502, type: 'text/html', body: 'away' } : 'broken';
+      return honest();
+    };
+    const outcomes = await everybody(world);
+    assert.ok(outcomes.every(({ state }) => state === 'COMPLETED'), name);
+    assert.equal(world.service.answers.length, 5 * 3, name);
+  }
+});
+
+test('a long answer goes up in parts, from where the service says that it is', async () => {
+  const length = 600_000;
+  const world = await open({ vectors: [{ ...VECTORS[0], shape: [BigInt(length)] }] });
+  const lengths = [];
+  let cut = 0;
+  world.service.lies.UploadPart = async (part, honest, client) => {
+    if (client !== 10n) return honest();
+    lengths.push(part.length);
+    cut += 1;
+    if (cut === 1) {
+      // What came counts, although the reply is lost.
+      await world.service.giveUploadPart(part.subarray(0, 300_000), client, 0);
+      return 'broken';
+    }
+    return cut === 2 ? refusal(503, { reason: 'TRY_AGAIN', retry: true, message: 'announce it' }) : honest();
+  };
+  const steps = [];
+  await everybody(world, (client) => ({
+    input: { update: new Float32Array(length).fill(0.25) }, ...(client === 10n && { onStep: (step) => steps.push(step) }),
+  }));
+  const [{ bytes }] = steps.filter(({ state, round }) => state === 'sending' && round === 'MASKED_INPUT');
+  const whole = 1 << 20;
+  const rest = bytes - 300_000 - whole;
+  assert.deepEqual(lengths, [whole, whole, whole, rest]);
+  assert.ok(steps.some(({ state, sent }) => state === 'sending' && sent === 300_000));
+  assert.ok(Math.abs(world.service.server.result.vectors[0].reals[0] - 0.25) < 1e-4);
+});
+
+test('a token that is forgotten leads to another login', async () => {
+  const world = await open();
+  const forgotten = new Set();
+  world.service.lies.Answer = (_request, honest, client) => {
+    if (forgotten.has(client)) return honest();
+    forgotten.add(client);
+    return refusal(401, { reason: 'TOKEN_UNKNOWN', retry: true, message: 'log in again' });
+  };
+  await everybody(world);
+  assert.equal(world.service.calls.filter((name) => name === 'Login').length, 6);
+  const { error } = await lie({ Answer: () => refusal(401, { reason: 'TOKEN_UNKNOWN', retry: true, message: 'who?' }) });
+  assert.ok(error instanceof UnreachableError && error.refusal === 'TOKEN_UNKNOWN');
+});
+
+test('a service that lies is left with a sentence, and told', async () => {
+  const early = ({ parameters }) => encodeMessage(parameters.digest, 'UnmaskingRequest', {});
+  const lies = [['Violation', 'A07', early], ['DecodeError', 'A08', () => Uint8Array.of(255)]];
+  for (const [kind, reason, lying] of lies) {
+    const liar = await open();
+    liar.service.lies.NextRequest = () => ({ request: lying(liar) });
+    const answers = [];
+    liar.service.lies.Answer = async ({ answer }) => {
+      answers.push(answer);
+      return { outcome: 1 };
+    };
+    const error = await takePart(liar.service.address, liar.given(10n)).catch((found) => found);
+    assert.equal(error.constructor.name, kind);
+    assert.match(error.message, /^the server broke a rule of the protocol, and this client has left the session: /);
+    const notice = encodeMessage(liar.parameters.digest, 'Abort', { reason });
+    assert.deepEqual(answers.slice(1).map((bytes) => [...bytes]), [[...notice]]);
+  }
+});
+
+test('an offer that the policy does not take is refused with a sentence, and nothing is answered', async () => {
+  const policy = clientPolicy({ threatModel: 'active', minimumCohort: 20n });
+  const { error, answers } = await lie({}, { policy });
+  assert.ok(error instanceof Violation && error.rule === 'C02');
+  assert.equal(error.message, 'this client does not take part in round-7: the cohort has 3 clients; the policy wants 20 (rule C02)');
+  assert.deepEqual(answers, []);
+  const other = encodeOffer(parametersOf({ active: true, vectors: VECTORS, nonce: filled(3), cohort: [1n, 2n, 3n], n: 3 }).encoded);
+  const stranger = await lie({ Login: async (_request, honest) => ({ ...await honest(), offer: other }) });
+  assert.equal(stranger.error.rule, 'C09');
+  assert.deepEqual(stranger.answers, []);
+});
+
+test('who asks again what was answered, or gives no reply of the service, is named', async () => {
+  const world = await open();
+  world.service.lies.Answer = async () => ({ outcome: 1 });
+  world.service.lies.NextRequest = () => ({ request: world.service.requests.get(10n) });
+  await assert.rejects(takePart(world.service.address, world.given(10n)), /asks again what was answered/);
+  const html = () => ({ status: 200, type: 'text/html', body: '' });
+  for (const name of ['Challenge', 'Login', 'Answer']) {
+    const { error, calls } = await lie({ [name]: html });
+    assert.ok(error instanceof ServiceError && !(error instanceof UnreachableError), name);
+    assert.match(error.message, /not the service's but of something between/);
+    assert.equal(calls.at(-1), name);
+  }
+  const redirect = { status: 307, type: 'text/plain', body: '', headers: { Location: '/secagg/v1/Login' } };
+  assert.match((await lie({ Challenge: () => redirect })).error.message, /HTTP 307 is no reply of secagg/);
+  assert.match((await lie({ Login: () => ({ status: 200, type: 'application/x-protobuf', body: Uint8Array.of(255) }) })).error.message,
+    /1 bytes are no reply to Login/);
+  assert.match((await lie({ Login: async () => ({ status: 403, type: 'text/html', body: 'x'.repeat(70_000) }) })).error.message,
+    /a reply of more than 65536 bytes/);
+});
+
+test('nothing but a nonce is signed', async () => {
+  for (const length of [0, 31, 513]) {
+    const { error, calls } = await lie({ Challenge: () => ({ nonce: new Uint8Array(length) }) });
+    assert.match(error.message, new RegExp(`gave a nonce of ${length} bytes`));
+    assert.deepEqual(calls, ['Challenge']);
+  }
+});
+
+test('how a session ends for a client is an error of its own', async () => {
+  const news = (next) => ({ Login: async (_request, honest) => ({ ...await honest(), next }) });
+  const ended = await lie(news({ ended: { reasonId: 'A03', reason: 'TOO_FEW', successor: '' } }));
+  assert.ok(ended.error instanceof SessionAbortedError && ended.error.rule === 'A03');
+  assert.equal(ended.error.message, 'the session ended without a sum: TOO_FEW [A03]');
+  const dropped = await lie(news({ dropped: { reasonId: 'S05', reason: 'SECOND_ANSWER_DIFFERS' } }));
+  assert.ok(dropped.error instanceof DroppedError && dropped.error.rule === 'S05');
+  assert.match(dropped.error.message, /two tabs or processes run as this client/);
+  const without = await lie(news({ ended: { completed: true } }));
+  assert.ok(without.error instanceof DroppedError);
+  assert.match(without.error.message, /sent no input to it/);
+  const refused = await lie({ Answer: () => refusal(410, { reason: 'DROPPED', ruleId: 'S02', message: 'gone' }) });
+  assert.ok(refused.error instanceof DroppedError && refused.error.rule === 'S02');
+  const unknown = await lie({ Challenge: () => refusal(404, { reason: 'UNKNOWN_SESSION', message: 'no such session' }) });
+  assert.ok(unknown.error instanceof ServiceError && unknown.error.refusal === 'UNKNOWN_SESSION');
+  assert.match(unknown.error.message, /no such session$/);
+  assert.deepEqual([ended, dropped, without].flatMap(({ answers }) => answers), []);
+});
+
+test('a second answer to a round is refused by what is kept, and the server does not hear that the other one left', async () => {
+  const world = await open();
+  const given = world.given(10n);
+  world.service.lies.Answer = () => refusal(403, { reason: 'NOT_IN_COHORT', message: 'go away' });
+  await assert.rejects(takePart(world.service.address, given), ServiceError);
+  delete world.service.lies.Answer;
+  const error = await takePart(world.service.address, given).catch((found) => found);
+  assert.ok(error instanceof SessionEnd && error.rule === 'A12');
+  assert.match(error.message, /^another answer was given in this round before/);
+  assert.deepEqual(world.service.answers, []);
+});
+
+test('a client goes on from its ledger, gives the same answers, and knows of a session that is over', async () => {
+  const world = await open();
+  const kept = new Map();
+  class Kept extends MemoryLedger {
+    async enter(session, client, phase, answer, snapshot) {
+      await super.enter(session, client, phase, answer);
+      kept.set(client, snapshot());
+    }
+
+    snapshotOf() {
+      return kept.get(10n);
+    }
+
+    forget() {
+      kept.delete(10n);
+    }
+  }
+  const ledger = new Kept();
+  const rounds = ['ADVERTISE_KEYS', 'SHARE_KEYS', 'MASKED_INPUT', 'CONSISTENCY_CHECK', 'UNMASKING'];
+  const others = [11n, 12n].map((client) => takePart(world.service.address, world.given(client)));
+  const whole = new Map();
+  world.service.lies.Answer = ({ answer }, honest, client) => {
+    if (client === 10n) whole.set(String(answer), (whole.get(String(answer)) ?? 0) + 1);
+    return honest();
+  };
+  // Stopped before each answer leaves, and after; with the last one the session is over.
+  for (const at of rounds.flatMap((round) => [[round, 'sending'], [round, 'done']]).slice(0, -1)) {
+    const stop = new AbortController();
+    const onStep = ({ round, state }) => { if (round === at[0] && state === at[1]) stop.abort(new Error('the page is gone')); };
+    const given = { ...world.given(10n), ledger, signal: stop.signal, onStep };
+    await assert.rejects(takePart(world.service.address, given), /the page is gone/, at.join());
+  }
+  const steps = [];
+  const outcome = await takePart(world.service.address, { ...world.given(10n), ledger, onStep: (step) => steps.push(step) });
+  assert.deepEqual([outcome.state, steps[0].state, steps[0].resumed], ['COMPLETED', 'joined', true]);
+  await Promise.all(others);
+  assert.equal(whole.size, rounds.length, 'one answer for each round, whatever how often');
+  assert.equal(world.service.server.phase, 'COMPLETED');
+  assert.equal(kept.has(10n), false);
+  assert.equal((await takePart(world.service.address, { ...world.given(10n), ledger })).state, 'COMPLETED');
+});
+
+test('a client that is offline waits until it is not, and says so', async () => {
+  const world = await open();
+  const before = globalThis.navigator;
+  const events = new EventTarget();
+  let onLine = true;
+  const globals = {
+    navigator: { get onLine() { return onLine; } },
+    addEventListener: (...given) => events.addEventListener(...given),
+    removeEventListener: (...given) => events.removeEventListener(...given),
+  };
+  for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true });
+  try {
+    const steps = [];
+    const onStep = (step) => {
+      steps.push(step);
+      if (step.round === 'SHARE_KEYS' && step.state === 'sending' && onLine) {
+        onLine = false;
+        world.service.lies.Answer = () => 'broken';
+        world.service.lies.NextRequest = () => 'broken';
+      }
+      if (step.state === 'offline') {
+        setImmediate(() => {
+          onLine = true;
+          world.service.lies = {};
+          events.dispatchEvent(new Event('online'));
+        });
+      }
+    };
+    const retry = { ...QUICK, giveUpSeconds: 600 };
+    await everybody(world, (client) => ({ retry, ...(client === 10n && { onStep }) }));
+    const offline = steps.filter(({ state }) => state === 'offline');
+    assert.deepEqual(offline.map(({ round, message }) => [round, message]),
+      [['SHARE_KEYS', 'this device is offline; waiting until it is not']]);
+  } finally {
+    delete globalThis.addEventListener;
+    delete globalThis.removeEventListener;
+    if (before) Object.defineProperty(globalThis, 'navigator', { value: before, configurable: true });
+    else delete globalThis.navigator;
+  }
+});
+
+test('who cannot be reached is named, with what to check', async () => {
+  const world = await open();
+  await world.service.stop();
+  const steps = [];
+  const given = { ...world.given(10n), retry: IMPATIENT, onStep: (step) => steps.push(step) };
+  const error = await takePart(world.service.address, given).catch((found) => found);
+  assert.ok(error instanceof UnreachableError);
+  assert.match(error.message, /did not do GetOffer within 0.05 s; the last failure: nothing came from .*ECONNREFUSED.*check whether it runs with/);
+  assert.ok(steps.every(({ state, seconds }) => state === 'retrying' && seconds >= 0));
+  // Started again on the same port, it is found by the next attempt.
+  const again = takePart(world.service.address, { ...world.given(10n), retry: QUICK, signal: AbortSignal.timeout(60_000) });
+  await world.service.start();
+  await Promise.all([again, ...[11n, 12n].map((client) => takePart(world.service.address, world.given(client)))]);
+});
+
+test('it stops at any point', async () => {
+  const world = await open();
+  await assert.rejects(takePart(world.service.address, { ...world.given(10n), signal: AbortSignal.abort(new Error('not now')) }), /not now/);
+  assert.deepEqual(world.service.calls, []);
+  const stop = new AbortController();
+  const onStep = ({ round, state }) => { if (round === 'SHARE_KEYS' && state === 'waiting') setImmediate(() => stop.abort(new Error('enough'))); };
+  await assert.rejects(takePart(world.service.address, { ...world.given(10n), signal: stop.signal, onStep }), /enough/);
+});
+
+test('a member hears of sessions, and what the server names is bounded', async () => {
+  const world = await open();
+  const given = { ...world.given(10n), session: undefined, input: undefined };
+  const found = [];
+  for await (const { session } of attend(world.service.address, given)) {
+    found.push(session);
+    if (found.length === 2) break;
+  }
+  assert.deepEqual(found, ['session-0', 'session-1']);
+  const lies = { '../x': /can be none: \.\.\/x/, [['a', 'b'].join('/')]: /can be none/ };
+  for (const [name, message] of Object.entries(lies)) {
+    world.service.lies.NextSession = () => ({ sessions: [name] });
+    await assert.rejects(attend(world.service.address, given).next(), message);
+  }
+  world.service.lies.NextSession = () => ({ sessions: Array.from({ length: 1025 }, (_, i) => `s${i}`) });
+  await assert.rejects(attend(world.service.address, given).next(), /names 1025 open sessions, above 1024/);
+});
+
+test('arguments that are none are one sentence each, before anything is sent', async () => {
+  const world = await open();
+  const wrong = {
+    '^identity is nothing that is taken here': { identity: filled(1) },
+    '^give either worker, a function': { ledger: undefined },
+    '^worker is no function': { worker: {} },
+    '^the ledger has no enter; give a MemoryLedger': { ledger: {} },
+    '^there is no session; give its name': { session: undefined },
+    '^the client is a number; ids are bigint': { client: 10 },
+    '^the identity key is no Uint8Array of 32 bytes': { identityKey: filled(1).subarray(1) },
+    '^giveUpSeconds is 0; give seconds above 0': { retry: { giveUpSeconds: 0 } },
+    '^the input is no object': { input: undefined },
+  };
+  for (const [message, changes] of Object.entries(wrong)) {
+    const error = await takePart(world.service.address, { ...world.given(10n), ...changes }).catch((found) => found);
+    assert.ok(error instanceof LocalError, `${message}: ${error.stack}`);
+    assert.match(error.message, new RegExp(message));
+  }
+  assert.deepEqual(world.service.answers, []);
+  assert.throws(() => verificationKey(filled(1).subarray(1)), { constructor: LocalError, message: /Uint8Array of 32 bytes/ });
+});
+
+test('addresses are those of services, with TLS unless they are of this machine', () => {
+  for (const address of ['', 'sums.example.org', 'sums.example.org:8443', 'grpc://localhost:1', 'https://a@localhost', 'https://x?y=1', 'https://x#y']) {
+    assert.throws(() => new Endpoint(address), { constructor: LocalError, message: /is no address/ }, address);
+  }
+  assert.throws(() => new Endpoint('http://sums.example.org'), /is without TLS, which is for trials on this machine alone; give https:/);
+  for (const address of ['http://localhost:1', 'http://127.0.0.1:1', 'http://[::1]:1']) assert.ok(new Endpoint(address));
+  const named = (address) => new Endpoint(address).serverName;
+  assert.equal(named('https://Sums.example.org/behind/a/path/'), 'sums.example.org');
+  assert.equal(named('https://[::1]:8443'), '::1');
+  assert.equal(new Endpoint('https://sums.example.org/behind/a/path/').base, 'https://sums.example.org/behind/a/path/secagg/v1/');
+});
