@@ -141,9 +141,9 @@ ROOMS: Final[dict[str, Room]] = {
         "crypto.secret parameters.arguments executor errors",
     ),
     "identity": Room(
-        "identity keys, signed rosters, certificates as files",
-        "sessions",
-        "store.durable crypto parameters.arguments canonical errors",
+        "identity keys, signed rosters, invitations, certificates as files",
+        "what happens in a session",
+        "store.base store.durable crypto parameters.arguments canonical errors",
     ),
     "store": Room(
         "names, entries and files that survive",

@@ -48,6 +48,9 @@ class Label(bytes, Enum):
         TOPOLOGY_PERMUTATION: hash by which clients are ordered on the ring.
         SNAPSHOT: checksum of a session's snapshot.
         ROSTER: signature of an authority over a roster file.
+        INVITATIONS: signature of an authority over a file of invitations.
+        INVITATION: what the invitation in a link begins with, and its checksum.
+        INVITATION_CLAIM: signatures by which the holder of an invitation names a key of its own.
         LOGIN: signature by which a caller of the network service proves who it is.
         LOGIN_NONCE: key of the seal by which a server knows its nonces again.
         LOGIN_TOKEN: key of the seal by which a server knows its tokens again.
@@ -86,6 +89,9 @@ class Label(bytes, Enum):
     TOPOLOGY_PERMUTATION = b"secagg/v1 topology permutation"
     SNAPSHOT = b"secagg/v1 snapshot"
     ROSTER = b"secagg/v1 roster"
+    INVITATIONS = b"secagg/v1 list of invitations"
+    INVITATION = b"secagg/v1 link of an invitation"
+    INVITATION_CLAIM = b"secagg/v1 claim to an invitation"
     LOGIN = b"secagg/v1 login"
     LOGIN_NONCE = b"secagg/v1 nonce of a login"
     LOGIN_TOKEN = b"secagg/v1 token of a login"

@@ -7,7 +7,7 @@ and is verified with the authority's certificates. Must not know sessions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,12 +27,14 @@ class Directory:
         serial: of a signed roster; None for certificates, which have none.
         expires: of a signed roster, UTC; None for certificates, which expire one by one.
         authority: the public key that signed it; None for certificates.
+        content: the file of a signed roster, to hand it on; nothing for certificates.
     """
 
     keys: Mapping[int, bytes]
     serial: int | None
     expires: datetime | None
     authority: bytes | None = None
+    content: bytes = field(default=b"", repr=False)
 
 
 def load_directory(roster: Path, authority: Path, *, at: datetime | None = None, minimum_serial: int = 1) -> Directory:
@@ -60,7 +62,7 @@ def load_directory(roster: Path, authority: Path, *, at: datetime | None = None,
         signed = verify_roster(content, trusted, at=now, minimum_serial=minimum_serial)
     except ParameterError as error:
         raise ParameterError(f"{roster}: {error}") from error
-    return Directory(signed.keys, signed.serial, signed.expires, signed.authority)
+    return Directory(signed.keys, signed.serial, signed.expires, signed.authority, content)
 
 
 def read_roster(roster: Path) -> Directory:
@@ -75,4 +77,4 @@ def read_roster(roster: Path) -> Directory:
     except ParameterError as error:
         hint = "" if content.lstrip().startswith(b"{") else "; certificates are shown with --authority"
         raise ParameterError(f"{roster}: {error}{hint}") from error
-    return Directory(signed.keys, signed.serial, signed.expires, signed.authority)
+    return Directory(signed.keys, signed.serial, signed.expires, signed.authority, content)

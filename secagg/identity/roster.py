@@ -7,7 +7,6 @@ client can refuse a roster older than the one it knows. Must not know files, ses
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,14 +18,17 @@ from secagg.crypto.labels import Label
 from secagg.crypto.signing import PUBLIC_BYTES, SIGNATURE_BYTES, IdentityKey, verify
 from secagg.errors import ParameterError
 from secagg.identity.fingerprints import fingerprint
-from secagg.parameters.arguments import as_whole
+from secagg.identity.signed_json import TIME, Kind, check_number, whole_seconds
 
-FORMAT: Final = "secagg roster"
 VERSION: Final = 1
 MAX_ROSTER_BYTES: Final = 1 << 26
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
-_FIELDS: Final = frozenset({"format", "version", "serial", "issued", "expires", "clients", "authority", "signature"})
-_MAX_U64: Final = 2**64 - 1
+_KIND: Final = Kind(
+    "roster",
+    VERSION,
+    frozenset({"serial", "issued", "expires", "clients", "authority", "signature"}),
+    "secagg enroll",
+    "the authority",
+)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
@@ -61,8 +63,8 @@ class SignedRoster:
                 below 1, times without a zone, or an expiry that is not after the issue.
         """
         checked = checked_keys(keys.items())
-        serial = _check_number("serial", serial, 1)
-        issued, expires = _whole_seconds(issued), _whole_seconds(expires)
+        serial = check_number("serial", serial, 1)
+        issued, expires = whole_seconds(issued), whole_seconds(expires)
         if expires <= issued:
             raise ParameterError(f"a roster that expires at {expires} and is issued at {issued} is never valid")
         text = _signed_text(checked, serial, issued, expires, authority.public)
@@ -70,19 +72,14 @@ class SignedRoster:
 
     def encode(self) -> bytes:
         """Return the file's content: JSON, one client a line."""
-        head = {
-            "format": FORMAT,
-            "version": VERSION,
+        values = {
             "serial": self.serial,
-            "issued": self.issued.strftime(_TIME),
-            "expires": self.expires.strftime(_TIME),
+            "issued": self.issued.strftime(TIME),
+            "expires": self.expires.strftime(TIME),
             "authority": self.authority.hex(),
             "signature": self.signature.hex(),
         }
-        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
-        clients = [json.dumps({"id": client, "key": key.hex()}) for client, key in self.keys.items()]
-        lines.append(' "clients": [\n  ' + ",\n  ".join(clients) + "\n ]")
-        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+        return _KIND.encode(values, self.keys)
 
 
 def verify_roster(content: bytes, authority: bytes, *, at: datetime | None, minimum_serial: int = 1) -> SignedRoster:
@@ -97,17 +94,17 @@ def verify_roster(content: bytes, authority: bytes, *, at: datetime | None, mini
     Raises:
         ParameterError: no roster, another authority, a wrong signature, expired, not valid yet, or too old a serial.
     """
-    fields = _parsed(content)
-    named = _hexadecimal(fields, "authority", PUBLIC_BYTES)
+    fields = _KIND.read(content)
+    named = fields.hexadecimal("authority", PUBLIC_BYTES)
     if named != authority:
         raise ParameterError(
             f"the roster is signed by the authority with fingerprint {fingerprint(named)}, and the one to trust has "
             f"{fingerprint(authority)}; get the roster of this deployment"
         )
-    serial = _check_number("serial", fields["serial"], 1)
-    issued, expires = _time(fields, "issued"), _time(fields, "expires")
-    keys = checked_keys(_entries(fields["clients"]))
-    signature = _hexadecimal(fields, "signature", SIGNATURE_BYTES)
+    serial = fields.number("serial", 1)
+    issued, expires = fields.time("issued"), fields.time("expires")
+    keys = checked_keys(fields.clients(PUBLIC_BYTES))
+    signature = fields.hexadecimal("signature", SIGNATURE_BYTES)
     if not verify(authority, _signed_text(keys, serial, issued, expires, authority), signature):
         raise ParameterError(
             "the roster's signature does not fit its content: it was changed after the authority signed it; "
@@ -117,7 +114,7 @@ def verify_roster(content: bytes, authority: bytes, *, at: datetime | None, mini
         raise ParameterError(f"the roster has serial {serial}, older than {minimum_serial}; get the newest one")
     if at is not None and not issued - _CLOCK_SKEW <= at < expires:
         raise ParameterError(
-            f"the roster is valid from {issued:{_TIME}} to {expires:{_TIME}}, and it is {at.astimezone(UTC):{_TIME}}; "
+            f"the roster is valid from {issued:{TIME}} to {expires:{TIME}}, and it is {at.astimezone(UTC):{TIME}}; "
             "have the authority sign it again with `secagg enroll`, or set this clock"
         )
     return SignedRoster(keys, serial, issued, expires, authority, signature)
@@ -129,10 +126,10 @@ def named_authority(content: bytes) -> bytes:
     Raises:
         ParameterError: no roster.
     """
-    return _hexadecimal(_parsed(content), "authority", PUBLIC_BYTES)
+    return _KIND.read(content).hexadecimal("authority", PUBLIC_BYTES)
 
 
-def checked_keys(entries: Iterable[tuple[Any, Any]]) -> Mapping[int, bytes]:
+def checked_keys(entries: Iterable[tuple[Any, Any]], where: str = "roster") -> Mapping[int, bytes]:
     """Return client id to key, by ascending id.
 
     Raises:
@@ -141,14 +138,14 @@ def checked_keys(entries: Iterable[tuple[Any, Any]]) -> Mapping[int, bytes]:
     keys: dict[int, bytes] = {}
     owners: dict[bytes, int] = {}
     for client, key in entries:
-        client = _check_number("client id", client, 0)
+        client = check_number("client id", client, 0)
         if not isinstance(key, bytes) or len(key) != PUBLIC_BYTES:
             raise ParameterError(f"the key of client {client} is not {PUBLIC_BYTES} bytes; give IdentityKey.public")
         if client in keys:
-            raise ParameterError(f"client {client} stands in the roster twice; keep one key for each id")
+            raise ParameterError(f"client {client} stands in the {where} twice; keep one key for each id")
         other = owners.setdefault(key, client)
         if other != client:
-            raise ParameterError(f"clients {other} and {client} have one key in the roster; each signs with its own")
+            raise ParameterError(f"clients {other} and {client} have one key in the {where}; each signs with its own")
         keys[client] = key
     return MappingProxyType(dict(sorted(keys.items())))
 
@@ -159,75 +156,3 @@ def _signed_text(
     entries: list[CanonicalValue] = [(client, key) for client, key in keys.items()]
     times = (int(issued.timestamp()), int(expires.timestamp()))
     return encode_fields(Label.ROSTER, VERSION, authority, serial, *times, entries)
-
-
-def _parsed(content: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(content, object_pairs_hook=_without_repeats)
-    except ParameterError:
-        raise
-    except (ValueError, RecursionError):
-        raise ParameterError("this is no roster: it is not JSON in UTF-8; give the file of `secagg enroll`") from None
-    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-        raise ParameterError(f"this is no roster: its format is not {FORMAT!r}; give the file of `secagg enroll`")
-    if _check_number("version", fields.get("version"), 1) != VERSION:
-        raise ParameterError(f"the roster has version {fields.get('version')!r}, and this library reads {VERSION}")
-    if fields.keys() != _FIELDS:
-        wrong = ", ".join(sorted(fields.keys() ^ _FIELDS))
-        raise ParameterError(f"the roster lacks fields, or has some that it may not have: {wrong}")
-    return fields
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ParameterError("the roster names a field twice; get it again from the authority")
-    return found
-
-
-def _entries(listed: Any) -> list[tuple[int, bytes]]:
-    if not isinstance(listed, list):
-        raise ParameterError("the roster's clients are no list; get it again from the authority")
-    entries = []
-    for entry in listed:
-        if not isinstance(entry, dict) or entry.keys() != {"id", "key"}:
-            raise ParameterError(f"the roster lists {entry!r:.80}, which is not one id and one key")
-        entries.append((_check_number("client id", entry["id"], 0), _hexadecimal(entry, "key", PUBLIC_BYTES)))
-    return entries
-
-
-def _check_number(name: str, value: Any, minimum: int) -> int:
-    whole = as_whole(value)
-    if whole is None or not minimum <= whole <= _MAX_U64:
-        raise ParameterError(f"{name} {value!r:.80} is outside {minimum} .. 2^64-1; give a whole number inside")
-    return whole
-
-
-def _hexadecimal(fields: Mapping[str, Any], name: str, length: int) -> bytes:
-    value = fields[name]
-    try:
-        found = bytes.fromhex(value)
-    except (TypeError, ValueError):
-        found = b""
-    if len(found) != length or found.hex() != value:
-        raise ParameterError(
-            f"the roster's {name} {value!r:.140} is not {length} bytes in lower-case hexadecimal digits"
-        )
-    return found
-
-
-def _time(fields: Mapping[str, Any], name: str) -> datetime:
-    value = fields[name]
-    try:
-        found = datetime.strptime(value, _TIME).replace(tzinfo=UTC)
-    except (TypeError, ValueError):
-        raise ParameterError(f"the roster's {name} {value!r:.80} is no time such as 2030-12-31T23:59:59Z") from None
-    if found.strftime(_TIME) != value or found.year < 1970:
-        raise ParameterError(f"the roster's {name} {value!r:.80} is no time such as 2030-12-31T23:59:59Z")
-    return found
-
-
-def _whole_seconds(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        raise ParameterError(f"the time {time} has no zone; give one in UTC")
-    return time.astimezone(UTC).replace(microsecond=0)

@@ -84,7 +84,13 @@ class Connection:
         return Connection(self._endpoint, caller, self._identity, self._retry, self._observer, self._channel)
 
     async def call(
-        self, name: str, attempt: Callable[[Metadata], Awaitable[Reply]], *, once: bool = False, waits: bool = False
+        self,
+        name: str,
+        attempt: Callable[[Metadata], Awaitable[Reply]],
+        *,
+        once: bool = False,
+        waits: bool = False,
+        stranger: bool = False,
     ) -> Reply:
         """Make a call until it succeeds, fails for good, or the retry policy gives up.
 
@@ -94,6 +100,7 @@ class Connection:
             once: do not try again.
             waits: whether the first attempt waits for news; the others must not, so that they say whether the server is
                 there again.
+            stranger: make the call without a login.
 
         Raises:
             DroppedError: the server goes on without this client.
@@ -118,7 +125,7 @@ class Connection:
         try:
             async for again in self._retry.attempts(worth_it, asked_wait, told, waits=waits):
                 with again:
-                    return await self._attempt(attempt)
+                    return await (attempt(()) if stranger else self._attempt(attempt))
         except self.errors as error:
             failure = self.failure(error)
             if failure is None:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from secagg.hosting import SessionHost
 from secagg.transport.admission import Admission
 from secagg.transport.client_calls import ClientCalls
+from secagg.transport.enrolments import Enrolments
 from secagg.transport.gatekeeper import Gatekeeper
 from secagg.transport.limits import ServiceLimits
 from secagg.transport.seats import Seats
@@ -26,9 +27,10 @@ class Service:
         names: the names by which clients dial this server, whatever the transport.
         limits: bounds of calls, uploads and logins, of all transports together.
         waits: ends the waiting when the server stops.
+        enrolments: takes claims to invitations.
 
     Attributes:
-        host, admission, limits, waits: as given.
+        host, admission, limits, waits, enrolments: as given.
         gatekeeper: knows the callers.
         seats: the places of calls.
         desk: takes uploads in.
@@ -36,12 +38,19 @@ class Service:
     """
 
     def __init__(
-        self, host: SessionHost, admission: Admission, names: Collection[str], limits: ServiceLimits, waits: Waits
+        self,
+        host: SessionHost,
+        admission: Admission,
+        names: Collection[str],
+        limits: ServiceLimits,
+        waits: Waits,
+        enrolments: Enrolments,
     ) -> None:
         self.host = host
         self.admission = admission
         self.limits = limits
         self.waits = waits
+        self.enrolments = enrolments
         self.gatekeeper = Gatekeeper(admission.key_of, names, host.logins, host.logins.now, limits)
         self.seats = Seats(limits)
         self.desk = UploadDesk(limits)

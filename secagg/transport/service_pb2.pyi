@@ -179,6 +179,26 @@ class NextSessionReply(_message.Message):
     sessions: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, sessions: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class EnrolRequest(_message.Message):
+    __slots__ = ("session", "client", "public_key", "invitation_signature", "key_signature")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    INVITATION_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    KEY_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    client: int
+    public_key: bytes
+    invitation_signature: bytes
+    key_signature: bytes
+    def __init__(self, session: _Optional[str] = ..., client: _Optional[int] = ..., public_key: _Optional[bytes] = ..., invitation_signature: _Optional[bytes] = ..., key_signature: _Optional[bytes] = ...) -> None: ...
+
+class EnrolReply(_message.Message):
+    __slots__ = ("roster",)
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    roster: bytes
+    def __init__(self, roster: _Optional[bytes] = ...) -> None: ...
+
 class ListSessionsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "states")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]

@@ -16,6 +16,7 @@ from secagg.errors import ParameterError
 from secagg.hosting import SessionHost
 from secagg.transport import service_pb2 as pb
 from secagg.transport.admission import Admission, RosterSource, rights_by_key
+from secagg.transport.enrolments import Enrolments
 from secagg.transport.grpc.administration import Administrator
 from secagg.transport.grpc.credentials import Shown
 from secagg.transport.grpc.forks import UNFORKED
@@ -62,6 +63,7 @@ class GrpcServer:
         elsewhere: connections that other servers of this process may have, besides health checks.
         health_address: `host:port` for health checks alone, without TLS on any address; they are answered at `address`
             in any case.
+        enrolments: takes claims to invitations; unless given, there are none.
 
     Attributes:
         port: the port that it listens on, once it was started.
@@ -87,6 +89,7 @@ class GrpcServer:
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         elsewhere: int = 0,
         health_address: str | None = None,
+        enrolments: Enrolments | None = None,
     ) -> None:
         encrypted = check_security(address, tls, insecure)
         if anonymous and encrypted:
@@ -106,6 +109,7 @@ class GrpcServer:
         self._names = frozenset(names) | loopback
         if not self._names:
             raise ParameterError("the server has no name; give names={...}, the hosts that clients dial")
+        self._enrolments = enrolments or Enrolments()
         self._waits = Waits()
         self.service: Service | None = None
         self._server: grpc.aio.Server | None = None
@@ -121,7 +125,7 @@ class GrpcServer:
         """
         UNFORKED.require()
         limits = self._limits or _roomy(self._host, self._roster)
-        service = Service(self._host, self._admission, self._names, limits, self._waits)
+        service = Service(self._host, self._admission, self._names, limits, self._waits, self._enrolments)
         gatekeeper = service.gatekeeper
         server = grpc.aio.server(
             interceptors=(Places(gatekeeper, limits, service.seats), *self._interceptors, Parser()),
@@ -130,7 +134,7 @@ class GrpcServer:
         )
         by_name: Any = ByName(server)
         add_SecureAggregationServicer_to_server(  # type: ignore[no-untyped-call]
-            Servicer(gatekeeper, service.calls), by_name
+            Servicer(gatekeeper, service.calls, service.enrolments), by_name
         )
         add_AdministrationServicer_to_server(  # type: ignore[no-untyped-call]
             Administrator(self._host, gatekeeper, self._admission, limits, self._waits), by_name

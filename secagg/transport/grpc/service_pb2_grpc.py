@@ -70,6 +70,11 @@ class SecureAggregationStub(object):
                 request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionRequest.SerializeToString,
                 response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionReply.FromString,
                 _registered_method=True)
+        self.Enrol = channel.unary_unary(
+                '/secagg.service.v1.SecureAggregation/Enrol',
+                request_serializer=secagg_dot_service_dot_v1_dot_service__pb2.EnrolRequest.SerializeToString,
+                response_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.EnrolReply.FromString,
+                _registered_method=True)
 
 
 class SecureAggregationServicer(object):
@@ -125,6 +130,13 @@ class SecureAggregationServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Enrol(self, request, context):
+        """Redeems an invitation, or asks what became of it: the same claim again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecureAggregationServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +174,11 @@ def add_SecureAggregationServicer_to_server(servicer, server):
                     servicer.NextSession,
                     request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionRequest.FromString,
                     response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.NextSessionReply.SerializeToString,
+            ),
+            'Enrol': grpc.unary_unary_rpc_method_handler(
+                    servicer.Enrol,
+                    request_deserializer=secagg_dot_service_dot_v1_dot_service__pb2.EnrolRequest.FromString,
+                    response_serializer=secagg_dot_service_dot_v1_dot_service__pb2.EnrolReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +371,33 @@ class SecureAggregation(object):
             '/secagg.service.v1.SecureAggregation/NextSession',
             secagg_dot_service_dot_v1_dot_service__pb2.NextSessionRequest.SerializeToString,
             secagg_dot_service_dot_v1_dot_service__pb2.NextSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Enrol(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secagg.service.v1.SecureAggregation/Enrol',
+            secagg_dot_service_dot_v1_dot_service__pb2.EnrolRequest.SerializeToString,
+            secagg_dot_service_dot_v1_dot_service__pb2.EnrolReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from secagg.transport import service_pb2 as pb
 from secagg.transport.client_calls import ClientCalls
+from secagg.transport.enrolments import Enrolments
 from secagg.transport.gatekeeper import Gatekeeper
 from secagg.transport.grpc.calls import Context, answered, caller_of
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationServicer
@@ -17,11 +18,13 @@ class Servicer(SecureAggregationServicer):
     Args:
         gatekeeper: knows the callers.
         calls: what is served.
+        enrolments: takes claims to invitations.
     """
 
-    def __init__(self, gatekeeper: Gatekeeper, calls: ClientCalls) -> None:
+    def __init__(self, gatekeeper: Gatekeeper, calls: ClientCalls, enrolments: Enrolments) -> None:
         self._gatekeeper = gatekeeper
         self._calls = calls
+        self._enrolments = enrolments
 
     @answered
     async def Challenge(self, request: pb.ChallengeRequest, context: Context) -> pb.ChallengeReply:
@@ -57,3 +60,8 @@ class Servicer(SecureAggregationServicer):
     async def NextSession(self, request: pb.NextSessionRequest, context: Context) -> pb.NextSessionReply:
         """Wait for a session that a member may take part in."""
         return await self._calls.next_session(await caller_of(self._gatekeeper, context), request)
+
+    @answered
+    async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolReply:
+        """Take a claim to an invitation, and give the roster once there is one."""
+        return await self._enrolments.enrol(request)

@@ -1,6 +1,6 @@
 """The calls of clients as paths of HTTP: an ASGI application.
 
-    POST /secagg/v1/Challenge, Login, GetOffer, NextRequest, Answer, NextSession, BeginUpload: a message of
+    POST /secagg/v1/Challenge, Login, Enrol, GetOffer, NextRequest, Answer, NextSession, BeginUpload: a message of
         secagg.service.v1 for another one
     POST /secagg/v1/UploadPart?offset=N: bytes of an upload
 
@@ -33,7 +33,7 @@ from secagg.transport.tokens import AUTHORIZATION
 
 PREFIX: Final = "/secagg/v1/"
 _SHORT_BYTES: Final = 1 << 12
-"""Of logins, which anybody sends, and of what announces an upload, which is kept."""
+"""Of logins and claims, which anybody sends, and of what announces an upload, which is kept."""
 _PREFLIGHT_SECONDS: Final = 600
 _LONGEST_OFFSET: Final = 20
 
@@ -54,6 +54,7 @@ class Application:
         routes = [
             self._login("Challenge", pb.ChallengeRequest, calls.challenge),
             self._login("Login", pb.LoginRequest, calls.login),
+            self._login("Enrol", pb.EnrolRequest, service.enrolments.enrol),
             self._call("GetOffer", pb.GetOfferRequest, calls.get_offer),
             self._call("NextRequest", pb.NextRequestRequest, calls.next_request),
             self._call("Answer", pb.AnswerRequest, calls.answer),

@@ -245,6 +245,10 @@ class Calls:
         """Wait for a session."""
         return await self._call("NextSession", request, pb.NextSessionReply, metadata, timeout)
 
+    async def Enrol(self, request: pb.EnrolRequest, *, timeout: float, metadata: Metadata = ()) -> pb.EnrolReply:
+        """Redeem an invitation."""
+        return await self._call("Enrol", request, pb.EnrolReply, metadata, timeout)
+
     async def UploadAnswer(
         self, parts: AsyncIterator[pb.UploadPart], *, timeout: float, metadata: Metadata
     ) -> pb.AnswerReply:
