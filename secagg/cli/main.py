@@ -46,6 +46,7 @@ def _demo(app: typer.Typer) -> None:
 
 def _keys(app: typer.Typer) -> None:
     from secagg.cli.keys.enroll import enroll
+    from secagg.cli.keys.invite import invite_clients
     from secagg.cli.keys.key import app as key
     from secagg.cli.keys.keygen import keygen
     from secagg.cli.keys.roster import app as roster
@@ -53,6 +54,7 @@ def _keys(app: typer.Typer) -> None:
 
     app.command(short_help="Make an identity key.")(keygen)
     app.command(short_help="Make a roster of keys, change it, and sign it.")(enroll)
+    app.command("invite", short_help="Invite clients to a roster by links.")(invite_clients)
     app.add_typer(key, name="key", short_help="Show which key a file holds.")
     app.add_typer(roster, name="roster", short_help="Show who is in a roster.")
     app.command(short_help="Say whether evidence shows that a client lied.")(verify_blame)
@@ -80,6 +82,12 @@ def _join(app: typer.Typer) -> None:
     from secagg.cli.service.join import join
 
     app.command(short_help="Take part in a session with one input.")(join)
+
+
+def _accept(app: typer.Typer) -> None:
+    from secagg.cli.service.accept import accept
+
+    app.command(short_help="Redeem the invitation of a link.")(accept)
 
 
 def _status(app: typer.Typer) -> None:
@@ -133,10 +141,11 @@ def _privacy(app: typer.Typer) -> None:
 _ADDED_BY: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
     **dict.fromkeys(("simulate", "params"), _local),
     "demo": _demo,
-    **dict.fromkeys(("keygen", "enroll", "key", "roster", "verify-blame"), _keys),
+    **dict.fromkeys(("keygen", "enroll", "invite", "key", "roster", "verify-blame"), _keys),
     "serve": _serve,
     "audit": _audit,
     "reload": _reload,
+    "accept": _accept,
     "join": _join,
     "status": _status,
     "result": _result,

@@ -33,11 +33,20 @@ def create_identity(private: Path, public: Path) -> IdentityKey:
     key = IdentityKey.generate()
     create_private(private, private_pem(key))
     try:
-        create_public(public, public_pem(key.public))
+        create_public_key(public, key.public)
     except ParameterError:
         private.unlink()
         raise
     return key
+
+
+def create_public_key(path: Path, public: bytes) -> None:
+    """Write somebody's public key of 32 bytes to a new file, in PEM.
+
+    Raises:
+        ParameterError: the file exists or cannot be written.
+    """
+    create_public(path, public_pem(public))
 
 
 def load_identity(path: Path) -> IdentityKey:

@@ -61,13 +61,18 @@ class Enrolments:
         self._roster = roster
         self._now = now
 
-    def change(self, enrolments: Iterable[Enrolment]) -> None:
-        """Take claims to these from now on.
+    def prepared(self, enrolments: Iterable[Enrolment]) -> Callable[[], None]:
+        """Return what has claims to these taken from then on, and to no others.
 
         Raises:
-            ParameterError: two of one session; nothing is changed.
+            ParameterError: two of one session.
         """
-        self._by_session = _by_session(enrolments)
+        found = _by_session(enrolments)
+
+        def change() -> None:
+            self._by_session = found
+
+        return change
 
     async def enrol(self, request: pb.EnrolRequest) -> pb.EnrolReply:
         """Keep a claim, and give the roster if its client stands there.

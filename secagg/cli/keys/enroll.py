@@ -14,15 +14,18 @@ from typing import Annotated, Any, Final
 import typer
 
 import secagg
+from secagg.cli.keys.came import record_of, sentences_about, who_came
 from secagg.cli.keys.keygen import public_path
-from secagg.cli.options import Words
+from secagg.cli.options import MaybePath, Words
 from secagg.cli.output import JsonFlag, print_json, print_sentences
+from secagg.identity.enrolment import Came
 from secagg.identity.files import read_public, replace_public
 from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import create_identity, load_identity, load_public_key
 from secagg.identity.roster import MAX_ROSTER_BYTES, SignedRoster, checked_keys, verify_roster
 
-_LONGEST_DAYS: Final = 3660
+LONGEST_DAYS: Final = 3660
+"""Of a roster, and of invitations."""
 _ADD_HELP: Final = "A client's id and public key file, such as 17=alice.pub; may be repeated."
 
 
@@ -37,22 +40,43 @@ def enroll(
         Words, typer.Option(metavar="ID=FILE", help="Give an enrolled client another key; may be repeated.")
     ] = None,
     remove: Annotated[Words, typer.Option(metavar="ID", help="Take a client out; may be repeated.")] = None,
+    from_invitations: Annotated[
+        MaybePath,
+        typer.Option(metavar="FILE", help="Add all who redeemed one of these invitations, which ends the enrolment."),
+    ] = None,
+    claims: Annotated[
+        MaybePath, typer.Option(metavar="DIRECTORY", help="The server's directory of claims, or a copy of it.")
+    ] = None,
     days: Annotated[float, typer.Option(help="How long the roster is valid from now.")] = 365.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Add clients to the roster, or take them out, and sign it; without changes, sign it for another while."""
-    if not 0 < days <= _LONGEST_DAYS:
+    if not 0 < days <= LONGEST_DAYS:
         raise secagg.ParameterError(
-            f"--days {days:g} is not above 0 and at most {_LONGEST_DAYS}; give how many days the roster is valid"
+            f"--days {days:g} is not above 0 and at most {LONGEST_DAYS}; give how many days the roster is valid"
         )
     added = _keys("--add", add)
     replaced = _keys("--replace", replace)
-    removed = [_client("--remove", word) for word in remove or []]
+    removed = [client_in("--remove", word) for word in remove or []]
     if create_authority and roster.exists():
         raise secagg.ParameterError(f"{roster} exists already, under an older authority; leave --create-authority out")
+    if (from_invitations is None) != (claims is None):
+        given, lacking = (
+            ("--claims", "--from-invitations") if from_invitations is None else ("--from-invitations", "--claims")
+        )
+        raise secagg.ParameterError(f"{given} needs {lacking}: the list that was signed, and what came for it")
+    if create_authority and from_invitations is not None:
+        raise secagg.ParameterError(
+            "--create-authority does not go with --from-invitations, which the authority's key has signed"
+        )
     key = None if create_authority else load_identity(authority)
     old = None if key is None else _read(roster, key.public)
-    keys = _changed({} if old is None else dict(old.keys), added, replaced, removed)
+    before = {} if old is None else dict(old.keys)
+    came = None
+    if key is not None and from_invitations is not None and claims is not None:
+        came = who_came(from_invitations, claims, key.public, before)
+        added = {**came.keys, **added}
+    keys = _changed(before, added, replaced, removed)
     if key is None:
         key = create_identity(authority, public_path(authority))
     now = datetime.now(UTC)
@@ -64,7 +88,7 @@ def enroll(
         authority=key,
     )
     replace_public(roster, signed.encode())
-    _show(roster, signed, as_json)
+    _show(roster, signed, came, as_json)
 
 
 def _read(roster: Path, authority: bytes) -> SignedRoster | None:
@@ -103,14 +127,19 @@ def _keys(option: str, words: list[str] | None) -> dict[int, bytes]:
         number, equals, file = word.partition("=")
         if not equals or not file:
             raise secagg.ParameterError(f"{option} {word!r} names no key; give an id and a file, such as 17=alice.pub")
-        client = _client(option, number)
+        client = client_in(option, number)
         if client in keys:
             raise secagg.ParameterError(f"{option} names client {client} twice; give each client once")
         keys[client] = load_public_key(Path(file))
     return keys
 
 
-def _client(option: str, word: str) -> int:
+def client_in(option: str, word: str) -> int:
+    """Return the client id that a word of a command line is.
+
+    Raises:
+        ParameterError: it is none.
+    """
     if not (word.isascii() and word.isdigit()) or int(word) >= 1 << 64:
         raise secagg.ParameterError(
             f"{option} {word!r:.40} is no client id; ids are whole numbers in 0 .. 2^64-1, and "
@@ -119,7 +148,7 @@ def _client(option: str, word: str) -> int:
     return int(word)
 
 
-def _show(roster: Path, signed: SignedRoster, as_json: bool) -> None:
+def _show(roster: Path, signed: SignedRoster, came: Came | None, as_json: bool) -> None:
     record: dict[str, Any] = {
         "roster": str(roster),
         "clients": len(signed.keys),
@@ -129,7 +158,9 @@ def _show(roster: Path, signed: SignedRoster, as_json: bool) -> None:
         "fingerprint": fingerprint(signed.authority),
     }
     if as_json:
-        print_json(record)
+        print_json(record if came is None else {**record, **record_of(came)})
         return
+    for sentence in () if came is None else sentences_about(came):
+        print_sentences(sentence)
     print_sentences(f"{roster}: {len(signed.keys)} clients, serial {signed.serial}, valid until {signed.expires}.")
     print_sentences(f"Authority: fingerprint {fingerprint(signed.authority)}.")

@@ -15,6 +15,7 @@ from pathlib import Path
 import secagg
 from secagg.cli.service.credentials import http_tls_of, operators_of, tls_of
 from secagg.cli.service.enrolled import Enrolled
+from secagg.cli.service.enrolments import enrolments_of
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.server_config import ServerConfig
 from secagg.cli.service.server_settings import StorageSettings
@@ -25,6 +26,7 @@ from secagg.hosting import SessionHost
 from secagg.store.base import StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.memory import MemoryStore
+from secagg.transport.enrolments import Enrolments
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,11 @@ def check_server(config: ServerConfig) -> Check:
         lambda: http_tls_of(config),
         lambda: operators_of(config),
         lambda: _require_log(config.logs.file),
-        enrolled,
+        lambda: Enrolments(enrolments_of(config)),
     ]
+    awaited = _awaits_roster(config)
+    if not awaited:
+        steps.append(enrolled)
     if config.http.address is not None:
         steps.append(require_http)
     if config.work.ray:
@@ -73,7 +78,18 @@ def check_server(config: ServerConfig) -> Check:
     few = few_descriptors(clients, config)
     # A roster that is wrong is said once, not by each session.
     wrong = list(dict.fromkeys([*found, *refused.values()]))
-    return Check([*wrong, *away], [few] if few else [], not wrong)
+    if awaited:
+        wrong = [said for said in wrong if said != enrolled.trouble]
+    warnings = [few] if few else []
+    if awaited:
+        warnings.append(f"{config.identities.roster} is not there yet, and no session can be made before it is")
+    return Check([*wrong, *away], warnings, not wrong)
+
+
+def _awaits_roster(config: ServerConfig) -> bool:
+    """Whether an enrolment is to make the roster."""
+    roster = config.identities.roster
+    return bool(config.enrolments) and roster is not None and not roster.exists()
 
 
 def _require_database(storage: StorageSettings) -> None:

@@ -41,6 +41,11 @@ class Enrolled:
                 self.trouble = str(error)
 
     @property
+    def directory(self) -> Directory | None:
+        """The roster that is held, expired or not, or None."""
+        return self._directory
+
+    @property
     def expires(self) -> datetime | None:
         """When the signed roster that is held ends, or None."""
         return None if self._directory is None else self._directory.expires

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 import secagg
 from secagg.cli.service.credentials import http_tls_of, operators_of, tls_of, warn_of_open_key
 from secagg.cli.service.enrolled import Enrolled
+from secagg.cli.service.enrolments import enrolments_of
 from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import load_roster, offer_sessions
 from secagg.cli.service.server_config import ServerConfig, load_config
@@ -23,6 +24,7 @@ from secagg.hosting import SessionHost
 from secagg.identity.directory import Directory
 from secagg.telemetry.audit import AuditLog, open_audit
 from secagg.telemetry.logs import open_log, switch_logs
+from secagg.transport.enrolments import Enrolments
 from secagg.transport.grpc import GrpcServer, OperatorRights, ServerTls
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class _Read:
     http: Callable[[], None]
     operators: Mapping[str, OperatorRights]
     roster: Directory | None
+    enrolments: Callable[[], None]
     log: TextIO | None
     audit: BinaryIO | None
 
@@ -57,6 +60,7 @@ class Reloading:
         server: serves them.
         web: serves them over HTTP, if it does.
         enrolled: has the roster.
+        enrolments: takes claims to invitations.
         log: where it is said what needs a restart.
         audit: the audit log, if there is one.
     """
@@ -69,6 +73,7 @@ class Reloading:
         server: GrpcServer,
         web: HttpServer | None,
         enrolled: Enrolled,
+        enrolments: Enrolments,
         log: Any,
         audit: AuditLog | None,
     ) -> None:
@@ -79,6 +84,7 @@ class Reloading:
         self._web = web
         self._log = log
         self._enrolled = enrolled
+        self._enrolments = enrolments
         self._audit = audit
         self._turn = asyncio.Lock()
 
@@ -117,11 +123,12 @@ class Reloading:
             raise secagg.ParameterError(
                 f"{config.identities.roster} has serial {serial}, and {before} was read before; give the newer roster"
             )
+        enrolments = self._enrolments.prepared(enrolments_of(config))
         plaintext = self._started.listen.plaintext
         web = (lambda: None) if self._web is None or plaintext else self._web.prepared(http_tls_of(config))
         audit = None if config.audit.file is None or self._audit is None else open_audit(config.audit.file)
         log = None if config.logs.file is None else open_log(config.logs.file)
-        return _Read(config, tls, web, operators, roster, log, audit)
+        return _Read(config, tls, web, operators, roster, enrolments, log, audit)
 
     def _take_over(self, read: _Read) -> None:
         """Raises ParameterError before anything is changed."""
@@ -134,6 +141,7 @@ class Reloading:
                     opened.close()
             raise
         read.http()
+        read.enrolments()
         switch_logs(config.logs.level, read.log)
         if self._audit is not None and read.audit is not None:
             self._audit.switch(read.audit)

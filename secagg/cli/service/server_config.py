@@ -23,6 +23,7 @@ from pydantic_settings import (
 import secagg
 from secagg.cli.service.server_settings import (
     AuditSettings,
+    EnrolmentSettings,
     HealthSettings,
     HttpSettings,
     IdentitySettings,
@@ -63,6 +64,7 @@ class ServerConfig(BaseSettings):
     listen: ListenSettings = Field(default=ListenSettings(), description="a table")
     http: HttpSettings = Field(default=HttpSettings(), description="a table")
     identities: IdentitySettings = Field(default=IdentitySettings(), description="a table")
+    enrolments: list[EnrolmentSettings] = Field(default_factory=list, description="a list of tables [[enrolments]]")
     storage: StorageSettings = Field(default=StorageSettings(), description="a table")
     limits: LimitSettings = Field(default=LimitSettings(), description="a table")
     retention: RetentionSettings = Field(default=RetentionSettings(), description="a table")
@@ -184,6 +186,8 @@ def _contradictions(config: ServerConfig) -> Iterator[str]:
             yield "identities.anonymous = true needs listen.plaintext = true on loopback; a network needs a roster"
         if identities.roster is not None:
             yield "identities.anonymous = true does not go with identities.roster; remove one of them"
+        if config.enrolments:
+            yield "identities.anonymous = true does not go with [[enrolments]], which make a roster; remove one of them"
     elif identities.roster is None or identities.authority is None:
         lacking = "roster" if identities.roster is None else "authority"
         yield f"identities.{lacking} is missing; make both with `secagg enroll`"

@@ -152,6 +152,13 @@ class IdentitySettings(Section):
     )
 
 
+class EnrolmentSettings(Section):
+    """Invitations whose claims the server takes."""
+
+    invitations: Path = Field(description="the file of `secagg invite`")
+    claims: Path = Field(description="a directory for the claims that come; servers of one service share it")
+
+
 class StorageSettings(Section):
     """Where sessions live."""
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 import secagg
 from secagg.cli.service.credentials import http_tls_of, operators_of, tls_of, warn_of_open_key
 from secagg.cli.service.enrolled import Enrolled
+from secagg.cli.service.enrolments import enrolments_of
 from secagg.cli.service.expiring import tell_expiries
 from secagg.cli.service.offering import offer_sessions
 from secagg.cli.service.process_file import ProcessFile, process_file
@@ -36,6 +37,7 @@ from secagg.telemetry.foreign import foreign_lines, own_standard_error
 from secagg.telemetry.logs import LogObserver, json_logs
 from secagg.telemetry.metrics import MetricsObserver, metrics_endpoint
 from secagg.telemetry.pages import pages_endpoint
+from secagg.transport.enrolments import Enrolments
 from secagg.transport.grpc import GrpcServer
 from secagg.transport.limits import HEALTH_LIMITS, OWN_FILES, open_files
 from secagg.transport.tls import split_address
@@ -116,6 +118,7 @@ async def _serve(
     tls = tls_of(config)
     warn_of_open_key(config, log)
     enrolled = await asyncio.to_thread(Enrolled, config)
+    enrolments = Enrolments(enrolments_of(config), lambda: enrolled.directory)
     tell_expiries((tls, http_tls_of(config)), enrolled, observer)
     async with (
         _signals(_STOP_SIGNALS) as stopped,
@@ -149,6 +152,7 @@ async def _serve(
             anonymous=config.identities.anonymous,
             elsewhere=connections_over_http(config),
             health_address=config.health.address,
+            enrolments=enrolments,
         )
         async with server, served_over_http(config, server) as web, _pages(host, config.health.http) as pages:
             record = {
@@ -164,7 +168,11 @@ async def _serve(
             }
             log.info("serving", **record)
             with process_file(config.storage.directory) as file:
-                reloading = None if path is None else Reloading(path, config, host, server, web, enrolled, log, audit)
+                reloading = (
+                    None
+                    if path is None
+                    else Reloading(path, config, host, server, web, enrolled, enrolments, log, audit)
+                )
                 async with _signals(_RELOAD_SIGNALS, partial(_reload, reloading, file)):
                     if file is not None:
                         file.begin()

@@ -309,6 +309,15 @@ WRONG: dict[str, tuple[str, str]] = {
         TLS + "[identities]\nanonymous = true\n" + DATA,
         "identities.anonymous = true needs listen.plaintext = true on loopback; a network needs a roster",
     ),
+    "anonymous with invitations": (
+        "[listen]\nplaintext = true\n[identities]\nanonymous = true\n"
+        + (DATA + '[[enrolments]]\ninvitations = "a.json"\nclaims = "claims"\n'),
+        "identities.anonymous = true does not go with [[enrolments]], which make a roster; remove one of them",
+    ),
+    "invitations without a directory": (
+        BASE + '[[enrolments]]\ninvitations = "a.json"\n',
+        "enrolments.0.claims is missing; give a path",
+    ),
     "anonymous with a roster": (
         "[listen]\nplaintext = true\n" + ROSTER + "anonymous = true\n" + DATA,
         "identities.anonymous = true does not go with identities.roster; remove one of them",
@@ -472,8 +481,8 @@ ENVIRONMENT = [
     (
         "SECAGG_LISSEN__ADDRESS",
         "x",
-        "SECAGG_LISSEN__ADDRESS in the environment names no table; the tables are listen, http, identities, storage, "
-        "limits, retention, work, rounds, metrics, health, logs, audit, traces, sessions",
+        "SECAGG_LISSEN__ADDRESS in the environment names no table; the tables are listen, http, identities, "
+        "enrolments, storage, limits, retention, work, rounds, metrics, health, logs, audit, traces, sessions",
     ),
     (
         "SECAGG_LIMITS__SESSIONS",

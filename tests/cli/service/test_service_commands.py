@@ -26,7 +26,7 @@ from secagg.parameters.suite_ids import HYBRID_SUITES
 from secagg.transport import grpc as service
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
-COMMANDS = ("keygen", "enroll", "serve", "join", "status", "result")
+COMMANDS = ("keygen", "enroll", "invite", "serve", "accept", "join", "status", "result")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -44,7 +44,7 @@ def test_every_command_stands_in_the_operators_page(command: str) -> None:
 SESSIONS = [f"session {command}" for command in ("create", "list", "watch", "abort", "drop", "discard")]
 
 
-@pytest.mark.parametrize("command", ["join", "status", "result", "enroll", "keygen", *SESSIONS])
+@pytest.mark.parametrize("command", ["join", "status", "result", "enroll", "invite", "accept", "keygen", *SESSIONS])
 def test_every_option_that_the_page_names_exists(run: Any, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     known = set(re.findall(r"--[a-z-]+", run(*command.split(), "--help").out))

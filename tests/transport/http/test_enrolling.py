@@ -64,7 +64,7 @@ class Office(Web):
             SURVEY, CLIENTS, server=server, issued=NOW, expires=NOW + timedelta(days=7), authority=AUTHORITY
         )
         self.enrolment = Enrolment(self.invitations, self.directory)
-        self.enrolments.change([self.enrolment])
+        self.enrolments.prepared([self.enrolment])()
 
     def sign(self, keys: Any = None, authority: IdentityKey = AUTHORITY, **times: Any) -> SignedRoster:
         """The authority closes the enrolment, and the server reads its roster."""
@@ -162,7 +162,7 @@ def test_a_claim_is_refused_by_name(tmp_path: Path, over: str) -> None:
             assert (await office.redeem(11, key(5))).keys == {11: key(5).public}
             closed, said = await refused(office.redeem(12, key(7)))
             assert (closed, "is closed" in said) == (Refusal.ENROLMENT_CLOSED, True)
-            office.enrolments.change([])
+            office.enrolments.prepared([])()
             gone, said = await refused(office.redeem(11, key(5)))
             assert (gone, "takes no claims" in said) == (Refusal.NOT_INVITED, True)
 
@@ -185,7 +185,7 @@ def test_claims_outlive_the_server(tmp_path: Path, over: str) -> None:
         async with Office(tmp_path, over) as office:
             assert await office.redeem(11, key(5)) is None
             await office.restart()
-            office.enrolments.change([Enrolment(office.invitations, tmp_path)])
+            office.enrolments.prepared([Enrolment(office.invitations, tmp_path)])()
             assert (await refused(office.redeem(11, key(6))))[0] is Refusal.INVITATION_USED
             office.sign()
             assert (await office.redeem(11, key(5))).keys == {11: key(5).public}
@@ -299,4 +299,4 @@ def test_two_enrolments_of_one_session_are_refused(tmp_path: Path) -> None:
         Enrolments([of([1]), of([2])])
     kept = Enrolments([of([1])])
     with pytest.raises(ParameterError, match="two enrolments"):
-        kept.change([of([1]), of([2])])
+        kept.prepared([of([1]), of([2])])
