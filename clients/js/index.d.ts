@@ -375,6 +375,67 @@ export interface OpenSession {
  */
 export function attend(server: string, given: Taking): AsyncGenerator<OpenSession, never, void>;
 
+/** How an invitation is redeemed. */
+export interface Redeeming {
+  /** 32 bytes, the same each time. Unless given, this browser draws one, and keeps it in IndexedDB. */
+  identityKey?: Uint8Array;
+  /** Name of the database of keys: 'secagg' unless given. */
+  database?: string;
+  /** Stops; called again with the same key, the client goes on. */
+  signal?: AbortSignal;
+  retry?: Retry;
+  /** 'claimed' each time that the claim is kept and the roster is not signed yet; 'retrying' and 'offline' as for `takePart`. */
+  onStep?: (step: Omit<Step, 'state'> & { state: 'claimed' | 'retrying' | 'offline' }) => void;
+}
+
+/** What a client takes part with that came by a link; `takePart(server, { ...it, policy, … })`. */
+export interface Enrolled {
+  server: string;
+  session: string;
+  client: ClientId;
+  identityKey: Uint8Array;
+  roster: Map<ClientId, Uint8Array>;
+}
+
+/** The invitation in a link of `secagg invite`: for one client, once, and a secret until then. */
+export class Invitation {
+  private constructor();
+  /**
+   * @param link all of it: in a page `location.href`
+   * @throws {LocalError} there is no invitation in it, or one that is cut short or changed
+   */
+  static parse(link: string): Invitation;
+  readonly server: string;
+  readonly session: string;
+  readonly client: ClientId;
+  /** The public key under which the roster must be signed. */
+  readonly authority: Uint8Array;
+  /** This client's key, drawn by this browser the first time and kept in IndexedDB. */
+  identityKey(database?: string): Promise<Uint8Array>;
+  /**
+   * Claims this client's place, or asks what became of it: the same key again changes nothing.
+   * @returns the roster once it is signed, verified under `authority` and with this client's key in it
+   * @throws {ServiceError} `refusal` is NOT_INVITED, SIGNATURE_INVALID, INVITATION_USED or ENROLMENT_CLOSED; or the roster is
+   *   not to be used
+   * @throws {LocalError | UnreachableError} and the reason of `signal`
+   */
+  claim(how?: Redeeming): Promise<Map<ClientId, Uint8Array> | undefined>;
+  /**
+   * Claims this client's place, and waits until the roster is signed, which may take days; a page that is loaded again calls
+   * this again. Asks every `pollSeconds`, 5 unless given.
+   * @throws what `claim` throws
+   */
+  waitForRoster(how?: Redeeming & { pollSeconds?: number }): Promise<Enrolled>;
+}
+
+/**
+ * The keys of a roster, the file of `secagg enroll`, by client id.
+ * @param authority the 32-byte public key of the authority, from elsewhere than the roster
+ * @param at now unless given
+ * @throws {LocalError} another authority's, changed, expired or no roster
+ */
+export function verifyRoster(content: Uint8Array | string, authority: Uint8Array, at?: Date): Map<ClientId, Uint8Array>;
+
 /** A server cannot be used, or refused a call for good. What was answered is kept. */
 export class ServiceError extends Error {
   constructor(message: string, refusal?: string);

@@ -11,6 +11,8 @@ export { attend } from './src/http/attendance.js';
 export { DroppedError, ServiceError, SessionAbortedError, UnreachableError } from './src/http/errors.js';
 export { takePart } from './src/http/participation.js';
 export { IndexedDbLedger } from './src/indexeddb.js';
+export { Invitation } from './src/invitations.js';
+export { verifyRoster } from './src/roster.js';
 export { DecodeError, Interrupted, LocalError, SessionEnd, Violation } from './src/rules.js';
 export { clientPolicy, fixedPoint, integers } from './src/settings.js';
 export { Ledger as MemoryLedger } from './src/snapshot.js';

@@ -24,8 +24,10 @@ from secagg.identity.enrolment import Enrolment
 from secagg.identity.fingerprints import fingerprint
 from secagg.identity.invitations import MOST_INVITATIONS, Invitations, invite, verify_invitations
 from secagg.identity.links import Invitation
+from secagg.identity.roster import verify_roster
 from secagg.store.base import DamagedError, StoreError
 
+ROOT = Path(__file__).parents[2]
 SERVER = "https://sums.example.org:8443"
 PAGE = "https://app.example.org/survey/"
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -425,3 +427,20 @@ def test_bits_that_no_byte_has_are_a_changed_link() -> None:
     Invitation.parse(link)
     with pytest.raises(ParameterError, match="cut short or changed"):
         Invitation.parse(link[:-1] + other)
+
+
+def test_links_claims_and_rosters_are_those_that_pages_know() -> None:
+    """What clients/js/test/invitations.test.js reads and makes, byte for byte."""
+    known = json.loads((ROOT / "clients/js/test/invitation.json").read_text(encoding="utf-8"))
+    invitation = Invitation.parse(known["link"])
+    own = IdentityKey.from_seed(SecretBytes(bytes.fromhex(known["identity_key"])))
+    claim = invitation.claim(own)
+    assert (invitation.server, invitation.session, str(invitation.client)) == (
+        *(known["server"], known["session"], known["client"]),
+    )
+    assert (invitation.authority.hex(), bytes(invitation.secret.expose()).hex()) == (known["authority"], known["seed"])
+    assert [claim.key.hex(), claim.invitation_signature.hex(), claim.key_signature.hex()] == [
+        *(known["public_key"], known["invitation_signature"], known["key_signature"]),
+    ]
+    roster = verify_roster(known["roster"].encode(), invitation.authority, at=datetime(2030, 5, 15, tzinfo=UTC))
+    assert roster.keys[invitation.client] == claim.key

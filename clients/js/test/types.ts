@@ -1,5 +1,5 @@
 // What the declarations allow and refuse; each expected error is one for tsc when it is none.
-import { ClientSession, MemoryLedger, clientPolicy, fixedPoint, integers, type Ledger } from 'secagg-client';
+import { ClientSession, Invitation, MemoryLedger, clientPolicy, fixedPoint, integers, takePart, verifyRoster, type Ledger } from 'secagg-client';
 
 const ledger: Ledger = new MemoryLedger();
 const policy = clientPolicy({ threatModel: 'semi-honest', vectors: { counts: integers({ shape: [3], low: 0, high: 9 }) } });
@@ -7,7 +7,14 @@ const session = await ClientSession.accept(new Uint8Array(), 7n, policy, { ledge
 session.setInput({ counts: BigInt64Array.of(1n, 2n, 3n) });
 const answer: Uint8Array | undefined = await session.receive(new Uint8Array(), { signal: new AbortController().signal });
 ClientSession.resume(answer ?? session.snapshot(), { ledger });
+const { server, ...enrolled } = await Invitation.parse('https://app.example.org/').waitForRoster({ pollSeconds: 60 });
+await takePart(server, { ...enrolled, policy, ledger, input: { counts: new BigInt64Array(3) } });
+const key: Uint8Array | undefined = verifyRoster(answer ?? '', new Uint8Array(32), new Date()).get(enrolled.client);
 
+// @ts-expect-error an invitation is read from a link
+new Invitation();
+// @ts-expect-error the key of an authority is bytes
+verifyRoster('', key?.toString());
 // @ts-expect-error a threat model is needed
 clientPolicy({});
 // @ts-expect-error vectors have a clip

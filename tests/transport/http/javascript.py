@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +73,17 @@ class Javascript:
             "retry": QUICK,
             **changes,
         }
+        await self._play(todo, told)
+
+    async def redeem(
+        self, links: Mapping[int, str], inputs: Mapping[int, Sequence[int]], told: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """Take part as whom these links invite, each with a key that is drawn there."""
+        policy = {"threatModel": "active", "minimumCohort": 2, "minimumThreshold": 1, "maxCorrupt": 0, "maxDropout": 0}
+        clients = [{"client": client, "link": link, "input": list(inputs[client])} for client, link in links.items()]
+        await self._play({"clients": clients, "policy": policy, "retry": QUICK}, told)
+
+    async def _play(self, todo: Mapping[str, Any], told: Callable[[dict[str, Any]], None]) -> None:
         with tempfile.NamedTemporaryFile(suffix=".pem") as trusted:
             trusted.write(authority().pem)
             trusted.flush()

@@ -27,6 +27,7 @@ from secagg.transport.errors import Refusal, ServiceError, UnreachableError
 from secagg.transport.grpc import ServiceLimits, participate
 from secagg.transport.seats import STRANGERS
 from tests.transport.grpc.network import IMPATIENT, LIMIT, QUICK, client_tls, run
+from tests.transport.http.javascript import Javascript, needs_javascript
 from tests.transport.http.web import PROTOBUF, Web, detail_in
 
 SURVEY = "survey-1"
@@ -74,6 +75,39 @@ class Office(Web):
         self.signed = Directory(roster.keys, 1, roster.expires, roster.authority, roster.encode())
         return roster
 
+    async def offer(self, roster: SignedRoster) -> None:
+        """Offer the session to those of the roster."""
+        parameters = SessionParameters.choose(
+            clients=list(roster.keys),
+            vectors={"v": Integers(0, 100, length=1)},
+            threat_model="active",
+            max_dropout=0.0,
+            max_corrupt=0.0,
+        )
+        await self.host.create(SURVEY, parameters, roster=roster.keys, schedule=RoundSchedule.uniform(LIMIT))
+
+    async def take_part(self, invitation: Invitation, own: IdentityKey) -> None:
+        """Take part in it, with the roster that an invitation leads to; the input is the client's id."""
+        roster = await redeem(invitation, own, tls=client_tls(), retry=QUICK)
+        assert roster is not None
+        await participate(
+            invitation.server,
+            {"v": np.array([invitation.client])},
+            session=invitation.session,
+            client_id=invitation.client,
+            identity=own,
+            roster=roster.keys,
+            policy=ClientPolicy(minimum_cohort=3, minimum_threshold=1),
+            tls=client_tls(),
+            retry=QUICK,
+        )
+
+    async def survey(self) -> Any:
+        """The sum of the session."""
+        session = self.host.session(SURVEY)
+        await session.wait_ended()
+        return read_result(await session.result()).vectors["v"].tolist()
+
     def redeem(self, invited: int, identity: IdentityKey, retry: Any = QUICK, **changes: Any) -> Any:
         invitation = replace(self.sent[invited], **changes)
         return redeem(invitation, identity, tls=client_tls(), retry=retry)
@@ -96,45 +130,49 @@ def test_who_is_invited_takes_part_with_a_key_of_its_own(tmp_path: Path, over: s
     async def play() -> None:
         async with Office(tmp_path, over) as office:
 
-            async def person(client: int, link: str) -> None:
+            async def person(link: str) -> None:
                 invitation, own = Invitation.parse(link), IdentityKey.generate()
-                roster = await redeem_and_wait(
-                    invitation, own, tls=client_tls(), retry=QUICK, poll_seconds=0.01, waiting=came.release
+                await redeem_and_wait(
+                    invitation, own, tls=client_tls(), retry=QUICK, poll_seconds=0.01, waiting=steps.release
                 )
-                await asyncio.wait_for(offered.wait(), LIMIT)
-                await participate(
-                    invitation.server,
-                    {"v": np.array([client])},
-                    session=invitation.session,
-                    client_id=invitation.client,
-                    identity=own,
-                    roster=roster.keys,
-                    policy=ClientPolicy(minimum_cohort=3, minimum_threshold=1),
-                    tls=client_tls(),
-                    retry=QUICK,
-                )
+                await offered.wait()
+                await office.take_part(invitation, own)
 
-            came, offered = asyncio.Semaphore(0), asyncio.Event()
-            people = [
-                asyncio.create_task(person(client, office.sent[client].link("https://app.example.org/")))
-                for client in CLIENTS
-            ]
+            steps, offered = asyncio.Semaphore(0), asyncio.Event()
+            links = [office.sent[client].link("https://app.example.org/") for client in CLIENTS]
+            people = [asyncio.create_task(person(link)) for link in links]
             while len(office.enrolment.came().keys) < len(CLIENTS):
-                await came.acquire()
-            roster = office.sign()
-            parameters = SessionParameters.choose(
-                clients=CLIENTS,
-                vectors={"v": Integers(0, 100, length=1)},
-                threat_model="active",
-                max_dropout=0.0,
-                max_corrupt=0.0,
-            )
-            await office.host.create(SURVEY, parameters, roster=roster.keys, schedule=RoundSchedule.uniform(LIMIT))
+                await steps.acquire()
+            await office.offer(office.sign())
             offered.set()
             await asyncio.gather(*people)
-            session = office.host.session(SURVEY)
-            await session.wait_ended()
-            assert read_result(await session.result()).vectors["v"].tolist() == [sum(CLIENTS)]
+            assert await office.survey() == [sum(CLIENTS)]
+
+    run(play())
+
+
+@needs_javascript
+def test_links_lead_to_one_session_of_both_languages(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with Office(tmp_path) as office:
+            people, steps = Javascript(), asyncio.Semaphore(0)
+            links = {client: office.sent[client].link("https://app.example.org/") for client in CLIENTS[:2]}
+            own = {client: IdentityKey.generate() for client in CLIENTS[2:]}
+
+            def told(step: dict[str, Any]) -> None:
+                if step["state"] == "claimed":
+                    steps.release()
+
+            playing = asyncio.create_task(people.redeem(links, {client: [client] for client in links}, told))
+            for client, identity in own.items():
+                assert await office.redeem(client, identity) is None
+            while len(office.enrolment.came().keys) < len(CLIENTS):
+                await steps.acquire()
+            await office.offer(office.sign())
+            await asyncio.gather(*(office.take_part(office.sent[client], identity) for client, identity in own.items()))
+            await playing
+            people.assert_completed(*links)
+            assert await office.survey() == [sum(CLIENTS)]
 
     run(play())
 

@@ -44,15 +44,16 @@ export class Connection {
    * @template T
    * @param {string} name for messages
    * @param {(post: (name: string, request: object|Uint8Array, seconds: number) => Promise<object>) => Promise<T>} attempt
-   * @param {{once?: boolean, waits?: boolean}} [how] `waits`: the first attempt waits for news, which counts for nothing
+   * @param {{once?: boolean, waits?: boolean, stranger?: boolean}} [how] `waits`: the first attempt waits for news, which
+   *   counts for nothing; `stranger`: without a login
    * @returns {Promise<T>}
    * @throws {DroppedError|UnreachableError|ServiceError} and the reason of the signal
    */
-  async call(name, attempt, { once = false, waits = false } = {}) {
+  async call(name, attempt, { once = false, waits = false, stranger = false } = {}) {
     let began = now();
     for (let failures = 1; ; failures++) {
       try {
-        return await this.#attempt(attempt);
+        return await this.#attempt(attempt, stranger);
       } catch (error) {
         if (!(error instanceof CallFailure)) throw error;
         if (once || !error.again) throw this.#final(name, error);
@@ -79,8 +80,8 @@ export class Connection {
     return welcome;
   }
 
-  async #attempt(attempt) {
-    this.#token ??= await this.#login();
+  async #attempt(attempt, stranger) {
+    if (!stranger) this.#token ??= await this.#login();
     const token = this.#token;
     const { signal } = this;
     try {

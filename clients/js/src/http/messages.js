@@ -33,6 +33,12 @@ const UploadReply = [oneOf(1, 'receivedBytes', 'uint64'), oneOf(2, 'answer', Ans
 const NextSessionRequest = [repeated(1, 'seen', 'string'), single(2, 'waitMilliseconds', 'uint32')];
 const NextSessionReply = [repeated(1, 'sessions', 'string')];
 
+const EnrolRequest = [
+  single(1, 'session', 'string'), single(2, 'client', 'fixed64'), single(3, 'publicKey', 'bytes'),
+  single(4, 'invitationSignature', 'bytes'), single(5, 'keySignature', 'bytes'),
+];
+const EnrolReply = [single(1, 'roster', 'bytes')];
+
 /** Why a call failed. */
 export const ErrorDetail = [
   single(1, 'reason', 'string'), single(2, 'retry', 'bool'), single(3, 'ruleId', 'string'), single(4, 'rule', 'string'),
@@ -43,6 +49,7 @@ export const ErrorDetail = [
 export const CALLS = {
   Challenge: [ChallengeRequest, ChallengeReply],
   Login: [LoginRequest, LoginReply],
+  Enrol: [EnrolRequest, EnrolReply],
   GetOffer: [[], GetOfferReply],
   NextRequest: [NextRequestRequest, NextRequestReply],
   Answer: [AnswerRequest, AnswerReply],

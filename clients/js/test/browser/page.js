@@ -1,6 +1,6 @@
 /** A page with one client, for session.test.js, which is its server. Bytes are hexadecimal. */
 import { hex, unhex } from '/clients/js/src/canonical.js';
-import { ClientSession, IndexedDbLedger, WorkerSession, clientPolicy } from 'secagg-client';
+import { ClientSession, IndexedDbLedger, Invitation, WorkerSession, clientPolicy } from 'secagg-client';
 
 const policy = clientPolicy({ threatModel: 'semi-honest', maxWeight: 10n });
 let session;
@@ -26,6 +26,10 @@ Object.assign(globalThis, {
     return [first, session.phase, await globalThis.receive(message, { onProgress }), progress];
   },
   forget: () => outcome(session.forget()),
+  /** The keys with which this browser redeems a link that is opened several times at once. */
+  async keysOf(link, database) {
+    return (await Promise.all([1, 2, 3].map(() => Invitation.parse(link).identityKey(database)))).map(hex);
+  },
   phase: () => [session.phase, session.abortReason],
   close: () => session.close(),
   /** Two sessions of one client that answer one request, over one ledger: what each returns. */

@@ -1,5 +1,6 @@
 /** A session in a worker of a real browser: pages that are loaded again in the middle, two tabs, interrupted work. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { ClientSession, MemoryLedger, clientPolicy } from 'secagg-client';
 import { Server } from 'secagg-client/conformance';
@@ -147,4 +148,20 @@ test('who refused a message does not go on from before it', LIMITS, async () => 
   assert.equal(await round.page('receive', message), 'SessionEnd: rule A12');
   await round.page('close');
   await round.end();
+});
+
+test('a link that is opened again, and in two tabs at once, is redeemed with one key', LIMITS, async () => {
+  const { link } = JSON.parse(readFileSync(new URL('../invitation.json', import.meta.url), 'utf8'));
+  const open = () => browser.open(pages.addressOf('clients/js/test/browser/page.js'));
+  const [first, second] = [await open(), await open()];
+  const ask = (tab, database) => tab.evaluate(`keysOf(${JSON.stringify(link)}, ${JSON.stringify(database)})`);
+  const keys = (await Promise.all([ask(first, 'links'), ask(second, 'links')])).flat();
+  await first.go();
+  keys.push(...await ask(first, 'links'));
+  assert.equal(keys.length, 9);
+  assert.equal(new Set(keys).size, 1);
+  assert.match(keys[0], /^[0-9a-f]{64}$/);
+  assert.notEqual((await ask(first, 'others'))[0], keys[0]);
+  await first.close();
+  await second.close();
 });

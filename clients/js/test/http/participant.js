@@ -3,7 +3,7 @@
  * goes as lines of JSON to the standard output. Byte strings are hexadecimal.
  */
 import { text } from 'node:stream/consumers';
-import { MemoryLedger, attend, clientPolicy, takePart } from 'secagg-client';
+import { Invitation, MemoryLedger, attend, clientPolicy, generateIdentityKey, takePart } from 'secagg-client';
 import { unhex } from '../../src/canonical.js';
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -13,9 +13,9 @@ const keys = roster && new Map(Object.entries(roster).map(([id, key]) => [BigInt
 const bounds = Object.fromEntries(Object.entries(policy)
   .map(([name, value]) => [name, name.startsWith('minimum') ? BigInt(value) : value]));
 
-function given({ client, identityKey, input }) {
+function given({ client, identityKey, input, link }) {
   return {
-    client: BigInt(client), identityKey: identityKey && unhex(identityKey), roster: keys, policy: clientPolicy(bounds), retry,
+    client: link ? undefined : BigInt(client), identityKey: identityKey && unhex(identityKey), roster: keys, policy: clientPolicy(bounds), retry,
     ledger: new MemoryLedger(), input: { v: BigInt64Array.from(input, BigInt) },
     onStep(news) {
       say({ client, ...news });
@@ -25,8 +25,20 @@ function given({ client, identityKey, input }) {
   };
 }
 
-/** The outcome of the one session that is named, or of the next one that is open. */
+/** Comes by a link, with a key that is drawn here. */
+async function redeem({ client, link }) {
+  const onStep = (news) => say({ client, ...news });
+  const how = { identityKey: generateIdentityKey(), retry, pollSeconds: 0.02, onStep };
+  return Invitation.parse(link).waitForRoster(how);
+}
+
+/** The outcome of the session of a link, of the one that is named, or of the next one that is open. */
 async function play(one) {
+  if (one.link) {
+    const { server: its, ...enrolled } = await redeem(one);
+    say({ client: one.client, state: 'enrolled' });
+    return takePart(its, { ...given(one), ...enrolled });
+  }
   if (session) return takePart(server, { ...given(one), session });
   for await (const open of attend(server, { ...given(one), input: undefined })) {
     return open.takePart({ input: given(one).input });
