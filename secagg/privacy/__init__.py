@@ -12,6 +12,7 @@ from secagg.privacy.limits import BudgetReport, Limit, Observer
 from secagg.privacy.local import add_gaussian
 from secagg.privacy.mechanism import Neighbours, Noise
 from secagg.privacy.plan import Plan
+from secagg.privacy.randomized_response import RandomizedResponse
 from secagg.privacy.release import Private, Release
 from secagg.privacy.statement import Statement
 from secagg.privacy.trees import HeavyHitters, Prefixes, Quantiles
@@ -33,6 +34,7 @@ __all__ = [
     "Prefixes",
     "Private",
     "Quantiles",
+    "RandomizedResponse",
     "Release",
     "Statement",
     "add_gaussian",
