@@ -4,6 +4,7 @@
  *   node tests/look.js URL [--wait SELECTOR] [--do SCRIPT] [--out PREFIX] [--widths 390,1280] [--schemes light,dark]
  *
  * --wait names what is there once the page is ready; --do is run in the page then, may be repeated, and is waited for.
+ * --do "press: Tab Tab Enter" presses these keys, and gives the text, or the name, of what has the focus then.
  * --out writes PREFIX-WIDTH-SCHEME.png. Prints {values, complaints}: what each --do is, and sentences about errors and
  * breaches of the policy of content, what is wider than the page, text whose contrast is below 4.5, and controls and
  * images without a name. Exit code 69: there is no Chromium.
@@ -83,6 +84,23 @@ async function unnamed(tab) {
     .map((node) => `a ${node.role.value} has no name`);
 }
 
+const KEYS = {
+  Tab: { windowsVirtualKeyCode: 9 },
+  Enter: { windowsVirtualKeyCode: 13, text: '\r' },
+  Space: { windowsVirtualKeyCode: 32, text: ' ', key: ' ' },
+  ArrowDown: { windowsVirtualKeyCode: 40 },
+  Escape: { windowsVirtualKeyCode: 27 },
+};
+
+async function press(tab, names) {
+  for (const name of names) {
+    const key = { key: name, code: name, ...KEYS[name] };
+    await tab.call('Input.dispatchKeyEvent', { type: 'keyDown', ...key });
+    await tab.call('Input.dispatchKeyEvent', { type: 'keyUp', ...key, text: undefined });
+  }
+  return tab.evaluate('(document.activeElement.innerText || document.activeElement.name || document.activeElement.localName).trim()');
+}
+
 const { values: options, positionals: [url] } = parseArgs({
   allowPositionals: true,
   options: {
@@ -98,12 +116,16 @@ if (!command) process.exit(69);
 const browser = await Chromium.start(command);
 try {
   const tab = await browser.open('about:blank');
+  await tab.call('Emulation.setScrollbarsHidden', { hidden: true });
   await tab.go(url);
   const complaints = [];
   const run = (script, ...given) => tab.evaluate(`(${script})(${given.map((each) => JSON.stringify(each)).join()})`);
   if (!await run(ready, options.wait, READY_MS)) complaints.push(`${options.wait} did not appear`);
   const values = [];
-  for (const script of options.do) values.push(await tab.evaluate(script));
+  for (const script of options.do) {
+    const [, keys] = /^press: (.+)$/.exec(script) ?? [];
+    values.push(await (keys ? press(tab, keys.split(' ')) : tab.evaluate(script)));
+  }
   for (const width of options.widths.split(',').map(Number)) {
     await tab.call('Emulation.setDeviceMetricsOverride', { width, height: 800, deviceScaleFactor: 1, mobile: false });
     for (const scheme of options.schemes.split(',')) {

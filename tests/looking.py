@@ -15,7 +15,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[1]
 _SCRIPT: Final = Path(__file__).with_name("look.js")
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-_COLOURS: Final = 64
+_COLOURS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +71,14 @@ def _shrink(picture: Path) -> None:
     with Image.open(picture) as image:
         few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
     few.save(picture, optimize=True)
+
+
+def until(condition: str) -> str:
+    """A script that waits for an expression of the page to hold; a minute guards against hangs."""
+    return f"""new Promise((resolve, reject) => {{
+        const look = () => {{ if ({condition}) {{ watch.disconnect(); resolve(true); }} }};
+        const watch = new MutationObserver(look);
+        watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }});
+        setTimeout(() => reject(new Error('in a minute never: ' + {json.dumps(condition)})), 60000);
+        look();
+    }})"""

@@ -18,6 +18,8 @@ def test_a_wheel_has_what_is_found_by_its_place() -> None:
     assert "secagg/store/migrations/env.py" in migrations
     assert any(path.startswith("secagg/store/migrations/versions/v") for path in migrations)
     assert packed >= {*migrations, "secagg/py.typed"}
+    page = {"index.html", "question.json", "style.css", "survey.bundle.js"}
+    assert packed >= {f"secagg/cli/demo/survey_page/{name}" for name in page}
 
 
 def test_the_vectors_are_a_package_of_the_same_version() -> None:

@@ -332,6 +332,8 @@ export interface Taking {
   onStep?: (step: Step) => void;
   /** Words that are masked, and all of them. */
   onProgress?: (done: number, total: number) => void;
+  /** Given each message that was accepted, and each answer before it leaves, as bytes: for pages that show their work. */
+  onMessage?: (kind: 'offer' | 'request' | 'answer', message: Uint8Array) => void;
 }
 
 /** A session of which every round was closed with this client. Whether there is a sum is for the operator to know. */

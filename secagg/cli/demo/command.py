@@ -48,6 +48,14 @@ def demo(
             help="Instead: the same with three servers behind HAProxy over PostgreSQL, of which one dies for good.",
         ),
     ] = False,
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="Instead: a private survey to answer in a browser, with simulated participants."),
+    ] = False,
+    people: Annotated[
+        MaybeInt, typer.Option(help="With --web: how many real people are invited, with a link each; 1.")
+    ] = None,
+    port: Annotated[MaybeInt, typer.Option(help="With --web: the page's port on this machine; 8480.")] = None,
     privacy: Annotated[
         MaybeText,
         typer.Option(
@@ -79,9 +87,20 @@ def demo(
 ) -> None:
     """Train a real model under secure aggregation while clients leave, beside the same training without it."""
     asked = {"--attack": (attack, defence, malicious) != (None, None, None), "--privacy": privacy is not None}
-    chosen = [option for option, is_asked in (asked | {"--network": network, "--cluster": cluster}).items() if is_asked]
+    chosen = [
+        option
+        for option, is_asked in (asked | {"--network": network, "--cluster": cluster, "--web": web}).items()
+        if is_asked
+    ]
     if len(chosen) > 1:
         raise secagg.ParameterError(f"{chosen[0]} and {chosen[1]} are two demos; give one of them")
+    if not web and (people, port) != (None, None):
+        raise secagg.ParameterError("--people and --port go with --web; give it, too, or leave them out")
+    if web:
+        with needs_service("demo --web"):
+            from secagg.cli.demo.web import PORT, web_demo
+        web_demo(1 if people is None else people, PORT if port is None else port, as_json)
+        return
     if asked["--attack"]:
         from secagg.cli.demo.attack import attack_demo
 

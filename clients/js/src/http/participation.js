@@ -17,7 +17,7 @@ const BEFORE_INPUT = ['ADVERTISE_KEYS', 'SHARE_KEYS', 'MASKED_INPUT'];
 const AFTER_INPUT = ['CONSISTENCY_CHECK', 'UNMASKING', 'COMPLETED'];
 const GIVEN = [
   'session', 'client', 'identityKey', 'roster', 'policy', 'input', 'weight', 'worker', 'ledger', 'database', 'signal', 'retry',
-  'onStep', 'onProgress',
+  'onStep', 'onProgress', 'onMessage',
 ];
 
 /** Refuses what is no name of GIVEN, and a session without a place. @throws {LocalError} */
@@ -50,8 +50,10 @@ export async function takePart(server, given) {
 }
 
 class Participation {
-  constructor(endpoint, { session: _, signal, retry, onStep = () => {}, onProgress, input, weight, ...given }) {
-    Object.assign(this, { endpoint, signal, onStep, onProgress, input, weight, given });
+  constructor(endpoint, {
+    session: _, signal, retry, onStep = () => {}, onMessage = () => {}, onProgress, input, weight, ...given
+  }) {
+    Object.assign(this, { endpoint, signal, onStep, onMessage, onProgress, input, weight, given });
     this.retries = new Retries(retry);
   }
 
@@ -71,6 +73,7 @@ class Participation {
       // Checks the input before anybody hears of this client.
       if (BEFORE_INPUT.includes(seat.phase)) await seat.setInput(this.input, this.weight);
       if (resumed) calls.askAnew();
+      this.onMessage('offer', offer);
       tell({ round: seat.phase, state: 'joined', resumed });
       const answered = await this.#play(seat, calls, tell);
       await seat.forget();
@@ -123,11 +126,13 @@ class Participation {
       const waitedFor = seat.phase;
       tell({ round: waitedFor, state: 'working' });
       const answer = await seat.receive(request, { signal, onProgress });
+      this.onMessage('request', request);
       seen = await sha256OfMessage(request);
       // Without an answer the server has ended the session, and says how when it is asked.
       if (answer) {
         // A request that was answered before is that of the round before.
         const round = seat.phase === waitedFor ? this.#roundBefore(waitedFor) : waitedFor;
+        this.onMessage('answer', answer);
         const sent = (bytes) => tell({ round, state: 'sending', sent: bytes, bytes: answer.length });
         sent(0);
         const outcome = await calls.answer(answer, seen, sent);

@@ -1,0 +1,48 @@
+/**
+ * The invitation redeemed, and one session played: the calls of secagg-client that this page needs, and no others.
+ */
+import {
+  DecodeError, DroppedError, IndexedDbLedger, Invitation, SessionAbortedError, SessionEnd, Violation, clientPolicy, integers,
+  takePart,
+} from '../../clients/js/index.js';
+
+export const invitationOf = (link) => Invitation.parse(link);
+
+const POLL_SECONDS = 1;
+const ENDS = [DecodeError, Violation, SessionEnd, SessionAbortedError, DroppedError];
+const REFUSED = ['INVITATION_USED', 'ENROLMENT_CLOSED'];
+const WAITS = ['retrying', 'offline'];
+
+/** The policy of this page: this question, of enough people, and nothing else, whoever offers it. */
+const policyOf = ({ options, minimumCohort, maxDropout }, context) => clientPolicy({
+  threatModel: 'active',
+  minimumCohort: BigInt(minimumCohort),
+  minimumContributors: BigInt(minimumCohort),
+  maxDropout,
+  context,
+  vectors: { answers: integers({ shape: [2, options.length], low: 0, high: 1 }) },
+});
+
+/**
+ * Redeems an invitation and takes part in its session, from wherever this device has got to before.
+ * @throws {Error} a sentence; `over` where this device has no part in the session any more
+ */
+export async function join(invitation, { input, question, context, signal, onClaimed, onMessage, onTrouble }) {
+  // Held from here on: of two tabs with one invitation one goes on.
+  const ledger = await IndexedDbLedger.open(invitation.client, `survey ${invitation.session}`);
+  try {
+    const onStep = ({ state, message }) => {
+      onTrouble(WAITS.includes(state) ? `${message}. This page goes on trying; nothing is lost.` : '');
+      if (state === 'claimed') onClaimed();
+    };
+    const { server, ...enrolled } = await invitation.waitForRoster({ signal, onStep, pollSeconds: POLL_SECONDS });
+    await takePart(server, {
+      ...enrolled, policy: policyOf(question, context), input: { answers: input }, ledger, signal, onMessage, onStep,
+    });
+  } catch (error) {
+    const over = ENDS.some((kind) => error instanceof kind) || REFUSED.includes(error.refusal);
+    throw error instanceof Error ? Object.assign(error, { over }) : error;
+  } finally {
+    ledger.close();
+  }
+}

@@ -1,0 +1,117 @@
+"""The question of the survey, and the coins of its page: the JavaScript takes them as Python does, one by one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+import secagg
+from secagg.cli.demo.survey_question import VECTOR, Question, find_page
+from secagg.crypto.secret import SecretBytes
+from secagg.privacy import RandomizedResponse
+from secagg.privacy.randomized_response import COINS
+from secagg.testing.randomness import DeterministicRandomSource
+
+_ROOT: Final = Path(__file__).parents[3]
+_SCRIPT: Final = """
+import { randomize, told } from './examples/survey/randomizing.js';
+let text = '';
+for await (const piece of process.stdin.setEncoding('utf8')) text += piece;
+const found = JSON.parse(text).map(({ options, keep, answer, coins }) => {
+  let used = 0;
+  const draw = (length) => {
+    const bytes = new Uint8Array(length);
+    new DataView(bytes.buffer).setUint32(0, coins[used++], true);
+    return bytes;
+  };
+  return [randomize({ options, keep }, answer, draw), used, told({ options, keep })];
+});
+process.stdout.write(JSON.stringify(found));
+"""
+
+
+class Tape:
+    """Coins, and how many were taken."""
+
+    def __init__(self, coins: list[int]) -> None:
+        self.coins = coins
+        self.used = 0
+
+    def secret(self, length: int) -> SecretBytes:
+        """The next one."""
+        self.used += 1
+        return SecretBytes(self.coins[self.used - 1].to_bytes(length, "little"))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed here")
+def test_the_page_randomizes_as_python_does() -> None:
+    cases: list[dict[str, Any]] = []
+    source = DeterministicRandomSource(3)
+    for options, keep in ((5, find_question().response.keep), (2, 1), (3, COINS - 1), (4, 7), (65_536, COINS // 2)):
+        even = COINS - COINS % options
+        first = [0, keep - 1, keep, min(keep + 1, COINS - 1), COINS - 1]
+        later = [0, 1, options - 1, options, even - 1, min(even, COINS - 1), COINS - 1]
+        drawn = [int.from_bytes(source.secret(4).expose(), "little") for _ in range(200)]
+        tapes = [[one, other, COINS - 1, 0] for one in first for other in later]
+        tapes += [[*drawn[at : at + 2], COINS - 1, 0] for at in range(0, 200, 2)]
+        cases += [
+            {"options": options, "keep": keep, "answer": answer, "coins": coins}
+            for coins in tapes
+            for answer in (0, options - 1)
+        ]
+    command = ["node", "--input-type=module", "--eval", _SCRIPT]
+    run = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=True, cwd=_ROOT)
+    found = json.loads(run.stdout)
+    assert len(found) == len(cases) > 1000
+    for case, (given, used, told) in zip(cases, found, strict=True):
+        response, tape = RandomizedResponse(case["options"], case["keep"]), Tape(case["coins"])
+        assert (response.randomize(case["answer"], randomness=tape), tape.used) == (given, used)
+        assert told == pytest.approx(response.told)
+
+
+def find_question() -> Question:
+    return Question.read(find_page())
+
+
+def test_an_answer_is_a_one_among_zeros() -> None:
+    question = find_question()
+    assert question.input(3, randomized=False).tolist() == [[0, 0, 0, 1, 0], [0] * 5]
+    randomized = question.input(3, randomized=True)
+    assert (randomized[0].sum(), randomized[1].sum()) == (0, 1)
+
+
+def test_counts_say_what_was_given_and_what_was_probably_meant() -> None:
+    question = find_question()
+    said = question.said(np.array([[1, 2, 0, 0, 0], [0, 0, 10, 0, 0]]))
+    assert said["as_given"] == [1, 2, 0, 0, 0]
+    assert said["randomized"] == [0, 0, 10, 0, 0]
+    assert sum(said["estimate"]) == pytest.approx(13, abs=0.03)
+    assert said["estimate"][2] > 10  # what was drawn for others is taken off
+    assert said["deviation"] > 0
+
+
+def test_the_session_is_one_that_clients_accept_and_no_other() -> None:
+    question = find_question()
+    keys = {client: secagg.IdentityKey.generate() for client in range(1, 21)}
+    roster = {client: key.public for client, key in keys.items()}
+    parameters = question.parameters(list(keys))
+    offer = secagg.ServerSession(parameters, roster=roster).offer
+    client = secagg.ClientSession(offer, 1, identity=keys[1], roster=roster, policy=question.policy())
+    client.set_input({VECTOR: question.input(0, randomized=False)})
+    other = secagg.ServerSession(replace(parameters, context=question.text + b" "), roster=roster).offer
+    with pytest.raises(secagg.PeerMisbehaved, match="context"):
+        secagg.ClientSession(other, 1, identity=keys[1], roster=roster, policy=question.policy())
+
+
+def test_a_question_that_promises_another_epsilon_is_refused(tmp_path: Path) -> None:
+    text = json.loads(find_question().text)
+    (tmp_path / "question.json").write_text(json.dumps(text | {"keep": text["keep"] + 1000}), encoding="utf-8")
+    with pytest.raises(secagg.ParameterError, match="another epsilon"):
+        Question.read(tmp_path)
