@@ -2,7 +2,8 @@
  * A headless Chromium, driven by the DevTools protocol over two pipes: no port, and no package.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -30,7 +31,7 @@ export class Chromium {
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
       '--disable-background-networking', '--disable-background-timer-throttling', '--disable-renderer-backgrounding',
       '--remote-debugging-pipe', `--user-data-dir=${this.profile}`, 'about:blank',
-    ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+    ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true });
     [, , , this.input, this.output] = this.process.stdio;
     this.output.setEncoding('utf8').on('data', (text) => this.#read(text));
     this.input.on('error', () => {}); // The browser has ended: `exit` says so.
@@ -84,9 +85,14 @@ export class Chromium {
   }
 
   async close() {
-    this.process.kill('SIGKILL');
+    // Its own processes too, which would go on writing into the profile; those that are about to die may do so once more.
+    try {
+      process.kill(-this.process.pid, 'SIGKILL');
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
     await this.ended;
-    rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });
+    await rm(this.profile, { recursive: true, force: true, maxRetries: 100 });
   }
 }
 
