@@ -17,7 +17,7 @@ const LEAST_CONTRAST = 4.5;
 const NAMED = new Set(['button', 'link', 'textbox', 'searchbox', 'combobox', 'listbox', 'checkbox', 'radio', 'slider',
   'spinbutton', 'switch', 'tab', 'menuitem', 'image', 'img', 'progressbar', 'table', 'dialog', 'Date', 'ColorWell']);
 // A guard against hangs: a page that is never ready is told apart from one that is slow by nothing else.
-const READY_MS = 60_000;
+const READY_MS = 300_000;
 
 /** In the page: returns once the selector finds something, and all fonts and styles are there. */
 async function ready(selector, milliseconds) {

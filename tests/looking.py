@@ -74,11 +74,11 @@ def _shrink(picture: Path) -> None:
 
 
 def until(condition: str) -> str:
-    """A script that waits for an expression of the page to hold; a minute guards against hangs."""
+    """A script that waits for an expression of the page to hold; five minutes guard against hangs."""
     return f"""new Promise((resolve, reject) => {{
         const look = () => {{ if ({condition}) {{ watch.disconnect(); resolve(true); }} }};
         const watch = new MutationObserver(look);
         watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }});
-        setTimeout(() => reject(new Error('in a minute never: ' + {json.dumps(condition)})), 60000);
+        setTimeout(() => reject(new Error('never: ' + {json.dumps(condition)})), 300000);
         look();
     }})"""
