@@ -100,7 +100,7 @@ async function takePart(invitation, kept, course, signal) {
     onTrouble: problem,
   });
   problem('');
-  await course.tell('unmasking', 'done', 'The noise is out of the sum, and your device has forgotten its keys.');
+  await course.tell('unmasking', 'done', 'The noise is out of the sum, and your device has forgotten the keys of this session.');
 }
 
 /** Waits for what the host publishes. */
@@ -129,7 +129,7 @@ function showResult(found) {
     $('summary').textContent = `${found.answered} of ${found.asked} answered, and ${left} left on the way${late}.`;
     $('counts').tBodies[0].replaceChildren(...countRows(question.options, found));
     $('error').textContent = `As given: counted exactly. Randomized: counted as they came. All, estimated: with the randomized ones as they probably were meant, each figure give or take ${found.deviation.toFixed(1)}.`;
-    $('yours').textContent = `Your answer is one of these ${found.answered}: whoever sees this total cannot tell which one.`;
+    $('yours').textContent = `Yours is 1 of these ${found.answered} answers: whoever sees this total, and not all the others, cannot tell which one.`;
   }
   show('result');
   $('result-title').focus();
