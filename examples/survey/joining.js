@@ -23,6 +23,16 @@ const policyOf = ({ options, minimumCohort, maxDropout }, context) => clientPoli
   vectors: { answers: integers({ shape: [2, options.length], low: 0, high: 1 }) },
 });
 
+/** Takes part, unless the session is not there: an organizer may offer it after the roster was signed. */
+async function hasBegun(server, given) {
+  try {
+    return await takePart(server, given);
+  } catch (error) {
+    if (error.refusal !== 'UNKNOWN_SESSION') throw error;
+    return undefined;
+  }
+}
+
 /**
  * Redeems an invitation and takes part in its session, from wherever this device has got to before.
  * @throws {Error} a sentence; `over` where this device has no part in the session any more
@@ -36,9 +46,11 @@ export async function join(invitation, { input, question, context, signal, onCla
       if (state === 'claimed') onClaimed();
     };
     const { server, ...enrolled } = await invitation.waitForRoster({ signal, onStep, pollSeconds: POLL_SECONDS });
-    await takePart(server, {
-      ...enrolled, policy: policyOf(question, context), input: { answers: input }, ledger, signal, onMessage, onStep,
-    });
+    const given = { ...enrolled, policy: policyOf(question, context), input: { answers: input }, ledger, signal, onMessage, onStep };
+    while (!await hasBegun(server, given)) {
+      onTrouble('The survey has not begun, or was taken away since. This page goes on asking; nothing is lost.');
+      await new Promise((resolve) => { setTimeout(resolve, 1000 * POLL_SECONDS); });
+    }
   } catch (error) {
     const over = ENDS.some((kind) => error instanceof kind) || REFUSED.includes(error.refusal);
     throw error instanceof Error ? Object.assign(error, { over }) : error;

@@ -131,7 +131,7 @@ class SurveyHost:
             await self.desk.another()
         return came.keys
 
-    def _enrol(self, keys: Mapping[int, bytes]) -> None:
+    def enrol(self, keys: Mapping[int, bytes]) -> None:
         """Close the enrolment: sign the roster, which everybody in it is given from now on."""
         now = datetime.now(UTC)
         signed = SignedRoster.sign(keys, serial=1, issued=now, expires=now + _INVITED_FOR, authority=self._authority)
@@ -152,7 +152,7 @@ class SurveyHost:
             roster=keys,
             schedule=RoundSchedule.uniform(_ROUND_SECONDS),
         )
-        self._enrol(keys)
+        self.enrol(keys)
         self.published = self.published | {"state": "going"}
         crowd = asyncio.create_task(self.crowd.take_part(self.server, self.session, keys))
         seeing_off = asyncio.create_task(self._see_off(session))

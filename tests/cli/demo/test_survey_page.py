@@ -285,6 +285,29 @@ def test_a_survey_that_is_over_or_whose_host_is_another_one_is_one_sentence() ->
     play(test)
 
 
+def test_a_session_that_is_offered_after_the_roster_was_signed_is_waited_for() -> None:
+    async def test(host: SurveyHost, browser: Browser) -> None:
+        create, offered = host.host.create, asyncio.Event()
+
+        async def late(*given: Any, **named: Any) -> Any:
+            host.enrol(named["roster"])
+            await offered.wait()
+            return await create(*given, **named)
+
+        host.host.create = late  # type: ignore[method-assign]
+        running = asyncio.create_task(host.run())
+        tab = await browser.open(host.links[0])
+        await choose(tab, 0)
+        assert "has not begun" in await tab.until(PROBLEM)
+        offered.set()
+        found = await running
+        await tab.until(RESULT)
+        assert not await tab.evaluate(PROBLEM)
+        assert 1 in found["contributors"]
+
+    play(test)
+
+
 def test_other_code_than_the_page_names_does_not_run() -> None:
     async def test(host: SurveyHost, browser: Browser) -> None:
         host.page.files[BUNDLE] += b"\n"
