@@ -72,13 +72,14 @@ conformance: $(STAMP)
 		$(BIN)/secagg conformance run --junit build/conformance/javascript.xml -- node protocol_specs/js/testee.js; \
 	else echo "SKIPPED: the JavaScript implementation, which needs Node 20.19 or later and npm"; fi
 
-# The JavaScript implementation in a page of a headless Chromium: its own tests there, and every case.
+# The JavaScript implementation in a page of a headless Chromium: its own tests there, sessions over HTTP, and every case.
 conformance-browser: $(STAMP)
 	mkdir -p build/conformance
 	@if $(HAS_NODE); then npm ci --prefix clients/js --no-audit --no-fund --loglevel error; else (exit 69); fi && \
 	node protocol_specs/js/browser.js < /dev/null; \
 	case $$? in \
 		0) npm run test:browser --prefix clients/js --silent && \
+			$(BIN)/pytest -q -m browser tests/transport/http/test_browser.py && \
 			$(BIN)/secagg conformance run --junit build/conformance/browser.xml -- node protocol_specs/js/browser.js ;; \
 		69) echo "SKIPPED: the JavaScript implementation in a browser, which needs Node 20.19 or later, npm and Chromium" ;; \
 		*) exit 1 ;; \

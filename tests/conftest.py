@@ -36,8 +36,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless `-m` asks for it."""
-    for marker in ("cluster", "packages"):
+    """Leave out what takes minutes or a browser, unless `-m` asks for it."""
+    for marker in ("browser", "cluster", "packages"):
         if marker not in config.option.markexpr:
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(marker)])
             items[:] = [item for item in items if not item.get_closest_marker(marker)]

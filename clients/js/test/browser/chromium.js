@@ -24,13 +24,13 @@ export class Chromium {
   #gone;
 
   /** Use Chromium.start. */
-  constructor(command) {
+  constructor(command, flags = []) {
     this.profile = mkdtempSync(join(tmpdir(), 'secagg-chromium-'));
     // Its sandbox needs what containers, and root, do not have; the pages are our own.
     this.process = spawn(command, [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
       '--disable-background-networking', '--disable-background-timer-throttling', '--disable-renderer-backgrounding',
-      '--remote-debugging-pipe', `--user-data-dir=${this.profile}`, 'about:blank',
+      '--remote-debugging-pipe', `--user-data-dir=${this.profile}`, ...flags, 'about:blank',
     ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true });
     [, , , this.input, this.output] = this.process.stdio;
     this.output.setEncoding('utf8').on('data', (text) => this.#read(text));
@@ -43,8 +43,8 @@ export class Chromium {
     }));
   }
 
-  static async start(command) {
-    const browser = new Chromium(command);
+  static async start(command, flags) {
+    const browser = new Chromium(command, flags);
     await browser.call('Browser.getVersion');
     return browser;
   }
@@ -71,9 +71,14 @@ export class Chromium {
     });
   }
 
-  /** Opens a page, in a tab of this browser. */
-  async open(url) {
-    const { targetId } = await this.call('Target.createTarget', { url: 'about:blank' });
+  /** A context, which shares no storage with others; `Target.disposeBrowserContext` ends it with its tabs. */
+  async context() {
+    return (await this.call('Target.createBrowserContext')).browserContextId;
+  }
+
+  /** Opens a page, in a tab of this browser or of a context of its own. */
+  async open(url, browserContextId = undefined) {
+    const { targetId } = await this.call('Target.createTarget', { url: 'about:blank', browserContextId });
     const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
     const tab = new Tab(this, targetId, sessionId);
     this.#listeners.add((message) => tab.hear(message));
@@ -136,6 +141,12 @@ class Tab {
       await this.call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
     if (failed) throw new Error(failed.exception?.description ?? failed.text);
     return result.value;
+  }
+
+  /** Takes the network from the page, or gives it back. */
+  async offline(is) {
+    await this.call('Network.enable');
+    await this.call('Network.emulateNetworkConditions', { offline: is, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
   }
 
   close() {

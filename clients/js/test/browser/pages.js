@@ -17,7 +17,11 @@ const IMPORTS = JSON.stringify({
   },
 });
 const HASH = createHash('sha256').update(IMPORTS).digest('base64');
-const POLICY = `default-src 'none'; script-src 'self' 'sha256-${HASH}'; base-uri 'none'; form-action 'none'`;
+const ADDRESS = /^https?:\/\/[a-z0-9.]+:\d+$/;
+
+/** Where a page may connect to is in its address: these pages are of tests alone. */
+const policy = (server) => `default-src 'none'; script-src 'self' 'sha256-${HASH}'; base-uri 'none'; form-action 'none'`
+  + `; connect-src ${ADDRESS.test(server ?? '') ? server : "'none'"}`;
 
 const page = (script) => `<!doctype html><meta charset="utf-8"><title>secagg-client</title>
 <script type="importmap">${IMPORTS}</script><script type="module" src="${script}"></script>`;
@@ -25,7 +29,7 @@ const page = (script) => `<!doctype html><meta charset="utf-8"><title>secagg-cli
 async function answer({ url }, response) {
   const { pathname, searchParams } = new URL(url, 'http://localhost');
   const send = (status, type, content) =>
-    response.writeHead(status, { 'Content-Type': type, 'Content-Security-Policy': POLICY }).end(content);
+    response.writeHead(status, { 'Content-Type': type, 'Content-Security-Policy': policy(searchParams.get('server')) }).end(content);
   if (pathname === '/') return send(200, 'text/html', page(searchParams.get('script')));
   if (pathname === '/favicon.ico') return send(204, 'image/x-icon', '');
   if (!SERVED.test(pathname) || pathname.includes('..') || !pathname.endsWith('.js')) return send(404, 'text/plain', '');
@@ -38,15 +42,16 @@ async function answer({ url }, response) {
 
 /**
  * Serves pages on a port of this machine.
- * @returns {Promise<{addressOf: (script: string) => string, close: () => void}>} the page of a script, by its path from
- *   the root of the repository
+ * @returns {Promise<{origin: string, addressOf: (script: string, server?: string) => string, close: () => void}>} the page
+ *   of a script, by its path from the root of the repository, which may connect to one server or none
  */
 export async function servePages() {
   const server = createServer(answer);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();
   return {
-    addressOf: (script) => `http://127.0.0.1:${port}/?script=/${script}`,
+    origin: `http://127.0.0.1:${port}`,
+    addressOf: (script, server = '') => `http://127.0.0.1:${port}/?script=/${script}&server=${encodeURIComponent(server)}`,
     close() {
       server.close();
       server.closeAllConnections();
