@@ -8,6 +8,7 @@ import {
 } from 'secagg-client';
 import { contribute } from '../examples/http.js';
 import { Endpoint } from '../src/http/endpoint.js';
+import { nameAfter, nameFirst, renews } from '../src/http/successors.js';
 import { encodeMessage, encodeOffer } from '../src/wire.js';
 import { Service, refusal } from './http/service.js';
 import { filled, parametersOf } from './runner.js';
@@ -22,7 +23,8 @@ after(() => Promise.all(running.map((service) => service.stop())));
 
 /** A service with a session of clients 10, 11, …, and what each takes part with. */
 async function open(changes = {}) {
-  const parameters = parametersOf({ n: 3, active: true, threshold: 2, minimum: 2, vectors: VECTORS, maxWeight: 1000n, ...changes });
+  const whole = { n: 3, active: true, threshold: 2, minimum: 2, vectors: VECTORS, maxWeight: 1000n, ...changes };
+  const parameters = parametersOf(whole);
   const keys = new Map(parameters.cohort.map((id) => [id, generateIdentityKey()]));
   const roster = new Map([...keys].map(([id, key]) => [id, verificationKey(key)]));
   const service = await new Service(parameters, roster).start();
@@ -32,7 +34,7 @@ async function open(changes = {}) {
     session: 'round-7', client, identityKey: keys.get(client), roster, policy, ledger: new MemoryLedger(), retry: QUICK,
     input: { update: new Float32Array(Number(update.shape[0])).fill(Number(client) / 100) }, weight: 5n,
   });
-  return { service, parameters, keys, roster, given };
+  return { service, parameters, keys, roster, given, changes: whole, stop: new AbortController() };
 }
 
 const everybody = ({ service, parameters, given }, changes = () => ({})) =>
@@ -230,6 +232,9 @@ test('a client goes on from its ledger, gives the same answers, and knows of a s
   const rounds = ['ADVERTISE_KEYS', 'SHARE_KEYS', 'MASKED_INPUT', 'CONSISTENCY_CHECK', 'UNMASKING'];
   const others = [11n, 12n].map((client) => takePart(world.service.address, world.given(client)));
   const whole = new Map();
+  // What comes with a login may be behind what is kept.
+  const first = world.service.requests.get(10n);
+  world.service.lies.Login = async (_request, honest) => ({ ...await honest(), next: { request: first } });
   world.service.lies.Answer = ({ answer }, honest, client) => {
     if (client === 10n) whole.set(String(answer), (whole.get(String(answer)) ?? 0) + 1);
     return honest();
@@ -248,7 +253,76 @@ test('a client goes on from its ledger, gives the same answers, and knows of a s
   assert.equal(whole.size, rounds.length, 'one answer for each round, whatever how often');
   assert.equal(world.service.server.phase, 'COMPLETED');
   assert.equal(kept.has(10n), false);
+  delete world.service.lies.Login;
   assert.equal((await takePart(world.service.address, { ...world.given(10n), ledger })).state, 'COMPLETED');
+  // Another session under its name gets nothing of the same input.
+  world.service.begin(parametersOf({ ...world.changes, nonce: filled(8) }));
+  await assert.rejects(takePart(world.service.address, { ...world.given(10n), ledger }), /shares of this input were revealed \(R57\)/);
+});
+
+test('sessions that follow one are called so, and have nothing new but cohort, graph and nonce', () => {
+  assert.deepEqual(['a', 'a~1', 'a~9'].map(nameAfter), ['a~1', 'a~2', 'a~10']);
+  assert.deepEqual(['a', 'a~12'].map(nameFirst), ['a', 'a']);
+  const before = parametersOf({ n: 6 });
+  const after = (changes) => parametersOf({ n: 5, cohort: before.cohort.slice(1), threshold: 4, nonce: filled(8), ...changes });
+  assert.ok(renews(after({}), before));
+  const others = [
+    { nonce: before.nonce }, { threshold: 3 }, { maxWeight: 11n }, { context: Uint8Array.of(1) }, { minimum: 2 },
+    { cohort: [...before.cohort.slice(2), 99n] }, { vectors: [{ ...before.vectors[0], clip: 2 }, before.vectors[1]] },
+  ];
+  for (const changes of others) assert.ok(!renews(after(changes), before), Object.keys(changes)[0]);
+  assert.ok(!renews(parametersOf({ n: 6, nonce: filled(8) }), before));
+  const ring = parametersOf({ n: 6, degree: 3, threshold: 2 });
+  const left = (degree) => parametersOf({ n: 5, cohort: ring.cohort.slice(1), degree, threshold: 2, nonce: filled(8) });
+  assert.deepEqual([renews(left(2), ring), renews(left(4), ring)], [true, false]);
+});
+
+test('a service that names no session that may follow is left with how the one before ended', async () => {
+  const world = await open();
+  const ended = { reasonId: 'A15', reason: 'CLIENTS_COMPLAINED', successor: 'round-7~1' };
+  let logins = 0;
+  world.service.lies.Login = async (_request, honest) => {
+    logins += 1;
+    return { ...await honest(), next: { ended } };
+  };
+  const error = await takePart(world.service.address, world.given(10n)).catch((found) => found);
+  assert.ok(error instanceof SessionAbortedError && error.rule === 'A15');
+  assert.equal(logins, 2, 'the same offer once more is no session that follows');
+  world.service.lies.Login = async (_request, honest) => ({ ...await honest(), next: { ended: { ...ended, successor: 'other' } } });
+  assert.equal((await takePart(world.service.address, world.given(10n)).catch((found) => found)).successor, 'other');
+});
+
+test('who has no more bytes than before, or more than there are, gets no upload without end', async () => {
+  const length = 200_000;
+  const changes = { vectors: [{ ...VECTORS[0], shape: [BigInt(length)] }] };
+  const input = { update: new Float32Array(length) };
+  const lies = [[() => ({ receivedBytes: 0n }), UnreachableError, /has 0 bytes as before/], [() => ({ receivedBytes: 1n << 40n }), ServiceError, /has 1099511627776 bytes/]];
+  for (const [UploadPart, kind, message] of lies) {
+    const world = await open(changes);
+    world.service.lies.UploadPart = (part, honest, client) => (client === 10n ? UploadPart() : honest());
+    const others = [11n, 12n].map((client) => takePart(world.service.address, { ...world.given(client), input, signal: world.stop.signal }));
+    const error = await takePart(world.service.address, { ...world.given(10n), input, retry: IMPATIENT }).catch((found) => found);
+    assert.ok(error instanceof kind, error.stack);
+    assert.match(error.message, message);
+    world.stop.abort(new Error('enough'));
+    await Promise.allSettled(others);
+  }
+});
+
+test('a call that is made again does not wait, and not sooner than it is asked to', async () => {
+  const world = await open();
+  const waits = [];
+  world.service.lies.Answer = async (_request, honest) => ({ ...await honest(), next: undefined });
+  world.service.lies.NextRequest = ({ waitMilliseconds }, honest, client) => {
+    if (client !== 10n) return honest();
+    waits.push(waitMilliseconds);
+    return waits.length === 1 ? refusal(503, { reason: 'TRY_AGAIN', retry: true, retryAfterSeconds: 0.02, message: 'soon' }) : honest();
+  };
+  const steps = [];
+  await everybody(world, (client) => (client === 10n ? { onStep: (step) => steps.push(step) } : {}));
+  assert.deepEqual(waits.slice(0, 2), [50_000, 0]);
+  const [{ seconds, message }] = steps.filter(({ state }) => state === 'retrying');
+  assert.deepEqual([seconds, message], [0.02, 'soon']);
 });
 
 test('a client that is offline waits until it is not, and says so', async () => {

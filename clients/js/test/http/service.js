@@ -29,7 +29,12 @@ export class Service {
 
   constructor(parameters, roster) {
     this.roster = roster;
-    this.server = Server.create(parameters.encoded, roster);
+    this.begin(parameters);
+  }
+
+  /** Offers a session, in the place of the one before. */
+  begin(parameters) {
+    this.server = Server.create(parameters.encoded, this.roster);
     this.#ask(this.server.firstRequests);
   }
 
