@@ -150,8 +150,12 @@ export class Calls {
     const attempt = (post) => post('NextSession', { seen, ...wait() }, POLL_SECONDS + CALL_SECONDS);
     const { sessions } = await this.#connection.call('NextSession', attempt, { waits: true });
     const strange = sessions.find((name) => !SESSION_NAME.test(name));
-    if (strange !== undefined) throw new ServiceError(`the server names an open session that can be none: ${strange.slice(0, 40)}`);
-    if (sessions.length > MOST_SESSIONS) throw new ServiceError(`the server names ${sessions.length} open sessions, above ${MOST_SESSIONS}`);
+    if (strange !== undefined) {
+      throw new ServiceError(`the server names an open session that can be none: ${strange.slice(0, 40)}`);
+    }
+    if (sessions.length > MOST_SESSIONS) {
+      throw new ServiceError(`the server names ${sessions.length} open sessions, above ${MOST_SESSIONS}`);
+    }
     const known = [...new Set(sessions)];
     if (known.every((name) => seen.includes(name))) await this.#notTooSoon(begun);
     return known;

@@ -23,11 +23,10 @@ function take({ client, identityKey, roster, policy, input, ...given }) {
       steps.push(step);
       if (step.round) round = step.round;
     },
-  }).then(({ state, answered }) => ({ state, answered }), ({ constructor, message, rule }) => ({ error: constructor.name, message, rule }))
-    .then((end) => {
-      document.body.textContent = end.message ?? end.state;
-      return end;
-    });
+  }).catch((error) => ({ error: error.constructor.name, message: error.message, rule: error.rule })).then((end) => {
+    document.body.textContent = end.message ?? end.state;
+    return { ...end, client };
+  });
 }
 
 /**
@@ -50,7 +49,9 @@ function hold(where, when) {
 
 /** Waits for a step. */
 async function reach(where, state) {
-  while (!steps.some((step) => step.round === where && step.state === state)) await new Promise((resolve) => { setTimeout(resolve, 5); });
+  while (!steps.some((step) => step.round === where && step.state === state)) {
+    await new Promise((resolve) => { setTimeout(resolve, 5); });
+  }
   return true;
 }
 
