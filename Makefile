@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo demo-web quick test test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env packages test-packages lint architecture conformance conformance-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo demo-web quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env packages test-packages lint architecture conformance conformance-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -13,6 +13,10 @@ demo: $(STAMP)
 # A private survey to answer in a browser of this machine: prints a link, and ends with Ctrl-C.
 demo-web: $(STAMP)
 	$(BIN)/secagg demo --web
+
+# Pictures of pages for docs/, by a headless Chromium.
+screenshots: $(STAMP)
+	$(BIN)/python -m tests.screenshots
 
 # For every commit: lint, types and the tests of the core, without those that search long.
 CORE := $(addprefix tests/,protocol session parameters crypto encoding masking wire test_layering.py test_architecture.py \

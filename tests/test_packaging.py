@@ -20,6 +20,8 @@ def test_a_wheel_has_what_is_found_by_its_place() -> None:
     assert packed >= {*migrations, "secagg/py.typed"}
     page = {"index.html", "question.json", "style.css", "survey.bundle.js"}
     assert packed >= {f"secagg/cli/demo/survey_page/{name}" for name in page}
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "secagg/transport/http/pages").iterdir()}
+    assert {"secagg/transport/http/pages/page.html", *pages} <= packed
 
 
 def test_the_vectors_are_a_package_of_the_same_version() -> None:

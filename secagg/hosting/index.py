@@ -73,7 +73,13 @@ class SessionIndex:
         return self.session(name).status()
 
     def statuses(
-        self, tenant: str, *, after: Place = _FIRST, most: int | None = None, states: Collection[str] = ()
+        self,
+        tenant: str,
+        *,
+        after: Place = _FIRST,
+        most: int | None = None,
+        states: Collection[str] = (),
+        newest_first: bool = False,
     ) -> Sequence[SessionStatus]:
         """The sessions of a tenant in the order of their creation; those in `damaged`, of which nobody knows whose they
         are, are shown to the tenant "".
@@ -83,6 +89,7 @@ class SessionIndex:
             after: the place of the last one that was shown.
             most: how many at most; None for all.
             states: only sessions in one of these (`secagg.hosting.listing.STATES`); empty for all.
+            newest_first: the latest creation first.
         """
         own = [
             (Place(session.record.created_at, session.name), session.status)
@@ -90,7 +97,7 @@ class SessionIndex:
             if session.record.tenant == tenant
         ]
         lost = [(Place(0.0, name), partial(self.status, name)) for name in self._damaged] if not tenant else []
-        return page([*lost, *own], after, most, states)
+        return page([*lost, *own], after, most, states, newest_first)
 
     async def next_sessions(
         self, client: ClientId, key: bytes | None, seen: Collection[str], wait: float

@@ -37,17 +37,25 @@ def page(
     after: Place,
     most: int | None,
     states: Collection[str],
+    newest_first: bool = False,
 ) -> list[SessionStatus]:
     """Return the statuses that come next.
 
     Args:
         sessions: what there is, in any order.
-        after: the place of the last one that was shown.
+        after: the place of the last one that was shown; Place() for the beginning.
         most: how many at most; None for all.
         states: only these; empty for all.
+        newest_first: the other way round.
     """
     found: list[SessionStatus] = []
-    for _, ask in sorted(((place, ask) for place, ask in sessions if place > after), key=lambda each: each[0]):
+    first = Place()
+
+    def follows(place: Place) -> bool:
+        return after == first or (place < after if newest_first else place > after)
+
+    left = (each for each in sessions if follows(each[0]))
+    for _, ask in sorted(left, key=lambda each: each[0], reverse=newest_first):
         status = ask()
         if not states or status.state in states:
             found.append(status)

@@ -62,7 +62,7 @@ class Admission:
             raise CallRefusedError(Refusal.ROSTER_NOT_VALID, f"this server has no valid roster: {error}") from error
 
     def rights_of(self, caller: OperatorCaller) -> OperatorRights:
-        """What an operator may do.
+        """What an operator may do, by the token that it calls with.
 
         Raises:
             CallRefusedError: NOT_AN_OPERATOR.
@@ -75,7 +75,7 @@ class Admission:
                 "public "
                 "key under operators in [identities] of the server's configuration, and reload",
             )
-        return rights
+        return rights.to_read() if caller.reads_only else rights
 
     async def key_of(self, caller: Caller) -> bytes | None:
         """The key that a caller has to sign with; None for one that need not.

@@ -193,7 +193,7 @@ def _claimed(request: pb.ChallengeRequest) -> Caller:
             return MemberCaller(request.member.client)
         case "operator":
             if len(request.operator.public_key) == _KEY_BYTES:
-                return OperatorCaller(request.operator.public_key)
+                return OperatorCaller(request.operator.public_key, request.operator.reads_only)
     raise CallRefusedError(
         Refusal.MALFORMED, "a challenge names a client of a session, a member, or an operator's 32-byte key"
     )

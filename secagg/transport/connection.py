@@ -224,5 +224,5 @@ def _claim(caller: Caller) -> pb.ChallengeRequest:
             return pb.ChallengeRequest(client=pb.ClientSubject(session=session, client=client))
         case MemberCaller(client):
             return pb.ChallengeRequest(member=pb.MemberSubject(client=client))
-        case OperatorCaller(public_key):
-            return pb.ChallengeRequest(operator=pb.OperatorSubject(public_key=public_key))
+        case OperatorCaller(public_key, reads_only):
+            return pb.ChallengeRequest(operator=pb.OperatorSubject(public_key=public_key, reads_only=reads_only))

@@ -36,6 +36,7 @@ _TOKENS: Final = 4096  # remembered, of half a kilobyte each
 _CLIENT: Final = "client"
 _MEMBER: Final = "member"
 _OPERATOR: Final = "operator"
+_READING_OPERATOR: Final = "reading operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,16 @@ class MemberCaller:
 
 @dataclass(frozen=True, slots=True)
 class OperatorCaller:
-    """An operator of the server."""
+    """An operator of the server.
+
+    Attributes:
+        public_key: its 32 bytes.
+        reads_only: whether the token is for looking only, such as a page in a browser is given: whoever has it has the
+            rights of a viewer.
+    """
 
     public_key: bytes = field(repr=False)
+    reads_only: bool = False
 
 
 Caller = ClientCaller | MemberCaller | OperatorCaller
@@ -126,7 +134,7 @@ class Gatekeeper:
         left = until + 2 * SKEW_SECONDS - self._now()
         if not await self._logins.spend(hashlib.sha256(nonce).digest(), left):
             raise CallRefusedError(Refusal.NONCE_UNKNOWN, "this nonce is used or too old; ask for another")
-        return self._tokens.seal(self._text(caller, self._limits.token_seconds).data(_digest(key)).finish())
+        return self._tokens.seal(self._text(caller, self._lifetime(caller)).data(_digest(key)).finish())
 
     async def caller(self, token: bytes) -> Caller:
         """Return who holds a token; raises what `key_of` raises.
@@ -135,12 +143,17 @@ class Gatekeeper:
             CallRefusedError: TOKEN_UNKNOWN, also for a caller who has another key by now.
         """
         caller, until, digest = self._known(token)
-        self._require_time(Refusal.TOKEN_UNKNOWN, "token", until, self._limits.token_seconds)
+        self._require_time(Refusal.TOKEN_UNKNOWN, "token", until, self._lifetime(caller))
         if not hmac.compare_digest(digest, _digest(await self._key_of(caller))):
             raise CallRefusedError(
                 Refusal.TOKEN_UNKNOWN, "this token was given for another key than is enrolled now; log in again"
             )
         return caller
+
+    def _lifetime(self, caller: Caller) -> float:
+        """How long a token of a caller is good."""
+        reads_only = isinstance(caller, OperatorCaller) and caller.reads_only
+        return self._limits.reading_token_seconds if reads_only else self._limits.token_seconds
 
     def _opened(self, token: bytes) -> tuple[Caller, int, bytes]:
         """Whose a token is, until when it is good, and the digest of the key that it was given for."""
@@ -158,8 +171,8 @@ class Gatekeeper:
                 writer.text(_CLIENT).text(session).integer(client)
             case MemberCaller(client):
                 writer.text(_MEMBER).integer(client)
-            case OperatorCaller(public_key):
-                writer.text(_OPERATOR).data(public_key)
+            case OperatorCaller(public_key, reads_only):
+                writer.text(_READING_OPERATOR if reads_only else _OPERATOR).data(public_key)
         random = bytes(self._randomness.secret(_RANDOM_BYTES).expose())
         return writer.integer(round(self._now() + seconds)).data(random)
 
@@ -238,7 +251,7 @@ def _read(reader: Reader) -> tuple[Caller, int]:
     elif role == _MEMBER:
         caller = MemberCaller(reader.integer())
     else:
-        caller = OperatorCaller(reader.data())
+        caller = OperatorCaller(reader.data(), reads_only=role == _READING_OPERATOR)
     until = reader.integer()
     reader.data(_RANDOM_BYTES)
     return caller, until

@@ -58,6 +58,7 @@ class ServiceLimits:
             it would otherwise miss the end of its round.
         nonce_seconds: how long a login may take.
         token_seconds: how long a login is valid.
+        reading_token_seconds: how long one is that is for looking only, such as a page in a browser has.
 
     Raises:
         ParameterError: a bound that is not positive, or fewer than three calls.
@@ -79,6 +80,7 @@ class ServiceLimits:
     upload_bytes_per_second: float = 1024.0
     nonce_seconds: float = 60.0
     token_seconds: float = 24 * 3600.0
+    reading_token_seconds: float = 8 * 3600.0
 
     @property
     def calls_of_strangers(self) -> int:

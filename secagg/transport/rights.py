@@ -7,7 +7,7 @@ only, whatever its role. Must not know connections, logins or sessions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -68,6 +68,10 @@ class OperatorRights:
 
     def __post_init__(self) -> None:
         check_tenant(self.tenant)
+
+    def to_read(self) -> OperatorRights:
+        """The rights of a token of this operator that is for looking only: a viewer's, in the same tenant."""
+        return replace(self, role=Role.VIEWER)
 
     def require(self, call: str) -> None:
         """Demand the role that a call needs.

@@ -1,4 +1,4 @@
-"""What a process serves, by whichever transport: who may call, how many at once, and the calls of clients.
+"""What a process serves, by whichever transport: who may call, how many at once, and what is answered.
 
 Must not know what carries the calls.
 """
@@ -13,6 +13,7 @@ from secagg.transport.client_calls import ClientCalls
 from secagg.transport.enrolments import Enrolments
 from secagg.transport.gatekeeper import Gatekeeper
 from secagg.transport.limits import ServiceLimits
+from secagg.transport.operator_views import OperatorViews
 from secagg.transport.seats import Seats
 from secagg.transport.uploads import UploadDesk
 from secagg.transport.waits import Waits
@@ -35,6 +36,7 @@ class Service:
         seats: the places of calls.
         desk: takes uploads in.
         calls: what clients call.
+        views: what operators see.
     """
 
     def __init__(
@@ -55,3 +57,4 @@ class Service:
         self.seats = Seats(limits)
         self.desk = UploadDesk(limits)
         self.calls = ClientCalls(host, self.gatekeeper, admission, limits, waits, self.desk)
+        self.views = OperatorViews(host, admission)

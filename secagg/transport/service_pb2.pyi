@@ -16,10 +16,12 @@ class ClientSubject(_message.Message):
     def __init__(self, session: _Optional[str] = ..., client: _Optional[int] = ...) -> None: ...
 
 class OperatorSubject(_message.Message):
-    __slots__ = ("public_key",)
+    __slots__ = ("public_key", "reads_only")
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    READS_ONLY_FIELD_NUMBER: _ClassVar[int]
     public_key: bytes
-    def __init__(self, public_key: _Optional[bytes] = ...) -> None: ...
+    reads_only: bool
+    def __init__(self, public_key: _Optional[bytes] = ..., reads_only: bool = ...) -> None: ...
 
 class MemberSubject(_message.Message):
     __slots__ = ("client",)
@@ -200,14 +202,18 @@ class EnrolReply(_message.Message):
     def __init__(self, roster: _Optional[bytes] = ...) -> None: ...
 
 class ListSessionsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states")
+    __slots__ = ("page_size", "page_token", "states", "newest_first", "without_contributors")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[str]] = ...) -> None: ...
+    newest_first: bool
+    without_contributors: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[str]] = ..., newest_first: bool = ..., without_contributors: bool = ...) -> None: ...
 
 class ListSessionsReply(_message.Message):
     __slots__ = ("sessions", "statuses", "next_page_token")

@@ -10,6 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
@@ -45,6 +46,9 @@ ServerName = Annotated[
 Plaintext = Annotated[bool, typer.Option("--plaintext", help="No TLS: for trials, with a server on loopback only.")]
 GiveUp = Annotated[
     float, typer.Option("--give-up", metavar="SECONDS", help="Stop when the server was unreachable for so long.")
+]
+PageServer = Annotated[
+    str, typer.Option("--server", metavar="https://HOST:PORT", help="Where the server shows its page: that of [http].")
 ]
 OperatorKey = Annotated[
     Path, typer.Option("--identity", metavar="FILE", help="An operator's private key, of `secagg keygen`.")
@@ -107,22 +111,68 @@ def operator_client(
     )
 
 
-def operated(command: str) -> Callable[[Callable[..., _Told]], Callable[..., _Told]]:
-    """Give a command the options of `operator_client`; it is called with what that returns, and then its own options.
+@dataclass(frozen=True, slots=True)
+class PageOfOperator:
+    """Where a page is, and with whose key a link to it is made.
+
+    Attributes:
+        server, tls, insecure, retry: as for `secagg.transport.http.operator_link`.
+        identity: the operator's private key.
+    """
+
+    server: str
+    identity: secagg.IdentityKey
+    tls: ClientTls | None
+    insecure: bool
+    retry: RetryPolicy
+
+
+def page_of_operator(
+    command: str,
+    server: PageServer,
+    identity: OperatorKey,
+    ca: CaFile = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    server_name: ServerName = None,
+    plaintext: Plaintext = False,
+    give_up: GiveUp = _OPERATOR_GIVE_UP_SECONDS,
+) -> PageOfOperator:
+    """Return what a link is made for.
+
+    Raises:
+        ParameterError: a missing package, options that exclude each other, an address of gRPC, or a file that is not
+            right.
+    """
+    with needs_service(command):
+        import secagg.transport.http
+        import secagg.transport.tls
+    if "://" not in server:
+        raise secagg.ParameterError(
+            f"--server {server} is no address of a page; give https://HOST:PORT, with the port of [http]"
+        )
+    tls = client_tls(ca, certificate, key, server_name, plaintext)
+    return PageOfOperator(server, load_identity(identity), tls, plaintext, retry_policy(give_up))
+
+
+def operated(
+    command: str, client: Callable[..., Any] = operator_client
+) -> Callable[[Callable[..., _Told]], Callable[..., _Told]]:
+    """Give a command the options of `client`; it is called with what that returns, and then its own options.
 
     Typer reads a command's options from its signature, so that the result has one with both: those that say where the
     server is first, the other ones of the connection last but for --json.
     """
 
     def decorate(ask: Callable[..., _Told]) -> Callable[..., _Told]:
-        reach, own = _options_of(operator_client), _options_of(ask)
+        reach, own = _options_of(client), _options_of(ask)
         options = [*reach[:2], *own, *reach[2:]]
         options.sort(key=lambda option: option.name == "as_json")
 
         @functools.wraps(ask)
         def asked(**given: Any) -> _Told:
             identity = given["identity"]
-            operator = operator_client(command, **{each.name: given.pop(each.name) for each in reach})
+            operator = client(command, **{each.name: given.pop(each.name) for each in reach})
             from secagg.transport.errors import Refusal, ServiceError
 
             try:

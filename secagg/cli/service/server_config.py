@@ -225,8 +225,9 @@ def _http_contradictions(config: ServerConfig) -> Iterator[str]:
     http, listen = config.http, config.listen
     given = [name for name in ("certificate", "key", "client_ca") if getattr(http, name) is not None]
     if http.address is None:
-        if given or http.origins:
-            yield f"http.{(*given, 'origins')[0]} is given without http.address; give it, or take the table out"
+        given += [name for name in ("origins", "operator_page") if getattr(http, name)]
+        if given:
+            yield f"http.{given[0]} is given without http.address; give it, or take the table out"
         return
     if listen.plaintext:
         if not is_loopback(split_address(http.address)[0]):

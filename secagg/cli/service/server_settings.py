@@ -121,6 +121,9 @@ class HttpSettings(Section):
     origins: list[Origin] = Field(
         default_factory=list, description="origins whose pages may call, such as https://app.example.org; none, no page"
     )
+    operator_page: bool = Field(
+        default=False, description="true to show operators how far sessions are, on a page at /operator"
+    )
 
 
 class OperatorSettings(Section):

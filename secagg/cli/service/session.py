@@ -17,7 +17,7 @@ import typer
 import secagg
 from secagg.cli.options import MaybeText, Words
 from secagg.cli.output import JsonFlag, print_json, print_sentences, shown
-from secagg.cli.service.connecting import needs_service, operated
+from secagg.cli.service.connecting import PageOfOperator, needs_service, operated, page_of_operator
 from secagg.cli.service.status import record_of, show_statuses, told_of
 
 if TYPE_CHECKING:
@@ -108,6 +108,20 @@ def watch(
     if as_json and last is not None:
         print_json(record_of(last))
     return 0 if last is not None and last.state == "completed" and last.abort_reason is None else NO_SUM
+
+
+@app.command(short_help="Make a link to the page on which a browser shows sessions.")
+@operated("session page", page_of_operator)
+def page(at: PageOfOperator, as_json: JsonFlag = False) -> None:
+    """Make a link to the page (operator_page in [http]) on which a browser shows sessions. Whoever has the link sees
+    what a viewer sees, for eight hours, and can change nothing."""
+    from secagg.transport.http.operator_link import operator_link
+
+    link = asyncio.run(operator_link(at.server, identity=at.identity, tls=at.tls, insecure=at.insecure, retry=at.retry))
+    if as_json:
+        print_json({"link": link})
+    else:
+        sys.stdout.write(f"{link}\n")
 
 
 @app.command(short_help="End a session without a sum.")

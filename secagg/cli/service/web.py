@@ -49,6 +49,7 @@ async def served_over_http(config: ServerConfig, server: GrpcServer) -> AsyncIte
         tls=http_tls_of(config),
         insecure=config.listen.plaintext,
         origins=http.origins,
+        operator_page=http.operator_page,
         connections=connections_over_http(config),
     ) as web:
         yield web

@@ -1,7 +1,7 @@
 """The calls of operators: sessions are made, watched, ended, and their sums fetched.
 
-Every call passes `admitted`, the one place that knows who calls and whether its role is enough; a session is reached
-through `_own`, to which sessions of another tenant do not exist.
+Every call passes `admitted`, which asks `OperatorViews` who calls and whether its role is enough; a session is reached
+through its `own`, to which sessions of another tenant do not exist.
 """
 
 from __future__ import annotations
@@ -21,22 +21,20 @@ from secagg.hosting import (
     SessionHost,
     UnknownSessionError,
     parameters_of,
-    unknown_session,
 )
-from secagg.identity.fingerprints import fingerprint
 from secagg.parameters import ClientId, SessionParameters
 from secagg.store.base import StoreConflictError
 from secagg.transport import service_pb2 as pb
 from secagg.transport.admission import Admission
 from secagg.transport.errors import Refusal
-from secagg.transport.gatekeeper import Gatekeeper, operator_in
+from secagg.transport.gatekeeper import Gatekeeper
 from secagg.transport.grpc.calls import Context, caller_of, fail
-from secagg.transport.grpc.pages import MOST_IN_PAGE, filled, place_in, require_states, token_of
 from secagg.transport.grpc.service_pb2_grpc import AdministrationServicer
-from secagg.transport.grpc.statuses import deadlines_in, status_message
 from secagg.transport.limits import CHUNK_BYTES, MAX_OFFER_BYTES, ServiceLimits
+from secagg.transport.operator_views import OperatorViews
 from secagg.transport.refusals import CallRefusedError, refused
 from secagg.transport.rights import OperatorRights
+from secagg.transport.statuses import deadlines_in, status_message
 from secagg.transport.waits import Waits
 
 _MOST_DETAIL = 500
@@ -90,9 +88,10 @@ class Administrator(AdministrationServicer):
     Args:
         host: has the sessions.
         gatekeeper: knows the callers.
-        admission: knows their rights, and the roster.
+        admission: knows the roster.
         limits: bounds of waiting.
         waits: ends the waiting when the server stops.
+        views: knows what callers may do, and shows them what they see.
     """
 
     def __init__(
@@ -102,12 +101,14 @@ class Administrator(AdministrationServicer):
         admission: Admission,
         limits: ServiceLimits,
         waits: Waits,
+        views: OperatorViews,
     ) -> None:
         self._host = host
         self._gatekeeper = gatekeeper
         self._admission = admission
         self._limits = limits
         self._waits = waits
+        self._views = views
 
     async def rights(self, context: Context, call: str) -> OperatorRights:
         """Return the rights of whoever makes a call.
@@ -115,41 +116,28 @@ class Administrator(AdministrationServicer):
         Raises:
             CallRefusedError: no operator, or none that may make this call.
         """
-        rights = self._admission.rights_of(operator_in(await caller_of(self._gatekeeper, context)))
-        rights.require(call)
-        return rights
+        return self._views.rights(await caller_of(self._gatekeeper, context), call)
 
     def tell_of(self, call: str, rights: OperatorRights, request: Any) -> None:
         """Tell the observer of a call that is answered."""
-        session, client = getattr(request, "session", ""), getattr(request, "client", None)
-        self._host.observer.operator_called(call, fingerprint(rights.key), session, client)
+        self._views.tell_of(call, rights, request)
 
     @admitted
     async def ListSessions(self, request: pb.ListSessionsRequest, rights: OperatorRights) -> pb.ListSessionsReply:
         """List the sessions of a tenant: a page with how far they are, or all names."""
-        states = require_states(request.states)
-        if not request.page_size:
-            named = self._host.statuses(rights.tenant, states=states)
-            return pb.ListSessionsReply(sessions=[status.name for status in named])
-        after, most = place_in(request.page_token), min(request.page_size, MOST_IN_PAGE)
-        found = self._host.statuses(rights.tenant, after=after, most=most + 1, states=states)
-        shown = filled(found[:most])
-        more = token_of(shown[-1]) if len(shown) < len(found) else ""
-        return pb.ListSessionsReply(statuses=[status_message(status) for status in shown], next_page_token=more)
+        return await self._views.list_sessions(request, rights)
 
     @admitted
     async def GetStatus(self, request: pb.GetStatusRequest, rights: OperatorRights) -> pb.GetStatusReply:
         """Say how far a session is."""
-        if request.session in self._host.damaged and not rights.tenant:
-            return status_message(self._host.status(request.session))
-        return status_message((await self._own(request.session, rights)).status())
+        return await self._views.get_status(request, rights)
 
     @admitted_stream
     async def WatchSession(
         self, request: pb.WatchSessionRequest, rights: OperatorRights
     ) -> AsyncIterator[pb.WatchSessionReply]:
         """Say how far a session is, whenever that changes."""
-        session = await self._own(request.session, rights)
+        session = await self._views.own(request.session, rights)
         loop = asyncio.get_running_loop()
         until, seen = loop.time() + self._limits.poll_seconds, None
         while (news := await self._waits.until_end(session.next_status(seen, until - loop.time()))) is not None:
@@ -190,7 +178,7 @@ class Administrator(AdministrationServicer):
     @admitted
     async def AbortSession(self, request: pb.AbortSessionRequest, rights: OperatorRights) -> pb.AbortSessionReply:
         """End a session without a sum."""
-        session = await self._own(request.session, rights)
+        session = await self._views.own(request.session, rights)
         await session.abort(_detail(request.detail, "an operator aborted the session"))
         if session.status().state == EndKind.COMPLETED.value:
             raise CallRefusedError(
@@ -201,7 +189,7 @@ class Administrator(AdministrationServicer):
     @admitted
     async def DropClient(self, request: pb.DropClientRequest, rights: OperatorRights) -> pb.DropClientReply:
         """Go on without a client."""
-        session, client = await self._own(request.session, rights), request.client
+        session, client = await self._views.own(request.session, rights), request.client
         ended = CallRefusedError(
             Refusal.SESSION_ENDED, f"session {session.name} has ended; no client can be dropped from it"
         )
@@ -221,7 +209,7 @@ class Administrator(AdministrationServicer):
     async def DiscardResult(self, request: pb.DiscardResultRequest, rights: OperatorRights) -> pb.DiscardResultReply:
         """Forget a session that has ended, or is damaged."""
         if rights.tenant or request.session not in self._host.damaged:
-            session = await self._own(request.session, rights)
+            session = await self._views.own(request.session, rights)
             if not request.unfetched:
                 await session.require_fetched(request.sha256)
         await self._host.discard(request.session)
@@ -235,7 +223,7 @@ class Administrator(AdministrationServicer):
     @admitted_stream
     async def GetResult(self, request: pb.GetResultRequest, rights: OperatorRights) -> AsyncIterator[pb.ResultPart]:
         """Give the sum, chunk by chunk."""
-        session = await self._own(request.session, rights)
+        session = await self._views.own(request.session, rights)
         total = 0
         async for chunk in session.result_chunks(CHUNK_BYTES):
             total += len(chunk)
@@ -247,7 +235,7 @@ class Administrator(AdministrationServicer):
         self, request: pb.AcknowledgeResultRequest, rights: OperatorRights
     ) -> pb.AcknowledgeResultReply:
         """Let go of a result that is safe elsewhere."""
-        session = await self._own(request.session, rights)
+        session = await self._views.own(request.session, rights)
         if not request.unfetched:
             await session.require_fetched(request.sha256)
         await session.acknowledge_result()
@@ -256,21 +244,8 @@ class Administrator(AdministrationServicer):
     @admitted
     async def GetEvidence(self, request: pb.GetEvidenceRequest, rights: OperatorRights) -> pb.GetEvidenceReply:
         """Give what shows that a client made a session end."""
-        session = await self._own(request.session, rights)
+        session = await self._views.own(request.session, rights)
         return pb.GetEvidenceReply(evidence=session.evidence(request.client))
-
-    async def _own(self, name: str, rights: OperatorRights) -> HostedSession:
-        """Return a session of the operator's tenant.
-
-        Raises:
-            UnknownSessionError: there is none, whether or not another tenant has one of this name.
-        """
-        if rights.tenant and name in self._host.damaged:
-            raise unknown_session(name)
-        session = await self._host.find(name)
-        if session.record.tenant != rights.tenant:
-            raise unknown_session(name)
-        return session
 
     async def _known(self, name: str) -> HostedSession | None:
         if name in self._host.damaged:

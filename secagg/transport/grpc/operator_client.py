@@ -25,11 +25,11 @@ from secagg.transport.errors import Refusal, ServiceError
 from secagg.transport.gatekeeper import OperatorCaller
 from secagg.transport.grpc.endpoint import GrpcEndpoint
 from secagg.transport.grpc.status import read_detail, worth_another
-from secagg.transport.grpc.statuses import deadlines_message, status_in
 from secagg.transport.limits import MAX_OFFER_BYTES
 from secagg.transport.progress import ParticipationObserver
 from secagg.transport.refusals import refusal_of
 from secagg.transport.retries import RetryPolicy
+from secagg.transport.statuses import deadlines_message, status_in
 from secagg.transport.tls import ClientTls
 
 _RESULT_SECONDS: Final = 24 * 3600.0

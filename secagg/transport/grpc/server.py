@@ -137,7 +137,7 @@ class GrpcServer:
             Servicer(gatekeeper, service.calls, service.enrolments), by_name
         )
         add_AdministrationServicer_to_server(  # type: ignore[no-untyped-call]
-            Administrator(self._host, gatekeeper, self._admission, limits, self._waits), by_name
+            Administrator(self._host, gatekeeper, self._admission, limits, self._waits, service.views), by_name
         )
         health = Health(self._host, ("", AGGREGATION, ADMINISTRATION), limits.probe_seconds)
         health.add_to(by_name)

@@ -4,7 +4,7 @@
         secagg.service.v1 for another one
     POST /secagg/v1/UploadPart?offset=N: bytes of an upload
 
-See docs/http.md. Operators call over gRPC.
+See docs/http.md. Operators call over gRPC, but for the page of operator_page.py, which only looks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from secagg.transport import service_pb2 as pb
 from secagg.transport.client_calls import reply_to, wait_of
 from secagg.transport.errors import Refusal
 from secagg.transport.gatekeeper import Caller
-from secagg.transport.http.calls import BYTES, Around, parsed, require_length, require_type
+from secagg.transport.http.calls import BYTES, Around, known, require_length, require_type
+from secagg.transport.http.forms import PROTOBUF
+from secagg.transport.http.operator_page import operator_routes
 from secagg.transport.http.parts import PartDesk
 from secagg.transport.limits import SERVER_MESSAGE_BYTES
 from secagg.transport.refusals import CallRefusedError
@@ -44,9 +46,10 @@ class Application:
     Args:
         service: what is served.
         origins: the origins, such as "https://app.example.org", whose pages may call.
+        operator_page: whether the page of operators is shown, and answered.
     """
 
-    def __init__(self, service: Service, origins: Sequence[str]) -> None:
+    def __init__(self, service: Service, origins: Sequence[str], operator_page: bool = False) -> None:
         calls = service.calls
         self._service = service
         self._around = Around(service)
@@ -61,6 +64,7 @@ class Application:
             self._call("NextSession", pb.NextSessionRequest, calls.next_session),
             self._call("BeginUpload", pb.UploadHeader, self._begin_upload, _SHORT_BYTES),
             Route(f"{PREFIX}UploadPart", self._around.endpoint(self._upload_part), methods=["POST"]),
+            *(operator_routes(service, PREFIX) if operator_page else ()),
         ]
         cors = Middleware(
             CORSMiddleware,
@@ -80,7 +84,7 @@ class Application:
 
     def _login(self, name: str, kind: type[Any], call: Callable[[Any], Awaitable[Message]]) -> Route:
         async def handle(caller: Caller | None, request: Request) -> Message:
-            return await call(parsed(kind, await self._around.body(request, _SHORT_BYTES)))
+            return await call(PROTOBUF.parsed(kind, await self._around.body(request, _SHORT_BYTES)))
 
         return Route(PREFIX + name, self._around.endpoint(handle, strangers=True), methods=["POST"])
 
@@ -92,8 +96,8 @@ class Application:
         most: int = SERVER_MESSAGE_BYTES,
     ) -> Route:
         async def handle(caller: Caller | None, request: Request) -> Message:
-            message = parsed(kind, await self._around.body(request, most))
-            return await self._around.while_there(request, call(_known(caller), message))
+            message = PROTOBUF.parsed(kind, await self._around.body(request, most))
+            return await self._around.while_there(request, call(known(caller), message))
 
         return Route(PREFIX + name, self._around.endpoint(handle), methods=["POST"])
 
@@ -105,7 +109,7 @@ class Application:
         return await self._so_far(calling, header, found)
 
     async def _upload_part(self, caller: Caller | None, request: Request) -> pb.UploadReply:
-        calling, session = await self._service.calls.called(_known(caller))
+        calling, session = await self._service.calls.called(known(caller))
         require_type(request, BYTES)
         require_length(request, session.message_limit)
         offset = _offset(request)
@@ -121,12 +125,6 @@ class Application:
         following = header.next if header.HasField("next") else None
         reply = await self._service.calls.with_news(session, caller.client, reply_to(found), following)
         return pb.UploadReply(answer=reply)
-
-
-def _known(caller: Caller | None) -> Caller:
-    if caller is None:
-        raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no token of this service; log in again")
-    return caller
 
 
 def _offset(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""What every call of clients has around it over HTTP: a place, a body within bounds, who calls, and failures.
+"""What every call has around it over HTTP: a place, a body within bounds, who calls, and failures.
 
 A refusal is read before a body is, where the body is not needed for it. Must not know what calls mean.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -17,13 +16,13 @@ from starlette.responses import Response, StreamingResponse
 from secagg.errors import SecAggError
 from secagg.transport.errors import Refusal
 from secagg.transport.gatekeeper import Caller
+from secagg.transport.http.forms import PROTOBUF, Form
 from secagg.transport.limits import CHUNK_BYTES
 from secagg.transport.refusals import CARRIED, CallRefusedError, detail_of, refused, sentence
 from secagg.transport.seats import STRANGERS, network_of
 from secagg.transport.service import Service
 from secagg.transport.tokens import AUTHORIZATION, token_of
 
-PROTOBUF: Final = "application/x-protobuf"
 BYTES: Final = "application/octet-stream"
 _GONE: Final = 499  # nobody reads it
 
@@ -36,10 +35,12 @@ class Around:
 
     Args:
         service: has the places, and knows who calls.
+        form: of bodies, replies and failures.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, form: Form = PROTOBUF) -> None:
         self._service = service
+        self._form = form
 
     def endpoint(self, handler: Handler, *, strangers: bool = False) -> Callable[[Request], Awaitable[Response]]:
         """Return what serves a call.
@@ -55,13 +56,13 @@ class Around:
                 where = "" if request.client is None else network_of(request.client.host)
                 seats = self._service.seats.take(caller or STRANGERS, where)
                 try:
-                    return _reply(await handler(caller, request))
+                    return _reply(self._form, await handler(caller, request))
                 finally:
                     self._service.seats.give_back(seats)
             except ClientDisconnect:
                 return Response(status_code=_GONE)
             except SecAggError as error:
-                return _failed(refused(error))
+                return _failed(self._form, refused(error))
 
         return answer
 
@@ -71,7 +72,7 @@ class Around:
         Raises:
             CallRefusedError: it is longer, of another type, or does not come in time.
         """
-        require_type(request, PROTOBUF)
+        require_type(request, self._form.media_type)
         require_length(request, most)
         seconds = self._service.limits.stall_seconds
         parts: list[bytes] = []
@@ -144,29 +145,27 @@ def require_length(request: Request, most: int) -> None:
         raise _too_long(int(given), most)
 
 
-def parsed(kind: type[Any], body: bytes) -> Any:
-    """Return the message in a body.
+def known(caller: Caller | None) -> Caller:
+    """Return who calls.
 
     Raises:
-        CallRefusedError: MALFORMED.
+        CallRefusedError: TOKEN_UNKNOWN, nobody who has logged in.
     """
-    try:
-        return kind.FromString(body)
-    except ProtobufDecodeError:
-        raise CallRefusedError(
-            Refusal.MALFORMED, f"{len(body)} bytes are no request of this method; send one"
-        ) from None
+    if caller is None:
+        raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no token of this service; log in again")
+    return caller
 
 
 def _too_long(size: int, most: int) -> CallRefusedError:
     return CallRefusedError(Refusal.UPLOAD_REFUSED, f"a body of {size} bytes or more is above {most}; send less")
 
 
-def _reply(message: Message) -> Response:
-    content = message.SerializeToString()
+def _reply(form: Form, message: Message) -> Response:
+    content = form.written(message)
     if len(content) <= CHUNK_BYTES:
-        return Response(content, media_type=PROTOBUF)
-    return StreamingResponse(_chunks(content), media_type=PROTOBUF, headers={"content-length": str(len(content))})
+        return Response(content, media_type=form.media_type)
+    headers = {"content-length": str(len(content))}
+    return StreamingResponse(_chunks(content), media_type=form.media_type, headers=headers)
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:
@@ -175,7 +174,7 @@ async def _chunks(content: bytes) -> AsyncIterator[bytes]:
         yield content[at : at + CHUNK_BYTES]
 
 
-def _failed(refusal: CallRefusedError) -> Response:
+def _failed(form: Form, refusal: CallRefusedError) -> Response:
     detail = detail_of(refusal)
     detail.message = sentence(str(refusal))
     headers = {}
@@ -187,4 +186,4 @@ def _failed(refusal: CallRefusedError) -> Response:
     # The rest of a body that is too long, or does not come, is not waited for.
     if status in (400, 408, 413):
         headers["connection"] = "close"
-    return Response(detail.SerializeToString(), status, headers, PROTOBUF)
+    return Response(form.written(detail), status, headers, form.media_type)

@@ -135,10 +135,11 @@ class Channel:
 
     def __init__(self, endpoint: HttpEndpoint) -> None:
         tls = endpoint.tls
+        self._address = endpoint.address.rstrip("/")
         verify = False if tls is None else client_context(tls)
         try:
             self._client = httpx.AsyncClient(
-                base_url=endpoint.address.rstrip("/") + PATH,
+                base_url=self._address + PATH,
                 verify=verify,
                 timeout=None,  # noqa: S113 - each call has one for all of it
                 limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
@@ -195,6 +196,23 @@ class Channel:
             raise HttpCallError(Failure("INTERNAL", told, None, False))
         return bytes(body)
 
+    async def shown(self, path: str, timeout: float) -> int:
+        """Return the status of what is shown to browsers below the address.
+
+        Raises:
+            HttpCallError: nobody can say.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                reply = await self._client.head(self._address + path, extensions=self._extensions)
+        except TimeoutError:
+            raise HttpCallError(Failure("DEADLINE_EXCEEDED", f"no reply in {timeout:g} s", None, again=True)) from None
+        except httpx.HTTPError as error:
+            raise HttpCallError(_broken(error)) from None
+        if reply.status_code in _BROKEN:
+            raise HttpCallError(_refused(reply, b""))
+        return reply.status_code
+
     @asynccontextmanager
     async def _sent(
         self, name: str, content: bytes | AsyncIterator[bytes], headers: dict[str, str]
@@ -206,7 +224,7 @@ class Channel:
 
 
 class Calls:
-    """The calls of clients, each as gRPC's stubs have it.
+    """The calls of clients, each as gRPC's stubs have it, and what browsers are shown.
 
     Args:
         channel: carries them.
@@ -248,6 +266,10 @@ class Calls:
     async def Enrol(self, request: pb.EnrolRequest, *, timeout: float, metadata: Metadata = ()) -> pb.EnrolReply:
         """Redeem an invitation."""
         return await self._call("Enrol", request, pb.EnrolReply, metadata, timeout)
+
+    async def shown(self, path: str, *, timeout: float) -> int:
+        """Return the status of a page."""
+        return await self._channel.shown(path, timeout)
 
     async def UploadAnswer(
         self, parts: AsyncIterator[pb.UploadPart], *, timeout: float, metadata: Metadata

@@ -1,4 +1,4 @@
-"""A server of HTTP beside that of gRPC: the same sessions, logins, places and turns, for clients only."""
+"""A server of HTTP beside that of gRPC: the same sessions, logins, places and turns. Operators have a page there."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class HttpServer:
         tls: what the server shows and asks for.
         insecure: serve without TLS; on loopback addresses only.
         origins: the origins, such as "https://app.example.org", whose pages may call; of others no browser lets any.
+        operator_page: show operators a page at /operator, to look only.
         connections: connections at once, those in their handshake included; unless given, as many as files allow.
 
     Attributes:
@@ -48,13 +49,14 @@ class HttpServer:
         tls: ServerTls | None = None,
         insecure: bool = False,
         origins: Collection[str] = (),
+        operator_page: bool = False,
         connections: int | None = None,
     ) -> None:
         check_security(address, tls, insecure)
         self._host, self.port = split_address(address)
         self._tls = tls
         self._service = service
-        self._application = Application(service, [check_origin(origin) for origin in origins])
+        self._application = Application(service, [check_origin(origin) for origin in origins], operator_page)
         limits = service.limits
         self._door = Door(
             self._application.asgi,

@@ -267,6 +267,10 @@ WRONG: dict[str, tuple[str, str]] = {
         TLS + '[http]\norigins = ["https://app.example.org"]\n' + ROSTER + DATA,
         "http.origins is given without http.address; give it, or take the table out",
     ),
+    "a page without an address": (
+        TLS + "[http]\noperator_page = true\n" + ROSTER + DATA,
+        "http.operator_page is given without http.address; give it, or take the table out",
+    ),
     "an origin that is none": (
         TLS + '[http]\naddress = "127.0.0.1:1"\norigins = ["*"]\n' + ROSTER + DATA,
         "http.origins.0 = '*': it is no origin; give scheme and host, such as https://app.example.org",

@@ -41,7 +41,7 @@ def test_every_command_stands_in_the_operators_page(command: str) -> None:
     assert f"secagg {command} --" in OPERATIONS
 
 
-SESSIONS = [f"session {command}" for command in ("create", "list", "watch", "abort", "drop", "discard")]
+SESSIONS = [f"session {command}" for command in ("create", "list", "watch", "page", "abort", "drop", "discard")]
 
 
 @pytest.mark.parametrize("command", ["join", "status", "result", "enroll", "invite", "accept", "keygen", *SESSIONS])

@@ -41,7 +41,8 @@ BOB = ClientCaller("s", 2)
 KEY = IdentityKey.from_seed(SecretBytes(b"a" * 32))
 OTHER = IdentityKey.from_seed(SecretBytes(b"b" * 32))
 OPERATOR = OperatorCaller(OTHER.public)
-CALLERS = [ALICE, OPERATOR, MemberCaller(1), ClientCaller("x" * 128, 2**64 - 1)]
+READER = OperatorCaller(OTHER.public, reads_only=True)
+CALLERS = [ALICE, OPERATOR, READER, MemberCaller(1), ClientCaller("x" * 128, 2**64 - 1)]
 
 
 def refused(call: Callable[[], Any]) -> Refusal:
@@ -73,7 +74,8 @@ class Gate:
         key_of: Callable[[Caller], bytes | None] | None = None,
         **limits: Any,
     ) -> None:
-        keys = {ALICE: KEY.public, BOB: OTHER.public, OPERATOR: OTHER.public, ClientCaller("t", 1): KEY.public}
+        keys: dict[Caller, bytes] = {ALICE: KEY.public, ClientCaller("t", 1): KEY.public}
+        keys |= dict.fromkeys((BOB, OPERATOR, READER), OTHER.public)
         clock = clock or Clock()
         known = key_of or keys.get
 
@@ -115,6 +117,21 @@ def test_a_nonce_is_no_longer_than_callers_sign(caller: Caller) -> None:
     assert len(nonces) == 100
     assert {FEWEST_NONCE_BYTES <= len(nonce) <= MOST_NONCE_BYTES for nonce in nonces} == {True}
     assert gate.caller(gate.login(nonces.pop(), "here", b"")) == caller
+
+
+def test_a_token_for_looking_says_so_and_ends_sooner() -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    tokens = {}
+    for caller in (OPERATOR, READER):
+        nonce = gate.challenge(caller)
+        tokens[caller] = gate.login(nonce, "here", OTHER.sign(operator_login_text("here", OTHER.public, nonce)))
+        assert gate.caller(tokens[caller]) == caller
+    clock.time += ServiceLimits().reading_token_seconds + SKEW_SECONDS - 1
+    assert gate.caller(tokens[READER]) == READER
+    clock.time += 3
+    assert refused(lambda: gate.caller(tokens[READER])) is Refusal.TOKEN_UNKNOWN
+    assert gate.caller(tokens[OPERATOR]) == OPERATOR
 
 
 @pytest.mark.parametrize(

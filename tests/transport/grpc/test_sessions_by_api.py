@@ -29,10 +29,11 @@ from secagg.hosting import (
     read_result,
 )
 from secagg.identity.fingerprints import fingerprint
+from secagg.transport import pages
 from secagg.transport import service_pb2 as pb
 from secagg.transport.connection import Metadata
 from secagg.transport.gatekeeper import OperatorCaller
-from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, operator_client, pages
+from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError, ServiceLimits, operator_client
 from secagg.transport.grpc.server import GrpcServer
 from secagg.transport.limits import MAX_OFFER_BYTES
 from secagg.transport.rights import LEAST_ROLE, OperatorRights, Role

@@ -22,26 +22,42 @@ class Web(Network):
     Args:
         origins: whose pages may call.
         web_tls: what is shown over HTTP.
+        operator_page: whether operators are shown theirs.
+        plain: no TLS over HTTP, for browsers, which do not know our authority.
         options: arguments of Network.
     """
 
     def __init__(
-        self, *arguments: Any, origins: Sequence[str] = (), web_tls: ServerTls | None = None, **options: Any
+        self,
+        *arguments: Any,
+        origins: Sequence[str] = (),
+        web_tls: ServerTls | None = None,
+        operator_page: bool = False,
+        plain: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self.origins = origins
-        self.web_tls = web_tls or server_tls()
+        self.web_tls = None if plain else web_tls or server_tls()
+        self.operator_page = operator_page
         self.web_port = 0
 
     @property
     def url(self) -> str:
-        return f"https://localhost:{self.web_port}"
+        return f"http{'' if self.web_tls is None else 's'}://localhost:{self.web_port}"
 
     async def serve(self) -> None:
         """Begin to listen, on the same ports as before."""
         await super().serve()
         assert self.server.service is not None
-        self.web = HttpServer(self.server.service, f"localhost:{self.web_port}", tls=self.web_tls, origins=self.origins)
+        self.web = HttpServer(
+            self.server.service,
+            f"localhost:{self.web_port}",
+            tls=self.web_tls,
+            insecure=self.web_tls is None,
+            origins=self.origins,
+            operator_page=self.operator_page,
+        )
         await self.web.start()
         self.web_port = self.web.port
 

@@ -9,7 +9,7 @@ import pytest
 from secagg.hosting import Progress
 from secagg.hosting.replies import unreadable
 from secagg.protocol.events import Stage
-from secagg.transport.grpc.statuses import status_in, status_message
+from secagg.transport.statuses import status_in, status_message
 
 
 @pytest.mark.parametrize("progress", [None, Progress(Stage.REMOVING_MASKS, 0, 1), Progress(Stage.DECODING_SUM, 1, 1)])

@@ -1,4 +1,4 @@
-"""Statuses and deadlines of sessions as messages, and back: both halves of the network service use it."""
+"""Statuses and deadlines of sessions as messages, and back, for both halves of the network service."""
 
 from __future__ import annotations
 
