@@ -122,6 +122,7 @@ def test_whoever_is_in_the_sum_and_who_is_to_blame_is_said() -> None:
                     until("document.getElementById('facts').innerText.includes('In the sum')"),
                     FACTS,
                 ],
+                widths="320,390,820,1280",
             )
             assert looked.complaints == []
             assert "client 9: dealt inconsistent shares (S23), with evidence" in looked.values[2]

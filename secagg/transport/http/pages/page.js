@@ -13,7 +13,7 @@ const STATES = {
   ended: ['completed', 'aborted', 'failed'],
 };
 const NOBODY = {
-  all: 'The server has no sessions of this operator.',
+  all: 'The server has no sessions of this operator; “secagg session create” makes one.',
   running: 'No session runs now.',
   ended: 'No session has ended.',
 };
