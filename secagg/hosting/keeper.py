@@ -72,6 +72,8 @@ class Keeper(Kept):
         self._relay = relay
         self._turned = False
         self._begun_again = False
+        # From before a change that is to be durable until the observer has heard of it: no stop comes in between.
+        self._step = asyncio.Lock()
 
     async def open(self, journal: Journal) -> None:
         """Replay the log and go on from there, without clients whose answer is damaged.
@@ -123,6 +125,13 @@ class Keeper(Kept):
 
     async def stop(self) -> None:
         """Stop after the step that is being made; whoever waits is told to come again."""
+        if self._relay is not None and not self._relay.holds:
+            await self._leave()  # Others go on, and a store that hangs keeps nobody here.
+            return
+        async with self._step:
+            await self._leave()
+
+    async def _leave(self) -> None:
         self._give_up()
         if self._task is not None:
             self._task.cancel()
@@ -229,20 +238,22 @@ class Keeper(Kept):
         await self._show()
         started = tools.clock.now()
         while self.outcome is None:
-            try:
-                now = tools.wall_clock()
-                outcome, size = await tools.run(journal.finish, result, self._aborted, self._dropped(), now)
-            except (FencedError, InDoubtError):
-                raise
-            except STORE_FAILURES as error:
-                tools.observer.store_failed(self._name, error)
-                await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
-                continue
-            tools.observer.step_timed(self._name, "finish", tools.clock.now() - started)
-            self.count_stored(size - self._stored)
-            self.outcome, self._view, self._shown = outcome, None, None
-            tools.observer.session_ended(self._name, outcome)
-            self._flash()
+            async with self._step:
+                try:
+                    now = tools.wall_clock()
+                    outcome, size = await tools.run(journal.finish, result, self._aborted, self._dropped(), now)
+                except (FencedError, InDoubtError):
+                    raise
+                except STORE_FAILURES as error:
+                    tools.observer.store_failed(self._name, error)
+                else:
+                    tools.observer.step_timed(self._name, "finish", tools.clock.now() - started)
+                    self.count_stored(size - self._stored)
+                    self.outcome, self._view, self._shown = outcome, None, None
+                    tools.observer.session_ended(self._name, outcome)
+                    self._flash()
+                    return
+            await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
 
     async def _answer_unlogged(self, found: Sorted) -> None:
         await self._forget(found.unlogged)
@@ -256,8 +267,14 @@ class Keeper(Kept):
         tools, entries = self._tools, [waiting.entry for waiting in batch]
         last = self._timer.round is Round.UNMASKING and entries[-1].kind is EntryKind.CLOSE_ROUND
         try:
-            committing = tools.run_in(tools.unmasking if last else tools.threads, journal.commit, entries)
-            step = await (self._mentioning(committing) if last and self._relay is not None else committing)
+            async with self._step:
+                committing = tools.run_in(tools.unmasking if last else tools.threads, journal.commit, entries)
+                step = await (self._mentioning(committing) if last and self._relay is not None else committing)
+                self._follow(book, step)
+                for waiting, applied in zip(batch, step.applied, strict=True):
+                    self._stored += waiting.size
+                    waiting.resolve(self.answered(waiting, applied.receipt))
+                self._in_hand = ()
         except NotLoggedError as error:
             refusal = self._tools.unavailable(self._name, error)
             local = [waiting for waiting in batch if not waiting.letter]
@@ -270,11 +287,6 @@ class Keeper(Kept):
         except FencedError:
             await self._forget(waiting for waiting in batch if not waiting.letter)
             raise
-        self._follow(book, step)
-        for waiting, applied in zip(batch, step.applied, strict=True):
-            self._stored += waiting.size
-            waiting.resolve(self.answered(waiting, applied.receipt))
-        self._in_hand = ()
         # What closes the round at once is shown together with it, unless that takes long, as the last one's end may.
         if self._timer.round in (None, Round.UNMASKING) or self._due(book) is None:
             await self._show()
@@ -328,19 +340,22 @@ class Keeper(Kept):
             record = None
             self._aborted = replace(aborted, detail=f"{aborted.detail} No session follows: {error}")
         while record is not None and not self._begun_again:
-            try:
-                await tools.run(tools.store.create, record)
-                new = True
-            except StoreConflictError:
-                new = False
-            except STORE_FAILURES as error:
-                tools.observer.store_failed(record.name, error)
-                await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
-                continue
-            self._begun_again = True
-            self._aborted = replace(aborted, successor=record.name)
-            self._over = told(self._aborted)
-            await self._on_restart(record, new)
+            async with self._step:
+                new: bool | None = None
+                try:
+                    await tools.run(tools.store.create, record)
+                    new = True
+                except StoreConflictError:
+                    new = False
+                except STORE_FAILURES as error:
+                    tools.observer.store_failed(record.name, error)
+                if new is not None:
+                    self._begun_again = True
+                    self._aborted = replace(aborted, successor=record.name)
+                    self._over = told(self._aborted)
+                    await self._on_restart(record, new)
+                    return
+            await tools.clock.wait(asyncio.Event(), tools.clock.now() + RETRY_SECONDS)
         self._begun_again = True
 
     def _follow(self, book: RoundBook, step: Step) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import load_public_key
-from tests.cli.deployment import Deployment, serving
+from tests.cli.deployment import Deployment, serving, until
 from tests.cli.service.test_serve import session, site
 from tests.telemetry.test_audit_log import lines_of, written
 
@@ -34,6 +34,7 @@ def test_a_server_writes_who_did_what(site: Deployment, run: Any) -> None:
     config = site.configure(session(), more='[audit]\nfile = "audit"\n')
     with serving(config) as server:
         assert run("session", *site.operate("abort", server.address, "--session", "first")).code == 0
+        until(lambda: "session aborted" in [line["event"] for line in lines_of(site / "audit")], server)
         (site / "audit").rename(site / "audit.1")
         assert run("reload", "--config", str(config)).code == 0
         server.stop()

@@ -23,7 +23,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from secagg.cli.service.serving import look_for_cycles_seldom
 from secagg.identity.keys import create_identity, load_identity, load_public_key
-from tests.cli.deployment import Deployment, Server, finished, serving, start, until
+from tests.cli.deployment import SECONDS, Deployment, Server, finished, serving, start, until
 
 CLIENTS = (3, 5, 8, 2**64 - 1)
 ENTRIES = 500
@@ -110,13 +110,13 @@ def test_processes_over_tls_give_the_exact_sum(site: Deployment, run: Any) -> No
         after = run(*site.operate("status", server.address))
         assert (after.code, after.err) == (0, "")
         assert "completed" in after.out
-        with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=SECONDS) as reply:
             metrics = reply.read().decode()
         assert 'secagg_sessions_ended_total{outcome="completed",reason=""} 1.0' in metrics
         assert 'secagg_stage_seconds_count{stage="removing_masks"} 1.0' in metrics
         assert 'secagg_answers_total{outcome="accepted",round="masked_input"} 4.0' in metrics
         for page in ("ready", "live"):
-            with urllib.request.urlopen(f"http://{server.ready['pages']}/{page}", timeout=10) as reply:
+            with urllib.request.urlopen(f"http://{server.ready['pages']}/{page}", timeout=SECONDS) as reply:
                 assert reply.status == 200
         with grpc.insecure_channel(server.ready["health"]) as channel:
             health: Any = HealthStub(channel)
@@ -279,7 +279,7 @@ def test_mutual_tls_is_asked_in_addition(site: Deployment, run: Any) -> None:
         assert (bare.code, bare.out) == (1, "")
         assert run(*site.operate("status", server.address, *shown)).code == 0
         words = join_words(site, server, {"context": None, "minimum_cohort": "5"})
-        unshown = run(*words)
+        unshown = run(*words, "--give-up", "2")
         assert (unshown.code, "C02" in unshown.err) == (1, False)
         refused_by_the_floor = run(*words, *shown)
         assert (refused_by_the_floor.code, "C02" in refused_by_the_floor.err) == (1, True)
@@ -315,7 +315,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deploym
     (site / "other").write_bytes(b"another model")
     more = 'context_file = "model"\n'
     trial = session("trial", 'threat_model = "semi-honest"\n' + more)
-    with serving(site.configure(session(more=more) + trial, more="[rounds]\nadvertise_keys = 300")) as server:
+    with serving(site.configure(session(more=more) + trial, more="[rounds]\nadvertise_keys = 3000")) as server:
         yield site, server
         states = [event["event"] for event in server.events()]
         assert "answer" not in states
@@ -332,7 +332,6 @@ def join_words(site: Deployment, at: Server, changed: Mapping[str, str | None]) 
         "authority": str(site / "authority.pub"),
         "ca": str(site / "ca.pem"),
         "context": str(site / "model"),
-        "give-up": "2",
         **{name.replace("_", "-"): value for name, value in changed.items()},
     }
     return ["join", "--json", *(word for name, value in words.items() if value for word in (f"--{name}", value))]
@@ -354,7 +353,7 @@ FLOORS: dict[str, tuple[dict[str, str | None], int, str]] = {
     "a roster without an authority": ({"authority": None}, 2, "--authority"),
     "an authority without a roster": ({"roster": None}, 2, "--roster"),
     "a newer serial": ({"minimum_serial": "2"}, 2, "older than 2"),
-    "another server authority": ({"ca": "other-ca.pem"}, 1, "ertificate"),
+    "another server authority": ({"ca": "other-ca.pem", "give_up": "2"}, 1, "ertificate"),
     "a file that is no CA": ({"ca": "model"}, 2, "--ca: "),
     "no such input": ({"input": "missing.npz"}, 2, "cannot read"),
     "an input that is no archive": ({"input": "model"}, 2, "no .npz file"),
@@ -362,7 +361,7 @@ FLOORS: dict[str, tuple[dict[str, str | None], int, str]] = {
     "an input with objects": ({"input": "objects.npz"}, 2, "plain arrays"),
     "an input of another shape": ({"input": "short.npz"}, 2, "shape"),
     "no server name": ({"server": "nowhere"}, 2, "host:port"),
-    "nobody there": ({"server": "127.0.0.1:1"}, 1, "127.0.0.1:1"),
+    "nobody there": ({"server": "127.0.0.1:1", "give_up": "2"}, 1, "127.0.0.1:1"),
     "a weight too large": ({"weight": "2"}, 2, "weight"),
     "an identity not enrolled": ({"identity": "operator.key"}, 2, "not in the roster"),
     "plaintext to a TLS port": ({"ca": None, "server": "example.org:1", "plaintext": "yes"}, 2, "loopback"),
@@ -394,7 +393,7 @@ def test_a_server_cannot_add_an_identity(site: Deployment, run: Any) -> None:
     stranger = create_identity(site / "9.key", site / "9.pub").public
     keys = {client: load_public_key(site / f"{client}.pub") for client in CLIENTS}
     site.sign({**keys, 9: stranger}, serial=2)
-    with serving(site.configure(session(), more="[rounds]\nadvertise_keys = 20")) as server:
+    with serving(site.configure(session(), more="[rounds]\nadvertise_keys = 3000")) as server:
         outcome = run(*join_words(site, server, {"roster": str(honest), "context": None}))
         assert (outcome.code, outcome.out) == (1, "")
         assert "C10" in outcome.err
@@ -464,7 +463,7 @@ def test_a_session_that_cannot_be_keeps_no_other_from_running(site: Deployment) 
         assert list(server.ready["refused"]) == ["second", "fourth"]
         assert "missing" in server.ready["refused"]["second"]
         assert "of at most 2" in server.ready["refused"]["fourth"]
-        with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=SECONDS) as reply:
             assert "secagg_sessions_refused_total 2.0" in reply.read().decode()
         server.stop()
     told = [line["session"] for line in server.events() if line["event"] == "session refused"]

@@ -146,6 +146,7 @@ class Replicas:
         self.seen: list[Recorder] = []
         self.hosts: list[SharedHost] = []
         self.asleep: set[int] = set()
+        self._goes_on = asyncio.Event()
         for _ in range(count):
             self.add()
 
@@ -172,6 +173,7 @@ class Replicas:
         for host in self.hosts:
             await host.start()
         self.loop = asyncio.get_running_loop()
+        self._goes_on.set()
         self._ticking = self.loop.create_task(self._tick())
         return self
 
@@ -190,10 +192,25 @@ class Replicas:
         """Time passes for all hosts but those that sleep: faster while no host waits for its store."""
         while True:
             await asyncio.sleep(0.005 if any(store.busy for store in self.stores) else 0.002)
+            for number in range(len(self.hosts)):
+                await self._may_renew(number)
+            await self._goes_on.wait()
             self.time.advance(0.05)
             for number, clock in enumerate(self.clocks):
                 if number not in self.asleep:
                     clock.advance(0.05)
+
+    async def _may_renew(self, number: int) -> None:
+        """Wait until a host's leases could be renewed that can be: no lease is lost because the machine is slow."""
+        leases = self.hosts[number]._leases
+        if leases is None:
+            return
+        try:
+            done = self.loop.run_in_executor(leases._thread, int)
+        except RuntimeError:  # it has stopped
+            return
+        while not done.done() and number not in self.asleep and self.stores[number].gate.is_set():
+            await asyncio.wait([done], timeout=0.02)
 
     async def everywhere(self, name: str) -> list[HostedSession]:
         """The session at each host that can be asked."""
@@ -232,6 +249,12 @@ class Replicas:
         """Let time pass until something is so."""
         while not condition():
             await asyncio.sleep(0.005)
+
+    async def at_once(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so while no time passes."""
+        self._goes_on.clear()
+        await self.until(condition)
+        self._goes_on.set()
 
     async def held(self, name: str, not_by: int | None = None) -> int:
         """Let time pass until a host goes on with a session; returns its number."""

@@ -24,7 +24,7 @@ def test_each_call_may_come_to_any_host(model: ThreatModel, seed: int) -> None:
             await played.create(replicas.hosts[seed], schedule=LONG)
             released = await played.finish(replicas.spread(NAME))
             played.assert_exact(released)
-            statuses = [session.status() for session in await replicas.everywhere(NAME)]
-            assert {status.state for status in statuses} == {"completed"}
+            sessions = await replicas.everywhere(NAME)
+            await replicas.until(lambda: {session.status().state for session in sessions} == {"completed"})
 
     run(body())

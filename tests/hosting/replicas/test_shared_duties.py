@@ -129,11 +129,10 @@ def test_who_follows_tells_how_far_the_end_of_a_last_round_is() -> None:
             await played.turned(spread, played.cohort[0])
             given = asyncio.ensure_future(played.play_round(spread))
             await waiting_at(gate, 1)
-            await replicas.until(lambda: session.status().progress is not None)
-            found = session.status().progress
+            found = replicas.hosts[0].status(NAME).progress
             assert isinstance(found, Progress)
             assert found.stage in Stage
-            assert found == replicas.hosts[0].status(NAME).progress
+            await replicas.until(lambda: session.status().progress == found)
             await given  # Whoever answered last need not wait for the sum.
             gate.opened.set()
             await session.wait_ended()

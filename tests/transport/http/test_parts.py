@@ -109,15 +109,15 @@ def test_a_part_of_what_was_never_announced() -> None:
 def test_who_announces_an_upload_again_ends_the_part_under_way_and_keeps_what_came() -> None:
     async def test(desk: Desk) -> None:
         assert await desk.begin(header(DATA)) == 0
-        hangs = asyncio.Event()
+        came, hangs = asyncio.Event(), asyncio.Event()
 
         async def slowly() -> AsyncIterator[bytes]:
             yield DATA[:300]
+            came.set()
             await hangs.wait()
 
         older = asyncio.create_task(desk.take(0, slowly()))
-        await until(lambda: desk.parts._kept[desk.session.name, 1].until is not None)
-        await asyncio.sleep(0)
+        await came.wait()
         assert await desk.begin(header(DATA)) == 300
         assert await desk.refused(older) == ("TRY_AGAIN", True)
         assert await desk.take(300, given(DATA[300:400])) == 400
