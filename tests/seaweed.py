@@ -7,8 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from tests.ports import free_port
 
 ACCESS_KEY: Final = "access"
 SECRET_KEY: Final = "secret"
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 600.0
 _PARTS: Final = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
 
 
@@ -53,7 +51,7 @@ class Seaweed:
         return {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_REGION": "us-east-1"}
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it takes objects in: it answers before it has a volume to write to."""
         user = {
             "name": "secagg",
             "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
@@ -70,7 +68,7 @@ class Seaweed:
         with open(self.directory / "log", "ab") as log:
             self._process = subprocess.Popen([program() or "weed", *words], stdout=log, stderr=log, cwd=self.directory)
         end = time.monotonic() + _START_SECONDS
-        while not self._answers():
+        while not self._takes():
             assert self._process.poll() is None, (self.directory / "log").read_text(encoding="utf-8")[-2000:]
             assert time.monotonic() < end, "SeaweedFS does not answer"
             time.sleep(0.05)
@@ -82,12 +80,26 @@ class Seaweed:
             self._process.wait()
             self._process = None
 
-    def _answers(self) -> bool:
+    def _takes(self) -> bool:
+        from obstore import put
+        from obstore.exceptions import BaseError
+        from obstore.store import S3Store
+
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/status", timeout=5) as reply:  # noqa: S310
-                return bool(reply.status == 200)
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            store = S3Store(
+                "ready",
+                access_key_id=ACCESS_KEY,
+                secret_access_key=SECRET_KEY,
+                region="us-east-1",
+                endpoint=self.endpoint,
+                virtual_hosted_style_request=False,
+                client_options={"allow_http": True},
+                retry_config={"max_retries": 0},
+            )
+            put(store, "object", b"bytes")
+        except BaseError:
             return False
+        return True
 
 
 def program() -> str | None:

@@ -27,8 +27,8 @@ from tests.hosting.replicas.support import run
 from tests.hosting.support import Recorder
 from tests.postgres import Postgres
 
-SECONDS = 2.0
-LEASE_SECONDS = 1.0
+SECONDS = 60.0
+LEASE_SECONDS = 4.0
 NEVER = 3600.0
 
 

@@ -341,7 +341,14 @@ def test_bytes_that_are_no_request_are_malformed_and_fill_no_log(
 def test_an_upload_that_pauses_is_cut_off_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(bare: Bare) -> None:
         uploads = begun(bare, monkeypatch)
-        never = asyncio.Event()
+        begin, never = bare.network.store.begin_upload, asyncio.Event()
+
+        def begun_hastily(name: str, limit: int) -> Upload:
+            assert bare.network.server.service is not None
+            bare.network.server.service.desk._limits = ServiceLimits(stall_seconds=0.1)
+            return begin(name, limit)
+
+        monkeypatch.setattr(bare.network.store, "begin_upload", begun_hastily)
 
         async def stalls() -> AsyncIterator[pb.UploadPart]:
             yield header(bytes(100))
@@ -352,7 +359,7 @@ def test_an_upload_that_pauses_is_cut_off_and_leaves_nothing(monkeypatch: pytest
         assert (code, detail.reason, detail.retry) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPLOAD_STALLED", True)
         assert [upload.end for upload in uploads] == ["discarded"]
 
-    play_bare(test, limits=ServiceLimits(stall_seconds=0.1))
+    play_bare(test)
 
 
 @pytest.mark.parametrize(

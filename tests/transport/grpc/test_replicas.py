@@ -19,7 +19,7 @@ from secagg.store.shared import SharedStore
 from secagg.store.shared_memory import SharedMemoryStore
 from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import GrpcServer
-from tests.transport.grpc.network import SESSION, Network, run
+from tests.transport.grpc.network import LIMIT, SESSION, Network, run
 from tests.transport.grpc.test_answers import chunks, header, metadata_of
 
 Opened = Callable[[], SharedStore]
@@ -46,7 +46,7 @@ class Cluster(Network):
 
     def __init__(self, another: Opened, servers: int = 3, **options: Any) -> None:
         super().__init__(create=False, **options)
-        self.hosts = [SharedHost(another(), lease_seconds=3.0) for _ in range(servers)]
+        self.hosts = [SharedHost(another(), lease_seconds=LIMIT) for _ in range(servers)]
         self.host = self.hosts[0]
         self.ports: list[int] = []
         self.servers: list[GrpcServer] = []

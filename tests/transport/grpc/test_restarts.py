@@ -21,7 +21,7 @@ from secagg.transport.errors import RestartedError
 from secagg.transport.grpc import Participation, ParticipationObserver, Refusal, ServiceError
 from secagg.transport.participant import Participant
 from tests.transport.grpc.corrupt import DEALER, LIAR, corrupt_clients
-from tests.transport.grpc.network import SESSION, Network, run
+from tests.transport.grpc.network import LIMIT, SESSION, Network, run
 
 FOLLOWING = f"{SESSION}~1"
 ONCE = RoundSchedule.uniform(600.0)
@@ -335,7 +335,7 @@ def test_replicas_have_one_successor_whichever_is_asked() -> None:
     async def play() -> None:
         memory = SharedMemoryStore()
         service = network(create=False)
-        hosts = [SharedHost(memory.another(), lease_seconds=3.0) for _ in range(2)]
+        hosts = [SharedHost(memory.another(), lease_seconds=LIMIT) for _ in range(2)]
         for host in hosts:
             await host.start()
         service.host = hosts[0]

@@ -174,7 +174,7 @@ def test_who_sends_nonsense_and_does_not_let_go_has_no_other_reply(caplog: pytes
     """TLS ends when both sides say so: until then the call must not go on and reply to what has a reply."""
 
     async def play() -> None:
-        async with Web(limits=HASTY) as web:
+        async with Web() as web:
             seats = web.server.service.seats._open  # type: ignore[union-attr]
             reader, writer = await asyncio.open_connection("localhost", web.web_port)
             came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
