@@ -26,9 +26,11 @@ from secagg.conformance.driving import (
 )
 from secagg.conformance.library_testee import LibraryTestee
 from secagg.conformance.serving import MAX_FRAME_BYTES, GrpcServer, serve_grpc
+from tests.cli.deployment import until
 from tests.conformance.played import KINDS, Played, assert_exact
 
-PATIENT = 60.0
+PATIENT = 600.0
+HASTY = 0.5
 DESCRIBE = pb.Call(describe=pb.Describe())
 REPLY = pb.Reply(description=pb.Description(name="scripted")).SerializeToString()
 
@@ -68,6 +70,13 @@ def scripted(path: Path, misbehave: str, seconds: float = PATIENT) -> ProcessTes
     """A testee that misbehaves when it is started, and is well when it is started again."""
     program = SCRIPTED.format(reply=REPLY.hex(), marker=str(path / "started"), misbehave=misbehave)
     return ProcessTestee([sys.executable, "-I", "-S", "-c", program], seconds)
+
+
+def hasty(testee: ProcessTestee) -> ProcessTestee:
+    """The same, once it has started and replied: from now on its calls have little time."""
+    assert describe(testee).name == "scripted"
+    testee.seconds = HASTY
+    return testee
 
 
 def failing(testee: driving.Testee, kind: type[driving.TesteeFailure]) -> driving.TesteeFailure:
@@ -150,10 +159,12 @@ def test_a_crash_after_a_reply_is_told_by_the_next_call(tmp_path: Path) -> None:
 
 
 def test_a_testee_that_does_not_reply_in_time_has_hung(tmp_path: Path) -> None:
-    with closing(scripted(tmp_path, "receive(); sys.stderr.write('zzz'); sys.stderr.flush(); hang()", 0.5)) as testee:
+    misbehave = "receive(); sys.stderr.write('zzz'); sys.stderr.flush(); send(reply); hang()"
+    with closing(scripted(tmp_path, misbehave)) as testee:
+        hasty(testee)
         began = time.monotonic()
         failure = failing(testee, driving.TesteeHung)
-        assert time.monotonic() - began >= 0.5
+        assert time.monotonic() - began >= HASTY
         assert str(failure) == "the testee did not reply within 0.5 seconds"
         assert isinstance(failure, driving.TesteeHung)
         assert failure.stderr == "zzz"
@@ -161,7 +172,7 @@ def test_a_testee_that_does_not_reply_in_time_has_hung(tmp_path: Path) -> None:
 
 
 def test_a_testee_that_does_not_read_a_long_call_has_hung(tmp_path: Path) -> None:
-    with closing(scripted(tmp_path, "hang()", 0.5)) as testee:
+    with closing(scripted(tmp_path, "hang()", HASTY)) as testee:
         with pytest.raises(driving.TesteeHung):
             testee.call(pb.Call(restore=pb.Restore(snapshot=bytes(1 << 20))))
         assert_well(testee)
@@ -172,17 +183,18 @@ def test_what_a_hanging_wrapper_started_dies_with_it(tmp_path: Path) -> None:
     lifeline = tmp_path / "lifeline"
     os.mkfifo(lifeline)
     reader = os.open(lifeline, os.O_RDONLY | os.O_NONBLOCK)
-    with closing(scripted(tmp_path, f"os.open({str(lifeline)!r}, os.O_WRONLY); os.fork(); hang()", 0.5)) as testee:
-        failing(testee, driving.TesteeHung)
+    misbehave = f"os.open({str(lifeline)!r}, os.O_WRONLY); os.fork() or hang(); receive(); send(reply); hang()"
+    with closing(scripted(tmp_path, misbehave)) as testee:
+        failing(hasty(testee), driving.TesteeHung)
         # Once nobody holds the other end, there is something to read: the end.
-        assert select.select([reader], [], [], PATIENT / 6)[0] == [reader]
+        assert select.select([reader], [], [], PATIENT)[0] == [reader]
         assert os.read(reader, 1) == b""
         assert_well(testee)
     os.close(reader)
 
 
 def test_a_long_reply_in_the_middle_of_which_it_stops_is_a_hang(tmp_path: Path) -> None:
-    with closing(scripted(tmp_path, "receive(); send(b'\\0\\0\\0\\x09half', raw=True); hang()", 0.5)) as testee:
+    with closing(scripted(tmp_path, "receive(); send(b'\\0\\0\\0\\x09half', raw=True); hang()", HASTY)) as testee:
         failing(testee, driving.TesteeHung)
         assert_well(testee)
 
@@ -197,7 +209,11 @@ def test_half_a_frame_and_an_end_is_a_crash(tmp_path: Path, part: str) -> None:
 
 
 def test_a_testee_that_closes_its_output_and_lives_on_has_crashed(tmp_path: Path) -> None:
-    with closing(scripted(tmp_path, "receive(); os.close(1); hang()", 0.5)) as testee:
+    closed = tmp_path / "closed"
+    misbehave = f"receive(); send(reply); os.close(1); open({str(closed)!r}, 'w').close(); hang()"
+    with closing(scripted(tmp_path, misbehave)) as testee:
+        hasty(testee)
+        until(closed.exists)
         failure = crashed(testee)
         assert failure.exit_code is None
         assert "lives on" in str(failure)
@@ -339,7 +355,7 @@ def test_a_service_that_does_not_reply_in_time_has_hung() -> None:
     never, last = os.pipe()
     running = served(lambda call: os.read(never, 1) and pb.Reply())
     try:
-        with closing(GrpcTestee(f"localhost:{running.port}", 0.5)) as testee:
+        with closing(GrpcTestee(f"localhost:{running.port}", HASTY)) as testee:
             failing(testee, driving.TesteeHung)
     finally:
         os.close(last)

@@ -107,7 +107,7 @@ def test_over_grpc_it_is_the_one_method(server: GrpcServer) -> None:
         handle: grpc.UnaryUnaryMultiCallable[pb.Call, pb.Reply] = channel.unary_unary(
             PATH, request_serializer=pb.Call.SerializeToString, response_deserializer=pb.Reply.FromString
         )
-        reply = handle(pb.Call(describe=pb.Describe()), timeout=30)
+        reply = handle(pb.Call(describe=pb.Describe()), timeout=600)
         assert reply.description.name == "secagg"
 
 

@@ -25,7 +25,6 @@ def test_what_was_committed_outlives_a_restart_and_a_crash(
 
 def test_a_paused_server_answers_when_it_goes_on(postgres: Postgres) -> None:
     with psycopg.connect(postgres.conninfo()) as connection:
-        connection.execute("SET statement_timeout = 1")
         postgres.pause()
         with pytest.raises(psycopg.errors.ConnectionTimeout):
             psycopg.connect(postgres.conninfo(), connect_timeout=2)
