@@ -32,7 +32,7 @@ from secagg.hosting.restarting import name_first, require_own_name
 from secagg.hosting.retention import Expiry, Retention
 from secagg.hosting.schedule import RoundSchedule
 from secagg.hosting.session import HostedSession
-from secagg.hosting.tools import STORE_FAILURES, Tools
+from secagg.hosting.tools import STORE_FAILURES, Background, Tools
 from secagg.parameters import ClientId, SessionParameters
 from secagg.protocol.events import Progress
 from secagg.protocol.messages import SessionOffer
@@ -105,6 +105,7 @@ class SessionHost(SessionIndex):
         self._expiry = Expiry(self._tools, self, retention)
         self._expiring: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
+        self._working = Background()
 
     @property
     def observer(self) -> HostObserver:
@@ -162,6 +163,7 @@ class SessionHost(SessionIndex):
             while left := self._sessions.keys() - closed:  # one may begin again until it is closed
                 await asyncio.gather(*(self._sessions[name].close() for name in left))
                 closed |= left
+        await self._working.ended()
         for threads in (self._tools.unmasking, self._tools.threads):
             await asyncio.to_thread(threads.shutdown)
         await asyncio.to_thread(self._readiness.close)
@@ -186,6 +188,7 @@ class SessionHost(SessionIndex):
     ) -> HostedSession:
         """Host a new session; the same again returns the session that is there, ended or not.
 
+        Goes on when the caller is cancelled: a session that only the store had would keep its name from everybody.
         Parameters draw a nonce when they are chosen: whoever chooses them anew asks `has` first.
 
         Args:
@@ -209,33 +212,7 @@ class SessionHost(SessionIndex):
         record = SessionRecord(
             name, encode_offer(SessionOffer(parameters)), keys, schedule.encode(), self._tools.wall_clock(), tenant
         )
-        async with self._changing:
-            if not self._running:
-                raise HostUnavailableError("the host does not run; start it, or come again later")
-            known = self._sessions.get(name)
-            if name in self._damaged:
-                raise StoreConflictError(self._damaged[name])
-            if known is not None:
-                if known.record != record:
-                    raise StoreConflictError(f"session {name} exists with other content; choose another name")
-                return known
-            self._require_unfollowed(name)
-            occupied = [session.record.tenant for session in self._sessions.values() if session.occupied]
-            self._tools.quotas.require_room(occupied, tenant, parameters.clients)
-            await self._forget_oldest()
-            self._tools.quotas.require_length(message_limit_of(parameters))
-            replica = await self._tools.run(self._replica(name, parameters, keys))
-            try:
-                await self._tools.run(self._tools.store.create, record)
-            except StoreConflictError:
-                raise
-            except STORE_FAILURES as error:
-                raise self._tools.unavailable(name, error) from error
-            self._tools.observer.session_created(name, parameters.clients)
-            session = await self._open(record, parameters, schedule, replica)
-            self._sessions[name] = session
-            self._tell_of_sessions()
-            return session
+        return await asyncio.shield(self._working.begin(self._create(record, parameters, schedule)))
 
     async def find(self, name: str) -> HostedSession:
         """Return a session by its name, one that this host has not heard of yet, too.
@@ -288,6 +265,38 @@ class SessionHost(SessionIndex):
     def retain(self, retention: Retention) -> None:
         """Keep ended sessions for so long from now on."""
         self._expiry.change(retention)
+
+    async def _create(
+        self, record: SessionRecord, parameters: SessionParameters, schedule: RoundSchedule
+    ) -> HostedSession:
+        async with self._changing:
+            if not self._running:
+                raise HostUnavailableError("the host does not run; start it, or come again later")
+            name, tenant = record.name, record.tenant
+            known = self._sessions.get(name)
+            if name in self._damaged:
+                raise StoreConflictError(self._damaged[name])
+            if known is not None:
+                if known.record != record:
+                    raise StoreConflictError(f"session {name} exists with other content; choose another name")
+                return known
+            self._require_unfollowed(name)
+            occupied = [session.record.tenant for session in self._sessions.values() if session.occupied]
+            self._tools.quotas.require_room(occupied, tenant, parameters.clients)
+            await self._forget_oldest()
+            self._tools.quotas.require_length(message_limit_of(parameters))
+            replica = await self._tools.run(self._replica(name, parameters, record.roster))
+            try:
+                await self._tools.run(self._tools.store.create, record)
+            except StoreConflictError:
+                raise
+            except STORE_FAILURES as error:
+                raise self._tools.unavailable(name, error) from error
+            self._tools.observer.session_created(name, parameters.clients)
+            session = await self._open(record, parameters, schedule, replica)
+            self._sessions[name] = session
+            self._tell_of_sessions()
+            return session
 
     async def _take_up(self, record: SessionRecord) -> HostedSession | None:
         try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from secagg.hosting.errors import HostUnavailableError, NoEvidenceError, NotInCohortError, UploadRefusedError
 from secagg.hosting.hosted_result import HostedResult
@@ -18,12 +18,11 @@ from secagg.hosting.quotas import FetchRates, SendingRates
 from secagg.hosting.replica import abort_entry, drop_entry
 from secagg.hosting.replies import Departure, Ended, EndKind, HostReason, Receipt, Request, SessionStatus
 from secagg.hosting.seat import Seat
-from secagg.hosting.tools import STORE_FAILURES, Tools
+from secagg.hosting.tools import STORE_FAILURES, Background, Tools
 from secagg.hosting.upload import HostedUpload
 from secagg.parameters import ClientId, SessionParameters
 from secagg.store.base import Aborted, Entry, EntryKind, Outcome, SessionRecord
 
-_T = TypeVar("_T")
 _BURST_MESSAGES: Final = 4
 _BURST_BYTES: Final = 1 << 16
 _LOOK_SECONDS: Final = 1.0
@@ -53,7 +52,7 @@ class HostedSession(HostedResult):
         self._rates = SendingRates(tools.quotas.client_bytes_per_second, burst)
         self._fetches = FetchRates(tools.quotas.client_fetches_per_minute)
         self._uploads: dict[ClientId, HostedUpload] = {}
-        self._working: set[asyncio.Task[Any]] = set()
+        self._working = Background()
 
     def includes(self, client: ClientId) -> bool:
         """Whether a client is in the session's cohort."""
@@ -196,11 +195,11 @@ class HostedSession(HostedResult):
         self._seat.require_running()
         self._rates.take(client, total_bytes, self._tools.clock.now())
         self._tools.space.reserve(total_bytes)
-        begun = self._background(self._begin_upload(client, total_bytes))
+        begun = self._working.begin(self._begin_upload(client, total_bytes))
         try:
             return await asyncio.shield(begun)
         except asyncio.CancelledError:
-            self._background(self._abandon(begun))
+            self._working.begin(self._abandon(begun))
             raise
 
     async def submit_upload(self, client: ClientId, upload: HostedUpload) -> Receipt:
@@ -215,7 +214,7 @@ class HostedSession(HostedResult):
         self._require_member(client)
         if upload.client != client or upload.name != self.name:
             raise UploadRefusedError(f"client {client} did not begin this upload; begin one")
-        return await asyncio.shield(self._background(self._submit_upload(client, upload)))
+        return await asyncio.shield(self._working.begin(self._submit_upload(client, upload)))
 
     async def drop(self, client: ClientId, reason: Departure, detail: str) -> Receipt:
         """Go on without a client, because the host's operator or its transport says so.
@@ -315,8 +314,7 @@ class HostedSession(HostedResult):
         for upload in tuple(self._uploads.values()):
             await upload.discard()
         await self._seat.stop()
-        while self._working:
-            await asyncio.wait(self._working)
+        await self._working.ended()
 
     async def _begin_upload(self, client: ClientId, total_bytes: int) -> HostedUpload:
         try:
@@ -350,18 +348,6 @@ class HostedSession(HostedResult):
             del self._uploads[client]
         entry = Entry(EntryKind.UPLOAD, client, number.encode("ascii"))
         return await self._seat.take(entry, digest, upload.total_bytes)
-
-    def _background(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """Begin what goes on when its caller is cancelled, and is waited for at the end."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._working.add(task)
-        task.add_done_callback(self._worked)
-        return task
-
-    def _worked(self, task: asyncio.Task[Any]) -> None:
-        self._working.discard(task)
-        if not task.cancelled():
-            task.exception()  # Looked at, since the caller may have gone away.
 
     def _ended(self, client: ClientId) -> Ended | None:
         seat = self._seat

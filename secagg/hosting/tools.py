@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from secagg.executor import Executor
 from secagg.hosting.clock import Clock
@@ -74,3 +74,27 @@ class Tools:
         """
         self.observer.store_failed(name, error)
         return HostUnavailableError(f"session {name} cannot be written now; nothing was lost, send it again")
+
+
+class Background:
+    """Work that goes on when its caller is cancelled, and is waited for at the end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, _R]) -> asyncio.Task[_R]:
+        """Begin work; who wants what comes of it shields the task."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def ended(self) -> None:
+        """Wait for all of it."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Looked at, since the caller may have gone away.

@@ -1,6 +1,5 @@
-"""A host that stops while a thread makes something durable: the observer hears of it, as of everything in the store.
-
-No later start tells of it, which finds it done; the audit log of the server lacked ends, drops and sessions.
+"""A host that stops, or a caller that goes away, while a thread makes something durable: it is told and known all the
+same. No later start tells of what it finds done; the audit log of the server lacked ends, drops and sessions.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from typing import Any
 import pytest
 
 from secagg.hosting import HostedSession, HostReason, RoundSchedule
+from secagg.store.base import StoreConflictError
 from secagg.store.memory import MemoryStore
+from tests.harness import Harness
 from tests.hosting.support import PATIENCE, Played, Recorder, hosting, run
 from tests.hosting.test_restarts import NAME, complain, corrupted
 
@@ -71,5 +72,26 @@ def test_what_becomes_durable_while_a_host_stops_is_told(
         await stopping
         assert sum(each[: len(told)] == told for each in seen.told) == 1
         await asyncio.gather(going, return_exceptions=True)
+
+    run(body())
+
+
+def test_a_session_is_made_whole_whose_maker_goes_away() -> None:
+    """The store had it, and the host did not: its name was taken, and there was no session of it."""
+
+    async def body() -> None:
+        store, played, seen = Held("create"), Played(), Recorder()
+        async with hosting(store, observer=seen) as host:
+            store.holding = True
+            making = asyncio.ensure_future(played.create(host))
+            assert await asyncio.to_thread(store.reached.wait, PATIENCE)
+            making.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+            store.free.set()
+            with pytest.raises(StoreConflictError):
+                await Played(Harness(4, threshold=2, seed=1)).create(host)
+            assert seen.all("created") == [(NAME, len(played.cohort))]
+            played.assert_exact(await played.finish(host.session(NAME)))
 
     run(body())
