@@ -6,9 +6,22 @@ Must not know what calls mean, nor who makes them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from secagg.transport import service_pb2 as pb
+
+# Sentences of C-ares and of the resolvers of Linux, macOS and Windows.
+_UNRESOLVED: Final = (
+    *("address lookup failed", "DNS resolution failed", "name resolution", "Name or service not known"),
+    *("No address associated with hostname", "nodename nor servname", "getaddrinfo failed"),
+)
+
+
+def hint_of_name(said: str) -> str:
+    """Return what to do where a failure says that a server's name has no address; "" for all others."""
+    if any(sentence in said for sentence in _UNRESOLVED):
+        return "; its name has no address here: check its spelling, and whether this machine resolves names"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from secagg.transport.endpoint import Endpoint
 from secagg.transport.tls import ClientTls
+
+# `https://` with a slash too few is none of gRPC's either; a host may be called so, of which only a port follows.
+_HTTP: Final = re.compile(r".*://|https?:(?![0-9]+$)", re.IGNORECASE)
 
 
 def endpoint_of(server: str, tls: ClientTls | None, insecure: bool) -> Endpoint:
@@ -18,7 +24,7 @@ def endpoint_of(server: str, tls: ClientTls | None, insecure: bool) -> Endpoint:
         ParameterError: an impossible address, or plaintext beyond loopback.
         MissingExtraError: the transport's extra is not installed.
     """
-    if "://" in server:
+    if _HTTP.match(server):
         from secagg.transport.http.endpoint import HttpEndpoint
 
         return HttpEndpoint(server, tls, insecure)

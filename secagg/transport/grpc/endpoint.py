@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from secagg.errors import ParameterError
-from secagg.transport.endpoint import Failure
+from secagg.transport.endpoint import Failure, hint_of_name
 from secagg.transport.grpc.credentials import channel_credentials
 from secagg.transport.grpc.forks import UNFORKED
 from secagg.transport.grpc.options import channel_options
@@ -102,4 +102,4 @@ class GrpcEndpoint:
                 "and "
                 "whether the server runs and has an address at which it can be reached"
             )
-        return ""
+        return hint_of_name(said)

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from secagg.errors import ParameterError
 from secagg.transport import service_pb2 as pb
-from secagg.transport.endpoint import Failure
+from secagg.transport.endpoint import Failure, hint_of_name
 from secagg.transport.http.contexts import client_context
 from secagg.transport.limits import CLIENT_MESSAGE_BYTES
 from secagg.transport.refusals import CARRIED, refusal_of
@@ -120,7 +120,7 @@ class HttpEndpoint:
         if "disconnected without" in said or "ReadError" in said:
             other = "whether it wants https://" if self.insecure else "whether it is that of [http]"
             return f"; what listens there ended the connection: check the port, which may be gRPC's, and {other}"
-        return ""
+        return hint_of_name(said)
 
 
 class Channel:

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from secagg import DecodeError, Integers, PeerMisbehaved, SecAggError, ServerSession, SessionParameters, Violation
 from secagg.errors import ParameterError
 from secagg.transport import service_pb2 as pb
+from secagg.transport.endpoints import endpoint_of
 from secagg.transport.grpc import ClientTls, DroppedError, Refusal, ServiceError, UnreachableError
 from secagg.transport.grpc.endpoint import GrpcEndpoint
 from secagg.transport.http.contexts import server_context
@@ -224,6 +225,30 @@ def test_what_an_address_contradicts_is_named(address: str, insecure: bool, sent
     with pytest.raises(ParameterError) as caught:
         HttpEndpoint(address, None, insecure)
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "address", ["https:/localhost:1", "https:localhost:1", "HTTPS:/localhost", "http:/localhost:1"]
+)
+def test_who_leaves_out_a_slash_is_told_how_addresses_of_http_are(address: str) -> None:
+    with pytest.raises(ParameterError, match=r"is no address; give https://host, https://host:port or host:port"):
+        endpoint_of(address, None, False)
+    assert isinstance(endpoint_of("https:8443", None, False), GrpcEndpoint)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[Errno -2] Name or service not known",
+        "[Errno -3] Temporary failure in name resolution",
+        "errors resolving no.example:1: [field:hostname lookup error:address lookup failed for no.example:1: Domain "
+        "name not found]",
+    ],
+)
+@pytest.mark.parametrize("address", ["https://no.example:1", "no.example:1"])
+def test_a_name_without_an_address_is_said(said: str, address: str) -> None:
+    hint = endpoint_of(address, None, False).hint(said)
+    assert hint == "; its name has no address here: check its spelling, and whether this machine resolves names"
 
 
 def test_operators_are_told_that_they_call_over_grpc() -> None:
