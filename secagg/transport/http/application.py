@@ -14,9 +14,11 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from secagg.hosting import Receipt
@@ -36,6 +38,7 @@ from secagg.transport.tokens import AUTHORIZATION
 PREFIX: Final = "/secagg/v1/"
 _SHORT_BYTES: Final = 1 << 12
 """Of logins and claims, which anybody sends, and of what announces an upload, which is kept."""
+_MOST_ORIGIN: Final = 300
 _PREFLIGHT_SECONDS: Final = 600
 _LONGEST_OFFSET: Final = 20
 
@@ -67,7 +70,7 @@ class Application:
             *(operator_routes(service, PREFIX) if operator_page else ()),
         ]
         cors = Middleware(
-            CORSMiddleware,
+            _Origins,
             allow_origins=list(origins),
             allow_methods=["POST"],
             allow_headers=[AUTHORIZATION, "content-type"],
@@ -138,3 +141,14 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
     async for piece in request.stream():
         if piece:
             yield piece
+
+
+class _Origins(CORSMiddleware):
+    """Says in its refusal which origin it is, as the browser has it, and where those that may call are listed."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        origin = request_headers["origin"]
+        if self.is_allowed_origin(origin=origin):
+            return super().preflight_response(request_headers)
+        sentence = f"pages of {origin[:_MOST_ORIGIN]!r} may not call this server; [http] origins lists those that may"
+        return PlainTextResponse(sentence, 400, self.preflight_headers)

@@ -481,6 +481,10 @@ def test_pages_of_listed_origins_may_call_and_no_others() -> None:
             for origin in ("https://evil.example.org", "null", "https://app.example.org.evil.org"):
                 refused = await preflight(origin)
                 assert refused.status_code == 400
+                assert refused.headers["vary"].startswith("Origin")
+                assert (
+                    refused.text == f"pages of '{origin}' may not call this server; [http] origins lists those that may"
+                )
                 assert "access-control-allow-origin" not in refused.headers
             asked = pb.ChallengeRequest(client=pb.ClientSubject(session=SESSION, client=1)).SerializeToString()
             from_page = {**TYPE, "origin": "https://app.example.org"}
