@@ -210,6 +210,7 @@ export class Client {
       this.state = next;
       return answer;
     } catch (error) {
+      if (this.state !== state) this.#leave(state);
       if (error instanceof Interrupted) delete state.shares;
       if (!(error instanceof LocalError)) this.#end(reasonOf(error));
       throw error;

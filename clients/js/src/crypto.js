@@ -66,9 +66,8 @@ function isReduced(encapsulationKey) {
 export const isCanonicalKey = (publicKey) =>
   partsOf(publicKey).every((part) => (part.length === KEY ? littleEndian(part) < FIELD_PRIME : isReduced(part)));
 
-/** The public key of a private key of 32 or 96 bytes (§3.1). */
-export function agreementPublicKey(privateKey) {
-  const first = x25519.getPublicKey(privateKey.slice(0, KEY));
+/** The public key of a private key of 32 or 96 bytes (§3.1), of which the first part may be known. */
+export function agreementPublicKey(privateKey, first = x25519.getPublicKey(privateKey.slice(0, KEY))) {
   return privateKey.length === KEY ? first : concat(first, ml_kem768.keygen(privateKey.slice(KEY)).publicKey);
 }
 

@@ -4,35 +4,64 @@
 import { DecodeError } from './rules.js';
 
 const HALF = 32;
+const AT_ONCE = 1 << 12;
 
 /** So many ones, at most 32, as a number that bit operations take. */
 const ones = (bits) => (bits === HALF ? -1 : 2 ** bits - 1);
 
 /**
+ * Packs the halves of words, the lower first, into numbers of 32 bits, of which there is one more than needed.
+ * @param {Int32Array} out
+ * @param {Int32Array} halves
+ * @param {number} ringBits
+ */
+function packHalves(out, halves, ringBits) {
+  const lowBits = Math.min(ringBits, HALF);
+  const highBits = ringBits - lowBits;
+  const [lowMask, highMask] = [ones(lowBits), ones(highBits)];
+  let at = 0;
+  let shift = 0;
+  let pending = 0;
+  for (let i = 0; i < halves.length; i += 2) {
+    const low = halves[i] & lowMask;
+    pending |= low << shift;
+    shift += lowBits;
+    if (shift >= HALF) {
+      out[at++] = pending;
+      shift -= HALF;
+      pending = shift ? low >>> (lowBits - shift) : 0;
+    }
+    if (highBits) {
+      const high = halves[i + 1] & highMask;
+      pending |= high << shift;
+      shift += highBits;
+      if (shift >= HALF) {
+        out[at++] = pending;
+        shift -= HALF;
+        pending = shift ? high >>> (highBits - shift) : 0;
+      }
+    }
+  }
+  out[at] = pending;
+}
+
+/**
  * Packs words of the given number of bits; higher bits of a word are left out.
  * @param {BigUint64Array} words
  * @param {number} ringBits
+ * @param {Uint8Array} [out] of as many bytes as that takes
  * @returns {Uint8Array}
  */
-export function packWords(words, ringBits) {
-  const halves = new Uint32Array(words.buffer, words.byteOffset, 2 * words.length);
-  const out = new Uint32Array(Math.ceil((words.length * ringBits) / HALF) + 2);
-  const [lowMask, highMask] = [ones(Math.min(ringBits, HALF)), ones(Math.max(ringBits - HALF, 0))];
-  let at = 0;
-  let shift = 0;
-  for (let i = 0; i < halves.length; i += 2) {
-    const [low, high] = [halves[i] & lowMask, halves[i + 1] & highMask];
-    out[at] |= low << shift;
-    out[at + 1] |= high << shift;
-    if (shift) {
-      out[at + 1] |= low >>> (HALF - shift);
-      out[at + 2] |= high >>> (HALF - shift);
-    }
-    shift += ringBits;
-    at += shift >> 5;
-    shift &= 31;
+export function packWords(words, ringBits, out = new Uint8Array(Math.ceil((words.length * ringBits) / 8))) {
+  // Some words at a time, whose bits are whole bytes.
+  const packed = new Int32Array(ringBits * (AT_ONCE / HALF) + 1);
+  const bytes = new Uint8Array(packed.buffer);
+  for (let first = 0; first < words.length; first += AT_ONCE) {
+    const count = Math.min(AT_ONCE, words.length - first);
+    packHalves(packed, new Int32Array(words.buffer, words.byteOffset + 8 * first, 2 * count), ringBits);
+    out.set(bytes.subarray(0, Math.ceil((count * ringBits) / 8)), (first * ringBits) / 8);
   }
-  return new Uint8Array(out.buffer, 0, Math.ceil((words.length * ringBits) / 8));
+  return out;
 }
 
 /**
@@ -67,7 +96,9 @@ const slice = (words, section) => words.subarray(section.firstWord, section.firs
  */
 export function pack(layout, words) {
   const out = new Uint8Array(layout.bytes);
-  for (const section of layout.sections) out.set(packWords(slice(words, section), section.ringBits), section.firstByte);
+  for (const section of layout.sections) {
+    packWords(slice(words, section), section.ringBits, out.subarray(section.firstByte, section.firstByte + section.bytes));
+  }
   return out;
 }
 

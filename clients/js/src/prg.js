@@ -5,6 +5,8 @@ import { Interrupted } from './rules.js';
 
 const BLOCK = 16;
 const SLICE = 1 << 15;
+const AT_ONCE = 4;
+const LOW = 0xffff;
 const ZEROS = new Uint8Array(8 * SLICE);
 
 // Words of a stream and halves of a word are read where they stand.
@@ -33,30 +35,63 @@ export async function prgWords(key, first, count) {
   return BigUint64Array.from({ length: count }, (_, i) => view.getBigUint64(8 * (skipped + i), true));
 }
 
-// One loop for each sign: engines then add machine words, and make no BigInt.
-function add(target, mask) {
-  for (let i = 0; i < mask.length; i++) target[i] += mask[i];
+/**
+ * Adds four streams to words, or subtracts them, modulo 2^64. A word is two halves of 32 bits: engines are quick with
+ * those, and some make a BigInt of each word otherwise. −x is ~x + 1.
+ * @param {Int32Array} target halves, the lower first
+ * @param {Int32Array[]} streams at least as long
+ * @param {number[]} flips −1 for a stream that is subtracted, and 0
+ */
+function addFour(target, [a, b, c, d], [flipA, flipB, flipC, flipD]) {
+  const ones = -(flipA + flipB + flipC + flipD);
+  const { length } = target;
+  for (let i = 0; i < length; i += 2) {
+    const t = target[i];
+    const x = a[i] ^ flipA;
+    const y = b[i] ^ flipB;
+    const z = c[i] ^ flipC;
+    const w = d[i] ^ flipD;
+    const low = (t & LOW) + (x & LOW) + (y & LOW) + (z & LOW) + (w & LOW) + ones;
+    const middle = (t >>> 16) + (x >>> 16) + (y >>> 16) + (z >>> 16) + (w >>> 16) + (low >>> 16);
+    const j = i + 1;
+    target[i] = (low & LOW) | (middle << 16);
+    target[j] += (a[j] ^ flipA) + (b[j] ^ flipB) + (c[j] ^ flipC) + (d[j] ^ flipD) + (middle >>> 16);
+  }
 }
 
-function subtract(target, mask) {
-  for (let i = 0; i < mask.length; i++) target[i] -= mask[i];
-}
+// What is handed to a port whose other end is closed is gone at once. Left to the garbage collector, a stream that was
+// added stays, and each further slice is memory that the system has to find first: most of the time of masking.
+const { port1: nowhere, port2: end } = new MessageChannel();
+end.close();
+const discard = (buffers) => nowhere.postMessage(null, buffers);
 
 /**
- * Adds the streams of keys to a vector, or subtracts them, modulo 2^64: all streams to one slice, then the next.
+ * Adds the streams of keys to a vector, or subtracts them, modulo 2^64: all streams to one slice, then the next. While some
+ * are added, the next are made.
  * @param {BigUint64Array} vector changed in place; of no use when this throws
  * @param {{key: Uint8Array, sign: 1|-1}[]} masks
  * @param {{signal?: AbortSignal, onProgress?: (done: number, total: number) => void}} [host] words that are done
  * @throws {Interrupted} the signal was given
  */
 export async function addMasks(vector, masks, { signal, onProgress } = {}) {
-  const opened = await Promise.all(masks.map(({ key }) => open(key)));
-  for (let start = 0; start < vector.length; start += SLICE) {
+  const opened = await Promise.all(masks.map(async ({ key, sign }) => ({ key: await open(key), flip: sign > 0 ? 0 : -1 })));
+  const groups = Array.from({ length: Math.ceil(masks.length / AT_ONCE) }, (_, i) =>
+    opened.slice(AT_ONCE * i, AT_ONCE * (i + 1)));
+  const steps = [];
+  for (let start = 0; start < vector.length; start += SLICE) for (const group of groups) steps.push({ start, group });
+  const begin = ({ start, group }) =>
+    Promise.all(group.map(({ key }) => stream(key, start / 2, 8 * Math.min(SLICE, vector.length - start))));
+  let next = steps.length ? begin(steps[0]) : [];
+  for (const [i, { start, group }] of steps.entries()) {
+    const buffers = await next;
     if (signal?.aborted) throw new Interrupted('the work on a message was interrupted');
+    if (i + 1 < steps.length) next = begin(steps[i + 1]);
     const count = Math.min(SLICE, vector.length - start);
-    const streams = await Promise.all(opened.map((key) => stream(key, start / 2, 8 * count)));
-    const target = vector.subarray(start, start + count);
-    streams.forEach((bytes, i) => (masks[i].sign > 0 ? add : subtract)(target, new BigUint64Array(bytes)));
-    onProgress?.(start + count, vector.length);
+    const target = new Int32Array(vector.buffer, vector.byteOffset + 8 * start, 2 * count);
+    const missing = AT_ONCE - group.length;
+    const streams = [...buffers.map((each) => new Int32Array(each)), ...Array(missing).fill(new Int32Array(ZEROS.buffer))];
+    addFour(target, streams, [...group.map(({ flip }) => flip), ...Array(missing).fill(0)]);
+    discard(buffers);
+    if (group === groups.at(-1)) onProgress?.(start + count, vector.length);
   }
 }

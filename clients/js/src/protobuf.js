@@ -2,9 +2,9 @@
  * A small codec for protobuf (proto3). It writes each message in the one way that §6 states, and leaves out unknown
  * fields when it reads; `decodeStrictly` refuses them, and every other spelling of a message.
  *
- * A schema is a list of fields; a field is made by one of the functions below.
+ * A schema is a list of fields; a field is made by one of the functions below. What writes a value returns byte strings.
  */
-import { concat, equal, join } from './canonical.js';
+import { equal, join } from './canonical.js';
 import { DecodeError } from './rules.js';
 
 const WIRE = { varint: 0, fixed64: 1, lengthDelimited: 2, fixed32: 5 };
@@ -74,42 +74,43 @@ function utf8(data) {
   }
 }
 
-const withLength = (data) => concat(varint(data.length), data);
+/** Byte strings one after the other, not joined yet, with their length before them. */
+const withLength = (parts) => [varint(parts.reduce((length, part) => length + part.length, 0)), ...parts];
 const zigzag = (value) => BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
 const unzigzag = (value) => (value >> 1n) ^ -(value & 1n);
 
 const TYPES = {
   bytes: {
     wire: WIRE.lengthDelimited, initial: () => new Uint8Array(0), isDefault: (v) => v.length === 0,
-    write: withLength, read: (reader) => reader.lengthDelimited(),
+    write: (v) => withLength([v]), read: (reader) => reader.lengthDelimited(),
   },
   string: {
     wire: WIRE.lengthDelimited, initial: () => '', isDefault: (v) => v === '',
-    write: (v) => withLength(new TextEncoder().encode(v)), read: (reader) => utf8(reader.lengthDelimited()),
+    write: (v) => withLength([new TextEncoder().encode(v)]), read: (reader) => utf8(reader.lengthDelimited()),
   },
   fixed64: {
     wire: WIRE.fixed64, packable: true, initial: () => 0n, isDefault: (v) => v === 0n,
-    write: (v) => eightBytes('setBigUint64', v), read: (reader) => reader.view().getBigUint64(0, true),
+    write: (v) => [eightBytes('setBigUint64', v)], read: (reader) => reader.view().getBigUint64(0, true),
   },
   double: {
     wire: WIRE.fixed64, packable: true, initial: () => 0, isDefault: (v) => Object.is(v, 0),
-    write: (v) => eightBytes('setFloat64', v), read: (reader) => reader.view().getFloat64(0, true),
+    write: (v) => [eightBytes('setFloat64', v)], read: (reader) => reader.view().getFloat64(0, true),
   },
   uint64: {
     wire: WIRE.varint, packable: true, initial: () => 0n, isDefault: (v) => v === 0n,
-    write: varint, read: (reader) => reader.varint(),
+    write: (v) => [varint(v)], read: (reader) => reader.varint(),
   },
   sint64: {
     wire: WIRE.varint, packable: true, initial: () => 0n, isDefault: (v) => v === 0n,
-    write: (v) => varint(zigzag(v)), read: (reader) => unzigzag(reader.varint()),
+    write: (v) => [varint(zigzag(v))], read: (reader) => unzigzag(reader.varint()),
   },
   uint32: {
     wire: WIRE.varint, packable: true, initial: () => 0, isDefault: (v) => v === 0,
-    write: varint, read: (reader) => Number(BigInt.asUintN(32, reader.varint())),
+    write: (v) => [varint(v)], read: (reader) => Number(BigInt.asUintN(32, reader.varint())),
   },
   bool: {
     wire: WIRE.varint, packable: true, initial: () => false, isDefault: (v) => v === false,
-    write: (v) => varint(v ? 1 : 0), read: (reader) => reader.varint() !== 0n,
+    write: (v) => [varint(v ? 1 : 0)], read: (reader) => reader.varint() !== 0n,
   },
 };
 
@@ -117,7 +118,7 @@ function nested(schema) {
   return {
     schema,
     wire: WIRE.lengthDelimited,
-    write: (value) => withLength(encode(schema, value)),
+    write: (value) => withLength(partsOf(schema, value)),
     read: (reader, strict) => decode(schema, reader.lengthDelimited(), strict),
   };
 }
@@ -146,21 +147,23 @@ function initialValue({ repeated, optional, type }) {
 function encodeField({ number, repeated, optional, type }, value) {
   const tag = (wire) => varint((number << 3) | wire);
   if (repeated && type.packable) {
-    return value.length ? [tag(WIRE.lengthDelimited), withLength(join(value.map(type.write)))] : [];
+    return value.length ? [tag(WIRE.lengthDelimited), ...withLength(value.flatMap(type.write))] : [];
   }
-  if (repeated) return value.flatMap((item) => [tag(type.wire), type.write(item)]);
+  if (repeated) return value.flatMap((item) => [tag(type.wire), ...type.write(item)]);
   if (value === undefined || (!optional && type.isDefault(value))) return [];
-  return [tag(type.wire), type.write(value)];
+  return [tag(type.wire), ...type.write(value)];
 }
+
+/** A message as byte strings one after the other: a long field is copied once, when they are joined. */
+const partsOf = (schema, value) =>
+  schema.flatMap((each) => encodeField(each, value[each.name] ?? initialValue(each)));
 
 /**
  * Serializes a message. Fields that the value lacks are absent.
  * @param {object[]} schema in ascending order of number
  * @param {object} value
  */
-export function encode(schema, value) {
-  return join(schema.flatMap((each) => encodeField(each, value[each.name] ?? initialValue(each))));
-}
+export const encode = (schema, value) => join(partsOf(schema, value));
 
 function decode(schema, data, strict) {
   const value = Object.fromEntries(schema.map((each) => [each.name, initialValue(each)]));

@@ -3,6 +3,7 @@
  *
  * Each function takes the client and the body of the request, and returns the body of the response.
  */
+import { agreements, publicKeyOf } from './agreement.js';
 import { bindingOf } from './binding.js';
 import { ascending, concat, equal, hex } from './canonical.js';
 import * as crypto from './crypto.js';
@@ -42,7 +43,7 @@ function forget(state, ...names) {
 }
 
 /** §6.2 */
-export function answerAdvertiseKeys({ parameters, state, randomness, identityKey }) {
+export async function answerAdvertiseKeys({ parameters, state, randomness, identityKey }) {
   state.channelPrivate = randomness.draw(parameters.hybrid ? HYBRID_KEY : KEY);
   state.maskSecret = randomness.draw(KEY);
   state.maskPrivate = parameters.hybrid
@@ -51,8 +52,8 @@ export function answerAdvertiseKeys({ parameters, state, randomness, identityKey
   state.seed = randomness.draw(KEY);
   const advertisement = {
     client: state.client,
-    channelPublic: crypto.agreementPublicKey(state.channelPrivate),
-    maskPublic: crypto.agreementPublicKey(state.maskPrivate),
+    channelPublic: await publicKeyOf(state.channelPrivate),
+    maskPublic: await publicKeyOf(state.maskPrivate),
     commitment: crypto.commitment(parameters.digest, state.client, state.seed),
   };
   advertisement.signature = parameters.active
@@ -93,8 +94,9 @@ function checkAdvertisements(client, advertisements) {
   return others;
 }
 
-function agreeOnChannels({ state }, others) {
-  const agreed = others.map(({ channelPublic }) => crypto.agree(state.channelPrivate, channelPublic));
+/** X25519 of an own private key with the keys of others. */
+async function agreeOn(privateKey, publicKeys) {
+  const agreed = await agreements(privateKey, publicKeys);
   if (agreed.includes(null)) {
     crypto.erase(...agreed.filter((shared) => shared !== null));
     throw new Violation('C25');
@@ -124,10 +126,10 @@ function encapsulateTo({ parameters, state, randomness }, derived, { receiver, c
 }
 
 /** §6.3 */
-export function answerShareKeys(client, { advertisements }) {
+export async function answerShareKeys(client, { advertisements }) {
   const { parameters, state, points, threshold, randomness } = client;
   const others = checkAdvertisements(client, advertisements);
-  const agreed = agreeOnChannels(client, others);
+  const agreed = await agreeOn(state.channelPrivate, others.map(({ channelPublic }) => channelPublic));
   state.binding = bindingOf(parameters, new Map(advertisements.map((each) => [each.client, each])));
   state.maskPublics = new Map(others.map((each) => [each.client, each.maskPublic]));
   state.channelKeys = new Map();
@@ -216,22 +218,25 @@ function complain({ parameters, state }, unreadable) {
   return { accused: [...unreadable.keys()] };
 }
 
-function pairwiseKeyWith({ parameters, state }, other) {
-  const maskPublic = state.maskPublics.get(other);
-  const shared = crypto.agree(state.maskPrivate, maskPublic);
-  require(shared !== null, 'C25');
-  const theirs = { client: other, maskPublic };
-  const encapsulated = state.encapsulated.get(other);
-  return crypto.pairwiseKey(shared, state.binding, parameters.digest, state.advertisement, theirs, encapsulated);
+/** The masks of a client: its own, and those that it shares with others. */
+async function masksOf(client) {
+  const { parameters, state } = client;
+  const sharers = [...(parameters.chosen ? chosen.sharersOf(client) : state.shares.keys())];
+  const agreed = await agreeOn(state.maskPrivate, sharers.map((id) => state.maskPublics.get(id)));
+  const masks = sharers.map((id, i) => {
+    const theirs = { client: id, maskPublic: state.maskPublics.get(id) };
+    const encapsulated = state.encapsulated.get(id);
+    const key = crypto.pairwiseKey(agreed[i], state.binding, parameters.digest, state.advertisement, theirs, encapsulated);
+    return { key, sign: id > state.client ? 1 : -1 };
+  });
+  return [{ key: crypto.selfMaskKey(state.seed, parameters.digest), sign: 1 }, ...masks];
 }
 
 /** The input with all masks of the client on it. */
 async function mask(client, host) {
-  const { parameters, state } = client;
-  const sharers = [...(parameters.chosen ? chosen.sharersOf(client) : state.shares.keys())];
-  const masks = [{ key: crypto.selfMaskKey(state.seed, parameters.digest), sign: 1 }];
-  for (const id of sharers) masks.push({ key: pairwiseKeyWith(client, id), sign: id > state.client ? 1 : -1 });
-  const masked = state.input.slice();
+  const { input } = client.state;
+  const masks = await masksOf(client);
+  const masked = input.slice();
   try {
     await addMasks(masked, masks, host);
   } catch (error) {

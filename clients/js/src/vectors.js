@@ -1,13 +1,12 @@
 /**
  * The session vector: its layout (§4.1), the encoding of inputs, and the decoding of sums (§4.2).
  */
-import { randomBytes } from '@noble/hashes/utils.js';
 import { LocalError, SessionEnd, require } from './rules.js';
 
 const WORD = 64;
 const HALF = 32;
 const EXACT = 53;
-const COINS = 1 << 14;
+const BLOCK = 1 << 15; // as many numbers of 16 bits as browsers draw at once
 const LONGEST = 2 ** 40;
 
 function bitLength(value) {
@@ -33,34 +32,25 @@ class Section {
   }
 
   /**
-   * Writes all entries.
+   * Writes all entries, some at a time.
    * @param {BigUint64Array} words of zeros
-   * @param {(e: number) => number|bigint} entryOf numbers where a field has at most 53 bits
+   * @param {(block: Float64Array|BigUint64Array, first: number) => void} encode puts in the entries from a first one on, at
+   *   most BLOCK: numbers where a field has at most 53 bits
    */
-  write(words, entryOf) {
-    if (this.width <= EXACT) {
-      this.#writeNumbers(new Uint32Array(words.buffer, words.byteOffset + 8 * this.firstWord, 2 * this.words), entryOf);
-      return;
-    }
-    for (let e = 0; e < this.entries; e++) {
-      const [word, shift] = this.#place(e);
-      words[word] |= BigInt(entryOf(e)) << shift;
-    }
-  }
-
-  #writeNumbers(halves, entryOf) {
-    let e = 0;
-    for (let at = 0; at < halves.length; at += 2) {
-      let [low, high] = [0, 0];
-      const end = Math.min(this.fields * this.width, (this.entries - e) * this.width);
-      for (let shift = 0; shift < end; shift += this.width) {
-        const value = Number(entryOf(e++));
-        if (shift < HALF) {
-          low |= value << shift;
-          high |= (shift ? (value >>> 0) >>> (HALF - shift) : 0) | (Math.floor(value / 2 ** HALF) << shift);
-        } else high |= value << (shift - HALF);
+  write(words, encode) {
+    const step = Math.floor(BLOCK / this.fields);
+    const numbers = new Float64Array(step * this.fields);
+    for (let word = 0; word < this.words; word += step) {
+      const own = words.subarray(this.firstWord + word, this.firstWord + Math.min(word + step, this.words));
+      const first = word * this.fields;
+      if (this.width > EXACT) { // one entry a word
+        encode(own, first);
+        continue;
       }
-      [halves[at], halves[at + 1]] = [low, high];
+      const entries = numbers.subarray(0, this.entries - first);
+      encode(entries, first);
+      const halves = new Uint32Array(own.buffer, own.byteOffset, 2 * own.length);
+      for (let field = 0; field < this.fields; field++) put(halves, entries, field, this.fields, field * this.width);
     }
   }
 
@@ -69,6 +59,17 @@ class Section {
       const [word, shift] = this.#place(e);
       return BigInt.asUintN(this.width, words[word] >> shift);
     });
+  }
+}
+
+/** Puts every `fields`-th entry into a field of a word each, whose lowest bit is `shift`; the lower half of a word first. */
+function put(halves, entries, field, fields, shift) {
+  const above = 2 ** (shift - HALF);
+  let at = 0;
+  for (let e = field; e < entries.length; e += fields) {
+    if (shift < HALF) halves[at] |= entries[e] << shift;
+    halves[at + 1] |= Math.floor(entries[e] * above);
+    at += 2;
   }
 }
 
@@ -129,13 +130,13 @@ export class Layout {
       if (!given) throw new LocalError(`the input lacks ${vector.name}`);
       return this.#encoderOf(vector, given, this.sections[i], limited);
     });
-    if (this.hasWeights) encoders.push(() => limited);
+    if (this.hasWeights) encoders.push(each(() => limited));
     const words = new BigUint64Array(this.words);
-    encoders.forEach((entryOf, i) => this.sections[i].write(words, entryOf));
+    encoders.forEach((encode, i) => this.sections[i].write(words, encode));
     return words;
   }
 
-  /** What says each encoded entry of a vector. */
+  /** What puts in the encoded entries of a vector. */
   #encoderOf(vector, entries, { entries: count, width }, weight) {
     const kinds = vector.kind === 'FixedPoint' ? [Float64Array, Float32Array] : [BigInt64Array];
     if (!kinds.some((kind) => entries instanceof kind)) {
@@ -144,12 +145,15 @@ export class Layout {
     if (entries.length !== count) {
       throw new LocalError(`${vector.name} has ${entries.length} entries; the session's have ${count}`);
     }
-    if (vector.kind === 'Integers') return (e) => encodeInteger(vector, entries[e]);
-    const levelOf = quantizer(vector);
+    if (vector.kind === 'Integers') return each((e) => encodeInteger(vector, entries[e]));
+    const quantize = quantizer(vector);
     const factor = this.isWeighted(vector) ? weight : 1n;
-    if (width > EXACT) return (e) => BigInt(levelOf(entries[e])) * factor;
-    const exact = Number(factor);
-    return (e) => levelOf(entries[e]) * exact;
+    if (width <= EXACT) return (block, first) => quantize(block, entries, first, Number(factor));
+    const levels = new Float64Array(BLOCK);
+    return (block, first) => {
+      quantize(levels.subarray(0, block.length), entries, first);
+      for (let i = 0; i < block.length; i++) block[i] = BigInt(levels[i]) * factor;
+    };
   }
 
   /**
@@ -188,29 +192,40 @@ function largest(vector) {
 }
 
 /**
- * What makes of a real number its encoded entry, its level plus L (§4.2).
- * @returns {(x: number) => number}
+ * What makes of real numbers their encoded entries, each its level plus L, times a factor (§4.2).
+ * @returns {(block: Float64Array, reals: ArrayLike<number>, first: number, factor?: number) => void} fills the block, of at
+ *   most BLOCK entries
  */
 export function quantizer({ clip, bits, rounding }) {
   const highest = top(bits);
   const scale = highest / clip;
-  const coin = rounding === 'nearest' ? () => 0.5 : coins(bits);
-  return (x) => {
-    const limited = x > clip ? clip : x < -clip ? -clip : x || 0;
-    return Math.floor(limited * scale + (highest + coin()));
+  const isNearest = rounding === 'nearest';
+  // A coin has 32 bits, and r is uniform within [e, 1 - e): no number that is a level leaves it.
+  const e = isNearest ? 0.5 : 2 ** (bits - 50);
+  const unit = (1 - 2 * e) / 2 ** HALF;
+  const coins = new Uint16Array(BLOCK);
+  const draw = (where) => globalThis.crypto.getRandomValues(where);
+  return (block, reals, first, factor = 1) => {
+    if (!isNearest) draw(coins.subarray(0, block.length));
+    for (let i = 0; i < block.length; i++) {
+      const x = reals[first + i];
+      const least = (x > clip ? clip : x < -clip ? -clip : x || 0) * scale + (highest + e);
+      // The upper half of a coin decides, but for once in 2^16, whatever x is: drawing is what takes longest here.
+      const coin = coins[i] * 2 ** 16;
+      let level = Math.floor(least + unit * coin);
+      if (least + unit * (coin + 0xffff) - level >= 1) {
+        level = Math.floor(least + unit * (coin + draw(new Uint16Array(1))[0]));
+      }
+      block[i] = level * factor;
+    }
   };
 }
 
-/** What draws uniformly within [e, 1 - e): no number that is a level leaves it (§4.2). */
-function coins(bits) {
-  const e = 2 ** (bits - 50);
-  let drawn = new Uint32Array(0);
-  let used = 0;
-  return () => {
-    if (used === drawn.length) [drawn, used] = [new Uint32Array(randomBytes(4 * COINS).buffer), 0];
-    return e + ((1 - 2 * e) * drawn[used++]) / 2 ** HALF;
-  };
-}
+/** What puts in entries that are made one by one. */
+const each = (entryOf) => (block, first) => {
+  const kind = block instanceof BigUint64Array ? BigInt : Number;
+  for (let i = 0; i < block.length; i++) block[i] = kind(entryOf(first + i));
+};
 
 const encodeInteger = ({ low, high }, x) => limit(x, low, high) - low;
 

@@ -8,6 +8,7 @@ import {
 } from 'secagg-client';
 import { Server } from 'secagg-client/conformance';
 import { playSession } from '../examples/round.js';
+import { decodeForClient, encodeMessage } from '../src/wire.js';
 import { parametersOf } from './runner.js';
 
 const VECTORS = {
@@ -18,13 +19,14 @@ const POLICY = { threatModel: 'semi-honest', vectors: VECTORS, maxWeight: 10n };
 const INPUT = { update: new Float64Array(5), counts: new BigInt64Array(6) };
 
 /** A server, and its clients: each with a ledger that counts what is entered. */
-async function cohort() {
-  const server = Server.create(parametersOf({}).encoded);
+async function cohort(changes = {}, input = INPUT) {
+  const server = Server.create(parametersOf(changes).encoded);
   const clients = new Map();
   for (const id of server.parameters.cohort) {
     const ledger = new MemoryLedger();
-    clients.set(id, await ClientSession.accept(server.offer, id, clientPolicy(POLICY), { ledger }));
-    clients.get(id).setInput(INPUT, 2n);
+    const policy = clientPolicy({ ...POLICY, vectors: undefined });
+    clients.set(id, await ClientSession.accept(server.offer, id, policy, { ledger }));
+    clients.get(id).setInput(input, 2n);
   }
   return { server, clients };
 }
@@ -138,6 +140,46 @@ test('interrupted work leaves nothing and can be done again', async () => {
   assert.equal(all.server.receive(client, answer).status, 'ACCEPTED');
   const { words } = all.server.parameters.layout;
   assert.deepEqual(seen, [[words, words]]);
+});
+
+test('work that is interrupted in the middle is begun again, with the same input', async () => {
+  const vectors = [{ ...VECTORS.update, name: 'update', shape: [100_000n] }];
+  const input = { update: Float64Array.from({ length: 100_000 }, (_, i) => Math.sin(i)) };
+  const all = await cohort({ vectors }, input);
+  const requests = await play(all, 2);
+  const interrupt = new AbortController();
+  const seen = [];
+  const onProgress = (done) => {
+    seen.push(done);
+    interrupt.abort();
+  };
+  const [{ client, message }] = requests;
+  const session = all.clients.get(client);
+  await assert.rejects(session.receive(message, { signal: interrupt.signal, onProgress }), Interrupted);
+  assert.deepEqual([seen.length, session.phase], [1, 'MASKED_INPUT']);
+  assert.ok(seen[0] < all.server.parameters.layout.words);
+  for (const each of requests) all.server.receive(each.client, await all.clients.get(each.client).receive(each.message));
+  const { requests: following } = await all.server.closeRound();
+  for (const each of following) all.server.receive(each.client, await all.clients.get(each.client).receive(each.message));
+  await all.server.closeRound();
+  assert.equal(all.server.phase, 'COMPLETED');
+  const [{ reals }] = all.server.result.vectors;
+  assert.ok(reals.every((real, i) => Math.abs(real - input.update[i]) < 1e-3));
+});
+
+test('a session that is ended while its keys agree stays as it was ended, whatever the message was', async (t) => {
+  const all = await cohort();
+  const [{ client, message }] = await play(all, 1);
+  const { session: digest, body } = decodeForClient(message, all.server.parameters);
+  body.advertisements.at(-1).channelPublic = new Uint8Array(32); // of low order
+  const session = all.clients.get(client);
+  const importKey = t.mock.method(globalThis.crypto.subtle, 'importKey', (...given) => {
+    if (session.phase !== 'ABORTED') session.endSession();
+    return SubtleCrypto.prototype.importKey.apply(globalThis.crypto.subtle, given);
+  });
+  await assert.rejects(session.receive(encodeMessage(digest, 'ShareKeysRequest', body)), LocalError);
+  assert.deepEqual([session.phase, session.abortReason], ['ABORTED', 'A10']);
+  assert.ok(importKey.mock.callCount() > 0);
 });
 
 test('one message at a time, and none after the session was ended meanwhile', async () => {

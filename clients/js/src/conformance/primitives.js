@@ -123,6 +123,12 @@ function judgeKey({ public: key }) {
   return {};
 }
 
+function levelsOf(entries, spec) {
+  const levels = new Float64Array(entries.length);
+  quantizer(spec)(levels, entries, 0);
+  return [...levels];
+}
+
 const sentIn = ({ secret, ciphertext }) => ({ secret: unhex(secret), ciphertext: unhex(ciphertext) });
 
 /** The keys of a channel in both directions, in a hybrid suite without what is encapsulated. */
@@ -314,7 +320,7 @@ export const FUNCTIONS = {
   privacy: PRIVACY,
   quantization: {
     levels: ({ clip, bits, entries }) => ({
-      levels: reals(entries).map(quantizer({ clip, bits, rounding: 'nearest' })),
+      levels: levelsOf(reals(entries), { clip, bits, rounding: 'nearest' }),
     }),
     session_vector(input) {
       const layout = layoutOf(input);

@@ -9,12 +9,16 @@ let session;
 const outcome = (promise) => promise.catch((error) => `${error.constructor.name}: ${error.message}`);
 
 Object.assign(globalThis, {
-  open: (offer, client) => outcome((async () => {
-    const worker = new Worker('/clients/js/dist/worker.js', { type: 'module' });
+  open: (offer, client, script = 'dist/worker.js') => outcome((async () => {
+    const worker = new Worker(`/clients/js/${script}`, { type: 'module' });
     session = await WorkerSession.open(worker, { offer: unhex(offer), client, policy });
     return session.phase;
   })()),
-  setInput: () => outcome(session.setInput({ update: Float64Array.of(0.5, 0, 0, 0, 0), counts: new BigInt64Array(6) }, 2n)),
+  setInput: (length = 5) => {
+    const update = new Float64Array(length);
+    update[0] = 0.5;
+    return outcome(session.setInput({ update, counts: new BigInt64Array(6) }, 2n));
+  },
   receive: (message, work) => outcome((async () => {
     const answer = await session.receive(unhex(message), work);
     return answer && hex(answer);
@@ -25,6 +29,22 @@ Object.assign(globalThis, {
     const first = await globalThis.receive(message, { signal: AbortSignal.abort(), onProgress });
     return [first, session.phase, await globalThis.receive(message, { onProgress }), progress];
   },
+  /** Begins to handle a message; resolves once a part of the masking is done. `clicked` is what happened then, in order. */
+  begin: (message) => new Promise((resolve) => {
+    const happened = [];
+    const interrupt = new AbortController();
+    const happens = (what) => {
+      happened.push(what);
+      resolve();
+    };
+    globalThis.addEventListener('click', () => {
+      happens('a click');
+      interrupt.abort();
+    });
+    const onProgress = (done, total) => happens(done < total ? 'a part' : 'all');
+    globalThis.clicked = globalThis.receive(message, { signal: interrupt.signal, onProgress })
+      .then((answer) => [...happened, answer, session.phase]);
+  }),
   forget: () => outcome(session.forget()),
   /** The keys with which this browser redeems a link that is opened several times at once. */
   async keysOf(link, database) {

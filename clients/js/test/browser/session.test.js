@@ -32,15 +32,18 @@ after(async () => {
 
 /** A server, five clients beside it, and a tab with the sixth. */
 class Round {
-  static async open() {
+  static async open(length = 5) {
     const round = new Round();
     sessions += 1;
-    round.server = Server.create(parametersOf({ nonce: new Uint8Array(32).fill(sessions) }).encoded);
+    const parameters = parametersOf({ nonce: new Uint8Array(32).fill(sessions) });
+    const [update, counts] = parameters.vectors;
+    const vectors = [{ ...update, shape: [BigInt(length)] }, counts];
+    round.server = Server.create(parametersOf({ nonce: parameters.nonce, vectors }).encoded);
     round.requests = round.server.firstRequests;
     round.peers = new Map();
     for (const id of round.server.parameters.cohort.slice(1)) {
       const session = await ClientSession.accept(round.server.offer, id, policy, { ledger: new MemoryLedger() });
-      session.setInput({ update: new Float64Array(5), counts: new BigInt64Array(6) }, 2n);
+      session.setInput({ update: new Float64Array(length), counts: new BigInt64Array(6) }, 2n);
       round.peers.set(id, session);
     }
     round.tab = await browser.open(pages.addressOf('clients/js/test/browser/page.js'));
@@ -53,8 +56,8 @@ class Round {
     return this.tab.evaluate(`${name}(${given.map(show).join()})`);
   }
 
-  join() {
-    return this.page('open', hex(this.server.offer), OWN);
+  join(...script) {
+    return this.page('open', hex(this.server.offer), OWN, ...script);
   }
 
   get message() {
@@ -131,6 +134,23 @@ test('work that is interrupted is done again, and says how far it is', LIMITS, a
   assert.equal(first, 'Interrupted: the work on a message was interrupted');
   assert.deepEqual([phase, progress], ['MASKED_INPUT', [1]]);
   await round.close(answer);
+  await round.page('close');
+  await round.end();
+});
+
+test('while a worker masks, the page hears a click, which interrupts the work', LIMITS, async () => {
+  const length = 200_000;
+  const round = await Round.open(length);
+  await round.join('test/browser/held.js');
+  await round.page('setInput', length);
+  for (let i = 0; i < 2; i++) await round.close(await round.page('receive', round.message));
+  await round.page('begin', round.message);
+  for (const type of ['mousePressed', 'mouseReleased']) {
+    await round.tab.call('Input.dispatchMouseEvent', { type, x: 5, y: 5, button: 'left', clickCount: 1 });
+  }
+  const interrupted = 'Interrupted: the work on a message was interrupted';
+  assert.deepEqual(await round.tab.evaluate('clicked'), ['a part', 'a click', interrupted, 'MASKED_INPUT']);
+  await round.close(await round.page('receive', round.message));
   await round.page('close');
   await round.end();
 });
