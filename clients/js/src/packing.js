@@ -14,14 +14,14 @@ const ones = (bits) => (bits === HALF ? -1 : 2 ** bits - 1);
  * @param {Int32Array} out
  * @param {Int32Array} halves
  * @param {number} ringBits
+ * @param {number} shift how many bits, below 8, stand before them
+ * @param {number} pending those bits
  */
-function packHalves(out, halves, ringBits) {
+function packHalves(out, halves, ringBits, shift, pending) {
   const lowBits = Math.min(ringBits, HALF);
   const highBits = ringBits - lowBits;
   const [lowMask, highMask] = [ones(lowBits), ones(highBits)];
   let at = 0;
-  let shift = 0;
-  let pending = 0;
   for (let i = 0; i < halves.length; i += 2) {
     const low = halves[i] & lowMask;
     pending |= low << shift;
@@ -49,17 +49,19 @@ function packHalves(out, halves, ringBits) {
  * Packs words of the given number of bits; higher bits of a word are left out.
  * @param {BigUint64Array} words
  * @param {number} ringBits
- * @param {Uint8Array} [out] of as many bytes as that takes
+ * @param {Uint8Array} [out] where
+ * @param {number} [bits] how many stand in it already; after these there are zeros
  * @returns {Uint8Array}
  */
-export function packWords(words, ringBits, out = new Uint8Array(Math.ceil((words.length * ringBits) / 8))) {
-  // Some words at a time, whose bits are whole bytes.
-  const packed = new Int32Array(ringBits * (AT_ONCE / HALF) + 1);
+export function packWords(words, ringBits, out = new Uint8Array(Math.ceil((words.length * ringBits) / 8)), bits = 0) {
+  const packed = new Int32Array((ringBits * AT_ONCE) / HALF + 2);
   const bytes = new Uint8Array(packed.buffer);
   for (let first = 0; first < words.length; first += AT_ONCE) {
     const count = Math.min(AT_ONCE, words.length - first);
-    packHalves(packed, new Int32Array(words.buffer, words.byteOffset + 8 * first, 2 * count), ringBits);
-    out.set(bytes.subarray(0, Math.ceil((count * ringBits) / 8)), (first * ringBits) / 8);
+    const halves = new Int32Array(words.buffer, words.byteOffset + 8 * first, 2 * count);
+    const [at, shift] = [Math.floor((bits + first * ringBits) / 8), (bits + first * ringBits) % 8];
+    packHalves(packed, halves, ringBits, shift, shift && out[at]);
+    out.set(bytes.subarray(0, Math.ceil((shift + count * ringBits) / 8)), at);
   }
   return out;
 }
@@ -90,16 +92,21 @@ export function unpackWords(data, ringBits, count) {
 const slice = (words, section) => words.subarray(section.firstWord, section.firstWord + section.words);
 
 /**
- * The packed session vector.
+ * Packs a session vector, or the words of one from a certain one on; those before stand in the payload already.
  * @param {import('./vectors.js').Layout} layout
  * @param {BigUint64Array} words
+ * @param {number} [first] which word of the session vector is the first
+ * @param {Uint8Array} [payload]
+ * @returns {Uint8Array} the payload
  */
-export function pack(layout, words) {
-  const out = new Uint8Array(layout.bytes);
-  for (const section of layout.sections) {
-    packWords(slice(words, section), section.ringBits, out.subarray(section.firstByte, section.firstByte + section.bytes));
+export function pack(layout, words, first = 0, payload = new Uint8Array(layout.bytes)) {
+  for (const { firstWord, words: count, firstByte, bytes, ringBits } of layout.sections) {
+    const [begin, end] = [Math.max(first, firstWord), Math.min(first + words.length, firstWord + count)];
+    if (begin >= end) continue;
+    const own = payload.subarray(firstByte, firstByte + bytes);
+    packWords(words.subarray(begin - first, end - first), ringBits, own, (begin - firstWord) * ringBits);
   }
-  return out;
+  return payload;
 }
 
 /**

@@ -65,33 +65,47 @@ const { port1: nowhere, port2: end } = new MessageChannel();
 end.close();
 const discard = (buffers) => nowhere.postMessage(null, buffers);
 
+/** Adds the streams of a group of at most four keys to a slice; they are gone then. */
+function addGroup(slice, buffers, group) {
+  const missing = AT_ONCE - group.length;
+  const streams = [...buffers.map((each) => new Int32Array(each)), ...Array(missing).fill(new Int32Array(ZEROS.buffer))];
+  const target = new Int32Array(slice.buffer, slice.byteOffset, 2 * slice.length);
+  addFour(target, streams, [...group.map(({ flip }) => flip), ...Array(missing).fill(0)]);
+  discard(buffers);
+}
+
 /**
- * Adds the streams of keys to a vector, or subtracts them, modulo 2^64: all streams to one slice, then the next. While some
- * are added, the next are made.
- * @param {BigUint64Array} vector changed in place; of no use when this throws
+ * Words with the streams of keys added, or subtracted, modulo 2^64: all streams on one slice, then the next. While some are
+ * added, the next are made.
+ * @param {BigUint64Array} words
  * @param {{key: Uint8Array, sign: 1|-1}[]} masks
  * @param {{signal?: AbortSignal, onProgress?: (done: number, total: number) => void}} [host] words that are done
+ * @returns {AsyncGenerator<{first: number, words: BigUint64Array}>} slices, each in the place of the one before
  * @throws {Interrupted} the signal was given
  */
-export async function addMasks(vector, masks, { signal, onProgress } = {}) {
+export async function* masked(words, masks, { signal, onProgress } = {}) {
   const opened = await Promise.all(masks.map(async ({ key, sign }) => ({ key: await open(key), flip: sign > 0 ? 0 : -1 })));
-  const groups = Array.from({ length: Math.ceil(masks.length / AT_ONCE) }, (_, i) =>
-    opened.slice(AT_ONCE * i, AT_ONCE * (i + 1)));
-  const steps = [];
-  for (let start = 0; start < vector.length; start += SLICE) for (const group of groups) steps.push({ start, group });
-  const begin = ({ start, group }) =>
-    Promise.all(group.map(({ key }) => stream(key, start / 2, 8 * Math.min(SLICE, vector.length - start))));
-  let next = steps.length ? begin(steps[0]) : [];
-  for (const [i, { start, group }] of steps.entries()) {
-    const buffers = await next;
-    if (signal?.aborted) throw new Interrupted('the work on a message was interrupted');
-    if (i + 1 < steps.length) next = begin(steps[i + 1]);
-    const count = Math.min(SLICE, vector.length - start);
-    const target = new Int32Array(vector.buffer, vector.byteOffset + 8 * start, 2 * count);
-    const missing = AT_ONCE - group.length;
-    const streams = [...buffers.map((each) => new Int32Array(each)), ...Array(missing).fill(new Int32Array(ZEROS.buffer))];
-    addFour(target, streams, [...group.map(({ flip }) => flip), ...Array(missing).fill(0)]);
-    discard(buffers);
-    if (group === groups.at(-1)) onProgress?.(start + count, vector.length);
+  const groups = [];
+  for (let i = 0; i < opened.length; i += AT_ONCE) groups.push(opened.slice(i, i + AT_ONCE));
+  const begin = (first, group) =>
+    group && Promise.all(group.map(({ key }) => stream(key, first / 2, 8 * Math.min(SLICE, words.length - first))));
+  const sums = new BigUint64Array(Math.min(SLICE, words.length));
+  try {
+    let next = begin(0, groups[0]);
+    for (let first = 0; first < words.length; first += SLICE) {
+      const slice = sums.subarray(0, words.length - first);
+      slice.set(words.subarray(first, first + SLICE));
+      for (const [i, group] of groups.entries()) {
+        const buffers = await next;
+        if (signal?.aborted) throw new Interrupted('the work on a message was interrupted');
+        if (i + 1 < groups.length) next = begin(first, groups[i + 1]);
+        else if (first + SLICE < words.length) next = begin(first + SLICE, groups[0]);
+        addGroup(slice, buffers, group);
+      }
+      yield { first, words: slice };
+      onProgress?.(first + slice.length, words.length);
+    }
+  } finally {
+    sums.fill(0n); // With some masks only, a slice is a secret.
   }
 }

@@ -11,7 +11,7 @@ import * as chosen from './chosenRounds.js';
 import { drawHolders } from './chosen.js';
 import { SHARE, commitmentTo, digestsOfPair } from './commitments.js';
 import { pack } from './packing.js';
-import { addMasks } from './prg.js';
+import { masked } from './prg.js';
 import { checkPublicKeys, splitParcel } from './parcels.js';
 import * as disclosures from './disclosures.js';
 import * as evidence from './evidence.js';
@@ -232,20 +232,20 @@ async function masksOf(client) {
   return [{ key: crypto.selfMaskKey(state.seed, parameters.digest), sign: 1 }, ...masks];
 }
 
-/** The input with all masks of the client on it. */
+/** The input with all masks of the client on it, packed. */
 async function mask(client, host) {
-  const { input } = client.state;
+  const { parameters: { layout }, state: { input } } = client;
   const masks = await masksOf(client);
-  const masked = input.slice();
+  const payload = new Uint8Array(layout.bytes);
   try {
-    await addMasks(masked, masks, host);
+    for await (const { first, words } of masked(input, masks, host)) pack(layout, words, first, payload);
+    return payload;
   } catch (error) {
-    crypto.erase(masked);
+    crypto.erase(payload);
     throw error;
   } finally {
     crypto.erase(...masks.map(({ key }) => key));
   }
-  return masked;
 }
 
 /** §6.4 */
@@ -253,9 +253,8 @@ export async function answerMaskedInputCollection(client, body, host) {
   const { parameters, state } = client;
   const unreadable = openShares(client, body);
   if (unreadable.size) return complain(client, unreadable);
-  const masked = await mask(client, host);
+  const payload = await mask(client, host);
   forget(state, 'input', 'maskPrivate', 'seed', 'channelKeys', 'channelPublics', 'channelPrivate', 'encapsulated');
-  const payload = pack(parameters.layout, masked);
   if (parameters.chosen) return { inclusion: chosen.includeItself(client), payload };
   forget(state, 'maskPublics');
   return { payload };

@@ -6,7 +6,9 @@ import { LocalError, SessionEnd, require } from './rules.js';
 const WORD = 64;
 const HALF = 32;
 const EXACT = 53;
-const BLOCK = 1 << 15; // as many numbers of 16 bits as browsers draw at once
+const BLOCK = 1 << 15;
+const REST = 24;
+const SPARE = 1 << 8;
 const LONGEST = 2 ** 40;
 
 function bitLength(value) {
@@ -203,22 +205,37 @@ export function quantizer({ clip, bits, rounding }) {
   // A coin has 32 bits, and r is uniform within [e, 1 - e): no number that is a level leaves it.
   const e = isNearest ? 0.5 : 2 ** (bits - 50);
   const unit = (1 - 2 * e) / 2 ** HALF;
-  const coins = new Uint16Array(BLOCK);
-  const draw = (where) => globalThis.crypto.getRandomValues(where);
-  return (block, reals, first, factor = 1) => {
-    if (!isNearest) draw(coins.subarray(0, block.length));
-    for (let i = 0; i < block.length; i++) {
-      const x = reals[first + i];
-      const least = (x > clip ? clip : x < -clip ? -clip : x || 0) * scale + (highest + e);
-      // The upper half of a coin decides, but for once in 2^16, whatever x is: drawing is what takes longest here.
-      const coin = coins[i] * 2 ** 16;
-      let level = Math.floor(least + unit * coin);
-      if (least + unit * (coin + 0xffff) - level >= 1) {
-        level = Math.floor(least + unit * (coin + draw(new Uint16Array(1))[0]));
-      }
-      block[i] = level * factor;
+  const tops = new Uint8Array(BLOCK);
+  const rests = new Uint32Array(SPARE);
+  let used = SPARE;
+  const rest = () => {
+    if (used === SPARE) {
+      draw(rests);
+      used = 0;
     }
+    return rests[used++] % 2 ** REST;
   };
+  const steps = { clip, scale, unit, rest, lowest: highest + e };
+  return (block, reals, first, factor = 1) => {
+    if (!isNearest) draw(tops.subarray(0, block.length));
+    quantize(block, reals, first, tops, steps, factor);
+  };
+}
+
+/** The loop of a quantizer: what does not change is in variables of its own, which engines keep in registers. */
+function quantize(block, reals, first, tops, { clip, scale, unit, rest, lowest }, factor) {
+  const topUnit = 2 ** REST * unit;
+  const spread = topUnit - unit;
+  const { length } = block;
+  for (let i = 0; i < length; i++) {
+    const x = reals[first + i];
+    const least = (x > clip ? clip : x < -clip ? -clip : x || 0) * scale + lowest;
+    // The top byte of a coin decides, but for once in 256: drawing is what takes longest here.
+    const drawn = least + topUnit * tops[i];
+    let level = Math.floor(drawn);
+    if (drawn + spread >= level + 1) level = Math.floor(drawn + unit * rest());
+    block[i] = level * factor;
+  }
 }
 
 /** What puts in entries that are made one by one. */
@@ -226,6 +243,8 @@ const each = (entryOf) => (block, first) => {
   const kind = block instanceof BigUint64Array ? BigInt : Number;
   for (let i = 0; i < block.length; i++) block[i] = kind(entryOf(first + i));
 };
+
+const draw = (where) => globalThis.crypto.getRandomValues(where);
 
 const encodeInteger = ({ low, high }, x) => limit(x, low, high) - low;
 

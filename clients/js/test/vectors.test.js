@@ -1,8 +1,8 @@
 /** Inputs as words, masked words and packed words, beside what the specification says in big integers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { packWords, unpackWords } from '../src/packing.js';
-import { addMasks, prgWords } from '../src/prg.js';
+import { pack, packWords, unpackWords } from '../src/packing.js';
+import { masked, prgWords } from '../src/prg.js';
 import { Interrupted } from '../src/rules.js';
 import { Layout, quantizer } from '../src/vectors.js';
 
@@ -15,23 +15,29 @@ function drawWords(count) {
   return new BigUint64Array(bytes.buffer);
 }
 
+/** All slices of masked words, in one vector. */
+async function maskedWhole(words, masks, host) {
+  const whole = new BigUint64Array(words.length);
+  for await (const { first, words: slice } of masked(words, masks, host)) whole.set(slice, first);
+  return whole;
+}
+
 for (const count of [0, 1, 3, 4, 5, 9]) {
   for (const length of [0, 1, 7, LONG]) {
     test(`${count} masks on ${length} words`, async () => {
       const masks = Array.from({ length: count }, (_, i) => ({ key: draw(new Uint8Array(16)), sign: i % 3 === 1 ? -1 : 1 }));
-      const [before, vector] = [drawWords(length + 1), new BigUint64Array(length + 1)];
-      vector.set(before);
+      const words = drawWords(length + 1).subarray(1);
+      const expected = words.slice();
       const progress = [];
-      await addMasks(vector.subarray(1), masks, { onProgress: (...given) => progress.push(given) });
-      const expected = before.slice(1);
+      const whole = await maskedWhole(words, masks, { onProgress: (...given) => progress.push(given) });
+      assert.deepEqual(words, expected);
       for (const { key, sign } of masks) {
         const stream = await prgWords(key, 0, length);
         for (let i = 0; i < length; i++) expected[i] += BigInt(sign) * stream[i];
       }
-      assert.equal(vector[0], before[0]);
-      assert.ok(expected.every((word, i) => word === vector[i + 1]));
-      if (count && length) assert.deepEqual(progress.at(-1), [length, length]);
-      assert.equal(progress.length, count ? Math.ceil(length / (1 << 15)) : 0);
+      assert.ok(expected.every((word, i) => word === whole[i]));
+      if (length) assert.deepEqual(progress.at(-1), [length, length]);
+      assert.equal(progress.length, Math.ceil(length / (1 << 15)));
     });
   }
 }
@@ -43,7 +49,7 @@ test('a stream that was added is gone, not left to the garbage collector', async
     made.push(await SubtleCrypto.prototype.encrypt.apply(subtle, given));
     return made.at(-1);
   });
-  await addMasks(new BigUint64Array(5), Array.from({ length: 6 }, () => ({ key: new Uint8Array(16), sign: 1 })));
+  await maskedWhole(new BigUint64Array(5), Array.from({ length: 6 }, () => ({ key: new Uint8Array(16), sign: 1 })));
   assert.deepEqual(made.map(({ byteLength }) => byteLength), Array(6).fill(0));
 });
 
@@ -55,9 +61,14 @@ test('masking is interrupted between two slices', async () => {
     interrupt.abort();
   };
   const masks = [{ key: new Uint8Array(16), sign: 1 }];
-  const work = addMasks(new BigUint64Array(2 * LONG), masks, { signal: interrupt.signal, onProgress });
+  let last;
+  const work = async () => {
+    const host = { signal: interrupt.signal, onProgress };
+    for await (const { words } of masked(new BigUint64Array(2 * LONG).fill(1n), masks, host)) last = words;
+  };
   await assert.rejects(work, Interrupted);
   assert.deepEqual(progress, [1 << 15]);
+  assert.ok(last.every((word) => word === 0n));
 });
 
 for (const ringBits of [1, 2, 7, 16, 31, 32, 33, 48, 60, 63, 64]) {
@@ -75,6 +86,24 @@ for (const ringBits of [1, 2, 7, 16, 31, 32, 33, 48, 60, 63, 64]) {
     }
   });
 }
+
+test('a session vector is packed in parts, wherever they are cut', () => {
+  const vectors = [[50, 16], [1, 9], [7, 3], [900, 5]].map(([length, bits], i) => (
+    { name: `v${i}`, kind: 'FixedPoint', clip: 1, bits, rounding: 'nearest', aggregate: 'sum', shape: [BigInt(length)] }));
+  const layout = new Layout({ vectors, maxWeight: 9n, n: 5 });
+  const words = drawWords(layout.words);
+  const whole = pack(layout, words);
+  layout.sections.forEach((section) => {
+    const own = words.subarray(section.firstWord, section.firstWord + section.words);
+    const packed = whole.subarray(section.firstByte, section.firstByte + section.bytes);
+    assert.deepEqual(unpackWords(packed, section.ringBits, section.words), own.map((w) => BigInt.asUintN(section.ringBits, w)));
+  });
+  for (const step of [1, 2, 7, 64, 1000]) {
+    const payload = new Uint8Array(layout.bytes);
+    for (let first = 0; first < layout.words; first += step) pack(layout, words.slice(first, first + step), first, payload);
+    assert.deepEqual(payload, whole);
+  }
+});
 
 /** One vector of an unweighted or weighted session, and a second behind it that must stay as it is. */
 function layoutOf({ n, bits, maxWeight = 1n, length, kind = 'FixedPoint', low = 0n, high = 0n }) {
@@ -109,7 +138,7 @@ test('integers stand in their fields, however large', () => {
   assert.deepEqual(layout.sections[0].read(words), [0n, 7n - low, high - low]);
 });
 
-test('the lower half of a coin decides where the upper half does not', (t) => {
+test('the rest of a coin decides where its top byte does not', (t) => {
   const drawn = [];
   t.mock.method(globalThis.crypto, 'getRandomValues', (array) => array.fill(drawn.shift()));
   const level = (x, ...coin) => {
@@ -118,17 +147,27 @@ test('the lower half of a coin decides where the upper half does not', (t) => {
     quantizer({ clip: 127, bits: 8, rounding: 'stochastic' })(block, [x], 0);
     return [block[0] - 127, drawn.length];
   };
-  assert.deepEqual(level(3.5, 0x7fff, 0xffff), [3, 1]); // below a half, whatever follows
-  assert.deepEqual(level(3.5, 0x8000, 0), [4, 1]);
-  const third = 1 - (0x5555 + 0.5) / 0x10000; // 1 − u for the coin 0x55558000
-  assert.deepEqual(level(3 + third, 0x5554, 0xffff), [3, 1]);
-  assert.deepEqual(level(3 + third, 0x5555, 0x7fff), [3, 0]);
-  assert.deepEqual(level(3 + third, 0x5555, 0x8001), [4, 0]);
-  assert.deepEqual(level(3 + third, 0x5556, 0), [4, 1]);
+  assert.deepEqual(level(3.5, 0x7f, 0xffffff), [3, 1]); // below a half, whatever follows
+  assert.deepEqual(level(3.5, 0x80, 0), [4, 1]);
+  const third = 1 - (0x55 + 0.5) / 0x100; // 1 − u for the coin 0x55800000
+  assert.deepEqual(level(3 + third, 0x54, 0xffffff), [3, 1]);
+  assert.deepEqual(level(3 + third, 0x55, 0x7fffff), [3, 0]);
+  assert.deepEqual(level(3 + third, 0x55, 0x800001), [4, 0]);
+  assert.deepEqual(level(3 + third, 0x56, 0), [4, 1]);
+});
+
+test('a third of a level is rounded up a third of the time', () => {
+  const block = new Float64Array(1 << 15);
+  let up = 0;
+  for (let i = 0; i < 8; i++) {
+    quantizer({ clip: 127, bits: 8, rounding: 'stochastic' })(block, new Float64Array(1 << 15).fill(3 + 1 / 3), 0);
+    up += block.reduce((sum, level) => sum + level - 130, 0);
+  }
+  assert.ok(Math.abs(up / 2 ** 18 - 1 / 3) < 0.01); // eleven standard deviations
 });
 
 test('what is a level stays one, whatever is drawn', (t) => {
-  for (const coin of [0, 0xffff]) {
+  for (const coin of [0, 0xffffffff]) {
     t.mock.method(globalThis.crypto, 'getRandomValues', (array) => array.fill(coin));
     for (const bits of [2, 8, 16, 32]) {
       const highest = 2 ** (bits - 1) - 1;

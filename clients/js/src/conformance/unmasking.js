@@ -4,7 +4,7 @@
 import { ascending } from '../canonical.js';
 import * as crypto from '../crypto.js';
 import { reduce } from '../packing.js';
-import { addMasks } from '../prg.js';
+import { masked } from '../prg.js';
 
 const maskPrivateOf = ({ hybrid, digest }, secret) => (hybrid ? crypto.maskPrivateKey(secret, digest) : secret);
 
@@ -48,7 +48,7 @@ export async function unmask(server, secrets) {
     const masks = state.contributors.has(owner)
       ? [{ key: crypto.selfMaskKey(secret, parameters.digest), sign: -1 }]
       : pairwiseMasks(server, owner, secret);
-    await addMasks(sum, masks);
+    for await (const { first, words } of masked(sum, masks)) sum.set(words, first);
     crypto.erase(secret, ...masks.map(({ key }) => key));
   }
   const contributors = ascending(state.contributors);
