@@ -183,6 +183,7 @@ class Plan:
         repeats: sessions of each whole client and server; the median counts.
         flower: (clients, entries, dropped) of the comparison with Flower.
         peers: folder of the peers' virtual environments.
+        browser: folder of the JavaScript package.
     """
 
     quick: bool
@@ -211,6 +212,7 @@ class Plan:
     repeats: int
     flower: tuple[int, int, int]
     peers: Path
+    browser: Path
 
     def resized(self, clients: tuple[int, ...] = (), length: int | None = None, seconds: float | None = None) -> Plan:
         """Return the plan for other cohorts, another length and other times, in the suites that know them.
@@ -309,6 +311,7 @@ FULL: Final = Plan(
     repeats=3,
     flower=(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED),
     peers=Path("build/peers"),
+    browser=Path("clients/js"),
 )
 
 QUICK: Final = replace(

@@ -9,6 +9,7 @@ from typing import Final
 from secagg.bench.benchmark import Suite
 from secagg.bench.suites import (
     blame,
+    browser,
     cells,
     chosen,
     hybrid,
@@ -44,5 +45,6 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
         "memory": memory.benchmarks,
         "upload": upload.benchmarks,
         "peers": peers.benchmarks,
+        "browser": browser.benchmarks,
     }
 )

@@ -101,6 +101,11 @@ def blame_name(what: str, case: BlameCase) -> str:
     return f"{what}, active, n={case.clients} d={short(case.length)}"
 
 
+def browser_name(what: str, case: ClientCase) -> str:
+    """Return the name of a row of the JavaScript client in a browser, n and d included."""
+    return f"{what} in Chromium, n={case.clients} k={case.clients - 1} d={short(case.length)}"
+
+
 def noise_name(sigma: int) -> str:
     """Return the name of the row of Skellam noise of a standard deviation."""
     return f"noise, sigma {sigma}"
@@ -359,6 +364,20 @@ TARGETS: Final = (
         "≤ 4 × encoding without privacy",
     ),
     Target("client: rotation", ("privacy", ROTATE), TargetOn.PEER_RATIO, 0.5, "≤ 2 × encoding without privacy"),
+    Target(
+        f"whole client in Chromium, n={FLOWER_CLIENTS}, k={FLOWER_CLIENTS - 1}, d=1M",
+        ("browser", browser_name("client", ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH))),
+        TargetOn.PEER_RATIO,
+        1 / 3,
+        "≤ 3 × this library's client",
+    ),
+    Target(
+        f"longest input delay of a page whose worker is that client, n={FLOWER_CLIENTS}, d=1M",
+        ("browser", browser_name("longest input delay", ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH))),
+        TargetOn.MEASURED,
+        50.0,
+        "≤ 50 ms",
+    ),
 )
 
 

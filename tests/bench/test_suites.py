@@ -56,6 +56,7 @@ TINY = replace(
     chosen=ChosenCase(12, 8, 6, 300),
     flower=(6, 300, 1),
     peers=Path("nowhere"),
+    browser=Path("nowhere"),
 )
 
 
@@ -108,6 +109,8 @@ def test_what_is_long_is_skipped_and_says_so(report: Report) -> None:
     assert "quick run" in rows[targets.exponent_name("clients", 100, 10_000)].skipped
     for name in (targets.FLOWER_CLIENT, targets.FLOWER_UNMASK, peers.FLOWER_UPLOAD):
         assert "make bench-peers" in rows[name].skipped
+    for what in ("client", "longest input delay"):
+        assert rows[targets.browser_name(what, TINY.clients[0])].skipped == "too long for a quick run"
 
 
 def test_cells_are_measured_beside_one_session(report: Report) -> None:
@@ -288,6 +291,63 @@ def test_a_peer_that_is_no_comparison_says_why(peer: tuple[Plan, Path], program:
     script.write_text(program)
     rows = run_benchmarks(plan, "1", ["peers"]).rows
     assert len(rows) == 3
+    for row in rows:
+        assert row.measured is None
+        assert why in row.skipped
+
+
+BROWSER = """#!{python}
+import json, sys
+options = dict(zip(sys.argv[2::2], map(int, sys.argv[3::2])))
+assert sys.argv[1].endswith("bench/browser.js") and options == {{"--clients": 6, "--length": 300, "--repeats": 5}}
+print(json.dumps({{
+    "browser": "a browser", "first_ms": 9.0, "cpu_ms": [3.0, 1.0, 2.0], "wall_ms": {{"accept": 0.5}},
+    "delay_ms": 4.0, "keys": 20, "long_tasks": 0,
+}}))
+"""
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Path]:
+    """A plan with a package of ours, which is run by a program of ours instead of Node."""
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "browser.js").touch()
+    (tmp_path / "node_modules").mkdir()
+    program = tmp_path / "node"
+    program.touch(mode=0o700)
+    monkeypatch.setattr("shutil.which", lambda name: str(program) if name == "node" else None)
+    return replace(TINY, quick=False, browser=tmp_path), program
+
+
+def test_a_client_in_a_browser_stands_beside_ours(node: tuple[Plan, Path]) -> None:
+    plan, program = node
+    program.write_text(BROWSER.format(python=sys.executable))
+    client, delay = run_benchmarks(plan, "1", ["browser"]).rows
+    assert (client.measured, client.details["first_ms"], client.details["wall_accept_ms"]) == (2.0, 9.0, 0.5)
+    assert client.peer_ratio == pytest.approx((client.peer or 0.0) / 2.0)
+    assert (delay.measured, delay.details["keys"], delay.details["browser"]) == (4.0, 20, "a browser")
+
+
+def test_without_the_package_a_browser_is_not_looked_for() -> None:
+    rows = run_benchmarks(replace(TINY, quick=False), "1", ["browser"]).rows
+    assert len(rows) == 2
+    for row in rows:
+        assert row.measured is None
+        assert "npm ci --prefix clients/js" in row.skipped
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("import sys; sys.exit('there is no Chromium')", "did not run: there is no Chromium"),
+        ("print('no JSON')", "did not run: "),
+    ],
+)
+def test_without_a_browser_the_rows_say_why(node: tuple[Plan, Path], program: str, why: str) -> None:
+    plan, path = node
+    path.write_text(f"#!{sys.executable}\n{program}\n")
+    rows = run_benchmarks(plan, "1", ["browser"]).rows
+    assert len(rows) == 2
     for row in rows:
         assert row.measured is None
         assert why in row.skipped

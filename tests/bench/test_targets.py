@@ -47,12 +47,13 @@ def _full_names() -> set[tuple[str, str]]:
         | {("blame", targets.blame_name(what, FULL.blame)) for what in (targets.BLAME_SHARE, targets.BLAME_BYTES)}
         | {("rules", targets.MEDIAN), ("rules", targets.KRUM)}
         | {("peers", targets.FLOWER_CLIENT), ("peers", targets.FLOWER_UNMASK)}
+        | {("browser", targets.browser_name(what, FULL.clients[0])) for what in ("client", "longest input delay")}
     )
 
 
 def test_every_target_has_its_benchmark_in_a_full_run() -> None:
     keys = [target.key for target in TARGETS]
-    assert len(set(keys)) == len(keys) == 42
+    assert len(set(keys)) == len(keys) == 44
     assert set(keys) <= _full_names()
     assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
     assert {suite for suite, _ in keys} <= set(SUITES)
@@ -83,6 +84,7 @@ def test_the_targets_are_those_that_were_set() -> None:
             (measured, 1.15),
         ),
         *((peer, 1 / share) for share in (0.25, 0.25, 0.7, 0.7, 4, 2)),
+        *((peer, 1 / 3), (measured, 50.0)),
     ]
     both = [target.also.value for target in TARGETS if target.also is not None]
     assert both == [6.0, 4.0, 3.0, 18.0, 20.0, 15.0, 20.0]

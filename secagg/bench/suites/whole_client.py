@@ -65,6 +65,11 @@ def _client(shared: Shared, case: ClientCase) -> list[Row]:
     return [_with_paper(row, case)]
 
 
+def client_milliseconds(case: ClientCase, sessions: int) -> tuple[float, ...]:
+    """Play so many sessions; return the CPU time of one whole client in each."""
+    return tuple(_one_session(case).client_seconds(case.clients // 2) / _MILLI for _ in range(sessions))
+
+
 def _one_session(case: ClientCase) -> Spent:
     return run_session(_parameters(case), real=[case.clients // 2])
 
