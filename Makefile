@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo demo-web quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env packages test-packages lint architecture conformance conformance-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo demo-web quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env packages test-packages lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -64,6 +64,10 @@ architecture: $(STAMP)
 HAS_NODE := node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
 	2>/dev/null && npm --version >/dev/null 2>&1
 
+# Tests that need the packages of clients/js, which `make test` skips on a machine that has not fetched them.
+WITH_JAVASCRIPT := $(addprefix tests/,conformance/test_mixed_complaints.py reference/test_chosen_refusals.py \
+	reference/test_mixed_chosen.py transport/http/test_enrolling.py transport/http/test_javascript.py)
+
 # The library, the reference and, where there is Node, the JavaScript implementation. Reports go to build/conformance/.
 conformance: $(STAMP)
 	mkdir -p build/conformance
@@ -72,6 +76,7 @@ conformance: $(STAMP)
 	@if $(HAS_NODE); then \
 		npm ci --prefix clients/js --no-audit --no-fund --loglevel error && \
 		npm test --prefix clients/js --silent && npm run types --prefix clients/js --silent && \
+		$(BIN)/pytest -n auto -q $(WITH_JAVASCRIPT) && \
 		$(BIN)/pytest -q tests/transport/http/test_javascript.py && \
 		$(BIN)/secagg conformance run --junit build/conformance/javascript.xml -- node protocol_specs/js/testee.js; \
 	else echo "SKIPPED: the JavaScript implementation, which needs Node 20.19 or later and npm"; fi
@@ -83,11 +88,15 @@ conformance-browser: $(STAMP)
 	node protocol_specs/js/browser.js < /dev/null; \
 	case $$? in \
 		0) npm run test:browser --prefix clients/js --silent && \
-			$(BIN)/pytest -q -m browser tests/transport/http/test_browser.py && \
 			$(BIN)/secagg conformance run --junit build/conformance/browser.xml -- node protocol_specs/js/browser.js ;; \
 		69) echo "SKIPPED: the JavaScript implementation in a browser, which needs Node 20.19 or later, npm and Chromium" ;; \
 		*) exit 1 ;; \
 	esac
+
+# Pages in a headless Chromium: sessions beside clients of the library, the survey, the operators' page.
+test-browser: $(STAMP)
+	@if $(HAS_NODE); then npm ci --prefix clients/js --no-audit --no-fund --loglevel error; fi
+	$(BIN)/pytest -n auto --dist worksteal -q -m browser $(addprefix tests/,transport/http cli/demo test_looking.py)
 
 # Every target for SECONDS, one after the other. RECORD=--record writes fuzz/figures.json and the table of fuzz/README.md.
 fuzz: $(STAMP)

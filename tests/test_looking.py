@@ -26,7 +26,7 @@ BAD: Final = """<p id="wide">Text</p><p id="grey">Text</p><input><button></butto
 <img alt="a picture" src="https://example.org/a.png">"""
 EVERYWHERE: Final = {f"{width} {scheme}" for width in (390, 1280) for scheme in ("light", "dark")}
 
-pytestmark = pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())]
 
 
 def page(directory: Path, body: str, script: str) -> str:

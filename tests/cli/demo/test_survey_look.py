@@ -12,7 +12,7 @@ from tests.cli.demo import survey_scenes
 
 MOST_BYTES = 150_000
 
-pytestmark = pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())]
 
 
 def test_nothing_is_wrong_with_the_question() -> None:

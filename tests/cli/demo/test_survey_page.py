@@ -30,7 +30,7 @@ COUNTS: Final = """[...document.querySelectorAll('#counts tbody tr')].map((row) 
     [...row.querySelectorAll('td')].map((cell) => cell.textContent))"""
 STEPS: Final = "[...document.querySelectorAll('#steps li')].map((step) => [step.id, step.className])"
 
-pytestmark = pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())]
 Test = Callable[[SurveyHost, Browser], Awaitable[None]]
 
 

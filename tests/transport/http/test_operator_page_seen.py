@@ -22,7 +22,7 @@ from tests.transport.http.made_up import HOSTILE, SESSIONS, made_up
 from tests.transport.http.operator_scenes import link_to, opened, pictured
 from tests.transport.http.web import Web
 
-pytestmark = pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(looking.missing()), reason=looking.missing())]
 
 ROWS = "[...document.querySelectorAll('tbody tr')]"
 FACTS = "document.getElementById('facts').innerText"
