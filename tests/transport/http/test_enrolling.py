@@ -253,7 +253,9 @@ def test_a_server_that_lies_about_the_roster_is_not_believed(tmp_path: Path, ove
 def test_a_roster_is_given_to_those_in_it_alone(tmp_path: Path) -> None:
     async def play() -> None:
         async with Office(tmp_path) as office:
-            await office.redeem(11, key(5))
+            # A roster of others, before the enrolment is over, is theirs.
+            office.sign({1: key(4).public})
+            assert await office.redeem(11, key(5)) is None
             await office.redeem(12, key(6))
             # Somebody else stands there under the number of one who came.
             office.sign({11: key(5).public, 12: key(8).public})
