@@ -115,9 +115,8 @@ const command = findChromium();
 if (!command) process.exit(69);
 const browser = await Chromium.start(command);
 try {
-  const tab = await browser.open('about:blank');
+  const tab = await browser.open(url);
   await tab.call('Emulation.setScrollbarsHidden', { hidden: true });
-  await tab.go(url);
   const complaints = [];
   const run = (script, ...given) => tab.evaluate(`(${script})(${given.map((each) => JSON.stringify(each)).join()})`);
   if (!await run(ready, options.wait, READY_MS)) complaints.push(`${options.wait} did not appear`);

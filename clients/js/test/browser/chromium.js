@@ -83,6 +83,7 @@ export class Chromium {
     const tab = new Tab(this, targetId, sessionId);
     this.#listeners.add((message) => tab.hear(message));
     await tab.call('Page.enable');
+    await tab.call('Page.setLifecycleEventsEnabled', { enabled: true });
     await tab.call('Runtime.enable');
     await tab.call('Log.enable');
     await tab.go(url);
@@ -104,6 +105,7 @@ export class Chromium {
 /** One tab: `complaints` has what the page logged as an error, was denied, or threw. */
 class Tab {
   complaints = [];
+  #loads = new Set();
   #loaded = () => {};
 
   constructor(browser, targetId, sessionId) {
@@ -116,7 +118,10 @@ class Tab {
 
   hear({ sessionId, method, params }) {
     if (sessionId !== this.sessionId) return;
-    if (method === 'Page.loadEventFired') this.#loaded();
+    if (method === 'Page.lifecycleEvent' && params.name === 'load') {
+      this.#loads.add(params.loaderId);
+      this.#loaded();
+    }
     if (method === 'Log.entryAdded' && params.entry.level === 'error') this.complaints.push(params.entry.text);
     if (method === 'Runtime.exceptionThrown') {
       const { exception, text } = params.exceptionDetails;
@@ -126,10 +131,15 @@ class Tab {
 
   /** Goes to a page, or loads the present one again; waits until its modules have run. */
   async go(url = undefined) {
-    const loaded = new Promise((resolve) => { this.#loaded = resolve; });
-    if (url) await this.call('Page.navigate', { url });
-    else await this.call('Page.reload');
-    await Promise.race([loaded, this.browser.ended]);
+    // By the loader: the page before, the first one of a tab included, may say that it is loaded after this one is called.
+    const before = this.#loads.size;
+    const { loaderId, errorText } = await (url ? this.call('Page.navigate', { url }) : this.call('Page.reload'));
+    if (errorText || (url && !loaderId)) return;
+    const isThere = () => (loaderId ? this.#loads.has(loaderId) : this.#loads.size > before);
+    while (!isThere()) {
+      const next = new Promise((resolve) => { this.#loaded = resolve; });
+      if (await Promise.race([next, this.browser.ended.then(() => 'ended')]) === 'ended') return;
+    }
   }
 
   /**
