@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -21,7 +22,9 @@ LIMIT: Final = 600
 
 def started(*words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", "-m", "secagg.cli.main", "demo", "--web", "--port", "0", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Where tests run in the background, interrupts are ignored by whatever they start.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
