@@ -43,7 +43,7 @@ Object.assign(globalThis, {
     });
     const onProgress = (done, total) => happens(done < total ? 'a part' : 'all');
     globalThis.clicked = globalThis.receive(message, { signal: interrupt.signal, onProgress })
-      .then((answer) => [...happened, answer, session.phase]);
+      .then((answer) => [...happened, answer.slice(0, 60), session.phase]);
   }),
   forget: () => outcome(session.forget()),
   /** The keys with which this browser redeems a link that is opened several times at once. */
