@@ -27,6 +27,7 @@ from tests.identity.authority import CertificateAuthority
 
 SECONDS: Final = 600.0
 COMMAND: Final = (sys.executable, "-m", "secagg.cli.main")
+MOVED: Final = (sys.executable, "-m", "tests.faults.server")
 
 
 @dataclass
@@ -109,10 +110,13 @@ class Deployment:
         )
 
 
-def start(*words: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start(
+    *words: str, environment: Mapping[str, str] | None = None, command: tuple[str, ...] = COMMAND
+) -> subprocess.Popen[str]:
     """Start a command as a process of its own."""
     return subprocess.Popen(
-        [*COMMAND, *words],
+        [*command, *words],
+        stdin=subprocess.PIPE if command == MOVED else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -132,14 +136,18 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 class Server:
-    """A `secagg serve` process that said it is ready."""
+    """A `secagg serve` process that said it is ready; one with `moved` has a clock that `advance` moves on."""
 
-    def __init__(self, config: Path, environment: Mapping[str, str] | None = None, *words: str) -> None:
+    def __init__(
+        self, config: Path, environment: Mapping[str, str] | None = None, *words: str, moved: bool = False
+    ) -> None:
         self.log = config.with_name("log")
-        self.process = start(
-            *("serve", "--config", str(config), "--json", *words),
-            environment={"SECAGG_LOGS__FILE": "log", **(environment or {})},
-        )
+        environment = {"SECAGG_LOGS__FILE": "log", **(environment or {})}
+        if moved:
+            settings = json.dumps({"config": str(config)})
+            self.process = start(settings, environment=environment, command=MOVED)
+        else:
+            self.process = start("serve", "--config", str(config), "--json", *words, environment=environment)
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], SECONDS)
         line = self.process.stdout.readline() if readable else ""
@@ -154,15 +162,24 @@ class Server:
         self.process.send_signal(number)
         return finished(self.process)
 
+    def advance(self, seconds: float) -> None:
+        """Let deadlines come that are so far away."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"advance": seconds}) + "\n")
+        self.process.stdin.flush()
+
     def events(self) -> list[dict[str, Any]]:
-        """The lines of the log so far."""
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        """The lines of the log so far, but for one that is being written."""
+        whole = self.log.read_text(encoding="utf-8").rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @contextmanager
-def serving(config: Path, environment: Mapping[str, str] | None = None, *words: str) -> Iterator[Server]:
+def serving(
+    config: Path, environment: Mapping[str, str] | None = None, *words: str, moved: bool = False
+) -> Iterator[Server]:
     """A server while the block runs."""
-    server = Server(config, environment, *words)
+    server = Server(config, environment, *words, moved=moved)
     try:
         yield server
     finally:

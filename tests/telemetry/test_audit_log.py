@@ -66,7 +66,7 @@ def audit_log(path: Path) -> Iterator[AuditLog]:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    return [json.loads(line) for line in path.read_bytes().rpartition(b"\n")[0].splitlines()]
 
 
 def written(path: Path, lines: int = 5) -> list[bytes]:

@@ -224,12 +224,14 @@ def _answers(server: Server) -> int:
     return sum(event["event"] == "answer" for event in server.events())
 
 
-@pytest.mark.slow
 def test_a_client_that_never_comes_is_left_out(site: Deployment, run: Any) -> None:
     offered = session(more='threat_model = "semi-honest"\nmax_dropout = 0.3')
-    with serving(site.configure(offered, more="[rounds]\nadvertise_keys = 20")) as server:
+    more = '[rounds]\nadvertise_keys = 5000\n[logs]\nlevel = "debug"'
+    with serving(site.configure(offered, more=more), moved=True) as server:
         model = ("--threat-model", "semi-honest")
         processes = [site.join(server.address, client, *model) for client in CLIENTS[:-1]]
+        until(lambda: _answers(server) == len(CLIENTS) - 1, server)
+        server.advance(5000)
         outcomes = [finished(process) for process in processes]
         assert [(code, err) for code, _, err in outcomes] == [(0, "")] * 3
         (status,) = json.loads(run(*site.operate("status", server.address, "--json")).out)["sessions"]
