@@ -349,12 +349,12 @@ export interface Participation {
 /**
  * Takes part in one session of a server over HTTP: logs in, answers every request, and is done when the session has
  * completed. Whatever breaks in between is tried again; called again, also after a page was loaded again, it goes on where
- * the client stood, and answers no round twice.
+ * the client stood, if worker or ledger keep snapshots, and answers no round twice.
  * @param server https://host, with a port and a path where there are any; http:// on this machine only
  * @throws {LocalError} an argument that does not fit, or another tab goes on with this client
  * @throws {DecodeError | Violation} the offer or a message is not what the policy or the protocol allows: the server has
  *   been told, and the session is over for this client
- * @throws {SessionEnd} A12: another process of this client answered
+ * @throws {SessionEnd} A12: another process of this client answered, or it did before, and no snapshot was kept
  * @throws {DroppedError} the server goes on without this client, or the session has no input of it
  * @throws {SessionAbortedError} the session ended without a sum
  * @throws {UnreachableError} trying again did not help: call again later

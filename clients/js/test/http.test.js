@@ -217,6 +217,21 @@ test('a second answer to a round is refused by what is kept, and the server does
   assert.deepEqual(world.service.answers, []);
 });
 
+test('a service that goes on from what was answered before has broken no rule', async () => {
+  const world = await open();
+  const stop = new AbortController();
+  const onStep = ({ round, state }) => { if (round === 'SHARE_KEYS' && state === 'working') stop.abort(new Error('enough')); };
+  const others = [11n, 12n].map((client) => takePart(world.service.address, { ...world.given(client), signal: world.stop.signal }));
+  const given = world.given(10n);
+  await assert.rejects(takePart(world.service.address, { ...given, signal: stop.signal, onStep }), /enough/);
+  // A MemoryLedger keeps what was answered, and no snapshot.
+  const error = await takePart(world.service.address, given).catch((found) => found);
+  assert.ok(error instanceof SessionEnd && error.rule === 'A12', error.stack);
+  assert.equal(world.service.answers.filter(({ client }) => client === 10n).length, 1);
+  world.stop.abort(new Error('enough'));
+  await Promise.allSettled(others);
+});
+
 test('a client goes on from its ledger, gives the same answers, and knows of a session that is over', async () => {
   const world = await open();
   const kept = new Map();

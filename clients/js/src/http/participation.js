@@ -125,7 +125,7 @@ class Participation {
       if (!request) break;
       const waitedFor = seat.phase;
       tell({ round: waitedFor, state: 'working' });
-      const answer = await seat.receive(request, { signal, onProgress });
+      const answer = await seat.receive(request, { signal, onProgress }).catch((error) => overtaken(seat, waitedFor, error));
       this.onMessage('request', request);
       seen = await sha256OfMessage(request);
       // Without an answer the server has ended the session, and says how when it is asked.
@@ -154,16 +154,22 @@ class Participation {
 
   /** Tells the server what it does not know of the end, and forgets what is kept. After other errors a session may go on. */
   async #leave(seat, calls, error) {
-    const overtaken = error instanceof SessionEnd && error.rule === 'A12';
-    if (overtaken) {
+    const isOvertaken = error instanceof SessionEnd && error.rule === 'A12';
+    if (isOvertaken) {
       error.message = 'another answer was given in this round before: another program of this client goes on, or what was '
         + 'kept of it is gone (rule A12)';
     } else if (error instanceof Violation || error instanceof DecodeError) {
       error.message = `the server broke a rule of the protocol, and this client has left the session: ${error.message}`;
     }
-    if (seat.phase === 'ABORTED' && seat.notice && !overtaken) {
+    if (seat.phase === 'ABORTED' && seat.notice && !isOvertaken) {
       await calls.notice(seat.notice).catch(() => {}); // What ended the session says more.
     }
     if (error instanceof SessionAbortedError) await seat.forget();
   }
+}
+
+/** A server that goes on from what this client answered before, unknown to this session, has broken no rule. */
+async function overtaken(seat, phase, error) {
+  const refused = error instanceof Violation || error instanceof DecodeError;
+  throw refused && await seat.answered(phase) ? new SessionEnd('A12') : error;
 }
