@@ -52,6 +52,7 @@ class HostedSession(HostedResult):
         self._rates = SendingRates(tools.quotas.client_bytes_per_second, burst)
         self._fetches = FetchRates(tools.quotas.client_fetches_per_minute)
         self._uploads: dict[ClientId, HostedUpload] = {}
+        self._turns: dict[ClientId, object] = {}
         self._working = Background()
 
     def includes(self, client: ClientId) -> bool:
@@ -317,12 +318,16 @@ class HostedSession(HostedResult):
         await self._working.ended()
 
     async def _begin_upload(self, client: ClientId, total_bytes: int) -> HostedUpload:
+        turn = self._turns[client] = object()
         try:
             opened = await self._tools.run(self._tools.store.begin_upload, self.name, total_bytes)
         except STORE_FAILURES as error:
             self._tools.space.add(-total_bytes)
             raise self._tools.unavailable(self.name, error) from error
         upload = HostedUpload(self._tools, self.name, client, total_bytes, opened)
+        if self._turns[client] is not turn:  # The store was slow, and a newer one has begun.
+            await upload.discard()
+            return upload
         older, self._uploads[client] = self._uploads.get(client), upload
         if older is not None:
             await older.discard()

@@ -395,6 +395,37 @@ def test_a_caller_that_goes_away_while_its_upload_begins_leaves_nothing() -> Non
     run(body())
 
 
+class SlowAtFirst(SlowStore):
+    """Begins all uploads but the first at once."""
+
+    def begin_upload(self, name: str, limit: int) -> Upload:
+        if self.asked.is_set():
+            return MemoryStore.begin_upload(self, name, limit)
+        return super().begin_upload(name, limit)
+
+
+def test_an_upload_that_begins_late_does_not_end_a_newer_one() -> None:
+    """Whoever lost its connection meanwhile, and went on over another, had to send everything again."""
+
+    async def body() -> None:
+        played, store = Played(), SlowAtFirst()
+        async with hosting(store) as host:
+            session = await played.create(host)
+            before = host._tools.space.used
+            late = asyncio.create_task(session.begin_upload(1, 100))
+            assert await asyncio.to_thread(store.asked.wait, PATIENCE)
+            late.cancel()
+            await asyncio.wait([late])
+            newer = await session.begin_upload(1, 50)
+            await newer.write(b"x" * 20)
+            store.go.set()
+            await session._working.ended()
+            await newer.write(b"x" * 30)
+            assert (newer.received, host._tools.space.used) == (50, before + 50)
+
+    run(body())
+
+
 def test_an_operator_drops_a_client_and_aborts() -> None:
     async def body() -> None:
         played = Played()
