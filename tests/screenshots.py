@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests import looking
+from tests.cli.demo import survey_scenes
 from tests.transport.http import operator_scenes
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "img"
-SCENES: Final = {"operator": operator_scenes.pictured}
+SCENES: Final = {"operator": operator_scenes.pictured, "survey": survey_scenes.pictured}
 KEPT: Final = ("1280-light", "390-dark")
 MOST_BYTES: Final = 150_000
 
