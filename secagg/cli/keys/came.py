@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from secagg.identity.files import read_public
 from secagg.identity.invitations import MAX_INVITATIONS_BYTES, verify_invitations
 
 
-def who_came(invitations: Path, claims: Path, authority: bytes, enrolled: Mapping[int, bytes]) -> Came:
+def who_came(
+    invitations: Path, claims: Path, authority: bytes, enrolled: Mapping[int, bytes], removed: Collection[int] = ()
+) -> Came:
     """Return whose claims count.
 
     Args:
@@ -21,6 +23,7 @@ def who_came(invitations: Path, claims: Path, authority: bytes, enrolled: Mappin
         claims: the directory of the server, or a copy of it.
         authority: the public key that must have signed the invitations.
         enrolled: client id to key of the roster so far; nobody gets another's id or key.
+        removed: who is taken out of the roster now, and does not come back by a claim that is still there.
 
     Raises:
         ParameterError: the invitations are not the authority's, the directory is none, or nobody came.
@@ -36,7 +39,9 @@ def who_came(invitations: Path, claims: Path, authority: bytes, enrolled: Mappin
     owners = {key: client for client, key in enrolled.items()}
     keys, refused = dict(came.keys), dict(came.refused)
     for client, key in came.keys.items():
-        if enrolled.get(client, key) != key:
+        if client in removed:
+            refused[client] = f"client {client} is taken out of the roster by --remove"
+        elif enrolled.get(client, key) != key:
             refused[client] = f"client {client} is enrolled with another key; invite ids that the roster does not have"
         elif owners.get(key, client) != client:
             refused[client] = f"client {client} claims the key of client {owners[key]}, who is enrolled with it"
@@ -52,23 +57,29 @@ def who_came(invitations: Path, claims: Path, authority: bytes, enrolled: Mappin
     return replace(came, keys=keys, refused=refused)
 
 
-def record_of(came: Came) -> dict[str, Any]:
-    """Return who came as an object for programs."""
+def record_of(came: Came, enrolled: Mapping[int, bytes]) -> dict[str, Any]:
+    """Return who came to a roster as an object for programs."""
     return {
         "came": list(came.keys),
+        "added": _new(came, enrolled),
         "missing": list(came.missing),
         "claims_refused": {str(client): said for client, said in came.refused.items()},
     }
 
 
-def sentences_about(came: Came) -> Iterator[str]:
-    """Say who came, who did not, and whose claim counts for nothing."""
+def sentences_about(came: Came, enrolled: Mapping[int, bytes]) -> Iterator[str]:
+    """Say who came, who of them is new to a roster, who did not come, and whose claim counts for nothing."""
     invited = len(came.keys) + len(came.missing) + len(came.refused)
     yield f"{len(came.keys)} of {invited} invited clients came."
+    yield f"New in the roster: {_listed(_new(came, enrolled)) or 'nobody'}."
     if came.missing:
         yield f"Did not come: {_listed(came.missing)}."
     for said in came.refused.values():
         yield f"Left out: {said}."
+
+
+def _new(came: Came, enrolled: Mapping[int, bytes]) -> list[int]:
+    return [client for client in came.keys if client not in enrolled]
 
 
 def _listed(clients: Iterable[int]) -> str:

@@ -74,9 +74,9 @@ def enroll(
     before = {} if old is None else dict(old.keys)
     came = None
     if key is not None and from_invitations is not None and claims is not None:
-        came = who_came(from_invitations, claims, key.public, before)
+        came = who_came(from_invitations, claims, key.public, before, removed)
         added = {**came.keys, **added}
-    keys = _changed(before, added, replaced, removed)
+    keys = _changed(dict(before), added, replaced, removed)
     if key is None:
         key = create_identity(authority, public_path(authority))
     now = datetime.now(UTC)
@@ -88,7 +88,7 @@ def enroll(
         authority=key,
     )
     replace_public(roster, signed.encode())
-    _show(roster, signed, came, as_json)
+    _show(roster, signed, before, came, as_json)
 
 
 def _read(roster: Path, authority: bytes) -> SignedRoster | None:
@@ -148,7 +148,7 @@ def client_in(option: str, word: str) -> int:
     return int(word)
 
 
-def _show(roster: Path, signed: SignedRoster, came: Came | None, as_json: bool) -> None:
+def _show(roster: Path, signed: SignedRoster, before: Mapping[int, bytes], came: Came | None, as_json: bool) -> None:
     record: dict[str, Any] = {
         "roster": str(roster),
         "clients": len(signed.keys),
@@ -158,9 +158,9 @@ def _show(roster: Path, signed: SignedRoster, came: Came | None, as_json: bool) 
         "fingerprint": fingerprint(signed.authority),
     }
     if as_json:
-        print_json(record if came is None else {**record, **record_of(came)})
+        print_json(record if came is None else {**record, **record_of(came, before)})
         return
-    for sentence in () if came is None else sentences_about(came):
+    for sentence in () if came is None else sentences_about(came, before):
         print_sentences(sentence)
     print_sentences(f"{roster}: {len(signed.keys)} clients, serial {signed.serial}, valid until {signed.expires}.")
     print_sentences(f"Authority: fingerprint {fingerprint(signed.authority)}.")
