@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from secagg.crypto.signing import IdentityKey
 from secagg.errors import ParameterError
@@ -37,6 +37,7 @@ async def redeem(
     *,
     tls: ClientTls | None = None,
     insecure: bool = False,
+    minimum_serial: int = 1,
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
     observer: ParticipationObserver | None = None,
 ) -> SignedRoster | None:
@@ -47,6 +48,7 @@ async def redeem(
         identity: this client's own key, the same one each time.
         tls: what to believe and to show; the default trusts gRPC's list of authorities, over HTTP the system's.
         insecure: no TLS; on loopback addresses only.
+        minimum_serial: the oldest roster that is taken: that of the one which this client has.
         retry: how long and how often to try again.
         observer: told what happens.
 
@@ -57,8 +59,8 @@ async def redeem(
         ParameterError: an impossible address, or an identity that is the invitation's own key.
         MissingExtraError: the packages of the address's transport are not installed.
         ServiceError: the service refused the claim for good (`refusal` says why: NOT_INVITED, SIGNATURE_INVALID,
-            INVITATION_USED, ENROLMENT_CLOSED), or gave a roster that is not the authority's, not valid now, or without
-            this client.
+            INVITATION_USED, ENROLMENT_CLOSED), or gave a roster that is not the authority's, not valid now, too old, or
+            without this client.
         UnreachableError: the service could not be reached for as long as `retry` allows.
     """
     claim = invitation.claim(identity)
@@ -79,7 +81,8 @@ async def redeem(
     if not reply.roster:
         return None
     try:
-        roster = verify_roster(reply.roster, invitation.authority, at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        roster = verify_roster(reply.roster, invitation.authority, at=now, minimum_serial=minimum_serial)
     except ParameterError as error:
         raise ServiceError(f"{invitation.server} gave a roster that is not to be used: {error}") from error
     if roster.keys.get(claim.client) != claim.key:
@@ -93,6 +96,7 @@ async def redeem_and_wait(
     *,
     tls: ClientTls | None = None,
     insecure: bool = False,
+    minimum_serial: int = 1,
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
     observer: ParticipationObserver | None = None,
     poll_seconds: float = POLL_SECONDS,
@@ -101,16 +105,21 @@ async def redeem_and_wait(
     """Redeem an invitation, and wait until the roster is signed; cancelling it is safe.
 
     Args:
-        invitation, identity, tls, insecure, retry, observer: as for `redeem`.
+        invitation, identity, tls, insecure, minimum_serial, retry, observer: as for `redeem`.
         poll_seconds: how often to ask.
         waiting: told each time that the claim is kept and the roster is not signed.
 
     Raises:
         SecAggError: what `redeem` raises.
     """
-    while (
-        roster := await redeem(invitation, identity, tls=tls, insecure=insecure, retry=retry, observer=observer)
-    ) is None:
+    how: dict[str, Any] = {
+        "tls": tls,
+        "insecure": insecure,
+        "minimum_serial": minimum_serial,
+        "retry": retry,
+        "observer": observer,
+    }
+    while (roster := await redeem(invitation, identity, **how)) is None:
         waiting()
         await asyncio.sleep(poll_seconds)
     return roster

@@ -6,10 +6,11 @@ What it writes are the files that `secagg join` takes. The same command again go
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -28,10 +29,11 @@ from secagg.cli.service.connecting import (
     needs_service,
     retry_policy,
 )
-from secagg.identity.files import replace_public
+from secagg.identity.files import read_public, replace_public
 from secagg.identity.fingerprints import fingerprint
 from secagg.identity.keys import create_identity, create_public_key, load_identity, load_public_key
 from secagg.identity.links import Invitation
+from secagg.identity.roster import MAX_ROSTER_BYTES, verify_roster
 
 _GIVE_UP_SECONDS: Final = 300.0
 
@@ -66,14 +68,15 @@ def accept(
     invitation = Invitation.parse(sys.stdin.readline() if link == "-" else link)
     trusted = roster.with_name("authority.pub") if authority is None else authority
     _require_same(trusted, invitation.authority)
+    serial = _serial_in(roster, invitation.authority)
     tls = client_tls(ca, certificate, key, server_name, plaintext)
     retry = retry_policy(give_up)
     own = load_identity(identity) if identity.exists() else create_identity(identity, public_path(identity))
+    how: dict[str, Any] = {"tls": tls, "insecure": plaintext, "minimum_serial": serial, "retry": retry}
     if no_wait:
-        signed = asyncio.run(redeem(invitation, own, tls=tls, insecure=plaintext, retry=retry))
+        signed = asyncio.run(redeem(invitation, own, **how))
     else:
-        wait = redeem_and_wait(invitation, own, tls=tls, insecure=plaintext, retry=retry, waiting=_Waiting())
-        signed = asyncio.run(wait)
+        signed = asyncio.run(redeem_and_wait(invitation, own, **how, waiting=_Waiting()))
     if signed is not None:
         replace_public(roster, signed.encode())
         if not trusted.exists():
@@ -101,10 +104,10 @@ def accept(
         print_sentences("The authority has not signed the roster yet; give the same command again later.")
         return
     print_sentences(f"{roster}: {len(signed.keys)} clients, valid until {signed.expires}. To take part:")
-    print_sentences(
-        f"secagg join --server {invitation.server} --session {invitation.session} --identity {identity} "
-        f"--roster {roster} --authority {trusted} --input FILE.npz"
-    )
+    # What a link says may mean something to the shell into which people copy this.
+    words = ("secagg", "join", "--server", invitation.server, "--session", invitation.session)
+    files = ("--identity", str(identity), "--roster", str(roster), "--authority", str(trusted), "--input", "FILE.npz")
+    print_sentences(shlex.join((*words, *files)))
 
 
 def _require_same(file: Path, authority: bytes) -> None:
@@ -114,6 +117,17 @@ def _require_same(file: Path, authority: bytes) -> None:
             f"{file} has another authority than the one of this link, {fingerprint(authority)}; give --authority "
             "another file, or ask whoever sent the link"
         )
+
+
+def _serial_in(roster: Path, authority: bytes) -> int:
+    """Return the serial of the roster that is there, which an older one must not replace; 1 where none is."""
+    if not roster.exists():
+        return 1
+    content = read_public(roster, MAX_ROSTER_BYTES)
+    try:
+        return verify_roster(content, authority, at=None).serial
+    except secagg.ParameterError as error:
+        raise secagg.ParameterError(f"{roster} is not written over, give another --roster: {error}") from error
 
 
 class _Waiting:

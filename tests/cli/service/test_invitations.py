@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from secagg import IdentityKey
 from secagg.crypto.pem import private_pem
 from secagg.identity.directory import load_directory
 from secagg.identity.files import create_private
 from secagg.identity.invitations import invite
 from secagg.identity.keys import load_identity, load_public_key
 from secagg.identity.links import Invitation
+from secagg.identity.roster import SignedRoster
+from secagg.transport import enrolling
 from tests.cli.deployment import COMMAND, Deployment, Server, finished, serving, start, until
 from tests.cli.service.test_serve import ARRAYS, CLIENTS, NUMBERS, check_sum, session, site
 
@@ -205,3 +208,59 @@ def test_a_link_may_come_by_a_pipe(site: Deployment) -> None:
         check=False,
     )
     assert "localhost:1 did not answer Enrol" in process.stderr
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, roster: SignedRoster) -> list[int]:
+    """A server that gives this roster; the oldest serial that each call takes."""
+    asked: list[int] = []
+
+    async def redeem(*_: Any, minimum_serial: int, **__: Any) -> SignedRoster:
+        asked.append(minimum_serial)
+        return roster
+
+    monkeypatch.setattr(enrolling, "redeem", redeem)
+    return asked
+
+
+def signed_by(authority: IdentityKey, serial: int) -> SignedRoster:
+    now = datetime.now(UTC)
+    keys = {21: IdentityKey.generate().public}
+    return SignedRoster.sign(keys, serial=serial, issued=now, expires=now + timedelta(days=1), authority=authority)
+
+
+def test_no_roster_is_replaced_by_an_older_one(site: Deployment, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that keeps an old one would bring back whoever was removed from it since."""
+    asked = answering(monkeypatch, signed_by(site.authority, 7))
+    link = link_to(site, "localhost:1")
+    for _ in range(2):
+        assert run(*accepting(site, link, 21, "--no-wait")).code == 0
+    assert asked == [1, 7]
+
+
+def test_the_roster_of_another_authority_is_not_written_over(site: Deployment, run: Any) -> None:
+    for content, said in (
+        (signed_by(IdentityKey.generate(), 1).encode(), "signed by the authority with fingerprint"),
+        (b"notes", "no roster"),
+    ):
+        (site / "21.json").write_bytes(content)
+        outcome = run(*accepting(site, link_to(site, "localhost:1"), 21, "--give-up", "0.1"))
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "21.json is not written over, give another --roster" in outcome.err
+        assert said in outcome.err
+        assert (site / "21.json").read_bytes() == content
+        assert not (site / "21.key").exists()
+
+
+def test_a_link_says_nothing_to_the_shell_that_people_paste_into(
+    site: Deployment, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, signed_by(site.authority, 1))
+    server = "https://a.example.org/$(id)/;id"
+    words = [word for word in accepting(site, link_to(site, server), 21, "--no-wait") if word != "--json"]
+    outcome = run(*words)
+    assert (outcome.code, outcome.err) == (0, "")
+    pasted = outcome.out[outcome.out.index("secagg join") :].strip()
+    echoed = subprocess.run(
+        ["/bin/sh", "-c", pasted.replace("secagg", "printf '%s\\n'", 1)], capture_output=True, text=True, check=True
+    )
+    assert echoed.stdout.splitlines()[:3] == ["join", "--server", server]

@@ -246,6 +246,12 @@ def test_a_server_that_lies_about_the_roster_is_not_believed(tmp_path: Path, ove
             )
             office.signed = Directory(roster.keys, 1, None, roster.authority, other.encode())
             assert "without this key of client 11" in (await refused(office.redeem(11, key(5))))[1]
+            # One that the authority did sign, before the one that this client has: somebody in it was removed since.
+            office.sign(honest)
+            invitation = office.sent[11]
+            for again in (redeem, redeem_and_wait):
+                old = again(invitation, key(5), tls=client_tls(), retry=QUICK, minimum_serial=2)
+                assert "serial 1, older than 2" in (await refused(old))[1]
 
     run(play())
 
