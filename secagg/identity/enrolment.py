@@ -139,6 +139,9 @@ class Enrolment:
         try:
             if not path.exists():
                 return None
+            if not path.is_file():
+                # Reading a pipe, say, which whoever handed the directory over put there, would never end.
+                raise ParameterError("it is no file")
             claim = Claim.decode(read_public(path, MAX_CLAIM_BYTES))
             self.invitations.check(claim)
             if claim.client != client:
@@ -155,7 +158,8 @@ class Enrolment:
         """Write a claim, unless another came first; returns the one that is there."""
         path = self._path(claim.client)
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_directory()
+            self._durable.discard(claim.client)
             with tempfile.NamedTemporaryFile(dir=self._directory, prefix=".claim.") as written:
                 written.write(claim.encode())
                 written.flush()
@@ -168,6 +172,13 @@ class Enrolment:
         if kept is None:
             raise StoreError(f"{path} was taken away while it was written; leave claims where they are")
         return kept
+
+    def _make_directory(self) -> None:
+        """Its own name has to outlive a crash, too, or all that is in it would be lost."""
+        missing = [each for each in (self._directory, *self._directory.parents) if not each.is_dir()]
+        for each in reversed(missing):
+            each.mkdir(mode=0o700, exist_ok=True)
+            sync_directory(each.parent)
 
     def _make_durable(self, client: int) -> None:
         """Whoever wrote the name may have died, or be another server that is not done yet."""
