@@ -132,9 +132,10 @@ def check_address(server: str) -> str:
     """Return the address of a service.
 
     Raises:
-        ParameterError: it is empty, too long, or has spaces.
+        ParameterError: it is empty, too long, or has spaces or characters that are not printable.
     """
-    if not server or len(server.encode()) > MAX_ADDRESS_BYTES or any(sign.isspace() for sign in server):
+    # What is printable has an encoding.
+    if not (server and server.isprintable() and " " not in server and len(server.encode()) <= MAX_ADDRESS_BYTES):
         raise ParameterError(f"{server!r:.80} is no address of a service; give https://host:port, or host:port")
     return server
 

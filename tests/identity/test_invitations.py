@@ -108,6 +108,9 @@ GOOD = (Label.INVITATION, SERVER, "s", 5, AUTHORITY.public, bytes(32))
         (made_of(*GOOD[:-1]), "of a kind that this release does not know"),
         (made_of(*GOOD[:-1], bytes(31)), "of a kind that this release does not know"),
         (made_of(*GOOD[:1], "a b", *GOOD[2:]), "'a b' is no address"),
+        (made_of(*GOOD[:1], "https://a\n", *GOOD[2:]), "is no address"),
+        (made_of(*GOOD[:1], "https://a/\u202e", *GOOD[2:]), "is no address"),
+        (made_of(*GOOD[:1], "https://a/\x1b[2J", *GOOD[2:]), "is no address"),
         (made_of(*GOOD[:2], "a/b", *GOOD[3:]), "'a/b' is no session name"),
     ],
 )
@@ -196,6 +199,7 @@ def test_no_list_is_one_sentence(content: bytes, said: str) -> None:
         ({"clients": [-1]}, "client id -1 is outside"),
         ({"session": "a b"}, "no session name"),
         ({"server": ""}, "no address"),
+        ({"server": "\ud800"}, "no address"),
         ({"expires": NOON}, "never valid"),
         ({"issued": datetime(2030, 5, 1)}, "no zone"),
     ],
@@ -383,6 +387,28 @@ def test_what_a_lying_server_hands_over_counts_for_nothing(enrolment: Enrolment,
     assert "not signed by the invitation of client 7" in came.refused[7]
     assert "it is that of client 7" in came.refused[3]
     assert "more than 4096 bytes" in came.refused[2**64 - 1]
+
+
+def test_what_is_no_file_is_no_claim(enrolment: Enrolment, tmp_path: Path) -> None:
+    """Whoever reads a pipe waits for ever."""
+    (tmp_path / "claims").mkdir()
+    os.mkfifo(tmp_path / "claims" / "survey-1.7.claim")
+    (tmp_path / "claims" / "survey-1.3.claim").symlink_to("/dev/zero")
+    came = enrolment.came()
+    assert {client: said.endswith("it is no file") for client, said in came.refused.items()} == {3: True, 7: True}
+
+
+def test_the_directory_of_claims_is_on_the_disk_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(enrolment_module, "sync_directory", synced.append)
+    enrolment = Enrolment(LIST, tmp_path / "of" / "claims")
+    enrolment.receive(SENT[7].claim(OWN), NOON, {})
+    assert synced == [tmp_path, tmp_path / "of", tmp_path / "of" / "claims"]
+    assert (tmp_path / "of" / "claims").stat().st_mode & 0o777 == 0o700
+    # Taken away because somebody else had the link first: the next one is written anew.
+    (tmp_path / "of" / "claims" / "survey-1.7.claim").unlink()
+    enrolment.receive(SENT[7].claim(MALLORY), NOON, {})
+    assert synced[3:] == [tmp_path / "of" / "claims"]
 
 
 def test_a_damaged_claim_is_not_written_over(enrolment: Enrolment, tmp_path: Path) -> None:

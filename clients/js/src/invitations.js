@@ -21,6 +21,8 @@ const LONGEST_LABEL = 64;
 const CHECKSUM = 4;
 const POLL_SECONDS = 5;
 const SESSION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}(~[1-9][0-9]?)?$/;
+// An address that a page shows hides nothing, and is the one that other clients read in this link.
+const UNPRINTABLE = /[\p{C}\p{Z}]/u;
 const COPY = 'copy the whole link as it was sent';
 
 /** The bytes of base64url without padding; of each spelling but one, none. */
@@ -37,7 +39,7 @@ function decoded(word) {
 
 function fieldsIn(data) {
   const reader = new CanonicalReader(data);
-  const label = new TextDecoder().decode(reader.bytes(LONGEST_LABEL));
+  const label = new TextDecoder('utf-8', { ignoreBOM: true }).decode(reader.bytes(LONGEST_LABEL));
   const fields = {
     server: reader.text(LONGEST_TEXT), session: reader.text(LONGEST_TEXT), client: reader.integer(),
     authority: reader.bytes(32), seed: reader.bytes(32),
@@ -74,6 +76,7 @@ export class Invitation {
     try {
       const found = fieldsIn(fields);
       if (!SESSION_NAME.test(found.session)) throw new DecodeError('no name of a session');
+      if (UNPRINTABLE.test(found.server)) throw new DecodeError('no address');
       return new Invitation(found);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;

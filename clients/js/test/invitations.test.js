@@ -99,6 +99,7 @@ test('what is no link is one sentence', () => {
     [`${PAGE}#secagg=`, CUT], [`${PAGE}#secagg=AAAA`, CUT], [`${known.link}=`, CUT], [`${known.link} and more`, CUT],
     [`${PAGE}#secagg=${'A'.repeat(5000)}`, CUT],
     [changed(0, 'secagg/v1 roster'), /of a kind/], [linkOf(...good, 1n), /of a kind/], [linkOf(...good.slice(0, -1)), /of a kind/],
+    [changed(0, `\ufeff${LABEL}`), /of a kind/], [changed(1, 'https://a\n'), /of a kind/], [changed(1, 'https://a/\u202e'), /of a kind/],
     [changed(4, new Uint8Array(31)), /of a kind/], [changed(5, new Uint8Array(31)), /of a kind/], [changed(2, 'a/b'), /of a kind/],
     [changed(1, 'sums.example.org:8443'), /no address/], [changed(1, 'http://sums.example.org'), /without TLS/],
   ]) assert.throws(() => Invitation.parse(link), (error) => error instanceof LocalError && said.test(error.message), link);
