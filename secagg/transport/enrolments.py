@@ -1,18 +1,22 @@
 """The call by which invitations are redeemed: a claim for the signed roster, once there is one.
 
 It needs no login, and does for a stranger what a login does: two signatures, checked before anything is read or
-written. Only who is invited is given the roster. Must not know what carries the call.
+written. Only who is in the roster is given it, and not as often as it likes: replies that nobody reads fill memory.
+Must not know what carries the call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from secagg.errors import ParameterError
+from secagg.hosting.errors import QuotaExceededError
+from secagg.hosting.quotas import FetchRates
 from secagg.identity.claims import Claim, ClaimRefusal, ClaimRefusedError
 from secagg.identity.directory import Directory
 from secagg.identity.enrolment import Enrolment
@@ -21,6 +25,7 @@ from secagg.transport import service_pb2 as pb
 from secagg.transport.errors import Refusal
 from secagg.transport.refusals import CallRefusedError
 
+ROSTERS_PER_MINUTE: Final = 60
 _REFUSALS: Final[Mapping[ClaimRefusal, Refusal]] = MappingProxyType(
     {
         ClaimRefusal.NOT_INVITED: Refusal.NOT_INVITED,
@@ -46,6 +51,7 @@ class Enrolments:
         enrolments: of one session each.
         roster: gives the signed roster as it was read last, expired or not, without delay; None where there is none.
         now: the time, with a time zone.
+        seconds: a clock that is never set.
 
     Raises:
         ParameterError: two enrolments of one session.
@@ -56,10 +62,13 @@ class Enrolments:
         enrolments: Iterable[Enrolment] = (),
         roster: Callable[[], Directory | None] = _no_roster,
         now: Callable[[], datetime] = _now,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._by_session = _by_session(enrolments)
         self._roster = roster
         self._now = now
+        self._seconds = seconds
+        self._given = FetchRates(ROSTERS_PER_MINUTE)
 
     def prepared(self, enrolments: Iterable[Enrolment]) -> Callable[[], None]:
         """Return what has claims to these taken from then on, and to no others.
@@ -79,7 +88,7 @@ class Enrolments:
 
         Raises:
             CallRefusedError: NOT_INVITED, SIGNATURE_INVALID, INVITATION_USED, ENROLMENT_CLOSED; TRY_AGAIN where claims
-                cannot be kept now.
+                cannot be kept now; QUOTA_EXCEEDED, the roster was given too often.
         """
         enrolment = self._by_session.get(request.session)
         if enrolment is None:
@@ -105,8 +114,18 @@ class Enrolments:
             raise CallRefusedError(
                 Refusal.TRY_AGAIN, f"the claim of client {claim.client} cannot be kept now; try again later"
             ) from error
-        known = roster is not None and enrolled.get(claim.client) == claim.key
-        return pb.EnrolReply(roster=roster.content if roster is not None and known else b"")
+        if roster is None or enrolled.get(claim.client) != claim.key:
+            return pb.EnrolReply()
+        try:
+            self._given.take(claim.client, self._seconds())
+        except QuotaExceededError as error:
+            raise CallRefusedError(
+                Refusal.QUOTA_EXCEEDED,
+                f"client {claim.client} asks for the roster more than {ROSTERS_PER_MINUTE} times a minute; keep it",
+                retry=True,
+                retry_after=error.retry_after,
+            ) from error
+        return pb.EnrolReply(roster=roster.content)
 
 
 def _by_session(enrolments: Iterable[Enrolment]) -> Mapping[str, Enrolment]:

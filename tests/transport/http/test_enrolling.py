@@ -22,9 +22,10 @@ from secagg.identity.links import Invitation
 from secagg.identity.roster import SignedRoster
 from secagg.transport import service_pb2 as pb
 from secagg.transport.enrolling import redeem, redeem_and_wait
-from secagg.transport.enrolments import Enrolments
+from secagg.transport.enrolments import ROSTERS_PER_MINUTE, Enrolments
 from secagg.transport.errors import Refusal, ServiceError, UnreachableError
 from secagg.transport.grpc import ServiceLimits, participate
+from secagg.transport.refusals import CallRefusedError
 from secagg.transport.seats import STRANGERS
 from tests.transport.grpc.network import IMPATIENT, LIMIT, QUICK, client_tls, run
 from tests.transport.http.javascript import Javascript, needs_javascript
@@ -266,6 +267,41 @@ def test_a_roster_is_given_to_those_in_it_alone(tmp_path: Path) -> None:
             # Somebody else stands there under the number of one who came.
             office.sign({11: key(5).public, 12: key(8).public})
             assert (await refused(office.redeem(12, key(6))))[0] is Refusal.ENROLMENT_CLOSED
+
+    run(play())
+
+
+def test_nobody_is_given_the_roster_as_often_as_it_likes(tmp_path: Path) -> None:
+    """A reply that nobody reads stays in memory, and a claim is no login whose calls are counted."""
+
+    async def play() -> None:
+        async with Office(tmp_path) as office:
+            elapsed = 0.0
+            enrolments = Enrolments([office.enrolment], lambda: office.signed, lambda: NOW, lambda: elapsed)
+            requests = {}
+            for client, own in ((11, key(5)), (12, key(6))):
+                claim = office.sent[client].claim(own)
+                signatures = (claim.invitation_signature, claim.key_signature)
+                requests[client] = pb.EnrolRequest(
+                    session=SURVEY,
+                    client=client,
+                    public_key=claim.key,
+                    invitation_signature=signatures[0],
+                    key_signature=signatures[1],
+                )
+                # Asking while there is none is free.
+                for _ in range(ROSTERS_PER_MINUTE + 1):
+                    assert (await enrolments.enrol(requests[client])).roster == b""
+            roster = office.sign()
+            for _ in range(ROSTERS_PER_MINUTE):
+                assert (await enrolments.enrol(requests[11])).roster == roster.encode()
+            with pytest.raises(CallRefusedError, match="client 11 asks for the roster more than 60 times") as caught:
+                await enrolments.enrol(requests[11])
+            told = caught.value
+            assert (told.refusal, told.retry, told.retry_after) == (Refusal.QUOTA_EXCEEDED, True, 1.0)
+            assert (await enrolments.enrol(requests[12])).roster == roster.encode()
+            elapsed = 1.0
+            assert (await enrolments.enrol(requests[11])).roster == roster.encode()
 
     run(play())
 
