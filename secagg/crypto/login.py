@@ -27,6 +27,7 @@ def member_login_text(server_name: str, client: int, nonce: bytes) -> bytes:
     return encode_fields(Label.LOGIN, "member", server_name, client, nonce)
 
 
-def operator_login_text(server_name: str, public_key: bytes, nonce: bytes) -> bytes:
-    """What an operator of a server signs."""
-    return encode_fields(Label.LOGIN, "operator", server_name, public_key, nonce)
+def operator_login_text(server_name: str, public_key: bytes, nonce: bytes, *, reads_only: bool = False) -> bytes:
+    """What an operator of a server signs; one that asks to look only signs for nothing else, whosever the nonce is."""
+    role = "reading operator" if reads_only else "operator"
+    return encode_fields(Label.LOGIN, role, server_name, public_key, nonce)

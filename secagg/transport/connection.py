@@ -193,8 +193,8 @@ class Connection:
                 text = client_login_text(name, session, client, nonce)
             case MemberCaller(client):
                 text = member_login_text(name, client, nonce)
-            case OperatorCaller(public_key):
-                text = operator_login_text(name, public_key, nonce)
+            case OperatorCaller(public_key, reads_only):
+                text = operator_login_text(name, public_key, nonce, reads_only=reads_only)
         return self._identity.sign(text)
 
     def _final(self, name: str, failure: Failure) -> DroppedError | ServiceError:

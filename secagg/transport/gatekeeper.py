@@ -171,8 +171,11 @@ class Gatekeeper:
                 writer.text(_CLIENT).text(session).integer(client)
             case MemberCaller(client):
                 writer.text(_MEMBER).integer(client)
-            case OperatorCaller(public_key, reads_only):
-                writer.text(_READING_OPERATOR if reads_only else _OPERATOR).data(public_key)
+            case OperatorCaller(public_key, reads_only=True):
+                # In another form: the release before takes whoever it does not know for an operator.
+                writer.text(_READING_OPERATOR).text(public_key.hex())
+            case OperatorCaller(public_key):
+                writer.text(_OPERATOR).data(public_key)
         random = bytes(self._randomness.secret(_RANDOM_BYTES).expose())
         return writer.integer(round(self._now() + seconds)).data(random)
 
@@ -200,8 +203,8 @@ class Gatekeeper:
             case MemberCaller(client):
                 text = member_login_text(server_name, client, nonce)
                 who = f"member {client}"
-            case OperatorCaller(public_key):
-                text = operator_login_text(server_name, public_key, nonce)
+            case OperatorCaller(public_key, reads_only):
+                text = operator_login_text(server_name, public_key, nonce, reads_only=reads_only)
                 who = "this operator"
         if not verify(key, text, signature):
             raise CallRefusedError(
@@ -243,15 +246,23 @@ def operator_in(caller: Caller) -> OperatorCaller:
 
 
 def _read(reader: Reader) -> tuple[Caller, int]:
-    """Whose a text is, and until when it is good; what was sealed has the form that `Gatekeeper` gave it."""
+    """Whose a text is, and until when it is good; what was sealed has the form that `Gatekeeper` gave it.
+
+    Raises:
+        CallRefusedError: TOKEN_UNKNOWN, of a kind of caller that only a newer release knows.
+    """
     caller: Caller
     role = reader.text()
     if role == _CLIENT:
         caller = ClientCaller(reader.text(), reader.integer())
     elif role == _MEMBER:
         caller = MemberCaller(reader.integer())
+    elif role == _OPERATOR:
+        caller = OperatorCaller(reader.data())
+    elif role == _READING_OPERATOR:
+        caller = OperatorCaller(bytes.fromhex(reader.text()), reads_only=True)
     else:
-        caller = OperatorCaller(reader.data(), reads_only=role == _READING_OPERATOR)
+        raise CallRefusedError(Refusal.TOKEN_UNKNOWN, f"this release knows no {role[:40]!r} that calls; log in again")
     until = reader.integer()
     reader.data(_RANDOM_BYTES)
     return caller, until

@@ -27,6 +27,8 @@ def test_the_text_of_a_client() -> None:
 def test_the_text_of_an_operator() -> None:
     expected = LABEL + text("operator") + text("sums.example.org") + data(bytes(32)) + data(NONCE)
     assert operator_login_text("sums.example.org", bytes(32), NONCE) == expected
+    to_read = LABEL + text("reading operator") + text("sums.example.org") + data(bytes(32)) + data(NONCE)
+    assert operator_login_text("sums.example.org", bytes(32), NONCE, reads_only=True) == to_read
 
 
 def test_the_text_of_a_member() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
-from secagg import IdentityKey, SecAggError, SecretBytes
+from secagg import DecodeError, IdentityKey, SecAggError, SecretBytes
+from secagg.canonical import Reader
 from secagg.crypto.login import (
     FEWEST_NONCE_BYTES,
     MOST_NONCE_BYTES,
@@ -20,6 +21,7 @@ from secagg.crypto.login import (
 )
 from secagg.hosting import SessionHost, UnknownSessionError
 from secagg.hosting.logins import Logins, OwnLogins
+from secagg.transport import gatekeeper
 from secagg.transport import service_pb2 as pb
 from secagg.transport.connection import Connection, Metadata
 from secagg.transport.gatekeeper import (
@@ -125,13 +127,44 @@ def test_a_token_for_looking_says_so_and_ends_sooner() -> None:
     tokens = {}
     for caller in (OPERATOR, READER):
         nonce = gate.challenge(caller)
-        tokens[caller] = gate.login(nonce, "here", OTHER.sign(operator_login_text("here", OTHER.public, nonce)))
+        text = operator_login_text("here", OTHER.public, nonce, reads_only=caller.reads_only)
+        tokens[caller] = gate.login(nonce, "here", OTHER.sign(text))
         assert gate.caller(tokens[caller]) == caller
     clock.time += ServiceLimits().reading_token_seconds + SKEW_SECONDS - 1
     assert gate.caller(tokens[READER]) == READER
     clock.time += 3
     assert refused(lambda: gate.caller(tokens[READER])) is Refusal.TOKEN_UNKNOWN
     assert gate.caller(tokens[OPERATOR]) == OPERATOR
+
+
+@pytest.mark.parametrize("asked", [OPERATOR, READER])
+def test_whoever_signs_to_look_only_has_signed_for_nothing_else(asked: OperatorCaller) -> None:
+    """A proxy that ends TLS asks for another nonce than the operator did, and gives the operator that one."""
+    gate = Gate()
+    nonce = gate.challenge(asked)
+    text = operator_login_text("here", OTHER.public, nonce, reads_only=not asked.reads_only)
+    assert refused(lambda: gate.login(nonce, "here", OTHER.sign(text))) is Refusal.SIGNATURE_INVALID
+
+
+def test_a_release_that_knows_nobody_who_only_looks_takes_them_for_nobody_else() -> None:
+    """Its replicas serve with ours: to them, whatever is no client's and no member's is an operator's."""
+    gate = Gate(key_of=lambda _: None)
+    nonce = gate.challenge(READER)
+    for sealed in (nonce, gate.login(nonce, "here", b"")):
+        reader = Reader(sealed)
+        assert reader.text() not in {"client", "member", "operator"}
+        with pytest.raises(DecodeError, match="byte string"):
+            reader.data()
+
+
+def test_a_caller_of_a_kind_that_comes_later_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(key_of=lambda _: None)
+    nonce = gate.challenge(OPERATOR)
+    token = gate.login(nonce, "here", b"")
+    nonce = gate.challenge(OPERATOR)
+    monkeypatch.setattr(gatekeeper, "_OPERATOR", "auditor")
+    assert refused(lambda: gate.caller(token)) is Refusal.TOKEN_UNKNOWN
+    assert refused(lambda: gate.login(nonce, "here", b"")) is Refusal.TOKEN_UNKNOWN
 
 
 @pytest.mark.parametrize(
