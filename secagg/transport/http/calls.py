@@ -25,6 +25,7 @@ from secagg.transport.tokens import AUTHORIZATION, token_of
 
 BYTES: Final = "application/octet-stream"
 _GONE: Final = 499  # nobody reads it
+_ASIDE_BYTES: Final = 1 << 13
 
 _T = TypeVar("_T")
 Handler = Callable[[Caller | None, Request], Awaitable[Message]]
@@ -41,6 +42,7 @@ class Around:
     def __init__(self, service: Service, form: Form = PROTOBUF) -> None:
         self._service = service
         self._form = form
+        self._writing = asyncio.Lock()
 
     def endpoint(self, handler: Handler, *, strangers: bool = False) -> Callable[[Request], Awaitable[Response]]:
         """Return what serves a call.
@@ -56,7 +58,7 @@ class Around:
                 where = "" if request.client is None else network_of(request.client.host)
                 seats = self._service.seats.take(caller or STRANGERS, where)
                 try:
-                    return _reply(self._form, await handler(caller, request))
+                    return _reply(await self._written(await handler(caller, request)), self._form.media_type)
                 finally:
                     self._service.seats.give_back(seats)
             except ClientDisconnect:
@@ -107,6 +109,13 @@ class Around:
             for each in (waiting, gone):
                 each.cancel()
             await asyncio.gather(waiting, gone, return_exceptions=True)
+
+    async def _written(self, message: Message) -> bytes:
+        """Write a reply; a long one that takes its time in a thread, and one of them after the other."""
+        if not self._form.slow or message.ByteSize() <= _ASIDE_BYTES:
+            return self._form.written(message)
+        async with self._writing:
+            return await asyncio.to_thread(self._form.written, message)
 
     async def _who(self, request: Request, strangers: bool) -> Caller | None:
         try:
@@ -160,12 +169,11 @@ def _too_long(size: int, most: int) -> CallRefusedError:
     return CallRefusedError(Refusal.UPLOAD_REFUSED, f"a body of {size} bytes or more is above {most}; send less")
 
 
-def _reply(form: Form, message: Message) -> Response:
-    content = form.written(message)
+def _reply(content: bytes, media_type: str) -> Response:
     if len(content) <= CHUNK_BYTES:
-        return Response(content, media_type=form.media_type)
+        return Response(content, media_type=media_type)
     headers = {"content-length": str(len(content))}
-    return StreamingResponse(_chunks(content), media_type=form.media_type, headers=headers)
+    return StreamingResponse(_chunks(content), media_type=media_type, headers=headers)
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:

@@ -26,12 +26,14 @@ class Form:
         written: the bytes of a message.
         read: the message of a type in bytes; raises what is in `wrong`.
         wrong: what says that bytes are none.
+        slow: whether a long message takes its writer tenths of a second, for which nobody else should wait.
     """
 
     media_type: str
     written: Callable[[Message], bytes]
     read: Callable[[type[Any], bytes], Any]
     wrong: tuple[type[Exception], ...]
+    slow: bool = False
 
     def parsed(self, kind: type[Any], body: bytes) -> Any:
         """Return the message in a body.
@@ -66,4 +68,6 @@ PROTOBUF: Final = Form(
     (ProtobufDecodeError,),
 )
 # Text that is no UTF-8 is a ValueError, and brackets in brackets in brackets are too deep for Python.
-JSON: Final = Form("application/json", _written_json, _read_json, (json_format.ParseError, ValueError, RecursionError))
+JSON: Final = Form(
+    "application/json", _written_json, _read_json, (json_format.ParseError, ValueError, RecursionError), slow=True
+)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
 import pytest
+from google.protobuf import json_format
 
 from secagg import IdentityKey, ParameterError
 from secagg.errors import AbortReason, DropReason
@@ -19,8 +23,10 @@ from secagg.transport.grpc import Refusal, ServiceError
 from secagg.transport.grpc.service_pb2_grpc import AdministrationStub
 from secagg.transport.http.operator_link import operator_link
 from secagg.transport.http.operator_page import _FILES
+from secagg.transport.operator_views import OperatorViews
 from secagg.transport.rights import LEAST_ROLE, Role
 from tests.transport.grpc.network import QUICK, SESSION, client_tls, failure, run
+from tests.transport.http.made_up import MadeUpHost, made_up
 from tests.transport.http.web import Web
 
 PATHS: Final = (*(f"/operator{path}" for path in _FILES), "/operator/reasons.json")
@@ -246,5 +252,38 @@ def test_places_of_a_page_are_not_those_of_its_operator() -> None:
                 refused = await ask(browser, "ListSessions", await reading(web))
             assert refused["reason"] == "QUOTA_EXCEEDED"
             assert (await admin.status(SESSION)).name == SESSION
+
+    run(play())
+
+
+def test_nobody_waits_while_a_long_list_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has a link could stop the server for seconds by a few calls at once."""
+    ids = tuple(range(1, 5000))
+    known = [made_up(f"round-{index}", "completed", index, contributors=ids) for index in range(2)]
+    began, go_on = asyncio.Event(), threading.Event()
+    at_once: list[int] = []
+    written = json_format.MessageToJson
+
+    def slow(loop: asyncio.AbstractEventLoop, *arguments: Any, **options: Any) -> Any:
+        at_once.append(1)
+        loop.call_soon_threadsafe(began.set)
+        assert go_on.wait(60)
+        assert sum(at_once) == 1
+        at_once.append(-1)
+        return written(*arguments, **options)
+
+    async def play() -> None:
+        async with Web(operator_page=True) as web, web.browser() as browser:
+            headers = await reading(web)
+            assert web.server.service is not None
+            web.server.service.views = OperatorViews(MadeUpHost(known), web.server.service.admission)  # type: ignore[arg-type]
+            loop = asyncio.get_running_loop()
+            monkeypatch.setattr(json_format, "MessageToJson", functools.partial(slow, loop))
+            asked = [asyncio.create_task(ask(browser, "ListSessions", headers, page_size=9)) for _ in range(3)]
+            await began.wait()
+            assert (await browser.get(f"{web.url}/operator")).status_code == 200
+            go_on.set()
+            for reply in await asyncio.gather(*asked):
+                assert [len(status["contributors"]["clients"]) for status in reply["statuses"]] == [len(ids)] * 2
 
     run(play())
