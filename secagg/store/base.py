@@ -298,6 +298,13 @@ class SessionStore(Protocol):
         ...
 
 
+def is_session_name(name: str) -> bool:
+    """Whether `check_session_name` takes a name."""
+    restarted = _RESTARTED.fullmatch(name)
+    own = name if restarted is None else restarted["first"]
+    return len(own) <= MAX_NAME_CHARACTERS and _NAME.fullmatch(own) is not None
+
+
 def check_session_name(name: str) -> str:
     """Return a name that may stand in a path, a log and a command line.
 
@@ -305,9 +312,7 @@ def check_session_name(name: str) -> str:
         ParameterError: empty, longer than 128 characters, or other than letters, digits, dot, dash and underscore, but
             for the end of a restart's name: a tilde and a number up to 99.
     """
-    restarted = _RESTARTED.fullmatch(name) if isinstance(name, str) else None
-    own = restarted["first"] if restarted is not None else name
-    if not isinstance(own, str) or len(own) > MAX_NAME_CHARACTERS or _NAME.fullmatch(own) is None:
+    if not isinstance(name, str) or not is_session_name(name):
         shown = name[:40] if isinstance(name, str) else type(name).__name__
         raise ParameterError(f"{shown!r} is no session name; give {SESSION_NAMES}")
     return name

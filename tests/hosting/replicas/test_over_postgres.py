@@ -14,7 +14,7 @@ pytest.importorskip("psycopg")
 
 from alembic.config import Config
 
-from secagg.hosting import Ended, HostedSession, Request, read_result
+from secagg.hosting import Ended, HostedSession, Request, UnknownSessionError, read_result
 from secagg.hosting.replicas import SharedHost
 from secagg.store import layout, migrations
 from secagg.store.base import StoreError
@@ -64,6 +64,25 @@ def test_a_session_goes_on_at_another_host(database: str, tmp_path: Path) -> Non
                     await answer(played, session)
                 await session.wait_ended()
                 played.assert_exact(read_result(await session.result()))
+
+    run(body())
+
+
+def test_whoever_asks_for_what_is_no_name_disturbs_nobody(database: str, tmp_path: Path) -> None:
+    """The database refuses a text with a zero in it, and with it all that is asked in the same statement."""
+
+    async def body() -> None:
+        with (
+            closing(PostgresStore(database, blobs_at(str(tmp_path)))) as one,
+            closing(PostgresStore(database, blobs_at(str(tmp_path)))) as two,
+        ):
+            async with SharedHost(one) as first, SharedHost(two) as second:
+                await Wandering().create(first, schedule=LONG)
+                asked = ("\0", "x\0", NAME, "", "x" * 1000)
+                found = await asyncio.gather(*map(second.find, asked), return_exceptions=True)
+                assert [type(each) for each in found] == [
+                    *(UnknownSessionError, UnknownSessionError, HostedSession, UnknownSessionError, UnknownSessionError)
+                ]
 
     run(body())
 
