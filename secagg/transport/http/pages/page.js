@@ -38,7 +38,7 @@ class Refused extends Error {
   }
 }
 
-/** Takes the token out of the address, where histories and pictures of screens would keep it. */
+/** Takes the token out of the address, where pictures of screens would keep it; the browser's history has it by then. */
 function takeToken() {
   const given = location.hash.slice(1);
   if (/^[0-9a-f]{64,}$/.test(given)) {
