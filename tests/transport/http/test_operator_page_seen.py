@@ -82,6 +82,27 @@ def test_the_token_leaves_the_address_and_keys_are_enough() -> None:
     assert values[-1] == SESSIONS[1].name
 
 
+def test_whoever_is_on_a_session_stays_there_when_others_go() -> None:
+    name = SESSIONS[-2].name
+
+    async def play() -> None:
+        async with opened() as link:
+            looked = await look(
+                link,
+                wait="tbody tr",
+                scripts=[
+                    f"{ROWS}.at(-2).querySelector('button').focus()",
+                    clicking("input[value=ended]"),
+                    until(f"{ROWS}.length === 4"),
+                    "document.activeElement.innerText",
+                ],
+            )
+            assert looked.complaints == []
+            assert looked.values[-1] == name
+
+    run(play())
+
+
 def test_what_others_say_is_text() -> None:
     bad = made_up(HOSTILE, "aborted", 1, abort_reason=AbortReason.ABORTED_BY_CALLER, detail=HOSTILE, successor=HOSTILE)
 

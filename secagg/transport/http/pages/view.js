@@ -63,12 +63,13 @@ function setTimer(place, status, at) {
   if (found && status.seconds_left !== undefined) found.dataset.until = String(at + status.seconds_left * 1000);
 }
 
-/** Fills the table; a row that was there stays, so that whoever is on it keeps their place. */
+/** Fills the table; a row that was there stays, so that whoever is on it keeps their place: one that is moved loses it. */
 export function showList(body, statuses, { reasons, at, open }) {
+  const wanted = new Set(statuses.map(({ session }) => session));
+  for (const row of [...body.rows]) if (!wanted.has(row.dataset.session)) row.remove();
   const rows = new Map([...body.rows].map((row) => [row.dataset.session, row]));
   for (const [index, status] of statuses.entries()) {
     const row = rows.get(status.session) ?? newRow(status.session, open);
-    rows.delete(status.session);
     if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] ?? null);
     if (hasChanged(row, status)) {
       const sum = sumOf(status);
@@ -84,7 +85,6 @@ export function showList(body, statuses, { reasons, at, open }) {
     }
     setTimer(row, status, at);
   }
-  for (const row of rows.values()) row.remove();
 }
 
 function newRow(session, open) {
