@@ -168,10 +168,11 @@ def test_many_sessions_have_pages_and_none_has_a_sentence() -> None:
                     shown,
                     clicking("#older"),
                     until("document.getElementById('number').textContent === 'page 2'"),
+                    "document.getElementById('older').focus()",
                     clicking("#older"),
                     until("document.getElementById('number').textContent === 'page 3'"),
                     shown,
-                    "document.getElementById('older').disabled",
+                    "[document.getElementById('older').disabled, document.activeElement.id]",
                     clicking("#newer"),
                     until("document.getElementById('number').textContent === 'page 2'"),
                     shown,
@@ -182,8 +183,8 @@ def test_many_sessions_have_pages_and_none_has_a_sentence() -> None:
             )
             assert looked.complaints == []
             names = [status.name for status in many]
-            assert (looked.values[0], looked.values[5], looked.values[6]) == (names[:25], names[50:], True)
-            assert (looked.values[9], looked.values[-1]) == (names[25:50], "No session runs now.")
+            assert (looked.values[0], looked.values[6], looked.values[7]) == (names[:25], names[50:], [True, "newer"])
+            assert (looked.values[10], looked.values[-1]) == (names[25:50], "No session runs now.")
 
     run(play())
 

@@ -100,6 +100,13 @@ function announce(statuses) {
   for (const each of statuses) states.set(each.session, each.state);
 }
 
+/** Lets buttons be pressed, or not; whoever is on one that cannot be any more goes on from another. */
+function allow(buttons) {
+  const on = document.activeElement;
+  for (const [button, possible] of buttons) button.disabled = !possible;
+  if (on.disabled) buttons.find(([, possible]) => possible)?.[0].focus();
+}
+
 async function lookAtAll() {
   const shown = document.querySelector('input[name=shown]:checked').value;
   const reply = await ask('ListSessions', {
@@ -112,8 +119,7 @@ async function lookAtAll() {
     find('sessions').hidden = !reply.statuses.length;
     find('none').hidden = reply.statuses.length > 0;
     find('none').textContent = pages.length > 1 ? 'There are no older ones.' : NOBODY[shown];
-    find('newer').disabled = pages.length < 2;
-    find('older').disabled = !following;
+    allow([[find('newer'), pages.length > 1], [find('older'), Boolean(following)]]);
     find('number').textContent = `page ${pages.length}`;
     find('pages').hidden = pages.length < 2 && !following;
     return AGAIN_MS;
