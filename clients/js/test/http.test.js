@@ -8,6 +8,7 @@ import {
 } from 'secagg-client';
 import { contribute } from '../examples/http.js';
 import { Endpoint } from '../src/http/endpoint.js';
+import { Retries } from '../src/http/retries.js';
 import { nameAfter, nameFirst, renews } from '../src/http/successors.js';
 import { encodeMessage, encodeOffer } from '../src/wire.js';
 import { Service, refusal } from './http/service.js';
@@ -107,8 +108,7 @@ test('a long answer goes up in parts, from where the service says that it is', a
   }));
   const [{ bytes }] = steps.filter(({ state, round }) => state === 'sending' && round === 'MASKED_INPUT');
   const whole = 1 << 20;
-  const rest = bytes - 300_000 - whole;
-  assert.deepEqual(lengths, [whole, whole, whole, rest]);
+  assert.deepEqual(lengths, [whole, whole - 300_000, whole - 300_000, whole, bytes - 2 * whole]);
   assert.ok(steps.some(({ state, sent }) => state === 'sending' && sent === 300_000));
   assert.ok(Math.abs(world.service.server.result.vectors[0].reals[0] - 0.25) < 1e-4);
 });
@@ -317,24 +317,44 @@ test('a service that names no session that may follow is left with how the one b
 });
 
 test('who has no more bytes than before, or more than there are, gets no upload without end', async () => {
-  const length = 200_000;
+  const length = 600_000;
   const changes = { vectors: [{ ...VECTORS[0], shape: [BigInt(length)] }] };
   const input = { update: new Float32Array(length) };
+  const part = 1 << 20;
+  let back = 0;
+  // Each with how many parts it is sent at most: after one that arrived, as many failures as are to be borne.
   const lies = [
-    [() => ({ receivedBytes: 0n }), UnreachableError, /has 0 bytes as before/],
-    [() => ({ receivedBytes: 1n << 40n }), ServiceError, /has 1099511627776 bytes/],
+    [{ UploadPart: () => ({ receivedBytes: 0n }) }, UnreachableError, /has 0 bytes after a part that ends at 1048576/],
+    [{ UploadPart: () => ({ receivedBytes: 1n << 40n }) }, ServiceError, /has 1099511627776 bytes/],
+    [{
+      BeginUpload: () => ({ receivedBytes: 0n }),
+      UploadPart: () => ({ receivedBytes: back++ % 2 ? 0n : BigInt(part) }),
+    }, UnreachableError, /has 0 bytes after a part that ends at/],
+    [{ BeginUpload: () => ({ receivedBytes: 1n }), UploadPart: () => ({ receivedBytes: 2n }) }, UnreachableError, /has 2 bytes/],
   ];
-  for (const [UploadPart, kind, message] of lies) {
+  for (const [lying, kind, message] of lies) {
     const world = await open(changes);
-    world.service.lies.UploadPart = (part, honest, client) => (client === 10n ? UploadPart() : honest());
+    for (const [name, lie] of Object.entries(lying)) {
+      world.service.lies[name] = (given, honest, client) => (client === 10n ? lie() : honest());
+    }
     const { signal } = world.stop;
     const others = [11n, 12n].map((client) => takePart(world.service.address, { ...world.given(client), input, signal }));
-    const error = await takePart(world.service.address, { ...world.given(10n), input, retry: IMPATIENT }).catch((found) => found);
+    const retry = { firstSeconds: 0.02, longestSeconds: 0.02, giveUpSeconds: 1 };
+    const error = await takePart(world.service.address, { ...world.given(10n), input, retry }).catch((found) => found);
     assert.equal(error.constructor, kind, error.stack);
     assert.match(error.message, message);
     world.stop.abort(new Error('enough'));
     await Promise.allSettled(others);
   }
+});
+
+test('whatever a server asks for, a call that is made again waits, and is given up', () => {
+  const retries = new Retries({ firstSeconds: 1, longestSeconds: 2 });
+  for (const asked of [NaN, -Infinity, -1, 0]) {
+    const seconds = Array.from({ length: 50 }, () => retries.wait(1, asked));
+    assert.ok(seconds.every((each) => each >= 0 && each <= 1) && new Set(seconds).size > 1, `${asked}: ${seconds}`);
+  }
+  assert.deepEqual([3, 1e9, Infinity].map((asked) => retries.wait(9, asked)), [3, 3600, 3600]);
 });
 
 test('a call that is made again does not wait, and not sooner than it is asked to', async () => {

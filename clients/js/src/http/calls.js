@@ -117,29 +117,45 @@ export class Calls {
     return this.#connection.call('Answer', (post) => post('Answer', { answer }, NOTICE_SECONDS), { once: true });
   }
 
-  /** In parts, each from where the server says that it stands; whoever lost the connection asks for that first. */
+  /**
+   * In parts, each from where the server says that it stands; whoever lost the connection asks for that first. What ends an
+   * attempt is that more has come than ever before: no server has the same sent for ever.
+   */
   async #upload(answer, next, sent) {
     const totalBytes = BigInt(answer.length);
     const sha256 = await sha256OfMessage(answer);
     let at;
+    let most = 0;
+    const stands = ({ receivedBytes: received = 0n }) => {
+      if (received > totalBytes) throw new ServiceError(`the server has ${received} bytes, and there are ${totalBytes}`);
+      sent(Number(received));
+      return Number(received);
+    };
     const step = async (post) => {
-      const from = at;
+      let from = at;
       at = undefined;
-      if (from === undefined) return post('BeginUpload', { totalBytes, sha256, next }, CALL_SECONDS);
-      const part = answer.subarray(from, from + PART_BYTES);
-      const reply = await post(`UploadPart?offset=${from}`, part, UPLOAD_SECONDS + part.length / SLOWEST_BYTES_PER_SECOND);
-      if (!reply.answer && Number(reply.receivedBytes ?? 0n) === from) {
-        throw new CallFailure(`the server has ${from} bytes as before`, { again: true });
+      if (from === undefined) {
+        const begun = await post('BeginUpload', { totalBytes, sha256, next }, CALL_SECONDS);
+        if (begun.answer) return begun.answer;
+        from = stands(begun);
       }
-      return reply;
+      do {
+        const part = answer.subarray(from, from - (from % PART_BYTES) + PART_BYTES);
+        const seconds = UPLOAD_SECONDS + part.length / SLOWEST_BYTES_PER_SECOND;
+        const reply = await post(`UploadPart?offset=${from}`, part, seconds);
+        if (reply.answer) return reply.answer;
+        const has = stands(reply);
+        if (has !== from + part.length || !part.length) {
+          throw new CallFailure(`the server has ${has} bytes after a part that ends at ${from + part.length}`, { again: true });
+        }
+        from = has;
+      } while (from <= most);
+      at = most = from;
+      return undefined;
     };
     for (;;) {
       const reply = await this.#connection.call('UploadAnswer', step);
-      if (reply.answer) return this.#outcome(reply.answer);
-      const received = reply.receivedBytes ?? 0n;
-      if (received > totalBytes) throw new ServiceError(`the server has ${received} bytes, and there are ${totalBytes}`);
-      at = Number(received);
-      sent(at);
+      if (reply) return this.#outcome(reply);
     }
   }
 

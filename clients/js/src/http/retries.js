@@ -19,8 +19,9 @@ export class Retries {
   /** Seconds until the next attempt after so many failures, `asked` at least. */
   wait(failures, asked) {
     const bound = Math.min(this.longestSeconds, this.firstSeconds * 2 ** (failures - 1));
+    const least = asked > 0 ? Math.min(asked, LONGEST_WAIT_SECONDS) : 0; // A server may ask for NaN.
     // Not a secret.
-    return Math.max(Math.random() * bound, Math.min(asked, LONGEST_WAIT_SECONDS));
+    return Math.max(Math.random() * bound, least);
   }
 }
 
