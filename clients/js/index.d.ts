@@ -149,6 +149,8 @@ export class IndexedDbLedger implements Ledger {
   snapshotOf(session: Uint8Array): Promise<Uint8Array | undefined>;
   /** Removes the snapshot of a session; what was answered stays entered. */
   forget(session: Uint8Array): Promise<void>;
+  /** Removes all snapshots of this client, which leaves for good; what was answered stays entered. */
+  forgetAll(): Promise<void>;
   /** Lets go of the client, for another tab. */
   close(): void;
 }

@@ -5,8 +5,15 @@ import {
   DecodeError, DroppedError, IndexedDbLedger, Invitation, SessionAbortedError, SessionEnd, Violation, clientPolicy, integers,
   takePart,
 } from '../../clients/js/index.js';
+import { hex } from '../../clients/js/src/canonical.js';
 
 export const invitationOf = (link) => Invitation.parse(link);
+
+/**
+ * The name of what is kept of a place in a survey. A link of other people's, with the same session and client in it, is of
+ * another place: what was answered here must not go there.
+ */
+export const placeOf = ({ authority, server, session, client }) => `survey ${hex(authority)} ${server} ${session} ${client}`;
 
 const POLL_SECONDS = 1;
 const ENDS = [DecodeError, Violation, SessionEnd, SessionAbortedError, DroppedError];
@@ -39,7 +46,7 @@ async function hasBegun(server, given) {
  */
 export async function join(invitation, { input, question, context, signal, onClaimed, onMessage, onTrouble }) {
   // Held from here on: of two tabs with one invitation one goes on.
-  const ledger = await IndexedDbLedger.open(invitation.client, `survey ${invitation.session}`);
+  const ledger = await IndexedDbLedger.open(invitation.client, placeOf(invitation));
   try {
     const onStep = ({ state, message }) => {
       onTrouble(WAITS.includes(state) ? `${message}. This page goes on trying; nothing is lost.` : '');
@@ -52,7 +59,9 @@ export async function join(invitation, { input, question, context, signal, onCla
       await new Promise((resolve) => { setTimeout(resolve, 1000 * POLL_SECONDS); });
     }
   } catch (error) {
-    const over = ENDS.some((kind) => error instanceof kind) || REFUSED.includes(error.refusal);
+    const over = signal.aborted || ENDS.some((kind) => error instanceof kind) || REFUSED.includes(error.refusal);
+    // Snapshots have the answer in them. A database that is gone has none.
+    if (over) await ledger.forgetAll().catch(() => {});
     throw error instanceof Error ? Object.assign(error, { over }) : error;
   } finally {
     ledger.close();

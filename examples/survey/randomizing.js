@@ -24,5 +24,13 @@ export function randomize({ options, keep }, answer, draw = fresh) {
   }
 }
 
-/** The probability with which what leaves the device is the answer. */
-export const told = ({ options, keep }) => keep / COINS + (1 - keep / COINS) / options;
+/**
+ * What is promised of randomized answers, of the coins themselves: the probability with which what leaves the device is the
+ * answer, how many times as likely it is at most from one answer as from any other, and the logarithm of that, epsilon. The
+ * last two are rounded up.
+ */
+export function promised({ options, keep }) {
+  const likelier = 1 + (keep * options) / (COINS - keep);
+  const up = (value, digits) => Math.ceil(value * 10 ** digits) / 10 ** digits;
+  return { told: keep / COINS + (1 - keep / COINS) / options, likelier: up(likelier, 1), epsilon: up(Math.log(likelier), 2) };
+}

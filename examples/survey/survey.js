@@ -2,9 +2,9 @@
  * The page: asks, takes part, and shows what happens. All text is put in as text.
  */
 import { bars, countRows, element } from './drawing.js';
-import { invitationOf, join } from './joining.js';
+import { invitationOf, join, placeOf } from './joining.js';
 import { lacking } from './needs.js';
-import { randomize, told } from './randomizing.js';
+import { promised, randomize } from './randomizing.js';
 import { Story } from './story.js';
 import questionText from './question.json';
 
@@ -25,8 +25,8 @@ function problem(sentence) {
 
 /** What is kept of an answer, so that a page that is loaded again gives the same, and never randomizes twice. */
 class Kept {
-  constructor({ session, client }) {
-    this.name = `survey ${session} ${client}`;
+  constructor(invitation) {
+    this.name = placeOf(invitation);
   }
 
   get() {
@@ -148,8 +148,8 @@ function fillForm() {
     label.append(element('input', '', { type: 'radio', name: 'answer', value: i, required: '' }), element('span', option));
     return label;
   }));
-  const often = Math.exp(question.epsilon).toFixed(1);
-  $('epsilon').textContent = `Then it leaves this device as it is with a probability of ${Math.round(told(response) * 100)} %, and else as another one, drawn by chance: whatever is seen of it, even by somebody who breaks everything else here, is at most ${often} times as likely from you as from a person of any other opinion (ε = ${question.epsilon}).`;
+  const { told, likelier, epsilon } = promised(response);
+  $('epsilon').textContent = `Then it leaves this device as it is with a probability of ${Math.round(told * 100)} %, and else as another one, drawn by chance: whatever is seen of it, even by somebody who breaks everything else here, is at most ${likelier} times as likely from you as from a person of any other opinion (ε = ${epsilon}).`;
 }
 
 const codeDigest = () => {
@@ -159,7 +159,6 @@ const codeDigest = () => {
 
 function goOn(invitation, kept) {
   const leaving = new AbortController();
-  show('ask', false);
   show('course');
   show('leaving');
   $('course-title').focus();
@@ -181,6 +180,16 @@ function goOn(invitation, kept) {
     });
 }
 
+/** Goes on from what is kept of this place, in this tab or another one; whether anything is. */
+function goOnFrom(kept, invitation) {
+  const before = kept.get();
+  show('ask', !before);
+  if (before?.sentence) problem(before.sentence);
+  else if (before?.over) published(new AbortController().signal).then(showResult);
+  else if (before) goOn(invitation, kept);
+  return Boolean(before);
+}
+
 function start() {
   fillForm();
   $('origin').textContent = location.origin;
@@ -195,16 +204,13 @@ function start() {
   }
   const kept = new Kept(invitation);
   problem('');
-  const before = kept.get();
-  if (before?.sentence) return problem(before.sentence);
-  if (before?.over) return void published(new AbortController().signal).then(showResult);
-  if (before) return goOn(invitation, kept);
-  show('ask');
+  if (goOnFrom(kept, invitation)) return;
   $('ask').onsubmit = (event) => {
     event.preventDefault();
     // Another tab may have answered in the meantime: its answer counts.
     if (!kept.get()) kept.set({ answer: chosen($('ask')) });
-    goOn(invitation, kept);
+    $('ask').reset(); // What was meant is nowhere any more, where what is sent is randomized.
+    goOnFrom(kept, invitation);
   };
   $('decline').onclick = () => {
     show('ask', false);

@@ -141,6 +141,12 @@ export class IndexedDbLedger {
     await this.#transact(async (store) => { store('snapshots').delete(`${this.#client} ${hex(session)}`); });
   }
 
+  /** Removes all snapshots of this client: whoever has left for good goes on in no session. What was answered stays entered. */
+  async forgetAll() {
+    const own = globalThis.IDBKeyRange.bound(`${this.#client} `, `${this.#client}!`); // '!' comes after a space.
+    await this.#transact(async (store) => { store('snapshots').delete(own); });
+  }
+
   #mustBe(client) {
     if (client !== this.#client) throw new LocalError(`this ledger is that of client ${this.#client}, not of ${client}`);
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import secagg
 from secagg.cli.demo import survey_host
 from secagg.cli.demo.survey_host import SurveyHost
 from secagg.cli.demo.survey_pages import BUNDLE
+from secagg.crypto.secret import SecretBytes
 from secagg.identity.links import Invitation
 from secagg.transport.enrolling import redeem
 from tests import looking
@@ -220,10 +222,102 @@ def test_who_leaves_is_out_and_stays_out() -> None:
     play(test, people=2)
 
 
+# Of all sessions, in all databases of the page: each has the answer in it, until it was masked.
+SNAPSHOTS: Final = """(async () => {
+    const settled = (request) => new Promise((done, failed) => {
+      request.onsuccess = () => done(request.result);
+      request.onerror = () => failed(request.error);
+    });
+    let found = 0;
+    for (const { name } of await indexedDB.databases()) {
+      const opened = await settled(indexedDB.open(name));
+      if (opened.objectStoreNames.contains('snapshots')) {
+        found += await settled(opened.transaction(['snapshots']).objectStore('snapshots').count());
+      }
+      opened.close();
+    }
+    return found;
+  })()"""
+
+
+def test_who_leaves_in_the_middle_leaves_no_answer_behind() -> None:
+    async def test(host: SurveyHost, browser: Browser) -> None:
+        running = asyncio.create_task(host.run())
+        tab = await browser.open(host.links[0])
+        await choose(tab, 0)
+        await tab.until(WAITING)
+        # The other one comes, and answers nothing: the round stays open.
+        other = asyncio.create_task(
+            redeem(Invitation.parse(host.links[1]), secagg.IdentityKey.generate(), insecure=True)
+        )
+        await tab.until("document.getElementById('step-keys').textContent.includes('signed and sent')")
+        assert await tab.evaluate(SNAPSHOTS) == 1
+        await tab.evaluate("document.getElementById('leave').click()")
+        assert (await tab.until(PROBLEM)).startswith("You have left.")
+        assert await tab.evaluate(SNAPSHOTS) == 0
+        running.cancel()
+        await asyncio.gather(running, other, return_exceptions=True)
+        assert tab.complaints == []
+
+    play(test, people=2)
+
+
+def test_what_was_answered_here_goes_nowhere_by_the_link_of_somebody_else() -> None:
+    """The same server, session and client under another authority are another survey, and the page asks."""
+
+    async def test(host: SurveyHost, browser: Browser) -> None:
+        running = asyncio.create_task(host.run())
+        tab = await browser.open(host.links[0])
+        await choose(tab, 0)
+        await tab.until(WAITING)
+        await tab.close()
+        true, liar = Invitation.parse(host.links[0]), secagg.IdentityKey.generate()
+        lying = replace(true, authority=liar.public, secret=SecretBytes(bytes(range(32))))
+        other = await browser.open(lying.link(f"{host.page.origin}/"))
+        await other.until(f"{ASKED} || {WAITING} || {PROBLEM}")
+        assert await other.evaluate(ASKED)
+        running.cancel()
+
+    play(test, people=2)
+
+
+def test_what_was_meant_stands_nowhere_once_it_was_randomized() -> None:
+    async def test(host: SurveyHost, browser: Browser) -> None:
+        running = asyncio.create_task(host.run())
+        tab = await browser.open(host.links[0])
+        assert (
+            await tab.evaluate("document.getElementById('ask').autocomplete") == "off"
+        )  # not in a session that is restored
+        await choose(tab, 0, randomized=True)
+        await tab.until(WAITING)
+        assert await tab.evaluate("document.querySelector('[name=answer]:checked')") is None
+        running.cancel()
+
+    play(test, people=2)
+
+
+def test_a_tab_that_still_asks_when_another_one_is_done_shows_the_result() -> None:
+    async def test(host: SurveyHost, browser: Browser) -> None:
+        running = asyncio.create_task(host.run())
+        late, tab = await browser.open(host.links[0]), await browser.open(host.links[0])
+        await choose(tab, 0)
+        await running
+        await tab.until(RESULT)
+        await choose(late, 1)
+        await late.until(f"{RESULT} || {PROBLEM}")
+        assert not await late.evaluate(PROBLEM)
+        assert await shown_counts(late) == await shown_counts(tab)
+
+    play(test)
+
+
 LACKING: Final = {
     "Object.defineProperty(globalThis, 'isSecureContext', { value: false })": "an address that others can read",
     "Object.defineProperty(globalThis.crypto, 'subtle', { value: undefined })": "no WebCrypto",
     "Object.defineProperty(globalThis, 'indexedDB', { value: undefined })": "keeps nothing for this page",
+    "Object.defineProperty(globalThis, 'localStorage', { get() { throw new DOMException('', 'SecurityError'); } })": (
+        "keeps nothing for this page"
+    ),
     "delete AbortSignal.timeout": "too old for this page",
 }
 

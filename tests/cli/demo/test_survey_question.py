@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 from dataclasses import replace
@@ -21,7 +22,7 @@ from secagg.testing.randomness import DeterministicRandomSource
 
 _ROOT: Final = Path(__file__).parents[3]
 _SCRIPT: Final = """
-import { randomize, told } from './examples/survey/randomizing.js';
+import { promised, randomize } from './examples/survey/randomizing.js';
 let text = '';
 for await (const piece of process.stdin.setEncoding('utf8')) text += piece;
 const found = JSON.parse(text).map(({ options, keep, answer, coins }) => {
@@ -31,7 +32,7 @@ const found = JSON.parse(text).map(({ options, keep, answer, coins }) => {
     new DataView(bytes.buffer).setUint32(0, coins[used++], true);
     return bytes;
   };
-  return [randomize({ options, keep }, answer, draw), used, told({ options, keep })];
+  return [randomize({ options, keep }, answer, draw), used, promised({ options, keep })];
 });
 process.stdout.write(JSON.stringify(found));
 """
@@ -70,10 +71,14 @@ def test_the_page_randomizes_as_python_does() -> None:
     run = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=True, cwd=_ROOT)
     found = json.loads(run.stdout)
     assert len(found) == len(cases) > 1000
-    for case, (given, used, told) in zip(cases, found, strict=True):
+    for case, (given, used, promised) in zip(cases, found, strict=True):
         response, tape = RandomizedResponse(case["options"], case["keep"]), Tape(case["coins"])
         assert (response.randomize(case["answer"], randomness=tape), tape.used) == (given, used)
-        assert told == pytest.approx(response.told)
+        assert promised["told"] == pytest.approx(response.told)
+        # Of the coins, whatever stands beside them; never less than it is.
+        assert response.epsilon <= promised["epsilon"] <= response.epsilon + 0.010001
+        likelier = math.exp(response.epsilon)
+        assert likelier * (1 - 1e-9) <= promised["likelier"] <= likelier + 0.100001
 
 
 def find_question() -> Question:
