@@ -64,9 +64,18 @@ export class IndexedDbLedger {
     this.#release();
   }
 
+  #begin(...what) {
+    try {
+      return this.#database.transaction(...what);
+    } catch (error) {
+      if (error.name !== 'InvalidStateError') throw error;
+      throw new Error('what this browser has kept of this client was removed while it was in use: it can answer no more');
+    }
+  }
+
   /** One transaction, which is on the disk when this is done; what `work` throws undoes it. */
   async #transact(work) {
-    const transaction = this.#database.transaction(STORES, 'readwrite', { durability: 'strict' });
+    const transaction = this.#begin(STORES, 'readwrite', { durability: 'strict' });
     const done = new Promise((resolve, reject) => {
       transaction.oncomplete = resolve;
       transaction.onabort = () => reject(transaction.error ?? new LocalError('the database gave up a transaction'));
@@ -126,13 +135,13 @@ export class IndexedDbLedger {
   /** Whether this client has answered in a phase of a session. */
   async answered(session, client, phase) {
     this.#mustBe(client);
-    const store = this.#database.transaction(['answers']).objectStore('answers');
+    const store = this.#begin(['answers']).objectStore('answers');
     return await settled(store.get(`${client} ${hex(session)} ${phase}`)) !== undefined;
   }
 
   /** The last snapshot of a session, if there is one. */
   async snapshotOf(session) {
-    const store = this.#database.transaction(['snapshots']).objectStore('snapshots');
+    const store = this.#begin(['snapshots']).objectStore('snapshots');
     return settled(store.get(`${this.#client} ${hex(session)}`));
   }
 

@@ -29,7 +29,7 @@ class Seat {
       return await this.#session.receive(message, work);
     } finally {
       // Who refused a message must not go on from before it.
-      if (this.phase === 'ABORTED') await this.forget();
+      if (this.phase === 'ABORTED') await this.forget().catch(() => {}); // Why it has ended says more.
     }
   }
 
@@ -37,8 +37,8 @@ class Seat {
     return this.#ledger.answered?.(this.#digest, this.#session.client, phase);
   }
 
-  forget() {
-    return this.#ledger.forget?.(this.#digest);
+  async forget() {
+    await this.#ledger.forget?.(this.#digest);
   }
 
   close() {} // The ledger is the host's.

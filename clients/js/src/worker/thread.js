@@ -50,7 +50,9 @@ globalThis.onmessage = async ({ data: { id, call, given } }) => {
     reply.failure = { kind: kindOf(error), message: error.message, rule: error.rule };
   }
   // Who refused a message must not go on from before it.
-  if (session?.phase === 'ABORTED' && call !== 'close') await ledger.forget(session.parameters.digest);
+  if (session?.phase === 'ABORTED' && call !== 'close') {
+    await ledger.forget(session.parameters.digest).catch(() => {}); // A database that is gone has none of it; the page waits.
+  }
   if (session) reply.now = { phase: session.phase, abortReason: session.abortReason, notice: session.notice };
   globalThis.postMessage(reply);
 };

@@ -155,6 +155,18 @@ test('while a worker masks, the page hears a click, which interrupts the work', 
   await round.end();
 });
 
+test('a session whose storage is taken away ends with a sentence, and answers nothing', LIMITS, async () => {
+  const round = await Round.open();
+  assert.equal(await round.join(), 'ADVERTISE_KEYS');
+  const { origin } = new URL(pages.addressOf(''));
+  await round.tab.call('Storage.clearDataForOrigin', { origin, storageTypes: 'indexeddb' });
+  // As the tab hears of it: before it writes, or while it does.
+  assert.match(await round.page('receive', round.message), /^Error: (what this browser has kept of this client was removed|.*(abort|clos|Connection))/i);
+  assert.deepEqual(await round.page('phase'), ['ABORTED', 'A11']);
+  await round.page('close');
+  await round.end();
+});
+
 test('who refused a message does not go on from before it', LIMITS, async () => {
   const round = await Round.open();
   await round.join();
