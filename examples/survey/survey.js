@@ -79,10 +79,12 @@ async function takePart(invitation, kept, course, signal) {
   let story;
   let claimed = false;
   course.tell('join', 'going', 'Your device makes a key of its own, and shows that it was invited.');
+  // As `context_file` of `secagg serve` has it.
+  const context = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(questionText)));
   await join(invitation, {
     input,
     question,
-    context: new TextEncoder().encode(questionText),
+    context,
     signal,
     onClaimed() {
       if (!claimed) course.tell('join', 'going', 'Your invitation is accepted. Waiting for the other participants.');
@@ -107,9 +109,14 @@ async function takePart(invitation, kept, course, signal) {
 async function published(signal) {
   for (;;) {
     try {
-      const found = await (await fetch('result.json', { cache: 'no-store', signal })).json();
-      problem('');
-      if (found.state === 'done' || found.state === 'failed') return found;
+      const reply = await fetch('result.json', { cache: 'no-store', signal });
+      if (reply.status === 404) {
+        problem('Your answer is given. The total is not published yet: this page shows it once it is, today or when you open it again.');
+      } else {
+        const found = await reply.json();
+        problem('');
+        if (found.state === 'done' || found.state === 'failed') return found;
+      }
     } catch (error) {
       if (signal.aborted) throw error;
       problem('The result cannot be fetched just now; this page goes on trying, and your answer is given already.');

@@ -1,12 +1,14 @@
 """The question of examples/survey: what is summed of its answers, and what the sum says.
 
 An answer is a one among zeros, in one of two rows: of answers as they are, and of answers that their device has
-randomized (`secagg.privacy.RandomizedResponse`). The page has the same file built in, and its bytes are the context of
-the session: a server that asks something else is refused. Must not know servers and pages.
+randomized (`secagg.privacy.RandomizedResponse`). The page has the same file built in, and its SHA-256 is the context of
+the session, as `context_file` of `secagg serve` has it: a server that asks something else is refused. Must not know
+servers and pages.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,11 @@ class Question:
         return cls(text, tuple(given["options"]), response, given["minimumCohort"], given["maxDropout"])
 
     @property
+    def context(self) -> bytes:
+        """Of the session: the SHA-256 of the file."""
+        return hashlib.sha256(self.text).digest()
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Of an input."""
         return 2, len(self.options)
@@ -64,7 +71,7 @@ class Question:
             vectors={VECTOR: secagg.Integers(low=0, high=1, shape=self.shape)},
             threat_model=secagg.ThreatModel.ACTIVE,
             max_dropout=self.max_dropout,
-            context=self.text,
+            context=self.context,
             minimum_contributors=self.minimum_cohort,
         )
 
@@ -75,7 +82,7 @@ class Question:
             minimum_cohort=self.minimum_cohort,
             minimum_contributors=self.minimum_cohort,
             max_dropout=self.max_dropout,
-            context=self.text,
+            context=self.context,
             vectors={VECTOR: secagg.Integers(low=0, high=1, shape=self.shape)},
         )
 

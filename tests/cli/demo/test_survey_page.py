@@ -402,6 +402,23 @@ def test_a_session_that_is_offered_after_the_roster_was_signed_is_waited_for() -
     play(test)
 
 
+def test_a_total_that_is_not_published_yet_is_waited_for() -> None:
+    async def test(host: SurveyHost, browser: Browser) -> None:
+        running = asyncio.create_task(host.run())
+        tab = await browser.open(host.links[0])
+        await tab.evaluate("""globalThis.held = true; globalThis.given = fetch;
+            globalThis.fetch = async (what, how) =>
+                what === 'result.json' && held ? new Response('', { status: 404 }) : given(what, how)""")
+        await choose(tab, 0)
+        await tab.until(f"({PROBLEM} || '').includes('is not published yet')")
+        await running
+        await tab.evaluate("held = false")
+        await tab.until(RESULT)
+        assert not await tab.evaluate(PROBLEM)
+
+    play(test)
+
+
 def test_other_code_than_the_page_names_does_not_run() -> None:
     async def test(host: SurveyHost, browser: Browser) -> None:
         host.page.files[BUNDLE] += b"\n"

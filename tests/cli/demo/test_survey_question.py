@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +18,17 @@ import pytest
 
 import secagg
 from secagg.cli.demo.survey_question import VECTOR, Question, find_page
+from secagg.cli.service.offering import offered_by_call
+from secagg.cli.service.server_config import load_sessions
 from secagg.crypto.secret import SecretBytes
+from secagg.identity.invitations import invite
+from secagg.identity.keys import create_public_key
 from secagg.privacy import RandomizedResponse
 from secagg.privacy.randomized_response import COINS
 from secagg.testing.randomness import DeterministicRandomSource
 
 _ROOT: Final = Path(__file__).parents[3]
+_SURVEY: Final = _ROOT / "examples" / "survey"
 _SCRIPT: Final = """
 import { promised, randomize } from './examples/survey/randomizing.js';
 let text = '';
@@ -110,9 +118,44 @@ def test_the_session_is_one_that_clients_accept_and_no_other() -> None:
     offer = secagg.ServerSession(parameters, roster=roster).offer
     client = secagg.ClientSession(offer, 1, identity=keys[1], roster=roster, policy=question.policy())
     client.set_input({VECTOR: question.input(0, randomized=False)})
-    other = secagg.ServerSession(replace(parameters, context=question.text + b" "), roster=roster).offer
+    other = secagg.ServerSession(replace(parameters, context=bytes(32)), roster=roster).offer
     with pytest.raises(secagg.PeerMisbehaved, match="context"):
         secagg.ClientSession(other, 1, identity=keys[1], roster=roster, policy=question.policy())
+
+
+def test_the_session_in_its_readme_is_one_that_the_page_accepts(tmp_path: Path) -> None:
+    question = find_question()
+    table = re.findall("```toml\n(.*?)```", (_SURVEY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(table) == 1
+    (tmp_path / "session.toml").write_text(table[0], encoding="utf-8")
+    (tmp_path / "question.json").write_bytes(question.text)
+    tables = load_sessions(tmp_path / "session.toml")
+    keys = {client: secagg.IdentityKey.generate() for client in range(1, 21)}
+    roster = {client: key.public for client, key in keys.items()}
+    _, parameters, _ = offered_by_call(tables.sessions[0], tables.rounds, list(keys))
+    offer = secagg.ServerSession(parameters, roster=roster).offer
+    secagg.ClientSession(offer, 1, identity=keys[1], roster=roster, policy=question.policy())
+
+
+def test_a_real_survey_publishes_what_the_page_shows(tmp_path: Path) -> None:
+    counts = np.array([[3, 0, 1, 0, 0], [0, 2, 0, 0, 1]])
+    np.savez(tmp_path / "sum.npz", **{VECTOR: counts, "@contributors": np.array([1, 2, 3, 4, 5, 6, 8])})
+    now, authority = datetime.now(UTC), secagg.IdentityKey.generate()
+    times = {"issued": now, "expires": now + timedelta(days=1)}
+    invitations, _ = invite("s", range(1, 9), server="https://sums.example.org", authority=authority, **times)
+    (tmp_path / "invitations.json").write_bytes(invitations.encode())
+    create_public_key(tmp_path / "authority.pub", authority.public)
+    files = [tmp_path / name for name in ("sum.npz", "invitations.json", "authority.pub")]
+    run = subprocess.run([sys.executable, _SURVEY / "publish.py", *files], capture_output=True, check=True)
+    found = json.loads(run.stdout)
+    assert found == {
+        "state": "done",
+        "asked": 8,
+        "answered": 7,
+        "contributors": [1, 2, 3, 4, 5, 6, 8],
+        "left": {"7": ""},
+        **find_question().said(counts),
+    }
 
 
 def test_a_question_that_promises_another_epsilon_is_refused(tmp_path: Path) -> None:
