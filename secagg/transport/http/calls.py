@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from secagg.errors import SecAggError
 from secagg.transport.errors import Refusal
@@ -44,7 +46,7 @@ class Around:
         self._form = form
         self._writing = asyncio.Lock()
 
-    def endpoint(self, handler: Handler, *, strangers: bool = False) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(self, handler: Handler, *, strangers: bool = False) -> Callable[[Request], Awaitable[ASGIApp]]:
         """Return what serves a call.
 
         Args:
@@ -52,19 +54,17 @@ class Around:
             strangers: whether it is for callers without a login, too.
         """
 
-        async def answer(request: Request) -> Response:
+        async def answer(request: Request) -> ASGIApp:
             try:
                 caller = await self._who(request, strangers)
                 where = "" if request.client is None else network_of(request.client.host)
                 seats = self._service.seats.take(caller or STRANGERS, where)
-                try:
-                    return _reply(await self._written(await handler(caller, request)), self._form.media_type)
-                finally:
-                    self._service.seats.give_back(seats)
-            except ClientDisconnect:
-                return Response(status_code=_GONE)
             except SecAggError as error:
                 return _failed(self._form, refused(error))
+            with ExitStack() as place:
+                place.callback(self._service.seats.give_back, seats)
+                reply = await self._answered(handler, caller, request)
+                return _seated(reply, place.pop_all())
 
         return answer
 
@@ -109,6 +109,14 @@ class Around:
             for each in (waiting, gone):
                 each.cancel()
             await asyncio.gather(waiting, gone, return_exceptions=True)
+
+    async def _answered(self, handler: Handler, caller: Caller | None, request: Request) -> Response:
+        try:
+            return _reply(await self._written(await handler(caller, request)), self._form.media_type)
+        except ClientDisconnect:
+            return Response(status_code=_GONE)
+        except SecAggError as error:
+            return _failed(self._form, refused(error))
 
     async def _written(self, message: Message) -> bytes:
         """Write a reply; a long one that takes its time in a thread, and one of them after the other."""
@@ -167,6 +175,16 @@ def known(caller: Caller | None) -> Caller:
 
 def _too_long(size: int, most: int) -> CallRefusedError:
     return CallRefusedError(Refusal.UPLOAD_REFUSED, f"a body of {size} bytes or more is above {most}; send less")
+
+
+def _seated(reply: Response, place: ExitStack) -> ASGIApp:
+    """A reply that has its place until it is sent: it fills memory for as long as its reader likes."""
+
+    async def send_it(scope: Scope, receive: Receive, send: Send) -> None:
+        with place:
+            await reply(scope, receive, send)
+
+    return send_it
 
 
 def _reply(content: bytes, media_type: str) -> Response:

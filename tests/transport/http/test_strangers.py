@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import httpx
@@ -419,6 +420,47 @@ def test_logins_without_end_have_the_places_of_strangers_only() -> None:
                 assert (await browser.post("GetOffer", content=b"", headers=headers)).status_code == 200
             for line in lines:
                 await line.__aexit__()
+
+    run(play())
+
+
+def test_whoever_does_not_read_replies_has_no_more_of_them_than_places() -> None:
+    """Each is in memory until it is read: requests and offers of large cohorts have megabytes."""
+
+    async def play() -> None:
+        async with Web(limits=ServiceLimits(calls_per_caller=3)) as web:
+            headers = [(name.encode(), value.encode()) for name, value in {**(await token(web)), **TYPE}.items()]
+            path = "/secagg/v1/GetOffer"
+            scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+            begun: list[int] = []
+            reads = asyncio.Event()
+
+            def request() -> Callable[[], Awaitable[dict[str, Any]]]:
+                """One without a body, of somebody who does not hang up."""
+                said = [{"type": "http.request", "body": b""}]
+
+                async def receive() -> dict[str, Any]:
+                    if not said:
+                        await asyncio.Event().wait()
+                    return said.pop()
+
+                return receive
+
+            async def send(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    begun.append(message["status"])
+                    await reads.wait()
+
+            app = web.web._application.asgi
+            slow = [asyncio.create_task(app(dict(scope), request(), send)) for _ in range(3)]
+            await until(lambda: begun == [200] * 3)
+            async with web.browser() as browser:
+                shown = {name.decode(): value.decode() for name, value in headers}
+                assert (await browser.post("GetOffer", headers=shown)).status_code == 429
+                reads.set()
+                await asyncio.gather(*slow)
+                assert (await browser.post("GetOffer", headers=shown)).status_code == 200
+            assert not web.server.service.seats._open  # type: ignore[union-attr]
 
     run(play())
 
