@@ -40,6 +40,10 @@ def _no_roster() -> None:
     return None
 
 
+def _quietly(_: StoreError) -> None:
+    pass
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -52,6 +56,7 @@ class Enrolments:
         roster: gives the signed roster as it was read last, expired or not, without delay; None where there is none.
         now: the time, with a time zone.
         seconds: a clock that is never set.
+        failed: told why a claim could not be kept, which the client need not know.
 
     Raises:
         ParameterError: two enrolments of one session.
@@ -63,11 +68,13 @@ class Enrolments:
         roster: Callable[[], Directory | None] = _no_roster,
         now: Callable[[], datetime] = _now,
         seconds: Callable[[], float] = time.monotonic,
+        failed: Callable[[StoreError], None] = _quietly,
     ) -> None:
         self._by_session = _by_session(enrolments)
         self._roster = roster
         self._now = now
         self._seconds = seconds
+        self._failed = failed
         self._given = FetchRates(ROSTERS_PER_MINUTE)
 
     def prepared(self, enrolments: Iterable[Enrolment]) -> Callable[[], None]:
@@ -111,6 +118,7 @@ class Enrolments:
         except ClaimRefusedError as error:
             raise CallRefusedError(_REFUSALS[error.refusal], str(error)) from error
         except StoreError as error:
+            self._failed(error)
             raise CallRefusedError(
                 Refusal.TRY_AGAIN, f"the claim of client {claim.client} cannot be kept now; try again later"
             ) from error

@@ -118,7 +118,11 @@ async def _serve(
     tls = tls_of(config)
     warn_of_open_key(config, log)
     enrolled = await asyncio.to_thread(Enrolled, config)
-    enrolments = Enrolments(enrolments_of(config), lambda: enrolled.directory)
+    enrolments = Enrolments(
+        enrolments_of(config),
+        lambda: enrolled.directory,
+        failed=lambda error: observer.store_failed("", error),
+    )
     tell_expiries((tls, http_tls_of(config)), enrolled, observer)
     async with (
         _signals(_STOP_SIGNALS) as stopped,

@@ -264,3 +264,18 @@ def test_a_link_says_nothing_to_the_shell_that_people_paste_into(
         ["/bin/sh", "-c", pasted.replace("secagg", "printf '%s\\n'", 1)], capture_output=True, text=True, check=True
     )
     assert echoed.stdout.splitlines()[:3] == ["join", "--server", server]
+
+
+def test_the_operator_is_told_why_claims_are_not_kept(site: Deployment, run: Any) -> None:
+    """The client hears only that it should try again, and would do so for ever."""
+    with serving(site.configure("", more=HTTP)) as server:
+        links = invited(site, run, f"https://{server.ready['http']}")
+        site.configure("", more=HTTP + LISTED)
+        reload(site, run)
+        (site / "claims").mkdir()
+        (site / "claims" / "survey.21.claim").write_bytes(b"{}")
+        outcome = run(*accepting(site, links[21], 21, "--no-wait", "--give-up", "0.1"))
+        assert (outcome.code, "cannot be kept now" in outcome.err) == (1, True), outcome.err
+        assert server.stop() == (0, "", "")
+    failed = [event for event in server.events() if event["event"] == "store failed"]
+    assert "survey.21.claim is no claim of client 21" in failed[0]["detail"]
