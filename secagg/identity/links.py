@@ -29,6 +29,8 @@ _CHECKSUM_BYTES: Final = 4
 _MAX_LABEL_BYTES: Final = 64
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PAGE: Final = re.compile(r"(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[^\s#]+")
+_LOOPBACK: Final = r"http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
+_ADDRESS: Final = re.compile(rf"(https://[^/?#@]+|{_LOOPBACK})(/[^?#]*)?|[^/?#@]+:\d{{1,5}}", re.IGNORECASE | re.ASCII)
 _COPY: Final = "copy the whole link as it was sent"
 
 
@@ -132,10 +134,12 @@ def check_address(server: str) -> str:
     """Return the address of a service.
 
     Raises:
-        ParameterError: it is empty, too long, or has spaces or characters that are not printable.
+        ParameterError: it is none, too long, without TLS beyond loopback, or has spaces or characters that are not
+            printable.
     """
     # What is printable has an encoding.
-    if not (server and server.isprintable() and " " not in server and len(server.encode()) <= MAX_ADDRESS_BYTES):
+    shown = server.isprintable() and " " not in server
+    if not (shown and len(server.encode()) <= MAX_ADDRESS_BYTES and _ADDRESS.fullmatch(server)):
         raise ParameterError(f"{server!r:.80} is no address of a service; give https://host:port, or host:port")
     return server
 

@@ -125,6 +125,15 @@ def test_no_page_is_one_sentence(page: str) -> None:
         SENT[7].link(page)
 
 
+@pytest.mark.parametrize(
+    "server",
+    ["https://a", "HTTPS://a:1/of/b/", "http://localhost", "http://[::1]:80/a", "http://127.1.2.3:9", "a:1", "[::1]:9"],
+)
+def test_addresses_of_both_transports_are_those_of_links(server: str) -> None:
+    invitation = replace(SENT[7], server=server)
+    assert Invitation.parse(invitation.link(PAGE)).server == server
+
+
 def test_a_page_on_this_machine_needs_no_tls() -> None:
     assert SENT[7].link("http://localhost:8000/").startswith("http://localhost:8000/#secagg=")
 
@@ -200,6 +209,13 @@ def test_no_list_is_one_sentence(content: bytes, said: str) -> None:
         ({"session": "a b"}, "no session name"),
         ({"server": ""}, "no address"),
         ({"server": "\ud800"}, "no address"),
+        ({"server": "https:/sums.example.org"}, "no address"),
+        ({"server": "https://"}, "no address"),
+        ({"server": "http://sums.example.org"}, "no address"),
+        ({"server": "http://127.0.0.1.example.org"}, "no address"),
+        ({"server": "https://user@sums.example.org"}, "no address"),
+        ({"server": "https://sums.example.org/?a"}, "no address"),
+        ({"server": "sums.example.org"}, "no address"),
         ({"expires": NOON}, "never valid"),
         ({"issued": datetime(2030, 5, 1)}, "no zone"),
     ],
