@@ -29,11 +29,13 @@ class Came:
     """Who has redeemed an invitation.
 
     Attributes:
+        session: to which.
         keys: client id to the 32-byte key that it claimed, by ascending id.
         missing: who was invited and has not come, ascending.
         refused: client id to why its claim counts for nothing, in one sentence.
     """
 
+    session: str
     keys: Mapping[int, bytes]
     missing: tuple[int, ...]
     refused: Mapping[int, str]
@@ -109,7 +111,7 @@ class Enrolment:
                 keys.pop(other, None)
                 continue
             keys[client] = kept.key
-        return Came(keys, tuple(missing), refused)
+        return Came(self.invitations.session, keys, tuple(missing), refused)
 
     def _require_open(self, client: int, at: datetime, enrolled: Mapping[int, bytes]) -> None:
         expires = self.invitations.expires

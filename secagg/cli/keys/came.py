@@ -60,6 +60,7 @@ def who_came(
 def record_of(came: Came, enrolled: Mapping[int, bytes]) -> dict[str, Any]:
     """Return who came to a roster as an object for programs."""
     return {
+        "session": came.session,
         "came": list(came.keys),
         "added": _new(came, enrolled),
         "missing": list(came.missing),
@@ -70,7 +71,8 @@ def record_of(came: Came, enrolled: Mapping[int, bytes]) -> dict[str, Any]:
 def sentences_about(came: Came, enrolled: Mapping[int, bytes]) -> Iterator[str]:
     """Say who came, who of them is new to a roster, who did not come, and whose claim counts for nothing."""
     invited = len(came.keys) + len(came.missing) + len(came.refused)
-    yield f"{len(came.keys)} of {invited} invited clients came."
+    # A server that hands over the list of another session, with its claims, is seen by nothing else.
+    yield f"{len(came.keys)} of {invited} clients invited to session {came.session} came."
     yield f"New in the roster: {_listed(_new(came, enrolled)) or 'nobody'}."
     if came.missing:
         yield f"Did not come: {_listed(came.missing)}."

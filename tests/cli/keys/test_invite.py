@@ -133,12 +133,14 @@ def test_who_came_is_enrolled_and_who_did_not_is_said(inviting: Office) -> None:
     first, last = inviting.comes(1), inviting.comes(9)
     outcome = inviting.enroll()
     assert (outcome.code, outcome.err) == (0, "")
-    assert "2 of 4 invited clients came. New in the roster: 1, 9. Did not come: 2..3." in " ".join(outcome.out.split())
+    assert "2 of 4 clients invited to session survey-1 came. New in the roster: 1, 9. Did not come: 2..3." in " ".join(
+        outcome.out.split()
+    )
     assert inviting.keys() == {1: first, 9: last}
     late = inviting.comes(3)
     record = json.loads(inviting.enroll("--json").out)
     assert (record["came"], record["missing"], record["claims_refused"], record["serial"]) == ([1, 3, 9], [2], {}, 2)
-    assert record["added"] == [3]
+    assert (record["session"], record["added"]) == ("survey-1", [3])
     assert inviting.keys() == {1: first, 3: late, 9: last}
     assert "New in the roster: nobody." in inviting.enroll().out
 
