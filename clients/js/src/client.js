@@ -30,8 +30,16 @@ const ACTIVE = {
   CONSISTENCY_CHECK: ['ConsistencyCheck', 'UNMASKING'],
 };
 
-/** Refuses an offer that is longer than any that the policy allows, before it is parsed (§6). */
-function checkOfferLength(offer, { largestCohort, largestVector }) {
+/**
+ * Refuses an offer that is longer than any that the policy allows, before it is parsed (§6).
+ * @throws {DecodeError} and LocalError for what is no offer, or no policy
+ */
+export function checkOfferLength(offer, policy) {
+  if (!(offer instanceof Uint8Array)) throw new LocalError('the offer is no Uint8Array');
+  if (policy?.vectors === undefined || policy.largestVector === undefined) {
+    throw new LocalError('the policy is none; make it by clientPolicy({…})');
+  }
+  const { largestCohort, largestVector } = policy;
   const vectors = largestVector < 65536n ? largestVector : 65536n;
   const longest = 8n * largestCohort + BigInt(LONGEST_VECTOR_ENCODING) * (vectors + 1n) + BigInt(LONGEST_CONTEXT);
   if (BigInt(offer.length) > longest) throw new DecodeError('longer than any offer that the policy allows');
@@ -82,11 +90,7 @@ export class Client {
    * @throws {LocalError} R20, R22, R57, R61
    */
   static async accept(offer, client, policy, host = {}) {
-    if (!(offer instanceof Uint8Array)) throw new LocalError('the offer is no Uint8Array');
     if (typeof client !== 'bigint') throw new LocalError(`the client is a ${typeof client}; ids are bigint, such as 17n`);
-    if (policy?.vectors === undefined || policy.largestVector === undefined) {
-      throw new LocalError('the policy is none; make it by clientPolicy({…})');
-    }
     checkLedger(host.ledger);
     checkOfferLength(offer, policy);
     const parameters = decodeParameters(decodeOffer(offer));

@@ -1,5 +1,5 @@
 /** A client goes on where it stood in a session, if its ledger has kept that, or accepts the offer. */
-import { Client } from './client.js';
+import { Client, checkOfferLength } from './client.js';
 import { decodeParameters } from './parameters.js';
 import { decodeOffer } from './wire.js';
 
@@ -12,6 +12,7 @@ export const parametersOf = (offer) => decodeParameters(decodeOffer(offer));
  * @throws what Client.accept and Client.resume throw
  */
 export async function openSession({ offer, client, policy, ...host }) {
+  checkOfferLength(offer, policy);
   const snapshot = await host.ledger.snapshotOf?.(parametersOf(offer).digest);
   return snapshot ? Client.resume(snapshot, host) : Client.accept(offer, client, policy, host);
 }

@@ -7,6 +7,8 @@
 import { equal, join } from './canonical.js';
 import { DecodeError } from './rules.js';
 
+// Far more than a message of few fields has that is read leniently; millions would take minutes.
+const MOST_FIELDS = 2048;
 const WIRE = { varint: 0, fixed64: 1, lengthDelimited: 2, fixed32: 5 };
 
 function varint(value) {
@@ -168,7 +170,8 @@ export const encode = (schema, value) => join(partsOf(schema, value));
 function decode(schema, data, strict) {
   const value = Object.fromEntries(schema.map((each) => [each.name, initialValue(each)]));
   const reader = new Reader(data);
-  while (!reader.done) {
+  for (let fields = 0; !reader.done; fields++) {
+    if (!strict && fields === MOST_FIELDS) throw new DecodeError('too many fields');
     const tag = BigInt.asUintN(32, reader.varint());
     const wire = Number(tag & 7n);
     const known = schema.find(({ number }) => BigInt(number) === tag >> 3n);
@@ -190,7 +193,7 @@ function decode(schema, data, strict) {
 }
 
 /**
- * Parses a message as proto3 does.
+ * Parses a message as proto3 does, but for one of more than MOST_FIELDS fields.
  * @throws {DecodeError}
  */
 export const decodeLeniently = (schema, data) => decode(schema, data, false);

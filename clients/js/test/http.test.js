@@ -3,15 +3,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import {
-  DroppedError, LocalError, MemoryLedger, ServiceError, SessionAbortedError, SessionEnd, UnreachableError, Violation, attend,
-  clientPolicy, fixedPoint, generateIdentityKey, takePart, verificationKey,
+  DecodeError, DroppedError, LocalError, MemoryLedger, ServiceError, SessionAbortedError, SessionEnd, UnreachableError, Violation,
+  attend, clientPolicy, fixedPoint, generateIdentityKey, takePart, verificationKey,
 } from 'secagg-client';
 import { contribute } from '../examples/http.js';
 import { Endpoint } from '../src/http/endpoint.js';
 import { Retries } from '../src/http/retries.js';
 import { nameAfter, nameFirst, renews } from '../src/http/successors.js';
 import { encodeMessage, encodeOffer } from '../src/wire.js';
-import { Service, refusal } from './http/service.js';
+import { PROTOBUF, Service, refusal } from './http/service.js';
 import { filled, parametersOf } from './runner.js';
 
 const update = fixedPoint({ shape: [1000], clip: 1, aggregate: 'mean' });
@@ -176,6 +176,15 @@ test('who asks again what was answered, or gives no reply of the service, is nam
     /1 bytes are no reply to Login/);
   assert.match((await lie({ Login: async () => ({ status: 403, type: 'text/html', body: 'x'.repeat(70_000) }) })).error.message,
     /a reply of more than 65536 bytes/);
+});
+
+test('an offer that is longer than the policy allows is not parsed, whatever it is', async () => {
+  const policy = clientPolicy({ threatModel: 'active', maximumCohort: 10n, maximumWords: 10n });
+  const ledger = Object.assign(new MemoryLedger(), { snapshotOf: async () => undefined });
+  const long = { Login: async (_request, honest) => ({ ...await honest(), offer: new Uint8Array(90_000) }) };
+  const { error } = await lie(long, { policy, ledger });
+  assert.ok(error instanceof DecodeError);
+  assert.match(error.message, /does not take part in round-7: longer than any offer that the policy allows/);
 });
 
 test('nothing but a nonce is signed', async () => {
@@ -458,6 +467,10 @@ test('a member hears of sessions, and what the server names is bounded', async (
   }
   world.service.lies.NextSession = () => ({ sessions: Array.from({ length: 1025 }, (_, i) => `s${i}`) });
   await assert.rejects(attend(world.service.address, given).next(), /names 1025 open sessions, above 1024/);
+  // Two bytes for each name: to read them all would keep a page from everything else for most of a minute.
+  const endless = new Uint8Array(1 << 26).map((_, i) => (i % 2 ? 0 : 0x0a));
+  world.service.lies.NextSession = () => ({ status: 200, type: PROTOBUF, body: endless });
+  await assert.rejects(attend(world.service.address, given).next(), /67108864 bytes are no reply to NextSession/);
 });
 
 test('arguments that are none are one sentence each, before anything is sent', async () => {
