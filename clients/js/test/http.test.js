@@ -187,6 +187,22 @@ test('an offer that is longer than the policy allows is not parsed, whatever it 
   assert.match(error.message, /does not take part in round-7: longer than any offer that the policy allows/);
 });
 
+test('what a service says moves nothing around it, and does not fill a page', async () => {
+  const hostile = `\u001b[2J\u202e${'x'.repeat(60_000)}`;
+  const ended = { reasonId: hostile, reason: hostile };
+  const lies = [
+    { Challenge: () => refusal(403, { reason: 'NO', message: hostile }) },
+    { Challenge: () => refusal(403, { reason: hostile }) },
+    { NextRequest: () => ({ ended }), Login: async (_request, honest) => ({ ...await honest(), next: undefined }) },
+    { NextRequest: () => ({ dropped: ended }), Login: async (_request, honest) => ({ ...await honest(), next: undefined }) },
+  ];
+  for (const each of lies) {
+    const { error: { message } } = await lie(each);
+    assert.ok(message.includes('x') && message.length < 700, message.slice(0, 80));
+    assert.doesNotMatch(message, /[\u001b\u202e]/);
+  }
+});
+
 test('nothing but a nonce is signed', async () => {
   for (const length of [0, 31, 513]) {
     const { error, calls } = await lie({ Challenge: () => ({ nonce: new Uint8Array(length) }) });

@@ -3,7 +3,7 @@ import { equal } from '../canonical.js';
 import { sha256OfMessage } from '../crypto.js';
 import { CALL_SECONDS } from './connection.js';
 import { CallFailure } from './endpoint.js';
-import { DroppedError, ServiceError, SessionAbortedError, hint } from './errors.js';
+import { DroppedError, ServiceError, SessionAbortedError, hint, quoted } from './errors.js';
 import { pause } from './retries.js';
 
 const POLL_SECONDS = 50;
@@ -167,7 +167,7 @@ export class Calls {
     const { sessions } = await this.#connection.call('NextSession', attempt, { waits: true });
     const strange = sessions.find((name) => !SESSION_NAME.test(name));
     if (strange !== undefined) {
-      throw new ServiceError(`the server names an open session that can be none: ${strange.slice(0, 40)}`);
+      throw new ServiceError(`the server names an open session that can be none: ${quoted(strange, 40)}`);
     }
     if (sessions.length > MOST_SESSIONS) {
       throw new ServiceError(`the server names ${sessions.length} open sessions, above ${MOST_SESSIONS}`);
@@ -191,4 +191,4 @@ export class Calls {
 }
 
 /** A reason's name and id; the server sends no sentence, which could tell about the others. */
-const reasonOf = ({ reason, reasonId }) => (reason ? `${reason.slice(0, 100)} [${reasonId}]` : 'the server does not say why');
+const reasonOf = ({ reason, reasonId }) => (reason ? `${quoted(reason, 100)} [${quoted(reasonId, 10)}]` : 'the server does not say why');

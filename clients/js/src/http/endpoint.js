@@ -5,6 +5,7 @@
 import { join } from '../canonical.js';
 import { decodeLeniently, encode } from '../protobuf.js';
 import { DecodeError, LocalError } from '../rules.js';
+import { quoted } from './errors.js';
 import { CALLS, ErrorDetail } from './messages.js';
 
 const PATH = 'secagg/v1/';
@@ -71,7 +72,7 @@ export class Endpoint {
     if (!reply.ok) throw refused(reply, content);
     if (!isOurs(reply)) {
       // Nothing at all would be a message, too.
-      const said = (reply.headers.get('content-type') ?? '').slice(0, 80);
+      const said = quoted(reply.headers.get('content-type') ?? '', 80);
       throw new CallFailure(`a reply of type '${said}' is not the service's but of something between: is this its address?`);
     }
     const found = decoded(replied, content);
@@ -153,7 +154,7 @@ function decoded(schema, content) {
 /** What a reply says that is no success. */
 function refused(reply, content) {
   const detail = isOurs(reply) ? decoded(ErrorDetail, content) : undefined;
-  if (detail?.reason) return new CallFailure(detail.message || detail.reason, { again: detail.retry, detail });
+  if (detail?.reason) return new CallFailure(quoted(detail.message || detail.reason), { again: detail.retry, detail });
   const said = reply.type === 'opaqueredirect' ? 'a redirect' : `HTTP ${reply.status}`;
   return new CallFailure(`${said} is no reply of secagg: check host, port and path of the address, and proxies`,
     { again: BROKEN.includes(reply.status) });

@@ -1,5 +1,12 @@
 /** How taking part over HTTP ends other than well. What breaks a rule of the protocol is in ../rules.js. */
 
+// Nothing that moves what stands around it: of terminals, and of directions.
+const CONTROLS = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
+const LONGEST = 500;
+
+/** What a server says, as it stands in a sentence of ours, which people read on terminals and pages. */
+export const quoted = (text, longest = LONGEST) => text.slice(0, longest).replace(CONTROLS, '\ufffd');
+
 /** A server cannot be used, or refused a call for good. The session may go on: what was answered is kept. */
 export class ServiceError extends Error {
   /**
