@@ -398,6 +398,24 @@ test('a call that is made again does not wait, and not sooner than it is asked t
   assert.deepEqual([seconds, message], [0.02, 'soon']);
 });
 
+test('a device that slept while it called calls again', async () => {
+  const world = await open();
+  let slept = 0;
+  const awake = performance.now.bind(performance);
+  performance.now = () => awake() + slept;
+  try {
+    world.service.lies.Answer = (_request, honest) => {
+      if (slept) return honest();
+      slept = 3_600_000;
+      return 'broken';
+    };
+    const outcomes = await everybody(world);
+    assert.deepEqual(outcomes.map(({ state }) => state), ['COMPLETED', 'COMPLETED', 'COMPLETED']);
+  } finally {
+    delete performance.now;
+  }
+});
+
 test('a client that is offline waits until it is not, and says so', async () => {
   const world = await open();
   const before = globalThis.navigator;

@@ -66,7 +66,9 @@ export class Connection {
         }
         if (waits && failures === 1) began = now();
         const seconds = this.retries.wait(failures, error.detail?.retryAfterSeconds ?? 0);
-        if (now() - began + seconds >= this.retries.giveUpSeconds) throw this.#final(name, error);
+        // The first attempt may have taken all the time because the device slept: it says nothing of the server.
+        const spent = failures === 1 ? 0 : now() - began;
+        if (spent + seconds >= this.retries.giveUpSeconds) throw this.#final(name, error);
         this.tell({ state: 'retrying', message: error.message, seconds });
         await pause(seconds, this.signal);
       }
