@@ -283,8 +283,8 @@ export interface Retry {
   /** Bound of all waits: 10 unless given. */
   longestSeconds?: number;
   /**
-   * How long a call may go without success, all its repeats together, but for the time in which it waits for news and the
-   * time in which this device is offline: 300 unless given.
+   * How long a call may go without success, all its repeats together, but for its first attempt, in which it may wait for
+   * news or the device may sleep, and the time in which this device is offline: 300 unless given.
    */
   giveUpSeconds?: number;
 }

@@ -17,6 +17,7 @@ from secagg.transport.http.door import Door
 BUNDLE: Final = "survey.bundle.js"
 _FILES: Final = {"index.html": "text/html", "style.css": "text/css", BUNDLE: "text/javascript"}
 _TEXT: Final = "text/plain; charset=utf-8"
+_ELSEWHERE: Final = b"this page is at 127.0.0.1 alone\n"
 _CONNECTIONS: Final = 64
 _STALL_SECONDS: Final = 30.0
 _IDLE_SECONDS: Final = 60.0
@@ -89,7 +90,10 @@ class PageServer:
 
     async def _reply(self, scope: Any, _receive: Any, send: Any) -> None:
         """The application, as ASGI has it."""
-        status, kind, body = self._found(scope["method"], scope["path"])
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        # Under another name it is a page of others that asks, whose name was made to lead here (DNS rebinding).
+        ours = f"http://{host}" in (self.origin, self.origin.removesuffix(":80"))
+        status, kind, body = self._found(scope["method"], scope["path"]) if ours else (421, _TEXT, _ELSEWHERE)
         headers = [
             (b"content-type", kind.encode()),
             (b"content-length", str(len(body)).encode()),

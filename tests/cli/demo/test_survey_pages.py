@@ -17,12 +17,15 @@ from secagg.cli.demo.survey_question import find_page
 from secagg.errors import ParameterError
 
 
-def served(*paths: str, published: dict[str, Any] | None = None, method: str = "GET") -> list[httpx.Response]:
+def served(
+    *paths: str, published: dict[str, Any] | None = None, method: str = "GET", host: str = ""
+) -> list[httpx.Response]:
     async def play() -> list[httpx.Response]:
         async with PageServer(find_page(), 0, lambda: published or {}) as page:
             page.service = "http://127.0.0.1:1234"
             async with httpx.AsyncClient(base_url=page.origin, timeout=60, trust_env=False) as browser:
-                return [await browser.request(method, path) for path in paths]
+                headers = {"host": host} if host else {}
+                return [await browser.request(method, path, headers=headers) for path in paths]
 
     return asyncio.run(play())
 
@@ -61,6 +64,13 @@ def test_nothing_else_is_served() -> None:
     others = served("/README.md", "/survey.js", "/../pyproject.toml", "/%2e%2e/style.css")
     assert [reply.status_code for reply in others] == [404] * 4
     assert [reply.status_code for reply in served("/", "/result.json", method="POST")] == [405] * 2
+
+
+def test_under_a_name_of_others_nothing_is_served() -> None:
+    for host in ("evil.example", "evil.example:8480", "127.0.0.1", "127.0.0.1:1"):
+        replies = served("/", "/result.json", f"/{BUNDLE}", published={"state": "done"}, host=host)
+        assert [reply.status_code for reply in replies] == [421] * 3
+        assert {reply.text for reply in replies} == {"this page is at 127.0.0.1 alone\n"}
 
 
 def test_a_port_that_is_taken_is_one_sentence() -> None:
