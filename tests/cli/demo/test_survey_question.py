@@ -139,7 +139,8 @@ def test_the_session_in_its_readme_is_one_that_the_page_accepts(tmp_path: Path) 
 
 def test_a_real_survey_publishes_what_the_page_shows(tmp_path: Path) -> None:
     counts = np.array([[3, 0, 1, 0, 0], [0, 2, 0, 0, 1]])
-    np.savez(tmp_path / "sum.npz", **{VECTOR: counts, "@contributors": np.array([1, 2, 3, 4, 5, 6, 8])})
+    arrays: dict[str, Any] = {VECTOR: counts, "@contributors": np.array([1, 2, 3, 4, 5, 6, 8])}
+    np.savez(tmp_path / "sum.npz", **arrays)
     now, authority = datetime.now(UTC), secagg.IdentityKey.generate()
     times = {"issued": now, "expires": now + timedelta(days=1)}
     invitations, _ = invite("s", range(1, 9), server="https://sums.example.org", authority=authority, **times)
