@@ -2,6 +2,8 @@
 import { hex, unhex } from '/clients/js/src/canonical.js';
 import { ClientSession, IndexedDbLedger, Invitation, WorkerSession, clientPolicy } from 'secagg-client';
 
+const scripts = (globalThis.trustedTypes ?? { createPolicy: (name, rules) => rules })
+  .createPolicy('worker', { createScriptURL: (name) => `/clients/js/${name}` });
 const policy = clientPolicy({ threatModel: 'semi-honest', maxWeight: 10n });
 let session;
 
@@ -10,7 +12,7 @@ const outcome = (promise) => promise.catch((error) => `${error.constructor.name}
 
 Object.assign(globalThis, {
   open: (offer, client, script = 'dist/worker.js') => outcome((async () => {
-    const worker = new Worker(`/clients/js/${script}`, { type: 'module' });
+    const worker = new Worker(scripts.createScriptURL(script), { type: 'module' });
     session = await WorkerSession.open(worker, { offer: unhex(offer), client, policy });
     return session.phase;
   })()),

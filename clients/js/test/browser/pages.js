@@ -2,6 +2,7 @@
  * A static server of pages that load the package through an import map, under the policy of content of README.md.
  */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 
@@ -19,9 +20,11 @@ const IMPORTS = JSON.stringify({
 const HASH = createHash('sha256').update(IMPORTS).digest('base64');
 const ADDRESS = /^https?:\/\/[a-z0-9.]+:\d+$/;
 
+const [, ADVISED] = /^Content-Security-Policy: (.*)$/m.exec(readFileSync(new URL('clients/js/README.md', ROOT), 'utf8'));
+
 /** Where a page may connect to is in its address: these pages are of tests alone. */
-const policy = (server) => `default-src 'none'; script-src 'self' 'sha256-${HASH}'; base-uri 'none'; form-action 'none'`
-  + `; connect-src ${ADDRESS.test(server ?? '') ? server : "'none'"}`;
+const policy = (server) => ADVISED.replace("'sha256-…'", `'sha256-${HASH}'`)
+  .replace('https://sums.example.org', ADDRESS.test(server ?? '') ? server : "'none'");
 
 const page = (script) => `<!doctype html><meta charset="utf-8"><title>secagg-client</title>
 <script type="importmap">${IMPORTS}</script><script type="module" src="${script}"></script>`;

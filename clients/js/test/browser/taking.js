@@ -4,6 +4,8 @@ import { clientPolicy, takePart } from 'secagg-client';
 
 const server = new URL(location.href).searchParams.get('server');
 const send = globalThis.fetch;
+const scripts = (globalThis.trustedTypes ?? { createPolicy: (name, rules) => rules })
+  .createPolicy('worker', { createScriptURL: (name) => `/clients/js/${name}` });
 const steps = [];
 let round = '';
 let held;
@@ -18,7 +20,7 @@ function take({ client, identityKey, roster, policy, input, ...given }) {
     roster: new Map(Object.entries(roster).map(([id, key]) => [BigInt(id), unhex(key)])),
     policy: clientPolicy(Object.fromEntries(bounds)),
     input: { v: BigInt64Array.from(input, BigInt) },
-    worker: () => new Worker('/clients/js/dist/worker.js', { type: 'module' }),
+    worker: () => new Worker(scripts.createScriptURL('dist/worker.js'), { type: 'module' }),
     onStep(step) {
       steps.push(step);
       if (step.round) round = step.round;
