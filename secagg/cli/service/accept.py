@@ -105,9 +105,11 @@ def accept(
         return
     print_sentences(f"{roster}: {len(signed.keys)} clients, valid until {signed.expires}. To take part:")
     # What a link says may mean something to the shell into which people copy this.
-    words = ("secagg", "join", "--server", invitation.server, "--session", invitation.session)
-    files = ("--identity", str(identity), "--roster", str(roster), "--authority", str(trusted), "--input", "FILE.npz")
-    print_sentences(shlex.join((*words, *files)))
+    words = ["secagg", "join", "--server", invitation.server, "--session", invitation.session]
+    words += ["--identity", str(identity), "--roster", str(roster), "--authority", str(trusted), "--input", "FILE.npz"]
+    connecting = {"--ca": ca, "--certificate": certificate, "--key": key, "--server-name": server_name}
+    words += [word for option, value in connecting.items() if value is not None for word in (option, str(value))]
+    print_sentences(shlex.join(words + ["--plaintext"] * plaintext))
 
 
 def _require_same(file: Path, authority: bytes) -> None:
