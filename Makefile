@@ -202,8 +202,9 @@ protos:
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV), without a word for a minute or two."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]' || \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]' || \
 		echo "SKIPPED: suite 0x0002, because pyaegis has no wheel for this machine and cannot be compiled here"
 	touch $@
 

@@ -48,10 +48,11 @@ async def _serve(people: int, port: int, say: Callable[[str], None], as_json: bo
         say(_introduction(host))
         published = await host.run()
         if published["state"] == "done":
-            exact = "is" if host.is_exact(published) else "is NOT"
+            exact = "exact" if host.is_exact(published) else "WRONG"
             say(
-                f"The total of {published['answered']} answers is published, {host.page.origin}/result.json, "
-                f"and {exact} that of the simulated answers and one of each other; {len(published['left'])} left."
+                f"The total of {published['answered']} answers is published, {host.page.origin}/result.json. "
+                f"It is {exact}: what the simulated participants gave, and one answer for each of the others. "
+                f"{len(published['left'])} left."
             )
         else:
             say(f"The survey ended without a total: {published['why']}")
