@@ -54,8 +54,7 @@ def check_server(config: ServerConfig) -> Check:
         lambda: _require_log(config.logs.file),
         lambda: Enrolments(enrolments_of(config)),
     ]
-    awaited = _awaits_roster(config)
-    if not awaited:
+    if not enrolled.awaited:
         steps.append(enrolled)
     if config.http.address is not None:
         steps.append(require_http)
@@ -78,18 +77,12 @@ def check_server(config: ServerConfig) -> Check:
     few = few_descriptors(clients, config)
     # A roster that is wrong is said once, not by each session.
     wrong = list(dict.fromkeys([*found, *refused.values()]))
-    if awaited:
+    if enrolled.awaited:
         wrong = [said for said in wrong if said != enrolled.trouble]
     warnings = [few] if few else []
-    if awaited:
+    if enrolled.awaited:
         warnings.append(f"{config.identities.roster} is not there yet, and no session can be made before it is")
     return Check([*wrong, *away], warnings, not wrong)
-
-
-def _awaits_roster(config: ServerConfig) -> bool:
-    """Whether an enrolment is to make the roster."""
-    roster = config.identities.roster
-    return bool(config.enrolments) and roster is not None and not roster.exists()
 
 
 def _require_database(storage: StorageSettings) -> None:

@@ -27,6 +27,7 @@ class Enrolled:
 
     Attributes:
         trouble: why there is no roster, in one sentence; empty when there is one, or none is needed.
+        awaited: whether there is none because an enrolment is to make it.
     """
 
     def __init__(self, config: ServerConfig, now: Callable[[], datetime] = _now) -> None:
@@ -34,6 +35,7 @@ class Enrolled:
         self._now = now
         self._directory: Directory | None = None
         self.trouble = ""
+        self.awaited = bool(config.enrolments) and self._file is not None and not self._file.exists()
         if not config.identities.anonymous:
             try:
                 self._directory = load_roster(config)
@@ -57,7 +59,7 @@ class Enrolled:
 
     def take(self, directory: Directory) -> None:
         """Hold another one from now on."""
-        self._directory, self.trouble = directory, ""
+        self._directory, self.trouble, self.awaited = directory, "", False
 
     def __call__(self) -> Mapping[int, bytes]:
         """Client id to 32-byte key; nothing where clients are anonymous.

@@ -15,7 +15,7 @@ def tell_expiries(shown: Iterable[ServerTls | None], enrolled: Enrolled, observe
     ends = [tls.expires.timestamp() for tls in shown if tls is not None]
     if ends:
         observer.expiry_known("certificate", min(ends))
-    if enrolled.trouble:
+    if enrolled.trouble and not enrolled.awaited:
         observer.expiry_known("roster", time.time())
     elif enrolled.expires is not None:
         observer.expiry_known("roster", enrolled.expires.timestamp())

@@ -55,6 +55,13 @@ def test_the_ends_of_certificate_and_roster_are_told(site: Deployment) -> None:
     assert time.time() < ends["certificate"] < time.time() + 366 * 86400
 
 
+def test_a_roster_that_invitations_are_to_make_has_not_ended(site: Deployment) -> None:
+    enrolments = '[[enrolments]]\ninvitations = "invitations.json"\nclaims = "claims"'
+    (site / "roster.json").unlink()
+    assert "roster" not in told(site.configure("", more=enrolments))
+    assert told(site.configure(""))["roster"] <= time.time()
+
+
 def test_a_roster_that_cannot_be_used_has_ended(site: Deployment) -> None:
     site.sign({1: bytes(range(32))}, expires=datetime.now(UTC) - timedelta(days=1))
     assert told(site.configure(""))["roster"] <= time.time()
