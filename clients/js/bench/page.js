@@ -3,6 +3,8 @@ import { hex, unhex } from '/clients/js/src/canonical.js';
 import { WorkerSession, clientPolicy } from 'secagg-client';
 import { madeUp } from './client.js';
 
+const scripts = (globalThis.trustedTypes ?? { createPolicy: (name, rules) => rules })
+  .createPolicy('worker', { createScriptURL: () => '/clients/js/dist/worker.js' });
 const policy = clientPolicy({ threatModel: 'semi-honest' });
 const delays = [];
 let longTasks = 0;
@@ -15,7 +17,7 @@ new PerformanceObserver((list) => { longTasks += list.getEntries().length; }).ob
 Object.assign(globalThis, {
   makeUp: (length) => { update = madeUp(length); },
   async join(offer, client) {
-    const worker = new Worker('/clients/js/dist/worker.js', { type: 'module' });
+    const worker = new Worker(scripts.createScriptURL(''), { type: 'module' });
     session = await WorkerSession.open(worker, { offer: unhex(offer), client, policy, database: 'bench' });
   },
   answer: async (message) => hex(await session.receive(unhex(message))),
