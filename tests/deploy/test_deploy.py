@@ -76,7 +76,7 @@ def test_the_image_copies_what_the_build_needs_and_starts_the_server() -> None:
     copied = [word for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for word in line.split()]
     assert [name for name in copied if not (ROOT / name).exists()] == []
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    included = re.findall(r'^"([^"/]+)/[^"]*" = "secagg/', project, re.MULTILINE)
+    included = re.findall(r'^"([^"]+)/[^"/]*" = "secagg/', project, re.MULTILINE)
     assert {*included, "secagg", "pyproject.toml", "README.md", "LICENSE"} <= set(copied)
     (words,) = re.findall(r"^CMD \[(.*)\]$", text, re.MULTILINE)
     options_of([word.strip(' "') for word in words.split(",")])
