@@ -278,10 +278,16 @@ class Played:
         """Play all rounds that are left, and return the stored sum."""
         chosen = self.cohort if clients is None else tuple(clients)
         while not isinstance(await session.next_request(chosen[0], b"", 0), Ended):
-            await self.play_round(session, chosen)
+            await asyncio.gather(*(self._send_if_asked(session, client) for client in chosen))
             await self.turned(session, chosen[0])
         await session.wait_ended()
         return read_result(await session.result())
+
+    async def _send_if_asked(self, session: HostedSession, client: int) -> None:
+        """Answer, perhaps again, unless the session has ended since: all may have answered its last round before."""
+        request = await session.next_request(client, b"", 0)
+        if isinstance(request, Request):
+            await self.give(session, client, request.round.value, self.reply(client, request))
 
     def assert_exact(self, released: ReleasedSum, contributors: Collection[int] | None = None) -> None:
         chosen = self.cohort if contributors is None else tuple(sorted(contributors))
