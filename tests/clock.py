@@ -1,4 +1,4 @@
-"""A clock that goes on by itself and can be moved: deadlines come when a test says so, however slow the machine is."""
+"""Clocks that a test moves or sets: deadlines come when it says so, however slow the machine is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class MovedClock:
-    """The event loop's clock, which a test moves on."""
+    """The event loop's clock, which goes on by itself and can be moved."""
 
     def __init__(self) -> None:
         self._offset = 0.0
@@ -32,3 +32,13 @@ class MovedClock:
                 for task in waiting:
                     task.cancel()
         return event.is_set()
+
+
+class SetClock:
+    """A wall clock, seconds since 1970, which stands unless it is set."""
+
+    def __init__(self, time: float = 1.7e9) -> None:
+        self.time = time
+
+    def __call__(self) -> float:
+        return self.time

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from secagg.errors import ParameterError
+from secagg.errors import MissingExtraError, ParameterError
 from secagg.poisoning.models import Learning, Network, network_of
+from secagg.poisoning.runner import run
 from secagg.poisoning.tasks import Examples, load_task
 
 
@@ -112,3 +115,9 @@ def test_shapes_and_beginnings_of_models() -> None:
     assert (model == Network(64, 32, 10).initial(5)).all()
     assert np.std(model[: 64 * 32]) == pytest.approx(np.sqrt(2 / 64), rel=0.1)
     assert not Network(30, 0, 2).initial(5).any()
+
+
+def test_without_data_nothing_is_begun_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'secagg\[demo\]'"):
+        run(["leak"], quick=True, version="0.1.0", workers=2)
