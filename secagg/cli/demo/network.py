@@ -127,7 +127,7 @@ class Play:
         return {
             "clients": len(self.ids),
             "entries": LENGTH,
-            "killed": self._killed,
+            "killed": {round_: self._killed[round_] for round_ in _ROUNDS if round_ in self._killed},
             **self.facts,
             "dropped": {reason.value: count for reason, count in status.dropped.items()},
             "acknowledged": sorted(self._acknowledged),
@@ -169,7 +169,9 @@ class Play:
         return server
 
     async def _client(self, client: int) -> None:
-        words = ("-m", "secagg.cli.demo.participant", str(self.directory), str(client), self.address)
+        words = ["-m", "secagg.cli.demo.participant", str(self.directory), str(client), self.address]
+        if client in self._doomed:
+            words.append(self._doomed[client])
         process = await self.start(words)
         while (line := await _line(process)) is not None:
             if "ended" in line:
@@ -192,7 +194,7 @@ class Play:
         """Start a Python process, which is killed at the end of the play."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *words),
-            stdin=DEVNULL,
+            stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
             env={**os.environ, "GRPC_VERBOSITY": "NONE", **environment},
