@@ -1,0 +1,75 @@
+"""Links in Markdown are relative to the file in the repository, so that they hold there; the site has other places."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from typing import Final
+from urllib.parse import unquote, urlsplit
+from xml.etree.ElementTree import Element
+
+from markdown import Markdown
+from markdown.extensions import Extension
+from markdown.treeprocessors import Treeprocessor
+from mkdocs.structure.files import Files
+
+from docs.making.repository import DOCS, Repository, resolved
+
+_log: Final = logging.getLogger("mkdocs.hooks.links")
+_BEFORE_MKDOCS: Final = 1  # whose own treatment of relative links, at 0, checks files and anchors
+
+
+class RepositoryLinks(Extension):
+    """Maps the links of one page after the other.
+
+    Args:
+        repository: whose files links name.
+
+    Attributes:
+        page: the place of the page whose Markdown comes next.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        super().__init__()
+        self.repository = repository
+        self.page = ""
+        self._site: dict[str, str] = {}
+
+    def begin(self, files: Files) -> None:
+        """Take notice of all that the site has."""
+        elsewhere = {place: path for path, place in self.repository.pages.items()}
+        self._site = {file.src_uri: elsewhere.get(file.src_uri, DOCS + file.src_uri) for file in files}
+
+    def sources(self) -> dict[str, str]:
+        """The paths in the repository of all pages in Markdown that are there, and their text."""
+        paths = (path for path in self._site.values() if path.endswith(".md") and path in self.repository.files)
+        return {path: (self.repository.root / path).read_text(encoding="utf-8") for path in paths}
+
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - the name that Markdown calls
+        """Take a place before mkdocs."""
+        md.treeprocessors.register(_Mapping(self, md), "repository", _BEFORE_MKDOCS)
+
+    def mapped(self, url: str) -> str:
+        """The same link, relative to the page in the site; as it is where it leaves the repository or stays on the page."""
+        scheme, host, path, _, anchor = urlsplit(url)
+        source = self._site.get(self.page)
+        if scheme or host or not path or path.startswith("/") or source is None:
+            return url
+        target = resolved(source, unquote(path))
+        place = self.repository.place(target, self._site)
+        if place is None:
+            _log.warning("%s links to %r, which is not in the repository (there: %s)", source, url, target)
+            return url
+        return posixpath.relpath(place, posixpath.dirname(self.page) or ".") + (f"#{anchor}" if anchor else "")
+
+
+class _Mapping(Treeprocessor):
+    def __init__(self, links: RepositoryLinks, md: Markdown) -> None:
+        super().__init__(md)
+        self._links = links
+
+    def run(self, root: Element) -> None:
+        for element in root.iter():
+            for attribute in ("href", "src"):
+                if (url := element.get(attribute)) is not None:
+                    element.set(attribute, self._links.mapped(url))
