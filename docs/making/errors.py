@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -70,46 +69,38 @@ def errors_page() -> str:
     parts = [
         _INTRODUCTION,
         _part(
+            "violations",
             "Violations of a server",
             f"A client raises [`PeerMisbehaved`](#{_PEER_MISBEHAVED}) with the rule that the server broke. It has "
-            "answered nothing to that message, has erased its secrets of the session, and goes on in none of it.",
-            "violations",
-            ("id", "round", "what must hold", "besides"),
+            "answered nothing to that message, has erased its secrets of the session, and goes on in none of it. Each "
+            "rule below says what must hold, and is named for its breach.",
         ),
         _part(
+            "drops",
             "Reasons to drop a client",
             "The server goes on without the client: `ClientDropped` among the events of a session, `client dropped` in "
             "the log, `dropped` in `secagg status`. Some name a client as the one to blame for the end of a session.",
-            "drops",
-            ("id", "round", "what must hold", "besides"),
         ),
         _part(
+            "hosts",
             "A host's own reasons",
             "`secagg serve`, and whoever embeds `SessionHost`, drops clients for these, too.",
-            "hosts",
-            ("id", "besides"),
         ),
         _part(
+            "aborts",
             "Reasons of an abort",
             "A session ended without a sum: `SessionAborted` among the events, `SessionAbortedError.reason`, "
             "`abort_reason` in `secagg status --json`.",
-            "aborts",
-            ("id", "round", "what must hold", "besides"),
         ),
         _part(
+            "refusals",
             "Refusals of the service",
             "Why `secagg serve` did not do what a call asked for: `ErrorDetail.reason` over gRPC and HTTP, "
-            "`ServiceError.refusal` in Python. *Again*: clients of this library try the same call again by themselves.",
-            "refusals",
-            ("name", "gRPC, HTTP", "again", "besides"),
+            "`ServiceError.refusal` in Python. Where it says *again*, clients of this library try the same call again "
+            "by themselves.",
         ),
-        _part(
-            "Exceptions",
-            "Whatever the library raises on purpose is a `SecAggError`.",
-            "exceptions",
-            ("class", "is a", "what it says", "besides"),
-        ),
-        _part("Exit codes", "", "exits", ("code", "besides")),
+        _part("exceptions", "Exceptions", "Whatever the library raises on purpose is a `SecAggError`."),
+        _part("exits", "Exit codes", "How a `secagg` command ends."),
     ]
     return "\n".join(parts)
 
@@ -207,43 +198,44 @@ def _defined() -> Iterator[tuple[str, type[Exception]]]:
                 yield f"{module}.{name}", getattr(importlib.import_module(module), name)
 
 
-def _part(title: str, introduction: str, part: str, head: tuple[str, ...]) -> str:
-    groups = [group for group in remedies() if group.part == part]
-    sections = [f"## {title}\n", *([f"{introduction}\n"] if introduction else [])]
-    for group in groups:
-        cells = [_cells(part, each, group.each.get(each, "")) for each in group.ids]
-        # A column that no id of the group has anything in is left out.
-        kept = [column for column in range(len(head)) if any(row[column] for row in cells)]
-        sections += [
-            f"### {group.title}\n",
-            _table([head[column] for column in kept], [[row[column] for column in kept] for row in cells]),
-            f"**Probably caused by.** {group.who}\n",
-            f"**Now.** {group.do}\n",
-        ]
+def _part(part: str, title: str, introduction: str) -> str:
+    sections = [f"## {title}\n", f"{introduction}\n"]
+    for group in remedies():
+        if group.part == part:
+            items = [f"- {_said(part, each)}{_note(group, each)}" for each in group.ids]
+            sections += [
+                f"### {group.title}\n",
+                f"**Probably caused by.** {group.who}\n",
+                f"**Now.** {group.do}\n",
+                "\n".join(items) + "\n",
+            ]
     return "\n".join(sections)
 
 
-def _cells(part: str, each: str, note: str) -> list[str]:
+def _note(group: Group, each: str) -> str:
+    return f"<br>{group.each[each]}" if each in group.each else ""
+
+
+def _said(part: str, each: str) -> str:
+    """An id, and what is known about it without the remedies."""
     anchor = f'<a id="{each}"></a>'
     if part == "exits":
-        return [f'<a id="exit-{each}"></a>{each}', note]
+        return f'<a id="exit-{each}"></a>**{each}**'
     if part == "hosts":
-        return [f"{anchor}{each}<br>`{HostReason(each).name}`", note]
+        return f"{anchor}**{each}** `{HostReason(each).name}`"
     if part == "refusals":
         refusal = next(known for known in CARRIED if known.value == each)
-        carried = CARRIED[refusal]
-        again = "yes" if CallRefusedError(refusal, "").retry else ""
-        return [f"{anchor}`{each}`", f"`{carried.code}`, {carried.http}", again, note]
+        again = ", *again*" if CallRefusedError(refusal, "").retry else ""
+        return f"{anchor}`{each}`: gRPC {CARRIED[refusal].code}, HTTP {CARRIED[refusal].http}{again}"
     if part == "exceptions":
         found = exceptions()[each]
         module, _, name = each.rpartition(".")
         above = ", ".join(f"`{base.__name__}`" for base in found.__bases__)
         meaning = " ".join((found.__doc__ or "").split("\n\n")[0].split())
-        return [f"{anchor}`{name}`<br>`{module}`", above, meaning, note]
+        return f"{anchor}`{name}` ({above}; `{module}`): {meaning}"
     rule = rules()[each]
-    row = f"{anchor}[{each}]({_UP}{SPECIFICATION}#{each})<br>`{rule.name}`"
-    reported = "" if rule.error in _USUAL else f"Reported as {rule.error}."
-    return [row, rule.round, rule.rule, " ".join(filter(None, (note, reported)))]
+    reported = "" if rule.error in _USUAL else f" Reported as {rule.error}."
+    return f"{anchor}**{each}** `{rule.name}` ([{rule.round}]({_UP}{SPECIFICATION}#{each})): {rule.rule}{reported}"
 
 
 def _linked(rule: str) -> str:
@@ -258,8 +250,3 @@ def _headings() -> Mapping[str, str]:
     text = (ROOT / SPECIFICATION).read_text(encoding="utf-8")
     found = re.findall(r"^#+ (§(\d+(?:\.\d+)?) .*)$", text, re.MULTILINE)
     return {number: re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title, number in found}
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = (f"| {' | '.join(cells)} |" for cells in chain([head, ["---"] * len(head)], rows))
-    return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 """How the picture of a session looks and moves: its style sheet, in light, in dark, and with or without motion.
 
 Classes with the number of a round: `a`, what is asked goes down; `s`, what is said goes up; `r`, it has arrived; `n`,
-this round is on. All of them belong to one timeline, which rests at its end and begins anew.
+this round is on. All of them belong to one timeline, which begins and ends with the whole picture.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ ARROW: Final = 28
 """How far a message goes."""
 _SECONDS: Final = 27.0
 _ROUND_SECONDS: Final = 4.0
-_FIRST: Final = 0.6
+_WHOLE: Final = 2.0  # what a viewer shows that stops at the beginning
+_FIRST: Final = 2.7
 _LIGHT: Final = """
 .card,.base{fill:#fff}.card{stroke:#d0d7de}.now{fill:#f1effc;opacity:0}.server{fill:#e7e3fa;stroke:#6a5acd}
 text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#1f2328}.mid,.who,.lost{text-anchor:middle}
@@ -65,9 +66,8 @@ def _travel(kind: str, number: int, start: float, end: float, way: int) -> str:
 
 
 def _appear(number: int, start: float) -> str:
-    return _animation(
-        "r", number, f"0%,{_percent(start)}{{opacity:0}}{_percent(start + 0.4)},to{{opacity:1}}", "linear"
-    )
+    shown, hidden = f"0%,{_percent(_WHOLE)}{{opacity:1}}", f"{_percent(_WHOLE + 0.3)},{_percent(start)}{{opacity:0}}"
+    return _animation("r", number, f"{shown}{hidden}{_percent(start + 0.4)},to{{opacity:1}}", "linear")
 
 
 def _glow(number: int, begin: float) -> str:
