@@ -11,7 +11,7 @@ from secagg.bench.published import CITATION, TIMES, PublishedTime
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import Report, Row, TargetOn
 from secagg.bench.suites.scaling import SERIES, series_of
-from secagg.bench.targets import TARGETS, Target
+from secagg.bench.targets import HEADLINES, TARGETS, Target
 
 _NONE: Final = "–"
 _NOTES: Final = "Times are CPU time. A ratio above 1 beats what it is compared with; floors are of the same run."
@@ -26,7 +26,14 @@ def targets_table(report: Report, *, absent: bool = True) -> str:
     """
     rows = {row.key: row for row in report.rows}
     lines = [_target_line(target, rows.get(target.key)) for target in TARGETS if absent or target.key in rows]
-    return _table(("work", "measured", "floor or peer", "ratio", "target", "reached"), lines, right=(1, 3))
+    return _targets(lines)
+
+
+def headlines(report: Report) -> str:
+    """The few targets of a page for the first minute, and where they were measured."""
+    rows = {row.key: row for row in report.rows}
+    lines = [_target_line(target, rows.get(target.key)) for target in TARGETS if target.key in HEADLINES]
+    return f"{_targets(lines)}\n\n{machine_line(report)} {_NOTES}"
 
 
 def paper_table(report: Report) -> str:
@@ -156,6 +163,7 @@ def everything(report: Report) -> str:
 
 BLOCKS: Final[Mapping[str, Callable[[Report], str]]] = MappingProxyType(
     {
+        "headlines": headlines,
         "summary": summary,
         "targets": targets_table,
         "paper": paper_table,
@@ -173,6 +181,10 @@ def _key_of(case: PublishedTime) -> tuple[str, str]:
     if case.party == "client":
         return "round", ClientCase(case.clients, PAPER_LENGTH).name
     return "server", ServerCase(case.clients, PAPER_LENGTH, case.dropped).name  # suite 0x0001: AES, as in the paper
+
+
+def _targets(lines: Iterable[Sequence[str]]) -> str:
+    return _table(("work", "measured", "floor or peer", "ratio", "target", "reached"), lines, right=(1, 3))
 
 
 def _target_line(target: Target, row: Row | None) -> tuple[str, ...]:

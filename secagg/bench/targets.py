@@ -380,6 +380,16 @@ TARGETS: Final = (
     ),
 )
 
+HEADLINES: Final = frozenset(
+    {
+        ("round", ClientCase(FLOWER_CLIENTS, FLOWER_LENGTH).name),
+        ("server", unmask_name(FLOWER_CLIENTS, FLOWER_LENGTH, FLOWER_DROPPED)),
+        ("server", ServerCase(1000, PAPER_LENGTH, 30).name),
+        ("upload", upload_name(1 << 10, 1 << 20)),
+    }
+)
+"""Keys of the rows that a page for the first minute shows: the library beside another one, and beside the paper."""
+
 
 def judge(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Fill in peers, targets and verdicts; what a row compares with may stand anywhere in the run."""

@@ -12,8 +12,8 @@ from secagg.bench.plan import FULL, Leavers
 from secagg.bench.published import EXPANSIONS, TIMES, published_expansion, published_time
 from secagg.bench.registry import SUITES
 from secagg.bench.rows import Better, Row, TargetOn, measured_row, skipped_row
-from secagg.bench.tables import paper_table, targets_table
-from secagg.bench.targets import TARGETS, Target, judge, unmask_name, upload_name
+from secagg.bench.tables import headlines, paper_table, targets_table
+from secagg.bench.targets import HEADLINES, TARGETS, Target, judge, unmask_name, upload_name
 from tests.bench.conftest import report_of, time_row
 
 
@@ -57,6 +57,16 @@ def test_every_target_has_its_benchmark_in_a_full_run() -> None:
     assert set(keys) <= _full_names()
     assert {target.peer for target in TARGETS if isinstance(target.peer, tuple)} <= _full_names()
     assert {suite for suite, _ in keys} <= set(SUITES)
+
+
+def test_a_first_page_has_four_of_the_targets_and_those_alone() -> None:
+    assert len(HEADLINES) == 4
+    lines = headlines(report_of()).splitlines()
+    shown = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")][2:]
+    assert shown == [target.work for target in TARGETS if target.key in HEADLINES]
+    assert len(shown) == 4
+    every = set(targets_table(report_of()).splitlines())
+    assert {line for line in lines if line.startswith("|")} <= every
 
 
 def test_the_targets_are_those_that_were_set() -> None:

@@ -108,7 +108,7 @@ def test_a_page_keeps_its_tables_when_results_lack_a_suite(run: Run, tmp_path: P
 def test_the_readme_has_no_table_of_this_tool(run: Run, made: str, tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text((Path(__file__).resolve().parents[2] / "README.md").read_text())
-    assert "no table is called 'summary'" in run("poisoning", "table", made, "--into", str(page)).err
+    assert "no table is called 'headlines'" in run("poisoning", "table", made, "--into", str(page)).err
 
 
 def test_without_matplotlib_it_is_one_sentence(
