@@ -41,9 +41,9 @@ test-cluster: $(STAMP)
 soak: $(STAMP)
 	GRPC_VERBOSITY=NONE $(BIN)/python -m tests.faults.soak --json build/soak.json
 
-# Memory and time of `secagg serve` under 100 clients with 10^6 entries; fills the table of docs/operations.md.
+# Memory and time of `secagg serve` under 100 clients with 10^6 entries; fills the tables of docs/how_to/sizing.md.
 bench-network: $(STAMP)
-	$(BIN)/python -m bench.network --json bench/results/network.json --into docs/operations.md
+	$(BIN)/python -m bench.network --json bench/results/network.json --into docs/how_to/sizing.md
 
 # The wheel, the source distribution, and the wheel of the test vectors, in build/dist.
 packages: $(STAMP)
@@ -169,10 +169,10 @@ ray-env:
 test-ray: ray-env
 	$(RAY)/pytest tests/ray
 
-# Masks with one and two workers of Ray: the table of docs/operations.md.
+# Masks with one and two workers of Ray: the table of docs/how_to/sizing.md.
 bench-ray: ray-env
 	$(RAY)/pip install --quiet --disable-pip-version-check 'pyperf>=2.8,<3'
-	$(RAY)/python -m bench.cluster --json bench/results/cluster.json --into docs/operations.md
+	$(RAY)/python -m bench.cluster --json bench/results/cluster.json --into docs/how_to/sizing.md
 
 # Somebody else's robust rules, which ours are held against. Without what it trains with: several GB, for rules in NumPy.
 BYZFL := build/byzfl/bin

@@ -1,6 +1,6 @@
 """What a cluster of Ray gives: masks with one and with two workers on this machine, and what 64 cores would need.
 
-    python -m bench.cluster --json bench/results/cluster.json --into docs/operations.md
+    python -m bench.cluster --json bench/results/cluster.json --into docs/how_to/sizing.md
 
 In an environment with Ray (`make ray-env`). The last rows are computed from what the first ones measured, and say so.
 """
@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 
 import secagg
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from secagg.bench.blocks import write_into
 from secagg.bench.cost import WORD_BYTES, Cost, SessionShape, server_cost
 from secagg.bench.machine import describe_machine, load
@@ -137,7 +137,7 @@ def split(cost: Cost) -> tuple[float, float]:
 
 
 def table(report: Report) -> str:
-    """The block of docs/operations.md."""
+    """The block of docs/how_to/sizing.md."""
     lines = ["| what | wall time | beside the server's own thread |", "|---|---:|---:|"]
     for row in report.rows:
         digits = 2 if row.unit == "GB/s" else 0
@@ -148,7 +148,7 @@ def table(report: Report) -> str:
     lines += [
         "",
         f"Computed, not measured: n = {last['clients']:,}, d = {last['entries']:,} entries of 16 bits, "
-        f"{last['degree']} neighbours, {last['lost']:,} clients leave; the formula of docs/performance.md at the rates "
+        f"{last['degree']} neighbours, {last['lost']:,} clients leave; the formula above at the rates "
         f"of this run, each core of the cluster worth {share:.2f} of the server's own thread. {moved:.0f} GB go "
         "through the network, both ways together.",
         "",
@@ -174,7 +174,7 @@ def main(words: Sequence[str]) -> None:
         write_report(Report(date, secagg.__version__, False, machine, (*rows, *computed(rows, rates))), chosen.json)
     report = read_report(chosen.json)
     for page in chosen.into:
-        write_into(page, report, {"cluster": table}, OPERATIONS)
+        write_into(page, report, {"cluster": table}, OWN_RUNS)
     print(table(report))
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secagg
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from secagg.bench.blocks import write_into
 from secagg.bench.machine import describe_machine, load
 from secagg.bench.rows import Better, Report, Scalar, measured_row, read_report, write_report
@@ -244,7 +244,7 @@ def main(words: Sequence[str]) -> None:
         write_report(report_of(found, date, machine), chosen.json)
     report = read_report(chosen.json)
     for page in chosen.into:
-        write_into(page, report, {"failover": table}, OPERATIONS)
+        write_into(page, report, {"failover": table}, OWN_RUNS)
     print(table(report))
 
 

@@ -1,7 +1,7 @@
 """`secagg serve` under many clients: is the sum exact, how much memory and CPU time does the server need, how many
 sessions can it keep?
 
-    python -m bench.network --json bench/results/network.json --into docs/operations.md --baseline ../earlier
+    python -m bench.network --json bench/results/network.json --into docs/how_to/sizing.md --baseline ../earlier
 
 With a checkout of an earlier release, its server and clients play the same sessions in turn with those of this one.
 
@@ -30,7 +30,7 @@ import numpy as np
 
 import secagg
 from bench.many_sessions import Kept, measure_kept
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from bench.players import HIGHEST, input_of
 from bench.processes import ROOT, cpu_seconds_of, line_of, memory_of, start
 from secagg.bench.blocks import write_into
@@ -161,7 +161,7 @@ def rows_of(results: Sequence[tuple[Case, Measured]]) -> tuple[Row, ...]:
 
 
 def table(report: Report) -> str:
-    """The block of docs/operations.md."""
+    """The block of docs/how_to/sizing.md."""
     slope = next(row.measured for row in report.rows if row.name == _SLOPE) or 0.0
     lines = [
         "| clients | entries | session vector | sum | wall time | server's CPU time | peak above its start "
@@ -232,7 +232,7 @@ def rows_of_kept(sessions: int, empty: Sequence[Kept], full: Sequence[Kept]) -> 
 
 
 def speed_table(report: Report) -> str:
-    """The block of docs/operations.md about CPU time and many sessions."""
+    """The block of docs/how_to/sizing.md about CPU time and many sessions."""
     lines = ["| what | measured | an earlier release | share of it |", "|---|---:|---:|---:|"]
     for row in report.rows:
         if row.measured is None or not row.name.startswith((_CPU, _START, _STATUS)):
@@ -289,7 +289,7 @@ def main(words: Sequence[str]) -> None:
                 write_report(Report(date, secagg.__version__, False, machine, every), chosen.json)
     report = read_report(chosen.json)
     for page in chosen.into:
-        write_into(page, report, {"network": table, "service": speed_table}, OPERATIONS)
+        write_into(page, report, {"network": table, "service": speed_table}, OWN_RUNS)
     print(table(report))
     print(speed_table(report))
 

@@ -1,7 +1,7 @@
-"""Which blocks of docs/operations.md have their figures from runs of their own: each run leaves those of the others."""
+"""Which blocks of pages have their figures from runs of their own: each run leaves those of the others."""
 
 from __future__ import annotations
 
 from typing import Final
 
-OPERATIONS: Final = ("network", "service", "failover", "many", "cluster")
+OWN_RUNS: Final = ("network", "service", "failover", "many", "cluster")

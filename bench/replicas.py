@@ -1,6 +1,6 @@
 """What it costs to be many: sessions a second of three `secagg serve` behind HAProxy over PostgreSQL, and of one.
 
-    python -m bench.replicas --json bench/results/replicas.json --into docs/operations.md
+    python -m bench.replicas --json bench/results/replicas.json --into docs/how_to/sizing.md
 
 The same sessions, played in turn by the same number of client processes, all at once, on the cores that the clients
 have, too: with one process over SQLite, with one over PostgreSQL, and with three behind HAProxy. The first two say what
@@ -28,7 +28,7 @@ from typing import Any, Final
 import numpy as np
 
 import secagg
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from bench.players import HIGHEST, input_of
 from bench.processes import ROOT, cpu_seconds_of, line_of
 from secagg.bench.blocks import write_into
@@ -214,7 +214,7 @@ def rows_of(work: Work, found: Mapping[Setting, Sequence[Played]]) -> tuple[Row,
 
 
 def table(report: Report) -> str:
-    """The block of docs/operations.md."""
+    """The block of docs/how_to/sizing.md."""
     lines = [
         "| who serves | sessions a second | beside one, SQLite | beside one, PostgreSQL | CPU time of the servers |",
         "|---|---:|---:|---:|---:|",
@@ -263,7 +263,7 @@ def main(words: Sequence[str]) -> None:
         write_report(Report(date, secagg.__version__, False, machine, rows_of(work, found)), chosen.json)
     report = read_report(chosen.json)
     for page in chosen.into:
-        write_into(page, report, {"many": table}, OPERATIONS)
+        write_into(page, report, {"many": table}, OWN_RUNS)
     print(table(report))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cluster import COMPUTED, CORES, computed, large, name_of, split, table
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from bench.processes import ROOT
 from secagg.bench.blocks import fill_blocks
 from secagg.bench.cost import server_cost
@@ -51,5 +51,5 @@ def test_the_table_says_what_is_computed(tmp_path: Path) -> None:
 
 def test_the_page_has_the_recorded_figures() -> None:
     recorded = read_report(ROOT / "bench/results/cluster.json")
-    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert fill_blocks(page, recorded, {"cluster": table}, OPERATIONS) == page
+    page = (ROOT / "docs/how_to/sizing.md").read_text(encoding="utf-8")
+    assert fill_blocks(page, recorded, {"cluster": table}, OWN_RUNS) == page

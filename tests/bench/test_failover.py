@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.failover import TARGET_SECONDS, measure, report_of, table
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from bench.processes import ROOT
 from secagg.bench.blocks import fill_blocks
 from secagg.bench.rows import read_report, write_report
@@ -28,7 +28,7 @@ def test_the_sentence_has_all_that_was_measured(tmp_path: Path) -> None:
 def test_the_page_has_the_recorded_figures_and_the_round_went_on_in_time() -> None:
     recorded = read_report(ROOT / "bench/results/failover.json")
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert fill_blocks(page, recorded, {"failover": table}, OPERATIONS) == page
+    assert fill_blocks(page, recorded, {"failover": table}, OWN_RUNS) == page
     samples = recorded.rows[0].samples
     assert len(samples) >= 20
     assert max(samples) <= TARGET_SECONDS

@@ -9,7 +9,7 @@ import pytest
 
 from bench.many_sessions import Kept, measure_kept
 from bench.network import Case, Measured, measure, measure_cpu, rows_of, rows_of_kept, speed_table, table
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from bench.processes import ROOT
 from secagg.bench.blocks import fill_blocks
 from secagg.bench.rows import Report, read_report, write_report
@@ -78,8 +78,8 @@ def test_a_wrong_sum_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_page_has_the_recorded_figures() -> None:
     recorded = read_report(ROOT / "bench/results/network.json")
-    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert fill_blocks(page, recorded, {"network": table, "service": speed_table}, OPERATIONS) == page
+    page = (ROOT / "docs/how_to/sizing.md").read_text(encoding="utf-8")
+    assert fill_blocks(page, recorded, {"network": table, "service": speed_table}, OWN_RUNS) == page
     slope = next(row for row in reversed(recorded.rows) if row.unit == "session vectors")
     assert slope.unit == "session vectors"
     assert slope.measured is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.pages import OPERATIONS
+from bench.pages import OWN_RUNS
 from bench.processes import ROOT
 from bench.replicas import ALONE, MANY, OVER_POSTGRES, Played, Work, measure, rows_of, table
 from secagg.bench.blocks import fill_blocks
@@ -37,8 +37,8 @@ def test_the_table_has_shares_of_one_process(tmp_path: Path) -> None:
 
 def test_the_page_has_the_recorded_figures() -> None:
     recorded = read_report(ROOT / "bench/results/replicas.json")
-    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert fill_blocks(page, recorded, {"many": table}, OPERATIONS) == page
+    page = (ROOT / "docs/how_to/sizing.md").read_text(encoding="utf-8")
+    assert fill_blocks(page, recorded, {"many": table}, OWN_RUNS) == page
 
 
 def test_sessions_of_one_process_are_exact_and_measured() -> None:

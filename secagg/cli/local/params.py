@@ -22,7 +22,7 @@ from secagg.parameters.session import default_minimum
 
 _COST_HELP: Final = (
     "Also compute what a session costs: bytes, masks, X25519 operations, shares, and CPU time at the rates of --rates. "
-    "The formula stands in docs/performance.md."
+    "The formula stands in docs/how_to/sizing.md."
 )
 _OF_CELLS: Final = ("malicious", "rule", "failure", "floor")
 _OF_A_GRAPH: Final = ("topology", "security_bits", "correctness_bits", "cost", "length", "bits", "suite", "rates")

@@ -25,7 +25,8 @@ from secagg.identity.keys import create_identity
 from secagg.parameters.suite_ids import HYBRID_SUITES
 from secagg.transport import grpc as service
 
-OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+OPERATIONS, ROSTERS = ((DOCS / page).read_text(encoding="utf-8") for page in ("operations.md", "how_to/rosters.md"))
 COMMANDS = ("keygen", "enroll", "invite", "serve", "accept", "join", "status", "result")
 
 
@@ -37,18 +38,18 @@ def test_every_command_has_json_and_help(run: Any, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_stands_in_the_operators_page(command: str) -> None:
-    assert f"secagg {command} --" in OPERATIONS
+def test_every_command_stands_in_the_operators_pages(command: str) -> None:
+    assert f"secagg {command} --" in OPERATIONS + ROSTERS
 
 
 SESSIONS = [f"session {command}" for command in ("create", "list", "watch", "page", "abort", "drop", "discard")]
 
 
 @pytest.mark.parametrize("command", ["join", "status", "result", "enroll", "invite", "accept", "keygen", *SESSIONS])
-def test_every_option_that_the_page_names_exists(run: Any, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_option_that_the_pages_name_exists(run: Any, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     known = set(re.findall(r"--[a-z-]+", run(*command.split(), "--help").out))
-    text = OPERATIONS.replace("\\\n", " ")
+    text = (OPERATIONS + ROSTERS).replace("\\\n", " ")
     lines = [line.split("#")[0] for line in text.splitlines() if line.startswith(f"secagg {command} ")]
     assert lines != []
     assert {option for line in lines for option in re.findall(r"(?<= )--[a-z-]+", line)} <= known
