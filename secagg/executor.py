@@ -74,7 +74,7 @@ class Troubled(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InlineExecutor:
-    """Does the pieces in order, in the thread that asks: the default."""
+    """An `Executor` in the calling thread."""
 
     def run(
         self, job: Job, target: Words, pieces: Sequence[range], done: Callable[[range], None] | None = None

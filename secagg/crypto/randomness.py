@@ -17,12 +17,22 @@ class RandomSource(Protocol):
     """Gives out fresh, independent, uniformly random bytes."""
 
     def secret(self, length: int) -> SecretBytes:
-        """Draw `length` bytes; raises ParameterError when `length` is below 1."""
+        """Draw secret bytes.
+
+        Args:
+            length: how many bytes, at least 1.
+
+        Raises:
+            ParameterError: `length` is below 1.
+        """
         ...
 
 
 def check_length(length: int) -> None:
     """Refuse a draw of no bytes: an empty secret is always a mistake of the caller.
+
+    Args:
+        length: how many bytes are asked for.
 
     Raises:
         ParameterError: `length` is below 1.
@@ -32,12 +42,12 @@ def check_length(length: int) -> None:
 
 
 class SystemRandomSource:
-    """The operating system's generator (`os.urandom`)."""
+    """The operating system's generator (`os.urandom`), a `RandomSource`."""
 
     __slots__ = ()
 
     def secret(self, length: int) -> SecretBytes:
-        """Draw `length` bytes; raises ParameterError when `length` is below 1."""
+        """Draw secret bytes."""
         check_length(length)
         return SecretBytes(os.urandom(length))
 

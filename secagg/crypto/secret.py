@@ -40,6 +40,9 @@ class SecretBytes:
     Two secrets compare in constant time (their lengths are public). A secret is not hashable, copyable or
     picklable, and its repr shows its length only.
 
+    Args:
+        data: what is copied; wiping the original is up to its owner.
+
     Raises:
         ParameterError: `data` is not a bytes, bytearray or memoryview.
     """

@@ -48,16 +48,31 @@ class IdentityKey:
 
     @classmethod
     def generate(cls, randomness: RandomSource = _SYSTEM_RANDOMNESS) -> IdentityKey:
-        """Draw a fresh key."""
+        """Draw a fresh key.
+
+        Args:
+            randomness: source of the 32 private bytes; the operating system's unless a test says otherwise.
+        """
         return cls(randomness.secret(SEED_BYTES))
 
     @classmethod
     def from_seed(cls, seed: SecretBytes) -> IdentityKey:
-        """Take the key with these 32 private bytes; raises ParameterError for another length."""
+        """Return the key with these private bytes.
+
+        Args:
+            seed: 32 bytes, as `seed` of a key has them.
+
+        Raises:
+            ParameterError: another length.
+        """
         return cls(seed)
 
     def sign(self, message: bytes) -> bytes:
-        """Return the 64-byte signature of `message`."""
+        """Return the 64-byte signature of `message`.
+
+        Args:
+            message: any bytes, of any length.
+        """
         # The public half is our own: with a caller's, two signatures of one message would reveal the key.
         return crypto_sign(message, bytes(self.seed.expose()) + self.public)[:SIGNATURE_BYTES]
 

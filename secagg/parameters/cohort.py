@@ -67,6 +67,9 @@ def unpack_ids(data: bytes) -> tuple[ClientId, ...]:
 def check_client_id(client: object) -> ClientId:
     """Return a client id as a plain int.
 
+    Args:
+        client: what somebody gave as one; a NumPy integer passes, a truth value does not.
+
     Raises:
         ParameterError: not an integer, or outside 0 .. 2^64-1.
     """
@@ -84,6 +87,9 @@ def client_id(name: str) -> ClientId:
 
     The same on every machine. Two of n names share an id with a probability below n^2/2^65, and
     `SessionParameters.choose` and rosters refuse an id that stands there twice.
+
+    Args:
+        name: any text that is not empty; upper and lower case differ.
 
     Raises:
         ParameterError: no text, or an empty one.

@@ -33,7 +33,14 @@ SMALL_COHORT: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class GraphChoice:
-    """A graph and a threshold, with the argument for them in words."""
+    """A graph and a threshold, with the argument for them in words.
+
+    Attributes:
+        topology: complete, sparse or chosen.
+        degree: neighbours of a client; holders that each draws in a chosen graph.
+        threshold: shares that rebuild a secret.
+        reason: the argument, in sentences.
+    """
 
     topology: TopologyKind
     degree: int
@@ -54,6 +61,14 @@ def graph_parameters(
     The degree counts the holders of a client's shares. Where t1 = 0 and t2 = 1 the published rule answers
     threshold 2, although correctness allows only 1; :func:`choose_graph` takes a larger degree there.
 
+    Args:
+        clients: size of the cohort, 2 .. 2^40.
+        max_corrupt: fraction of the cohort that may collude with the server, below 1.
+        max_dropout: fraction of the cohort that may leave, below 1.
+        threat_model: "semi-honest"; sessions refuse a sparse graph in the active model.
+        security_bits: privacy fails with a probability below 2^-security_bits.
+        correctness_bits: the sum is lost to unlucky dropouts with a probability below 2^-correctness_bits.
+
     Raises:
         ParameterError: a value is out of range, or no even degree below n and MAX_SHARE_HOLDERS qualifies.
 
@@ -66,6 +81,12 @@ def graph_parameters(
 
 def complete_threshold(clients: int, max_corrupt: float, max_dropout: float, threat_model: ThreatModel | str) -> int:
     """Return the default threshold of the complete graph, clipped into what the model allows (§2.4).
+
+    Args:
+        clients: size of the cohort.
+        max_corrupt: fraction of the cohort that may collude with the server, below 1.
+        max_dropout: fraction of the cohort that may leave, below 1.
+        threat_model: "semi-honest" or "active".
 
     Raises:
         ParameterError: a value is out of range, there are more than MAX_SHARE_HOLDERS holders, or no

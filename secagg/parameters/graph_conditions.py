@@ -39,15 +39,20 @@ class ThreatModel(StrEnum):
     """What the server and the corrupt clients may do (Specification §1)."""
 
     SEMI_HONEST = "semi-honest"
+    """Everybody follows the protocol; the server and corrupt clients put together what they see."""
     ACTIVE = "active"
+    """The server and corrupt clients may do anything; keys are signed against a roster."""
 
 
 class TopologyKind(StrEnum):
     """Who are neighbours (Specification §2.5); `CHOSEN` is experimental and taken only where it is named."""
 
     COMPLETE = "complete"
+    """Every two clients."""
     SPARSE = "sparse"
+    """A regular Harary graph over a random ring, which the server draws; in the semi-honest model only."""
     CHOSEN = "chosen"
+    """Each client draws its holders; in the active model only."""
 
 
 def threshold_resists(

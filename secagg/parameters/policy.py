@@ -159,12 +159,21 @@ class ClientPolicy:
             raise ParameterError("a policy without suites refuses every session; list at least one")
 
     def corrupt_clients(self, clients: int, model: ThreatModel) -> int:
-        """Return how many clients of a cohort of this size may be corrupt, as far as this client believes."""
+        """Return how many clients of a cohort of this size may be corrupt, as far as this client believes.
+
+        Args:
+            clients: size of the cohort.
+            model: that of the session; it decides the default of `max_corrupt`.
+        """
         of_fraction = count_of(clients, "max_corrupt", self.corrupt_in(model))
         return min(max(of_fraction, self.max_corrupt_clients or 0), clients - 1)
 
     def corrupt_in(self, model: ThreatModel) -> float:
-        """Return the fraction of a cohort that may be corrupt, as far as this client believes."""
+        """Return the fraction of a cohort that may be corrupt, as far as this client believes.
+
+        Args:
+            model: that of the session; it decides the default of `max_corrupt`.
+        """
         if self.max_corrupt is not None:
             return self.max_corrupt
         return DEFAULT_ACTIVE_MAX_CORRUPT if model is ThreatModel.ACTIVE else 0.0

@@ -113,7 +113,11 @@ class SessionParameters:
         )
 
     def includes(self, client: ClientId) -> bool:
-        """Whether a client is in the cohort."""
+        """Whether a client is in the cohort.
+
+        Args:
+            client: any id.
+        """
         position = bisect_left(self.cohort, client)
         return position < len(self.cohort) and self.cohort[position] == client
 
@@ -226,7 +230,11 @@ class SessionParameters:
         )
 
     def renews(self, earlier: SessionParameters) -> bool:
-        """Whether these are what `earlier.renew(exclude=...)` returns for some clients, at least one."""
+        """Whether these are what `earlier.renew(exclude=...)` returns for some clients, at least one.
+
+        Args:
+            earlier: parameters of the session before.
+        """
         same = replace(self, cohort=earlier.cohort, topology=earlier.topology, nonce=earlier.nonce)
         graph, before = self.topology, earlier.topology
         return (
@@ -284,6 +292,9 @@ class SessionParameters:
     @classmethod
     def decode(cls, data: bytes) -> SessionParameters:
         """Read what :meth:`encode` wrote.
+
+        Args:
+            data: canonical bytes (Specification §2.2).
 
         Raises:
             DecodeError: bytes that are no canonical parameters.

@@ -16,9 +16,13 @@ class SuiteId(IntEnum):
     """The suites of protocol version 1; those from 0x0100 to 0x01FF are hybrids of X25519 and ML-KEM-768."""
 
     X25519_AES128CTR = 0x0001
+    """X25519 and masks of AES-128 in counter mode: every installation has it."""
     X25519_AEGIS128X2 = 0x0002
+    """X25519 and masks of AEGIS-128X2, which are faster; needs the extra `fast` at every party."""
     X25519_MLKEM768_AES128CTR = 0x0101
+    """Suite 0x0001 with ML-KEM-768 beside X25519."""
     X25519_MLKEM768_AEGIS128X2 = 0x0102
+    """Suite 0x0002 with ML-KEM-768 beside X25519."""
 
     @property
     def hybrid(self) -> bool:

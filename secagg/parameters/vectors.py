@@ -46,6 +46,9 @@ class FixedPoint:
     Level k is the number k * clip / top: zero and both bounds are levels, and whatever is a level is returned as
     it is. Other numbers are off by at most half a step (nearest) or a step (stochastic); a step is clip / top.
 
+    Args:
+        length: number of entries of a flat array; or `shape`.
+
     Attributes:
         shape: shape of each client's array and of the result; `length=n` is short for `shape=(n,)`.
         clip: largest magnitude that is encoded unchanged; from 2^-512 to 2^512.
@@ -58,7 +61,9 @@ class FixedPoint:
     """
 
     KIND: ClassVar[int] = 1
+    """Its number in canonical bytes (Specification §2.2)."""
     DEFAULT_BITS: ClassVar[int] = 16
+    """Bits of an entry where nothing else is said."""
 
     shape: tuple[int, ...]
     clip: float
@@ -136,12 +141,24 @@ class FixedPoint:
         return self.aggregate == "mean"
 
     def largest_sum(self, clients: int, max_weight: int) -> int:
-        """Return the largest sum of one field over `clients` clients of weight up to `max_weight`."""
+        """Return the largest sum of one field over `clients` clients of weight up to `max_weight`.
+
+        Args:
+            clients: how many are summed, at least 1.
+            max_weight: largest weight of one client, at least 1.
+
+        Raises:
+            ParameterError: a number below 1, or no whole number.
+        """
         clients, max_weight = _counts(clients, max_weight)
         return clients * self.largest * (max_weight if self.weighted else 1)
 
     def field_width(self, clients: int, max_weight: int) -> int:
         """Return the bits that hold `largest_sum`, 1 .. 64.
+
+        Args:
+            clients: how many are summed, at least 1.
+            max_weight: largest weight of one client, at least 1.
 
         Raises:
             ParameterError: more than 64 bits are needed.
@@ -157,7 +174,11 @@ class FixedPoint:
         return width
 
     def write(self, writer: Writer) -> None:
-        """Append the canonical bytes (Specification §2.2)."""
+        """Append the canonical bytes (Specification §2.2).
+
+        Args:
+            writer: takes the fields in their order.
+        """
         _write_shape(writer, self.shape)
         writer.data(struct.pack(">d", self.clip))
         writer.integer(self.bits)
@@ -167,6 +188,9 @@ class FixedPoint:
     @classmethod
     def read(cls, reader: Reader) -> FixedPoint:
         """Read what `write` wrote.
+
+        Args:
+            reader: stands at the first field.
 
         Raises:
             DecodeError: anything else.
@@ -186,6 +210,9 @@ class FixedPoint:
 class Integers:
     """Whole numbers in [low, high] (counts, histograms); always summed, always exact, never clipped.
 
+    Args:
+        length: number of entries of a flat array; or `shape`.
+
     Attributes:
         low: smallest entry; 64-bit signed.
         high: largest entry, above low; 64-bit signed.
@@ -196,6 +223,7 @@ class Integers:
     """
 
     KIND: ClassVar[int] = 2
+    """Its number in canonical bytes (Specification §2.2)."""
 
     low: int
     high: int
@@ -235,12 +263,24 @@ class Integers:
         return False
 
     def largest_sum(self, clients: int, max_weight: int) -> int:
-        """Return the largest encoded sum of one field over `clients` clients."""
+        """Return the largest encoded sum of one field over `clients` clients.
+
+        Args:
+            clients: how many are summed, at least 1.
+            max_weight: at least 1; nothing depends on it, since entries are not weighted.
+
+        Raises:
+            ParameterError: a number below 1, or no whole number.
+        """
         clients, _ = _counts(clients, max_weight)
         return clients * self.largest
 
     def field_width(self, clients: int, max_weight: int) -> int:
         """Return the bits that hold `largest_sum`, 1 .. 64.
+
+        Args:
+            clients: how many are summed, at least 1.
+            max_weight: at least 1; nothing depends on it, since entries are not weighted.
 
         Raises:
             ParameterError: more than 64 bits are needed, or the decoded sum can leave int64.
@@ -259,7 +299,11 @@ class Integers:
         return width
 
     def write(self, writer: Writer) -> None:
-        """Append the canonical bytes (Specification §2.2)."""
+        """Append the canonical bytes (Specification §2.2).
+
+        Args:
+            writer: takes the fields in their order.
+        """
         writer.data(struct.pack(">q", self.low))
         writer.data(struct.pack(">q", self.high))
         _write_shape(writer, self.shape)
@@ -267,6 +311,9 @@ class Integers:
     @classmethod
     def read(cls, reader: Reader) -> Integers:
         """Read what `write` wrote.
+
+        Args:
+            reader: stands at the first field.
 
         Raises:
             DecodeError: anything else.

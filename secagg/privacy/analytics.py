@@ -1,7 +1,8 @@
 """A histogram over clients of whom nobody shows its own, with noise: for counts that are published.
 
 Each client counts its items in bins, `items` of them at most, and adds its share of noise; a session sums them. What is
-said in advance is `plan.statement`, and how far off a count will be is `margin`. By hand:
+said in advance is `plan.statement` (of Skellam noise: protocol_specs/privacy-v1.md §3), and how far off a count will be
+is `margin`. By hand:
 
     histogram = Histogram.choose(bins=12, epsilon=1.0, delta=1e-6, clients=100)
     parameters = histogram.plan.parameters(clients, context=b"round 1")
@@ -96,7 +97,11 @@ class Histogram:
         return self.counting.plan
 
     def margin(self, contributors: int) -> int:
-        """How far from the true count a count is at most, in 95 % of all cases, in a sum of so many clients."""
+        """How far from the true count a count is at most, in 95 % of all cases, in a sum of so many clients.
+
+        Args:
+            contributors: clients in the sum.
+        """
         return half_width(self.counting, contributors)
 
     def privatize(self, values: Any, *, randomness: RandomSource | None = None) -> Private:
@@ -117,6 +122,9 @@ class Histogram:
 
     def decode(self, result: Sum) -> Counts:
         """Return the counts that a session's result stands for.
+
+        Args:
+            result: of a session under the plan.
 
         Raises:
             ParameterError: a result of another plan or below its floor.

@@ -1,5 +1,7 @@
 """What one client's data may cost in all, and what they have cost: counted before anything leaves.
 
+The currency is m-GDP, whose squares add up (Dong, Roth and Su 2022; `secagg.privacy.accounting`).
+
 A client holds its own budget, one for each of its data sets, because nobody else knows every session that the data
 went into. It counts *draws of noise*: one draw is one release, however often its bytes are sent. Not sessions: a server
 chooses their nonce, and could offer one session twice to see two draws for the price of one.
@@ -92,6 +94,9 @@ class Budget(ABC):
         client: whose data.
         data_set: a name for them, up to 128 characters.
         limit: what they may cost.
+
+    Raises:
+        ParameterError: an id that is none, or a name that is no text of up to 128 characters.
     """
 
     def __init__(self, limit: Limit, client: ClientId, data_set: str) -> None:
@@ -105,6 +110,9 @@ class Budget(ABC):
             plan: under which they were made.
             private: what `plan.privatize` returned; each serves once.
             parameters: of the session that they go into.
+
+        Returns:
+            int64 by vector name, each of its vector's shape.
 
         Raises:
             BudgetExceededError: the plan's rounds are used up, or cost more than what is left; nothing was counted. The
@@ -133,6 +141,9 @@ class Budget(ABC):
     def check(self, plan: Priced) -> None:
         """Refuse a plan for more rounds than the budget has left, before anything is drawn; changes nothing.
 
+        Args:
+            plan: whose rounds are to fit.
+
         Raises:
             BudgetExceededError: naming what is spent, what the plan costs and what is left.
             ParameterError: a plan that does not fit the budget.
@@ -142,6 +153,9 @@ class Budget(ABC):
 
     def rounds_left(self, plan: Priced) -> int:
         """Return how many draws of a plan still fit, its own rounds not considered; changes nothing.
+
+        Args:
+            plan: whose draws are counted.
 
         Raises:
             ParameterError: a plan that does not fit the budget.

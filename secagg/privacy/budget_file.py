@@ -1,7 +1,8 @@
 """Budgets that outlive processes: one SQLite file for the data sets of one user's clients.
 
-It holds which draws of noise were counted and what they cost; nothing of an input. Rows are only added. A spending is
-on the disk before `spend` returns, and several processes and threads may spend at once.
+It holds which draws of noise were counted and what they cost, as squares of m-GDP (Dong, Roth and Su 2022); nothing of
+an input. Rows are only added. A spending is on the disk before `spend` returns, and several processes and threads may
+spend at once.
 
 The file must never be rolled back: what a restored backup has forgotten is spent twice. When an older one overwrites it
 in its place, or is copied to where it was deleted and gets the same number of the file system again, nothing within can
@@ -126,6 +127,10 @@ class FileBudget(Budget):
 
     def change_limit(self, epsilon: float, delta: float) -> FileBudget:
         """Give the data another limit, for whom they belong to; what was spent stays. Returns the budget with it.
+
+        Args:
+            epsilon: of the new limit; above 0, at most 100.
+            delta: of the new limit; from 1e-200 on, below 1.
 
         Raises:
             ParameterError: a value outside its range.

@@ -152,10 +152,13 @@ class LabelQuality:
         """Return one client's input of the first session: to be spent under a plan, else as it is.
 
         Args:
-            probabilities: (n, classes), of the model that this client did not help to train; rows with a NaN, or
-                outside 0 .. 1, do not count.
-            given: (n,), labels 0 .. classes - 1; others do not count. The first `examples` that count do.
+            probabilities: any real dtype, (n, classes), of the model that this client did not help to train; rows with
+                a NaN, or outside 0 .. 1, do not count.
+            given: integers, (n,), labels 0 .. classes - 1; others do not count. The first `examples` that count do.
             randomness: the operating system's generator when None; another is no privacy.
+
+        Returns:
+            int64 by vector name, each (classes,); under a plan inside a Private.
 
         Raises:
             ParameterError: arrays of other shapes or of no numbers. No value of any entry.
@@ -171,6 +174,9 @@ class LabelQuality:
         """Return the classes' thresholds, float64, (classes,), from 0 to 1; infinite for a class that nobody has.
 
         Under a plan a class counts as nobody's if its count may be noise alone: below two standard deviations.
+
+        Args:
+            result: of the first session.
 
         Raises:
             ParameterError: a result of another plan, or below its floor.
@@ -198,7 +204,20 @@ class LabelQuality:
         *,
         randomness: RandomSource | None = None,
     ) -> Private | dict[str, NDArray[np.int64]]:
-        """Return one client's input of the second session; arguments and errors as of `statistics_input`."""
+        """Return one client's input of the second session: to be spent under a plan, else as it is.
+
+        Args:
+            probabilities: any real dtype, (n, classes), as for `statistics_input`.
+            given: integers, (n,), as for `statistics_input`.
+            thresholds: float64 (classes,), as the server published them.
+            randomness: the operating system's generator when None; another is no privacy.
+
+        Returns:
+            int64 by vector name, (classes * classes,), given label by confident class; under a plan inside a Private.
+
+        Raises:
+            ParameterError: arrays of other shapes or of no numbers. No value of any entry.
+        """
         p, labels = self._usable(probabilities, given)
         classes = confident(p, thresholds)
         sure = classes >= 0
@@ -208,6 +227,9 @@ class LabelQuality:
 
     def estimate(self, result: Sum) -> Joint:
         """Return the confident joint that a result stands for. Noise is left as it is: cutting it off would bias it.
+
+        Args:
+            result: of the second session.
 
         Raises:
             ParameterError: a result of another plan, or below its floor.
@@ -225,12 +247,12 @@ class LabelQuality:
         Stays on the client.
 
         Args:
-            probabilities: (n, classes), as for the sums.
-            given: (n,).
-            thresholds: (classes,), as the server published them.
+            probabilities: any real dtype, (n, classes), as for the sums.
+            given: integers, (n,).
+            thresholds: float64 (classes,), as the server published them.
 
         Returns:
-            (n,); False where a probability is not one.
+            bool (n,); False where a probability is not one.
         """
         found = confident(np.asarray(probabilities, dtype=np.float64), thresholds)
         flagged: NDArray[np.bool_] = (found >= 0) & (found != np.asarray(given))

@@ -1,7 +1,7 @@
 """How much one client's data may tell, and whether it is kept: the arithmetic of a budget.
 
-Sums are exact and rounded up once, so that all rounds of a plan fit the budget that the plan was chosen for. Must not
-know where spendings are kept.
+Costs are m-GDP, whose squares add up (Dong, Roth and Su 2022). Sums are exact and rounded up once, so that all rounds
+of a plan fit the budget that the plan was chosen for. Must not know where spendings are kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Observer(StrEnum):
     """Against whom a budget counts: the server, or only those who see what it publishes."""
 
     SERVER = "server"
+    """The server, and whoever is on its side."""
     PUBLIC = "public"
+    """Those who see what the server publishes, which the client trusts with the sum itself."""
 
 
 _E = TypeVar("_E", Neighbours, Observer)
@@ -122,13 +124,20 @@ class Limit:
         return cls(epsilon, delta, _member(Neighbours, "neighbours", neighbours), who)
 
     def holds(self, total: Loss) -> bool:
-        """Whether everything together is within the limit."""
+        """Whether everything together is within the limit.
+
+        Args:
+            total: what all releases together have cost.
+        """
         return total.epsilon(self.delta) <= self.epsilon
 
     def cost(self, plan: Priced) -> Loss:
         """Return what one draw of a plan costs under this limit's neighbours.
 
         Exchanging an input for any other is exchanging it for zeros and those for the other: m doubles at most.
+
+        Args:
+            plan: whose draw is priced.
 
         Raises:
             ParameterError: the plan promises nothing to whom this budget counts against, or its noise costs nothing.
@@ -146,7 +155,12 @@ class Limit:
         return loss
 
     def rounds_left(self, spent: Loss, cost: Loss) -> int:
-        """Return how many draws still fit, found by halving; at most 2^31."""
+        """Return how many draws still fit, found by halving; at most 2^31.
+
+        Args:
+            spent: what was counted so far.
+            cost: of one draw.
+        """
         fits, beyond = 0, 1
         while beyond < _MOST_ROUNDS and self.holds(after(spent, cost, beyond)):
             fits, beyond = beyond, 2 * beyond
@@ -159,7 +173,11 @@ class Limit:
         return fits
 
     def left_m2(self, spent: Loss) -> float:
-        """Return what may still be spent, as m squared, rounded down."""
+        """Return what may still be spent, as m squared, rounded down.
+
+        Args:
+            spent: what was counted so far.
+        """
         delta = self.delta - (1 + exp(self.epsilon)) * spent.eta * _MARGIN
         allowed = gaussian.calibrate(self.epsilon, delta) ** 2 / _MARGIN if gaussian.LEAST_DELTA <= delta < 1 else 0.0
         return max(0.0, allowed - spent.m2 * _MARGIN)

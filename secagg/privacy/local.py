@@ -34,7 +34,7 @@ def add_gaussian(
     a whole number, so that no float tells more than the noise hides (Mironov, CCS 2012).
 
     Args:
-        arrays: name to array; float16, float32, float64, any integer or bool.
+        arrays: name to array of any shape; float16, float32, float64, any integer or bool.
         clip: largest L2 norm of all arrays together that is not scaled down.
         epsilon: above 0, at most 100.
         delta: above 0 and below 1/2.

@@ -1,7 +1,8 @@
 """What happens to one update, as whole numbers: grid, norm bound, noise table, range, and the vectors they travel in.
 
-Plain data with its checks. Whoever knows these numbers can compute what they are worth (:mod:`secagg.privacy.plan`);
-nothing here is ever recomputed from a float. Must not know sessions.
+protocol_specs/privacy-v1.md §2 and §3 say which numbers a plan may have. Plain data with its checks. Whoever knows
+these numbers can compute what they are worth (:mod:`secagg.privacy.plan`); nothing here is ever recomputed from a
+float. Must not know sessions.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ class Noise(StrEnum):
     """Who adds noise: each client a share of it, each client all of it, or the server to the sum."""
 
     CLIENTS = "clients"
+    """Each client adds a share; all honest shares of a sum together hide one client from the server, too."""
     EACH = "each"
+    """Each client adds all of it: what it sends hides it from everybody, whoever else takes part."""
     SERVER = "server"
+    """The server adds it to the sum, which it sees without; only those who see what it publishes learn less."""
 
 
 class Neighbours(StrEnum):
@@ -46,7 +50,9 @@ class Neighbours(StrEnum):
     """
 
     ZERO = "zero"
+    """An update is exchanged for zeros."""
     REPLACE = "replace"
+    """An update is exchanged for any other: twice as far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """A plan: the whole numbers of a mechanism, whom it protects from what, and what follows from both.
 
-One party chooses it; its canonical bytes travel. Whoever gets them recomputes from the integers what they are worth and
-refuses a claim that is better; nobody recomputes the integers, because floats of another machine could give others, and
-masks of clients with different plans never cancel.
+Its bytes, its rules and what an offer must be: protocol_specs/privacy-v1.md §2 to §4. One party chooses it; its
+canonical bytes travel. Whoever gets them recomputes from the integers what they are worth and refuses a claim that is
+better; nobody recomputes the integers, because floats of another machine could give others, and masks of clients with
+different plans never cancel.
 """
 
 from __future__ import annotations
@@ -169,7 +170,14 @@ class Plan(Promise):
         return self.with_clip(1.0).digest
 
     def bind(self, context: bytes = b"") -> bytes:
-        """Return the context of a session under this plan: its digest, then the application's own bytes."""
+        """Return the context of a session under this plan: its digest, then the application's own bytes.
+
+        Args:
+            context: the application's own bytes, such as a model's digest and a round.
+
+        Raises:
+            ParameterError: no bytes.
+        """
         require_kind("context", context, bytes, "bytes, such as a model's digest and a round")
         return self.digest + context
 
@@ -270,6 +278,9 @@ class Plan(Promise):
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
         """Read what :meth:`to_bytes` wrote, and judge it.
+
+        Args:
+            data: canonical bytes (protocol_specs/privacy-v1.md §2) of anybody; what they claim is recomputed.
 
         Raises:
             DecodeError: bytes that are no plan.

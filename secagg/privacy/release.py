@@ -1,8 +1,9 @@
 """An update as whole numbers with noise, and the sum of such as a mean.
 
-What a client does between training and `ClientSession.set_input`, and a server after `ServerSession.result`. Nothing of
-the values decides what is visible: every update gives integers of one range, and what became of it stays in the report.
-The mean is never clipped, rounded or cut at zero: that would bias what noise leaves unbiased.
+protocol_specs/privacy-v1.md §5 to §10: what a client does between training and `ClientSession.set_input`, and a server
+after `ServerSession.result`. Nothing of the values decides what is visible: every update gives integers of one range,
+and what became of it stays in the report. The mean is never clipped, rounded or cut at zero: that would bias what noise
+leaves unbiased.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Private:
     knows it by.
 
     Attributes:
-        arrays: int64 by vector name, for `ClientSession.set_input`.
+        arrays: int64 by vector name, each of its vector's shape, for `ClientSession.set_input`.
         report: what became of the update; stays on the client.
         draw: 16 random bytes that name this draw of noise.
         plan: digest of the plan that it was made under, 32 bytes; empty without one.

@@ -1,6 +1,6 @@
 """What a plan promises, in words that a user can hold against their own case, and the same as JSON.
 
-Every figure is rounded against the promise. Must not know sessions.
+What numbers give: protocol_specs/privacy-v1.md §3. Every figure is rounded against the promise. Must not know sessions.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each level of a tree is a histogram over prefixes, in which a client counts each of its values: with k values, k of them
 may share every prefix, so one client moves a level by up to k, not by sqrt(k). Both state in advance what they cost
-(`plan.statement`); the rounds of a search are in the price from the beginning.
+(`plan.statement`; protocol_specs/privacy-v1.md §3); the rounds of a search are in the price from the beginning.
 """
 
 from __future__ import annotations
@@ -89,6 +89,9 @@ class Quantiles:
         """How many values the rank of an answer is off, in 95 % of all cases, in a sum of so many clients.
 
         A quantile adds up one noisy count a level at most; besides, it is known to the width of a leaf only.
+
+        Args:
+            contributors: clients in the sum.
         """
         return _NORMAL_95 * self.counting.deviation(contributors) * math.sqrt(self.levels)
 
@@ -109,11 +112,14 @@ class Quantiles:
         return add_noise(self.counting, np.concatenate(levels), randomness, dropped)
 
     def decode(self, result: Sum, ratios: Sequence[float]) -> NDArray[np.float64]:
-        """Return quantiles, each the middle of a leaf.
+        """Return quantiles.
 
         Args:
             result: of a session under the plan.
             ratios: each from 0 to 1; 0.5 is the median.
+
+        Returns:
+            float64 (ratios,), each the middle of a leaf.
 
         Raises:
             ParameterError: a result of another plan or below its floor, or a ratio outside its range.
@@ -226,12 +232,20 @@ class HeavyHitters:
         """Return the context of the next session: plan and prefixes, then the application's own bytes.
 
         So clients that were told of other prefixes do not cohere.
+
+        Args:
+            prefixes: of the level that is to be counted.
+            context: the application's own bytes.
         """
         listed = b"".join(prefix.to_bytes(self.word_bytes, "big") for prefix in prefixes.kept)
         return self.plan.bind(hashlib.sha256(prefixes.level.to_bytes(2, "big") + listed).digest() + context)
 
     def least_count(self, contributors: int) -> int:
-        """Above which noisy count a prefix is kept: in 99 of 100 levels, none is that no client has."""
+        """Above which noisy count a prefix is kept: in 99 of 100 levels, none is that no client has.
+
+        Args:
+            contributors: clients in the sum, each of which has added its share of noise.
+        """
         cells = self.width << self.bits
         return half_width(self.counting, contributors, 1 - _FALSE_LEVELS / cells)
 
@@ -261,6 +275,10 @@ class HeavyHitters:
     def extend(self, prefixes: Prefixes, result: Sum) -> Prefixes:
         """Return the prefixes that go on after a session: at most `width`, the most frequent ones.
 
+        Args:
+            prefixes: of the level that was counted.
+            result: of its session.
+
         Raises:
             ParameterError: a result of another plan or below its floor, or prefixes of no search of this kind.
         """
@@ -275,6 +293,9 @@ class HeavyHitters:
 
     def words(self, prefixes: Prefixes) -> dict[str, int]:
         """Return the words that were found, and their noisy counts, the most frequent first.
+
+        Args:
+            prefixes: of a search whose levels were all counted, or of which no prefix was kept.
 
         Raises:
             ParameterError: the search has levels left.

@@ -14,8 +14,11 @@ class Stage(Enum):
     """What a server does while it closes the last round, which may take long; told as `Progress`."""
 
     REBUILDING_SECRETS = "rebuilding_secrets"
+    """Secrets are rebuilt from shares, and keys of pairs agreed."""
     REMOVING_MASKS = "removing_masks"
+    """Masks are made and subtracted from the sum."""
     DECODING_SUM = "decoding_sum"
+    """The words of the sum become arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,12 @@ class ClientDropped:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRepeated:
-    """A client sent the same answer again; nothing changed."""
+    """A client sent the same answer again; nothing changed.
+
+    Attributes:
+        client: who sent it.
+        round: the open round.
+    """
 
     client: ClientId
     round: Round
@@ -102,7 +110,11 @@ class ShareInconsistent:
 
 @dataclass(frozen=True, slots=True)
 class SessionCompleted:
-    """The server released a sum over these contributors."""
+    """The server released a sum over these contributors.
+
+    Attributes:
+        contributors: whose inputs are in the sum, ascending.
+    """
 
     contributors: tuple[ClientId, ...]
 
@@ -126,7 +138,13 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class SessionAborted:
-    """A session ended without a result; `blame` names clients that made it end so, ascending."""
+    """A session ended without a result.
+
+    Attributes:
+        reason: the rule of the validation table.
+        detail: one sentence for a person.
+        blame: who made it end so, ascending by client.
+    """
 
     reason: AbortReason
     detail: str
@@ -142,3 +160,4 @@ ServerEvent = (
     | SessionCompleted
     | SessionAborted
 )
+"""What `ServerSession.receive` returns, and `take_events` after a round."""

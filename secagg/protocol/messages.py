@@ -54,16 +54,26 @@ class Round(Enum):
     """
 
     ADVERTISE_KEYS = "advertise_keys"
+    """Clients send public keys (§6.2)."""
     SHARE_KEYS = "share_keys"
+    """Clients send sealed shares of their secrets to their neighbours (§6.3)."""
     MASKED_INPUT = "masked_input"
+    """Clients send their masked inputs, or complain (§6.4)."""
     DISCLOSURE = "disclosure"
+    """After complaints, clients disclose keys of the pairs in question, and the session ends (§6.8)."""
     CONSISTENCY_CHECK = "consistency_check"
+    """In the active model, clients sign the set of contributors (§6.5)."""
     UNMASKING = "unmasking"
+    """Clients reveal shares of what masks the sum (§6.6)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOffer:
-    """The server proposes a session; a client judges it before it makes a key (Specification §6.1)."""
+    """The server proposes a session; a client judges it before it makes a key (Specification §6.1).
+
+    Attributes:
+        parameters: what the session is to be.
+    """
 
     parameters: SessionParameters
 

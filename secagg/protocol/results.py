@@ -21,7 +21,7 @@ class SessionResult:
         contributors: the clients whose inputs are in the sum, ascending.
         total_weight: sum of the contributors' weights, or None when the session has no weights. When it is 0, weighted
             means are 0.
-        session_vector: the ring sum itself, uint64 words (Specification §4.1).
+        session_vector: uint64 (words,), the ring sum itself (Specification §4.1).
         impossible: name to how many fields of the sum hold more than inputs within their bounds add up to; only vectors
             with some. Proof that a contributor lied, where there are any; most lies leave none.
     """

@@ -37,27 +37,44 @@ class ClientPhase(Enum):
     """What a client waits for."""
 
     OFFERED = "offered"
+    """The offer, which its constructor judges: no session of a host is ever seen here."""
     ADVERTISE_KEYS = "advertise_keys"
+    """The request for its public keys (§6.2)."""
     SHARE_KEYS = "share_keys"
+    """The keys of its neighbours, for which it seals shares of its secrets (§6.3)."""
     MASKED_INPUT = "masked_input"
+    """The shares that were sealed for it; it answers with the masked input (§6.4)."""
     DISCLOSURE = "disclosure"
+    """After its own complaint, the request for keys of pairs that somebody complained about (§6.8)."""
     CONSISTENCY_CHECK = "consistency_check"
+    """In the active model, the set of contributors, which it signs (§6.5)."""
     UNMASKING = "unmasking"
+    """The list of survivors and dropped clients, for whom it reveals shares (§6.6)."""
     COMPLETED = "completed"
+    """Nothing more: it has answered everything."""
     ABORTED = "aborted"
+    """Nothing more: `abort_reason` says why."""
 
 
 class ServerPhase(Enum):
     """What a server collects."""
 
     COLLECTING_KEYS = "collecting_keys"
+    """Public keys (§6.2)."""
     COLLECTING_SHARES = "collecting_shares"
+    """Sealed shares (§6.3)."""
     COLLECTING_MASKED_INPUTS = "collecting_masked_inputs"
+    """Masked inputs, and complaints (§6.4)."""
     COLLECTING_DISCLOSURES = "collecting_disclosures"
+    """After complaints, keys of the pairs in question; no sum follows (§6.8)."""
     COLLECTING_CONFIRMATIONS = "collecting_confirmations"
+    """In the active model, signatures of the set of contributors (§6.5)."""
     COLLECTING_UNMASKING_SHARES = "collecting_unmasking_shares"
+    """Shares of what masks the sum (§6.6)."""
     COMPLETED = "completed"
+    """Nothing more: there is a result."""
     ABORTED = "aborted"
+    """Nothing more, and there is no result: `abort_reason` says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from secagg.parameters.arguments import as_real, as_whole
 from secagg.parameters.vectors import Integers
 
 ALARM_VECTOR: Final = "alarms"
+"""Name of the vector that carries alarms beside the model."""
 ALARM_SLOTS: Final = 32
+"""Entries of it; each client draws one."""
 LEAST_EXAMPLES: Final = 30
 _LARGEST_SUM: Final = (1 << 63) - 1
 _DRAWN_BYTES: Final = 17
@@ -111,7 +113,7 @@ def raise_alarm(raised: bool, size: int, randomness: RandomSource) -> NDArray[np
         randomness: drawn from once, 17 bytes.
 
     Returns:
-        int64, 32 entries.
+        int64 (32,).
 
     Raises:
         ParameterError: a size that no cell has.
@@ -133,7 +135,7 @@ def count_alarms(total: NDArray[Any], size: int) -> float:
     A lower bound of nothing: a client that lies makes as many alarms as it likes, in its own cell, and takes away none.
 
     Args:
-        total: int64, the 32 entries of the sum.
+        total: int64 (32,), the entries of the sum.
         size: clients of the cell.
 
     Raises:

@@ -3,7 +3,7 @@
 Updates of one client resemble each other over rounds, so sums of many rounds are equations in each client's usual
 update. Clients that stand in the same sums, an *atom*, have the same coefficient in every combination of sums, so that
 none is over fewer clients than the smallest atom has. Sufficient, not necessary, and no defence from a server that
-lies: that is a client's `CellGuard`.
+lies: that is a client's `CellGuard`. Why regrouping costs: protocol_specs/robust-v1.md §7.
 """
 
 from __future__ import annotations

@@ -111,7 +111,12 @@ class CellGuard:
         return self._partition.cells[self._cell]
 
     def context(self, *, model: bytes, number: int, plan: bytes = b"") -> bytes:
-        """Return the only context that is admitted in a round; the arguments are those of `round_context`.
+        """Return the only context that is admitted in a round.
+
+        Args:
+            model: 32-byte digest of what the clients start the round from.
+            number: which round of the run, an unsigned 64-bit number.
+            plan: 32-byte digest of a privacy plan, or nothing.
 
         Raises:
             ParameterError: an argument out of its range.

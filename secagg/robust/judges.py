@@ -1,6 +1,7 @@
 """Who turns a round's sums into the next model: anything with a `judge` method, and the rules as such.
 
-A judge sees the sums of cells and nothing of any client. What it says of a cell it says of all its clients.
+A judge sees the sums of cells and nothing of any client. What it says of a cell it says of all its clients. Rules have
+their sources with them; what a cell proves against itself is protocol_specs/robust-v1.md §6.
 """
 
 from __future__ import annotations
@@ -65,7 +66,16 @@ class Judge(Protocol):
     """Decides what the sums of a round make of the model."""
 
     def judge(self, model: NDArray[np.float64], sums: CellSums, evaluate: Evaluate | None = None) -> Verdict:
-        """Judge one round; `model`, float64 (d,), is what its clients started from."""
+        """Judge one round.
+
+        Args:
+            model: float64 (d,), what the clients of this round started from.
+            sums: of `CellRound.collect`, rows as long as the model.
+            evaluate: the accuracy of a model on the server's root data; for judges that ask for it.
+
+        Returns:
+            The next model, and what became of each cell.
+        """
         ...
 
 
@@ -76,7 +86,8 @@ class RuleJudge:
     for the rule; then the model stays as it is, and every cell's reason says so.
 
     Args:
-        rule: a name of `secagg.robust.RULES`.
+        rule: "median", "geometric_median", "trimmed_mean", "norm_clipped_mean", "krum", "multi_krum", "root_check" or
+            "fltrust".
         b: cells that may lie; demanded by krum, multi_krum and trimmed_mean, and never guessed. For other rules it is
             only held against their condition.
         train: what `fltrust` compares with, see :data:`Train`; for `root_check` it gives the direction. None elsewhere.
@@ -104,6 +115,9 @@ class RuleJudge:
             model: float64 (d,).
             sums: of `CellRound.collect`, rows as long as the model.
             evaluate: demanded by root_check, and not looked at by others.
+
+        Returns:
+            The model with what the rule adds, or as it was; and what became of each cell.
 
         Raises:
             ParameterError: arguments that do not fit each other, or a `b` that the rule does not bear with all cells.

@@ -92,6 +92,9 @@ class Partition:
     def cell_of(self, client: ClientId) -> int:
         """Return the index of the cell that a client is in.
 
+        Args:
+            client: its id.
+
         Raises:
             ParameterError: the client is in none.
         """

@@ -82,6 +82,11 @@ class RfaServer:
         start: the first point, such as the update of the round before; None starts from zeros.
         terms: what else `SessionParameters.choose` takes, for the first step.
 
+    Attributes:
+        step: of the session in `parameters`, from 0.
+        nu: as it was given.
+        point: float64 by name, in the vectors' shapes: where the median is thought to be.
+
     Raises:
         ParameterError: an argument out of its range, vectors that are no means, or a threat model that is not
             semi-honest.
@@ -107,7 +112,8 @@ class RfaServer:
         odd = [name for name, spec in vectors.items() if not _is_mean(spec)]
         if odd:
             raise ParameterError(f"vector {odd[0]!r} is no mean, and steps are; give FixedPoint(..., aggregate='mean')")
-        self._vectors, self._context, self._left, self.step = dict(vectors), context, count, 0
+        self._vectors, self._context, self._left = dict(vectors), context, count
+        self.step = 0
         self.point: Point = _started(self._vectors, start)
         self._parameters: SessionParameters | None = SessionParameters.choose(
             clients=clients, vectors=vectors, max_weight=WEIGHT, context=self._step_context(), **terms
@@ -121,6 +127,9 @@ class RfaServer:
 
     def collect(self, result: StepResult) -> None:
         """Take the result of the session of :attr:`parameters`; its mean is the next point.
+
+        Args:
+            result: a SessionResult or SimulationResult of it.
 
         Raises:
             ParameterError: the run is over, or the result has other contributors; the run is then over, and the point
@@ -160,11 +169,11 @@ class RfaServer:
 
 
 class RfaClient:
-    """One client of one run: what it takes part in, and with which weight.
+    """One client of one run (Pillutla, Kakade, Harchaoui 2022): what it takes part in, and with which weight.
 
     Args:
         client: its id.
-        update: name to array, its input in every step.
+        update: name to array of any real dtype, in the shapes of the session's vectors; its input in every step.
         context: what the server's run has, known from elsewhere.
         randomness: for the secret share of the weight.
         ledger: durable record: each step of a context is answered once, whatever processes this client has.
@@ -188,6 +197,12 @@ class RfaClient:
         """Judge the session of a step, and return the weight to give `set_input`; called once, before any answer.
 
         Everything that is judged is the server's or public.
+
+        Args:
+            parameters: of the session that is offered.
+            step: from 0, as the server says.
+            nu: distance up to which an update counts in full.
+            point: float64 by name, in the shapes of the update: where distances are measured from.
 
         Raises:
             ParameterError: a nu or point that no step has.

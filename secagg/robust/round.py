@@ -29,7 +29,7 @@ class CellResult(Protocol):
 
     @property
     def vectors(self) -> Mapping[str, NDArray[Any]]:
-        """Name to sum or mean."""
+        """Name to sum or mean, of the specification's shape: float64 for FixedPoint, int64 for Integers."""
         ...
 
     @property
@@ -122,6 +122,9 @@ class CellRound:
     def specs(self, cell: int) -> dict[str, VectorSpec]:
         """Return the vectors of a cell's session, alarms included: what a client's policy expects.
 
+        Args:
+            cell: its index.
+
         Raises:
             ParameterError: no such cell.
         """
@@ -135,6 +138,9 @@ class CellRound:
         """Return the parameters of a session of a cell; with a nonce of their own at every call.
 
         All clients of the cell, or no sum: the sum of those who are left would, over rounds, give single clients away.
+
+        Args:
+            cell: its index.
 
         Raises:
             ParameterError: no such cell, or a session that cannot be.
@@ -159,6 +165,9 @@ class CellRound:
         Args:
             results: cell to the result of its session; cells that had none are left out.
             norm_bound: largest L2 norm, over all means together, that honest clients send (`clip_norm`), or None.
+
+        Returns:
+            The rows that rules judge, and what became of every cell that has none.
 
         Raises:
             ParameterError: results of other cells or clients than of this partition, or a bound out of its range.

@@ -53,14 +53,25 @@ class RuleResult:
 def mean(rows: NDArray[np.float64]) -> RuleResult:
     """Average all rows: no protection, and what the others are compared with. Scores are distances from the result.
 
+    Args:
+        rows: float64 (K, d).
+
     Raises:
         ParameterError: rows that are no finite float64 (K, d).
+
+    Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", AISTATS 2017.
     """
     return _all_of(check_rows(rows), rows.mean(axis=0))
 
 
 def median(rows: NDArray[np.float64]) -> RuleResult:
     """Take the median of every coordinate; for less than half of the rows lying. Scores are distances from the result.
+
+    Args:
+        rows: float64 (K, d).
+
+    Returns:
+        The medians, in which all rows have a part.
 
     Raises:
         ParameterError: rows that are no finite float64 (K, d).
@@ -138,6 +149,9 @@ def krum(rows: NDArray[np.float64], b: int) -> RuleResult:
         rows: float64 (K, d).
         b: rows that may lie, 2b + 3 <= K.
 
+    Returns:
+        A copy of that row; `kept` has it alone.
+
     Raises:
         ParameterError: rows that are no finite float64 (K, d), or b outside the condition.
 
@@ -180,6 +194,8 @@ def norm_clipped_mean(rows: NDArray[np.float64], bound: float | None = None) -> 
 
     Raises:
         ParameterError: rows that are no finite float64 (K, d), or a bound that is not above 0.
+
+    Source: Sun, Kairouz, Suresh and McMahan, "Can You Really Backdoor Federated Learning?", 2019.
     """
     check_rows(rows)
     limit = None if bound is None else as_real(bound)

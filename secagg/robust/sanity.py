@@ -34,7 +34,7 @@ def clip_norm(arrays: Mapping[str, NDArray[Any]], bound: float) -> dict[str, NDA
         bound: largest norm that stays as it is, from 2^-100 to 2^400.
 
     Returns:
-        New arrays: float32 where one was float32, else float64.
+        New arrays of the same shapes, float32 where one was float32, else float64.
 
     Raises:
         ParameterError: a bound outside its range, or arrays of another kind.

@@ -100,6 +100,9 @@ class CellSiren:
             sums: of `CellRound.collect`, rows as long as the model.
             evaluate: the accuracy of a model on the server's root data, the same in every round.
 
+        Returns:
+            The next model, and what became of each cell.
+
         Raises:
             ParameterError: arguments that do not fit each other, or `evaluate` failed; the state is as before.
         """
@@ -141,7 +144,11 @@ class CellSiren:
 
     @classmethod
     def restore(cls, data: bytes, *, train: Train | None = None) -> CellSiren:
-        """Return a judge that goes on where the one of the snapshot was; `train` is given again.
+        """Return a judge that goes on where the one of the snapshot was.
+
+        Args:
+            data: what `snapshot` returned.
+            train: as for the constructor; no part of a snapshot.
 
         Raises:
             DecodeError: not the bytes of a snapshot.

@@ -91,6 +91,10 @@ def most_dirty(rule: str, cells: int) -> int:
     Median, geometric median, trimmed mean and norm-clipped mean need a majority of clean cells; Krum and multi-Krum
     2D + 3 <= K (Blanchard et al. 2017); rules with data of the server's own one clean cell.
 
+    Args:
+        rule: its name, as `RuleJudge` takes it.
+        cells: rows that it judges (K).
+
     Raises:
         ParameterError: an unknown rule.
     """
@@ -101,6 +105,11 @@ def most_dirty(rule: str, cells: int) -> int:
 
 def condition_holds(rule: str, cells: int, dirty: int) -> bool:
     """Whether a rule over K cells bears so many spoiled ones.
+
+    Args:
+        rule: its name, as `RuleJudge` takes it.
+        cells: rows that it judges (K).
+        dirty: spoiled ones among them.
 
     Raises:
         ParameterError: an unknown rule.
@@ -113,6 +122,10 @@ def default_floor(colluding: float = 0.0, threat_model: ThreatModel | str = Thre
 
     A sum of 5 still tells much of each client, and one of 8 less; with a fifth of all clients colluding, one in a
     thousand cells of 5 has one honest client only, and hardly any of 8.
+
+    Args:
+        colluding: fraction of all clients that may be on the server's side.
+        threat_model: "semi-honest" or "active".
     """
     return CAUTIOUS_FLOOR if threat_model == ThreatModel.ACTIVE or colluding >= MANY_COLLUDING else FLOOR
 
@@ -123,6 +136,11 @@ def dirty_cells(clients: int, size: int, liars: int) -> tuple[Fraction, ...]:
     n clients are in K = floor(n/g) cells as `Partition` has them, and the liars are any M of them. With S_i the sum,
     over all choices of i cells, of the ways in which all liars are elsewhere, exactly k cells are clean in
     sum over i >= k of (-1)^(i-k) C(i, k) S_i of the C(n, M) ways.
+
+    Args:
+        clients: how many are in cells (n), 2 .. 1024.
+        size: least clients of a cell (g).
+        liars: how many of the clients lie (M).
 
     Raises:
         ParameterError: sizes that no partition has, more liars than clients, or more than 1024 clients.

@@ -1,7 +1,7 @@
 """The arrays of a model as a session's vectors, and back: names, shapes and dtypes of any framework.
 
-Pure: says which vectors a session needs for a state dict, makes a client's input of one, and a state dict of the mean.
-Must not know sessions and messages.
+Pure: says which vectors a session needs for a state dict (Specification §4), makes a client's input of one, and a state
+dict of the mean. Must not know sessions and messages.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class VectorPlan:
         Whole numbers are rounded to the nearest, truth values to what most clients have.
 
         Args:
-            vectors: `SessionResult.vectors`.
+            vectors: `SessionResult.vectors`: float64, each of its vector's shape.
             base: what the means are added to, as it was subtracted in :meth:`pack`. The result then has all its arrays,
                 those that are not summed as they are; an entry whose mean is 0 keeps its bits.
 
@@ -142,6 +142,9 @@ def vectors_for(
         only: names or patterns of the arrays that are summed; None sums all.
         prefix: stands before the name of each vector.
 
+    Returns:
+        What to offer, and how a client's arrays become its input and a session's result arrays again.
+
     Raises:
         ParameterError: whatever is wrong with the arrays, all at once; or nothing is left to sum.
     """
@@ -174,7 +177,12 @@ def vectors_for(
 
 
 def vector_name(name: str, prefix: str = "") -> str:
-    """Return the name of an array's vector: its own after the prefix, or a digest of it where that cannot be."""
+    """Return the name of an array's vector: its own after the prefix, or a digest of it where that cannot be.
+
+    Args:
+        name: of the array, any text.
+        prefix: stands before it.
+    """
     try:
         return check_vector_name(prefix + name)
     except ParameterError:

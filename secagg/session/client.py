@@ -19,6 +19,7 @@ from secagg.encoding.session_vector import EncodedInput, encode_input
 from secagg.errors import (
     AbortReason,
     DecodeError,
+    InternalError,
     LocalProtocolError,
     ParameterError,
     ParticipationRefusedError,
@@ -65,7 +66,7 @@ class ClientSession(SingleUse):
 
     Args:
         offer: the server's offer, as bytes or decoded.
-        client_id: this client.
+        client_id: who this session is of: 0 .. 2^64 - 1, one of the offered cohort.
         identity: this client's signing key; needed in the active model.
         roster: client id to 32-byte Ed25519 key, from a directory the server does not control; active model. An empty
             one names nobody: every offer is refused.
@@ -131,7 +132,7 @@ class ClientSession(SingleUse):
 
     @property
     def client_id(self) -> ClientId:
-        """This client."""
+        """Who this session is of."""
         return self._context.client
 
     @property
@@ -183,6 +184,9 @@ class ClientSession(SingleUse):
         """Handle one message of the server and return the answer to send back, if there is one.
 
         The same request again gives the same answer again.
+
+        Args:
+            message: the bytes that the server sent for this client.
 
         Raises:
             RemoteProtocolError: the server misbehaved; the session is ABORTED and its secrets are wiped.
@@ -292,6 +296,9 @@ class ClientSession(SingleUse):
 
         The ledgers must be those that the frozen session used, and must not be rolled back with the snapshot.
 
+        Args:
+            snapshot: what `snapshot` returned.
+
         Raises:
             DecodeError: the bytes are no snapshot of a client.
             ParameterError: identity and roster do not fit, or a ledger is missing.
@@ -389,5 +396,5 @@ def _decoded(offer: SessionOffer | bytes | bytearray | memoryview, policy: Clien
 
 def _context_of(state: ClientState) -> ClientContext:
     if isinstance(state, Offered | ClientAborted):
-        raise SessionAbortedError("the offer was not accepted")
+        raise InternalError("an offer that was not refused was not accepted")
     return state.context

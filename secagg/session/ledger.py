@@ -14,18 +14,21 @@ class AnswerLedger(Protocol):
     """
 
     def record(self, session: bytes, client: ClientId, phase: str, answer: bytes) -> bool:
-        """Record the digest of an answer; False when this phase was answered before with another digest.
+        """Record the digest of an answer, unless this phase was answered before with another digest.
 
         Args:
             session: 32-byte session digest.
             client: which client answers.
             phase: value of the ClientPhase that is answered.
             answer: SHA-256 of the answer's bytes.
+
+        Returns:
+            True when the answer may leave, since it is recorded now or was before; False when another one was recorded.
         """
 
 
 class MemoryLedger:
-    """A ledger for hosts that live as long as their sessions.
+    """An `AnswerLedger` for hosts that live as long as their sessions.
 
     Args:
         ends_with_process: this process alone ever plays its clients, which are gone when it ends (a simulation, a test,

@@ -76,7 +76,7 @@ class ParticipationLedger(Protocol):
 
 
 class MemoryParticipationLedger:
-    """A record for clients that live as long as their inputs are worth protecting."""
+    """A `ParticipationLedger` for clients that live as long as their inputs are worth protecting."""
 
     __slots__ = ("_claimed",)
 

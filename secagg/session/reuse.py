@@ -54,7 +54,11 @@ class InputReuse:
             )
 
     def digest(self, context: bytes) -> bytes:
-        """The name under which a ledger has the input, in sessions of a context; 32 bytes."""
+        """The name under which a ledger has the input, in sessions of a context; 32 bytes.
+
+        Args:
+            context: that of the session, which stands for a name that was not given.
+        """
         return hashlib.sha256(_INPUT + (context if self.name is None else self.name)).digest()
 
 

@@ -172,7 +172,7 @@ class ServerSession(SingleUse):
                 nothing of it is kept.
 
         Returns:
-            What happened besides accepting it: a client dropped, a repeat, a late message.
+            What happened besides accepting it, such as a client dropped, a repeat, a late message.
 
         Raises:
             LocalProtocolError: a client outside the cohort; the session is as before.
@@ -195,6 +195,14 @@ class ServerSession(SingleUse):
         self, client_id: ClientId, reason: DropReason, detail: str = "dropped by the caller"
     ) -> tuple[ServerEvent, ...]:
         """Go on without a client, for instance because its connection is gone for good.
+
+        Args:
+            client_id: who is dropped; one that was dropped before changes nothing.
+            reason: the rule that it broke, as events tell it.
+            detail: one sentence for a person.
+
+        Returns:
+            A ClientDropped; a LateMessageRefused when it was dropped before.
 
         Raises:
             LocalProtocolError: a client outside the cohort, or no reason; the session is as before.
@@ -222,6 +230,9 @@ class ServerSession(SingleUse):
 
     def abort(self, detail: str = "aborted by the caller") -> Mapping[ClientId, bytes]:
         """End the session without a sum; returns the notices for the clients.
+
+        Args:
+            detail: why, in one sentence, for whoever asks for the result.
 
         Raises:
             SessionAbortedError: the session has ended already.
@@ -252,6 +263,9 @@ class ServerSession(SingleUse):
         executor: Executor = INLINE,
     ) -> ServerSession:
         """Go on from a snapshot (Specification §9).
+
+        Args:
+            snapshot: what `snapshot` returned.
 
         Raises:
             DecodeError: the bytes are no snapshot of a server.

@@ -95,7 +95,7 @@ class SimulationResult:
     """The result of a simulated session, with its report.
 
     Attributes:
-        vectors: name to sum or mean, as in :class:`SessionResult`.
+        vectors: name to sum or mean, of the specification's shape: float64 for FixedPoint, int64 for Integers.
         contributors: whose inputs are in it, ascending.
         total_weight: sum of weights, or None.
         report: costs.
@@ -132,8 +132,9 @@ def simulate(
 
     Args:
         parameters: the session.
-        inputs: client id to named arrays, or a sequence in the order of the cohort. A mapping may compute its values
-            on access: each client's arrays are asked for once, when its input is due.
+        inputs: client id to named arrays, of any float or integer dtype and the exact shape; or a sequence of these in
+            the order of the cohort. A mapping may compute its values on access: each client's arrays are asked for
+            once, when its input is due.
         weights: client id to weight, or a sequence in the order of the cohort; None in a session without weights.
         dropouts: round ("advertise_keys", "share_keys", "masked_input", "consistency_check", "unmasking") to the
             clients that leave before they answer it.
@@ -146,6 +147,9 @@ def simulate(
         corrupt: what some clients send in the place of their answers.
         restarts: how many sessions may follow one that ends with complaints (Specification §6.9); each asks for the
             inputs of its clients again.
+
+    Returns:
+        The sum, with costs and events; the same sum as over a network.
 
     Raises:
         ParameterError: inputs, weights or dropouts that do not fit the cohort; too few clients for a restart.
