@@ -14,7 +14,11 @@ class UnknownSessionError(HostError):
 
 
 def unknown_session(name: str) -> UnknownSessionError:
-    """What is said of a name that no session has, or none that the caller may know of."""
+    """What is said of a name that no session has, or none that the caller may know of.
+
+    Args:
+        name: as the caller gave it; no more than 40 characters of it are shown.
+    """
     return UnknownSessionError(f"no session {name[:40]!r} is hosted here; check its name")
 
 

@@ -50,6 +50,7 @@ from secagg.wire.codec import decode_offer, encode_offer
 
 _DEFAULT_QUOTAS: Final = Quotas()
 _KEEP_ALL: Final = Retention()
+_ENDED: Final = frozenset({EndKind.COMPLETED.value, EndKind.ABORTED.value})
 
 
 class SessionHost(SessionIndex):
@@ -127,7 +128,11 @@ class SessionHost(SessionIndex):
         return await self._readiness.check()
 
     def known_trouble(self, seconds: float) -> str | None:
-        """What `trouble` found in the last `seconds`; None when nobody asked. May be called by any thread."""
+        """What `trouble` found not long ago; None when nobody asked. May be called by any thread.
+
+        Args:
+            seconds: how long ago at most.
+        """
         return self._readiness.known(seconds)
 
     async def start(self) -> None:
@@ -217,6 +222,9 @@ class SessionHost(SessionIndex):
     async def find(self, name: str) -> HostedSession:
         """Return a session by its name, one that this host has not heard of yet, too.
 
+        Args:
+            name: of any form.
+
         Raises:
             UnknownSessionError: there is none, or it is damaged.
             HostUnavailableError: the store failed.
@@ -226,6 +234,9 @@ class SessionHost(SessionIndex):
     async def discard(self, name: str) -> bool:
         """Forget a session that has ended or is damaged, its result included; says whether it was still there.
 
+        Args:
+            name: of a session that has ended.
+
         Raises:
             UnknownSessionError: there is none.
             ResultNotReadyError: it has not ended.
@@ -233,7 +244,10 @@ class SessionHost(SessionIndex):
         """
         async with self._changing:
             if name not in self._damaged:
-                return await self._discard(self.session(name))
+                session = self.session(name)
+                if not session.damaged and session.status().state not in _ENDED:
+                    raise ResultNotReadyError(f"session {name} has not ended; abort it first")
+                return await self._discard(session)
             removed = await self._remove(name)
             self._damaged.pop(name, None)
             return removed
@@ -386,8 +400,6 @@ class SessionHost(SessionIndex):
 
     async def _discard(self, session: HostedSession) -> bool:
         if not session.damaged:
-            if session.status().state not in (EndKind.COMPLETED.value, EndKind.ABORTED.value):
-                raise ResultNotReadyError(f"session {session.name} has not ended; abort it first")
             await session.wait_ended()
         removed = await self._remove(session.name, None if session.damaged else session.record)
         session.discarded()

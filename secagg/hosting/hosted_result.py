@@ -60,6 +60,9 @@ class HostedResult:
     async def result_chunks(self, chunk_bytes: int = _CHUNK_BYTES) -> AsyncIterator[bytes]:
         """The bytes of `result`, in pieces.
 
+        Args:
+            chunk_bytes: length of a piece.
+
         Raises:
             ResultNotReadyError: at the first piece, or when the result is released meanwhile.
             ResultDamagedError: behind the last piece: together they are not what was stored. Use none of them.
@@ -87,6 +90,7 @@ class HostedResult:
 
         Raises:
             ResultNotReadyError: there is none.
+            HostUnavailableError: it is being stored.
         """
         return upload_digest(self._result_id())
 
@@ -122,6 +126,7 @@ class HostedResult:
         Raises:
             ResultNotReadyError: the session runs or was aborted.
             HostUnavailableError: the store failed; the result is still there.
+            ResultDamagedError: the store has it damaged.
         """
         await self._seat.look()
         if isinstance(self._seat.outcome, Completed) and self._seat.outcome.result is None:
@@ -135,6 +140,8 @@ class HostedResult:
 
         Raises:
             HostUnavailableError: the store failed; the result is still there.
+            ResultDamagedError: the store has it damaged.
+            ResultNotReadyError: another process has let go of it meanwhile.
         """
         await self._seat.look()
         outcome = self._seat.outcome

@@ -26,6 +26,7 @@ class SessionIndex:
 
     Args:
         tools: of the host.
+        name: of a session; of any form.
     """
 
     def __init__(self, tools: Tools) -> None:
@@ -129,7 +130,12 @@ class SessionIndex:
             await clock.wait(news, until)
 
     def is_revoked(self, session: HostedSession, client: ClientId) -> bool:
-        """Whether a client's key in a session is known not to be valid any more."""
+        """Whether a client's key in a session is known not to be valid any more.
+
+        Args:
+            session: of this host.
+            client: of its cohort.
+        """
         key = session.roster.get(client)
         return self._keys is not None and key is not None and self._keys.get(client) != key
 

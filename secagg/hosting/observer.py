@@ -15,7 +15,37 @@ from secagg.store.base import Outcome
 
 
 class HostObserver:
-    """Hooks of a host; subclass it and override what you need."""
+    """Hooks of a host; subclass it and override what you need. What a parameter is called, it is in every hook.
+
+    Args:
+        name: the session's.
+        clients: how many there are, in the cohort or in the round.
+        client: whose it was; None where it was no client's.
+        digest: SHA-256, 32 bytes.
+        error: what was raised; its sentence is for the operator.
+        entries: of the session's log.
+        seconds: how long it took, or is to take at most.
+        outcome: how the session ended; of a login "accepted", or the name of the refusal.
+        what: what was removed; of an expiry "certificate" or "roster".
+        round_: the open round; None after the end.
+        answered: how many clients answered.
+        reason: the rule by which a client is dropped, or a share is wrong.
+        detail: one sentence for the operator.
+        holder: who revealed the shares.
+        owners: of how many clients' secrets they are.
+        kind: what became of the message.
+        count: how many bytes.
+        actor: fingerprint of the caller's key; empty without one.
+        session: name of the session that a call is about; empty without one.
+        call: its name, as in the .proto file.
+        stage: of the last round's end.
+        progress: how much of the stage is done.
+        step: "append", "receive", "close_round" or "finish".
+        trouble: what is wrong, in one sentence; empty when nothing is any more.
+        epoch: the number of the lease.
+        why: one sentence.
+        at: seconds since 1970.
+    """
 
     def session_created(self, name: str, clients: int) -> None:
         """A session was created."""

@@ -8,12 +8,19 @@ from secagg.wire.codec import decode_offer, encode_offer
 
 
 def offer_of(parameters: SessionParameters) -> bytes:
-    """Return the offer of a session."""
+    """Return the offer of a session.
+
+    Args:
+        parameters: what is offered.
+    """
     return encode_offer(SessionOffer(parameters))
 
 
 def parameters_of(offer: bytes) -> SessionParameters:
     """Return what an offer offers.
+
+    Args:
+        offer: what `offer_of` returned.
 
     Raises:
         DecodeError: no canonical offer.

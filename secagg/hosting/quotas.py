@@ -82,7 +82,14 @@ class Quotas:
             raise QuotaExceededError(f"a cohort of {clients} clients is above {self.clients}; raise the quota clients")
 
     def require_length(self, limit: int) -> None:
-        """Demand that a session's messages may be so long; raises QuotaExceededError."""
+        """Demand that a session's messages may be so long.
+
+        Args:
+            limit: longest message of the session, in bytes.
+
+        Raises:
+            QuotaExceededError: the quota is less.
+        """
         if limit > self.message_bytes:
             raise QuotaExceededError(
                 f"the session's messages have up to {limit} bytes, above {self.message_bytes}; raise the quota "

@@ -31,15 +31,18 @@ class HostReason(Enum):
 
 
 Departure = DropReason | HostReason
+"""Why a session goes on without a client: a rule of the protocol, or a reason of the host's own."""
 
 
 class Expired(Enum):
-    """What a host removed because it was kept long enough: a result that nobody fetched, a session that ended, one that
-    is damaged."""
+    """What a host removed because it was kept long enough."""
 
     RESULT = "result"
+    """A result that nobody fetched."""
     SESSION = "session"
+    """A session that ended."""
     DAMAGED = "damaged"
+    """A session that the store could not read."""
 
 
 class ReceiptKind(Enum):
@@ -94,8 +97,11 @@ class EndKind(Enum):
     """
 
     COMPLETED = "completed"
+    """Every round was closed; see above."""
     ABORTED = "aborted"
+    """The session ended without a sum, for everybody."""
     DROPPED = "dropped"
+    """The session goes on, or went on, without this client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ class SessionStatus:
     """A session as its operator sees it.
 
     Attributes:
-        name: its name.
+        name: unique on its server.
         state: the open round's value, "completed", "aborted", "starting", or "failed": until the host restarts, or for
             good where the store has it damaged, which the detail says.
         clients: size of the cohort.
@@ -143,7 +149,7 @@ class SessionStatus:
         pending: of these, neither answered nor dropped.
         dropped: why clients were dropped, in all rounds, and how many.
         seconds_left: until the open round's deadline, or None after the end.
-        log_entries: entries of the log.
+        log_entries: how many inputs of the session are kept for a restart; 0 after the end.
         stored_bytes: bytes of messages and uploads, after the end of the result.
         result_ready: whether the result can be fetched.
         abort_reason: why the session was aborted, or None.

@@ -71,6 +71,9 @@ def write_result(result: SessionResult, write: Callable[[bytes | memoryview], No
 def read_result(source: bytes | Path) -> ReleasedSum:
     """Read a result's file.
 
+    Args:
+        source: the bytes, or the file.
+
     Raises:
         DecodeError: other bytes than `write_result` writes.
     """

@@ -57,6 +57,9 @@ class RoundSchedule:
     def require(self, order: tuple[Round, ...]) -> None:
         """Demand a duration for each of these rounds.
 
+        Args:
+            order: rounds of a session.
+
         Raises:
             ParameterError: naming the first that is missing.
         """
@@ -75,6 +78,9 @@ class RoundSchedule:
     @classmethod
     def decode(cls, data: bytes) -> RoundSchedule:
         """Read what `encode` wrote.
+
+        Args:
+            data: JSON, in UTF-8.
 
         Raises:
             DecodeError: other bytes.

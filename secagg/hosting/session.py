@@ -31,12 +31,16 @@ _LOOK_SECONDS: Final = 1.0
 class HostedSession(HostedResult):
     """A session of a host; made by `SessionHost`.
 
+    Args:
+        client: whom a call is about.
+
     Attributes:
         name: unique on the host.
         parameters: what is offered.
         offer: the encoded offer.
         roster: client id to 32-byte Ed25519 key of the cohort; empty when the session has none.
         message_limit: the longest message, in bytes, that a client may send.
+        record: what the store keeps of it, besides its log.
     """
 
     def __init__(
@@ -75,7 +79,11 @@ class HostedSession(HostedResult):
         return self.damaged or self._seat.outcome is not None
 
     def open_to(self, client: ClientId, key: bytes | None) -> bool:
-        """Whether the session runs with this client, under this key."""
+        """Whether the session runs with this client, under this key.
+
+        Args:
+            key: 32-byte Ed25519 key by which the caller is known; None without one.
+        """
         seat = self._seat
         return (
             seat.end is None and self.includes(client) and self.roster.get(client) == key and seat.gone(client) is None
@@ -164,6 +172,12 @@ class HostedSession(HostedResult):
     async def submit(self, client: ClientId, message: bytes) -> Receipt:
         """Hand in a message that is in memory; returns when it is durable, or when it cannot change anything.
 
+        Args:
+            message: all of its bytes.
+
+        Returns:
+            What became of it.
+
         Raises:
             NotInCohortError: a client outside the cohort.
             UploadRefusedError: longer than the session's messages.
@@ -184,6 +198,9 @@ class HostedSession(HostedResult):
         Args:
             client: who sends it.
             total_bytes: its length; checked before anything is stored.
+
+        Returns:
+            What takes the pieces.
 
         Raises:
             NotInCohortError: a client outside the cohort.
@@ -206,6 +223,12 @@ class HostedSession(HostedResult):
     async def submit_upload(self, client: ClientId, upload: HostedUpload) -> Receipt:
         """Hand in a message that was uploaded; goes on when the caller is cancelled.
 
+        Args:
+            upload: of this client, complete.
+
+        Returns:
+            What became of the message.
+
         Raises:
             NotInCohortError: a client outside the cohort.
             UploadRefusedError: fewer bytes than announced, or another client's upload.
@@ -220,6 +243,10 @@ class HostedSession(HostedResult):
     async def drop(self, client: ClientId, reason: Departure, detail: str) -> Receipt:
         """Go on without a client, because the host's operator or its transport says so.
 
+        Args:
+            reason: the rule that it broke, or a reason of the host's own.
+            detail: one sentence for the operator.
+
         Raises:
             NotInCohortError: a client outside the cohort.
             HostUnavailableError: it is not stored; try again.
@@ -232,6 +259,9 @@ class HostedSession(HostedResult):
 
         An input that is in the sum already stays there, and its sender is asked nothing more. Does nothing in a session
         without a roster, and after the end.
+
+        Args:
+            keys: client id to the 32-byte Ed25519 key that is valid now; who is missing has none.
 
         Raises:
             HostUnavailableError: not all are dropped; try again.
@@ -252,6 +282,9 @@ class HostedSession(HostedResult):
 
     async def abort(self, detail: str) -> None:
         """End the session without a sum; does nothing after its end.
+
+        Args:
+            detail: why, in one sentence for the operator.
 
         Raises:
             HostUnavailableError: it is not stored; try again.

@@ -44,6 +44,9 @@ class HostedUpload:
     async def write(self, chunk: bytes | memoryview) -> None:
         """Append a piece.
 
+        Args:
+            chunk: any number of bytes.
+
         Raises:
             UploadRefusedError: more bytes than were announced.
             HostUnavailableError: the store failed, or the upload was ended (by a newer one of the same client, for

@@ -68,6 +68,7 @@ class AuditEvent(Enum):
     DROPPED = "client dropped"
     REVOKED = "client revoked"
     EXPIRED = "expired"
+    """Something was kept long enough, and is removed."""
     CREATE_CALLED = "operator created a session"
     ABORT_CALLED = "operator aborted a session"
     DROP_CALLED = "operator dropped a client"
@@ -139,7 +140,15 @@ class AuditLog:
     def put(
         self, event: AuditEvent, *, actor: str = "", session: str = "", client: ClientId | None = None, detail: str = ""
     ) -> None:
-        """Have a line written, without waiting for it."""
+        """Have a line written, without waiting for it.
+
+        Args:
+            event: what happened.
+            actor: fingerprint of the key of who did it; empty for the server itself.
+            session: its name; empty where it is about none.
+            client: whom it is about, or None.
+            detail: one sentence, or a digest.
+        """
         if self._waiting.qsize() >= _MOST_WAITING:
             self._lost += 1
             return
@@ -149,7 +158,11 @@ class AuditLog:
         )
 
     def switch(self, opened: BinaryIO) -> None:
-        """Write on to another file, opened by `open_audit`; the chain goes on."""
+        """Write on to another file, opened by `open_audit`; the chain goes on.
+
+        Args:
+            opened: by `open_audit`.
+        """
         self._moved.put(opened)
         self._waiting.put(None)
 
@@ -269,6 +282,9 @@ class AuditObserver(HostObserver):
 
 def open_audit(path: Path) -> BinaryIO:
     """Open a file for an audit log.
+
+    Args:
+        path: made if it is not there, for its owner alone.
 
     Raises:
         ParameterError: it cannot be opened, or is no audit log; then it stays as it is.

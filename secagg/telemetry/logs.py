@@ -30,6 +30,7 @@ from secagg.store.base import Completed, Outcome
 from secagg.telemetry.repeats import STORE_FAILED, Repeats
 
 Level = Literal["debug", "info", "warning", "error"]
+"""The least that is logged."""
 _NAME: Final = "secagg"
 
 
@@ -43,6 +44,9 @@ def json_logs(
         level: the least that is written.
         file: appended to.
         stream: where lines go without a file; standard error unless given.
+
+    Yields:
+        The log, as long as it is open.
 
     Raises:
         ParameterError: the file cannot be opened.
@@ -83,6 +87,9 @@ def json_logs(
 
 def open_log(file: Path) -> TextIO:
     """Open a file for logs.
+
+    Args:
+        file: appended to.
 
     Raises:
         ParameterError: it cannot be opened.
@@ -271,7 +278,11 @@ class LogObserver(HostObserver):
 
 
 def without_bytes(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace bytes and secrets among an event's values by their length."""
+    """Return an event with the length of bytes and secrets in their place; a processor of structlog.
+
+    Args:
+        event: name to value.
+    """
     return {name: _cleaned(value) for name, value in event.items()}
 
 
@@ -309,5 +320,9 @@ def _set_level(level: Level) -> None:
 
 
 def number(level: Level) -> int:
-    """A level as `logging` counts them."""
+    """A level as `logging` counts them.
+
+    Args:
+        level: one that `json_logs` takes.
+    """
     return logging.getLevelNamesMapping()[level.upper()]

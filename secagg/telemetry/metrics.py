@@ -241,7 +241,11 @@ class MetricsObserver(HostObserver):
         self.session_left(name)
 
     def watch_disk(self, directory: Path) -> None:
-        """Show what is free where the data directory is, whenever it is asked for."""
+        """Show what is free where the data directory is, whenever it is asked for.
+
+        Args:
+            directory: any path of the file system.
+        """
         free = self._gauge("disk_free_bytes", "What is free on the disk of the data directory.")
         free.set_function(lambda: _free(directory))
 
@@ -304,6 +308,11 @@ def _free(directory: Path) -> float:
 @contextmanager
 def metrics_endpoint(registry: CollectorRegistry, host: str, port: int) -> Iterator[int]:
     """Serve metrics over HTTP while the block runs; gives the port, which is a free one for port 0.
+
+    Args:
+        registry: whose metrics are served.
+        host: address to listen on.
+        port: 0 chooses one.
 
     Raises:
         ParameterError: the address cannot be listened on.

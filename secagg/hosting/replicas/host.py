@@ -156,7 +156,11 @@ class SharedHost(SessionHost):
         schedule: RoundSchedule,
         tenant: str = "",
     ) -> HostedSession:
-        """Host a new session here and everywhere; see `SessionHost.create`."""
+        """Host a new session here and everywhere; see `SessionHost.create`.
+
+        Returns:
+            The session, as this host has it.
+        """
         if self._running:
             try:
                 await self._poll(missed=False)
@@ -174,7 +178,11 @@ class SharedHost(SessionHost):
         return session
 
     async def find(self, name: str) -> HostedSession:
-        """Return a session by its name, one that another process has just created, too."""
+        """Return a session by its name, one that another process has just created, too.
+
+        Args:
+            name: of any form.
+        """
         if name not in self._sessions and name not in self._damaged:
             if not is_session_name(name):
                 # Not asked for: a store refuses some texts, and with them what others ask at the same time.
