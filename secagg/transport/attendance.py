@@ -56,6 +56,9 @@ class Attendance:
         roster, policy, tls, insecure, state, retry, observer, executor, strict: as `participate` takes them; the policy
             may be a function that returns the one for a session, by its name.
 
+    Attributes:
+        client: its id.
+
     Raises:
         ParameterError: an impossible id or address, or plaintext beyond loopback.
 
@@ -118,7 +121,15 @@ class Attendance:
         return OpenSession(self, self._waiting.popleft())
 
     async def take_part(self, session: str, inputs: Inputs, weight: int | None, policy: Policy | None) -> Participation:
-        """Take part in a session over the same connection; see `OpenSession.participate`."""
+        """Take part in a session over the same connection; see `OpenSession.participate`.
+
+        Args:
+            session: its name, as the server said it.
+            weight: this client's; None in a session without weights.
+
+        Returns:
+            What `participate` returns.
+        """
         floor = self._policy if policy is None else policy
         caller = ClientCaller(session, self.client)
         return await take_part(
@@ -158,7 +169,7 @@ class Attendance:
 
 
 class OpenSession:
-    """A session that the server says is open to this client.
+    """A session that the server says is open to this client; made by `Attendance`.
 
     Attributes:
         name: its name on the server.

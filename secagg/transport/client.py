@@ -50,7 +50,7 @@ class Participation:
 
     Attributes:
         session: its name on the server.
-        client: this client.
+        client: id of who took part.
         parameters: what was offered and accepted.
         answered: the rounds that this process answered, or answered again, in order, by what the client waited for.
         reports: of each vector, what was moved into the session's bounds; empty when an earlier process did it.
@@ -97,7 +97,7 @@ async def participate(
             pass.
         inputs: this client's vectors, or a function of the accepted parameters that returns them.
         session: the session's name on the server.
-        client_id: this client.
+        client_id: who takes part, by the id that the roster has for it.
         identity: its Ed25519 key; signs the login, and messages in the active model. None where the server takes
             anonymous clients.
         weight: its weight (example count), 0 .. max_weight; travels masked. None in a session without weights.

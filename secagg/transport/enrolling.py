@@ -25,6 +25,7 @@ from secagg.transport.retries import RetryPolicy
 from secagg.transport.tls import ClientTls
 
 POLL_SECONDS: Final = 5.0
+"""How often a client asks whether the roster is signed."""
 
 
 def _quietly() -> None:
@@ -108,6 +109,9 @@ async def redeem_and_wait(
         invitation, identity, tls, insecure, minimum_serial, retry, observer: as for `redeem`.
         poll_seconds: how often to ask.
         waiting: told each time that the claim is kept and the roster is not signed.
+
+    Returns:
+        The roster that names this client, checked against the invitation.
 
     Raises:
         SecAggError: what `redeem` raises.

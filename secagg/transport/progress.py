@@ -12,7 +12,21 @@ from secagg.protocol.transitions import ClientPhase
 
 
 class ParticipationObserver:
-    """Hooks of `participate`; subclass it and override what you need."""
+    """Hooks of `participate`; subclass it and override what you need.
+
+    Args:
+        parameters: what was accepted.
+        resumed: where an earlier process had left off, or None.
+        reports: of each vector, what was moved into the session's bounds.
+        weight_clipped: whether the weight was.
+        phase: what the client waited for.
+        size: bytes of the answer.
+        outcome: "accepted", "repeated" or "late".
+        successor: name of the session that follows.
+        call: its name, as in the .proto file.
+        reason: why it failed, in words.
+        seconds: until it is made again.
+    """
 
     def logged_in(self) -> None:
         """The server accepted a login: the first, or another one after it forgot the last."""

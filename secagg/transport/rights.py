@@ -76,6 +76,9 @@ class OperatorRights:
     def require(self, call: str) -> None:
         """Demand the role that a call needs.
 
+        Args:
+            call: its name, as in the .proto file.
+
         Raises:
             CallRefusedError: this one is below it.
         """

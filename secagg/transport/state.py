@@ -51,6 +51,9 @@ class ParticipantState:
         session: the session's name on its server.
         client: which client.
 
+    Attributes:
+        path: of the file.
+
     Raises:
         ParameterError: a name that is no session's.
         StoreError: the directory or file cannot be used, or others can open the file.
@@ -107,7 +110,13 @@ class ParticipantState:
         return self._staged.setdefault(key, answer) == answer
 
     def answered(self, session: bytes, client: ClientId, phase: str) -> bool:
-        """Whether an answer of this phase has been made durable."""
+        """Whether an answer of this phase has been made durable.
+
+        Args:
+            session: 32-byte session digest.
+            client: who answers.
+            phase: value of the ClientPhase that is answered.
+        """
         with self._reported(), self._transaction():
             return self._database.execute(_FIND, (session, str(client), phase)).fetchone() is not None
 

@@ -114,7 +114,11 @@ class ClientTls:
         private_key: Path | None = None,
         server_name: str | None = None,
     ) -> ClientTls:
-        """Read the PEM files that are given; raises ParameterError for one that is not there or of another kind."""
+        """Read the PEM files that are given.
+
+        Raises:
+            ParameterError: a file that is not there, or of another kind.
+        """
         wanted = ((authority, CERTIFICATE), (certificate_chain, CERTIFICATE), (private_key, PRIVATE_KEY))
         trusted, chain, key = (None if path is None else pem_file(path, kind) for path, kind in wanted)
         return cls(trusted, chain, key, server_name)

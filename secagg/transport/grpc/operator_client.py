@@ -48,6 +48,7 @@ class Operator:
         insecure: no TLS; on loopback addresses only.
         retry: how long and how often to try again.
         observer: told about logins and repeats.
+        session: its name on the server.
 
     Raises:
         ParameterError: an impossible address, or plaintext beyond loopback.
@@ -91,6 +92,9 @@ class Operator:
             session: a name that no session has.
             parameters: what is offered.
             schedule: deadlines for all its rounds, and how often it may be begun again.
+
+        Returns:
+            How far it is.
 
         Raises:
             ParameterError: an offer that is too long for a call.
@@ -228,6 +232,9 @@ class Operator:
     async def evidence(self, session: str, client: ClientId) -> bytes:
         """What shows, to anybody with the roster, that a client made a session end (`secagg.verify_evidence`).
 
+        Args:
+            client: who is blamed.
+
         Raises:
             ParameterError: no client's id.
         """
@@ -253,6 +260,9 @@ class Operator:
         """Write the sum of a completed session to an .npz file, with memory for one chunk.
 
         The file is complete and durable when this returns, and not there before: `acknowledge` may follow.
+
+        Args:
+            path: of the file, which is replaced if it is there.
 
         Raises:
             ParameterError: the file cannot be written.

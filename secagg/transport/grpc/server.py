@@ -176,7 +176,11 @@ class GrpcServer:
             await self._server.wait_for_termination()
 
     async def stop(self, grace: float = _GRACE_SECONDS) -> None:
-        """Tell health checkers, send waiting clients away, and end; calls in progress have `grace` seconds."""
+        """Tell health checkers, send waiting clients away, and end.
+
+        Args:
+            grace: seconds that calls in progress have.
+        """
         if self._health is not None:
             await self._health.stop()
         self._waits.end()

@@ -53,7 +53,8 @@ class HttpServer:
         connections: int | None = None,
     ) -> None:
         check_security(address, tls, insecure)
-        self._host, self.port = split_address(address)
+        self._host, port = split_address(address)
+        self.port = port
         self._tls = tls
         self._service = service
         self._application = Application(service, [check_origin(origin) for origin in origins], operator_page)
@@ -94,7 +95,11 @@ class HttpServer:
         return show
 
     async def stop(self, grace: float = _GRACE_SECONDS) -> None:
-        """Send waiting clients away, and end; requests in progress have `grace` seconds."""
+        """Send waiting clients away, and end.
+
+        Args:
+            grace: seconds that requests in progress have.
+        """
         self._service.waits.end()
         await self._door.close(grace)
         await self._application.close()
