@@ -87,6 +87,9 @@ class Cells:
     def require(self, model: secagg.ThreatModel) -> None:
         """Refuse what a threat model excludes: cells below the floor, and in the active model a seed of the server's.
 
+        Args:
+            model: of the sessions.
+
         Raises:
             ParameterError: the first of these.
         """
@@ -121,7 +124,11 @@ class Cells:
             )
 
     def require_no_part_in_a_plan(self) -> None:
-        """Refuse what a privacy plan has of its own, or does not cover; raises ParameterError."""
+        """Refuse what a privacy plan has of its own, or does not cover.
+
+        Raises:
+            ParameterError: a norm, or alarms.
+        """
         if self.norm is not None or self.alarms:
             raise ParameterError(
                 "Cells(norm=...) and Cells(alarms=True) have no part in a privacy plan, which clips to a norm of its "

@@ -45,7 +45,7 @@ class OwnCells:
     """What a client's owner says of cells. With a size or more, the client is in sums of its own cell and no others.
 
     Attributes:
-        size: of cells; None takes what a server says, in the semi-honest model, and so for the three below.
+        size: clients of a cell; None takes what a server says, in the semi-honest model, and so for the three below.
         seed: 32 bytes, from a party that the server does not control.
         epoch: which partition.
         clients: ids of all in cells; those of the roster where there is one.
@@ -81,7 +81,11 @@ class OwnCells:
             )
 
     def over(self, roster: Collection[int] | None) -> OwnCells:
-        """Return these settings with the ids of a roster, where they are of cells and name no ids."""
+        """Return these settings with the ids of a roster, where they are of cells and name no ids.
+
+        Args:
+            roster: ids of all who may take part; None without a roster.
+        """
         if self.size is None or self.clients is not None or roster is None:
             return self
         return replace(self, clients=frozenset(roster))
@@ -93,7 +97,7 @@ class OwnCells:
 
         Args:
             data: what the server says of cells; None when it says nothing.
-            client: the client.
+            client: its id.
             parameters: of the offer.
             policy: bounds on what an offer may cost.
 
@@ -154,7 +158,7 @@ class OwnCells:
 
         Args:
             data: what the server says of cells; None when it says nothing.
-            client: the client.
+            client: its id.
             parameters: of the offer.
             ledger: what must not forget: with one that does not outlive the client's process, a restart does.
             policy: bounds on what an offer may cost.

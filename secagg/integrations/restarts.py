@@ -17,6 +17,7 @@ import secagg
 from secagg.errors import AbortReason, DropReason, ParameterError, SessionAbortedError
 
 MAX_RESTARTS: Final = 99
+"""Most sessions that may follow one that ended with complaints."""
 StayOut = Literal["proved", "blamed", "nobody"]
 """Who of those that made a session end is in no later round: those proved to have, all that are blamed, or nobody."""
 _DID: Final[Mapping[DropReason, str]] = {
@@ -61,13 +62,22 @@ class Culprits:
         self._out: set[int] = set()
 
     def note(self, blame: secagg.Blame, stay_out: StayOut) -> bool:
-        """Keep a client out of later rounds, if such blame does; says whether it is out."""
+        """Keep a client out of later rounds, if such blame does; says whether it is out.
+
+        Args:
+            blame: of a session that ended.
+            stay_out: what keeps a client out: "proved" or "blamed"; "nobody" keeps none.
+        """
         if stay_out == "blamed" or (stay_out == "proved" and blame.evidence is not None):
             self._out.add(blame.client)
         return blame.client in self._out
 
     def among(self, clients: Iterable[int]) -> list[int]:
-        """Return those who are out, ascending."""
+        """Return those who are out, ascending.
+
+        Args:
+            clients: ids.
+        """
         return sorted(self._out.intersection(clients))
 
 
@@ -141,7 +151,14 @@ class Played(Generic[_Play]):
 
 
 def check_restarts(restarts: object) -> None:
-    """Refuse what is no number of restarts; raises ParameterError."""
+    """Refuse what is no number of restarts.
+
+    Args:
+        restarts: what somebody gave as one.
+
+    Raises:
+        ParameterError: no whole number of 0 .. 99.
+    """
     if isinstance(restarts, bool) or not isinstance(restarts, int) or not 0 <= restarts <= MAX_RESTARTS:
         raise ParameterError(
             f"restarts={restarts!r:.40} is no whole number of 0 .. {MAX_RESTARTS}; give how many sessions may follow "
@@ -150,7 +167,14 @@ def check_restarts(restarts: object) -> None:
 
 
 def check_stay_out(stay_out: object) -> None:
-    """Refuse what says not who stays out of later rounds; raises ParameterError."""
+    """Refuse what says not who stays out of later rounds.
+
+    Args:
+        stay_out: what somebody gave.
+
+    Raises:
+        ParameterError: not "proved", "blamed" or "nobody".
+    """
     if stay_out not in get_args(StayOut):
         raise ParameterError(
             f"stay_out={stay_out!r:.40} says not who takes no part in later rounds; give 'proved' for clients against "
@@ -179,6 +203,9 @@ def play_with_restarts(
         report: where it is said who is to blame.
         least: smallest cohort of a session.
         fits: raises a ParameterError for a session that must not be.
+
+    Returns:
+        The last session, and who was to blame for those before it.
 
     Raises:
         ParameterError: the cohort has no session.

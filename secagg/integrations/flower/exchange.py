@@ -24,7 +24,11 @@ class Clock(Protocol):
         """Seconds, from anywhere, that never go back."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait.
+
+        Args:
+            seconds: how long, at least 0.
+        """
 
 
 class SystemClock:

@@ -82,7 +82,11 @@ class SecureGrid(Grid):
         self._directory = directory or Directory()
 
     def set_run(self, run: Any) -> None:
-        """Set the run of the grid below."""
+        """Set the run of the grid below.
+
+        Args:
+            run: Flower's description of it.
+        """
         self._grid.set_run(run)
 
     @property
@@ -93,7 +97,13 @@ class SecureGrid(Grid):
     def create_message(
         self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
     ) -> Message:
-        """Make a message as the grid below does."""
+        """Make a message as the grid below does.
+
+        Args:
+            content, message_type, dst_node_id, group_id, ttl: as of Flower's `Grid.create_message`.
+            content, message_type, dst_node_id, group_id: as of Flower's `Grid.create_message`.
+            ttl: seconds for which the message may wait; None takes Flower's own.
+        """
         return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
 
     def get_node_ids(self) -> Iterable[int]:
@@ -101,17 +111,35 @@ class SecureGrid(Grid):
         return self._grid.get_node_ids()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Push messages as they are; nodes refuse what would show their answer in clear."""
+        """Push messages as they are; nodes refuse what would show their answer in clear.
+
+        Args:
+            messages: any.
+
+        Returns:
+            Their ids.
+        """
         return self._grid.push_messages(messages)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pull replies as they are."""
+        """Pull replies as they are.
+
+        Args:
+            message_ids: what `push_messages` returned.
+
+        Returns:
+            Replies that have come.
+        """
         return self._grid.pull_messages(message_ids)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Have nodes carry out an instruction; one reply with the mean, or none when the session had no sum.
 
         With cells, a reply for each cell that has a sum and is not proven to have a liar in it; with a judge, one.
+
+        Args:
+            messages: one for each node, all with the same content.
+            timeout: seconds that nodes have for the instruction itself; None takes the config's.
 
         Raises:
             ParameterError: instructions that differ, or settings that no session can have.

@@ -93,25 +93,23 @@ def node_from_config(
 ) -> Node:
     """Read a node from its node configuration.
 
-    Settings, all optional: `secagg-client-id` (a whole number; the node id of Flower unless given);
-    `secagg-identity`, `secagg-roster`, `secagg-authority` (paths: a private key of `secagg keygen`, a roster of
-    `secagg enroll`, the public key of the authority that signed it; these three go together); `secagg-minimum-serial`
-    (the oldest serial of a roster that is accepted); `secagg-ledger` (path of a directory, see
-    :class:`DirectoryLedger`); `secagg-weight`, `secagg-metrics` (names of metrics of the app's reply: which may weigh
-    the node, and, separated by commas, which may be summed under masks); `secagg-participations` (path of a file that
-    remembers sums, made if it is not there; needed with limits on them); `secagg-privacy-budget` (path of a file of
-    :class:`secagg.privacy.FileBudget` that was begun for this client), or `secagg-privacy-epsilon` and
-    `secagg-privacy-delta` (what a run may cost, counted in Flower's context); `secagg-cells-size`,
-    `secagg-cells-seed` (64 hexadecimal digits), `secagg-cells-epoch`, `secagg-cells-clients` (ids, as "1-20,25"; those
-    of the roster unless given), `secagg-cells-floor`, `secagg-cells-regroupings`,
-    `secagg-cells-other-sums`: fields of
-    :class:`secagg.integrations.cells.OwnCells`; `secagg-repeated-sums` (how many sums one input may help to open after
-    the first, 0 unless given); `secagg-hybrid` (true accepts hybrid suites only, with ML-KEM-768 beside X25519); and
-    fields of
-    :class:`secagg.ClientPolicy`: `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete"
-    refuses sparse graphs), `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`,
-    `secagg-max-dropout`, `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`,
-    `secagg-minimum-contributors`, `secagg-maximum-cohort`, `secagg-maximum-words`.
+    Settings, all optional: `secagg-client-id` (a whole number; the node id of Flower unless given); `secagg-identity`,
+    `secagg-roster`, `secagg-authority` (paths: a private key of `secagg keygen`, a roster of `secagg enroll`, the
+    public key of the authority that signed it; these three go together); `secagg-minimum-serial` (the oldest serial of
+    a roster that is accepted); `secagg-ledger` (path of a directory, see :class:`DirectoryLedger`); `secagg-weight`,
+    `secagg-metrics` (names of metrics of the app's reply: which may weigh the node, and, separated by commas, which may
+    be summed under masks); `secagg-participations` (path of a file that remembers sums, made if it is not there; needed
+    with limits on them); `secagg-privacy-budget` (path of a file of :class:`secagg.privacy.FileBudget` that was begun
+    for this client), or `secagg-privacy-epsilon` and `secagg-privacy-delta` (what a run may cost, counted in Flower's
+    context); `secagg-cells-size`, `secagg-cells-seed` (64 hexadecimal digits), `secagg-cells-epoch`,
+    `secagg-cells-clients` (ids, as "1-20,25"; those of the roster unless given), `secagg-cells-floor`,
+    `secagg-cells-regroupings`, `secagg-cells-other-sums`: fields of :class:`secagg.integrations.own_cells.OwnCells`;
+    `secagg-repeated-sums` (how many sums one input may help to open after the first, 0 unless given); `secagg-hybrid`
+    (true accepts hybrid suites only, with ML-KEM-768 beside X25519); and fields of :class:`secagg.ClientPolicy`:
+    `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete" refuses sparse graphs),
+    `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`, `secagg-max-dropout`,
+    `secagg-security-bits`, `secagg-minimum-cohort`, `secagg-minimum-threshold`, `secagg-minimum-contributors`,
+    `secagg-maximum-cohort`, `secagg-maximum-words`.
 
     Args:
         context: of the ClientApp.

@@ -49,6 +49,7 @@ class SecAgg(Strategy):
     Args:
         strategy: what samples nodes and uses the mean, or the means of cells.
         config: settings of the sessions.
+        server_round, arrays, config, grid, replies: as Flower calls a strategy's methods with them.
         judge: with cells, what makes one model of their means, which the strategy then gets as one reply: a
             :class:`secagg.robust.CellSiren`, or another rule as a `RuleJudge`.
         root: what a judge evaluates models with: their accuracy, 0 to 1, on data that the server owns and trusts.
@@ -112,7 +113,13 @@ class SecAgg(Strategy):
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """Run the strategy as its own `start` does; `timeout` is what nodes have for training and evaluation.
+        """Run the strategy as its own `start` does.
+
+        Args:
+            grid: of the ServerApp; it is wrapped in a :class:`SecureGrid`.
+            initial_arrays, num_rounds, train_config, evaluate_config, evaluate_fn: as Flower's own strategies take
+                them.
+            timeout: seconds that nodes have for training and evaluation.
 
         Raises:
             ParameterError: settings or arrays that no session can have.
@@ -167,6 +174,9 @@ class SecAgg(Strategy):
         """Hand the one reply of a :class:`SecureGrid` to the strategy; its model has the dtypes of the one before.
 
         Flower's strategies make floating numbers of counters and masks. What is not summed is what it was.
+
+        Returns:
+            The strategy's new model and metrics; None where it has none.
         """
         arrays, metrics = self.strategy.aggregate_train(server_round, replies)
         if arrays is None or self._model is None:
@@ -184,7 +194,11 @@ class SecAgg(Strategy):
         return self.strategy.configure_evaluate(server_round, arrays, config, grid)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Hand the one reply of a :class:`SecureGrid` to the strategy."""
+        """Hand the one reply of a :class:`SecureGrid` to the strategy.
+
+        Returns:
+            The strategy's metrics, or None.
+        """
         return self.strategy.aggregate_evaluate(server_round, replies)
 
     def _keep(self, outcome: CellsOutcome) -> None:

@@ -48,7 +48,8 @@ class CellsOutcome:
         partition: who shares a cell.
         sums: a row for each cell that has one, and which cells are proven to have a liar in them, with the proof. A row
             is the cell's means in session order; sums and counts are in `arrays` alone.
-        arrays: cell to name to sum or mean, for the rows; under a privacy plan, noisy means.
+        arrays: cell to name to sum or mean, for the rows, in the shape of its specification: float64 for FixedPoint,
+            int64 for Integers; under a privacy plan, noisy means.
         missing: cell to why it has no sum.
         contributors: names of the sites whose inputs are in a row, ascending.
         cohort: name of each site that is there and in a cell to its client id.

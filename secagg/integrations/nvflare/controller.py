@@ -55,6 +55,8 @@ class SecureController(Controller, ABC):
     Args:
         settings: of every session.
         task_check_period: seconds between NVFLARE's looks at its tasks.
+        fl_ctx: NVFLARE's context of the job.
+        abort_signal: triggered when the job is to end.
     """
 
     def __init__(self, settings: SumSettings | None = None, task_check_period: float = 0.2) -> None:
@@ -180,7 +182,11 @@ class SecureController(Controller, ABC):
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
     ) -> None:
-        """Results that come after their round are not heard."""
+        """Results that come after their round are not heard.
+
+        Args:
+            client, task_name, client_task_id, result: as of NVFLARE's controllers.
+        """
         _LOG.info("site %s answered after its round had ended", client.name)
 
 
@@ -274,7 +280,11 @@ class SecureFedAvg(SecureController):
         self._plan: PrivacyPlan | None = None
 
     def run(self, fl_ctx: FLContext, abort_signal: Signal) -> None:
-        """Train for all rounds; the model is saved after each."""
+        """Train for all rounds; the model is saved after each.
+
+        Raises:
+            ParameterError: the job has no persistor, or its model cannot be summed.
+        """
         persistor = fl_ctx.get_engine().get_component(self.persistor_id)
         if not isinstance(persistor, ModelPersistor):
             raise ParameterError(

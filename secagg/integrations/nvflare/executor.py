@@ -98,7 +98,12 @@ class SecAggExecutor(Executor):
         self._kept: tuple[bytes, DXO | ParameterError] | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Pass an event on to the learner; erase the session when the run ends."""
+        """Pass an event on to the learner; erase the session when the run ends.
+
+        Args:
+            event_type: NVFLARE's.
+            fl_ctx: NVFLARE's context.
+        """
         fire_event_to_components(event_type, [self.learner], fl_ctx)
         if event_type == EventType.END_RUN:
             with self._lock:
@@ -106,11 +111,22 @@ class SecAggExecutor(Executor):
                 self._kept = None
 
     def add_to_fed_job(self, job: Any, ctx: Any, **kwargs: Any) -> None:
-        """Take the task "secagg", unless the job says otherwise."""
+        """Take the task "secagg", unless the job says otherwise.
+
+        Args:
+            job, ctx, kwargs: as of NVFLARE's `Executor.add_to_fed_job`.
+        """
         super().add_to_fed_job(job, ctx, **{"tasks": [messages.TASK], **kwargs})
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        """Answer one question of the server, or refuse it."""
+        """Answer one question of the server, or refuse it.
+
+        Args:
+            task_name, shareable, fl_ctx, abort_signal: as of NVFLARE's `Executor.execute`.
+
+        Returns:
+            The answer, or a return code that refuses.
+        """
         with self._lock:
             try:
                 asked = messages.read_task(shareable)

@@ -58,6 +58,9 @@ class Instruction:
     def from_fields(cls, fields: object) -> Instruction:
         """Read what :meth:`fields` made.
 
+        Args:
+            fields: of anybody.
+
         Raises:
             DecodeError: anything else.
         """

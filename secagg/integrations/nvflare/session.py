@@ -105,7 +105,7 @@ class SumOutcome:
     """What one session released.
 
     Attributes:
-        arrays: name to sum or mean, in the shape of its specification.
+        arrays: name to sum or mean, in the shape of its specification: float64 for FixedPoint, int64 for Integers.
         total_weight: sum of the contributors' weights, or None when the session has none.
         contributors: names of the sites whose inputs are in it, ascending.
         cohort: name of each site of the session to its client id.
