@@ -43,6 +43,7 @@ _MORE: Final = -2
 _END_SECONDS: Final = 20.0
 
 Part = tuple[bytes, tuple[range, ...], range]
+"""A job as bytes, its pieces, and the words of the target that they are done on."""
 
 
 def require_ray() -> None:
@@ -232,6 +233,11 @@ def drive(pipe: Connection, address: str, workers: int | None) -> None:
     """In the driver: hand to Ray what it asks for through the pipe, and what comes of it back, until the pipe ends.
 
     Each end writes only when the other reads: both would wait for ever where two long messages meet.
+
+    Args:
+        pipe: to the process whose executor it is.
+        address: of the cluster, as `RayExecutor` was given it.
+        workers: tasks at once; None takes as many as the cluster has processors.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from secagg.compute.ray_driver import Cluster

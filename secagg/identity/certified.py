@@ -21,7 +21,12 @@ _PREFIX: Final = "urn:secagg:"
 
 
 def binding_uri(client: int, public: bytes) -> str:
-    """Return the URI that an authority puts into a client's certificate."""
+    """Return the URI that an authority puts into a client's certificate.
+
+    Args:
+        client: its id.
+        public: 32-byte Ed25519 key.
+    """
     return f"{_PREFIX}client:{client}:ed25519:{public.hex()}"
 
 

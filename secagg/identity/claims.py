@@ -18,6 +18,7 @@ from secagg.errors import ParameterError
 from secagg.identity.signed_json import Kind
 
 MAX_CLAIM_BYTES: Final = 4096
+"""Longest file of a claim."""
 _KIND: Final = Kind(
     "claim",
     1,
@@ -31,9 +32,13 @@ class ClaimRefusal(Enum):
     """Why a claim is not taken."""
 
     NOT_INVITED = "NOT_INVITED"
+    """No invitation is for this session and client."""
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    """The claim is not signed with the invitation's key, or not by the key that it names."""
     USED = "USED"
+    """The invitation was redeemed with another key."""
     CLOSED = "CLOSED"
+    """Claims are not taken, or not any more."""
 
 
 class ClaimRefusedError(ParameterError):
@@ -83,6 +88,9 @@ class Claim:
     @classmethod
     def decode(cls, content: bytes) -> Claim:
         """Read the file of a claim; whether it is one of somebody invited, `Invitations.check` says.
+
+        Args:
+            content: of the file.
 
         Raises:
             ParameterError: it is none.

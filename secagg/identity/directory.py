@@ -68,6 +68,9 @@ def load_directory(roster: Path, authority: Path, *, at: datetime | None = None,
 def read_roster(roster: Path) -> Directory:
     """Read a signed roster, expired or not, to look at it: it is whole, but nobody vouches for who signed it.
 
+    Args:
+        roster: path of its file.
+
     Raises:
         ParameterError: it cannot be read, is not signed by the authority that it names, or is a bundle of certificates.
     """

@@ -16,6 +16,7 @@ from secagg.errors import ParameterError
 from secagg.store.durable import sync_directory
 
 MAX_KEY_BYTES: Final = 1 << 14
+"""Longest file of a key."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OWNER_ONLY: Final = 0o600
 _EVERYBODY_READS: Final = 0o644
@@ -23,6 +24,10 @@ _EVERYBODY_READS: Final = 0o644
 
 def read_public(path: Path, maximum: int) -> bytes:
     """Return the content of a file that is no secret.
+
+    Args:
+        path: of the file.
+        maximum: most bytes that it may have.
 
     Raises:
         ParameterError: it cannot be read, or has more than `maximum` bytes.
@@ -33,6 +38,9 @@ def read_public(path: Path, maximum: int) -> bytes:
 
 def read_private(path: Path) -> SecretBytes:
     """Return the content of a file that holds a private key.
+
+    Args:
+        path: of the file.
 
     Raises:
         ParameterError: it cannot be read, is too long for a key, or others than its owner may read or write it.
@@ -49,6 +57,10 @@ def read_private(path: Path) -> SecretBytes:
 def create_private(path: Path, content: SecretBytes) -> None:
     """Write a new file that only its owner may read and write, durably.
 
+    Args:
+        path: of a file that does not exist.
+        content: all of it.
+
     Raises:
         ParameterError: the file exists, or cannot be written.
     """
@@ -58,6 +70,10 @@ def create_private(path: Path, content: SecretBytes) -> None:
 def create_public(path: Path, content: bytes) -> None:
     """Write a new file that everybody may read, durably.
 
+    Args:
+        path: of a file that does not exist.
+        content: all of it.
+
     Raises:
         ParameterError: the file exists, or cannot be written.
     """
@@ -66,6 +82,10 @@ def create_public(path: Path, content: bytes) -> None:
 
 def replace_public(path: Path, content: bytes) -> None:
     """Write a file that everybody may read, durably and at once: a reader sees the old content or the new one.
+
+    Args:
+        path: of the file, which need not exist.
+        content: all of the new one.
 
     Raises:
         ParameterError: it cannot be written; the old file is as it was.

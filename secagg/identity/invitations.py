@@ -24,8 +24,11 @@ from secagg.identity.signed_json import TIME, Kind, whole_seconds
 from secagg.store.base import check_session_name
 
 VERSION: Final = 1
+"""Of the file's form."""
 MAX_INVITATIONS_BYTES: Final = 1 << 24
+"""Longest file of invitations."""
 MOST_INVITATIONS: Final = 100_000
+"""Most invitations in one file."""
 _KIND: Final = Kind(
     "invitation list",
     VERSION,
@@ -71,6 +74,9 @@ class Invitations:
 
     def check(self, claim: Claim) -> None:
         """Demand that somebody invited made this claim, and has the key that it names.
+
+        Args:
+            claim: of anybody.
 
         Raises:
             ClaimRefusedError: NOT_INVITED; SIGNATURE_INVALID, one that was made for another session, server, client or
@@ -147,6 +153,10 @@ def invite(
 
 def verify_invitations(content: bytes, authority: bytes) -> Invitations:
     """Read a file of invitations, expired or not, and verify that the authority signed exactly this.
+
+    Args:
+        content: of the file.
+        authority: its 32-byte Ed25519 key.
 
     Raises:
         ParameterError: no such file, another authority, or a wrong signature.

@@ -43,6 +43,10 @@ def create_identity(private: Path, public: Path) -> IdentityKey:
 def create_public_key(path: Path, public: bytes) -> None:
     """Write somebody's public key of 32 bytes to a new file, in PEM.
 
+    Args:
+        path: of a file that does not exist.
+        public: 32-byte Ed25519 key.
+
     Raises:
         ParameterError: the file exists or cannot be written.
     """
@@ -51,6 +55,9 @@ def create_public_key(path: Path, public: bytes) -> None:
 
 def load_identity(path: Path) -> IdentityKey:
     """Read a private key.
+
+    Args:
+        path: of a file in PEM.
 
     Raises:
         ParameterError: no such file, one that others may open, or no Ed25519 private key in PEM.
@@ -73,6 +80,9 @@ def load_identity(path: Path) -> IdentityKey:
 def names_private_key(path: Path) -> bool:
     """Whether a file says that it holds a private key, whatever else is wrong with it.
 
+    Args:
+        path: of any file.
+
     Raises:
         ParameterError: it cannot be read.
     """
@@ -81,6 +91,9 @@ def names_private_key(path: Path) -> bool:
 
 def load_public_key(path: Path) -> bytes:
     """Read a public key; returns its 32 bytes.
+
+    Args:
+        path: of a file in PEM.
 
     Raises:
         ParameterError: no such file, or no Ed25519 public key in PEM.

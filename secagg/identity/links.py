@@ -23,7 +23,9 @@ from secagg.identity.claims import Claim, claim_text
 from secagg.store.base import check_session_name
 
 MARK: Final = "secagg="
+"""Begins the fragment of a link that has an invitation."""
 MAX_ADDRESS_BYTES: Final = 255
+"""Longest address of a service in a link."""
 _MAX_LINK_CHARACTERS: Final = 4096
 _CHECKSUM_BYTES: Final = 4
 _MAX_LABEL_BYTES: Final = 64
@@ -83,6 +85,9 @@ class Invitation:
     def parse(cls, link: str) -> Invitation:
         """Read a link.
 
+        Args:
+            link: as somebody copied it; spaces around it do not matter.
+
         Raises:
             ParameterError: it has no invitation, or one that is cut short or changed.
         """
@@ -132,6 +137,9 @@ class Invitation:
 
 def check_address(server: str) -> str:
     """Return the address of a service.
+
+    Args:
+        server: what somebody gave as one.
 
     Raises:
         ParameterError: it is none, too long, without TLS beyond loopback, or has spaces or characters that are not

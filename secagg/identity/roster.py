@@ -21,7 +21,9 @@ from secagg.identity.fingerprints import fingerprint
 from secagg.identity.signed_json import TIME, Kind, check_number, whole_seconds
 
 VERSION: Final = 1
+"""Of the file's form."""
 MAX_ROSTER_BYTES: Final = 1 << 26
+"""Longest file of a roster."""
 _KIND: Final = Kind(
     "roster",
     VERSION,
@@ -123,6 +125,9 @@ def verify_roster(content: bytes, authority: bytes, *, at: datetime | None, mini
 def named_authority(content: bytes) -> bytes:
     """Return the key of the authority that a roster names: no reason to trust it.
 
+    Args:
+        content: of a roster's file.
+
     Raises:
         ParameterError: no roster.
     """
@@ -131,6 +136,10 @@ def named_authority(content: bytes) -> bytes:
 
 def checked_keys(entries: Iterable[tuple[Any, Any]], where: str = "roster") -> Mapping[int, bytes]:
     """Return client id to key, by ascending id.
+
+    Args:
+        entries: pairs of an id and a key, in any order.
+        where: what is said to have them, in errors.
 
     Raises:
         ParameterError: an id outside 0 .. 2^64-1, a key that is not 32 bytes, one id twice, or one key for two ids.

@@ -19,6 +19,7 @@ from secagg.errors import ParameterError, SecAggError
 from secagg.parameters import ClientId
 
 MAX_NAME_CHARACTERS: Final = 128
+"""Longest name of a session or a tenant."""
 _CHARACTERS: Final = (
     f"{MAX_NAME_CHARACTERS} ASCII letters, digits, dots, dashes and underscores, the first a letter or digit"
 )
@@ -52,10 +53,15 @@ class EntryKind(Enum):
     """What an entry of a session's log stands for."""
 
     MESSAGE = "message"
+    """A client's message, in the entry itself."""
     UPLOAD = "upload"
+    """A client's message, in a file that the entry names."""
     DROP = "drop"
+    """The host goes on without a client."""
     CLOSE_ROUND = "close_round"
+    """The host closed the open round."""
     ABORT = "abort"
+    """The host ended the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,7 @@ class Aborted:
 
 
 Outcome = Completed | Aborted
+"""How a session ended."""
 
 
 class Upload(Protocol):
@@ -165,6 +172,9 @@ class Upload(Protocol):
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append a piece; it need not be durable yet.
+
+        Args:
+            chunk: any number of bytes.
 
         Raises:
             StoreError: more bytes than were announced, no space left, or an upload that was ended.
@@ -189,10 +199,20 @@ class SessionStore(Protocol):
     """Keeps sessions. Every method raises StoreError when it fails, and has then changed nothing.
 
     What is read back is compared with a digest that was committed with it: it is what was written, or a DamagedError.
+
+    Args:
+        name: the session's.
+        upload: id of a committed upload.
+        outcome: how the session ended.
+        epoch: of the lease under which it is done; 0 in a store of one process.
+        expired: nobody fetched it in time.
     """
 
     def create(self, record: SessionRecord) -> None:
         """Keep a new session; the same record again changes nothing.
+
+        Args:
+            record: what is kept.
 
         Raises:
             StoreConflictError: the name is taken by a session with other content.
@@ -243,8 +263,12 @@ class SessionStore(Protocol):
 
     def release_result(self, name: str, expired: bool = False) -> bool:
         """Remove the result of a completed session, which somebody has fetched or, `expired`, nobody in time; its
-        outcome stays. One without a result stays as it is, and that is False; so does one that expired and that
-        somebody fetches by way of another process."""
+        outcome stays.
+
+        Returns:
+            True when there was one. False also for one that expired while somebody fetches it by way of another
+            process.
+        """
         ...
 
     def discard(self, name: str, record: SessionRecord | None = None) -> bool:
@@ -254,11 +278,21 @@ class SessionStore(Protocol):
             name: of the session.
             record: does nothing either when the session of this name has another one, or was created at another time:
                 it was made anew meanwhile.
+
+        Returns:
+            Whether it was there.
         """
         ...
 
     def begin_upload(self, name: str, limit: int) -> Upload:
-        """Begin to take in at most `limit` bytes, with memory for one piece."""
+        """Begin to take in bytes, with memory for one piece.
+
+        Args:
+            limit: how many bytes at most.
+
+        Returns:
+            What takes the pieces.
+        """
         ...
 
     def open_upload(self, name: str, upload: str) -> AbstractContextManager[memoryview]:
@@ -270,7 +304,12 @@ class SessionStore(Protocol):
         ...
 
     def read_range(self, name: str, upload: str, offset: int, count: int) -> bytes:
-        """At most `count` bytes of a committed upload. Who reads all of them compares them with the digest."""
+        """Bytes of a committed upload. Who reads all of them compares them with the digest.
+
+        Args:
+            offset: of the first byte.
+            count: how many bytes at most; fewer at the end.
+        """
         ...
 
     def set_aside(self, name: str, upload: str) -> None:
@@ -299,7 +338,11 @@ class SessionStore(Protocol):
 
 
 def is_session_name(name: str) -> bool:
-    """Whether `check_session_name` takes a name."""
+    """Whether `check_session_name` takes a name.
+
+    Args:
+        name: any text.
+    """
     restarted = _RESTARTED.fullmatch(name)
     own = name if restarted is None else restarted["first"]
     return len(own) <= MAX_NAME_CHARACTERS and _NAME.fullmatch(own) is not None
@@ -307,6 +350,9 @@ def is_session_name(name: str) -> bool:
 
 def check_session_name(name: str) -> str:
     """Return a name that may stand in a path, a log and a command line.
+
+    Args:
+        name: what somebody gave as one.
 
     Raises:
         ParameterError: empty, longer than 128 characters, or other than letters, digits, dot, dash and underscore, but
@@ -320,6 +366,9 @@ def check_session_name(name: str) -> str:
 
 def check_tenant(tenant: str) -> str:
     """Return the name of a tenant: empty, for a service that has none, or like the name of a session.
+
+    Args:
+        tenant: what somebody gave as one.
 
     Raises:
         ParameterError: another text.

@@ -17,11 +17,18 @@ from secagg.store.base import Upload
 from secagg.store.files import Kept, UploadFiles
 
 ORPHAN_SECONDS: Final = 24 * 3600.0
+"""Blobs that nothing names stay so long."""
 _S3: Final = "s3://"
 
 
 class Blobs(Protocol):
-    """Blobs of all sessions of one database. Every method raises StoreError when it fails."""
+    """Blobs of all sessions of one database. Every method raises StoreError when it fails.
+
+    Args:
+        session: its number in the database.
+        upload: a blob's id.
+        uploads: ids of blobs.
+    """
 
     def claim(self, mark: str, new: bool, *, look: bool = False) -> None:
         """Demand that the place has this mark, and give it to one that has none, which is made where it is missing.
@@ -37,7 +44,14 @@ class Blobs(Protocol):
         ...
 
     def begin(self, session: int, limit: int) -> Upload:
-        """Begin a blob of at most `limit` bytes."""
+        """Begin a blob.
+
+        Args:
+            limit: how many bytes at most.
+
+        Returns:
+            What takes the pieces.
+        """
         ...
 
     def require(self, session: int, uploads: Collection[str]) -> None:
@@ -57,7 +71,12 @@ class Blobs(Protocol):
         ...
 
     def read(self, session: int, upload: str, offset: int, count: int) -> bytes:
-        """At most `count` bytes of a blob, which are compared with nothing."""
+        """Bytes of a blob, which are compared with nothing.
+
+        Args:
+            offset: of the first byte.
+            count: how many bytes at most; fewer at the end.
+        """
         ...
 
     def discard(self, session: int, upload: str) -> None:

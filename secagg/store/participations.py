@@ -74,6 +74,9 @@ class ParticipationFile:
     def cohorts(self, client: ClientId) -> list[tuple[ClientId, ...]]:
         """Return the cohorts of all sessions that this client's input went into, whatever their context.
 
+        Args:
+            client: its id.
+
         Raises:
             StoreError: the file cannot be used.
         """

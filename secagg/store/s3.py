@@ -216,7 +216,12 @@ class S3Blobs:
 
 
 class S3Upload:
-    """An object that is being gathered; its calls may come from different threads, one after the other."""
+    """An object that is being gathered, an `Upload` made by `S3Blobs`; its calls may come from different threads, one
+    after the other.
+
+    Attributes:
+        received: bytes that were written.
+    """
 
     def __init__(self, store: S3Store, session: int, limit: int) -> None:
         self._store = store
@@ -245,7 +250,7 @@ class S3Upload:
             self.received += len(chunk)
 
     def commit(self) -> str:
-        """Put the object; see `Upload.commit`."""
+        """Put the object, and return its id; see `Upload.commit`."""
         with self._lock:
             spool = self._opened()
             upload = new_upload_id(self.sha256)

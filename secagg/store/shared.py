@@ -145,6 +145,13 @@ class SharedStore(SessionStore, Protocol):
 
     Uploads of a session that has not ended stay until they are discarded, whoever names them: a letter may, or what was
     published. `release` takes back only the leases that it is given, by their epochs.
+
+    Args:
+        name: the session's.
+        names: of sessions.
+        epoch: of the lease under which it is done.
+        held: leases of this replica.
+        replica: name of the one that asks.
     """
 
     def acquire(self, replica: str, seconds: float, most: int, name: str | None = None) -> Sequence[Lease]:
@@ -156,12 +163,19 @@ class SharedStore(SessionStore, Protocol):
             seconds: how long each lease lasts unless renewed.
             most: 0 only says that the replica is alive.
             name: only this session.
+
+        Returns:
+            The leases that were taken.
         """
         ...
 
     def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> frozenset[str]:
-        """Make leases last `seconds` from now, and note their `open_seconds`; the names of those that have not passed
-        on. The others are lost."""
+        """Make leases last from now, and note their `open_seconds`; the names of those that have not passed on. The
+        others are lost.
+
+        Args:
+            seconds: how long they last.
+        """
         ...
 
     def release(self, held: Collection[Lease]) -> None:
@@ -185,13 +199,21 @@ class SharedStore(SessionStore, Protocol):
         ...
 
     def hold_result(self, name: str, seconds: float) -> None:
-        """Somebody fetches the result of a session: until `seconds` from now, `release_result` of an expired one leaves
-        it as it is. Does nothing where there is none."""
+        """Somebody fetches the result of a session: for some time `release_result` of an expired one leaves it as it
+        is. Does nothing where there is none.
+
+        Args:
+            seconds: how long, from now.
+        """
         ...
 
     def send(self, letters: Sequence[Addressed], wait: bool = True) -> Sequence[Left | None]:
         """Leave letters, durably, and wake the holders; the same client's same message is left once, and once more
         when its receipt is empty or damaged. All or nothing, but for those that are `BUSY` without `wait`.
+
+        Args:
+            letters: what is left, and for whom.
+            wait: for a session that another process changes; without it, such letters are `BUSY`.
 
         Returns:
             What became of each letter, in their order; None when its session has ended, is not there or damaged, or
@@ -200,28 +222,45 @@ class SharedStore(SessionStore, Protocol):
         ...
 
     def letters(self, names: Collection[str], most: int) -> Mapping[str, Sequence[tuple[int, Letter | None]]]:
-        """The oldest unanswered letters of sessions that run, at most so many of each, with their numbers; None for
-        one that is not what was written."""
+        """The oldest unanswered letters of sessions that run, with their numbers; None for one that is not what was
+        written.
+
+        Args:
+            most: letters of each session at most.
+        """
         ...
 
     def publish(
         self, name: str, epoch: int, state: bytes, receipts: Mapping[int, bytes], open_seconds: float, wake: bool = True
     ) -> None:
-        """Say what the session is now, answer letters (number to receipt), and wake all replicas, or without `wake`
-        only those that wait for the answers: all or nothing.
+        """Say what the session is now, answer letters, and wake replicas: all or nothing.
 
         An empty receipt is for a letter that could not be read: whoever left it may leave it again.
+
+        Args:
+            state: what the session is now, in the host's own encoding.
+            receipts: number of a letter to its answer.
+            open_seconds: how long the open round has been open, under all leases.
+            wake: all replicas; without it only those that wait for the answers.
         """
         ...
 
     def look(self, names: Collection[str], numbers: Collection[int]) -> Sight:
         """What stands here about these sessions, and the receipts of these letters; after the session's end, too,
-        until it is discarded."""
+        until it is discarded.
+
+        Args:
+            numbers: of letters whose receipts are wanted.
+        """
         ...
 
     def news(self, seconds: float) -> News | None:
-        """Wait until there is news, at most so long. None when something may have been missed, as after a lost
-        connection: look at everything."""
+        """Wait until there is news. None when something may have been missed, as after a lost connection: look at
+        everything.
+
+        Args:
+            seconds: how long at most.
+        """
         ...
 
     def secret(self) -> bytes:
@@ -229,5 +268,10 @@ class SharedStore(SessionStore, Protocol):
         ...
 
     def spend(self, nonces: Collection[bytes], seconds: float) -> Collection[bytes]:
-        """Those of these nonces that nobody has spent before; remembered for `seconds` at least."""
+        """Those of these nonces that nobody has spent before.
+
+        Args:
+            nonces: what logins came with.
+            seconds: how long they are remembered at least.
+        """
         ...

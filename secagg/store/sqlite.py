@@ -58,6 +58,7 @@ from secagg.store.tables import (
 from secagg.store.upgrades import UPGRADES
 
 UPLOADS: Final = "uploads"
+"""Name of the directory of uploads, beside the database."""
 _PAGE: Final = 256
 _DISCARD: Final = (
     "DELETE FROM entries WHERE session = ?",

@@ -76,7 +76,14 @@ class Insiders:
         return encode(AdvertiseKeysRequest(self._context.session))
 
     def share(self, answer: bytes) -> bytes:
-        """The request for shares: advertisements of whoever the client shares masks with."""
+        """The request for shares: advertisements of whoever the client shares masks with.
+
+        Args:
+            answer: the client's advertisement.
+
+        Raises:
+            ParameterError: another message.
+        """
         message = decode_client_message(answer)
         if not isinstance(message, AdvertiseKeysResponse):
             raise ParameterError("this is no advertisement; hand in the client's answers in the order of the rounds")
@@ -116,7 +123,14 @@ class Insiders:
         return encode(ConsistencyCheckRequest(session, (), self._everybody, inclusions))
 
     def unmask(self, answer: bytes) -> bytes:
-        """The request for shares of secrets, with everybody's signature, or those of as many holders as are needed."""
+        """The request for shares of secrets, with everybody's signature, or those of as many holders as are needed.
+
+        Args:
+            answer: the client's confirmation; not looked at in a chosen graph.
+
+        Raises:
+            ParameterError: another message.
+        """
         session, cohort = self._context.session, self._parameters.cohort
         if self._context.chosen:
             signers = self._holders[: self._parameters.threshold]

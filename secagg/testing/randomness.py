@@ -37,7 +37,7 @@ class DeterministicRandomSource:
         self._draws = 0
 
     def secret(self, length: int) -> SecretBytes:
-        """Draw the next `length` bytes; raises ParameterError when `length` is below 1."""
+        """Draw the next bytes."""
         check_length(length)
         draw = hashlib.shake_256(encode_fields(_DRAW, self._state_key, self._draws)).digest(length)
         self._draws += 1

@@ -61,6 +61,12 @@ class Crowd:
         real: members of the cohort whom the caller plays; they answer every round.
         lying: stand-ins that stay and reveal wrong shares.
 
+    Attributes:
+        context: what all parties of the session know.
+        leaving: stand-ins that leave before they give an input.
+        played: the stand-ins, ascending.
+        staying: those of them that do not leave.
+
     Raises:
         ParameterError: an active session, a hybrid suite, strangers, a real client that leaves, or a liar that does
             not stay.
@@ -113,7 +119,11 @@ class Crowd:
             yield client, encode(AdvertiseKeysResponse(session, own))
 
     def learn(self, advertisements: Collection[Advertisement]) -> None:
-        """Take in all advertisements of the cohort, which bind a complete graph and hold the real clients' keys."""
+        """Take in all advertisements of the cohort, which bind a complete graph and hold the real clients' keys.
+
+        Args:
+            advertisements: one of each client.
+        """
         for ad in advertisements:
             self._mask_publics[ad.client] = ad.mask_public
             if ad.client in self.real:
@@ -132,7 +142,11 @@ class Crowd:
             yield client, encode(ShareKeysResponse(self.context.session, sealed))
 
     def masked_inputs(self, words: NDArray[np.uint64]) -> Iterator[tuple[ClientId, bytes]]:
-        """Yield the masked input of every stand-in that stays, each of the unmasked input `words`."""
+        """Yield the masked input of every stand-in that stays.
+
+        Args:
+            words: uint64 (words,), the unmasked input of each of them.
+        """
         session, layout = self.context.session, self.context.layout
         noise = np.resize(np.frombuffer(self._noise, dtype="<u8").astype(np.uint64), layout.words)
         noisy = encode(MaskedInputCollectionResponse(session, pack_vector(layout, noise)))

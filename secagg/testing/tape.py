@@ -39,7 +39,10 @@ class TapeRandomSource:
         self._at = 0
 
     def secret(self, length: int) -> SecretBytes:
-        """Take the next `length` bytes of the tape; a draw that fails takes nothing.
+        """Take the next bytes of the tape; a draw that fails takes nothing.
+
+        Returns:
+            Those bytes.
 
         Raises:
             ParameterError: `length` is below 1.
@@ -54,6 +57,12 @@ class TapeRandomSource:
 
     def encapsulate(self, public: bytes) -> tuple[SecretBytes, bytes]:
         """Encapsulate as FIPS 203, algorithm 17 does, with the next 32 bytes of the tape.
+
+        Args:
+            public: ML-KEM-768 encapsulation key, 1184 bytes.
+
+        Returns:
+            The shared secret of 32 bytes, and the ciphertext of 1088.
 
         Raises:
             MissingExtraError: the `conformance` extra is not installed.
