@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -13,10 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 import secagg
-from secagg import testing
-from secagg.parameters import graph_choice
-from secagg.protocol import events
-from secagg.testing import randomness
 from tests.harness import ROUNDS
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -73,52 +68,6 @@ def test_all_is_sorted_complete_and_true() -> None:
 
 def test_the_version_is_a_version() -> None:
     assert [part.isdigit() for part in secagg.__version__.split(".")] == [True, True, True]
-
-
-def public_members(owner: Any) -> list[tuple[str, Any]]:
-    """What a class or module defines itself under a public name."""
-    return [(name, value) for name, value in vars(owner).items() if not name.startswith("_")]
-
-
-def undocumented(name: str, value: Any) -> list[str]:
-    """Names of a public object of the library, and of its members, that have no docstring of their own."""
-    if not isinstance(value, ModuleType) and not getattr(value, "__module__", "").startswith("secagg"):
-        return []
-    # A dataclass without a docstring gets one that begins with its signature.
-    missing = [] if value.__doc__ and not value.__doc__.startswith(f"{name.rpartition('.')[2]}(") else [name]
-    if isinstance(value, ModuleType):
-        own = [(inner, found) for inner, found in public_members(value) if not isinstance(found, ModuleType)]
-        return missing + [bare for inner, found in own for bare in undocumented(inner, found)]
-    if inspect.isclass(value):
-        for inner, found in public_members(value):
-            function = getattr(found, "fget", None) or getattr(found, "__func__", found)
-            if inspect.isfunction(function) and not function.__doc__:
-                missing.append(f"{name}.{inner}")
-        return missing
-    return missing if inspect.isfunction(value) else []
-
-
-def test_everything_public_is_documented() -> None:
-    assert [missing for name in secagg.__all__ for missing in undocumented(name, getattr(secagg, name))] == []
-
-
-@pytest.mark.parametrize("module", [secagg, secagg.parameters, graph_choice, events, testing, randomness])
-def test_public_modules_are_documented(module: ModuleType) -> None:
-    assert undocumented(module.__name__, module) == []
-
-
-def test_the_search_for_missing_docstrings_finds_them() -> None:
-    @dataclass
-    class Bare:
-        size: int
-
-        def method(self) -> None: ...
-
-    Bare.__module__ = "secagg.bare"
-    assert undocumented("Bare", Bare) == ["Bare", "Bare.method"]
-    module = ModuleType("secagg.bare")
-    module.Bare = Bare  # type: ignore[attr-defined]
-    assert undocumented("secagg.bare", module) == ["secagg.bare", "Bare", "Bare.method"]
 
 
 def test_session_parameters_choose() -> None:

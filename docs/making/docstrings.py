@@ -99,7 +99,7 @@ class Check:
         entries = {**sections.parameters, **sections.attributes}
         yield from (f"the entry of {name} only repeats it" for name in entries if wording.repeats(name, entries[name]))
         for reference in wording.references(sections.whole):
-            if not self._leads(target, reference):
+            if self._meant(target, reference) is None:
                 yield f"the reference `{reference}` leads nowhere"
         if target.parent is target.module and target.path.startswith(SOURCED) and self._computes(target):
             text = f"{sections.whole}\n{sections_of(target.module).whole}"
@@ -114,20 +114,30 @@ class Check:
             return False
         return "dataclass" not in target.labels or any(member.is_function for _, member in self._members(target))
 
-    def _leads(self, target: griffe.Object, reference: str) -> bool:
-        """Whether a name means something where it is written: in the class, in the module, or as a whole path."""
+    def lineage(self, kind: griffe.Class) -> Iterator[griffe.Class]:
+        """A class, its bases in the library, and protocols that its first paragraph names, nearest first."""
+        yield kind
+        bases = [str(base).partition("[")[0] for base in kind.bases]
+        for name in [*bases, *re.findall(r"`(?:secagg\.)?([A-Z]\w*)`", sections_of(kind).summary)]:
+            parent = found(kind, name)
+            if parent is None and name in self._names:
+                parent = found(self._library, self._names[name].removeprefix("secagg."))
+            if isinstance(parent, griffe.Class) and (name in bases or _is_protocol(parent)):
+                yield from self.lineage(parent)
+
+    def _meant(self, target: griffe.Object, name: str) -> griffe.Object | None:
+        """What a name means where it is written: in the class, in the module, or as a whole path."""
         kind = target if isinstance(target, griffe.Class) else target.parent
-        if isinstance(kind, griffe.Class) and any(reference in each.members for each in lineage(kind)):
-            return True
-        return (
-            found(target, reference) is not None or found(self._library, reference.removeprefix("secagg.")) is not None
-        )
+        for each in self.lineage(kind) if isinstance(kind, griffe.Class) else ():
+            if name in each.members and not each.members[name].is_alias:
+                return each.members[name]  # type: ignore[return-value]
+        return found(target, name) or found(self._library, name.removeprefix("secagg."))
 
     def _constructor(self, kind: griffe.Class, own: Sections, error: bool) -> Iterator[str]:
         made = method(kind, "__init__")
-        taken = _parameters(made) if isinstance(made, griffe.Function) else {}
+        taken = _parameters(made) if not wording.made_elsewhere(own.whole) else {}
         inner = sections_of(made) if made is not None and made.docstring else Sections()
-        inherited = [sections_of(each) for each in lineage(kind)]
+        inherited = [sections_of(each) for each in self.lineage(kind)]
         entries = {**own.attributes, **own.parameters, **inner.parameters}
         for each in inherited:
             entries = {**each.attributes, **each.parameters, **entries}
@@ -157,7 +167,9 @@ class Check:
             own.attributes.get(name) or own.parameters.get(name) or (member.docstring.value if member.docstring else "")
         )
         if enum:
-            if not text and not re.search(rf"\b{name}\b", own.whole) and not _in_specification(str(member.value)):
+            value = str(member.value).strip("'\"")
+            said = text or " " in value or re.search(rf"\b{name}\b", own.whole) or _in_specification(value)
+            if not said:
                 yield "a member that is not described"
         elif not text:
             if name not in _parameters(method(kind, "__init__")):
@@ -193,13 +205,17 @@ class Check:
         yield from self._errors(function, sections.raises, self._raising.errors(function))
 
     def _inherited(self, member: griffe.Object, kind: griffe.Class | None, own: Sections) -> Sections:
-        """Sections of a method, with what its class and what it overrides say of the same where it says nothing."""
-        for each in lineage(kind) if kind is not None else ():
+        """Sections of a method, with what it sends its reader to, its class and what it overrides say of the same."""
+        for name in wording.sent_to(own.whole):
+            if (other := self._meant(member, name)) is not None:
+                own = own.over(sections_of(other))
+        for each in self.lineage(kind) if kind is not None else ():
             above = each.members.get(member.name)
             if above is not None and not above.is_alias and above.docstring and above is not member:
                 own = own.over(sections_of(above))  # type: ignore[arg-type]
             entries = sections_of(each)
-            own = own.over(Sections(parameters={**entries.attributes, **entries.parameters}))
+            said = wording.errors_in(entries.whole)
+            own = own.over(Sections(parameters={**entries.attributes, **entries.parameters}, raises=said))
         return own
 
     def _errors(self, scope: griffe.Object, listed: list[str], raised: set[str]) -> Iterator[str]:
@@ -209,16 +225,6 @@ class Check:
         for error in sorted(raised - NOT_COUNTED):
             if ancestors(self._library, error).isdisjoint(covered):
                 yield f"raises {error.rpartition('.')[2]}, which it does not list"
-
-
-def lineage(kind: griffe.Class) -> Iterator[griffe.Class]:
-    """A class, its bases in the library, and protocols that its first paragraph names, nearest first."""
-    yield kind
-    named = sections_of(kind).summary if kind.docstring else ""
-    for name in [*(str(base).partition("[")[0] for base in kind.bases), *re.findall(r"`([A-Z]\w+)`", named)]:
-        parent = found(kind, name)
-        if isinstance(parent, griffe.Class) and (name in map(str, kind.bases) or _is_protocol(parent)):
-            yield from lineage(parent)
 
 
 def _is_protocol(kind: griffe.Class) -> bool:
@@ -242,7 +248,7 @@ def _specification() -> str:
 
 def _in_specification(value: str) -> bool:
     """Whether a value is the id of a row of the specification, which then says what the member is."""
-    return f"| {value[1:-1]} |" in _specification()
+    return f"| {value} |" in _specification()
 
 
 def main() -> int:

@@ -89,7 +89,7 @@ def load(root: Path = ROOT) -> griffe.Module:
     """Read the library's sources, without importing any: no extra needs to be installed."""
     loader = griffe.GriffeLoader(search_paths=[root], docstring_parser="google", allow_inspection=False)
     loader.finder = _Finder(search_paths=[root])
-    library = loader.load("secagg")
+    library = loader.load("secagg", try_relative_path=False)
     loader.resolve_aliases(implicit=False, external=False)
     if not isinstance(library, griffe.Module):
         raise TypeError(f"{root}/secagg is no package of sources; run this in a clone")
@@ -104,14 +104,21 @@ def names(module: griffe.Module) -> list[str]:
     return [name for name, member in own if not member.is_alias and not member.is_module]
 
 
-def public(library: griffe.Module) -> Iterator[tuple[str, griffe.Object]]:
-    """Every public name as users import it, and what it stands for; once, where it is met first."""
-    met: set[str] = set()
+def everywhere(library: griffe.Module) -> Iterator[tuple[str, griffe.Object]]:
+    """Every public name as users import it, and what it stands for; a name of several packages once for each."""
     for place, module in [*PACKAGES.items(), *((each, each) for each in MODULES)]:
-        found = library if module == "secagg" else library[module.removeprefix("secagg.")]
+        found = library[module.removeprefix("secagg.")]
         for name in names(found):
             member = found.members[name]
             target = member.final_target if isinstance(member, griffe.Alias) else member
-            if target.path not in met and not target.is_module:
-                met.add(target.path)
+            if not target.is_module:
                 yield f"{place}.{name}", target
+
+
+def public(library: griffe.Module) -> Iterator[tuple[str, griffe.Object]]:
+    """Every public name, once: under the first of the packages and modules that have it."""
+    met: set[str] = set()
+    for name, target in everywhere(library):
+        if target.path not in met:
+            met.add(target.path)
+            yield name, target

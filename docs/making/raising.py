@@ -1,8 +1,8 @@
 """Which errors a function raises, read from sources: its own, and those of its helpers.
 
-Helpers are functions and classes of its module that it calls by name, and methods of `self` and `cls`, inherited ones
-included. What other modules raise is theirs to say: much of it cannot happen with what they are given here, which no
-check of sources knows. An error that a handler around it takes is not counted. Must not know docstrings.
+Helpers are functions of its module and methods of `self` and `cls` whose names begin with an underscore. What others
+raise is theirs to say: much of it cannot happen with what they are given here, which no check of sources knows. An
+error that a handler around it takes is not counted. Must not know docstrings.
 """
 
 from __future__ import annotations
@@ -174,8 +174,11 @@ class Raising:
                     body.raised += [(made, handled)] if made is not None else []
         elif isinstance(node, ast.Call):
             of_self = ast.unparse(node.func).startswith(("self.", "cls.", "super()."))
-            called = [each for each in self._callee(node, scope) if of_self or each.module.path == scope.module.path]
-            body.called += [(callee, handled) for callee in called]
+            body.called += [
+                (callee, handled)
+                for callee in self._callee(node, scope)
+                if callee.name.startswith("_") and (of_self or callee.module.path == scope.module.path)
+            ]
 
     def _callee(self, call: ast.Call, scope: griffe.Object) -> list[griffe.Object]:
         text = ast.unparse(call.func)

@@ -25,6 +25,9 @@ _NUMBER: Final = re.compile(r"\b(int|float)\b")
 _SOURCE: Final = re.compile(r"§ ?[\dA-Z]|\b(19|20)\d\d\b|\bRFC ?\d|\bFIPS ?\d|protocol_specs/[\w-]+\.md")
 _REFERENCE: Final = re.compile(r":(?:meth|func|class|mod|attr|data):`~?([^`]+)`|`(secagg(?:\.\w+)+)(?<!\.toml)`")
 
+_SENT_TO: Final = re.compile(r"\b(?:[Ss]ee|those\s+of|as\s+for|as\s+of|what)\s+(?::\w+:)?`([\w.]+)`")
+_MADE_ELSEWHERE: Final = re.compile(r"\b[Mm]ade by (?::\w+:)?`")
+
 # A first sentence that begins so says what is made, or is the name of it.
 _TELLS: Final = re.compile(
     r"(Return|Yield|Make|Read|Choose|Draw|Find|Count|Average|Open|Load|Compute|Build|Decode|Encode|Freeze|Sign|Clip|Fetch"
@@ -89,6 +92,21 @@ def has_source(text: str) -> bool:
 def references(text: str) -> list[str]:
     """Names that a text refers to, by a role or by a whole path."""
     return [role or path for role, path in _REFERENCE.findall(text)]
+
+
+def errors_in(text: str) -> list[str]:
+    """Errors that a class names anywhere: it may say once what all of its methods raise."""
+    return re.findall(r"\b[A-Z]\w*Error\b", text)
+
+
+def sent_to(text: str) -> list[str]:
+    """Names of functions that a text sends its reader to, for what it does not say itself."""
+    return _SENT_TO.findall(text)
+
+
+def made_elsewhere(text: str) -> bool:
+    """Whether a class says by whom its objects are made: its constructor is no user's then."""
+    return _MADE_ELSEWHERE.search(text) is not None
 
 
 def repeats(name: str, text: str) -> bool:
