@@ -89,6 +89,8 @@ def sections_of(target: griffe.Object) -> Sections:
     for section in parsed:
         if isinstance(section, griffe.DocstringSectionParameters):
             made.parameters.update(_named(section.value))
+            names = [name for each in section.value for name in each.name.split(", ")]
+            made.warnings.extend(f"two entries for {name}" for name in dict.fromkeys(names) if names.count(name) > 1)
         elif isinstance(section, griffe.DocstringSectionAttributes):
             made.attributes.update(_named(section.value))
         elif isinstance(section, griffe.DocstringSectionRaises):

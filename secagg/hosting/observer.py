@@ -15,7 +15,7 @@ from secagg.store.base import Outcome
 
 
 class HostObserver:
-    """Hooks of a host; subclass it and override what you need. What a parameter is called, it is in every hook.
+    """Hooks of a host; subclass it and override what you need. A parameter's name stands for the same in every hook.
 
     Args:
         name: the session's.

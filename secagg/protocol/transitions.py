@@ -37,7 +37,7 @@ class ClientPhase(Enum):
     """What a client waits for."""
 
     OFFERED = "offered"
-    """The offer, which its constructor judges: no session of a host is ever seen here."""
+    """The offer, which the constructor judges: a `ClientSession` that was made is past it."""
     ADVERTISE_KEYS = "advertise_keys"
     """The request for its public keys (§6.2)."""
     SHARE_KEYS = "share_keys"

@@ -111,7 +111,7 @@ async def redeem_and_wait(
         waiting: told each time that the claim is kept and the roster is not signed.
 
     Returns:
-        The roster that names this client, checked against the invitation.
+        The roster with this client, verified under the authority of the link.
 
     Raises:
         SecAggError: what `redeem` raises.

@@ -109,6 +109,10 @@ ENTRY = "\n\nArgs:\n    x: in bytes."
         ("def f(x: int) -> None: ...", ": no docstring"),
         (function("Do it."), ": no entry for x"),
         (function("Do it.\n\nArgs:\n    x: a bound.\n    y: another."), ": an entry for y, which it does not take"),
+        (
+            function("Do it.\n\nArgs:\n    x, y: two.\n    x: a bound.", "f(x: int, y: int) -> None"),
+            ": two entries for x",
+        ),
         (function("Do it.\n\nArgs:\n    x: the X."), ": the entry of x only repeats it"),
         (function(f"The f.{ENTRY}"), ": the first sentence 'The f.' only repeats the name"),
         (function(f"Do it.{ENTRY}", "f(x: int) -> bool"), ": nothing says what is returned (bool)"),

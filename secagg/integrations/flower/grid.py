@@ -100,7 +100,6 @@ class SecureGrid(Grid):
         """Make a message as the grid below does.
 
         Args:
-            content, message_type, dst_node_id, group_id, ttl: as of Flower's `Grid.create_message`.
             content, message_type, dst_node_id, group_id: as of Flower's `Grid.create_message`.
             ttl: seconds for which the message may wait; None takes Flower's own.
         """

@@ -49,7 +49,6 @@ class SecAgg(Strategy):
     Args:
         strategy: what samples nodes and uses the mean, or the means of cells.
         config: settings of the sessions.
-        server_round, arrays, config, grid, replies: as Flower calls a strategy's methods with them.
         judge: with cells, what makes one model of their means, which the strategy then gets as one reply: a
             :class:`secagg.robust.CellSiren`, or another rule as a `RuleJudge`.
         root: what a judge evaluates models with: their accuracy, 0 to 1, on data that the server owns and trusts.
@@ -164,7 +163,11 @@ class SecAgg(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Make the strategy's messages."""
+        """Make the strategy's messages.
+
+        Args:
+            server_round, arrays, config, grid: as Flower calls its strategies.
+        """
         self._model = arrays
         return self.strategy.configure_train(server_round, arrays, config, grid)
 
@@ -174,6 +177,9 @@ class SecAgg(Strategy):
         """Hand the one reply of a :class:`SecureGrid` to the strategy; its model has the dtypes of the one before.
 
         Flower's strategies make floating numbers of counters and masks. What is not summed is what it was.
+
+        Args:
+            server_round, replies: as Flower calls its strategies.
 
         Returns:
             The strategy's new model and metrics; None where it has none.
@@ -190,11 +196,18 @@ class SecAgg(Strategy):
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Make the strategy's messages."""
+        """Make the strategy's messages.
+
+        Args:
+            server_round, arrays, config, grid: as Flower calls its strategies.
+        """
         return self.strategy.configure_evaluate(server_round, arrays, config, grid)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Hand the one reply of a :class:`SecureGrid` to the strategy.
+
+        Args:
+            server_round, replies: as Flower calls its strategies.
 
         Returns:
             The strategy's metrics, or None.
