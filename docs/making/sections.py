@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Final
 
 import griffe
@@ -69,8 +70,9 @@ def _named(entries: Sequence[griffe.DocstringNamedElement]) -> dict[str, str]:
     return {name.lstrip("*"): each.description for each in entries for name in each.name.split(", ")}
 
 
+@cache
 def sections_of(target: griffe.Object) -> Sections:
-    """Parse the docstring of an object; nothing is in the sections of one that has none."""
+    """Parse the docstring of an object; nothing is in those of one that has none. Kept, since much is asked again."""
     if target.docstring is None:
         return Sections()
     heard, log = _Heard(), logging.getLogger("griffe")
