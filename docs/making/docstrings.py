@@ -212,7 +212,7 @@ class Check:
         for each in self.lineage(kind) if kind is not None else ():
             above = each.members.get(member.name)
             if above is not None and not above.is_alias and above.docstring and above is not member:
-                own = own.over(sections_of(above))  # type: ignore[arg-type]
+                own = own.over(sections_of(above))
             entries = sections_of(each)
             said = wording.errors_in(entries.whole)
             own = own.over(Sections(parameters={**entries.attributes, **entries.parameters}, raises=said))
