@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo demo-web docs quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env packages test-packages lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo demo-web docs quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env test-third third-env packages test-packages lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -184,6 +184,17 @@ byzfl-env:
 
 test-byzfl: byzfl-env
 	$(BYZFL)/pytest tests/byzfl
+
+# A framework that we have no package for, DecLearn, which takes secure sums by docs/embedding.md alone.
+THIRD := build/third/bin
+third-env:
+	test -x $(THIRD)/python || $(PYTHON) -m venv build/third
+	$(THIRD)/pip install --quiet --disable-pip-version-check --editable . 'declearn[grpc]==2.9.1' 'pytest>=8,<10' \
+		'hypothesis>=6.100,<7'
+	$(THIRD)/pip check
+
+test-third: third-env
+	$(THIRD)/pytest tests/integrations/third
 
 # Test vectors are committed; run this after a change in protocol_specs/.
 vectors: $(STAMP)
