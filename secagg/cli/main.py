@@ -7,14 +7,15 @@ standard error, and with --json one object with `error` on standard output; a tr
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Annotated, Final
 
 import typer
 
 import secagg
+from secagg.cli.complaints import complaint
 from secagg.cli.output import print_json, print_problem, shown
 
 EXIT_NO_RESULT: Final = 1
@@ -23,6 +24,10 @@ EXIT_INTERRUPTED: Final = 130
 
 # What these commands have under --json is where the results go.
 _JSON_IS_A_FILE: Final = (["bench", "run"], ["poisoning", "run"])
+
+# Said without any command.
+_OF_ITSELF: Final = ("--version", "--show-completion", "--install-completion")
+_COMPLETING: Final = "_SECAGG_COMPLETE"
 
 # The base of all complaints about a command line; typer vendors it or imports it from click, by its version.
 _CommandLineError: type[Exception] = next(
@@ -164,10 +169,15 @@ def application(words: Sequence[str] = ("--help",)) -> typer.Typer:
     What a command needs is imported when it is called: the version and the help of a key must not wait for what plots.
     """
     # Plain help: tables of eighty columns cut the names of options.
-    app = typer.Typer(name="secagg", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app = typer.Typer(
+        name="secagg",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
     app.callback()(_describe)
     called = next(iter(words), "")
-    if called != "--version":
+    if called not in _OF_ITSELF:
         for add in dict.fromkeys([_ADDED_BY[called]] if called in _ADDED_BY else _ADDED_BY.values()):
             add(app)
     return app
@@ -196,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words[: words.index("--") if "--" in words else None] and words[:2] not in _JSON_IS_A_FILE
     try:
-        command = typer.main.get_command(application(words))
+        command = typer.main.get_command(application(_to_complete() if _COMPLETING in os.environ else words))
         outcome = command.main(words or ["--help"], prog_name="secagg", standalone_mode=False)
     except secagg.ParameterError as error:
         return _fail(str(error), EXIT_BAD_INPUT, as_json)
@@ -204,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # `secagg key`, which has commands of its own
             sys.stdout.write(f"{error}\n")
             return 0
-        return _fail(_complaint(error, words), EXIT_BAD_INPUT, as_json)
+        return _fail(complaint(error, words), EXIT_BAD_INPUT, as_json)
     except secagg.SecAggError as error:
         return _fail(str(error), EXIT_NO_RESULT, as_json)
     except MemoryError:
@@ -214,26 +224,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
+def _to_complete() -> list[str]:
+    """The words after `secagg` that a shell asks to complete; bash says them in another variable than zsh and fish."""
+    return (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()[1:]
+
+
 def _fail(sentence: str, code: int, as_json: bool) -> int:
     """Say what went wrong: to people on standard error, and with --json to programs on standard output as well."""
     print_problem(sentence)
     if as_json:
         print_json({"error": shown(" ".join(sentence.split())), "exit_code": code})
     return code
-
-
-def _complaint(error: Exception, words: Sequence[str]) -> str:
-    """Say what is wrong with the words, which value it is, and where it is said what they mean."""
-    describe = getattr(error, "format_message", None)
-    sentence = str(describe() if callable(describe) else error).rstrip(".")
-    options = getattr(getattr(error, "param", None), "opts", ())
-    given = [value for word, value in pairwise(words) if word in options]
-    given += [
-        value for word in words for option, equals, value in [word.partition("=")] if equals and option in options
-    ]
-    path = getattr(getattr(error, "ctx", None), "command_path", "secagg")
-    value = f" (it is {given[-1]!r:.80})" if given and type(error) is typer.BadParameter else ""
-    return f"{sentence}{value}; see `{path} --help`"
 
 
 if __name__ == "__main__":

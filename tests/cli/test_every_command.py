@@ -18,16 +18,14 @@ WITHOUT_JSON: Final = {
 }
 
 
-def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    below = getattr(command, "commands", None)
-    if below is None:
-        yield path, command
-        return
-    for name, each in below.items():
-        yield from leaves(each, (*path, name))
+def tree(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, each in getattr(command, "commands", {}).items():
+        yield from tree(each, (*path, name))
 
 
-COMMANDS: Final = {" ".join(path): command for path, command in leaves(typer.main.get_command(application()))}
+ALL: Final = {" ".join(path): command for path, command in tree(typer.main.get_command(application()))}
+COMMANDS: Final = {path: command for path, command in ALL.items() if not hasattr(command, "commands")}
 
 
 def flags(command: Any) -> set[str]:
@@ -57,3 +55,11 @@ def test_every_command_and_all_that_it_takes_have_help(name: str) -> None:
     command = COMMANDS[name]
     assert command.help
     assert [each.name for each in command.params if not getattr(each, "help", None)] == []
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_and_every_group_has_its_help_by_one_letter_too(name: str, run: Run) -> None:
+    short, long = run(*name.split(), "-h"), run(*name.split(), "--help")
+    assert (short.code, short.err) == (0, "")
+    assert short.out == long.out
+    assert short.out.startswith(" ".join(["Usage: secagg", *name.split()]))

@@ -112,7 +112,7 @@ def test_a_bug_keeps_its_traceback(run: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_help_lists_the_commands_with_and_without_asking(run: Any) -> None:
-    for words in ((), ("--help",)):
+    for words in ((), ("--help",), ("-h",)):
         outcome = run(*words)
         assert outcome.code == 0
         assert [name for name in ("simulate", "params", "demo") if name not in outcome.out] == []
@@ -122,6 +122,11 @@ def test_help_lists_the_commands_with_and_without_asking(run: Any) -> None:
     ("words", "sentence"),
     [
         (("nonsense",), "No such command 'nonsense'; see `secagg --help`"),
+        (("simulat",), "No such command 'simulat'; did you mean `secagg simulate`? See `secagg --help`"),
+        (("re",), "No such command 're'; did you mean `secagg reload` or `secagg result`? See `secagg --help`"),
+        (("show",), "did you mean `secagg key show` or `secagg roster show`? See `secagg --help`"),
+        (("session", "lst"), "'lst'; did you mean `secagg session list`? See `secagg session --help`"),
+        (("params", "--tread-model"), "--tread-model; did you mean --threat-model? See `secagg params --help`"),
         (("params", "--nonsense"), "No such option: --nonsense; see `secagg params --help`"),
         (("params", "--clients", "2.5"), "(it is '2.5'); see `secagg params --help`"),
         (("params", "--clients=2.5"), "(it is '2.5'); see `secagg params --help`"),

@@ -6,19 +6,22 @@ work without the extra.
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 from typing import Annotated, Any
 
 import typer
 
 import secagg
+from secagg.cli.options import MaybePath
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.cli.service.connecting import needs_service
 from secagg.store.base import StoreError
 
 
 def serve(
-    config: Annotated[Path, typer.Option(metavar="FILE.toml", help="What to serve; see docs/operations.md.")],
+    config: Annotated[
+        MaybePath, typer.Option(metavar="FILE.toml", help="What to serve; see docs/operations.md.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether a start would succeed, with all sessions.")
     ] = False,
@@ -26,9 +29,17 @@ def serve(
         bool,
         typer.Option("--accept-loss", help="Start although the database lost commits: ends the sessions that ran."),
     ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Only print a FILE.toml to begin with, in which every key stands.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Serve sessions over gRPC until SIGTERM or an interrupt. Logs go to standard error, as JSON lines."""
+    if example:
+        _print_example(as_json)
+        return
+    if config is None:
+        raise secagg.ParameterError("--config FILE.toml is missing; `secagg serve --example` prints one to begin with")
     with needs_service("serve"):
         from secagg.cli.service.checking import check_server
         from secagg.cli.service.server_config import load_config
@@ -49,6 +60,17 @@ def serve(
         accept_loss=accept_loss,
         path=config,
     )
+
+
+def _print_example(as_json: bool) -> None:
+    with needs_service("serve"):
+        from secagg.cli.service.example import example
+        from secagg.cli.service.server_config import ServerConfig
+    text = example(ServerConfig)
+    if as_json:
+        print_json({"toml": text})
+    else:
+        sys.stdout.write(text)
 
 
 def _serving(record: dict[str, Any]) -> str:

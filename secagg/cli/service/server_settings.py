@@ -97,12 +97,20 @@ class ListenSettings(Section):
 
     address: Address = Field(default="127.0.0.1:8470", description="host:port to listen on; port 0 takes a free one")
     names: list[str] = Field(
-        default_factory=list, description="the host names that clients dial, without port; logins are signed for one"
+        default_factory=list,
+        description="the host names that clients dial, without port; logins are signed for one",
+        examples=[["sums.example.org"]],
     )
-    certificate: Path | None = Field(default=None, description="the server's certificate chain in PEM")
-    key: Path | None = Field(default=None, description="the private key of the certificate in PEM")
+    certificate: Path | None = Field(
+        default=None, description="the server's certificate chain in PEM", examples=["server.pem"]
+    )
+    key: Path | None = Field(
+        default=None, description="the private key of the certificate in PEM", examples=["server-key.pem"]
+    )
     client_ca: Path | None = Field(
-        default=None, description="PEM of the authority that clients' TLS certificates must have"
+        default=None,
+        description="PEM of the authority that clients' TLS certificates must have",
+        examples=["clients-ca.pem"],
     )
     plaintext: bool = Field(default=False, description="true only for trials on loopback, without TLS")
 
@@ -111,15 +119,27 @@ class HttpSettings(Section):
     """Where clients connect over HTTP, besides gRPC."""
 
     address: Address | None = Field(
-        default=None, description="host:port to listen on for clients over HTTP; none, gRPC alone"
+        default=None,
+        description="host:port to listen on for clients over HTTP; none, gRPC alone",
+        examples=["0.0.0.0:8443"],
     )
-    certificate: Path | None = Field(default=None, description="its certificate chain in PEM; that of [listen]")
-    key: Path | None = Field(default=None, description="the private key of its certificate in PEM; that of [listen]")
+    certificate: Path | None = Field(
+        default=None, description="its certificate chain in PEM; that of [listen]", examples=["http.pem"]
+    )
+    key: Path | None = Field(
+        default=None,
+        description="the private key of its certificate in PEM; that of [listen]",
+        examples=["http-key.pem"],
+    )
     client_ca: Path | None = Field(
-        default=None, description="PEM of the authority that clients' TLS certificates must have"
+        default=None,
+        description="PEM of the authority that clients' TLS certificates must have",
+        examples=["clients-ca.pem"],
     )
     origins: list[Origin] = Field(
-        default_factory=list, description="origins whose pages may call, such as https://app.example.org; none, no page"
+        default_factory=list,
+        description="origins whose pages may call, such as https://app.example.org; none, no page",
+        examples=[["https://app.example.org"]],
     )
     operator_page: bool = Field(
         default=False, description="true to show operators how far sessions are, on a page at /operator"
@@ -129,9 +149,10 @@ class HttpSettings(Section):
 class OperatorSettings(Section):
     """An operator whose rights are fewer."""
 
-    key: Path = Field(description="public key file of this operator")
+    key: Path = Field(description="public key file of this operator", examples=["viewer.pub"])
     role: Literal["viewer", "operator", "admin"] = Field(
-        description="'viewer' sees, 'operator' also runs sessions and has sums, 'admin' also discards"
+        description="'viewer' sees, 'operator' also runs sessions and has sums, 'admin' also discards",
+        examples=["viewer"],
     )
     tenant: Tenant = Field(default="", description="whose sessions it knows and makes; other tenants have theirs")
 
@@ -140,15 +161,21 @@ class IdentitySettings(Section):
     """Who may take part and who may fetch results."""
 
     roster: Path | None = Field(
-        default=None, description="the roster: a file of `secagg enroll`, or certificates in PEM"
+        default=None,
+        description="the roster: a file of `secagg enroll`, or certificates in PEM",
+        examples=["roster.json"],
     )
-    authority: Path | None = Field(default=None, description="the authority's public key, or its certificates, in PEM")
+    authority: Path | None = Field(
+        default=None, description="the authority's public key, or its certificates, in PEM", examples=["authority.pub"]
+    )
     minimum_serial: Count = Field(default=1, description="the oldest serial of a signed roster to accept")
     anonymous: bool = Field(
         default=False, description="true only for semi-honest trials on loopback, without identities"
     )
     operators: list[Path] = Field(
-        default_factory=list, description="public key files of operators with all rights, of the tenant ''"
+        default_factory=list,
+        description="public key files of operators with all rights, of the tenant ''",
+        examples=[["operator.pub"]],
     )
     operator: list[OperatorSettings] = Field(
         default_factory=list, description="a list of tables [[identities.operator]]: operators with a role and a tenant"
@@ -158,22 +185,34 @@ class IdentitySettings(Section):
 class EnrolmentSettings(Section):
     """Invitations whose claims the server takes."""
 
-    invitations: Path = Field(description="the file of `secagg invite`")
-    claims: Path = Field(description="a directory for the claims that come; servers of one service share it")
+    invitations: Path = Field(description="the file of `secagg invite`", examples=["invitations.json"])
+    claims: Path = Field(
+        description="a directory for the claims that come; servers of one service share it", examples=["claims"]
+    )
 
 
 class StorageSettings(Section):
     """Where sessions live."""
 
-    directory: Path | None = Field(default=None, description="a directory for this server alone, on a local disk")
+    directory: Path | None = Field(
+        default=None, description="a directory for this server alone, on a local disk", examples=["data"]
+    )
     memory: bool = Field(default=False, description="true to keep nothing: a restart loses all sessions")
     postgres: str | None = Field(
-        default=None, description="postgresql://… of the database that several servers of one service share"
+        default=None,
+        description="postgresql://… of the database that several servers of one service share",
+        examples=["postgresql://secagg@database/secagg"],
     )
     blobs: str | None = Field(
-        default=None, description="with postgres: a directory that all of them share, or s3://bucket/prefix"
+        default=None,
+        description="with postgres: a directory that all of them share, or s3://bucket/prefix",
+        examples=["s3://secagg/service"],
     )
-    s3_endpoint: str | None = Field(default=None, description="URL of an S3-compatible server, unless it is Amazon's")
+    s3_endpoint: str | None = Field(
+        default=None,
+        description="URL of an S3-compatible server, unless it is Amazon's",
+        examples=["https://blobs.example.org"],
+    )
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         default=10.0, description="with postgres: after how long other servers go on with the sessions of one that died"
     )
@@ -214,13 +253,19 @@ class RetentionSettings(Section):
     """How long ended sessions are kept."""
 
     results_seconds: Seconds | None = Field(
-        default=None, description="a result that nobody fetched, from the end of its session on; none, until fetched"
+        default=None,
+        description="a result that nobody fetched, from the end of its session on; none, until fetched",
+        examples=[604800.0],
     )
     ended_seconds: Seconds | None = Field(
-        default=None, description="an ended session without a result, from its end on; none, up to `ended_sessions`"
+        default=None,
+        description="an ended session without a result, from its end on; none, up to `ended_sessions`",
+        examples=[604800.0],
     )
     failed_seconds: Seconds | None = Field(
-        default=None, description="a session damaged on the disk, from when a start found it so; none, for good"
+        default=None,
+        description="a session damaged on the disk, from when a start found it so; none, for good",
+        examples=[2592000.0],
     )
 
     def retention(self) -> Retention:
@@ -255,7 +300,9 @@ class RoundSettings(Section):
     disclosure: Seconds = Field(default=60.0, description="seconds for those who complained of a client to show why")
     consistency_check: Seconds = Field(default=60.0, description="seconds for the signed list of contributors")
     unmasking: Seconds = Field(default=60.0, description="seconds for the shares that remove masks")
-    session_seconds: Seconds | None = Field(default=None, description="bound on all rounds together, in running time")
+    session_seconds: Seconds | None = Field(
+        default=None, description="bound on all rounds together, in running time", examples=[86400.0]
+    )
 
     def schedule(self, restarts: int = 0) -> RoundSchedule:
         """Return the deadlines as a host takes them, with how many restarts there may be."""
@@ -267,7 +314,7 @@ class MetricsSettings(Section):
     """Prometheus metrics."""
 
     address: LoopbackAddress | None = Field(
-        default=None, description="host:port on loopback for Prometheus; none, no metrics"
+        default=None, description="host:port on loopback for Prometheus; none, no metrics", examples=["127.0.0.1:9464"]
     )
 
 
@@ -275,22 +322,32 @@ class HealthSettings(Section):
     """Health checks on ports of their own."""
 
     address: Address | None = Field(
-        default=None, description="host:port for gRPC health checks alone, without TLS; none, only at [listen]"
+        default=None,
+        description="host:port for gRPC health checks alone, without TLS; none, only at [listen]",
+        examples=["127.0.0.1:8471"],
     )
-    http: Address | None = Field(default=None, description="host:port for /ready and /live over HTTP; none, no pages")
+    http: Address | None = Field(
+        default=None,
+        description="host:port for /ready and /live over HTTP; none, no pages",
+        examples=["127.0.0.1:8480"],
+    )
 
 
 class LogSettings(Section):
     """Structured logs: one JSON object a line."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least that is written")
-    file: Path | None = Field(default=None, description="a file to append to; standard error unless given")
+    file: Path | None = Field(
+        default=None, description="a file to append to; standard error unless given", examples=["server.log"]
+    )
 
 
 class AuditSettings(Section):
     """Who did what."""
 
-    file: Path | None = Field(default=None, description="a file of chained lines to append to; none, no audit log")
+    file: Path | None = Field(
+        default=None, description="a file of chained lines to append to; none, no audit log", examples=["audit.log"]
+    )
 
 
 class TraceSettings(Section):
@@ -303,8 +360,10 @@ class FixedPointSettings(Section):
     """A vector of real numbers."""
 
     kind: Literal["fixed_point"]
-    shape: list[Count] = Field(description="the shape of the arrays, such as [1000000]", min_length=1)
-    clip: Annotated[float, Field(gt=0)] = Field(description="entries lie in [-clip, clip]")
+    shape: list[Count] = Field(
+        description="the shape of the arrays, such as [1000000]", min_length=1, examples=[[1000]]
+    )
+    clip: Annotated[float, Field(gt=0)] = Field(description="entries lie in [-clip, clip]", examples=[1.0])
     bits: Annotated[int, Field(ge=2, le=32)] = Field(
         default=secagg.FixedPoint.DEFAULT_BITS, description="bits of a quantized entry"
     )
@@ -322,9 +381,9 @@ class IntegersSettings(Section):
     """A vector of whole numbers."""
 
     kind: Literal["integers"]
-    shape: list[Count] = Field(description="the shape of the arrays, such as [10]", min_length=1)
-    low: int = Field(description="the smallest entry")
-    high: int = Field(description="the largest entry")
+    shape: list[Count] = Field(description="the shape of the arrays, such as [10]", min_length=1, examples=[[10]])
+    low: int = Field(description="the smallest entry", examples=[0])
+    high: int = Field(description="the largest entry", examples=[1])
 
     def specification(self) -> secagg.Integers:
         """Return the vector as a session takes it."""
@@ -337,13 +396,16 @@ VectorSettings = Annotated[FixedPointSettings | IntegersSettings, Field(discrimi
 class PrivacySettings(Section):
     """A privacy plan, which every client of the session must have, too."""
 
-    plan: Path = Field(description="the file of a plan, as `secagg privacy plan --out` or `Plan.to_bytes()` writes it")
+    plan: Path = Field(
+        description="the file of a plan, as `secagg privacy plan --out` or `Plan.to_bytes()` writes it",
+        examples=["model.plan"],
+    )
 
 
 class SessionSettings(Section):
     """One session that the server offers."""
 
-    name: SessionName = Field(description="never used before")
+    name: SessionName = Field(description="never used before", examples=["round-1"])
     clients: Cohort = Field(default="roster", description="the cohort; 'roster' for all who are enrolled")
     vectors: dict[str, VectorSettings] = Field(
         default_factory=dict,
@@ -358,12 +420,18 @@ class SessionSettings(Section):
     max_corrupt: Fraction = Field(default=0.1, description="the fraction of the cohort that may pool what it sees")
     max_weight: Count = Field(default=1, description="the largest weight of a client; above 1 for weighted means")
     topology: secagg.TopologyKind | None = Field(
-        default=None, description="who masks with whom; 'chosen' is EXPERIMENTAL; computed unless given"
+        default=None,
+        description="who masks with whom; 'chosen' is EXPERIMENTAL; computed unless given",
+        examples=["complete"],
     )
-    degree: Count | None = Field(default=None, description="neighbours of a client; computed unless given")
-    threshold: Count | None = Field(default=None, description="shares that rebuild a secret; computed unless given")
+    degree: Count | None = Field(
+        default=None, description="neighbours of a client; computed unless given", examples=[100]
+    )
+    threshold: Count | None = Field(
+        default=None, description="shares that rebuild a secret; computed unless given", examples=[60]
+    )
     minimum_contributors: Count | None = Field(
-        default=None, description="the smallest sum that is released, in clients"
+        default=None, description="the smallest sum that is released, in clients", examples=[50]
     )
     suite: secagg.SuiteId = Field(
         default=secagg.SuiteId.X25519_AES128CTR,
@@ -373,12 +441,13 @@ class SessionSettings(Section):
         default=None,
         description="a sparse graph leaks with probability 2^-bits at most (40 unless given), a chosen one for each "
         "offer (64 unless given)",
+        examples=[40],
     )
     correctness_bits: Count = Field(
         default=20, description="a sparse graph loses the sum with probability below 2^-bits"
     )
     context_file: Path | None = Field(
-        default=None, description="a file whose SHA-256 every client must expect, as --context"
+        default=None, description="a file whose SHA-256 every client must expect, as --context", examples=["model.bin"]
     )
     rounds: RoundSettings | None = Field(default=None, description="deadlines of this session instead of [rounds]")
     restarts: Annotated[int, Field(ge=0, le=MAX_RESTARTS)] = Field(
