@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo demo-web docs quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env test-third third-env packages test-packages lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo demo-web docs quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env test-third third-env packages test-packages release lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -54,6 +54,12 @@ packages: $(STAMP)
 PACKAGES_TESTS ?=
 test-packages: $(STAMP)
 	$(BIN)/pytest -n auto -q -m packages tests/packages $(PACKAGES_TESTS)
+
+# Refuses a tree that is no release, each reason a sentence; else packages and checksums, tried, in build/release. Uploads
+# nothing, and makes a tag only with RELEASE=--tag. CONTRIBUTING.md says what comes before and after.
+RELEASE ?=
+release: $(STAMP)
+	$(BIN)/python -m release $(RELEASE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

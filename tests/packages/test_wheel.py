@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -56,8 +57,9 @@ WANTED: Final = {
 
 
 def run(*command: str | Path, where: Path, fails: bool = False) -> str:
-    """What a program says; it must fail, or must not."""
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=HANG_SECONDS)
+    """What a program says that knows no package but its environment's; it must fail, or must not."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(command, cwd=where, env=own, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert (done.returncode != 0) is fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 

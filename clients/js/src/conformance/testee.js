@@ -12,7 +12,7 @@ import { Ledger } from '../snapshot.js';
 import { SystemRandomness } from '../randomness.js';
 import { Tape } from './tape.js';
 
-const VERSION = '1.0.0';
+const VERSION = '0.1.0';
 
 /** A call that the testee does not understand. */
 class Unsupported extends Error {}
