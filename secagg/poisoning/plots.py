@@ -6,9 +6,9 @@ needs its colours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import cycle
+from itertools import cycle, groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -18,7 +18,7 @@ import numpy as np
 from secagg.errors import ParameterError
 from secagg.poisoning.grids import Line, attacked, grid, named, scenarios, seen
 from secagg.poisoning.results import AttackRow, LeakRow, Results
-from secagg.privacy.lab.drawing import BLUE, GREEN, INK, ORANGE, PALE, PINK, RED, SKY, save
+from secagg.privacy.lab.drawing import BLUE, GREEN, INK, ORANGE, PALE, PINK, RED, SKY, SMALL, save
 
 # Of even steps in lightness, and the same to colour-blind people.
 _COLOURS: Final = "cividis"
@@ -40,11 +40,12 @@ _CLIPPED: Final = "siren_clipped"  # stands in the table alone
 _ALIKE: Final = ("trimmed_mean", "geometric_median", "norm_clipped_mean", "cell_siren", "root_check_trained")
 
 PICTURES: Final = {
-    "robustness": "Accuracy and success of backdoors, by defence and attack",
-    "siren": "SIREN in clear, round by round",
+    "robustness": "Accuracy by rule and attack, % of the tests",
+    "backdoors": "Success of backdoors by rule and attack, % of the tests",
+    "siren": "Accuracy round by round: SIREN and other rules, in clear",
     "leak": "How well sums of many rounds tell which labels a client has",
 }
-"""Names of the pictures, and what each shows."""
+"""Names of the pictures, and their titles."""
 
 
 def draw(results: Results, folder: Path) -> tuple[Path, ...]:
@@ -56,61 +57,62 @@ def draw(results: Results, folder: Path) -> tuple[Path, ...]:
     """
     found = scenarios(results.attacks)
     main = [row for row in next(iter(found.values()), []) if row.defence not in _ALIKE]
-    wanted: dict[str, tuple[tuple[float, float], Callable[[Any], None]]] = {}
+    wanted: dict[str, tuple[float, Callable[[Any], None]]] = {}
     if main:
-        lines, attacks, _ = grid(main)
-        wanted["robustness"] = ((4.2 + 0.95 * len(attacks), 1.6 + 0.31 * len(lines)), partial(_robustness, main))
+        lines, attacks, cells = grid(main)
+        height = 2.4 + 0.24 * (len(lines) + len({line[:2] for line in lines}))
+        accuracy = {at: _mean(row.accuracy for row in rows) for at, rows in cells.items()}
+        success = {at: _mean(_success(rows)) for at, rows in cells.items() if _success(rows)}
+        backdoors = [attack for attack in attacks if any(at[1] == attack for at in success)]
+        wanted["robustness"] = (height, partial(_field, lines, attacks, accuracy, _COLOURS))
+        if backdoors:
+            wanted["backdoors"] = (height, partial(_field, lines, backdoors, success, f"{_COLOURS}_r"))
     if results.siren:
-        wanted["siren"] = ((10.0, 2.6 + 2.4 * len(_panels(results.siren)) / 2), partial(_siren, results.siren))
+        wanted["siren"] = (2.4 + 2.0 * -(-len(_panels(results.siren)) // 2), partial(_siren, results.siren))
     if _series(results.leak):
-        wanted["leak"] = ((8.4, 4.6), partial(_leak, results.leak))
+        wanted["leak"] = (5.6, partial(_leak, results.leak))
     if not wanted:
         raise ParameterError("the results have nothing to draw; run the suites attacks, siren and leak")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ParameterError(f"pictures cannot be written to {folder}: {error.strerror}") from error
-    return tuple(file for name, (size, paint) in wanted.items() for file in save(folder / name, size, paint))
+    return tuple(
+        file for name, (height, paint) in wanted.items() for file in save(folder / name, PICTURES[name], height, paint)
+    )
 
 
-def _robustness(rows: Sequence[AttackRow], figure: Any) -> None:
-    """Two fields of numbers: lines are defences, columns attacks; light is good in both."""
-    lines, attacks, cells = grid(rows)
-    backdoors = [attack for attack in attacks if any(_success(cells.get((line, attack), [])) for line in lines)]
-    accuracy = [[_mean(row.accuracy for row in cells.get((line, attack), [])) for attack in attacks] for line in lines]
-    success = [[_mean(_success(cells.get((line, attack), []))) for attack in backdoors] for line in lines]
-    widths = {"width_ratios": [len(attacks), max(len(backdoors), 1)]}
-    left, right = figure.subplots(1, 2, gridspec_kw=widths, sharey=True)
-    borders = [at for at in range(1, len(lines)) if lines[at][:2] != lines[at - 1][:2]]
-    labels = [_label(line) for line in lines]
-    _field(left, accuracy, labels, [named(attack) for attack in attacks], _COLOURS)
-    left.set_title("accuracy", fontsize=11)
-    if backdoors:
-        _field(right, success, labels, [named(attack) for attack in backdoors], f"{_COLOURS}_r")
-        right.set_title("backdoor works", fontsize=11)
-    else:
-        right.set_axis_off()
-    for axes in (left, right):
-        axes.hlines(borders, 0, 1, transform=axes.get_yaxis_transform(), color="white", linewidth=5)
-
-
-def _field(axes: Any, values: list[list[float]], down: list[str], across: list[str], colours: str) -> None:
-    table = np.array(values, dtype=np.float64)
-    axes.pcolormesh(table, cmap=colours, vmin=0.0, vmax=1.0, edgecolors="white", linewidth=0.5)
-    for (y, x), value in np.ndenumerate(table):
+def _field(
+    lines: Sequence[Line], attacks: Sequence[str], values: Mapping[tuple[Line, str], float], colours: str, figure: Any
+) -> None:
+    """A field of numbers: a line is a rule, below what it judges, and a column an attack; light is good."""
+    axes = figure.subplots()
+    labels: list[tuple[str, bool]] = []
+    table: list[list[float]] = []
+    for where, below in groupby(lines, key=lambda line: seen(*line[:2])):
+        labels.append((where, True))
+        table.append([np.nan] * len(attacks))
+        for line in below:
+            labels.append((f"{named(line[2])}{_LIARS.get(line[3], '')}", False))
+            table.append([values.get((line, attack), np.nan) for attack in attacks])
+    axes.pcolormesh(np.array(table), cmap=colours, vmin=0.0, vmax=1.0, edgecolors="white", linewidth=0.5)
+    for (y, x), value in np.ndenumerate(np.array(table)):
         lightness = 1.0 - value if colours.endswith("_r") else value
         if not np.isnan(value):
             axes.text(
-                *(x + 0.5, y + 0.5, f"{value:.2f}"),
+                *(x + 0.5, y + 0.5, f"{100 * value:.0f}"),
                 ha="center",
                 va="center",
-                fontsize=9,
+                fontsize=SMALL,
                 color=INK if lightness > _DARK else "white",
             )
-    axes.set_xticks(np.arange(len(across)) + 0.5, across, rotation=35, ha="right", fontsize=9)
-    axes.set_yticks(np.arange(len(down)) + 0.5, down, fontsize=9)
+    axes.xaxis.tick_top()
+    axes.set_xticks(np.arange(len(attacks)) + 0.5, [named(attack) for attack in attacks], rotation=90)
+    axes.set_yticks(np.arange(len(labels)) + 0.5, [text for text, _ in labels])
+    for tick, (_, heads) in zip(axes.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("bold" if heads else "normal")
     axes.tick_params(length=0)
-    axes.set_ylim(len(down), 0)
+    axes.set_ylim(len(labels), 0)
     axes.spines[:].set_visible(False)
 
 
@@ -125,7 +127,7 @@ def _siren(rows: Sequence[AttackRow], figure: Any) -> None:
             if curve:
                 axes.plot(
                     np.arange(1, len(curve) + 1),
-                    curve,
+                    100 * np.array(curve),
                     color=colour,
                     linestyle=form,
                     marker=marker,
@@ -133,8 +135,8 @@ def _siren(rows: Sequence[AttackRow], figure: Any) -> None:
                     markevery=_EVERY,
                     label=line,
                 )
-        axes.set_title(f"{named(panel[0])}, {100 * panel[1]:.3g} % liars", fontsize=11)
-        axes.set_ylim(0.0, 1.0)
+        axes.set_title(f"{named(panel[0])}, {100 * panel[1]:.3g} % lie")
+        axes.set_ylim(0, 100)
         axes.grid(visible=True, alpha=0.3)
     for axes in list(grid_of.flat)[len(panels) :]:
         axes.set_axis_off()
@@ -142,9 +144,9 @@ def _siren(rows: Sequence[AttackRow], figure: Any) -> None:
         axes.set_xlabel("round")
         axes.tick_params(labelbottom=True)
     for axes in grid_of[:, 0]:
-        axes.set_ylabel("accuracy")
+        axes.set_ylabel("accuracy, %")
     told = {name: line for axes in grid_of.flat for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(told.values(), told.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    figure.legend(told.values(), told.keys(), loc="outside lower center", ncols=2, frameon=False)
 
 
 def _leak(rows: Sequence[LeakRow], figure: Any) -> None:
@@ -164,13 +166,15 @@ def _leak(rows: Sequence[LeakRow], figure: Any) -> None:
             label=f"{discipline}, sums of {g}{away}",
         )
     axes.axhline(0.5, color=PALE, linewidth=1)
-    axes.text(1, 0.505, "a coin", color=PALE, fontsize=10, va="bottom")
+    axes.text(1, 0.505, "a coin", color=PALE, fontsize=SMALL, va="bottom")
     ticks = sorted({each for points in series.values() for each in points})
-    axes.set(xscale="log", ylim=(0.45, 1.03), xlabel="rounds whose sums are seen", ylabel="right guesses (AUC)")
+    axes.set(
+        xscale="log", ylim=(0.45, 1.03), xlabel="rounds whose sums are seen", ylabel="right guesses, part of all (AUC)"
+    )
     axes.set_xticks(ticks, [str(each) for each in ticks])
     axes.minorticks_off()
     axes.grid(visible=True, alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
 
 
 def _series(rows: Iterable[LeakRow]) -> dict[tuple[int, str, float], dict[int, list[float]]]:
@@ -193,12 +197,6 @@ def _panel(row: AttackRow) -> tuple[str, float]:
 def _ruled(row: AttackRow) -> str:
     alarms = {True: ", liars alarm", False: ", liars silent", None: ""}[row.alarming]
     return f"{named(row.defence)}{alarms}"
-
-
-def _label(line: Line) -> str:
-    setting, g, defence, power = line
-    where = {"clear": "in clear"}.get(setting, seen(setting, g))
-    return f"{where}: {named(defence)}{_LIARS.get(power, '')}"
 
 
 def _success(rows: Iterable[AttackRow]) -> list[float]:

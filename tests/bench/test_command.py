@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from secagg.bench.rows import Better, measured_row, read_report, write_report
+from secagg.bench.plots import draw
+from secagg.bench.rows import Better, Report, measured_row, read_report, write_report
+from secagg.bench.suites.scaling import SERIES
 from secagg.cli.tools import bench
 from tests.bench.conftest import report_of, time_row
 from tests.command import Run
+from tests.pictures import drawn_into, faults, title
 
 TINY = ("--quick", "--seconds", "0.001", "--length", "2000")
 
@@ -125,22 +128,45 @@ def test_comparisons_pictures_and_tables_are_objects_with_json(run: Run, tmp_pat
     assert written == {"pages": [{"page": str(page), "written": True}]}
 
 
-def test_plots_are_png_and_svg_and_the_same_every_time(run: Run, tmp_path: Path) -> None:
+def drawable(*series: str) -> Report:
     rows = [
         measured_row(
             "scaling",
-            f"server by clients: {clients}",
+            f"server by {each}: {at}",
             "ms",
             Better.LESS,
-            (float(clients),),
-            floor=clients / 2,
+            (float(at),),
+            floor=at / 2,
             floor_name="a floor",
-            details={"series": "clients", "at": clients, "clients": clients, "entries": 10},
+            details={"series": each, "at": at, "clients": at, "entries": 10},
         )
-        for clients in (10, 100)
+        for each in series
+        for at in (10, 100)
     ]
     rows.append(measured_row("masking", "one", "GB/s", Better.MORE, (5.0,), floor=6.0, floor_name="a floor"))
-    write_report(report_of(*rows), tmp_path / "a.json")
+    return report_of(*rows)
+
+
+def test_plots_say_what_one_sees_and_can_be_read_on_a_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = drawn_into(monkeypatch)
+    draw(drawable(*SERIES), tmp_path)
+    assert [(title(figure), figure.axes[0].get_title()) for figure in figures] == [
+        ("Server CPU time by number of clients", "SecAgg+, 10 entries, 10 % dropped"),
+        ("Server CPU time by number of clients", "SecAgg+, 10 entries, 5 % dropped"),
+        ("Server CPU time by length of the vector", "10 clients, 10 % dropped"),
+        ("Server CPU time by number of dropouts", "10 clients, 10 entries"),
+        ("Masking and packing beside the floors of this machine", ""),
+    ]
+    assert [figure.axes[0].get_xlabel() for figure in figures[2:4]] == [
+        "entries",
+        "dropped after sharing keys, % of the clients",
+    ]
+    assert {figure.axes[0].get_ylabel() for figure in figures[:4]} == {"server CPU, ms"}
+    assert [faults(figure) for figure in figures] == [[]] * 5
+
+
+def test_plots_are_png_and_svg_and_the_same_every_time(run: Run, tmp_path: Path) -> None:
+    write_report(drawable("clients"), tmp_path / "a.json")
     once, again = (run("bench", "plot", str(tmp_path / "a.json"), "--out", str(tmp_path / name)) for name in "xy")
     assert (once.code, again.code) == (0, 0)
     files = sorted(path.name for path in (tmp_path / "x").iterdir())

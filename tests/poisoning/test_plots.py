@@ -10,6 +10,7 @@ import pytest
 
 from secagg.errors import ParameterError
 from secagg.poisoning.plots import PICTURES, draw
+from tests.pictures import drawn_into, faults, title
 from tests.poisoning.made import NOTHING, RESULTS
 
 
@@ -17,6 +18,13 @@ def test_pictures_are_png_and_svg_and_the_same_every_time(tmp_path: Path) -> Non
     once, again = draw(RESULTS, tmp_path / "x"), draw(RESULTS, tmp_path / "y")
     assert [file.name for file in once] == [f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")]
     assert [file.read_bytes() for file in once] == [file.read_bytes() for file in again]
+
+
+def test_pictures_say_what_one_sees_and_can_be_read_on_a_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = drawn_into(monkeypatch)
+    draw(RESULTS, tmp_path)
+    assert [title(figure) for figure in figures] == list(PICTURES.values())
+    assert [faults(figure) for figure in figures] == [[]] * len(PICTURES)
 
 
 def test_a_picture_needs_its_suite(tmp_path: Path) -> None:

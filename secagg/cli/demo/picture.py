@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 _TILE_COLUMNS: Final = 5
 _GAP: Final = 1
-_HEADING: Final = 2
+_HEADING: Final = 4
 _COLUMN_STEP: Final = SIDE + _GAP
 _LINE_STEP: Final = SIDE + _HEADING
 _SECURE, _PLAIN, _NOISE = "#1f5fa8", "#e08214", "#7f7f7f"
-_SIZE_INCHES: Final = (13.0, 7.4)
-_DOTS_PER_INCH: Final = 130
+# So wide that the smallest letters have 9 pixels on a page of 390.
+_SIZE_INCHES: Final = (6.2, 9.6)
+_DOTS_PER_INCH: Final = 150
+_SMALL: Final = 10.5
 _BINS: Final = 32
+_TICKS: Final = 15
 
 
 def new_figure() -> Figure:
@@ -55,34 +58,36 @@ def draw(figure: Figure, rounds: Sequence[FederatedRound], exhibit: Exhibit) -> 
     """Draw both accuracy curves, and one client's update, its masked upload and the released average."""
     masked = masked_entries(exhibit.message, exhibit.parameters) / 2.0 ** field_width(exhibit.parameters)
     figure.suptitle(
-        "Federated learning on handwritten digits: the server learns the average and sees no update",
-        fontsize=15,
+        "Federated learning on handwritten digits:\nthe server learns the average and sees no update",
+        fontsize=13,
         fontweight="bold",
-        y=0.972,
+        y=0.985,
     )
-    curves = figure.add_gridspec(1, 3, left=0.06, right=0.985, top=0.865, bottom=0.475, wspace=0.22)
-    _draw_accuracy(figure.add_subplot(curves[0, :2]), rounds)
-    _draw_histogram(figure.add_subplot(curves[0, 2]), masked, exhibit)
-    tiles = figure.add_gridspec(1, 3, left=0.02, right=0.985, top=0.315, bottom=0.02, wspace=0.07)
+    curves = figure.add_gridspec(1, 1, left=0.12, right=0.98, top=0.86, bottom=0.655)
+    _draw_accuracy(figure.add_subplot(curves[0, 0]), rounds)
+    numbers = figure.add_gridspec(1, 1, left=0.12, right=0.47, top=0.275, bottom=0.065)
+    _draw_histogram(figure.add_subplot(numbers[0, 0]), masked, exhibit)
     labels = " and ".join(f"{label}s" for label in sorted(exhibit.labels))
     correlation = float(np.corrcoef(exhibit.update.ravel(), masked.ravel())[0, 1])
+    tiles = figure.add_gridspec(1, 2, left=0.02, right=0.98, top=0.495, bottom=0.315, wspace=0.08)
     _draw_tiles(
         figure.add_subplot(tiles[0, 0]),
         exhibit.update,
         f"Client {exhibit.client}'s update, which it keeps",
-        f"{exhibit.examples} examples, mostly {labels}, and it shows",
+        f"{exhibit.examples} examples, mostly {labels},\nand it shows",
     )
     _draw_tiles(
         figure.add_subplot(tiles[0, 1]),
         masked - 0.5,
-        f"Client {exhibit.client}'s upload, which the server sees",
-        f"the same update, masked: correlation {correlation:+.2f}",
+        "Its upload, which the server sees",
+        f"the same update, masked:\ncorrelation {correlation:+.2f}",
     )
+    released = figure.add_gridspec(1, 1, left=0.52, right=0.98, top=0.215, bottom=0.035)
     _draw_tiles(
-        figure.add_subplot(tiles[0, 2]),
+        figure.add_subplot(released[0, 0]),
         exhibit.mean,
-        "The average, which the server learns",
-        f"of {exhibit.contributors} clients' updates in round 1",
+        "The average, which it learns",
+        f"of {exhibit.contributors} clients' updates\nin round 1",
     )
 
 
@@ -118,7 +123,7 @@ def _draw_accuracy(axes: Axes, rounds: Sequence[FederatedRound]) -> None:
     numbers = [each.number for each in rounds]
     axes.plot(
         numbers,
-        [each.plain_accuracy for each in rounds],
+        [100 * each.plain_accuracy for each in rounds],
         color=_PLAIN,
         linewidth=6,
         alpha=0.55,
@@ -126,23 +131,22 @@ def _draw_accuracy(axes: Axes, rounds: Sequence[FederatedRound]) -> None:
     )
     axes.plot(
         numbers,
-        [each.secure_accuracy for each in rounds],
+        [100 * each.secure_accuracy for each in rounds],
         color=_SECURE,
         linewidth=1.8,
         marker="o",
-        label="secure aggregation, clients leaving in every protocol round",
+        label="secure aggregation, while clients leave",
     )
     last = rounds[-1]
     axes.set_title(
-        f"Accuracy on test digits: {last.secure_accuracy:.1%} secure, {last.plain_accuracy:.1%} plain; "
+        f"Accuracy on test digits: {last.secure_accuracy:.1%} secure, {last.plain_accuracy:.1%} plain;\n"
         f"models differ by {last.difference:.0e} at most",
         fontsize=11,
     )
-    axes.set_xlabel("round of federated learning")
-    axes.set_ylabel("accuracy")
-    axes.set_xticks(numbers if len(numbers) <= 20 else numbers[:: -(-len(numbers) // 20)])
+    _say(axes, "round of federated learning", "accuracy, %")
+    axes.set_xticks(numbers[:: -(-len(numbers) // _TICKS)])
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", fontsize=_SMALL)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -153,19 +157,26 @@ def _draw_histogram(axes: Axes, masked: NDArray[np.float64], exhibit: Exhibit) -
     axes.hist((exhibit.update.ravel() + bound) / (2 * bound), bins=bins, color=_SECURE, label="update")
     axes.hist(masked.ravel(), bins=bins, color=_NOISE, alpha=0.75, label="masked upload")
     axes.set_title(f"Client {exhibit.client}'s {masked.size} numbers", fontsize=11)
-    axes.set_xlabel("value, as a fraction of its range")
-    axes.set_ylabel("how many")
-    axes.legend(loc="upper right")
+    _say(axes, "value, part of its range", "how many")
+    axes.set_ylim(0, 1.4 * axes.get_ylim()[1])  # room for the legend above the highest
+    axes.legend(loc="upper right", fontsize=_SMALL, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _say(axes: Axes, across: str, up: str) -> None:
+    """Say what the axes are, in letters that can be read on a phone."""
+    axes.set_xlabel(across, fontsize=_SMALL)
+    axes.set_ylabel(up, fontsize=_SMALL)
+    axes.tick_params(labelsize=_SMALL)
 
 
 def _draw_tiles(axes: Axes, rows: NDArray[np.float64], title: str, subtitle: str) -> None:
     bound = float(np.abs(rows).max()) or 1.0
     axes.imshow(tiled(rows), cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
-    axes.set_title(title, fontsize=12, fontweight="bold", pad=22)
-    axes.text(0.5, 1.04, subtitle, transform=axes.transAxes, ha="center", va="bottom", fontsize=10)
+    axes.set_title(title, fontsize=11, fontweight="bold", pad=36)
+    axes.text(0.5, 1.04, subtitle, transform=axes.transAxes, ha="center", va="bottom", fontsize=_SMALL)
     axes.set_axis_off()
     for index in range(CLASSES):
         top, left = _corner(index)
         middle = left + (SIDE - 1) / 2
-        axes.text(middle, top - 0.8, f"digit {index}", fontsize=7, ha="center", va="bottom", color="#444444")
+        axes.text(middle, top - 0.8, str(index), fontsize=_SMALL, ha="center", va="bottom", color="#444444")

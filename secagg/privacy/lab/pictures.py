@@ -5,6 +5,7 @@ Where two colours mean different things, shape or hatching does, too. Must not k
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +13,15 @@ from typing import Any, Final
 import numpy as np
 
 from secagg.privacy.lab.captions import NAMED, Section, tile_title
-from secagg.privacy.lab.drawing import BLUE, GREEN, INK, ORANGE, PALE, RED, SKY, save
+from secagg.privacy.lab.drawing import BLUE, GREEN, INK, ORANGE, PALE, RED, SKY, SMALL, save
 
 _VERDICTS: Final = {"yes": "#cfe8f6", "partly": "#fbeecb", "no": "#f9d5c0", None: "#ffffff"}
 _SIGNS: Final = {"yes": "\N{CHECK MARK} ", "partly": "", "no": "\N{BALLOT X} ", None: ""}
 _LABEL: Final = {"facecolor": "white", "edgecolor": "none", "pad": 2.0}
 _EPSILON: Final = "\N{GREEK SMALL LETTER EPSILON}"
 _SIDE: Final = 8
+_TILES_IN_A_ROW: Final = 4
+_HEADING_COLUMNS, _QUESTION_COLUMNS, _ANSWER_COLUMNS = 16, 21, 17
 
 Numbers = Mapping[str, Any]
 
@@ -30,22 +33,25 @@ def draw(section: Section, folder: Path) -> tuple[Path, ...]:
         MissingExtraError: matplotlib is not installed; says how to install it.
         ParameterError: the folder cannot be written.
     """
-    size, paint = _PAINTERS[section.name]
-    return save(folder / section.name, size, lambda figure: paint(figure, section.numbers))
+    height, paint = _PAINTERS[section.name]
+    return save(folder / section.name, section.title, height, lambda figure: paint(figure, section.numbers))
 
 
 def _strip(figure: Any, numbers: Numbers) -> None:
     tiles = numbers["tiles"]
-    for axes, tile in zip(figure.subplots(1, len(tiles)), tiles, strict=True):
+    places = list(figure.subplots(-(-len(tiles) // _TILES_IN_A_ROW), _TILES_IN_A_ROW).flat)
+    for axes in places[len(tiles) :]:
+        axes.set_axis_off()
+    for axes, tile in zip(places, tiles, strict=False):
         pixels = np.array(tile["pixels"]).reshape(_SIDE, _SIDE)
         # Squares instead of an image, because viewers smooth images of 8 x 8 pixels.
         axes.pcolormesh(pixels[::-1], cmap="gray_r", vmin=0.0, vmax=1.0, edgecolors="face", linewidth=0.2)
-        axes.set_title(tile_title(tile, numbers["epsilon"]), fontsize=12)
+        axes.set_title(tile_title(tile, numbers["epsilon"]), fontsize=11)
         axes.set(aspect="equal", xticks=(), yticks=())
         axes.spines[:].set_visible(True)
         axes.spines[:].set_color(PALE)
         if tile["tries"] is not None:
-            axes.set_xlabel(f"recognised\n{tile['right']} of {tile['tries']} times", fontsize=11)
+            axes.set_xlabel(f"recognised\n{tile['right']} of {tile['tries']} times", fontsize=SMALL)
 
 
 def _guesses(figure: Any, numbers: Numbers) -> None:
@@ -74,7 +80,7 @@ def _coin(figure: Any, numbers: Numbers) -> None:
             (right & ~by_luck, "s", RED, RED, "right because of what the sums tell, at most"),
             (~right, "o", "none", PALE, "wrong"),
         ):
-            axes.scatter(x[dots], -y[dots], s=62, marker=marker, facecolors=colour, edgecolors=edge, label=label)
+            axes.scatter(x[dots], -y[dots], s=26, marker=marker, facecolors=colour, edgecolors=edge, label=label)
         own = " (this plan)" if game["plan"] else ""
         axes.set_title(
             f"{_EPSILON} = {game['epsilon']:g}{own}\nat most {game['right']} of 100",
@@ -83,7 +89,7 @@ def _coin(figure: Any, numbers: Numbers) -> None:
         axes.set(aspect="equal", xlim=(-0.7, 9.7), ylim=(-9.7, 0.7))
         axes.set_axis_off()
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    figure.legend(handles, labels, loc="outside lower center", ncols=1, frameon=False)
 
 
 def _budget(figure: Any, numbers: Numbers) -> None:
@@ -103,9 +109,9 @@ def _budget(figure: Any, numbers: Numbers) -> None:
         )
     axes.axhline(numbers["limit"], color=INK, linestyle="--", label=f"limit: {_EPSILON} = {numbers['limit']:g}")
     last = rounds[-1]
-    axes.set(xlabel="round", ylabel=f"{_EPSILON} spent in all", ylim=(0, 1.3 * last["epsilon"]))
+    axes.set(xlabel="round", ylabel=f"{_EPSILON} spent in all", ylim=(0, 1.1 * last["epsilon"]))
     axes.set_xticks([each["round"] for each in rounds if len(rounds) <= 20 or not each["round"] % (len(rounds) // 10)])
-    axes.legend(loc="upper left", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
 def _audit(figure: Any, numbers: Numbers) -> None:
@@ -127,16 +133,16 @@ def _audit(figure: Any, numbers: Numbers) -> None:
         axes.plot([at - 0.42, at + 0.42], level, color=INK, linewidth=3, solid_capstyle="butt", label=said)
         text = "without bound" if bar["measured"] is None else f"{bar['measured']:.2f}"
         if measured > 0.15 * top:
-            axes.text(at, measured / 2, text, ha="center", va="center", fontsize=10, bbox=_LABEL)
+            axes.text(at, measured / 2, text, ha="center", va="center", fontsize=SMALL, bbox=_LABEL)
         else:
-            axes.text(at + 0.27, 0.01 * top, text, ha="left", va="bottom", fontsize=10)
+            axes.text(at + 0.27, 0.01 * top, text, ha="left", va="bottom", fontsize=SMALL)
         more = "more than " if measured > bar["claimed"] else ""
         above = max(bar["claimed"], measured) + 0.02 * top
         axes.text(at, above, f"{more}promised: {bar['claimed']:.3g}", ha="center", va="bottom")
     names = ["the code\nas it is" if bar["fault"] is None else "half of the noise\nleft out" for bar in bars]
     axes.set_xticks(range(len(bars)), names)
     axes.set(ylabel=_EPSILON, ylim=(0, top))
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
 
 
 def _accuracy(figure: Any, numbers: Numbers) -> None:
@@ -168,22 +174,23 @@ def _accuracy(figure: Any, numbers: Numbers) -> None:
     axes.set_xticks(range(len(epsilons)), [f"{epsilon:g}" for epsilon in epsilons])
     axes.set(xlabel=f"{_EPSILON} (smaller: more private)", ylabel="digits read right, %", ylim=(0, 100))
     axes.set_xlim(-0.3, len(epsilons) - 0.7)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
 
 
 def _models(figure: Any, numbers: Numbers) -> None:
     axes, rows, columns = figure.subplots(), numbers["rows"], numbers["columns"]
     left, width = 1.35, 1.15
     for at, noise in enumerate(columns):
-        heading = "noise: " + NAMED[noise].replace(" (", "\n(").replace("each client adds", "each client\nadds")
-        axes.text(left + (at + 0.5) * width, -0.55, heading, ha="center", va="center", fontweight="bold", fontsize=11)
+        heading = textwrap.fill(f"noise: {NAMED[noise]}", _HEADING_COLUMNS)
+        axes.text(left + (at + 0.5) * width, -0.6, heading, ha="center", va="center", fontweight="bold", fontsize=SMALL)
     for line, row in enumerate(rows):
-        axes.text(left - 0.06, line + 0.5, row["question"], ha="right", va="center", fontsize=11)
+        question = textwrap.fill(row["question"], _QUESTION_COLUMNS)
+        axes.text(left - 0.06, line + 0.5, question, ha="right", va="center", fontsize=SMALL)
         for at, answer in enumerate(row["answers"]):
             axes.add_patch(_rectangle(left + at * width, line, width, _VERDICTS[answer["verdict"]]))
-            text = _SIGNS[answer["verdict"]] + answer["text"]
-            axes.text(left + (at + 0.5) * width, line + 0.5, text, ha="center", va="center", fontsize=11)
-    axes.set(xlim=(0, left + len(columns) * width + 0.02), ylim=(len(rows) + 0.05, -1.1))
+            text = textwrap.fill(_SIGNS[answer["verdict"]] + answer["text"], _ANSWER_COLUMNS)
+            axes.text(left + (at + 0.5) * width, line + 0.5, text, ha="center", va="center", fontsize=SMALL)
+    axes.set(xlim=(0, left + len(columns) * width + 0.02), ylim=(len(rows) + 0.05, -1.25))
     axes.set_axis_off()
 
 
@@ -193,12 +200,12 @@ def _rectangle(x: float, y: float, width: float, colour: str) -> Any:
     return Rectangle((x, y), width, 1.0, facecolor=colour, edgecolor=PALE, linewidth=0.8)
 
 
-_PAINTERS: Final[dict[str, tuple[tuple[float, float], Callable[[Any, Numbers], None]]]] = {
-    "strip": ((11.6, 2.6), _strip),
-    "guesses": ((8.4, 4.2), _guesses),
-    "coin": ((9.0, 4.25), _coin),
-    "budget": ((8.4, 3.8), _budget),
-    "audit": ((8.4, 4.4), _audit),
-    "accuracy": ((8.4, 5.0), _accuracy),
-    "models": ((10.0, 5.6), _models),
+_PAINTERS: Final[dict[str, tuple[float, Callable[[Any, Numbers], None]]]] = {
+    "strip": (5.4, _strip),
+    "guesses": (4.4, _guesses),
+    "coin": (4.0, _coin),
+    "budget": (4.2, _budget),
+    "audit": (4.8, _audit),
+    "accuracy": (5.6, _accuracy),
+    "models": (6.4, _models),
 }

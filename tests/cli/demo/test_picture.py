@@ -11,15 +11,16 @@ import pytest
 import secagg
 from secagg.cli.demo.federated import FederatedRound, Federation
 from secagg.cli.demo.picture import draw, new_figure, save, tiled
+from tests.pictures import faults, title
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 
 
 def test_tiles_stand_in_two_lines_of_five() -> None:
     canvas = tiled(np.arange(640.0).reshape(10, 64))
-    assert canvas.shape == (20, 44)
-    assert np.array_equal(canvas[2:10, 0:8], np.arange(64.0).reshape(8, 8))
-    assert np.array_equal(canvas[12:20, 36:44], np.arange(576.0, 640.0).reshape(8, 8))
+    assert canvas.shape == (24, 44)
+    assert np.array_equal(canvas[4:12, 0:8], np.arange(64.0).reshape(8, 8))
+    assert np.array_equal(canvas[16:24, 36:44], np.arange(576.0, 640.0).reshape(8, 8))
     assert int(np.isnan(canvas).sum()) == canvas.size - 640
 
 
@@ -32,9 +33,12 @@ def test_the_picture_shows_curves_update_upload_and_average(
     draw(figure, rounds, federation.exhibit)
     curves, histogram, update, upload, average = figure.axes
     assert [line.get_ydata().tolist() for line in curves.lines] == [  # type: ignore[union-attr]
-        [each.plain_accuracy for each in rounds],
-        [each.secure_accuracy for each in rounds],
+        [100 * each.plain_accuracy for each in rounds],
+        [100 * each.secure_accuracy for each in rounds],
     ]
+    assert title(figure) == (
+        "Federated learning on handwritten digits: the server learns the average and sees no update"
+    )
     assert [axes.get_title() != "" for axes in figure.axes] == [True] * 5
     assert [axes.get_xlabel() != "" for axes in (curves, histogram)] == [True, True]
     shown = [np.asarray(axes.images[0].get_array()) for axes in (update, upload, average)]
@@ -47,11 +51,14 @@ def test_the_picture_shows_curves_update_upload_and_average(
     assert path.read_bytes()[:8] == PNG_HEADER
 
 
-def test_texts_do_not_overlap(trained: tuple[Federation, list[FederatedRound]]) -> None:
+def test_it_has_a_title_and_axes_that_can_be_read_on_a_phone_and_no_text_is_on_another(
+    trained: tuple[Federation, list[FederatedRound]],
+) -> None:
     federation, rounds = trained
     assert federation.exhibit is not None
     figure = new_figure()
     draw(figure, rounds, federation.exhibit)
+    assert faults(figure) == []
     figure.canvas.draw()
     boxes = [axes.title.get_window_extent() for axes in figure.axes]
     texts = [text.get_window_extent() for axes in figure.axes for text in axes.texts]

@@ -18,6 +18,7 @@ from secagg.privacy.lab import page, report
 from secagg.privacy.lab.captions import Section, accuracy_table, sections
 from secagg.privacy.lab.digits import load_digits
 from secagg.privacy.lab.pictures import draw
+from tests.pictures import drawn_into, faults, title
 
 NAMES = ["strip", "guesses", "coin", "budget", "audit", "accuracy", "models"]
 SMALL = replace(report.QUICK, rounds=2, epsilons=(8.0,), tries=4)
@@ -199,6 +200,18 @@ def test_each_picture_is_a_png_and_an_svg_without_scripts(written: tuple[Path, .
             assert "<svg" in text
             assert "<script" not in text
             assert "<image" not in text, "viewers smooth small images"
+
+
+def test_each_picture_says_what_one_sees_and_can_be_read_on_a_phone(
+    shown: tuple[Section, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = drawn_into(monkeypatch)
+    for section in shown:
+        draw(section, tmp_path)
+    assert [title(figure) for figure in figures] == [section.title for section in shown]
+    assert {section.name: faults(figure) for section, figure in zip(shown, figures, strict=True)} == {
+        name: [] for name in NAMES
+    }
 
 
 @pytest.mark.slow
