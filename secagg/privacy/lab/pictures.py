@@ -56,7 +56,7 @@ def _strip(figure: Any, numbers: Numbers) -> None:
 
 def _guesses(figure: Any, numbers: Numbers) -> None:
     axes, sums = figure.subplots(), numbers["sums"]
-    places = [*range(len(sums)), len(sums) + 0.6, len(sums) + 2.0]
+    places = [*range(len(sums)), len(sums) + 0.7, len(sums) + 2.7]
     bars = [*sums, numbers["insider"], numbers["insider_with_noise"]]
     heights = [100 * bar["right"] / bar["tries"] for bar in bars]
     colours, hatches = [BLUE] * len(sums) + [ORANGE, GREEN], [""] * len(sums) + ["//", ".."]
