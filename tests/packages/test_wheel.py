@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import Final
 import pytest
 
 import secagg
+from release.packages import FIRST_SUM
 
 pytestmark = [pytest.mark.packages, pytest.mark.slow]
 
@@ -20,20 +23,13 @@ ROOT: Final = Path(__file__).parents[2]
 HANG_SECONDS: Final = 900
 VERSIONS: Final = ("3.11", "3.12", "3.13", "3.14")
 LARGEST_WHEEL: Final = 3 * 10**6
-EXTRAS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-ALONE: Final = tuple(name for name in EXTRAS if name != "dev")
-TOGETHER: Final = ("demo", "grpc", "http", "postgres", "s3", "traces", "conformance", "bench", "dp")
-FIRST_SUM: Final = """
-import numpy as np
-import secagg
-
-vectors = {client: {"update": np.full(1000, client / 10, dtype=np.float32)} for client in range(5)}
-update = secagg.FixedPoint(clip=1.0, shape=(1000,))
-parameters = secagg.SessionParameters.choose(clients=5, vectors={"update": update}, threshold=3)
-result = secagg.simulate(parameters, vectors, dropouts={"unmasking": [3]})
-assert result.contributors == (0, 1, 2, 3, 4), result.contributors
-assert np.allclose(result.vectors["update"], 1.0, atol=1e-3)
-"""
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS: Final = frozenset(PROJECT["optional-dependencies"])
+TOOLS: Final = frozenset({"dev", "docs", "fuzz"})
+"""Extras of those who work on the library, for an environment of their own."""
+USED: Final = EXTRAS - TOOLS
+TYPED: Final = ("grpc", "http", "postgres", "s3", "flower", "nvflare")
+"""Extras that public modules need."""
 USER: Final = """
 import numpy as np
 import secagg
@@ -149,6 +145,34 @@ def test_types_hold_for_who_uses_the_wheel(packages: dict[str, Path], tmp_path: 
     assert "Found 2 errors" in said
 
 
+def public_names() -> list[str]:
+    """Every name that a public module lists."""
+    found = [f"secagg.{name}" for name in secagg.__all__]
+    for file in sorted((ROOT / "secagg").rglob("*/__init__.py")):
+        module = ".".join(file.parent.relative_to(ROOT).parts)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                found += [f"{module}.{name}" for name in ast.literal_eval(node.value)]
+    return found
+
+
+def test_every_public_name_has_a_type_for_who_uses_all_extras(packages: dict[str, Path], tmp_path: Path) -> None:
+    assert set(TYPED) < USED
+    programs = environment(tmp_path, sys.executable, f"{packages['secagg']}[{','.join(TYPED)}]")
+    names = public_names()
+    modules = sorted({name.rpartition(".")[0] for name in names})
+    assert {"secagg", "secagg.privacy", "secagg.transport.http", "secagg.integrations.nvflare"} < set(modules)
+    program = [*(f"import {module}" for module in modules), *(f"reveal_type({name})" for name in names)]
+    (tmp_path / "user.py").write_text("\n".join(program) + "\n")
+    said = run(
+        *(sys.executable, "-m", "mypy", "--strict", "--python-executable", programs / "python", "user.py"),
+        where=tmp_path,
+    )
+    revealed = re.findall(r'Revealed type is "(.*)"', said)
+    assert len(revealed) == len(names)
+    assert [name for name, kind in zip(names, revealed, strict=True) if kind == "Any"] == []
+
+
 @pytest.fixture(scope="module")
 def resolver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment without packages, to ask what would be installed."""
@@ -157,8 +181,10 @@ def resolver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where / "env" / "bin" / "python"
 
 
-@pytest.mark.parametrize("extras", [*((name,) for name in ALONE), TOGETHER], ids="+".join)
-def test_extras_resolve(extras: tuple[str, ...], packages: dict[str, Path], resolver: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("extras", [*((name,) for name in sorted(EXTRAS)), tuple(sorted(USED))], ids="+".join)
+def test_extras_resolve_alone_and_all_that_users_want_together(
+    extras: tuple[str, ...], packages: dict[str, Path], resolver: Path, tmp_path: Path
+) -> None:
     wanted = f"{packages['secagg']}[{','.join(extras)}]"
     pip = (resolver, "-m", "pip", "--quiet", "--disable-pip-version-check")
     run(*pip, "install", "--dry-run", wanted, where=tmp_path)
