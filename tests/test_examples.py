@@ -6,12 +6,14 @@ import asyncio
 import runpy
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
 import pytest
+from nacl.exceptions import CryptoError
 
 import secagg
 import secagg.robust
@@ -145,6 +147,108 @@ def test_a_client_refuses_a_model_that_is_another_one() -> None:
             models.fetch(unknown)
 
 
+@pytest.fixture(scope="module")
+def vertical() -> Any:
+    return example("vertical_regression.py")
+
+
+@pytest.fixture(scope="module")
+def trained(vertical: Any) -> Any:
+    """A descent with parties that leave in each round, and with residuals that are missed."""
+    leaves = {4: [("share_keys", 2)], 14: [("masked_input", 1)], 24: [("unmasking", 3)], 34: [("advertise_keys", 4)]}
+    return vertical.train(*vertical.made_up_parties(), leaves=leaves, missed=[(7, 2), (15, 3)], key=bytes(32))
+
+
+def test_a_vertical_regression_is_the_one_of_one_table(vertical: Any, trained: Any) -> None:
+    parties, server = trained
+    left = {f"iteration {number}" for number in (4, 14, 24, 34)}
+    assert server.failed.keys() == left
+    assert server.sums.keys() == {f"iteration {number}" for number in range(vertical.ITERATIONS)} - left
+    assert [len(party.residuals) for party in parties.values()] == [96, 95, 95, 96]
+    holder = parties[vertical.LABEL_HOLDER]
+    parts = sum(party.part(vertical.TEST) for party in parties.values())
+    secure = vertical.Server(server.roster).sum(parties, len(holder.test), vertical.TEST)
+    assert np.allclose(secure, parts, atol=4 * 64.0 / 2**23)
+    for found, plain in zip(
+        vertical.figures(secure, holder.truth(vertical.TEST)), vertical.plain(parties), strict=True
+    ):
+        assert found == pytest.approx(plain, abs=0.01)
+    assert vertical.plain(parties)[0] > 0.95
+
+
+def test_what_a_vertical_regression_is_said_to_leak_leaks(vertical: Any, trained: Any) -> None:
+    parties, server = trained
+    holder, registry = parties[1], parties[4]
+    assert vertical.labels_read(registry, holder.labels) == 1.0
+    iteration, residual = next(iter(registry.residuals.items()))
+    # What the label holder was given, from residual and label, at a party that was not.
+    chance = residual + holder.truth(iteration)
+    assert np.allclose(np.log(chance / (1 - chance)), holder.sums[iteration])
+    without, using = vertical.guessed(parties)
+    assert using > 0.9 > without + 0.05
+    tables, _ = vertical.made_up_parties()
+    people = [person.encode() for person in tables[4]]
+    assert {vertical.keyed(bytes(32), b"tag", person) for person in people} == set(server.tags[4])
+    assert not {vertical.keyed(bytes(31) + b"1", b"tag", person) for person in people} & set(server.tags[4])
+
+
+def test_a_party_of_a_vertical_regression_refuses_other_sums(vertical: Any, trained: Any) -> None:
+    parties, server = trained
+    party, people, what = parties[2], parties[2].batch, "iteration 200"
+
+    def offer(**changes: Any) -> bytes:
+        choices = {
+            "vectors": vertical.specification(people),
+            "threat_model": "active",
+            "max_dropout": 0.0,
+            "max_corrupt": 0.25,
+            "minimum_contributors": 4,
+            "context": vertical.about(what),
+        }
+        parameters = secagg.SessionParameters.choose(clients=[1, 2, 3, 4], **choices | changes)
+        return secagg.ServerSession(parameters, roster=server.roster).offer
+
+    for other in (
+        {"minimum_contributors": 3},
+        {"context": vertical.about("iteration 201")},
+        {"vectors": vertical.specification(people - 1)},
+        {"threat_model": "semi-honest"},
+    ):
+        with pytest.raises(secagg.PeerMisbehaved):
+            party.joins(offer(**other), what)
+    party.joins(offer(), what)
+    # The sum of the first iteration was opened: nothing of it goes into another one, whatever the server says.
+    with pytest.raises(secagg.ParticipationRefusedError):
+        party.joins(offer(context=vertical.about("iteration 0")), "iteration 0")
+    with pytest.raises(CryptoError):
+        party.step(server.sealed["iteration 0"], what)
+    with pytest.raises(ValueError, match="100 or more"):
+        party.meet(server.tags[2][:120], None)
+    with pytest.raises(ValueError, match="somebody twice"):
+        party.meet(server.tags[2][:1] * 200, None)
+
+
+def test_noise_hides_columns_of_a_vertical_regression_and_costs_what_it_says(vertical: Any) -> None:
+    tables, labels = vertical.made_up_parties()
+    leaves = {3: [("share_keys", 2)], 5: [("unmasking", 3)]}
+    parties, server = vertical.train(tables, labels, iterations=20, epsilon=8.0, leaves=leaves, key=bytes(32))
+    # A draw that no sum came of is a draw.
+    assert {party.budget.report().draws for party in parties.values()} == {19}
+    assert len(server.sums) == 18
+    without, using = vertical.guessed(parties)
+    assert using < without + 0.05
+    assert vertical.labels_read(parties[4], parties[1].labels) > 0.99  # labels are not what it hides
+    scores = sum(party.part(vertical.TEST) for party in parties.values())
+    assert vertical.figures(scores, parties[1].truth(vertical.TEST))[0] > 0.8
+    for number in (20, 21):
+        sums = partial(server.sum, parties, parties[1].batch, f"iteration {number}")
+        if number == 20:
+            assert sums() is not None
+        else:
+            with pytest.raises(secagg.BudgetExceededError):
+                sums()
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
@@ -153,6 +257,7 @@ def test_a_client_refuses_a_model_that_is_another_one() -> None:
         ("mean_and_variance.py", "over 19 clients"),
         ("private_histogram.py", "refused: client 0 on 'ages' has spent"),
         ("robust_cells.py", "with all cells averaged, whatever they say: "),
+        ("vertical_regression.py", "registry: 90 residuals; their signs give 100% of the labels"),
     ],
 )
 def test_an_example_of_analytics_runs(name: str, line: str) -> None:
