@@ -29,7 +29,7 @@ from secagg.protocol.evidence import Verdict, verify_evidence
 from secagg.protocol.messages import Round, SessionOffer
 from secagg.protocol.results import SessionResult
 from secagg.protocol.transitions import ClientPhase, ServerPhase
-from secagg.session.arrays import VectorPlan, vector_name, vectors_for
+from secagg.session.arrays import VectorPlan, name_matches, vector_name, vectors_for
 from secagg.session.client import ClientSession
 from secagg.session.ledger import AnswerLedger, MemoryLedger
 from secagg.session.participation import MemoryParticipationLedger, ParticipationLedger
@@ -83,6 +83,7 @@ __all__ = [
     "Verdict",
     "Violation",
     "client_id",
+    "name_matches",
     "parameters",
     "simulate",
     "vector_name",

@@ -14,6 +14,7 @@ from typing import Any, Final
 import secagg
 from secagg.errors import ParameterError
 from secagg.integrations.own_cells import OwnCells
+from secagg.integrations.selection import Selection
 from secagg.privacy import FileBudget, Limit
 from secagg.store.base import StoreError
 from secagg.store.participations import ParticipationFile
@@ -175,17 +176,27 @@ class Settings:
         counts = ("size", "epoch", "floor", "regroupings", "other_sums")
         given: dict[str, Any] = {name: self.whole(f"cells_{name}") for name in counts if f"cells_{name}" in self}
         if "cells_seed" in self:
-            given["seed"] = self._seed()
+            given["seed"] = self._digest("cells_seed")
         if "cells_clients" in self:
             given["clients"] = self._ids("cells_clients")
         return OwnCells(**given)
 
-    def _seed(self) -> bytes:
-        value = self.given["cells_seed"]
+    def selection(self) -> Selection:
+        """Return what the client's owner says of arrays.
+
+        Raises:
+            ParameterError: a value of the wrong type, or a digest without names.
+        """
+        # Sorted, so that what a refusal says of them is always the same.
+        only = tuple(sorted(self.names("only"))) if "only" in self else None
+        return Selection(only, self._digest("frozen") if "frozen" in self else None)
+
+    def _digest(self, name: str) -> bytes:
+        value = self.given[name]
         try:
             return bytes.fromhex(value)
         except (TypeError, ValueError):
-            raise ParameterError(f"{self.spelled('cells_seed')} is {value!r}; give 64 hexadecimal digits") from None
+            raise ParameterError(f"{self.spelled(name)} is {value!r}; give 64 hexadecimal digits") from None
 
     def _ids(self, name: str) -> frozenset[int]:
         ids: set[int] = set()

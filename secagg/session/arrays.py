@@ -153,7 +153,7 @@ def vectors_for(
     complaints = _Complaints("these arrays cannot be summed")
     if not isinstance(arrays, Mapping):
         raise ParameterError(f"the arrays are a {type(arrays).__name__}; give a mapping of names to NumPy arrays")
-    summed = {name: arrays[name] for name in arrays if only is None or _matches(name, only)}
+    summed = {name: arrays[name] for name in arrays if only is None or name_matches(name, only)}
     planned: dict[str, PlannedArray] = {}
     specs: dict[str, FixedPoint] = {}
     for name, array in _taken(summed, complaints).items():
@@ -169,7 +169,10 @@ def vectors_for(
             except ParameterError as error:
                 complaints.add(name, str(error))
     for pattern in _unused([*(clip if isinstance(clip, Mapping) else ()), *(only or ())], arrays):
-        complaints.add(pattern, "is the name of no array; correct it, or use a pattern with *")
+        problem = "fits the name of no array; correct it"
+        if "*" not in pattern:
+            problem = "is the name of no array; correct it, or use a pattern with *"
+        complaints.add(pattern, problem)
     complaints.raise_if_any()
     if not specs:
         raise ParameterError("there is nothing to sum: no array that is selected has entries")
@@ -188,6 +191,11 @@ def vector_name(name: str, prefix: str = "") -> str:
     except ParameterError:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARACTERS]
         return f"{prefix}{digest}-{_ODD.sub('_', name)[-_SHOWN_CHARACTERS:]}"
+
+
+def name_matches(name: str, patterns: Collection[str]) -> bool:
+    """Return whether a name is one of these, or fits a pattern, in which `*` stands for any characters, or none."""
+    return any(_fits(name, pattern) for pattern in patterns)
 
 
 class _Complaints:
@@ -258,10 +266,6 @@ def _spec(name: str, array: NDArray[Any], clip: float | Mapping[str, float], bit
     if bound is None:
         raise ParameterError('has no clip; name it, or give a default by clip={..., "*": ...}')
     return FixedPoint(shape=shape, clip=bound, bits=bits, aggregate="mean")
-
-
-def _matches(name: str, patterns: Collection[str]) -> bool:
-    return any(_fits(name, pattern) for pattern in patterns)
 
 
 def _fits(name: object, pattern: str) -> bool:

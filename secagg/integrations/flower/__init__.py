@@ -27,10 +27,12 @@ from secagg.integrations.flower.exchange import Clock
 from secagg.integrations.flower.grid import SecureGrid
 from secagg.integrations.flower.mod import secagg_mod
 from secagg.integrations.flower.node import Node, node_from_config
+from secagg.integrations.flower.selected import frozen_digest
 from secagg.integrations.flower.session import SessionOutcome, run_session
 from secagg.integrations.flower.strategy import SecAgg
 from secagg.integrations.own_cells import OwnCells
 from secagg.integrations.private import PrivacySettings
+from secagg.integrations.selection import Selection
 from secagg.store.answers import DirectoryLedger
 
 __all__ = [
@@ -45,7 +47,9 @@ __all__ = [
     "SecAgg",
     "SecAggConfig",
     "SecureGrid",
+    "Selection",
     "SessionOutcome",
+    "frozen_digest",
     "node_from_config",
     "run_session",
     "secagg_mod",

@@ -26,7 +26,7 @@ from secagg.integrations.flower.kept import out_of_sight
 from secagg.integrations.flower.node import Node, node_from_config
 from secagg.integrations.flower.step import DEFAULT_WEIGHT, Allowed, App, Step, put_session, take_session
 from secagg.integrations.private import OVER_BUDGET
-from secagg.privacy import Budget
+from secagg.integrations.selection import Selection
 from secagg.store.base import StoreError
 
 _LOG: Final = logging.getLogger("flwr.secagg")
@@ -45,6 +45,7 @@ def secagg_mod(
     metrics: Collection[str] = (),
     weight: str = DEFAULT_WEIGHT,
     strict: bool = False,
+    only: Collection[str] | None = None,
 ) -> Mod:
     """Make the mod: `ClientApp(mods=[secagg_mod()])`, or `@app.train(mods=[secagg_mod()])` and the same for evaluate.
 
@@ -59,6 +60,8 @@ def secagg_mod(
         metrics: metrics of the app's reply that may be summed under masks, where the node itself does not say so.
         weight: the metric that may weigh this node, likewise.
         strict: leave a session rather than have values limited, or give nothing to it; the server then sees that.
+        only: names or patterns of the arrays that may be summed, where the node itself does not say so; None leaves it
+            to the server.
 
     Raises:
         ParameterError: a kind of message that there is not, or a policy beside a node that has its own.
@@ -76,7 +79,10 @@ def secagg_mod(
 
     if isinstance(metrics, str):
         raise ParameterError(f"metrics={metrics!r} is one text; give a list of names, [{metrics!r}]")
-    return _Mod(said_by, Allowed(frozenset(clear), frozenset(clear_metrics), frozenset(metrics), weight, strict))
+    selection = Selection(only)
+    return _Mod(
+        said_by, Allowed(frozenset(clear), frozenset(clear_metrics), frozenset(metrics), weight, strict, selection)
+    )
 
 
 class _Mod:
@@ -99,7 +105,7 @@ class _Mod:
             )
         try:
             node = self._node(context)
-            self._require_nothing_beside(node.budget)
+            self._require_nothing_beside(node)
         except ParameterError as error:
             _LOG.error("secure aggregation: this node's own settings are wrong: %s", error)
             return _refusal(message, _OWN_FAULT)
@@ -110,8 +116,14 @@ class _Mod:
             return Message(records.hello_reply(node.client_id, run_config), reply_to=message)
         return self._answer(message, context, app, node, asked)
 
-    def _require_nothing_beside(self, budget: Budget | None) -> None:
-        if budget is not None and (self._allowed.clear or self._allowed.clear_metrics or self._allowed.strict):
+    def _require_nothing_beside(self, node: Node) -> None:
+        named = node.selection.only or self._allowed.selection.only
+        if named is not None and "train" in self._allowed.clear:
+            raise ParameterError(
+                f"this node gives {', '.join(named)} only, and secagg_mod(clear=['train']) would send all arrays in "
+                "clear; leave out one of these"
+            )
+        if node.budget is not None and (self._allowed.clear or self._allowed.clear_metrics or self._allowed.strict):
             raise ParameterError(
                 "this node's data have a privacy budget, and secagg_mod(clear=..., clear_metrics=..., strict=...) "
                 "would tell of them without noise; leave these out"

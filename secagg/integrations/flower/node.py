@@ -19,6 +19,7 @@ from secagg.identity.directory import load_directory
 from secagg.identity.keys import load_identity
 from secagg.integrations.flower.private import ContextBudget
 from secagg.integrations.own_cells import OwnCells
+from secagg.integrations.selection import SELECTION_FIELDS, Selection
 from secagg.integrations.settings import CELL_FIELDS, POLICY_FIELDS, PRIVACY_FIELDS, Settings
 from secagg.privacy import Budget, Limit
 from secagg.store.answers import DirectoryLedger
@@ -37,6 +38,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "repeated_sums",
     *PRIVACY_FIELDS,
     *CELL_FIELDS,
+    *SELECTION_FIELDS,
 }
 
 
@@ -60,6 +62,7 @@ class Node:
         cells: what its owner says of cells; over the roster's ids unless it names others.
         repeated_sums: how many sums over whole cohorts its input for one instruction may help to open after the first.
             One that nobody opened, as before a restart, does not count.
+        selection: which arrays may be summed; without names, and so by default, the mod says it.
 
     Raises:
         ParameterError: an identity without a ledger.
@@ -76,6 +79,7 @@ class Node:
     budget: Budget | None = None
     cells: OwnCells = field(default_factory=OwnCells)
     repeated_sums: int = 0
+    selection: Selection = field(default_factory=Selection)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", self.cells.over(self.roster))
@@ -104,7 +108,9 @@ def node_from_config(
     context); `secagg-cells-size`, `secagg-cells-seed` (64 hexadecimal digits), `secagg-cells-epoch`,
     `secagg-cells-clients` (ids, as "1-20,25"; those of the roster unless given), `secagg-cells-floor`,
     `secagg-cells-regroupings`, `secagg-cells-other-sums`: fields of :class:`secagg.integrations.own_cells.OwnCells`;
-    `secagg-repeated-sums` (how many sums one input may help to open after the first, 0 unless given); `secagg-hybrid`
+    `secagg-repeated-sums` (how many sums one input may help to open after the first, 0 unless given); `secagg-only`
+    (names or patterns of the arrays that may be summed, separated by commas) and `secagg-frozen` (`frozen_digest` of
+    the model, 64 hexadecimal digits): fields of :class:`secagg.integrations.selection.Selection`; `secagg-hybrid`
     (true accepts hybrid suites only, with ML-KEM-768 beside X25519); and fields of :class:`secagg.ClientPolicy`:
     `secagg-threat-model` ("active" or "semi-honest"), `secagg-topologies` ("complete" refuses sparse graphs),
     `secagg-sums-per-context`, `secagg-minimum-cohort-change`, `secagg-max-corrupt`, `secagg-max-dropout`,
@@ -143,6 +149,7 @@ def node_from_config(
         budget=ContextBudget(budget, client, context.state) if isinstance(budget, Limit) else budget,
         cells=given.cells(),
         repeated_sums=given.whole("repeated_sums") if "repeated_sums" in given else 0,
+        selection=given.selection(),
     )
 
 

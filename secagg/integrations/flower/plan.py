@@ -129,6 +129,9 @@ class Plan:
                 notes.append(f"the app did not return {_some(unsent)}, which count as unchanged")
             if unknown := [key for key in given if key not in sent]:
                 notes.append(f"the app returned {_some(unknown)}, which it was not sent; nothing of them is summed")
+            others = (key for key in given if key in sent and key not in base)
+            if changed := [key for key in others if given[key].data != sent[key].data]:
+                notes.append(f"the app changed {_some(changed)}, which are not summed and stay as they were")
             values = {key: numpy_of(given[key]) if key in given else base[key] for key in self.selected}
             plan = secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS)
             packed = plan.pack(values, base if self.difference else None)

@@ -29,8 +29,10 @@ from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node
 from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
+from secagg.integrations.flower.selected import read_pins, told_arrays, write_pins
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
+from secagg.integrations.selection import Selection
 from secagg.privacy import Plan as PrivacyPlan
 from secagg.robust import ALARM_VECTOR, alarm_spec
 
@@ -50,6 +52,7 @@ class Allowed:
     metrics: frozenset[str]
     weight: str
     strict: bool
+    selection: Selection
 
 
 class Step:
@@ -160,6 +163,7 @@ class Step:
         # Once more, now that it is known which of the app's functions will answer: the offer may have named another.
         self._admit(message, session.parameters, private)
         self._require_names(plan)
+        self._require_arrays(plan, instruction)
         # Records of the app's own: what it changes in place stays what it was told, from which differences are taken.
         own = {name: type(record)(dict(record)) for name, record in instruction.items()}  # type: ignore[arg-type]
         message.content = RecordDict(own)
@@ -219,6 +223,14 @@ class Step:
                 f"the session sums the metric {others[0]!r}, which this node does not give; name it in "
                 "secagg_mod(metrics=...) or in secagg-metrics",
             )
+
+    def _require_arrays(self, plan: Plan, instruction: RecordDict) -> None:
+        """Refuse arrays that the node's owner did not name, and others than the run began with."""
+        own = self._node.selection
+        selection = self._allowed.selection if own.only is None else own
+        pins = read_pins(self._context.state)
+        selection.admit(plan.selected, told_arrays(instruction), pins)
+        write_pins(self._context.state, pins)
 
     def _reply_to(self, message: Message, context: bytes) -> RecordDict:
         """What the app makes of an instruction, or made of it in a session of the same context that was not opened.

@@ -18,11 +18,12 @@ from secagg.integrations.cells import Cells
 from secagg.integrations.nvflare.cells import CellsOutcome
 from secagg.integrations.nvflare.controller import SecureController, SecureFedAvg
 from secagg.integrations.nvflare.executor import SecAggExecutor
-from secagg.integrations.nvflare.instruction import Instruction
+from secagg.integrations.nvflare.instruction import Instruction, frozen_digest
 from secagg.integrations.nvflare.session import SumOutcome, SumSettings
 from secagg.integrations.nvflare.site import Site, load_site
 from secagg.integrations.own_cells import OwnCells
 from secagg.integrations.private import PrivacySettings
+from secagg.integrations.selection import Selection
 
 __all__ = [
     "Cells",
@@ -33,8 +34,10 @@ __all__ = [
     "SecAggExecutor",
     "SecureController",
     "SecureFedAvg",
+    "Selection",
     "Site",
     "SumOutcome",
     "SumSettings",
+    "frozen_digest",
     "load_site",
 ]

@@ -44,7 +44,7 @@ from secagg.integrations.contribution import (
     require_counts_that_are_known,
 )
 from secagg.integrations.nvflare import messages
-from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, vector_of
+from secagg.integrations.nvflare.instruction import Instruction, Plan, instruction_digest, told_arrays, vector_of
 from secagg.integrations.nvflare.site import Site, load_site
 from secagg.integrations.own_cells import ALARM, Seat, alarm_of
 from secagg.integrations.private import OVER_BUDGET, accepted_plan, contribute_under
@@ -96,6 +96,8 @@ class SecAggExecutor(Executor):
         self._held: _Open | None = None
         # What the learner made for the sessions of a context, until one of them is opened.
         self._kept: tuple[bytes, DXO | ParameterError] | None = None
+        # Which arrays were summed in this job, beside which others.
+        self._pins: dict[str, bytes] = {}
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Pass an event on to the learner; erase the session when the run ends.
@@ -241,6 +243,7 @@ class SecAggExecutor(Executor):
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
+        site.selection.admit(plan.names, told_arrays(instruction), self._pins)
         learn = partial(self._learnt, session.parameters.context, instruction, fl_ctx, abort_signal)
         if private is not None and site.budget is not None:
             contribute_under(private, site.budget, session, lambda: plan.update(instruction, learn()), _LOG)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from nvflare.apis.dxo import DXO, DataKind, MetaKey
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
+from secagg.integrations.selection import array_digest, digest_of_frozen
 from secagg.robust import clip_norm
 
 _CONTEXT_LABEL: Final = b"secagg nvflare instruction v1"
@@ -136,8 +137,10 @@ class Plan:
             raise ParameterError("the learner returned WEIGHT_DIFF where whole values are summed; return those")
         notes = []
         given = {name: result.data[name] for name in self.names if name in result.data}
-        if others := sorted(map(str, set(result.data) - set(self.names))):
-            notes.append(f"the learner returned {others[0]!r}, which nobody asked for; nothing of it is summed")
+        told = instruction.dxo.data
+        unasked = sorted((name for name in result.data if name not in self.names), key=str)
+        if others := [name for name in unasked if is_difference or not _same(result.data[name], told.get(name))]:
+            notes.append(f"the learner returned {str(others[0])!r}, which nobody asked for; nothing of it is summed")
         if not self.difference:
             if missing := [name for name in self.names if name not in given]:
                 raise ParameterError(f"the learner's result lacks {missing[0]!r}; return what is summed")
@@ -197,6 +200,45 @@ def instruction_digest(job: str, instruction: Instruction, plan: Plan) -> bytes:
         digest.update(struct.pack(">Q", len(part)))
         digest.update(part)
     return digest.digest()
+
+
+def told_arrays(instruction: Instruction) -> Iterator[tuple[str, bytes]]:
+    """Return name and digest of all that an instruction's data have, in order: a learner may take any of it for arrays.
+
+    Raises:
+        ParameterError: a value that cannot be digested.
+    """
+    return ((name, _digest_of(value)) for name, value in instruction.dxo.data.items())
+
+
+def frozen_digest(arrays: Mapping[str, NDArray[Any]], only: Collection[str]) -> bytes:
+    """Return the 32 bytes that a site's `frozen` has, for the model that its owner lets it train.
+
+    The names of all arrays are in it, in order, and the entries of those that are frozen: which `only` does not name.
+
+    Args:
+        arrays: the model, as the server sends it.
+        only: names or patterns of the arrays that may be summed, as in the site's file.
+
+    Raises:
+        ParameterError: a name or pattern of no array.
+    """
+    return digest_of_frozen(((name, _digest_of(value)) for name, value in arrays.items()), only)
+
+
+def _digest_of(value: object) -> bytes:
+    if isinstance(value, np.ndarray | np.generic):
+        return array_digest(np.asarray(value))
+    digest = hashlib.sha256()
+    for part in _parts(value, 1):
+        digest.update(struct.pack(">Q", len(part)) + bytes(part))
+    return digest.digest()
+
+
+def _same(value: object, told: object) -> bool:
+    if not isinstance(value, np.ndarray | np.generic) or not isinstance(told, np.ndarray | np.generic):
+        return False
+    return array_digest(np.asarray(value)) == array_digest(np.asarray(told))
 
 
 def _parts(value: object, depth: int) -> Iterator[bytes | memoryview]:

@@ -19,6 +19,7 @@ from secagg.identity.directory import load_directory
 from secagg.identity.files import read_public
 from secagg.identity.keys import load_identity
 from secagg.integrations.own_cells import OwnCells
+from secagg.integrations.selection import SELECTION_FIELDS, Selection
 from secagg.integrations.settings import CELL_FIELDS, POLICY_FIELDS, PRIVACY_FIELDS, Settings
 from secagg.privacy import Budget, Limit, MemoryBudget
 from secagg.store.answers import DirectoryLedger
@@ -39,6 +40,7 @@ _KNOWN: Final = POLICY_FIELDS | {
     "repeated_sums",
     *PRIVACY_FIELDS,
     *CELL_FIELDS,
+    *SELECTION_FIELDS,
 }
 
 
@@ -62,6 +64,7 @@ class Site:
         alarms: whether it says, masked, in sessions of cells that ask for it, that the model got worse.
         repeated_sums: how many sums over whole cohorts its input for one instruction may help to open after the first.
             One that nobody opened, as before a restart, does not count.
+        selection: which arrays may be summed; without names, and so by default, the server says it.
 
     Raises:
         ParameterError: cells of a size without a ledger.
@@ -78,6 +81,7 @@ class Site:
     cells: OwnCells = field(default_factory=OwnCells)
     alarms: bool = False
     repeated_sums: int = 0
+    selection: Selection = field(default_factory=Selection)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", self.cells.over(self.roster))
@@ -103,7 +107,9 @@ def load_site(folder: Path, name: str) -> Site:
     exists, see :class:`secagg.store.answers.DirectoryLedger`; `cells_size`, `cells_seed` (64 hexadecimal digits),
     `cells_epoch`, `cells_clients` (ids, as `"1-20,25"`; those of the roster unless given), `cells_floor`,
     `cells_regroupings`, `cells_other_sums`: fields of :class:`secagg.integrations.own_cells.OwnCells`; `alarms`: true
-    or false; `repeated_sums`: how many sums one input may help to open after the first, 0 unless given; `hybrid`: true
+    or false; `repeated_sums`: how many sums one input may help to open after the first, 0 unless given; `only` (as
+    `["head.*"]`) and `frozen` (64 hexadecimal digits): fields of :class:`secagg.integrations.selection.Selection`;
+    `hybrid`: true
     accepts hybrid suites only, with ML-KEM-768 beside X25519; and fields
     of :class:`secagg.ClientPolicy`: `threat_model`, `topologies` (as `["complete"]`), `sums_per_context`,
     `minimum_cohort_change`, `max_corrupt`, `max_corrupt_clients`, `max_dropout`, `security_bits`, `minimum_cohort`,
@@ -139,6 +145,7 @@ def load_site(folder: Path, name: str) -> Site:
         cells=given.cells(),
         alarms=given.truth("alarms") if "alarms" in given else False,
         repeated_sums=given.whole("repeated_sums") if "repeated_sums" in given else 0,
+        selection=given.selection(),
     )
 
 

@@ -1,0 +1,70 @@
+"""The arrays of Flower's records as a selection sees them, and what was admitted, in the state of Flower's context.
+
+Must not know sessions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from secagg.errors import DecodeError
+from secagg.integrations.flower.plan import numpy_of
+from secagg.integrations.selection import array_digest, digest_of_frozen
+
+PINS: Final = "secagg.selection"
+
+
+def told_arrays(instruction: RecordDict) -> Iterator[tuple[str, bytes]]:
+    """Return name and digest of each array, in all records of an instruction: an app may take any.
+
+    Raises:
+        DecodeError: an array that NumPy cannot read.
+    """
+    for record in instruction.array_records.values():
+        for name, array in record.items():
+            yield name, _digest_of(name, array)
+
+
+def frozen_digest(record: ArrayRecord, only: Collection[str]) -> bytes:
+    """Return the 32 bytes that a node's `secagg-frozen` has, for the model that its owner lets it train.
+
+    The names of all arrays are in it, in order, and the entries of those that are frozen: which `only` does not name.
+
+    Args:
+        record: the model's arrays, as the server sends them.
+        only: names or patterns of the arrays that may be summed, as in `secagg-only`.
+
+    Raises:
+        ParameterError: a name or pattern of no array.
+        DecodeError: an array that NumPy cannot read.
+    """
+    return digest_of_frozen(((name, _digest_of(name, array)) for name, array in record.items()), only)
+
+
+def read_pins(state: RecordDict) -> dict[str, bytes]:
+    """Return what was admitted in this run."""
+    record = state.get(PINS)
+    found: Mapping[str, object] = record if isinstance(record, ConfigRecord) else {}
+    return {key: value for key, value in found.items() if isinstance(value, bytes)}
+
+
+def write_pins(state: RecordDict, pins: Mapping[str, bytes]) -> None:
+    """Keep what was admitted, if anything was."""
+    if pins:
+        state[PINS] = ConfigRecord(dict(pins))
+
+
+def _digest_of(name: str, array: Array) -> bytes:
+    try:
+        numbers = numpy_of(array)
+    except (ValueError, EOFError) as error:
+        raise DecodeError(f"the array {name!r} of the instruction cannot be read") from error
+    if isinstance(numbers, np.ndarray):
+        return array_digest(numbers)
+    parts = (array.dtype, array.stype, repr(tuple(array.shape)))
+    return hashlib.sha256("\0".join(parts).encode() + b"\0" + array.data).digest()

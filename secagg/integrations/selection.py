@@ -1,0 +1,153 @@
+"""Which arrays of a model a client gives to sums, as its owner says, and that the others stay what they were.
+
+The server says what is summed, in an instruction that the session is bound to. A client whose owner named arrays gives
+no others. In one run it gives an array in one selection only: sums of the same values in other company are other
+sessions, over other cohorts, and their differences are single clients'. And it does so beside one frozen part only:
+what an update tells depends on the arrays that it was trained through. Must not know frameworks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import secagg
+from secagg.errors import ParameterError, PeerMisbehaved, Violation
+
+SELECTION_FIELDS: Final = ("only", "frozen")
+DIGEST_BYTES: Final = 32
+_ARRAY: Final = b"secagg integrations array v1"
+_FROZEN: Final = b"secagg integrations frozen v1"
+_SELECTED: Final = b"secagg integrations selection v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a client's owner says of arrays; nothing unless `only` is given.
+
+    Attributes:
+        only: names or patterns (`*` stands for any characters) of the arrays that may be summed; all others are frozen.
+            None leaves it to the server.
+        frozen: 32 bytes, `frozen_digest` of the one model that the client trains; None takes that of a run's first
+            instruction.
+
+    Raises:
+        ParameterError: no list of names, none in it, or a digest that is none or stands alone.
+    """
+
+    only: Collection[str] | None = None
+    frozen: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.only is not None:
+            if isinstance(self.only, str):
+                raise ParameterError(f"only={self.only!r} is one text; give a list of names or patterns")
+            object.__setattr__(self, "only", tuple(self.only))
+            if not self.only or not all(isinstance(name, str) and name for name in self.only):
+                raise ParameterError(f"only={self.only!r} names no array; give names or patterns, as ['head.*']")
+        if self.frozen is None:
+            return
+        if not isinstance(self.frozen, bytes) or len(self.frozen) != DIGEST_BYTES:
+            raise ParameterError(f"frozen is not {DIGEST_BYTES} bytes; give what frozen_digest returns")
+        if self.only is None:
+            raise ParameterError("frozen stands alone, and nothing says which arrays are frozen; give only beside it")
+
+    def admit(self, summed: Sequence[str], told: Iterable[tuple[str, bytes]], pins: MutableMapping[str, bytes]) -> None:
+        """Let a client's update go into a sum, and remember what the run is about.
+
+        Args:
+            summed: names of the arrays that the session sums, in its order.
+            told: name and digest of each array of the instruction, in order; read only where the owner named arrays.
+            pins: what was admitted in this run, for this method alone.
+
+        Raises:
+            PeerMisbehaved: the server sums an array that is not the owner's to sum, or one in another selection than
+                before, or frozen arrays changed; names the first. Nothing is remembered then.
+        """
+        if self.only is None:
+            return
+        for name in summed:
+            if not secagg.name_matches(name, self.only):
+                raise PeerMisbehaved(
+                    Violation.OFFER_VECTORS_NOT_EXPECTED,
+                    f"the session sums the array {name!r}, and this client gives {', '.join(self.only)} only; name no "
+                    "other arrays by only=",
+                )
+        arrays = list(told)
+        frozen = _frozen_part(arrays, self.only)
+        if self.frozen is not None and frozen != self.frozen and (arrays or summed):
+            raise PeerMisbehaved(
+                Violation.OFFER_CONTEXT_NOT_EXPECTED,
+                f"the frozen arrays have the digest {frozen.hex()}, and this client trains beside {self.frozen.hex()} "
+                "only; send the model that its owner knows",
+            )
+        beside = {name: digest for name, digest in arrays if not secagg.name_matches(name, self.only)}
+        _require_frozen(pins, beside, frozen)
+        selection = _digest((_SELECTED, frozen, *(name.encode() for name in summed)))
+        for name in summed:
+            if pins.get(f"summed/{name}", selection) != selection:
+                raise PeerMisbehaved(
+                    Violation.OFFER_VECTORS_NOT_EXPECTED,
+                    f"this client gave the array {name!r} in another selection of arrays, or beside others, and gives "
+                    "an array in one selection in a run; keep it, or begin another run",
+                )
+        pins.update({f"summed/{name}": selection for name in summed})
+        pins.update({f"frozen/{name}": digest + frozen for name, digest in beside.items()})
+
+
+def array_digest(array: NDArray[Any]) -> bytes:
+    """Return 32 bytes for an array's dtype, shape and entries, whatever its order in memory."""
+    shape = struct.pack(f">{array.ndim}Q", *array.shape)
+    return _digest((_ARRAY, array.dtype.str.encode(), shape, np.ascontiguousarray(array).tobytes()))
+
+
+def digest_of_frozen(told: Iterable[tuple[str, bytes]], only: Collection[str]) -> bytes:
+    """Return 32 bytes for the names of a model's arrays, in order, and for the entries of those that are frozen.
+
+    Args:
+        told: name and digest of each array.
+        only: names or patterns of those that are not frozen.
+
+    Raises:
+        ParameterError: see :class:`Selection`; or a name or pattern of no array.
+    """
+    arrays = list(told)
+    patterns = Selection(only).only or ()
+    for pattern in patterns:
+        if not any(secagg.name_matches(name, (pattern,)) for name, _ in arrays):
+            raise ParameterError(f"only has {pattern!r}, which is the name of no array; correct it")
+    return _frozen_part(arrays, patterns)
+
+
+def _require_frozen(pins: Mapping[str, bytes], beside: Mapping[str, bytes], frozen: bytes) -> None:
+    before = {name: pins.get(f"frozen/{name}", digest + frozen) for name, digest in beside.items()}
+    if others := [name for name, pinned in before.items() if pinned[:DIGEST_BYTES] != beside[name]]:
+        what = f"the frozen array {others[0]!r} is another one than before in this run"
+    elif others := [name for name, pinned in before.items() if pinned[DIGEST_BYTES:] != frozen]:
+        what = f"the frozen array {others[0]!r} is among other arrays than before in this run, or in another order"
+    else:
+        return
+    raise PeerMisbehaved(
+        Violation.OFFER_CONTEXT_NOT_EXPECTED, f"{what}; leave all arrays beside those that are summed as they are"
+    )
+
+
+def _frozen_part(arrays: Iterable[tuple[str, bytes]], only: Collection[str]) -> bytes:
+    parts = [_FROZEN]
+    for name, digest in arrays:
+        parts += [name.encode(), b"" if secagg.name_matches(name, only) else digest]
+    return _digest(parts)
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(struct.pack(">Q", len(part)))
+        digest.update(part)
+    return digest.digest()
