@@ -249,6 +249,40 @@ def test_noise_hides_columns_of_a_vertical_regression_and_costs_what_it_says(ver
                 sums()
 
 
+def test_a_head_learns_what_it_learns_in_the_open_and_the_body_stays() -> None:
+    program = example("transfer.py")
+    model, tables, test = program.made_up_world()
+    clients, roster = program.enrolled(tables, model)
+    secure, in_the_open, rounds = program.federate(model, clients, roster, program.LEAVES)
+    gone = {
+        number: {client for round_, client in leaves if round_ in ("advertise_keys", "share_keys", "masked_input")}
+        for number, leaves in program.LEAVES.items()
+    }
+    for number, (contributors, _) in enumerate(rounds):
+        assert contributors == tuple(sorted(set(clients) - gone.get(number, set())))
+    assert program.accuracy(secure, *test) == pytest.approx(program.accuracy(in_the_open, *test), abs=0.01)
+    assert program.accuracy(secure, *test) > 0.88
+    for name in ("body.weight", "body.bias"):
+        assert secure[name].tobytes() == model[name].tobytes()
+    # Each client had changed its own, and that is in nothing that it sent.
+    assert set(clients[7].trains(model)["body.bias"]) == {7.0}
+    assert not any(np.full(2, 7.0).tobytes() in message for _, sent in rounds for message in sent[7].values())
+    # An entry takes 16 bits, those of weights up to 1000, and those of a sum of twenty.
+    head = sum(model[name].size for name in ("head.weight", "head.bias"))
+    assert len(rounds[0][1][1]["masked_input"]) == pytest.approx(head * (16 + 10 + 5) / 8, rel=0.02)
+
+
+def test_a_client_of_a_head_refuses_other_vectors_and_other_bodies() -> None:
+    program = example("transfer.py")
+    model, tables, _ = program.made_up_world()
+    clients, roster = program.enrolled(tables, model)
+    for only in (["*"], ["head.bias"], ["body.bias", "head.*"]):
+        with pytest.raises(secagg.PeerMisbehaved, match="OFFER_VECTORS_NOT_EXPECTED"):
+            program.session(model, clients, roster, only=only)
+    with pytest.raises(ValueError, match="trains on no other body"):
+        program.session(model | {"body.bias": model["body.bias"] + 1}, clients, roster)
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
@@ -257,6 +291,7 @@ def test_noise_hides_columns_of_a_vertical_regression_and_costs_what_it_says(ver
         ("mean_and_variance.py", "over 19 clients"),
         ("private_histogram.py", "refused: client 0 on 'ages' has spent"),
         ("robust_cells.py", "with all cells averaged, whatever they say: "),
+        ("transfer.py", "the body came back bit for bit"),
         ("vertical_regression.py", "registry: 90 residuals; their signs give 100% of the labels"),
     ],
 )
