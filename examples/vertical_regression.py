@@ -16,15 +16,18 @@ scores that move little can be followed), and tags, by which it counts people, c
 one run in the next. Whoever has the key, every party, can hash an id that it guesses and see whether that person is
 there. A server that gives the label holder other sums spoils the model, and nothing here notices.
 
+A label holder that lies makes up residuals, which nobody can check: after one that is 0 but for one person, the next
+sum shows how alike everybody is to that person. So the parties trust it to follow the protocol, or take noise.
+
 **And sums of the same people under changing weights add up.** Scores are linear in the features, so the sums of as many
 iterations as there are features can fix all features up to one linear map, and whoever knows some people wholly solves
 for the rest: `guessed` does so, and its success is printed. Small batches make it easier: after a step on few people,
 everybody's score moves by their likeness to these few. A party does not begin with less than LEAST_PEOPLE.
 
-With --epsilon, noise hides one party's columns, all of them, in the sums of all iterations, from the server, even one
-that lies, together with any *one* other party. Not covered: labels; who is there; two parties together. A person is in
-the columns of four parties, so what all four have of one person is protected by up to four times that epsilon only, and
-a delta that grows by more.
+With --epsilon, noise hides one party's columns, all of them, in the sums of all iterations, from the server together
+with any *one* other party, even if both lie and residuals are made up. Not covered: labels; who is there; two parties
+together. A person is in the columns of four parties, so what all four have of one person is protected by up to four
+times that epsilon only, and a delta that grows by more.
 """
 
 import argparse
@@ -54,11 +57,6 @@ TEST = "test"
 def keyed(key, purpose, text, size=16):
     """A hash that only who has the key can compute."""
     return hashlib.blake2b(text, key=key, person=purpose, digest_size=size).digest()
-
-
-def about(iteration):
-    """What a session says that it is: its context."""
-    return f"vertical regression, {iteration}".encode()
 
 
 def specification(people):
@@ -99,6 +97,11 @@ class Party:
         """Who is in a sum, in which order: what the key says, not the server."""
         return self.order(self.test, TEST) if iteration == TEST else self.order(self.people, iteration)[: self.batch]
 
+    def about(self, iteration):
+        """What a session of these people says that it is, for who has the key: its context."""
+        people = keyed(self.key, b"people", b"".join(self.asked(iteration)))
+        return f"vertical regression, {iteration}, ".encode() + people
+
     def columns(self, tags):
         """Own features of these people, each of mean 0 and deviation 1 over those in training."""
         return (np.array([self.rows[tag] for tag in tags]) - self.mean) / self.scale
@@ -109,7 +112,7 @@ class Party:
 
     def joins(self, offer, iteration):
         """A session of all parties about an iteration, or a refusal."""
-        context = about(iteration)
+        context = self.about(iteration)
         policy = secagg.ClientPolicy(
             minimum_cohort=len(PARTIES),
             minimum_contributors=len(PARTIES),
@@ -125,7 +128,7 @@ class Party:
             roster=self.roster,
             policy=policy,
             ledger=self.ledger,
-            reuse=secagg.InputReuse(name=context),
+            reuse=secagg.InputReuse(name=iteration.encode()),
         )
         if self.plan:
             self.plan.check(session.parameters, policy)
@@ -185,10 +188,11 @@ class Server:
         self.tags = tags
         return sorted(set.intersection(*map(set, tags.values())))
 
-    def sum(self, parties, people, iteration, leaves=()):
-        """One session over messages, in which some leave before a round; the sum, or None."""
+    def sum(self, parties, iteration, leaves=()):
+        """The sum that the label holder asks for, by a session in which some leave before a round; or None."""
+        people, context = len(parties[LABEL_HOLDER].asked(iteration)), parties[LABEL_HOLDER].about(iteration)
         if self.plan:
-            parameters = self.plan.parameters(sorted(PARTIES), about(iteration), max_dropout=0.0)
+            parameters = self.plan.parameters(sorted(PARTIES), context, max_dropout=0.0)
         else:
             parameters = secagg.SessionParameters.choose(
                 clients=sorted(PARTIES),
@@ -197,7 +201,7 @@ class Server:
                 max_dropout=0.0,
                 max_corrupt=1 / len(PARTIES),
                 minimum_contributors=len(PARTIES),
-                context=about(iteration),
+                context=context,
             )
         session = secagg.ServerSession(parameters, roster=self.roster)
         clients = {number: party.joins(session.offer, iteration) for number, party in parties.items()}
@@ -262,7 +266,7 @@ def train(tables, labels, *, iterations=ITERATIONS, batch=None, epsilon=None, le
         party.meet(everywhere, batch)
     for number in range(iterations):
         iteration = f"iteration {number}"
-        scores = server.sum(parties, holder.batch, iteration, (leaves or {}).get(number, ()))
+        scores = server.sum(parties, iteration, (leaves or {}).get(number, ()))
         if scores is None:
             continue  # nobody moves; the next iteration has new keys, and one more chance
         sealed = server.sealed[iteration] = holder.residual(scores, iteration)
@@ -369,10 +373,8 @@ def main():
         print(f"{PARTIES[LABEL_HOLDER]}, if it knows 60 people wholly, guesses the others' columns at {PARTIES[4]}:")
         print(f"  correlation {without:.2f} by its own columns alone, {using:.2f} with all sums")
     holder = parties[LABEL_HOLDER]
-    if given.epsilon:
-        scores = sum(party.part(TEST) for party in parties.values())  # as only this program can: a sum has noise
-    else:
-        scores = server.sum(parties, len(holder.test), TEST)  # to predict is one more sum
+    parts = sum(party.part(TEST) for party in parties.values())  # as only this program can
+    scores = parts if given.epsilon else server.sum(parties, TEST)  # to predict is one more sum
     for name, found in (("four parties", figures(scores, holder.truth(TEST))), ("one table", plain(parties))):
         print(f"{name}: accuracy {found[0]:.3f}, AUC {found[1]:.3f}, log loss {found[2]:.3f}")
 

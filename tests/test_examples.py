@@ -167,7 +167,7 @@ def test_a_vertical_regression_is_the_one_of_one_table(vertical: Any, trained: A
     assert [len(party.residuals) for party in parties.values()] == [96, 95, 95, 96]
     holder = parties[vertical.LABEL_HOLDER]
     parts = sum(party.part(vertical.TEST) for party in parties.values())
-    secure = vertical.Server(server.roster).sum(parties, len(holder.test), vertical.TEST)
+    secure = vertical.Server(server.roster).sum(parties, vertical.TEST)
     assert np.allclose(secure, parts, atol=4 * 64.0 / 2**23)
     for found, plain in zip(
         vertical.figures(secure, holder.truth(vertical.TEST)), vertical.plain(parties), strict=True
@@ -203,14 +203,14 @@ def test_a_party_of_a_vertical_regression_refuses_other_sums(vertical: Any, trai
             "max_dropout": 0.0,
             "max_corrupt": 0.25,
             "minimum_contributors": 4,
-            "context": vertical.about(what),
+            "context": party.about(what),
         }
         parameters = secagg.SessionParameters.choose(clients=[1, 2, 3, 4], **choices | changes)
         return secagg.ServerSession(parameters, roster=server.roster).offer
 
     for other in (
         {"minimum_contributors": 3},
-        {"context": vertical.about("iteration 201")},
+        {"context": party.about("iteration 201")},
         {"vectors": vertical.specification(people - 1)},
         {"threat_model": "semi-honest"},
     ):
@@ -219,7 +219,13 @@ def test_a_party_of_a_vertical_regression_refuses_other_sums(vertical: Any, trai
     party.joins(offer(), what)
     # The sum of the first iteration was opened: nothing of it goes into another one, whatever the server says.
     with pytest.raises(secagg.ParticipationRefusedError):
-        party.joins(offer(context=vertical.about("iteration 0")), "iteration 0")
+        party.joins(offer(context=party.about("iteration 0")), "iteration 0")
+    # A server that names other people to one party has nobody's sum.
+    holder = parties[1]
+    assert holder.about(what) == party.about(what)
+    apart = vertical.train(*vertical.made_up_parties(), iterations=0, key=bytes(32))[0][3]
+    apart.meet(server.tags[3][: len(party.people)], None)
+    assert apart.about(what) != party.about(what)
     with pytest.raises(CryptoError):
         party.step(server.sealed["iteration 0"], what)
     with pytest.raises(ValueError, match="100 or more"):
@@ -241,7 +247,7 @@ def test_noise_hides_columns_of_a_vertical_regression_and_costs_what_it_says(ver
     scores = sum(party.part(vertical.TEST) for party in parties.values())
     assert vertical.figures(scores, parties[1].truth(vertical.TEST))[0] > 0.8
     for number in (20, 21):
-        sums = partial(server.sum, parties, parties[1].batch, f"iteration {number}")
+        sums = partial(server.sum, parties, f"iteration {number}")
         if number == 20:
             assert sums() is not None
         else:

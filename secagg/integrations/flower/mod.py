@@ -24,6 +24,7 @@ from secagg.errors import (
 from secagg.integrations.flower import records
 from secagg.integrations.flower.kept import out_of_sight
 from secagg.integrations.flower.node import Node, node_from_config
+from secagg.integrations.flower.selected import admit
 from secagg.integrations.flower.step import DEFAULT_WEIGHT, Allowed, App, Step, put_session, take_session
 from secagg.integrations.private import OVER_BUDGET
 from secagg.integrations.selection import Selection
@@ -110,14 +111,14 @@ class _Mod:
             _LOG.error("secure aggregation: this node's own settings are wrong: %s", error)
             return _refusal(message, _OWN_FAULT)
         if asked is None:
-            return _in_clear(message, context, app)
+            return self._in_clear(message, context, app, node)
         if isinstance(asked, records.Hello):
             run_config = records.run_config_digest(context.run_config)
             return Message(records.hello_reply(node.client_id, run_config), reply_to=message)
         return self._answer(message, context, app, node, asked)
 
     def _require_nothing_beside(self, node: Node) -> None:
-        named = node.selection.only or self._allowed.selection.only
+        named = self._allowed.selection_of(node).only
         if named is not None and "train" in self._allowed.clear:
             raise ParameterError(
                 f"this node gives {', '.join(named)} only, and secagg_mod(clear=['train']) would send all arrays in "
@@ -128,6 +129,21 @@ class _Mod:
                 "this node's data have a privacy budget, and secagg_mod(clear=..., clear_metrics=..., strict=...) "
                 "would tell of them without noise; leave these out"
             )
+
+    def _in_clear(self, message: Message, context: Context, app: App, node: Node) -> Message:
+        """Have the app answer; the session of another message is out of its sight meanwhile."""
+        try:
+            admit(self._allowed.selection_of(node), (), message.content, context.state)
+        except SecAggError as error:
+            _LOG.error("secure aggregation: this node refuses (in clear): %s", error)
+            return _refusal(message, str(error))
+        held = take_session(context.state)
+        try:
+            with out_of_sight(context.state):
+                return app(message, context)
+        finally:
+            if held is not None:
+                put_session(context.state, *held)
 
     def _answer(self, message: Message, context: Context, app: App, node: Node, asked: records.Asked) -> Message:
         held = take_session(context.state)
@@ -150,17 +166,6 @@ class _Mod:
             _LOG.error("secure aggregation: this node refuses (%s): %s", asked.stage, error)
             return _refusal(message, str(error))
         return reply
-
-
-def _in_clear(message: Message, context: Context, app: App) -> Message:
-    """Have the app answer; the session of another message is out of its sight meanwhile."""
-    held = take_session(context.state)
-    try:
-        with out_of_sight(context.state):
-            return app(message, context)
-    finally:
-        if held is not None:
-            put_session(context.state, *held)
 
 
 def _refusal(message: Message, reason: str) -> Message:

@@ -6,7 +6,7 @@ Must not know sessions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from secagg.errors import DecodeError
 from secagg.integrations.flower.plan import numpy_of
-from secagg.integrations.selection import array_digest, digest_of_frozen
+from secagg.integrations.selection import Selection, array_digest, digest_of_frozen
 
 PINS: Final = "secagg.selection"
 
@@ -46,15 +46,17 @@ def frozen_digest(record: ArrayRecord, only: Collection[str]) -> bytes:
     return digest_of_frozen(((name, _digest_of(name, array)) for name, array in record.items()), only)
 
 
-def read_pins(state: RecordDict) -> dict[str, bytes]:
-    """Return what was admitted in this run."""
+def admit(selection: Selection, summed: Sequence[str], instruction: RecordDict, state: RecordDict) -> None:
+    """Let a node's update go into a sum, or its app see an instruction; what the run is about stays in its context.
+
+    Raises:
+        PeerMisbehaved: see :meth:`Selection.admit`.
+        DecodeError: an array that NumPy cannot read.
+    """
     record = state.get(PINS)
-    found: Mapping[str, object] = record if isinstance(record, ConfigRecord) else {}
-    return {key: value for key, value in found.items() if isinstance(value, bytes)}
-
-
-def write_pins(state: RecordDict, pins: Mapping[str, bytes]) -> None:
-    """Keep what was admitted, if anything was."""
+    held: Mapping[str, object] = record if isinstance(record, ConfigRecord) else {}
+    pins = {key: value for key, value in held.items() if isinstance(value, bytes)}
+    selection.admit(summed, told_arrays(instruction), pins)
     if pins:
         state[PINS] = ConfigRecord(dict(pins))
 

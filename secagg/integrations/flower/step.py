@@ -29,7 +29,7 @@ from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
 from secagg.integrations.flower.node import Node
 from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
-from secagg.integrations.flower.selected import read_pins, told_arrays, write_pins
+from secagg.integrations.flower.selected import admit
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
 from secagg.integrations.selection import Selection
@@ -53,6 +53,10 @@ class Allowed:
     weight: str
     strict: bool
     selection: Selection
+
+    def selection_of(self, node: Node) -> Selection:
+        """Return what a node's owner says of arrays, or else the mod."""
+        return self.selection if node.selection.only is None else node.selection
 
 
 class Step:
@@ -226,11 +230,7 @@ class Step:
 
     def _require_arrays(self, plan: Plan, instruction: RecordDict) -> None:
         """Refuse arrays that the node's owner did not name, and others than the run began with."""
-        own = self._node.selection
-        selection = self._allowed.selection if own.only is None else own
-        pins = read_pins(self._context.state)
-        selection.admit(plan.selected, told_arrays(instruction), pins)
-        write_pins(self._context.state, pins)
+        admit(self._allowed.selection_of(self._node), plan.selected, instruction, self._context.state)
 
     def _reply_to(self, message: Message, context: bytes) -> RecordDict:
         """What the app makes of an instruction, or made of it in a session of the same context that was not opened.

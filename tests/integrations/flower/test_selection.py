@@ -271,6 +271,16 @@ def test_a_server_that_has_another_model_evaluated_gets_nothing() -> None:
     assert sentence.startswith("the frozen array 'body.bias' is another one than before in this run")
 
 
+def test_an_evaluation_in_clear_is_of_the_runs_body_too() -> None:
+    group = federation(only=["head.*"], clear=["evaluate"])
+    group.play()
+    (message, *_) = group.messages(record_of(first_model()), 2, "evaluate")
+    assert not group.grid.ask(101, message).has_error()
+    (message, *_) = group.messages(record_of(first_model() | {"body.bias": np.ones(3)}), 3, "evaluate")
+    sentence = refusal(group.grid.ask(101, message))
+    assert sentence.startswith("the frozen array 'body.bias' is another one than before in this run")
+
+
 def test_an_owner_that_knows_the_model_is_safe_from_the_first_round_on() -> None:
     known = Selection(["head.*"], frozen_digest(record_of(first_model()), ["head.*"]))
     group = federation(node=lambda client: {"selection": known})
