@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ SELECTION_FIELDS: Final = ("only", "frozen")
 DIGEST_BYTES: Final = 32
 _ARRAY: Final = b"secagg integrations array v1"
 _FROZEN: Final = b"secagg integrations frozen v1"
+_PIN: Final = b"secagg integrations pinned v1"
+_PHASE: Final = "selection"
 _SELECTED: Final = b"secagg integrations selection v1"
 
 
@@ -58,17 +60,28 @@ class Selection:
         if self.only is None:
             raise ParameterError("frozen stands alone, and nothing says which arrays are frozen; give only beside it")
 
-    def admit(self, summed: Sequence[str], told: Iterable[tuple[str, bytes]], pins: MutableMapping[str, bytes]) -> None:
-        """Let a client's update go into a sum, and remember what the run is about.
+    def admit(
+        self,
+        run: bytes,
+        summed: Sequence[str],
+        told: Iterable[tuple[str, bytes]],
+        *,
+        client: int,
+        ledger: secagg.AnswerLedger,
+    ) -> None:
+        """Let a client's update go into a sum, and record what the run is about; holds as long as the ledger does.
 
         Args:
+            run: in which one selection holds.
             summed: names of the arrays that the session sums, in its order.
             told: name and digest of each array of the instruction, in order; read only where the owner named arrays.
-            pins: what was admitted in this run, for this method alone.
+            client: the client.
+            ledger: of its answers.
 
         Raises:
             PeerMisbehaved: the server sums an array that is not the owner's to sum, or one in another selection than
-                before, or frozen arrays changed; names the first. Nothing is remembered then.
+                before, or frozen arrays are others; names the first.
+            StoreError: the ledger cannot be used.
         """
         if self.only is None:
             return
@@ -87,18 +100,24 @@ class Selection:
                 f"the frozen arrays have the digest {frozen.hex()}, and this client trains beside {self.frozen.hex()} "
                 "only; send the model that its owner knows",
             )
-        beside = {name: digest for name, digest in arrays if not secagg.name_matches(name, self.only)}
-        _require_frozen(pins, beside, frozen)
+
+        def same(what: bytes, value: bytes) -> bool:
+            return ledger.record(_digest((_PIN, run, what)), client, _PHASE, value)
+
+        if any(not secagg.name_matches(name, self.only) for name, _ in arrays) and not same(b"frozen", frozen):
+            raise PeerMisbehaved(
+                Violation.OFFER_CONTEXT_NOT_EXPECTED,
+                f"the arrays beside {', '.join(self.only)} are not what they were in this run: an entry, a name or the "
+                "order is another; leave them as they are, or begin another run",
+            )
         selection = _digest((_SELECTED, frozen, *(name.encode() for name in summed)))
         for name in summed:
-            if pins.get(f"summed/{name}", selection) != selection:
+            if not same(b"summed/" + name.encode(), selection):
                 raise PeerMisbehaved(
                     Violation.OFFER_VECTORS_NOT_EXPECTED,
                     f"this client gave the array {name!r} in another selection of arrays, or beside others, and gives "
                     "an array in one selection in a run; keep it, or begin another run",
                 )
-        pins.update({f"summed/{name}": selection for name in summed})
-        pins.update({f"frozen/{name}": digest + frozen for name, digest in beside.items()})
 
 
 def array_digest(array: NDArray[Any]) -> bytes:
@@ -123,19 +142,6 @@ def digest_of_frozen(told: Iterable[tuple[str, bytes]], only: Collection[str]) -
         if not any(secagg.name_matches(name, (pattern,)) for name, _ in arrays):
             raise ParameterError(f"only has {pattern!r}, which is the name of no array; correct it")
     return _frozen_part(arrays, patterns)
-
-
-def _require_frozen(pins: Mapping[str, bytes], beside: Mapping[str, bytes], frozen: bytes) -> None:
-    before = {name: pins.get(f"frozen/{name}", digest + frozen) for name, digest in beside.items()}
-    if others := [name for name, pinned in before.items() if pinned[:DIGEST_BYTES] != beside[name]]:
-        what = f"the frozen array {others[0]!r} is another one than before in this run"
-    elif others := [name for name, pinned in before.items() if pinned[DIGEST_BYTES:] != frozen]:
-        what = f"the frozen array {others[0]!r} is among other arrays than before in this run, or in another order"
-    else:
-        return
-    raise PeerMisbehaved(
-        Violation.OFFER_CONTEXT_NOT_EXPECTED, f"{what}; leave all arrays beside those that are summed as they are"
-    )
 
 
 def _frozen_part(arrays: Iterable[tuple[str, bytes]], only: Collection[str]) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import secagg
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
 from secagg.integrations.selection import Selection, array_digest, digest_of_frozen
 from secagg.integrations.settings import Settings
@@ -24,79 +25,91 @@ def told(model: dict[str, Any]) -> list[tuple[str, bytes]]:
     return [(name, array_digest(np.asarray(array))) for name, array in model.items()]
 
 
-def refused(selection: Selection, summed: tuple[str, ...], model: dict[str, Any], pins: dict[str, bytes]) -> str:
-    """The sentence; nothing is remembered of what is refused."""
-    before = dict(pins)
-    with pytest.raises(PeerMisbehaved) as caught:
-        selection.admit(summed, told(model), pins)
-    assert pins == before
-    return str(caught.value)
+class Client:
+    """A client that remembers as long as its ledger does."""
+
+    def __init__(self, only: list[str], frozen: bytes | None = None) -> None:
+        self.selection = Selection(only, frozen)
+        self.ledger = secagg.MemoryLedger()
+
+    def admit(self, summed: tuple[str, ...], model: dict[str, Any], run: bytes = b"run 1") -> None:
+        self.selection.admit(run, summed, told(model), client=7, ledger=self.ledger)
+
+    def refusal(self, summed: tuple[str, ...], model: dict[str, Any]) -> str:
+        with pytest.raises(PeerMisbehaved) as caught:
+            self.admit(summed, model)
+        return str(caught.value)
 
 
 def test_without_names_the_server_selects_and_nothing_is_read() -> None:
-    pins: dict[str, bytes] = {}
     unread = iter(told(MODEL))
-    Selection().admit(tuple(MODEL), unread, pins)
+    Selection().admit(b"run", tuple(MODEL), unread, client=7, ledger=secagg.MemoryLedger())
     assert len(list(unread)) == len(MODEL)
-    assert pins == {}
 
 
 def test_arrays_that_an_owner_named_are_given_and_no_others() -> None:
-    pins: dict[str, bytes] = {}
-    selection = Selection(["head.*"])
-    sentence = refused(selection, ("head.weight", "body.bias"), MODEL, pins)
+    client = Client(["head.*"])
+    sentence = client.refusal(("head.weight", "body.bias"), MODEL)
     assert "the session sums the array 'body.bias', and this client gives head.* only" in sentence
     for _ in range(2):
-        selection.admit(HEAD, told(MODEL | {"head.bias": np.zeros(1)}), pins)  # what is trained may move
-    selection.admit((), told(MODEL), pins)  # an evaluation
+        client.admit(HEAD, MODEL | {"head.bias": np.zeros(1)})  # what is trained may move
+    client.admit((), MODEL)  # an evaluation
 
 
 def test_an_array_is_given_in_one_selection_in_a_run() -> None:
     """Disjoint ones have no common values; any that overlap are another sum of some."""
-    selection, pins = Selection(["head.*"]), dict[str, bytes]()
-    selection.admit(("head.weight",), told(MODEL), pins)
-    selection.admit(("head.bias",), told(MODEL), pins)
-    assert "gave the array 'head.weight' in another selection" in refused(selection, HEAD, MODEL, pins)
-    selection.admit(("head.weight",), told(MODEL), pins)
-    both = dict[str, bytes]()
-    selection.admit(HEAD, told(MODEL), both)
+    client = Client(["head.*"])
+    client.admit(("head.weight",), MODEL)
+    client.admit(("head.bias",), MODEL)
+    assert "gave the array 'head.weight' in another selection" in client.refusal(HEAD, MODEL)
+    client.admit(("head.weight",), MODEL)
+    both = Client(["head.*"])
+    both.admit(HEAD, MODEL)
     others: tuple[tuple[str, ...], ...] = (("head.weight",), ("head.bias",), HEAD[::-1])
     for other in others:
-        assert f"gave the array {other[0]!r} in another selection" in refused(selection, other, MODEL, both)
-    selection.admit(("head.bias",), told(MODEL), {})  # another run
+        assert f"gave the array {other[0]!r} in another selection" in both.refusal(other, MODEL)
+    both.admit(("head.bias",), MODEL, run=b"run 2")
 
 
 @pytest.mark.parametrize(
-    ("changed", "sentence"),
+    "changed",
     [
-        (MODEL | {"body.bias": np.array([0, 0, 1e-300])}, "the frozen array 'body.bias' is another one"),
-        (MODEL | {"body.bias": np.zeros(3, np.float32)}, "the frozen array 'body.bias' is another one"),
-        (MODEL | {"body.weight": MODEL["body.weight"].T.copy()}, "the frozen array 'body.weight' is another one"),
-        (
-            dict(reversed(MODEL.items())),
-            "'body.bias' is among other arrays than before in this run, or in another order",
-        ),
-        (MODEL | {"body.more": np.zeros(1)}, "'body.weight' is among other arrays"),
-        (MODEL | {"head.more": np.zeros(1)}, "'body.weight' is among other arrays"),
-        ({"head.weight": MODEL["head.weight"], "head.bias": MODEL["head.bias"]}, "or beside others"),
-        ({name: MODEL[name] for name in ("body.bias", *HEAD)}, "'body.bias' is among other arrays"),
+        MODEL | {"body.bias": np.array([0, 0, 1e-300])},
+        MODEL | {"body.bias": np.zeros(3, np.float32)},
+        MODEL | {"body.bias": np.array([0.0, -0.0, 0.0])},
+        MODEL | {"body.weight": MODEL["body.weight"].T.copy()},
+        dict(reversed(MODEL.items())),
+        MODEL | {"body.more": np.zeros(1)},
+        MODEL | {"head.more": np.zeros(1)},
+        {name: MODEL[name] for name in ("body.bias", *HEAD)},
     ],
 )
-def test_frozen_arrays_stay_what_they_are_in_a_run(changed: dict[str, Any], sentence: str) -> None:
-    selection, pins = Selection(["head.*"]), dict[str, bytes]()
-    selection.admit(HEAD, told(MODEL), pins)
-    assert sentence in refused(selection, HEAD, changed, pins)
-    if "body.bias" in changed:
-        refused(selection, (), changed, pins)  # an evaluation of another model
-    selection.admit(HEAD, told({name: np.asfortranarray(array) for name, array in MODEL.items()}), pins)
+def test_frozen_arrays_stay_what_they_are_in_a_run(changed: dict[str, Any]) -> None:
+    client = Client(["head.*"])
+    client.admit(HEAD, MODEL)
+    other: tuple[str, ...]
+    for other in (HEAD, ()):  # to train, and to evaluate
+        assert "the arrays beside head.* are not what they were in this run" in client.refusal(other, changed)
+    client.admit(HEAD, {name: np.asfortranarray(array) for name, array in MODEL.items()})
+    evaluated = Client(["head.*"])
+    evaluated.admit((), changed)
+    assert "the arrays beside head.* are not what they were" in evaluated.refusal(HEAD, MODEL)
+
+
+def test_an_array_is_not_given_beside_nothing_where_there_was_a_body() -> None:
+    client = Client(["head.*"])
+    client.admit(HEAD, MODEL)
+    assert "'head.weight' in another selection of arrays, or beside others" in client.refusal(
+        HEAD, {name: MODEL[name] for name in HEAD}
+    )
 
 
 def test_an_owner_that_knows_the_model_accepts_it_from_the_first_round_on() -> None:
     digest = digest_of_frozen(told(MODEL), ["head.*"])
-    selection = Selection(["head.*"], digest)
-    selection.admit(HEAD, told(MODEL | {"head.weight": np.full(3, 7.0)}), {})
+    Client(["head.*"], digest).admit(HEAD, MODEL | {"head.weight": np.full(3, 7.0)})
     for other in (MODEL | {"body.bias": np.ones(3)}, dict(reversed(MODEL.items())), {"head.bias": np.ones(1)}, {}):
-        assert f"and this client trains beside {digest.hex()} only" in refused(selection, HEAD, other, {})
+        sentence = Client(["head.*"], digest).refusal(HEAD, other)
+        assert f"and this client trains beside {digest.hex()} only" in sentence
     with pytest.raises(ParameterError, match=r"only has 'haed\.\*', which is the name of no array"):
         digest_of_frozen(told(MODEL), ["head.*", "haed.*"])
     with pytest.raises(ParameterError, match="is one text"):
@@ -105,10 +118,10 @@ def test_an_owner_that_knows_the_model_accepts_it_from_the_first_round_on() -> N
 
 def test_what_is_refused_is_the_servers_doing() -> None:
     with pytest.raises(PeerMisbehaved) as caught:
-        Selection(["head.*"]).admit(("body.bias",), told(MODEL), {})
+        Client(["head.*"]).admit(("body.bias",), MODEL)
     assert caught.value.violation is Violation.OFFER_VECTORS_NOT_EXPECTED
     with pytest.raises(PeerMisbehaved) as caught:
-        Selection(["head.*"], bytes(32)).admit(HEAD, told(MODEL), {})
+        Client(["head.*"], bytes(32)).admit(HEAD, MODEL)
     assert caught.value.violation is Violation.OFFER_CONTEXT_NOT_EXPECTED
 
 

@@ -42,6 +42,12 @@ class ContextLedger:
         return self._answers.setdefault(f"{phase}:{own}", answer) == answer
 
 
+def ledger_of(ledger: secagg.AnswerLedger | None, state: RecordDict) -> secagg.AnswerLedger:
+    """Return a node's ledger: that in the state of its context, and the one that its owner gave it, if any."""
+    own = ContextLedger(state)
+    return own if ledger is None else JoinedLedger((ledger, own))
+
+
 class JoinedLedger:
     """Several ledgers as one: an answer counts as given before when any of them says so."""
 

@@ -23,8 +23,8 @@ from secagg.errors import (
 )
 from secagg.integrations.flower import records
 from secagg.integrations.flower.kept import out_of_sight
+from secagg.integrations.flower.ledgers import ledger_of
 from secagg.integrations.flower.node import Node, node_from_config
-from secagg.integrations.flower.selected import admit
 from secagg.integrations.flower.step import DEFAULT_WEIGHT, Allowed, App, Step, put_session, take_session
 from secagg.integrations.private import OVER_BUDGET
 from secagg.integrations.selection import Selection
@@ -133,7 +133,12 @@ class _Mod:
     def _in_clear(self, message: Message, context: Context, app: App, node: Node) -> Message:
         """Have the app answer; the session of another message is out of its sight meanwhile."""
         try:
-            admit(self._allowed.selection_of(node), (), message.content, context.state)
+            if self._allowed.selection_of(node).only is not None:
+                ledger = ledger_of(node.ledger, context.state)
+                self._allowed.admit(node, (), message.content, context.run_id, ledger)
+        except (ParameterError, StoreError) as error:
+            _LOG.error("secure aggregation: this node refuses (in clear): %s", error)
+            return _refusal(message, _OWN_FAULT)
         except SecAggError as error:
             _LOG.error("secure aggregation: this node refuses (in clear): %s", error)
             return _refusal(message, str(error))

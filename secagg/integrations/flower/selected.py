@@ -1,22 +1,16 @@
-"""The arrays of Flower's records as a selection sees them, and what was admitted, in the state of Flower's context.
-
-Must not know sessions.
-"""
+"""The arrays of Flower's records as a selection sees them. Must not know sessions."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Iterator
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import Array, ArrayRecord, RecordDict
 
 from secagg.errors import DecodeError
 from secagg.integrations.flower.plan import numpy_of
-from secagg.integrations.selection import Selection, array_digest, digest_of_frozen
-
-PINS: Final = "secagg.selection"
+from secagg.integrations.selection import array_digest, digest_of_frozen
 
 
 def told_arrays(instruction: RecordDict) -> Iterator[tuple[str, bytes]]:
@@ -44,21 +38,6 @@ def frozen_digest(record: ArrayRecord, only: Collection[str]) -> bytes:
         DecodeError: an array that NumPy cannot read.
     """
     return digest_of_frozen(((name, _digest_of(name, array)) for name, array in record.items()), only)
-
-
-def admit(selection: Selection, summed: Sequence[str], instruction: RecordDict, state: RecordDict) -> None:
-    """Let a node's update go into a sum, or its app see an instruction; what the run is about stays in its context.
-
-    Raises:
-        PeerMisbehaved: see :meth:`Selection.admit`.
-        DecodeError: an array that NumPy cannot read.
-    """
-    record = state.get(PINS)
-    held: Mapping[str, object] = record if isinstance(record, ConfigRecord) else {}
-    pins = {key: value for key, value in held.items() if isinstance(value, bytes)}
-    selection.admit(summed, told_arrays(instruction), pins)
-    if pins:
-        state[PINS] = ConfigRecord(dict(pins))
 
 
 def _digest_of(name: str, array: Array) -> bytes:

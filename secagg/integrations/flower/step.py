@@ -7,7 +7,7 @@ it does, the node answers. Between messages the session lives in the context's s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -25,11 +25,11 @@ from secagg.integrations.contribution import (
 )
 from secagg.integrations.flower import records
 from secagg.integrations.flower.kept import forget, keep, kept
-from secagg.integrations.flower.ledgers import ContextLedger, JoinedLedger
+from secagg.integrations.flower.ledgers import ledger_of
 from secagg.integrations.flower.node import Node
 from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
-from secagg.integrations.flower.selected import admit
+from secagg.integrations.flower.selected import told_arrays
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
 from secagg.integrations.selection import Selection
@@ -54,6 +54,18 @@ class Allowed:
     strict: bool
     selection: Selection
 
+    def admit(
+        self, node: Node, summed: Sequence[str], instruction: RecordDict, run_id: int, ledger: secagg.AnswerLedger
+    ) -> None:
+        """Let an app see an instruction, and its arrays be summed; see :meth:`Selection.admit`, as for what is raised.
+
+        Raises:
+            DecodeError: an array that NumPy cannot read.
+        """
+        selection = self.selection_of(node)
+        run = b"flower run %d" % run_id
+        selection.admit(run, summed, told_arrays(instruction), client=node.client_id, ledger=ledger)
+
     def selection_of(self, node: Node) -> Selection:
         """Return what a node's owner says of arrays, or else the mod."""
         return self.selection if node.selection.only is None else node.selection
@@ -67,8 +79,7 @@ class Step:
         self._allowed = allowed
         self._context = context
         self._app = app
-        own = ContextLedger(context.state)
-        self._ledger: secagg.AnswerLedger = own if node.ledger is None else JoinedLedger((node.ledger, own))
+        self._ledger = ledger_of(node.ledger, context.state)
         self._shown: MetricRecord | None = None
 
     def opened(self, message: Message, asked: records.Asked) -> secagg.ClientSession:
@@ -230,7 +241,7 @@ class Step:
 
     def _require_arrays(self, plan: Plan, instruction: RecordDict) -> None:
         """Refuse arrays that the node's owner did not name, and others than the run began with."""
-        admit(self._allowed.selection_of(self._node), plan.selected, instruction, self._context.state)
+        self._allowed.admit(self._node, plan.selected, instruction, self._context.run_id, self._ledger)
 
     def _reply_to(self, message: Message, context: bytes) -> RecordDict:
         """What the app makes of an instruction, or made of it in a session of the same context that was not opened.

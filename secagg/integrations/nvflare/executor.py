@@ -96,8 +96,6 @@ class SecAggExecutor(Executor):
         self._held: _Open | None = None
         # What the learner made for the sessions of a context, until one of them is opened.
         self._kept: tuple[bytes, DXO | ParameterError] | None = None
-        # Which arrays were summed in this job, beside which others.
-        self._pins: dict[str, bytes] = {}
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Pass an event on to the learner; erase the session when the run ends.
@@ -177,7 +175,7 @@ class SecAggExecutor(Executor):
         offer = asked.offer or b""
         if messages.session_tag(offer) != asked.tag:
             raise DecodeError("the offer is not of the session that the task names")
-        ledger = self._ledger if site.ledger is None else site.ledger
+        ledger = self._ledger_of(site)
         session = secagg.ClientSession(
             offer,
             site.client_id,
@@ -243,7 +241,9 @@ class SecAggExecutor(Executor):
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 "the model or settings that arrived are not those that the session was opened for",
             )
-        site.selection.admit(plan.names, told_arrays(instruction), self._pins)
+        run = f"nvflare job {fl_ctx.get_job_id()}".encode()
+        ledger = self._ledger_of(site)
+        site.selection.admit(run, plan.names, told_arrays(instruction), client=site.client_id, ledger=ledger)
         learn = partial(self._learnt, session.parameters.context, instruction, fl_ctx, abort_signal)
         if private is not None and site.budget is not None:
             contribute_under(private, site.budget, session, lambda: plan.update(instruction, learn()), _LOG)
@@ -301,6 +301,9 @@ class SecAggExecutor(Executor):
             folder = Path(fl_ctx.get_workspace().get_site_config_dir())
             self._site = load_site(folder, fl_ctx.get_identity_name())
         return self._site
+
+    def _ledger_of(self, site: Site) -> secagg.AnswerLedger:
+        return self._ledger if site.ledger is None else site.ledger
 
     def _end(self, session: _Open | None) -> None:
         """Erase a session that cannot be needed any more."""
