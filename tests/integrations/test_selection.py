@@ -32,8 +32,8 @@ class Client:
         self.selection = Selection(only, frozen)
         self.ledger = secagg.MemoryLedger()
 
-    def admit(self, summed: tuple[str, ...], model: dict[str, Any], run: bytes = b"run 1") -> None:
-        self.selection.admit(run, summed, told(model), client=7, ledger=self.ledger)
+    def admit(self, summed: tuple[str, ...], model: dict[str, Any], run: bytes = b"run 1", number: int = 7) -> None:
+        self.selection.admit(run, summed, told(model), client=number, ledger=self.ledger)
 
     def refusal(self, summed: tuple[str, ...], model: dict[str, Any]) -> str:
         with pytest.raises(PeerMisbehaved) as caught:
@@ -69,6 +69,7 @@ def test_an_array_is_given_in_one_selection_in_a_run() -> None:
     for other in others:
         assert f"gave the array {other[0]!r} in another selection" in both.refusal(other, MODEL)
     both.admit(("head.bias",), MODEL, run=b"run 2")
+    both.admit(("head.bias",), MODEL, number=8)
 
 
 @pytest.mark.parametrize(
