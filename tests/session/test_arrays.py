@@ -228,3 +228,28 @@ def test_whole_numbers_are_averaged_exactly() -> None:
     total = sum(weights)
     expected = [sum(w * each[k] for w, each in zip(weights, ages, strict=True)) / total for k in range(2)]
     np.testing.assert_allclose(result.vectors["ages"], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["head.*"], ["head.weight", "head."]),
+        (["*"], ["head.weight", "head.", "ahead.weight", "headxweight", "line\nbreak"]),
+        (["*lora*", "line*"], ["line\nbreak"]),
+        (["head.weight"], ["head.weight"]),
+        (["head?weight", "h[e]ad.weight", ".*"], []),
+        ([], []),
+    ],
+)
+def test_a_star_stands_for_any_characters_and_nothing_else_for_any(patterns: list[str], names: list[str]) -> None:
+    all_ = ["head.weight", "head.", "ahead.weight", "headxweight", "line\nbreak"]
+    assert [name for name in all_ if secagg.name_matches(name, patterns)] == names
+
+
+def test_a_pattern_of_nothing_and_a_name_of_nothing_are_said() -> None:
+    with pytest.raises(secagg.ParameterError) as caught:
+        secagg.vectors_for({"head": np.zeros(2)}, clip=1.0, only=["haed*", "haed", "head"])
+    assert str(caught.value) == (
+        "these arrays cannot be summed: 'haed*' fits the name of no array; correct it; "
+        "'haed' is the name of no array; correct it, or use a pattern with *"
+    )
