@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo demo-web docs quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env test-third third-env packages test-packages release lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo demo-web docs tutorials quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env test-third third-env packages test-packages release lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -146,7 +146,8 @@ FLOWER_TESTS ?=
 flower-env:
 	test -x $(FLOWER)/python || $(PYTHON) -m venv build/flower
 	$(FLOWER)/pip install --quiet --disable-pip-version-check --editable '.[flower]' 'flwr[simulation]==1.41.0' \
-		'scikit-learn>=1.4,<2' 'pytest>=8,<10' 'hypothesis>=6.100,<7' 'mypy>=1.15,<3' 'types-protobuf>=5,<9'
+		'scikit-learn>=1.4,<2' 'pytest>=8,<10' 'hypothesis>=6.100,<7' 'mypy>=1.15,<3' 'types-protobuf>=5,<9' \
+		'matplotlib>=3.8,<4' 'jupytext>=1.16,<2' 'nbclient>=0.10,<1' 'ipykernel>=6.29,<8'
 	$(FLOWER)/pip check
 
 test-flower: flower-env
@@ -201,6 +202,11 @@ third-env:
 
 test-third: third-env
 	$(THIRD)/pytest tests/integrations/third
+
+# Notebooks are committed; this executes the programs beside them, and rewrites those that show something else.
+tutorials: $(STAMP) flower-env
+	$(BIN)/python -m docs.making.notebooks
+	$(FLOWER)/python -m docs.making.notebooks flower
 
 # Test vectors are committed; run this after a change in protocol_specs/.
 vectors: $(STAMP)
