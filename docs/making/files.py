@@ -5,10 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
-
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File
 
 from docs.making.repository import DOCS, FILES, Repository, resolved
 
@@ -22,13 +20,14 @@ _HEAD: Final = "---\nsearch:\n  exclude: true\n---\n"
 _FENCE: Final = "`" * 8
 
 
-def shown_files(repository: Repository, sources: Mapping[str, str], config: MkDocsConfig) -> Iterator[File]:
+def shown_files(repository: Repository, sources: Mapping[str, str]) -> Iterator[tuple[str, str | Path]]:
     """Pages and copies of what these sources link to, and of what is below linked directories.
+
+    Each is its place in the site, with its Markdown or the file that is copied.
 
     Args:
         repository: whose files these are.
         sources: Markdown by its path from the root.
-        config: of the site.
     """
     todo = {resolved(path, link) for path, text in sources.items() for link in _LINK.findall(text)}
     done: set[str] = set()
@@ -41,10 +40,10 @@ def shown_files(repository: Repository, sources: Mapping[str, str], config: MkDo
         if path in repository.directories:
             inside = _children(repository, path)
             todo.update(inside)
-            yield File.generated(config, place, content=_listing(path, inside, repository))
+            yield place, _listing(path, inside, repository)
         else:
-            yield File.generated(config, place, content=_reading(path, repository))
-            yield File.generated(config, f"{FILES}/{path}", abs_src_path=str(repository.root / path))
+            yield place, _reading(path, repository)
+            yield f"{FILES}/{path}", repository.root / path
 
 
 def _children(repository: Repository, path: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
@@ -11,7 +12,6 @@ from xml.etree.ElementTree import Element
 from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.treeprocessors import Treeprocessor
-from mkdocs.structure.files import Files
 
 from docs.making.repository import DOCS, Repository, resolved
 
@@ -34,11 +34,18 @@ class RepositoryLinks(Extension):
         self.repository = repository
         self.page = ""
         self._site: dict[str, str] = {}
+        self._shown: Mapping[str, str] = {}
 
-    def begin(self, files: Files) -> None:
-        """Take notice of all that the site has."""
+    def begin(self, places: Iterable[str], shown: Mapping[str, str]) -> None:
+        """Take notice of all that the site has.
+
+        Args:
+            places: of all pages and files.
+            shown: places by the paths of files in the repository that are shown elsewhere than they are.
+        """
+        self._shown = shown
         elsewhere = {place: path for path, place in self.repository.pages.items()}
-        self._site = {file.src_uri: elsewhere.get(file.src_uri, DOCS + file.src_uri) for file in files}
+        self._site = {place: elsewhere.get(place, DOCS + place) for place in places}
 
     def sources(self) -> dict[str, str]:
         """The paths in the repository of all pages in Markdown that are there, and their text."""
@@ -50,13 +57,13 @@ class RepositoryLinks(Extension):
         md.treeprocessors.register(_Mapping(self, md), "repository", _BEFORE_MKDOCS)
 
     def mapped(self, url: str) -> str:
-        """The same link, relative to the page in the site; as it is where it leaves the repository or stays on the page."""
+        """The same link, relative to the page in the site; one that leaves the repository stays as it is."""
         scheme, host, path, _, anchor = urlsplit(url)
         source = self._site.get(self.page)
         if scheme or host or not path or path.startswith("/") or source is None:
             return url
         target = resolved(source, unquote(path))
-        place = self.repository.place(target, self._site)
+        place = self._shown.get(target) or self.repository.place(target, self._site)
         if place is None:
             _log.warning("%s links to %r, which is not in the repository (there: %s)", source, url, target)
             return url

@@ -35,7 +35,7 @@ class Repository:
     def files(self) -> frozenset[str]:
         """Paths from the root, with "/" between."""
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True).stdout  # noqa: S603, S607
+        listed = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True).stdout  # noqa: S603
         return frozenset(path for path in listed.split("\0") if path and (self.root / path).is_file())
 
     @cached_property

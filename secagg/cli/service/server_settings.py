@@ -1,6 +1,6 @@
 """What can be set in server.toml: every key with its type, bound, default and what it is for.
 
-The descriptions stand in the reference in docs/operations.md. Must not know where values come from (see
+The descriptions stand in the reference, a page of the documentation site. Must not know where values come from (see
 :mod:`secagg.cli.service.server_config`), nor what is said of wrong ones, nor what is done with them.
 """
 

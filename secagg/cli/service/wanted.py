@@ -1,6 +1,6 @@
 """What a setting takes, in words that follow "give": out of its type and bounds, so that no bound is said that is none.
 
-The same words are in messages about a wrong value and in the reference in docs/operations.md. Must not know which
+The same words are in messages about a wrong value and in the reference of the documentation site. Must not know which
 settings there are.
 """
 

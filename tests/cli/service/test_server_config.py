@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 import secagg
+from docs.making.configuration import tables
 from secagg.cli.service.offering import session_parameters
 from secagg.cli.service.server_config import ServerConfig, load_config
-from secagg.cli.service.server_settings import FixedPointSettings, IntegersSettings, LimitSettings, RoundSettings
+from secagg.cli.service.server_settings import LimitSettings, RoundSettings
 from secagg.cli.service.wanted import wanted
 from secagg.hosting import Quotas, RoundSchedule
 from secagg.telemetry.metrics import MetricsObserver
@@ -463,7 +462,7 @@ def test_what_is_no_toml_is_said(run: Any, tmp_path: Path, content: bytes) -> No
 
 def test_every_setting_says_what_it_takes() -> None:
     said = {
-        f"{table.__name__}.{key}": wanted(field) for table in ALL_TABLES for key, field in table.model_fields.items()
+        f"{table.__name__}.{key}": wanted(field) for _, table in tables() for key, field in table.model_fields.items()
     }
     assert [key for key, text in said.items() if not text or len(text) > 120 or text.endswith(".")] == []
     assert said["StorageSettings.lease_seconds"] == "a number from 1 to 3600"
@@ -577,43 +576,6 @@ def test_a_configuration_in_order(run: Any, tmp_path: Path) -> None:
     found = json.loads(run("serve", "--config", str(path), "--check", "--json").out)
     assert found == {"sessions": ["one"], "warnings": []}
     assert run("serve", "--config", str(path), "--check").out == f"{path} is in order.\n"
-
-
-def tables(model: type[BaseModel]) -> list[type[BaseModel]]:
-    found = [model]
-    for field in model.model_fields.values():
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                found += tables(kind)
-    return found
-
-
-ALL_TABLES: list[type[BaseModel]] = [*tables(ServerConfig)[1:], FixedPointSettings, IntegersSettings]
-
-
-def default_of(field: FieldInfo) -> str:
-    """A key's default as the reference has it."""
-    if field.is_required():
-        return "required"
-    default = field.get_default(call_default_factory=True)
-    if default is None or default in ({}, ""):
-        return "none"
-    if isinstance(default, list | tuple):
-        return f"`{list(default)}`"
-    return f"`{str(default).lower() if isinstance(default, bool) else getattr(default, 'value', default)}`"
-
-
-def test_the_reference_has_every_key_with_its_default_and_no_other() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
-    reference = page.partition("\n## Configuration reference\n")[2].partition("\n## ")[0]
-    rows = [line for line in reference.splitlines() if line.startswith("| `")]
-    keys = [
-        f"| `{name}` | {default_of(field)} | {wanted(field)} | {field.description} |"
-        for table in ALL_TABLES
-        for name, field in table.model_fields.items()
-        if name != "kind"
-    ]
-    assert set(rows) == set(keys)
 
 
 def test_every_metric_stands_in_the_reference() -> None:

@@ -1,0 +1,151 @@
+"""The site of `make docs` in build/site, opened from files: widths, keys, search, and that nobody else is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from docs.making.repository import ROOT
+from tests import looking
+from tests.browsing import Browser, Tab
+
+SITE: Final = ROOT / "build" / "site"
+# Of pages that are made alike a few are looked at.
+ALIKE: Final = ("files/", *(f"protocol_specs/vectors/{kind}/" for kind in ("primitives", "scripts", "sessions")))
+OF_THOSE: Final = frozenset({"files/deploy.html", "files/examples/histogram.py.html",
+                             "protocol_specs/vectors/primitives/wire.html",
+                             "protocol_specs/vectors/scripts/server-keys.html"})  # fmt: skip
+WIDE: Final = """
+(() => {
+  const root = document.documentElement;
+  if (root.scrollWidth <= root.clientWidth) return '';
+  const wide = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > root.clientWidth);
+  return `${root.scrollWidth} above ${root.clientWidth}: ${wide.slice(-3).map((e) => e.outerHTML.slice(0, 80))}`;
+})()
+"""
+ASKED: Final = "performance.getEntriesByType('resource').map((e) => e.name).filter((name) => !name.startsWith('file:'))"
+FOCUSED: Final = "document.activeElement.matches({selector!r})"
+# Links and controls of the start page that are shown.
+INTERACTIVE: Final = """
+[...document.querySelectorAll('a[href], button, input, [tabindex="0"]')]
+  .filter((e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && e.getClientRects().length)
+"""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(bool(looking.missing()), reason=looking.missing()),
+]
+
+
+@asynccontextmanager
+async def opened(page: str, width: int = 1280) -> AsyncIterator[Tab]:
+    assert (SITE / "index.html").is_file(), "there is no site in build/site; run `make docs`"
+    async with Browser() as browser:
+        tab = await browser.open((SITE / page).as_uri())
+        await resize(tab, width)
+        yield tab
+
+
+async def resize(tab: Tab, width: int) -> None:
+    await tab.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+
+
+async def type_keys(tab: Tab, text: str) -> None:
+    for letter in text:
+        for kind, more in (("keyDown", {"text": letter}), ("keyUp", {})):
+            await tab.call("Input.dispatchKeyEvent", type=kind, key=letter, **more)
+
+
+def run(script: Any) -> Any:
+    return asyncio.run(script)
+
+
+def test_no_page_is_wider_than_a_telephone_complains_or_asks_another_host() -> None:
+    pages = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html"))]
+    pages = [page for page in pages if page in OF_THOSE or not page.startswith(ALIKE)]
+    assert OF_THOSE < set(pages)
+    assert len(pages) > 55
+
+    async def look() -> list[str]:
+        found = []
+        async with opened("index.html", 390) as tab:
+            for page in pages:
+                await tab.ask(go=(SITE / page).as_uri())
+                for width in (390, 1280):
+                    await resize(tab, width)
+                    if wide := await tab.evaluate(WIDE):
+                        found.append(f"{page} at {width}: {wide}")
+                found += [f"{page} asks {url}" for url in await tab.evaluate(ASKED)]
+            return found + tab.complaints
+
+    assert run(look()) == []
+
+
+def test_everything_on_the_start_page_can_be_reached_by_keyboard() -> None:
+    async def walk() -> tuple[int, list[str]]:
+        async with opened("index.html") as tab:
+            await tab.evaluate(f"(() => {{ window.all = {INTERACTIVE}; window.met = new Set(); }})()")
+            await tab.press("Tab")
+            assert await tab.evaluate(FOCUSED.format(selector=".md-skip"))
+            while not await tab.evaluate("document.activeElement === document.body || met.has(document.activeElement)"):
+                await tab.evaluate("void met.add(document.activeElement)")
+                await tab.press("Tab")
+            return (
+                await tab.evaluate("met.size"),
+                await tab.evaluate("all.filter((e) => !met.has(e)).map((e) => e.outerHTML.slice(0, 120))"),
+            )
+
+    met, missed = run(walk())
+    assert missed == []
+    assert met > 25
+
+
+def test_the_skip_link_goes_to_the_content() -> None:
+    async def skip() -> Any:
+        async with opened("index.html") as tab:
+            await tab.press("Tab", "Enter")
+            return await tab.evaluate("location.hash")
+
+    assert run(skip()) == "#secagg"
+
+
+def test_colours_are_those_of_the_system_until_somebody_chooses() -> None:
+    async def choose() -> list[str]:
+        seen = []
+        async with opened("index.html") as tab:
+            for scheme in ("light", "dark"):
+                await tab.call(
+                    "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+                )
+                seen.append(await tab.evaluate("document.body.getAttribute('data-md-color-scheme')"))
+            await tab.evaluate("document.querySelector('.md-header__option input:checked, input.md-option').focus()")
+            for _ in range(2):
+                await tab.press("ArrowDown")
+                seen.append(await tab.evaluate("document.body.getAttribute('data-md-color-scheme')"))
+        return seen
+
+    assert run(choose()) == ["default", "slate", "default", "slate"]
+
+
+@pytest.mark.parametrize("key", ["/", "s"])
+def test_search_finds_words_in_pages_that_are_opened_from_files(key: str) -> None:
+    async def search() -> list[str]:
+        async with opened("privacy.html") as tab:
+            await type_keys(tab, key)
+            assert await tab.evaluate(FOCUSED.format(selector=".md-search__input"))
+            await type_keys(tab, "dropout")
+            await tab.until("document.querySelector('.md-search-result__item a')")
+            hits = "[...document.querySelectorAll('.md-search-result__item a')].map((e) => e.href)"
+            found: list[str] = await tab.evaluate(hits)
+            await tab.press("Tab", "Enter")
+            assert (await tab.until("!location.pathname.endsWith('/privacy.html') || location.hash")) is not None
+            return [*found, *tab.complaints]
+
+    found = run(search())
+    assert len(found) > 3
+    assert all(Path(hit.removeprefix("file://").partition("?")[0]).is_file() for hit in found)

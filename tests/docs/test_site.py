@@ -1,0 +1,157 @@
+"""How pages of the repository come into the site: places, links, files, vectors, tutorials, and the last look."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Final
+
+import pytest
+from markdown import Markdown
+from mkdocs.config.base import load_config
+
+from docs.making.api import api_pages
+from docs.making.check import faults
+from docs.making.files import shown_files
+from docs.making.links import RepositoryLinks
+from docs.making.public import load, public
+from docs.making.repository import ROOT, Repository
+from docs.making.tutorials import tutorial_page
+from docs.making.vectors import PLACE, page_of, vector_pages
+
+REPOSITORY: Final = Repository()
+
+
+@pytest.fixture
+def links() -> RepositoryLinks:
+    made = RepositoryLinks(REPOSITORY)
+    places = ["index.md", "privacy.md", "img/strip.png", "reference/errors.md", *REPOSITORY.pages.values()]
+    made.begin(places, {"docs/a.ipynb": "a.md"})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "mapped"),
+    [
+        ("privacy.md", "../README.md#embed-it", "readme.md#embed-it"),
+        ("privacy.md", "../protocol_specs/secagg-v1.md", "protocol_specs/secagg-v1.md"),
+        ("privacy.md", "../examples/histogram.py", "files/examples/histogram.py.md"),
+        ("privacy.md", "../deploy", "files/deploy.md"),
+        ("privacy.md", "../protocol_specs/vectors", "protocol_specs/vectors/README.md"),
+        ("privacy.md", "reference/errors.md#C01", "reference/errors.md#C01"),
+        ("privacy.md", "a.ipynb", "a.md"),
+        ("readme.md", "docs/img/strip.png", "img/strip.png"),
+        ("protocol_specs/vectors/README.md", "../secagg-v1.md", "../secagg-v1.md"),
+        ("tests/adversarial/README.md", "../../docs/privacy.md", "../../privacy.md"),
+        ("privacy.md", "#here", "#here"),
+        ("privacy.md", "https://example.org/a.md", "https://example.org/a.md"),
+    ],
+)
+def test_links_of_the_repository_become_those_of_the_site(
+    links: RepositoryLinks, page: str, link: str, mapped: str
+) -> None:
+    links.page = page
+    html = Markdown(extensions=[links]).convert(f"[text]({link}) and ![picture]({link})")
+    assert f'<a href="{mapped}">' in html
+    assert f'src="{mapped}"' in html
+
+
+def test_a_link_to_nothing_is_a_warning_which_fails_the_build(
+    links: RepositoryLinks, caplog: pytest.LogCaptureFixture
+) -> None:
+    links.page = "privacy.md"
+    with caplog.at_level(logging.WARNING, "mkdocs"):
+        assert links.mapped("../examples/nothing.py") == "../examples/nothing.py"
+    assert caplog.messages == [
+        "docs/privacy.md links to '../examples/nothing.py', which is not in the repository (there: examples/nothing.py)"
+    ]
+
+
+def test_the_build_is_strict_and_asks_nobody_for_fonts() -> None:
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    assert config.strict
+    assert set(config.validation.links.values()) == {logging.WARNING} == set(config.validation.nav.values())
+    assert config.theme["font"] is False
+
+
+def test_files_that_pages_link_to_can_be_read_and_taken() -> None:
+    source = {"docs/x.md": "[a](../examples/histogram.py) [b](../deploy) [c](privacy.md) [d](https://example.org)"}
+    files = dict(shown_files(REPOSITORY, source))
+    program = ROOT / "examples/histogram.py"
+    assert program.read_text(encoding="utf-8") in str(files["files/examples/histogram.py.md"])
+    assert files["files/examples/histogram.py"] == program
+    assert "- [`server.toml`](deploy/server.toml.md)" in str(files["files/deploy.md"])
+    assert "files/deploy/kubernetes.md" in files
+    # Everything that a listing names is there; nothing else is.
+    assert not [place for place in files if not place.startswith(("files/examples/histogram.py", "files/deploy"))]
+
+
+def test_what_is_ignored_is_never_shown() -> None:
+    assert not [path for path in REPOSITORY.files if path.startswith(("build/", ".venv/")) or ".pyc" in path]
+    assert REPOSITORY.place("deploy/secrets", ()) is None
+    assert REPOSITORY.place("nothing.py", ()) is None
+
+
+def test_vectors_have_a_page_each_and_every_case_is_on_it() -> None:
+    pages = vector_pages(REPOSITORY)
+    paths = [path for path in REPOSITORY.files if path.startswith(PLACE) and path.count("/") == 3]
+    assert {page_of(path) for path in paths} == set(pages) - {f"{PLACE}/files.md", f"{PLACE}/requirements.md"}
+    packing = pages[f"{PLACE}/primitives/packing.md"]
+    assert packing.count("<details id=") == 249
+    assert '"packed": "ffffffff01"' in packing.replace("&quot;", '"')
+    assert '<a href="../requirements.html#r49">R49</a>' in packing
+    assert max(map(len, pages.values())) < 2_000_000
+    requirement = pages[f"{PLACE}/requirements.md"].partition("### R49")[2].partition("\n### ")[0]
+    assert "[packing.json](primitives/packing.md#packing-33-bits-1-words) (" in requirement
+
+
+def test_every_public_name_is_on_one_page_of_the_reference() -> None:
+    library = load()
+    text = "\n".join(api_pages(library).values())
+    rendered = [line.removeprefix("::: ") for line in text.splitlines() if line.startswith("::: ")]
+    assert sorted(rendered) == sorted(target.path for _, target in public(library))
+
+
+def test_a_tutorial_is_a_page_with_its_outputs(tmp_path: Path) -> None:
+    picture = "<svg xmlns='http://www.w3.org/2000/svg'/>"
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": "a sum: 3\n"},
+        {"output_type": "display_data", "data": {"image/svg+xml": picture}, "metadata": {}},
+    ]
+    cells = [
+        {"cell_type": "markdown", "id": "a", "source": "# First sum", "metadata": {}},
+        {
+            "cell_type": "code",
+            "id": "b",
+            "source": "print(3)",
+            "outputs": outputs,
+            "metadata": {},
+            "execution_count": 1,
+        },
+    ]
+    notebook = {
+        "cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5,
+    }  # fmt: skip
+    (tmp_path / "first.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    text, pictures = tutorial_page(tmp_path / "first.ipynb")
+    assert "# First sum" in text
+    assert "```python\nprint(3)\n```" in text
+    assert "    a sum: 3" in text
+    assert [(name in text, data) for name, data in pictures.items()] == [(True, picture.encode())]
+
+
+def test_the_last_look_finds_dead_links_anchors_and_other_hosts(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "index.html").write_text(
+        '<a href="a/b.html#there">x</a><a href="a/b.html#gone">x</a><a href="c.html">x</a><a href="#top">x</a>'
+        '<a href="https://example.org">x</a><script src="https://example.org/x.js"></script><h1 id="top"></h1>'
+        '<link rel="stylesheet" href="a/none.css"><link rel="canonical" href="https://example.org">'
+    )
+    (tmp_path / "a" / "b.html").write_text('<p id="there"></p><a href="../index.html"><img src="data:,"></a>')
+    assert list(faults(tmp_path)) == [
+        "index.html links to 'a/b.html#gone', and a/b.html has no such anchor",
+        "index.html links to 'a/none.css', which is not in the site",
+        "index.html links to 'c.html', which is not in the site",
+        "index.html loads https://example.org/x.js, which is of another host",
+    ]
