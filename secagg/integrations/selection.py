@@ -75,7 +75,7 @@ class Selection:
             run: in which one selection holds.
             summed: names of the arrays that the session sums, in its order.
             told: name and digest of each array of the instruction, in order; read only where the owner named arrays.
-            client: the client.
+            client: whose update it is.
             ledger: of its answers.
 
         Raises:

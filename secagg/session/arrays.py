@@ -194,7 +194,12 @@ def vector_name(name: str, prefix: str = "") -> str:
 
 
 def name_matches(name: str, patterns: Collection[str]) -> bool:
-    """Return whether a name is one of these, or fits a pattern, in which `*` stands for any characters, or none."""
+    """Return whether a name is one of these, or fits a pattern, in which `*` stands for any characters, or none.
+
+    Args:
+        name: of an array, as the model has it.
+        patterns: names as they are, or with `*`; capital letters count.
+    """
     return any(_fits(name, pattern) for pattern in patterns)
 
 

@@ -24,7 +24,8 @@ WIDE: Final = """
 (() => {
   const root = document.documentElement;
   if (root.scrollWidth <= root.clientWidth) return '';
-  const wide = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > root.clientWidth);
+  const beyond = (e) => e.getBoundingClientRect().right > root.clientWidth;
+  const wide = [...document.querySelectorAll('body *')].filter(beyond);
   return `${root.scrollWidth} above ${root.clientWidth}: ${wide.slice(-3).map((e) => e.outerHTML.slice(0, 80))}`;
 })()
 """
@@ -68,7 +69,7 @@ def run(script: Any) -> Any:
 def test_no_page_is_wider_than_a_telephone_complains_or_asks_another_host() -> None:
     pages = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html"))]
     pages = [page for page in pages if page in OF_THOSE or not page.startswith(ALIKE)]
-    assert OF_THOSE < set(pages)
+    assert set(pages) > OF_THOSE
     assert len(pages) > 55
 
     async def look() -> list[str]:

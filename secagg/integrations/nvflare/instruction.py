@@ -217,7 +217,7 @@ def frozen_digest(arrays: Mapping[str, NDArray[Any]], only: Collection[str]) -> 
     The names of all arrays are in it, in order, and the entries of those that are frozen: which `only` does not name.
 
     Args:
-        arrays: the model, as the server sends it.
+        arrays: the model, as the server sends it: arrays of whatever shape and dtype, by name.
         only: names or patterns of the arrays that may be summed, as in the site's file.
 
     Raises:
