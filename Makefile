@@ -103,10 +103,10 @@ conformance-browser: $(STAMP)
 		*) exit 1 ;; \
 	esac
 
-# Pages in a headless Chromium: sessions beside clients of the library, the survey, the operators' page.
-test-browser: $(STAMP)
+# Pages in a headless Chromium: sessions beside clients of the library, the survey, the operators' page, the documentation.
+test-browser: docs
 	@if $(HAS_NODE); then npm ci --prefix clients/js --no-audit --no-fund --loglevel error; fi
-	$(BIN)/pytest -n auto --dist worksteal -q -m browser $(addprefix tests/,transport/http cli/demo test_looking.py)
+	$(BIN)/pytest -n auto --dist worksteal -q -m browser $(addprefix tests/,transport/http cli/demo docs test_looking.py)
 
 # Every target for SECONDS, one after the other. RECORD=--record writes fuzz/figures.json and the table of fuzz/README.md.
 fuzz: $(STAMP)
