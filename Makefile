@@ -4,7 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
 
-.PHONY: demo demo-web docs tutorials quick test screenshots test-cluster soak test-flower flower-env test-nvflare nvflare-env test-ray ray-env test-byzfl byzfl-env test-third third-env packages test-packages release lint architecture conformance conformance-browser test-browser fuzz protos vectors clean bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
+.PHONY: demo demo-web docs tutorials screenshots quick test lint architecture protos vectors clean packages test-packages release
+.PHONY: test-browser test-cluster soak fuzz conformance conformance-library conformance-reference conformance-javascript
+.PHONY: test-javascript conformance-browser test-flower flower-env test-nvflare nvflare-env test-ray ray-env
+.PHONY: test-byzfl byzfl-env test-third third-env bench bench-peers bench-tables bench-network bench-ray privacy-report robustness
 
 demo: $(STAMP)
 	$(BIN)/secagg demo
@@ -78,23 +81,39 @@ HAS_NODE := node -e 'const [a, b] = process.versions.node.split("."); process.ex
 WITH_JAVASCRIPT := $(addprefix tests/,conformance/test_mixed_complaints.py reference/test_chosen_refusals.py \
 	reference/test_mixed_chosen.py transport/http/test_enrolling.py transport/http/test_javascript.py)
 
-# The library, the reference and, where there is Node, the JavaScript implementation. Reports go to build/conformance/.
+# Packages of clients/js, fetched when package-lock.json has changed.
+JAVASCRIPT := clients/js/node_modules/.package-lock.json
+$(JAVASCRIPT): clients/js/package-lock.json
+	npm ci --prefix clients/js --no-audit --no-fund --loglevel error
+	touch $@
+
+# The library, the reference and, where there is Node, the JavaScript implementation, two at a time: each takes one core.
+# Reports go to build/conformance/.
 conformance: $(STAMP)
-	mkdir -p build/conformance
-	$(BIN)/secagg conformance run --junit build/conformance/library.xml -- $(BIN)/secagg conformance testee
-	$(BIN)/secagg conformance run --junit build/conformance/reference.xml -- $(BIN)/python -m protocol_specs.testee
-	@if $(HAS_NODE); then \
-		npm ci --prefix clients/js --no-audit --no-fund --loglevel error && \
-		npm test --prefix clients/js --silent && npm run types --prefix clients/js --silent && \
-		$(BIN)/pytest -n auto -q $(WITH_JAVASCRIPT) && \
-		$(BIN)/pytest -q tests/transport/http/test_javascript.py && \
-		$(BIN)/secagg conformance run --junit build/conformance/javascript.xml -- node protocol_specs/js/testee.js; \
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory $(JAVASCRIPT); \
 	else echo "SKIPPED: the JavaScript implementation, which needs Node 20.19 or later and npm"; fi
+	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) conformance-reference conformance-library \
+		$$($(HAS_NODE) && echo conformance-javascript)
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory test-javascript; fi
+
+conformance-library conformance-reference conformance-javascript: conformance-%: $(STAMP)
+	mkdir -p build/conformance
+	$(BIN)/secagg conformance run --junit build/conformance/$*.xml -- $(TESTEE_$*)
+
+TESTEE_library = $(BIN)/secagg conformance testee
+TESTEE_reference = $(BIN)/python -m protocol_specs.testee
+TESTEE_javascript = node protocol_specs/js/testee.js
+
+# The JavaScript implementation's own tests, and those beside the library's clients.
+test-javascript: $(STAMP) $(JAVASCRIPT)
+	npm test --prefix clients/js --silent
+	npm run types --prefix clients/js --silent
+	$(BIN)/pytest -n auto -q $(WITH_JAVASCRIPT)
 
 # The JavaScript implementation in a page of a headless Chromium: its own tests there, sessions over HTTP, and every case.
 conformance-browser: $(STAMP)
 	mkdir -p build/conformance
-	@if $(HAS_NODE); then npm ci --prefix clients/js --no-audit --no-fund --loglevel error; else (exit 69); fi && \
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory $(JAVASCRIPT); else (exit 69); fi && \
 	node protocol_specs/js/browser.js < /dev/null; \
 	case $$? in \
 		0) npm run test:browser --prefix clients/js --silent && \
@@ -105,7 +124,7 @@ conformance-browser: $(STAMP)
 
 # Pages in a headless Chromium: sessions beside clients of the library, the survey, the operators' page, the documentation.
 test-browser: docs
-	@if $(HAS_NODE); then npm ci --prefix clients/js --no-audit --no-fund --loglevel error; fi
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory $(JAVASCRIPT); fi
 	$(BIN)/pytest -n auto --dist worksteal -q -m browser $(addprefix tests/,transport/http cli/demo docs test_looking.py)
 
 # Every target for SECONDS, one after the other. RECORD=--record writes fuzz/figures.json and the table of fuzz/README.md.
