@@ -23,6 +23,7 @@ screenshots: $(STAMP)
 
 # The documentation site, in build/site: a dead link, anchor or name fails. Material's notice of its successor is no warning.
 docs: $(STAMP)
+	$(BIN)/python -m docs.making.docstrings
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # For every commit: lint, types and the tests of the core, without those that search long.

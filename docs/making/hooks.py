@@ -16,6 +16,7 @@ from docs.making.api import api_pages
 from docs.making.check import faults
 from docs.making.commands import commands_page
 from docs.making.configuration import configuration_page
+from docs.making.errors import errors_page
 from docs.making.files import shown_files
 from docs.making.links import RepositoryLinks
 from docs.making.public import load
@@ -69,6 +70,7 @@ def _written(repository: Repository) -> Iterator[tuple[str, str]]:
     yield from vector_pages(repository).items()
     yield "reference/commands.md", commands_page()
     yield "reference/configuration.md", configuration_page()
+    yield "reference/errors.md", errors_page()
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> None:

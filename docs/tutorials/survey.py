@@ -278,4 +278,4 @@ for epsilon in (1.0, 2.0, 4.0):
 #
 # Next: many questions, or numbers instead of options, want less noise than this: [a
 # histogram with privacy](histogram.ipynb) shares it among all. For a survey with links
-# to hand out, over HTTP, see [joining by a link](../operations.md#joining-by-a-link).
+# to hand out, over HTTP, see [joining by a link](../how_to/rosters.md#joining-by-a-link).
