@@ -29,9 +29,10 @@ _UP: Final = "../../"
 _ROW: Final = re.compile(r"^\| (?P<id>[CSA]\d\d) \|(?P<cells>.*)\|$", re.MULTILINE)
 _INTRODUCTION: Final = """# Errors
 
-Search this page for the id or the name that a log, a status or a message has. `secagg` prints ids with their names:
-`[C10 OFFER_COHORT_MEMBER_NOT_IN_ROSTER]`; a server's log has both as `reason` and `rule`; exceptions carry them as
-`violation`, `reason` and `drop_reason`. Each id is an anchor: `#C10`.
+Search this page for the id or the name that a log, a status or a message has. Sentences end with ids and names,
+`[C10 OFFER_COHORT_MEMBER_NOT_IN_ROSTER]`, or have the name of a refusal behind its code, `PERMISSION_DENIED
+NOT_IN_ROSTER`; a server's log has both as `reason` and `rule`; exceptions carry them as `violation`, `reason`,
+`drop_reason` and `refusal`. Each id is an anchor: `#C10`.
 
 | ids | who finds it | what ended |
 | --- | --- | --- |

@@ -159,7 +159,8 @@ class ServerSession(SingleUse):
         if isinstance(self._state, ServerCompleted):
             return self._state.result
         if isinstance(self._state, ServerAborted):
-            raise SessionAbortedError(f"there is no sum: {self._state.detail}", self._state.reason)
+            reason = self._state.reason
+            raise SessionAbortedError(f"there is no sum: {self._state.detail} [{reason.value} {reason.name}]", reason)
         phase = self.phase.value.replace("_", " ")
         raise LocalProtocolError(f"the session has no result yet, its phase is {phase!r}; close its rounds first")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from secagg.transport import service_pb2 as pb
+from secagg.transport.refusals import refusal_of
 
 # Sentences of C-ares and of the resolvers of Linux, macOS and Windows.
 _UNRESOLVED: Final = (
@@ -44,8 +45,10 @@ class Failure:
 
     @property
     def sentence(self) -> str:
-        """For people."""
-        return f"{self.code}: {self.said or 'no reason given'}"
+        """For people, with the name of the refusal, by which the errors reference has it."""
+        refusal = refusal_of(self.detail)
+        name = "" if refusal is None else f" {refusal.value}"
+        return f"{self.code}{name}: {self.said or 'no reason given'}"
 
 
 class Endpoint(Protocol):

@@ -74,6 +74,7 @@ def test_an_aborted_session_is_one_sentence_and_exit_code_1(run: Any) -> None:
     assert outcome.code == 1
     assert outcome.out == ""
     assert outcome.err.startswith("secagg: there is no sum: ")
+    assert outcome.err.endswith(" [A01 TOO_FEW_ADVERTISED]\n")
     assert outcome.err.count("\n") == 1
 
 

@@ -151,7 +151,7 @@ def test_who_is_no_operator_sees_nothing() -> None:
                         await admin.sessions()
                     assert (caught.value.code, caught.value.refusal) == ("PERMISSION_DENIED", Refusal.NOT_AN_OPERATOR)
                     assert str(caught.value) == (
-                        f"{network.address} refused ListSessions: PERMISSION_DENIED: the key "
+                        f"{network.address} refused ListSessions: PERMISSION_DENIED NOT_AN_OPERATOR: the key "
                         f"{fingerprint(key.public)} is "
                         "no operator's here; give an operator's, or list its public key under operators in "
                         "[identities] "
