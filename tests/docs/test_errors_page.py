@@ -103,6 +103,13 @@ def test_commands_and_options_that_texts_name_exist() -> None:
     assert named > 10
 
 
+def test_ids_that_texts_name_exist() -> None:
+    named = set(re.findall(r"\b[CSAH]\d\d\b", " ".join(TEXTS.values())))
+    parts = expected()
+    assert len(named) > 10
+    assert named <= {each for part in ("violations", "drops", "hosts", "aborts") for each in parts[part]}
+
+
 def test_bounds_of_a_policy_that_texts_name_exist() -> None:
     offers = [group for group in remedies() if "below what this client accepts" in group.title]
     named = {
