@@ -1,4 +1,4 @@
-"""The page about the protocol and its picture say what a session does that is played here."""
+"""docs/explanation/protocol.md and its picture say what a session does that is played here."""
 
 from __future__ import annotations
 
