@@ -54,7 +54,7 @@ def test_links_of_readme_are_found() -> None:
     # Whether the test above could fail: README as it is has links that an index cannot follow.
     page = markdown.render((ROOT / "README.md").read_text(encoding="utf-8"))
     assert page is not None
-    assert "docs/security.md" in Links(page).found
+    assert "docs/robustness.md" in Links(page).found
 
 
 def test_classifiers_name_the_interpreters_that_wheels_are_tried_on() -> None:

@@ -16,7 +16,7 @@ from docs.making.api import api_pages
 from docs.making.check import faults
 from docs.making.commands import commands_page
 from docs.making.configuration import configuration_page
-from docs.making.errors import errors_page
+from docs.making.errors import SPECIFICATION, errors_page, with_row_anchors
 from docs.making.files import shown_files
 from docs.making.links import RepositoryLinks
 from docs.making.public import load
@@ -73,11 +73,12 @@ def _written(repository: Repository) -> Iterator[tuple[str, str]]:
     yield "reference/errors.md", errors_page()
 
 
-def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> None:
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Says which file's links are mapped next, and lets the search find pages for users first."""
     _links.page = page.file.src_uri
     if page.file.src_uri in _links.repository.pages.values():
         page.meta.setdefault("search", {"boost": 0.5})
+    return with_row_anchors(markdown) if page.file.src_uri == SPECIFICATION else markdown
 
 
 def on_post_build(*, config: MkDocsConfig) -> None:

@@ -33,6 +33,7 @@ PACKAGES: Final = {
 MODULES: Final = (
     "secagg.protocol.events",
     "secagg.parameters.graph_choice",
+    "secagg.crypto.loopback",
     "secagg.crypto.randomness",
     "secagg.compute.processes",
     "secagg.compute.ray",
