@@ -88,7 +88,7 @@ def test_correlated_noise_hides_from_a_projection_on_the_update(fault: Fault) ->
 
 @pytest.mark.slow
 def test_a_long_audit_of_epsilon_4() -> None:
-    found = audited(trials=20_000, epsilon=4.0)
+    found = audited(trials=8_000, epsilon=4.0)
     assert found.exceeded == ()
     assert found.best.m >= 0.75 * found.best.claimed_m
 
