@@ -109,7 +109,7 @@ def dunder_all_is_sorted(source: str) -> bool:
     return True
 
 
-# Joined from halves, so that this file does not hold what it looks for. Texts without the words are not searched further.
+# Joined from halves, so that this file does not hold what it looks for. Only texts with one of the words are searched.
 WORDS: Final = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")
 UNFINISHED: Final = re.compile(r"\b(" + "|".join(WORDS) + r")\b")
 PLACES_OF_OTHERS: Final = ("/wo" + "rk", "sha" + "red", "br" + "ief")
