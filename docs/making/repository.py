@@ -16,7 +16,8 @@ FILES: Final = "files"
 # Markdown outside docs/ that is a page; the README of the repository cannot be an index beside the start page.
 PAGES: Final = (
     "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md", "clients/js/README.md", "examples/README.md",
-    "examples/*/README.md", "fuzz/README.md", "protocol_specs/*.md", "protocol_specs/*/*.md", "tests/adversarial/README.md",
+    "examples/*/README.md", "fuzz/README.md", "protocol_specs/*.md", "protocol_specs/*/*.md",
+    "tests/adversarial/README.md",
 )  # fmt: skip
 MOVED: Final = {"README.md": "readme.md"}
 
