@@ -43,7 +43,8 @@ def shown_files(repository: Repository, sources: Mapping[str, str]) -> Iterator[
             yield place, _listing(path, inside, repository)
         else:
             yield place, _reading(path, repository)
-            yield f"{FILES}/{path}", repository.root / path
+            if not path.endswith(".md"):  # a copy would be a page
+                yield f"{FILES}/{path}", repository.root / path
 
 
 def _children(repository: Repository, path: str) -> list[str]:
@@ -63,7 +64,8 @@ def _listing(path: str, inside: list[str], repository: Repository) -> str:
 def _reading(path: str, repository: Repository) -> str:
     file = repository.root / path
     name = posixpath.basename(path)
-    head = f"{_HEAD}# `{path}`\n\nA file of the repository. [Take it]({name}){{: download }}\n\n"
+    taken = "" if name.endswith(".md") else f" [Take it]({name}){{: download }}"
+    head = f"{_HEAD}# `{path}`\n\nA file of the repository.{taken}\n\n"
     data = file.read_bytes()
     if len(data) > _MOST_BYTES or b"\0" in data:
         return f"{head}{len(data)} bytes are not shown here.\n"
