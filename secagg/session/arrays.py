@@ -146,7 +146,7 @@ def vectors_for(
         What to offer, and how a client's arrays become its input and a session's result arrays again.
 
     Raises:
-        ParameterError: whatever is wrong with the arrays, all at once; or nothing is left to sum.
+        ParameterError: whatever is wrong with the arrays, all at once; `only` is one text; or nothing is left to sum.
     """
     if not isinstance(clip, Mapping):
         FixedPoint(1, clip=clip, bits=bits)  # what is wrong with these is no array's fault
@@ -199,7 +199,12 @@ def name_matches(name: str, patterns: Collection[str]) -> bool:
     Args:
         name: of an array, as the model has it.
         patterns: names as they are, or with `*`; capital letters count.
+
+    Raises:
+        ParameterError: the patterns are one text, of which each character would be one.
     """
+    if isinstance(patterns, str):
+        raise ParameterError(f"{patterns!r} is one text; give a list of names or patterns, [{patterns!r}]")
     return any(_fits(name, pattern) for pattern in patterns)
 
 

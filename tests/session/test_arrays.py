@@ -246,6 +246,16 @@ def test_a_star_stands_for_any_characters_and_nothing_else_for_any(patterns: lis
     assert [name for name in all_ if secagg.name_matches(name, patterns)] == names
 
 
+def test_one_text_is_no_list_of_patterns() -> None:
+    """Each of its characters would be one, and a star among them would fit everything."""
+    for call in (
+        lambda: secagg.name_matches("body.weight", "head.*"),
+        lambda: secagg.vectors_for({"head": np.zeros(2)}, clip=1.0, only="*"),
+    ):
+        with pytest.raises(secagg.ParameterError, match="is one text; give a list of names or patterns"):
+            call()
+
+
 def test_a_pattern_of_nothing_and_a_name_of_nothing_are_said() -> None:
     with pytest.raises(secagg.ParameterError) as caught:
         secagg.vectors_for({"head": np.zeros(2)}, clip=1.0, only=["haed*", "haed", "head"])
