@@ -59,7 +59,8 @@ def descend(model, pixels, labels, steps, rate, whole=False):
 def digest(model, frozen=False):
     """Digest of a model, or of what is frozen in it."""
     names = [name for name in model if not frozen or not secagg.name_matches(name, ONLY)]
-    return hashlib.sha256(b"".join(name.encode() + model[name].tobytes() for name in names)).digest()
+    parts = [(name, model[name].dtype.str, model[name].shape, model[name].tobytes()) for name in names]
+    return hashlib.sha256(repr(parts).encode()).digest()
 
 
 def made_up_world(seed=2):

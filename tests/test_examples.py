@@ -285,8 +285,10 @@ def test_a_client_of_a_head_refuses_other_vectors_and_other_bodies() -> None:
     for only in (["*"], ["head.bias"], ["body.bias", "head.*"]):
         with pytest.raises(secagg.PeerMisbehaved, match="OFFER_VECTORS_NOT_EXPECTED"):
             program.session(model, clients, roster, only=only)
-    with pytest.raises(ValueError, match="trains on no other body"):
-        program.session(model | {"body.bias": model["body.bias"] + 1}, clients, roster)
+    weight = model["body.weight"]
+    for other in ({"body.bias": model["body.bias"] + 1}, {"body.weight": weight.view(np.int64)}):
+        with pytest.raises(ValueError, match="trains on no other body"):
+            program.session(model | other, clients, roster)
 
 
 @pytest.mark.parametrize(
