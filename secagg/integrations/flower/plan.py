@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 import secagg
 from secagg.errors import DecodeError, ParameterError
 from secagg.integrations.rows import row_of, vectors_of_row, whole_arrays
+from secagg.integrations.selection import ARRAYS
 from secagg.robust import clip_norm
 
 _NAMES_IN_A_LINE: Final = 8
-_ARRAYS: Final = "arrays/"
 _REPORTED: Final = "metrics/reported"
 _NUMPY: Final = "numpy.ndarray"
 _NOBODY: Final = 2.0**-48
@@ -133,7 +133,7 @@ class Plan:
             if changed := [key for key in others if given[key].data != sent[key].data]:
                 notes.append(f"the app changed {_some(changed)}, which are not summed and stay as they were")
             values = {key: numpy_of(given[key]) if key in given else base[key] for key in self.selected}
-            plan = secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS)
+            plan = secagg.vectors_for(base, clip=1.0, prefix=ARRAYS)
             packed = plan.pack(values, base if self.difference else None)
             vectors |= packed if self.norm is None else clip_norm(packed, self.norm)
         found = metrics_of(reply) if self.metrics or self.weight is not None else MetricRecord()
@@ -150,7 +150,7 @@ class Plan:
             return {}
         sent = arrays_of(instruction, self.arrays, "the instruction")
         base = {key: numpy_of(sent[key]) for key in self.selected}
-        return secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS).pack(base)
+        return secagg.vectors_for(base, clip=1.0, prefix=ARRAYS).pack(base)
 
     def decode_metrics(self, vectors: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Return the weighted mean of each metric over the clients that have it; what nobody has is left out."""
@@ -194,7 +194,7 @@ class ModelPlan:
     ) -> None:
         self._record = record
         self._difference = difference
-        self._plan = secagg.vectors_for(_Arrays(record), clip=clip, bits=bits, only=only, prefix=_ARRAYS)
+        self._plan = secagg.vectors_for(_Arrays(record), clip=clip, bits=bits, only=only, prefix=ARRAYS)
 
     @property
     def specs(self) -> Mapping[str, secagg.FixedPoint]:

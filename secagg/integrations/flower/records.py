@@ -228,7 +228,7 @@ def _digest(parts: Iterable[bytes]) -> bytes:
 def _instruction_parts(instruction: RecordDict) -> Iterator[bytes]:
     yield struct.pack(">Q", len(instruction))
     for name in instruction:
-        yield name.encode()
+        yield _bytes(name)
         yield from _record_parts(instruction[name])
 
 
@@ -236,13 +236,13 @@ def _record_parts(record: _Record) -> Iterator[bytes]:
     yield type(record).__name__.encode()
     yield struct.pack(">Q", len(record))
     for key in record:
-        yield key.encode()
+        yield _bytes(key)
         yield from _value_parts(record[key])
 
 
 def _value_parts(value: object) -> Iterator[bytes]:
     if isinstance(value, Array):
-        yield from (value.dtype.encode(), value.stype.encode(), struct.pack(f">{len(value.shape)}Q", *value.shape))
+        yield from (_bytes(value.dtype), _bytes(value.stype), struct.pack(f">{len(value.shape)}Q", *value.shape))
         yield value.data
     elif isinstance(value, list):
         yield b"list" + struct.pack(">Q", len(value))
@@ -260,7 +260,12 @@ def _scalars(values: Iterable[object]) -> Iterator[bytes]:
             case bytes():
                 yield value
             case _:
-                yield str(value).encode()
+                yield _bytes(str(value))
+
+
+def _bytes(text: str) -> bytes:
+    """A text as bytes; a server may send what is no Unicode."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _packed(data: bytes) -> ArrayRecord:

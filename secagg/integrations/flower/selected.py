@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, RecordDict
 
-from secagg.errors import DecodeError
-from secagg.integrations.flower.plan import numpy_of
-from secagg.integrations.selection import array_digest, digest_of_frozen
+from secagg.errors import DecodeError, ParameterError
+from secagg.integrations.flower.plan import Plan, arrays_of, numpy_of
+from secagg.integrations.selection import array_digest, digest_of_frozen, layout_digest, raw_digest
+
+
+def require_told(plan: Plan, instruction: RecordDict) -> None:
+    """Refuse a plan of arrays that its instruction does not have.
+
+    Raises:
+        DecodeError: names the first.
+    """
+    if plan.arrays is None:
+        return
+    try:
+        sent = arrays_of(instruction, plan.arrays, "the instruction")
+    except ParameterError as error:
+        raise DecodeError(str(error)) from error
+    if missing := [name for name in plan.selected if name not in sent]:
+        raise DecodeError(f"the session sums the array {missing[0]!r}, which the instruction does not have")
 
 
 def told_arrays(instruction: RecordDict) -> Iterator[tuple[str, bytes]]:
@@ -22,6 +37,11 @@ def told_arrays(instruction: RecordDict) -> Iterator[tuple[str, bytes]]:
     for record in instruction.array_records.values():
         for name, array in record.items():
             yield name, _digest_of(name, array)
+
+
+def layout_of(instruction: RecordDict) -> bytes:
+    """Return which ArrayRecord has which of an instruction's arrays, where there are several: an app takes one."""
+    return layout_digest({name: len(record) for name, record in instruction.array_records.items()})
 
 
 def frozen_digest(record: ArrayRecord, only: Collection[str]) -> bytes:
@@ -47,5 +67,4 @@ def _digest_of(name: str, array: Array) -> bytes:
         raise DecodeError(f"the array {name!r} of the instruction cannot be read") from error
     if isinstance(numbers, np.ndarray):
         return array_digest(numbers)
-    parts = (array.dtype, array.stype, repr(tuple(array.shape)))
-    return hashlib.sha256("\0".join(parts).encode() + b"\0" + array.data).digest()
+    return raw_digest(array.dtype, array.stype, array.shape, array.data)

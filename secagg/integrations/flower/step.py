@@ -29,7 +29,7 @@ from secagg.integrations.flower.ledgers import ledger_of
 from secagg.integrations.flower.node import Node
 from secagg.integrations.flower.plan import Plan
 from secagg.integrations.flower.private import update_of
-from secagg.integrations.flower.selected import told_arrays
+from secagg.integrations.flower.selected import layout_of, require_told, told_arrays
 from secagg.integrations.own_cells import ALARM, alarm_of
 from secagg.integrations.private import accepted_plan, contribute_under
 from secagg.integrations.selection import Selection
@@ -55,7 +55,13 @@ class Allowed:
     selection: Selection
 
     def admit(
-        self, node: Node, summed: Sequence[str], instruction: RecordDict, run_id: int, ledger: secagg.AnswerLedger
+        self,
+        node: Node,
+        summed: Sequence[str],
+        instruction: RecordDict,
+        run_id: int,
+        ledger: secagg.AnswerLedger,
+        record: str | None = None,
     ) -> None:
         """Let an app see an instruction, and its arrays be summed; see :meth:`Selection.admit`, as for what is raised.
 
@@ -64,7 +70,15 @@ class Allowed:
         """
         selection = self.selection_of(node)
         run = b"flower run %d" % run_id
-        selection.admit(run, summed, told_arrays(instruction), client=node.client_id, ledger=ledger)
+        selection.admit(
+            run,
+            summed,
+            told_arrays(instruction),
+            client=node.client_id,
+            ledger=ledger,
+            layout=layout_of(instruction),
+            record=record or "",
+        )
 
     def selection_of(self, node: Node) -> Selection:
         """Return what a node's owner says of arrays, or else the mod."""
@@ -110,6 +124,9 @@ class Step:
         private = accepted_plan(told, session.parameters, self._node.budget, self._node.policy)
         if private is None:
             require_counts_that_are_known(session.parameters, self._alarms(session.parameters))
+        self._allowed.selection_of(self._node).admit_offer(
+            (name for name, _ in session.parameters.vectors), () if private is None else (n for n, _ in private.arrays)
+        )
         # Last, because a round that is taken is taken: whatever else is wrong with the offer leaves it open.
         self._admit(message, session.parameters, private)
         return session
@@ -177,6 +194,7 @@ class Step:
             )
         # Once more, now that it is known which of the app's functions will answer: the offer may have named another.
         self._admit(message, session.parameters, private)
+        require_told(plan, instruction)
         self._require_names(plan)
         self._require_arrays(plan, instruction)
         # Records of the app's own: what it changes in place stays what it was told, from which differences are taken.
@@ -241,7 +259,8 @@ class Step:
 
     def _require_arrays(self, plan: Plan, instruction: RecordDict) -> None:
         """Refuse arrays that the node's owner did not name, and others than the run began with."""
-        self._allowed.admit(self._node, plan.selected, instruction, self._context.run_id, self._ledger)
+        run = self._context.run_id
+        self._allowed.admit(self._node, plan.selected, instruction, run, self._ledger, plan.arrays)
 
     def _reply_to(self, message: Message, context: bytes) -> RecordDict:
         """What the app makes of an instruction, or made of it in a session of the same context that was not opened.

@@ -194,6 +194,9 @@ class SecAggExecutor(Executor):
                 spec = alarm_spec(session.parameters.clients)
                 known[ALARM_VECTOR] = (spec.low, spec.high)
             require_counts_that_are_known(session.parameters, known)
+        site.selection.admit_offer(
+            (name for name, _ in session.parameters.vectors), () if private is None else (n for n, _ in private.arrays)
+        )
         # Last, because a round that is taken is taken: whatever else is wrong with the offer leaves it open.
         seat = site.cells.admit(
             asked.cells,

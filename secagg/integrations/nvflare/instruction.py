@@ -19,12 +19,11 @@ from nvflare.apis.dxo import DXO, DataKind, MetaKey
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
-from secagg.integrations.selection import array_digest, digest_of_frozen
+from secagg.integrations.selection import ARRAYS, array_digest, digest_of_frozen
 from secagg.robust import clip_norm
 
 _CONTEXT_LABEL: Final = b"secagg nvflare instruction v1"
 _MAX_DEPTH: Final = 32
-_ARRAYS: Final = "arrays/"
 _NUMBERS: Final = "biufc"
 _INSTRUCTION_FIELDS: Final = frozenset({"task", "kind", "data", "meta", "headers"})
 _PLAN_FIELDS: Final = frozenset({"names", "difference", "weighted"})
@@ -149,7 +148,7 @@ class Plan:
         base = {name: np.asarray(instruction.dxo.data[name]) for name in self.names}
         if unsent := [name for name in self.names if name not in given]:
             notes.append(f"the learner did not return {unsent[0]!r}, which counts as unchanged")
-        plan = secagg.vectors_for(base, clip=1.0, prefix=_ARRAYS)
+        plan = secagg.vectors_for(base, clip=1.0, prefix=ARRAYS)
         if is_difference:
             still = {name: np.zeros(base[name].shape) for name in unsent}
             vectors = plan.pack(given | still)
@@ -183,7 +182,7 @@ class Plan:
 
 def vector_of(name: str) -> str:
     """Return the name of the vector of an array."""
-    return secagg.vector_name(name, _ARRAYS)
+    return secagg.vector_name(name, ARRAYS)
 
 
 def instruction_digest(job: str, instruction: Instruction, plan: Plan) -> bytes:

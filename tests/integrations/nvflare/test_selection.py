@@ -144,7 +144,7 @@ def test_a_server_that_selects_otherwise_in_a_later_round_gets_nothing(tmp_path:
     for number, other in enumerate((["head.weight"], HEADS[::-1]), start=2):
         with pytest.raises(secagg.SessionAbortedError):
             head_sum(network, number, other)
-    assert {sentence.partition("'")[0] for sentence in refusals(network)} == {"this client gave the array "}
+    assert {sentence.partition("'")[0] for sentence in refusals(network)} == {"this client gave arrays of "}
     assert asked(network) == len(SITES)
     head_sum(network, 4)
 
@@ -163,10 +163,7 @@ def test_a_server_that_changes_the_frozen_part_in_a_later_round_gets_nothing(tmp
     with pytest.raises(secagg.SessionAbortedError):
         head_sum(network, 2, model=changed[change])
     (sentence,) = refusals(network)
-    beside = "this client gave the array 'head.weight' in another selection of arrays, or beside others"
-    assert sentence.startswith(
-        beside if change == "missing" else "the arrays beside head.* are not what they were in this run"
-    )
+    assert sentence.startswith("the arrays beside head.* are not what they were in this run")
     assert asked(network) == len(SITES)
 
 
@@ -225,3 +222,16 @@ def test_a_head_in_cells(tmp_path: Path) -> None:
     found = weights(persistor)
     assert all(found[name].tobytes() == MODEL[name].tobytes() for name in ("body.weight", "body.bias"))
     np.testing.assert_allclose(found["head.bias"], 2 * np.mean([step_of(site) for site in names_of(12)]), atol=1e-3)
+
+
+def test_a_selection_that_an_owner_did_not_name_uses_up_no_cell(tmp_path: Path) -> None:
+    """What is summed in a cell is decided once, and an offer that is refused decides nothing."""
+    network = network_in(tmp_path, ["head.*"], names_of(12), "cells_floor = 4\n")
+    settings = SumSettings(cells=Cells(size=4, floor=4))
+    stage, _ = run(network, MODEL | {"body.bias": np.zeros(3)}, only=None, settings=settings)
+    assert stage.panicked
+    assert {sentence.partition(",")[0] for sentence in refusals(network)} == {
+        "the session sums the array 'body.weight'"
+    }
+    stage, _ = run(network, settings=settings)
+    assert not stage.panicked
