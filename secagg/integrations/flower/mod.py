@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Final
 
-from flwr.app import Context, Error, Message
+from flwr.app import Context, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
 import secagg
@@ -131,9 +131,13 @@ class _Mod:
             )
 
     def _in_clear(self, message: Message, context: Context, app: App, node: Node) -> Message:
-        """Have the app answer; the session of another message is out of its sight meanwhile."""
+        """Have the app answer; the session of another message is out of its sight meanwhile.
+
+        Of a node that gives named arrays no array leaves in clear: not these either, which are sums' alone.
+        """
+        selected = self._allowed.selection_of(node).only is not None
         try:
-            if self._allowed.selection_of(node).only is not None:
+            if selected:
                 ledger = ledger_of(node.ledger, context.state)
                 self._allowed.admit(node, (), message.content, context.run_id, ledger)
         except (ParameterError, StoreError) as error:
@@ -145,10 +149,11 @@ class _Mod:
         held = take_session(context.state)
         try:
             with out_of_sight(context.state):
-                return app(message, context)
+                reply = app(message, context)
         finally:
             if held is not None:
                 put_session(context.state, *held)
+        return _without_arrays(reply) if selected and reply.has_content() else reply
 
     def _answer(self, message: Message, context: Context, app: App, node: Node, asked: records.Asked) -> Message:
         held = take_session(context.state)
@@ -171,6 +176,13 @@ class _Mod:
             _LOG.error("secure aggregation: this node refuses (%s): %s", asked.stage, error)
             return _refusal(message, str(error))
         return reply
+
+
+def _without_arrays(reply: Message) -> Message:
+    if arrays := list(reply.content.array_records):
+        _LOG.warning("secure aggregation: the app answered in clear with the ArrayRecords %s; they stay here", arrays)
+        reply.content = RecordDict({name: each for name, each in reply.content.items() if name not in arrays})
+    return reply
 
 
 def _refusal(message: Message, reason: str) -> Message:

@@ -32,6 +32,7 @@ from secagg.integrations.flower import (
     secagg_mod,
 )
 from secagg.integrations.flower.cells import cells_of_run, run_cells
+from secagg.integrations.flower.plan import ModelPlan
 from secagg.privacy import MemoryBudget
 from tests.integrations.flower.support import FakeClock, FakeGrid, refusal, stage
 
@@ -209,7 +210,7 @@ def test_a_server_that_selects_otherwise_in_a_later_round_gets_nothing() -> None
         with pytest.raises(secagg.SessionAbortedError):
             group.play(server_round=server_round, only=other)
     assert len(group.trained) == CLIENTS
-    assert {sentence.partition("'")[0] for sentence in group.refusals()} == {"this client gave the array "}
+    assert {sentence.partition("'")[0] for sentence in group.refusals()} == {"this client gave arrays of "}
     group.grid.apps = apps
     group.play(server_round=4)
 
@@ -229,7 +230,7 @@ def test_a_server_that_selects_for_one_node_otherwise_has_that_node_in_no_sum() 
     assert "are not those that the session was opened for" in sentence
 
 
-@pytest.mark.parametrize("change", ["entry", "order", "missing", "elsewhere", "unreadable"])
+@pytest.mark.parametrize("change", ["entry", "order", "missing", "elsewhere", "divided", "head alone", "unreadable"])
 def test_a_server_that_changes_the_frozen_part_in_a_later_round_gets_nothing(change: str) -> None:
     group = federation(only=["head.*"])
     group.play()
@@ -244,6 +245,12 @@ def test_a_server_that_changes_the_frozen_part_in_a_later_round_gets_nothing(cha
     elif change == "elsewhere":
         # Beside the record that is summed, in another that an app may take for its model.
         content["arrays.more"] = ArrayRecord({"body.weight": Array(np.zeros(BODY, np.float32))})
+    elif change == "divided":
+        # The same arrays in the same order, of which an app that takes one record misses some.
+        items = list(record.items())
+        content = RecordDict({"aside": ArrayRecord(dict(items[:1])), "arrays": ArrayRecord(dict(items[1:]))})
+    elif change == "head alone":
+        content["arrays"] = ArrayRecord({name: record[name] for name in ("head.weight", "head.bias")})
     else:
         record["body.weight"] = Array("float32", BODY, "numpy.ndarray", b"")
     messages = [Message(content, node, "train") for node in group.grid.apps]
@@ -266,7 +273,7 @@ def test_what_a_node_gave_outlives_its_context_in_a_ledger_of_its_owners() -> No
         group.grid.contexts[node] = Context(context.run_id, node, {}, RecordDict(), {})
     with pytest.raises(secagg.SessionAbortedError):
         group.play(server_round=2, only=["head.weight"])
-    assert {sentence.partition("'")[0] for sentence in group.refusals()} == {"this client gave the array "}
+    assert {sentence.partition("'")[0] for sentence in group.refusals()} == {"this client gave arrays of "}
     assert len(group.trained) == CLIENTS
 
 
@@ -289,6 +296,50 @@ def test_an_evaluation_in_clear_is_of_the_runs_body_too() -> None:
     (message, *_) = group.messages(record_of(first_model() | {"body.bias": np.ones(3)}), 3, "evaluate")
     sentence = refusal(group.grid.ask(101, message))
     assert sentence.startswith(OTHERS)
+
+
+def test_no_array_leaves_in_clear() -> None:
+    """What an owner allows to be answered in clear are metrics; the head itself is given to sums alone."""
+    app = ClientApp(mods=[secagg_mod(Node(1), only=["head.*"], clear=["evaluate", "query"])])
+
+    def answer(message: Message, context: Context) -> Message:
+        metrics = MetricRecord({"accuracy": 0.5})
+        return Message(RecordDict({"arrays": record_of(first_model()), "metrics": metrics}), reply_to=message)
+
+    app.evaluate()(answer)
+    app.query()(answer)
+    grid = FakeGrid({101: app})
+    for kind in ("evaluate", "query"):
+        reply = grid.ask(101, Message(RecordDict({"arrays": record_of(first_model())}), 101, kind))
+        assert dict(reply.content.items()) == {"metrics": MetricRecord({"accuracy": 0.5})}
+
+
+@pytest.mark.parametrize("difference", [True, False])
+def test_a_sum_of_an_array_that_the_instruction_has_not_is_refused_before_an_app_runs(
+    difference: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selected = vars(ModelPlan)["selected"].fget
+    monkeypatch.setattr(ModelPlan, "selected", property(lambda self: (*selected(self), "head.none")))
+    group = federation()
+    with pytest.raises(secagg.SessionAbortedError):
+        group.play(difference=difference)
+    assert group.refusals() == {"the session sums the array 'head.none', which the instruction does not have"}
+    assert group.trained == []
+
+
+def test_names_that_are_no_unicode_are_refused_like_others() -> None:
+    group = federation(only=["head.*"])
+
+    def on_request(node: int, message: Message) -> Message:
+        if stage(message) == "masked_input":
+            message.content.array_records["arrays"]["body.\ud800"] = Array(np.zeros(1))
+        return message
+
+    group.grid.on_request = on_request
+    with pytest.raises(secagg.SessionAbortedError):
+        group.play()
+    (sentence,) = group.refusals()
+    assert "are not those that the session was opened for" in sentence
 
 
 def test_an_owner_that_knows_the_model_is_safe_from_the_first_round_on() -> None:
@@ -363,10 +414,25 @@ def test_a_head_in_cells() -> None:
         mean = np.mean([client / 64 for client in outcome.partition.cells[cell]])
         np.testing.assert_allclose(arrays["head.bias"].numpy(), mean, atol=2 * 2.0**-15)
         assert all(arrays[name].data == before[name].data for name in before if name.startswith("body."))
+    assert not group.refusals()
     other = config(cells=Cells(size=4, floor=4), max_dropout=0.2, max_corrupt=0.1, only=["head.bias"])
     with suppress(secagg.SessionAbortedError):
         run_cells(group.grid, group.messages(record_of(first_model()), 2), other, cells, clock=group.clock)
     assert len(group.trained) == 12
+
+
+def test_a_selection_that_an_owner_did_not_name_uses_up_no_cell() -> None:
+    """What is summed in a cell is decided once, and an offer that is refused decides nothing."""
+    group = federation(12, node=lambda client: {"cells": OwnCells(floor=4)}, only=["head.*"])
+    settings = config(cells=Cells(size=4, floor=4), max_corrupt=0.1)
+    wrong = config(cells=Cells(size=4, floor=4), max_corrupt=0.1, only=["head.*", "body.weight"])
+    cells = cells_of_run(wrong)
+    messages = group.messages(record_of(first_model()))
+    with pytest.raises(secagg.SessionAbortedError):
+        run_cells(group.grid, messages, wrong, cells, clock=group.clock)
+    (sentence,) = group.refusals()
+    assert sentence.startswith("the session sums the array 'body.weight', and this client gives head.* only")
+    assert run_cells(group.grid, messages, settings, cells, clock=group.clock).sums.cells == (0, 1, 2)
 
 
 def test_weights_travel_beside_a_head_and_one_alike_weighs_all() -> None:
