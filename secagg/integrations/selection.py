@@ -41,7 +41,7 @@ class Selection:
 
     Attributes:
         only: names or patterns (`*` stands for any characters) of the arrays that may be summed; all others are frozen.
-            None leaves it to the server.
+            Those of one pattern, the first that an array fits, are in one selection. None leaves it to the server.
         frozen: 32 bytes, `frozen_digest` of the one model that the client trains; None takes that of a run's first
             instruction.
 

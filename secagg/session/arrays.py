@@ -279,10 +279,21 @@ def _spec(name: str, array: NDArray[Any], clip: float | Mapping[str, float], bit
 
 
 def _fits(name: object, pattern: str) -> bool:
-    return (
-        isinstance(name, str)
-        and re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
-    )
+    """By the first place of each part: no search goes back, since a server chooses names, and their length."""
+    if not isinstance(name, str):
+        return False
+    first, *parts = pattern.split("*")
+    if not parts:
+        return name == pattern
+    place, end = len(first), len(name) - len(parts[-1])
+    if place > end or not name.startswith(first) or not name.endswith(parts[-1]):
+        return False
+    for part in parts[:-1]:
+        place = name.find(part, place, end)
+        if place < 0:
+            return False
+        place += len(part)
+    return True
 
 
 def _unused(patterns: Collection[str], names: Collection[str]) -> Iterator[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import secagg
@@ -244,6 +247,18 @@ def test_whole_numbers_are_averaged_exactly() -> None:
 def test_a_star_stands_for_any_characters_and_nothing_else_for_any(patterns: list[str], names: list[str]) -> None:
     all_ = ["head.weight", "head.", "ahead.weight", "headxweight", "line\nbreak"]
     assert [name for name in all_ if secagg.name_matches(name, patterns)] == names
+
+
+@given(st.text("ab*\n", max_size=8), st.text("ab*\n", max_size=12))
+def test_patterns_mean_what_an_expression_would(pattern: str, name: str) -> None:
+    expression = ".*".join(re.escape(part) for part in pattern.split("*"))
+    assert secagg.name_matches(name, [pattern]) is (re.fullmatch(expression, name, re.DOTALL) is not None)
+
+
+def test_a_long_name_of_a_servers_is_read_once() -> None:
+    """By an expression, each star but the first multiplied the time by the length: this would be years."""
+    assert not secagg.name_matches("layer.attn.lora_" * 20_000, ["layer*.attn*.lora*layer*attn*lora_B"])
+    assert not secagg.name_matches("abc" * 100_000, ["*a*b*c*a*d"])
 
 
 def test_one_text_is_no_list_of_patterns() -> None:
