@@ -6,18 +6,22 @@ clients are the parties. The label holder gets the sum, and sends the residual b
 each party computes the gradient of its own weights, which it keeps.
 
 A sum without one party, less the sum before it, would be nearly that party's part. So an iteration has all four or no
-sum: each party refuses sessions that release less, and whoever leaves costs that iteration. One that misses a residual
-after the sum leaves its own weights as they are, and the descent goes on.
+sum: each party refuses sessions that release less, and whoever leaves costs that iteration. A residual that only one
+party gets would do the same: of the next sum, less the one before, only that party's part is new. So the context of a
+session names all residuals so far; a party that missed one, got another one or one twice is in no session with the
+others, and asks for what it missed before it joins the next.
 
 **What this does not hide.** The label of everyone, from every party: the sign of the residual is the label. The sum of
 each person's score, from the label holder, and from every party, which has it from residual and label; three parties
 together see the fourth's part. From the server: the sums, in an order that it does not know and that changes (though
 scores that move little can be followed), and tags, by which it counts people, compares parties and knows a person of
 one run in the next. Whoever has the key, every party, can hash an id that it guesses and see whether that person is
-there. A server that gives the label holder other sums spoils the model, and nothing here notices.
+there. A server that gives the label holder other sums spoils the model, or steers it, and nothing here notices. The
+server together with a party sees what the label holder sees; together with two, nothing is promised to the others.
 
-A label holder that lies makes up residuals, which nobody can check: after one that is 0 but for one person, the next
-sum shows how alike everybody is to that person. So the parties trust it to follow the protocol, or take noise.
+A label holder that lies makes up residuals, which nobody can check, and so does any other party that the server helps,
+as all have the key that seals them: after one that is 0 but for one person, the next sum shows how alike everybody is
+to that person. So the parties trust each other to follow the protocol, or take noise.
 
 **And sums of the same people under changing weights add up.** Scores are linear in the features, so the sums of as many
 iterations as there are features can fix all features up to one linear map, and whoever knows some people wholly solves
@@ -73,7 +77,7 @@ class Party:
         self.ledger = secagg.MemoryLedger()  # a process that does not live as long: secagg.store.answers
         # Over all that is ever made of these columns; privacy.FileBudget outlives the process.
         self.budget = plan and privacy.MemoryBudget(plan.epsilon, plan.delta, client=number)
-        self.residuals = {}
+        self.residuals, self.history = {}, b""
 
     def meet(self, common, batch):
         """Begin with the people that all have, as the server says; a quarter of them, by the key, is for the test."""
@@ -98,9 +102,9 @@ class Party:
         return self.order(self.test, TEST) if iteration == TEST else self.order(self.people, iteration)[: self.batch]
 
     def about(self, iteration):
-        """What a session of these people says that it is, for who has the key: its context."""
+        """What a session of these people says that it is, after these residuals, for who has the key: its context."""
         people = keyed(self.key, b"people", b"".join(self.asked(iteration)))
-        return f"vertical regression, {iteration}, ".encode() + people
+        return f"vertical regression, {iteration}, ".encode() + people + keyed(self.key, b"history", self.history)
 
     def columns(self, tags):
         """Own features of these people, each of mean 0 and deviation 1 over those in training."""
@@ -146,12 +150,23 @@ class Party:
         """What seals a residual from the server, for one iteration."""
         return SecretBox(keyed(self.key, b"residual", iteration.encode(), SecretBox.KEY_SIZE))
 
+    def follow(self, sealed):
+        """Descend by the residuals that this party does not have yet, in the order in which the server has them."""
+        for iteration in sealed:
+            if iteration not in self.residuals:
+                self.step(sealed[iteration], iteration)
+
     def step(self, sealed, iteration):
-        """Descend by the residual; raises CryptoError for one of another iteration, or of the server's making."""
-        residual = self.residuals[iteration] = np.frombuffer(self.box(iteration).decrypt(sealed))
+        """Descend by a residual, once; raises CryptoError for one of another iteration, or of the server's making."""
+        if iteration in self.residuals:
+            raise ValueError(f"the residual of {iteration} came already")
+        opened = self.box(iteration).decrypt(sealed)
+        residual = np.frombuffer(opened)
         slope = self.columns(self.asked(iteration)).T @ residual / self.batch + RIDGE / len(self.people) * self.weights
         self.speed = MOMENTUM * self.speed - RATE * slope
         self.weights = self.weights + self.speed
+        self.residuals[iteration] = residual
+        self.history = keyed(self.key, b"step", self.history + keyed(self.key, b"name", iteration.encode()) + opened)
 
 
 class LabelHolder(Party):
@@ -228,7 +243,7 @@ class Server:
         return len(PARTIES) * self.plan.decode(session.result, parameters=session.parameters).mean["scores"]
 
 
-def train(tables, labels, *, iterations=ITERATIONS, batch=None, epsilon=None, leaves=None, missed=(), key=None):
+def train(tables, labels, *, iterations=ITERATIONS, batch=None, epsilon=None, leaves=None, key=None):
     """Return parties and server after the descent; here all of them are in this process.
 
     Args:
@@ -238,7 +253,6 @@ def train(tables, labels, *, iterations=ITERATIONS, batch=None, epsilon=None, le
         batch: people in an iteration; None for all.
         epsilon: of the noise over all iterations; None for none.
         leaves: iteration to (round, party) of those that leave in it.
-        missed: (iteration, party) of those that miss its residual.
         key: agreed among the parties, by a channel that is not the server's; None draws one.
     """
     key = key or secrets.token_bytes(32)
@@ -269,10 +283,9 @@ def train(tables, labels, *, iterations=ITERATIONS, batch=None, epsilon=None, le
         scores = server.sum(parties, iteration, (leaves or {}).get(number, ()))
         if scores is None:
             continue  # nobody moves; the next iteration has new keys, and one more chance
-        sealed = server.sealed[iteration] = holder.residual(scores, iteration)
+        server.sealed[iteration] = holder.residual(scores, iteration)
         for party in parties.values():
-            if (number, party.number) not in missed:
-                party.step(sealed, iteration)
+            party.follow(server.sealed)
     return parties, server
 
 
@@ -360,7 +373,7 @@ def main():
     parties, server = train(
         *(tables, labels),
         **{"iterations": iterations, "batch": given.batch, "epsilon": given.epsilon},
-        **{"leaves": leaves, "missed": [(7, 2), (15, 3)]},
+        leaves=leaves,
     )
     if given.epsilon:
         print(server.plan.statement)
