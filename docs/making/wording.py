@@ -27,6 +27,7 @@ _REFERENCE: Final = re.compile(r":(?:meth|func|class|mod|attr|data):`~?([^`]+)`|
 
 _SENT_TO: Final = re.compile(r"\b(?:[Ss]ee|those\s+of|as\s+for|as\s+of|what)\s+(?::\w+:)?`([\w.]+)`")
 _MADE_ELSEWHERE: Final = re.compile(r"\b[Mm]ade by (?::\w+:)?`")
+_OF_ALL: Final = re.compile(r"\b([Ee]very|[Ee]ach|[Aa]ny)\s+(method|call)\s+raises\b|\b[Aa]ll\s+methods\s+raise\b")
 
 # A first sentence that begins so says what is made, or is the name of it.
 _TELLS: Final = re.compile(
@@ -95,8 +96,10 @@ def references(text: str) -> list[str]:
 
 
 def errors_in(text: str) -> list[str]:
-    """Errors that a class names anywhere: it may say once what all of its methods raise."""
-    return re.findall(r"\b[A-Z]\w*Error\b", text)
+    """Errors that a class says all of its methods raise, in a paragraph about every method; what its Raises lists is
+    its constructor's."""
+    said = (part for part in text.split("\n\n") if _OF_ALL.search(part))
+    return [error for part in said for error in re.findall(r"\b[A-Z]\w*Error\b", part)]
 
 
 def sent_to(text: str) -> list[str]:

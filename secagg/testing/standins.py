@@ -176,6 +176,9 @@ class Crowd:
         Args:
             sharer: the real client.
             response: its answer to the request for shares.
+
+        Raises:
+            ParameterError: another message.
         """
         message = decode_client_message(response)
         if not isinstance(message, ShareKeysResponse):

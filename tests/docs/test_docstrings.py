@@ -123,6 +123,20 @@ ENTRY = "\n\nArgs:\n    x: in bytes."
         (function(f"Do it.{ENTRY}", body="raise WrongError"), ": raises WrongError, which it does not list"),
         (function(f"Do it.{ENTRY}", body="_helper(x)"), ": raises WrongError, which it does not list"),
         (
+            function(f"Do it.{ENTRY}\n\nRaises:\n    Exception: anything.", body="_helper(x)"),
+            ": raises WrongError, which it does not list",
+        ),
+        (
+            'class C:\n    """A thing.\n\n    Raises:\n        WrongError: made so.\n    """\n'
+            '    def m(self) -> None:\n        """Do it."""\n        raise WrongError',
+            ".m: raises WrongError, which it does not list",
+        ),
+        (
+            'class C:\n    """A thing, beside WrongError."""\n    def m(self) -> None:\n        """Do it."""\n'
+            "        raise WrongError",
+            ".m: raises WrongError, which it does not list",
+        ),
+        (
             function("Do it.\n\nRaises:\n    OddError: never.", "f() -> None"),
             ": raises OddError, which is no class here",
         ),
@@ -184,7 +198,8 @@ def test_a_source_is_asked_for_where_something_is_computed(tmp_path: Path) -> No
         function(f"Do it.{ENTRY}"),
         function(f"Say whether it is.{ENTRY}\n\nReturns:\n    True when it is.", "f(x: int) -> bool"),
         function(f"Do it.{ENTRY}\n\nRaises:\n    WrongError: x is below 0.", body="_helper(x)"),
-        function(f"Do it.{ENTRY}\n\nRaises:\n    Exception: anything.", body="_helper(x)"),
+        'class C:\n    """A thing. Every method raises WrongError when it fails."""\n    def m(self) -> None:\n'
+        '        """Do it."""\n        raise WrongError',
         function(f"Do it.{ENTRY}", body="try:\n    _helper(x)\nexcept WrongError:\n    pass"),
         function("Return it, float64 (d,).", "f() -> NDArray[np.float64]"),
         function("Do it.\n\nArgs:\n    x, y: two bounds.", "f(x: int, y: int) -> None"),
