@@ -290,10 +290,12 @@ for offered in (fewer, another):
 #
 # The server, and everybody who reads the result, learns the sum and who is in it. No
 # message tells more about one hospital, although the server lies and one hospital
-# leaves. But **the sum itself tells something**: whoever knows the counts of four
-# hospitals subtracts them and has the fifth. Against that only noise helps, in [a
-# histogram with privacy](histogram.ipynb). And a hospital that sends wrong counts
-# spoils the sum, and no mask shows it: [under attack](under_attack.ipynb).
+# leaves, as long as none of the others sides with the server: that is what
+# `max_corrupt=0.0` says, and six could bear one. But **the sum itself tells
+# something**: whoever knows the counts of four hospitals subtracts them and has the
+# fifth. Against that only noise helps, in [a histogram with privacy](histogram.ipynb).
+# And a hospital that sends wrong counts spoils the sum, and no mask shows it: [under
+# attack](under_attack.ipynb).
 #
 # Next, take the loop into your own transport: [embedding](../embedding.md) has a host's
 # duties. Or let others move the bytes: [in Flower](flower.ipynb), or the

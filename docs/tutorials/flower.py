@@ -261,9 +261,10 @@ plt.show()
 #
 # - The server learned a mean in each round, how many examples there were in all, and
 #   who took part. It learned no node's model and no node's example count.
-# - It was trusted to follow the protocol. Against one that lies give nodes keys and a
-#   roster ([settings of a node](../flower.md#the-nodes-settings)), and remember that
-#   whoever writes the app reads what the nodes read.
+# - It was trusted to follow the protocol, and every node not to side with it
+#   (`max_corrupt=0.0`). Against one that lies give nodes keys and a roster ([settings
+#   of a node](../flower.md#the-nodes-settings)), and remember that whoever writes the
+#   app reads what the nodes read.
 # - A mean tells something about those who are in it: `SecAggConfig(privacy=...)` adds
 #   noise, and nodes count it ([differential
 #   privacy](../flower.md#differential-privacy); what it means: [a histogram with

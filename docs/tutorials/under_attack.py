@@ -255,10 +255,12 @@ for client, masked in answers.items():
 
 # %% [markdown]
 # Before anybody reveals anything, each client signs the list that it was shown, and
-# reveals only to a list that enough others have signed: four of five here, so that two
-# lists never have enough.
+# reveals only to a list that at least `threshold` have signed, itself among them: three
+# of five here. Two lists never have so many, since nobody signs both; a client that does,
+# on the server's side, is what `max_corrupt` is for, which is none here.
 
 # %%
+assert 2 * parameters.threshold > len(cohort)
 for fork, told in ((everybody, (1, 2, 3, 5)), (without_5, (4,))):
     fork.close_round()
     for client in told:
