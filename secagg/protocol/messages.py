@@ -48,9 +48,10 @@ def deals_signed(parameters: SessionParameters) -> bool:
 
 
 class Round(Enum):
-    """The five rounds of every session; the values are the keys of `simulate(dropouts=...)` and of reports.
+    """The rounds of a session; the values are the keys of `simulate(dropouts=...)` and of reports.
 
-    A sixth one, DISCLOSURE, is there only after complaints and instead of those behind it.
+    Five in the active model, four in the semi-honest one, which has no CONSISTENCY_CHECK; DISCLOSURE is there only
+    after complaints, and instead of those behind it.
     """
 
     ADVERTISE_KEYS = "advertise_keys"

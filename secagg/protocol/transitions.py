@@ -45,7 +45,7 @@ class ClientPhase(Enum):
     MASKED_INPUT = "masked_input"
     """The shares that were sealed for it; it answers with the masked input (§6.4)."""
     DISCLOSURE = "disclosure"
-    """After its own complaint, the request for keys of pairs that somebody complained about (§6.8)."""
+    """After its own complaint, the request for keys of pairs that it complained about (§6.8)."""
     CONSISTENCY_CHECK = "consistency_check"
     """In the active model, the set of contributors, which it signs (§6.5)."""
     UNMASKING = "unmasking"

@@ -34,6 +34,9 @@ def test_the_figures_are_those_of_the_session() -> None:
 def test_the_session_is_what_the_page_says_in_words() -> None:
     assert TRANSCRIPT.parameters.threshold == 4
     assert TRANSCRIPT.parameters.clients == 7
+    # Two lists never have enough signatures, unless a client signs both.
+    corrupt = [c for c in range(7) if 2 * TRANSCRIPT.parameters.threshold > TRANSCRIPT.parameters.clients + c]
+    assert corrupt == [0]
     assert dict(LEAVE) == {3: Round.MASKED_INPUT, 6: Round.CONSISTENCY_CHECK}
     assert [passed.dropped for passed in TRANSCRIPT.rounds] == [(), (), (3,), (6,), ()]
     contributors = TRANSCRIPT.result.contributors

@@ -54,6 +54,23 @@ def test_a_situation_is_what_the_calculator_chooses(row: list[str]) -> None:
     assert said == [graph.kind.value, str(graph.degree), str(chosen.threshold), str(chosen.may_leave)]
 
 
+def test_of_five_clients_one_leaves_or_two_are_corrupt() -> None:
+    def borne(corrupt: float, dropout: float) -> bool:
+        try:
+            SessionParameters.choose(
+                clients=5, vectors=VECTORS, threat_model="active", max_corrupt=corrupt, max_dropout=dropout
+            )
+        except ParameterError:
+            return False
+        return True
+
+    one, two, three = 0.2, 0.4, 0.6
+    assert borne(0.0, one)
+    assert borne(two, 0.0)
+    assert not any((borne(0.0, two), borne(three, 0.0), borne(one, one)))
+    assert "of five clients one may leave\n*or* two be corrupt, and not even one of each" in PAGE
+
+
 @pytest.mark.parametrize("row", table("Vectors and weights"), ids=" ".join)
 def test_an_entry_travels_with_the_bits_of_the_table(row: list[str]) -> None:
     bits, clients, weight, travels = map(int, row)
