@@ -11,8 +11,10 @@ import typer
 
 from docs.making import errors
 from docs.making.errors import ROOT, SPECIFICATION, errors_page, expected, remedies, rules, with_row_anchors
-from secagg import ClientPolicy
+from secagg import AbortReason, ClientPolicy, ClientSession, DecodeError, Integers, ServerSession, SessionParameters
 from secagg.cli.main import application
+from secagg.protocol.messages import Abort
+from secagg.wire.codec import decode_client_message
 
 PAGE = errors_page()
 SPECIFICATION_TEXT = (ROOT / SPECIFICATION).read_text(encoding="utf-8")
@@ -119,3 +121,29 @@ def test_bounds_of_a_policy_that_texts_name_exist() -> None:
     }
     assert len(named) > 5
     assert [name for name in named if not hasattr(ClientPolicy(), name)] == []
+
+
+def test_a_client_that_gets_garbage_leaves_for_a_reason_that_the_page_names() -> None:
+    parameters = SessionParameters.choose(clients=[1, 2, 3], vectors={"x": Integers(0, 1, length=1)}, context=b"")
+    client = ClientSession(ServerSession(parameters).offer, 1)
+    with pytest.raises(DecodeError):
+        client.receive(b"garbage")
+    notice = client.abort_notice()
+    assert notice is not None
+    message = decode_client_message(notice)
+    assert isinstance(message, Abort)
+    assert message.reason is AbortReason.PEER_SENT_MALFORMED_MESSAGE
+    assert message.reason.value in note("S06")
+
+
+def test_commands_that_end_with_1_without_an_error_are_named() -> None:
+    files = (ROOT / "secagg" / "cli").rglob("*.py")
+    ending = {file.stem for file in files if "raise typer.Exit(" in file.read_text(encoding="utf-8")}
+    assert len(ending) > 3
+    # A simulation without a sum is a session without one, which is said first.
+    assert [stem for stem in ending - {"simulate"} if not re.search(rf"`[^`]*\b{stem}\b[^`]*`", note("1"))] == []
+
+
+def note(each: str) -> str:
+    """What the page says of one id in particular."""
+    return next(group.each[each] for group in remedies() if each in group.each)
