@@ -21,10 +21,11 @@ demo-web: $(STAMP)
 screenshots: $(STAMP)
 	$(BIN)/python -m tests.screenshots
 
-# The documentation site, in build/site: a dead link, anchor or name fails. Material's notice of its successor is no warning.
+# The documentation site, in build/site: a dead link, anchor or name fails. Not quiet, which would let warnings pass;
+# Material's notice of its successor is none.
 docs: $(STAMP)
 	$(BIN)/python -m docs.making.docstrings
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # For every commit: lint, types and the tests of the core, without those that search long.
 CORE := $(addprefix tests/,protocol session parameters crypto encoding masking wire test_layering.py test_architecture.py \

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -149,9 +151,57 @@ def test_the_last_look_finds_dead_links_anchors_and_other_hosts(tmp_path: Path) 
         '<link rel="stylesheet" href="a/none.css"><link rel="canonical" href="https://example.org">'
     )
     (tmp_path / "a" / "b.html").write_text('<p id="there"></p><a href="../index.html"><img src="data:,"></a>')
+    (tmp_path.parent / "beside.html").touch()
+    (tmp_path / "outside.html").write_text(f'<a href="../beside.html">x</a><a href="{tmp_path}/index.html">x</a>')
     assert list(faults(tmp_path)) == [
         "index.html links to 'a/b.html#gone', and a/b.html has no such anchor",
         "index.html links to 'a/none.css', which is not in the site",
         "index.html links to 'c.html', which is not in the site",
         "index.html loads https://example.org/x.js, which is of another host",
+        "outside.html links to '../beside.html', which is not in the site",
+        f"outside.html links to '{tmp_path}/index.html', which is not in the site",
     ]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img src="data:," srcset="data:;base64,AA 1x, URL 2x">',
+        '<video poster="URL"></video>',
+        '<audio src="URL"></audio>',
+        '<embed src="URL">',
+        '<input type="image" src="URL">',
+        '<p style="background: url(URL)"></p>',
+        '<style>@import "URL";</style>',
+        "<style>p { background: url('URL') }</style>",
+        '<svg><image href="URL"/></svg>',
+        '<meta http-equiv="refresh" content="0; url=URL">',
+        '<script>fetch("URL")</script>',
+        '<link rel="preload stylesheet" href="URL">',
+    ],
+)
+@pytest.mark.parametrize("url", ["https://example.org/x", "//example.org/x"])
+def test_whatever_makes_a_browser_ask_another_host_is_found(tmp_path: Path, html: str, url: str) -> None:
+    (tmp_path / "index.html").write_text(html.replace("URL", url))
+    assert list(faults(tmp_path)) == [f"index.html loads {url}, which is of another host"]
+
+
+def test_style_sheets_and_diagrams_ask_no_other_host(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("/* url(https://example.org/b) */ p { background: url(https://example.org/c) }")
+    (tmp_path / "index.html").write_text('<pre class="mermaid"></pre><p class="mermaid"></p>')
+    assert list(faults(tmp_path)) == [
+        "a.css loads https://example.org/c, which is of another host",
+        "index.html has a diagram of mermaid, which the theme draws with a program of another host",
+    ]
+
+
+def test_what_is_only_a_warning_fails_make_docs(tmp_path: Path) -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs:")[2].partition("\n\n")[0]
+    (line,) = [line for line in recipe.splitlines() if "-m mkdocs" in line]
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Start\n[x](none.md)\n")
+    (tmp_path / "mkdocs.yml").write_text(f"site_name: x\nstrict: {load_config(str(ROOT / 'mkdocs.yml')).strict!s}\n")
+    words = [sys.executable, "-m", *line.partition("-m ")[2].split()]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "'none.md'" in done.stderr
