@@ -16,7 +16,7 @@ from typing import Final
 
 from release.checks import ReleaseError, git, refusals, version_of
 from release.generated import differences
-from release.packages import build, check, smoke_test, write_sums
+from release.packages import SUMS, build, check, require_empty, smoke_test, write_sums
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None, tree: Path = ROOT) -> int:
     parser.add_argument("--tag", action="store_true", help="tag the commit at the end; signed if git's tag.gpgSign is")
     chosen = parser.parse_args(arguments)
     try:
+        out = (chosen.out or tree / "build" / "release" / version_of(tree)).absolute()
+        if not chosen.check:
+            require_empty(out)
         found = refusals(tree)
         if not found:
             with tempfile.TemporaryDirectory() as directory:
@@ -39,29 +42,31 @@ def main(arguments: Sequence[str] | None = None, tree: Path = ROOT) -> int:
         for sentence in found:
             _said(sentence)
         if not found and not chosen.check:
-            _release(tree, chosen.out, tag=chosen.tag)
+            _release(tree, out, tag=chosen.tag)
     except ReleaseError as error:
         _said(str(error))
         return 1
     return 1 if found else 0
 
 
-def _release(tree: Path, out: Path | None, *, tag: bool) -> None:
+def _release(tree: Path, out: Path, *, tag: bool) -> None:
     version = version_of(tree)
-    out = (out or tree / "build" / "release" / version).absolute()
-    with tempfile.TemporaryDirectory() as directory:
-        clone = Path(directory) / "secagg"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # What is not tried yet, or fails, never lies where somebody uploads from: the folder gets its name at the end.
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".") as directory:
+        clone, made = Path(directory) / "secagg", Path(directory) / "packages"
         git(tree, "clone", "--quiet", "--no-hardlinks", str(tree), str(clone))
         _said("building")
-        packages = build(clone, out)
-    _said("checking and trying")
-    check(packages)
-    smoke_test(packages, version)
-    sums = write_sums(packages)
-    if tag:
+        packages = build(clone, made)
+        _said("checking and trying")
+        check(packages)
+        smoke_test(packages, version)
+        write_sums(packages)
+        made.rename(out)
+    if tag and not git(tree, "tag", "--list", f"v{version}"):
         git(tree, "tag", "--annotate", f"v{version}", "--message", f"secagg {version}")
-    for path in (*packages, sums):
-        sys.stdout.write(f"{path}\n")
+    for path in (*packages, made / SUMS):
+        sys.stdout.write(f"{out / path.name}\n")
 
 
 def _said(sentence: str) -> None:

@@ -7,13 +7,18 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 CHANGELOG: Final = "CHANGELOG.md"
+MAIN: Final = ("refs/heads/main", "refs/remotes/origin/main")
+"""Of one of these a released commit is part."""
 _VERSION: Final = re.compile(r'^__version__ = "(.*)"$', re.MULTILINE)
 _HEADING: Final = re.compile(r"^## (?P<name>\S+)(?: \((?P<date>.*)\))?$", re.MULTILINE)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_FIRST_ZONE: Final = timezone(timedelta(hours=14))
 _WHEEL: Final = re.compile(r"\bsecagg(?:_vectors)?-(\d[0-9a-z.]*)-py3")
 
 
@@ -36,7 +41,8 @@ def version_of(tree: Path) -> str:
 def refusals(tree: Path) -> list[str]:
     """Return every reason against a release that a look at the tree shows, in sentences; none if there is none."""
     version = version_of(tree)
-    return [*_uncommitted(tree), *_other_versions(tree, version), *_changes(tree, version), *_tagged(tree, version)]
+    looks = (_elsewhere(tree), _uncommitted(tree), _other_versions(tree, version), _changes(tree, version))
+    return [*chain(*looks), *_tagged(tree, version)]
 
 
 def git(tree: Path, *words: str) -> str:
@@ -55,6 +61,11 @@ def status(tree: Path) -> list[str]:
     """Return the files that are not as the last commit has them, those that git does not know included."""
     lines = git(tree, "-c", "core.quotepath=off", "status", "--porcelain", "--untracked-files=all").splitlines()
     return [line[3:] for line in lines]
+
+
+def _elsewhere(tree: Path) -> Iterator[str]:
+    if not git(tree, "for-each-ref", "--contains", "HEAD", *MAIN):
+        yield "the last commit is not part of main, which releases are made of; merge it there first"
 
 
 def _uncommitted(tree: Path) -> Iterator[str]:
@@ -103,17 +114,24 @@ def _changes(tree: Path, version: str) -> Iterator[str]:
     elif found["name"] != version:
         yield f'the first heading of {CHANGELOG} is "{found.group()}"; turn it into {wanted}'
     else:
-        yield from _undated(found["date"], wanted)
+        committed = date.fromisoformat(git(tree, "log", "-1", "--format=%cs").strip())
+        yield from _undated(found["date"] or "", wanted, committed)
 
 
-def _undated(said: str | None, wanted: str) -> Iterator[str]:
+def _undated(said: str, wanted: str, committed: date) -> Iterator[str]:
     try:
-        day = date.fromisoformat(said or "")
+        day = date.fromisoformat(said if _DAY.fullmatch(said) else "")
     except ValueError:
         yield f"the first heading of {CHANGELOG} has no date; make it {wanted}"
         return
-    if day > datetime.now(UTC).date():
+    # Wherever on earth a release is made, and was committed.
+    if day > datetime.now(_FIRST_ZONE).date():
         yield f"the first heading of {CHANGELOG} has the date {day}, which has not come; give the day of the release"
+    if day < committed:
+        yield (
+            f"the first heading of {CHANGELOG} has the date {day}, and the last commit is of {committed}; give the day "
+            "of the release"
+        )
 
 
 def _tagged(tree: Path, version: str) -> Iterator[str]:

@@ -27,6 +27,16 @@ assert np.allclose(result.vectors["update"], 1.0, atol=1e-3)
 """A program of a user, which fails unless the library sums."""
 
 
+def require_empty(out: Path) -> None:
+    """Refuse a folder with files.
+
+    Raises:
+        ReleaseError: it has some already.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise ReleaseError(f"{out} has files already; name an empty folder, so that one release is in it")
+
+
 def build(tree: Path, out: Path, *options: str) -> list[Path]:
     """Build the wheel out of the source distribution, and the wheel of the vectors; returns all three.
 
@@ -38,8 +48,7 @@ def build(tree: Path, out: Path, *options: str) -> list[Path]:
     Raises:
         ReleaseError: the folder has files already, or a package cannot be built.
     """
-    if out.is_dir() and any(out.iterdir()):
-        raise ReleaseError(f"{out} has files already; name an empty folder, so that one release is in it")
+    require_empty(out)
     command = (sys.executable, "-m", "build", "--outdir", str(out), *options)
     run(*command, str(tree))
     run(*command, "--wheel", str(tree / "protocol_specs" / "vectors"))

@@ -17,6 +17,7 @@ from release.checks import ReleaseError, git, refusals, version_of
 
 ROOT: Final = Path(__file__).parents[2]
 VERSION: Final = secagg.__version__
+TODAY: Final = datetime.now(UTC).astimezone().date()
 # All that is looked at, as it is in this repository.
 PARTS: Final = (
     "secagg/__init__.py",
@@ -37,8 +38,8 @@ def tree(tmp_path: Path) -> Path:
     for part in PARTS:
         (root / part).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / part, root / part)
-    (root / "CHANGELOG.md").write_text(f"# Changes\n\n## {VERSION} (2026-01-31)\n\n### Added\n\n- Everything.\n")
-    git(root, "init", "--quiet")
+    (root / "CHANGELOG.md").write_text(f"# Changes\n\n## {VERSION} ({TODAY})\n\n### Added\n\n- Everything.\n")
+    git(root, "init", "--quiet", "--initial-branch", "main")
     commit(root)
     return root
 
@@ -95,6 +96,11 @@ WRONG: Final = {
         f'has no date; make it "## {VERSION} (YYYY-MM-DD)"',
     ),
     "nonsense for a date": (change("CHANGELOG.md", r"\(.*\)", "(2026-13-40)"), "has no date"),
+    "another calendar": (change("CHANGELOG.md", r"\(.*\)", "(2026-W49-2)"), "has no date"),
+    "long ago": (
+        change("CHANGELOG.md", r"\(.*\)", "(2020-01-31)"),
+        "has the date 2020-01-31, and the last commit is of ",
+    ),
     "tomorrow": (
         change("CHANGELOG.md", r"\(.*\)", f"({(datetime.now(UTC) + timedelta(days=2)).date()})"),
         "which has not come; give the day of the release",
@@ -128,6 +134,20 @@ def test_a_dirty_tree_is_refused(tree: Path, apply: Callable[[Path], object], na
     apply(tree)
     (found,) = refusals(tree)
     assert found == f"{named} the last commit has it; commit it, or take it away"
+
+
+def test_a_commit_outside_main_is_refused(tree: Path) -> None:
+    git(tree, "checkout", "--quiet", "-b", "feature")
+    assert refusals(tree) == []  # the same commit
+    change("CHANGELOG.md", "Everything", "All")(tree)
+    commit(tree)
+    outside = ["the last commit is not part of main, which releases are made of; merge it there first"]
+    assert refusals(tree) == outside
+    git(tree, "branch", "--quiet", "--delete", "--force", "main")
+    assert refusals(tree) == outside
+    git(tree, "update-ref", "refs/remotes/origin/main", "HEAD")  # as in a clone that checks out one commit
+    git(tree, "checkout", "--quiet", "--detach")
+    assert refusals(tree) == []
 
 
 def test_what_git_is_told_to_ignore_is_not_dirt(tree: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 from pathlib import Path
@@ -40,17 +41,15 @@ def test_checksums_are_those_of_the_files(tmp_path: Path) -> None:
     assert sums.read_text() == "".join(f"{hashlib.sha256(f.name.encode()).hexdigest()}  {f.name}\n" for f in files)
 
 
-@pytest.mark.parametrize("tag", [False, True])
-def test_a_tag_is_made_only_if_asked(
-    tag: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tree, out = tmp_path / "tree", tmp_path / "out"
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository that nothing is against, whose build is one file."""
+    tree = tmp_path / "tree"
     (tree / "secagg").mkdir(parents=True)
     (tree / "secagg" / "__init__.py").write_text(f'__version__ = "{VERSION}"\n')
     git(tree, "init", "--quiet")
     git(tree, "add", "--all")
     git(tree, "commit", "--quiet", "--message", "All of it")
-    done: list[str] = []
 
     def built(clone: Path, where: Path) -> list[Path]:
         assert (clone / "secagg" / "__init__.py").is_file()
@@ -62,6 +61,16 @@ def test_a_tag_is_made_only_if_asked(
     monkeypatch.setattr(command, "refusals", lambda _: [])
     monkeypatch.setattr(command, "differences", lambda _: iter(()))
     monkeypatch.setattr(command, "build", built)
+    monkeypatch.setattr(command, "check", lambda _: None)
+    monkeypatch.setattr(command, "smoke_test", lambda *_: None)
+    return tree
+
+
+@pytest.mark.parametrize("tag", [False, True])
+def test_a_tag_is_made_only_if_asked(
+    tag: bool, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, done = tmp_path / "out", list[str]()
     monkeypatch.setattr(command, "check", lambda _: done.append("checked"))
     monkeypatch.setattr(command, "smoke_test", lambda *_: done.append("tried"))
     assert command.main(["--out", str(out), *(["--tag"] if tag else [])], tree) == 0
@@ -70,15 +79,43 @@ def test_a_tag_is_made_only_if_asked(
     assert capsys.readouterr().out.splitlines() == [str(out / "a.whl"), str(out / SUMS)]
 
 
-def test_with_check_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "Nothing")
-    monkeypatch.setattr(command, "refusals", lambda _: [])
-    monkeypatch.setattr(command, "differences", lambda _: iter(()))
+def test_what_is_tagged_already_may_be_built_again(tree: Path, tmp_path: Path) -> None:
+    assert command.main(["--out", str(tmp_path / "out"), "--tag"], tree) == 0
+    assert command.main(["--out", str(tmp_path / "again"), "--tag"], tree) == 0
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == [SUMS, "a.whl"]
+
+
+@pytest.mark.parametrize("end", [ReleaseError("the wheel does not sum"), KeyboardInterrupt()])
+def test_what_failed_or_was_interrupted_leaves_nothing_to_upload(
+    end: BaseException, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise end
+
+    out = tmp_path / "folder" / "out"
+    monkeypatch.setattr(command, "smoke_test", fails)
+    with contextlib.suppress(KeyboardInterrupt):
+        assert command.main(["--out", str(out), "--tag"], tree) == 1
+    assert list(out.parent.iterdir()) == []
+    assert git(tree, "tag", "--list") == ""
+    monkeypatch.setattr(command, "smoke_test", lambda *_: None)
+    assert command.main(["--out", str(out)], tree) == 0
+
+
+def test_a_folder_with_files_is_refused_before_any_work(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old.whl").touch()
+    monkeypatch.setattr(command, "differences", lambda _: pytest.fail("made anew"))
+    assert command.main(["--out", str(tmp_path)], tree) == 1
+    assert "has files already; name an empty folder" in capsys.readouterr().err
+
+
+def test_with_check_nothing_is_built(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "build", lambda *_: pytest.fail("built"))
-    assert command.main(["--check"], tmp_path) == 0
+    assert command.main(["--check"], tree) == 0
     monkeypatch.setattr(command, "differences", lambda _: iter(["the vectors are not what is generated"]))
-    assert command.main([], tmp_path) == 1
+    assert command.main([], tree) == 1
 
 
 @pytest.mark.packages
