@@ -38,6 +38,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Brings the pages of the repository, those that code writes, and the files that pages link to."""
     repository = _links.repository = Repository()
     shown: dict[str, str] = {}
+    _remove_ignored(files, config.docs_dir, repository)
 
     def add(place: str, content: str | bytes | Path) -> None:
         if isinstance(content, Path):
@@ -63,6 +64,13 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for place, content in shown_files(repository, _links.sources()):
         add(place, content)
     return files
+
+
+def _remove_ignored(files: Files, docs_dir: str, repository: Repository) -> None:
+    """mkdocs takes whatever lies below docs/, keys and notes among it."""
+    for file in [*files]:
+        if file.src_dir == docs_dir and DOCS + file.src_uri not in repository.files:
+            files.remove(file)
 
 
 def _written(repository: Repository) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+
+import pathspec
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = "docs/"
@@ -34,10 +38,22 @@ class Repository:
 
     @cached_property
     def files(self) -> frozenset[str]:
-        """Paths from the root, with "/" between."""
+        """Paths from the root, with "/" between.
+
+        Raises:
+            RuntimeError: git has the files, and does not say which.
+        """
+        # A source distribution may lie in somebody else's repository, which git would answer for.
+        known = (self.root / ".git").exists() and shutil.which("git") is not None
+        listed = self._versioned() if known else _unignored(self.root)
+        return frozenset(path for path in listed if (self.root / path).is_file())
+
+    def _versioned(self) -> list[str]:
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True).stdout  # noqa: S603
-        return frozenset(path for path in listed.split("\0") if path and (self.root / path).is_file())
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise RuntimeError(f"git does not say which files {self.root} has: {done.stderr.strip()}")
+        return [path for path in done.stdout.split("\0") if path]
 
     @cached_property
     def directories(self) -> frozenset[str]:
@@ -66,6 +82,18 @@ class Repository:
         if f"{path}/README.md" in self.pages:
             return self.pages[f"{path}/README.md"]
         return f"{FILES}/{path}.md" if path in self.files or path in self.directories else None
+
+
+def _unignored(root: Path) -> Iterator[str]:
+    """All files where there is no git, but those that .gitignore names."""
+    rules = root / ".gitignore"
+    lines = rules.read_text(encoding="utf-8").splitlines() if rules.is_file() else []
+    ignored = pathspec.GitIgnoreSpec.from_lines(lines)
+    for place, directories, names in os.walk(root):
+        here = Path(place).relative_to(root)
+        below = {name: (here / name).as_posix() for name in (*directories, *names)}
+        directories[:] = [name for name in directories if name != ".git" and not ignored.match_file(f"{below[name]}/")]
+        yield from (below[name] for name in names if not ignored.match_file(below[name]))
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -12,7 +12,9 @@ from typing import Final
 import pytest
 from markdown import Markdown
 from mkdocs.config.base import load_config
+from mkdocs.structure.files import File, Files
 
+from docs.making import hooks
 from docs.making.api import api_pages
 from docs.making.check import faults
 from docs.making.files import shown_files
@@ -93,6 +95,35 @@ def test_what_is_ignored_is_never_shown() -> None:
     assert not [path for path in REPOSITORY.files if path.startswith(("build/", ".venv/")) or ".pyc" in path]
     assert REPOSITORY.place("deploy/secrets", ()) is None
     assert REPOSITORY.place("nothing.py", ()) is None
+
+
+def test_without_git_what_is_ignored_is_not_shown_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git = ["git", "-c", "init.defaultBranch=main"]
+    subprocess.run([*git, "init", "--quiet", tmp_path], check=True)
+    root = tmp_path / "build" / "secagg"
+    for place in ("a.md", "docs/b.md", "docs/b.key", ".venv/c", "x/__pycache__/d.pyc", "x/e.py"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).touch()
+    (root / ".gitignore").write_text(".venv/\n__pycache__/\n*.key\n")
+    (tmp_path / ".gitignore").write_text("build/\n")  # a source distribution in a repository of somebody else
+    found = {".gitignore", "a.md", "docs/b.md", "x/e.py"}
+    assert Repository(root).files == found
+    subprocess.run([*git, "init", "--quiet", root], check=True)
+    assert Repository(root).files == found
+    (root / ".git" / "config").write_text("[")
+    with pytest.raises(RuntimeError, match=r"git does not say which files .* has: "):
+        _ = Repository(root).files
+    monkeypatch.setenv("PATH", "")
+    assert Repository(root).files == found
+
+
+def test_ignored_files_below_docs_are_no_files_of_the_site() -> None:
+    docs, theme = str(ROOT / "docs"), str(ROOT)
+    placed = [("secret.key", docs), ("privacy.md", docs), ("a.js", theme)]
+    made = [File(name, directory, "site", use_directory_urls=False) for name, directory in placed]
+    files = Files(made)
+    hooks._remove_ignored(files, docs, REPOSITORY)
+    assert list(files) == made[1:]
 
 
 def test_vectors_have_a_page_each_and_every_case_is_on_it() -> None:
