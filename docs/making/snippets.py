@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from docs.making.repository import DOCS, Repository
 
 _FENCE: Final = re.compile(r"^( *)(`{3,})(\w*)[^\n`]*\n(.*?)^\1\2 *$", re.DOTALL | re.MULTILINE)
-_SPAN: Final = re.compile(r"`(secagg [^`\n]+)`")
+_SPAN: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _CONTINUED: Final = re.compile(r"\\\n\s*")
+# Where a command begins: the line, what a shell has before one, and variables, `$ ` or a program that starts another.
+_BEFORE: Final = r"(?:^|(?<=[;&|({])|\b(?:do|then|else))[ \t]*(?:\$ |\w+=\S+ +|[\w.$/-]+/bin/|[a-z-]+-instrument +)*"
+_COMMAND: Final = re.compile(rf"{_BEFORE}(secagg [^\n;&|]+)", re.MULTILINE)
+_MAKE: Final = re.compile(rf"{_BEFORE}make((?: +[\w.=/'\"-]+)+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +51,30 @@ def blocks(page: str, text: str) -> Iterator[Block]:
 
 
 def commands(page: str, text: str) -> Iterator[tuple[int, str]]:
-    """Command lines of secagg in a page, with the line where they are: lines of blocks, and code among words."""
-    for block in blocks(page, text):
-        code = _CONTINUED.sub(lambda found: " " * len(found.group()), block.text)
-        offset = 0
-        for line in code.splitlines(keepends=True):
-            if line.lstrip("$ ").startswith("secagg ") and block.language in ("", "sh"):
-                yield block.line + block.text.count("\n", 0, offset), line.strip().lstrip("$ ")
-            offset += len(line)
+    """Command lines of secagg in a page, with the line where they are: in blocks, and code among words."""
+    for line, found in _matches(_COMMAND, page, text):
+        yield line, found.group(1).strip()
+
+
+def targets(page: str, text: str) -> Iterator[tuple[int, str]]:
+    """What a page has `make` make, with the line where it says so."""
+    for line, found in _matches(_MAKE, page, text):
+        words = takewhile(lambda word: word[0].isalpha() and "=" not in word, found.group(1).split())
+        yield from ((line, word) for word in words)
+
+
+def _matches(pattern: re.Pattern[str], page: str, text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """Where a pattern is in what a shell could be given; lines that go on, and wrapped words, are one line."""
     prose = _FENCE.sub(lambda found: "\n" * found.group().count("\n"), text)
-    for found in _SPAN.finditer(prose):
-        yield prose.count("\n", 0, found.start()) + 1, found.group(1)
+    shown = [
+        (block.line, block.text, _CONTINUED.sub(lambda found: " " * len(found.group()), block.text))
+        for block in blocks(page, text)
+        if block.language in ("", "sh")
+    ]
+    shown += [
+        (prose.count("\n", 0, span.start()) + 1, span.group(1), span.group(1).replace("\n", " "))
+        for span in _SPAN.finditer(prose)
+    ]
+    for line, code, whole in shown:
+        for found in pattern.finditer(whole):
+            yield line + code.count("\n", 0, found.start(1)), found

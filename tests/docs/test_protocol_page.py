@@ -56,7 +56,7 @@ def test_no_masked_input_shows_its_input() -> None:
 def test_the_programs_of_the_page_print_what_it_shows() -> None:
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```\n.*?```text\n(.*?)```", TEXT, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 3 == TEXT.count("```python")
     for program, shown in blocks:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shlex
 import tomllib
 from functools import cache
@@ -14,7 +16,7 @@ import typer
 import secagg
 from docs.making.public import load
 from docs.making.repository import ROOT, Repository
-from docs.making.snippets import Block, blocks, commands, pages
+from docs.making.snippets import Block, blocks, commands, pages, targets
 from secagg.cli.main import application
 from secagg.cli.service.server_config import ServerConfig
 from tests.docs.reading import Reader
@@ -48,6 +50,8 @@ NOT_OF_THE_SERVER: Final = {
     "examples/survey/README.md": "the survey's question; tests/cli/demo/test_survey_question.py",
 }
 # Words in the place of commands: what is meant is all, or one of a kind.
+# What a block may be; a reader of pages knows Python and TOML by these names alone, and others mean the same to a site.
+LANGUAGES: Final = frozenset({"", "html", "js", "mermaid", "python", "sh", "text", "toml", "yaml"})
 PLACEHOLDERS: Final = frozenset({"COMMAND", "…", "..."})
 
 
@@ -70,6 +74,44 @@ def test_pages_and_blocks_were_found() -> None:
     assert len(BLOCKS) > 90
     assert sum(len(list(commands(page, text))) for page, text in PAGES.items()) > 150
     assert sum(block.language == "python" for block in BLOCKS) >= 20
+
+
+def named_otherwise(block: Block) -> str:
+    """What a block without a language of its own is, which then nobody tries."""
+    try:
+        if tomllib.loads(block.text):
+            return "toml"
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        tree = ast.parse(block.text)
+    except SyntaxError:
+        return ""
+    program = ast.Import | ast.ImportFrom | ast.Assign | ast.Call | ast.FunctionDef
+    return "python" if any(isinstance(node, program) for node in ast.walk(tree)) else ""
+
+
+def odd(page: str, text: str) -> list[str]:
+    """Blocks that the other tests would not find, or would take for something else."""
+    found = list(blocks(page, text))
+    fences = re.findall(r"^[ >]*(?:`{3}|~{3}).*", text, re.MULTILINE)
+    said = [] if len(fences) == 2 * len(found) else [f"{page}: {len(fences)} fences, and {len(found)} blocks"]
+    said += [f"{page}:{block.line}: {block.language}" for block in found if block.language not in LANGUAGES]
+    unnamed = [block for block in found if block.language in ("", "text")]
+    return said + [f"{page}:{block.line}: is {kind}" for block in unnamed if (kind := named_otherwise(block))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_are_named_for_what_they_are(page: str) -> None:
+    assert odd(page, PAGES[page]) == []
+
+
+def test_odd_blocks_are_found() -> None:
+    assert odd("p", "```toml\na = 1\n```\n```text\na, b\n```\n") == []
+    assert odd("p", "~~~python\nraise\n~~~\n") == ["p: 2 fences, and 0 blocks"]
+    assert odd("p", "```py\nraise\n```\n") == ["p:2: py"]
+    assert odd("p", "```\n[listen]\nplaintext = true\n```\n") == ["p:2: is toml"]
+    assert odd("p", "```\nimport secagg\n```\n") == ["p:2: is python"]
 
 
 def test_every_page_with_programs_says_how_they_are_tested() -> None:
@@ -115,7 +157,7 @@ def wrong_with(line: str) -> list[str]:
     words = shlex.split(line.partition(" | ")[0].partition(" > ")[0], comments=True)[1:]
     words = words[: words.index("--")] if "--" in words else words
     command, path = root(), ["secagg"]
-    options = {name for param in command.params for name in param.opts} | {"--help"}
+    options = {name for param in command.params for name in param.opts} | {"--help", "-h"}
     complaints: list[str] = []
     for word in words:
         inner = getattr(command, "commands", {})
@@ -129,6 +171,8 @@ def wrong_with(line: str) -> list[str]:
             options |= {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
         elif word.startswith("--") and (name := word.partition("=")[0].rstrip("]")) not in options:
             complaints.append(f"`{' '.join(path)}` has no option {name}")
+        elif re.fullmatch(r"-[a-zA-Z]", word) and word not in options:
+            complaints.append(f"`{' '.join(path)}` has no option {word}")
     return complaints
 
 
@@ -138,7 +182,42 @@ def test_commands_and_their_options_are_there(page: str) -> None:
     assert [f"{page}:{line}: {fault}" for line, text in found for fault in wrong_with(text)] == []
 
 
+@cache
+def made() -> frozenset[str]:
+    """Targets of the Makefile."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return frozenset(name for line in re.findall(r"^([a-z][\w -]*):", text, re.MULTILINE) for name in line.split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_targets_of_make_are_there(page: str) -> None:
+    assert [f"{page}:{line}: make {name}" for line, name in targets(page, PAGES[page]) if name not in made()] == []
+
+
+def test_targets_are_found() -> None:
+    text = "```sh\ncd x && make bench FULL=1\nmake a b  # c\n```\n`make d` makes `make\ne`\n"
+    assert list(targets("p", text)) == [(2, "bench"), (3, "a"), (3, "b"), (5, "d"), (5, "e")]
+    assert {"docs", "test-third", "conformance-library"} <= made()
+
+
+def test_commands_are_found_wherever_a_shell_would_run_them() -> None:
+    text = (
+        "```sh\nfor who in 1 2; do secagg keygen --out $who; done\nA=1 B=$C secagg serve --check & echo\n"
+        "wait && /opt/secagg/bin/secagg status | secagg result\njoin() { secagg join \\\n    --server x; }\n```\n"
+        "`opentelemetry-instrument secagg serve\n--config x`, a word secagg serve, `more of secagg serve`\n"
+    )
+    assert [(line, " ".join(command.split())) for line, command in commands("p", text)] == [
+        (2, "secagg keygen --out $who"),
+        (3, "secagg serve --check"),
+        (4, "secagg status"),
+        (4, "secagg result"),
+        (5, "secagg join --server x"),
+        (8, "secagg serve --config x"),
+    ]
+
+
 def test_what_is_wrong_is_found() -> None:
+    assert wrong_with("secagg serve -q -h") == ["`secagg serve` has no option -q"]
     assert wrong_with("secagg serv --config server.toml") == ["`secagg` has no command serv"]
     assert wrong_with("secagg serve --confi server.toml  # all") == ["`secagg serve` has no option --confi"]
     assert wrong_with("secagg session create --name=a --nome b | cat") == [
