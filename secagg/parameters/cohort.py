@@ -183,6 +183,15 @@ def check_graph(clients: int, threat_model: ThreatModel, topology: Topology, thr
         )
 
 
+def threshold_fits(clients: int, threat_model: ThreatModel, topology: Topology, threshold: int) -> bool:
+    """Whether `check_graph` takes this threshold, for sentences that advise another one."""
+    try:
+        check_graph(clients, threat_model, topology, threshold)
+    except ParameterError:
+        return False
+    return True
+
+
 def _check_chosen(clients: int, threat_model: ThreatModel, topology: Topology, threshold: int) -> None:
     if threat_model is not ThreatModel.ACTIVE:
         raise ParameterError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from secagg.errors import ParameterError
@@ -40,12 +40,14 @@ class GraphChoice:
         degree: neighbours of a client; holders that each draws in a chosen graph.
         threshold: shares that rebuild a secret.
         reason: the argument, in sentences.
+        lowest: the least threshold of this graph that keeps inputs secret; 1 where that was not asked.
     """
 
     topology: TopologyKind
     degree: int
     threshold: int
     reason: str
+    lowest: int = 1
 
 
 def graph_parameters(
@@ -231,7 +233,7 @@ def _sparse(problem: Conditions, degree: int | None, threshold: int | None) -> G
         binding = _binding(problem, degree, 2 if threshold is None else threshold)
         threshold = max(problem.window(degree).lowest, 2) if threshold is None else threshold
         reason = f"Sparse graph, {_figures(problem, degree)} Threshold {threshold}. {binding}"
-        return GraphChoice(TopologyKind.SPARSE, degree, threshold, reason)
+        return GraphChoice(TopologyKind.SPARSE, degree, threshold, reason, max(problem.window(degree).lowest, 2))
     if degree < 2 or degree > MAX_SHARE_HOLDERS or (degree % 2 and problem.clients % 2):
         raise ParameterError(
             f"degree {degree} is impossible for a sparse graph of {problem.clients} clients: it must lie in "
@@ -254,7 +256,7 @@ def _sparse(problem: Conditions, degree: int | None, threshold: int | None) -> G
             "max_dropout."
         )
     reason = f"Sparse graph, degree given by the caller: {_figures(problem, degree)}"
-    return GraphChoice(TopologyKind.SPARSE, degree, threshold, reason)
+    return GraphChoice(TopologyKind.SPARSE, degree, threshold, reason, threshold)
 
 
 def _complete(problem: Conditions, degree: int | None, threshold: int | None, why: str) -> GraphChoice:
@@ -278,7 +280,7 @@ def _complete(problem: Conditions, degree: int | None, threshold: int | None, wh
         f"[{lowest}, {highest}] holds with certainty ({complete_rule(problem)}). Secrecy binds from below, "
         "relaxed by a smaller max_corrupt; correctness from above, relaxed by a smaller max_dropout."
     )
-    return GraphChoice(TopologyKind.COMPLETE, n - 1, threshold, reason)
+    return GraphChoice(TopologyKind.COMPLETE, n - 1, threshold, reason, max(lowest, 2))
 
 
 def _smaller(problem: Conditions, threshold: int | None) -> GraphChoice:
@@ -295,7 +297,7 @@ def _smaller(problem: Conditions, threshold: int | None) -> GraphChoice:
         why = f"A sparse graph needs degree {sparse.degree}: the complete graph is no larger, and certain."
         return _complete(problem, None, threshold, why)
     saved = f"It is smaller than the complete graph (degree {sparse.degree} instead of {n - 1})."
-    return GraphChoice(sparse.topology, sparse.degree, sparse.threshold, f"{sparse.reason} {saved}")
+    return replace(sparse, reason=f"{sparse.reason} {saved}")
 
 
 def _default_threshold(problem: Conditions, window: Window) -> int:

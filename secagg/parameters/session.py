@@ -199,7 +199,8 @@ class SessionParameters:
             max_weight=max_weight,
             suite=check_suite(suite),
         )
-        return replace(chosen, explanation=f"{choice.reason} {_room(chosen)}")
+        lowest = choice.threshold == choice.lowest
+        return replace(chosen, explanation=f"{choice.reason} {_room(chosen, lowest)}")
 
     def renew(self, *, context: bytes | None = None, exclude: Iterable[ClientId] = ()) -> SessionParameters:
         """Return the same parameters for another session: a fresh nonce, a fresh ring, and perhaps another context.
@@ -383,13 +384,15 @@ def _topology(choice: GraphChoice, permutation_seed: bytes | None) -> Topology:
     return Topology(choice.topology, choice.degree, seed)
 
 
-def _room(parameters: SessionParameters) -> str:
-    """How many may leave, and what would let more."""
+def _room(parameters: SessionParameters, lowest: bool) -> str:
+    """How many may leave, and what would let more; `lowest`: whether a smaller threshold would give inputs away."""
     n, t, floor = parameters.clients, parameters.threshold, parameters.minimum_contributors
     setting = "minimum_contributors" if floor > t + 1 else "threshold"
     said = f"{parameters.may_leave} of {n} clients may leave, whoever they are"
     if parameters.topology.kind is not TopologyKind.COMPLETE:
         said += ", and the dropouts that were counted with unless they are unlucky"
+    if lowest and setting == "threshold":
+        return f"{said}; more clients would let more, and a smaller threshold would give inputs away."
     return f"{said}; more clients or a smaller {setting} would let more."
 
 

@@ -28,7 +28,7 @@ from secagg.protocol.messages import (
 )
 from secagg.protocol.server_blame import answer_complaints, take_complaint
 from secagg.protocol.server_chosen import acknowledgement_is_valid, ask_to_acknowledge, ask_to_reveal, check_inclusion
-from secagg.protocol.server_setup import require
+from secagg.protocol.server_setup import advice, require
 from secagg.protocol.server_states import (
     CannotContinueError,
     ChosenRecord,
@@ -225,6 +225,6 @@ def _require_holders(
             raise CannotContinueError(
                 reason,
                 f"{present} holders of client {owner}'s secrets are left of {len(all_holders)}; rebuilding needs "
-                f"{threshold}: {context.parameters.may_leave} of {context.parameters.clients} clients may leave. Take "
-                "more clients, or lower threshold",
+                f"{threshold}: {context.parameters.may_leave} of {context.parameters.clients} clients may leave. "
+                f"{advice(context.parameters, 'threshold')}",
             )

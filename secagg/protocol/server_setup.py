@@ -12,7 +12,8 @@ from secagg.crypto.hybrid import halves, is_canonical, is_low_order
 from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.crypto.signing import verify
 from secagg.errors import AbortReason, DecodeError, DropReason
-from secagg.parameters import ClientId
+from secagg.parameters import ClientId, SessionParameters
+from secagg.parameters.cohort import threshold_fits
 from secagg.protocol.chosen_edges import ChosenEdges, capped, pack_set
 from secagg.protocol.context import SessionContext
 from secagg.protocol.dealings import Dealings, SignedDealing
@@ -274,9 +275,19 @@ def require(
         raise CannotContinueError(
             reason,
             f"{count} of {parameters.clients} clients {did}; the session needs at least {needed}, for its {setting} is "
-            f"{getattr(parameters, setting)}: {parameters.may_leave} may leave. Take more clients, or lower {setting}",
+            f"{getattr(parameters, setting)}: {parameters.may_leave} may leave. {advice(parameters, setting)}",
             events,
         )
+
+
+def advice(parameters: SessionParameters, setting: str) -> str:
+    """Say what would let more clients leave: not a threshold that no session may have."""
+    lower = parameters.threshold - 1
+    if setting == "threshold" and not threshold_fits(
+        parameters.clients, parameters.threat_model, parameters.topology, lower
+    ):
+        return f"Take more clients: a threshold of {lower} would give inputs away"
+    return f"Take more clients, or lower {setting}"
 
 
 def _client_of(event: ServerEvent) -> ClientId:

@@ -80,6 +80,19 @@ def test_the_explanation_says_in_words_what_was_chosen() -> None:
     assert "complete graph" in ACTIVE.explanation
 
 
+def test_a_smaller_threshold_is_advised_only_where_it_keeps_inputs_secret() -> None:
+    lowest = choose(clients=5, threat_model="active", max_corrupt=0.0, max_dropout=0.2)
+    assert lowest.explanation.endswith("more clients would let more, and a smaller threshold would give inputs away.")
+    with pytest.raises(ParameterError, match="threshold 2 is outside"):
+        choose(clients=5, threat_model="active", max_corrupt=0.0, max_dropout=0.2, threshold=2)
+    higher = choose(clients=20, threat_model="active", max_corrupt=0.0, max_dropout=0.2)
+    assert higher.explanation.endswith("more clients or a smaller threshold would let more.")
+    smaller = choose(
+        clients=20, threat_model="active", max_corrupt=0.0, max_dropout=0.2, threshold=higher.threshold - 1
+    )
+    assert smaller.may_leave > higher.may_leave
+
+
 def test_the_explanation_is_no_part_of_the_session() -> None:
     other = replace(COMPLETE, explanation="because")
     assert other == COMPLETE

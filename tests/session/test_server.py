@@ -283,6 +283,14 @@ def test_aborting_tells_every_client_that_is_left() -> None:
     assert harness.server.take_events() == (SessionAborted(AbortReason.ABORTED_BY_CALLER, "aborted by the caller"),)
 
 
+def test_no_threshold_is_advised_that_no_session_may_have() -> None:
+    harness = harness_of(threat_model="active")
+    harness.close()
+    last = harness.events[-1]
+    assert isinstance(last, SessionAborted)
+    assert last.detail.endswith("1 may leave. Take more clients: a threshold of 2 would give inputs away")
+
+
 def test_too_few_answers_abort_with_notices_and_a_reason() -> None:
     harness = harness_of()
     notices = dict(harness.close())
