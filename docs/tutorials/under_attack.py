@@ -321,15 +321,17 @@ assert found == victim
 
 # %% [markdown]
 # **What a client can do:** remember, beyond sessions, what its input went into, and
-# refuse a second sum of the same model.
+# refuse a second sum of the same model. It computes by itself what the model is called,
+# and takes part under no other name: a server that may say another one has another sum.
 
 # %%
 careful = {
-    "policy": secagg.ClientPolicy(sums_per_context=1),
+    "policy": secagg.ClientPolicy(context=b"model 1", sums_per_context=1),
     # In earnest a file: secagg.store.participations.
     "participations": secagg.MemoryParticipationLedger(),
 }
-for offered in (parameters, parameters.renew()):
+renamed = parameters.renew(context=b"model 1, another name")
+for offered in (parameters, renamed, parameters.renew()):
     server = secagg.ServerSession(offered)
     try:
         sessions = {
@@ -338,6 +340,9 @@ for offered in (parameters, parameters.renew()):
             )
             for client in group
         }
+    except secagg.PeerMisbehaved as error:
+        say(f"client {victim}: {error}")
+        continue
     except secagg.ParticipationRefusedError as error:
         say(f"client {victim}: {error}")
         break
@@ -421,7 +426,8 @@ assert distance(hidden) > 10
 # - **More clients on the server's side** than `max_corrupt`: then masks fall, and noise
 #   that was shared with them.
 # - **Timing and presence:** that you took part, when, and that you left.
-# - **A server that ends sessions.** It learns nothing, and you have no sum.
+# - **A server that ends sessions.** You have no sum; it may have one all the same, if it
+#   ended the session after the last answers.
 #
 # Next: choose the size of cells, a rule and ε together ([clients that
 # lie](../robustness.md#choosing-g-a-rule-and-epsilon-together)), or run the attacks
