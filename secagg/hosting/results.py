@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.errors import DecodeError
+from secagg.errors import DecodeError, ParameterError
 from secagg.parameters import ClientId
 from secagg.protocol.results import SessionResult
 
@@ -76,6 +76,7 @@ def read_result(source: bytes | Path) -> ReleasedSum:
 
     Raises:
         DecodeError: other bytes than `write_result` writes.
+        ParameterError: a file that cannot be read.
     """
     opened: IO[bytes] | Path = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
@@ -91,6 +92,9 @@ def read_result(source: bytes | Path) -> ReleasedSum:
         impossible = {name: count for name, count in beyond.items() if count}
     except _NO_ARCHIVE as error:
         raise DecodeError("this is no result of a hosted session: a .npz file with @contributors") from error
+    except OSError as error:
+        where = "these bytes" if isinstance(source, bytes) else f"{source!s:.200}"
+        raise ParameterError(f"cannot read {where}: {error.strerror or error}; give the file of a result") from error
     return ReleasedSum(arrays, contributors, total_weight, impossible)
 
 

@@ -1,9 +1,12 @@
 """A released sum as a file: every name that a vector may have comes back, beside what the file itself adds."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from secagg import ParameterError
 from secagg.hosting.results import read_result, write_result
 from secagg.parameters.vectors import check_vector_name
 from secagg.protocol.results import SessionResult
@@ -44,3 +47,9 @@ def test_impossible_fields_come_back_with_their_vectors() -> None:
     released = read_result(written(counts))
     assert released.impossible == counts
     assert list(released.vectors) == list(NAMES)
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.npz", tmp_path):
+        with pytest.raises(ParameterError, match=r"cannot read .*give the file of a result"):
+            read_result(path)
