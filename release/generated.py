@@ -67,7 +67,7 @@ def differences(clone: Path, generated: Sequence[Generated] = GENERATED) -> Iter
         before |= set(wrong)
         if wrong:
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            yield f"{each.what} are not what is generated, {wrong[0]}{more}; run `{each.remedy}` and commit that"
+            yield f"{each.what} came out otherwise, {wrong[0]}{more}; run `{each.remedy}` and commit that"
 
 
 def _failed(clone: Path, each: Generated) -> str:

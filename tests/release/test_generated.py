@@ -36,8 +36,8 @@ def test_what_comes_out_as_it_was_is_no_difference(clone: Path) -> None:
 def test_each_difference_is_said_of_what_made_it(clone: Path) -> None:
     made = [writing("a", "otherwise"), writing("b", "as b should be"), writing("new", "not committed")]
     assert list(differences(clone, made)) == [
-        "the lines of a are not what is generated, a; run `make a` and commit that",
-        "the lines of new are not what is generated, new; run `make new` and commit that",
+        "the lines of a came out otherwise, a; run `make a` and commit that",
+        "the lines of new came out otherwise, new; run `make new` and commit that",
     ]
 
 
