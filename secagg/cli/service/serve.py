@@ -7,7 +7,7 @@ work without the extra.
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,6 +16,8 @@ from secagg.cli.options import MaybePath
 from secagg.cli.output import JsonFlag, print_json, print_sentences
 from secagg.cli.service.connecting import needs_service
 from secagg.store.base import StoreError
+
+_MOST_SAID: Final = 10
 
 
 def serve(
@@ -48,9 +50,9 @@ def serve(
     if check:
         found = check_server(loaded)
         if found.wrong:
-            more = f" (and {len(found.wrong) - 1} more)" if len(found.wrong) > 1 else ""
             kind = StoreError if found.away else secagg.ParameterError
-            raise kind(f"{config} is not in order: {found.wrong[0]}{more}")
+            more = f" (and {len(found.wrong) - _MOST_SAID} more)" if len(found.wrong) > _MOST_SAID else ""
+            raise kind(f"{config} is not in order: {'. Besides: '.join(found.wrong[:_MOST_SAID])}{more}")
         record = {"sessions": [session.name for session in loaded.sessions], "warnings": found.warnings}
         _show(record, as_json, " ".join([f"{config} is in order.", *(f"But {each}." for each in found.warnings)]))
         return

@@ -30,12 +30,13 @@ def test_what_is_set_starts_a_server_as_soon_as_the_files_are_there(run: Run, tm
     assert json.loads(checked.out) == {"sessions": ["round-1"], "warnings": []}
 
 
-def test_without_the_files_the_check_says_which_is_missing(run: Run, tmp_path: Path) -> None:
+def test_without_the_files_the_check_says_which_are_missing(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "server.toml"
     path.write_text(TEXT, encoding="utf-8")
     checked = run("serve", "--config", str(path), "--check")
     assert checked.code == 2
-    assert str(tmp_path / "server.pem") in checked.err
+    for name in ("server.pem", "roster.json", "operator.pub"):
+        assert str(tmp_path / name) in checked.err
 
 
 def test_with_json_it_is_one_object(run: Run) -> None:

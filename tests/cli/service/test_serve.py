@@ -537,7 +537,10 @@ def test_servers_that_cannot_start(site: Deployment, run: Any) -> None:
     config.write_text(text.replace('"elsewhere"', '"third"'), encoding="utf-8")
     outcome = run("serve", "--config", str(config), "--check")
     assert outcome.code == 2
-    assert "and 1 more" in outcome.err, "the key, and the roster that was changed after the authority signed it"
+    both = re.fullmatch(r"secagg: .* is not in order: (.*)\. Besides: (.*)\n", outcome.err)
+    assert both, "the key, and the roster that was changed after the authority signed it"
+    assert "server-key.pem" in both[1]
+    assert "roster.json" in both[2]
 
 
 def test_a_server_that_serves_looks_for_cycles_seldom() -> None:
