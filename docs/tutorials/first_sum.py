@@ -11,9 +11,12 @@
 # - played a server that lies, and been refused,
 # - written down what a hospital accepts: its *policy*.
 #
-# You need Python 3.11 and secagg ([how to install
-# it](../../README.md#in-your-project)); the one picture takes matplotlib (extra
-# `demo`). No data, no network. This page is a notebook: change a cell and run it again.
+# You need Python 3.11 or later and secagg with its extra `demo`, which brings matplotlib
+# for the one picture ([install it](../how_to/installing.md)). No data, no network.
+#
+# This page is a notebook, at its end to take away: open it in Jupyter, or in an editor
+# that has notebooks, change a cell and run it again. Without either, run it as a program,
+# in the clone: `python docs/tutorials/first_sum.py`.
 
 # %%
 import textwrap
@@ -69,8 +72,9 @@ say(parameters.explanation)
 
 # %% [markdown]
 # Each hospital will cut its secrets into shares for the other four. `threshold` is how
-# many of these bring a secret back; `minimum_contributors` is a floor of yours under
-# the sums that are opened; `may_leave` is what follows from both: one of five.
+# many of these bring a secret back: three *others*, so that four hospitals have to stay.
+# `minimum_contributors` is a floor of yours under the sums that are opened; `may_leave`
+# is what follows from both: one of five.
 
 # %%
 print(parameters.threshold, parameters.minimum_contributors, parameters.may_leave)

@@ -11,7 +11,7 @@
 # - compared the result with plain federated averaging.
 #
 # You need Flower in an environment of its own (it wants protobuf below 7): `pip install
-# 'secagg[flower]'`, which [needs a clone or a wheel](../../README.md#in-your-project)
+# 'secagg[flower]'`, which [needs a clone or a wheel](../how_to/installing.md)
 # until there is a release, and `pip install 'flwr[simulation]==1.41.0' scikit-learn
 # matplotlib`. Everything here is in [the page on Flower](../flower.md) at length.
 

@@ -12,7 +12,7 @@
 # - lost clients, a few and then too many,
 # - drawn the histogram with its error bars beside the truth, and attacked it.
 #
-# You need secagg ([how to install it](../../README.md#in-your-project)) and matplotlib
+# You need secagg ([how to install it](../how_to/installing.md)) and matplotlib
 # (extra `demo`), and [the first sum](first_sum.ipynb) for what a session is.
 # [Differential privacy of the sum](../privacy.md) has all of it, with proofs.
 

@@ -15,7 +15,7 @@
 #   of people,
 # - a table of who learns what.
 #
-# You need secagg ([how to install it](../../README.md#in-your-project)) and matplotlib
+# You need secagg ([how to install it](../how_to/installing.md)) and matplotlib
 # (extra `demo`), and [the first sum](first_sum.ipynb) if you want to see a session from
 # near.
 

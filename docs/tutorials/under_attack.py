@@ -12,7 +12,7 @@
 # - a list of what nothing here protects from.
 #
 # You need secagg with the extra `demo` ([how to install
-# it](../../README.md#in-your-project)): scikit-learn has the digits, matplotlib draws.
+# it](../how_to/installing.md)): scikit-learn has the digits, matplotlib draws.
 # [The first sum](first_sum.ipynb) and [a histogram with privacy](histogram.ipynb)
 # explain sessions and noise. The pages behind this one: [clients that
 # lie](../robustness.md) and [security](../security.md).
