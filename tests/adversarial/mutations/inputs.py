@@ -141,7 +141,7 @@ MUTATIONS: Final = (
     m("36", "means are float64", (ARRAYS, "        return mean.astype(dtype)\n", "        return mean\n")),
     m("36", "bfloat16 has no name", (ARRAYS, 'elif "bfloat16" in str(getattr(value, "dtype", "")):', "elif False:")),
     m("36", "only the first mistake is said", (ARRAYS, "_MOST_COMPLAINTS: Final = 20", "_MOST_COMPLAINTS: Final = 1")),
-    m("36", "all arrays are summed", (ARRAYS, "if only is None or _matches(name, only)", "if True")),
+    m("36", "all arrays are summed", (ARRAYS, "if only is None or name_matches(name, only)", "if True")),
     m("36", "a name has no clip of its own", (ARRAYS, "bound = own if own is not None else next(", "bound = next(")),
     m(
         "36",

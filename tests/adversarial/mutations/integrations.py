@@ -108,8 +108,8 @@ MUTATIONS: Final = (
         "training under the name of an evaluation",
         (
             STEP,
-            "        self._admit(message, session.parameters, private)\n        self._require_names",
-            "        self._require_names",
+            "        self._admit(message, session.parameters, private)\n        require_told",
+            "        require_told",
         ),
     ),
     m(
