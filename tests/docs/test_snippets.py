@@ -38,9 +38,9 @@ RUN: Final = {
     "docs/robustness.md": "tests/poisoning/test_page.py",
 }
 # The programs of these pages need Flower, or a server: they are read, and these names in them are the reader's own.
-# The section on cells of docs/flower.md is run by tests/integrations/flower/test_page.py.
+# Those of docs/flower.md run in Flower's environment, by tests/integrations/flower/test_page.py.
 READ: Final = {
-    "docs/flower.md": {"first_model", "grid", "right_answers"},
+    "docs/flower.md": {"first_model", "grid", "right_answers", "trained"},
     "docs/security.md": {"model_digest", "round_number"},
 }
 # What a table of TOML is for, where it is not server.toml; those are read by others.
