@@ -21,10 +21,11 @@ demo-web: $(STAMP)
 screenshots: $(STAMP)
 	$(BIN)/python -m tests.screenshots
 
-# The documentation site, in build/site: a dead link, anchor or name fails. Not quiet, which would let warnings pass;
+# The documentation site, in build/site: a tutorial that shows something else, a dead link, anchor or name fails. Not quiet, which would let warnings pass;
 # Material's notice of its successor is none.
 docs: $(STAMP)
 	$(BIN)/python -m docs.making.docstrings
+	$(BIN)/python -m docs.making.notebooks --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # For every commit: lint, types and the tests of the core, without those that search long.

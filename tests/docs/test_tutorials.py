@@ -1,4 +1,4 @@
-"""Tutorials run, and their notebooks show what running them shows; that of Flower runs where Flower is."""
+"""Tutorials and their notebooks are a pair. `make docs` executes them; that of Flower runs where Flower is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from docs.making import notebooks
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NAMES: Final = notebooks.names()
-HERE: Final = [name for name in NAMES if name not in notebooks.ELSEWHERE]
 MAX_PICTURE: Final = 60_000
 MAX_TEXT: Final = 4_000
 # A guard against hangs, far above what the slowest one takes on a busy machine.
@@ -91,13 +90,6 @@ def test_links_lead_to_files(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tutorial_asserts_what_it_says(name: str) -> None:
     assert len(re.findall(r"^ *assert ", notebooks.source_of(name).read_text(encoding="utf-8"), re.MULTILINE)) >= 5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", HERE)
-def test_a_tutorial_runs_and_its_notebook_is_current(name: str) -> None:
-    done = run("-m", "docs.making.notebooks", "--check", name)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def notebook(source: str, *texts: str) -> nbformat.NotebookNode:

@@ -56,7 +56,7 @@ def test_every_option_that_the_pages_name_exists(run: Any, command: str, monkeyp
 
 
 def test_the_servers_configuration_of_the_page_is_one(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", OPERATIONS, re.DOTALL)
+    (text,) = (block for block in re.findall(r"```toml\n(.*?)```", OPERATIONS, re.DOTALL) if "model-7" in block)
     (tmp_path / "server.toml").write_text(text, encoding="utf-8")
     config = load_config(tmp_path / "server.toml")
     assert [session.name for session in config.sessions] == ["model-7-round-12"]

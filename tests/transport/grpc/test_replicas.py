@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from secagg import ClientPhase, ClientSession
@@ -85,7 +87,7 @@ class Cluster(Network):
         servers, seen, given = cycle(channels), b"", 0
         while True:
             asked = pb.NextRequestRequest(seen=seen, wait_milliseconds=10_000)
-            reply = await next(servers).NextRequest(asked, metadata=metadata)
+            reply = await insisted(partial(next(servers).NextRequest, asked, metadata=metadata))
             if reply.HasField("ended"):
                 assert reply.ended.completed
                 return given
@@ -96,14 +98,27 @@ class Cluster(Network):
             answer, seen = live.receive(reply.request), hashlib.sha256(reply.request).digest()
             assert answer is not None
 
-            async def parts(answer: bytes) -> AsyncIterator[pb.UploadPart]:
-                for part in (header(answer), *chunks(answer)):
-                    yield part
+            def upload(server: Any, answer: bytes) -> Awaitable[Any]:
+                async def parts() -> AsyncIterator[pb.UploadPart]:
+                    for part in (header(answer), *chunks(answer)):
+                        yield part
 
-            first = await next(servers).UploadAnswer(parts(answer), metadata=metadata)
+                return server.UploadAnswer(parts(), metadata=metadata)  # type: ignore[no-any-return]
+
+            first = await insisted(partial(upload, next(servers), answer))
             assert first.outcome == pb.AnswerReply.OUTCOME_ACCEPTED
-            await next(servers).UploadAnswer(parts(answer), metadata=metadata)  # nobody minds, whatever it is told
+            await insisted(partial(upload, next(servers), answer))  # nobody minds, whatever it is told
             given += 1
+
+
+async def insisted(call: Callable[[], Awaitable[Any]]) -> Any:
+    """What a call answers, which is made again for as long as the server says to: a store or a lease may be away."""
+    while True:
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
 
 
 @pytest.mark.parametrize("threat_model", ["semi-honest", "active"])
