@@ -21,8 +21,8 @@ demo-web: $(STAMP)
 screenshots: $(STAMP)
 	$(BIN)/python -m tests.screenshots
 
-# The documentation site, in build/site: a tutorial that shows something else, a dead link, anchor or name fails. Not quiet, which would let warnings pass;
-# Material's notice of its successor is none.
+# The documentation site, in build/site: a tutorial that shows something else, a dead link, anchor or name fails. Not
+# quiet, which would let warnings pass; Material's notice of its successor is none.
 docs: $(STAMP)
 	$(BIN)/python -m docs.making.docstrings
 	$(BIN)/python -m docs.making.notebooks --check
