@@ -34,10 +34,13 @@ CORE := $(addprefix tests/,protocol session parameters crypto encoding masking w
 quick: lint
 	$(BIN)/pytest -n auto -q -m "not slow and not thorough" --hypothesis-profile quick $(CORE)
 
+# Three for two cores: tests wait a third of their time, for processes, databases and deadlines.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 3 // 2))')
+
 # Tests start a hundred processes: what those compile of the library is kept, whatever the environment says of that.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # What replicas do under faults, in one process and over PostgreSQL, beyond the quick part that `make test` has.
 test-cluster: $(STAMP)
