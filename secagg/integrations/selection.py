@@ -8,7 +8,6 @@ only: what an update tells depends on the arrays that it was trained through. Mu
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 import secagg
 from secagg.errors import ParameterError, PeerMisbehaved, Violation
+from secagg.integrations.digests import digest_of_parts, text_bytes
 
 SELECTION_FIELDS: Final = ("only", "frozen")
 ARRAYS: Final = "arrays/"
@@ -121,18 +121,18 @@ class Selection:
             )
 
         def same(what: bytes, value: bytes) -> bool:
-            return ledger.record(_digest((_PIN, run, what)), client, _PHASE, value)
+            return ledger.record(digest_of_parts((_PIN, run, what)), client, _PHASE, value)
 
-        if arrays and not same(b"frozen", _digest((_PIN, frozen, *map(_bytes, only)))):
+        if arrays and not same(b"frozen", digest_of_parts((_PIN, frozen, *map(text_bytes, only)))):
             raise PeerMisbehaved(
                 Violation.OFFER_CONTEXT_NOT_EXPECTED,
                 f"the arrays beside {', '.join(only)} are not what they were in this run: an entry, a name or the "
                 "order is another; leave them as they are, or begin another run",
             )
-        selection = _digest((_SELECTED, frozen, _bytes(record), *map(_bytes, summed)))
+        selection = digest_of_parts((_SELECTED, frozen, text_bytes(record), *map(text_bytes, summed)))
         # Selections that have an array in common have its pattern in common, too.
         for pattern in dict.fromkeys(_first_fit(name, only) for name in summed):
-            if not same(b"summed/" + _bytes(pattern), selection):
+            if not same(b"summed/" + text_bytes(pattern), selection):
                 raise PeerMisbehaved(
                     Violation.OFFER_VECTORS_NOT_EXPECTED,
                     f"this client gave arrays of {pattern!r} in another selection of arrays, or beside others, and "
@@ -154,12 +154,12 @@ class Selection:
 def array_digest(array: NDArray[Any]) -> bytes:
     """Return 32 bytes for an array's dtype, shape and entries, whatever its order in memory."""
     shape = struct.pack(f">{array.ndim}Q", *array.shape)
-    return _digest((_ARRAY, array.dtype.str.encode(), shape, np.ascontiguousarray(array).tobytes()))
+    return digest_of_parts((_ARRAY, array.dtype.str.encode(), shape, np.ascontiguousarray(array).tobytes()))
 
 
 def raw_digest(dtype: str, kind: str, shape: Sequence[int], data: bytes) -> bytes:
     """Return 32 bytes for an array that NumPy has not: all that its framework says of it."""
-    return _digest((_RAW, _bytes(dtype), _bytes(kind), struct.pack(f">{len(shape)}Q", *shape), data))
+    return digest_of_parts((_RAW, text_bytes(dtype), text_bytes(kind), struct.pack(f">{len(shape)}Q", *shape), data))
 
 
 def digest_of_frozen(told: Iterable[tuple[str, bytes]], only: Collection[str]) -> bytes:
@@ -183,8 +183,8 @@ def digest_of_frozen(told: Iterable[tuple[str, bytes]], only: Collection[str]) -
 def _frozen_part(arrays: Iterable[tuple[str, bytes]], only: Collection[str], layout: bytes = b"") -> bytes:
     parts = [_FROZEN, layout] if layout else [_FROZEN]
     for name, digest in arrays:
-        parts += [_bytes(name), b"" if secagg.name_matches(name, only) else digest]
-    return _digest(parts)
+        parts += [text_bytes(name), b"" if secagg.name_matches(name, only) else digest]
+    return digest_of_parts(parts)
 
 
 def layout_digest(parts: Mapping[str, int]) -> bytes:
@@ -195,21 +195,10 @@ def layout_digest(parts: Mapping[str, int]) -> bytes:
     """
     if len(parts) < 2:
         return b""
-    return _digest((_LAYOUT, *(part for name, size in parts.items() for part in (_bytes(name), b"%d" % size))))
+    return digest_of_parts(
+        (_LAYOUT, *(part for name, size in parts.items() for part in (text_bytes(name), b"%d" % size)))
+    )
 
 
 def _first_fit(name: str, only: Collection[str]) -> str:
     return next(pattern for pattern in only if secagg.name_matches(name, (pattern,)))
-
-
-def _bytes(text: str) -> bytes:
-    """A text as bytes; a server may send what is no Unicode."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _digest(parts: Iterable[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(struct.pack(">Q", len(part)))
-        digest.update(part)
-    return digest.digest()

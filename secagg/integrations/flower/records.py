@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from secagg.errors import DecodeError
+from secagg.integrations.digests import digest_of_parts, text_bytes
 from secagg.integrations.flower.plan import Plan
 
 HEAD: Final = "secagg"
@@ -199,13 +200,13 @@ def instruction_digest(run_id: int, message_type: str, group: str, plan: Plan, i
     length, and in its place: an app may take arrays by their order, and a server chooses the order.
     """
     head = (_INSTRUCTION_LABEL, struct.pack(">Q", run_id & _MAX_ID), message_type.encode(), group.encode())
-    return _digest((*head, *_record_parts(plan.record()), *_instruction_parts(instruction)))
+    return digest_of_parts((*head, *_record_parts(plan.record()), *_instruction_parts(instruction)))
 
 
 def run_config_digest(run_config: Mapping[str, object]) -> bytes:
     """Digest a run configuration: settings that reach an app beside the instruction, and from the server too."""
     parts = (part for key in sorted(run_config) for part in (key.encode(), *_value_parts(run_config[key])))
-    return _digest((_RUN_CONFIG_LABEL, *parts))
+    return digest_of_parts((_RUN_CONFIG_LABEL, *parts))
 
 
 def session_context(instruction: bytes, run_config: bytes) -> bytes:
@@ -214,21 +215,13 @@ def session_context(instruction: bytes, run_config: bytes) -> bytes:
     Every client computes it from what it received, so that clients who were sent different models, or different
     settings, are in different sessions.
     """
-    return _digest((_CONTEXT_LABEL, instruction, run_config))
-
-
-def _digest(parts: Iterable[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(struct.pack(">Q", len(part)))
-        digest.update(part)
-    return digest.digest()
+    return digest_of_parts((_CONTEXT_LABEL, instruction, run_config))
 
 
 def _instruction_parts(instruction: RecordDict) -> Iterator[bytes]:
     yield struct.pack(">Q", len(instruction))
     for name in instruction:
-        yield _bytes(name)
+        yield text_bytes(name)
         yield from _record_parts(instruction[name])
 
 
@@ -236,13 +229,17 @@ def _record_parts(record: _Record) -> Iterator[bytes]:
     yield type(record).__name__.encode()
     yield struct.pack(">Q", len(record))
     for key in record:
-        yield _bytes(key)
+        yield text_bytes(key)
         yield from _value_parts(record[key])
 
 
 def _value_parts(value: object) -> Iterator[bytes]:
     if isinstance(value, Array):
-        yield from (_bytes(value.dtype), _bytes(value.stype), struct.pack(f">{len(value.shape)}Q", *value.shape))
+        yield from (
+            text_bytes(value.dtype),
+            text_bytes(value.stype),
+            struct.pack(f">{len(value.shape)}Q", *value.shape),
+        )
         yield value.data
     elif isinstance(value, list):
         yield b"list" + struct.pack(">Q", len(value))
@@ -260,12 +257,7 @@ def _scalars(values: Iterable[object]) -> Iterator[bytes]:
             case bytes():
                 yield value
             case _:
-                yield _bytes(str(value))
-
-
-def _bytes(text: str) -> bytes:
-    """A text as bytes; a server may send what is no Unicode."""
-    return text.encode("utf-8", "surrogatepass")
+                yield text_bytes(str(value))
 
 
 def _packed(data: bytes) -> ArrayRecord:

@@ -6,7 +6,6 @@ that sites which were told different things are in no common sum. Knows data, no
 
 from __future__ import annotations
 
-import hashlib
 import math
 import struct
 from collections.abc import Collection, Iterator, Mapping
@@ -19,6 +18,7 @@ from nvflare.apis.dxo import DXO, DataKind, MetaKey
 
 import secagg
 from secagg.errors import DecodeError, ParameterError
+from secagg.integrations.digests import digest_of_parts, text_bytes
 from secagg.integrations.selection import ARRAYS, array_digest, digest_of_frozen
 from secagg.robust import clip_norm
 
@@ -193,12 +193,8 @@ def instruction_digest(job: str, instruction: Instruction, plan: Plan) -> bytes:
     Raises:
         ParameterError: a value of a type that cannot be digested.
     """
-    digest = hashlib.sha256()
-    parts = (_CONTEXT_LABEL, job.encode(), *_parts(plan.fields(), 0), *_parts(instruction.fields(), 0))
-    for part in parts:
-        digest.update(struct.pack(">Q", len(part)))
-        digest.update(part)
-    return digest.digest()
+    fields = (*_parts(plan.fields(), 0), *_parts(instruction.fields(), 0))
+    return digest_of_parts((_CONTEXT_LABEL, job.encode(), *fields))
 
 
 def told_arrays(instruction: Instruction) -> Iterator[tuple[str, bytes]]:
@@ -228,10 +224,7 @@ def frozen_digest(arrays: Mapping[str, NDArray[Any]], only: Collection[str]) -> 
 def _digest_of(value: object) -> bytes:
     if isinstance(value, np.ndarray | np.generic):
         return array_digest(np.asarray(value))
-    digest = hashlib.sha256()
-    for part in _parts(value, 1):
-        digest.update(struct.pack(">Q", len(part)) + bytes(part))
-    return digest.digest()
+    return digest_of_parts(_parts(value, 1))
 
 
 def _same(value: object, told: object) -> bool:
@@ -253,7 +246,7 @@ def _parts(value: object, depth: int) -> Iterator[bytes | memoryview]:
     elif isinstance(value, dict):
         yield b"dict" + struct.pack(">Q", len(value))
         for key in _texts(value):
-            yield key.encode()
+            yield text_bytes(key)
             yield from _parts(value[key], depth + 1)
     elif isinstance(value, list | tuple):
         yield b"list" + struct.pack(">Q", len(value))
@@ -279,7 +272,7 @@ def _scalar(value: object) -> bytes:
         case float():
             return b"float" + struct.pack(">d", value)
         case str():
-            return b"text" + value.encode()
+            return b"text" + text_bytes(value)
         case bytes() | bytearray():
             return b"bytes" + bytes(value)
         case _:
