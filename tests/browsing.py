@@ -106,15 +106,21 @@ class Tab:
         return await self.ask(evaluate=expression)
 
     async def until(self, expression: str) -> Any:
-        """Wait until an expression is true, looking again after every change of the page; returns its value."""
+        """Wait until an expression is true, looking again after every change of the page; returns its value.
+
+        A change is one of the document, of what has the focus, or of the address.
+        """
         return await self.evaluate(
             f"""new Promise((resolve) => {{
               const look = () => {{
                 const found = ({expression});
-                if (found) resolve(found), watch.disconnect();
+                if (found) resolve(found), watch.disconnect(), done.abort();
               }};
               const watch = new MutationObserver(look);
+              const done = new AbortController();
               watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }});
+              for (const event of ['focusin', 'focusout', 'hashchange'])
+                addEventListener(event, () => setTimeout(look), {{ signal: done.signal }});
               look();
             }})"""
         )

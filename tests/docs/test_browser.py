@@ -94,7 +94,7 @@ def test_everything_on_the_start_page_can_be_reached_by_keyboard() -> None:
         async with opened("index.html") as tab:
             await tab.evaluate(f"(() => {{ window.all = {INTERACTIVE}; window.met = new Set(); }})()")
             await tab.press("Tab")
-            assert await tab.evaluate(FOCUSED.format(selector=".md-skip"))
+            await tab.until(FOCUSED.format(selector=".md-skip"))
             while not await tab.evaluate("document.activeElement === document.body || met.has(document.activeElement)"):
                 await tab.evaluate("void met.add(document.activeElement)")
                 await tab.press("Tab")
@@ -112,7 +112,7 @@ def test_the_skip_link_goes_to_the_content() -> None:
     async def skip() -> Any:
         async with opened("index.html") as tab:
             await tab.press("Tab", "Enter")
-            return await tab.evaluate("location.hash")
+            return await tab.until("location.hash")
 
     assert run(skip()) == "#secagg"
 
@@ -141,13 +141,14 @@ def test_search_finds_words_in_pages_that_are_opened_from_files(key: str) -> Non
     async def search() -> list[str]:
         async with opened("privacy.html") as tab:
             await type_keys(tab, key)
-            assert await tab.evaluate(FOCUSED.format(selector=".md-search__input"))
+            await tab.until(FOCUSED.format(selector=".md-search__input"))
             await type_keys(tab, "dropout")
-            await tab.until("document.querySelector('.md-search-result__item a')")
+            # Those of the first letters are shown before, and go away with the focus that one of them has.
+            await tab.until("document.querySelector('.md-search-result__item a[href*=\"h=dropout\"]')")
             hits = "[...document.querySelectorAll('.md-search-result__item a')].map((e) => e.href)"
             found: list[str] = await tab.evaluate(hits)
             await tab.press("ArrowDown")
-            assert found[0] == await tab.evaluate("document.activeElement.href")
+            assert found[0] == await tab.until("document.activeElement.href")
             return [*found, *tab.complaints]
 
     found = run(search())
