@@ -134,8 +134,7 @@ test-browser: docs
 	$(BIN)/pytest -n auto --dist worksteal -q -m browser $(addprefix tests/,transport/http cli/demo docs test_looking.py)
 
 # Every target for SECONDS, one after the other. RECORD=--record writes fuzz/figures.json and the table of fuzz/README.md.
-fuzz: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m fuzz.run --seconds $(SECONDS) $(RECORD)
 
 # A quick run, under two minutes; FULL=1 takes everything, the figures of the tables, 100 000 clients included: half an hour.
@@ -165,15 +164,20 @@ robustness: $(STAMP)
 	$(BIN)/secagg poisoning table bench/results/poisoning.json --into docs/robustness.md
 	$(BIN)/secagg poisoning plot bench/results/poisoning.json --out docs/img
 
+# Environments of their own, each made once: whoever needs one again asks no index of packages, which may be away by then.
+HOSTS := flower nvflare ray byzfl third
+$(HOSTS:%=%-env): %-env: build/%/.installed
+
 # Flower takes protobuf below 7, so it has an environment of its own, which is also where its part is checked strictly.
 FLOWER := build/flower/bin
 FLOWER_TESTS ?=
-flower-env:
+build/flower/.installed: pyproject.toml Makefile
 	test -x $(FLOWER)/python || $(PYTHON) -m venv build/flower
 	$(FLOWER)/pip install --quiet --disable-pip-version-check --editable '.[flower]' 'flwr[simulation]==1.41.0' \
 		'scikit-learn>=1.4,<2' 'pytest>=8,<10' 'hypothesis>=6.100,<7' 'mypy>=1.15,<3' 'types-protobuf>=5,<9' \
 		'matplotlib>=3.8,<4' 'jupytext>=1.16,<2' 'nbclient>=0.10,<1' 'ipykernel>=6.29,<8'
 	$(FLOWER)/pip check
+	touch $@
 
 test-flower: flower-env
 	$(FLOWER)/mypy secagg/integrations/flower tests/integrations/flower --follow-imports silent
@@ -182,21 +186,23 @@ test-flower: flower-env
 # NVFLARE brings packages that we do not need, so it has an environment of its own.
 NVFLARE := build/nvflare/bin
 NVFLARE_TESTS ?=
-nvflare-env:
+build/nvflare/.installed: pyproject.toml Makefile
 	test -x $(NVFLARE)/python || $(PYTHON) -m venv build/nvflare
 	$(NVFLARE)/pip install --quiet --disable-pip-version-check --editable '.[nvflare]' \
 		'scikit-learn>=1.4,<2' 'pytest>=8,<10' 'hypothesis>=6.100,<7'
 	$(NVFLARE)/pip check
+	touch $@
 
 test-nvflare: nvflare-env
 	$(NVFLARE)/pytest tests/integrations/nvflare $(NVFLARE_TESTS)
 
 # Ray is 250 MB and starts servers, so it has an environment of its own.
 RAY := build/ray/bin
-ray-env:
+build/ray/.installed: pyproject.toml Makefile
 	test -x $(RAY)/python || $(PYTHON) -m venv build/ray
 	$(RAY)/pip install --quiet --disable-pip-version-check --editable '.[ray]' 'pytest>=8,<10' 'hypothesis>=6.100,<7'
 	$(RAY)/pip check
+	touch $@
 
 test-ray: ray-env
 	$(RAY)/pytest tests/ray
@@ -208,22 +214,24 @@ bench-ray: ray-env
 
 # Somebody else's robust rules, which ours are held against. Without what it trains with: several GB, for rules in NumPy.
 BYZFL := build/byzfl/bin
-byzfl-env:
+build/byzfl/.installed: pyproject.toml Makefile
 	test -x $(BYZFL)/python || $(PYTHON) -m venv build/byzfl
 	$(BYZFL)/pip install --quiet --disable-pip-version-check --editable . 'scipy>=1.11,<2' 'pytest>=8,<10' \
 		'hypothesis>=6.100,<7'
 	$(BYZFL)/pip install --quiet --disable-pip-version-check --no-deps 'byzfl==0.0.11'
+	touch $@
 
 test-byzfl: byzfl-env
 	$(BYZFL)/pytest tests/byzfl
 
 # A framework that we have no package for, DecLearn, which takes secure sums by docs/embedding.md alone.
 THIRD := build/third/bin
-third-env:
+build/third/.installed: pyproject.toml Makefile
 	test -x $(THIRD)/python || $(PYTHON) -m venv build/third
 	$(THIRD)/pip install --quiet --disable-pip-version-check --editable . 'declearn[grpc]==2.9.1' 'pytest>=8,<10' \
 		'hypothesis>=6.100,<7'
 	$(THIRD)/pip check
+	touch $@
 
 test-third: third-env
 	$(THIRD)/pytest tests/integrations/third
@@ -251,6 +259,10 @@ protos:
 	sed 's/from secagg.service.v1 import/from secagg.transport import/' \
 		build/secagg/service/v1/service_pb2_grpc.py > secagg/transport/grpc/service_pb2_grpc.py
 	mv build/secagg/service/v1/service_pb2.py build/secagg/service/v1/service_pb2.pyi secagg/transport/
+
+$(VENV)/.fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	touch $@
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
