@@ -235,7 +235,8 @@ def test_alarms_are_counted_by_cell_and_travel_masked() -> None:
         trainer.metrics = {"secagg-alarm": 1 if client in alarming else 0}
     (outcome,) = run(group, config(group, cells={"alarms": True}))
     assert outcome.sums.alarms[0] == 0
-    assert 2 <= outcome.sums.alarms[1] <= 4
+    # Several alarms may share a slot, and all three do once in 1024 times.
+    assert 0.9 < outcome.sums.alarms[1] <= 4
     assert 0.9 < outcome.sums.alarms[2] < 1.1
     assert_means(group, outcome)
     assert not any("secagg-alarm" in str(reply.content) for _, reply in group.grid.replies)

@@ -103,7 +103,7 @@ def test_cells_in_flowers_own_simulation(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,  # a guard against hangs
         check=False,
     )
     assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]

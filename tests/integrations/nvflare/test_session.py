@@ -33,6 +33,7 @@ from tests.integrations.nvflare.support import FAST, Network, context_of, enroll
 
 SEMI_HONEST = ("advertise_keys", "share_keys", "masked_input", "unmasking")
 ACTIVE = ("advertise_keys", "share_keys", "masked_input", "consistency_check", "unmasking")
+HANG_SECONDS = 600.0
 ACTIVE_SETTINGS = replace(FAST, threat_model="active")
 
 
@@ -460,7 +461,7 @@ def test_results_that_come_at_once_are_taken_one_by_one(request: pytest.FixtureR
             client_task.result = Shareable()
 
             def deliver() -> None:
-                start.wait(10)
+                start.wait(HANG_SECONDS)
                 task.result_received_cb(client_task=client_task, fl_ctx=fl_ctx)
 
             self.all.append(threading.Thread(target=deliver))
@@ -470,9 +471,11 @@ def test_results_that_come_at_once_are_taken_one_by_one(request: pytest.FixtureR
             task.completion_status = "cancelled"
 
     threads = Threads()
-    Exchange(threads, "secagg", FLContext(), Signal()).run({name: Shareable() for name in names}, 10.0, on_reply)
+    Exchange(threads, "secagg", FLContext(), Signal()).run(
+        {name: Shareable() for name in names}, HANG_SECONDS, on_reply
+    )
     for thread in threads.all:
-        thread.join(10)
+        thread.join(HANG_SECONDS)
     assert sorted(heard) == sorted(names)
 
 

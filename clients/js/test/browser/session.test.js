@@ -12,7 +12,7 @@ import { servePages } from './pages.js';
 
 const command = findChromium();
 // The time is a guard against hangs.
-const LIMITS = { skip: command ? false : 'there is no Chromium', timeout: 120_000 };
+const LIMITS = { skip: command ? false : 'there is no Chromium', timeout: 600_000 };
 const policy = clientPolicy({ threatModel: 'semi-honest', maxWeight: 10n });
 const OWN = 10n;
 let pages;
