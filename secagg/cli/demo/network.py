@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import socket
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from secagg.identity.keys import load_identity
 from secagg.transport.grpc import ClientTls, Operator
 
 LENGTH: Final = 10_000
+_PORTS: Final = range(20_000, 32_000)  # below those that systems give to connections of their own
 # A round is open for as long as this many starts of a process take, so that a machine with much to do drops nobody.
 _ROUND_STARTS: Final = 5.0
 _SHORTEST_ROUND_SECONDS: Final = 3.0
@@ -211,12 +213,18 @@ class Play:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on."""
+    """Ports of this machine that nobody listens on, nor is given for a connection while no server has them yet."""
     with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        found: list[int] = []
+        start = secrets.randbelow(len(_PORTS))
+        for number in (*_PORTS[start:], *_PORTS[:start]):
+            probe = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", number))
+                found.append(number)
+            if len(found) == count:
+                return found
+    raise secagg.SecAggError(f"fewer than {count} of the ports {_PORTS.start} .. {_PORTS.stop - 1} are free here")
 
 
 async def _line(process: Process) -> Any:

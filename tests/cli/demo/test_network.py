@@ -13,6 +13,7 @@ import pytest
 
 import secagg
 from secagg.cli.demo import deployment
+from secagg.cli.demo.network import free_ports
 from secagg.cli.service.server_config import load_config
 from secagg.identity.directory import load_directory
 from secagg.identity.loopback import create_loopback_certificate
@@ -20,6 +21,7 @@ from secagg.transport.grpc import ServerTls
 from secagg.transport.grpc.credentials import Shown
 from tests.harness import ROUNDS as ACTIVE_ROUNDS
 
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 ROUNDS = [round_.value for round_ in ACTIVE_ROUNDS]
 
 
@@ -50,6 +52,14 @@ def test_too_few_clients_are_refused(run: Any) -> None:
     outcome = run("demo", "--network", "--clients", "19")
     assert (outcome.code, outcome.out) == (2, "")
     assert "five of 20 are killed" in outcome.err
+
+
+@pytest.mark.skipif(not EPHEMERAL.exists(), reason="Linux says there which ports connections are given")
+def test_ports_are_none_that_a_connection_is_given_while_no_server_has_them_yet() -> None:
+    first, last = map(int, EPHEMERAL.read_text().split())
+    ports = free_ports(3)
+    assert len(set(ports)) == 3
+    assert not [port for port in ports if first <= port <= last]
 
 
 def test_the_deployment_is_one_that_the_server_takes(tmp_path: Path) -> None:
