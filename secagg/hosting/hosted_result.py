@@ -5,8 +5,11 @@ What is handed out is compared with its digest behind the last piece. Must not k
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import math
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -20,7 +23,9 @@ from secagg.store.digests import upload_digest
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _CHUNK_BYTES: Final = 1 << 20
-_HOLD_SECONDS: Final = 60.0  # how long a piece may take on its way before others think that nobody fetches
+_AGAIN_SECONDS: Final = 60.0  # after a fetch: what broke off is begun anew, and what cannot be written is fetched again
+_RENEW_SECONDS: Final = 30.0
+_HOLD_SECONDS: Final = _AGAIN_SECONDS + _RENEW_SECONDS  # for which other processes are told that somebody fetches
 
 
 class HostedResult:
@@ -37,6 +42,8 @@ class HostedResult:
         self._tools = tools
         self._seat = seat
         self._fetching = 0
+        self._fetched_at = -math.inf
+        self._removing = asyncio.Lock()
 
     @property
     def damaged(self) -> bool:
@@ -68,20 +75,12 @@ class HostedResult:
             ResultDamagedError: behind the last piece: together they are not what was stored. Use none of them.
             HostUnavailableError: the store failed.
         """
-        clock, offset, hashed = self._tools.clock, 0, hashlib.sha256()
-        self._fetching += 1
-        try:
-            await self._seat.hold_result(_HOLD_SECONDS)
-            held_at = clock.now()
+        offset, hashed = 0, hashlib.sha256()
+        async with self._held():
             await self._seat.look()
             while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
                 offset += len(chunk)
-                if clock.now() - held_at > _HOLD_SECONDS / 2:
-                    await self._seat.hold_result(_HOLD_SECONDS)
-                    held_at = clock.now()
                 yield chunk
-        finally:
-            self._fetching -= 1
         if hashed.digest() != self.result_sha256():
             raise self._result_damaged()
 
@@ -136,31 +135,49 @@ class HostedResult:
         self._seat.released()
 
     async def expire_result(self) -> bool:
-        """Remove a result that nobody fetched in time, unless somebody is fetching it; says whether it was removed.
+        """Remove a result that nobody fetched in time; says whether it was removed. Not while somebody is fetching it,
+        by way of any process, nor for a minute after.
 
         Raises:
             HostUnavailableError: the store failed; the result is still there.
             ResultDamagedError: the store has it damaged.
             ResultNotReadyError: another process has let go of it meanwhile.
         """
-        await self._seat.look()
-        outcome = self._seat.outcome
-        if self._fetching or not isinstance(outcome, Completed) or outcome.result is None:
-            return False
-        # From now on nobody begins to fetch it.
-        self._seat.outcome = replace(outcome, expired=True)
-        try:
-            removed = await self._stored(self._tools.store.release_result, self.name, True)
-        except HostUnavailableError:
-            self._seat.outcome = outcome
-            raise
-        if removed:
-            self._seat.released()
-        else:
-            # Another process has let go of it, or somebody fetches it there.
-            self._seat.outcome = outcome
+        async with self._removing:
             await self._seat.look()
-        return removed
+            outcome, recent = self._seat.outcome, self._tools.clock.now() - self._fetched_at < _AGAIN_SECONDS
+            if self._fetching or recent or not isinstance(outcome, Completed) or outcome.result is None:
+                return False
+            removed = await self._stored(self._tools.store.release_result, self.name, True)
+            if removed:
+                self._seat.outcome = replace(outcome, expired=True)
+                self._seat.released()
+            else:  # Another process has let go of it, or somebody fetches it there.
+                await self._seat.look()
+            return removed
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
+        """Keep the result from expiring anywhere for as long as this lasts, however slow its reader is."""
+        async with self._removing:
+            self._fetching += 1
+        holding: asyncio.Task[None] | None = None
+        try:
+            await self._seat.hold_result(_HOLD_SECONDS)
+            holding = asyncio.get_running_loop().create_task(self._hold_on(), name=f"secagg result {self.name}")
+            yield
+        finally:
+            self._fetching -= 1
+            self._fetched_at = self._tools.clock.now()
+            if holding is not None:
+                holding.cancel()
+
+    async def _hold_on(self) -> None:
+        clock = self._tools.clock
+        while True:
+            await clock.wait(asyncio.Event(), clock.now() + _RENEW_SECONDS)
+            with suppress(HostUnavailableError):  # The observer has heard of it, and there is time to try again.
+                await self._seat.hold_result(_HOLD_SECONDS)
 
     def _require_whole(self) -> None:
         if self.damaged:

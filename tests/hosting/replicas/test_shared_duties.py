@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from secagg.hosting import (
     Ended,
     EndKind,
     Expired,
+    HostedSession,
     HostReason,
     HostUnavailableError,
     QuotaExceededError,
@@ -27,7 +29,7 @@ from tests.hosting.test_unmasking import VECTOR, Gate, waiting_at
 
 NAME = "round-1"
 HOUR = 3600.0
-HELD = 45.0  # above half of what a fetch that begins, or goes on, has others wait
+HELD = 45.0  # less than a minute, and more than what a fetch renews its hold after
 KEYS: Mapping[int, bytes] = {client: bytes([client]) * 32 for client in range(5)}
 
 
@@ -66,26 +68,67 @@ def test_a_result_and_its_session_expire_once() -> None:
 
 
 def test_a_result_does_not_expire_while_it_is_fetched_by_way_of_another_replica() -> None:
+    """However slow its reader is, and for a minute more, so that a fetch that broke off can be begun anew elsewhere."""
+
     async def body() -> None:
         async with Replicas(2) as replicas:
             await completed(replicas)
             fetching, other = await replicas.everywhere(NAME)
             await other.wait_ended()
             whole = await fetching.result()
+            post = replicas.memory._office.posts[NAME]
             chunks = fetching.result_chunks(64)
             fetched = await anext(chunks)
+            replicas.stores[0].cut = True
+            pass_time(replicas, HELD)
+            await replicas.seen[0].heard("store_failed", NAME)
+            replicas.stores[0].cut = False
             for begun in range(3):
-                pass_time(replicas, HELD)
+                held_until = post.held_until
+                pass_time(replicas, HELD / 2)
+                await replicas.until(lambda before=held_until: post.held_until > before)  # type: ignore[misc]
                 assert not await other.expire_result(), begun
                 assert other.status().result_ready
-                fetched += await anext(chunks)
-            fetched += b"".join([chunk async for chunk in chunks])
-            assert fetched == whole
-            pass_time(replicas, 2 * HELD)
+            await chunks.aclose()  # The connection breaks off.
+            pass_time(replicas, HELD)
+            for session in (fetching, other):
+                assert not await session.expire_result()
+            chunks = other.result_chunks(64)
+            assert [await anext(chunks)] == [fetched]
+            assert fetched + b"".join([chunk async for chunk in chunks]) == whole
+            pass_time(replicas, 3 * HELD)
             assert await other.expire_result()
             with pytest.raises(ResultNotReadyError, match="expired"):
                 await fetching.result()
             assert not await other.expire_result()
+
+    run(body())
+
+
+def test_who_begins_to_fetch_what_another_replica_keeps_is_not_told_that_it_expired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An expiry that the store refused had told everybody who came in that moment that nobody came in time."""
+
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            await completed(replicas)
+            one, other = await replicas.everywhere(NAME)
+            await other.wait_ended()
+            chunks = one.result_chunks(64)
+            await anext(chunks)
+            begun: list[asyncio.Task[bytes]] = []
+
+            async def stored(call: Callable[..., Any], *arguments: Any) -> Any:
+                if not begun:
+                    begun.append(asyncio.ensure_future(other.result()))
+                    await asyncio.sleep(0)
+                return await HostedSession._stored(other, call, *arguments)
+
+            monkeypatch.setattr(other, "_stored", stored)
+            assert not await other.expire_result()
+            (whole,) = begun
+            assert (await whole).startswith(b"PK")
 
     run(body())
 
