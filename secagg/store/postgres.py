@@ -11,14 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
+from typing import Any
 
 import psycopg
 
 from secagg.store.base import StoreError
 from secagg.store.blobs import Blobs
 from secagg.store.postgres_letters import RECEIPTS, leave, put_state, receipt_of, unanswered
-from secagg.store.postgres_pool import ANSWERED, CHANGED, CHANNEL, SECONDS, SENT
-from secagg.store.postgres_rows import STANDING, lease_digest, leased_state, named_uploads, standing_of
+from secagg.store.postgres_pool import ANSWERED, CHANGED, CHANNEL, SECONDS, SENT, Row
+from secagg.store.postgres_rows import (
+    LEASE_DAMAGED,
+    STANDING,
+    lease_digest,
+    leased_state,
+    named_uploads,
+    standing_of,
+)
 from secagg.store.postgres_sessions import PostgresSessions
 from secagg.store.shared import Addressed, Lease, Left, Letter, News, Sight
 
@@ -28,14 +36,24 @@ _HEARTBEAT = (
     "INSERT INTO replicas VALUES (%s, clock_timestamp() + make_interval(secs => %s)) "
     "ON CONFLICT (name) DO UPDATE SET until = EXCLUDED.until"
 )
-# A lease that ends beyond all reason is free: when it ends has no digest, and nobody could go on with the session.
+# When a lease ends has no digest, and nobody could go on with the session: one that outlives the last sign of whoever
+# has it by more than a lease is free.
+_HOLDERS = (
+    "LEFT JOIN replicas ON replicas.name = leases.replica "
+    "AND replicas.until <= now() + make_interval(secs => %(longest)s)"
+)
+_ENDLESS = (
+    "leases.until > greatest(now(), coalesce(replicas.until, '-infinity')) + make_interval(secs => %(seconds)s + 1)"
+)
 _FREE = (
-    "SELECT leases.name, epoch, open_seconds, digest FROM leases "
+    f"SELECT leases.name, epoch, open_seconds, digest, leases.until > now() AS endless FROM leases {_HOLDERS} "  # noqa: S608
     "JOIN sessions ON sessions.id = session AND sessions.name = leases.name AND sessions.ended IS NULL "
-    "WHERE NOT leases.ended AND (until <= now() OR until > now() + make_interval(secs => %(longest)s)) "
-    "AND (%(name)s::text IS NULL OR leases.name = %(name)s) ORDER BY until, session LIMIT %(most)s "
+    f"WHERE NOT leases.ended AND (leases.until <= now() OR {_ENDLESS}) "
+    "AND (%(name)s::text IS NULL OR leases.name = %(name)s) ORDER BY leases.until, session LIMIT %(most)s "
     "FOR UPDATE OF leases SKIP LOCKED"
 )
+# Of leases that are locked, and so seen together with the last sign of whoever renewed one a moment ago.
+_STILL_ENDLESS = f"SELECT leases.name FROM leases {_HOLDERS} WHERE leases.name = ANY(%(names)s) AND {_ENDLESS}"  # noqa: S608
 _TAKE = (
     "UPDATE leases SET epoch = taken.epoch, open_seconds = taken.open_seconds, digest = taken.digest, replica = %s, "
     "until = clock_timestamp() + make_interval(secs => %s) "
@@ -43,19 +61,26 @@ _TAKE = (
     "AS taken(name, epoch, open_seconds, digest) "
     "WHERE leases.name = taken.name"
 )
+# What stood there is returned: nobody else would ever find that it was damaged.
 _NOTE = (
-    "open_seconds = held.open_seconds, digest = held.digest FROM unnest(%s::text[], %s::bigint[], "
-    "%s::double precision[], %s::bytea[]) AS held(name, epoch, open_seconds, digest) "
-    "WHERE leases.name = held.name AND leases.epoch = held.epoch "
+    "open_seconds = held.open_seconds, digest = held.digest FROM unnest(%(names)s::text[], %(epochs)s::bigint[], "
+    "%(opened)s::double precision[], %(digests)s::bytea[]) AS held(name, epoch, open_seconds, digest), found "
+    "WHERE leases.name = held.name AND leases.epoch = held.epoch AND found.name = held.name "
 )
-_RENEWED = "UPDATE leases SET until = clock_timestamp() + make_interval(secs => %s), "
+_FOUND = (
+    "WITH found AS "
+    "(SELECT name, open_seconds, digest FROM leases WHERE name = ANY(%(names)s) ORDER BY session FOR UPDATE) "
+)
+_RETURNED = "RETURNING leases.name, leases.epoch, found.open_seconds, found.digest"
+_RENEWED = "UPDATE leases SET until = clock_timestamp() + make_interval(secs => %(seconds)s), "
 _RELEASED = "UPDATE leases SET until = clock_timestamp(), replica = NULL, "
-_RENEW = f"{_RENEWED}{_NOTE}AND leases.replica = %s RETURNING leases.name"
-_RELEASE = f"{_RELEASED}{_NOTE}AND leases.replica IS NOT NULL RETURNING leases.name"
+_RENEW = f"{_FOUND}{_RENEWED}{_NOTE}AND leases.replica = %(replica)s {_RETURNED}"
+_RELEASE = f"{_FOUND}{_RELEASED}{_NOTE}AND leases.replica IS NOT NULL {_RETURNED}"
 _HOLD = (
     "UPDATE leases SET until = greatest(until, clock_timestamp() + make_interval(secs => %s)) WHERE name = %s AND ended"
 )
-_DAMAGED = "the lease on session {name} was damaged on the disk; for how long its round was open is counted anew"
+_END_DAMAGED = "when the lease on session {name} ends was damaged on the disk; it is free, since whoever had it is gone"
+_MENDED = "the lease on session {name} was damaged on the disk; whoever has it wrote it anew, and the session goes on"
 
 
 class PostgresStore(PostgresSessions):
@@ -75,34 +100,43 @@ class PostgresStore(PostgresSessions):
         with self._connections.transaction("sessions cannot be leased") as connection:
             connection.execute(_HEARTBEAT, (replica, seconds))
             connection.execute("DELETE FROM replicas WHERE until < now() - make_interval(secs => %s)", (_DAY,))
-            asked = {"name": name, "most": most, "longest": _DAY}
+            asked = {"name": name, "most": most, "longest": _DAY, "seconds": seconds}
             rows = connection.execute(_FREE, asked).fetchall() if most > 0 else []
+            endless = {row["name"] for row in rows if row["endless"]}
+            if endless:
+                found = connection.execute(_STILL_ENDLESS, {**asked, "names": list(endless)}).fetchall()
+                renewed = endless - {row["name"] for row in found}
+                rows = [row for row in rows if row["name"] not in renewed]
             numbers = connection.execute(
                 "SELECT nextval('epochs') AS epoch FROM generate_series(1, %s)", (len(rows),)
             ).fetchall()
             for row, number in zip(rows, numbers, strict=True):
                 # A damaged one is taken as well: the new epoch is above all before, whatever stood there.
-                lease = Lease(row["name"], number["epoch"], damage=_DAMAGED.format(name=row["name"]))
-                if lease_digest(row["name"], row["epoch"], row["open_seconds"]) == row["digest"]:
-                    lease = Lease(row["name"], number["epoch"], row["open_seconds"])
+                damage = _END_DAMAGED.format(name=row["name"]) if row["endless"] else ""
+                lease = Lease(row["name"], number["epoch"], row["open_seconds"], damage)
+                if not _is_whole(row):
+                    lease = Lease(row["name"], number["epoch"], damage=LEASE_DAMAGED.format(name=row["name"]))
                 leases.append(lease)
             if leases:
-                connection.execute(_TAKE, (replica, seconds, *_columns(leases)))
+                connection.execute(_TAKE, (replica, seconds, *_columns(leases).values()))
         for lease in leases:
             self._heads.pop(lease.name, None)
         return leases
 
-    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> frozenset[str]:
+    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> Mapping[str, str]:
         """Make leases last from now on; the names of those that have not passed on."""
         with self._connections.transaction("leases cannot be renewed") as connection:
             connection.execute(_HEARTBEAT, (replica, seconds))
-            columns = _columns(held)
-            return frozenset(row["name"] for row in connection.execute(_RENEW, (seconds, *columns, replica)))
+            rows = connection.execute(_RENEW, {"seconds": seconds, "replica": replica, **_columns(held)}).fetchall()
+        return {row["name"]: "" if _is_whole(row) else _MENDED.format(name=row["name"]) for row in rows}
 
     def release(self, held: Collection[Lease]) -> None:
         """Give leases back."""
         with self._connections.transaction("leases cannot be given back") as connection:
             released = connection.execute(_RELEASE, _columns(held)).fetchall()
+            damaged = [row["name"] for row in released if not _is_whole(row)]
+            if damaged:  # It stays so: whoever takes the lease next says it.
+                connection.execute("UPDATE leases SET digest = '' WHERE name = ANY(%s)", (damaged,))
         for row in released:
             self._heads.pop(row["name"], None)
             self._connections.tell((CHANGED, row["name"]))
@@ -110,7 +144,9 @@ class PostgresStore(PostgresSessions):
     def replicas(self) -> int:
         """How many replicas are alive."""
         with self._connections.use("replicas cannot be counted") as connection:
-            rows = connection.execute("SELECT count(*) AS alive FROM replicas WHERE until > now()").fetchall()
+            # One that is damaged would have its share of the sessions, and go on with none.
+            alive = "until > now() AND until <= now() + make_interval(secs => %s)"
+            rows = connection.execute(f"SELECT count(*) AS alive FROM replicas WHERE {alive}", (_DAY,)).fetchall()  # noqa: S608
         return int(rows[0]["alive"])
 
     def hold_result(self, name: str, seconds: float) -> None:
@@ -204,10 +240,16 @@ class PostgresStore(PostgresSessions):
             return  # it is collected when it is old
 
 
-def _columns(held: Collection[Lease]) -> tuple[list[str], list[int], list[float], list[bytes]]:
-    return (
-        [lease.name for lease in held],
-        [lease.epoch for lease in held],
-        [lease.open_seconds for lease in held],
-        [lease_digest(lease.name, lease.epoch, lease.open_seconds) for lease in held],
-    )
+def _is_whole(row: Row) -> bool:
+    """Whether a lease is as it was written."""
+    whole: bool = lease_digest(row["name"], row["epoch"], row["open_seconds"]) == row["digest"]
+    return whole
+
+
+def _columns(held: Collection[Lease]) -> dict[str, list[Any]]:
+    return {
+        "names": [lease.name for lease in held],
+        "epochs": [lease.epoch for lease in held],
+        "opened": [lease.open_seconds for lease in held],
+        "digests": [lease_digest(lease.name, lease.epoch, lease.open_seconds) for lease in held],
+    }

@@ -22,6 +22,10 @@ DISCARD: Final = (
 BY_NAME: Final = "WHERE name = %(name)s OR id = (SELECT session FROM leases WHERE name = %(name)s)"
 """A session by its name, also when one of the two places where it stands is damaged."""
 
+LEASE_DAMAGED: Final = (
+    "the lease on session {name} was damaged on the disk; the next lease is new, the session goes on, and for how long "
+    "its round was open is counted anew"
+)
 _LOCK: Final = (
     "SELECT session, epoch, open_seconds, digest, ended, replica, until > now() AS held FROM leases "
     "WHERE name = %s FOR UPDATE"
@@ -73,13 +77,10 @@ def leased_state(connection: Connection, name: str, epoch: int) -> Row:
     lease = lock_lease(connection, name)
     # A statement of its own: what it sees is not older than the lock.
     state = state_of(connection, name)
-    if (
-        lease is None
-        or lease["session"] != state["id"]
-        or lease["ended"] != (state["ended"] is not None)
-        or lease_digest(name, lease["epoch"], lease["open_seconds"]) != lease["digest"]
-    ):
+    if lease is None or lease["session"] != state["id"] or lease["ended"] != (state["ended"] is not None):
         raise DamagedError(DAMAGED.format(name=name))
+    if lease_digest(name, lease["epoch"], lease["open_seconds"]) != lease["digest"]:
+        raise DamagedError(LEASE_DAMAGED.format(name=name))
     if lease["epoch"] != epoch:
         raise FencedError(
             f"session {name} has passed on: its lease has epoch {lease['epoch']}, and this one had {epoch}"

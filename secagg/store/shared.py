@@ -26,7 +26,7 @@ class Lease:
         open_seconds: how long the open round had been open under all leases, as last renewed: time in which nobody
             held one does not count.
         damage: what was not as it was written when the lease was acquired, in one sentence, or empty. Its epoch is new
-            even so, and above all before; for how long the round had been open is counted from 0.
+            even so, and above all before; for how long the round had been open may be counted from 0.
     """
 
     name: str
@@ -169,17 +169,22 @@ class SharedStore(SessionStore, Protocol):
         """
         ...
 
-    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> frozenset[str]:
-        """Make leases last from now, and note their `open_seconds`; the names of those that have not passed on. The
-        others are lost.
+    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> Mapping[str, str]:
+        """Make leases last from now, and note their `open_seconds`; the others are lost.
 
         Args:
             seconds: how long they last.
+
+        Returns:
+            The names of those that have not passed on, each with what was not as it was written, in one sentence, or
+            empty: it is now.
         """
         ...
 
     def release(self, held: Collection[Lease]) -> None:
-        """Give leases back, their `open_seconds` noted: another replica may take them at once."""
+        """Give leases back, their `open_seconds` noted: another replica may take them at once. One that is damaged
+        stays so, and whoever takes it is told.
+        """
         ...
 
     def replicas(self) -> int:

@@ -183,7 +183,7 @@ class SharedMemoryStore(MemoryStore):
                 taken.append(Lease(each, post.epoch, post.open_seconds))
             return taken
 
-    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> frozenset[str]:
+    def renew(self, replica: str, seconds: float, held: Collection[Lease]) -> Mapping[str, str]:
         """Make leases last from now; the names of those that have not passed on."""
         office = self._office
         with office.changed:
@@ -195,7 +195,7 @@ class SharedMemoryStore(MemoryStore):
                 if post is not None and post.epoch == lease.epoch and post.owner == replica:
                     post.until, post.open_seconds = now + seconds, lease.open_seconds
                     kept.add(lease.name)
-            return frozenset(kept)
+            return dict.fromkeys(kept, "")
 
     def release(self, held: Collection[Lease]) -> None:
         """Give leases back: another replica may take them at once."""

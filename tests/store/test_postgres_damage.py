@@ -102,14 +102,58 @@ def test_a_damaged_lease_is_mended_by_the_next(store: PostgresStore, database: s
     assert (again.damage, again.open_seconds) == ("", 2.5)
 
 
-def test_a_lease_without_an_end_passes_on(store: PostgresStore, database: str) -> None:
+@pytest.mark.parametrize(("column", "flip"), [("open_seconds", NUMBER), ("digest", BYTES)])
+def test_whoever_mends_a_damaged_lease_says_so(store: PostgresStore, database: str, column: str, flip: str) -> None:
+    """A renewal wrote it anew, and a lease that was given back was as good as new: nobody heard of the disk."""
+    store.create(RECORD)
+    (lease,) = store.acquire("a", LONG, 1)
+    with psycopg.connect(database) as connection:
+        connection.execute(f"UPDATE leases SET {column} = {flip.format(column)}")  # noqa: S608
+        connection.commit()
+        assert "damaged on the disk; whoever has it wrote it anew" in store.renew("a", LONG, [lease])["one"]
+        assert store.renew("a", LONG, [lease]) == {"one": ""}
+        connection.execute(f"UPDATE leases SET {column} = {flip.format(column)}")  # noqa: S608
+        connection.commit()
+    with pytest.raises(DamagedError, match="the lease on session one was damaged"):
+        store.append("one", [Entry(EntryKind.MESSAGE, 1, b"")], lease.epoch)
+    store.release([lease])
+    (again,) = store.acquire("b", LONG, 1)
+    assert "damaged" in again.damage
+    store.release([again])
+    assert [each.damage for each in store.acquire("c", LONG, 1)] == [""]
+
+
+@pytest.mark.parametrize("until", ["'infinity'", "now() + interval '1 hour'"])
+@pytest.mark.parametrize("heartbeat", ["until = now()", "until = 'infinity'"])
+def test_a_lease_without_an_end_passes_on(store: PostgresStore, database: str, until: str, heartbeat: str) -> None:
+    """For up to a day nobody went on with its session, and nobody said why."""
     store.create(RECORD)
     (before,) = store.acquire("a", LONG, 1)
     assert not store.acquire("b", LONG, 1)
     with psycopg.connect(database) as connection:
-        connection.execute("UPDATE leases SET until = 'infinity'")
+        connection.execute(f"UPDATE replicas SET {heartbeat} WHERE name = 'a'")  # noqa: S608
+        connection.execute(f"UPDATE leases SET until = {until}, open_seconds = open_seconds")  # noqa: S608
     (lease,) = store.acquire("b", LONG, 1)
     assert lease.epoch > before.epoch
+    assert "when the lease on session one ends was damaged" in lease.damage
+
+
+def test_the_lease_of_a_replica_that_lives_is_nobody_elses_however_long(store: PostgresStore) -> None:
+    store.create(RECORD)
+    (lease,) = store.acquire("a", LONG, 1)
+    assert not store.acquire("b", 1.0, 1)
+    assert store.renew("a", 2 * LONG, [lease]) == {"one": ""}
+    assert not store.acquire("b", 1.0, 1)
+
+
+def test_a_replica_without_an_end_is_not_counted(store: PostgresStore, database: str) -> None:
+    """Its share of the sessions was nobody's."""
+    for replica in ("a", "b"):
+        store.acquire(replica, LONG, 0)
+    assert store.replicas() == 2
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE replicas SET until = 'infinity' WHERE name = 'b'")
+    assert store.replicas() == 1
 
 
 @pytest.mark.parametrize(

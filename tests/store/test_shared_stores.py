@@ -101,14 +101,14 @@ def test_a_lease_is_renewed_until_it_passes_on(store: SharedStore, another: Anot
     for name in ("one", "two"):
         store.create(replace(RECORD, name=name))
     one, two = held(store, "a", 0.0, "one"), held(store, "a", 0.0, "two")
-    assert store.renew("a", LONG, [replace(one, open_seconds=1.5)]) == {"one"}
+    assert store.renew("a", LONG, [replace(one, open_seconds=1.5)]) == {"one": ""}
     taken = held(other, "b", 0.0, "two")
-    assert store.renew("a", LONG, [one, two]) == {"one"}
-    assert store.renew("b", LONG, [one]) == frozenset()
-    assert other.renew("b", LONG, [taken]) == {"two"}
+    assert store.renew("a", LONG, [one, two]) == {"one": ""}
+    assert store.renew("b", LONG, [one]) == {}
+    assert other.renew("b", LONG, [taken]) == {"two": ""}
     assert other.acquire("b", LONG, 5) == []
     store.release([replace(one, open_seconds=1.5)])
-    assert store.renew("a", LONG, [one]) == frozenset()
+    assert store.renew("a", LONG, [one]) == {}
     assert held(other, "b").open_seconds == 1.5
 
 

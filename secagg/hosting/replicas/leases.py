@@ -14,7 +14,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from secagg.hosting.replicas.holding import Holding
 from secagg.hosting.tools import STORE_FAILURES, Tools
-from secagg.store.base import FencedError, StoreError
+from secagg.store.base import DamagedError, FencedError, StoreError
 from secagg.store.shared import Lease, SharedStore
 
 _P = ParamSpec("_P")
@@ -153,6 +153,8 @@ class Leases:
         for holding in holdings:
             if holding.name in kept:
                 holding.until = begun + self._seconds
+                if kept[holding.name]:
+                    self._tools.observer.store_failed(holding.name, DamagedError(kept[holding.name]))
             elif self.held.get(holding.name) is holding:
                 self._lost(holding, FencedError(f"session {holding.name} has passed to another replica"))
         running = sum(not ended for ended in (await self._run(store.names)).values())

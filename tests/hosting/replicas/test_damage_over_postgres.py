@@ -112,6 +112,19 @@ def test_a_session_goes_on_whose_lease_was_damaged(database: str, tmp_path: Path
     run(body())
 
 
+@pytest.mark.parametrize("flip", ["open_seconds = open_seconds + 1", "digest = 'x'"])
+def test_a_lease_that_is_damaged_while_somebody_has_it_is_told_once(database: str, tmp_path: Path, flip: str) -> None:
+    """Whoever had it wrote it anew, or lost and took it again, without a word about the disk."""
+
+    async def body() -> None:
+        ends, _, seen = await play(database, tmp_path, f"UPDATE leases SET {flip}")  # noqa: S608
+        assert ends == [Ended(EndKind.COMPLETED)] * 2
+        told = [str(error) for each in seen for _, error in each.all("store_failed") if isinstance(error, DamagedError)]
+        assert len([sentence for sentence in told if "the lease on session round-1 was damaged" in sentence]) == 1
+
+    run(body())
+
+
 @pytest.mark.parametrize(
     "flip",
     [
