@@ -29,6 +29,7 @@ from secagg.hosting.replies import Departure, Expired, HostReason
 from secagg.parameters import ClientId
 from secagg.protocol.messages import Round
 from secagg.store.base import Completed, Outcome
+from secagg.telemetry.logins import Login, LoginDays
 
 try:
     import fcntl
@@ -59,6 +60,8 @@ class AuditEvent(Enum):
     RELOADED = "configuration reloaded"
     RELOAD_REFUSED = "configuration refused"
     LOGGED_IN = "logged in"
+    LOGGED_IN_AGAIN = "logged in again"
+    """Within a day of the line that says that it was the first time; `detail` is how often."""
     CREATED = "session created"
     COMPLETED = "session completed"
     ABORTED = "session aborted"
@@ -147,7 +150,7 @@ class AuditLog:
             actor: fingerprint of the key of who did it; empty for the server itself.
             session: its name; empty where it is about none.
             client: whom it is about, or None.
-            detail: one sentence, or a digest.
+            detail: the id of a reason, a digest, or a count.
         """
         if self._waiting.qsize() >= _MOST_WAITING:
             self._lost += 1
@@ -228,10 +231,16 @@ class AuditObserver(HostObserver):
 
     Args:
         log: where it is written.
+        logins: which of them are.
     """
 
-    def __init__(self, log: AuditLog) -> None:
+    def __init__(self, log: AuditLog, logins: LoginDays | None = None) -> None:
         self._log = log
+        self._logins = LoginDays() if logins is None else logins
+
+    def close(self) -> None:
+        """Write how often who came again did; the log is still open."""
+        self._end_days(None)
 
     def trouble(self) -> str:
         """Why nothing is written now."""
@@ -267,8 +276,11 @@ class AuditObserver(HostObserver):
         self._log.put(event, session=name, client=client, detail=reason.value)
 
     def logged_in(self, actor: str, session: str, client: ClientId | None) -> None:
-        """Write who it was."""
-        self._log.put(AuditEvent.LOGGED_IN, actor=actor, session=session, client=client)
+        """Write who it was, once a day, and then how often it came again."""
+        login = Login(actor, session, client)
+        self._end_days(login)
+        if self._logins.count(login):
+            self._log.put(AuditEvent.LOGGED_IN, actor=actor, session=session, client=client)
 
     def operator_called(self, call: str, actor: str, session: str, client: ClientId | None) -> None:
         """Write what changes or gives away something."""
@@ -278,6 +290,16 @@ class AuditObserver(HostObserver):
     def reloaded(self, trouble: str) -> None:
         """Write it, without a word of why not."""
         self._log.put(AuditEvent.RELOAD_REFUSED if trouble else AuditEvent.RELOADED)
+
+    def _end_days(self, coming: Login | None) -> None:
+        for login, again in self._logins.over(coming):
+            self._log.put(
+                AuditEvent.LOGGED_IN_AGAIN,
+                actor=login.actor,
+                session=login.session,
+                client=login.client,
+                detail=str(again),
+            )
 
 
 def open_audit(path: Path) -> BinaryIO:

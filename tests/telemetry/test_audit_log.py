@@ -33,7 +33,8 @@ def play(observer: FanOut) -> None:
     """Everything that is written but a start and a loss."""
     observer.reloaded("")
     observer.reloaded(SECRET)
-    observer.logged_in("ab-cd", "s", 2**64 - 1)
+    for _ in range(3):
+        observer.logged_in("ab-cd", "s", 2**64 - 1)
     observer.session_created("s", 4)
     observer.client_dropped("s", 3, Round.MASKED_INPUT, DropReason.DID_NOT_ANSWER_IN_TIME, SECRET)
     observer.client_dropped("s", 2, Round.MASKED_INPUT, HostReason.REVOKED, SECRET)
@@ -79,15 +80,18 @@ def written(path: Path, lines: int = 5) -> list[bytes]:
 def test_each_event_is_written_and_nothing_that_is_said_in_sentences(tmp_path: Path) -> None:
     path = tmp_path / "audit"
     with audit_log(path) as log:
-        play(FanOut(AuditObserver(log)))
+        with closing(AuditObserver(log)) as observer:
+            play(FanOut(observer))
         log._lost = 1
         log.put(AuditEvent.CREATED, session="after")
     found = lines_of(path)
     assert {line["event"] for line in found} == {event.value for event in AuditEvent}
     assert SECRET not in path.read_text(encoding="utf-8")
     assert [line["sequence"] for line in found] == list(range(1, len(found) + 1))
-    login = next(line for line in found if line["event"] == "logged in")
-    assert (login["actor"], login["session"], login["client"]) == ("ab-cd", "s", 2**64 - 1)
+    logins = [line for line in found if line["event"].startswith("logged in")]
+    who = [(line["actor"], line["session"], line["client"]) for line in logins]
+    assert who == [("ab-cd", "s", 2**64 - 1)] * 2
+    assert [(line["event"], line["detail"]) for line in logins] == [("logged in", ""), ("logged in again", "2")]
     fetched = next(line for line in found if line["event"] == AuditEvent.FETCHED.value)
     assert (fetched["actor"], fetched["session"], fetched["client"]) == ("ef-01", "s", None)
     dropped = next(line for line in found if line["event"] == AuditEvent.DROP_CALLED.value)

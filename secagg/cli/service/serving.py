@@ -88,7 +88,7 @@ def run_server(
             observers.append(observer_of_traces())
         audit = None if config.audit.file is None else stack.enter_context(closing(AuditLog(config.audit.file)))
         if audit is not None:
-            observers.append(AuditObserver(audit))
+            observers.append(stack.enter_context(closing(AuditObserver(audit))))
             if audit.begun:
                 log.warning(
                     "a new chain of the audit log begins, as at a first start; at a later one, the file was moved away",
