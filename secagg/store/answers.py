@@ -30,6 +30,11 @@ class DirectoryLedger:
     can send again at any time, once no roster has the client's identity key any more; and those of a
     `secagg.robust.CellGuard` once the data are no secret.
 
+    A file that was renamed within the directory is found before it is asked for, and so is damage. What cannot be
+    noticed: a file that was deleted, or moved out of the directory or into another one below it; one that was renamed
+    and damaged; one of 32 bytes, of an earlier release, that was renamed; and the name that a process gives to what it
+    has not claimed yet (`.NAME.PROCESS.RANDOM`), given to a file that counts.
+
     Args:
         path: an existing directory that only the client's user can write.
 

@@ -141,3 +141,20 @@ def test_what_another_process_wrote_is_on_disk_before_it_counts(
     for answer in (b"one", b"one", b"two"):
         assert DirectoryLedger(tmp_path).record(bytes(32), 1, "cell", answer) is (answer == b"one")
     assert synced == [tmp_path] * 3
+
+
+def test_what_no_ledger_can_notice_is_said(tmp_path: Path) -> None:
+    """A file that is not there may have been deleted in its time: who keeps the directory must not lose one."""
+    said = DirectoryLedger.__doc__ or ""
+    for number, lost in enumerate(("deleted", "moved out", "into another one below")):
+        assert lost in said
+        directory = tmp_path / str(number)
+        (directory / "below").mkdir(parents=True)
+        ledger = DirectoryLedger(directory)
+        ledger.record(SESSION, 1, "share_keys", ONE)
+        (file,) = (each for each in directory.iterdir() if each.is_file())
+        if number:
+            file.rename((tmp_path, directory / "below")[number - 1] / file.name)
+        else:
+            file.unlink()
+        assert DirectoryLedger(directory).record(SESSION, 1, "share_keys", TWO), lost
