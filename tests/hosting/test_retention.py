@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,8 @@ def test_a_result_that_is_being_fetched_is_not_taken_away() -> None:
             session = await played.create(host)
             await played.finish(session)
             fetching = session.result_chunks(100)
-            pieces = [await anext(fetching)]
+            assert isinstance(fetching, AsyncGenerator)
+            await anext(fetching)
             await times.pass_(HOUR)
             assert seen.all("expired") == []
             await fetching.aclose()

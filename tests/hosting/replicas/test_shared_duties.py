@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -78,6 +78,7 @@ def test_a_result_does_not_expire_while_it_is_fetched_by_way_of_another_replica(
             whole = await fetching.result()
             post = replicas.memory._office.posts[NAME]
             chunks = fetching.result_chunks(64)
+            assert isinstance(chunks, AsyncGenerator)
             fetched = await anext(chunks)
             replicas.stores[0].cut = True
             pass_time(replicas, HELD)
