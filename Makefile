@@ -3,6 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 60
+AT_ONCE ?= 1
 
 .PHONY: demo demo-web docs tutorials screenshots quick test lint architecture protos vectors clean packages test-packages release
 .PHONY: test-browser test-cluster soak fuzz conformance conformance-library conformance-reference conformance-javascript
@@ -133,9 +134,9 @@ test-browser: docs
 	@if $(HAS_NODE); then $(MAKE) --no-print-directory $(JAVASCRIPT); fi
 	$(BIN)/pytest -n auto --dist worksteal -q -m browser $(addprefix tests/,transport/http cli/demo docs test_looking.py)
 
-# Every target for SECONDS, one after the other. RECORD=--record writes fuzz/figures.json and the table of fuzz/README.md.
+# Every target for SECONDS, AT_ONCE of them. RECORD=--record writes fuzz/figures.json and the table of fuzz/README.md.
 fuzz: $(VENV)/.fuzz
-	$(BIN)/python -m fuzz.run --seconds $(SECONDS) $(RECORD)
+	$(BIN)/python -m fuzz.run --seconds $(SECONDS) --at-once $(AT_ONCE) $(RECORD)
 
 # A quick run, under two minutes; FULL=1 takes everything, the figures of the tables, 100 000 clients included: half an hour.
 BENCH := $(if $(FULL),full,quick)

@@ -1,4 +1,4 @@
-"""`python -m fuzz.run [--seconds N] [--record] [TARGET ...]`: fuzzes targets one after the other.
+"""`python -m fuzz.run [--seconds N] [--at-once N] [--record] [TARGET ...]`: fuzzes targets, by default one by one.
 
 What libFuzzer prints goes to build/fuzz/<target>.log; with `--record` the figures come from there to figures.json and
 into the table of README.md. New inputs stay in build/fuzz/corpus/. The exit code is 1 when a target crashed.
@@ -12,6 +12,8 @@ import platform
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -94,27 +96,31 @@ def record(target: str, measured: dict[str, int], place: Path = FIGURES) -> None
 
 def main(arguments: list[str]) -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz.run", description="fuzz targets one after the other")
+    parser = argparse.ArgumentParser(prog="python -m fuzz.run", description="fuzz targets")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"default: all ({', '.join(TARGETS)})")
     parser.add_argument("--seconds", type=int, default=60, help="seconds for each target (60)")
+    parser.add_argument("--at-once", type=int, default=1, help="how many targets, each a process (1)")
     parser.add_argument("--record", action="store_true", help="write the figures of finished runs down")
     options = parser.parse_args(arguments)
-    crashed = []
-    for target in options.targets or TARGETS:
+    targets = options.targets or list(TARGETS)
+    for target in targets:
         corpus(target)
-        measured, log = run(target, options.seconds)
-        if measured is None:
-            crashed.append(target)
-            crash = _CRASH.search(log)
-            print(f"{target}: CRASHED, see {BUILD / target}.log", flush=True)
-            if crash:
-                print(f"  keep it: python -m fuzz.convert {crash.group(1)} {target}", flush=True)
-            continue
-        if options.record:
-            record(target, measured)
-            update_readme(FIGURES)
-        shown = ", ".join(f"{number} {name}" for name, number in measured.items())
-        print(f"{target}: {shown}", flush=True)
+    crashed = []
+    with ThreadPoolExecutor(options.at_once) as pool:
+        runs = pool.map(partial(run, seconds=options.seconds), targets)
+        for target, (measured, log) in zip(targets, runs, strict=True):
+            if measured is None:
+                crashed.append(target)
+                crash = _CRASH.search(log)
+                print(f"{target}: CRASHED, see {BUILD / target}.log", flush=True)
+                if crash:
+                    print(f"  keep it: python -m fuzz.convert {crash.group(1)} {target}", flush=True)
+                continue
+            if options.record:
+                record(target, measured)
+                update_readme(FIGURES)
+            shown = ", ".join(f"{number} {name}" for name, number in measured.items())
+            print(f"{target}: {shown}", flush=True)
     return 1 if crashed else 0
 
 

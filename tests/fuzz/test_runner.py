@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
+from fuzz import run as runner
 from fuzz.run import FIGURES, NoFiguresError, figures
 from fuzz.table import BEGIN, END, README, table, with_table
 
@@ -43,3 +45,19 @@ def test_table_stands_between_its_marks(tmp_path: Path) -> None:
 
 def test_readme_shows_the_figures_of_the_last_run() -> None:
     assert table(FIGURES) in README.read_text(encoding="utf-8")
+
+
+def test_so_many_targets_run_at_once_and_a_crash_stops_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = threading.Barrier(2)
+
+    def met(target: str, seconds: int) -> tuple[dict[str, int] | None, str]:
+        both.wait(timeout=300)
+        return (None, "") if target == "offer" else ({"executions": seconds}, LOG)
+
+    monkeypatch.setattr(runner, "run", met)
+    assert runner.main(["--seconds", "3", "--at-once", "2", "offer", "packed", "canonical", "parameters"]) == 1
+    crashed, *others = capsys.readouterr().out.splitlines()
+    assert crashed.startswith("offer: CRASHED")
+    assert others == [f"{target}: 3 executions" for target in ("packed", "canonical", "parameters")]
