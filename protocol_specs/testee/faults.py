@@ -50,11 +50,14 @@ from protocol_specs.testee.faults_client import CLIENT_FAULTS
 from protocol_specs.testee.faults_complaints import COMPLAINT_FAULTS
 from protocol_specs.testee.faults_hybrid import HYBRID_FAULTS
 from protocol_specs.testee.faults_numbers import NUMBER_FAULTS
+from protocol_specs.testee.faults_offers import OFFER_FAULTS
 from protocol_specs.testee.faults_privacy import PRIVACY_FAULTS
 from protocol_specs.testee.faults_robust import ROBUST_FAULTS
 from protocol_specs.testee.faults_secrets import SECRET_FAULTS
 from protocol_specs.testee.faults_server import SERVER_FAULTS
+from protocol_specs.testee.faults_server_states import SERVER_STATE_FAULTS
 from protocol_specs.testee.faults_shares import SHARE_FAULTS
+from protocol_specs.testee.faults_unmasking import UNMASKING_FAULTS
 from protocol_specs.testee.planting import Fault, Patch
 
 
@@ -437,10 +440,13 @@ _OTHERS: dict[str, Fault] = {
 
 FAULTS: dict[str, Fault] = {
     **{f"skip-{rule}": _skip(rule) for rule in SKIPPED},
+    **OFFER_FAULTS,
     **CLIENT_FAULTS,
     **BLAME_FAULTS,
     **COMPLAINT_FAULTS,
     **SERVER_FAULTS,
+    **SERVER_STATE_FAULTS,
+    **UNMASKING_FAULTS,
     **HYBRID_FAULTS,
     **CHOSEN_FAULTS,
     **NUMBER_FAULTS,
