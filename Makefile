@@ -30,8 +30,9 @@ docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # For every commit: lint, types and the tests of the core, without those that search long.
-CORE := $(addprefix tests/,protocol session parameters crypto encoding masking wire test_layering.py test_architecture.py \
-	test_house_rules.py test_specification.py test_public_api.py test_errors.py test_canonical.py)
+CORE := $(addprefix tests/,protocol session parameters crypto encoding masking wire test_layering.py test_layering_checker.py \
+	test_loading.py test_architecture.py test_house_rules.py test_specification.py test_public_api.py test_errors.py \
+	test_canonical.py)
 quick: lint
 	$(BIN)/pytest -n auto -q -m "not slow and not thorough" --hypothesis-profile quick $(CORE)
 
