@@ -40,6 +40,16 @@ def api_pages(library: griffe.Module) -> dict[str, str]:
     }
 
 
+def source_of(place: str) -> str:
+    """The path in the repository of what a page is about.
+
+    Args:
+        place: of the page in the site.
+    """
+    name = place.removeprefix(f"{_HERE}/").removesuffix(".md")
+    return {"index": "secagg", "secagg": "secagg/public.py"}.get(name, f"secagg/{name.replace('.', '/')}")
+
+
 def _page_of(module: str) -> str:
     """A package has a page of its own; modules are on that of their room."""
     if module == "secagg":

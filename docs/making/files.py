@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,9 @@ _HEAD: Final = "---\nsearch:\n  exclude: true\n---\n"
 _FENCE: Final = "`" * 8
 
 
-def shown_files(repository: Repository, sources: Mapping[str, str]) -> Iterator[tuple[str, str | Path]]:
+def shown_files(
+    repository: Repository, sources: Mapping[str, str], elsewhere: Container[str] = ()
+) -> Iterator[tuple[str, str | Path]]:
     """Pages and copies of what these sources link to, and of what is below linked directories.
 
     Each is its place in the site, with its Markdown or the file that is copied.
@@ -28,8 +30,10 @@ def shown_files(repository: Repository, sources: Mapping[str, str]) -> Iterator[
     Args:
         repository: whose files these are.
         sources: Markdown by its path from the root.
+        elsewhere: paths for which a link leads to a page of another kind.
     """
-    todo = {resolved(path, link) for path, text in sources.items() for link in _LINK.findall(text)}
+    linked = {resolved(path, link) for path, text in sources.items() for link in _LINK.findall(text)}
+    todo = {path for path in linked if path not in elsewhere}
     done: set[str] = set()
     while todo:
         path = todo.pop()

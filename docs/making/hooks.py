@@ -12,7 +12,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.making.api import api_pages
+from docs.making.api import api_pages, source_of
 from docs.making.check import faults
 from docs.making.commands import commands_page
 from docs.making.configuration import configuration_page
@@ -26,6 +26,12 @@ from docs.making.vectors import PLACE, page_of, vector_pages
 
 _log: Final = logging.getLogger("mkdocs.hooks.site")
 _links: Final = RepositoryLinks(Repository())
+# What the other pages that code writes are made from, and where they are.
+_MADE: Final = {
+    "secagg/cli": "reference/commands.md",
+    "secagg/cli/service/server_config.py": "reference/configuration.md",
+    "secagg/errors.py": "reference/errors.md",
+}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -37,7 +43,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Brings the pages of the repository, those that code writes, and the files that pages link to."""
     repository = _links.repository = Repository()
-    shown: dict[str, str] = {}
+    shown = dict(_MADE)
     _remove_ignored(files, config.docs_dir, repository)
 
     def add(place: str, content: str | bytes | Path) -> None:
@@ -50,6 +56,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         add(place, repository.root / path)
     for place, text in _written(repository):
         add(place, text)
+    for place, text in api_pages(load()).items():
+        add(place, text)
+        shown[source_of(place)] = place
     for path in repository.files:
         if path.startswith(f"{PLACE}/") and path.endswith(".json"):
             add(path, repository.root / path)
@@ -61,7 +70,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
             for name, data in pictures.items():
                 add(f"tutorials/{name}", data)
     _links.begin((file.src_uri for file in files), shown)
-    for place, content in shown_files(repository, _links.sources()):
+    for place, content in shown_files(repository, _links.sources(), shown):
         add(place, content)
     return files
 
@@ -74,7 +83,6 @@ def _remove_ignored(files: Files, docs_dir: str, repository: Repository) -> None
 
 
 def _written(repository: Repository) -> Iterator[tuple[str, str]]:
-    yield from api_pages(load()).items()
     yield from vector_pages(repository).items()
     yield "reference/commands.md", commands_page()
     yield "reference/configuration.md", configuration_page()

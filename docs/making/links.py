@@ -1,4 +1,7 @@
-"""Links in Markdown are relative to the file in the repository, so that they hold there; the site has other places."""
+"""Links in Markdown are relative to the file in the repository, so that they hold there; the site has other places.
+
+Where code writes a page, and the repository has none, a link names what the page is made from.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,7 @@ class RepositoryLinks(Extension):
         """
         self._shown = shown
         elsewhere = {place: path for path, place in self.repository.pages.items()}
+        elsewhere |= {place: path for path, place in shown.items() if path.endswith(".ipynb")}
         self._site = {place: elsewhere.get(place, DOCS + place) for place in places}
 
     def sources(self) -> dict[str, str]:
@@ -63,7 +67,10 @@ class RepositoryLinks(Extension):
         if scheme or host or not path or path.startswith("/") or source is None:
             return url
         target = resolved(source, unquote(path))
-        place = self._shown.get(target) or self.repository.place(target, self._site)
+        place = self._shown.get(target)
+        # Pages that only the site has may link to one another.
+        if place is None and (target in self.repository or source not in self.repository):
+            place = self.repository.place(target, self._site)
         if place is None:
             _log.warning("%s links to %r, which is not in the repository (there: %s)", source, url, target)
             return url

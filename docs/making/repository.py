@@ -62,6 +62,9 @@ class Repository:
             parent.as_posix() for path in self.files for parent in Path(path).parents if parent.as_posix() != "."
         )
 
+    def __contains__(self, path: str) -> bool:
+        return path in self.files or path in self.directories
+
     @cached_property
     def pages(self) -> dict[str, str]:
         """Markdown outside docs/ that is a page, and its place in the site."""
@@ -81,7 +84,7 @@ class Repository:
             return inside
         if f"{path}/README.md" in self.pages:
             return self.pages[f"{path}/README.md"]
-        return f"{FILES}/{path}.md" if path in self.files or path in self.directories else None
+        return f"{FILES}/{path}.md" if path in self else None
 
 
 def _unignored(root: Path) -> Iterator[str]:

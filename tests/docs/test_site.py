@@ -15,7 +15,7 @@ from mkdocs.config.base import load_config
 from mkdocs.structure.files import File, Files
 
 from docs.making import hooks
-from docs.making.api import api_pages
+from docs.making.api import api_pages, source_of
 from docs.making.check import faults
 from docs.making.files import shown_files
 from docs.making.links import RepositoryLinks
@@ -30,8 +30,8 @@ REPOSITORY: Final = Repository()
 @pytest.fixture
 def links() -> RepositoryLinks:
     made = RepositoryLinks(REPOSITORY)
-    places = ["index.md", "privacy.md", "img/strip.png", "reference/errors.md", *REPOSITORY.pages.values()]
-    made.begin(places, {"docs/a.ipynb": "a.md"})
+    shown = {"docs/tutorials/survey.ipynb": "tutorials/survey.md", "secagg/errors.py": "reference/errors.md"}
+    made.begin(["index.md", "privacy.md", "img/strip.png", *shown.values(), *REPOSITORY.pages.values()], shown)
     return made
 
 
@@ -43,8 +43,10 @@ def links() -> RepositoryLinks:
         ("privacy.md", "../examples/histogram.py", "files/examples/histogram.py.md"),
         ("privacy.md", "../deploy", "files/deploy.md"),
         ("privacy.md", "../protocol_specs/vectors", "protocol_specs/vectors/README.md"),
-        ("privacy.md", "reference/errors.md#C01", "reference/errors.md#C01"),
-        ("privacy.md", "a.ipynb", "a.md"),
+        ("privacy.md", "../secagg/errors.py#C01", "reference/errors.md#C01"),
+        ("reference/errors.md", "errors.md#C01", "errors.md#C01"),
+        ("tutorials/survey.md", "../../secagg/errors.py", "../reference/errors.md"),
+        ("privacy.md", "tutorials/survey.ipynb", "tutorials/survey.md"),
         ("readme.md", "docs/img/strip.png", "img/strip.png"),
         ("protocol_specs/vectors/README.md", "../secagg-v1.md", "../secagg-v1.md"),
         ("tests/adversarial/README.md", "../../docs/privacy.md", "../../privacy.md"),
@@ -61,15 +63,29 @@ def test_links_of_the_repository_become_those_of_the_site(
     assert f'src="{mapped}"' in html
 
 
+# The last is a page of the site alone, and dead where Markdown is read in the repository.
+@pytest.mark.parametrize(
+    ("page", "source", "link", "target"),
+    [
+        ("privacy.md", "docs/privacy.md", "../examples/nothing.py", "examples/nothing.py"),
+        ("tutorials/survey.md", "docs/tutorials/survey.ipynb", "x.md", "docs/tutorials/x.md"),
+        ("privacy.md", "docs/privacy.md", "reference/errors.md#C01", "docs/reference/errors.md"),
+    ],
+)
 def test_a_link_to_nothing_is_a_warning_which_fails_the_build(
-    links: RepositoryLinks, caplog: pytest.LogCaptureFixture
+    links: RepositoryLinks, caplog: pytest.LogCaptureFixture, page: str, source: str, link: str, target: str
 ) -> None:
-    links.page = "privacy.md"
+    links.page = page
     with caplog.at_level(logging.WARNING, "mkdocs"):
-        assert links.mapped("../examples/nothing.py") == "../examples/nothing.py"
-    assert caplog.messages == [
-        "docs/privacy.md links to '../examples/nothing.py', which is not in the repository (there: examples/nothing.py)"
-    ]
+        assert links.mapped(link) == link
+    assert caplog.messages == [f"{source} links to {link!r}, which is not in the repository (there: {target})"]
+
+
+def test_pages_that_code_writes_are_linked_to_by_what_they_are_made_from() -> None:
+    made = hooks._MADE | {source_of(place): place for place in api_pages(load())}
+    assert [path for path in made if path not in REPOSITORY] == []
+    assert len(set(made.values())) == len(made) > 20
+    assert list(shown_files(REPOSITORY, {"docs/x.md": "[a](../secagg) [b](../secagg/errors.py)"}, made)) == []
 
 
 def test_the_build_is_strict_and_asks_nobody_for_fonts() -> None:
