@@ -69,6 +69,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
             add(shown[path], text)
             for name, data in pictures.items():
                 add(f"tutorials/{name}", data)
+                shown[f"{DOCS}tutorials/{name}"] = f"tutorials/{name}"
     _links.begin((file.src_uri for file in files), shown)
     for place, content in shown_files(repository, _links.sources(), shown):
         add(place, content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,24 @@ WIDE: Final = """
 ASKED: Final = "performance.getEntriesByType('resource').map((e) => e.name).filter((name) => !name.startsWith('file:'))"
 FOCUSED: Final = "document.activeElement.matches({selector!r})"
 SCHEME: Final = "document.body.getAttribute('data-md-color-scheme') === {palette!r}"
+CHOSEN: Final = {"default": "light", "slate": "dark"}
+CHOOSE: Final = "void document.querySelector('input[data-md-color-media$=\"{media})\"]').click()"
+DRAWN: Final = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+PLACE: Final = """
+(() => {{
+  const place = document.querySelector('img[src$="{picture}"]').getBoundingClientRect();
+  return {{ x: place.x + scrollX, y: place.y + scrollY, width: place.width, height: place.height, scale: 1 }};
+}})()
+"""
+# Names beyond the box before them, and all texts beyond the picture.
+BEYOND: Final = """
+[...document.querySelectorAll('.states text')]
+  .filter((e) => {
+    const around = e.matches('.name') ? e.previousElementSibling : e.ownerSVGElement;
+    return e.getBoundingClientRect().right > around.getBoundingClientRect().right;
+  })
+  .map((e) => e.textContent)
+"""
 # Links and controls of the start page that are shown.
 INTERACTIVE: Final = """
 [...document.querySelectorAll('a[href], button, input, [tabindex="0"]')]
@@ -154,3 +173,35 @@ def test_search_finds_words_in_pages_that_are_opened_from_files(key: str) -> Non
     found = run(search())
     assert len(found) > 3
     assert all(Path(hit.removeprefix("file://").partition("?")[0]).is_file() for hit in found)
+
+
+@pytest.mark.parametrize(
+    ("page", "picture"), [("explanation/protocol.html", "session.svg"), ("architecture.html", "architecture.svg")]
+)
+def test_pictures_have_the_colours_that_the_reader_chose_on_the_site(page: str, picture: str) -> None:
+    async def seen(tab: Tab, system: str, palette: str) -> str:
+        await tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": system}])
+        await tab.evaluate(CHOOSE.format(media=CHOSEN[palette]))
+        await tab.until(SCHEME.format(palette=palette))
+        await tab.evaluate(DRAWN)
+        shot = await tab.call(
+            "Page.captureScreenshot", captureBeyondViewport=True, clip=await tab.evaluate(PLACE.format(picture=picture))
+        )
+        return str(shot["data"])
+
+    async def look() -> dict[tuple[str, str], str]:
+        async with opened(page) as tab:
+            return {pair: await seen(tab, *pair) for pair in product(("light", "dark"), CHOSEN)}
+
+    shots = run(look())
+    assert shots["light", "default"] == shots["dark", "default"]
+    assert shots["light", "slate"] == shots["dark", "slate"]
+    assert shots["light", "default"] != shots["light", "slate"]
+
+
+def test_words_of_diagrams_are_within_them() -> None:
+    async def look() -> Any:
+        async with opened("protocol_specs/secagg-v1.html", 390) as tab:
+            return await tab.evaluate("document.querySelectorAll('.states').length"), await tab.evaluate(BEYOND)
+
+    assert run(look()) == (4, [])

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+from xml.etree import ElementTree
 
 import pytest
 from markdown import Markdown
 from mkdocs.config.base import load_config
 from mkdocs.structure.files import File, Files
+from pymdownx.superfences import SuperFencesException
 
 from docs.making import hooks
 from docs.making.api import api_pages, source_of
@@ -240,6 +243,44 @@ def test_style_sheets_and_diagrams_ask_no_other_host(tmp_path: Path) -> None:
         "a.css loads https://example.org/c, which is of another host",
         "index.html has a diagram of mermaid, which the theme draws with a program of another host",
     ]
+
+
+DIAGRAMS: Final = re.findall(
+    r"```mermaid\n.*?```", (ROOT / "protocol_specs" / "secagg-v1.md").read_text(encoding="utf-8"), re.DOTALL
+)
+
+
+@pytest.mark.parametrize("block", DIAGRAMS)
+def test_a_diagram_is_drawn_with_all_states_and_arrows(block: str) -> None:
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    html = Markdown(extensions=["pymdownx.superfences"], extension_configs=config.mdx_configs).convert(block)
+    (svg,) = ElementTree.fromstring(html)  # noqa: S314 - our own text
+    arrows = re.findall(r"(\w+) --> (\w+): (\w+)", block)
+    assert len(arrows) > 5
+    told = str(svg.get("aria-label")).partition(": ")[2].removesuffix(".").split("; ")
+    assert sorted(told) == sorted(f"{start} to {end} by {event}" for start, end, event in arrows)
+    written = sorted((each.text or "").removeprefix("↻ ") for each in svg.findall("text"))
+    states = {name for start, end, _ in arrows for name in (start, end)}
+    assert written == sorted([*states, *(event for *_, event in arrows)])
+    # The begin, arrows to other states, and the tips of those that share a lane.
+    beside = {path.get("d") for path in svg.findall("path")}
+    tips = len([path for path in beside if "l-5 3" in str(path)])
+    assert len(beside) == 1 + len([start for start, end, _ in arrows if start != end]) + tips
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("flowchart LR\nA --> B", "'flowchart LR' is not drawn"),
+        ("stateDiagram-v2\nstate A {", "'state A {' is not drawn"),
+        ("stateDiagram-v2\nA --> B: x\n[*] --> B", "B is not drawn as the begin"),
+    ],
+)
+def test_a_diagram_that_is_not_drawn_ends_the_build(text: str, said: str) -> None:
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    made = Markdown(extensions=["pymdownx.superfences"], extension_configs=config.mdx_configs)
+    with pytest.raises(SuperFencesException, match=re.escape(said)):
+        made.convert(f"```mermaid\n{text}\n```")
 
 
 def test_what_is_only_a_warning_fails_make_docs(tmp_path: Path) -> None:
