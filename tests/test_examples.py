@@ -176,6 +176,17 @@ def test_a_vertical_regression_is_the_one_of_one_table(vertical: Any, trained: A
     assert vertical.plain(parties)[0] > 0.95
 
 
+@pytest.mark.parametrize("batch", [100, 200])
+def test_batches_come_near_the_regression_of_one_table(vertical: Any, batch: int) -> None:
+    leaves = {4: [("share_keys", 2)], 24: [("unmasking", 3)]}
+    parties, server = vertical.train(*vertical.made_up_parties(), batch=batch, leaves=leaves, key=bytes(32))
+    assert len(server.sums) == vertical.ITERATIONS - 2
+    assert {len(scores) for scores in server.sums.values()} == {batch}
+    truth = parties[vertical.LABEL_HOLDER].truth(vertical.TEST)
+    found = vertical.figures(sum(party.part(vertical.TEST) for party in parties.values()), truth)
+    assert found == pytest.approx(vertical.plain(parties), abs=0.01)
+
+
 def test_what_a_vertical_regression_is_said_to_leak_leaks(vertical: Any, trained: Any) -> None:
     parties, server = trained
     holder, registry = parties[1], parties[4]
