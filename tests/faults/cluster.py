@@ -58,6 +58,7 @@ class Member:
     settings: dict[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     health: int = field(default_factory=free_port)
+    http: int = field(default_factory=free_port)
     process: Process | None = None
     starts: int = 0
     keeper: asyncio.Task[None] | None = None
@@ -122,6 +123,11 @@ class Cluster(Trial):
         ports = [(member.port, member.health) for member in self.members]
         balancer = await asyncio.to_thread(self._stack.enter_context, haproxy.balancing(self.files.directory, ports))
         self.port = balancer.port
+        if self.http_port is not None:
+            (self.files / "http").mkdir()
+            ports = [(member.http, member.health) for member in self.members]
+            balancer = await asyncio.to_thread(self._stack.enter_context, haproxy.balancing(self.files / "http", ports))
+            self.http_port = balancer.port
         self.files.configure()
         return self
 
@@ -238,6 +244,7 @@ class Cluster(Trial):
             environment = {
                 "SECAGG_LISTEN__ADDRESS": member.address,
                 "SECAGG_HEALTH__HTTP": f"127.0.0.1:{member.health}",
+                **({} if self.http_port is None else {"SECAGG_HTTP__ADDRESS": f"127.0.0.1:{member.http}"}),
                 "SECAGG_LOGS__FILE": str(self.files / f"log-{member.number}"),
                 **member.environment,
             }

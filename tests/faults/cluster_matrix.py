@@ -80,6 +80,13 @@ FAULTS: Final = (
     _fault("one clock ten years wrong", replicas.clock_wrong),
     _fault("all replaced one by one", replicas.rolling_restart),
     _fault("each connection of a client to another", replicas.scattered),
+    _fault(
+        "HTTP: owner killed with an upload in its log", partial(replicas.killed_at, http=True), QUICK_POINTS, quick=True
+    ),
+    _fault("HTTP: killed during uploads", partial(replicas.killed_at, http=True), points.UPLOAD),
+    _fault("HTTP: owner killed when a client is acknowledged", partial(replicas.owner_killed, http=True)),
+    _fault("HTTP: owner stopped past its lease, then fenced", partial(replicas.owner_stopped, http=True)),
+    _fault("HTTP: each connection of a client to another", partial(replicas.scattered, http=True)),
     _drawn(
         "bit flips in a log", partial(damaged_replicas.session_damaged, damage=damaged_replicas.flip_entry), times=3
     ),

@@ -57,6 +57,7 @@ class Files:
         others: further keys of the tables of more sessions, their names among them.
         storage: keys of [storage].
         plaintext: no TLS, on loopback.
+        http: keys of [http].
         ca: signs the server's certificate.
     """
 
@@ -70,6 +71,7 @@ class Files:
     others: Sequence[Mapping[str, Any]] = ()
     storage: Mapping[str, Any] = field(default_factory=lambda: {"directory": "data"})
     plaintext: bool = False
+    http: Mapping[str, Any] = field(default_factory=dict)
     ca: CertificateAuthority = field(default_factory=CertificateAuthority)
 
     def __post_init__(self) -> None:
@@ -124,6 +126,7 @@ class Files:
         )
         tables = {
             "listen": listen,
+            "http": self.http,
             "identities": identities,
             "storage": self.storage,
             "limits": self.limits,

@@ -17,9 +17,9 @@ _MANY: Final = 16
 _DROPOUT: Final = 0.32
 
 
-async def server_killed(directory: Path, points: Sequence[str]) -> Verdict:
+async def server_killed(directory: Path, points: Sequence[str], *, http: bool = False) -> Verdict:
     """One session; the server dies at each of the points in turn, and is started again."""
-    async with Trial(directory, length=LONG) as trial:
+    async with Trial(directory, length=LONG, http=http) as trial:
         await trial.serve(points)
         await trial.everybody()
         verdict = await trial.verdict()
@@ -29,9 +29,9 @@ async def server_killed(directory: Path, points: Sequence[str]) -> Verdict:
         return verdict
 
 
-async def server_killed_when_acknowledged(directory: Path) -> Verdict:
+async def server_killed_when_acknowledged(directory: Path, *, http: bool = False) -> Verdict:
     """In each round the server dies as soon as a client holds an acknowledgement."""
-    async with Trial(directory, length=LONG) as trial:
+    async with Trial(directory, length=LONG, http=http) as trial:
         done: set[ClientPhase] = set()
 
         def kill(_: int, phase: ClientPhase) -> None:
@@ -65,9 +65,9 @@ async def clients_killed(directory: Path, when: str) -> Verdict:
         return await trial.verdict(len(dead))
 
 
-async def clients_return(directory: Path) -> Verdict:
+async def clients_return(directory: Path, *, http: bool = False) -> Verdict:
     """In each round a client dies before its answer is sent, and again once it was sent; it goes on from its state."""
-    async with Trial(directory, clients=_MANY, length=LONG, session={"max_dropout": _DROPOUT}) as trial:
+    async with Trial(directory, clients=_MANY, length=LONG, session={"max_dropout": _DROPOUT}, http=http) as trial:
         doomed = dict(zip(trial.ids, ROUNDS, strict=False))
         deaths = 0
 

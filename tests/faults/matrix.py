@@ -13,8 +13,8 @@ from tests.faults.proxy import Cut, Shuffle, Slow, Swap, Twice
 from tests.faults.trial import Verdict
 
 
-def _killed(*where: str) -> Callable[[Path, int], Coroutine[Any, Any, Verdict]]:
-    return lambda directory, _: killing.server_killed(directory, where)
+def _killed(*where: str, http: bool = False) -> Callable[[Path, int], Coroutine[Any, Any, Verdict]]:
+    return lambda directory, _: killing.server_killed(directory, where, http=http)
 
 
 def _plain(
@@ -76,6 +76,36 @@ FAULTS: Final = (
     Fault(
         "network cuts while the server is killed",
         lambda at, seed: wires.through(at, Cut(12, 400_000, seed), points=QUICK_POINTS[:5]),
+    ),
+    Fault("HTTP: server killed once in each round", _killed(*QUICK_POINTS, http=True), quick=True),
+    Fault("HTTP: server killed during uploads", _killed(*points.UPLOAD, http=True), times=2),
+    Fault(
+        "HTTP: server killed when a client is acknowledged",
+        _plain(partial(killing.server_killed_when_acknowledged, http=True)),
+        times=2,
+    ),
+    Fault("HTTP: client killed twice in each round, goes on", _plain(partial(killing.clients_return, http=True))),
+    Fault(
+        "HTTP: network cuts connections",
+        lambda at, seed: wires.through(at, Cut(48, 400_000, seed), http=True),
+        quick=True,
+        times=5,
+    ),
+    Fault("HTTP: network reorders bytes", lambda at, seed: wires.through(at, Swap(12, seed), http=True), times=2),
+    Fault(
+        "HTTP: network duplicates calls (plaintext)",
+        lambda at, seed: wires.through(at, Twice(seed), plaintext=True, length=16, http=True),
+        times=3,
+    ),
+    Fault(
+        "HTTP: network duplicates uploads (plaintext)",
+        lambda at, seed: wires.through(at, Twice(seed), plaintext=True, http=True),
+        quick=True,
+        times=10,
+    ),
+    Fault(
+        "HTTP: network cuts while the server is killed",
+        lambda at, seed: wires.through(at, Cut(24, 400_000, seed), points=QUICK_POINTS[:5], http=True),
     ),
     Fault("2000 clients at once", _plain(partial(machines.crowd, clients=2000, processes=4))),
     Fault("bad uploads: slow, long, short, damaged", _plain(machines.bad_uploads), quick=True),

@@ -66,9 +66,9 @@ async def in_turns(directory: Path, rounds: Sequence[ClientPhase], play: Play, *
         return await cluster.verdict(injected)
 
 
-async def killed_at(directory: Path, points: Sequence[str]) -> Verdict:
+async def killed_at(directory: Path, points: Sequence[str], *, http: bool = False) -> Verdict:
     """Whichever replica comes to the next of the points dies there; another goes on, until it dies at the one after."""
-    async with Cluster(directory, length=LONG) as cluster:
+    async with Cluster(directory, length=LONG, http=http) as cluster:
         await cluster.serve(points)
         await cluster.everybody()
         verdict = await cluster.verdict()
@@ -78,13 +78,13 @@ async def killed_at(directory: Path, points: Sequence[str]) -> Verdict:
         return verdict
 
 
-async def owner_killed(directory: Path) -> Verdict:
+async def owner_killed(directory: Path, *, http: bool = False) -> Verdict:
     """In each round the owner dies as soon as a client holds an acknowledgement."""
 
     async def kill(cluster: Cluster) -> None:
         (await cluster.held()).signal(signal.SIGKILL)
 
-    return await in_turns(directory, ANSWERS, kill)
+    return await in_turns(directory, ANSWERS, kill, http=http)
 
 
 async def follower_killed(directory: Path) -> Verdict:
@@ -96,7 +96,7 @@ async def follower_killed(directory: Path) -> Verdict:
     return await in_turns(directory, ANSWERS, kill)
 
 
-async def owner_stopped(directory: Path) -> Verdict:
+async def owner_stopped(directory: Path, *, http: bool = False) -> Verdict:
     """The owner is stopped past its lease and goes on then: it is fenced, and appends nothing any more."""
 
     async def stop(cluster: Cluster) -> None:
@@ -108,7 +108,7 @@ async def owner_stopped(directory: Path) -> Verdict:
             owner.signal(signal.SIGCONT)
         await cluster.logged(owner, "lease lost")
 
-    return await in_turns(directory, MIDDLE, stop)
+    return await in_turns(directory, MIDDLE, stop, http=http)
 
 
 async def owner_cut_off(directory: Path) -> Verdict:
@@ -287,13 +287,13 @@ async def rolling_restart(directory: Path) -> Verdict:
     return verdict
 
 
-async def scattered(directory: Path) -> Verdict:
+async def scattered(directory: Path, *, http: bool = False) -> Verdict:
     """Each client's next connection goes to the next replica, and ends when it was acknowledged: nobody has a home."""
-    async with Cluster(directory, length=LONG) as cluster:
+    async with Cluster(directory, length=LONG, http=http) as cluster:
         await cluster.serve()
         async with Carousel(cluster) as carousel:
             cluster.on_acknowledged = lambda client, phase: carousel.turn()
-            await cluster.everybody(server=carousel.address)
+            await cluster.everybody(server=cluster.dialled(carousel.address))
             return await cluster.verdict(carousel.turns)
 
 
@@ -302,13 +302,14 @@ class Carousel(Proxy):
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(0, Wire())
-        self._members = cluster.members
+        http = cluster.http_port is not None
+        self._ports = [member.http if http else member.port for member in cluster.members]
         self._next = 0
         self.turns = 0
 
     def target(self) -> int:
         self._next += 1
-        return self._members[self._next % len(self._members)].port
+        return self._ports[self._next % len(self._ports)]
 
     def turn(self) -> None:
         """Cut all connections."""

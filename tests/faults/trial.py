@@ -145,6 +145,7 @@ class Trial:
         clients: how many; ids 1 .. n.
         limits: of the service (`ServiceLimits`).
         limit: seconds without progress after which whatever is waited for counts as stuck.
+        http: clients come over HTTP; operators come by gRPC in any case.
         options: of `Files`.
     """
 
@@ -155,12 +156,14 @@ class Trial:
         *,
         limits: dict[str, float] | None = None,
         limit: float = LIMIT,
+        http: bool = False,
         **options: Any,
     ) -> None:
         self.ids = tuple(range(1, clients + 1))
         session = {"threat_model": "active", "max_dropout": 0.17, **options.pop("session", {})}
         self.files = Files(directory, self.ids, session=session, **options)
         self.port = free_port()
+        self.http_port = free_port() if http else None
         self.tls = ClientTls(self.files.ca.pem)
         self.limits = limits or {}
         self.settings: dict[str, Any] = {"quorum": clients // 2}
@@ -186,6 +189,22 @@ class Trial:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def clients_port(self) -> int:
+        """Where clients connect."""
+        return self.port if self.http_port is None else self.http_port
+
+    @property
+    def server_of_clients(self) -> str:
+        """The server as clients have it."""
+        return self.dialled(f"127.0.0.1:{self.clients_port}")
+
+    def dialled(self, address: str) -> str:
+        """An address as clients of this trial dial it."""
+        if self.http_port is None:
+            return address
+        return f"http{'' if self.files.plaintext else 's'}://{address}"
 
     async def __aenter__(self) -> Trial:
         self._waits.__enter__()
@@ -251,7 +270,7 @@ class Trial:
             "observer": Notes(note),
             **changes,
         }
-        return await participate(arguments.pop("server", self.address), **arguments)
+        return await participate(arguments.pop("server", self.server_of_clients), **arguments)
 
     def note(self, client: int, phase: str, outcome: str) -> None:
         """Write down that a client's answer was acknowledged."""
@@ -281,7 +300,7 @@ class Trial:
         process = await Process.start(
             "tests.faults.crowd",
             {
-                "server": self.address,
+                "server": self.server_of_clients,
                 "ids": list(clients),
                 "cohort": list(self.ids),
                 "length": self.files.length,
@@ -397,6 +416,8 @@ class Trial:
 
     def _config(self) -> Path:
         self.files.listen = {**self.files.listen, "address": self.address}
+        if self.http_port is not None:
+            self.files.http = {"address": f"127.0.0.1:{self.http_port}"}
         return self.files.configure()
 
     async def _bounded(self, wait: Awaitable[T]) -> T:

@@ -10,11 +10,17 @@ from tests.faults.trial import Trial, Verdict
 
 
 async def through(
-    directory: Path, wire: Wire, *, plaintext: bool = False, length: int = LONG, points: tuple[str, ...] = ()
+    directory: Path,
+    wire: Wire,
+    *,
+    plaintext: bool = False,
+    length: int = LONG,
+    points: tuple[str, ...] = (),
+    http: bool = False,
 ) -> Verdict:
     """A session whose clients reach the server through a faulty wire, while the server dies at some points."""
-    async with Trial(directory, length=length, plaintext=plaintext) as trial:
+    async with Trial(directory, length=length, plaintext=plaintext, http=http) as trial:
         await trial.serve(points)
-        async with Proxy(trial.port, wire) as proxy:
-            await trial.everybody(server=proxy.address)
+        async with Proxy(trial.clients_port, wire) as proxy:
+            await trial.everybody(server=trial.dialled(proxy.address))
         return await trial.verdict(wire.injected)
