@@ -1,7 +1,7 @@
 """What the `secagg` commands write, and where: results to standard output, all else to standard error.
 
-One JSON object or one table is the whole of standard output. Progress appears on a terminal only, so that a pipe
-or a log holds nothing but the result. Must know neither commands nor sessions, only how to show what they give.
+One JSON object or one table is the whole of standard output. Bars appear on a terminal only, so that a log holds lines
+and nothing else. Must know neither commands nor sessions, only how to show what they give.
 """
 
 from __future__ import annotations

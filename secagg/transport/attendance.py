@@ -110,12 +110,14 @@ class Attendance:
     async def __anext__(self) -> OpenSession:
         """Wait for the next session that is open to this client."""
         loop = asyncio.get_running_loop()
+        since = loop.time()
         while not self._waiting:
             begun = loop.time()
             named = await self._ask()
             self._waiting.extend(name for name in named if name not in self._seen)
             self._seen = named
             if not self._waiting:
+                self._observer.waiting("a session", loop.time() - since)
                 # A server that does not wait must not be asked in a tight loop.
                 await asyncio.sleep(max(0.0, begun + _SHORTEST_POLL_SECONDS - loop.time()))
         return OpenSession(self, self._waiting.popleft())

@@ -149,6 +149,10 @@ class Connection:
             self._welcome = pb.LoginReply()
         return welcome
 
+    def waiting(self, what: str, seconds: float) -> None:
+        """Tell the observer that the server has no news."""
+        self._observer.waiting(what, seconds)
+
     async def _attempt(self, attempt: Callable[[Metadata], Awaitable[Reply]]) -> Reply:
         token = await self._logged_in()
         try:

@@ -76,6 +76,7 @@ class ParticipantCalls:
             return await self._connection.call("NextRequest", attempt, waits=True)
 
         loop = asyncio.get_running_loop()
+        since = loop.time()
         while True:
             begun = loop.time()
             given, self._given = self._given, None
@@ -91,6 +92,7 @@ class ParticipantCalls:
                     raise _ended(reply.ended)
                 case "dropped":
                     raise _dropped(reply.dropped)
+            self._connection.waiting("other clients", loop.time() - since)
             # A server that does not wait must not be asked in a tight loop.
             await asyncio.sleep(max(0.0, begun + _SHORTEST_POLL_SECONDS - loop.time()))
 

@@ -23,9 +23,10 @@ class ParticipationObserver:
         size: bytes of the answer.
         outcome: "accepted", "repeated" or "late".
         successor: name of the session that follows.
+        what: what is waited for: "other clients", or "a session".
         call: its name, as in the .proto file.
         reason: why it failed, in words.
-        seconds: until it is made again.
+        seconds: until it is made again; of waiting how long it has lasted.
     """
 
     def logged_in(self) -> None:
@@ -42,6 +43,9 @@ class ParticipationObserver:
 
     def restarted(self, successor: str) -> None:
         """The session ended because of others, and this client goes on with its input in the one that follows."""
+
+    def waiting(self, what: str, seconds: float) -> None:
+        """The server was asked and has no news yet, for `seconds` by now; it is asked again."""
 
     def retrying(self, call: str, reason: str, seconds: float) -> None:
         """A call failed and is made again after `seconds`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from functools import partial
 
 import pytest
 
@@ -94,6 +95,23 @@ def test_what_a_server_says_cannot_steer_a_terminal(capsys: pytest.CaptureFixtur
     assert captured.err == f"secagg: {shown} secagg: all is well é\n"
     assert captured.out == f"{shown} \ufffd\nsecagg: all is well é\n"
     assert terminal.getvalue() == f"Answer failed ({shown} \ufffd\ufffdsecagg: all is well é); again in 1.0 s\n"
+
+
+def test_who_joins_in_a_pipe_hears_what_it_waits_for_at_once_and_then_seldom() -> None:
+    pipe, terminal = io.StringIO(), Terminal()
+    for stream in (pipe, terminal):
+        times = [0.0, 1.0, 29.9, 30.0, 59.0, 59.0, 88.0, 89.0]
+        watcher = Watcher(stream, partial(times.pop, 0))
+        watcher.begins("sums.example.org:8470", None)
+        for _ in range(5):
+            watcher.retrying("Challenge", "no reply", 1.0)
+        for seconds in tuple(times):
+            watcher.waiting("a session", seconds)
+    failed = "Challenge failed (no reply); again in 1.0 s\n"
+    waited = [f"waiting for a session, for {seconds} s by now\n" for seconds in (59, 88, 89)]
+    begun = "asking sums.example.org:8470 for sessions\n"
+    assert pipe.getvalue() == begun + 2 * failed + waited[0] + waited[2]
+    assert terminal.getvalue() == begun + 5 * failed + "".join(waited)
 
 
 def test_columns_are_as_wide_as_their_longest_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -221,7 +221,7 @@ def join(
         budget = opened_budget(privacy_budget, own, privacy_epsilon, privacy_delta)
         make = partial(privatized, plan, budget, weight=weight)
     given = weight if plan is None else None
-    watcher = Watcher(sys.stderr if sys.stderr.isatty() else None)
+    watcher = Watcher(sys.stderr)
     common: dict[str, Any] = {
         "client_id": own,
         "identity": private,
@@ -245,6 +245,7 @@ def join(
         print_problem(f"session {name}: {error}")
         sys.stdout.flush()
 
+    watcher.begins(server, session)
     if session is None:
         attendance = Attendance(server, **common)
         asyncio.run(attend(attendance, lambda: make(read()), given, tell, tell_failure))
