@@ -1,8 +1,10 @@
 """How many calls may be open at once, of each logged-in caller and of all others.
 
 Each logged-in caller has a few places, and callers without a login share a part of them, a small one for calls that
-stay open (`Health.Watch`, reflection), and half of each part at most from one address; so strangers can fill neither
-the places of those who take part nor, by watching or from one machine, those for logins. Must not know calls.
+stay open (`Health.Watch`, reflection). From one address there may be as many of each part as it leaves free ("dynamic
+threshold", Choudhury & Hahne 1998): half of it where no other has any, and a place for whoever comes from elsewhere
+until as many addresses as the part can be halved have taken theirs. So strangers can fill neither the places of those
+who take part nor, by watching or from a few machines, those for logins. Must not know calls.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from secagg.transport.refusals import CallRefusedError
 
 STRANGERS: Final = "callers without a login"
 WATCHERS: Final = "watching callers without a login"
-_BUSY_SECONDS: Final = 1.0
+BUSY_SECONDS: Final = 1.0
+"""After how long whoever found no room may ask again."""
 
 Seat = Caller | str | tuple[str, str]
 
@@ -49,14 +52,14 @@ class Seats:
         most = self._most(who)
         seats: dict[Seat, int] = {who: most}
         if isinstance(who, str):
-            seats[who, address] = max(1, most // 2)
+            seats[who, address] = max(1, most - self._open[who])
         for seat, allowed in seats.items():
             if self._open[seat] >= allowed:
                 raise CallRefusedError(
                     Refusal.QUOTA_EXCEEDED,
                     f"calls open of {_name(seat)}: {self._open[seat]}, as many as may be; wait for one to end",
                     retry=True,
-                    retry_after=_BUSY_SECONDS,
+                    retry_after=BUSY_SECONDS,
                 )
         for seat in seats:
             self._open[seat] += 1

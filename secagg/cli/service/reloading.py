@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _FIXED: Final = (
     *("listen.address", "listen.names", "listen.plaintext", "identities.anonymous"),
-    *("http.address", "http.origins", "http.operator_page", "storage", "work", "metrics", "health", "traces"),
+    *("http.address", "http.origins", "http.operator_page", "http.connections_per_address"),
+    *("storage", "work", "metrics", "health", "traces"),
 )
 
 

@@ -225,7 +225,7 @@ def _http_contradictions(config: ServerConfig) -> Iterator[str]:
     http, listen = config.http, config.listen
     given = [name for name in ("certificate", "key", "client_ca") if getattr(http, name) is not None]
     if http.address is None:
-        given += [name for name in ("origins", "operator_page") if getattr(http, name)]
+        given += [name for name in ("origins", "operator_page", "connections_per_address") if getattr(http, name)]
         if given:
             yield f"http.{given[0]} is given without http.address; give it, or take the table out"
         return

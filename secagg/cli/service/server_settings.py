@@ -141,6 +141,11 @@ class HttpSettings(Section):
         description="origins whose pages may call, such as https://app.example.org; none, no page",
         examples=[["https://app.example.org"]],
     )
+    connections_per_address: Count | None = Field(
+        default=None,
+        description="connections at once from one address, such as that of a balancer; as many as it leaves free",
+        examples=[1000],
+    )
     operator_page: bool = Field(
         default=False, description="true to show operators how far sessions are, on a page at /operator"
     )

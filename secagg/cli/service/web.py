@@ -13,6 +13,7 @@ from secagg.transport.limits import ServiceLimits, connections_of
 
 if TYPE_CHECKING:
     from secagg.transport.http import HttpServer
+    from secagg.transport.http.server import Around
 
 
 def require_http() -> None:
@@ -51,5 +52,14 @@ async def served_over_http(config: ServerConfig, server: GrpcServer) -> AsyncIte
         origins=http.origins,
         operator_page=http.operator_page,
         connections=connections_over_http(config),
+        connections_per_address=http.connections_per_address,
+        around=_traced() if config.traces.enabled else None,
     ) as web:
         yield web
+
+
+def _traced() -> Around:
+    """Each call in a span; that the extra is there was asked for when the server began to trace its sessions."""
+    from secagg.telemetry.calls import TracedCalls
+
+    return TracedCalls

@@ -18,10 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from secagg.errors import SecAggError
 from secagg.transport.errors import Refusal
 from secagg.transport.gatekeeper import Caller
+from secagg.transport.http.door import CROWDED
 from secagg.transport.http.forms import PROTOBUF, Form
 from secagg.transport.limits import CHUNK_BYTES
 from secagg.transport.refusals import CARRIED, CallRefusedError, detail_of, refused, sentence
-from secagg.transport.seats import STRANGERS, network_of
+from secagg.transport.seats import BUSY_SECONDS, STRANGERS, network_of
 from secagg.transport.service import Service
 from secagg.transport.tokens import AUTHORIZATION, token_of
 
@@ -30,7 +31,8 @@ _GONE: Final = 499  # nobody reads it
 _ASIDE_BYTES: Final = 1 << 13
 
 _T = TypeVar("_T")
-Handler = Callable[[Caller | None, Request], Awaitable[Message]]
+Handler = Callable[[Caller, Request], Awaitable[Message]]
+BodyHandler = Callable[[bytes], Awaitable[Message]]
 
 
 class Around:
@@ -46,25 +48,42 @@ class Around:
         self._form = form
         self._writing = asyncio.Lock()
 
-    def endpoint(self, handler: Handler, *, strangers: bool = False) -> Callable[[Request], Awaitable[ASGIApp]]:
-        """Return what serves a call.
+    def endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[ASGIApp]]:
+        """Return what serves a call of callers who have logged in.
 
         Args:
-            handler: takes who calls, or None, and the request, and returns the reply.
-            strangers: whether it is for callers without a login, too.
+            handler: takes who calls and the request, and returns the reply.
         """
 
         async def answer(request: Request) -> ASGIApp:
             try:
-                caller = await self._who(request, strangers)
-                where = "" if request.client is None else network_of(request.client.host)
-                seats = self._service.seats.take(caller or STRANGERS, where)
+                _require_room(request)
+                caller = await self._service.gatekeeper.caller(token_of(request.headers.get(AUTHORIZATION)))
             except SecAggError as error:
                 return _failed(self._form, refused(error))
-            with ExitStack() as place:
-                place.callback(self._service.seats.give_back, seats)
-                reply = await self._answered(handler, caller, request)
-                return _seated(reply, place.pop_all())
+            return await self._seated(caller, request, lambda: handler(caller, request))
+
+        return answer
+
+    def open_endpoint(self, handler: BodyHandler, most: int) -> Callable[[Request], Awaitable[ASGIApp]]:
+        """Return what serves a call of callers without a login, too.
+
+        Its body comes first, and then its place, so that whoever is slow with it keeps no other caller out.
+
+        Args:
+            handler: takes the request's body, and returns the reply.
+            most: bytes of a body.
+        """
+
+        async def answer(request: Request) -> ASGIApp:
+            try:
+                _require_room(request)
+                body = await self.body(request, most)
+            except ClientDisconnect:
+                return Response(status_code=_GONE)
+            except SecAggError as error:
+                return _failed(self._form, refused(error))
+            return await self._seated(await self._who(request), request, lambda: handler(body))
 
         return answer
 
@@ -110,9 +129,20 @@ class Around:
                 each.cancel()
             await asyncio.gather(waiting, gone, return_exceptions=True)
 
-    async def _answered(self, handler: Handler, caller: Caller | None, request: Request) -> Response:
+    async def _seated(self, caller: Caller | None, request: Request, call: Callable[[], Awaitable[Message]]) -> ASGIApp:
+        """Make a call that has a place from now on until its reply is sent."""
+        where = "" if request.client is None else network_of(request.client.host)
         try:
-            return _reply(await self._written(await handler(caller, request)), self._form.media_type)
+            seats = self._service.seats.take(caller or STRANGERS, where)
+        except SecAggError as error:
+            return _failed(self._form, refused(error))
+        with ExitStack() as place:
+            place.callback(self._service.seats.give_back, seats)
+            return _until_sent(await self._answered(call), place.pop_all())
+
+    async def _answered(self, call: Callable[[], Awaitable[Message]]) -> Response:
+        try:
+            return _reply(await self._written(await call()), self._form.media_type)
         except ClientDisconnect:
             return Response(status_code=_GONE)
         except SecAggError as error:
@@ -125,13 +155,28 @@ class Around:
         async with self._writing:
             return await asyncio.to_thread(self._form.written, message)
 
-    async def _who(self, request: Request, strangers: bool) -> Caller | None:
+    async def _who(self, request: Request) -> Caller | None:
         try:
             return await self._service.gatekeeper.caller(token_of(request.headers.get(AUTHORIZATION)))
         except SecAggError:
-            if strangers:
-                return None
-            raise
+            return None
+
+
+def _require_room(request: Request) -> None:
+    """Demand that a request's address has no more connections than it may have.
+
+    Raises:
+        CallRefusedError: QUOTA_EXCEEDED, worth another attempt.
+    """
+    crowd = request.scope.get("state", {}).get(CROWDED, 0)
+    if crowd:
+        raise CallRefusedError(
+            Refusal.QUOTA_EXCEEDED,
+            f"connections open from this address: {crowd}, as many as may be; close some, or have the operator raise "
+            "http.connections_per_address",
+            retry=True,
+            retry_after=BUSY_SECONDS,
+        )
 
 
 async def _departure(request: Request) -> None:
@@ -162,22 +207,11 @@ def require_length(request: Request, most: int) -> None:
         raise _too_long(int(given), most)
 
 
-def known(caller: Caller | None) -> Caller:
-    """Return who calls.
-
-    Raises:
-        CallRefusedError: TOKEN_UNKNOWN, nobody who has logged in.
-    """
-    if caller is None:
-        raise CallRefusedError(Refusal.TOKEN_UNKNOWN, "this call has no token of this service; log in again")
-    return caller
-
-
 def _too_long(size: int, most: int) -> CallRefusedError:
     return CallRefusedError(Refusal.UPLOAD_REFUSED, f"a body of {size} bytes or more is above {most}; send less")
 
 
-def _seated(reply: Response, place: ExitStack) -> ASGIApp:
+def _until_sent(reply: Response, place: ExitStack) -> ASGIApp:
     """A reply that has its place until it is sent: it fills memory for as long as its reader likes."""
 
     async def send_it(scope: Scope, receive: Receive, send: Send) -> None:

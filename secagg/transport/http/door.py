@@ -1,7 +1,9 @@
 """Connections of a server of HTTP: how many there may be, and how long each may take to say something.
 
-A connection is counted when it is accepted, before its handshake. Whoever connects and says nothing, or reads nothing
-of what it asked for, keeps no place. The parsing is uvicorn's. Must not know calls.
+A connection is counted when it is accepted, before its handshake, and so is the address that it comes from: unless told
+otherwise one may have as many as it leaves free ("dynamic threshold", Choudhury & Hahne 1998), so that neither one nor
+a few keep others out. Whoever connects and says nothing, or reads nothing of what it asked for, keeps no place. The
+parsing is uvicorn's. Must not know calls.
 """
 
 from __future__ import annotations
@@ -9,22 +11,30 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from secagg.errors import ParameterError
+from secagg.transport.seats import network_of
 
+CROWDED: Final = "crowded"
+"""In the state of a connection's requests: how many others its address has, which is why its calls are refused."""
 _BACKLOG: Final = 1024
 _PAUSE_SECONDS: Final = 0.1
 _END_SECONDS: Final = 2.0
 _MAX_HEAD_BYTES: Final = 1 << 14
 """The longest head of a request: its target and all its headers."""
+_MOST_TOLD: Final = 64
+"""Addresses at once that are told that they have too many connections; one connection of each."""
+_MOST_PATH: Final = 80
 
 
 class Visitor(H11Protocol):
@@ -35,12 +45,16 @@ class Visitor(H11Protocol):
         state: what all connections share.
         seconds: for each.
         left: called once when the connection is gone.
+        crowd: how many connections its address has besides, where that is too many.
     """
 
-    def __init__(self, config: Config, state: ServerState, seconds: float, left: Callable[[], None]) -> None:
-        super().__init__(config=config, server_state=state, app_state={})
+    def __init__(
+        self, config: Config, state: ServerState, seconds: float, left: Callable[[], None], crowd: int = 0
+    ) -> None:
+        super().__init__(config=config, server_state=state, app_state={CROWDED: crowd} if crowd else {})
         self._seconds = seconds
         self._left = left
+        self._crowded = crowd > 0
         self._timer: asyncio.TimerHandle | None = None
         self._slow_reader: asyncio.TimerHandle | None = None
 
@@ -79,6 +93,8 @@ class Visitor(H11Protocol):
         """Wait for the next request, for which uvicorn has a bound until its first byte."""
         self._stop_timer()
         super().on_response_complete()
+        if self._crowded:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """The other side does not read."""
@@ -104,6 +120,7 @@ class Door:
     Args:
         app: answers requests.
         most: connections at once, those in their handshake included.
+        per_address: of them, those from one IPv4 address or /64 of IPv6; None for as many as it leaves free.
         stall_seconds: for a handshake, the head of a request, and each piece of a reply.
         idle_seconds: between two requests.
         headers: of every reply.
@@ -115,6 +132,7 @@ class Door:
         app: Any,
         *,
         most: int,
+        per_address: int | None,
         stall_seconds: float,
         idle_seconds: float,
         headers: Sequence[tuple[bytes, bytes]],
@@ -122,6 +140,9 @@ class Door:
     ) -> None:
         self.tls = tls
         self._most = most
+        self._per_address = per_address
+        self._of_address: Counter[str] = Counter()
+        self._told: set[str] = set()
         self._stall_seconds = stall_seconds
         self._config = Config(
             _unambiguous(app),
@@ -203,26 +224,35 @@ class Door:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(listening)
+                accepted, peer = await loop.sock_accept(listening)
             except OSError:
                 # Who connects is gone already, or files are scarce: they will be there again.
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            if self._open >= self._most:
+            where = network_of(peer[0])
+            free, there = self._most - self._open, self._of_address[where]
+            crowd = 0 if there < (self._per_address or free) else there
+            # A few are let in all the same, to be told why: whoever is only closed on takes it for a broken line.
+            untold = where in self._told or len(self._told) >= min(_MOST_TOLD, free // 4)
+            if not free or (crowd and untold):
                 accepted.close()
                 continue
+            if crowd:
+                self._told.add(where)
             self._open += 1
-            task = loop.create_task(self._greet(accepted))
+            self._of_address[where] += 1
+            task = loop.create_task(self._greet(accepted, where, crowd))
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
 
-    async def _greet(self, accepted: socket.socket) -> None:
+    async def _greet(self, accepted: socket.socket, where: str, crowd: int) -> None:
         """Make a connection of what was accepted; the handshake of TLS has its time."""
         handshake = None if self.tls is None else self._stall_seconds
         made = False
+        leave = partial(self._leave, where, crowd)
 
         def visitor() -> Visitor:
-            return Visitor(self._config, self._state, self._stall_seconds, self._leave)
+            return Visitor(self._config, self._state, self._stall_seconds, leave, crowd)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -235,10 +265,15 @@ class Door:
         finally:
             if not made:
                 accepted.close()
-                self._leave()
+                leave()
 
-    def _leave(self) -> None:
+    def _leave(self, where: str, crowd: int) -> None:
         self._open -= 1
+        self._of_address[where] -= 1
+        if not self._of_address[where]:
+            del self._of_address[where]
+        if crowd:
+            self._told.discard(where)
 
     def _close_sockets(self) -> None:
         for each in self._sockets:
@@ -247,11 +282,19 @@ class Door:
 
 
 def _unambiguous(app: Any) -> Any:
-    """Take no request that says twice where it ends: a proxy might have seen another end, and another next request."""
+    """Take no request that a proxy might have seen another way: one that says twice where it ends, and so another next
+    request, or one whose path is written in signs, and so another path."""
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         names = {name for name, _ in scope["headers"]}
-        twice = {b"content-length", b"transfer-encoding"} <= names
-        await (Response(status_code=400, headers={"connection": "close"}) if twice else app)(scope, receive, send)
+        path = scope["raw_path"]
+        if {b"content-length", b"transfer-encoding"} <= names:
+            await Response(status_code=400, headers={"connection": "close"})(scope, receive, send)
+        elif b"%" in path:
+            shown = path[:_MOST_PATH].decode("ascii", "backslashreplace")
+            said = f"the path {shown!r} has a percent sign, and no path here does; write it out, as docs/http.md has it"
+            await PlainTextResponse(said, 400, {"connection": "close"})(scope, receive, send)
+        else:
+            await app(scope, receive, send)
 
     return guarded

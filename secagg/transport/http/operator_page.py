@@ -23,7 +23,7 @@ from secagg.hosting import HostReason
 from secagg.transport import service_pb2 as pb
 from secagg.transport.gatekeeper import Caller
 from secagg.transport.http import forms
-from secagg.transport.http.calls import Around, known
+from secagg.transport.http.calls import Around
 from secagg.transport.service import Service
 
 PAGE_PATH: Final = "/operator"
@@ -80,9 +80,9 @@ def _shown(path: str, content: bytes, media_type: str) -> Route:
 
 
 def _asked(service: Service, around: Around, prefix: str, call: str, kind: type[Any]) -> Route:
-    async def handle(caller: Caller | None, request: Request) -> Message:
+    async def handle(caller: Caller, request: Request) -> Message:
         message = forms.JSON.parsed(kind, await around.body(request, _MOST_BYTES))
-        reply: Message = await service.views.answer(call, known(caller), message)
+        reply: Message = await service.views.answer(call, caller, message)
         return reply
 
     return Route(prefix + call, around.endpoint(handle), methods=["POST"])

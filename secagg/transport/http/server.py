@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from secagg.errors import ParameterError
 from secagg.transport.http.application import Application
@@ -15,6 +15,8 @@ from secagg.transport.service import Service
 from secagg.transport.tls import ServerTls, check_origin, check_security, split_address
 
 _GRACE_SECONDS: Final = 5.0
+Around = Callable[[Any, Mapping[str, str]], Any]
+"""Makes an ASGI application of one, and of the paths of its calls to the names that gRPC has for them."""
 # No cache between us and a client has a use for what it is asked, and a browser need not guess what it is.
 _HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
@@ -32,6 +34,9 @@ class HttpServer:
         origins: the origins, such as "https://app.example.org", whose pages may call; of others no browser lets any.
         operator_page: show operators a page at /operator, to look only.
         connections: connections at once, those in their handshake included; unless given, as many as files allow.
+        connections_per_address: of them, those from one IPv4 address or /64 of IPv6; unless given, as many as it leaves
+            free: half of all where no other has any.
+        around: what all calls go through, for traces, as gRPC's interceptors are.
 
     Attributes:
         port: the port that it listens on, once it was started.
@@ -51,6 +56,8 @@ class HttpServer:
         origins: Collection[str] = (),
         operator_page: bool = False,
         connections: int | None = None,
+        connections_per_address: int | None = None,
+        around: Around | None = None,
     ) -> None:
         check_security(address, tls, insecure)
         self._host, port = split_address(address)
@@ -59,9 +66,11 @@ class HttpServer:
         self._service = service
         self._application = Application(service, [check_origin(origin) for origin in origins], operator_page)
         limits = service.limits
+        application = self._application.asgi
         self._door = Door(
-            self._application.asgi,
+            application if around is None else around(application, self._application.methods),
             most=connections or connections_of(limits),
+            per_address=connections_per_address,
             stall_seconds=limits.stall_seconds,
             idle_seconds=limits.idle_seconds,
             headers=_HEADERS,

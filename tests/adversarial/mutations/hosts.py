@@ -10,6 +10,7 @@ HOSTED: Final = "hosting/session.py"
 PLACES: Final = "transport/grpc/places.py"
 LIMITS: Final = "transport/limits.py"
 WEB: Final = "transport/http/calls.py"
+DOOR: Final = "transport/http/door.py"
 
 MUTATIONS: Final = (
     m(
@@ -84,7 +85,28 @@ MUTATIONS: Final = (
     m(
         "28",
         "a request over HTTP may end in two places",
-        ("transport/http/door.py", "if twice else app", "if False else app"),
+        (DOOR, 'if {b"content-length", b"transfer-encoding"} <= names:', "if False:"),
+    ),
+    m("28", "a path over HTTP may be written in signs", (DOOR, 'elif b"%" in path:', "elif False:")),
+    m(
+        "28",
+        "one address may have all connections over HTTP",
+        (DOOR, "crowd = 0 if there < (self._per_address or free) else there", "crowd = 0"),
+    ),
+    m(
+        "28",
+        "one address may have all places of strangers",
+        ("transport/seats.py", "max(1, most - self._open[who])", "most"),
+    ),
+    m(
+        "28",
+        "whoever is slow with a login over HTTP keeps a place",
+        (
+            WEB,
+            "                body = await self.body(request, most)\n",
+            '                self._service.seats.take(STRANGERS, "")\n'
+            "                body = await self.body(request, most)\n",
+        ),
     ),
     m(
         "28",

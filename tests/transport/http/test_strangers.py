@@ -20,6 +20,7 @@ from secagg.transport.http import HttpServer
 from secagg.transport.http.calls import Around
 from secagg.transport.http.contexts import client_context
 from secagg.transport.refusals import CARRIED
+from secagg.transport.seats import STRANGERS
 from secagg.transport.tls import check_origin
 from tests.transport.grpc.network import SESSION, client_tls, run, server_tls, until
 from tests.transport.grpc.test_answers import metadata_of
@@ -176,7 +177,7 @@ def test_who_sends_nonsense_and_does_not_let_go_has_no_other_reply(caplog: pytes
 
     async def play() -> None:
         async with Web() as web:
-            seats = web.server.service.seats._open  # type: ignore[union-attr]
+            calls = web.web._door._state.tasks
             reader, writer = await asyncio.open_connection("localhost", web.web_port)
             came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
             tls = client_context(client_tls()).wrap_bio(came, goes, server_hostname="localhost")
@@ -189,16 +190,34 @@ def test_who_sends_nonsense_and_does_not_let_go_has_no_other_reply(caplog: pytes
                     came.write(await reader.read(1 << 16))
             tls.write(head("Login", "transfer-encoding: chunked"))
             writer.write(goes.read())
-            await until(lambda: bool(seats))
+            await until(lambda: bool(calls))
             tls.write(b"nonsense\r\n\r\n")
             writer.write(goes.read())
-            await until(lambda: not seats)
+            await until(lambda: not calls)
             assert web.web._door.open == 1
             writer.transport.abort()
 
     with caplog.at_level(logging.ERROR):
         run(play())
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("path", ["/secagg%2fv1/Challenge", "/secagg/v1%2FChallenge", "/%73ecagg/v1/Challenge", "/%2f"])
+def test_a_path_that_is_written_in_signs_is_refused(path: str) -> None:
+    """A proxy in front may let pass, or have counted, another one."""
+
+    async def play() -> None:
+        async with Web() as web, Line(web) as line:
+            asked = pb.ChallengeRequest(client=pb.ClientSubject(session=SESSION, client=1)).SerializeToString()
+            said = head("Challenge", f"content-length: {len(asked)}") + asked
+            await line.says(said.replace(b"/secagg/v1/Challenge", path.encode()))
+            heard = await line.hears()
+            assert heard.startswith(b"HTTP/1.1 400 ")
+            assert heard.decode().endswith(
+                f"the path '{path}' has a percent sign, and no path here does; write it out, as docs/http.md has it"
+            )
+
+    run(play())
 
 
 def test_nobody_is_sent_to_another_host() -> None:
@@ -386,40 +405,110 @@ def test_a_handshake_that_never_ends_keeps_no_place() -> None:
     run(play())
 
 
-def test_many_connections_take_no_more_than_their_bound() -> None:
+async def opened(web: Web, address: str, count: int) -> list[asyncio.StreamReader]:
+    """Connections from an address of loopback, which say nothing."""
+    found = [await asyncio.open_connection("127.0.0.1", web.web_port, local_addr=(address, 0)) for _ in range(count)]
+    web.kept += [writer for _, writer in found]
+    return [reader for reader, _ in found]
+
+
+async def refused(web: Web, address: str, count: int) -> int:
+    """How many of so many connections from an address are closed at once; the others stay."""
+    before = web.web._door.open
+    told = [asyncio.create_task(reader.read()) for reader in await opened(web, address, count)]
+    await until(lambda: sum(each.done() for each in told) + web.web._door.open - before == count)
+    closed = sum(each.done() for each in told)
+    for each in told:
+        each.cancel()
+    await asyncio.gather(*told, return_exceptions=True)
+    return closed
+
+
+def test_many_connections_of_one_address_leave_room_for_others() -> None:
+    """One has half of all, a second half of the rest, and so on; a few are told why there are no more."""
+
     async def play() -> None:
         async with Web(limits=ServiceLimits(connections=20)) as web:
-            opened = [await asyncio.open_connection("localhost", web.web_port) for _ in range(60)]
-            told = [asyncio.create_task(reader.read()) for reader, _ in opened]
-            await until(lambda: sum(each.done() for each in told) == 40)
+            assert await refused(web, "127.0.0.1", 60) == 60 - 10 - 1
+            assert await refused(web, "127.0.0.2", 60) == 60 - 5
+            assert await refused(web, "127.0.0.3", 60) == 60 - 2
+            for address in ("127.0.0.4", "127.0.0.5"):
+                assert await refused(web, address, 5) == 5 - 1
             assert web.web._door.open == 20
-            for _, writer in opened:
+            for writer in web.kept:
                 writer.close()
-            await asyncio.gather(*told, return_exceptions=True)
             await until(lambda: web.web._door.open == 0)
+            assert not web.web._door._of_address
+            assert not web.web._door._told
             outcomes = await web.everybody(server=web.url)
             assert all(isinstance(each, Participation) for each in outcomes.values()), outcomes
 
     run(play())
 
 
-def test_logins_without_end_have_the_places_of_strangers_only() -> None:
+def test_whoever_has_too_many_connections_is_told_how_many() -> None:
     async def play() -> None:
-        limits = ServiceLimits(calls=16, stall_seconds=60.0)
-        async with Web(limits=limits) as web:
-            headers = {**(await token(web)), **TYPE}
-            lines = [Line(web) for _ in range(2)]
+        async with Web(connections_per_address=3, plain=True) as web:
+            readers = await opened(web, "127.0.0.1", 3)
+            await until(lambda: web.web._door.open == 3)
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.web_port}/secagg/v1/") as browser:
+                for name in ("Challenge", "GetOffer", "UploadPart?offset=0"):
+                    reply = await browser.post(name, content=b"", headers=TYPE)
+                    detail = detail_in(reply)
+                    assert (reply.status_code, detail.reason, detail.retry) == (429, "QUOTA_EXCEEDED", True)
+                    assert detail.message == (
+                        "connections open from this address: 3, as many as may be; close some, or have the operator "
+                        "raise http.connections_per_address"
+                    )
+                await until(lambda: web.web._door.open == 3)
+                web.kept[0].close()
+                await until(lambda: web.web._door.open == 2)
+                assert (await browser.post("Challenge", content=b"", headers=TYPE)).status_code == 400
+                assert (await browser.post("Challenge", content=b"", headers=TYPE)).status_code == 400
+            assert all(not reader.at_eof() for reader in readers[1:])
+
+    run(play())
+
+
+def test_who_is_slow_with_a_login_keeps_nobody_else_out() -> None:
+    """Their bodies may take half a minute: until one is there, its call has no place."""
+
+    async def play() -> None:
+        async with Web(limits=ServiceLimits(calls=16, stall_seconds=600.0)) as web:
+            lines = [Line(web) for _ in range(8)]
             for line in lines:
                 await line.__aenter__()
-                await line.says(head("Challenge", "content-length: 100"))
-            await until(lambda: sum(web.server.service.seats._open.values()) == 4)  # type: ignore[union-attr]
+                await line.says(head("Challenge", "content-length: 100") + b"half")
+            heard = [asyncio.create_task(line.reader.read(1)) for line in lines]
+            calls = web.web._door._state.tasks
+            await until(lambda: len(calls) == len(lines) or any(each.done() for each in heard))
+            assert not any(each.done() for each in heard)
+            async with web.browser() as browser:
+                asked = pb.ChallengeRequest(client=pb.ClientSubject(session=SESSION, client=1)).SerializeToString()
+                assert (await browser.post("Challenge", content=asked, headers=TYPE)).status_code == 200
+            assert not any(each.done() for each in heard)
+            for line in lines:
+                await line.__aexit__()
+            await asyncio.gather(*heard, return_exceptions=True)
+            await until(lambda: not calls)
+
+    run(play())
+
+
+def test_logins_without_end_have_the_places_of_strangers_only() -> None:
+    async def play() -> None:
+        async with Web(limits=ServiceLimits(calls=16)) as web:
+            headers = {**(await token(web)), **TYPE}
+            service = web.server.service
+            assert service is not None
+            taken = [service.seats.take(STRANGERS, f"192.0.2.{machine}") for machine in range(4)]
             async with web.browser() as browser:
                 reply = await browser.post("Challenge", content=b"", headers=TYPE)
                 assert (reply.status_code, detail_in(reply).reason) == (429, "QUOTA_EXCEEDED")
                 assert (detail_in(reply).retry, reply.headers["retry-after"]) == (True, "1")
                 assert (await browser.post("GetOffer", content=b"", headers=headers)).status_code == 200
-            for line in lines:
-                await line.__aexit__()
+            for each in taken:
+                service.seats.give_back(each)
 
     run(play())
 
@@ -535,8 +624,36 @@ def test_pages_of_listed_origins_may_call_and_no_others() -> None:
             assert reply.headers["cache-control"] == "no-store"
             assert "server" not in reply.headers
         async with Web() as web, web.browser() as browser:
-            reply = await browser.options("Challenge", headers={"origin": "https://app.example.org"})
+            asking = {"origin": "https://app.example.org", "access-control-request-method": "POST"}
+            reply = await browser.options("Challenge", headers=asking)
             assert "access-control-allow-origin" not in reply.headers
+            assert (reply.status_code, reply.text) == (
+                400,
+                "pages of 'https://app.example.org' may not call this server; [http] origins lists those that may",
+            )
+
+    run(play())
+
+
+def test_a_page_that_asks_for_what_no_call_takes_is_told_what_calls_take() -> None:
+    async def play() -> None:
+        async with Web(origins=["https://app.example.org"]) as web, web.browser() as browser:
+            asked = {
+                "origin": "https://app.example.org",
+                "access-control-request-method": "PUT",
+                "access-control-request-headers": "content-type,x-mine",
+            }
+            reply = await browser.options("Challenge", headers=asked)
+            assert (reply.status_code, reply.text) == (
+                400,
+                "pages may not call with 'PUT' and headers 'content-type,x-mine'; send POST and no headers but Accept, "
+                "Accept-Language, Content-Language, Content-Type, authorization, content-type, traceparent, tracestate",
+            )
+            asked |= {
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "content-type,traceparent,tracestate",
+            }
+            assert (await browser.options("Challenge", headers=asked)).status_code == 200
 
     run(play())
 

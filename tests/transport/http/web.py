@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ class Web(Network):
         origins: whose pages may call.
         web_tls: what is shown over HTTP.
         operator_page: whether operators are shown theirs.
+        connections_per_address, around: of HttpServer.
         plain: no TLS over HTTP, for browsers, which do not know our authority.
         options: arguments of Network.
     """
@@ -33,6 +35,8 @@ class Web(Network):
         origins: Sequence[str] = (),
         web_tls: ServerTls | None = None,
         operator_page: bool = False,
+        connections_per_address: int | None = None,
+        around: Any = None,
         plain: bool = False,
         **options: Any,
     ) -> None:
@@ -40,7 +44,10 @@ class Web(Network):
         self.origins = origins
         self.web_tls = None if plain else web_tls or server_tls()
         self.operator_page = operator_page
+        self.connections_per_address = connections_per_address
+        self.around = around
         self.web_port = 0
+        self.kept: list[asyncio.StreamWriter] = []
 
     @property
     def url(self) -> str:
@@ -57,6 +64,8 @@ class Web(Network):
             insecure=self.web_tls is None,
             origins=self.origins,
             operator_page=self.operator_page,
+            connections_per_address=self.connections_per_address,
+            around=self.around,
         )
         await self.web.start()
         self.web_port = self.web.port
@@ -70,6 +79,8 @@ class Web(Network):
         await super().restart()
 
     async def stop(self) -> None:
+        for writer in self.kept:
+            writer.transport.abort()
         await self.end_servers()
         await super().stop()
 
