@@ -132,7 +132,7 @@ class Door:
         app: Any,
         *,
         most: int,
-        per_address: int | None,
+        per_address: int | None = None,
         stall_seconds: float,
         idle_seconds: float,
         headers: Sequence[tuple[bytes, bytes]],
