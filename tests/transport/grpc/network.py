@@ -43,9 +43,11 @@ from secagg.transport.grpc import (
     participate,
 )
 from secagg.transport.grpc.endpoint import GrpcEndpoint
+from secagg.transport.grpc.status import read_detail
 from secagg.transport.rights import OperatorRights, Role
 from tests.clock import MovedClock
 from tests.identity.authority import CertificateAuthority
+from tests.ports import free_port
 
 LIMIT: Final = 600.0
 SESSION: Final = "round-7"
@@ -185,7 +187,8 @@ class Network:
         await self.serve()
 
     async def serve(self) -> None:
-        """Begin to listen, on the same port as before."""
+        """Begin to listen, on the same port as before, which nobody is given meanwhile."""
+        self.port = self.port or free_port()
         self.server = GrpcServer(
             self.host,
             f"localhost:{self.port}",
@@ -195,7 +198,6 @@ class Network:
             **self.security,
         )
         await self.server.start()
-        self.port = self.server.port
 
     async def restart(self) -> None:
         """End server and host, and let others go on with the same store and port."""
@@ -300,6 +302,17 @@ class Network:
             **changes,
         }
         return Connection(**arguments)
+
+
+async def told(call: Callable[[], Awaitable[T]]) -> T:
+    """What a server says to a call that sends a stream: made again when gRPC puts INTERNAL in the place of that, as it
+    may while something is on its way that the server did not wait for."""
+    while True:
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.INTERNAL or read_detail(error) is not None:
+                raise
 
 
 async def failure(call: Awaitable[Any]) -> tuple[grpc.StatusCode, pb.ErrorDetail]:

@@ -29,7 +29,7 @@ from secagg.transport.grpc.options import server_options
 from secagg.transport.grpc.server import _roomy
 from secagg.transport.grpc.service_pb2_grpc import SecureAggregationStub
 from secagg.transport.limits import HEALTH_LIMITS, OWN_FILES
-from tests.transport.grpc.network import SESSION, Network, client_tls, failure, run
+from tests.transport.grpc.network import LIMIT, SESSION, Network, client_tls, failure, run
 
 
 def test_status_before_and_after() -> None:
@@ -187,8 +187,10 @@ def test_health_checking_and_reflection() -> None:
                 listed = {service.name for service in replies[0].list_services_response.service}
                 assert {*names[1:], "grpc.health.v1.Health"} <= listed
                 assert pb.DESCRIPTOR.serialized_pb in replies[1].file_descriptor_response.file_descriptor_proto
-                await network.server.stop(1)
+                stopping = asyncio.create_task(network.server.stop(LIMIT))
                 assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                watching.cancel()
+                await stopping
 
     run(play())
 
@@ -235,11 +237,15 @@ def test_health_has_a_port_of_its_own_with_places_of_its_own() -> None:
                 code, detail = await failure(own.Watch(asked).read())
                 assert (code.name, detail.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
                 assert (await own.Check(asked)).status == serving
-                assert (await main.Watch(asked).read()).status == serving
+                beside = main.Watch(asked)
+                assert (await beside.read()).status == serving
                 code, _ = await failure(calls.Challenge(pb.ChallengeRequest()))
                 assert code is grpc.StatusCode.UNIMPLEMENTED
-                await network.server.stop(1)
+                # Its calls in progress have their time, and with it those of the other port.
+                stopping = asyncio.create_task(network.server.stop(LIMIT))
                 assert (await watching[0].read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                beside.cancel()
+                await stopping
 
     run(play())
 

@@ -19,7 +19,7 @@ from secagg.transport.grpc import ServiceLimits
 from secagg.transport.limits import CHUNK_BYTES, MAX_CHUNK_BYTES, UNARY_ANSWER_BYTES
 from secagg.transport.refusals import CallRefusedError
 from secagg.transport.uploads import UploadDesk
-from tests.transport.grpc.network import Network, failure, run, until
+from tests.transport.grpc.network import Network, failure, run, told, until
 
 ACCEPTED, REPEATED = pb.AnswerReply.OUTCOME_ACCEPTED, pb.AnswerReply.OUTCOME_REPEATED
 
@@ -55,12 +55,12 @@ class Bare:
     def answer(self, answer: bytes) -> Any:
         return self.stub.Answer(pb.AnswerRequest(answer=answer), metadata=self.metadata)
 
-    def upload(self, *parts: pb.UploadPart) -> Any:
+    async def upload(self, *parts: pb.UploadPart) -> Any:
         async def sent() -> AsyncIterator[pb.UploadPart]:
             for part in parts:
                 yield part
 
-        return self.stub.UploadAnswer(sent(), metadata=self.metadata)
+        return await told(lambda: self.stub.UploadAnswer(sent(), metadata=self.metadata))
 
 
 def header(data: bytes, total: int | None = None, digest: bytes | None = None) -> pb.UploadPart:
@@ -129,7 +129,7 @@ def test_a_request_that_was_seen_is_waited_for_and_given_again_to_who_has_not() 
         seen = hashlib.sha256(request).digest()
         assert (await bare.request()).request == request
         assert (await bare.request(seen, wait=1)).WhichOneof("news") is None
-        waiting = asyncio.ensure_future(bare.request(seen, wait=30_000))
+        waiting = asyncio.ensure_future(bare.request(seen, wait=60_000))
         answer = bare.session.receive(request)
         assert answer is not None
         await bare.answer(answer)
@@ -301,7 +301,8 @@ def test_an_upload_that_is_not_what_its_header_says_leaves_nothing(monkeypatch: 
             "short digest": malformed,
             "large chunk": malformed,
         }
-        assert [upload.end for upload in uploads] == ["discarded"] * 6
+        assert len(uploads) >= 6
+        assert {upload.end for upload in uploads} == {"discarded"}
         status = bare.network.session.status()
         assert (status.log_entries, status.stored_bytes, status.pending) == (0, 0, 4)
 
@@ -330,8 +331,12 @@ def test_bytes_that_are_no_request_are_malformed_and_fill_no_log(
         kind = "stream" if "requests" in streams else "unary", "stream" if "replies" in streams else "unary"
         async with bare.network.connection(2) as connection:
             call = getattr(connection._channel, "_".join(kind))(f"/{method}")
-            made = call(sent() if kind[0] == "stream" else b"\xff\xff\xff", metadata=bare.metadata)
-            code, detail = await failure(made.read() if kind[1] == "stream" else made)
+
+            def reply() -> Any:
+                made = call(sent() if kind[0] == "stream" else b"\xff\xff\xff", metadata=bare.metadata)
+                return made.read() if kind[1] == "stream" else made
+
+            code, detail = await failure(told(reply))
         assert (code, detail.reason, detail.retry) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED", False)
 
     play_bare(test)

@@ -25,9 +25,9 @@ from secagg.transport.grpc import (
     UnreachableError,
 )
 from secagg.transport.limits import MOST_SEEN
-from tests.transport.grpc.network import IMPATIENT, SESSION, Network, Watch, failure, run, until
+from tests.transport.grpc.network import IMPATIENT, LIMIT, SESSION, Network, Watch, failure, run, until
 
-SCHEDULE = RoundSchedule.uniform(30.0)
+SCHEDULE = RoundSchedule.uniform(LIMIT)
 
 
 @pytest.fixture(autouse=True)

@@ -25,14 +25,21 @@ from secagg import (
 from secagg.protocol.messages import Abort
 from secagg.transport import participant_calls
 from secagg.transport import service_pb2 as pb
-from secagg.transport.grpc import DroppedError, ParticipantState, Refusal, ServiceError, UnreachableError
+from secagg.transport.grpc import (
+    DroppedError,
+    ParticipantState,
+    Refusal,
+    RetryPolicy,
+    ServiceError,
+    UnreachableError,
+)
 from secagg.transport.grpc.credentials import Shown
 from secagg.transport.grpc.service_pb2_grpc import (
     SecureAggregationServicer,
     add_SecureAggregationServicer_to_server,
 )
 from secagg.wire.codec import decode_client_message
-from tests.transport.grpc.network import IMPATIENT, SESSION, Network, Watch, run, server_tls, until
+from tests.transport.grpc.network import IMPATIENT, QUICK, SESSION, Network, Watch, run, server_tls, until
 
 DETAIL = "secagg-error-bin"
 HONEST = ServerSession(Network().parameters)
@@ -84,7 +91,7 @@ class Lied:
         self.liar: Liar
 
 
-def lie(_state: Path | None = None, **replies: Callable[[Any], Any]) -> Lied:
+def lie(_state: Path | None = None, _retry: RetryPolicy = IMPATIENT, **replies: Callable[[Any], Any]) -> Lied:
     lied = Lied()
 
     async def play() -> None:
@@ -95,7 +102,7 @@ def lie(_state: Path | None = None, **replies: Callable[[Any], Any]) -> Lied:
         network.port = server.add_secure_port("localhost:0", Shown(server_tls()).credentials())
         await server.start()
         with pytest.raises(SecAggError) as caught:
-            await network.client(1, observer=lied.watch, retry=IMPATIENT, state=_state)
+            await network.client(1, observer=lied.watch, retry=_retry, state=_state)
         lied.error = caught.value
         await server.stop(0)
 
@@ -201,11 +208,17 @@ def test_nothing_but_a_nonce_is_signed(nonce: bytes) -> None:
 
 
 def test_a_server_that_never_knows_the_token() -> None:
-    detail = pb.ErrorDetail(reason="TOKEN_UNKNOWN", retry=True).SerializeToString()
-    lied = lie(GetOffer=lambda _: (grpc.StatusCode.UNAUTHENTICATED, "who?", detail))
+    # The third time it asks for more patience than this client has.
+    waits = iter((0.0, 0.0, 2 * QUICK.give_up_seconds))
+
+    def unknown(_: Any) -> Any:
+        detail = pb.ErrorDetail(reason="TOKEN_UNKNOWN", retry=True, retry_after_seconds=next(waits))
+        return grpc.StatusCode.UNAUTHENTICATED, "who?", detail.SerializeToString()
+
+    lied = lie(_retry=QUICK, GetOffer=unknown)
     assert isinstance(lied.error, UnreachableError)
     assert lied.error.refusal is Refusal.TOKEN_UNKNOWN
-    assert lied.watch.logins > 2
+    assert lied.watch.logins == 3
 
 
 def test_an_outcome_of_a_later_release() -> None:

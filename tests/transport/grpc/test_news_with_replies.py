@@ -14,10 +14,10 @@ from secagg.transport import service_pb2 as pb
 from secagg.transport.connection import Connection
 from secagg.transport.grpc import Participation
 from tests.transport.grpc.faults import LosesCalls, TellsNothing
-from tests.transport.grpc.network import SESSION, Network, failure, run, until
+from tests.transport.grpc.network import LIMIT, SESSION, Network, failure, run, until
 from tests.transport.grpc.test_answers import ACCEPTED, REPEATED, Bare, chunks, play_bare, waiting_calls
 
-LONG_WAIT = 30_000
+LONG_WAIT = 60_000
 
 
 def wait_for(seen: bytes = b"", wait: int = LONG_WAIT) -> pb.NextRequestRequest:
@@ -94,7 +94,7 @@ def test_a_server_that_ends_says_that_the_answer_counts(monkeypatch: pytest.Monk
         waiting = asyncio.ensure_future(answered(bare, answer, wait_for(seen)))
         asking = asyncio.ensure_future(failure(bare.request(seen, LONG_WAIT)))
         await until(lambda: waits == [1, 1])
-        await bare.network.server.stop(5)
+        await bare.network.server.stop(LIMIT)
         reply = await waiting
         assert (reply.outcome, reply.next.WhichOneof("news")) == (ACCEPTED, None)
         assert (await asking)[1].reason == "TRY_AGAIN"

@@ -25,7 +25,7 @@ from secagg.transport.gatekeeper import Caller, Gatekeeper
 from secagg.transport.grpc import ServiceLimits, server
 from secagg.transport.grpc.options import channel_options, server_options
 from secagg.transport.grpc.places import Places, address_of
-from tests.transport.grpc.network import Network, authority, failure, run, until
+from tests.transport.grpc.network import Network, authority, failure, run, told, until
 from tests.transport.grpc.test_answers import Bare, metadata_of, play_bare
 
 EIGHT = ServiceLimits(calls=8)
@@ -83,7 +83,7 @@ def test_watching_strangers_leave_places_for_clients_logins_and_checks(kind: str
             open_ = watch()
             await first_of(open_)
             for _ in range(10):
-                code, detail = await failure(first_of(watch()))
+                code, detail = await failure(told(lambda: first_of(watch())))
                 assert (code.name, detail.reason, detail.retry) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", True)
             assert (await health.Check(HEARD)).status == health_pb2.HealthCheckResponse.SERVING
             assert (await bare.request()).WhichOneof("news") == "request"

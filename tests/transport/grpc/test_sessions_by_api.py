@@ -37,9 +37,9 @@ from secagg.transport.grpc import DroppedError, Operator, Refusal, ServiceError,
 from secagg.transport.grpc.server import GrpcServer
 from secagg.transport.limits import MAX_OFFER_BYTES
 from secagg.transport.rights import LEAST_ROLE, OperatorRights, Role
-from tests.transport.grpc.network import SESSION, Network, run, until
+from tests.transport.grpc.network import LIMIT, SESSION, Network, run, until
 
-SCHEDULE = RoundSchedule.uniform(30.0)
+SCHEDULE = RoundSchedule.uniform(LIMIT)
 Call = Callable[[Operator], Awaitable[Any]]
 
 

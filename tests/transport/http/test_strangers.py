@@ -38,15 +38,19 @@ async def token(web: Web, client: int = 1) -> dict[str, str]:
 
 
 class Line:
-    """A connection on which a test writes what it likes."""
+    """A connection on which a test writes what it likes; a handshake that takes the server too long is begun anew."""
 
     def __init__(self, web: Web) -> None:
         self._web = web
 
     async def __aenter__(self) -> Line:
         context: ssl.SSLContext = client_context(client_tls())
-        self.reader, self.writer = await asyncio.open_connection("localhost", self._web.web_port, ssl=context)
-        return self
+        while True:
+            try:
+                self.reader, self.writer = await asyncio.open_connection("localhost", self._web.web_port, ssl=context)
+            except OSError:
+                continue
+            return self
 
     async def __aexit__(self, *_: object) -> None:
         self.writer.transport.abort()

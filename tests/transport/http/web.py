@@ -12,6 +12,7 @@ from secagg.transport import service_pb2 as pb
 from secagg.transport.grpc import ServerTls
 from secagg.transport.http import HttpServer
 from secagg.transport.http.endpoint import HttpEndpoint
+from tests.ports import free_port
 from tests.transport.grpc.network import Network, client_tls, server_tls
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -56,6 +57,7 @@ class Web(Network):
     async def serve(self) -> None:
         """Begin to listen, on the same ports as before."""
         await super().serve()
+        self.web_port = self.web_port or free_port()
         assert self.server.service is not None
         self.web = HttpServer(
             self.server.service,
@@ -68,7 +70,6 @@ class Web(Network):
             around=self.around,
         )
         await self.web.start()
-        self.web_port = self.web.port
 
     async def end_servers(self) -> None:
         await self.web.stop(0)
