@@ -23,7 +23,7 @@ from secagg.cli.demo.throwaway import postgres_programs
 from tests.ports import free_port
 
 USER: Final = "postgres"
-_WAIT_SECONDS: Final = "60"
+_WAIT_SECONDS: Final = "600"
 
 
 class Postgres:
@@ -116,7 +116,7 @@ class Postgres:
 
         conninfo = self._free.pop() if self._free else self.migrated()
         yield conninfo
-        with psycopg.connect(conninfo, options="-c lock_timeout=10000") as connection:
+        with psycopg.connect(conninfo, options="-c lock_timeout=300000") as connection:
             rows = connection.execute(
                 "SELECT string_agg(tablename, ', ') FROM pg_tables "
                 "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"

@@ -22,7 +22,7 @@ from secagg.hosting import RoundSchedule, SessionHost
 from secagg.hosting.replica import Replica
 from secagg.store.base import Entry, Outcome, SessionRecord, Upload
 from secagg.store.sqlite import SqliteStore
-from tests.hosting.support import upload
+from tests.hosting.support import PATIENCE, upload
 
 NAME = "round-1"
 
@@ -145,7 +145,7 @@ async def _answer(host: SessionHost, points: Points, what: str, *arguments: Any)
             session = await host.create(NAME, offered, roster=arguments[1], schedule=schedule)
             return session.name
         case "request":
-            return await host.session(NAME).next_request(arguments[0], arguments[1], 10.0)
+            return await host.session(NAME).next_request(arguments[0], arguments[1], PATIENCE)
         case "submit":
             session = host.session(NAME)
             answers = arguments[0].items()

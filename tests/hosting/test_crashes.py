@@ -20,7 +20,7 @@ from secagg.store.base import Completed
 from secagg.store.sqlite import SqliteStore
 from tests.harness import Harness
 from tests.hosting import crashing
-from tests.hosting.support import Played
+from tests.hosting.support import PATIENCE, Played
 
 CLIENTS = 3
 COUNTED = (ReceiptKind.ACCEPTED, ReceiptKind.REPEATED)
@@ -58,7 +58,7 @@ class Server:
 
     def died(self) -> None:
         if self._process is not None:
-            self._process.join(10)
+            self._process.join(PATIENCE)
             assert self._process.exitcode == -9
             self.deaths += 1
         self._close()
@@ -73,7 +73,7 @@ class Server:
             self.died()
             return
         if self._process is not None:
-            self._process.join(10)
+            self._process.join(PATIENCE)
             assert self._process.exitcode == 0
         self._close()
 

@@ -12,7 +12,7 @@ from secagg.hosting.listing import STATES, Place
 from secagg.store.base import Outcome
 from secagg.store.memory import MemoryStore
 from tests.harness import Harness
-from tests.hosting.support import SCHEDULE, FakeClock, Played, hosting, run
+from tests.hosting.support import PATIENCE, SCHEDULE, FakeClock, Played, hosting, run
 
 
 class Slow(MemoryStore):
@@ -23,7 +23,7 @@ class Slow(MemoryStore):
         self.told = threading.Event()
 
     def finish(self, name: str, outcome: Outcome, epoch: int = 0) -> None:
-        assert self.told.wait(20.0)
+        assert self.told.wait(PATIENCE)
         super().finish(name, outcome, epoch)
 
 

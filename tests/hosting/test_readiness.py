@@ -21,11 +21,17 @@ from secagg.store.base import StoreError
 from secagg.store.files import FREE_AGAIN_BYTES, LEAST_FREE_BYTES
 from secagg.store.memory import MemoryStore
 from secagg.store.sqlite import SqliteStore
-from tests.hosting.support import FakeClock, Played, Recorder, hosting, run
+from tests.hosting.support import PATIENCE, FakeClock, Played, Recorder, hosting, run
 from tests.store.test_damage import opened
 from tests.store.test_sqlite import UNSYNCHRONIZED, FailingCommits
 
 Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that hangs is one that a test has hang; a busy machine takes as long as it takes."""
+    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", PATIENCE)
 
 
 def test_a_full_disk_is_no_place_to_serve_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,16 +79,15 @@ def test_a_disk_that_was_full_has_room_again_when_it_has_more(tmp_path: Path, mo
     run(body())
 
 
-def test_a_host_whose_threads_are_all_at_work_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_whose_threads_are_all_at_work_is_ready() -> None:
     """Unmasking takes a thread for longer than a store may hang."""
 
     async def body() -> None:
         free = threading.Event()
         async with SessionHost(MemoryStore(), workers=1) as host:
             working = asyncio.ensure_future(host._tools.run(free.wait))
-            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
             try:
-                assert await asyncio.wait_for(host.trouble(), 10) == ""
+                assert await host.trouble() == ""
             finally:
                 free.set()
                 await working
@@ -128,7 +133,7 @@ def test_a_store_that_hangs_is_not_ready_and_is_asked_once(monkeypatch: pytest.M
                 assert "has not answered" in await host.trouble()
             assert store.probes == 1
             store.free.set()
-            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
+            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", PATIENCE)
             assert await host.trouble() == ""
             assert [bool(*told) for told in seen.all("readiness")] == [True, False]
 
@@ -158,7 +163,7 @@ def test_what_a_store_found_when_nobody_waited_any_more_is_not_told(monkeypatch:
             assert probing is not None
             store.free.set()
             await probing
-            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 20.0)
+            monkeypatch.setattr(readiness, "PATIENCE_SECONDS", PATIENCE)
             assert await host.trouble() == ""
 
     run(body())

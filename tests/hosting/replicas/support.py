@@ -2,7 +2,7 @@
 
 async with Replicas(3) as replicas:
     played = Wandering(Harness(4, threshold=2))
-    await played.create(replicas.hosts[0], schedule=LONG)
+    await replicas.create(played)
     await played.finish(replicas.spread("round-1"))
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -31,6 +31,7 @@ from secagg.hosting import (
 from secagg.hosting.keeper import Keeper
 from secagg.hosting.replicas import SharedHost
 from secagg.store.base import StoreError
+from secagg.store.shared import Lease
 from secagg.store.shared_memory import SharedMemoryStore
 from tests.hosting.support import FakeClock, Played, Recorder
 
@@ -59,6 +60,7 @@ class Cut(SharedMemoryStore):
 
     Attributes:
         cut: whether nothing gets through.
+        takes: whether it takes leases.
         gate: set unless calls hang.
         plan: asked before ("before append") and after each call, one call at a time; True cuts.
         calls: what got through, in order.
@@ -69,6 +71,7 @@ class Cut(SharedMemoryStore):
         other = store.another()
         self.__dict__.update(other.__dict__)
         self.cut = False
+        self.takes = True
         self.gate = threading.Event()
         self.gate.set()
         self.plan: Callable[[str], bool] = never
@@ -97,6 +100,11 @@ class Cut(SharedMemoryStore):
                 self._on_their_way.remove(name)
 
         return call
+
+    def acquire(self, replica: str, seconds: float, most: int, name: str | None = None) -> Sequence[Lease]:
+        """Take leases, or none."""
+        with self._office.changed:
+            return super().acquire(replica, seconds, most if self.takes else 0, name)
 
     def _pass(self, point: str) -> None:
         self.gate.wait()
@@ -211,6 +219,21 @@ class Replicas:
             return
         while not done.done() and number not in self.asleep and self.stores[number].gate.is_set():
             await asyncio.wait([done], timeout=0.02)
+
+    async def create(
+        self, played: Played, number: int = 0, name: str = "round-1", schedule: RoundSchedule = LONG
+    ) -> HostedSession:
+        """Create a session at a host, which goes on with it: no other takes it in between."""
+        self._let_take([number])
+        try:
+            return await played.create(self.hosts[number], name, schedule=schedule)
+        finally:
+            self._let_take(range(len(self.hosts)))
+
+    def _let_take(self, numbers: Collection[int]) -> None:
+        with self.memory._office.changed:
+            for number, store in enumerate(self.stores):
+                store.takes = number in numbers
 
     async def everywhere(self, name: str) -> list[HostedSession]:
         """The session at each host that can be asked."""

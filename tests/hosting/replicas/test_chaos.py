@@ -23,7 +23,7 @@ from secagg.store.base import Entry, StoreError
 from secagg.store.shared_memory import SharedMemoryStore
 from secagg.wire.codec import decode_server_message
 from tests.harness import Harness
-from tests.hosting.replicas.support import LEASE, LONG, Replicas, Wandering, never
+from tests.hosting.replicas.support import LEASE, Replicas, Wandering, never
 from tests.hosting.support import run
 
 NAME: Final = "round-1"
@@ -186,7 +186,7 @@ class Watched(Wandering):
 async def chaos(model: str, seed: int, script: list[Step]) -> None:
     async with Struck(seed) as replicas:
         played = Watched(Harness(6, threshold=4 if model == "active" else 2, threat_model=model))
-        await played.create(replicas.hosts[0], schedule=LONG)
+        await replicas.create(played)
         spread = replicas.spread(NAME)
         clients = [asyncio.ensure_future(played.live(spread, client)) for client in played.cohort]
         dropping: list[asyncio.Future[Receipt]] = []

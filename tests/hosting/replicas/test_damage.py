@@ -21,7 +21,7 @@ def test_a_damaged_letter_keeps_no_other_waiting_and_is_left_again() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session, post = await replicas.hosts[1].find(NAME), replicas.memory._office.post(NAME)
             answers = {client: await played.answer(session, client) for client in played.cohort}
             replicas.stores[0].gate.clear()
@@ -49,7 +49,7 @@ def test_damaged_news_is_told_again_when_somebody_complains() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session, told = await replicas.hosts[1].find(NAME), asyncio.Event()
             await played.answer(session, played.cohort[0])
 
@@ -84,7 +84,7 @@ def test_all_hear_of_a_log_that_is_damaged_also_when_the_store_was_away_for_a_mo
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             await played.play_round(replicas.spread(NAME))
             former = await replicas.held(NAME)
             holder = 1 - former
@@ -121,7 +121,7 @@ def test_who_only_watches_hears_of_a_session_that_nobody_can_go_on_with() -> Non
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             holder = await replicas.held(NAME)
             watched = replicas.stores[1 - holder]
             session = await replicas.hosts[1 - holder].find(NAME)
@@ -175,7 +175,7 @@ def test_requests_that_are_lost_are_written_again_when_somebody_complains() -> N
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session = await replicas.hosts[1].find(NAME)
             await replicas.until(lambda: session.status().state != "starting")
             begun = replicas.time.now()

@@ -9,7 +9,7 @@ from secagg.hosting import Ended, EndKind, ResultNotReadyError
 from secagg.hosting.replicas.publishing import STARTING, ended
 from secagg.store.base import Aborted, Completed, Outcome
 from tests.harness import Harness
-from tests.hosting.replicas.support import LONG, Replicas, Wandering, never, run
+from tests.hosting.replicas.support import Replicas, Wandering, never, run
 
 NAME = "round-1"
 
@@ -40,7 +40,7 @@ def test_who_loses_its_way_at_an_end_hears_of_what_others_do_with_the_sum() -> N
     async def body() -> None:
         async with Replicas(2) as replicas:
             played, over = Wandering(Harness(4, threshold=2)), list[str]()
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             holder = await replicas.held(NAME)
 
             def cut(point: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from secagg import Round
 from secagg.hosting import RoundSchedule
 from tests.harness import Harness
-from tests.hosting.replicas.support import LEASE, LONG, Replicas, Wandering, run
+from tests.hosting.replicas.support import LEASE, Replicas, Wandering, run
 
 NAME = "round-1"
 FAST = {("append", 2), ("publish", 1), ("publish", 4), ("finish", 1), ("letters", 2)}
@@ -38,7 +38,7 @@ def test_another_goes_on_wherever_the_holder_dies(point: str, count: int) -> Non
     async def body() -> None:
         async with Replicas(3, seed=count) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             replicas.stores[0].plan = at(point, count)
             released = await played.finish(replicas.spread(NAME))
             played.assert_exact(released)
@@ -52,7 +52,7 @@ def test_a_lost_connection_that_comes_back_leaves_nothing_in_doubt(point: str) -
     async def body() -> None:
         async with Replicas(2, seed=3) as replicas:
             played = Wandering(Harness(4, threshold=3, threat_model="active"))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             store, reached = replicas.stores[0], at(point, 2 if point.endswith("append") else 1)
             again = asyncio.Event()
 
@@ -80,7 +80,7 @@ def test_who_slept_past_its_lease_is_fenced_and_follows() -> None:
     async def body() -> None:
         async with Replicas(3) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            session = await played.create(replicas.hosts[0], schedule=LONG)
+            session = await replicas.create(played)
             spread = replicas.spread(NAME)
             await played.play_round(spread)
             await played.turned(spread, played.cohort[0])
@@ -104,7 +104,7 @@ def test_who_cannot_renew_gives_up_before_another_may_go_on() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            session = await played.create(replicas.hosts[0], schedule=LONG)
+            session = await replicas.create(played)
             replicas.stores[0].gate.clear()
             await replicas.seen[0].heard("lease_lost", NAME, 1)
             assert not replicas.seen[1].all("lease_taken"), "it gave up when another had the session already"
@@ -120,7 +120,7 @@ def test_who_stops_lets_others_go_on_at_once() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             spread = replicas.spread(NAME)
             await played.play_round(spread)
             await replicas.hosts[0].stop()
@@ -135,7 +135,7 @@ def test_many_failovers_do_not_make_a_round_longer() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(5, threshold=2))
-            await played.create(replicas.hosts[0], schedule=RoundSchedule.uniform(60.0))
+            await replicas.create(played, schedule=RoundSchedule.uniform(60.0))
             spread = replicas.spread(NAME)
             await played.play_round(spread, played.cohort[:4])
             opened, failovers = replicas.time.now(), 0

@@ -15,7 +15,7 @@ from secagg.store.base import EntryKind, SessionRecord
 from secagg.store.shared import Addressed, Letter, Sight
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering
-from tests.hosting.support import run
+from tests.hosting.support import PATIENCE, run
 
 NAME = "round-1"
 
@@ -30,13 +30,13 @@ def test_a_list_from_before_a_session_was_created_does_not_end_it() -> None:
                 found = names()
                 if not read.is_set():
                     read.set()
-                    go_on.wait(10)
+                    go_on.wait(PATIENCE)
                 return found
 
             played = Wandering(Harness(4, threshold=2))
             store.__dict__["names"] = slow
             await replicas.until(read.is_set)
-            creating = asyncio.ensure_future(played.create(replicas.hosts[0], schedule=LONG))
+            creating = asyncio.ensure_future(replicas.create(played))
             try:
                 await replicas.until(lambda: NAME in replicas.hosts[0]._sessions)
             finally:
@@ -58,7 +58,7 @@ def test_whoever_asks_for_sessions_that_are_not_there_keeps_nobody_waiting() -> 
             def wait_for(*names: str) -> None:
                 if any(name.startswith("none") for name in names):
                     asked.append(frozenset(names))
-                    go_on.wait(0.05 if len(names) == 1 else 10)
+                    go_on.wait(0.05 if len(names) == 1 else PATIENCE)
 
             def slow_look(names: Collection[str], numbers: Collection[int]) -> Sight:
                 wait_for(*names)
@@ -90,7 +90,7 @@ def test_who_is_late_with_a_discard_leaves_a_session_that_was_made_anew() -> Non
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             await played.finish(replicas.spread(NAME))
             for session in await replicas.everywhere(NAME):
                 await session.wait_ended()
@@ -101,7 +101,7 @@ def test_who_is_late_with_a_discard_leaves_a_session_that_was_made_anew() -> Non
             await replicas.hosts[1].discard(NAME)
             again = Wandering(Harness(4, threshold=2, seed=2))
             replicas.wall += 1
-            await again.create(replicas.hosts[1], schedule=LONG)
+            await replicas.create(again, 1)
             replicas.stores[0].gate.set()
             with pytest.raises(HostUnavailableError, match="made anew meanwhile; ask again"):
                 await late
@@ -141,7 +141,7 @@ def test_several_hosts_discard_a_session_at_once() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             await played.finish(replicas.spread(NAME))
             await replicas.hosts[1].session(NAME).acknowledge_result()
             store, gone, go_on = replicas.stores[0], threading.Event(), threading.Event()
@@ -150,7 +150,7 @@ def test_several_hosts_discard_a_session_at_once() -> None:
             def slow(name: str, record: SessionRecord) -> bool:
                 removed: bool = discard(name, record)
                 gone.set()
-                go_on.wait(10)
+                go_on.wait(PATIENCE)
                 return removed
 
             store.__dict__["discard"] = slow
@@ -169,13 +169,13 @@ def test_a_name_that_is_given_again_is_another_session_everywhere() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             await played.finish(replicas.spread(NAME))
             await replicas.until(lambda: replicas.hosts[1].session(NAME).settled)
             await replicas.hosts[0].session(NAME).acknowledge_result()
             await replicas.hosts[0].discard(NAME)
             again = Wandering(Harness(5, threshold=3))
-            session = await again.create(replicas.hosts[0], schedule=LONG)
+            session = await replicas.create(again)
 
             async def known() -> bool:
                 try:
@@ -196,7 +196,7 @@ def test_who_stops_knows_not_that_there_is_no_such_session() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             await replicas.hosts[1].stop()
-            await Wandering(Harness(4, threshold=2)).create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(Wandering(Harness(4, threshold=2)))
             with pytest.raises(HostUnavailableError):
                 await replicas.hosts[1].find(NAME)
 
@@ -207,7 +207,7 @@ def test_a_client_that_left_as_many_letters_as_it_may_can_be_dropped() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             following, client = await replicas.hosts[1].find(NAME), played.cohort[0]
             for number in range(LETTERS_OF_CLIENT):
                 letter = Letter(EntryKind.MESSAGE, client, b"", bytes([number]) * 32, 0)
@@ -221,7 +221,7 @@ def test_a_client_that_left_as_many_letters_as_it_may_can_be_dropped() -> None:
 def test_who_still_asks_a_host_that_has_stopped_is_sent_away() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
-            await Wandering(Harness(4, threshold=2)).create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(Wandering(Harness(4, threshold=2)))
             following = await replicas.hosts[1].find(NAME)
             await replicas.hosts[1].stop()
             with pytest.raises(HostUnavailableError):
@@ -234,7 +234,7 @@ def test_what_others_show_of_a_session_that_ended_is_what_the_store_has_of_it() 
     async def body() -> None:
         async with Replicas(3) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             await played.finish(replicas.spread(NAME))
             seats = await replicas.everywhere(NAME)
             kept = replicas.memory.upload_bytes(NAME)
@@ -250,7 +250,7 @@ def test_a_session_that_another_process_discards_is_no_failure_of_the_store() ->
     async def body() -> None:
         async with Replicas(3) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             await played.finish(replicas.spread(NAME))
             seats = await replicas.everywhere(NAME)
             await replicas.until(lambda: all(session.settled for session in seats))

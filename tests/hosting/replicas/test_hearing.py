@@ -12,8 +12,8 @@ import pytest
 from secagg.hosting import Ended, HostUnavailableError, ReceiptKind, Request
 from secagg.store.shared import BUSY, Addressed, Left, News, Sight
 from tests.harness import Harness
-from tests.hosting.replicas.support import LONG, Replicas
-from tests.hosting.support import Played, run
+from tests.hosting.replicas.support import Replicas
+from tests.hosting.support import PATIENCE, Played, run
 
 NAME = "round-1"
 
@@ -29,7 +29,7 @@ def test_news_that_are_lost_keep_nobody_waiting() -> None:
         async with Replicas(2) as replicas:
             replicas.stores[1].__dict__["news"] = silence
             played = Played(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             holding, following = replicas.hosts[0].session(NAME), await replicas.hosts[1].find(NAME)
             while not isinstance(await played.turned(following, played.cohort[0]), Ended):
                 await played.play_round(holding)
@@ -43,7 +43,7 @@ def test_a_look_that_others_did_not_finish_is_none(how: str) -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Played(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             following = await replicas.hosts[1].find(NAME)
             first = await following.next_request(played.cohort[0], b"", 1e9)
             store, gate = replicas.stores[1], replicas.stores[1].gate
@@ -82,21 +82,21 @@ def test_letters_of_one_session_wait_for_no_other() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             held, free = Played(Harness(4, threshold=2)), Played(Harness(4, threshold=2))
-            await held.create(replicas.hosts[0], "held", schedule=LONG)
-            await free.create(replicas.hosts[0], "free", schedule=LONG)
+            await replicas.create(held, name="held")
+            await replicas.create(free, name="free")
             sessions = [await replicas.hosts[1].find(name) for name in ("held", "free")]
             send, locked, asked = replicas.stores[1].send, threading.Event(), threading.Event()
 
             def waits(letters: Sequence[Addressed], wait: bool = True) -> Sequence[Left | None]:
                 if wait and any(each.name == "held" for each in letters):
                     asked.set()
-                    locked.wait(60)
+                    locked.wait(PATIENCE)
                 return [BUSY if each.name == "held" and not wait else send([each])[0] for each in letters]
 
             replicas.stores[1].__dict__["send"] = waits
             client = held.cohort[0]
             first = asyncio.ensure_future(sessions[0].submit(client, await held.answer(sessions[0], client)))
-            assert await asyncio.to_thread(asked.wait, 60)
+            assert await asyncio.to_thread(asked.wait, PATIENCE)
             assert (
                 await sessions[1].submit(client, await free.answer(sessions[1], client))
             ).kind is ReceiptKind.ACCEPTED
@@ -111,7 +111,7 @@ def test_who_is_answered_finds_the_session_as_its_answer_left_it() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Played(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             store, following = replicas.stores[1], await replicas.hosts[1].find(NAME)
             store.__dict__["news"] = silence
             look, holding = store.look, replicas.hosts[0].session(NAME)
@@ -120,7 +120,7 @@ def test_who_is_answered_finds_the_session_as_its_answer_left_it() -> None:
                 found: Sight = look(*asked)
                 if sent.is_set():
                     # It is read before the answer, and arrives after it.
-                    published.wait(10)
+                    published.wait(PATIENCE)
                 return found
 
             sent, published = threading.Event(), threading.Event()
@@ -147,7 +147,7 @@ def test_letters_of_one_moment_are_one_call() -> None:
         async with Replicas(2, gather_seconds=3.0) as replicas:
             plays = {name: Played(Harness(4, threshold=2)) for name in ("one", "two")}
             for name, played in plays.items():
-                await played.create(replicas.hosts[0], name, schedule=LONG)
+                await replicas.create(played, name=name)
             sessions = {name: await replicas.hosts[1].find(name) for name in plays}
             client = plays["one"].cohort[0]
             answers = {name: await played.answer(sessions[name], client) for name, played in plays.items()}

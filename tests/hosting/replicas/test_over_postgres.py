@@ -20,10 +20,11 @@ from secagg.store import layout, migrations
 from secagg.store.base import StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.postgres import PostgresStore
-from tests.hosting.replicas.support import LONG, Wandering, run
+from tests.hosting.replicas.support import HANG_SECONDS, LONG, Wandering, run
 from tests.postgres import Postgres
 
 NAME = "round-1"
+LEASE_SECONDS = 60.0  # no busy machine loses one
 LATER = """
 from alembic import op
 
@@ -39,7 +40,7 @@ def upgrade():
 async def answer(played: Wandering, session: HostedSession) -> None:
     """All clients answer what they are asked."""
     for client in played.cohort:
-        request = await session.next_request(client, b"", 10)
+        request = await session.next_request(client, b"", HANG_SECONDS)
         assert isinstance(request, Request)
         await session.submit(client, played.reply(client, request))
 
@@ -51,8 +52,8 @@ def test_a_session_goes_on_at_another_host(database: str, tmp_path: Path) -> Non
             closing(PostgresStore(database, blobs_at(str(tmp_path)))) as two,
         ):
             played = Wandering()
-            first = SharedHost(one)
-            async with SharedHost(two) as second:
+            first = SharedHost(one, lease_seconds=LEASE_SECONDS)
+            async with SharedHost(two, lease_seconds=LEASE_SECONDS) as second:
                 await first.start()
                 await played.create(first, schedule=LONG)
                 session = await second.find(NAME)
@@ -76,7 +77,10 @@ def test_whoever_asks_for_what_is_no_name_disturbs_nobody(database: str, tmp_pat
             closing(PostgresStore(database, blobs_at(str(tmp_path)))) as one,
             closing(PostgresStore(database, blobs_at(str(tmp_path)))) as two,
         ):
-            async with SharedHost(one) as first, SharedHost(two) as second:
+            async with (
+                SharedHost(one, lease_seconds=LEASE_SECONDS) as first,
+                SharedHost(two, lease_seconds=LEASE_SECONDS) as second,
+            ):
                 await Wandering().create(first, schedule=LONG)
                 asked = ("\0", "x\0", NAME, "", "x" * 1000)
                 found = await asyncio.gather(*map(second.find, asked), return_exceptions=True)
@@ -100,7 +104,7 @@ def test_a_session_goes_on_while_replicas_are_replaced_by_those_of_another_layou
     async def body() -> None:
         played = Wandering()
         with closing(PostgresStore(database, blobs_at(blobs))) as one:
-            first = SharedHost(one)
+            first = SharedHost(one, lease_seconds=LEASE_SECONDS)
             await first.start()
             await played.create(first, schedule=LONG)
             session = await first.find(NAME)
@@ -113,7 +117,7 @@ def test_a_session_goes_on_while_replicas_are_replaced_by_those_of_another_layou
                     PostgresStore(database, blobs_at(blobs))
                 await asyncio.to_thread(layout.upgrade, database)
                 with closing(PostgresStore(database, blobs_at(blobs))) as two:
-                    async with SharedHost(two) as second:
+                    async with SharedHost(two, lease_seconds=LEASE_SECONDS) as second:
                         # The earlier release goes on with the session over tables that are later than it.
                         await answer(played, session)
                         await played.turned(session, played.cohort[0])

@@ -12,7 +12,7 @@ from secagg.hosting import QuotaExceededError, ReceiptKind, ResultNotReadyError
 from secagg.hosting.replicas.letters import LETTERS_OF_CLIENT
 from secagg.store.shared import BUSY, Addressed, Left
 from tests.harness import Harness
-from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
+from tests.hosting.replicas.support import Replicas, Wandering, run
 
 NAME = "round-1"
 TAKEN = {ReceiptKind.ACCEPTED, ReceiptKind.REPEATED}
@@ -22,7 +22,7 @@ def test_receipts_outlive_the_host_that_gave_them() -> None:
     async def body() -> None:
         async with Replicas(3) as replicas:
             played = Wandering(Harness(5, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session = await replicas.hosts[1].find(NAME)
             good, bad, *others = played.cohort
             answer = await played.answer(session, good)
@@ -50,7 +50,7 @@ def test_an_answer_that_was_taken_here_is_not_uploaded_again() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session, client = await replicas.hosts[1].find(NAME), played.cohort[0]
             answer = await played.answer(session, client)
             digest = hashlib.sha256(answer).digest()
@@ -68,7 +68,7 @@ def test_a_client_leaves_so_many_letters_and_not_more() -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session, post = await replicas.hosts[1].find(NAME), replicas.memory._office.post(NAME)
             greedy, *others = played.cohort
             replicas.pause(0)
@@ -90,7 +90,7 @@ def test_a_result_is_acknowledged_anywhere_and_gone_everywhere() -> None:
     async def body() -> None:
         async with Replicas(3) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             await played.finish(replicas.spread(NAME))
             sessions = await replicas.everywhere(NAME)
             for session in sessions:
@@ -109,7 +109,7 @@ def test_a_letter_to_a_session_that_is_being_changed_is_left_behind_that(monkeyp
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session, client = await replicas.hosts[1].find(NAME), played.cohort[0]
             store, tried = replicas.stores[1], list[bool]()
             leave = store.send

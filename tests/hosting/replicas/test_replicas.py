@@ -6,7 +6,7 @@ import pytest
 
 from secagg import ThreatModel
 from tests.harness import Harness
-from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
+from tests.hosting.replicas.support import Replicas, Wandering, run
 
 NAME = "round-1"
 
@@ -21,7 +21,7 @@ def test_each_call_may_come_to_any_host(model: ThreatModel, seed: int) -> None:
     async def body() -> None:
         async with Replicas(3, seed=seed) as replicas:
             played = Wandering(harness(model))
-            await played.create(replicas.hosts[seed], schedule=LONG)
+            await replicas.create(played, seed)
             released = await played.finish(replicas.spread(NAME))
             played.assert_exact(released)
             sessions = await replicas.everywhere(NAME)

@@ -31,7 +31,7 @@ def test_one_session_follows_wherever_the_holder_dies(point: str) -> None:
     async def body() -> None:
         async with Replicas(2) as replicas:
             played = Corrupted(Harness(5, threshold=3, threat_model="active"))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played, schedule=LONG)
             replicas.stores[0].plan = at(point, 1)
             session = replicas.spread(NAME)
             for _ in range(3):

@@ -40,7 +40,7 @@ def pass_time(replicas: Replicas, seconds: float) -> None:
 
 async def completed(replicas: Replicas) -> Wandering:
     played = Wandering(Harness(4, threshold=2))
-    await played.create(replicas.hosts[0], schedule=LONG)
+    await replicas.create(played)
     played.assert_exact(await played.finish(replicas.spread(NAME)))
     return played
 
@@ -164,7 +164,7 @@ def test_who_follows_tells_how_far_the_end_of_a_last_round_is() -> None:
         gate = Gate()
         async with Replicas(2, executor=gate) as replicas:
             played = Wandering(Harness(4, threshold=2, vectors=VECTOR))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session = await replicas.hosts[1].find(NAME)
             spread = replicas.spread(NAME)
             for _ in range(3):
@@ -189,7 +189,7 @@ def test_answers_of_followers_become_durable_together() -> None:
     async def body() -> None:
         async with Replicas(2, gather_seconds=3.0) as replicas:
             played = Wandering(Harness(6, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             session = await replicas.hosts[1].find(NAME)
             answers = {client: await played.answer(session, client) for client in played.cohort}
             replicas.stores[0].calls.clear()
@@ -210,9 +210,9 @@ def test_quotas_hold_for_all_replicas_together() -> None:
         quotas = Quotas(sessions=1, upload_bytes=1 << 20)
         async with Replicas(2, quotas=quotas) as replicas:
             played = Wandering(Harness(4, threshold=2))
-            await played.create(replicas.hosts[0], schedule=LONG)
+            await replicas.create(played)
             with pytest.raises(QuotaExceededError, match="sessions"):
-                await Wandering(Harness(4, threshold=2)).create(replicas.hosts[1], "another", schedule=LONG)
+                await replicas.create(Wandering(Harness(4, threshold=2)), 1, "another")
             store = replicas.memory
             upload = store.begin_upload(NAME, 1 << 20)
             upload.write(bytes((1 << 20) - 10))
@@ -248,7 +248,7 @@ def test_a_session_is_discarded_everywhere_and_another_takes_its_name() -> None:
                 await session.wait_ended()
             await replicas.hosts[1].discard(NAME)
             other = Wandering(Harness(5, threshold=3))
-            await other.create(replicas.hosts[1], schedule=LONG)
+            await replicas.create(other, 1)
             await replicas.until(
                 lambda: all(host.has(NAME) and host.session(NAME).parameters.clients == 5 for host in replicas.hosts)
             )
