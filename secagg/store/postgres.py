@@ -18,7 +18,7 @@ import psycopg
 from secagg.store.base import StoreError
 from secagg.store.blobs import Blobs
 from secagg.store.postgres_letters import RECEIPTS, leave, put_state, receipt_of, unanswered
-from secagg.store.postgres_pool import ANSWERED, CHANGED, CHANNEL, SECONDS, SENT, Row
+from secagg.store.postgres_pool import ANSWERED, CHANGED, CHANNEL, FREED, SECONDS, SENT, Row
 from secagg.store.postgres_rows import (
     LEASE_DAMAGED,
     STANDING,
@@ -139,7 +139,7 @@ class PostgresStore(PostgresSessions):
                 connection.execute("UPDATE leases SET digest = '' WHERE name = ANY(%s)", (damaged,))
         for row in released:
             self._heads.pop(row["name"], None)
-            self._connections.tell((CHANGED, row["name"]))
+            self._connections.tell((FREED, row["name"]))
 
     def replicas(self) -> int:
         """How many replicas are alive."""
@@ -207,8 +207,8 @@ class PostgresStore(PostgresSessions):
                 listener.close()
                 self._listener = None
                 return None
-        names = {kind: frozenset(each[1:] for each in told if each[0] == kind) for kind in (SENT, ANSWERED, CHANGED)}
-        return News(names[SENT], names[ANSWERED], names[CHANGED])
+        kinds = (SENT, ANSWERED, CHANGED, FREED)
+        return News(*(frozenset(each[1:] for each in told if each[0] == kind) for kind in kinds))
 
     def spend(self, nonces: Collection[bytes], seconds: float) -> Collection[bytes]:
         """Those of these nonces that nobody has spent before."""

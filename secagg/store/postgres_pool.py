@@ -32,7 +32,7 @@ Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
 
 CHANNEL: Final = "secagg"
-SENT, ANSWERED, CHANGED = "s", "a", "c"
+SENT, ANSWERED, CHANGED, FREED = "s", "a", "c", "f"
 """What a notice is about; the name of the session follows."""
 News = tuple[str, str]
 

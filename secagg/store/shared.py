@@ -124,16 +124,18 @@ class News:
     Attributes:
         sent: letters were left, which concerns who holds the session.
         answered: letters were answered, which concerns who left them.
-        changed: the session was created, published, given back, finished or discarded.
+        changed: the session was created, published, finished or discarded.
+        freed: its lease was given back: whoever has room may take it.
     """
 
     sent: frozenset[str] = frozenset()
     answered: frozenset[str] = frozenset()
     changed: frozenset[str] = frozenset()
+    freed: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return bool(self.sent or self.answered or self.changed)
+        return bool(self.sent or self.answered or self.changed or self.freed)
 
 
 class SharedStore(SessionStore, Protocol):

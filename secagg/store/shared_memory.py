@@ -205,7 +205,7 @@ class SharedMemoryStore(MemoryStore):
                 post = office.posts.get(lease.name)
                 if post is not None and post.epoch == lease.epoch and post.owner is not None:
                     post.owner, post.until, post.open_seconds = None, office.now(), lease.open_seconds
-                    office.tell(lease.name)
+                    office.tell(lease.name, "freed")
 
     def replicas(self) -> int:
         """How many replicas are alive."""
@@ -266,7 +266,7 @@ class SharedMemoryStore(MemoryStore):
             self._office.changed.wait_for(lambda: self._unheard, seconds)
             heard = frozenset(self._unheard)
             self._unheard.clear()
-        kinds = ("sent", "answered", "changed")
+        kinds = ("sent", "answered", "changed", "freed")
         return News(**{kind: frozenset(name for told, name in heard if told == kind) for kind in kinds})
 
     def secret(self) -> bytes:

@@ -175,7 +175,7 @@ def test_nothing_is_appended_behind_the_back_of_a_new_holder(store: SharedStore,
     lease = held(store, "a", 0.0)
 
     def keep_appending() -> int:
-        for number in range(10_000):
+        for number in range(1_000_000):
             try:
                 store.append("one", [entry(number)], lease.epoch)
             except FencedError:
@@ -350,7 +350,8 @@ def test_news_comes_of_all_that_others_do(store: SharedStore, another: Another) 
         ("sent", lambda: lease.append(held(store)) or send(store, "one", letter(1), 1)),  # type: ignore[func-returns-value]
         ("changed", lambda: store.publish("one", lease[0].epoch, b"", {}, 0.0)),
         ("answered", lambda: store.publish("one", lease[0].epoch, b"", {1: b"r"}, 0.0, wake=False)),
-        ("changed", lambda: store.finish("one", Aborted("A10", ""), lease[0].epoch)),
+        ("freed", lambda: store.release(lease)),
+        ("changed", lambda: store.finish("one", Aborted("A10", ""), held(store).epoch)),
         ("changed", lambda: store.discard("one")),
     ]
     for kind, step in steps:

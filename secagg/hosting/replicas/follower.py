@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -204,14 +205,12 @@ class Follower:
         finally:
             self._tools.space.add(-size)
 
-    async def heard(self) -> bool:
-        """Look at what is new, and at answers to letters; says whether something was new."""
-        before, waiting = self.news, len(self._letters)
-        try:
+    async def heard(self) -> None:
+        """Look at what is new, and at answers to letters."""
+        with suppress(
+            HostUnavailableError
+        ):  # The observer has heard of a store that failed; there is more news to come.
             await self.look()
-        except HostUnavailableError:
-            return True  # The observer has heard of a store that failed, and there is more news to come.
-        return self.news is not before or len(self._letters) != waiting
 
     async def stop(self) -> None:
         """Send away whoever waits for an answer to a letter, which stays."""

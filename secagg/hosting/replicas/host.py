@@ -101,7 +101,7 @@ class SharedHost(SessionHost):
         self._followers: dict[str, Follower] = {}
         self._opening: dict[str, asyncio.Task[object]] = {}
         self._retiring: dict[str, Follower] = {}
-        self._hurried = self._counted = -math.inf
+        self._counted = -math.inf
         self._listening: asyncio.Task[None] | None = None
         self._counting: asyncio.Task[object] | None = None
         self._work: set[asyncio.Task[object]] = set()
@@ -383,15 +383,13 @@ class SharedHost(SessionHost):
         if follower is not None and holding.name in self._sessions:
             self._sit(holding.name, follower)
             self._spawn(holding.name, follower.heard())
-        self._spawn(holding.name, self._let_go(holding, again=isinstance(error, InDoubtError)))
+        self._spawn(holding.name, self._let_go(holding))
 
-    async def _let_go(self, holding: Holding, again: bool) -> None:
+    async def _let_go(self, holding: Holding) -> None:
         if holding.keeper is not None:
             await holding.keeper.stop()
         holding.close()
         await self._give_back(holding)
-        if again:
-            self._hurry()
 
     async def _give_back(self, holding: Holding) -> None:
         if self._leases is not None:
@@ -478,13 +476,6 @@ class SharedHost(SessionHost):
         finally:
             self._counting = None
 
-    def _hurry(self) -> None:
-        """See whether there is a lease to take, once a second at most."""
-        now = self._tools.clock.now()
-        if self._leases is not None and now - self._hurried >= _POLL_SECONDS:
-            self._hurried = now
-            self._leases.hurry()
-
     async def _hear_news(self, news: News) -> None:
         held = {} if self._leases is None else self._leases.held
         for name in news.sent & held.keys():
@@ -497,6 +488,8 @@ class SharedHost(SessionHost):
                     self._spawn(name, follower.heard())
         for name in news.changed:
             await self._hear(name)
+        if news.freed and self._leases is not None:
+            self._leases.hurry()
 
     async def _hear(self, name: str) -> None:
         holding = None if self._leases is None else self._leases.held.get(name)
@@ -508,11 +501,7 @@ class SharedHost(SessionHost):
             return
         follower.answers += 1
         if holding is None or follower.waiting:  # Letters that were left here before it had the lease.
-            self._spawn(name, self._hear_follower(follower))
-
-    async def _hear_follower(self, follower: Follower) -> None:
-        if not await follower.heard() and follower.end is None and not follower.waiting:
-            self._hurry()  # It was neither published nor answered: perhaps a lease was given back.
+            self._spawn(name, follower.heard())
 
     async def _discard(self, session: HostedSession) -> bool:
         try:

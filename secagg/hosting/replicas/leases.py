@@ -20,6 +20,7 @@ from secagg.store.shared import Lease, SharedStore
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _PARTS: Final = 3  # a lease outlives this many renewals but one
+_HURRY_SECONDS: Final = 1.0
 
 
 class Leases:
@@ -105,7 +106,7 @@ class Leases:
             self._tools.observer.store_failed("", error)
 
     def hurry(self) -> None:
-        """Look at once: there may be something to take."""
+        """Look at once, or when a second has passed since the last time: there is something to take."""
         self._hurry.set()
 
     def hold(self, holding: Holding) -> None:
@@ -175,10 +176,14 @@ class Leases:
         return await self._tools.run_in(self._thread, call, *args, **kwargs)
 
     async def _renew(self) -> None:
-        clock = self._tools.clock
+        clock, hurried = self._tools.clock, -math.inf
         while True:
-            self._hurry.clear()
-            await clock.wait(self._hurry, self._renewed_at + self._seconds / _PARTS)
+            due = self._renewed_at + self._seconds / _PARTS
+            if await clock.wait(self._hurry, due):
+                # What one process cannot go on with, and gives back, would go round among all as fast as they can.
+                await clock.wait(asyncio.Event(), min(due, hurried + _HURRY_SECONDS))
+                hurried = clock.now()
+            self._hurry.clear()  # Before it looks: what is given back while it does is not overlooked.
             try:
                 await self.tick()
             except STORE_FAILURES as error:
