@@ -24,6 +24,7 @@ from secagg.crypto.signing import IdentityKey
 from secagg.identity.keys import create_identity
 from secagg.identity.roster import SignedRoster
 from tests.identity.authority import CertificateAuthority
+from tests.logs import events
 
 SECONDS: Final = 600.0
 COMMAND: Final = (sys.executable, "-m", "secagg.cli.main")
@@ -169,9 +170,13 @@ class Server:
         self.process.stdin.flush()
 
     def events(self) -> list[dict[str, Any]]:
-        """The lines of the log so far, but for one that is being written."""
-        whole = self.log.read_text(encoding="utf-8").rpartition("\n")[0]
-        return [json.loads(line) for line in whole.splitlines()]
+        """The lines of the log so far."""
+        return events(self.log)
+
+    def stored(self, session: str = "first") -> None:
+        """Wait until the end of a session is stored, and with it the sum: its clients hear of the end before."""
+        ends = {"session completed", "session aborted"}
+        until(lambda: any(e["event"] in ends and e["session"] == session for e in self.events()), self)
 
 
 @contextmanager

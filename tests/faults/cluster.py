@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,6 +27,7 @@ from tests import haproxy
 from tests.faults.files import SESSION
 from tests.faults.proxy import Proxy, Wire
 from tests.faults.trial import Process, Trial, Verdict
+from tests.logs import events
 from tests.ports import free_port
 from tests.postgres import Postgres
 
@@ -200,8 +200,7 @@ class Cluster(Trial):
 
     def log(self, member: Member) -> list[Any]:
         """What a replica has logged."""
-        file = self.files / f"log-{member.number}"
-        return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+        return events(self.files / f"log-{member.number}")
 
     async def refused_a_start(self) -> int:
         """Wait until each replica was started, and has ended or waits for something; returns how many."""

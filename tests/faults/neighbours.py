@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import signal
 import ssl
 from collections.abc import AsyncIterator
@@ -27,6 +26,7 @@ from tests.faults.files import SEMI_HONEST, input_of
 from tests.faults.killing import LONG
 from tests.faults.strangers import connected, yesterday
 from tests.faults.trial import Trial, Verdict
+from tests.logs import events
 from tests.transport.grpc.test_idle_connections import PREFACE
 
 SLOW: Final = "slow"
@@ -137,7 +137,7 @@ async def tables_are_wrong(directory: Path) -> Verdict:
         trial.between = between
         await trial.serve(["share_keys/message/durable", "masked_input/message/durable"])
         await trial.everybody()
-        refused = {event["session"] for event in _log(trial) if event["event"] == "session refused"}
+        refused = {event["session"] for event in events(trial.files / "log") if event["event"] == "session refused"}
         verdict = await trial.verdict(len(refused))
         if refused != {each["name"] for each in wrong}:
             verdict.stuck, verdict.detail = 1, f"the operator was told of {refused}"
@@ -158,7 +158,7 @@ async def server_crashes(directory: Path) -> Verdict:
         trial.on_acknowledged = crash
         await trial.serve()
         await trial.everybody()
-        said = [event for event in _log(trial) if event["event"] == LAST_WORDS]
+        said = [event for event in events(trial.files / "log") if event["event"] == LAST_WORDS]
         verdict = await trial.verdict(len(said))
         errors = (trial.files / "errors").read_text(encoding="utf-8")
         if (
@@ -198,7 +198,3 @@ async def loss_is_accepted(directory: Path, seed: int) -> Verdict:
         verdict.lost = int(not any(path.stat().st_size > LONG for path in kept))
         verdict.stuck = int(not loud or not all(heard) or starts != [True])
         return verdict
-
-
-def _log(trial: Trial) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (trial.files / "log").read_text(encoding="utf-8").splitlines()]

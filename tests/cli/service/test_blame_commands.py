@@ -81,6 +81,7 @@ def test_who_is_to_blame_is_shown_and_evidence_is_fetched(
         )
         assert json.loads(verified.out)["client"] == LIAR
         sum_ = tmp_path / "sum.npz"
+        server.stored("first~1")
         fetched = run(*site.operate("result", server.address, "--session", "first", "--out", str(sum_)))
         assert "Session first ended because of clients; this is the sum of first~1, which follows it." in fetched.out
         honest = [client for client in CLIENTS if client not in (DEALER, LIAR)]

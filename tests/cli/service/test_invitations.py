@@ -105,6 +105,7 @@ def check_taking_part(site: Deployment, run: Any, server: Server, links: dict[in
     found = load_directory(site / "21.json", site / "authority.pub")
     assert set(found.keys) == {*CLIENTS, 21, 22, 23}
     assert found.keys[21] == load_identity(site / "21.key").public
+    server.stored("survey")
     words = site.operate("result", server.address, "--session", "survey", "--out", str(site / "sum"))
     assert run(*words).code == 0
     check_sum(site / "sum", (21, 22, 23))

@@ -24,6 +24,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from secagg.cli.service.serving import look_for_cycles_seldom
 from secagg.identity.keys import create_identity, load_identity, load_public_key
 from tests.cli.deployment import SECONDS, Deployment, Server, finished, serving, start, until
+from tests.ports import free_port
 
 CLIENTS = (3, 5, 8, 2**64 - 1)
 ENTRIES = 500
@@ -61,6 +62,7 @@ def joined(
     processes = [site.join(addresses[client], client, *words, session=name) for client in CLIENTS]
     outcomes = [finished(process) for process in processes]
     assert [(code, err) for code, _, err in outcomes] == [(0, "")] * len(CLIENTS)
+    server.stored(name)
     return [json.loads(out) for _, out, _ in outcomes]
 
 
@@ -161,6 +163,7 @@ def test_the_client_of_the_page_takes_part_over_http(site: Deployment, run: Any)
             *(site.join(server.address, client) for client in others),
         ]
         assert [(code, err) for code, _, err in map(finished, processes)] == [(0, "")] * len(CLIENTS)
+        server.stored()
         assert (
             run(*site.operate("result", server.address), "--session", "first", "--out", str(site / "s.npz")).code == 0
         )
@@ -177,15 +180,17 @@ def test_a_key_of_tls_that_everybody_can_read_is_in_the_log(site: Deployment) ->
 
 def test_a_server_that_is_killed_goes_on_and_the_sum_is_exact(site: Deployment) -> None:
     config = site.configure(session(), more='[logs]\nlevel = "debug"')
-    with serving(config) as server:
+    listen = {"SECAGG_LISTEN__ADDRESS": f"127.0.0.1:{free_port()}"}
+    with serving(config, listen) as server:
         early = [site.join(server.address, client) for client in CLIENTS[:-1]]
         until(lambda: _answers(server) == len(CLIENTS) - 1, server)
         server.stop(signal.SIGKILL)
     assert all(process.poll() is None for process in early)
-    with serving(config, {"SECAGG_LISTEN__ADDRESS": server.address}) as again:
+    with serving(config, listen) as again:
         assert (again.ready["sessions"], again.ready["created"]) == (["first"], [])
         outcomes = [finished(process) for process in (*early, site.join(again.address, CLIENTS[-1]))]
         assert [(code, err) for code, _, err in outcomes] == [(0, "")] * len(CLIENTS)
+        again.stored()
         words = site.operate("result", again.address, "--session", "first", "--out", str(site / "sum"), "--json")
         assert finished(start(*words))[0] == 0
         check_sum(site / "sum")
@@ -234,6 +239,7 @@ def test_a_client_that_never_comes_is_left_out(site: Deployment, run: Any) -> No
         server.advance(5000)
         outcomes = [finished(process) for process in processes]
         assert [(code, err) for code, _, err in outcomes] == [(0, "")] * 3
+        server.stored()
         (status,) = json.loads(run(*site.operate("status", server.address, "--json")).out)["sessions"]
         assert (status["state"], status["dropped"]) == ("completed", {"S01": 1})
         run(*site.operate("result", server.address, "--session", "first", "--out", str(site / "sum")))
@@ -302,6 +308,7 @@ def test_an_anonymous_trial_without_tls(site: Deployment, run: Any) -> None:
             for client in CLIENTS[:3]
         ]
         assert [finished(process)[0] for process in processes] == [0, 0, 0]
+        server.stored()
         operator = ("--identity", str(site / "operator.key"), "--out", str(site / "sum"))
         assert run("result", *trial, *operator).code == 0
         check_sum(site / "sum", CLIENTS[:3])

@@ -29,6 +29,7 @@ from secagg.transport.http.door import Door
 from secagg.wire.codec import encode
 from tests.faults.files import ROUND_SECONDS, SESSION, identity_of, input_of
 from tests.faults.trial import Trial
+from tests.logs import events
 from tests.ports import free_port
 from tests.transport.grpc.network import LIMIT, Network, run, server_tls
 from tests.transport.http.browser import Browser
@@ -133,8 +134,7 @@ def test_one_tab_is_closed_another_one_loaded_again_and_the_server_killed(
             np.testing.assert_array_equal(released.vectors["v"], values)
             # Every answer counted once, and none was another one the second time. A server that is killed may not have
             # said of its last answer that it was accepted.
-            events = [json.loads(line) for line in (trial.files / "log").read_text(encoding="utf-8").splitlines()]
-            answers = [event for event in events if event["event"] == "answer"]
+            answers = [event for event in events(trial.files / "log") if event["event"] == "answer"]
             assert {event["outcome"] for event in answers} <= {"accepted", "repeated"}
             rounds = [each.value for each in ROUNDS if threat_model == "active" or each is not Round.CONSISTENCY_CHECK]
             for client in (STAYS, RELOADED):
