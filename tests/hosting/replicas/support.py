@@ -36,7 +36,7 @@ from secagg.store.shared_memory import SharedMemoryStore
 from tests.hosting.support import FakeClock, Played, Recorder
 
 LEASE: Final = 9.0
-HANG_SECONDS: Final = 300.0
+HANG_SECONDS: Final = 600.0
 LONG: Final = RoundSchedule.uniform(1e5)
 _GUARDED: Final = frozenset(
     name

@@ -29,7 +29,6 @@ from secagg.transport.grpc import (
     DroppedError,
     ParticipantState,
     Refusal,
-    RetryPolicy,
     ServiceError,
     UnreachableError,
 )
@@ -39,7 +38,7 @@ from secagg.transport.grpc.service_pb2_grpc import (
     add_SecureAggregationServicer_to_server,
 )
 from secagg.wire.codec import decode_client_message
-from tests.transport.grpc.network import IMPATIENT, QUICK, SESSION, Network, Watch, run, server_tls, until
+from tests.transport.grpc.network import ATTEMPTS, IMPATIENT, SESSION, Network, Watch, run, server_tls, until
 
 DETAIL = "secagg-error-bin"
 HONEST = ServerSession(Network().parameters)
@@ -91,7 +90,7 @@ class Lied:
         self.liar: Liar
 
 
-def lie(_state: Path | None = None, _retry: RetryPolicy = IMPATIENT, **replies: Callable[[Any], Any]) -> Lied:
+def lie(_state: Path | None = None, **replies: Callable[[Any], Any]) -> Lied:
     lied = Lied()
 
     async def play() -> None:
@@ -102,7 +101,7 @@ def lie(_state: Path | None = None, _retry: RetryPolicy = IMPATIENT, **replies: 
         network.port = server.add_secure_port("localhost:0", Shown(server_tls()).credentials())
         await server.start()
         with pytest.raises(SecAggError) as caught:
-            await network.client(1, observer=lied.watch, retry=_retry, state=_state)
+            await network.client(1, observer=lied.watch, retry=IMPATIENT, state=_state)
         lied.error = caught.value
         await server.stop(0)
 
@@ -208,17 +207,11 @@ def test_nothing_but_a_nonce_is_signed(nonce: bytes) -> None:
 
 
 def test_a_server_that_never_knows_the_token() -> None:
-    # The third time it asks for more patience than this client has.
-    waits = iter((0.0, 0.0, 2 * QUICK.give_up_seconds))
-
-    def unknown(_: Any) -> Any:
-        detail = pb.ErrorDetail(reason="TOKEN_UNKNOWN", retry=True, retry_after_seconds=next(waits))
-        return grpc.StatusCode.UNAUTHENTICATED, "who?", detail.SerializeToString()
-
-    lied = lie(_retry=QUICK, GetOffer=unknown)
+    detail = pb.ErrorDetail(reason="TOKEN_UNKNOWN", retry=True).SerializeToString()
+    lied = lie(GetOffer=lambda _: (grpc.StatusCode.UNAUTHENTICATED, "who?", detail))
     assert isinstance(lied.error, UnreachableError)
     assert lied.error.refusal is Refusal.TOKEN_UNKNOWN
-    assert lied.watch.logins == 3
+    assert lied.watch.logins == ATTEMPTS
 
 
 def test_an_outcome_of_a_later_release() -> None:

@@ -23,7 +23,7 @@ from secagg.transport.http.contexts import server_context
 from secagg.transport.http.door import Door
 from secagg.transport.http.endpoint import HttpEndpoint
 from secagg.transport.tls import split_address
-from tests.transport.grpc.network import IMPATIENT, Network, Watch, client_tls, run, server_tls
+from tests.transport.grpc.network import ATTEMPTS, IMPATIENT, Network, Watch, client_tls, run, server_tls
 from tests.transport.http.web import PROTOBUF
 
 KINDS: dict[str, Any] = {"Login": pb.LoginRequest, "NextRequest": pb.NextRequestRequest, "Answer": pb.AnswerRequest}
@@ -110,7 +110,7 @@ def test_a_server_that_never_knows_the_token() -> None:
     lied = lie(GetOffer=failed(401, reason="TOKEN_UNKNOWN", retry=True, message="who?"))
     assert isinstance(lied.error, UnreachableError)
     assert (lied.error.refusal, lied.error.code) == (Refusal.TOKEN_UNKNOWN, "UNAUTHENTICATED")
-    assert lied.watch.logins > 2
+    assert lied.watch.logins == ATTEMPTS
 
 
 def test_a_drop_has_its_rule() -> None:
@@ -137,7 +137,7 @@ def test_what_whoever_stands_between_says(status: int, body: bytes, kind: str, a
     lied = lie(GetOffer=lambda _: Response(body, status, media_type=kind))
     assert type(lied.error) is (UnreachableError if again else ServiceError)
     assert lied.error.code == f"HTTP {status}"
-    assert bool(lied.watch.retries) is again
+    assert len(lied.watch.retries) == (ATTEMPTS - 1 if again else 0)
 
 
 def test_a_refusal_of_a_later_release() -> None:
