@@ -81,7 +81,8 @@ class EntryList:
         values = np.empty((len(clients), self.width), dtype=np.uint8)
         clients[first:] = table[:, ids : ids + _ID_BYTES].copy().view("<u8").ravel()
         values[first:] = table[:, -self.width :]
-        if np.any(clients[first:] == 0) or np.any(clients[1:] <= clients[:-1]):
+        # Only an entry that comes first, and is framed without an id, is client 0's.
+        if (len(table) and not first and not clients[0]) or (clients[1:] <= clients[:-1]).any():
             return None
         if first:
             values[0] = np.frombuffer(data[len(head) : start], dtype=np.uint8)
@@ -89,13 +90,27 @@ class EntryList:
 
     def _table(self, data: memoryview) -> NDArray[np.uint8]:
         """The rows at the start of `data` that have this list's framing."""
-        head, middle = self._before_id, self._before_value
-        stride = len(head) + _ID_BYTES + len(middle) + self.width
+        head = self._before_id
+        stride = len(head) + _ID_BYTES + len(self._before_value) + self.width
         count = len(data) // stride if data[: len(head)] == head else 0
         table = np.frombuffer(data[: count * stride], dtype=np.uint8).reshape(count, stride)
-        first, second = table[:, : len(head)], table[:, len(head) + _ID_BYTES : stride - self.width]
-        if first.tobytes() == head * count and second.tobytes() == middle * count:
+        if self._framed(table):
             return table
+        # A list of another tag may follow, whose rows are as long.
+        others = table[:, 0] != head[0]
+        if others.any() and self._framed(table[: int(others.argmax())]):
+            return table[: int(others.argmax())]
+        first, second = self._framing(table)
         framed = np.all(first == np.frombuffer(head, dtype=np.uint8), axis=1)
-        framed &= np.all(second == np.frombuffer(middle, dtype=np.uint8), axis=1)
+        framed &= np.all(second == np.frombuffer(self._before_value, dtype=np.uint8), axis=1)
         return table[: int(framed.argmin())]
+
+    def _framing(self, table: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """What stands before the ids of rows, and between ids and values."""
+        ids = len(self._before_id)
+        return table[:, :ids], table[:, ids + _ID_BYTES : table.shape[1] - self.width]
+
+    def _framed(self, table: NDArray[np.uint8]) -> bool:
+        """Whether all rows have this list's framing."""
+        first, second = self._framing(table)
+        return first.tobytes() == self._before_id * len(table) and second.tobytes() == self._before_value * len(table)

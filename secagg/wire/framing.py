@@ -10,13 +10,15 @@ from typing import Final
 from secagg.protocol.messages import DIGEST_BYTES
 
 _SESSION_TAG: Final = b"\x0a"
+_SESSION_PREFIX: Final = _SESSION_TAG + bytes([DIGEST_BYTES])
+_LAST_OF_VARINT: Final = 0x7F
 MAX_VARINT_BYTES: Final = 10
 
 
 def varint(value: int) -> bytes:
     """Encode a length as protobuf does."""
     out = bytearray()
-    while value > 0x7F:
+    while value > _LAST_OF_VARINT:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
@@ -28,13 +30,21 @@ def envelope_prefix(session: bytes, tag: bytes, content_bytes: int) -> bytes:
     return _SESSION_TAG + varint(len(session)) + session + tag + varint(content_bytes)
 
 
+def last_field(data: memoryview, tag: bytes) -> memoryview | None:
+    """Return what a length-delimited field holds that begins and ends with `data`, or None."""
+    start, longest = len(tag), min(len(tag) + MAX_VARINT_BYTES, len(data))
+    while start < longest and data[start] > _LAST_OF_VARINT:
+        start += 1
+    start += 1
+    if start > len(data) or data[:start] != tag + varint(len(data) - start):
+        return None
+    return data[start:]
+
+
 def open_envelope(data: bytes | memoryview, tag: bytes) -> tuple[bytes, memoryview] | None:
     """Return session digest and content of an envelope with this body and nothing else, or None."""
-    head = 2 + DIGEST_BYTES
-    if bytes(data[head : head + 1]) != tag:
+    view, head = memoryview(data), len(_SESSION_PREFIX) + DIGEST_BYTES
+    if view[head : head + len(tag)] != tag or view[: len(_SESSION_PREFIX)] != _SESSION_PREFIX:
         return None
-    session = bytes(data[2:head])
-    for start in range(head + 2, min(head + 1 + MAX_VARINT_BYTES, len(data)) + 1):
-        if bytes(data[:start]) == envelope_prefix(session, tag, len(data) - start):
-            return session, memoryview(data)[start:]
-    return None
+    content = last_field(view[head:], tag)
+    return None if content is None else (bytes(view[len(_SESSION_PREFIX) : head]), content)

@@ -34,7 +34,7 @@ from secagg.protocol.messages import (
     UnmaskingResponse,
 )
 from secagg.wire.entries import EntryList
-from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
+from secagg.wire.framing import envelope_prefix, last_field, open_envelope, varint
 
 _PARCELS: Final = {width: EntryList(b"\x0a", width) for width in PARCEL_BYTES}
 # In the order of ids; those of hybrid suites are shorter towards, and from, the lower of two clients.
@@ -94,10 +94,8 @@ def decode_masked_input_collection_request(data: bytes | memoryview) -> MaskedIn
     session, ciphertexts, rest = read
     if not len(rest):
         return MaskedInputCollectionRequest(session, ciphertexts)
-    for start in range(2, min(1 + MAX_VARINT_BYTES, len(rest) - 1) + 1):
-        if bytes(rest[:start]) == _SHARERS + varint(len(rest) - start):
-            return MaskedInputCollectionRequest(session, ciphertexts, bytes(rest[start:]))
-    return None
+    sharers = last_field(rest, _SHARERS)
+    return MaskedInputCollectionRequest(session, ciphertexts, bytes(sharers)) if sharers else None
 
 
 def decode_unmasking_response(data: bytes | memoryview) -> UnmaskingResponse | None:
@@ -178,4 +176,6 @@ def _read_parcels(
         clients, values, content = read
         if len(clients):
             runs.append(Run(clients, values))
+        if not len(content):
+            break
     return session, Listed(tuple(runs)), content

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from secagg.protocol.messages import SIGNATURE_BYTES, MaskedInputCollectionResponse
-from secagg.wire.framing import MAX_VARINT_BYTES, envelope_prefix, open_envelope, varint
+from secagg.wire.framing import envelope_prefix, last_field, open_envelope, varint
 
 _PAYLOAD: Final = b"\x0a"
 _BODY: Final = b"\x3a"
@@ -32,21 +32,14 @@ def decode_masked_input(data: bytes | memoryview) -> MaskedInputCollectionRespon
     opened = open_envelope(data, _BODY)
     if opened is not None:
         session, content = opened
-        payload = _payload(content, _PAYLOAD)
-        return None if payload is None else MaskedInputCollectionResponse(session, payload)
+        payload = last_field(content, _PAYLOAD)
+        return MaskedInputCollectionResponse(session, payload) if payload else None
     opened = open_envelope(data, _CHOSEN_BODY)
     if opened is None:
         return None
     session, content = opened
     start = len(_INCLUSION) + SIGNATURE_BYTES
-    payload = _payload(content[start:], _CHOSEN_PAYLOAD)
-    if content[: len(_INCLUSION)] != _INCLUSION or payload is None:
+    payload = last_field(content[start:], _CHOSEN_PAYLOAD)
+    if content[: len(_INCLUSION)] != _INCLUSION or not payload:
         return None
     return MaskedInputCollectionResponse(session, payload, bytes(content[len(_INCLUSION) : start]))
-
-
-def _payload(content: memoryview, tag: bytes) -> memoryview | None:
-    for start in range(2, min(1 + MAX_VARINT_BYTES, len(content) - 1) + 1):
-        if bytes(content[:start]) == tag + varint(len(content) - start):
-            return content[start:]
-    return None
