@@ -46,7 +46,7 @@ test: $(STAMP)
 
 # What replicas do under faults, in one process and over PostgreSQL, beyond the quick part that `make test` has.
 test-cluster: $(STAMP)
-	$(BIN)/pytest -n auto --dist worksteal -q -m cluster
+	$(BIN)/pytest -n auto --dist worksteal -q -m cluster $(addprefix tests/,bench cli/demo faults hosting/replicas)
 
 # Every fault of the network service, in minutes: what was lost, as a table and in build/soak.json.
 soak: $(STAMP)

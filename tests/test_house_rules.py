@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 import secagg
 
 ROOT: Final = Path(__file__).parents[1]
@@ -207,6 +209,17 @@ def test_text_files_are_found_where_they_are() -> None:
     found = {path.relative_to(ROOT).as_posix() for path in text_files()}
     assert {"pyproject.toml", "Makefile", "README.md", "protos/secagg/v1/messages.proto"} <= found
     assert {"secagg/__init__.py", "secagg/wire/messages_pb2.pyi", READS_WYCHEPROOF} <= found
+
+
+@pytest.mark.parametrize("marker", ["browser", "cluster"])
+def test_a_target_that_names_its_folders_names_all_that_have_tests_for_it(marker: str) -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition(f"\ntest-{marker}:")[2].partition("\n\n")[0]
+    named = [ROOT / "tests" / place for place in recipe.partition("addprefix tests/,")[2].partition(")")[0].split()]
+    mark = f"pytest.mark.{marker}"
+    marked = [path for path in (ROOT / "tests").rglob("*.py") if mark in path.read_text(encoding="utf-8")]
+    assert marked
+    assert [path for path in marked if not any(path.is_relative_to(place) for place in named)] == []
+    assert [place for place in named if not any(path.is_relative_to(place) for path in marked)] == []
 
 
 def test_the_checks_catch_what_they_are_for() -> None:
