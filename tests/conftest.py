@@ -6,6 +6,7 @@ what `make quick` takes.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 from collections.abc import Generator
 
@@ -41,3 +42,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if marker not in config.option.markexpr:
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(marker)])
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of cycles all that is loaded and collected by now, and stays until the last test.
+
+    Tests that look for errors nobody asked about collect after each session, and went through every test of the suite.
+    """
+    gc.collect()
+    gc.freeze()
