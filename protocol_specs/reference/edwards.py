@@ -48,15 +48,22 @@ def subtract(a: Point, b: Point) -> Point:
     return add(a, (-x % P, y))
 
 
+@lru_cache(maxsize=1 << 14)
+def _doubled(times: int, point: Point) -> _Extended:
+    """A point that is doubled so many times; of the base point, and of others that are checked first, used again."""
+    if times == 0:
+        return _extended(point)
+    half = _doubled(times - 1, point)
+    return _sum(half, half)
+
+
 @lru_cache(maxsize=1 << 14)  # made-up sessions prove the same again and again
 def multiply(scalar: int, point: Point) -> Point:
     """A multiple of a point; the scalar is not negative."""
-    result, doubled = _extended(IDENTITY), _extended(point)
-    while scalar:
-        if scalar & 1:
-            result = _sum(result, doubled)
-        doubled = _sum(doubled, doubled)
-        scalar >>= 1
+    result = _extended(IDENTITY)
+    for times in range(scalar.bit_length()):
+        if scalar >> times & 1:
+            result = _sum(result, _doubled(times, point))
     return _affine(result)
 
 
@@ -66,6 +73,7 @@ def encode(point: Point) -> bytes:
     return (y | (x & 1) << 255).to_bytes(32, "little")
 
 
+@lru_cache(maxsize=1 << 12)
 def with_coordinate(y: int, sign: int) -> Point:
     """The point with this y, and an x that is odd if `sign` is 1; raises ValueError if there is none on the curve."""
     y %= P

@@ -1,6 +1,7 @@
 """Arithmetic in the share field GF(65521) (§5.1): polynomials are lists of coefficients, the constant first."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 P = 65521
 
@@ -15,15 +16,21 @@ def evaluate(polynomial: Sequence[int], x: int) -> int:
 
 def interpolate(points: Sequence[int], values: Sequence[int], at: int) -> int:
     """Lagrange: the value at `at` of the polynomial of least degree through the given values."""
-    total = 0
-    for i, x_i in enumerate(points):
+    return sum(weight * value for weight, value in zip(_weights(tuple(points), at), values, strict=True)) % P
+
+
+@lru_cache(maxsize=1 << 12)  # a secret has many limbs, and all have the same points
+def _weights(points: tuple[int, ...], at: int) -> list[int]:
+    """What each value counts."""
+    weights = []
+    for x_i in points:
         numerator = denominator = 1
-        for j, x_j in enumerate(points):
-            if j != i:
+        for x_j in points:
+            if x_j != x_i:
                 numerator = numerator * (x_j - at) % P
                 denominator = denominator * (x_j - x_i) % P
-        total += values[i] * numerator * pow(denominator, -1, P)
-    return total % P
+        weights.append(numerator * pow(denominator, -1, P) % P)
+    return weights
 
 
 def solve(rows: Sequence[Sequence[int]], right: Sequence[int]) -> list[int] | None:

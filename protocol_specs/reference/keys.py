@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
@@ -96,9 +97,14 @@ def agree(private: bytes, public: bytes) -> bytes:
     """X25519(private, public), of the first halves; raises `LowOrder`."""
     private, public = private[:X25519_BYTES], public[:X25519_BYTES]
     try:
-        return X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
+        return _x25519(private, public)
     except ValueError as error:
         raise LowOrder from error
+
+
+@lru_cache(maxsize=1 << 14)  # what is sealed is opened again, and a key is looked at by every server
+def _x25519(private: bytes, public: bytes) -> bytes:
+    return X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
 
 
 def is_of_low_order(public: bytes) -> bool:
