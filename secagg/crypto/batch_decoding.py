@@ -176,18 +176,18 @@ class _Batch:
         """Combinations of all limbs, what the first shares lead to, and which secrets have canonical shares alone."""
         factors = field.uniform(self._randomness, (LIMBS * len(secrets), COMBINATIONS))
         combined = np.zeros((len(self._points), COMBINATIONS))
+        weights = self._weights(np.arange(self._threshold))
         rebuilt, canonical, row = list[SecretBytes | None](), list[NDArray[np.bool_]](), 0
         for _, words, right in self._words(secrets):
             combined = field.reduce(combined + field.matmul(words, factors[row : row + words.shape[1]]))
             row += words.shape[1]
-            rebuilt += self._interpolated(np.arange(self._threshold), words)
+            rebuilt += _interpolated(weights, words[: self._threshold])
             canonical.append(right)
         return combined, rebuilt, np.concatenate([np.ones(0, dtype=np.bool_), *canonical])
 
-    def _interpolated(self, places: IntArray, words: FloatArray) -> list[SecretBytes | None]:
-        """The secrets of the polynomials through the shares in `places`; None where a limb is out of range."""
-        weights = field.lagrange_weights_at_zero(self._at(places))
-        return shamir.secrets_of(field.matmul(weights[None], words[places]).reshape(-1, LIMBS))
+    def _weights(self, places: IntArray) -> FloatArray:
+        """What makes secrets of the shares in `places`."""
+        return field.lagrange_weights_at_zero(self._at(places))
 
     def _at(self, places: IntArray) -> tuple[int, ...]:
         return tuple(self._points[place] for place in places.tolist())
@@ -217,14 +217,20 @@ class _Batch:
         """Rebuild secrets of which all shares agree but those in `places`; return those with too many wrong ones."""
         basis = self._others(places)[: self._threshold]
         sources, targets, left = self._at(basis), self._at(places), list[IntArray]()
+        weights = self._weights(basis)
         for some, words, _ in self._words(secrets):
             right = field.extrapolate(sources, words[basis], targets)
             wrong = np.any((right != words[places]).reshape(len(places), -1, LIMBS), axis=2)
             settled = np.count_nonzero(wrong, axis=0) <= self._correctable
             left.append(some[~settled])
-            rebuilt = self._interpolated(basis, words)
+            rebuilt = _interpolated(weights, words[basis])
             for column in np.flatnonzero(settled).tolist():
                 secret, value, lied = int(some[column]), rebuilt[column], places[wrong[:, column]]
                 self._suspects.found(secret, lied)
                 self.found[secret] = None if value is None else Recovery(value, self._at(lied))
         return np.concatenate(left)
+
+
+def _interpolated(weights: FloatArray, words: FloatArray) -> list[SecretBytes | None]:
+    """The secrets of the polynomials through shares; None where a limb is out of range."""
+    return shamir.secrets_of(field.matmul(weights[None], words).reshape(-1, LIMBS))
