@@ -132,11 +132,12 @@ class Arriving(MutableMapping[ClientId, Listed]):
         self._tables: dict[int, _Growing] = {}
 
     def __setitem__(self, dealer: ClientId, dealt: Listed) -> None:
-        places = [np.searchsorted(self._known, run.clients) for run in dealt.runs]
+        places = [self._known.searchsorted(run.clients) for run in dealt.runs]
         for run, at in zip(dealt.runs, places, strict=True):
-            if not np.all(at < len(self._known)) or not np.array_equal(self._known[at], run.clients):
+            if at.max(initial=-1) >= len(self._known) or not np.array_equal(self._known[at], run.clients):
                 raise ParameterError(f"client {dealer} deals to somebody who is none of {len(self._known)} receivers")
-        self.pop(dealer, None)  # Rows of dealers are found by their order.
+        if dealer in self._dealers:
+            del self[dealer]  # Rows of dealers are found by their order.
         self._dealers[dealer] = None
         for run, at in zip(dealt.runs, places, strict=True):
             if run.width not in self._tables:
