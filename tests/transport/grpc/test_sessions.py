@@ -17,9 +17,11 @@ from secagg import (
     PeerMisbehaved,
     Round,
     SessionParameters,
+    SuiteId,
     Violation,
 )
 from secagg.errors import LocalProtocolError, SessionAbortedError
+from secagg.parameters.suite_ids import HYBRID_SUITES
 from secagg.transport.grpc import ClientTls, DroppedError, Participation, ServerTls, participate_blocking
 from secagg.transport.limits import UNARY_ANSWER_BYTES
 from tests.transport.grpc.faults import LosesCalls
@@ -40,6 +42,37 @@ def test_a_whole_session(threat_model: str, phases: tuple[str, ...]) -> None:
                 assert outcome.parameters == network.parameters
                 assert tuple(phase.value for phase in outcome.answered) == phases
             network.assert_exact(await network.sum())
+
+    run(play())
+
+
+@pytest.mark.parametrize("suite", sorted(HYBRID_SUITES), ids=hex)
+def test_a_session_of_a_hybrid_suite_that_a_client_of_either_id_leaves(suite: SuiteId) -> None:
+    """The server opens what the lower of two wrapped, and decapsulates what was sent to the higher."""
+
+    async def play() -> None:
+        options = {"threat_model": "active", "suite": suite, "max_dropout": 0.3}
+        async with Network(clients=7, threshold=4, **options) as network:
+            leaving: dict[int, asyncio.Task[Any]] = {}
+
+            class Leaves(Watch):
+                def __init__(self, client: int) -> None:
+                    super().__init__()
+                    self.client = client
+
+                def answered(self, phase: Any, size: int, outcome: str) -> None:
+                    super().answered(phase, size, outcome)
+                    if phase.value == Round.SHARE_KEYS.value:
+                        leaving[self.client].cancel()
+
+            policy = network.policy(suites=HYBRID_SUITES)
+            for client in (1, 7):
+                leaves = network.client(client, policy=policy, observer=Leaves(client))
+                leaving[client] = asyncio.create_task(leaves)
+            others = asyncio.create_task(network.everybody((2, 3, 4, 5, 6), policy=policy))
+            await network.end_round(Round.MASKED_INPUT, 5)
+            assert all(isinstance(outcome, Participation) for outcome in (await others).values())
+            network.assert_exact(await network.sum(), (2, 3, 4, 5, 6))
 
     run(play())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secagg import ParameterError, Round
+from secagg import ParameterError, Round, SuiteId
 from secagg.errors import SessionAbortedError
 from secagg.hosting.upload import HostedUpload
 from secagg.transport import participant_calls
@@ -51,8 +51,15 @@ def test_both_transports_in_one_session() -> None:
 ROUNDS = (Round.ADVERTISE_KEYS, Round.SHARE_KEYS, Round.MASKED_INPUT, Round.CONSISTENCY_CHECK, Round.UNMASKING)
 
 
-@pytest.mark.parametrize("round_", ROUNDS, ids=lambda round_: round_.value)
-def test_a_client_that_is_gone_in_a_round_is_left_out(round_: Round) -> None:
+@pytest.mark.parametrize(
+    ("round_", "suite"),
+    [
+        *((round_, SuiteId.X25519_AES128CTR) for round_ in ROUNDS),
+        (Round.MASKED_INPUT, SuiteId.X25519_MLKEM768_AES128CTR),
+    ],
+    ids=lambda given: given.value if isinstance(given, Round) else hex(given),
+)
+def test_a_client_that_is_gone_in_a_round_is_left_out(round_: Round, suite: SuiteId) -> None:
     """It leaves before it answers in that round; its input is in the sum once it was sent."""
 
     leaving: list[asyncio.Task[Any]] = []
@@ -64,7 +71,7 @@ def test_a_client_that_is_gone_in_a_round_is_left_out(round_: Round) -> None:
                 leaving[0].cancel()
 
     async def play() -> None:
-        async with Web(clients=5, threshold=3, threat_model="active", max_dropout=0.2) as web:
+        async with Web(clients=5, threshold=3, threat_model="active", max_dropout=0.2, suite=suite) as web:
             if round_ is not Round.ADVERTISE_KEYS:
                 leaving.append(asyncio.create_task(web.visitor(5, observer=Leaves())))
             others = asyncio.create_task(web.everybody((1, 2, 3, 4), server=web.url))
