@@ -1,4 +1,4 @@
-"""Hybrid keys and parcels: row 42."""
+"""Hybrid keys and parcels: row 42; and what the server keeps of parcels in a file: row 47."""
 
 from __future__ import annotations
 
@@ -48,4 +48,16 @@ MUTATIONS: Final = (
             ".public[:32] == advertisement.mask_public[:32]",
         ),
     ),
+    m("47", "a damaged row is read", ("store/spool.py", "if _digest(row) != ", "if b'' != b'' and ")),
+    m(
+        "47",
+        "a full disk ends the session",
+        (
+            "store/spool.py",
+            "        except OSError:\n            return rows\n",
+            "        finally:\n            pass\n",
+        ),
+    ),
+    m("47", "a served session keeps all in memory", ("hosting/replica.py", ", spool=FileSpool()", "")),
+    m("47", "what stays is not handed to the spool", (SERVER_SETUP, "state.context.spool(kept)", "kept")),
 )

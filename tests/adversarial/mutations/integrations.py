@@ -1,4 +1,4 @@
-"""Flower's and NVFLARE's clients, in environments of their own: rows 38 to 41."""
+"""Flower's and NVFLARE's clients, in environments of their own: rows 38 to 41; and what both ask of arrays: row 46."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ OWN_CELLS: Final = "integrations/own_cells.py"
 CELL_SESSIONS: Final = "integrations/cell_sessions.py"
 CELLS: Final = "integrations/flower/cells.py"
 NVFLARE_CELLS: Final = "integrations/nvflare/cells.py"
+SELECTION: Final = "integrations/selection.py"
 
 MUTATIONS: Final = (
     m(
@@ -209,5 +210,47 @@ MUTATIONS: Final = (
         "41",
         "a cell goes on without those that are away",
         (CELL_SESSIONS, "if absent := [client for client in cell if client not in here]:", "if absent := []:"),
+    ),
+    m("46", "any array is given", (SELECTION, "if not secagg.name_matches(name, self.only):", "if False:")),
+    m(
+        "46",
+        "an offer's vectors are not looked at",
+        (SELECTION, "        self._require_named([*", "        iter([*"),
+    ),
+    m(
+        "46",
+        "frozen arrays may move within a run",
+        (SELECTION, 'if arrays and not same(b"frozen",', "if arrays and not same(frozen,"),
+    ),
+    m(
+        "46",
+        "the entries of frozen arrays are not in their digest",
+        (SELECTION, 'b"" if secagg.name_matches(name, only) else digest]', 'b""]'),
+    ),
+    m(
+        "46",
+        "the names of arrays are not in the digest",
+        (SELECTION, "parts += [text_bytes(name), ", "parts += ["),
+    ),
+    m(
+        "46",
+        "another frozen part than the owner's",
+        (SELECTION, "if self.frozen is not None and frozen", "if False and frozen"),
+    ),
+    m(
+        "46",
+        "an array in many selections",
+        (SELECTION, 'same(b"summed/" + text_bytes(pattern), selection)', "same(selection, selection)"),
+    ),
+    m(
+        "46",
+        "a selection beside any others",
+        (SELECTION, "(_SELECTED, frozen, text_bytes(record),", "(_SELECTED, text_bytes(record),"),
+    ),
+    m("46", "dtype and shape are not in the digest", (SELECTION, "array.dtype.str.encode(), shape, ", "")),
+    m(
+        "46",
+        "arrays move between the parts of an instruction",
+        (SELECTION, "parts = [_FROZEN, layout] if layout else [_FROZEN]", "parts = [_FROZEN]"),
     ),
 )

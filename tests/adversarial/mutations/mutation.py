@@ -152,6 +152,8 @@ _ELSEWHERE: Final = {
             "committed or commitments or another_length or blame or contradict or restarts",
         )
     ),
+    "46": Judges(("tests/integrations/test_selection.py",)),
+    "47": Judges(("tests/store/test_spool.py",)),
     "38": _FLOWER,
     "39": _NVFLARE,
     "40": _FLOWER_CELLS,
