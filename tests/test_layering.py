@@ -58,7 +58,7 @@ ROOMS: Final[dict[str, Room]] = {
     "bench": Room(
         "floors, targets, clocks; other people's figures",
         "networks",
-        "testing privacy robust session wire protocol compute encoding masking crypto parameters executor errors",
+        "testing privacy robust session wire protocol compute store encoding masking crypto parameters executor errors",
     ),
     "conformance": Room(
         "how a testee is driven, what it must answer",

@@ -176,6 +176,7 @@ class Plan:
         memory_lengths: two vector lengths, whose difference tells bytes per word.
         memory_clients: two cohort sizes, whose difference tells bytes per client.
         pair_clients: two cohort sizes, whose difference tells bytes per pair of neighbours.
+        parcel_clients: cohort of a hybrid suite, whose parcels the server takes and hands out.
         uploads: whose bytes are counted.
         hybrid: (clients, entries, how many leave) of a session with a KEM and the one without.
         chosen: the client of a chosen graph and of the complete one.
@@ -205,6 +206,7 @@ class Plan:
     memory_lengths: tuple[int, int]
     memory_clients: tuple[int, int]
     pair_clients: tuple[int, int]
+    parcel_clients: int
     uploads: tuple[UploadCase, ...]
     hybrid: tuple[int, int, int]
     chosen: ChosenCase
@@ -257,6 +259,7 @@ class Plan:
                 scaling_clients=clients,
                 memory_clients=(min(clients), 2 * max(clients)),
                 pair_clients=(min(clients), 2 * max(clients)),
+                parcel_clients=max(clients),
                 cells=tuple(CellsCase(n, min(CELL, n), plan.cells[0].length) for n in clients),
                 uploads=tuple(UploadCase(n, case.length, case.measured) for case in plan.uploads for n in clients),
                 flower=(min(clients), plan.flower[1], plan.flower[2]),
@@ -304,6 +307,7 @@ FULL: Final = Plan(
     memory_lengths=(1_000_000, 3_000_000),
     memory_clients=(40, 80),
     pair_clients=(250, 500),
+    parcel_clients=200,  # the most that the pages advise
     uploads=(UploadCase(1 << 10, 1 << 20, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
     hybrid=(100, PAPER_LENGTH, 10),
     chosen=ChosenCase(1000, 126, 103, PAPER_LENGTH),
@@ -327,6 +331,7 @@ QUICK: Final = replace(
     memory_lengths=(250_000, 500_000),
     memory_clients=(40, 60),
     pair_clients=(75, 150),
+    parcel_clients=20,
     repeats=1,
 )
 

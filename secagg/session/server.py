@@ -55,7 +55,7 @@ class ServerSession(SingleUse):
         roster: client id to 32-byte Ed25519 key; needed in the active model.
         on_progress: told how far the last :meth:`close_round` is, which may take long, in its thread.
         executor: who adds inputs up and removes masks; the sum does not depend on it.
-        spool: where a hybrid suite's ciphertexts wait, 560 bytes for each two neighbours: memory, or a
+        spool: where a hybrid suite's ciphertexts wait, 1120 bytes for each two neighbours: memory, or a
             `secagg.store.spool.FileSpool` of this session alone.
         randomness: source of the key by which repeats are known; the operating system's unless a test says otherwise.
             Nothing that is sent or released depends on it.

@@ -1,6 +1,6 @@
 """What the server of a hybrid session keeps between two rounds, in a file instead of memory.
 
-Half a kilobyte for each two clients: 560 MB in a complete graph of 1000, of which it needs again what dropped clients
+A kilobyte for each two clients: 560 MB in a complete graph of 1000, of which it needs again what dropped clients
 made. Nothing of it has to survive: the file has no name, and a session that is replayed fills a new one. What comes
 back is compared with a digest that stayed in memory. Must not know what is kept.
 """

@@ -26,10 +26,11 @@ from secagg.bench.registry import SUITES
 from secagg.bench.rows import HALF, Report, Row
 from secagg.bench.runner import run_benchmarks
 from secagg.bench.sessions import fixed_point, run_session
-from secagg.bench.suites import peers, scaling
+from secagg.bench.suites import memory, peers, scaling
+from secagg.crypto.kem import CIPHERTEXT_BYTES, SHARED_BYTES
 from secagg.errors import ParameterError
 from secagg.parameters import SessionParameters, TopologyKind
-from secagg.protocol.messages import SEALED_BYTES
+from secagg.protocol.messages import DOWNWARDS_BYTES, SEALED_BYTES, UPWARDS_BYTES
 
 TINY = replace(
     QUICK,
@@ -51,6 +52,7 @@ TINY = replace(
     memory_lengths=(60_000, 120_000),
     memory_clients=(6, 7),
     pair_clients=(6, 60),
+    parcel_clients=20,
     uploads=(UploadCase(20, 2000, measured=True), UploadCase(1 << 14, 1 << 24, measured=False)),
     hybrid=(6, 300, 1),
     chosen=ChosenCase(12, 8, 6, 300),
@@ -137,6 +139,15 @@ def test_what_a_server_keeps_of_a_pair_is_at_least_what_was_sealed(report: Repor
     row = next(row for row in report.rows if row.name == targets.PER_PAIR)
     assert row.measured is not None
     assert SEALED_BYTES <= row.measured < 20 * SEALED_BYTES
+
+
+def test_what_stays_of_parcels_is_in_memory_or_in_a_file(report: Report) -> None:
+    """All parcels of two directions, and for half of them a ciphertext and its wrap that stay."""
+    rows = {row.name: row.measured or 0.0 for row in report.rows}
+    parcel = (DOWNWARDS_BYTES + UPWARDS_BYTES) / 2
+    kept = (CIPHERTEXT_BYTES + SHARED_BYTES) / 2
+    assert rows[memory.PARCEL_SPOOLED] > parcel
+    assert rows[memory.PARCEL_KEPT] - rows[memory.PARCEL_SPOOLED] == pytest.approx(kept, rel=0.2)
 
 
 def test_rules_are_measured_beside_what_numpy_needs(report: Report) -> None:

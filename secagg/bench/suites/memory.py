@@ -4,11 +4,15 @@ A session vector holds as many entries in a word as the sum allows: two of 16 bi
 released sum is 8 bytes an entry, which is then twice the session vector. Two sessions that differ in their length
 give the bytes per word and the constant; two that differ in their cohort give the bytes per client. Traced by the
 simulation (SimulationReport.server_peak_bytes). What the server keeps of shares, two sessions of short vectors tell
-in complete graphs: the bytes per sealed pair, one for each client and neighbour.
+in complete graphs: the bytes per sealed pair, one for each client and neighbour. Of a hybrid suite it is the round in
+which parcels are taken and handed out, with what stays of them in memory and in a file; their bytes are random, which
+only their receivers could tell.
 """
 
 from __future__ import annotations
 
+import os
+import tracemalloc
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
@@ -17,17 +21,28 @@ from secagg.bench.benchmark import Benchmark, Shared
 from secagg.bench.rows import Better, Row, measured_row
 from secagg.bench.sessions import VECTOR, fixed_point, made_up, run_session
 from secagg.bench.targets import PEAK, PER_PAIR
+from secagg.crypto.kem import SHARED_BYTES
 from secagg.errors import InternalError
-from secagg.parameters import SessionParameters, TopologyKind
-from secagg.session.simulation import simulate
+from secagg.parameters import ClientId, SessionParameters, TopologyKind
+from secagg.parameters.suite_ids import SuiteId
+from secagg.protocol.context import Spool, in_memory
+from secagg.protocol.messages import DOWNWARDS_BYTES, UPWARDS_BYTES, Round, ShareKeysResponse
+from secagg.session.client import ClientSession
+from secagg.session.server import ServerSession
+from secagg.session.simulation import SIMULATION_POLICY, simulate
+from secagg.store.spool import FileSpool
+from secagg.wire.codec import decode_server_message, encode
 
 SUITE: Final = "memory"
 PER_CLIENT: Final = "peak of the server, bytes per further client"
 CONSTANT: Final = "peak of the server, constant part"
+PARCEL_KEPT: Final = "server, bytes per sealed pair of suite 0x0101, what stays in memory"
+PARCEL_SPOOLED: Final = "server, bytes per sealed pair of suite 0x0101, what stays in a file"
 _DEGREE: Final = 4
 _THRESHOLD: Final = 2
 _SECONDS_PER_ENTRY: Final = 8e-8
 _SECONDS_PER_PAIR: Final = 2e-5
+_SECONDS_PER_PARCEL: Final = 1e-4
 _SHORT: Final = 100
 
 
@@ -39,6 +54,7 @@ def benchmarks(shared: Shared) -> tuple[Benchmark, ...]:
     return (
         Benchmark("peak", 2 + entries * _SECONDS_PER_ENTRY, partial(_peak, shared)),
         Benchmark("pairs", plan.pair_clients[1] ** 2 * _SECONDS_PER_PAIR, partial(_pairs, *plan.pair_clients)),
+        Benchmark("parcels", plan.parcel_clients**2 * _SECONDS_PER_PARCEL, partial(_parcels, plan.parcel_clients)),
     )
 
 
@@ -70,6 +86,49 @@ def _pairs(few: int, many: int) -> list[Row]:
     per_pair = (peaks[1] - peaks[0]) / (many * (many - 1) - few * (few - 1))
     details = {"from_clients": few, "to_clients": many, "entries": _SHORT, "peak_bytes": peaks[1]}
     return [measured_row(SUITE, PER_PAIR, "bytes", Better.LESS, (per_pair,), details=details)]
+
+
+def _parcels(clients: int) -> Iterator[Row]:
+    for name, spool in ((PARCEL_KEPT, in_memory), (PARCEL_SPOOLED, FileSpool())):
+        peak = _peak_of_parcels(clients, spool)
+        details = {"clients": clients, "peak_bytes": peak}
+        yield measured_row(SUITE, name, "bytes", Better.LESS, (peak / (clients * (clients - 1)),), details=details)
+
+
+def _peak_of_parcels(clients: int, spool: Spool) -> int:
+    """What the server allocates while it takes all parcels and hands them out, one at a time."""
+    parameters = SessionParameters.choose(
+        clients=clients,
+        vectors=fixed_point(_SHORT),
+        topology=TopologyKind.COMPLETE,
+        suite=SuiteId.X25519_MLKEM768_AES128CTR,
+    )
+    server = ServerSession(parameters, spool=spool)
+    for client, request in dict(server.requests).items():
+        answer = ClientSession(server.offer, client, policy=SIMULATION_POLICY).receive(request)
+        server.receive(client, answer or b"")
+    server.close_round()
+    session = decode_server_message(server.requests[parameters.cohort[0]]).session
+    tracemalloc.start()
+    try:
+        for client in parameters.cohort:
+            server.receive(client, encode(ShareKeysResponse(session, _made_up_parcels(client, parameters.cohort))))
+        server.close_round()
+        asked = sum(len(request) > (clients - 1) * DOWNWARDS_BYTES for request in server.requests.values())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    if (server.round, asked) != (Round.MASKED_INPUT, clients):
+        raise InternalError("the traced session did not hand out the parcels that it took")
+    return peak
+
+
+def _made_up_parcels(sender: ClientId, cohort: tuple[ClientId, ...]) -> list[tuple[ClientId, bytes]]:
+    return [
+        (to, os.urandom(UPWARDS_BYTES + SHARED_BYTES if sender < to else DOWNWARDS_BYTES))
+        for to in cohort
+        if to != sender
+    ]
 
 
 def _traced(clients: int, length: int) -> tuple[int, int]:
