@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +18,13 @@ from tests.ports import free_port
 HEAD, SECOND = "head", "second"
 NODE: Final = "SECAGG_TEST_NODE"
 """What says in a worker's environment which node it is on."""
-_BEGIN_SECONDS: Final = 300
+_BEGIN_SECONDS: Final = 1200
+PATIENT: Final = {"RAY_raylet_start_wait_time_s": "900"}
+"""How long Ray itself waits for its servers to begin: a busy machine takes minutes."""
 _CONFIG: Final = (
     '{"automatic_object_spilling_enabled": false, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}'
 )
-_QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"}
+_QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0"}
 TOKEN: Final = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 """What both nodes and their driver show each other, in the environment."""
 
@@ -53,7 +55,7 @@ class Nodes:
                     "--object-store-memory=100000000",
                     *options,
                 ],
-                env={**os.environ, **_QUIET, **TOKEN, NODE: name},
+                env={**os.environ, **_QUIET, **PATIENT, **TOKEN, NODE: name},
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -67,7 +69,8 @@ class Nodes:
     def kill(self, name: str) -> None:
         """Kill a node's processes, workers included, at once."""
         process = self._processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # one that did not begin
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def end(self) -> None:
