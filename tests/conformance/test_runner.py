@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,9 +36,24 @@ def verdicts(results: Collection[CaseResult]) -> dict[str, Verdict]:
     return {result.case: result.verdict for result in results}
 
 
-def test_the_library_passes_everything_that_is_packaged() -> None:
+def enough(scripts: Iterable[ScriptVector]) -> tuple[ScriptVector, ...]:
+    """The first scripts that show each requirement twice, where so many do.
+
+    `tests/vectors` plays all of them against the library, and `make conformance` by this runner.
+    """
+    shown: Counter[str] = Counter()
+    chosen = []
+    for script in scripts:
+        if any(shown[requirement] < 2 for requirement in script.requirements):
+            chosen.append(script)
+            shown.update(script.requirements)
+    return tuple(chosen)
+
+
+def test_the_library_passes_what_is_packaged_and_every_requirement_is_covered() -> None:
     calls: list[tuple[str, int, int]] = []
     vectors = load_vectors(find_vectors())
+    vectors = replace(vectors, scripts=enough(vectors.scripts))
     report = run(honest_testee(), vectors, on_case=lambda result, done, cases: calls.append((result.case, done, cases)))
     assert failed(report) == {}
     assert report.coverage.uncovered == ()
