@@ -92,15 +92,25 @@ def draw(figure: Figure, rounds: Sequence[FederatedRound], exhibit: Exhibit) -> 
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG.
+    """Write the figure as PNG, with its words as the description.
 
     Raises:
         ParameterError: the file cannot be written.
     """
     try:
-        figure.savefig(path, format="png")
+        figure.savefig(path, format="png", metadata={"Description": words(figure)})
     except OSError as error:
         raise secagg.ParameterError(f"the picture cannot be written to {path}: {error.strerror or error}") from error
+
+
+def words(figure: Figure) -> str:
+    """What is written in a figure: its title, and what each field is called and says."""
+    fields = [
+        text
+        for axes in figure.axes
+        for text in (axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), *(each.get_text() for each in axes.texts))
+    ]
+    return "\n".join(text for text in (figure.get_suptitle(), *fields) if text)
 
 
 def tiled(rows: NDArray[Any]) -> NDArray[np.float64]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.PngImagePlugin import PngImageFile
 
 import secagg
 from secagg.cli.demo.federated import FederatedRound, Federation
-from secagg.cli.demo.picture import draw, new_figure, save, tiled
+from secagg.cli.demo.picture import draw, new_figure, save, tiled, words
 from tests.pictures import faults, title
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n"
+OF_README = Path(__file__).parents[3] / "docs" / "img" / "demo.png"
 
 
 def test_tiles_stand_in_two_lines_of_five() -> None:
@@ -77,3 +80,18 @@ def test_a_missing_matplotlib_is_said_with_the_remedy(monkeypatch: pytest.Monkey
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(secagg.ParameterError, match=r"cannot be written to .*missing.*: No such file"):
         save(new_figure(), tmp_path / "missing" / "picture.png")
+
+
+def test_the_picture_of_readme_says_what_the_demo_draws_now() -> None:
+    federation = Federation(clients=20, seed=1)
+    rounds = [federation.run_round() for _ in range(10)]
+    assert federation.exhibit is not None
+    figure = new_figure()
+    draw(figure, rounds, federation.exhibit)
+    with PngImageFile(OF_README) as shown:
+        said, size = str(shown.text["Description"]), shown.size
+    assert size == figure.canvas.get_width_height()
+    # Masks are new each time, and with them what they have in common with an update.
+    either = [re.sub(r"(?<=correlation ).*", "", text) for text in (said, words(figure))]
+    assert either[0] == either[1], "run secagg demo --output docs/img/demo.png"
+    assert "secure" in either[0]
