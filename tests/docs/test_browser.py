@@ -36,10 +36,11 @@ SCHEME: Final = "document.body.getAttribute('data-md-color-scheme') === {palette
 CHOSEN: Final = {"default": "light", "slate": "dark"}
 CHOOSE: Final = "void document.querySelector('input[data-md-color-media$=\"{media})\"]').click()"
 DRAWN: Final = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+# The head of a picture, in which nothing moves: animations of an image go on.
 PLACE: Final = """
 (() => {{
   const place = document.querySelector('img[src$="{picture}"]').getBoundingClientRect();
-  return {{ x: place.x + scrollX, y: place.y + scrollY, width: place.width, height: place.height, scale: 1 }};
+  return {{ x: place.x + scrollX, y: place.y + scrollY, width: place.width, height: 60, scale: 1 }};
 }})()
 """
 # Names beyond the box before them, and all texts beyond the picture.
