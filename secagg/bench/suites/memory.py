@@ -123,12 +123,12 @@ def _peak_of_parcels(clients: int, spool: Spool) -> int:
     return peak
 
 
-def _made_up_parcels(sender: ClientId, cohort: tuple[ClientId, ...]) -> list[tuple[ClientId, bytes]]:
-    return [
+def _made_up_parcels(sender: ClientId, cohort: tuple[ClientId, ...]) -> tuple[tuple[ClientId, bytes], ...]:
+    return tuple(
         (to, os.urandom(UPWARDS_BYTES + SHARED_BYTES if sender < to else DOWNWARDS_BYTES))
         for to in cohort
         if to != sender
-    ]
+    )
 
 
 def _traced(clients: int, length: int) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def test_a_session_of_a_hybrid_suite_that_a_client_of_either_id_leaves(suite: Su
     """The server opens what the lower of two wrapped, and decapsulates what was sent to the higher."""
 
     async def play() -> None:
-        options = {"threat_model": "active", "suite": suite, "max_dropout": 0.3}
+        options: dict[str, Any] = {"threat_model": "active", "suite": suite, "max_dropout": 0.3}
         async with Network(clients=7, threshold=4, **options) as network:
             leaving: dict[int, asyncio.Task[Any]] = {}
 
