@@ -40,7 +40,7 @@ DRAWN: Final = "new Promise((resolve) => requestAnimationFrame(() => requestAnim
 PLACE: Final = """
 (() => {{
   const place = document.querySelector('img[src$="{picture}"]').getBoundingClientRect();
-  return {{ x: place.x + scrollX, y: place.y + scrollY, width: place.width, height: 60, scale: 1 }};
+  return {{ x: place.x + scrollX + 12, y: place.y + scrollY + 12, width: place.width - 24, height: 40, scale: 1 }};
 }})()
 """
 # Names beyond the box before them, and all texts beyond the picture.
