@@ -62,8 +62,9 @@ def multiply(scalar: int, point: Point) -> Point:
     """A multiple of a point; the scalar is not negative."""
     result = _extended(IDENTITY)
     for times in range(scalar.bit_length()):
+        doubled = _doubled(times, point)  # of every bit: else a lone high one is as many calls deep
         if scalar >> times & 1:
-            result = _sum(result, _doubled(times, point))
+            result = _sum(result, doubled)
     return _affine(result)
 
 

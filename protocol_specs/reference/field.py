@@ -15,22 +15,25 @@ def evaluate(polynomial: Sequence[int], x: int) -> int:
 
 
 def interpolate(points: Sequence[int], values: Sequence[int], at: int) -> int:
-    """Lagrange: the value at `at` of the polynomial of least degree through the given values."""
+    """Lagrange: the value at `at` of the polynomial of least degree through the given values.
+
+    Raises ValueError for a point that is given twice, or not as many values as points.
+    """
     return sum(weight * value for weight, value in zip(_weights(tuple(points), at), values, strict=True)) % P
 
 
 @lru_cache(maxsize=1 << 12)  # a secret has many limbs, and all have the same points
-def _weights(points: tuple[int, ...], at: int) -> list[int]:
+def _weights(points: tuple[int, ...], at: int) -> tuple[int, ...]:
     """What each value counts."""
     weights = []
-    for x_i in points:
+    for i, x_i in enumerate(points):
         numerator = denominator = 1
-        for x_j in points:
-            if x_j != x_i:
+        for j, x_j in enumerate(points):
+            if j != i:
                 numerator = numerator * (x_j - at) % P
                 denominator = denominator * (x_j - x_i) % P
         weights.append(numerator * pow(denominator, -1, P) % P)
-    return weights
+    return tuple(weights)
 
 
 def solve(rows: Sequence[Sequence[int]], right: Sequence[int]) -> list[int] | None:

@@ -18,6 +18,7 @@ from protocol_specs.reference import (
     dealings,
     digests,
     disclosures,
+    edwards,
     field,
     keys,
     packing,
@@ -382,6 +383,12 @@ def test_too_many_wrong_shares_give_no_secret() -> None:
     assert sharing.rebuild(shares, 3, secret.__eq__) is None
 
 
+@pytest.mark.parametrize("points", [[3, 7, 3], [2, 2], [0, 0], [1, 1 + field.P]])
+def test_points_that_are_given_twice_have_no_polynomial(points: list[int]) -> None:
+    with pytest.raises(ValueError, match="not invertible"):
+        field.interpolate(points, points, 0)
+
+
 @pytest.mark.parametrize("limbs", [[2, *[0] * 17], [0, 2**15, *[0] * 16], [0] * 17 + [65520]])
 def test_limbs_that_no_secret_has(limbs: list[int]) -> None:
     assert sharing.from_limbs(limbs) is None
@@ -462,3 +469,8 @@ def test_disclosures(privates: list[bytes], context: bytes, place: int) -> None:
 def test_which_keys_are_provable(u: int) -> None:
     public = u.to_bytes(32, "little")
     assert (disclosures.lift(public) is not None) is disclosure.is_provable(public)
+
+
+def test_a_multiple_by_one_high_bit() -> None:
+    """Whoever proves something chooses the scalars."""
+    assert edwards.multiply(1 << 600, edwards.BASE) == edwards.multiply((1 << 600) % edwards.ORDER, edwards.BASE)
