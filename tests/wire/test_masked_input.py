@@ -89,3 +89,11 @@ def test_a_masked_input_without_a_payload_is_refused() -> None:
     for fields in ((), (Field(1, b""),)):
         with pytest.raises(DecodeError):
             decode_client_message(render(envelope(masked_input_collection_response=replace(body, fields=fields))))
+
+
+def test_a_masked_input_of_a_chosen_graph_without_a_payload_is_refused() -> None:
+    inclusion = Field(1, fill(5, 64))
+    body = tree("ChosenInputResponse")
+    for fields in ((inclusion,), (inclusion, Field(2, b""))):
+        with pytest.raises(DecodeError):
+            decode_client_message(render(envelope(chosen_input_response=replace(body, fields=fields))))
