@@ -21,6 +21,7 @@ from secagg.store.postgres_letters import RECEIPTS, leave, put_state, receipt_of
 from secagg.store.postgres_pool import ANSWERED, CHANGED, CHANNEL, FREED, SECONDS, SENT, Row
 from secagg.store.postgres_rows import (
     LEASE_DAMAGED,
+    SOUND_END,
     STANDING,
     lease_digest,
     leased_state,
@@ -77,7 +78,8 @@ _RELEASED = "UPDATE leases SET until = clock_timestamp(), replica = NULL, "
 _RENEW = f"{_FOUND}{_RENEWED}{_NOTE}AND leases.replica = %(replica)s {_RETURNED}"
 _RELEASE = f"{_FOUND}{_RELEASED}{_NOTE}AND leases.replica IS NOT NULL {_RETURNED}"
 _HOLD = (
-    "UPDATE leases SET until = greatest(until, clock_timestamp() + make_interval(secs => %s)) WHERE name = %s AND ended"
+    f"UPDATE leases SET until = greatest(CASE WHEN {SOUND_END} THEN until END, "  # noqa: S608
+    "clock_timestamp() + make_interval(secs => %s)) WHERE name = %s AND ended"
 )
 _END_DAMAGED = "when the lease on session {name} ends was damaged on the disk; it is free, since whoever had it is gone"
 _MENDED = "the lease on session {name} was damaged on the disk; whoever has it wrote it anew, and the session goes on"
@@ -208,7 +210,7 @@ class PostgresStore(PostgresSessions):
                 self._listener = None
                 return None
         kinds = (SENT, ANSWERED, CHANGED, FREED)
-        return News(*(frozenset(each[1:] for each in told if each[0] == kind) for kind in kinds))
+        return News(*(frozenset(each[1:] for each in told if each[:1] == kind) for kind in kinds))
 
     def spend(self, nonces: Collection[bytes], seconds: float) -> Collection[bytes]:
         """Those of these nonces that nobody has spent before."""

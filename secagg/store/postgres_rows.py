@@ -26,9 +26,11 @@ LEASE_DAMAGED: Final = (
     "the lease on session {name} was damaged on the disk; the next lease is new, the session goes on, and for how long "
     "its round was open is counted anew"
 )
+# An end has no digest. Whoever fetches a result keeps it for minutes at a time, so one beyond an hour keeps nothing.
+SOUND_END: Final = "until <= clock_timestamp() + interval '1 hour'"
 _LOCK: Final = (
-    "SELECT session, epoch, open_seconds, digest, ended, replica, until > now() AS held FROM leases "
-    "WHERE name = %s FOR UPDATE"
+    f"SELECT session, epoch, open_seconds, digest, ended, replica, until > now() AND {SOUND_END} AS held "  # noqa: S608
+    "FROM leases WHERE name = %s FOR UPDATE"
 )
 _LOGGED: Final = "SELECT found.*, logs.count, logs.last FROM"
 _STATE_AND_LOG: Final = f"{_LOGGED} ({STATE} {BY_NAME}) AS found LEFT JOIN logs ON logs.session = found.id"

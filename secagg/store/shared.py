@@ -210,7 +210,7 @@ class SharedStore(SessionStore, Protocol):
         is. Does nothing where there is none.
 
         Args:
-            seconds: how long, from now.
+            seconds: how long, from now; an hour at most.
         """
         ...
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from secagg.store.base import Aborted, DamagedError, Entry, EntryKind, FencedError, SessionRecord, StoreError
+from secagg.store.base import Aborted, Completed, DamagedError, Entry, EntryKind, FencedError, SessionRecord, StoreError
 from secagg.store.blobs import blobs_at
 from secagg.store.layout import upgrade
 from secagg.store.postgres import PostgresStore
@@ -184,6 +184,27 @@ def test_what_is_left_of_the_lease_of_an_ended_session_is_nobodys(store: Postgre
         connection.execute("UPDATE leases SET ended = false")
     assert not store.acquire("a", LONG, 1)
     assert standing(store) == Standing(None, Aborted("A10", "an operator"))
+
+
+@pytest.mark.parametrize("until", ["'infinity'", "now() + interval '20 years'"])
+def test_a_result_expires_although_the_end_of_what_keeps_it_was_damaged(
+    store: PostgresStore, database: str, until: str
+) -> None:
+    """It was fetched for ever, as it seemed, and nobody removed it."""
+    store.create(RECORD)
+    upload = store.begin_upload("one", 100)
+    upload.write(b"sum")
+    store.finish("one", Completed(upload.commit()))
+    store.hold_result("one", LONG)
+    assert not store.release_result("one", expired=True)
+    with psycopg.connect(database) as connection:
+        connection.execute(f"UPDATE leases SET until = {until}")  # noqa: S608
+        connection.commit()
+        store.hold_result("one", LONG)  # Who fetches it keeps it even so.
+        assert not store.release_result("one", expired=True)
+        connection.execute(f"UPDATE leases SET until = {until}")  # noqa: S608
+    assert store.release_result("one", expired=True)
+    assert store.upload_bytes("one") == 0
 
 
 @pytest.mark.parametrize(
