@@ -192,6 +192,17 @@ def test_a_database_that_was_away_is_found_again(
         assert other.news(60.0) == News(changed=frozenset({"two"}))
 
 
+@pytest.mark.parametrize("payload", ["", "z", "zone"])
+def test_news_of_no_kind_that_is_known_is_no_news(database: str, store: PostgresStore, payload: str) -> None:
+    """A later release tells of more, and people write NOTIFY at a prompt: a replica that stopped at it was deaf."""
+    assert store.news(0.0) is None
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT pg_notify('secagg', %s)", (payload,))
+    assert store.news(60.0) == News()
+    store.create(SessionRecord("two", b"", {}, b"", 0.0))
+    assert store.news(60.0) == News(changed=frozenset({"two"}))
+
+
 def test_a_restart_between_two_calls_is_not_noticed(postgres: Postgres, database: str, tmp_path: Path) -> None:
     with closing(PostgresStore(database, blobs_at(str(tmp_path)), seconds=SECONDS)) as store:
         store.create(RECORD)
