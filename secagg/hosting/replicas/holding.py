@@ -182,6 +182,8 @@ class Holding:
         try:
             state = Published.of(account, self._requests).encode()
             await self._tools.run(self._store.publish, self.name, self.epoch, state, {}, account.open_seconds)
+        except DamagedError:
+            return  # A renewal mends a lease and says so; whatever else it is stays so, and is found at the end.
         except STORE_FAILURES as error:
             self._tools.observer.store_failed(self.name, error)
 

@@ -346,9 +346,12 @@ class SharedHost(SessionHost):
             try:
                 await holding.publish_failure()
                 return
-            except (FencedError, DamagedError) as error:
+            except FencedError as error:
                 self.observer.store_failed(holding.name, error)
-                return  # Who goes on with it says so, or whoever follows finds it damaged.
+                return  # Who goes on with it says so.
+            except DamagedError:
+                # Whoever follows finds a damaged session; a damaged lease is mended by a renewal, which says so.
+                await clock.wait(self._leaving, clock.now() + self._lease_seconds)
             except STORE_FAILURES as error:
                 self.observer.store_failed(holding.name, error)
                 await clock.wait(self._leaving, clock.now() + _POLL_SECONDS)

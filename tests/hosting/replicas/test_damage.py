@@ -13,6 +13,7 @@ from secagg.store.base import DamagedError, StoreError
 from secagg.store.shared import Sight, Standing
 from tests.harness import Harness
 from tests.hosting.replicas.support import LONG, Replicas, Wandering, run
+from tests.hosting.test_unmasking import VECTOR, Gate, waiting_at
 
 NAME = "round-1"
 
@@ -78,8 +79,11 @@ def test_damaged_news_is_told_again_when_somebody_complains() -> None:
     run(body())
 
 
-def test_all_hear_of_a_log_that_is_damaged_also_when_the_store_was_away_for_a_moment() -> None:
-    """It was said once; whoever asked another host waited for good."""
+@pytest.mark.parametrize(
+    "refused", [StoreError("the store cannot be reached"), DamagedError("the lease was damaged on the disk")]
+)
+def test_all_hear_of_a_log_that_is_damaged_also_when_the_store_refuses_for_a_moment(refused: StoreError) -> None:
+    """It was said once; whoever asked another host waited for good. A damaged lease is mended when it is renewed."""
 
     async def body() -> None:
         async with Replicas(2) as replicas:
@@ -97,7 +101,7 @@ def test_all_hear_of_a_log_that_is_damaged_also_when_the_store_was_away_for_a_mo
             def away(name: str, *arguments: object) -> None:
                 tried.append(name)
                 if len(tried) < 3:
-                    raise StoreError("the store cannot be reached")
+                    raise refused
                 publish(name, *arguments)
 
             replicas.stores[holder].__dict__.update(entries=entries, publish=away)
@@ -110,6 +114,8 @@ def test_all_hear_of_a_log_that_is_damaged_also_when_the_store_was_away_for_a_mo
             found = await session.next_request(played.cohort[0], b"", 1e9)
             assert found == Ended(EndKind.ABORTED, AbortReason.ABORTED_BY_CALLER)
             assert session.status().state == "failed"
+            told = [error for _, error in replicas.seen[holder].all("store_failed")]
+            assert (refused in told) is not isinstance(refused, DamagedError)
             replicas.stores[former].cut = False
 
     run(body())
@@ -186,5 +192,36 @@ def test_requests_that_are_lost_are_written_again_when_somebody_complains() -> N
             await replicas.until(lambda: bool(replicas.memory._sessions[NAME].uploads))
             assert replicas.time.now() - begun < 50
             played.assert_exact(await played.finish(replicas.spread(NAME)))
+
+    run(body())
+
+
+def test_who_mentions_how_far_the_last_round_is_leaves_a_damaged_lease_to_its_renewal() -> None:
+    """It was told each second until then, and once more by the renewal, which had mended it."""
+
+    async def body() -> None:
+        gate = Gate()
+        async with Replicas(1, executor=gate) as replicas:
+            played = Wandering(Harness(4, threshold=2, vectors=VECTOR))
+            await replicas.create(played)
+            spread, (store,), mentioned = replicas.spread(NAME), replicas.stores, list[str]()
+            for _ in range(3):
+                await played.turned(spread, played.cohort[0])
+                await played.play_round(spread)
+            await played.turned(spread, played.cohort[0])
+            given = asyncio.ensure_future(played.play_round(spread))
+            await waiting_at(gate, 1)
+
+            def damaged(name: str, *arguments: object) -> None:
+                mentioned.append(name)
+                raise DamagedError("the lease was damaged on the disk")
+
+            store.__dict__["publish"] = damaged
+            await replicas.until(lambda: len(mentioned) > 2)
+            del store.__dict__["publish"]
+            gate.opened.set()
+            await given
+            await replicas.hosts[0].session(NAME).wait_ended()
+            assert replicas.seen[0].all("store_failed") == []
 
     run(body())
