@@ -142,8 +142,8 @@ class AuditLog:
 
     def put(
         self, event: AuditEvent, *, actor: str = "", session: str = "", client: ClientId | None = None, detail: str = ""
-    ) -> None:
-        """Have a line written, without waiting for it.
+    ) -> bool:
+        """Have a line written, without waiting for it; False when too many wait already, and it is only counted.
 
         Args:
             event: what happened.
@@ -154,11 +154,12 @@ class AuditLog:
         """
         if self._waiting.qsize() >= _MOST_WAITING:
             self._lost += 1
-            return
+            return False
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._waiting.put(
             {"time": time, "event": event.value, "actor": actor, "session": session, "client": client, "detail": detail}
         )
+        return True
 
     def switch(self, opened: BinaryIO) -> None:
         """Write on to another file, opened by `open_audit`; the chain goes on.
@@ -279,8 +280,10 @@ class AuditObserver(HostObserver):
         """Write who it was, once a day, and then how often it came again."""
         login = Login(actor, session, client)
         self._end_days(login)
-        if self._logins.count(login):
-            self._log.put(AuditEvent.LOGGED_IN, actor=actor, session=session, client=client)
+        if self._logins.again(login):
+            return
+        if self._log.put(AuditEvent.LOGGED_IN, actor=actor, session=session, client=client):
+            self._logins.begin(login)
 
     def operator_called(self, call: str, actor: str, session: str, client: ClientId | None) -> None:
         """Write what changes or gives away something."""

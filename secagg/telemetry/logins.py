@@ -52,14 +52,17 @@ class LoginDays:
         self._most = most
         self._days: dict[Login, _Day] = {}  # the oldest first
 
-    def count(self, login: Login) -> bool:
-        """Count a login, after `over` made room for it; says whether a day of its caller begins with it."""
+    def again(self, login: Login) -> bool:
+        """Count a login in the day of its caller, after `over`; False when that has none."""
         day = self._days.get(login)
         if day is None:
-            self._days[login] = _Day(self._now())
-            return True
+            return False
         day.again += 1
-        return False
+        return True
+
+    def begin(self, login: Login) -> None:
+        """Begin the day of a caller, once its line is sure to be written."""
+        self._days[login] = _Day(self._now())
 
     def over(self, coming: Login | None) -> Iterator[tuple[Login, int]]:
         """End the days that are over, and make room; yields who came again in theirs, and how often.

@@ -6,6 +6,9 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from secagg.telemetry import audit
 from secagg.telemetry.audit import AuditLog, AuditObserver, verify_audit
 from secagg.telemetry.logins import DAY_SECONDS, LoginDays
 
@@ -49,6 +52,22 @@ def test_a_caller_has_a_line_a_day_and_one_that_counts(tmp_path: Path) -> None:
         ("logged in again", "", 7, "1"),
     ]
     assert verify_audit([days.path])[0] == 7
+
+
+def test_a_login_whose_line_was_lost_begins_no_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk was full: whoever came again after it, as often as it liked, had no line for a day."""
+    with closing(Days(tmp_path / "audit")) as days:
+        monkeypatch.setattr(audit, "_MOST_WAITING", 0)
+        days.observer.logged_in("ab-cd", "", None)
+        monkeypatch.undo()
+        for _ in range(3):
+            days.observer.logged_in("ab-cd", "", None)
+    lines = days.lines()
+    assert ("lines lost", "", None, "1") in lines
+    assert [line for line in lines if line[0] != "lines lost"] == [
+        ("logged in", "", None, ""),
+        ("logged in again", "", None, "2"),
+    ]
 
 
 def test_another_key_is_another_caller(tmp_path: Path) -> None:
