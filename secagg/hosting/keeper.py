@@ -176,7 +176,9 @@ class Keeper(Kept):
         """Nobody else changes the session."""
 
     async def hold_result(self, seconds: float) -> None:
-        """Nobody else lets go of it."""
+        """Keep others from letting go of it, where there are any: they may know of the end before this seat is left."""
+        if self._relay is not None and self.outcome is not None:
+            await self._relay.hold_result(seconds)
 
     async def _keep(self, journal: Journal, book: RoundBook) -> None:
         try:

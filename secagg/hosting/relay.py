@@ -77,6 +77,14 @@ class Relay(Protocol):
         """Say how far the end of the last round is, which others may miss."""
         ...
 
+    async def hold_result(self, seconds: float) -> None:
+        """See to it that nobody else takes the result for expired within so long.
+
+        Raises:
+            HostUnavailableError: they cannot be told now.
+        """
+        ...
+
     def left(self, error: Exception | None) -> None:
         """The keeper keeps the session no longer: because of this, or because it has ended and that is stored."""
         ...

@@ -187,6 +187,13 @@ class Holding:
         except STORE_FAILURES as error:
             self._tools.observer.store_failed(self.name, error)
 
+    async def hold_result(self, seconds: float) -> None:
+        """See to it that nobody else takes the result for expired; see `Relay`."""
+        try:
+            await self._tools.run(self._store.hold_result, self.name, seconds)
+        except STORE_FAILURES as error:
+            raise self._tools.unavailable(self.name, error) from error
+
     def left(self, error: Exception | None) -> None:
         """The keeper keeps the session no longer."""
         self._left(self, error)

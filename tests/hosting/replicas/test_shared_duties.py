@@ -23,6 +23,8 @@ from secagg.hosting import (
     UnknownSessionError,
 )
 from secagg.protocol.events import Progress, Stage
+from secagg.store.base import StoreError
+from secagg.store.shared import Sight
 from tests.harness import Harness
 from tests.hosting.replicas.support import LEASE, LONG, Replicas, Wandering, run
 from tests.hosting.test_unmasking import VECTOR, Gate, waiting_at
@@ -130,6 +132,33 @@ def test_who_begins_to_fetch_what_another_replica_keeps_is_not_told_that_it_expi
             assert not await other.expire_result()
             (whole,) = begun
             assert (await whole).startswith(b"PK")
+
+    run(body())
+
+
+def test_a_result_does_not_expire_while_it_is_fetched_where_the_session_just_ended() -> None:
+    """Whoever had the session told nobody of a fetch until it had looked what others do with it."""
+
+    async def body() -> None:
+        async with Replicas(2) as replicas:
+            played = Wandering(Harness(4, threshold=2))
+            await replicas.create(played)
+            holder = await replicas.held(NAME)
+            fetching, other = await replicas.hosts[holder].find(NAME), await replicas.hosts[1 - holder].find(NAME)
+
+            def away(*_: object) -> Sight:
+                raise StoreError("the store cannot be reached")
+
+            replicas.stores[holder].__dict__["look"] = away
+            await played.finish(replicas.spread(NAME))
+            for session in (fetching, other):
+                await session.wait_ended()
+            chunks = fetching.result_chunks(64)
+            assert isinstance(chunks, AsyncGenerator)
+            await anext(chunks)
+            assert not await other.expire_result()
+            await chunks.aclose()
+            assert other.status().result_ready
 
     run(body())
 
