@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -76,11 +76,21 @@ class HostedResult:
             HostUnavailableError: the store failed.
         """
         offset, hashed = 0, hashlib.sha256()
-        async with self._held():
+        holding: asyncio.Task[None] | None = None
+        async with self._removing:
+            self._fetching += 1
+        try:
+            await self._seat.hold_result(_HOLD_SECONDS)
+            holding = asyncio.get_running_loop().create_task(self._hold_on(), name=f"secagg result {self.name}")
             await self._seat.look()
             while chunk := await self._stored(self._read_result, self._result_id(), offset, chunk_bytes, hashed):
                 offset += len(chunk)
                 yield chunk
+        finally:
+            self._fetching -= 1
+            self._fetched_at = self._tools.clock.now()
+            if holding is not None:
+                holding.cancel()
         if hashed.digest() != self.result_sha256():
             raise self._result_damaged()
 
@@ -156,23 +166,8 @@ class HostedResult:
                 await self._seat.look()
             return removed
 
-    @asynccontextmanager
-    async def _held(self) -> AsyncIterator[None]:
-        """Keep the result from expiring anywhere for as long as this lasts, however slow its reader is."""
-        async with self._removing:
-            self._fetching += 1
-        holding: asyncio.Task[None] | None = None
-        try:
-            await self._seat.hold_result(_HOLD_SECONDS)
-            holding = asyncio.get_running_loop().create_task(self._hold_on(), name=f"secagg result {self.name}")
-            yield
-        finally:
-            self._fetching -= 1
-            self._fetched_at = self._tools.clock.now()
-            if holding is not None:
-                holding.cancel()
-
     async def _hold_on(self) -> None:
+        """Keep the result from expiring in other processes for as long as it is fetched, however slow its reader is."""
         clock = self._tools.clock
         while True:
             await clock.wait(asyncio.Event(), clock.now() + _RENEW_SECONDS)

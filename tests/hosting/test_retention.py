@@ -129,6 +129,26 @@ def test_a_result_that_is_being_fetched_is_not_taken_away() -> None:
     run(body())
 
 
+def test_a_fetch_that_nobody_ended_ends_with_the_loop_without_an_error() -> None:
+    """A generator inside it was closed before it was, which said of the server's end that something did not stop."""
+    found: list[object] = []
+    left: list[object] = []
+
+    async def body() -> None:
+        times, store = Times(), MemoryStore()
+        async with kept(store, times, Recorder(), Retention()) as host:
+            played = Played()
+            session = await played.create(host)
+            await played.finish(session)
+            for _ in range(8):  # Which is closed first is chance.
+                left.append(fetching := session.result_chunks(100))
+                await anext(fetching)
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
+
+    run(body())
+    assert found == []
+
+
 def test_a_fetch_that_begins_while_a_result_is_removed_is_told_that_it_expired(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
