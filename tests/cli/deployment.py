@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ from tests.identity.authority import CertificateAuthority
 from tests.logs import events
 
 SECONDS: Final = 600.0
+_ON_ITS_WAY: Final = re.compile(
+    r"asking \S+ for |joined a session of |waiting for |[a-z ]+: [\d.]+ \w+ (accepted|repeated|late)$"
+    r"|[A-Z]\w+ failed \(.*\); again in |the session ended because of others; going on "
+)
 COMMAND: Final = (sys.executable, "-m", "secagg.cli.main")
 MOVED: Final = (sys.executable, "-m", "tests.faults.server")
 
@@ -95,12 +100,20 @@ class Deployment:
         np.savez(path, allow_pickle=False, **arrays)
         return path
 
-    def join(self, address: str, client: int, *words: str, session: str = "first") -> subprocess.Popen[str]:
+    def join(
+        self,
+        address: str,
+        client: int,
+        *words: str,
+        session: str = "first",
+        stderr: int | TextIO = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
         """Start a client with everything that protects it."""
         return start(
             *("join", "--server", address, "--session", session, "--input", str(self / f"input-{client}.npz")),
             *("--identity", str(self / f"{client}.key"), "--ca", str(self / "ca.pem")),
             *("--roster", str(self / "roster.json"), "--authority", str(self / "authority.pub"), "--json", *words),
+            stderr=stderr,
         )
 
     def operate(self, command: str, address: str, *words: str) -> tuple[str, ...]:
@@ -112,28 +125,35 @@ class Deployment:
 
 
 def start(
-    *words: str, environment: Mapping[str, str] | None = None, command: tuple[str, ...] = COMMAND
+    *words: str,
+    environment: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = COMMAND,
+    stderr: int | TextIO = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start a command as a process of its own."""
     return subprocess.Popen(
         [*command, *words],
         stdin=subprocess.PIPE if command == MOVED else None,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         env={**os.environ, **(environment or {})},
     )
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Wait for a process and return its exit code and what it wrote; one that does not end is killed."""
+    """Wait for a process and return its exit code and what it wrote; one that does not end is killed.
+
+    What a client says on its way is left out of standard error: a busy machine has it say more.
+    """
     try:
         out, err = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         raise
-    return process.returncode, out, err
+    told = "".join(line for line in err.splitlines(keepends=True) if not _ON_ITS_WAY.match(line))
+    return process.returncode, out, told
 
 
 class Server:

@@ -1,12 +1,14 @@
 """Says on standard error how far a client is and what it waits for, and counts what it sent.
 
-Whoever sees no terminal, such as a log, has the same lines, but of those about waiting one in a while.
+Whoever sees no terminal, such as a log, has the same lines, but of those about waiting one in a while; a
+log that cannot be written ends no client.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TextIO
 
 import secagg
@@ -70,5 +72,7 @@ class Watcher(ParticipationObserver):
             self._show(line)
 
     def _show(self, line: str) -> None:
-        self._stream.write(f"{shown(line)}\n")
-        self._stream.flush()
+        # Whoever reads it may have gone, or the log's disk be full: no reason to leave a session.
+        with suppress(OSError):
+            self._stream.write(f"{shown(line)}\n")
+            self._stream.flush()
