@@ -94,13 +94,13 @@ async def clock_jumps(directory: Path) -> Verdict:
         return await trial.verdict(sum(isinstance(each, int) for each in told))
 
 
-async def crowd(directory: Path, clients: int = _CROWD, processes: int = _PROCESSES) -> Verdict:
-    """So many clients at once, each with a TLS connection of its own."""
+async def crowd(directory: Path, clients: int = _CROWD, processes: int = _PROCESSES, *, http: bool = False) -> Verdict:
+    """So many clients at once, each with a TLS connection of its own, all from one address."""
     session = {
         **{"threat_model": "semi-honest", "topology": "sparse", "max_dropout": 0.01, "max_corrupt": 0.01},
         **{"security_bits": 20, "correctness_bits": 10},
     }
-    async with Trial(directory, clients=clients, session=session, limit=_CROWD_SECONDS) as trial:
+    async with Trial(directory, clients=clients, session=session, limit=_CROWD_SECONDS, http=http) as trial:
         await trial.serve()
         await asyncio.gather(*(trial.crowd(trial.ids[at::processes]) for at in range(processes)))
         if not trial.acknowledged:

@@ -107,6 +107,7 @@ FAULTS: Final = (
         "HTTP: network cuts while the server is killed",
         lambda at, seed: wires.through(at, Cut(24, 400_000, seed), points=QUICK_POINTS[:5], http=True),
     ),
+    Fault("HTTP: 1000 clients at once", _plain(partial(machines.crowd, clients=1000, processes=4, http=True))),
     Fault("2000 clients at once", _plain(partial(machines.crowd, clients=2000, processes=4))),
     Fault("bad uploads: slow, long, short, damaged", _plain(machines.bad_uploads), quick=True),
     Fault("disk full in every round", _plain(machines.disk_full), quick=True),

@@ -143,7 +143,7 @@ class HttpSettings(Section):
     )
     connections_per_address: Count | None = Field(
         default=None,
-        description="connections at once from one address, such as that of a balancer; as many as it leaves free",
+        description="connections at once from one address of callers without a login; as many as it leaves free",
         examples=[1000],
     )
     operator_page: bool = Field(

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from secagg.errors import SecAggError
 from secagg.transport.errors import Refusal
 from secagg.transport.gatekeeper import Caller
-from secagg.transport.http.door import CROWDED
+from secagg.transport.http.door import PLACE, Place
 from secagg.transport.http.forms import PROTOBUF, Form
 from secagg.transport.limits import CHUNK_BYTES
 from secagg.transport.refusals import CARRIED, CallRefusedError, detail_of, refused, sentence
@@ -61,6 +61,7 @@ class Around:
                 caller = await self._service.gatekeeper.caller(token_of(request.headers.get(AUTHORIZATION)))
             except SecAggError as error:
                 return _failed(self._form, refused(error))
+            _place(request).admit(caller)
             return await self._seated(caller, request, lambda: handler(caller, request))
 
         return answer
@@ -162,18 +163,23 @@ class Around:
             return None
 
 
+def _place(request: Request) -> Place:
+    place: Place = request.scope["state"][PLACE]
+    return place
+
+
 def _require_room(request: Request) -> None:
     """Demand that a request's address has no more connections than it may have.
 
     Raises:
         CallRefusedError: QUOTA_EXCEEDED, worth another attempt.
     """
-    crowd = request.scope.get("state", {}).get(CROWDED, 0)
+    crowd = _place(request).crowd
     if crowd:
         raise CallRefusedError(
             Refusal.QUOTA_EXCEEDED,
-            f"connections open from this address: {crowd}, as many as may be; close some, or have the operator raise "
-            "http.connections_per_address",
+            f"connections open from this address, without a login: {crowd}, as many as may be; close some, or have the "
+            "operator raise http.connections_per_address",
             retry=True,
             retry_after=BUSY_SECONDS,
         )

@@ -2,8 +2,9 @@
 
 A connection is counted when it is accepted, before its handshake, and so is the address that it comes from: unless told
 otherwise one may have as many as it leaves free ("dynamic threshold", Choudhury & Hahne 1998), so that neither one nor
-a few keep others out. Whoever connects and says nothing, or reads nothing of what it asked for, keeps no place. The
-parsing is uvicorn's. Must not know calls.
+a few keep others out. Once somebody has logged in over it, it counts for them, and no more for the address: a cohort
+behind a balancer or a NAT finds room as if it came from everywhere. Whoever connects and says nothing, or reads nothing
+of what it asked for, keeps no place. The parsing is uvicorn's. Must not know calls.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 from starlette.responses import PlainTextResponse, Response
@@ -25,8 +25,8 @@ from uvicorn.server import ServerState
 from secagg.errors import ParameterError
 from secagg.transport.seats import network_of
 
-CROWDED: Final = "crowded"
-"""In the state of a connection's requests: how many others its address has, which is why its calls are refused."""
+PLACE: Final = "place"
+"""In the state of a connection's requests: its Place."""
 _BACKLOG: Final = 1024
 _PAUSE_SECONDS: Final = 0.1
 _END_SECONDS: Final = 2.0
@@ -34,7 +34,39 @@ _MAX_HEAD_BYTES: Final = 1 << 14
 """The longest head of a request: its target and all its headers."""
 _MOST_TOLD: Final = 64
 """Addresses at once that are told that they have too many connections; one connection of each."""
+_MOST_OF_CALLER: Final = 8
+"""Connections that count for whoever logged in and not for the address: more than a client (4) or browser (6) has."""
 _MOST_PATH: Final = 80
+
+
+class Place:
+    """Of a connection: counts for its address, and for whoever logs in over it from then on.
+
+    Args:
+        counted: how many connections there are of each address, and of each caller.
+        where: the address.
+        crowd: how many others the address has, where that is too many; calls are refused because of it.
+    """
+
+    def __init__(self, counted: Counter[Hashable], where: str, crowd: int) -> None:
+        self._counted = counted
+        self.where = where
+        self._who: Hashable = where
+        self.crowd = crowd
+        counted[where] += 1
+
+    def admit(self, caller: Hashable) -> None:
+        """Somebody has logged in: count for them, unless they have as many already."""
+        if self._who == self.where and self._counted[caller] < _MOST_OF_CALLER:
+            self.leave()
+            self._who = caller
+            self._counted[caller] += 1
+
+    def leave(self) -> None:
+        """Count no more."""
+        self._counted[self._who] -= 1
+        if not self._counted[self._who]:
+            del self._counted[self._who]
 
 
 class Visitor(H11Protocol):
@@ -44,17 +76,17 @@ class Visitor(H11Protocol):
         config: uvicorn's.
         state: what all connections share.
         seconds: for each.
+        place: of this connection.
         left: called once when the connection is gone.
-        crowd: how many connections its address has besides, where that is too many.
     """
 
     def __init__(
-        self, config: Config, state: ServerState, seconds: float, left: Callable[[], None], crowd: int = 0
+        self, config: Config, state: ServerState, seconds: float, place: Place, left: Callable[[Place], None]
     ) -> None:
-        super().__init__(config=config, server_state=state, app_state={CROWDED: crowd} if crowd else {})
+        super().__init__(config=config, server_state=state, app_state={PLACE: place})
         self._seconds = seconds
+        self._place = place
         self._left = left
-        self._crowded = crowd > 0
         self._timer: asyncio.TimerHandle | None = None
         self._slow_reader: asyncio.TimerHandle | None = None
 
@@ -68,7 +100,7 @@ class Visitor(H11Protocol):
         self._stop_timer()
         self.resume_writing()
         super().connection_lost(exc)
-        self._left()
+        self._left(self._place)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; those of a head, or of a body that nobody wants any more, may not come for ever."""
@@ -93,7 +125,7 @@ class Visitor(H11Protocol):
         """Wait for the next request, for which uvicorn has a bound until its first byte."""
         self._stop_timer()
         super().on_response_complete()
-        if self._crowded:
+        if self._place.crowd:
             self.transport.close()
 
     def pause_writing(self) -> None:
@@ -120,7 +152,8 @@ class Door:
     Args:
         app: answers requests.
         most: connections at once, those in their handshake included.
-        per_address: of them, those from one IPv4 address or /64 of IPv6; None for as many as it leaves free.
+        per_address: of them, those from one IPv4 address or /64 of IPv6 over which nobody has logged in; None for as
+            many as it leaves free.
         stall_seconds: for a handshake, the head of a request, and each piece of a reply.
         idle_seconds: between two requests.
         headers: of every reply.
@@ -141,7 +174,7 @@ class Door:
         self.tls = tls
         self._most = most
         self._per_address = per_address
-        self._of_address: Counter[str] = Counter()
+        self._counted: Counter[Hashable] = Counter()
         self._told: set[str] = set()
         self._stall_seconds = stall_seconds
         self._config = Config(
@@ -230,7 +263,7 @@ class Door:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             where = network_of(peer[0])
-            free, there = self._most - self._open, self._of_address[where]
+            free, there = self._most - self._open, self._counted[where]
             crowd = 0 if there < (self._per_address or free) else there
             # A few are let in all the same, to be told why: whoever is only closed on takes it for a broken line.
             untold = where in self._told or len(self._told) >= min(_MOST_TOLD, free // 4)
@@ -240,19 +273,17 @@ class Door:
             if crowd:
                 self._told.add(where)
             self._open += 1
-            self._of_address[where] += 1
-            task = loop.create_task(self._greet(accepted, where, crowd))
+            task = loop.create_task(self._greet(accepted, Place(self._counted, where, crowd)))
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
 
-    async def _greet(self, accepted: socket.socket, where: str, crowd: int) -> None:
+    async def _greet(self, accepted: socket.socket, place: Place) -> None:
         """Make a connection of what was accepted; the handshake of TLS has its time."""
         handshake = None if self.tls is None else self._stall_seconds
         made = False
-        leave = partial(self._leave, where, crowd)
 
         def visitor() -> Visitor:
-            return Visitor(self._config, self._state, self._stall_seconds, leave, crowd)
+            return Visitor(self._config, self._state, self._stall_seconds, place, self._leave)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -265,15 +296,13 @@ class Door:
         finally:
             if not made:
                 accepted.close()
-                leave()
+                self._leave(place)
 
-    def _leave(self, where: str, crowd: int) -> None:
+    def _leave(self, place: Place) -> None:
         self._open -= 1
-        self._of_address[where] -= 1
-        if not self._of_address[where]:
-            del self._of_address[where]
-        if crowd:
-            self._told.discard(where)
+        place.leave()
+        if place.crowd:
+            self._told.discard(place.where)
 
     def _close_sockets(self) -> None:
         for each in self._sockets:

@@ -34,8 +34,8 @@ class HttpServer:
         origins: the origins, such as "https://app.example.org", whose pages may call; of others no browser lets any.
         operator_page: show operators a page at /operator, to look only.
         connections: connections at once, those in their handshake included; unless given, as many as files allow.
-        connections_per_address: of them, those from one IPv4 address or /64 of IPv6; unless given, as many as it leaves
-            free: half of all where no other has any.
+        connections_per_address: of them, those from one IPv4 address or /64 of IPv6 over which nobody has logged in;
+            unless given, as many as it leaves free: half of all where no other has any.
         around: what all calls go through, for traces, as gRPC's interceptors are.
 
     Attributes:

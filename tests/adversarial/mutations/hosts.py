@@ -95,6 +95,16 @@ MUTATIONS: Final = (
     ),
     m(
         "28",
+        "a cohort behind one address over HTTP counts for strangers",
+        (WEB, "            _place(request).admit(caller)\n", ""),
+    ),
+    m(
+        "28",
+        "whoever has logged in over HTTP may have all connections",
+        (DOOR, " and self._counted[caller] < _MOST_OF_CALLER:", ":"),
+    ),
+    m(
+        "28",
         "one address may have all places of strangers",
         ("transport/seats.py", "max(1, most - self._open[who])", "most"),
     ),

@@ -442,10 +442,45 @@ def test_many_connections_of_one_address_leave_room_for_others() -> None:
             for writer in web.kept:
                 writer.close()
             await until(lambda: web.web._door.open == 0)
-            assert not web.web._door._of_address
+            assert not web.web._door._counted
             assert not web.web._door._told
             outcomes = await web.everybody(server=web.url)
             assert all(isinstance(each, Participation) for each in outcomes.values()), outcomes
+
+    run(play())
+
+
+def test_who_logged_in_has_eight_connections_and_the_rest_are_of_its_address() -> None:
+    """An enrolled liar could have them all."""
+
+    async def play() -> None:
+        async with Web(limits=ServiceLimits(connections=20)) as web:
+            door = web.web._door
+            headers = {**(await token(web)), **TYPE}
+            browsers = [web.browser() for _ in range(8 + 6)]
+            try:
+                statuses = [(await each.post("GetOffer", headers=headers)).status_code for each in browsers]
+                # Six others are free: that is as many as are not its own.
+                assert (statuses, door.open) == ([200] * 14, 14)
+                assert sorted(door._counted.values()) == [6, 8]
+                assert await refused(web, "127.0.0.1", 3) == 3 - 1
+            finally:
+                for each in browsers:
+                    await each.aclose()
+
+    run(play())
+
+
+def test_a_cohort_behind_one_address_has_all_connections_once_it_has_logged_in() -> None:
+    """A balancer, or a NAT: whoever is not a stranger counts for itself, and not for its address."""
+
+    async def play() -> None:
+        async with Web(clients=18, limits=ServiceLimits(connections=20)) as web:
+            outcomes = await web.everybody(server=web.url)
+            assert all(isinstance(each, Participation) for each in outcomes.values()), outcomes
+            web.assert_exact(await web.sum())
+            await until(lambda: web.web._door.open == 0)
+            assert not web.web._door._counted
 
     run(play())
 
@@ -461,8 +496,8 @@ def test_whoever_has_too_many_connections_is_told_how_many() -> None:
                     detail = detail_in(reply)
                     assert (reply.status_code, detail.reason, detail.retry) == (429, "QUOTA_EXCEEDED", True)
                     assert detail.message == (
-                        "connections open from this address: 3, as many as may be; close some, or have the operator "
-                        "raise http.connections_per_address"
+                        "connections open from this address, without a login: 3, as many as may be; close some, or "
+                        "have the operator raise http.connections_per_address"
                     )
                 await until(lambda: web.web._door.open == 3)
                 web.kept[0].close()
