@@ -51,22 +51,26 @@ class Place:
     def __init__(self, counted: Counter[Hashable], where: str, crowd: int) -> None:
         self._counted = counted
         self.where = where
-        self._who: Hashable = where
+        self._who: Hashable = None
         self.crowd = crowd
-        counted[where] += 1
+        self._count_for(where)
 
     def admit(self, caller: Hashable) -> None:
         """Somebody has logged in: count for them, unless they have as many already."""
         if self._who == self.where and self._counted[caller] < _MOST_OF_CALLER:
-            self.leave()
-            self._who = caller
-            self._counted[caller] += 1
+            self._count_for(caller)
 
     def leave(self) -> None:
-        """Count no more."""
-        self._counted[self._who] -= 1
-        if not self._counted[self._who]:
-            del self._counted[self._who]
+        """Count no more, whoever turns out to have been there."""
+        self._count_for(None)
+
+    def _count_for(self, who: Hashable) -> None:
+        for counted, change in ((self._who, -1), (who, 1)):
+            if counted is not None:
+                self._counted[counted] += change
+                if not self._counted[counted]:
+                    del self._counted[counted]
+        self._who = who
 
 
 class Visitor(H11Protocol):

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from secagg.transport.grpc import Participation, ServiceLimits
 from secagg.transport.http import HttpServer
 from secagg.transport.http.calls import Around
 from secagg.transport.http.contexts import client_context
+from secagg.transport.http.door import Place
 from secagg.transport.refusals import CARRIED
 from secagg.transport.seats import STRANGERS
 from secagg.transport.tls import check_origin
@@ -469,6 +471,16 @@ def test_who_logged_in_has_eight_connections_and_the_rest_are_of_its_address() -
                     await each.aclose()
 
     run(play())
+
+
+def test_who_hangs_up_while_its_token_is_looked_at_counts_for_nobody() -> None:
+    """Each would otherwise be taken from the count of its address, and stay in that of its caller."""
+    counted: Counter[Any] = Counter()
+    place = Place(counted, "127.0.0.1", 0)
+    Place(counted, "127.0.0.1", 0).admit("caller")
+    place.leave()
+    place.admit("caller")
+    assert counted == {"caller": 1}
 
 
 def test_a_cohort_behind_one_address_has_all_connections_once_it_has_logged_in() -> None:
