@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.propagate import extract
 from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,6 +21,8 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _LOCAL: Final = frozenset({"127.0.0.1", "::1"})
 _SERVERS_FAULT: Final = 500
+_PARENT: Final = "traceparent"
+_W3C: Final = TraceContextTextMapPropagator()
 
 
 class TracedCalls:
@@ -46,7 +48,8 @@ class TracedCalls:
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         with self._tracer.start_as_current_span(
             name,
-            context=extract(headers),
+            # Of `tracestate` and `baggage` that it cannot read, OpenTelemetry fills the log.
+            context=_W3C.extract({_PARENT: headers.get(_PARENT, "")}),
             kind=SpanKind.SERVER,
             attributes=_attributes(name, headers, scope.get("client")),
             record_exception=False,

@@ -93,6 +93,24 @@ def test_spans_say_how_calls_ended_and_no_secret() -> None:
     run(play())
 
 
+def test_what_else_strangers_send_of_traces_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """OpenTelemetry warns of each `baggage` and `tracestate` that it cannot read, with all that it has of them."""
+
+    async def play() -> None:
+        kept = Kept()  # noqa: F811
+        async with Web(around=partial(TracedCalls, provider=provider_with(kept))) as web, web.browser() as browser:
+            said = {**TYPE, "traceparent": PARENT, "baggage": "nonsense" * 1500, "tracestate": "=" * 2000}
+            reply = await browser.post("Challenge", content=CHALLENGE.SerializeToString(), headers=said)
+            assert reply.status_code == 200
+            (span,) = of(kept, "Challenge")
+            assert span.parent is not None
+            assert span.parent.span_id == CALLER
+
+    with caplog.at_level("WARNING"):
+        run(play())
+    assert [each.name for each in caplog.records] == []
+
+
 def test_a_call_that_the_server_fails_is_an_error() -> None:
     async def play() -> None:
         kept = Kept()  # noqa: F811
