@@ -20,7 +20,7 @@ from secagg.transport.grpc import Participation, ServiceLimits
 from secagg.transport.http import HttpServer
 from secagg.transport.http.calls import Around
 from secagg.transport.http.contexts import client_context
-from secagg.transport.http.door import Place
+from secagg.transport.http.door import PLACE, Place
 from secagg.transport.refusals import CARRIED
 from secagg.transport.seats import STRANGERS
 from secagg.transport.tls import check_origin
@@ -571,7 +571,9 @@ def test_whoever_does_not_read_replies_has_no_more_of_them_than_places() -> None
         async with Web(limits=ServiceLimits(calls_per_caller=3)) as web:
             headers = [(name.encode(), value.encode()) for name, value in {**(await token(web)), **TYPE}.items()]
             path = "/secagg/v1/GetOffer"
-            scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+            scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "headers": headers}
+            scope["query_string"] = b""
+            scope["state"] = {PLACE: Place(Counter(), "127.0.0.1", 0)}
             begun: list[int] = []
             reads = asyncio.Event()
 
