@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import signal
 import subprocess
@@ -24,14 +23,11 @@ from secagg.crypto.pem import public_pem
 from secagg.crypto.signing import IdentityKey
 from secagg.identity.keys import create_identity
 from secagg.identity.roster import SignedRoster
+from tests.command import without_progress
 from tests.identity.authority import CertificateAuthority
 from tests.logs import events
 
 SECONDS: Final = 600.0
-_ON_ITS_WAY: Final = re.compile(
-    r"asking \S+ for |joined a session of |waiting for |[a-z ]+: [\d.]+ \w+ (accepted|repeated|late)$"
-    r"|[A-Z]\w+ failed \(.*\); again in |the session ended because of others; going on "
-)
 COMMAND: Final = (sys.executable, "-m", "secagg.cli.main")
 MOVED: Final = (sys.executable, "-m", "tests.faults.server")
 
@@ -152,8 +148,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
         process.kill()
         process.communicate()
         raise
-    told = "".join(line for line in err.splitlines(keepends=True) if not _ON_ITS_WAY.match(line))
-    return process.returncode, out, told
+    return process.returncode, out, without_progress(err)
 
 
 class Server:
