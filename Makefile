@@ -167,8 +167,7 @@ robustness: $(STAMP)
 	$(BIN)/secagg poisoning plot bench/results/poisoning.json --out docs/img
 
 # Environments of their own, each made once: whoever needs one again asks no index of packages, which may be away by then.
-HOSTS := flower nvflare ray byzfl third
-$(HOSTS:%=%-env): %-env: build/%/.installed
+flower-env nvflare-env ray-env byzfl-env third-env: %-env: build/%/.installed
 
 # Flower takes protobuf below 7, so it has an environment of its own, which is also where its part is checked strictly.
 FLOWER := build/flower/bin

@@ -207,9 +207,8 @@ class Follower:
 
     async def heard(self) -> None:
         """Look at what is new, and at answers to letters."""
-        with suppress(
-            HostUnavailableError
-        ):  # The observer has heard of a store that failed; there is more news to come.
+        # The observer has heard of a store that failed; there is more news to come.
+        with suppress(HostUnavailableError):
             await self.look()
 
     async def stop(self) -> None:
