@@ -64,7 +64,7 @@ packages: $(STAMP)
 # The same in new environments of each Python that is here; with every extra, alone and together.
 PACKAGES_TESTS ?=
 test-packages: $(STAMP)
-	$(BIN)/pytest -n auto -q -m packages tests/packages $(PACKAGES_TESTS)
+	$(BIN)/pytest -n auto -q -m packages $(addprefix tests/,packages release) $(PACKAGES_TESTS)
 
 # Refuses a tree that is no release, each reason a sentence; else packages and checksums, tried, in build/release. Uploads
 # nothing, and makes a tag only with RELEASE=--tag. CONTRIBUTING.md says what comes before and after.

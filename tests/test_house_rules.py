@@ -211,7 +211,7 @@ def test_text_files_are_found_where_they_are() -> None:
     assert {"secagg/__init__.py", "secagg/wire/messages_pb2.pyi", READS_WYCHEPROOF} <= found
 
 
-@pytest.mark.parametrize("marker", ["browser", "cluster"])
+@pytest.mark.parametrize("marker", ["browser", "cluster", "packages"])
 def test_a_target_that_names_its_folders_names_all_that_have_tests_for_it(marker: str) -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition(f"\ntest-{marker}:")[2].partition("\n\n")[0]
     named = [ROOT / "tests" / place for place in recipe.partition("addprefix tests/,")[2].partition(")")[0].split()]

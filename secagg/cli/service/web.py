@@ -13,7 +13,7 @@ from secagg.transport.limits import ServiceLimits, connections_of
 
 if TYPE_CHECKING:
     from secagg.transport.http import HttpServer
-    from secagg.transport.http.server import Around
+    from secagg.transport.http.server import Wrapping
 
 
 def require_http() -> None:
@@ -58,7 +58,7 @@ async def served_over_http(config: ServerConfig, server: GrpcServer) -> AsyncIte
         yield web
 
 
-def _traced() -> Around:
+def _traced() -> Wrapping:
     """Each call in a span; that the extra is there was asked for when the server began to trace its sessions."""
     from secagg.telemetry.calls import TracedCalls
 

@@ -15,7 +15,7 @@ from secagg.transport.service import Service
 from secagg.transport.tls import ServerTls, check_origin, check_security, split_address
 
 _GRACE_SECONDS: Final = 5.0
-Around = Callable[[Any, Mapping[str, str]], Any]
+Wrapping = Callable[[Any, Mapping[str, str]], Any]
 """Makes an ASGI application of one, and of the paths of its calls to the names that gRPC has for them."""
 # No cache between us and a client has a use for what it is asked, and a browser need not guess what it is.
 _HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -57,7 +57,7 @@ class HttpServer:
         operator_page: bool = False,
         connections: int | None = None,
         connections_per_address: int | None = None,
-        around: Around | None = None,
+        around: Wrapping | None = None,
     ) -> None:
         check_security(address, tls, insecure)
         self._host, port = split_address(address)

@@ -83,6 +83,7 @@ _ELSEWHERE: Final = {
     "28": Judges(
         (
             "tests/transport/grpc/test_places.py",
+            "tests/transport/http/test_connections.py",
             "tests/transport/http/test_strangers.py",
             "tests/transport/http/test_parts.py",
             "tests/hosting/test_quotas.py",

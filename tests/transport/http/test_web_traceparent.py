@@ -20,7 +20,7 @@ from secagg.transport.grpc.service_pb2_grpc import SecureAggregationStub
 from tests.telemetry.test_tracing import Kept, provider_with
 from tests.transport.grpc.network import SESSION, Network, client_tls, run
 from tests.transport.grpc.test_traceparent import CALLER, TRACE, kept  # noqa: F401 - a fixture
-from tests.transport.http.test_strangers import TYPE, token
+from tests.transport.http.lines import TYPE, token
 from tests.transport.http.web import Web
 
 PARENT = f"00-{TRACE:032x}-{CALLER:016x}-01"
